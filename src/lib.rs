@@ -1,0 +1,31 @@
+//! Process Warden: workflow assurance as a daemon.
+//!
+//! An application hands the warden a full copy of each item before its pipeline starts and deletes it
+//! when the item is really done. What is not deleted in time raises an alert, and the stored copies are
+//! served back so that the workflow can be resumed.
+//!
+//! The layers, from the top down; a layer calls only those below it:
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`cli`] | one file per subcommand; the only place that prints for people |
+//! | [`app`] | open, recover, bind, run, drain |
+//! | [`http`] | routes by resource; the only place that knows status codes |
+//! | [`warden`] | the domain service: takes commands, decides, commits, then schedules |
+//! | [`incident`] | grouping and notification policy; pure |
+//! | [`notifier`] | drains the outbox: formats, signing, retry, address guard |
+//! | [`timer`] | the wheel, a pure data structure |
+//! | [`store`] | `trait Store` and its engines: sled and memory |
+//! | [`config`] | the settings, their layers and their validation |
+//! | [`model`] | items, workflows, incidents, ids, time; pure transitions that take `now` |
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod incident;
+pub mod model;
+pub mod notifier;
+pub mod store;
+pub mod timer;
+pub mod warden;
