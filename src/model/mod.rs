@@ -1,1 +1,22 @@
-//! (being built)
+//! What the warden speaks about: items, workflows, incidents, deliveries, and time.
+//!
+//! Everything here is data and pure transitions that take `now`; nothing performs input or output. The one
+//! exception is [`time`], which defines the clock that everything else is handed.
+//!
+//! Deliberately absent: how any of this is stored ([`crate::store`]) or shown ([`crate::http`]).
+
+pub mod delivery;
+pub mod filter;
+pub mod incident;
+pub mod item;
+pub mod name;
+pub mod time;
+pub mod workflow;
+
+pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
+pub use filter::{ItemFilter, Order, Page, Position};
+pub use incident::{Incident, IncidentId, IncidentKind, IncidentStatus};
+pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, PayloadInfo, Standing};
+pub use name::{ItemId, NameError, StepName, WorkflowName};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use workflow::{AlertPolicy, Policy, Step, Workflow};

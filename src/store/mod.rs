@@ -1,1 +1,266 @@
-//! (being built)
+//! The store: what must survive.
+//!
+//! It speaks the domain, not keys and values. Its unit is a list of [`Command`]s with an [`Outcome`] each; every
+//! command happens wholly or not at all, and all are durable when [`Store::apply`] returns. There is no flush to
+//! forget.
+//!
+//! Invariants that every engine keeps, and that one conformance suite checks:
+//!
+//! * An outcome that says something was written means that it is on disk.
+//! * Commands take effect in one order; within one list, in the list's order. The [`Observer`] is told of every
+//!   change in that order, after it is durable and before the answer goes out. State derived from it is therefore
+//!   never behind an answer and never out of order.
+//! * An error is either *nothing was written* or *the outcome is unknown*. After the second kind the engine
+//!   acknowledges nothing more; no sync is ever retried.
+//! * Item numbers grow and are never used twice, across restarts as well.
+//!
+//! Deliberately absent: timers, counters and the set of overdue items. They are derived from the feed of changes.
+//! Reads may see a change an instant before it is durable; an acknowledgement never does.
+
+mod listing;
+pub mod memory;
+mod record;
+mod settle;
+pub mod sled;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::model::item::{Closing, ItemPatch, ItemRefusal};
+use crate::model::{
+    Delivery, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey, ItemNumber, Order, Page,
+    PayloadInfo, Position, Standing, StepName, Timestamp, Workflow,
+};
+
+/// An item to be created.
+#[derive(Clone, Debug)]
+pub struct Creation {
+    /// What clients will call it by.
+    pub key: ItemKey,
+    /// The digest of the client's `Idempotency-Key`: a second creation with the same one finds the first item,
+    /// whatever its id.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// Now.
+    pub created_at: Timestamp,
+    /// By when it must be closed.
+    pub deadline: Timestamp,
+    /// Names and values to find it by, within the limits of [`crate::model::item`].
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// The step it starts at.
+    pub step: Option<StepName>,
+    /// The bytes.
+    pub payload: Bytes,
+    /// What is known of the bytes; must agree with them.
+    pub info: PayloadInfo,
+}
+
+/// A change to be made. Each happens wholly or not at all.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Creates an item, unless it is there or was closed within its retention.
+    /// Outcomes: `Created`, `Exists`, `Conflict`, `AlreadyClosed`, `StorageFull`.
+    Create(Box<Creation>),
+    /// Closes an item; one that was never created leaves a tombstone.
+    /// Outcomes: `Closed`, `AlreadyClosed`, `Unknown`.
+    Close {
+        /// The item.
+        key: ItemKey,
+        /// How, when, and what is kept.
+        closing: Closing,
+    },
+    /// Changes an open item.
+    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `VersionMismatch`, `Refused`, `StorageFull`.
+    Patch {
+        /// The item.
+        key: ItemKey,
+        /// What to change.
+        patch: ItemPatch,
+        /// Change only this version.
+        if_version: Option<u64>,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Adds an error to an open item.
+    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `StorageFull`.
+    Report {
+        /// The item.
+        key: ItemKey,
+        /// The error.
+        error: Box<ItemError>,
+    },
+    /// Removes the record of a closed item; anything else is left alone. Outcome: `Done`.
+    Forget(ItemNumber),
+    /// Removes the payload of a closed item; anything else is left alone. Outcome: `Done`.
+    DropPayload(ItemNumber),
+    /// Notes that a workflow exists. Outcomes: `Done`, `StorageFull`.
+    NoteWorkflow(Workflow),
+    /// Writes an incident and the deliveries that tell about it, together. Outcome: `Done`.
+    CommitIncident {
+        /// The incident as it stands now.
+        incident: Box<Incident>,
+        /// What is to be told; at most [`DELIVERIES_MAX`].
+        deliveries: Vec<Delivery>,
+    },
+    /// Writes how far a delivery has come. Outcome: `Done`.
+    RecordDelivery(Box<Delivery>),
+    /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
+    ForgetIncident(IncidentId),
+}
+
+/// The most deliveries that one incident commits at once: a command's keys must fit into one atomic batch.
+pub const DELIVERIES_MAX: usize = 32;
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The item was created.
+    Created(Box<Item>),
+    /// It is there already, with the same payload; nothing changed.
+    Exists(Box<Item>),
+    /// It is there already, with another payload; nothing changed.
+    Conflict(Box<Item>),
+    /// The item was closed.
+    Closed(Box<Item>),
+    /// The item is closed and remembered; nothing changed.
+    AlreadyClosed(Box<Item>),
+    /// The item was changed.
+    Changed(Box<Item>),
+    /// There is no such item. After a close a tombstone keeps its id from being created late.
+    Unknown,
+    /// The item has another version, this one; nothing changed.
+    VersionMismatch(u64),
+    /// The change would break a limit; nothing changed.
+    Refused(ItemRefusal),
+    /// The disk has no room for anything but closes; nothing changed.
+    StorageFull,
+    /// It is done.
+    Done,
+    /// A part is done; the same command again does the next part.
+    Partly,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is waiting; nothing was written.
+    #[error("too many changes are waiting for the disk")]
+    Overloaded,
+    /// The store is closing; nothing was written.
+    #[error("the store is closing")]
+    Closing,
+    /// The engine failed; whether anything was written is unknown. Nothing is acknowledged from now on.
+    #[error("the store failed: {0}")]
+    Fatal(Arc<str>),
+}
+
+/// A change that is durable: what an item's standing was and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Before; nothing when the item is new.
+    pub before: Option<Standing>,
+    /// After; nothing when the item is forgotten.
+    pub after: Option<Standing>,
+}
+
+/// Somebody who derives state from what is committed.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes durable changes, in the order in which they took effect. Called on the committing thread: it must not
+    /// wait for the store.
+    fn committed(&self, changes: &[Change]);
+}
+
+/// A question for a list of items.
+#[derive(Clone, Debug)]
+pub struct ListItems {
+    /// Which.
+    pub filter: ItemFilter,
+    /// In which order.
+    pub order: Order,
+    /// After which place.
+    pub after: Option<Position>,
+    /// How many at most.
+    pub limit: usize,
+    /// What states are judged by.
+    pub now: Timestamp,
+}
+
+/// How the engine is doing.
+#[derive(Clone, Debug, Default)]
+pub struct StoreStatus {
+    /// Why nothing is acknowledged any more, if so.
+    pub fatal: Option<Arc<str>>,
+    /// Whether creates are refused for want of space.
+    pub full: bool,
+    /// How long the commit that is under way has taken so far.
+    pub busy_for: Duration,
+    /// Commands that wait for the committing thread.
+    pub waiting: usize,
+    /// Bytes on disk.
+    pub disk_used: u64,
+    /// Bytes that the file system has left for us.
+    pub disk_free: u64,
+    /// Groups committed since the start.
+    pub commits: u64,
+    /// Commands committed since the start.
+    pub commands: u64,
+    /// Things about the store's files that should never be; for the log and the metrics.
+    pub alarms: Vec<String>,
+}
+
+/// What every engine offers. Answers of reads are `None` or empty where there is nothing; errors are of the engine.
+pub trait Store: Send + Sync + 'static {
+    /// Shows the observer every item as a change from nothing, and from then on every change. Called once, before
+    /// the first [`Store::apply`].
+    ///
+    /// # Errors
+    /// When the stored records cannot be read.
+    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
+
+    /// Carries the commands out, and returns when all of them are durable: an outcome for each, in order.
+    fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>>;
+
+    /// The item that clients call by this key.
+    fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
+
+    /// The items with these numbers, in their order; those that are gone are left out.
+    fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>>;
+
+    /// At most `length` bytes of an item's payload from `offset` on; nothing when it is gone.
+    fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;
+
+    /// A page of items.
+    fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
+
+    /// The workflows that were noted.
+    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>>;
+
+    /// The incident with this id.
+    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>>;
+
+    /// At most `limit` incidents, the newest first, older than `before`.
+    fn incidents(
+        &self,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>>;
+
+    /// The deliveries of an incident, the oldest first.
+    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
+
+    /// The deliveries that are neither delivered nor dead, the oldest first.
+    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
+
+    /// How the engine is doing.
+    fn status(&self) -> StoreStatus;
+
+    /// Commits what waits, takes nothing more, and lets go of the files. Blocks until that is done.
+    fn close(&self);
+}

@@ -1,0 +1,78 @@
+//! Which items are meant, in which order, and how a list is cut into pages.
+
+use super::{Item, ItemNumber, ItemState, Timestamp};
+
+/// A choice of items. Every criterion that is set must hold; an empty list of alternatives does not restrict.
+#[derive(Clone, Debug, Default)]
+pub struct ItemFilter {
+    /// Globs of workflow names, any of which may match.
+    pub workflows: Vec<wildmatch::WildMatch>,
+    /// The globs that the caller is limited to, any of which must match too.
+    pub allowed: Vec<wildmatch::WildMatch>,
+    /// States, any of which may hold.
+    pub states: Vec<ItemState>,
+    /// Labels that must be there with exactly this value.
+    pub labels: Vec<(String, String)>,
+    /// The current step.
+    pub step: Option<String>,
+    /// Created at or after this instant.
+    pub created_after: Option<Timestamp>,
+    /// Created before this instant.
+    pub created_before: Option<Timestamp>,
+    /// Due at or after this instant.
+    pub deadline_after: Option<Timestamp>,
+    /// Due before this instant.
+    pub deadline_before: Option<Timestamp>,
+}
+
+impl ItemFilter {
+    /// Whether a workflow of that name can hold chosen items.
+    pub fn admits_workflow(&self, name: &str) -> bool {
+        let any =
+            |globs: &[wildmatch::WildMatch]| globs.is_empty() || globs.iter().any(|glob| glob.matches(name));
+        any(&self.workflows) && any(&self.allowed)
+    }
+
+    /// Whether the item is chosen. Items that exist only as a tombstone of something never created, or whose
+    /// retention has run out, never are.
+    pub fn admits(&self, item: &Item, now: Timestamp) -> bool {
+        item.is_visible(now)
+            && (self.states.is_empty() || self.states.contains(&item.state(now)))
+            && self.step.as_deref().is_none_or(|step| item.step.as_deref() == Some(step))
+            && self.created_after.is_none_or(|bound| item.created_at >= bound)
+            && self.created_before.is_none_or(|bound| item.created_at < bound)
+            && self.deadline_after.is_none_or(|bound| item.deadline >= bound)
+            && self.deadline_before.is_none_or(|bound| item.deadline < bound)
+            && self.labels.iter().all(|(name, value)| item.labels.get(name) == Some(value))
+            && self.admits_workflow(&item.workflow)
+    }
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// In the order in which the items were accepted.
+    #[default]
+    Created,
+    /// The earliest deadline first.
+    Deadline,
+}
+
+/// A place in an ordered list: the last item that was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Its deadline; only significant in [`Order::Deadline`].
+    pub deadline: Timestamp,
+    /// Its number.
+    pub number: ItemNumber,
+}
+
+/// A piece of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What was found.
+    pub data: Vec<T>,
+    /// Where to go on; nothing when the list has ended. A page may be shorter than asked for, even empty, and
+    /// yet be followed by another.
+    pub next: Option<Position>,
+}

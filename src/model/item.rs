@@ -1,0 +1,415 @@
+//! Items, and what may happen to them.
+//!
+//! Invariants:
+//!
+//! * Being overdue is derived from the deadline and `now`; it is never written.
+//! * A closed item never changes again, except that its payload is dropped and at last its record.
+//! * Every change raises `version` by one.
+//! * An item's record stays small whatever a client sends; the limits stand below.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ItemId, StepName, Timestamp, WorkflowName};
+
+/// The most labels an item carries.
+pub const LABELS_MAX: usize = 32;
+/// The longest name of a label, in bytes.
+pub const LABEL_NAME_MAX: usize = 63;
+/// The longest value of a label, in bytes.
+pub const LABEL_VALUE_MAX: usize = 255;
+/// The most that all names and values of an item's labels take together, in bytes.
+pub const LABELS_SIZE_MAX: usize = 2048;
+/// The longest content type, in bytes.
+pub const CONTENT_TYPE_MAX: usize = 255;
+/// The largest progress document, in bytes of JSON.
+pub const PROGRESS_SIZE_MAX: usize = 32 * 1024;
+/// How many of the latest errors an item keeps.
+pub const ERRORS_KEPT: usize = 20;
+
+/// The store's own handle for an item: dense, ever-growing, never used twice. Clients never see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ItemNumber(pub u64);
+
+/// What clients call an item by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemKey {
+    /// The workflow it belongs to.
+    pub workflow: WorkflowName,
+    /// Its id within the workflow.
+    pub id: ItemId,
+}
+
+/// How an item stands at some instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemState {
+    /// Neither done nor late.
+    Open,
+    /// Open, and past its deadline.
+    Overdue,
+    /// A fatal error was reported; it waits for somebody to act.
+    Failed,
+    /// Its workflow is on hold.
+    Held,
+    /// Done or given up.
+    Closed,
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseOutcome {
+    /// The work was done.
+    #[default]
+    Success,
+    /// The work was given up.
+    Discarded,
+    /// The work ended without success.
+    Failed,
+}
+
+/// What is known of a payload without reading it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PayloadInfo {
+    /// Its length in bytes.
+    pub size: u64,
+    /// The content type it came with.
+    pub content_type: Arc<str>,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+}
+
+impl fmt::Debug for PayloadInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} bytes of {}", self.size, self.content_type)
+    }
+}
+
+/// An error that was reported about an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemError {
+    /// `err_` and a UUID; also in the log.
+    pub id: Arc<str>,
+    /// The reporter's name for this sort of error.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// Whether trying again may help.
+    pub retryable: bool,
+    /// Whether the item has failed by it.
+    pub fatal: bool,
+    /// The step at which it happened.
+    pub step: Option<StepName>,
+    /// When it was reported.
+    pub at: Timestamp,
+    /// Whatever else the reporter wanted to keep.
+    pub data: Value,
+}
+
+/// The part of an item that may be large and that no scan needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ItemDetail {
+    /// What the application noted about its progress.
+    pub progress: Map<String, Value>,
+    /// The latest errors, oldest first; at most [`ERRORS_KEPT`].
+    pub errors: Vec<ItemError>,
+}
+
+/// One unit of work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// The store's handle.
+    pub number: ItemNumber,
+    /// The workflow it belongs to.
+    pub workflow: WorkflowName,
+    /// Its id within the workflow.
+    pub id: ItemId,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// By when it must be closed.
+    pub deadline: Timestamp,
+    /// When a fatal error was reported.
+    pub failed_at: Option<Timestamp>,
+    /// When and how it was closed, and what is kept until when.
+    pub closed: Option<Closed>,
+    /// Names and values to find it by.
+    pub labels: BTreeMap<String, String>,
+    /// The current step: it tells in which gap an item got stuck.
+    pub step: Option<StepName>,
+    /// When it came to that step.
+    pub step_entered_at: Timestamp,
+    /// Its payload; nothing for the tombstone of an item that was closed without ever having been created.
+    pub payload: Option<PayloadInfo>,
+    /// The digest of the `Idempotency-Key` it was created with.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// Raised by one at each change.
+    pub version: u64,
+    /// Progress and errors.
+    pub detail: Option<Box<ItemDetail>>,
+}
+
+/// How an item was closed, and for how long what of it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// When.
+    pub at: Timestamp,
+    /// How it ended.
+    pub outcome: CloseOutcome,
+    /// From when on its payload is gone.
+    pub payload_until: Timestamp,
+    /// From when on its record is gone and its id is free again.
+    pub record_until: Timestamp,
+}
+
+/// What a close asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing {
+    /// How the item ended.
+    pub outcome: CloseOutcome,
+    /// When.
+    pub at: Timestamp,
+    /// How long its record stays.
+    pub retention: Duration,
+    /// How long its payload stays.
+    pub keep_payload: Duration,
+}
+
+/// A JSON merge patch (RFC 7396) of what a client may change.
+#[derive(Clone, Debug, Default)]
+pub struct ItemPatch {
+    /// A new deadline.
+    pub deadline: Option<Timestamp>,
+    /// Labels to set, or to remove where the value is null.
+    pub labels: Option<BTreeMap<String, Option<String>>>,
+    /// A patch of the progress document.
+    pub progress: Option<Map<String, Value>>,
+}
+
+/// Why a change was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ItemRefusal {
+    /// Too many or too large labels.
+    #[error("{0}")]
+    Labels(String),
+    /// The progress document outgrew its limit.
+    #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are kept")]
+    Progress(usize),
+}
+
+/// Checks names, values, number and size of labels.
+///
+/// # Errors
+/// When a limit is broken; the message says which.
+pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ItemRefusal> {
+    let refuse = |message: String| Err(ItemRefusal::Labels(message));
+    if labels.len() > LABELS_MAX {
+        return refuse(format!("an item carries at most {LABELS_MAX} labels; these are {}", labels.len()));
+    }
+    for (name, value) in labels {
+        let well_formed = (1..=LABEL_NAME_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+        if !well_formed {
+            return refuse(format!(
+                "{name:?} is no label name: it takes 1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /"
+            ));
+        }
+        if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
+            return refuse(format!(
+                "the value of label {name} is at most {LABEL_VALUE_MAX} bytes without control characters"
+            ));
+        }
+    }
+    let size: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > LABELS_SIZE_MAX {
+        return refuse(format!(
+            "all labels together take at most {LABELS_SIZE_MAX} bytes; these take {size}"
+        ));
+    }
+    Ok(())
+}
+
+impl Item {
+    /// The tombstone of an item that was closed before anybody created it.
+    pub fn tombstone(number: ItemNumber, key: ItemKey, closing: Closing) -> Self {
+        let mut item = Self {
+            number,
+            workflow: key.workflow,
+            id: key.id,
+            created_at: closing.at,
+            deadline: closing.at,
+            failed_at: None,
+            closed: None,
+            labels: BTreeMap::new(),
+            step: None,
+            step_entered_at: closing.at,
+            payload: None,
+            idempotency_key: None,
+            version: 0,
+            detail: None,
+        };
+        item.close(closing);
+        item
+    }
+
+    /// What clients call it by.
+    pub fn key(&self) -> ItemKey {
+        ItemKey { workflow: self.workflow.clone(), id: self.id.clone() }
+    }
+
+    /// How it stands at `now`.
+    pub fn state(&self, now: Timestamp) -> ItemState {
+        if self.closed.is_some() {
+            ItemState::Closed
+        } else if self.failed_at.is_some() {
+            ItemState::Failed
+        } else if self.deadline <= now {
+            ItemState::Overdue
+        } else {
+            ItemState::Open
+        }
+    }
+
+    /// Whether its record still counts at `now`: a closed item is forgotten when its retention has run out, even
+    /// where the sweep has not come by yet.
+    pub fn is_remembered(&self, now: Timestamp) -> bool {
+        self.closed.is_none_or(|closed| now < closed.record_until)
+    }
+
+    /// Whether clients may see it: it was really created, and is remembered.
+    pub fn is_visible(&self, now: Timestamp) -> bool {
+        self.payload.is_some() && self.is_remembered(now)
+    }
+
+    /// Its payload, if it is still kept at `now`.
+    pub fn kept_payload(&self, now: Timestamp) -> Option<&PayloadInfo> {
+        self.payload.as_ref().filter(|_| self.closed.is_none_or(|closed| now < closed.payload_until))
+    }
+
+    /// Progress and errors; the empty document where there are none.
+    pub fn detail(&self) -> &ItemDetail {
+        static EMPTY: LazyLock<ItemDetail> = LazyLock::new(ItemDetail::default);
+        self.detail.as_deref().unwrap_or(&EMPTY)
+    }
+
+    /// Closes it.
+    pub fn close(&mut self, closing: Closing) {
+        let payload_until = closing.at.after(closing.keep_payload);
+        self.closed = Some(Closed {
+            at: closing.at,
+            outcome: closing.outcome,
+            payload_until,
+            record_until: closing.at.after(closing.retention).max(payload_until),
+        });
+        self.version += 1;
+    }
+
+    /// Changes what a client may change; wholly or not at all.
+    ///
+    /// # Errors
+    /// When the result would break a limit.
+    pub fn patch(&mut self, patch: &ItemPatch) -> Result<(), ItemRefusal> {
+        let labels = match &patch.labels {
+            Some(changes) => {
+                let mut labels = self.labels.clone();
+                for (name, value) in changes {
+                    match value {
+                        Some(value) => labels.insert(name.clone(), value.clone()),
+                        None => labels.remove(name),
+                    };
+                }
+                check_labels(&labels)?;
+                Some(labels)
+            }
+            None => None,
+        };
+        if let Some(changes) = &patch.progress {
+            let mut progress = Value::Object(self.detail().progress.clone());
+            json_patch::merge(&mut progress, &Value::Object(changes.clone()));
+            let size = progress.to_string().len();
+            if size > PROGRESS_SIZE_MAX {
+                return Err(ItemRefusal::Progress(size));
+            }
+            if let Value::Object(progress) = progress {
+                self.detail.get_or_insert_default().progress = progress;
+            }
+        }
+        if let Some(labels) = labels {
+            self.labels = labels;
+        }
+        if let Some(deadline) = patch.deadline {
+            self.deadline = deadline;
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Takes note of an error. A fatal one makes the item fail.
+    pub fn report(&mut self, error: ItemError) {
+        if error.fatal && self.failed_at.is_none() {
+            self.failed_at = Some(error.at);
+        }
+        let errors = &mut self.detail.get_or_insert_default().errors;
+        errors.push(error);
+        let surplus = errors.len().saturating_sub(ERRORS_KEPT);
+        errors.drain(..surplus);
+        self.version += 1;
+    }
+
+    /// What derived state needs to know of it.
+    pub fn standing(&self) -> Standing {
+        let status = match (self.closed, self.failed_at) {
+            (Some(closed), _) => Status::Closed {
+                record_until: closed.record_until,
+                payload_until: (self.payload.is_some() && closed.payload_until > closed.at)
+                    .then_some(closed.payload_until),
+            },
+            (None, Some(_)) => Status::Failed,
+            (None, None) => Status::Open,
+        };
+        Standing {
+            number: self.number,
+            workflow: self.workflow.clone(),
+            step: self.step.clone(),
+            deadline: self.deadline,
+            status,
+        }
+    }
+}
+
+/// The little of an item that timers, counters and sweeps are derived from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The store's handle.
+    pub number: ItemNumber,
+    /// The workflow it belongs to.
+    pub workflow: WorkflowName,
+    /// The current step.
+    pub step: Option<StepName>,
+    /// By when it must be closed.
+    pub deadline: Timestamp,
+    /// Whether it is open, failed or closed.
+    pub status: Status,
+}
+
+/// How an item stands, as far as it is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not closed; whether it is overdue depends on the time.
+    Open,
+    /// Not closed, and failed.
+    Failed,
+    /// Closed.
+    Closed {
+        /// From when on its record is to be forgotten.
+        record_until: Timestamp,
+        /// From when on its payload is to be dropped, if the payload outlived the close.
+        payload_until: Option<Timestamp>,
+    },
+}

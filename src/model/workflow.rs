@@ -1,0 +1,78 @@
+//! Workflows: named policies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{StepName, Timestamp, WorkflowName};
+
+/// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
+pub const DEADLINE_MAX: Duration = Duration::from_secs(315_576_000);
+
+/// A stage of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The stage's name.
+    pub name: StepName,
+    /// How long an item that starts at this step has, if it differs from the workflow's deadline.
+    pub deadline: Option<Duration>,
+}
+
+/// When people are told about an incident. The words are Alertmanager's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertPolicy {
+    /// How long an incident gathers before the first notification.
+    pub group_wait: Duration,
+    /// The shortest time between two notifications about growth.
+    pub group_interval: Duration,
+    /// After this long without any notification, people are reminded.
+    pub repeat_interval: Duration,
+    /// Growth is told once the count is this many times what was told last.
+    pub grow_factor: f64,
+    /// Where notifications go, by receiver name.
+    pub receivers: Vec<Arc<str>>,
+    /// How bad an incident of this workflow is, in the words of the receivers.
+    pub severity: Arc<str>,
+    /// Where the person on call finds what to do.
+    pub runbook_url: Option<Arc<str>>,
+}
+
+/// What holds for the items of a workflow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// How long an item has, unless its request or its step says otherwise.
+    pub deadline: Duration,
+    /// How long the record of a closed item is kept.
+    pub retention: Duration,
+    /// How many records of closed items are kept at most.
+    pub retention_max: u64,
+    /// How long the payload of a closed item is kept.
+    pub keep_payload: Duration,
+    /// The stages, in order; empty when the workflow names none.
+    pub steps: Vec<Step>,
+    /// When and where people are told.
+    pub alerting: AlertPolicy,
+}
+
+impl Policy {
+    /// The stage of that name.
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| &*step.name == name)
+    }
+
+    /// How long an item has that starts at `step`: the step's deadline, else the workflow's.
+    pub fn deadline_at(&self, step: Option<&str>) -> Duration {
+        step.and_then(|name| self.step(name)).and_then(|step| step.deadline).unwrap_or(self.deadline)
+    }
+}
+
+/// That a workflow exists which the configuration does not name: it was made on first use, and follows the
+/// default policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Its name.
+    pub name: WorkflowName,
+    /// When it was first used.
+    pub created_at: Timestamp,
+}

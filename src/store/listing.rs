@@ -1,0 +1,104 @@
+//! How a page is cut out of the items: shared by the engines that scan.
+//!
+//! A list in order of creation stops as soon as its page is full. One in order of deadlines must look at every item,
+//! keeping the best so far; what is overdue is therefore listed from the derived index above the store instead.
+
+use std::collections::BinaryHeap;
+
+use super::ListItems;
+use crate::model::{Item, ItemNumber, Order, Page, Position};
+
+/// How many records one page looks at before it hands back what it has, so that a rare match in a store of
+/// millions does not hold a thread for seconds.
+pub(super) const SCAN_MAX: usize = 200_000;
+
+/// Where a scan by number begins.
+pub(super) fn scan_from(question: &ListItems) -> ItemNumber {
+    match (question.order, question.after) {
+        (Order::Created, Some(position)) => ItemNumber(position.number.0.saturating_add(1)),
+        _ => ItemNumber(0),
+    }
+}
+
+/// Cuts a page out of the items, which come by ascending number from [`scan_from`] on.
+pub(super) fn page<E>(
+    question: &ListItems,
+    items: impl Iterator<Item = Result<Item, E>>,
+) -> Result<Page<Item>, E> {
+    match question.order {
+        Order::Created => page_by_number(question, items),
+        Order::Deadline => page_by_deadline(question, items),
+    }
+}
+
+fn place(item: &Item) -> Position {
+    Position { deadline: item.deadline, number: item.number }
+}
+
+fn page_by_number<E>(
+    question: &ListItems,
+    items: impl Iterator<Item = Result<Item, E>>,
+) -> Result<Page<Item>, E> {
+    let mut data = Vec::new();
+    for (looked_at, item) in items.enumerate() {
+        let item = item?;
+        let here = place(&item);
+        if question.filter.admits(&item, question.now) {
+            if data.len() == question.limit {
+                let next = data.last().map(place);
+                return Ok(Page { data, next });
+            }
+            data.push(item);
+        }
+        if looked_at + 1 >= SCAN_MAX {
+            return Ok(Page { data, next: Some(here) });
+        }
+    }
+    Ok(Page { data, next: None })
+}
+
+/// An item as the heap sees it: the latest deadline on top, to be pushed out by an earlier one.
+struct Candidate(Item);
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        place(&self.0) == place(&other.0)
+    }
+}
+impl Eq for Candidate {}
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        place(&self.0).cmp(&place(&other.0))
+    }
+}
+
+fn page_by_deadline<E>(
+    question: &ListItems,
+    items: impl Iterator<Item = Result<Item, E>>,
+) -> Result<Page<Item>, E> {
+    let mut best = BinaryHeap::new();
+    for item in items {
+        let item = item?;
+        if question.after.is_none_or(|after| place(&item) > after)
+            && question.filter.admits(&item, question.now)
+        {
+            best.push(Candidate(item));
+            // One more than the page, to know whether another follows.
+            if best.len() > question.limit + 1 {
+                best.pop();
+            }
+        }
+    }
+    let more = best.len() > question.limit;
+    if more {
+        best.pop();
+    }
+    let data: Vec<Item> = best.into_sorted_vec().into_iter().map(|candidate| candidate.0).collect();
+    let next = if more { data.last().map(place) } else { None };
+    Ok(Page { data, next })
+}

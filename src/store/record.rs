@@ -1,0 +1,143 @@
+//! Records: the persistent part of items, incidents, deliveries and workflows, apart from the types that the
+//! program works with.
+//!
+//! Every record begins with a byte that names its format. Item records are compact binary (postcard), since every
+//! start reads all of them; the others, which are few, are JSON.
+//!
+//! To change a format: add a new struct with the next version byte and write that one; keep reading the old
+//! ones for good; seal a fixture of the new one beside the old in `tests/fixtures`. A field of a postcard struct
+//! is never added, removed or moved in place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::model::item::{Closed, ItemDetail};
+use crate::model::{Item, ItemId, ItemNumber, PayloadInfo, StepName, Timestamp, WorkflowName};
+
+const ITEM_V1: u8 = 1;
+const DOCUMENT_V1: u8 = 1;
+
+/// A stored record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It was written by a later version of the program.
+    #[error(
+        "a record has format {0}, which this version of warden does not know: was it written by a newer one?"
+    )]
+    Format(u8),
+    /// It is no record of its format.
+    #[error("a record is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Version 1 of an item's record. The number is in the key; the detail is stored apart.
+#[derive(Serialize, Deserialize)]
+struct ItemRecordV1<'a> {
+    workflow: &'a str,
+    id: &'a str,
+    created_at: Timestamp,
+    deadline: Timestamp,
+    failed_at: Option<Timestamp>,
+    closed: Option<Closed>,
+    labels: BTreeMap<&'a str, &'a str>,
+    step: Option<&'a str>,
+    step_entered_at: Timestamp,
+    payload: Option<PayloadRecordV1<'a>>,
+    idempotency_key: Option<[u8; 32]>,
+    version: u64,
+    has_detail: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PayloadRecordV1<'a> {
+    size: u64,
+    content_type: &'a str,
+    sha256: [u8; 32],
+}
+
+/// Writes an item's record, without its detail.
+pub fn encode_item(item: &Item) -> Vec<u8> {
+    let record = ItemRecordV1 {
+        workflow: &item.workflow,
+        id: &item.id,
+        created_at: item.created_at,
+        deadline: item.deadline,
+        failed_at: item.failed_at,
+        closed: item.closed,
+        labels: item.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        step: item.step.as_deref(),
+        step_entered_at: item.step_entered_at,
+        payload: item.payload.as_ref().map(|payload| PayloadRecordV1 {
+            size: payload.size,
+            content_type: &payload.content_type,
+            sha256: payload.sha256,
+        }),
+        idempotency_key: item.idempotency_key,
+        version: item.version,
+        has_detail: item.detail.is_some(),
+    };
+    let mut bytes = Vec::with_capacity(192);
+    bytes.push(ITEM_V1);
+    postcard::to_extend(&record, bytes).expect("writing plain data into a growing buffer cannot fail")
+}
+
+/// Reads an item's record. Where the item has a detail, an empty one is put in its place: the caller reads it from
+/// where it is kept if it needs it.
+///
+/// # Errors
+/// When the bytes are no record that this version knows.
+pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
+    let body = expect_version(bytes, ITEM_V1)?;
+    let record: ItemRecordV1<'_> = postcard::from_bytes(body).map_err(damaged)?;
+    Ok(Item {
+        number,
+        workflow: WorkflowName::new(record.workflow).map_err(damaged)?,
+        id: ItemId::new(record.id).map_err(damaged)?,
+        created_at: record.created_at,
+        deadline: record.deadline,
+        failed_at: record.failed_at,
+        closed: record.closed,
+        labels: record.labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        step: record.step.map(StepName::new).transpose().map_err(damaged)?,
+        step_entered_at: record.step_entered_at,
+        payload: record.payload.map(|payload| PayloadInfo {
+            size: payload.size,
+            content_type: Arc::from(payload.content_type),
+            sha256: payload.sha256,
+        }),
+        idempotency_key: record.idempotency_key,
+        version: record.version,
+        detail: record.has_detail.then(Box::<ItemDetail>::default),
+    })
+}
+
+/// Writes a document.
+pub fn encode_document<T: Serialize>(document: &T) -> Vec<u8> {
+    let mut bytes = vec![DOCUMENT_V1];
+    serde_json::to_writer(&mut bytes, document)
+        .expect("our own documents have text keys and no failing parts");
+    bytes
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// When the bytes are no document that this version knows.
+pub fn decode_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(expect_version(bytes, DOCUMENT_V1)?).map_err(damaged)
+}
+
+fn expect_version(bytes: &[u8], version: u8) -> Result<&[u8], RecordError> {
+    match bytes.split_first() {
+        Some((&found, body)) if found == version => Ok(body),
+        Some((&found, _)) => Err(RecordError::Format(found)),
+        None => Err(RecordError::Damaged("it is empty".into())),
+    }
+}
+
+fn damaged(error: impl std::fmt::Display) -> RecordError {
+    RecordError::Damaged(error.to_string())
+}

@@ -1,0 +1,243 @@
+//! What a command does, given what is there: the one place where preconditions are judged.
+//!
+//! Engines that read and decide by themselves hand their rows in as [`Rows`] and get the rules of the domain
+//! from here, so that no two of them can differ. An engine that lets a server decide (SQL) would not use this;
+//! the conformance suite holds it to the same answers.
+
+use super::{Change, Command, Creation, Outcome};
+use crate::model::item::{Closing, Item};
+use crate::model::{
+    Delivery, Incident, IncidentId, ItemKey, ItemNumber, Standing, Timestamp, Workflow, WorkflowName,
+};
+
+/// Rows as an engine has them: what was written shows in what is read next.
+pub(super) trait Rows {
+    /// What goes wrong below.
+    type Error;
+
+    /// The number that nobody has had yet.
+    fn next_number(&mut self) -> Result<ItemNumber, Self::Error>;
+    /// The item by its number.
+    fn item(&mut self, number: ItemNumber) -> Result<Option<Item>, Self::Error>;
+    /// The number that clients' name for an item stands for.
+    fn number(&mut self, key: &ItemKey) -> Result<Option<ItemNumber>, Self::Error>;
+    /// The number that was made under an `Idempotency-Key`.
+    fn number_by_idempotency_key(
+        &mut self,
+        workflow: &WorkflowName,
+        digest: &[u8; 32],
+    ) -> Result<Option<ItemNumber>, Self::Error>;
+    /// Adds an item with its names, and its payload if it has one.
+    fn insert_item(&mut self, item: &Item, payload: Option<bytes::Bytes>) -> Result<(), Self::Error>;
+    /// Writes a changed item over the old one.
+    fn update_item(&mut self, item: &Item) -> Result<(), Self::Error>;
+    /// Removes an item's payload, if it is there.
+    fn remove_payload(&mut self, item: &Item) -> Result<(), Self::Error>;
+    /// Removes an item with its names; its payload is gone already.
+    fn remove_item(&mut self, item: &Item) -> Result<(), Self::Error>;
+    /// Writes a workflow.
+    fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), Self::Error>;
+    /// Writes an incident.
+    fn put_incident(&mut self, incident: &Incident) -> Result<(), Self::Error>;
+    /// Writes a delivery.
+    fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Self::Error>;
+    /// Removes some of an incident's deliveries, or the incident when none is left; whether it is gone.
+    fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Self::Error>;
+}
+
+/// Whether the command may need more space than it frees: such ones are refused while the disk is full.
+pub(super) fn grows(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Create(_) | Command::Patch { .. } | Command::Report { .. } | Command::NoteWorkflow(_)
+    )
+}
+
+/// Carries one command out on the rows and notes what changed.
+pub(super) fn settle<R: Rows>(
+    command: Command,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    match command {
+        Command::Create(creation) => create(*creation, rows, changes),
+        Command::Close { key, closing } => close(key, closing, rows, changes),
+        Command::Patch { key, patch, if_version, now } => {
+            let mut refusal = None;
+            let outcome = change(&key, now, rows, changes, |item| {
+                if if_version.is_some_and(|version| version != item.version) {
+                    refusal = Some(Outcome::VersionMismatch(item.version));
+                } else if let Err(refused) = item.patch(&patch) {
+                    refusal = Some(Outcome::Refused(refused));
+                }
+                refusal.is_none()
+            })?;
+            Ok(refusal.unwrap_or(outcome))
+        }
+        Command::Report { key, error } => change(&key, error.at, rows, changes, |item| {
+            item.report(*error);
+            true
+        }),
+        Command::Forget(number) => {
+            if let Some(item) = closed_item(number, rows)? {
+                forget(&item, rows, changes)?;
+            }
+            Ok(Outcome::Done)
+        }
+        Command::DropPayload(number) => {
+            if let Some(mut item) = closed_item(number, rows)? {
+                let before = item.standing();
+                rows.remove_payload(&item)?;
+                if let Some(closed) = &mut item.closed {
+                    closed.payload_until = closed.at;
+                }
+                rows.update_item(&item)?;
+                note(changes, Some(before), Some(&item));
+            }
+            Ok(Outcome::Done)
+        }
+        Command::NoteWorkflow(workflow) => rows.put_workflow(&workflow).map(|()| Outcome::Done),
+        Command::CommitIncident { incident, deliveries } => {
+            rows.put_incident(&incident)?;
+            for delivery in &deliveries {
+                rows.put_delivery(delivery)?;
+            }
+            Ok(Outcome::Done)
+        }
+        Command::RecordDelivery(delivery) => rows.put_delivery(&delivery).map(|()| Outcome::Done),
+        Command::ForgetIncident(id) => {
+            Ok(if rows.remove_incident(&id)? { Outcome::Done } else { Outcome::Partly })
+        }
+    }
+}
+
+fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) -> Result<Outcome, R::Error> {
+    let now = creation.created_at;
+    let by_idempotency_key = match &creation.idempotency_key {
+        Some(digest) => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,
+        None => None,
+    };
+    let number = match by_idempotency_key {
+        Some(number) => Some(number),
+        None => rows.number(&creation.key)?,
+    };
+    if let Some(number) = number
+        && let Some(existing) = rows.item(number)?
+    {
+        if existing.is_remembered(now) {
+            let existing = Box::new(existing);
+            return Ok(if existing.closed.is_some() {
+                Outcome::AlreadyClosed(existing)
+            } else if existing.payload.as_ref() == Some(&creation.info) {
+                Outcome::Exists(existing)
+            } else {
+                Outcome::Conflict(existing)
+            });
+        }
+        forget(&existing, rows, changes)?;
+    }
+    let item = Item {
+        number: rows.next_number()?,
+        workflow: creation.key.workflow,
+        id: creation.key.id,
+        created_at: now,
+        deadline: creation.deadline,
+        failed_at: None,
+        closed: None,
+        labels: creation.labels,
+        step: creation.step,
+        step_entered_at: now,
+        payload: Some(creation.info),
+        idempotency_key: creation.idempotency_key,
+        version: 1,
+        detail: None,
+    };
+    rows.insert_item(&item, Some(creation.payload))?;
+    note(changes, None, Some(&item));
+    Ok(Outcome::Created(Box::new(item)))
+}
+
+fn close<R: Rows>(
+    key: ItemKey,
+    closing: Closing,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    match find(&key, closing.at, rows, changes)? {
+        None => {
+            let tombstone = Item::tombstone(rows.next_number()?, key, closing);
+            rows.insert_item(&tombstone, None)?;
+            note(changes, None, Some(&tombstone));
+            Ok(Outcome::Unknown)
+        }
+        // Nobody ever created it: the answer stays the same however often the close is repeated.
+        Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
+        Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
+        Some(mut item) => {
+            let before = item.standing();
+            item.close(closing);
+            if item.kept_payload(closing.at).is_none() {
+                rows.remove_payload(&item)?;
+            }
+            rows.update_item(&item)?;
+            note(changes, Some(before), Some(&item));
+            Ok(Outcome::Closed(Box::new(item)))
+        }
+    }
+}
+
+/// Changes an open item, if `transition` says that it did.
+fn change<R: Rows>(
+    key: &ItemKey,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+    transition: impl FnOnce(&mut Item) -> bool,
+) -> Result<Outcome, R::Error> {
+    match find(key, now, rows, changes)? {
+        None => Ok(Outcome::Unknown),
+        Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
+        Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
+        Some(mut item) => {
+            let before = item.standing();
+            if transition(&mut item) {
+                rows.update_item(&item)?;
+                note(changes, Some(before), Some(&item));
+            }
+            Ok(Outcome::Changed(Box::new(item)))
+        }
+    }
+}
+
+/// The item by its key, if it is remembered; one whose retention has run out is forgotten here and now.
+fn find<R: Rows>(
+    key: &ItemKey,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Option<Item>, R::Error> {
+    let Some(number) = rows.number(key)? else { return Ok(None) };
+    let Some(item) = rows.item(number)? else { return Ok(None) };
+    if item.is_remembered(now) {
+        return Ok(Some(item));
+    }
+    forget(&item, rows, changes)?;
+    Ok(None)
+}
+
+fn closed_item<R: Rows>(number: ItemNumber, rows: &mut R) -> Result<Option<Item>, R::Error> {
+    Ok(rows.item(number)?.filter(|item| item.closed.is_some()))
+}
+
+fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Result<(), R::Error> {
+    if item.closed.is_none_or(|closed| closed.payload_until > closed.at) {
+        rows.remove_payload(item)?;
+    }
+    rows.remove_item(item)?;
+    note(changes, Some(item.standing()), None);
+    Ok(())
+}
+
+fn note(changes: &mut Vec<Change>, before: Option<Standing>, after: Option<&Item>) {
+    changes.push(Change { before, after: after.map(Item::standing) });
+}

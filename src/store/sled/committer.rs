@@ -1,0 +1,251 @@
+//! The committing thread: one plain thread that owns all writes.
+//!
+//! It takes everything that waits, settles it, hands it to the database in atomic batches, makes it durable once,
+//! tells the observer, and answers everybody. The more waits, the more share one sync.
+//!
+//! Any error between the first batch and the sync is fatal: what was written is unknown, so everybody is told so
+//! and nothing is acknowledged from then on. No sync is retried, since a failed one may have dropped the pages it
+//! was asked to write.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::draft::{Draft, DraftError};
+use super::space::Space;
+use crate::model::Clock;
+use crate::store::settle::{grows, settle};
+use crate::store::{Change, Command, Observer, Outcome, StoreError};
+
+/// The most commands that share one sync.
+const GROUP_COMMANDS_MAX: usize = 2048;
+/// The most payload bytes that share one sync, unless a single request holds more.
+const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+type Answer = Result<Vec<Outcome>, StoreError>;
+
+struct Request {
+    commands: Vec<Command>,
+    answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<Request>,
+    commands: usize,
+    closing: bool,
+}
+
+/// What the committing thread shares with those who hand it commands.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    /// The most commands that may wait.
+    limit: usize,
+    /// Why nothing is acknowledged any more.
+    pub(super) fatal: OnceLock<Arc<str>>,
+    /// When the commit under way began, in milliseconds; zero when none is.
+    pub(super) busy_since: AtomicI64,
+    pub(super) commits: AtomicU64,
+    pub(super) commands: AtomicU64,
+    pub(super) full: AtomicBool,
+    pub(super) free: AtomicU64,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            limit,
+            fatal: OnceLock::new(),
+            busy_since: AtomicI64::new(0),
+            commits: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            free: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commands that wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().commands
+    }
+
+    /// Hands commands over; the answer comes through the receiver.
+    pub(super) fn push(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Answer>, StoreError> {
+        if let Some(reason) = self.fatal.get() {
+            return Err(StoreError::Fatal(reason.clone()));
+        }
+        let (answer, receiver) = oneshot::channel();
+        let mut waiting = self.lock();
+        if waiting.closing {
+            return Err(StoreError::Closing);
+        }
+        if waiting.commands > 0 && waiting.commands + commands.len() > self.limit {
+            return Err(StoreError::Overloaded);
+        }
+        waiting.commands += commands.len();
+        waiting.requests.push_back(Request { commands, answer });
+        // The thread looks again before it sleeps, so only the first arrival needs to wake it.
+        if waiting.requests.len() == 1 {
+            self.arrived.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    /// Lets nothing more in; the thread ends when all that waits is committed.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.arrived.notify_one();
+    }
+
+    /// Takes the next group into `group`, waiting for one unless `idle_work` is there to be done. False at the end.
+    fn take(&self, group: &mut Vec<Request>, idle_work: bool) -> bool {
+        let mut waiting = self.lock();
+        while waiting.requests.is_empty() {
+            if waiting.closing {
+                return false;
+            }
+            if idle_work {
+                return true;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (mut commands, mut bytes) = (0, 0);
+        while let Some(request) = waiting.requests.front() {
+            let size: usize = request.commands.iter().map(payload_size).sum();
+            let over =
+                commands + request.commands.len() > GROUP_COMMANDS_MAX || bytes + size > GROUP_BYTES_MAX;
+            if over && !group.is_empty() {
+                break;
+            }
+            commands += request.commands.len();
+            bytes += size;
+            group.extend(waiting.requests.pop_front());
+        }
+        waiting.commands -= commands;
+        true
+    }
+}
+
+fn payload_size(command: &Command) -> usize {
+    match command {
+        Command::Create(creation) => creation.payload.len(),
+        _ => 0,
+    }
+}
+
+/// Why a group could not be committed.
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    #[error("the database could not be flushed: {0}")]
+    Flush(#[from] sled::Error),
+    #[error("the database file could not be synced to disk: {0}")]
+    Sync(std::io::Error),
+    #[error("the free space could not be read: {0}")]
+    Space(std::io::Error),
+}
+
+/// The thread's own things.
+pub(super) struct Committer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) database: sled::Db,
+    pub(super) file: File,
+    pub(super) draft: Draft,
+    pub(super) space: Space,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Arc<OnceLock<Arc<dyn Observer>>>,
+}
+
+impl Committer {
+    /// Works until the queue is closed and empty, or until something fails.
+    pub(super) fn run(mut self) {
+        let queue = self.queue.clone();
+        let mut group = Vec::new();
+        while queue.take(&mut group, self.draft.has_garbage()) {
+            queue.busy_since.store(self.clock.now().as_millis(), Ordering::Relaxed);
+            let mut changes = Vec::new();
+            // The database panics where it should return an error; to us both mean the same.
+            let result = catch_unwind(AssertUnwindSafe(|| self.commit(&mut group, &mut changes)));
+            queue.busy_since.store(0, Ordering::Relaxed);
+            let reason = match result {
+                Ok(Ok(answers)) => {
+                    if let Some(observer) = self.observer.get() {
+                        observer.committed(&changes);
+                    }
+                    for (answer, outcomes) in answers {
+                        // Whoever asked may have gone; the change stands all the same.
+                        let _ = answer.send(Ok(outcomes));
+                    }
+                    continue;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => format!("the database panicked: {}", panic_message(&*panic)),
+            };
+            self.fail(&reason, group);
+            return;
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "a pair used once, here")]
+    fn commit(
+        &mut self,
+        group: &mut Vec<Request>,
+        changes: &mut Vec<Change>,
+    ) -> Result<Vec<(oneshot::Sender<Answer>, Vec<Outcome>)>, CommitError> {
+        self.space.look().map_err(CommitError::Space)?;
+        let mut settled = Vec::with_capacity(group.len());
+        let mut commands = 0;
+        for request in group.iter_mut() {
+            let mut outcomes = Vec::with_capacity(request.commands.len());
+            for command in std::mem::take(&mut request.commands) {
+                commands += 1;
+                if grows(&command) && !self.space.admits(payload_size(&command) as u64) {
+                    outcomes.push(Outcome::StorageFull);
+                    continue;
+                }
+                self.draft.make_room(&command)?;
+                outcomes.push(settle(command, &mut self.draft, changes)?);
+            }
+            settled.push(outcomes);
+        }
+        self.queue.full.store(self.space.is_full(), Ordering::Relaxed);
+        self.queue.free.store(self.space.free(), Ordering::Relaxed);
+        self.draft.apply()?;
+        self.draft.reclaim()?;
+        self.database.flush()?;
+        // The flush persists neither the file's length nor the drive's cache.
+        self.file.sync_data().map_err(CommitError::Sync)?;
+        self.queue.commits.fetch_add(1, Ordering::Relaxed);
+        self.queue.commands.fetch_add(commands, Ordering::Relaxed);
+        Ok(group.drain(..).map(|request| request.answer).zip(settled).collect())
+    }
+
+    fn fail(&self, reason: &str, group: Vec<Request>) {
+        let reason: Arc<str> = reason.into();
+        let _ = self.queue.fatal.set(reason.clone());
+        let rest = std::mem::take(&mut self.queue.lock().requests);
+        for request in group.into_iter().chain(rest) {
+            let _ = request.answer.send(Err(StoreError::Fatal(reason.clone())));
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

@@ -1,0 +1,192 @@
+//! The data directory: taking it, and making sure that what the database finds in it is sound.
+//!
+//! The database cannot be trusted with this. It fails for ever over a file that it left behind when it was killed
+//! while opening; it builds on data that the kernel has not written yet; and it syncs neither directories nor,
+//! reliably, its own file. All of that is seen to here, before and after it opens.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::layout;
+
+/// Why a data directory cannot be worked in. The daemon refuses to start and says so.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made, read or written.
+    #[error(
+        "cannot use the data directory {path}: {error}; \
+         make it writable for the user that runs warden, or set storage.path to another one"
+    )]
+    Unusable {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process works in it.
+    #[error(
+        "another warden is running on the data directory {0}; stop it first, or set storage.path to another directory"
+    )]
+    Locked(PathBuf),
+    /// There is something else in it.
+    #[error(
+        "{path} is not empty and holds no warden data (found {found:?}); set storage.path to an empty or new directory"
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// A file that does not belong there.
+        found: String,
+    },
+    /// It was written in another format.
+    #[error(
+        "the data directory {path} has the format {found:?}, and this version of warden reads {known:?}; \
+         run the version that wrote it, export there, and import here"
+    )]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// The format found.
+        found: String,
+        /// The format known.
+        known: &'static str,
+    },
+    /// The database in it does not open.
+    #[error(
+        "the database in {path} does not open: {reason}; nothing was changed: restore the directory from a backup"
+    )]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// What the database said.
+        reason: String,
+    },
+}
+
+/// A data directory that is ours for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Whoever holds this file's lock works in the directory; the kernel lets go of it whatever way we end.
+    _lock: File,
+}
+
+const LOCK: &str = "LOCK";
+const FORMAT: &str = "FORMAT";
+const FORMAT_DRAFT: &str = "FORMAT.new";
+const BALLAST: &str = "ballast";
+const DATABASE: &str = "sled";
+
+impl Directory {
+    /// Takes the directory, making it if need be, and clears away what a killed predecessor left half done.
+    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Unusable { path, error }
+        };
+        fs::create_dir_all(path).map_err(unusable(path))?;
+        let path = &fs::canonicalize(path).map_err(unusable(path))?;
+        refuse_foreign_files(path)?;
+        let lock_path = path.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(unusable(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
+            Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
+        }
+        let directory = Self { path: path.clone(), _lock: lock };
+        directory.check_format()?;
+        directory.prepare_database().map_err(unusable(path))?;
+        Ok(directory)
+    }
+
+    /// Where the database is.
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    /// Where the ballast is.
+    pub(super) fn ballast(&self) -> PathBuf {
+        self.path.join(BALLAST)
+    }
+
+    /// To be called once the database has opened: makes its files and their names durable, and at last the mark
+    /// that says that this directory holds data.
+    pub(super) fn seal(&self) -> Result<(), OpenError> {
+        let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
+        sync(&self.database().join("db")).map_err(unusable)?;
+        sync(&self.database()).map_err(unusable)?;
+        if !self.path.join(FORMAT).exists() {
+            let draft = self.path.join(FORMAT_DRAFT);
+            fs::write(&draft, layout::FORMAT).map_err(unusable)?;
+            sync(&draft).map_err(unusable)?;
+            fs::rename(&draft, self.path.join(FORMAT)).map_err(unusable)?;
+        }
+        sync(&self.path).map_err(unusable)?;
+        self.path.parent().map_or(Ok(()), sync).map_err(unusable)
+    }
+
+    /// Values that outgrew a leaf and were written to files that are never synced. There must be none.
+    pub(super) fn stray_blobs(&self) -> usize {
+        fs::read_dir(self.database().join("blobs")).map_or(0, Iterator::count)
+    }
+
+    fn check_format(&self) -> Result<(), OpenError> {
+        match fs::read_to_string(self.path.join(FORMAT)) {
+            Ok(found) if found == layout::FORMAT => Ok(()),
+            Ok(found) => Err(OpenError::Format {
+                path: self.path.clone(),
+                found: found.trim().to_owned(),
+                known: layout::FORMAT.trim(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(OpenError::Unusable { path: self.path.join(FORMAT), error }),
+        }
+    }
+
+    fn prepare_database(&self) -> io::Result<()> {
+        let database = self.database();
+        if !self.path.join(FORMAT).exists() {
+            // Killed before the directory was ever complete: nothing in it was acknowledged.
+            return match fs::remove_dir_all(&database) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        for entry in fs::read_dir(&database)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().ends_with(".generating") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
+        // were, and writes a synced summary that refers to them; so they go to the disk first.
+        sync(&database.join("db"))?;
+        sync(&database)
+    }
+}
+
+fn refuse_foreign_files(path: &Path) -> Result<(), OpenError> {
+    let unusable = |error| OpenError::Unusable { path: path.to_owned(), error };
+    if path.join(FORMAT).try_exists().map_err(unusable)? {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).map_err(unusable)? {
+        let name = entry.map_err(unusable)?.file_name().to_string_lossy().into_owned();
+        // A fresh file system has this one; it is nobody's data.
+        if ![LOCK, FORMAT_DRAFT, BALLAST, DATABASE, "lost+found"].contains(&name.as_str()) {
+            return Err(OpenError::NotOurs { path: path.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,387 @@
+//! The default engine: sled, embedded, handled so that it keeps what it promises.
+//!
+//! Reads go to the database from any thread; every write goes through one committing thread. The layout on disk is
+//! described in [`layout`], the handling of the directory in [`directory`], the thread in [`committer`].
+//!
+//! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
+//! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
+//! files; that batches of up to 400 operations do not leak.
+
+mod committer;
+mod directory;
+mod draft;
+mod layout;
+mod space;
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+
+use self::committer::{Committer, Queue};
+use self::directory::Directory;
+pub use self::directory::OpenError;
+use self::draft::Draft;
+use self::layout::PIECE_SIZE;
+use self::space::Space;
+use super::record::{self, RecordError};
+use super::{Change, Command, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing};
+use crate::model::{
+    Clock, Delivery, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Timestamp,
+    Workflow,
+};
+
+/// How many changes are shown to the observer at once while records are read at start.
+const ATTACH_CHUNK: usize = 4096;
+
+/// What the engine needs to know.
+#[derive(Clone, Debug)]
+pub struct SledSettings {
+    /// The data directory.
+    pub path: PathBuf,
+    /// How much of the database is held in memory, in bytes as they are on disk.
+    pub cache: u64,
+    /// How much space is kept back on the file system, in bytes; at most a tenth of it is.
+    pub reserve: u64,
+    /// How many commands may wait for the committing thread.
+    pub queue_max: usize,
+}
+
+/// The engine over sled.
+pub struct SledStore {
+    rows: Rows,
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<OnceLock<Arc<dyn Observer>>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    database: sled::Db,
+    directory: Directory,
+}
+
+impl SledStore {
+    /// Takes the directory and opens the database in it, making both if need be.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or holds something else or a format that this version does not know,
+    /// or when another process works in it. Nothing is changed then.
+    pub fn open(settings: &SledSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let directory = Directory::take(&settings.path)?;
+        let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
+        let damaged = |reason: String| OpenError::Damaged { path: settings.path.clone(), reason };
+        // Before the database opens, for it needs room to do so.
+        let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
+        let database = open_database(&directory.database(), settings.cache).map_err(damaged)?;
+        directory.seal()?;
+        let tree = (*database).clone();
+        let draft = Draft::new(tree.clone()).map_err(|error| damaged(error.to_string()))?;
+        let file = File::open(directory.database().join("db")).map_err(unusable)?;
+        let queue = Arc::new(Queue::new(settings.queue_max));
+        queue.full.store(space.is_full(), Ordering::Relaxed);
+        queue.free.store(space.free(), Ordering::Relaxed);
+        let observer = Arc::new(OnceLock::new());
+        let committer = Committer {
+            queue: queue.clone(),
+            database: database.clone(),
+            file,
+            draft,
+            space,
+            clock: clock.clone(),
+            observer: observer.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || committer.run())
+            .map_err(unusable)?;
+        Ok(Self {
+            rows: Rows { tree },
+            queue,
+            clock,
+            observer,
+            committer: Mutex::new(Some(thread)),
+            database,
+            directory,
+        })
+    }
+
+    /// Runs a read where it may wait for the disk.
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Rows) -> Result<T, ReadError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        let rows = self.rows.clone();
+        Box::pin(async move {
+            match tokio::task::spawn_blocking(move || read(&rows)).await {
+                Ok(result) => result.map_err(|error| StoreError::Fatal(error.to_string().into())),
+                Err(error) => Err(StoreError::Fatal(format!("a read was broken off: {error}").into())),
+            }
+        })
+    }
+}
+
+fn open_database(path: &Path, cache: u64) -> Result<sled::Db, String> {
+    let config = sled::Config::default()
+        .path(path)
+        .cache_capacity(cache)
+        .segment_size(layout::SEGMENT_SIZE)
+        // Its own timed flush would only get in the way of ours.
+        .flush_every_ms(None);
+    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it panicked while reading its log".into()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("the database could not be read: {0}")]
+    Database(#[from] sled::Error),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Reading from the database.
+#[derive(Clone)]
+struct Rows {
+    tree: sled::Tree,
+}
+
+impl Rows {
+    fn item(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
+        let Some(value) = self.tree.get(layout::numbered(layout::RECORD, number))? else { return Ok(None) };
+        self.with_detail(record::decode_item(number, &value)?).map(Some)
+    }
+
+    fn with_detail(&self, mut item: Item) -> Result<Item, ReadError> {
+        if item.detail.is_some() {
+            let detail = self.document(&layout::numbered(layout::DETAIL, item.number))?;
+            // The item may have been forgotten since its record was read.
+            item.detail = detail.map(Box::new);
+        }
+        Ok(item)
+    }
+
+    fn number(&self, key: &[u8]) -> Result<Option<ItemNumber>, ReadError> {
+        let Some(value) = self.tree.get(key)? else { return Ok(None) };
+        let number: [u8; 8] = value
+            .as_ref()
+            .try_into()
+            .map_err(|_| RecordError::Damaged("an item number has a wrong length".into()))?;
+        Ok(Some(ItemNumber(u64::from_be_bytes(number))))
+    }
+
+    /// Records by ascending number, without their details.
+    fn records(&self, from: ItemNumber) -> impl Iterator<Item = Result<Item, ReadError>> + use<> {
+        let start = layout::numbered(layout::RECORD, from);
+        self.tree.range(start.to_vec()..vec![layout::RECORD + 1]).map(|entry| {
+            let (key, value) = entry?;
+            let number = layout::number_of(&key)
+                .ok_or_else(|| RecordError::Damaged("a record's key has a wrong length".into()))?;
+            Ok(record::decode_item(number, &value)?)
+        })
+    }
+
+    fn document<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
+        let mut bytes = Vec::new();
+        for piece in 0.. {
+            match self.tree.get(layout::piece(prefix, piece))? {
+                Some(value) => bytes.extend_from_slice(&value),
+                None => break,
+            }
+        }
+        if bytes.is_empty() { Ok(None) } else { Ok(Some(record::decode_document(&bytes)?)) }
+    }
+
+    /// The documents whose keys begin with this, in the order of their keys, read piece by piece.
+    fn documents<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
+        let mut documents = Vec::new();
+        let mut bytes = Vec::new();
+        for entry in self.tree.scan_prefix(prefix) {
+            let (key, value) = entry?;
+            if key.ends_with(&[0, 0]) && !bytes.is_empty() {
+                documents.push(record::decode_document(&bytes)?);
+                bytes.clear();
+            }
+            bytes.extend_from_slice(&value);
+        }
+        if !bytes.is_empty() {
+            documents.push(record::decode_document(&bytes)?);
+        }
+        Ok(documents)
+    }
+
+    fn payload(&self, number: ItemNumber, offset: u64, length: usize) -> Result<Option<Bytes>, ReadError> {
+        let first = offset / PIECE_SIZE as u64;
+        let mut skip = usize::try_from(offset % PIECE_SIZE as u64).unwrap_or_default();
+        let mut bytes = BytesMut::with_capacity(length);
+        for piece in u16::try_from(first).unwrap_or(u16::MAX).. {
+            let Some(value) = self.tree.get(layout::numbered_piece(layout::PAYLOAD, number, piece))? else {
+                if u64::from(piece) == first {
+                    return Ok(None);
+                }
+                break;
+            };
+            let value = value.get(skip..).unwrap_or_default();
+            skip = 0;
+            bytes.extend_from_slice(value.get(..length - bytes.len()).unwrap_or(value));
+            if bytes.len() >= length {
+                break;
+            }
+        }
+        Ok(Some(bytes.freeze()))
+    }
+
+    fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
+        let mut page = listing::page(question, self.records(listing::scan_from(question)))?;
+        page.data =
+            page.data.into_iter().map(|item| self.with_detail(item)).collect::<Result<_, ReadError>>()?;
+        Ok(page)
+    }
+
+    fn incidents(&self, before: Option<IncidentId>, limit: usize) -> Result<Vec<Incident>, ReadError> {
+        let end = before.map_or_else(|| vec![layout::INCIDENT + 1], |id| layout::incident(&id));
+        let mut incidents = Vec::new();
+        for key in self.tree.range([layout::INCIDENT].to_vec()..end).keys().rev() {
+            let key = key?;
+            // Each incident is met by its pieces; the first of them stands for it.
+            let Some(prefix) = key.strip_suffix(&[0, 0]) else { continue };
+            if incidents.len() == limit {
+                break;
+            }
+            incidents.extend(self.document(prefix)?);
+        }
+        Ok(incidents)
+    }
+}
+
+impl Store for SledStore {
+    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
+        let mut chunk = Vec::with_capacity(ATTACH_CHUNK);
+        for item in self.rows.records(ItemNumber(0)) {
+            let item = item.map_err(|error| StoreError::Fatal(error.to_string().into()))?;
+            chunk.push(Change { before: None, after: Some(item.standing()) });
+            if chunk.len() == ATTACH_CHUNK {
+                observer.committed(&chunk);
+                chunk.clear();
+            }
+        }
+        observer.committed(&chunk);
+        let _ = self.observer.set(observer);
+        Ok(())
+    }
+
+    fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+        Box::pin(async move {
+            let answer = self.queue.push(commands)?;
+            match answer.await {
+                Ok(result) => result,
+                Err(_) => Err(StoreError::Fatal("the committing thread is gone".into())),
+            }
+        })
+    }
+
+    fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        self.read(move |rows| match rows.number(&layout::item_name(&key))? {
+            Some(number) => rows.item(number),
+            None => Ok(None),
+        })
+    }
+
+    fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        self.read(move |rows| {
+            numbers.into_iter().filter_map(|number| rows.item(number).transpose()).collect()
+        })
+    }
+
+    fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
+        self.read(move |rows| rows.payload(number, offset, length))
+    }
+
+    fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
+        self.read(move |rows| rows.list(&question))
+    }
+
+    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
+        self.read(|rows| {
+            rows.tree
+                .scan_prefix([layout::WORKFLOW])
+                .map(|entry| Ok(record::decode_document(&entry?.1)?))
+                .collect()
+        })
+    }
+
+    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
+        self.read(move |rows| rows.document(&layout::incident(&id)))
+    }
+
+    fn incidents(
+        &self,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
+        self.read(move |rows| rows.incidents(before, limit))
+    }
+
+    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.read(move |rows| rows.documents(&layout::deliveries(&incident)))
+    }
+
+    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.read(|rows| {
+            let mut deliveries: Vec<Delivery> = rows.documents(&[layout::DELIVERY])?;
+            deliveries.retain(|delivery| delivery.status == DeliveryStatus::Pending);
+            deliveries.sort_by(|left, right| left.id.cmp(&right.id));
+            Ok(deliveries)
+        })
+    }
+
+    fn status(&self) -> StoreStatus {
+        let blobs = self.directory.stray_blobs();
+        let busy_since = self.queue.busy_since.load(Ordering::Relaxed);
+        StoreStatus {
+            fatal: self.queue.fatal.get().cloned(),
+            full: self.queue.full.load(Ordering::Relaxed),
+            busy_for: match busy_since {
+                0 => Duration::ZERO,
+                since => self.clock.now().since(Timestamp::from_millis(since)),
+            },
+            waiting: self.queue.len(),
+            disk_used: self.database.size_on_disk().unwrap_or_default(),
+            disk_free: self.queue.free.load(Ordering::Relaxed),
+            commits: self.queue.commits.load(Ordering::Relaxed),
+            commands: self.queue.commands.load(Ordering::Relaxed),
+            alarms: if blobs == 0 {
+                Vec::new()
+            } else {
+                vec![format!("the database wrote {blobs} values to files that are never synced")]
+            },
+        }
+    }
+
+    fn close(&self) {
+        self.queue.close();
+        let thread = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread was caught and told long before.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
