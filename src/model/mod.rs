@@ -10,6 +10,7 @@ pub mod filter;
 pub mod incident;
 pub mod item;
 pub mod name;
+pub mod random;
 pub mod time;
 pub mod workflow;
 
@@ -18,5 +19,6 @@ pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{Incident, IncidentId, IncidentKind, IncidentStatus};
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, PayloadInfo, Standing};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
+pub use random::{Random, SeededRandom, SystemRandom};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use workflow::{AlertPolicy, Policy, Step, Workflow};

@@ -1,0 +1,394 @@
+//! The census: what is derived from the items and kept in memory.
+//!
+//! The timers of the open items, the ordered sets of overdue and of failed items, the closed ones in the order in
+//! which they are to be forgotten, and the counters. It is told of every committed change in commit order, by the
+//! store, before the answer goes out; so it is never behind an acknowledgement, and a restart builds it anew from the
+//! records.
+//!
+//! A timer that fires is a hint: its item is looked up again before it counts as overdue. Between the two the item
+//! stands in `fired`; a change that comes meanwhile takes it out, so a late look-up cannot bring a closed item back.
+//!
+//! Deliberately absent: anything that is decided from these numbers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::incident::Observation;
+use crate::model::item::Status;
+use crate::model::{Clock, IncidentKind, Item, ItemNumber, ItemState, Standing, StepName, Timestamp, WorkflowName};
+use crate::store::{Change, Observer};
+use crate::timer::TimerWheel;
+
+/// How many steps an observation tells apart, the fullest first. A workflow that names its steps has fewer; one that
+/// takes any step from its clients could have as many as items.
+const STEPS_OBSERVED: usize = 32;
+
+/// Which incident: a workflow, and what is wrong.
+pub type Trouble = (WorkflowName, IncidentKind);
+
+/// What is known of a workflow's items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Not closed: all of them, whether in time, overdue or failed.
+    pub unclosed: u64,
+    /// Past their deadline.
+    pub overdue: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Closed and remembered.
+    pub closed: u64,
+    /// Created since the start.
+    pub created_total: u64,
+    /// Closed since the start.
+    pub closed_total: u64,
+}
+
+/// Items that are wrong in one way, the earliest deadline first.
+#[derive(Debug, Default)]
+struct Troubled {
+    items: BTreeMap<(Timestamp, ItemNumber), Option<StepName>>,
+    by_step: HashMap<Option<StepName>, u64>,
+}
+
+impl Troubled {
+    fn insert(&mut self, standing: &Standing) {
+        let place = (standing.deadline, standing.number);
+        if self.items.insert(place, standing.step.clone()).is_none() {
+            *self.by_step.entry(standing.step.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, standing: &Standing) -> bool {
+        let Some(step) = self.items.remove(&(standing.deadline, standing.number)) else { return false };
+        if let Some(count) = self.by_step.get_mut(&step) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_step.remove(&step);
+            }
+        }
+        true
+    }
+
+    fn observe(&self) -> Observation {
+        let mut steps: Vec<_> = self.by_step.iter().map(|(step, count)| (*count, step.as_deref())).collect();
+        steps.sort_by(|left, right| right.0.cmp(&left.0).then(left.1.cmp(&right.1)));
+        Observation {
+            count: self.items.len() as u64,
+            oldest_deadline: self.items.first_key_value().map(|((deadline, _), _)| *deadline),
+            by_step: steps
+                .into_iter()
+                .take(STEPS_OBSERVED)
+                .map(|(count, step)| (Arc::from(step.unwrap_or_default()), count))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct WorkflowCensus {
+    unclosed: u64,
+    overdue: Troubled,
+    failed: Troubled,
+    /// By the instant at which they are to be forgotten.
+    closed: BTreeSet<(Timestamp, ItemNumber)>,
+    created_total: u64,
+    closed_total: u64,
+}
+
+impl WorkflowCensus {
+    fn troubled(&self, kind: IncidentKind) -> Option<&Troubled> {
+        match kind {
+            IncidentKind::Overdue => Some(&self.overdue),
+            IncidentKind::Failed => Some(&self.failed),
+            IncidentKind::Missed | IncidentKind::Held => None,
+        }
+    }
+}
+
+struct State {
+    wheel: TimerWheel,
+    fired: HashSet<ItemNumber>,
+    workflows: HashMap<WorkflowName, WorkflowCensus>,
+    /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
+    kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
+    touched: HashSet<Trouble>,
+    /// Until when the one who waits for timers sleeps.
+    asleep_until: Timestamp,
+}
+
+/// The derived state. See the module's documentation.
+pub struct Census {
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
+    sooner: Notify,
+    troubled: Notify,
+}
+
+impl Census {
+    /// An empty census.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let state = State {
+            wheel: TimerWheel::new(clock.now().as_millis()),
+            fired: HashSet::new(),
+            workflows: HashMap::new(),
+            kept_payloads: BTreeSet::new(),
+            touched: HashSet::new(),
+            asleep_until: Timestamp::MAX,
+        };
+        Self { state: Mutex::new(state), clock, sooner: Notify::new(), troubled: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At most `limit` items whose timers have fired by `now`, and when to ask again. They are to be looked up and
+    /// handed to [`Census::confirm`].
+    pub fn fire(&self, now: Timestamp, limit: usize) -> (Vec<ItemNumber>, Timestamp) {
+        let mut state = self.lock();
+        let due: Vec<ItemNumber> =
+            state.wheel.advance(now.as_millis(), limit).into_iter().map(ItemNumber).collect();
+        state.fired.extend(due.iter().copied());
+        let next = state.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis);
+        state.asleep_until = next;
+        (due, next)
+    }
+
+    /// Takes items whose timers fired and which were looked up since: those that are overdue at `now` count as such,
+    /// those that are not get their timer back.
+    pub fn confirm(&self, items: &[Item], now: Timestamp) {
+        let mut state = self.lock();
+        for item in items {
+            if !state.fired.remove(&item.number) {
+                continue;
+            }
+            match item.state(now) {
+                ItemState::Overdue => {
+                    let standing = item.standing();
+                    state.workflow(&item.workflow).overdue.insert(&standing);
+                    state.touched.insert((item.workflow.clone(), IncidentKind::Overdue));
+                }
+                ItemState::Open => state.wheel.schedule(item.number.0, item.deadline.as_millis()),
+                ItemState::Failed | ItemState::Held | ItemState::Closed => {}
+            }
+        }
+        self.wake(&state);
+    }
+
+    /// Forgets look-ups that found nothing.
+    pub fn discard(&self, numbers: &[ItemNumber]) {
+        let mut state = self.lock();
+        for number in numbers {
+            state.fired.remove(number);
+        }
+    }
+
+    /// Completes when a timer was set that is due before the instant that [`Census::fire`] named last.
+    pub async fn sooner(&self) {
+        self.sooner.notified().await;
+    }
+
+    /// Completes when an incident's items have changed since [`Census::take_touched`].
+    pub async fn troubled(&self) {
+        self.troubled.notified().await;
+    }
+
+    /// The incidents whose items have changed since the last call.
+    pub fn take_touched(&self) -> HashSet<Trouble> {
+        std::mem::take(&mut self.lock().touched)
+    }
+
+    /// What can be seen of an incident's items.
+    pub fn observe(&self, (workflow, kind): &Trouble) -> Observation {
+        let state = self.lock();
+        let troubled = state.workflows.get(workflow).and_then(|census| census.troubled(*kind));
+        troubled.map(Troubled::observe).unwrap_or_default()
+    }
+
+    /// The items of an incident, the earliest deadline first, at most `limit`.
+    pub fn sample(&self, (workflow, kind): &Trouble, limit: usize) -> Vec<ItemNumber> {
+        let state = self.lock();
+        let troubled = state.workflows.get(workflow).and_then(|census| census.troubled(*kind));
+        troubled.map_or_else(Vec::new, |troubled| {
+            troubled.items.keys().take(limit).map(|(_, number)| *number).collect()
+        })
+    }
+
+    /// Overdue items of the workflows that `admits` names, the earliest deadline first, after a place in that order.
+    pub fn overdue(
+        &self,
+        admits: impl Fn(&str) -> bool,
+        after: Option<(Timestamp, ItemNumber)>,
+        limit: usize,
+    ) -> Vec<(Timestamp, ItemNumber)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let state = self.lock();
+        let from = after.map_or(Unbounded, Excluded);
+        let mut found: Vec<_> = state
+            .workflows
+            .iter()
+            .filter(|(name, _)| admits(name))
+            .flat_map(|(_, census)| census.overdue.items.range((from, Unbounded)).take(limit))
+            .map(|(place, _)| *place)
+            .collect();
+        found.sort_unstable();
+        found.truncate(limit);
+        found
+    }
+
+    /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers more than
+    /// `remembered_max` tells.
+    pub fn forgettable(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        remembered_max: impl Fn(&WorkflowName) -> u64,
+    ) -> Vec<ItemNumber> {
+        let state = self.lock();
+        let mut found = Vec::new();
+        for (name, census) in &state.workflows {
+            let surplus = (census.closed.len() as u64).saturating_sub(remembered_max(name));
+            for (position, (until, number)) in census.closed.iter().enumerate() {
+                if found.len() == limit {
+                    return found;
+                }
+                if *until > now && position as u64 >= surplus {
+                    break;
+                }
+                found.push(*number);
+            }
+        }
+        found
+    }
+
+    /// At most `limit` closed items whose payloads are to go by `now`.
+    pub fn droppable(&self, now: Timestamp, limit: usize) -> Vec<ItemNumber> {
+        let state = self.lock();
+        state.kept_payloads.iter().take_while(|(until, _)| *until <= now).take(limit).map(|entry| entry.1).collect()
+    }
+
+    /// The figures of one workflow.
+    pub fn tally(&self, workflow: &str) -> Tally {
+        self.lock().workflows.get(workflow).map(tally).unwrap_or_default()
+    }
+
+    /// The figures of all workflows.
+    pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
+        self.lock().workflows.iter().map(|(name, census)| (name.clone(), tally(census))).collect()
+    }
+
+    /// Timers that are set, and the bytes of memory that they take.
+    pub fn timers(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.wheel.len(), state.wheel.memory())
+    }
+
+    fn wake(&self, state: &State) {
+        if !state.touched.is_empty() {
+            self.troubled.notify_one();
+        }
+        let next = state.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis);
+        if next < state.asleep_until {
+            self.sooner.notify_one();
+        }
+    }
+}
+
+fn tally(census: &WorkflowCensus) -> Tally {
+    Tally {
+        unclosed: census.unclosed,
+        overdue: census.overdue.items.len() as u64,
+        failed: census.failed.items.len() as u64,
+        closed: census.closed.len() as u64,
+        created_total: census.created_total,
+        closed_total: census.closed_total,
+    }
+}
+
+impl State {
+    fn workflow(&mut self, name: &WorkflowName) -> &mut WorkflowCensus {
+        if !self.workflows.contains_key(name) {
+            self.workflows.insert(name.clone(), WorkflowCensus::default());
+        }
+        self.workflows.get_mut(name).expect("it was just put there if it was missing")
+    }
+
+    fn remove(&mut self, standing: &Standing) {
+        let census = self.workflow(&standing.workflow);
+        let troubled = match standing.status {
+            Status::Open => {
+                census.unclosed -= 1;
+                census.overdue.remove(standing).then_some(IncidentKind::Overdue)
+            }
+            Status::Failed => {
+                census.unclosed -= 1;
+                census.failed.remove(standing).then_some(IncidentKind::Failed)
+            }
+            Status::Closed { record_until, payload_until } => {
+                census.closed.remove(&(record_until, standing.number));
+                if let Some(until) = payload_until {
+                    self.kept_payloads.remove(&(until, standing.number));
+                }
+                None
+            }
+        };
+        if standing.status == Status::Open && troubled.is_none() {
+            self.wheel.cancel(standing.number.0);
+            self.fired.remove(&standing.number);
+        }
+        if let Some(kind) = troubled {
+            self.touched.insert((standing.workflow.clone(), kind));
+        }
+    }
+
+    fn add(&mut self, standing: &Standing, now: Timestamp) {
+        let census = self.workflow(&standing.workflow);
+        match standing.status {
+            Status::Open => {
+                census.unclosed += 1;
+                if standing.deadline <= now {
+                    // Just read or committed: there is nothing to look up again.
+                    census.overdue.insert(standing);
+                    self.touched.insert((standing.workflow.clone(), IncidentKind::Overdue));
+                } else {
+                    self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
+                }
+            }
+            Status::Failed => {
+                census.unclosed += 1;
+                census.failed.insert(standing);
+                self.touched.insert((standing.workflow.clone(), IncidentKind::Failed));
+            }
+            Status::Closed { record_until, payload_until } => {
+                census.closed.insert((record_until, standing.number));
+                if let Some(until) = payload_until {
+                    self.kept_payloads.insert((until, standing.number));
+                }
+            }
+        }
+    }
+}
+
+impl Observer for Census {
+    fn committed(&self, changes: &[Change]) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        for change in changes {
+            if let Some(before) = &change.before {
+                state.remove(before);
+            }
+            if let Some(after) = &change.after {
+                state.add(after, now);
+                let census = state.workflow(&after.workflow);
+                match (&change.before, after.status) {
+                    (None, Status::Open) => census.created_total += 1,
+                    (Some(_), Status::Closed { .. }) => census.closed_total += 1,
+                    _ => {}
+                }
+            }
+        }
+        self.wake(&state);
+    }
+}

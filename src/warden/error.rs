@@ -1,0 +1,65 @@
+//! Why the warden did not do what it was asked.
+
+use crate::model::{Item, NameError, WorkflowName};
+use crate::store::StoreError;
+
+/// An answer other than the one hoped for. The texts are for people; clients go by the kind.
+#[derive(Debug, thiserror::Error)]
+pub enum WardenError {
+    /// Something in the request is not as it must be.
+    #[error("{0}")]
+    Invalid(String),
+    /// A name in the request is none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The payload is larger than the configuration allows.
+    #[error("the payload is larger than the {limit} bytes that limits.payload_max allows")]
+    PayloadTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The configuration lets only named workflows in.
+    #[error("there is no workflow {0}; define it in the configuration, or set workflow_defaults.create_on_first_use")]
+    WorkflowNotFound(WorkflowName),
+    /// No more workflows are made on first use.
+    #[error("{name} would be one more than the {limit} workflows that limits.workflows_max allows")]
+    TooManyWorkflows {
+        /// The workflow.
+        name: WorkflowName,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no such item.
+    #[error("there is no such item, or its retention has run out")]
+    ItemNotFound,
+    /// The item is open with another payload or content type.
+    #[error(
+        "the item is open since {created} with another payload; \
+         close it first, or create this one under another id", created = .0.created_at
+    )]
+    ItemConflict(Box<Item>),
+    /// The item is closed.
+    #[error("the item is closed{}", closed_at(.0))]
+    ItemClosed(Box<Item>),
+    /// The payload was dropped when the item was closed.
+    #[error("the item's payload is gone: it was closed{}", closed_at(.0))]
+    PayloadGone(Box<Item>),
+    /// The item has another version than the request names.
+    #[error("the item has version {0} now; get it again and decide anew")]
+    VersionMismatch(u64),
+    /// There is no such incident.
+    #[error("there is no such incident, or its history has run out")]
+    IncidentNotFound,
+    /// The disk is full.
+    #[error("the disk is full: nothing new is taken in until there is space again; closing items goes on working")]
+    StorageFull,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn closed_at(item: &Item) -> String {
+    item.closed.map_or_else(String::new, |closed| {
+        format!(" since {}, and its id is free again from {} on", closed.at, closed.record_until)
+    })
+}
