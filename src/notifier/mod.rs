@@ -1,3 +1,4 @@
 //! (being built)
 
+pub mod backoff;
 pub mod signature;
