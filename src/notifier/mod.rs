@@ -1,4 +1,5 @@
 //! (being built)
 
 pub mod backoff;
+pub mod guard;
 pub mod signature;
