@@ -2,4 +2,5 @@
 
 pub mod backoff;
 pub mod guard;
+pub mod outbound;
 pub mod signature;
