@@ -1,0 +1,272 @@
+//! The outgoing HTTP call of the notifier, behind a trait, so that a simulation can put a failing network
+//! in its place.
+//!
+//! [`HttpOutbound`] is the real one. Invariants:
+//!
+//! - One call is one request: no redirect is followed, no proxy is taken from the environment.
+//! - A call ends within its timeout and reads about [`EXCERPT_MAX`] bytes of the answer's body, however
+//!   long that is.
+//! - The status decides. Once it has arrived, an answer whose body stalls or breaks off is an answer like
+//!   any other, with what there is of the body: the receiver has spoken, and the body is for the log alone.
+//! - Only a receiver that allows it is called at an address that is not public; see [`guard`].
+//! - No error and no debug output holds a secret: of a URL they show scheme, host and port alone, since
+//!   user information, path and query may each be one.
+//!
+//! Deliberately absent: signing, retrying, measuring, and the judgement of which status is a success.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, Response, Url, redirect};
+
+use super::guard::{self, GuardedResolver, RefusedHost};
+
+/// How much of an answer's body is kept, in bytes.
+pub const EXCERPT_MAX: usize = 2048;
+
+/// How long a connection is kept for the next notification. It has to be shorter than the time after which
+/// receivers close idle connections, 5 s for some: a request that crosses such a closing on the wire is a
+/// failed one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes outgoing HTTP calls.
+pub trait Outbound: Send + Sync {
+    /// Posts `request` and waits for the answer. Any status is an answer, also that of a redirect.
+    ///
+    /// # Errors
+    ///
+    /// There was no answer; [`OutboundError`] says why. The receiver may have got the request all the same.
+    fn post(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>>;
+}
+
+/// One POST request to a receiver.
+#[derive(Clone)]
+pub struct OutboundRequest {
+    /// The receiver's name.
+    pub receiver: Arc<str>,
+    /// Where to: `http` or `https`. User information in it is sent as basic authentication.
+    pub url: Url,
+    /// All headers, except those that HTTP itself needs, and `User-Agent`.
+    pub headers: HeaderMap,
+    /// The body, sent byte for byte.
+    pub body: Bytes,
+    /// The bound of the whole call, from resolving the name to the end of the answer.
+    pub timeout: Duration,
+    /// Whether the receiver may be at an address that is not public.
+    pub allow_private: bool,
+}
+
+impl fmt::Debug for OutboundRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the headers: one of them may authorise.
+        formatter
+            .debug_struct("OutboundRequest")
+            .field("receiver", &self.receiver)
+            .field("origin", &origin(&self.url))
+            .field("body_length", &self.body.len())
+            .field("timeout", &self.timeout)
+            .field("allow_private", &self.allow_private)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A receiver's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// The value of the header `Retry-After`, unparsed.
+    pub retry_after: Option<String>,
+    /// The beginning of the body, at most [`EXCERPT_MAX`] bytes, made text that is safe to show: U+FFFD
+    /// stands for what is not UTF-8 and for control characters other than tab and line feed.
+    pub excerpt: String,
+}
+
+/// Why there was no answer, in words for the person on call, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutboundError {
+    /// There was no status within the request's timeout, which is given here.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+    /// There was no connection: the name was not resolved, the connection refused, the certificate not
+    /// trusted.
+    #[error("no connection to {0}")]
+    Connect(String),
+    /// The guard refused to connect.
+    #[error("refused to connect: {0}")]
+    Refused(String),
+    /// Anything else, such as a connection that was closed before the answer, or an answer that is not
+    /// HTTP.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Makes outgoing calls with HTTP/1.1 or HTTP/2, over TLS for `https`.
+#[derive(Debug)]
+pub struct HttpOutbound {
+    /// Connects to public addresses alone. A client of its own, so that it never gets a connection from the
+    /// pool of the other.
+    guarded: Client,
+    unguarded: Client,
+    /// False if the system has no CA certificates: then no certificate of a receiver is trusted.
+    has_roots: bool,
+}
+
+impl HttpOutbound {
+    /// Prepares the clients. Certificates of receivers are checked against the CA certificates of the
+    /// system, as they are now. Where there are none this is logged, `http` works, and every `https` call
+    /// fails.
+    ///
+    /// # Errors
+    ///
+    /// TLS cannot be set up.
+    pub fn new() -> Result<HttpOutbound, OutboundError> {
+        // An error means that one is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let guarded = || client().dns_resolver(GuardedResolver);
+        let built = |result: reqwest::Result<Client>| {
+            result.map_err(|error| OutboundError::Other(format!("cannot set up TLS: {}", root_cause(&error))))
+        };
+        match guarded().build() {
+            Ok(guarded) => Ok(HttpOutbound { guarded, unguarded: built(client().build())?, has_roots: true }),
+            // Without CA certificates a client cannot be built, unless it is told to trust nobody.
+            Err(error) => {
+                tracing::warn!(
+                    cause = root_cause(&error),
+                    "receivers at https:// cannot be notified: {NO_ROOTS}"
+                );
+                Ok(HttpOutbound {
+                    guarded: built(guarded().tls_certs_only([]).build())?,
+                    unguarded: built(client().tls_certs_only([]).build())?,
+                    has_roots: false,
+                })
+            }
+        }
+    }
+
+    async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+        let client = if request.allow_private {
+            &self.unguarded
+        } else {
+            guard::check_literal(&request.url)
+                .map_err(|refused| OutboundError::Refused(refused.to_string()))?;
+            &self.guarded
+        };
+        let origin = origin(&request.url);
+        let answer = client
+            .post(request.url)
+            .headers(request.headers)
+            .body(request.body)
+            .timeout(request.timeout)
+            .send()
+            .await
+            .map_err(|error| self.explain(&error, &origin, request.timeout))?;
+        Ok(OutboundResponse {
+            status: answer.status().as_u16(),
+            retry_after: retry_after(&answer),
+            excerpt: excerpt(answer).await,
+        })
+    }
+
+    fn explain(&self, error: &reqwest::Error, origin: &str, timeout: Duration) -> OutboundError {
+        if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<RefusedHost>()) {
+            return OutboundError::Refused(refused.to_string());
+        }
+        if error.is_timeout() {
+            return OutboundError::Timeout(timeout);
+        }
+        let cause = root_cause(error);
+        if error.is_dns() {
+            OutboundError::Connect(format!("{origin}: its name cannot be resolved: {cause}"))
+        } else if causes(error).any(|cause| cause.is::<rustls::Error>()) {
+            let hint = if self.has_roots { String::new() } else { format!(" ({NO_ROOTS})") };
+            OutboundError::Connect(format!("{origin}: TLS failed: {cause}{hint}"))
+        } else if error.is_connect() {
+            OutboundError::Connect(format!("{origin}: {cause}"))
+        } else {
+            OutboundError::Other(format!("no valid answer from {origin}: {cause}"))
+        }
+    }
+}
+
+impl Outbound for HttpOutbound {
+    fn post(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
+        Box::pin(self.send(request))
+    }
+}
+
+/// What to do where no certificate can be trusted.
+const NO_ROOTS: &str = "this machine has no CA certificates; install the package `ca-certificates` or point \
+                        SSL_CERT_FILE to a bundle, then restart the warden";
+
+fn client() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("process-warden/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        // A proxy would connect in our place, past the guard.
+        .no_proxy()
+        .pool_idle_timeout(IDLE_TIMEOUT)
+}
+
+/// Scheme, host and port of a URL, which is as much as may be shown of it.
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn retry_after(answer: &Response) -> Option<String> {
+    answer.headers().get(RETRY_AFTER)?.to_str().ok().map(str::to_owned)
+}
+
+/// Reads the beginning of the body. What is left of it is not read: dropping the answer closes the
+/// connection.
+async fn excerpt(mut answer: Response) -> String {
+    let mut beginning = Vec::new();
+    // The end of the body, a broken connection and the end of the timeout are all one here.
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        let room = EXCERPT_MAX - beginning.len();
+        beginning.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    shown(&beginning)
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let mut text: String = String::from_utf8_lossy(bytes)
+        .chars()
+        .map(|c| if c.is_control() && !matches!(c, '\t' | '\n') { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    // The replacements are longer than what they replace.
+    text.truncate(text.floor_char_boundary(EXCERPT_MAX));
+    text
+}
+
+/// An error, its cause, the cause of that, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        // An I/O error gives out the cause of its content as its own cause, and passes over the content.
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(content) => Some(content),
+            None => cause.source(),
+        };
+        Some(cause)
+    })
+}
+
+/// The last of the causes: what went wrong in the end, where the errors above it only say in which layer.
+/// Of reqwest's errors only the outermost shows the URL, so it is never the one that is returned unless it
+/// has no cause, and then it is left out.
+fn root_cause(error: &reqwest::Error) -> String {
+    causes(error).skip(1).last().map_or_else(|| "the request is invalid".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests;
