@@ -105,7 +105,7 @@ pub struct ItemError {
     pub retryable: bool,
     /// Whether the item has failed by it.
     pub fatal: bool,
-    /// The step at which it happened.
+    /// The step at which the item was.
     pub step: Option<StepName>,
     /// When it was reported.
     pub at: Timestamp,
@@ -350,8 +350,9 @@ impl Item {
         Ok(())
     }
 
-    /// Takes note of an error. A fatal one makes the item fail.
-    pub fn report(&mut self, error: ItemError) {
+    /// Takes note of an error, at the step where the item is. A fatal one makes the item fail.
+    pub fn report(&mut self, mut error: ItemError) {
+        error.step = self.step.clone();
         if error.fatal && self.failed_at.is_none() {
             self.failed_at = Some(error.at);
         }

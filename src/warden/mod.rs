@@ -1,1 +1,176 @@
-//! (being built)
+//! The domain service: takes requests, decides, commits, then schedules.
+//!
+//! [`Warden`] is what the layers above speak to. It owns the derived state ([`census`]), the registry of workflows,
+//! and three loops: the one that waits for deadlines, the one that decides about incidents, and the sweep. Data goes
+//! one way: a request becomes commands, the store commits them, the census is told, the answer goes out.
+//!
+//! Deliberately absent: HTTP, and everything that is particular to one engine.
+
+mod alerting;
+mod census;
+mod error;
+pub mod items;
+mod overdue;
+mod sweep;
+mod workflows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::alerting::OpenIncidents;
+use self::census::Census;
+pub use self::census::Tally;
+pub use self::error::WardenError;
+pub use self::workflows::{WorkflowEntry, Workflows};
+use crate::model::{Clock, Random};
+use crate::notifier::{Notifier, NotifierCounts, NotifierService, Outbound, Receiver};
+use crate::store::{Store, StoreError, StoreStatus};
+
+/// What the service needs to know.
+#[derive(Clone, Debug)]
+pub struct WardenSettings {
+    /// The largest payload, in bytes.
+    pub payload_max: u64,
+    /// What links in notifications begin with, without a slash at the end.
+    pub external_url: String,
+    /// How long resolved incidents are remembered.
+    pub incident_history: Duration,
+}
+
+/// What the service works with; all of it is handed in.
+pub struct Parts {
+    /// What must survive.
+    pub store: Arc<dyn Store>,
+    /// Policies.
+    pub workflows: Workflows,
+    /// Places to which notifications go.
+    pub receivers: Vec<Receiver>,
+    /// The outgoing call.
+    pub outbound: Arc<dyn Outbound>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The rest.
+    pub settings: WardenSettings,
+}
+
+/// The domain service. See the module's documentation.
+pub struct Warden {
+    store: Arc<dyn Store>,
+    census: Arc<Census>,
+    workflows: Workflows,
+    open_incidents: OpenIncidents,
+    notifier: Notifier,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    settings: WardenSettings,
+}
+
+/// The loops of a service that runs.
+pub struct Loops {
+    running: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Loops {
+    /// Completes when one of the loops has ended, which none does by itself unless something is broken.
+    pub async fn ended(&mut self) {
+        let _ = self.running.join_next().await;
+    }
+
+    /// Stops them all and waits until they have ended.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+impl Warden {
+    /// Recovers the derived state from the store and starts the loops. When this returns every item is counted and
+    /// every timer set.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
+        let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
+        let census = Arc::new(Census::new(clock.clone()));
+        let (reading, observer) = (store.clone(), census.clone());
+        tokio::task::spawn_blocking(move || reading.attach(observer))
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
+        for workflow in store.workflows().await? {
+            workflows.note(workflow);
+        }
+        let (service, notifier) =
+            NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
+        notifier.enqueue(store.outbox().await?);
+        let open_incidents = OpenIncidents::default();
+        let warden =
+            Arc::new(Self { store, census, workflows, open_incidents, notifier, clock, random, settings });
+        warden.recover_incidents().await?;
+
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        running.spawn(service.run(stop.clone()));
+        let (watch, alert, sweep) = (warden.clone(), warden.clone(), warden.clone());
+        let (watch_stop, alert_stop, sweep_stop) = (stop.clone(), stop.clone(), stop.clone());
+        running.spawn(async move { watch.watch_deadlines(watch_stop).await });
+        running.spawn(async move { alert.alert(alert_stop).await });
+        running.spawn(async move { sweep.sweep(sweep_stop).await });
+        Ok((warden, Loops { running, stop }))
+    }
+
+    /// The clock that everything is judged by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The source of ids.
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.random
+    }
+
+    /// What there is to know about workflows.
+    pub fn workflows(&self) -> &Workflows {
+        &self.workflows
+    }
+
+    /// How the store is doing.
+    pub fn store_status(&self) -> StoreStatus {
+        self.store.status()
+    }
+
+    /// The figures of one workflow.
+    pub fn tally(&self, workflow: &str) -> Tally {
+        self.census.tally(workflow)
+    }
+
+    /// The figures of all workflows that have or had items.
+    pub fn tallies(&self) -> Vec<(crate::model::WorkflowName, Tally)> {
+        self.census.tallies()
+    }
+
+    /// Timers that are set, and the bytes of memory that they take.
+    pub fn timers(&self) -> (usize, usize) {
+        self.census.timers()
+    }
+
+    /// How many incidents are open.
+    pub fn open_incidents(&self) -> usize {
+        self.open_incidents.len()
+    }
+
+    /// What has become of deliveries since the start.
+    pub fn deliveries_counts(&self) -> &NotifierCounts {
+        self.notifier.counts()
+    }
+
+    /// The largest payload that is taken, in bytes.
+    pub fn payload_max(&self) -> u64 {
+        self.settings.payload_max
+    }
+}

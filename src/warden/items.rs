@@ -1,0 +1,410 @@
+//! What clients do with items: requests become commands, commands are committed, outcomes become answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{Warden, WardenError};
+use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, check_labels};
+use crate::model::workflow::DEADLINE_MAX;
+use crate::model::{
+    CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page, PayloadInfo, Policy,
+    Position, StepName, Timestamp, WorkflowName,
+};
+use crate::store::{Command, Creation, ListItems, Outcome};
+
+/// The longest name of a sort of error, in bytes.
+pub const ERROR_TYPE_MAX: usize = 128;
+/// The longest message of an error, in bytes.
+pub const ERROR_MESSAGE_MAX: usize = 2048;
+/// The most that an error's data takes, in bytes of JSON.
+pub const ERROR_DATA_MAX: usize = 4096;
+/// The longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// A deadline as a client gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// From now.
+    In(Duration),
+    /// At an instant of the wall clock; one in the past is due at once.
+    At(Timestamp),
+}
+
+/// An item to be created, as a client asks for it.
+#[derive(Clone, Debug)]
+pub struct CreateItem {
+    /// The workflow it belongs to.
+    pub workflow: WorkflowName,
+    /// Its id; without one it gets a UUIDv7.
+    pub id: Option<ItemId>,
+    /// What makes a repetition of the request known when the id is ours.
+    pub idempotency_key: Option<String>,
+    /// Its content type.
+    pub content_type: Arc<str>,
+    /// The bytes.
+    pub payload: Bytes,
+    /// Its deadline, if not the step's or workflow's.
+    pub deadline: Option<Deadline>,
+    /// Names and values to find it by.
+    pub labels: BTreeMap<String, String>,
+    /// The step it starts at, if not the workflow's first.
+    pub step: Option<StepName>,
+}
+
+/// What a client may change about an open item.
+#[derive(Clone, Debug, Default)]
+pub struct PatchItem {
+    /// A new deadline.
+    pub deadline: Option<Deadline>,
+    /// Labels to set, or to remove where the value is null.
+    pub labels: Option<BTreeMap<String, Option<String>>>,
+    /// A merge patch of the progress document.
+    pub progress: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Change only this version.
+    pub if_version: Option<u64>,
+}
+
+/// An error as a client reports it.
+#[derive(Clone, Debug)]
+pub struct ReportError {
+    /// The reporter's name for this sort of error.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// Whether trying again may help.
+    pub retryable: bool,
+    /// Whether the item has failed by it.
+    pub fatal: bool,
+    /// Whatever else is to be kept.
+    pub data: serde_json::Value,
+}
+
+/// One of many changes that a client asks for together.
+#[derive(Clone, Debug)]
+pub enum BatchItem {
+    /// Create.
+    Create(Box<CreateItem>),
+    /// Close.
+    Close(ItemKey, CloseOutcome),
+}
+
+/// What became of a create, or of one of many changes.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// The item is new.
+    Created(Box<Item>),
+    /// It was there already, just like that.
+    Existed(Box<Item>),
+    /// It is closed, now or since before.
+    Closed,
+}
+
+impl Warden {
+    /// Stores an item.
+    ///
+    /// # Errors
+    /// When the request breaks a limit, the item is there with another payload or closed, or the store refuses.
+    pub async fn create(&self, request: CreateItem) -> Result<Done, WardenError> {
+        self.batch(vec![Ok(BatchItem::Create(Box::new(request)))]).await?.pop().unwrap_or(Err(WardenError::ItemNotFound))
+    }
+
+    /// Closes an item; closing it again is fine.
+    ///
+    /// # Errors
+    /// When nobody ever created it, or the store refuses.
+    pub async fn close(&self, key: ItemKey, outcome: CloseOutcome) -> Result<Done, WardenError> {
+        self.batch(vec![Ok(BatchItem::Close(key, outcome))]).await?.pop().unwrap_or(Err(WardenError::ItemNotFound))
+    }
+
+    /// Carries out many changes at once: one commit, an answer for each, in order. What is wrong already stays wrong,
+    /// and fails alone.
+    ///
+    /// # Errors
+    /// When the store could do nothing at all.
+    pub async fn batch(
+        &self,
+        requests: Vec<Result<BatchItem, WardenError>>,
+    ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
+        let now = self.clock.now();
+        let mut commands = Vec::with_capacity(requests.len());
+        let mut notes = Vec::new();
+        let mut asked = Vec::with_capacity(requests.len());
+        for request in requests {
+            asked.push(request.and_then(|request| {
+                let command = self.command(request, now, &mut notes)?;
+                let closes = matches!(command, Command::Close { .. });
+                commands.push(command);
+                Ok(closes)
+            }));
+        }
+        let notes_made = notes.len();
+        let workflows = notes.clone();
+        let commands: Vec<_> = notes.into_iter().map(Command::NoteWorkflow).chain(commands).collect();
+        let outcomes = if commands.is_empty() { Vec::new() } else { self.store.apply(commands).await? };
+        let mut outcomes = outcomes.into_iter();
+        for (workflow, outcome) in workflows.into_iter().zip(outcomes.by_ref().take(notes_made)) {
+            if outcome == Outcome::Done {
+                self.workflows.note(workflow);
+            }
+        }
+        Ok(asked
+            .into_iter()
+            .map(|asked| match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
+                (_, Outcome::Created(item)) => Ok(Done::Created(item)),
+                (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
+                (_, Outcome::Closed(_)) | (true, Outcome::AlreadyClosed(_)) => Ok(Done::Closed),
+                (_, other) => Err(refusal(other)),
+            })
+            .collect())
+    }
+
+    fn command(
+        &self,
+        request: BatchItem,
+        now: Timestamp,
+        notes: &mut Vec<crate::model::Workflow>,
+    ) -> Result<Command, WardenError> {
+        let workflow = match &request {
+            BatchItem::Create(create) => &create.workflow,
+            BatchItem::Close(key, _) => &key.workflow,
+        };
+        if !notes.iter().any(|note| note.name == *workflow) {
+            notes.extend(self.workflows.first_use(workflow, now)?);
+        }
+        let policy = self.workflows.policy(workflow).clone();
+        match request {
+            BatchItem::Create(create) => {
+                self.creation(*create, &policy, now).map(|creation| Command::Create(Box::new(creation)))
+            }
+            BatchItem::Close(key, outcome) => {
+                let closing =
+                    Closing { outcome, at: now, retention: policy.retention, keep_payload: policy.keep_payload };
+                Ok(Command::Close { key, closing })
+            }
+        }
+    }
+
+    fn creation(&self, request: CreateItem, policy: &Policy, now: Timestamp) -> Result<Creation, WardenError> {
+        let size = request.payload.len() as u64;
+        if size > self.settings.payload_max {
+            return Err(WardenError::PayloadTooLarge { limit: self.settings.payload_max });
+        }
+        let content_type = &request.content_type;
+        if content_type.len() > CONTENT_TYPE_MAX || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(WardenError::Invalid(format!(
+                "a content type is at most {CONTENT_TYPE_MAX} printable ASCII characters"
+            )));
+        }
+        check_labels(&request.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))?;
+        let step = starting_step(request.step, policy, &request.workflow)?;
+        let deadline = match request.deadline {
+            Some(deadline) => self.deadline(deadline, now)?,
+            None => now.after(policy.deadline_at(step.as_deref())),
+        };
+        let idempotency_key = request.idempotency_key.map(|key| digest(key.as_bytes()));
+        let id = match request.id {
+            Some(id) => id,
+            None => ItemId::new(self.random.uuid(now).to_string())?,
+        };
+        let info = PayloadInfo { size, content_type: request.content_type, sha256: digest(&request.payload) };
+        Ok(Creation {
+            key: ItemKey { workflow: request.workflow, id },
+            idempotency_key,
+            created_at: now,
+            deadline,
+            labels: request.labels,
+            step,
+            payload: request.payload,
+            info,
+        })
+    }
+
+    fn deadline(&self, deadline: Deadline, now: Timestamp) -> Result<Timestamp, WardenError> {
+        let instant = match deadline {
+            Deadline::In(duration) => now.after(duration),
+            Deadline::At(instant) => self.clock.from_wall(instant),
+        };
+        if instant > now.after(DEADLINE_MAX) {
+            return Err(WardenError::Invalid("a deadline lies at most ten years ahead".into()));
+        }
+        Ok(instant)
+    }
+
+    /// Changes an open item.
+    ///
+    /// # Errors
+    /// When there is no such open item, it has another version, a limit would be broken, or the store refuses.
+    pub async fn patch(&self, key: ItemKey, request: PatchItem) -> Result<Item, WardenError> {
+        let now = self.clock.now();
+        let deadline = request.deadline.map(|deadline| self.deadline(deadline, now)).transpose()?;
+        let patch = ItemPatch { deadline, labels: request.labels, progress: request.progress };
+        let if_version = request.if_version;
+        changed(self.apply_one(Command::Patch { key, patch, if_version, now }).await?)
+    }
+
+    /// Adds an error to an open item, and answers with the error's id.
+    ///
+    /// # Errors
+    /// When there is no such open item, a limit is broken, or the store refuses.
+    pub async fn report(&self, key: ItemKey, request: ReportError) -> Result<Arc<str>, WardenError> {
+        let too_long = |what, limit| WardenError::Invalid(format!("{what} is at most {limit} bytes"));
+        if request.kind.is_empty() || request.kind.len() > ERROR_TYPE_MAX {
+            return Err(WardenError::Invalid(format!("an error's type is 1 to {ERROR_TYPE_MAX} bytes")));
+        }
+        if request.message.len() > ERROR_MESSAGE_MAX {
+            return Err(too_long("an error's message", ERROR_MESSAGE_MAX));
+        }
+        if request.data.to_string().len() > ERROR_DATA_MAX {
+            return Err(too_long("an error's data", ERROR_DATA_MAX));
+        }
+        let now = self.clock.now();
+        let id = self.random.id("err", now);
+        let error = ItemError {
+            id: id.clone(),
+            kind: request.kind,
+            message: request.message,
+            retryable: request.retryable,
+            fatal: request.fatal,
+            step: None,
+            at: now,
+            data: request.data,
+        };
+        let item =
+            changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
+        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
+        Ok(id)
+    }
+
+    async fn apply_one(&self, command: Command) -> Result<Outcome, WardenError> {
+        Ok(self.store.apply(vec![command]).await?.pop().unwrap_or(Outcome::Unknown))
+    }
+
+    /// An item as clients may see it.
+    ///
+    /// # Errors
+    /// When there is none, or the store cannot read.
+    pub async fn item(&self, key: ItemKey) -> Result<Item, WardenError> {
+        let now = self.clock.now();
+        let item = self.store.get(key).await?;
+        item.filter(|item| item.is_visible(now)).ok_or(WardenError::ItemNotFound)
+    }
+
+    /// An item and what is known of its payload, provided that the payload is still kept.
+    ///
+    /// # Errors
+    /// When there is no such item, or its payload is gone.
+    pub async fn item_with_payload(&self, key: ItemKey) -> Result<(Item, PayloadInfo), WardenError> {
+        let item = self.item(key).await?;
+        match item.kept_payload(self.clock.now()).cloned() {
+            Some(info) => Ok((item, info)),
+            None => Err(WardenError::PayloadGone(Box::new(item))),
+        }
+    }
+
+    /// A part of an item's payload; nothing when it was dropped meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<Bytes>, WardenError> {
+        Ok(self.store.payload(number, offset, length).await?)
+    }
+
+    /// A page of items.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn list(
+        &self,
+        filter: ItemFilter,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Page<Item>, WardenError> {
+        let now = self.clock.now();
+        // The overdue ones stand in order in the census; anything else in order of deadlines is a scan.
+        if order == Order::Deadline && filter.states == [ItemState::Overdue] {
+            return self.list_overdue(&filter, after, limit, now).await;
+        }
+        Ok(self.store.list(ListItems { filter, order, after, limit, now }).await?)
+    }
+
+    async fn list_overdue(
+        &self,
+        filter: &ItemFilter,
+        after: Option<Position>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Page<Item>, WardenError> {
+        let mut place = after.map(|position| (position.deadline, position.number));
+        let mut data = Vec::new();
+        loop {
+            let places = self.census.overdue(|name| filter.admits_workflow(name), place, limit);
+            let ended = places.len() < limit;
+            let numbers = places.iter().map(|(_, number)| *number).collect();
+            for item in self.store.items(numbers).await? {
+                let here = Position { deadline: item.deadline, number: item.number };
+                if filter.admits(&item, now) {
+                    data.push(item);
+                    if data.len() == limit {
+                        return Ok(Page { data, next: Some(here) });
+                    }
+                }
+            }
+            place = places.last().copied();
+            if ended {
+                return Ok(Page { data, next: None });
+            }
+        }
+    }
+}
+
+/// The step an item starts at: the one that was asked for, which must be one of the workflow's if that names any; else
+/// the workflow's first.
+fn starting_step(
+    asked: Option<StepName>,
+    policy: &Policy,
+    workflow: &WorkflowName,
+) -> Result<Option<StepName>, WardenError> {
+    match asked {
+        None => Ok(policy.steps.first().map(|step| step.name.clone())),
+        Some(step) if policy.steps.is_empty() || policy.step(&step).is_some() => Ok(Some(step)),
+        Some(step) => {
+            let steps: Vec<&str> = policy.steps.iter().map(|step| step.name.as_str()).collect();
+            Err(WardenError::Invalid(format!(
+                "the workflow {workflow} has no step {step}; its steps are {}",
+                steps.join(", ")
+            )))
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn changed(outcome: Outcome) -> Result<Item, WardenError> {
+    match outcome {
+        Outcome::Changed(item) => Ok(*item),
+        other => Err(refusal(other)),
+    }
+}
+
+fn refusal(outcome: Outcome) -> WardenError {
+    match outcome {
+        Outcome::Conflict(item) => WardenError::ItemConflict(item),
+        Outcome::AlreadyClosed(item) => WardenError::ItemClosed(item),
+        Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
+        Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
+        Outcome::StorageFull => WardenError::StorageFull,
+        _ => WardenError::ItemNotFound,
+    }
+}

@@ -1,0 +1,57 @@
+//! Waiting for deadlines: takes what the timers yield and looks it up again.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Warden;
+use crate::model::ItemNumber;
+use crate::store::StoreError;
+
+/// How many timers are taken at once: a million that fire together do not hold the census for long.
+const BITE: usize = 4096;
+/// How long to wait when the store cannot look items up.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+impl Warden {
+    /// Turns fired timers into overdue items until `stop`.
+    pub(super) async fn watch_deadlines(&self, stop: CancellationToken) {
+        loop {
+            let (due, next) = self.census.fire(self.clock.now(), BITE);
+            if !due.is_empty() {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.look_again(due) => {}
+                }
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.census.sooner() => {}
+                () = self.clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    async fn look_again(&self, due: Vec<ItemNumber>) {
+        loop {
+            match self.store.items(due.clone()).await {
+                Ok(items) => {
+                    self.census.confirm(&items, self.clock.now());
+                    if items.len() < due.len() {
+                        self.census.discard(&due);
+                    }
+                    return;
+                }
+                Err(StoreError::Fatal(error)) => {
+                    tracing::error!(%error, "fired timers could not be looked up");
+                    self.clock.sleep_until(self.clock.now().after(TRY_AGAIN)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "fired timers could not be looked up; trying again");
+                    self.clock.sleep_until(self.clock.now().after(TRY_AGAIN)).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The sweep: forgets what its retention lets go, so that a year of churn does not grow the store.
+//!
+//! It works in small bites, each waiting for its commit like anybody's, and so never holds up ingest by more than one
+//! bite. It keeps at it as long as there is anything to forget, and thereby keeps pace with any rate of closes.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Warden;
+use crate::model::{IncidentId, IncidentStatus};
+use crate::store::{Command, Outcome, StoreError};
+
+/// How many items are forgotten by one commit.
+const BITE: usize = 256;
+/// How often it looks when there was nothing to do.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often the history of incidents is looked through.
+const HISTORY_PAUSE: Duration = Duration::from_secs(60);
+/// How many incidents are read at once.
+const INCIDENTS_AT_ONCE: usize = 500;
+
+impl Warden {
+    /// Forgets until `stop`.
+    pub(super) async fn sweep(&self, stop: CancellationToken) {
+        let mut history_at = self.clock.now();
+        loop {
+            let swept = self.sweep_items().await;
+            if self.clock.now() >= history_at {
+                if let Err(error) = self.sweep_incidents().await {
+                    tracing::warn!(%error, "the history of incidents could not be swept");
+                }
+                history_at = self.clock.now().after(HISTORY_PAUSE);
+            }
+            let wait_until = match swept {
+                Ok(true) => self.clock.now(),
+                Ok(false) => self.clock.now().after(PAUSE),
+                Err(error) => {
+                    tracing::warn!(%error, "closed items could not be swept");
+                    self.clock.now().after(PAUSE)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.clock.sleep_until(wait_until) => {}
+            }
+        }
+    }
+
+    /// Forgets one bite; whether there was anything.
+    async fn sweep_items(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut commands: Vec<Command> =
+            self.census.droppable(now, BITE).into_iter().map(Command::DropPayload).collect();
+        let remembered_max = |name: &crate::model::WorkflowName| self.workflows.policy(name).retention_max;
+        let forgettable = self.census.forgettable(now, BITE, remembered_max);
+        commands.extend(forgettable.into_iter().map(Command::Forget));
+        if commands.is_empty() {
+            return Ok(false);
+        }
+        self.store.apply(commands).await?;
+        Ok(true)
+    }
+
+    async fn sweep_incidents(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut before: Option<IncidentId> = None;
+        loop {
+            let incidents = self.store.incidents(before, INCIDENTS_AT_ONCE).await?;
+            let Some(last) = incidents.last() else { return Ok(()) };
+            before = Some(last.id.clone());
+            for incident in incidents {
+                let over = incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved);
+                if over.is_some_and(|over| over.after(self.settings.incident_history) <= now) {
+                    let forget = || Command::ForgetIncident(incident.id.clone());
+                    while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
+                }
+            }
+        }
+    }
+}
