@@ -1,1 +1,188 @@
-//! (being built)
+//! The configuration: from layers of text to settings that the rest of the program can rely on.
+//!
+//! `config/warden.toml` is compiled in and is where every default comes from; none is written a second time in Rust.
+//! Over it go the user's file, the environment and the flags, each winning over those before it. A [`Config`] exists
+//! only when nothing is wrong: whoever holds one checks nothing again. Otherwise a [`ConfigError`] names every problem
+//! with the line, the variable or the flag at fault.
+//!
+//! The way of a setting: `setting` reads and merges the layers, and keeps for each value where it was given (`origin`);
+//! serde turns the merged values into structs, one problem at a time until none is left; `checks` gathers what is wrong
+//! with their meaning.
+//!
+//! Deliberately absent: reloading at run time, and any look at the process's environment but by
+//! [`Environment::of_this_process`].
+
+mod checks;
+mod daemon;
+mod duration;
+mod environment;
+mod error;
+mod name;
+mod origin;
+mod path;
+mod receiver;
+mod secret;
+mod setting;
+mod settings;
+mod size;
+mod source;
+mod token;
+mod workflow;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use self::daemon::PAYLOAD_MAX;
+pub use self::duration::{DURATION_MAX, parse as parse_duration};
+pub use self::environment::Environment;
+pub use self::error::{ConfigError, Problem};
+pub use self::name::{NAME_RULE, is_name};
+pub use self::origin::{Origin, Position};
+pub use self::path::{Segment, SettingPath};
+pub use self::receiver::{ReceiverFormat, ReceiverSettings};
+pub use self::secret::{Secret, SigningKey};
+pub use self::settings::{Engine, Limits, LogFormat, LogSettings, ServerSettings, StorageSettings};
+pub use self::source::{ConfigFile, DEFAULTS, Sources};
+pub use self::token::{Scope, TokenSettings};
+pub use self::workflow::{StepSettings, WorkflowSettings};
+
+use self::checks::Checks;
+use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
+use self::setting::Setting;
+use self::source::Merged;
+use self::token::WrittenToken;
+use self::workflow::{WrittenAlerting, WrittenWorkflow, WrittenWorkflowDefaults};
+
+/// Every setting, checked and with all that is inherited filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the daemon listens.
+    pub server: ServerSettings,
+    /// Where items are kept.
+    pub storage: StorageSettings,
+    /// What every queue, body and wait is bounded by.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// How long resolved incidents and their deliveries are kept.
+    pub incident_history: Duration,
+    /// Whether a create may name a workflow that nobody has defined.
+    pub create_on_first_use: bool,
+    /// The policy of a workflow that the configuration does not define.
+    pub default_workflow: WorkflowSettings,
+    /// The workflows that the configuration defines, by name.
+    pub workflows: BTreeMap<String, WorkflowSettings>,
+    /// The receivers, by name.
+    pub receivers: BTreeMap<String, ReceiverSettings>,
+    /// The tokens. Never empty when the daemon listens beyond loopback.
+    pub tokens: Vec<TokenSettings>,
+}
+
+impl Config {
+    /// Reads the layers.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong. What cannot be read at all hides what its meaning would show to be wrong.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        let Merged { written, environment, problems } = sources.merge()?;
+        let (tables, written) = Tables::read(written, problems)?;
+        tables.resolve(Checks::new(&written, &environment))
+    }
+
+    /// The policy of the workflow `name`: its own, else the default one.
+    pub fn workflow(&self, name: &str) -> &WorkflowSettings {
+        self.workflows.get(name).unwrap_or(&self.default_workflow)
+    }
+}
+
+/// The whole of the configuration as written: well formed, but nothing is known about its meaning yet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    server: ServerSettings,
+    storage: StorageSettings,
+    limits: Limits,
+    log: LogSettings,
+    alerting: WrittenAlerting,
+    workflow_defaults: WrittenWorkflowDefaults,
+    receiver_defaults: WrittenReceiverDefaults,
+    #[serde(default)]
+    receivers: BTreeMap<String, WrittenReceiver>,
+    #[serde(default)]
+    workflows: BTreeMap<String, WrittenWorkflow>,
+    #[serde(default)]
+    tokens: Vec<WrittenToken>,
+}
+
+impl Tables {
+    /// Gives the tables and the settings they were read from, unless there are `problems` already. Serde stops at the first error; so what was wrong is
+    /// noted and put back to its default, until the rest can be read or nothing is left to put back.
+    fn read(mut written: Setting, mut problems: Vec<Problem>) -> Result<(Self, Setting), ConfigError> {
+        let defaults = source::defaults();
+        loop {
+            let error = match serde_path_to_error::deserialize::<_, Self>(written.to_value()) {
+                Ok(tables) if problems.is_empty() => return Ok((tables, written)),
+                Ok(_) => return Err(ConfigError::new(problems)),
+                Err(error) => error,
+            };
+            let path = SettingPath::from(error.path());
+            let origin = written.origin_of(&path).clone();
+            let can_go_on = written.put_back(&path, &defaults);
+            problems.push(Problem { origin, path, message: error.inner().message().to_owned() });
+            if !can_go_on {
+                return Err(ConfigError::new(problems));
+            }
+        }
+    }
+
+    fn resolve(self, mut checks: Checks<'_>) -> Result<Config, ConfigError> {
+        let checks_of = &mut checks;
+        self.server.check(checks_of, !self.tokens.is_empty());
+        self.storage.check(checks_of);
+        self.limits.check(checks_of);
+        self.log.check(checks_of);
+        self.receiver_defaults.check(checks_of);
+        self.workflow_defaults.check(checks_of);
+
+        // Also those that turn out wrong: that they are missed elsewhere would be a second problem of the same cause.
+        let names: BTreeSet<String> = self.receivers.keys().cloned().collect();
+        self.alerting.check(checks_of, &names);
+        let mut receivers = BTreeMap::new();
+        for (name, receiver) in self.receivers {
+            if let Some(receiver) = receiver.resolve(checks_of, &name, &self.receiver_defaults) {
+                receivers.insert(name, receiver);
+            }
+        }
+
+        let default_workflow = WorkflowSettings::from_defaults(&self.workflow_defaults, &self.alerting);
+        let mut workflows = BTreeMap::new();
+        for (name, workflow) in self.workflows {
+            workflow.check(checks_of, &name, &default_workflow, &names);
+            workflows.insert(name, default_workflow.overridden(workflow));
+        }
+        let tokens = token::resolve(checks_of, self.tokens);
+
+        let problems = checks.into_problems();
+        if !problems.is_empty() {
+            return Err(ConfigError::new(problems));
+        }
+        Ok(Config {
+            server: self.server,
+            storage: self.storage,
+            limits: self.limits,
+            log: self.log,
+            incident_history: self.alerting.history,
+            create_on_first_use: self.workflow_defaults.create_on_first_use,
+            default_workflow,
+            workflows,
+            receivers,
+            tokens,
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Gathers what is wrong with settings that are well formed: values out of bounds, names that lead nowhere.
+//!
+//! All problems are gathered, not the first: whoever corrects a file wants to do it once.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::environment::Environment;
+use super::error::Problem;
+use super::name::{NAME_RULE, is_name};
+use super::path::SettingPath;
+use super::setting::Setting;
+
+/// The settings as written, to find where each came from, and the problems found so far.
+pub struct Checks<'a> {
+    written: &'a Setting,
+    environment: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Checks<'a> {
+    pub fn new(written: &'a Setting, environment: &'a Environment) -> Self {
+        Self { written, environment, problems: Vec::new() }
+    }
+
+    /// Where secrets may be.
+    pub fn environment(&self) -> &'a Environment {
+        self.environment
+    }
+
+    /// What was found.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// Notes that the setting at `path` is wrong.
+    pub fn problem(&mut self, path: &SettingPath, message: impl Into<String>) {
+        let origin = self.written.origin_of(path).clone();
+        self.problems.push(Problem { origin, path: path.clone(), message: message.into() });
+    }
+
+    /// A name must be of the form that all names have.
+    pub fn name(&mut self, path: &SettingPath, name: &str) {
+        if !is_name(name) {
+            self.problem(path, format!("{name:?} is no name: {NAME_RULE}"));
+        }
+    }
+
+    /// A duration that something waits for in a loop or that ends something must be more than zero.
+    pub fn more_than_zero(&mut self, path: &SettingPath, duration: Duration) {
+        if duration.is_zero() {
+            self.problem(path, "must be more than zero");
+        }
+    }
+
+    /// A number must lie in `range`; `show` writes it for people.
+    pub fn within<N: PartialOrd + Copy, S: Display>(
+        &mut self,
+        path: &SettingPath,
+        number: N,
+        range: RangeInclusive<N>,
+        show: impl Fn(N) -> S,
+    ) {
+        if !range.contains(&number) {
+            let (number, least, most) = (show(number), show(*range.start()), show(*range.end()));
+            self.problem(path, format!("is {number}, but must be from {least} to {most}"));
+        }
+    }
+
+    /// An address must be an absolute `http` or `https` URL, without credentials: it is shown and logged. The message
+    /// does not repeat it, since its path may be a secret of the receiver's.
+    pub fn url(&mut self, path: &SettingPath, text: &str) -> Option<Url> {
+        let message = match Url::parse(text) {
+            Err(error) => format!("is not a URL: {error}"),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                format!("is a URL of the scheme {:?}, but must begin with http:// or https://", url.scheme())
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "must hold no user and no password, because URLs are shown and logged".to_owned()
+            }
+            Ok(url) => return Some(url),
+        };
+        self.problem(path, message);
+        None
+    }
+}

@@ -1,0 +1,79 @@
+//! The bounds of the settings of the daemon itself, and its refusal to be open to everyone.
+
+use std::time::Duration;
+
+use bytesize::{ByteSize, GIB, KIB, MIB};
+
+use super::checks::Checks;
+use super::path::SettingPath;
+use super::settings::{Limits, LogSettings, ServerSettings, StorageSettings};
+
+/// The largest `payload_max`, in bytes.
+pub const PAYLOAD_MAX: u64 = 64 * MIB;
+
+impl ServerSettings {
+    /// Whether only this machine can reach the address.
+    fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
+    pub(super) fn check(&self, checks: &mut Checks<'_>, has_tokens: bool) {
+        let at = |key| SettingPath::dotted("server").key(key);
+        if !self.is_loopback() && !has_tokens {
+            let message = format!(
+                "{} is not a loopback address, and without tokens everyone who reaches it could do everything: \
+                 the daemon refuses to bind elsewhere without tokens; add one to [[tokens]] (`warden token new` \
+                 makes it) or listen on 127.0.0.1",
+                self.listen
+            );
+            checks.problem(&at("listen"), message);
+        }
+        if let Some(text) = &self.external_url
+            && let Some(url) = checks.url(&at("external_url"), text)
+            && (url.query().is_some() || url.fragment().is_some())
+        {
+            checks.problem(&at("external_url"), "must end with its path: links are made by appending to it");
+        }
+        checks.more_than_zero(&at("shutdown_timeout"), self.shutdown_timeout);
+    }
+}
+
+impl StorageSettings {
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        let at = |key| SettingPath::dotted("storage").key(key);
+        if self.path.as_os_str().is_empty() {
+            checks.problem(&at("path"), "is empty: name the directory of the store");
+        }
+        checks.within(&at("cache"), self.cache, MIB..=1_024 * GIB, ByteSize);
+        checks.within(&at("reserve"), self.reserve, MIB..=1_024 * GIB, ByteSize);
+        if self.stall_timeout < Duration::from_secs(1) {
+            checks.problem(&at("stall_timeout"), "must be at least 1s: slow disks are not dead");
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        let at = |key| SettingPath::dotted("limits").key(key);
+        checks.within(&at("payload_max"), self.payload_max, 1..=PAYLOAD_MAX, ByteSize);
+        // A payload out of bounds is one problem, not three.
+        let payload = self.payload_max.min(PAYLOAD_MAX);
+        checks.within(&at("batch_max"), self.batch_max, payload..=64 * GIB, ByteSize);
+        checks.within(&at("buffered_max"), self.buffered_max, payload..=1_024 * GIB, ByteSize);
+        checks.within(&at("header_max"), self.header_max, 8 * KIB..=MIB, ByteSize);
+        checks.within(&at("batch_items_max"), self.batch_items_max, 1..=10_000_000, |n| n);
+        checks.within(&at("connections_max"), self.connections_max, 1..=1_000_000, |n| n);
+        checks.within(&at("requests_max"), self.requests_max, 1..=1_000_000, |n| n);
+        checks.within(&at("queue_max"), self.queue_max, 1..=10_000_000, |n| n);
+        checks.more_than_zero(&at("header_timeout"), self.header_timeout);
+        checks.more_than_zero(&at("body_timeout"), self.body_timeout);
+    }
+}
+
+impl LogSettings {
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.level) {
+            checks.problem(&SettingPath::dotted("log.level"), format!("is no filter for the log: {error}"));
+        }
+    }
+}

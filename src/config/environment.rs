@@ -1,0 +1,88 @@
+//! The environment as a source: `WARDEN_SERVER__LISTEN` sets `server.listen`, and a secret may refer to a variable.
+//!
+//! A variable is a setting when its name begins with `WARDEN_` and has `__` further on. Others, such as `WARDEN_URL`
+//! and `WARDEN_TOKEN`, belong to the client and are left alone. Nothing but [`Environment::of_this_process`] reads the
+//! process's own.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use super::error::Problem;
+use super::origin::Origin;
+use super::path::SettingPath;
+use super::setting::{Content, Setting};
+
+const PREFIX: &str = "WARDEN_";
+const SEPARATOR: &str = "__";
+
+/// No setting that a variable can name lies deeper than `workflows.uploads.deadline`.
+const LEVELS_MAX: usize = 3;
+
+/// Environment variables. It has no `Debug`, because some of them are secrets.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The environment that this process was started with.
+    pub fn of_this_process() -> Self {
+        std::env::vars_os().collect()
+    }
+
+    /// The value of the variable `name`.
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// Lays the settings in these variables over `below`.
+    pub(super) fn lay_over(&self, below: &mut Setting, problems: &mut Vec<Problem>) {
+        for (name, value) in &self.0 {
+            let Some(name) = name.to_str() else { continue };
+            let Some(levels) = name.strip_prefix(PREFIX) else { continue };
+            if !levels.contains(SEPARATOR) {
+                continue;
+            }
+            let origin = Origin::Variable(name.into());
+            match setting(below, levels, value, &origin) {
+                Ok(setting) => below.merge(setting, &SettingPath::default(), problems),
+                Err(message) => problems.push(Problem { origin, path: SettingPath::default(), message }),
+            }
+        }
+    }
+}
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// What one variable says, below the tables that lead to it.
+fn setting(below: &Setting, levels: &str, value: &OsStr, origin: &Origin) -> Result<Setting, String> {
+    let text = value.to_str().ok_or("the value is not UTF-8")?;
+    let mut keys = Vec::new();
+    let mut known = Some(below);
+    for level in levels.split(SEPARATOR) {
+        // Variables are in upper case by custom, so the case of a workflow's name cannot be read from them.
+        let key = level.to_ascii_lowercase();
+        let found = known.and_then(|table| table.entry_in_any_case(&key));
+        known = found.map(|(_, setting)| setting);
+        keys.push(found.map_or(key.clone(), |(key, _)| key.to_owned()));
+    }
+    if keys.len() > LEVELS_MAX {
+        return Err(format!("names {} levels, but settings have {LEVELS_MAX} at most", keys.len()));
+    }
+    let takes_text =
+        known.is_some_and(|known| matches!(known.content, Content::Scalar(toml::Value::String(_))));
+    Ok(read(text, takes_text, origin).below(&keys))
+}
+
+/// Reads a value as TOML, else as plain text. Where the setting is a text already, `1` and `true` are texts too.
+fn read(text: &str, takes_text: bool, origin: &Origin) -> Setting {
+    let plain =
+        || Setting { origin: origin.clone(), content: Content::Scalar(toml::Value::String(text.to_owned())) };
+    match Setting::parse_value(text, origin) {
+        Some(Setting { content: Content::Scalar(toml::Value::Datetime(_)), .. }) | None => plain(),
+        Some(Setting { content: Content::Scalar(value), .. }) if takes_text && !value.is_str() => plain(),
+        Some(setting) => setting,
+    }
+}

@@ -1,0 +1,229 @@
+//! Settings as they were written, each with its [`Origin`], and the rule by which a later layer wins.
+//!
+//! Tables are merged; a value or a list replaces the whole of what was there. A layer may not turn a table into a value
+//! or the other way round. What a setting means is not known here.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::error::Problem;
+use super::origin::{Lines, Origin, Position};
+use super::path::{Segment, SettingPath};
+
+/// A value and where it was given.
+#[derive(Clone)]
+pub struct Setting {
+    pub origin: Origin,
+    pub content: Content,
+}
+
+/// What a [`Setting`] holds. A `Scalar` is never an array or a table.
+#[derive(Clone)]
+pub enum Content {
+    Scalar(Value),
+    List(Vec<Setting>),
+    Table(BTreeMap<String, Setting>),
+}
+
+impl Setting {
+    /// Reads a TOML text; `origin` makes the origin of a place in it.
+    pub fn parse(text: &str, origin: impl Fn(Option<Position>) -> Origin) -> Result<Self, Problem> {
+        let lines = Lines::new(text);
+        match DeTable::parse(text) {
+            Ok(table) => Self::from_table(table.get_ref(), 0, &|offset| origin(Some(lines.position(offset)))),
+            // Not its `Display`: that prints the line, and the line may hold a secret.
+            Err(error) => {
+                let position = error.span().map(|span| lines.position(span.start));
+                Err(at_root(origin(position), error.message().to_owned()))
+            }
+        }
+    }
+
+    /// Reads one TOML value; `None` when the text is none.
+    pub fn parse_value(text: &str, origin: &Origin) -> Option<Self> {
+        let value = DeValue::parse(text).ok()?;
+        Self::from_parsed(value.get_ref(), 0, &|_| origin.clone()).ok()
+    }
+
+    /// A value that comes from no text.
+    pub fn from_value(value: Value, origin: &Origin) -> Self {
+        let content = match value {
+            Value::Array(elements) => {
+                Content::List(elements.into_iter().map(|element| Self::from_value(element, origin)).collect())
+            }
+            Value::Table(entries) => Content::Table(
+                entries.into_iter().map(|(key, value)| (key, Self::from_value(value, origin))).collect(),
+            ),
+            scalar => Content::Scalar(scalar),
+        };
+        Self { origin: origin.clone(), content }
+    }
+
+    /// Wraps this setting into the tables that lead to it; the outermost of `keys` comes first.
+    pub fn below(self, keys: &[String]) -> Self {
+        keys.iter().rev().fold(self, |inner, key| Self {
+            origin: inner.origin.clone(),
+            content: Content::Table(BTreeMap::from([(key.clone(), inner)])),
+        })
+    }
+
+    /// Lays a later layer over this one.
+    pub fn merge(&mut self, over: Self, path: &SettingPath, problems: &mut Vec<Problem>) {
+        match (&mut self.content, over.content) {
+            (Content::Table(below), Content::Table(entries)) => {
+                if self.origin.is_defaults() {
+                    self.origin = over.origin;
+                }
+                for (key, setting) in entries {
+                    match below.entry(key) {
+                        Entry::Vacant(place) => {
+                            place.insert(setting);
+                        }
+                        Entry::Occupied(place) => {
+                            let path = path.key(place.key());
+                            place.into_mut().merge(setting, &path, problems);
+                        }
+                    }
+                }
+            }
+            (Content::Table(below), _) => {
+                let keys = below.keys().cloned().collect::<Vec<_>>().join(", ");
+                let message = format!("is a table and takes no value itself; it holds: {keys}");
+                problems.push(Problem { origin: over.origin, path: path.clone(), message });
+            }
+            (_, Content::Table(_)) => {
+                let message = "takes a value and is no table".to_owned();
+                problems.push(Problem { origin: over.origin, path: path.clone(), message });
+            }
+            (content, replacement) => {
+                *content = replacement;
+                self.origin = over.origin;
+            }
+        }
+    }
+
+    /// The setting in this table whose key is `key`, else the first that differs from it in case only.
+    pub fn entry_in_any_case(&self, key: &str) -> Option<(&str, &Self)> {
+        let Content::Table(entries) = &self.content else { return None };
+        let found = entries
+            .get_key_value(key)
+            .or_else(|| entries.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(key)));
+        found.map(|(key, setting)| (key.as_str(), setting))
+    }
+
+    /// The origin of the setting at `path`, or of the nearest one above it that was written.
+    pub fn origin_of(&self, path: &SettingPath) -> &Origin {
+        let mut nearest = self;
+        for segment in path.segments() {
+            match nearest.child(segment) {
+                Some(child) => nearest = child,
+                None => break,
+            }
+        }
+        &nearest.origin
+    }
+
+    /// Takes what stands at `path` out and puts back what `defaults` has there, if anything. Of a list the whole is
+    /// taken, so that the places of its elements stay true. False when nothing but a default stands there.
+    pub fn put_back(&mut self, path: &SettingPath, defaults: &Self) -> bool {
+        let keys: Vec<&String> = path
+            .segments()
+            .iter()
+            .map_while(|segment| match segment {
+                Segment::Key(key) => Some(key),
+                Segment::Index(_) => None,
+            })
+            .collect();
+        let Some((last, above)) = keys.split_last() else { return false };
+
+        let mut table = Some(self);
+        let mut default = Some(defaults);
+        for key in above {
+            table = table.and_then(|table| table.entries_mut()?.get_mut(*key));
+            default = default.and_then(|table| table.child(&Segment::Key((*key).clone())));
+        }
+        let default = default.and_then(|table| table.child(&Segment::Key((*last).clone())));
+        let Some(entries) = table.and_then(Self::entries_mut) else { return false };
+        let taken = entries.remove(*last);
+        if let Some(default) = default {
+            entries.insert((*last).clone(), default.clone());
+        }
+        taken.is_some_and(|taken| !taken.origin.is_defaults())
+    }
+
+    /// The bare value, for serde.
+    pub fn to_value(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(elements) => Value::Array(elements.iter().map(Self::to_value).collect()),
+            Content::Table(entries) => {
+                Value::Table(entries.iter().map(|(key, setting)| (key.clone(), setting.to_value())).collect())
+            }
+        }
+    }
+
+    fn child(&self, segment: &Segment) -> Option<&Self> {
+        match (&self.content, segment) {
+            (Content::Table(entries), Segment::Key(key)) => entries.get(key),
+            (Content::List(elements), Segment::Index(index)) => elements.get(*index),
+            _ => None,
+        }
+    }
+
+    fn entries_mut(&mut self) -> Option<&mut BTreeMap<String, Self>> {
+        match &mut self.content {
+            Content::Table(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    fn from_table(
+        table: &DeTable<'_>,
+        offset: usize,
+        origin: &impl Fn(usize) -> Origin,
+    ) -> Result<Self, Problem> {
+        let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+            let name: &std::borrow::Cow<'_, str> = key.get_ref();
+            // The key's place: it is where people look, and a value may begin on a later line.
+            Self::from_parsed(value.get_ref(), key.span().start, origin)
+                .map(|setting| (name.clone().into_owned(), setting))
+        };
+        let entries = table.iter().map(entry).collect::<Result<_, _>>()?;
+        Ok(Self { origin: origin(offset), content: Content::Table(entries) })
+    }
+
+    fn from_parsed(
+        value: &DeValue<'_>,
+        offset: usize,
+        origin: &impl Fn(usize) -> Origin,
+    ) -> Result<Self, Problem> {
+        let scalar = match value {
+            DeValue::Table(table) => return Self::from_table(table, offset, origin),
+            DeValue::Array(elements) => {
+                let elements = elements
+                    .iter()
+                    .map(|element| Self::from_parsed(element.get_ref(), element.span().start, origin));
+                let content = Content::List(elements.collect::<Result<_, _>>()?);
+                return Ok(Self { origin: origin(offset), content });
+            }
+            DeValue::String(text) => Some(Value::String(text.clone().into_owned())),
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::Integer)
+            }
+            DeValue::Float(number) => number.as_str().parse().ok().map(Value::Float),
+            DeValue::Boolean(value) => Some(Value::Boolean(*value)),
+            DeValue::Datetime(value) => Some(Value::Datetime(*value)),
+        };
+        match scalar {
+            Some(value) => Ok(Self { origin: origin(offset), content: Content::Scalar(value) }),
+            None => Err(at_root(origin(offset), "the number is too large".to_owned())),
+        }
+    }
+}
+
+fn at_root(origin: Origin, message: String) -> Problem {
+    Problem { origin, path: SettingPath::default(), message }
+}

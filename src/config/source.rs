@@ -1,0 +1,103 @@
+//! The layers that a configuration is made of, and their order.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Value;
+
+use super::environment::Environment;
+use super::error::{ConfigError, Problem};
+use super::origin::{Lines, Origin};
+use super::path::SettingPath;
+use super::setting::Setting;
+
+/// The compiled-in `config/warden.toml`: every setting with its default and what it means.
+pub const DEFAULTS: &str = include_str!("../../config/warden.toml");
+
+/// What to read the configuration from; later fields win. It has no `Debug`, because it may hold secrets.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The user's file.
+    pub file: Option<ConfigFile>,
+    /// The environment: its `WARDEN_…__…` variables, and those that secrets refer to.
+    pub environment: Environment,
+    /// What flags say: the setting, with dots between its levels, and its value.
+    pub flags: Vec<(String, Value)>,
+}
+
+/// A configuration file that has been read. It has no `Debug`, because it may hold secrets.
+#[derive(Clone)]
+pub struct ConfigFile {
+    name: String,
+    text: String,
+}
+
+/// The layers laid over each other.
+pub(super) struct Merged {
+    /// What is left of them.
+    pub written: Setting,
+    /// The environment, to look for secrets in.
+    pub environment: Environment,
+    /// What would not fit over what.
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigFile {
+    /// Reads the file at `path`; messages call it by that path.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is not UTF-8.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let fault = |position, message| {
+            let origin = Origin::File(name.as_str().into(), position);
+            ConfigError::from(Problem { origin, path: SettingPath::default(), message })
+        };
+        let bytes = fs::read(path).map_err(|error| fault(None, format!("cannot read this file: {error}")))?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                let offset = error.utf8_error().valid_up_to();
+                let before = String::from_utf8_lossy(&error.as_bytes()[..offset]);
+                Err(fault(Some(Lines::new(&before).position(offset)), "is not UTF-8 text".to_owned()))
+            }
+        }
+    }
+
+    /// A text that is called `name` in messages.
+    pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+}
+
+impl Sources {
+    /// Lays the sources over each other.
+    ///
+    /// # Errors
+    ///
+    /// When the file is no TOML, and so says nothing that the others could be laid over.
+    pub(super) fn merge(self) -> Result<Merged, ConfigError> {
+        let mut merged = defaults();
+        let mut problems = Vec::new();
+        let root = SettingPath::default();
+        if let Some(ConfigFile { name, text }) = self.file {
+            let name: Arc<str> = name.into();
+            let file = Setting::parse(&text, |position| Origin::File(Arc::clone(&name), position))?;
+            merged.merge(file, &root, &mut problems);
+        }
+        self.environment.lay_over(&mut merged, &mut problems);
+        for (path, value) in self.flags {
+            let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let flag = Setting::from_value(value, &Origin::CommandLine).below(&keys);
+            merged.merge(flag, &root, &mut problems);
+        }
+        Ok(Merged { written: merged, environment: self.environment, problems })
+    }
+}
+
+/// The settings of [`DEFAULTS`].
+pub(super) fn defaults() -> Setting {
+    Setting::parse(DEFAULTS, Origin::Defaults).expect("the compiled-in file parses; a test reads it")
+}

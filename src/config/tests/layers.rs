@@ -1,0 +1,96 @@
+//! Which layer wins, and what a workflow takes over.
+
+use std::time::Duration;
+
+use toml::Value;
+
+use super::*;
+
+#[test]
+fn a_later_layer_wins() {
+    let text = "[server]\nlisten = \"127.0.0.1:1\"\nshutdown_timeout = \"1s\"\n[storage]\npath = \"file\"";
+    let mut sources = file(text);
+    sources.environment = [("WARDEN_SERVER__LISTEN", "127.0.0.1:2"), ("WARDEN_STORAGE__PATH", "variable")]
+        .into_iter()
+        .collect();
+    sources.flags = vec![("server.listen".to_owned(), Value::from("127.0.0.1:3"))];
+    let config = load(sources);
+    assert_eq!(config.server.listen.port(), 3, "the flag");
+    assert_eq!(config.storage.path.to_str(), Some("variable"));
+    assert_eq!(config.server.shutdown_timeout, Duration::from_secs(1), "the file");
+    assert_eq!(config.storage.engine, Engine::Sled, "the default");
+}
+
+#[test]
+fn a_variable_holds_text_or_what_toml_writes() {
+    let config = load(environment(&[
+        ("WARDEN_LIMITS__PAYLOAD_MAX", "2097152"),
+        ("WARDEN_LIMITS__QUEUE_MAX", "1_000"),
+        ("WARDEN_STORAGE__PATH", "2026"),
+        ("WARDEN_SERVER__EXTERNAL_URL", "\"https://warden.example.com/\""),
+        ("WARDEN_WORKFLOW_DEFAULTS__CREATE_ON_FIRST_USE", "false"),
+        ("WARDEN_ALERTING__GROW_FACTOR", "3"),
+        ("WARDEN_ALERTING__RECEIVERS", "[\"oncall\"]"),
+        ("WARDEN_RECEIVERS__ONCALL", "{ url = \"https://example.com\" }"),
+        ("WARDEN_RECEIVERS__ONCALL__SECRET", SECRET),
+        ("WARDEN_WORKFLOWS__UPLOADS__STEPS", "[\"copy\", { name = \"backup\", deadline = \"5m\" }]"),
+    ]));
+    assert_eq!(config.limits.payload_max, 2 << 20);
+    assert_eq!(config.limits.queue_max, 1_000);
+    assert_eq!(config.storage.path.to_str(), Some("2026"));
+    assert_eq!(config.server.external_url.as_deref(), Some("https://warden.example.com"));
+    assert!(!config.create_on_first_use);
+    assert!((config.default_workflow.grow_factor - 3.0).abs() < f64::EPSILON);
+    assert_eq!(config.default_workflow.receivers, ["oncall"]);
+    assert_eq!(config.receivers["oncall"].secrets.len(), 1);
+    assert_eq!(config.workflow("uploads").steps[1].deadline, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn a_variable_finds_a_workflow_whatever_the_case_of_its_name() {
+    let mut sources = file("[workflows.EU-Uploads]\ndeadline = \"1m\"");
+    sources.environment = [("WARDEN_WORKFLOWS__EU-UPLOADS__DEADLINE", "2m")].into_iter().collect();
+    let config = load(sources);
+    assert_eq!(config.workflows.len(), 1);
+    assert_eq!(config.workflows["EU-Uploads"].deadline, Duration::from_secs(120));
+}
+
+#[test]
+fn variables_of_others_are_left_alone() {
+    let config = load(environment(&[
+        ("WARDEN_URL", "http://elsewhere"),
+        ("WARDEN_TOKEN", "wt_1"),
+        ("WARDEN_PORT_8470_TCP", "tcp://10.0.0.1:8470"),
+        ("WARDEN__", "x"),
+        ("OTHER__THING", "x"),
+    ]));
+    assert_eq!(config.server, load(Sources::default()).server);
+}
+
+#[test]
+fn a_workflow_takes_over_what_it_does_not_say() {
+    let config = load(file(
+        "[alerting]\nseverity = \"warning\"\n[workflow_defaults]\ndeadline = \"2h\"\n[workflows.uploads]\ndeadline = \"15m\"\n\
+         group_wait = \"0s\"\nsteps = [\"copy\", \"backup\"]",
+    ));
+    let uploads = config.workflow("uploads");
+    assert_eq!(uploads.deadline, Duration::from_secs(900));
+    assert_eq!(uploads.group_wait, Duration::ZERO);
+    assert_eq!(uploads.severity, "warning");
+    assert_eq!(uploads.steps[0], StepSettings { name: "copy".to_owned(), deadline: None });
+    let expected = WorkflowSettings {
+        deadline: uploads.deadline,
+        group_wait: uploads.group_wait,
+        steps: uploads.steps.clone(),
+        ..config.default_workflow.clone()
+    };
+    assert_eq!(*uploads, expected);
+    assert_eq!(config.workflow("downloads").deadline, Duration::from_secs(7_200));
+}
+
+#[test]
+fn a_receiver_may_have_two_secrets_while_they_rotate() {
+    let text =
+        format!("[receivers.oncall]\nurl = \"http://10.0.0.1/\"\nsecret = [\"{SECRET}\", \"{SECRET}AAAA\"]");
+    assert_eq!(load(file(&text)).receivers["oncall"].secrets.len(), 2);
+}

@@ -1,0 +1,31 @@
+//! The configuration as a whole: text in, settings or problems out.
+
+mod defaults;
+mod layers;
+mod problems;
+
+use super::*;
+
+const FILE: &str = "warden.toml";
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+fn file(text: &str) -> Sources {
+    Sources { file: Some(ConfigFile::from_text(FILE, text)), ..Sources::default() }
+}
+
+fn environment(variables: &[(&str, &str)]) -> Sources {
+    Sources { environment: variables.iter().copied().collect(), ..Sources::default() }
+}
+
+fn load(sources: Sources) -> Config {
+    Config::load(sources).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The problems, a line for each.
+fn problems(sources: Sources) -> Vec<String> {
+    match Config::load(sources) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    }
+}

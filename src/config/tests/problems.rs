@@ -1,0 +1,390 @@
+//! What is wrong, and where: the line, the variable or the flag.
+
+use proptest::prelude::*;
+use toml::Value;
+
+use super::*;
+use crate::config::setting::{Content, Setting};
+
+/// The one problem of a file.
+fn problem(text: &str) -> String {
+    let problems = problems(file(text));
+    assert_eq!(problems.len(), 1, "{problems:#?}\n{text}");
+    problems.into_iter().next().unwrap()
+}
+
+/// A file, and what the one problem in it is said to be.
+const FAULTS: &[(&str, &str)] = &[
+    ("[server]\n\nlisten 1", "warden.toml:3:8: "),
+    ("[server]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"", "warden.toml:3:1: duplicate key"),
+    (
+        "\nserver = 5",
+        "warden.toml:2:1: server: is a table and takes no value itself; it holds: external_url, listen",
+    ),
+    ("[server.listen]\nx = 1", "warden.toml:1:9: server.listen: takes a value and is no table"),
+    ("[sever]\n", "warden.toml:1:2: sever: unknown field `sever`, expected one of `server`"),
+    (
+        "[server]\n  listne = 1",
+        "warden.toml:2:3: server.listne: unknown field `listne`, expected one of `listen`, `external_url`",
+    ),
+    (
+        "[server]\nlisten = \"localhost:1\"",
+        "warden.toml:2:1: server.listen: invalid value: string \"localhost:1\", expected an IP",
+    ),
+    (
+        "[server]\nexternal_url = \"ftp://x\"",
+        "warden.toml:2:1: server.external_url: is a URL of the scheme \"ftp\"",
+    ),
+    (
+        "[server]\nexternal_url = \"http://x/?a\"",
+        "warden.toml:2:1: server.external_url: must end with its path",
+    ),
+    (
+        "[server]\nshutdown_timeout = \"0s\"",
+        "warden.toml:2:1: server.shutdown_timeout: must be more than zero",
+    ),
+    (
+        "storage.engine = \"postgres\"",
+        "warden.toml:1:9: storage.engine: unknown variant `postgres`, expected `sled` or `memory`",
+    ),
+    ("storage.path = \"\"", "warden.toml:1:9: storage.path: is empty"),
+    ("storage.cache = 1", "warden.toml:1:9: storage.cache: is 1 B, but must be from 1.0 MiB"),
+    ("storage.stall_timeout = \"10ms\"", "warden.toml:1:9: storage.stall_timeout: must be at least 1s"),
+    (
+        "[limits]\npayload_max = \"65MiB\"",
+        "warden.toml:2:1: limits.payload_max: is 65.0 MiB, but must be from 1 B to 64.0 MiB",
+    ),
+    ("[limits]\npayload_max = 0", "warden.toml:2:1: limits.payload_max: is 0 B, but must be"),
+    ("[limits]\npayload_max = -1", "warden.toml:2:1: limits.payload_max: -1 is not a size"),
+    ("[limits]\npayload_max = \"1XB\"", "warden.toml:2:1: limits.payload_max: \"1XB\" is not a size"),
+    (
+        "[limits]\nbatch_max = \"1KiB\"",
+        "warden.toml:2:1: limits.batch_max: is 1.0 KiB, but must be from 1.0 MiB",
+    ),
+    (
+        "[limits]\nheader_max = \"1KiB\"",
+        "warden.toml:2:1: limits.header_max: is 1.0 KiB, but must be from 8.0 KiB",
+    ),
+    ("[limits]\nqueue_max = 0", "warden.toml:2:1: limits.queue_max: is 0, but must be from 1"),
+    ("[limits]\nqueue_max = 99999999999999999999", "warden.toml:2:1: the number is too large"),
+    ("[log]\nlevel = \"warden=loud\"", "warden.toml:2:1: log.level: is no filter for the log"),
+    (
+        "[log]\nformat = \"xml\"",
+        "warden.toml:2:1: log.format: unknown variant `xml`, expected `text` or `json`",
+    ),
+    (
+        "[alerting]\ngroup_wait = 10",
+        "warden.toml:2:1: alerting.group_wait: invalid type: integer `10`, expected a duration with its unit",
+    ),
+    (
+        "[alerting]\ngroup_interval = \"0s\"",
+        "warden.toml:2:1: alerting.group_interval: must be more than zero",
+    ),
+    (
+        "[alerting]\ngrow_factor = nan",
+        "warden.toml:2:1: alerting.grow_factor: is NaN, but must be more than 1",
+    ),
+    ("[alerting]\nseverity = \"very bad\"", "warden.toml:2:1: alerting.severity: \"very bad\" is no name"),
+    (
+        "[alerting]\nreceivers = [\n  \"oncall\"\n]",
+        "warden.toml:3:3: alerting.receivers[0]: there is no receiver \"oncall\"; none is defined",
+    ),
+    (
+        "[workflow_defaults]\ndeadline = \"0s\"",
+        "warden.toml:2:1: workflow_defaults.deadline: must be more than zero",
+    ),
+    (
+        "[workflow_defaults]\ndeadline = \"11years\"",
+        "warden.toml:2:1: workflow_defaults.deadline: \"11years\" is too long",
+    ),
+    (
+        "[workflow_defaults]\nkeep_payload = \"2days\"",
+        "warden.toml:2:1: workflow_defaults.keep_payload: payloads would be kept for 2days",
+    ),
+    (
+        "[receiver_defaults]\nconcurrency = 0",
+        "warden.toml:2:1: receiver_defaults.concurrency: is 0, but must be",
+    ),
+    ("[receivers.oncall]\n", "warden.toml:1:12: receivers.oncall: missing field `url`"),
+    (
+        "[receivers.oncall]\nurl = \"mailto:a@b\"",
+        "warden.toml:2:1: receivers.oncall.url: is a URL of the scheme \"mailto\"",
+    ),
+    ("[receivers.oncall]\nurl = \"oncall\"", "warden.toml:2:1: receivers.oncall.url: is not a URL"),
+    (
+        "[receivers.oncall]\nurl = \"http://u:p@x\"",
+        "warden.toml:2:1: receivers.oncall.url: must hold no user",
+    ),
+    (
+        "[receivers.oncall]\nurl = \"http://x\"\nformat = \"slack\"",
+        "warden.toml:3:1: receivers.oncall.format: unknown variant `slack`, expected `standard`",
+    ),
+    (
+        "[receivers.oncall]\nurl = \"http://x\"\nsecret = \"whsec_AAAA\"",
+        "warden.toml:3:1: receivers.oncall.secret: must be whsec_",
+    ),
+    (
+        "[receivers.oncall]\nurl = \"http://x\"\nsecret = []",
+        "warden.toml:3:1: receivers.oncall.secret: holds 0 secrets",
+    ),
+    (
+        "[receivers.oncall]\nurl = \"http://x\"\nsecret = \"env:HOOK\"",
+        "warden.toml:3:1: receivers.oncall.secret: the environment variable HOOK is not set",
+    ),
+    (
+        "[receivers.\"on call\"]\nurl = \"http://x\"",
+        "warden.toml:1:12: receivers.\"on call\": \"on call\" is no name",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\n[receivers.b]\nurl = \"http://x\"\n[workflows.uploads]\nreceivers = [\"a\", \"c\"]",
+        "warden.toml:6:19: workflows.uploads.receivers[1]: there is no receiver \"c\"; defined are: a, b",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\n[workflows.uploads]\nreceivers = [\"a\", \"a\"]",
+        "warden.toml:4:19: workflows.uploads.receivers[1]: names the receiver \"a\" a second time",
+    ),
+    ("[workflows.\"a/b\"]\n", "warden.toml:1:12: workflows.\"a/b\": \"a/b\" is no name"),
+    ("[server]\n\"a\\nb\" = 1", "warden.toml:2:1: server.\"a\\nb\": unknown field `a\\nb`, expected one of"),
+    ("workflows = 5", "warden.toml:1:1: workflows: invalid type: integer `5`, expected a map"),
+    ("[workflows.a]\ndeadline = \"0s\"", "warden.toml:2:1: workflows.a.deadline: must be more than zero"),
+    (
+        "[workflows.a]\ndeadline = \"15\"",
+        "warden.toml:2:1: workflows.a.deadline: \"15\" is not a duration: time unit needed",
+    ),
+    (
+        "[workflows.a]\nkeep_payload = \"25h\"",
+        "warden.toml:2:1: workflows.a.keep_payload: payloads would be kept for 1day 1h",
+    ),
+    (
+        "[workflow_defaults]\nkeep_payload = \"1h\"\n[workflows.a]\nretention = \"1m\"",
+        "warden.toml:4:1: workflows.a.retention: payloads",
+    ),
+    (
+        "[workflows.a]\nretention_max = -1",
+        "warden.toml:2:1: workflows.a.retention_max: invalid value: integer `-1`",
+    ),
+    ("[workflows.a]\nrunbook_url = \"wiki\"", "warden.toml:2:1: workflows.a.runbook_url: is not a URL"),
+    (
+        "[workflows.a]\nsteps = [\"copy\",\n\"copy\"]",
+        "warden.toml:3:1: workflows.a.steps[1]: names the step \"copy\" a second time",
+    ),
+    ("[workflows.a]\nsteps = [\"\"]", "warden.toml:2:10: workflows.a.steps[0]: \"\" is no name"),
+    (
+        "[workflows.a]\nsteps = [5]",
+        "warden.toml:2:10: workflows.a.steps[0]: invalid type: integer `5`, expected the name of a step",
+    ),
+    (
+        "[workflows.a]\nsteps = [\n{ name = \"copy\", dead = 1 }]",
+        "warden.toml:3:18: workflows.a.steps[0].dead: unknown field `dead`, expected `name` or `deadline`",
+    ),
+    (
+        "[workflows.a]\nsteps = [{ name = \"copy\", deadline = \"0s\" }]",
+        "warden.toml:2:27: workflows.a.steps[0].deadline: must be more",
+    ),
+    ("[tokens]\nname = \"a\"", "warden.toml:1:2: tokens: invalid type: map, expected a sequence"),
+];
+
+#[test]
+fn every_problem_names_its_line_and_setting() {
+    for (text, expected) in FAULTS {
+        let found = problem(text);
+        assert!(found.starts_with(expected), "\n{text}\nsays    {found}\ninstead {expected}");
+    }
+}
+
+#[test]
+fn beyond_loopback_needs_a_token() {
+    let token = format!("[[tokens]]\nname = \"a\"\nsha256 = \"{HASH}\"\nscopes = [\"admin\"]");
+    for address in ["0.0.0.0:8470", "192.168.0.1:0", "[::]:8470"] {
+        let server = format!("[server]\nlisten = \"{address}\"\n");
+        let problem = problem(&server);
+        assert!(problem.starts_with("warden.toml:2:1: server.listen: "), "{problem}");
+        assert!(problem.contains("refuses to bind elsewhere without tokens"), "{problem}");
+        load(file(&format!("{server}{token}")));
+    }
+    for address in ["127.0.0.1:0", "127.1.2.3:8470", "[::1]:8470", "[::ffff:127.0.0.1]:8470"] {
+        load(file(&format!("[server]\nlisten = \"{address}\"\n")));
+    }
+}
+
+#[test]
+fn a_problem_of_a_token_names_the_token_at_fault() {
+    let good = format!("[[tokens]]\nname = \"a\"\nsha256 = \"{HASH}\"\nscopes = [\"read\"]\n");
+    let other = HASH.replace('9', "8");
+    let faults = [
+        (
+            format!("name = \"a\"\nsha256 = \"{other}\"\nscopes = [\"read\"]"),
+            "6:1: tokens[1].name: a second token",
+        ),
+        (
+            format!("name = \"b\"\nsha256 = \"{HASH}\"\nscopes = [\"read\"]"),
+            "7:1: tokens[1].sha256: is the same token as \"a\"",
+        ),
+        (
+            "name = \"b\"\nsha256 = \"abc\"\nscopes = [\"read\"]".to_owned(),
+            "7:1: tokens[1].sha256: must be 64 hexadecimal",
+        ),
+        (format!("name = \"b\"\nsha256 = \"{other}\"\nscopes = []"), "8:1: tokens[1].scopes: allows nothing"),
+        (
+            format!("name = \"b\"\nsha256 = \"{other}\"\nscopes = [\"read\", \"write\"]"),
+            "8:19: tokens[1].scopes[1]: unknown variant `write`, expected one of `ingest`, `read`, `recover`, `admin`",
+        ),
+        (format!("name = \"b\"\nsha256 = \"{other}\""), "5:1: tokens[1]: missing field `scopes`"),
+        (
+            format!(
+                "name = \"b\"\nsha256 = \"{other}\"\nscopes = [\"read\"]\nworkflows = [\"*\", \"a[12]\"]"
+            ),
+            "9:19: tokens[1].workflows[1]: \"a[12]\" can match no workflow",
+        ),
+        (
+            format!("name = \"b\"\nsha256 = \"{other}\"\nscopes = [\"read\"]\nworkflows = []"),
+            "9:1: tokens[1].workflows: allows no",
+        ),
+    ];
+    for (text, expected) in faults {
+        let found = problem(&format!("{good}[[tokens]]\n{text}"));
+        assert!(found.starts_with(&format!("warden.toml:{expected}")), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn a_problem_in_the_environment_names_the_variable() {
+    let expected = [
+        ("WARDEN_LIMITS__PAYLOAD_MAX", "65MiB", "limits.payload_max: is 65.0 MiB"),
+        ("WARDEN_SERVER__LISTEN", "nowhere", "server.listen: invalid value"),
+        ("WARDEN_SERVER__LISTNE", "127.0.0.1:1", "server.listne: unknown field"),
+        ("WARDEN_SERVER__LISTEN__PORT", "1", "server.listen: takes a value"),
+        ("WARDEN_ALERTING__RECEIVERS", "[\"oncall\"]", "alerting.receivers[0]: there is no receiver"),
+        ("WARDEN_WORKFLOWS__A__DEADLINE", "0s", "workflows.a.deadline: must be more than zero"),
+        ("WARDEN_TOKENS__0", "x", "tokens: invalid type: map"),
+        ("WARDEN_A__B__C__D", "x", "names 4 levels"),
+    ];
+    for (name, value, message) in expected {
+        let found = problems(environment(&[(name, value)]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("environment variable {name}: {message}")), "{}", found[0]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let environment = [(OsString::from("WARDEN_STORAGE__PATH"), OsString::from_vec(vec![0xFF]))];
+    let found = problems(Sources { environment: environment.into_iter().collect(), ..Sources::default() });
+    assert_eq!(found, ["environment variable WARDEN_STORAGE__PATH: the value is not UTF-8"]);
+}
+
+#[test]
+fn a_problem_of_a_flag_names_the_command_line() {
+    let flags = vec![("server.listen".to_owned(), Value::from("0.0.0.0:1"))];
+    let found = problems(Sources { flags, ..Sources::default() });
+    assert!(found[0].starts_with("command line: server.listen: 0.0.0.0:1 is not a loopback"), "{}", found[0]);
+}
+
+#[test]
+fn all_problems_are_told_at_once_from_top_to_bottom() {
+    let text = "[workflows.a]\ndeadline = \"0s\"\nreceivers = [\"x\"]\n[server]\nlisten = \"0.0.0.0:1\"\n[limits]\npayload_max = 0";
+    let mut sources = file(text);
+    sources.environment = [("WARDEN_LIMITS__QUEUE_MAX", "0")].into_iter().collect();
+    let found = problems(sources);
+    let places: Vec<&str> = found.iter().map(|line| line.split(": ").next().unwrap()).collect();
+    let expected = [
+        "warden.toml:2:1",
+        "warden.toml:3:14",
+        "warden.toml:5:1",
+        "warden.toml:7:1",
+        "environment variable WARDEN_LIMITS__QUEUE_MAX",
+    ];
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn all_that_cannot_be_read_is_told_at_once() {
+    let text = "[server]\nlisten = 1\nlistne = 2\n[receivers.a]\n[workflows.a]\nsteps = [1, 2]\ndeadline = 3\n[log]\nformat = 4";
+    let lines: Vec<String> =
+        problems(file(text)).iter().map(|l| l.split(':').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(lines, ["2", "3", "4", "6", "7", "9"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let missing = ConfigFile::read("/nowhere/warden.toml".as_ref()).err().unwrap().to_string();
+    assert!(missing.starts_with("/nowhere/warden.toml: cannot read this file: No such file"), "{missing}");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"[server]\n# caf\xE9\n").unwrap();
+    let name = file.path().display().to_string();
+    let garbled = ConfigFile::read(file.path()).err().unwrap().to_string();
+    assert_eq!(garbled, format!("{name}:2:6: is not UTF-8 text"));
+}
+
+#[test]
+fn a_secret_is_shown_by_neither_the_configuration_nor_an_error() {
+    let receiver = format!("[receivers.oncall]\nurl = \"https://example.com\"\nsecret = \"{SECRET}\"\n");
+    let shown = format!("{:?}", load(file(&receiver)));
+    assert!(shown.contains("<hidden>") && !shown.contains("MfKQ9r8G"), "{shown}");
+
+    let spoilt = [
+        receiver.replace(&format!("{SECRET}\""), SECRET),
+        receiver.replace("secret = ", "secret = 5 "),
+        receiver.replace(SECRET, &SECRET.replace('_', "-")),
+        receiver.replace(&format!("\"{SECRET}\""), &format!("{{ key = \"{SECRET}\" }}")),
+        format!("{receiver}[[tokens]]\nname = \"a\"\nsha256 = \"{SECRET}\"\nscopes = [\"read\"]"),
+    ];
+    for text in spoilt {
+        let error = Config::load(file(&text)).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("MfKQ9r8G"), "{shown}");
+    }
+}
+
+/// Each setting of the compiled-in file: its table and its key.
+fn settings() -> Vec<(String, String)> {
+    let Content::Table(tables) = source::defaults().content else { panic!("the root is a table") };
+    let keys = |setting: Setting| match setting.content {
+        Content::Table(entries) => entries.into_keys().collect::<Vec<_>>(),
+        _ => panic!("the root holds tables only"),
+    };
+    let settings =
+        tables.into_iter().flat_map(|(table, s)| keys(s).into_iter().map(move |key| (table.clone(), key)));
+    settings.collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_setting_is_wrong_and_wherever_its_line_is_named(
+        (table, key) in proptest::sample::select(settings()),
+        above in 0usize..20,
+        // No setting is a table, and none is a list of lists.
+        wrong in proptest::sample::select(vec!["{ x = 1 }", "[[]]"]),
+    ) {
+        let text = format!("{}[{table}]\n# here\n{key} = {wrong}\n", "# above\n".repeat(above));
+        let found = problems(file(&text));
+        let place = format!("warden.toml:{}:1: {table}.{key}", above + 3);
+        prop_assert_eq!(found.len(), 1);
+        // Of a list it is the element that is wrong.
+        let element = format!("warden.toml:{}:{}: {table}.{key}[0]", above + 3, key.len() + 5);
+        prop_assert!(found[0].starts_with(&place) || found[0].starts_with(&element), "{}", found[0]);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(\\[?\\[?(server|tokens|workflows\\.a|receivers)\\]?\\]?|[a-z=.\"\\[\\]{},# 0-9é]{0,12}|\n){0,12}") {
+        if let Err(error) = Config::load(file(&text)) {
+            prop_assert!(!error.problems().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_variable_makes_it_panic(name in "[A-Z_]{0,20}", value in any::<String>()) {
+        drop(Config::load(environment(&[(&format!("WARDEN_{name}__X"), &value)])));
+    }
+}
+
+#[test]
+fn a_text_nested_beyond_reason_is_refused() {
+    let table = format!("\n[{}]", ["a"; 9_999].join("."));
+    assert_eq!(problem(&table), "warden.toml: recursion limit");
+    let list = format!("\na = {}", "[".repeat(9_999));
+    assert!(problem(&list).contains("recursion depth"), "{}", problem(&list));
+}
