@@ -1,1 +1,239 @@
-//! (being built)
+//! The daemon's life: open, recover, bind, run, drain.
+//!
+//! [`Daemon`] is the whole of it with everything particular handed in, as tests and the demonstration use it. [`run`]
+//! is the daemon as the service manager knows it: real clock, real network, signals.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Engine};
+use crate::http::{Listener, ListenerError, Server};
+use crate::model::{Clock, Random, SystemClock, SystemRandom};
+use crate::notifier::{HttpOutbound, Outbound};
+use crate::store::memory::MemoryStore;
+use crate::store::sled::{OpenError, SledSettings, SledStore};
+use crate::store::{Store, StoreError};
+use crate::warden::{Loops, Parts, Warden, WardenSettings, Workflows};
+
+/// How often the health of the store is looked at.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+
+/// Why the daemon could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data directory cannot be worked in.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store could not be read, or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address cannot be taken.
+    #[error(transparent)]
+    Listen(#[from] ListenerError),
+    /// Outgoing calls cannot be made.
+    #[error("outgoing calls cannot be set up: {0}")]
+    Outbound(String),
+    /// A commit takes so long that it will never end.
+    #[error(
+        "a commit has been under way for {0:?}, longer than storage.stall_timeout: the disk does not answer; \
+         nothing that was acknowledged is lost, and what was not must be sent again"
+    )]
+    Stalled(Duration),
+    /// A loop ended that must not.
+    #[error("an inner loop ended unexpectedly; the log says why")]
+    LoopEnded,
+    /// The system refused something.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What a daemon stands on; a test puts its own things in their place.
+pub struct Surroundings {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The outgoing call.
+    pub outbound: Arc<dyn Outbound>,
+    /// What must survive.
+    pub store: Arc<dyn Store>,
+}
+
+impl Surroundings {
+    /// The real ones, as the configuration asks for them.
+    ///
+    /// # Errors
+    /// When the data directory cannot be worked in or outgoing calls cannot be made.
+    pub fn real(config: &Config) -> Result<Self, AppError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let outbound = HttpOutbound::new().map_err(|error| AppError::Outbound(error.to_string()))?;
+        let store: Arc<dyn Store> = match config.storage.engine {
+            Engine::Memory => Arc::new(MemoryStore::new()),
+            Engine::Sled => Arc::new(SledStore::open(&sled_settings(config), clock.clone())?),
+        };
+        Ok(Self { clock, random: Arc::new(SystemRandom), outbound: Arc::new(outbound), store })
+    }
+}
+
+fn sled_settings(config: &Config) -> SledSettings {
+    SledSettings {
+        path: config.storage.path.clone(),
+        cache: config.storage.cache,
+        reserve: config.storage.reserve,
+        queue_max: config.limits.queue_max,
+    }
+}
+
+/// A daemon that serves.
+pub struct Daemon {
+    address: SocketAddr,
+    warden: Arc<Warden>,
+    store: Arc<dyn Store>,
+    server: Arc<Server>,
+    serving: JoinHandle<()>,
+    loops: Loops,
+    stop: CancellationToken,
+    stall_timeout: Duration,
+}
+
+impl Daemon {
+    /// Recovers, binds and serves. When this returns, clients are answered.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the address cannot be taken.
+    pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Self, AppError> {
+        let Surroundings { clock, random, outbound, store } = surroundings;
+        let listener = Listener::bind(config.server.listen).await?;
+        let address = listener.address();
+        let external_url = config.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let parts = Parts {
+            store: store.clone(),
+            workflows: Workflows::new(
+                config.workflows.clone(),
+                config.default_workflow.clone(),
+                config.create_on_first_use,
+                config.limits.workflows_max,
+            ),
+            receivers: config.receivers.clone(),
+            outbound,
+            clock,
+            random,
+            settings: WardenSettings {
+                payload_max: config.limits.payload_max,
+                external_url,
+                incident_history: config.incident_history,
+            },
+        };
+        let (warden, loops) = Warden::start(parts).await?;
+        let server = Server::new(warden.clone(), config);
+        let stop = CancellationToken::new();
+        let (router, limits, patience) = (server.router(), config.limits.clone(), config.server.shutdown_timeout);
+        let until = stop.clone();
+        let serving = tokio::spawn(async move { listener.serve(router, &limits, patience, until).await });
+        let stall_timeout = config.storage.stall_timeout;
+        Ok(Self { address, warden, store, server, serving, loops, stop, stall_timeout })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The service behind the API.
+    pub fn warden(&self) -> &Arc<Warden> {
+        &self.warden
+    }
+
+    /// What is wrong for good, if anything is.
+    pub fn failure(&self) -> Option<AppError> {
+        let status = self.store.status();
+        match status.fatal {
+            Some(reason) => Some(AppError::Store(StoreError::Fatal(reason))),
+            None if status.busy_for > self.stall_timeout => Some(AppError::Stalled(status.busy_for)),
+            None => None,
+        }
+    }
+
+    /// Completes when the daemon cannot go on.
+    async fn failed(&mut self, mut healthy: impl FnMut()) -> AppError {
+        let mut check = tokio::time::interval(CHECK_EVERY);
+        loop {
+            tokio::select! {
+                () = self.loops.ended() => return self.failure().unwrap_or(AppError::LoopEnded),
+                _ = check.tick() => match self.failure() {
+                    Some(failure) => return failure,
+                    None => healthy(),
+                },
+            }
+        }
+    }
+
+    /// Takes no more requests, finishes and commits those under way, and lets go of everything.
+    pub async fn stop(self) {
+        self.server.drain();
+        self.stop.cancel();
+        let _ = self.serving.await;
+        self.loops.stop().await;
+        let store = self.store;
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+/// Runs the daemon until it is told to stop by SIGTERM or SIGINT, or cannot go on.
+///
+/// # Errors
+/// Why it could not start or go on. After a failure of the store nothing is waited for: what was acknowledged is safe,
+/// and a thread may hang for ever.
+pub async fn run(config: Config) -> Result<(), AppError> {
+    raise_file_limit();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let opening = config.clone();
+    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening))
+        .await
+        .map_err(std::io::Error::other)??;
+    let mut daemon = Daemon::start(&config, surroundings).await?;
+    writeln!(std::io::stdout(), "listening on http://{}", daemon.address())?;
+    std::io::stdout().flush()?;
+    tracing::info!(address = %daemon.address(), version = env!("CARGO_PKG_VERSION"), "listening");
+    if config.tokens.is_empty() {
+        tracing::info!("no tokens are configured: everybody on this machine may do everything");
+    }
+    notify_service_manager(&[sd_notify::NotifyState::Ready]);
+    let watchdog = sd_notify::watchdog_enabled().is_some();
+    let healthy = || {
+        if watchdog {
+            notify_service_manager(&[sd_notify::NotifyState::Watchdog]);
+        }
+    };
+    tokio::select! {
+        failure = daemon.failed(healthy) => return Err(failure),
+        _ = terminate.recv() => tracing::info!("told to stop"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+    }
+    notify_service_manager(&[sd_notify::NotifyState::Stopping]);
+    daemon.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn notify_service_manager(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager could not be told");
+    }
+}
+
+/// Every connection takes a file descriptor, and the soft limit is 1024 on most systems.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::debug!(%error, "the limit of open files could not be raised");
+    }
+}

@@ -1,1 +1,179 @@
-//! (being built)
+//! The HTTP API: routes by resource. The only place that knows status codes, and of those [`problem`] knows nearly all.
+//!
+//! Every request passes one outermost layer ([`serve_request`]), which gives it an id, refuses malformed paths and
+//! unknown tokens, counts it, and writes problems out. Then a handler reads the request strictly, asks the warden,
+//! and shows the answer.
+//!
+//! Deliberately absent: decisions. What a request means is the warden's business.
+
+mod access;
+mod batch;
+mod body;
+mod incidents;
+mod items;
+mod list;
+mod listener;
+mod metrics;
+mod operation;
+mod problem;
+mod request;
+mod view;
+mod workflows;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::access::Tokens;
+use self::body::BodyLimits;
+pub use self::listener::{Listener, ListenerError};
+use self::metrics::HttpMetrics;
+use self::problem::Problem;
+use crate::config::Config;
+use crate::warden::Warden;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What all handlers share.
+pub struct Server {
+    warden: Arc<Warden>,
+    tokens: Tokens,
+    bodies: BodyLimits,
+    batch_max: u64,
+    batch_items_max: usize,
+    in_flight: Semaphore,
+    stall_timeout: Duration,
+    draining: AtomicBool,
+    metrics: HttpMetrics,
+    openapi: String,
+}
+
+impl Server {
+    /// Everything that is served, under the limits of the configuration.
+    pub fn new(warden: Arc<Warden>, config: &Config) -> Arc<Self> {
+        let limits = &config.limits;
+        let (_, api) = routes().split_for_parts();
+        Arc::new(Self {
+            warden,
+            tokens: Tokens::new(&config.tokens),
+            bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
+            batch_max: limits.batch_max,
+            batch_items_max: limits.batch_items_max,
+            in_flight: Semaphore::new(limits.requests_max),
+            stall_timeout: config.storage.stall_timeout,
+            draining: AtomicBool::new(false),
+            metrics: HttpMetrics::default(),
+            openapi: api.to_pretty_json().unwrap_or_default(),
+        })
+    }
+
+    /// Says from now on that it is not ready, so that balancers look elsewhere while the rest is finished.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The service that answers requests.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let (router, _) = routes().split_for_parts();
+        router
+            .fallback(|| async { Problem::not_found("there is nothing at this path; /openapi.json lists what there is") })
+            .method_not_allowed_fallback(|| async {
+                Problem::method_not_allowed("this path takes other methods; /openapi.json lists them")
+            })
+            .layer(middleware::from_fn_with_state(self.clone(), serve_request))
+            .with_state(self.clone())
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
+    tags((name = "items", description = "Create, close, read, list"),
+        (name = "workflows", description = "Policies and figures"),
+        (name = "alerts", description = "Incidents and deliveries"),
+        (name = "operation", description = "Health, metrics, this description")),
+    security((), ("bearer" = [])),
+    modifiers(&BearerScheme),
+)]
+struct Api;
+
+struct BearerScheme;
+
+impl utoipa::Modify for BearerScheme {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+fn routes() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(items::put, items::get, items::delete, items::patch))
+        .routes(routes!(items::post))
+        .routes(routes!(items::payload))
+        .routes(routes!(items::report))
+        .routes(routes!(batch::batch))
+        .routes(routes!(list::list))
+        .routes(routes!(list::export))
+        .routes(routes!(workflows::list))
+        .routes(routes!(workflows::get))
+        .routes(routes!(workflows::stats))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::get))
+        .routes(routes!(incidents::deliveries))
+        .routes(routes!(operation::healthz))
+        .routes(routes!(operation::readyz))
+        .routes(routes!(operation::metrics))
+        .routes(routes!(operation::openapi))
+}
+
+/// The outermost layer. See the module's documentation.
+async fn serve_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+    let clock = server.warden.clock();
+    let began = clock.now();
+    let request_id = server.warden.random().uuid(began).to_string();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = match admit(&server, &mut request) {
+        Ok(()) => match server.in_flight.try_acquire() {
+            Ok(_permit) => next.run(request).await,
+            Err(_) => Problem::overloaded("limits.requests_max requests are in flight; try again in a moment")
+                .retry_after(1)
+                .into_response(),
+        },
+        Err(problem) => problem.into_response(),
+    };
+    let mut response = match response.extensions().get::<Problem>() {
+        Some(problem) => problem.respond(&request_id),
+        None => response,
+    };
+    let status = response.status();
+    let took = clock.now().since(began);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    server.metrics.count(&method, route, status.as_u16(), took);
+    tracing::debug!(request = request_id, %method, route, status = status.as_u16(), ?took, "answered");
+    response.headers_mut().extend(HeaderValue::from_str(&request_id).ok().map(|value| (REQUEST_ID, value)));
+    response
+}
+
+/// Refuses what no handler should see, and notes what the request may do.
+fn admit(server: &Server, request: &mut Request) -> Result<(), Problem> {
+    let path = request.uri().path();
+    request::check_escapes(path)?;
+    if !operation::is_open(path) {
+        let access = server.tokens.authenticate(request.headers())?;
+        request.extensions_mut().insert(access);
+    }
+    Ok(())
+}

@@ -251,7 +251,7 @@ impl Post {
                 &self.counts.delivered
             }
             (DeliveryStatus::Pending, Some(error)) => {
-                let again_at = %delivery.next_attempt_at;
+                let again_at = delivery.next_attempt_at;
                 tracing::warn!(delivery = id, receiver, event, %again_at, "an attempt failed: {error}");
                 &self.counts.failed
             }

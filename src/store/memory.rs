@@ -149,7 +149,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+    fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
         let mut state = self.lock();
         let mut changes = Vec::new();
         state.commits += 1;

@@ -219,8 +219,14 @@ pub trait Store: Send + Sync + 'static {
     /// When the stored records cannot be read.
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
 
-    /// Carries the commands out, and returns when all of them are durable: an outcome for each, in order.
-    fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>>;
+    /// Puts the commands in line before it returns, so that what is submitted later takes effect later. What it returns
+    /// completes when all of them are durable: an outcome for each, in order.
+    fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>>;
+
+    /// Carries the commands out, and completes when all of them are durable: an outcome for each, in order.
+    fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+        self.submit(commands)
+    }
 
     /// The item that clients call by this key.
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;

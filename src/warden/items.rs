@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use super::{Warden, WardenError};
@@ -12,7 +13,7 @@ use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, check_labels};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page, PayloadInfo, Policy,
-    Position, StepName, Timestamp, WorkflowName,
+    Position, StepName, Timestamp, Workflow, WorkflowName,
 };
 use crate::store::{Command, Creation, ListItems, Outcome};
 
@@ -103,6 +104,15 @@ pub enum Done {
     Closed,
 }
 
+/// Requests as commands, and what is needed to answer them.
+struct Prepared {
+    /// The notes of new workflows first, then the changes.
+    commands: Vec<Command>,
+    notes: Vec<Workflow>,
+    /// For each request why it fails already, or whether it closes an item.
+    asked: Vec<Result<bool, WardenError>>,
+}
+
 impl Warden {
     /// Stores an item.
     ///
@@ -129,29 +139,57 @@ impl Warden {
         &self,
         requests: Vec<Result<BatchItem, WardenError>>,
     ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
+        let prepared = self.prepare(requests);
+        let outcomes = self.store.apply(prepared.commands).await?;
+        Ok(self.answers(prepared.notes, prepared.asked, outcomes))
+    }
+
+    /// Like [`Warden::batch`], but the changes are in line for the disk when this returns; what it returns waits for
+    /// them. Changes that are submitted one after the other are committed in that order.
+    pub fn submit(
+        warden: &Arc<Self>,
+        requests: Vec<Result<BatchItem, WardenError>>,
+    ) -> BoxFuture<'static, Result<Vec<Result<Done, WardenError>>, WardenError>> {
+        let Prepared { commands, notes, asked } = warden.prepare(requests);
+        let committing = warden.store.submit(commands);
+        let warden = warden.clone();
+        Box::pin(async move { Ok(warden.answers(notes, asked, committing.await?)) })
+    }
+
+    fn prepare(&self, requests: Vec<Result<BatchItem, WardenError>>) -> Prepared {
         let now = self.clock.now();
-        let mut commands = Vec::with_capacity(requests.len());
+        let mut changes = Vec::with_capacity(requests.len());
         let mut notes = Vec::new();
-        let mut asked = Vec::with_capacity(requests.len());
-        for request in requests {
-            asked.push(request.and_then(|request| {
-                let command = self.command(request, now, &mut notes)?;
+        let asked = requests
+            .into_iter()
+            .map(|request| {
+                let command = self.command(request?, now, &mut notes)?;
                 let closes = matches!(command, Command::Close { .. });
-                commands.push(command);
+                changes.push(command);
                 Ok(closes)
-            }));
-        }
-        let notes_made = notes.len();
-        let workflows = notes.clone();
-        let commands: Vec<_> = notes.into_iter().map(Command::NoteWorkflow).chain(commands).collect();
-        let outcomes = if commands.is_empty() { Vec::new() } else { self.store.apply(commands).await? };
+            })
+            .collect();
+        let commands = if notes.is_empty() {
+            changes
+        } else {
+            notes.iter().cloned().map(Command::NoteWorkflow).chain(changes).collect()
+        };
+        Prepared { commands, notes, asked }
+    }
+
+    fn answers(
+        &self,
+        notes: Vec<Workflow>,
+        asked: Vec<Result<bool, WardenError>>,
+        outcomes: Vec<Outcome>,
+    ) -> Vec<Result<Done, WardenError>> {
         let mut outcomes = outcomes.into_iter();
-        for (workflow, outcome) in workflows.into_iter().zip(outcomes.by_ref().take(notes_made)) {
-            if outcome == Outcome::Done {
+        for workflow in notes {
+            if outcomes.next() == Some(Outcome::Done) {
                 self.workflows.note(workflow);
             }
         }
-        Ok(asked
+        asked
             .into_iter()
             .map(|asked| match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
                 (_, Outcome::Created(item)) => Ok(Done::Created(item)),
@@ -159,14 +197,14 @@ impl Warden {
                 (_, Outcome::Closed(_)) | (true, Outcome::AlreadyClosed(_)) => Ok(Done::Closed),
                 (_, other) => Err(refusal(other)),
             })
-            .collect())
+            .collect()
     }
 
     fn command(
         &self,
         request: BatchItem,
         now: Timestamp,
-        notes: &mut Vec<crate::model::Workflow>,
+        notes: &mut Vec<Workflow>,
     ) -> Result<Command, WardenError> {
         let workflow = match &request {
             BatchItem::Create(create) => &create.workflow,

@@ -277,10 +277,13 @@ impl Store for SledStore {
         Ok(())
     }
 
-    fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
+    fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
+        if commands.is_empty() {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        let answer = self.queue.push(commands);
         Box::pin(async move {
-            let answer = self.queue.push(commands)?;
-            match answer.await {
+            match answer?.await {
                 Ok(result) => result,
                 Err(_) => Err(StoreError::Fatal("the committing thread is gone".into())),
             }

@@ -1,0 +1,128 @@
+//! Who may do what: bearer tokens with scopes and workflow globs.
+//!
+//! Only the SHA-256 of a token is known here. A presented token is compared with every configured one, in constant
+//! time, so that nothing can be learned from how long a refusal takes.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use wildmatch::WildMatch;
+
+use super::problem::Problem;
+use crate::config::{Scope, TokenSettings};
+
+struct Token {
+    sha256: [u8; 32],
+    access: Access,
+}
+
+/// All tokens.
+pub struct Tokens(Vec<Token>);
+
+/// What a request may do. With no tokens configured that is everything; the daemon then serves loopback only.
+#[derive(Clone)]
+pub struct Access(Option<Arc<Grant>>);
+
+struct Grant {
+    name: String,
+    scopes: Vec<Scope>,
+    workflows: Vec<WildMatch>,
+}
+
+impl Tokens {
+    /// The configured tokens.
+    pub fn new(tokens: &[TokenSettings]) -> Self {
+        let token = |settings: &TokenSettings| Token {
+            sha256: settings.sha256,
+            access: Access(Some(Arc::new(Grant {
+                name: settings.name.clone(),
+                scopes: settings.scopes.clone(),
+                workflows: settings.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
+            }))),
+        };
+        Self(tokens.iter().map(token).collect())
+    }
+
+    /// What the bearer of these headers may do.
+    ///
+    /// # Errors
+    /// When a token is required and none, or an unknown one, is there.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Access, Problem> {
+        if self.0.is_empty() {
+            return Ok(Access(None));
+        }
+        let refuse = |detail: &'static str| Err(Problem::unauthorized(detail).challenge());
+        let Some(value) = headers.get(AUTHORIZATION) else {
+            return refuse("send a token: Authorization: Bearer <token>");
+        };
+        let bytes = value.as_bytes();
+        let presented = match bytes.split_at_checked(7) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => token.trim_ascii(),
+            _ => return refuse("the Authorization header must be: Bearer <token>"),
+        };
+        let presented: [u8; 32] = Sha256::digest(presented).into();
+        let mut found = u32::MAX;
+        for (position, token) in (0..).zip(&self.0) {
+            let same: Choice = presented.ct_eq(&token.sha256);
+            found.conditional_assign(&position, same);
+        }
+        match self.0.get(found as usize) {
+            Some(token) => Ok(token.access.clone()),
+            None => refuse("the token is not known here"),
+        }
+    }
+}
+
+impl Access {
+    /// Checks that the request may do this at all.
+    ///
+    /// # Errors
+    /// When the token lacks the scope.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        match &self.0 {
+            Some(grant) if !grant.scopes.iter().any(|held| *held == scope || *held == Scope::Admin) => {
+                let scope = format!("{scope:?}").to_lowercase();
+                Err(Problem::forbidden(format!("the token {} lacks the scope {scope}", grant.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the request may do this to that workflow.
+    ///
+    /// # Errors
+    /// When the token lacks the scope, or is limited to other workflows.
+    pub fn require_for(&self, scope: Scope, workflow: &str) -> Result<(), Problem> {
+        self.require(scope)?;
+        match &self.0 {
+            Some(grant) if !grant.workflows.iter().any(|glob| glob.matches(workflow)) => {
+                Err(Problem::forbidden(format!("the token {} is not for the workflow {workflow}", grant.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The workflows that it is limited to; empty when it is not.
+    pub fn workflows(&self) -> Vec<WildMatch> {
+        self.0.as_ref().map(|grant| grant.workflows.clone()).unwrap_or_default()
+    }
+
+    /// Whether it may see that workflow.
+    pub fn admits(&self, workflow: &str) -> bool {
+        self.0.as_ref().is_none_or(|grant| grant.workflows.iter().any(|glob| glob.matches(workflow)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Access {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        // Put there by the outermost layer; without it nothing is allowed.
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized("no token was checked"))
+    }
+}

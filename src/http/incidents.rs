@@ -1,0 +1,95 @@
+//! Incidents and their deliveries.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Server;
+use super::access::Access;
+use super::problem::{Problem, ProblemDocument};
+use super::request::{Query, Segments};
+use super::view::{DeliveryView, IncidentView, PageView, read_incident_cursor, write_incident_cursor};
+use crate::config::Scope;
+use crate::model::{Incident, IncidentId, IncidentStatus};
+
+/// List incidents, the newest first.
+#[utoipa::path(get, path = "/v1/incidents", tag = "alerts",
+    params(("status" = Option<String>, Query, description = "open or resolved"),
+        ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
+        ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, description = "A page", body = PageView<IncidentView>),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    mut query: Query,
+) -> Result<Json<PageView<IncidentView>>, Problem> {
+    access.require(Scope::Read)?;
+    let status = match query.one("status")?.as_deref() {
+        None => None,
+        Some("open") => Some(IncidentStatus::Open),
+        Some("resolved") => Some(IncidentStatus::Resolved),
+        Some(other) => return Err(Problem::invalid(format!("status={other:?} is neither open nor resolved"))),
+    };
+    let workflows: Vec<_> = query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
+    let limit = super::list::limit(&mut query)?;
+    let mut before = query.one("cursor")?.map(|text| read_incident_cursor(&text)).transpose()?;
+    query.finish("status, workflow, limit, cursor")?;
+    let admits = |incident: &Incident| {
+        access.admits(&incident.workflow)
+            && status.is_none_or(|status| incident.status == status)
+            && (workflows.is_empty() || workflows.iter().any(|glob| glob.matches(&incident.workflow)))
+    };
+    let mut data: Vec<Incident> = Vec::new();
+    // One more than the page, to know whether another follows.
+    while data.len() <= limit {
+        let incidents = server.warden.incidents(before.take(), limit + 1).await?;
+        let ended = incidents.len() <= limit;
+        before = incidents.last().map(|incident| incident.id.clone());
+        data.extend(incidents.into_iter().filter(&admits));
+        if ended {
+            break;
+        }
+    }
+    let more = data.len() > limit;
+    data.truncate(limit);
+    let next_cursor = data.last().filter(|_| more).map(|incident| write_incident_cursor(&incident.id));
+    Ok(Json(PageView { data: data.into_iter().map(IncidentView::from).collect(), next_cursor }))
+}
+
+/// Get an incident.
+#[utoipa::path(get, path = "/v1/incidents/{id}", tag = "alerts", params(("id" = String, Path)),
+    responses((status = 200, description = "The incident", body = IncidentView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn get(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+) -> Result<Json<IncidentView>, Problem> {
+    Ok(Json(visible(&server, &access, id).await?.into()))
+}
+
+/// List an incident's deliveries, the oldest first.
+#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", tag = "alerts", params(("id" = String, Path)),
+    responses((status = 200, description = "All of them", body = PageView<DeliveryView>),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn deliveries(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+) -> Result<Json<PageView<DeliveryView>>, Problem> {
+    let incident = visible(&server, &access, id).await?;
+    let deliveries = server.warden.deliveries(incident.id).await?;
+    Ok(Json(PageView { data: deliveries.into_iter().map(DeliveryView::from).collect(), next_cursor: None }))
+}
+
+async fn visible(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
+    access.require(Scope::Read)?;
+    let incident = server.warden.incident(IncidentId(id.into())).await?;
+    access.require_for(Scope::Read, &incident.workflow)?;
+    Ok(incident)
+}

@@ -1,0 +1,386 @@
+//! Items: create, read, close, change, report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::Server;
+use super::access::Access;
+use super::problem::{Problem, ProblemDocument, success};
+use super::request::{self, ByteRange, ItemPath, Query, WorkflowPath};
+use super::view::{ItemView, hex};
+use crate::config::Scope;
+use crate::incident::notification::item_path;
+use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
+use crate::warden::WardenError;
+use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
+
+/// How much of a payload is read and sent at once, in bytes.
+const WINDOW: u64 = 256 * 1024;
+/// The largest body of a patch or of an error report, in bytes.
+const DOCUMENT_MAX: u64 = 64 * 1024;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
+/// Create an item; the body is its payload, verbatim.
+#[utoipa::path(put, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+    params(("workflow" = String, Path), ("id" = String, Path),
+        ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"),
+        ("step" = Option<String>, Query)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "Created", body = ItemView),
+        (status = 200, description = "The same payload again", body = ItemView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn put(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+    query: Query,
+    request: Request,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Ingest, &key.workflow)?;
+    let (parts, body) = request.into_parts();
+    let create = CreateItem { id: Some(key.id), ..create_request(&parts, key.workflow, query)? };
+    match store(&server, create, &parts, body).await? {
+        Done::Created(item) => Ok(show(success::CREATED, *item, &server)),
+        Done::Existed(item) => Ok(show(success::OK, *item, &server)),
+        Done::Closed => Err(Problem::item_closed("the item is closed")),
+    }
+}
+
+/// Create an item under an id of the server's.
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items", tag = "items",
+    params(("workflow" = String, Path),
+        ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
+        ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "Created; `Location` names it", body = ItemView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn post(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    WorkflowPath(workflow): WorkflowPath,
+    query: Query,
+    request: Request,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Ingest, &workflow)?;
+    let (parts, body) = request.into_parts();
+    let idempotency_key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?.map(str::to_owned);
+    if idempotency_key.as_ref().is_some_and(|key| !(1..=255).contains(&key.len())) {
+        return Err(Problem::invalid("an Idempotency-Key is 1 to 255 characters"));
+    }
+    let create = CreateItem { idempotency_key, ..create_request(&parts, workflow, query)? };
+    match store(&server, create, &parts, body).await? {
+        // A repetition gets the answer that the first request got, or should have got.
+        Done::Created(item) | Done::Existed(item) => {
+            let location = item_path(&item.workflow, &item.id);
+            let mut response = show(success::CREATED, *item, &server);
+            response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
+            Ok(response)
+        }
+        Done::Closed => Err(Problem::item_closed("the item is closed")),
+    }
+}
+
+fn create_request(
+    parts: &Parts,
+    workflow: crate::model::WorkflowName,
+    mut query: Query,
+) -> Result<CreateItem, Problem> {
+    let deadline = query.one("deadline")?.map(|text| request::deadline(&text)).transpose()?;
+    let labels = request::labels(query.all("label"))?;
+    let step = query.one("step")?.map(request::step).transpose()?;
+    query.finish("deadline, label, step")?;
+    Ok(CreateItem {
+        workflow,
+        id: None,
+        idempotency_key: None,
+        content_type: request::content_type(&parts.headers)?.into(),
+        payload: bytes::Bytes::new(),
+        deadline,
+        labels,
+        step,
+    })
+}
+
+async fn store(server: &Server, create: CreateItem, parts: &Parts, body: Body) -> Result<Done, Problem> {
+    let too_large = |limit| WardenError::PayloadTooLarge { limit }.into();
+    let held = server.bodies.read(parts, body, server.warden.payload_max(), too_large).await?;
+    // The hold on the budget lasts until the bytes are on disk.
+    Ok(server.warden.create(CreateItem { payload: held.bytes.clone(), ..create }).await?)
+}
+
+fn show(status: axum::http::StatusCode, item: Item, server: &Server) -> Response {
+    let tag = entity_tag(item.version);
+    (status, [(ETAG, tag)], Json(ItemView::new(item, &server.warden))).into_response()
+}
+
+fn entity_tag(version: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).expect("a number in quotes is a header value")
+}
+
+/// Get an item.
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+    params(("workflow" = String, Path), ("id" = String, Path)),
+    responses((status = 200, description = "The item", body = ItemView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn get(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Read, &key.workflow)?;
+    Ok(show(success::OK, server.warden.item(key).await?, &server))
+}
+
+/// Get an item's payload: the bytes as they came.
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", tag = "items",
+    params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
+    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "A part of them", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "The client has them already"),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn payload(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Recover, &key.workflow)?;
+    let (item, info) = server.warden.item_with_payload(key).await?;
+    let tag = format!("\"{}\"", hex(&info.sha256));
+    if headers.get(IF_NONE_MATCH).is_some_and(|value| value == tag.as_str()) {
+        return Ok((success::NOT_MODIFIED, payload_headers(&info, &tag)).into_response());
+    }
+    let wanted = match headers.get(IF_RANGE) {
+        Some(condition) if condition != tag.as_str() => None,
+        _ => request::header(&headers, &RANGE)?,
+    };
+    let (status, range) = match request::byte_range(wanted, info.size) {
+        Ok(None) => (success::OK, ByteRange { start: 0, end: info.size }),
+        Ok(Some(range)) => (success::PART, range),
+        Err(()) => {
+            let size = format!("bytes */{}", info.size);
+            let value = HeaderValue::from_str(&size).expect("digits and signs are a header value");
+            let problem = Problem::range_not_satisfiable(format!("the payload has {} bytes", info.size));
+            return Err(problem.with_header(CONTENT_RANGE, value));
+        }
+    };
+    let body = payload_body(server, &item, range).await?;
+    let mut response = (status, payload_headers(&info, &tag), body).into_response();
+    let length = range.end - range.start;
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    if status == success::PART {
+        let part = format!("bytes {}-{}/{}", range.start, range.end - 1, info.size);
+        response.headers_mut().extend(HeaderValue::from_str(&part).ok().map(|value| (CONTENT_RANGE, value)));
+    }
+    Ok(response)
+}
+
+fn payload_headers(info: &PayloadInfo, tag: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let digest = format!("sha-256=:{}:", STANDARD.encode(info.sha256));
+    for (name, value) in [(CONTENT_TYPE, &*info.content_type), (ETAG, tag), (REPR_DIGEST, &digest)] {
+        headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // A browser must not take what a client stored for a page of ours.
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    headers
+}
+
+/// The bytes of a range, read window by window. The first is read before the answer begins, so that a payload that is
+/// dropped in this instant is still told by its status; one that is dropped later breaks the body off.
+async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Result<Body, Problem> {
+    let number = item.number;
+    let Some(first) = window(&server, number, range).await? else {
+        return Err(WardenError::PayloadGone(Box::new(item.clone())).into());
+    };
+    let next = ByteRange { start: range.start + first.len() as u64, end: range.end };
+    if next.start >= next.end {
+        return Ok(Body::from(first));
+    }
+    let rest = stream::try_unfold((server, next), move |(server, range)| async move {
+        if range.start >= range.end {
+            return Ok::<_, std::io::Error>(None);
+        }
+        let bytes = window(&server, number, range).await.ok().flatten().filter(|bytes| !bytes.is_empty());
+        let bytes = bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
+        let next = ByteRange { start: range.start + bytes.len() as u64, end: range.end };
+        Ok(Some((bytes, (server, next))))
+    });
+    use futures_util::StreamExt;
+    Ok(Body::from_stream(stream::once(async move { Ok(first) }).chain(rest)))
+}
+
+async fn window(
+    server: &Server,
+    number: ItemNumber,
+    range: ByteRange,
+) -> Result<Option<bytes::Bytes>, Problem> {
+    let length = usize::try_from((range.end - range.start).min(WINDOW)).unwrap_or_default();
+    Ok(server.warden.payload(number, range.start, length).await?)
+}
+
+/// Close an item. Closing it again is fine.
+#[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+    params(("workflow" = String, Path), ("id" = String, Path),
+        ("outcome" = Option<String>, Query, description = "success (default), discarded or failed")),
+    responses((status = 204, description = "Closed, now or before"),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn delete(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Ingest, &key.workflow)?;
+    let outcome = query.one("outcome")?.map(|text| outcome(&text)).transpose()?.unwrap_or_default();
+    query.finish("outcome")?;
+    server.warden.close(key, outcome).await?;
+    Ok(success::DONE.into_response())
+}
+
+/// Reads how an item ended.
+///
+/// # Errors
+/// When it is no such word.
+pub fn outcome(text: &str) -> Result<CloseOutcome, Problem> {
+    match text {
+        "success" => Ok(CloseOutcome::Success),
+        "discarded" => Ok(CloseOutcome::Discarded),
+        "failed" => Ok(CloseOutcome::Failed),
+        _ => Err(Problem::invalid(format!("outcome={text:?} is none of success, discarded, failed"))),
+    }
+}
+
+/// What of an item may be changed: a JSON merge patch (RFC 7396).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchDocument {
+    /// A duration from now, or an RFC 3339 instant.
+    deadline: Option<String>,
+    /// Labels to set, or to remove by null.
+    labels: Option<BTreeMap<String, Option<String>>>,
+    /// A patch of the progress document.
+    #[schema(value_type = Option<Object>)]
+    progress: Option<Map<String, Value>>,
+}
+
+/// Change an open item's deadline, labels or progress.
+#[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+    params(("workflow" = String, Path), ("id" = String, Path),
+        ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
+    request_body(content = PatchDocument, content_type = "application/merge-patch+json"),
+    responses((status = 200, description = "The item as it is now", body = ItemView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn patch(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Ingest, &key.workflow)?;
+    let (parts, body) = request.into_parts();
+    let if_version = request::if_match(&parts.headers)?;
+    let document: PatchDocument = document(&server, &parts, body).await?;
+    let deadline = document.deadline.map(|text| request::deadline(&text)).transpose()?;
+    let patch = PatchItem { deadline, labels: document.labels, progress: document.progress, if_version };
+    Ok(show(success::OK, server.warden.patch(key, patch).await?, &server))
+}
+
+/// An error to be reported.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorDocument {
+    /// The reporter's name for this sort of error; 1 to 128 bytes.
+    #[serde(rename = "type")]
+    kind: String,
+    /// What happened; at most 2,048 bytes.
+    #[serde(default)]
+    message: String,
+    /// Whether trying again may help.
+    #[serde(default)]
+    retryable: bool,
+    /// Whether the item has failed by it.
+    #[serde(default)]
+    fatal: bool,
+    /// Whatever else is to be kept; at most 4,096 bytes of JSON.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    data: Value,
+}
+
+/// The answer to an error report.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorReceipt {
+    /// The id by which the error is found in the item and in the log.
+    error_id: Arc<str>,
+}
+
+/// Report an error about an open item.
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", tag = "items",
+    params(("workflow" = String, Path), ("id" = String, Path)),
+    request_body(content = ErrorDocument),
+    responses((status = 201, description = "Reported", body = ErrorReceipt),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn report(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Ingest, &key.workflow)?;
+    let (parts, body) = request.into_parts();
+    let document: ErrorDocument = document(&server, &parts, body).await?;
+    let report = ReportError {
+        kind: document.kind,
+        message: document.message,
+        retryable: document.retryable,
+        fatal: document.fatal,
+        data: document.data,
+    };
+    let error_id = server.warden.report(key, report).await?;
+    Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
+}
+
+/// Reads a JSON document.
+async fn document<T: serde::de::DeserializeOwned>(
+    server: &Server,
+    parts: &Parts,
+    body: Body,
+) -> Result<T, Problem> {
+    let content_type = request::content_type(&parts.headers)?;
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !["application/json", "application/merge-patch+json", "application/octet-stream"].contains(&essence.as_str()) {
+        return Err(Problem::unsupported_media_type(format!("send application/json, not {essence}")));
+    }
+    let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
+    let held = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?;
+    serde_json::from_slice(&held.bytes)
+        .map_err(|error| Problem::invalid(format!("the body is not the JSON document expected here: {error}")))
+}

@@ -1,0 +1,164 @@
+//! Metrics, in the text that Prometheus reads. Requests are counted as they are answered; everything else is read off the
+//! warden when somebody asks.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::Method;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::store::StoreStatus;
+use crate::warden::{Tally, Warden};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+/// The requests that were answered.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    took: Histogram,
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        Self { requests: Family::default(), took: Histogram::new(bounds) }
+    }
+}
+
+impl HttpMetrics {
+    /// Counts a request. Methods that nobody serves count as one, so that clients cannot make up series.
+    pub fn count(&self, method: &Method, route: &str, status: u16, took: Duration) {
+        let known = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD"];
+        let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
+        let labels = RequestLabels { method, route: route.to_owned(), status };
+        self.requests.get_or_create(&labels).inc();
+        self.took.observe(took.as_secs_f64());
+    }
+}
+
+/// Writes all figures down.
+///
+/// # Errors
+/// When the text cannot be written, which is a defect.
+pub fn write(warden: &Warden, http: &HttpMetrics) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("warden");
+    registry.register("http_requests", "Requests answered", http.requests.clone());
+    registry.register_with_unit("http_request_duration", "How long answers took", Unit::Seconds, http.took.clone());
+    registry.register_collector(Box::new(Figures::of(warden)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// What was read off the warden.
+#[derive(Debug)]
+struct Figures {
+    tallies: Vec<(String, Tally)>,
+    store: StoreStatus,
+    timers: (usize, usize),
+    incidents: usize,
+    delivered: u64,
+    failed: u64,
+    dead: u64,
+    waiting: u64,
+    oldest_waiting: Duration,
+    drift: Duration,
+}
+
+impl Figures {
+    fn of(warden: &Warden) -> Self {
+        let counts = warden.deliveries_counts();
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let oldest = counts.oldest_waiting.load(Ordering::Relaxed);
+        let now = warden.clock().now();
+        Self {
+            tallies: warden.tallies().into_iter().map(|(name, tally)| (name.to_string(), tally)).collect(),
+            store: warden.store_status(),
+            timers: warden.timers(),
+            incidents: warden.open_incidents(),
+            delivered: read(&counts.delivered),
+            failed: read(&counts.failed),
+            dead: read(&counts.dead),
+            waiting: read(&counts.waiting),
+            oldest_waiting: match oldest {
+                0 => Duration::ZERO,
+                since => now.since(crate::model::Timestamp::from_millis(since)),
+            },
+            drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
+        }
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut items = |name, help, unit: fn(&Tally) -> u64| -> Result<(), fmt::Error> {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (workflow, tally) in &self.tallies {
+                let labels = [("workflow", workflow.as_str())];
+                ConstGauge::new(unit(tally)).encode(family.encode_family(&labels)?)?;
+            }
+            Ok(())
+        };
+        items("items_unclosed", "Items that are not closed", |tally| tally.unclosed)?;
+        items("items_overdue", "Items past their deadline", |tally| tally.overdue)?;
+        items("items_failed", "Items that failed", |tally| tally.failed)?;
+        items("items_closed", "Closed items that are remembered", |tally| tally.closed)?;
+        let mut totals = |name, help, unit: fn(&Tally) -> u64| -> Result<(), fmt::Error> {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (workflow, tally) in &self.tallies {
+                let labels = [("workflow", workflow.as_str())];
+                ConstCounter::new(unit(tally)).encode(family.encode_family(&labels)?)?;
+            }
+            Ok(())
+        };
+        totals("items_created", "Items created since the start", |tally| tally.created_total)?;
+        totals("items_closed_since_start", "Items closed since the start", |tally| tally.closed_total)?;
+        let mut gauge = |name, help, value: f64| -> Result<(), fmt::Error> {
+            let metric = ConstGauge::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        let store = &self.store;
+        gauge("store_failed", "1 when the store acknowledges nothing more", f64::from(u8::from(store.fatal.is_some())))?;
+        gauge("store_full", "1 while creates are refused for want of space", f64::from(u8::from(store.full)))?;
+        gauge("store_alarms", "Things about the store's files that should never be", float(store.alarms.len() as u64))?;
+        gauge("store_waiting_commands", "Commands that wait for the committing thread", float(store.waiting as u64))?;
+        gauge("store_disk_used_bytes", "Bytes on disk", float(store.disk_used))?;
+        gauge("store_disk_free_bytes", "Bytes left on the file system", float(store.disk_free))?;
+        gauge("store_commit_busy_seconds", "How long the commit under way has taken", store.busy_for.as_secs_f64())?;
+        gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
+        gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
+        gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
+        gauge("deliveries_waiting", "Deliveries in the outbox", float(self.waiting))?;
+        gauge("deliveries_oldest_seconds", "Age of the oldest waiting delivery", self.oldest_waiting.as_secs_f64())?;
+        gauge("clock_drift_seconds", "How far the wall clock was moved since the start", self.drift.as_secs_f64())?;
+        let mut counter = |name, help, value: u64| -> Result<(), fmt::Error> {
+            let metric = ConstCounter::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+        };
+        counter("store_commits", "Groups committed since the start", store.commits)?;
+        counter("store_commands", "Commands committed since the start", store.commands)?;
+        counter("deliveries_delivered", "Attempts answered with 2xx", self.delivered)?;
+        counter("deliveries_failed", "Attempts that failed", self.failed)?;
+        counter("deliveries_dead", "Deliveries that were given up", self.dead)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for a graph")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

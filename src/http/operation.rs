@@ -1,0 +1,85 @@
+//! Operation: whether the daemon lives, whether it is ready, how it is doing, and what it serves.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Server;
+use super::access::Access;
+use super::problem::{Problem, ProblemDocument};
+use crate::config::Scope;
+
+/// The paths that need no token.
+pub fn is_open(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/openapi.json")
+}
+
+/// That the process lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`
+    status: &'static str,
+    /// The program's version.
+    version: &'static str,
+}
+
+/// Whether the process lives.
+#[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
+    responses((status = 200, description = "It lives", body = Health)))]
+pub async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// That the daemon can do its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`
+    status: &'static str,
+    /// `ok`, or `full` while creates are refused for want of space and closes go on.
+    storage: &'static str,
+}
+
+/// Whether it has recovered, can write, and is answered by its committing thread.
+#[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
+    responses((status = 200, description = "It is ready", body = Readiness),
+        (status = 503, description = "It is not", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>, Problem> {
+    let store = server.warden.store_status();
+    if server.draining.load(Ordering::Relaxed) {
+        return Err(Problem::unavailable("the warden is shutting down"));
+    }
+    if let Some(reason) = store.fatal {
+        return Err(Problem::unavailable(format!("the store failed: {reason}")));
+    }
+    if store.busy_for > server.stall_timeout / 2 {
+        let busy_for = humantime::format_duration(store.busy_for);
+        return Err(Problem::unavailable(format!("a commit has been under way for {busy_for}")));
+    }
+    Ok(Json(Readiness { status: "ready", storage: if store.full { "full" } else { "ok" } }))
+}
+
+/// Figures for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "text/plain"),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn metrics(State(server): State<Arc<Server>>, access: Access) -> Result<Response, Problem> {
+    access.require(Scope::Read)?;
+    let text = super::metrics::write(&server.warden, &server.metrics)
+        .map_err(|error| Problem::unavailable(format!("the figures could not be written: {error}")))?;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, content_type)], text).into_response())
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "operation", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")))]
+pub async fn openapi(State(server): State<Arc<Server>>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], server.openapi.clone()).into_response()
+}

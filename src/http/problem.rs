@@ -1,0 +1,200 @@
+//! Problems: what went wrong, as RFC 9457 `application/problem+json`. The one file that knows which status says what.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::StoreError;
+use crate::warden::WardenError;
+
+/// What a 2xx says.
+pub mod success {
+    use axum::http::StatusCode;
+
+    /// Something was made.
+    pub const CREATED: StatusCode = StatusCode::CREATED;
+    /// It is there, or here it is.
+    pub const OK: StatusCode = StatusCode::OK;
+    /// It is done, and there is nothing to say.
+    pub const DONE: StatusCode = StatusCode::NO_CONTENT;
+    /// Here is the part that was asked for.
+    pub const PART: StatusCode = StatusCode::PARTIAL_CONTENT;
+    /// The client has it already.
+    pub const NOT_MODIFIED: StatusCode = StatusCode::NOT_MODIFIED;
+}
+
+/// Something that went wrong, on its way to the client.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+    detail: Cow<'static, str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// The form of a problem on the wire.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDocument<'a> {
+    /// `/problems/` and a word that clients may go by.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The same for every problem of the type.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What was wrong this time, and what to do.
+    detail: &'a str,
+    /// The request's id, also in the header `x-request-id` and in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident: $status:ident, $slug:literal, $title:literal;)*) => {
+        impl Problem {
+            $($(#[$doc])* pub fn $name(detail: impl Into<Cow<'static, str>>) -> Self {
+                Self { status: StatusCode::$status, slug: $slug, title: $title, detail: detail.into(), header: None }
+            })*
+        }
+    };
+}
+
+problems! {
+    /// The request is not as it must be.
+    invalid: BAD_REQUEST, "invalid-request", "The request is not valid";
+    /// The body ended early or broke off.
+    incomplete_body: BAD_REQUEST, "incomplete-body", "The body did not arrive whole";
+    /// No token, or an unknown one.
+    unauthorized: UNAUTHORIZED, "unauthorized", "A valid token is required";
+    /// The token does not allow it.
+    forbidden: FORBIDDEN, "forbidden", "The token does not allow this";
+    /// No such path.
+    not_found: NOT_FOUND, "not-found", "There is nothing here";
+    /// No such item.
+    item_not_found: NOT_FOUND, "item-not-found", "There is no such item";
+    /// No such workflow.
+    workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
+    /// No such incident.
+    incident_not_found: NOT_FOUND, "incident-not-found", "There is no such incident";
+    /// The path does not take this method.
+    method_not_allowed: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
+    /// The body took too long.
+    body_timeout: REQUEST_TIMEOUT, "body-timeout", "The body took too long to arrive";
+    /// Open with another payload.
+    item_conflict: CONFLICT, "item-conflict", "The item exists with another payload";
+    /// Closed.
+    item_closed: CONFLICT, "item-closed", "The item is closed";
+    /// The payload was dropped.
+    payload_gone: GONE, "payload-gone", "The payload is gone";
+    /// Another version.
+    precondition_failed: PRECONDITION_FAILED, "precondition-failed", "The item has changed";
+    /// Too large.
+    payload_too_large: PAYLOAD_TOO_LARGE, "payload-too-large", "The payload is too large";
+    /// Too many lines or bytes.
+    batch_too_large: PAYLOAD_TOO_LARGE, "batch-too-large", "The batch is too large";
+    /// The content type is not one that is understood here.
+    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The content type is not supported";
+    /// No such part.
+    range_not_satisfiable: RANGE_NOT_SATISFIABLE, "range-not-satisfiable", "The range lies outside the payload";
+    /// One workflow too many.
+    too_many_workflows: UNPROCESSABLE_ENTITY, "too-many-workflows", "There are too many workflows";
+    /// Too much at once.
+    overloaded: SERVICE_UNAVAILABLE, "overloaded", "The warden is overloaded";
+    /// Not ready, or on the way down.
+    unavailable: SERVICE_UNAVAILABLE, "unavailable", "The warden is not available";
+    /// No room.
+    storage_full: INSUFFICIENT_STORAGE, "storage-full", "The disk is full";
+    /// The store broke.
+    store_failed: INTERNAL_SERVER_ERROR, "store-failed", "The store failed";
+}
+
+impl Problem {
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// Asks the client to come back after that many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u16) -> Self {
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Tells how to authenticate (RFC 6750).
+    #[must_use]
+    pub fn challenge(self) -> Self {
+        self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"warden\""))
+    }
+
+    /// The problem as it is written.
+    pub fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
+        ProblemDocument {
+            kind: format!("/problems/{}", self.slug),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance: request_id,
+        }
+    }
+
+    /// The whole answer to the request with this id.
+    pub fn respond(&self, request_id: &str) -> Response {
+        let document = serde_json::to_vec(&self.document(Some(request_id))).unwrap_or_default();
+        let mut response = Response::new(Body::from(document));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = &self.header {
+            headers.insert(name, value.clone());
+        }
+        response
+    }
+}
+
+/// The request's id is not known here: the problem travels in the response's extensions, and the outermost layer writes
+/// it out.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<WardenError> for Problem {
+    fn from(error: WardenError) -> Self {
+        let detail = error.to_string();
+        match error {
+            WardenError::Invalid(_) | WardenError::Name(_) => Self::invalid(detail),
+            WardenError::PayloadTooLarge { .. } => Self::payload_too_large(detail),
+            WardenError::WorkflowNotFound(_) => Self::workflow_not_found(detail),
+            WardenError::TooManyWorkflows { .. } => Self::too_many_workflows(detail),
+            WardenError::ItemNotFound => Self::item_not_found(detail),
+            WardenError::ItemConflict(_) => Self::item_conflict(detail),
+            WardenError::ItemClosed(_) => Self::item_closed(detail),
+            WardenError::PayloadGone(_) => Self::payload_gone(detail),
+            WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
+            WardenError::IncidentNotFound => Self::incident_not_found(detail),
+            WardenError::StorageFull => Self::storage_full(detail).retry_after(30),
+            WardenError::Store(StoreError::Overloaded) => Self::overloaded(detail).retry_after(1),
+            WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),
+            WardenError::Store(StoreError::Fatal(reason)) => {
+                tracing::error!(%reason, "the store failed");
+                Self::store_failed("whether the change was written is unknown; ask again once the warden is back")
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What requests say: paths, queries and conditional headers, read strictly. What cannot be read is refused with its
+//! place, never guessed.
+
+use std::collections::BTreeMap;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::request::Parts;
+use percent_encoding::percent_decode;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::model::time::parse_duration;
+use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName};
+use crate::warden::WardenError;
+use crate::warden::items::Deadline;
+
+/// Refuses `%` that does not begin an escape; decoders elsewhere would pass it through as it is.
+///
+/// # Errors
+/// When there is one.
+pub fn check_escapes(text: &str) -> Result<(), Problem> {
+    let bytes = text.as_bytes();
+    for (position, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
+        let escape = bytes.get(position + 1..position + 3).unwrap_or_default();
+        if escape.len() < 2 || !escape.iter().all(u8::is_ascii_hexdigit) {
+            return Err(Problem::invalid(format!(
+                "the % at byte {position} of {text:?} begins no escape; a percent sign itself is written %25"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Parts of the path, decoded.
+pub struct Segments<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
+            Err(rejection) => Err(Problem::invalid(format!("the path cannot be read: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// The item that the path names.
+pub struct ItemPath(pub ItemKey);
+
+impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Segments((workflow, id)) = Segments::<(String, String)>::from_request_parts(parts, state).await?;
+        let workflow = WorkflowName::new(workflow).map_err(WardenError::from)?;
+        let id = ItemId::new(id).map_err(WardenError::from)?;
+        Ok(Self(ItemKey { workflow, id }))
+    }
+}
+
+/// The workflow that the path names.
+pub struct WorkflowPath(pub WorkflowName);
+
+impl<S: Send + Sync> FromRequestParts<S> for WorkflowPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Segments(name) = Segments::<String>::from_request_parts(parts, state).await?;
+        Ok(Self(WorkflowName::new(name).map_err(WardenError::from)?))
+    }
+}
+
+/// The parameters of a query, each to be taken once; what is left over is refused.
+pub struct Query(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl Query {
+    /// Reads `name=value` pairs joined by `&`, percent-encoded, with `+` for a space.
+    ///
+    /// # Errors
+    /// When an escape is malformed or does not decode to UTF-8.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        check_escapes(text)?;
+        let decode = |part: &str| {
+            let spaced = part.replace('+', " ");
+            let decoded = percent_decode(spaced.as_bytes()).decode_utf8();
+            decoded
+                .map(std::borrow::Cow::into_owned)
+                .map_err(|_| Problem::invalid(format!("{part:?} in the query does not decode to UTF-8")))
+        };
+        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        });
+        Ok(Self(pairs.collect::<Result<_, Problem>>()?))
+    }
+
+    /// All values of a parameter that may be repeated.
+    pub fn all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect()
+    }
+
+    /// The value of a parameter that may stand once.
+    ///
+    /// # Errors
+    /// When it stands more than once.
+    pub fn one(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        let mut values = self.all(name);
+        match values.len() {
+            0 | 1 => Ok(values.pop()),
+            count => Err(Problem::invalid(format!("the parameter {name} stands {count} times; it is taken once"))),
+        }
+    }
+
+    /// Refuses whatever was not taken.
+    ///
+    /// # Errors
+    /// When a parameter is left that nobody knows.
+    pub fn finish(self, known: &str) -> Result<(), Problem> {
+        match self.0.first() {
+            Some((name, _)) => {
+                Err(Problem::invalid(format!("there is no parameter {name:?} here; there are: {known}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads a deadline: a duration from now, or an RFC 3339 instant.
+///
+/// # Errors
+/// When it is neither.
+pub fn deadline(text: &str) -> Result<Deadline, Problem> {
+    let duration = parse_duration(text).map(Deadline::In);
+    duration.or_else(|_| Timestamp::parse(text).map(Deadline::At)).map_err(|_| {
+        Problem::invalid(format!(
+            "the deadline {text:?} is neither a duration such as 15m or 1h 30m, at most ten years, \
+             nor an instant such as 2026-01-31T12:00:00Z"
+        ))
+    })
+}
+
+/// Reads an instant in RFC 3339.
+///
+/// # Errors
+/// When it is none.
+pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
+    Timestamp::parse(text).map_err(|_| {
+        Problem::invalid(format!("{name}={text:?} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"))
+    })
+}
+
+/// Reads the name of a step.
+///
+/// # Errors
+/// When it is none.
+pub fn step(text: String) -> Result<StepName, Problem> {
+    Ok(StepName::new(text).map_err(WardenError::from)?)
+}
+
+/// Reads labels, `name:value` each.
+///
+/// # Errors
+/// When one has no colon or a name comes twice.
+pub fn labels(texts: Vec<String>) -> Result<BTreeMap<String, String>, Problem> {
+    let mut labels = BTreeMap::new();
+    for text in texts {
+        let Some((name, value)) = text.split_once(':') else {
+            return Err(Problem::invalid(format!("the label {text:?} is not of the form name:value")));
+        };
+        if labels.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(Problem::invalid(format!("the label {name} stands twice")));
+        }
+    }
+    Ok(labels)
+}
+
+/// A header's text.
+///
+/// # Errors
+/// When it holds anything but visible ASCII.
+pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    match headers.get(name).map(axum::http::HeaderValue::to_str) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(Problem::invalid(format!("the header {name} holds more than visible ASCII"))),
+    }
+}
+
+/// The content type of a body, or that of bytes nobody described.
+///
+/// # Errors
+/// When the header is not ASCII.
+pub fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
+    Ok(header(headers, &CONTENT_TYPE)?.unwrap_or("application/octet-stream"))
+}
+
+/// The version that an `If-Match` names (RFC 9110, 13.1.1); nothing for none, or for `*`.
+///
+/// # Errors
+/// When it is no entity tag of ours.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    match header(headers, &axum::http::header::IF_MATCH)? {
+        None | Some("*") => Ok(None),
+        Some(tag) => {
+            let version = tag.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
+            version.map(Some).ok_or_else(|| {
+                Problem::precondition_failed(format!("the entity tag {tag:?} is none that this item ever had"))
+            })
+        }
+    }
+}
+
+/// A part of a payload: from a byte up to, but not including, another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    /// The first byte.
+    pub start: u64,
+    /// The byte after the last.
+    pub end: u64,
+}
+
+/// Reads a `Range` of bytes (RFC 9110, 14.1.2) of something that is `size` long. Nothing when the whole is to be
+/// sent: there is no range, it is in another unit or malformed, or there are several, which a server may ignore.
+///
+/// # Errors
+/// When the range lies outside.
+pub fn byte_range(text: Option<&str>, size: u64) -> Result<Option<ByteRange>, ()> {
+    let Some(range) = text.and_then(|text| text.strip_prefix("bytes=")) else { return Ok(None) };
+    let Some((first, last)) = range.trim().split_once('-') else { return Ok(None) };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(first) || !digits(last) || (first.is_empty() && last.is_empty()) {
+        return Ok(None);
+    }
+    // A number too large to hold lies beyond any end.
+    let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+    let (start, end) = if first.is_empty() {
+        (size.saturating_sub(number(last)), size)
+    } else if last.is_empty() {
+        (number(first), size)
+    } else if number(last) < number(first) {
+        return Ok(None);
+    } else {
+        (number(first), number(last).saturating_add(1).min(size))
+    };
+    if start < end { Ok(Some(ByteRange { start, end })) } else { Err(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_read_as_the_specification_says() {
+        let part = |start, end| Ok(Some(ByteRange { start, end }));
+        for (text, expected) in [
+            ("bytes=0-0", part(0, 1)),
+            ("bytes=2-", part(2, 10)),
+            ("bytes=-3", part(7, 10)),
+            ("bytes=-30", part(0, 10)),
+            ("bytes=5-99999999999999999999", part(5, 10)),
+            ("bytes=10-", Err(())),
+            ("bytes=-0", Err(())),
+            ("bytes=5-4", Ok(None)),
+            ("bytes=0-1,3-4", Ok(None)),
+            ("bytes=a-b", Ok(None)),
+            ("lines=1-2", Ok(None)),
+            ("bytes=-", Ok(None)),
+        ] {
+            assert_eq!(byte_range(Some(text), 10), expected, "{text}");
+        }
+        assert_eq!(byte_range(None, 10), Ok(None));
+        assert_eq!(byte_range(Some("bytes=0-"), 0), Err(()));
+    }
+
+    #[test]
+    fn a_malformed_escape_is_refused_with_its_place() {
+        for bad in ["%", "a%2", "%zz", "%%41", "%+1"] {
+            assert!(check_escapes(bad).is_err(), "{bad}");
+        }
+        assert!(check_escapes("a%2Fb%25").is_ok());
+    }
+
+    #[test]
+    fn a_query_gives_its_parameters_and_refuses_the_rest() {
+        let mut query = Query::parse("label=a:b&label=c%3Ad&step=copy+now&x").ok().unwrap();
+        assert_eq!(query.all("label"), ["a:b", "c:d"]);
+        assert_eq!(query.one("step").ok().unwrap().as_deref(), Some("copy now"));
+        assert!(query.finish("label, step").is_err());
+        assert!(Query::parse("a=%ff").is_err());
+    }
+}

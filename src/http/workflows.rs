@@ -1,0 +1,66 @@
+//! Workflows: what holds for them, and their figures.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Server;
+use super::access::Access;
+use super::problem::{Problem, ProblemDocument};
+use super::request::WorkflowPath;
+use super::view::{PageView, StatsView, WorkflowView};
+use crate::config::Scope;
+use crate::model::WorkflowName;
+
+/// List workflows, by name.
+#[utoipa::path(get, path = "/v1/workflows", tag = "workflows",
+    responses((status = 200, description = "All of them", body = PageView<WorkflowView>),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    access: Access,
+) -> Result<Json<PageView<WorkflowView>>, Problem> {
+    access.require(Scope::Read)?;
+    let entries = server.warden.workflows().list().into_iter().filter(|entry| access.admits(&entry.name));
+    Ok(Json(PageView { data: entries.map(WorkflowView::from).collect(), next_cursor: None }))
+}
+
+/// Get a workflow's policy.
+#[utoipa::path(get, path = "/v1/workflows/{workflow}", tag = "workflows", params(("workflow" = String, Path)),
+    responses((status = 200, description = "The workflow", body = WorkflowView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn get(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    WorkflowPath(name): WorkflowPath,
+) -> Result<Json<WorkflowView>, Problem> {
+    known(&server, &access, &name)?;
+    let entry = server.warden.workflows().list().into_iter().find(|entry| entry.name == name);
+    entry.map(|entry| Json(entry.into())).ok_or_else(|| unknown(&name))
+}
+
+/// Get a workflow's figures.
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", tag = "workflows", params(("workflow" = String, Path)),
+    responses((status = 200, description = "The figures", body = StatsView),
+        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+pub async fn stats(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    WorkflowPath(name): WorkflowPath,
+) -> Result<Json<StatsView>, Problem> {
+    known(&server, &access, &name)?;
+    Ok(Json(server.warden.tally(&name).into()))
+}
+
+fn known(server: &Server, access: &Access, name: &WorkflowName) -> Result<(), Problem> {
+    access.require_for(Scope::Read, name)?;
+    if server.warden.workflows().contains(name) { Ok(()) } else { Err(unknown(name)) }
+}
+
+fn unknown(name: &WorkflowName) -> Problem {
+    Problem::workflow_not_found(format!("nobody has used or defined the workflow {name}"))
+}
