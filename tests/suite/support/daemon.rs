@@ -1,0 +1,198 @@
+//! A daemon in this process, with time in the test's hand.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use warden::app::{Daemon, Surroundings};
+use warden::config::{Config, ConfigFile, Sources};
+use warden::model::{ManualClock, SeededRandom, Timestamp};
+use warden::notifier::HttpOutbound;
+use warden::store::Store;
+use warden::store::memory::MemoryStore;
+use warden::store::sled::{SledSettings, SledStore};
+
+use super::{TestReceiver, client};
+
+/// The instant at which the tests' clock starts: 2026-01-01T00:00:00Z.
+pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+enum Engine {
+    Memory(MemoryStore),
+    Sled(TempDir),
+}
+
+/// Says what a daemon for a test is like.
+pub struct Builder {
+    config: String,
+    sled: bool,
+}
+
+impl Builder {
+    /// Adds lines of TOML to the configuration.
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config.push_str(toml);
+        self.config.push('\n');
+        self
+    }
+
+    /// Adds a receiver of that name, and makes it the one that every workflow tells.
+    pub fn receiver(self, receiver: &TestReceiver) -> Self {
+        let url = receiver.url();
+        self.config(&format!(
+            "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true"
+        ))
+    }
+
+    /// Stores on disk.
+    pub fn on_sled(mut self) -> Self {
+        self.sled = true;
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestDaemon {
+        let engine = if self.sled {
+            Engine::Sled(tempfile::tempdir().expect("a temporary directory"))
+        } else {
+            Engine::Memory(MemoryStore::new())
+        };
+        let clock = ManualClock::new(START);
+        let (config, daemon) = start(&self.config, &engine, &clock, 1).await;
+        let http = client();
+        TestDaemon { text: self.config, config, engine, clock, daemon: Some(daemon), http, starts: 1 }
+    }
+}
+
+async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (Config, Daemon) {
+    let listen = ("server.listen".to_owned(), toml::Value::from("127.0.0.1:0"));
+    let file = Some(ConfigFile::from_text("test.toml", text));
+    let config = Config::load(Sources { file, flags: vec![listen], ..Sources::default() })
+        .unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
+    let store: Arc<dyn Store> = match engine {
+        Engine::Memory(store) => Arc::new(store.reopened()),
+        Engine::Sled(directory) => {
+            let settings = SledSettings {
+                path: directory.path().join("data"),
+                cache: 16 << 20,
+                reserve: 1 << 20,
+                queue_max: config.limits.queue_max,
+            };
+            Arc::new(SledStore::open(&settings, Arc::new(clock.clone())).expect("the store opens"))
+        }
+    };
+    let surroundings = Surroundings {
+        clock: Arc::new(clock.clone()),
+        random: Arc::new(SeededRandom::new(seed)),
+        outbound: Arc::new(HttpOutbound::new().expect("outgoing calls can be made")),
+        store,
+    };
+    let daemon = Daemon::start(&config, surroundings).await.expect("the daemon starts");
+    (config, daemon)
+}
+
+/// A daemon that runs in this process.
+pub struct TestDaemon {
+    text: String,
+    config: Config,
+    engine: Engine,
+    clock: ManualClock,
+    daemon: Option<Daemon>,
+    http: reqwest::Client,
+    starts: u64,
+}
+
+impl TestDaemon {
+    /// A daemon with the defaults, in memory.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A daemon to be described.
+    pub fn builder() -> Builder {
+        Builder { config: String::new(), sled: false }
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// Moves its clock forward.
+    pub fn advance(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where its data is, if it is on disk.
+    pub fn data(&self) -> Option<PathBuf> {
+        match &self.engine {
+            Engine::Sled(directory) => Some(directory.path().join("data")),
+            Engine::Memory(_) => None,
+        }
+    }
+
+    /// Its address with a path.
+    pub fn url(&self, path: &str) -> String {
+        let address = self.daemon.as_ref().expect("it runs").address();
+        format!("http://{address}{path}")
+    }
+
+    /// A request to it.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// Creates an item and expects it to be new.
+    pub async fn create(&self, workflow: &str, id: &str, query: &str, payload: impl Into<reqwest::Body>) -> Value {
+        let path = format!("/v1/workflows/{workflow}/items/{id}{query}");
+        expect(self.request(Method::PUT, &path).body(payload), StatusCode::CREATED).await
+    }
+
+    /// Closes an item and expects that to go well.
+    pub async fn close(&self, workflow: &str, id: &str) {
+        let path = format!("/v1/workflows/{workflow}/items/{id}");
+        let response = self.request(Method::DELETE, &path).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    }
+
+    /// Gets JSON and expects it to be there.
+    pub async fn get(&self, path: &str) -> Value {
+        expect(self.request(Method::GET, path), StatusCode::OK).await
+    }
+
+    /// Gets anything.
+    pub async fn response(&self, method: Method, path: &str) -> Response {
+        self.request(method, path).send().await.expect("an answer")
+    }
+
+    /// Stops it in good order and starts it again on the same data, at the same instant.
+    pub async fn restart(&mut self) {
+        self.daemon.take().expect("it runs").stop().await;
+        self.starts += 1;
+        let (config, daemon) = start(&self.text, &self.engine, &self.clock, self.starts).await;
+        self.config = config;
+        self.daemon = Some(daemon);
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(&mut self) {
+        self.daemon.take().expect("it runs").stop().await;
+    }
+}
+
+/// Sends a request, expects a status, and reads the JSON that came.
+pub async fn expect(request: RequestBuilder, status: StatusCode) -> Value {
+    let response = request.send().await.expect("an answer");
+    let found = response.status();
+    let body = response.text().await.expect("a body");
+    assert_eq!(found, status, "{body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}

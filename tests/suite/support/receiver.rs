@@ -1,0 +1,107 @@
+//! A receiver of notifications: a real HTTP server that answers as it is told and keeps what it was sent.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::within_patience;
+
+/// A notification as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Received {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a JSON body")
+    }
+
+    /// What it says, such as `incident.opened`.
+    pub fn event(&self) -> String {
+        self.json()["type"].as_str().expect("a type").to_owned()
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a text"))
+    }
+}
+
+struct Shared {
+    inbox: mpsc::UnboundedSender<Received>,
+    answers: Mutex<VecDeque<(StatusCode, HeaderMap)>>,
+}
+
+/// A receiver that listens.
+pub struct TestReceiver {
+    url: String,
+    shared: Arc<Shared>,
+    received: AsyncMutex<mpsc::UnboundedReceiver<Received>>,
+    server: JoinHandle<()>,
+}
+
+impl TestReceiver {
+    /// A receiver that answers 204 to everything.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let (inbox, received) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { inbox, answers: Mutex::default() });
+        let router = Router::new().fallback(take).with_state(shared.clone());
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("a server that serves");
+        });
+        Self { url, shared, received: AsyncMutex::new(received), server }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Answers the next request that has no answer yet like this, before it goes back to 204.
+    pub fn answer(&self, status: u16, headers: &[(&'static str, &'static str)]) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a header name"), HeaderValue::from_static(value)))
+            .collect();
+        self.shared.answers.lock().expect("not poisoned").push_back((status, headers));
+    }
+
+    /// The next notification.
+    pub async fn next(&self) -> Received {
+        let mut received = self.received.lock().await;
+        within_patience("a notification", received.recv()).await.expect("the receiver runs")
+    }
+
+    /// What has arrived and was not looked at yet.
+    pub async fn arrived(&self) -> Vec<Received> {
+        let mut received = self.received.lock().await;
+        std::iter::from_fn(|| received.try_recv().ok()).collect()
+    }
+}
+
+impl Drop for TestReceiver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let _ = shared.inbox.send(Received { headers, body });
+    let answer = shared.answers.lock().expect("not poisoned").pop_front();
+    answer.map_or_else(|| StatusCode::NO_CONTENT.into_response(), IntoResponse::into_response)
+}
