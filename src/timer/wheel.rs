@@ -25,6 +25,8 @@
 //! Deliberately absent: a clock, waiting, locking, and a promise of order among timers of one millisecond.
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use super::places::Places;
