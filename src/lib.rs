@@ -11,12 +11,12 @@
 //! | [`cli`] | one file per subcommand; the only place that prints for people |
 //! | [`app`] | open, recover, bind, run, drain |
 //! | [`http`] | routes by resource; the only place that knows status codes |
+//! | [`config`] | the settings: their layers and validation, resolved into the types of the layers below |
 //! | [`warden`] | the domain service: takes commands, decides, commits, then schedules |
 //! | [`incident`] | grouping and notification policy; pure |
 //! | [`notifier`] | drains the outbox: formats, signing, retry, address guard |
 //! | [`timer`] | the wheel, a pure data structure |
 //! | [`store`] | `trait Store` and its engines: sled and memory |
-//! | [`config`] | the settings, their layers and their validation |
 //! | [`model`] | items, workflows, incidents, ids, time; pure transitions that take `now` |
 
 pub mod app;

@@ -10,9 +10,9 @@ use reqwest::Url;
 
 use super::environment::Environment;
 use super::error::Problem;
-use super::name::{NAME_RULE, is_name};
 use super::path::SettingPath;
 use super::setting::Setting;
+use crate::model::name::{NAME_RULE, is_name};
 
 /// The settings as written, to find where each came from, and the problems found so far.
 pub struct Checks<'a> {
@@ -42,7 +42,7 @@ impl<'a> Checks<'a> {
         self.problems.push(Problem { origin, path: path.clone(), message: message.into() });
     }
 
-    /// A name must be of the form that all names have.
+    /// A name that has no type of its own must be of the form that all names have.
     pub fn name(&mut self, path: &SettingPath, name: &str) {
         if !is_name(name) {
             self.problem(path, format!("{name:?} is no name: {NAME_RULE}"));

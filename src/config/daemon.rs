@@ -53,7 +53,7 @@ impl StorageSettings {
 }
 
 impl Limits {
-    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+    pub(super) fn check(&self, checks: &mut Checks<'_>, workflows: usize) {
         let at = |key| SettingPath::dotted("limits").key(key);
         checks.within(&at("payload_max"), self.payload_max, 1..=PAYLOAD_MAX, ByteSize);
         // A payload out of bounds is one problem, not three.
@@ -65,6 +65,11 @@ impl Limits {
         checks.within(&at("connections_max"), self.connections_max, 1..=1_000_000, |n| n);
         checks.within(&at("requests_max"), self.requests_max, 1..=1_000_000, |n| n);
         checks.within(&at("queue_max"), self.queue_max, 1..=10_000_000, |n| n);
+        checks.within(&at("workflows_max"), self.workflows_max, 1..=1_000_000, |n| n);
+        if workflows > self.workflows_max {
+            let message = format!("is {}, but the configuration defines {workflows}", self.workflows_max);
+            checks.problem(&at("workflows_max"), message);
+        }
         checks.more_than_zero(&at("header_timeout"), self.header_timeout);
         checks.more_than_zero(&at("body_timeout"), self.body_timeout);
     }

@@ -7,7 +7,7 @@
 //!
 //! The way of a setting: `setting` reads and merges the layers, and keeps for each value where it was given (`origin`);
 //! serde turns the merged values into structs, one problem at a time until none is left; `checks` gathers what is wrong
-//! with their meaning.
+//! with their meaning. Policies and receivers come out as the types of the layers that work with them.
 //!
 //! Deliberately absent: reloading at run time, and any look at the process's environment but by
 //! [`Environment::of_this_process`].
@@ -17,7 +17,6 @@ mod daemon;
 mod duration;
 mod environment;
 mod error;
-mod name;
 mod origin;
 mod path;
 mod receiver;
@@ -38,18 +37,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use self::daemon::PAYLOAD_MAX;
-pub use self::duration::{DURATION_MAX, parse as parse_duration};
 pub use self::environment::Environment;
 pub use self::error::{ConfigError, Problem};
-pub use self::name::{NAME_RULE, is_name};
 pub use self::origin::{Origin, Position};
 pub use self::path::{Segment, SettingPath};
-pub use self::receiver::{ReceiverFormat, ReceiverSettings};
-pub use self::secret::{Secret, SigningKey};
 pub use self::settings::{Engine, Limits, LogFormat, LogSettings, ServerSettings, StorageSettings};
 pub use self::source::{ConfigFile, DEFAULTS, Sources};
 pub use self::token::{Scope, TokenSettings};
-pub use self::workflow::{StepSettings, WorkflowSettings};
 
 use self::checks::Checks;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
@@ -57,6 +51,8 @@ use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
 use self::workflow::{WrittenAlerting, WrittenWorkflow, WrittenWorkflowDefaults};
+use crate::model::{Policy, WorkflowName};
+use crate::notifier::Receiver;
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
@@ -74,11 +70,11 @@ pub struct Config {
     /// Whether a create may name a workflow that nobody has defined.
     pub create_on_first_use: bool,
     /// The policy of a workflow that the configuration does not define.
-    pub default_workflow: WorkflowSettings,
-    /// The workflows that the configuration defines, by name.
-    pub workflows: BTreeMap<String, WorkflowSettings>,
-    /// The receivers, by name.
-    pub receivers: BTreeMap<String, ReceiverSettings>,
+    pub default_workflow: Policy,
+    /// The policies of the workflows that the configuration defines. At most `limits.workflows_max`.
+    pub workflows: BTreeMap<WorkflowName, Policy>,
+    /// The receivers, in the order of their names; no two of one name. Every receiver of a policy is among them.
+    pub receivers: Vec<Receiver>,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
 }
@@ -93,11 +89,6 @@ impl Config {
         let Merged { written, environment, problems } = sources.merge()?;
         let (tables, written) = Tables::read(written, problems)?;
         tables.resolve(Checks::new(&written, &environment))
-    }
-
-    /// The policy of the workflow `name`: its own, else the default one.
-    pub fn workflow(&self, name: &str) -> &WorkflowSettings {
-        self.workflows.get(name).unwrap_or(&self.default_workflow)
     }
 }
 
@@ -121,8 +112,9 @@ struct Tables {
 }
 
 impl Tables {
-    /// Gives the tables and the settings they were read from, unless there are `problems` already. Serde stops at the first error; so what was wrong is
-    /// noted and put back to its default, until the rest can be read or nothing is left to put back.
+    /// Gives the tables and the settings they were read from, unless there are `problems` already. Serde stops at the
+    /// first error; so what was wrong is noted and put back to its default, until the rest can be read or nothing is
+    /// left to put back.
     fn read(mut written: Setting, mut problems: Vec<Problem>) -> Result<(Self, Setting), ConfigError> {
         let defaults = source::defaults();
         loop {
@@ -145,7 +137,7 @@ impl Tables {
         let checks_of = &mut checks;
         self.server.check(checks_of, !self.tokens.is_empty());
         self.storage.check(checks_of);
-        self.limits.check(checks_of);
+        self.limits.check(checks_of, self.workflows.len());
         self.log.check(checks_of);
         self.receiver_defaults.check(checks_of);
         self.workflow_defaults.check(checks_of);
@@ -153,18 +145,15 @@ impl Tables {
         // Also those that turn out wrong: that they are missed elsewhere would be a second problem of the same cause.
         let names: BTreeSet<String> = self.receivers.keys().cloned().collect();
         self.alerting.check(checks_of, &names);
-        let mut receivers = BTreeMap::new();
+        let mut receivers = Vec::new();
         for (name, receiver) in self.receivers {
-            if let Some(receiver) = receiver.resolve(checks_of, &name, &self.receiver_defaults) {
-                receivers.insert(name, receiver);
-            }
+            receivers.extend(receiver.resolve(checks_of, &name, &self.receiver_defaults));
         }
 
-        let default_workflow = WorkflowSettings::from_defaults(&self.workflow_defaults, &self.alerting);
+        let default_workflow = workflow::default_policy(&self.workflow_defaults, &self.alerting);
         let mut workflows = BTreeMap::new();
         for (name, workflow) in self.workflows {
-            workflow.check(checks_of, &name, &default_workflow, &names);
-            workflows.insert(name, default_workflow.overridden(workflow));
+            workflows.extend(workflow.resolve(checks_of, &name, &default_workflow, &names));
         }
         let tokens = token::resolve(checks_of, self.tokens);
 

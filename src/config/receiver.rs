@@ -3,36 +3,19 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use reqwest::Url;
 use serde::Deserialize;
 
 use super::checks::Checks;
 use super::duration;
 use super::path::SettingPath;
-use super::secret::{Secret, Secrets, SigningKey};
+use super::secret::{Secret, Secrets};
+use crate::notifier::{Receiver, SigningKey};
 
 const CONCURRENCY: RangeInclusive<usize> = 1..=1_024;
 /// The old one and the new one.
 const SECRETS_MAX: usize = 2;
 
-/// `[receivers.NAME]` with everything filled in.
-#[derive(Clone, Debug)]
-pub struct ReceiverSettings {
-    /// Where to post; `http` or `https`, without credentials.
-    pub url: Url,
-    /// The form of the notifications.
-    pub format: ReceiverFormat,
-    /// The keys that sign, at most two, each with a signature of its own. None: notifications are not signed.
-    pub secrets: Vec<SigningKey>,
-    /// Whether the address may be a private or loopback one.
-    pub allow_private: bool,
-    /// How long one attempt may take. More than zero.
-    pub timeout: Duration,
-    /// The most attempts at one time; at least 1.
-    pub concurrency: usize,
-}
-
-/// The form of a notification.
+/// The form of the notifications to a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiverFormat {
@@ -79,7 +62,7 @@ impl WrittenReceiver {
         checks: &mut Checks<'_>,
         name: &str,
         defaults: &WrittenReceiverDefaults,
-    ) -> Option<ReceiverSettings> {
+    ) -> Option<Receiver> {
         let table = SettingPath::dotted("receivers").key(name);
         checks.name(&table, name);
         if let Some(timeout) = self.timeout {
@@ -88,11 +71,14 @@ impl WrittenReceiver {
         if let Some(concurrency) = self.concurrency {
             checks.within(&table.key("concurrency"), concurrency, CONCURRENCY, |n| n);
         }
-        let secrets = self.secret.map_or_else(Vec::new, |secret| keys(checks, &table.key("secret"), secret));
-        Some(ReceiverSettings {
+        let signing_keys =
+            self.secret.map_or_else(Vec::new, |secret| keys(checks, &table.key("secret"), secret));
+        // While it is the only one the notifier need not know of it: a second one makes this a compile error.
+        let ReceiverFormat::Standard = self.format.unwrap_or(defaults.format);
+        Some(Receiver {
+            name: name.into(),
             url: checks.url(&table.key("url"), &self.url)?,
-            format: self.format.unwrap_or(defaults.format),
-            secrets,
+            signing_keys,
             allow_private: self.allow_private.unwrap_or(defaults.allow_private),
             timeout: self.timeout.unwrap_or(defaults.timeout),
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),

@@ -74,7 +74,7 @@ pub struct Limits {
     /// How long the head of a request may take.
     #[serde(deserialize_with = "duration::required")]
     pub header_timeout: Duration,
-    /// How long a body may stand still.
+    /// How long the whole body of a request may take.
     #[serde(deserialize_with = "duration::required")]
     pub body_timeout: Duration,
     /// The most open connections.
@@ -86,6 +86,8 @@ pub struct Limits {
     pub buffered_max: u64,
     /// The most commands that wait for the committing thread.
     pub queue_max: usize,
+    /// The most workflows, configured and made on first use together.
+    pub workflows_max: usize,
 }
 
 /// `[log]`: what is logged, and how.

@@ -32,6 +32,21 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Recover, Self::Admin];
+
+    /// The word that the configuration writes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Recover => "recover",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// One of `[[tokens]]` as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,44 +12,8 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use super::checks::Checks;
 use super::duration;
 use super::path::SettingPath;
-
-/// How the items of one workflow are kept and who is told about them, with everything it inherits filled in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WorkflowSettings {
-    /// How long an item may stay open when neither its request nor its step says so. More than zero.
-    pub deadline: Duration,
-    /// How long the record of a closed item is kept.
-    pub retention: Duration,
-    /// The most records of closed items.
-    pub retention_max: u64,
-    /// How long the payload of a closed item is kept; at most `retention`.
-    pub keep_payload: Duration,
-    /// The steps in their order; no two of one name. Often none.
-    pub steps: Vec<StepSettings>,
-    /// The names of the receivers to notify; all of them are defined, none is there twice.
-    pub receivers: Vec<String>,
-    /// How long a new incident gathers items before the first notification.
-    pub group_wait: Duration,
-    /// The least time between notifications of growth. More than zero.
-    pub group_interval: Duration,
-    /// How often people are reminded. More than zero.
-    pub repeat_interval: Duration,
-    /// An incident has grown when it counts this many times the items last told. Finite, more than 1.
-    pub grow_factor: f64,
-    /// What notifications carry as severity.
-    pub severity: String,
-    /// Where people read what to do; an absolute `http` or `https` URL.
-    pub runbook_url: Option<String>,
-}
-
-/// A named stage of a workflow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepSettings {
-    /// Unique in its workflow.
-    pub name: String,
-    /// How long an item may stay in this step, if that is limited. More than zero.
-    pub deadline: Option<Duration>,
-}
+use crate::model::{AlertPolicy, Policy, Step, StepName, WorkflowName};
+use crate::store::DELIVERIES_MAX;
 
 /// `[alerting]` as written.
 #[derive(Debug, Deserialize)]
@@ -61,8 +26,8 @@ pub struct WrittenAlerting {
     #[serde(deserialize_with = "duration::required")]
     repeat_interval: Duration,
     grow_factor: f64,
-    receivers: Vec<String>,
-    severity: String,
+    receivers: Vec<Arc<str>>,
+    severity: Arc<str>,
     #[serde(deserialize_with = "duration::required")]
     pub history: Duration,
 }
@@ -92,8 +57,8 @@ pub struct WrittenWorkflow {
     pub retention_max: Option<u64>,
     #[serde(deserialize_with = "duration::optional")]
     pub keep_payload: Option<Duration>,
-    pub steps: Option<Vec<StepSettings>>,
-    pub receivers: Option<Vec<String>>,
+    pub steps: Option<Vec<WrittenStep>>,
+    pub receivers: Option<Vec<Arc<str>>>,
     #[serde(deserialize_with = "duration::optional")]
     pub group_wait: Option<Duration>,
     #[serde(deserialize_with = "duration::optional")]
@@ -101,46 +66,34 @@ pub struct WrittenWorkflow {
     #[serde(deserialize_with = "duration::optional")]
     pub repeat_interval: Option<Duration>,
     pub grow_factor: Option<f64>,
-    pub severity: Option<String>,
-    pub runbook_url: Option<String>,
+    pub severity: Option<Arc<str>>,
+    pub runbook_url: Option<Arc<str>>,
 }
 
-impl WorkflowSettings {
-    /// The policy of a workflow that has no table of its own.
-    pub(super) fn from_defaults(defaults: &WrittenWorkflowDefaults, alerting: &WrittenAlerting) -> Self {
-        Self {
-            deadline: defaults.deadline,
-            retention: defaults.retention,
-            retention_max: defaults.retention_max,
-            keep_payload: defaults.keep_payload,
-            steps: Vec::new(),
-            receivers: alerting.receivers.clone(),
+/// A step as written: its name alone, or a table.
+#[derive(Debug)]
+pub struct WrittenStep {
+    name: String,
+    deadline: Option<Duration>,
+}
+
+/// The policy of a workflow that has no table of its own.
+pub(super) fn default_policy(defaults: &WrittenWorkflowDefaults, alerting: &WrittenAlerting) -> Policy {
+    Policy {
+        deadline: defaults.deadline,
+        retention: defaults.retention,
+        retention_max: defaults.retention_max,
+        keep_payload: defaults.keep_payload,
+        steps: Vec::new(),
+        alerting: AlertPolicy {
             group_wait: alerting.group_wait,
             group_interval: alerting.group_interval,
             repeat_interval: alerting.repeat_interval,
             grow_factor: alerting.grow_factor,
+            receivers: alerting.receivers.clone(),
             severity: alerting.severity.clone(),
             runbook_url: None,
-        }
-    }
-
-    /// The policy of a workflow whose own table says `written`, on top of this one.
-    pub(super) fn overridden(&self, written: WrittenWorkflow) -> Self {
-        let base = self.clone();
-        Self {
-            deadline: written.deadline.unwrap_or(base.deadline),
-            retention: written.retention.unwrap_or(base.retention),
-            retention_max: written.retention_max.unwrap_or(base.retention_max),
-            keep_payload: written.keep_payload.unwrap_or(base.keep_payload),
-            steps: written.steps.unwrap_or(base.steps),
-            receivers: written.receivers.unwrap_or(base.receivers),
-            group_wait: written.group_wait.unwrap_or(base.group_wait),
-            group_interval: written.group_interval.unwrap_or(base.group_interval),
-            repeat_interval: written.repeat_interval.unwrap_or(base.repeat_interval),
-            grow_factor: written.grow_factor.unwrap_or(base.grow_factor),
-            severity: written.severity.unwrap_or(base.severity),
-            runbook_url: written.runbook_url.or(base.runbook_url),
-        }
+        },
     }
 }
 
@@ -164,17 +117,47 @@ impl WrittenWorkflowDefaults {
 }
 
 impl WrittenWorkflow {
-    /// Checks what this table says; what it inherits was checked where it is written. `defaults` is what it inherits.
-    pub(super) fn check(
-        &self,
+    /// Checks what this table says and fills in the rest from `base`, which was checked where it is written; `None`
+    /// when the name is none.
+    pub(super) fn resolve(
+        self,
         checks: &mut Checks<'_>,
         name: &str,
-        defaults: &WorkflowSettings,
+        base: &Policy,
+        receivers: &BTreeSet<String>,
+    ) -> Option<(WorkflowName, Policy)> {
+        let table = SettingPath::dotted("workflows").key(name);
+        let name = WorkflowName::new(name).map_err(|error| checks.problem(&table, error.to_string())).ok();
+        self.check(checks, &table, base, receivers);
+        let steps = self.steps.map(|steps| resolve_steps(checks, &table.key("steps"), steps));
+        let alerting = base.alerting.clone();
+        let policy = Policy {
+            deadline: self.deadline.unwrap_or(base.deadline),
+            retention: self.retention.unwrap_or(base.retention),
+            retention_max: self.retention_max.unwrap_or(base.retention_max),
+            keep_payload: self.keep_payload.unwrap_or(base.keep_payload),
+            steps: steps.unwrap_or_else(|| base.steps.clone()),
+            alerting: AlertPolicy {
+                group_wait: self.group_wait.unwrap_or(alerting.group_wait),
+                group_interval: self.group_interval.unwrap_or(alerting.group_interval),
+                repeat_interval: self.repeat_interval.unwrap_or(alerting.repeat_interval),
+                grow_factor: self.grow_factor.unwrap_or(alerting.grow_factor),
+                receivers: self.receivers.unwrap_or(alerting.receivers),
+                severity: self.severity.unwrap_or(alerting.severity),
+                runbook_url: self.runbook_url.or(alerting.runbook_url),
+            },
+        };
+        name.map(|name| (name, policy))
+    }
+
+    fn check(
+        &self,
+        checks: &mut Checks<'_>,
+        table: &SettingPath,
+        base: &Policy,
         receivers: &BTreeSet<String>,
     ) {
-        let table = SettingPath::dotted("workflows").key(name);
         let at = |key| table.key(key);
-        checks.name(&table, name);
         let positive = [
             ("deadline", self.deadline),
             ("group_interval", self.group_interval),
@@ -187,8 +170,8 @@ impl WrittenWorkflow {
         }
         if self.keep_payload.is_some() || self.retention.is_some() {
             let key = if self.keep_payload.is_some() { "keep_payload" } else { "retention" };
-            let keep_payload = self.keep_payload.unwrap_or(defaults.keep_payload);
-            let retention = self.retention.unwrap_or(defaults.retention);
+            let keep_payload = self.keep_payload.unwrap_or(base.keep_payload);
+            let retention = self.retention.unwrap_or(base.retention);
             check_keep_payload(checks, &at(key), keep_payload, retention);
         }
         if let Some(factor) = self.grow_factor {
@@ -203,7 +186,6 @@ impl WrittenWorkflow {
         if let Some(named) = &self.receivers {
             check_receivers(checks, &at("receivers"), named, receivers);
         }
-        check_steps(checks, &at("steps"), self.steps.as_deref().unwrap_or_default());
     }
 }
 
@@ -232,15 +214,19 @@ fn check_grow_factor(checks: &mut Checks<'_>, path: &SettingPath, factor: f64) {
 fn check_receivers(
     checks: &mut Checks<'_>,
     path: &SettingPath,
-    named: &[String],
+    named: &[Arc<str>],
     defined: &BTreeSet<String>,
 ) {
+    if named.len() > DELIVERIES_MAX {
+        let message = format!("names {} receivers, but a workflow has at most {DELIVERIES_MAX}", named.len());
+        checks.problem(path, message);
+    }
     for (index, name) in named.iter().enumerate() {
         if named[..index].contains(name) {
             checks.problem(&path.index(index), format!("names the receiver {name:?} a second time"));
         } else if defined.is_empty() {
             checks.problem(&path.index(index), format!("there is no receiver {name:?}; none is defined"));
-        } else if !defined.contains(name) {
+        } else if !defined.contains(&**name) {
             let defined = defined.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             checks.problem(
                 &path.index(index),
@@ -250,20 +236,26 @@ fn check_receivers(
     }
 }
 
-fn check_steps(checks: &mut Checks<'_>, path: &SettingPath, steps: &[StepSettings]) {
-    for (index, step) in steps.iter().enumerate() {
+/// Leaves out what is no step, after noting it.
+fn resolve_steps(checks: &mut Checks<'_>, path: &SettingPath, written: Vec<WrittenStep>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::with_capacity(written.len());
+    for (index, WrittenStep { name, deadline }) in written.into_iter().enumerate() {
         let path = path.index(index);
-        checks.name(&path, &step.name);
-        if steps[..index].iter().any(|earlier| earlier.name == step.name) {
-            checks.problem(&path, format!("names the step {:?} a second time", step.name));
-        }
-        if let Some(deadline) = step.deadline {
+        if let Some(deadline) = deadline {
             checks.more_than_zero(&path.key("deadline"), deadline);
         }
+        match StepName::new(name) {
+            Err(error) => checks.problem(&path, error.to_string()),
+            Ok(name) if steps.iter().any(|earlier| earlier.name == name) => {
+                checks.problem(&path, format!("names the step {name:?} a second time"));
+            }
+            Ok(name) => steps.push(Step { name, deadline }),
+        }
     }
+    steps
 }
 
-impl<'de> Deserialize<'de> for StepSettings {
+impl<'de> Deserialize<'de> for WrittenStep {
     /// A step is written as its name alone or as a table. By hand, because an untagged enumeration would say no more
     /// about an error than that nothing matched.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -278,20 +270,20 @@ impl<'de> Deserialize<'de> for StepSettings {
         struct Step;
 
         impl<'de> Visitor<'de> for Step {
-            type Value = StepSettings;
+            type Value = WrittenStep;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter
                     .write_str(r#"the name of a step, or a table such as { name = "copy", deadline = "5m" }"#)
             }
 
-            fn visit_str<E: Error>(self, name: &str) -> Result<StepSettings, E> {
-                Ok(StepSettings { name: name.to_owned(), deadline: None })
+            fn visit_str<E: Error>(self, name: &str) -> Result<WrittenStep, E> {
+                Ok(WrittenStep { name: name.to_owned(), deadline: None })
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StepSettings, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenStep, A::Error> {
                 let Table { name, deadline } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(StepSettings { name, deadline })
+                Ok(WrittenStep { name, deadline })
             }
         }
 

@@ -6,6 +6,7 @@
 //! Deliberately absent: how any of this is stored ([`crate::store`]) or shown ([`crate::http`]).
 
 pub mod delivery;
+pub mod duration;
 pub mod filter;
 pub mod incident;
 pub mod item;
@@ -15,6 +16,7 @@ pub mod time;
 pub mod workflow;
 
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
+pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{Incident, IncidentId, IncidentKind, IncidentStatus};
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, PayloadInfo, Standing};

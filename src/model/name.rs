@@ -11,13 +11,14 @@ pub const NAME_MAX: usize = 128;
 /// The longest item id, in bytes of UTF-8.
 pub const ITEM_ID_MAX: usize = 256;
 
+/// What [`is_name`] accepts, in words.
+pub const NAME_RULE: &str = "it takes 1 to 128 of A-Z a-z 0-9 . _ - and starts with a letter or digit";
+
 /// Why a name was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A workflow or step name outside `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
-    #[error(
-        "{0:?} is no valid {1} name: it takes 1 to 128 of A-Z a-z 0-9 . _ - and starts with a letter or digit"
-    )]
+    #[error("{0:?} is no valid {1} name: {NAME_RULE}")]
     Pattern(String, &'static str),
     /// An item id that is empty or too long.
     #[error("an item id is 1 to 256 bytes of UTF-8; this one has {0}")]
@@ -27,7 +28,8 @@ pub enum NameError {
     IdControl(u32),
 }
 
-fn follows_pattern(text: &str) -> bool {
+/// Whether `text` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`: the form of all names, also of those without a type here.
+pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= NAME_MAX
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -101,13 +103,13 @@ macro_rules! text_type {
 text_type!(
     /// The name of a workflow: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     WorkflowName,
-    |text| if follows_pattern(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "workflow")) }
+    |text| if is_name(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "workflow")) }
 );
 
 text_type!(
     /// The name of a step; it follows the same pattern as a workflow's name.
     StepName,
-    |text| if follows_pattern(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "step")) }
+    |text| if is_name(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "step")) }
 );
 
 text_type!(
@@ -133,7 +135,7 @@ mod tests {
         for good in ["a", "uploads", "A.b_c-9", &"x".repeat(128)] {
             assert!(WorkflowName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".a", "-a", "a b", "a/b", "ä", "a\0", &"x".repeat(129)] {
+        for bad in ["", ".a", "-a", "_a", "a b", "a/b", "ä", "a\n", "a\0", &"x".repeat(129)] {
             assert!(WorkflowName::new(bad).is_err(), "{bad}");
         }
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StepName, Timestamp, WorkflowName};
+use super::{DURATION_MAX, StepName, Timestamp, WorkflowName};
 
 /// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
-pub const DEADLINE_MAX: Duration = Duration::from_secs(315_576_000);
+pub const DEADLINE_MAX: Duration = DURATION_MAX;
 
 /// A stage of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]

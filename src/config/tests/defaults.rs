@@ -19,7 +19,7 @@ fn the_compiled_in_file_is_a_whole_configuration() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8470");
     assert_eq!(config.limits.payload_max, 1 << 20);
     assert_eq!(config.default_workflow.deadline, Duration::from_secs(3_600));
-    assert_eq!(config.default_workflow.group_wait, Duration::from_secs(10));
+    assert_eq!(config.default_workflow.alerting.group_wait, Duration::from_secs(10));
     assert!(config.receivers.is_empty() && config.workflows.is_empty() && config.tokens.is_empty());
 }
 
@@ -31,7 +31,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         sources
     };
     let config = load(sources());
-    assert_eq!(config.receivers["oncall"].secrets.len(), 1);
+    assert_eq!(config.receivers[0].signing_keys.len(), 1);
     assert_eq!(config.workflows["uploads"].steps.len(), 2);
     assert_eq!(config.tokens[0].workflows, ["uploads*"]);
 

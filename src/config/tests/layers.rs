@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::*;
+use crate::model::{Step, StepName};
 
 #[test]
 fn a_later_layer_wins() {
@@ -40,10 +41,10 @@ fn a_variable_holds_text_or_what_toml_writes() {
     assert_eq!(config.storage.path.to_str(), Some("2026"));
     assert_eq!(config.server.external_url.as_deref(), Some("https://warden.example.com"));
     assert!(!config.create_on_first_use);
-    assert!((config.default_workflow.grow_factor - 3.0).abs() < f64::EPSILON);
-    assert_eq!(config.default_workflow.receivers, ["oncall"]);
-    assert_eq!(config.receivers["oncall"].secrets.len(), 1);
-    assert_eq!(config.workflow("uploads").steps[1].deadline, Some(Duration::from_secs(300)));
+    assert!((config.default_workflow.alerting.grow_factor - 3.0).abs() < f64::EPSILON);
+    assert_eq!(config.default_workflow.alerting.receivers, ["oncall".into()]);
+    assert_eq!(config.receivers[0].signing_keys.len(), 1);
+    assert_eq!(config.workflows["uploads"].steps[1].deadline, Some(Duration::from_secs(300)));
 }
 
 #[test]
@@ -73,24 +74,22 @@ fn a_workflow_takes_over_what_it_does_not_say() {
         "[alerting]\nseverity = \"warning\"\n[workflow_defaults]\ndeadline = \"2h\"\n[workflows.uploads]\ndeadline = \"15m\"\n\
          group_wait = \"0s\"\nsteps = [\"copy\", \"backup\"]",
     ));
-    let uploads = config.workflow("uploads");
+    let uploads = &config.workflows["uploads"];
     assert_eq!(uploads.deadline, Duration::from_secs(900));
-    assert_eq!(uploads.group_wait, Duration::ZERO);
-    assert_eq!(uploads.severity, "warning");
-    assert_eq!(uploads.steps[0], StepSettings { name: "copy".to_owned(), deadline: None });
-    let expected = WorkflowSettings {
-        deadline: uploads.deadline,
-        group_wait: uploads.group_wait,
-        steps: uploads.steps.clone(),
-        ..config.default_workflow.clone()
-    };
+    assert_eq!(uploads.alerting.group_wait, Duration::ZERO);
+    assert_eq!(&*uploads.alerting.severity, "warning");
+    assert_eq!(uploads.steps[0], Step { name: StepName::new("copy").unwrap(), deadline: None });
+    let mut expected = config.default_workflow.clone();
+    expected.deadline = uploads.deadline;
+    expected.alerting.group_wait = uploads.alerting.group_wait;
+    expected.steps = uploads.steps.clone();
     assert_eq!(*uploads, expected);
-    assert_eq!(config.workflow("downloads").deadline, Duration::from_secs(7_200));
+    assert_eq!(config.default_workflow.deadline, Duration::from_secs(7_200));
 }
 
 #[test]
 fn a_receiver_may_have_two_secrets_while_they_rotate() {
     let text =
         format!("[receivers.oncall]\nurl = \"http://10.0.0.1/\"\nsecret = [\"{SECRET}\", \"{SECRET}AAAA\"]");
-    assert_eq!(load(file(&text)).receivers["oncall"].secrets.len(), 2);
+    assert_eq!(load(file(&text)).receivers[0].signing_keys.len(), 2);
 }

@@ -66,6 +66,10 @@ const FAULTS: &[(&str, &str)] = &[
         "warden.toml:2:1: limits.header_max: is 1.0 KiB, but must be from 8.0 KiB",
     ),
     ("[limits]\nqueue_max = 0", "warden.toml:2:1: limits.queue_max: is 0, but must be from 1"),
+    (
+        "[limits]\nworkflows_max = 1\n[workflows.a]\n[workflows.b]",
+        "warden.toml:2:1: limits.workflows_max: is 1, but the configuration defines 2",
+    ),
     ("[limits]\nqueue_max = 99999999999999999999", "warden.toml:2:1: the number is too large"),
     ("[log]\nlevel = \"warden=loud\"", "warden.toml:2:1: log.level: is no filter for the log"),
     (
@@ -121,7 +125,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nsecret = \"whsec_AAAA\"",
-        "warden.toml:3:1: receivers.oncall.secret: must be whsec_",
+        "warden.toml:3:1: receivers.oncall.secret: is no signing secret (nor env:NAME, nor file:PATH): a signing key has 24",
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nsecret = []",
@@ -143,7 +147,7 @@ const FAULTS: &[(&str, &str)] = &[
         "[receivers.a]\nurl = \"http://x\"\n[workflows.uploads]\nreceivers = [\"a\", \"a\"]",
         "warden.toml:4:19: workflows.uploads.receivers[1]: names the receiver \"a\" a second time",
     ),
-    ("[workflows.\"a/b\"]\n", "warden.toml:1:12: workflows.\"a/b\": \"a/b\" is no name"),
+    ("[workflows.\"a/b\"]\n", "warden.toml:1:12: workflows.\"a/b\": \"a/b\" is no valid workflow name"),
     ("[server]\n\"a\\nb\" = 1", "warden.toml:2:1: server.\"a\\nb\": unknown field `a\\nb`, expected one of"),
     ("workflows = 5", "warden.toml:1:1: workflows: invalid type: integer `5`, expected a map"),
     ("[workflows.a]\ndeadline = \"0s\"", "warden.toml:2:1: workflows.a.deadline: must be more than zero"),
@@ -168,7 +172,7 @@ const FAULTS: &[(&str, &str)] = &[
         "[workflows.a]\nsteps = [\"copy\",\n\"copy\"]",
         "warden.toml:3:1: workflows.a.steps[1]: names the step \"copy\" a second time",
     ),
-    ("[workflows.a]\nsteps = [\"\"]", "warden.toml:2:10: workflows.a.steps[0]: \"\" is no name"),
+    ("[workflows.a]\nsteps = [\"\"]", "warden.toml:2:10: workflows.a.steps[0]: \"\" is no valid step name"),
     (
         "[workflows.a]\nsteps = [5]",
         "warden.toml:2:10: workflows.a.steps[0]: invalid type: integer `5`, expected the name of a step",
@@ -205,6 +209,18 @@ fn beyond_loopback_needs_a_token() {
     for address in ["127.0.0.1:0", "127.1.2.3:8470", "[::1]:8470", "[::ffff:127.0.0.1]:8470"] {
         load(file(&format!("[server]\nlisten = \"{address}\"\n")));
     }
+}
+
+#[test]
+fn a_workflow_has_no_more_receivers_than_one_commit_can_tell() {
+    let receivers = |count: usize| (0..count).map(|n| format!("r{n}")).collect::<Vec<_>>();
+    let tables: String =
+        receivers(33).iter().map(|name| format!("[receivers.{name}]\nurl = \"http://x\"\n")).collect();
+    let text = |count| format!("[workflows.a]\nreceivers = {:?}\n{tables}", receivers(count));
+    load(file(&text(32)));
+    let expected =
+        "warden.toml:2:1: workflows.a.receivers: names 33 receivers, but a workflow has at most 32";
+    assert_eq!(problem(&text(33)), expected);
 }
 
 #[test]
@@ -323,7 +339,7 @@ fn a_file_that_cannot_be_read_is_named() {
 fn a_secret_is_shown_by_neither_the_configuration_nor_an_error() {
     let receiver = format!("[receivers.oncall]\nurl = \"https://example.com\"\nsecret = \"{SECRET}\"\n");
     let shown = format!("{:?}", load(file(&receiver)));
-    assert!(shown.contains("<hidden>") && !shown.contains("MfKQ9r8G"), "{shown}");
+    assert!(shown.contains("SigningKey(…)") && !shown.contains("MfKQ9r8G"), "{shown}");
 
     let spoilt = [
         receiver.replace(&format!("{SECRET}\""), SECRET),

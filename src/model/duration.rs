@@ -1,0 +1,75 @@
+//! Durations as people write them: `"1h 30m"`. Whole milliseconds, at most [`DURATION_MAX`].
+//!
+//! The bound keeps every sum of an instant and a duration far from overflow, and the grain is that of the timers: what
+//! they could not count is refused instead of rounded.
+
+use std::time::Duration;
+
+/// The longest duration that is taken from anybody: 10 years of 365.25 days.
+pub const DURATION_MAX: Duration = Duration::from_secs(10 * 31_557_600);
+
+/// Why a text is no duration. The text itself is repeated in it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DurationError {
+    /// It is not a list of numbers with their units.
+    #[error("{0:?} is not a duration: {1}")]
+    Form(String, humantime::DurationError),
+    /// It is longer than [`DURATION_MAX`].
+    #[error("{0:?} is too long: at most 10 years")]
+    TooLong(String),
+    /// It is finer than a millisecond.
+    #[error("{0:?} is too fine: whole milliseconds only")]
+    TooFine(String),
+}
+
+/// Reads a duration with its unit, also several: `"500ms"`, `"15m"`, `"1h 30m"`.
+///
+/// # Errors
+///
+/// When the text is no duration, is finer than a millisecond, or longer than [`DURATION_MAX`].
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| DurationError::Form(text.to_owned(), error))?;
+    if duration > DURATION_MAX {
+        return Err(DurationError::TooLong(text.to_owned()));
+    }
+    if !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        return Err(DurationError::TooFine(text.to_owned()));
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ten_years_is_the_longest_duration() {
+        assert_eq!(parse_duration("10years"), Ok(DURATION_MAX));
+        assert!(matches!(parse_duration("10years 1ms"), Err(DurationError::TooLong(_))));
+        assert!(parse_duration("99999999999999999999y").is_err());
+        assert!(parse_duration("18446744073709551615s").is_err());
+    }
+
+    #[test]
+    fn a_duration_that_the_timers_cannot_count_is_refused() {
+        assert!(matches!(parse_duration("1500us"), Err(DurationError::TooFine(_))));
+        assert_eq!(parse_duration("2000us"), Ok(Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn a_duration_needs_its_unit() {
+        assert!(parse_duration("10").is_err_and(|error| error.to_string().contains("time unit needed")));
+        assert!(parse_duration("").is_err());
+        assert!(parse_duration("-1s").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_reads_back_as_it_was_written(milliseconds in 0u64..=315_576_000_000) {
+            let duration = Duration::from_millis(milliseconds);
+            prop_assert_eq!(parse_duration(&humantime::format_duration(duration).to_string()), Ok(duration));
+        }
+    }
+}
