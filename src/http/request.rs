@@ -11,7 +11,7 @@ use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use crate::model::time::parse_duration;
+use crate::model::parse_duration;
 use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName};
 use crate::warden::WardenError;
 use crate::warden::items::Deadline;

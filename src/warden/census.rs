@@ -148,10 +148,11 @@ impl Census {
     /// handed to [`Census::confirm`].
     pub fn fire(&self, now: Timestamp, limit: usize) -> (Vec<ItemNumber>, Timestamp) {
         let mut state = self.lock();
-        let due: Vec<ItemNumber> =
-            state.wheel.advance(now.as_millis(), limit).into_iter().map(ItemNumber).collect();
+        let mut numbers = Vec::new();
+        let finished = state.wheel.advance(now.as_millis(), limit, &mut numbers);
+        let due: Vec<ItemNumber> = numbers.into_iter().map(ItemNumber).collect();
         state.fired.extend(due.iter().copied());
-        let next = state.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis);
+        let next = if finished { state.next_timer() } else { now };
         state.asleep_until = next;
         (due, next)
     }
@@ -289,8 +290,7 @@ impl Census {
         if !state.touched.is_empty() {
             self.troubled.notify_one();
         }
-        let next = state.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis);
-        if next < state.asleep_until {
+        if state.next_timer() < state.asleep_until {
             self.sooner.notify_one();
         }
     }
@@ -308,6 +308,10 @@ fn tally(census: &WorkflowCensus) -> Tally {
 }
 
 impl State {
+    fn next_timer(&self) -> Timestamp {
+        self.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis)
+    }
+
     fn workflow(&mut self, name: &WorkflowName) -> &mut WorkflowCensus {
         if !self.workflows.contains_key(name) {
             self.workflows.insert(name.clone(), WorkflowCensus::default());

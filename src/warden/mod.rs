@@ -161,7 +161,7 @@ impl Warden {
 
     /// How many incidents are open.
     pub fn open_incidents(&self) -> usize {
-        self.open_incidents.len()
+        self.open_incidents.count()
     }
 
     /// What has become of deliveries since the start.

@@ -79,7 +79,7 @@ fn a_number_is_due_at_its_millisecond_and_not_before() {
     {
         let mut wheel = TimerWheel::new(START);
         wheel.schedule(7, START + ahead);
-        assert_eq!(due_at(&mut wheel, START + ahead - 1), [], "{ahead} ms ahead");
+        assert_eq!(due_at(&mut wheel, START + ahead - 1), [0_u64; 0], "{ahead} ms ahead");
         assert_eq!(due_at(&mut wheel, START + ahead), [7], "{ahead} ms ahead");
         assert!(wheel.is_empty());
     }
@@ -90,7 +90,7 @@ fn a_number_is_handed_over_once() {
     let mut wheel = TimerWheel::new(START);
     wheel.schedule(7, START + 5);
     assert_eq!(due_at(&mut wheel, START + HOUR), [7]);
-    assert_eq!(due_at(&mut wheel, START + 2 * HOUR), []);
+    assert_eq!(due_at(&mut wheel, START + 2 * HOUR), [0_u64; 0]);
     assert_eq!(wheel.deadline(7), None);
 }
 
@@ -113,7 +113,7 @@ fn a_number_scheduled_again_has_only_its_new_deadline() {
         wheel.schedule(7, START + second);
         assert_eq!(wheel.len(), 1);
         assert_eq!(wheel.deadline(7), Some(START + second));
-        assert_eq!(due_at(&mut wheel, START + second - 1), [], "from {first} to {second}");
+        assert_eq!(due_at(&mut wheel, START + second - 1), [0_u64; 0], "from {first} to {second}");
         assert_eq!(due_at(&mut wheel, START + second), [7], "from {first} to {second}");
     }
 }
@@ -143,8 +143,8 @@ fn earlier_deadlines_come_first() {
 fn time_that_goes_back_changes_nothing() {
     let mut wheel = TimerWheel::new(START);
     wheel.schedule(7, START + 3);
-    assert_eq!(due_at(&mut wheel, START - HOUR), []);
-    assert_eq!(due_at(&mut wheel, i64::MIN), []);
+    assert_eq!(due_at(&mut wheel, START - HOUR), [0_u64; 0]);
+    assert_eq!(due_at(&mut wheel, i64::MIN), [0_u64; 0]);
     wheel.schedule(8, START - 1);
     assert_eq!(due_at(&mut wheel, START - HOUR), [8], "due since the wheel stands at its start");
     assert_eq!(wheel.next_deadline(), Some(START + 3));
@@ -173,7 +173,7 @@ fn idle_years_cost_no_more_than_idle_milliseconds() {
     wheel.schedule(7, START + 10_000 * YEAR);
     let mut due = Vec::new();
     assert!(wheel.advance(START + 9_999 * YEAR, LEVELS, &mut due), "a timer moves at most once a level");
-    assert_eq!(due, []);
+    assert_eq!(due, [0_u64; 0]);
     assert!(wheel.advance(START + 10_000 * YEAR, LEVELS, &mut due));
     assert_eq!(due, [7]);
 }
@@ -184,7 +184,7 @@ fn a_limit_of_nothing_does_nothing() {
     wheel.schedule(7, START);
     let mut due = Vec::new();
     assert!(!wheel.advance(START, 0, &mut due));
-    assert_eq!(due, []);
+    assert_eq!(due, [0_u64; 0]);
     assert_eq!(wheel.len(), 1);
 }
 

@@ -15,7 +15,7 @@ use warden::store::Store;
 use warden::store::memory::MemoryStore;
 use warden::store::sled::{SledSettings, SledStore};
 
-use super::{TestReceiver, client};
+use super::{TestReceiver, client, eventually};
 
 /// The instant at which the tests' clock starts: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -166,6 +166,15 @@ impl TestDaemon {
     /// Gets JSON and expects it to be there.
     pub async fn get(&self, path: &str) -> Value {
         expect(self.request(Method::GET, path), StatusCode::OK).await
+    }
+
+    /// Waits until that many incidents are open, and gives them, the newest first.
+    pub async fn open_incidents(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} open incidents"), || async {
+            let page = self.get("/v1/incidents?status=open").await;
+            page["data"].as_array().filter(|incidents| incidents.len() == count).cloned()
+        })
+        .await
     }
 
     /// Gets anything.

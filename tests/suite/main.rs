@@ -1,0 +1,5 @@
+//! The suite: everything that is proved about the daemon from outside.
+
+mod alerts;
+mod items;
+mod support;
