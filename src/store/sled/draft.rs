@@ -8,9 +8,9 @@
 //!   names the item takes the mark away.
 //! * Nothing here is durable before the caller has flushed and synced.
 
-use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 
 use super::layout::{self, BATCH_MAX, PIECE_SIZE};
 use crate::model::item::ItemDetail;
@@ -49,8 +49,7 @@ pub(super) enum DraftError {
 /// Changes on their way into the database. See the module's documentation.
 pub(super) struct Draft {
     tree: sled::Tree,
-    /// In order of keys: the database takes neighbours one after the other much faster than strewn ones.
-    pending: BTreeMap<sled::IVec, Option<sled::IVec>>,
+    pending: HashMap<sled::IVec, Option<sled::IVec>>,
     next_number: u64,
     reserved_number: u64,
     garbage: Vec<(ItemNumber, u16)>,
@@ -69,7 +68,7 @@ impl Draft {
             let number = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
             garbage.push((number, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
         }
-        Ok(Self { tree, pending: BTreeMap::new(), next_number, reserved_number: next_number, garbage })
+        Ok(Self { tree, pending: HashMap::new(), next_number, reserved_number: next_number, garbage })
     }
 
     /// Makes room for the keys of the command, so that they go into one batch.
@@ -91,7 +90,7 @@ impl Draft {
             return Ok(());
         }
         let mut batch = sled::Batch::default();
-        for (key, value) in std::mem::take(&mut self.pending) {
+        for (key, value) in self.pending.drain() {
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
