@@ -7,6 +7,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::layout;
 
@@ -78,6 +80,11 @@ const FORMAT_DRAFT: &str = "FORMAT.new";
 const BALLAST: &str = "ballast";
 const DATABASE: &str = "sled";
 
+/// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
+/// seconds in all.
+const RELEASE_TRIES: u32 = 10_000;
+const RELEASE_PAUSE: Duration = Duration::from_millis(1);
+
 impl Directory {
     /// Takes the directory, making it if need be, and clears away what a killed predecessor left half done.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
@@ -102,6 +109,7 @@ impl Directory {
         }
         let directory = Self { path: path.clone(), _lock: lock };
         directory.check_format()?;
+        directory.wait_for_release()?;
         directory.prepare_database().map_err(unusable(path))?;
         Ok(directory)
     }
@@ -148,6 +156,26 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(OpenError::Unusable { path: self.path.join(FORMAT), error }),
         }
+    }
+
+    /// Waits until nobody holds the database's file. The directory is ours already, so that can only be what a
+    /// predecessor in this very process left behind: the database's own threads, which let go of the file an instant
+    /// after it was closed.
+    fn wait_for_release(&self) -> Result<(), OpenError> {
+        let path = self.database().join("db");
+        let unusable = |error| OpenError::Unusable { path: path.clone(), error };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(unusable)?,
+        };
+        for _ in 0..RELEASE_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => thread::sleep(RELEASE_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
+        }
+        Err(OpenError::Locked(self.path.clone()))
     }
 
     fn prepare_database(&self) -> io::Result<()> {
