@@ -9,6 +9,7 @@
 //! * Nothing here is durable before the caller has flushed and synced.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
@@ -49,6 +50,8 @@ pub(super) enum DraftError {
 /// Changes on their way into the database. See the module's documentation.
 pub(super) struct Draft {
     tree: sled::Tree,
+    /// Held while a batch is applied: who reads several keys and holds it too sees all of the batch or nothing.
+    batches: Arc<RwLock<()>>,
     /// In order of keys: the database takes neighbours one after the other much faster than strewn ones.
     pending: BTreeMap<sled::IVec, Option<sled::IVec>>,
     next_number: u64,
@@ -58,7 +61,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// A draft on the tree; reads where numbers go on and what was left to be reclaimed.
-    pub(super) fn new(tree: sled::Tree) -> Result<Self, DraftError> {
+    pub(super) fn new(tree: sled::Tree, batches: Arc<RwLock<()>>) -> Result<Self, DraftError> {
         let next_number = match tree.get(layout::NEXT_NUMBER)? {
             Some(value) => read_u64(&value)?,
             None => 1,
@@ -69,7 +72,14 @@ impl Draft {
             let number = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
             garbage.push((number, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
         }
-        Ok(Self { tree, pending: BTreeMap::new(), next_number, reserved_number: next_number, garbage })
+        Ok(Self {
+            tree,
+            batches,
+            pending: BTreeMap::new(),
+            next_number,
+            reserved_number: next_number,
+            garbage,
+        })
     }
 
     /// Makes room for the keys of the command, so that they go into one batch.
@@ -97,6 +107,7 @@ impl Draft {
                 None => batch.remove(key),
             }
         }
+        let _guard = self.batches.write().unwrap_or_else(PoisonError::into_inner);
         Ok(self.tree.apply_batch(batch)?)
     }
 
@@ -316,16 +327,22 @@ impl Rows for Draft {
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, DraftError> {
         // The scan sees only what the database has been given.
         self.apply()?;
-        let keys: Vec<sled::IVec> = self
+        let mut keys: Vec<sled::IVec> = self
             .tree
             .scan_prefix(layout::deliveries(id))
             .keys()
             .take(INCIDENT_KEYS_AT_ONCE)
             .collect::<Result<_, _>>()?;
+        let some_are_left = keys.len() == INCIDENT_KEYS_AT_ONCE;
+        if some_are_left {
+            // Whole deliveries only: the last one here may go on beyond what was taken.
+            let last = keys.iter().rposition(|key| key.ends_with(&[0, 0])).unwrap_or_default();
+            keys.truncate(last);
+        }
         for key in &keys {
             self.remove(key);
         }
-        if keys.len() == INCIDENT_KEYS_AT_ONCE {
+        if some_are_left {
             return Ok(false);
         }
         self.remove_pieces(&layout::incident(id), 0)?;
