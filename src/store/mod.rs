@@ -19,7 +19,7 @@
 
 mod listing;
 pub mod memory;
-mod record;
+pub mod record;
 mod settle;
 pub mod sled;
 

@@ -6,5 +6,5 @@ mod conformance;
 // mod directory;
 mod engine;
 mod failing;
-// mod record_format;
+mod record_format;
 mod sample;
