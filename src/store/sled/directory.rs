@@ -56,7 +56,7 @@ pub enum OpenError {
     },
     /// The database in it does not open.
     #[error(
-        "the database in {path} does not open: {reason}; nothing was changed: restore the directory from a backup"
+        "the database in {path} does not open: {reason}; keep a copy of the directory and restore it from a backup"
     )]
     Damaged {
         /// The directory.
@@ -110,8 +110,18 @@ impl Directory {
         let directory = Self { path: path.clone(), _lock: lock };
         directory.check_format()?;
         directory.wait_for_release()?;
-        directory.prepare_database().map_err(unusable(path))?;
+        directory.prepare_database().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                OpenError::Damaged { path: path.clone(), reason: "its files are missing".into() }
+            }
+            _ => unusable(path)(error),
+        })?;
         Ok(directory)
+    }
+
+    /// Whether it was never complete, so that nothing in it was ever acknowledged.
+    pub(super) fn is_new(&self) -> bool {
+        !self.path.join(FORMAT).exists()
     }
 
     /// Where the database is.
@@ -130,7 +140,7 @@ impl Directory {
         let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
         sync(&self.database().join("db")).map_err(unusable)?;
         sync(&self.database()).map_err(unusable)?;
-        if !self.path.join(FORMAT).exists() {
+        if self.is_new() {
             let draft = self.path.join(FORMAT_DRAFT);
             fs::write(&draft, layout::FORMAT).map_err(unusable)?;
             sync(&draft).map_err(unusable)?;
@@ -180,8 +190,8 @@ impl Directory {
 
     fn prepare_database(&self) -> io::Result<()> {
         let database = self.database();
-        if !self.path.join(FORMAT).exists() {
-            // Killed before the directory was ever complete: nothing in it was acknowledged.
+        if self.is_new() {
+            // What a predecessor left that was killed before the directory was complete.
             return match fs::remove_dir_all(&database) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),

@@ -43,6 +43,8 @@ pub(super) enum DraftError {
     Database(#[from] sled::Error),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("it opened without what it has held from its beginning, so its items are lost as well")]
+    Lost,
     #[error("a document of {0} bytes does not fit into its batch")]
     Document(usize),
 }
@@ -57,15 +59,21 @@ pub(super) struct Draft {
     next_number: u64,
     reserved_number: u64,
     garbage: Vec<(ItemNumber, u16)>,
+    /// Payload pieces that were put since garbage was last reclaimed.
+    pieces_put: usize,
 }
 
 impl Draft {
+    /// Writes what a new database holds: the number with which it begins.
+    pub(super) fn begin(tree: &sled::Tree) -> sled::Result<()> {
+        tree.insert(layout::NEXT_NUMBER, &1_u64.to_be_bytes())?;
+        tree.flush().map(drop)
+    }
+
     /// A draft on the tree; reads where numbers go on and what was left to be reclaimed.
     pub(super) fn new(tree: sled::Tree, batches: Arc<RwLock<()>>) -> Result<Self, DraftError> {
-        let next_number = match tree.get(layout::NEXT_NUMBER)? {
-            Some(value) => read_u64(&value)?,
-            None => 1,
-        };
+        let Some(value) = tree.get(layout::NEXT_NUMBER)? else { return Err(DraftError::Lost) };
+        let next_number = read_u64(&value)?;
         let mut garbage = Vec::new();
         for entry in tree.scan_prefix([layout::GARBAGE]) {
             let (key, value) = entry?;
@@ -79,6 +87,7 @@ impl Draft {
             next_number,
             reserved_number: next_number,
             garbage,
+            pieces_put: 0,
         })
     }
 
@@ -116,22 +125,27 @@ impl Draft {
         !self.garbage.is_empty()
     }
 
-    /// Removes one batch of payload pieces that belong to nobody.
+    /// Removes payload pieces that belong to nobody: as many as were put since it was last called, so that payloads
+    /// which come and go do not pile up, and a batch more.
     pub(super) fn reclaim(&mut self) -> Result<(), DraftError> {
-        let Some((number, pieces)) = self.garbage.pop() else { return Ok(()) };
-        self.apply()?;
-        let left = pieces.saturating_sub(PIECES_AT_ONCE);
-        for piece in left..pieces {
-            self.remove(&layout::numbered_piece(layout::PAYLOAD, number, piece));
+        let mut owed = std::mem::take(&mut self.pieces_put) + usize::from(PIECES_AT_ONCE);
+        while let Some((number, pieces)) = self.garbage.pop_if(|_| owed > 0) {
+            self.apply()?;
+            let left = pieces.saturating_sub(PIECES_AT_ONCE);
+            owed = owed.saturating_sub(usize::from(pieces - left));
+            for piece in left..pieces {
+                self.remove(&layout::numbered_piece(layout::PAYLOAD, number, piece));
+            }
+            let mark = layout::numbered(layout::GARBAGE, number);
+            if left == 0 {
+                self.remove(&mark);
+            } else {
+                self.put(&mark, &u64::from(left).to_be_bytes());
+                self.garbage.push((number, left));
+            }
+            self.apply()?;
         }
-        let mark = layout::numbered(layout::GARBAGE, number);
-        if left == 0 {
-            self.remove(&mark);
-        } else {
-            self.put(&mark, &u64::from(left).to_be_bytes());
-            self.garbage.push((number, left));
-        }
-        self.apply()
+        Ok(())
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, DraftError> {
@@ -220,6 +234,7 @@ impl Draft {
     }
 
     fn put_payload(&mut self, number: ItemNumber, bytes: &[u8], first: u16) {
+        self.pieces_put += bytes.len().div_ceil(PIECE_SIZE);
         if bytes.is_empty() {
             self.put(&layout::numbered_piece(layout::PAYLOAD, number, first), &[]);
         }

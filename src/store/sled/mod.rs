@@ -70,7 +70,8 @@ impl SledStore {
     ///
     /// # Errors
     /// When the directory cannot be used, or holds something else or a format that this version does not know,
-    /// or when another process works in it. Nothing is changed then.
+    /// or when another process works in it; nothing is changed then. And when the database in it is damaged, which it
+    /// may have altered in trying to open.
     pub fn open(settings: &SledSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let directory = Directory::take(&settings.path)?;
         let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
@@ -78,10 +79,13 @@ impl SledStore {
         // Before the database opens, for it needs room to do so.
         let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
         let database = open_database(&directory.database(), settings.cache).map_err(damaged)?;
-        directory.seal()?;
         let tree = (*database).clone();
+        if directory.is_new() {
+            Draft::begin(&tree).map_err(|error| damaged(error.to_string()))?;
+        }
         let batches = Arc::new(RwLock::default());
         let draft = Draft::new(tree.clone(), batches.clone()).map_err(|error| damaged(error.to_string()))?;
+        directory.seal()?;
         let file = File::open(directory.database().join("db")).map_err(unusable)?;
         let queue = Arc::new(Queue::new(settings.queue_max));
         queue.full.store(space.is_full(), Ordering::Relaxed);

@@ -3,7 +3,7 @@
 
 // mod churn;
 mod conformance;
-// mod directory;
+mod directory;
 mod engine;
 mod failing;
 mod record_format;

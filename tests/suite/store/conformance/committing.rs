@@ -229,3 +229,22 @@ async fn commands_are_counted(engine: Engine) {
     assert_eq!((status.commands, status.waiting), (3, 0));
     assert!(status.commits >= 1 && status.fatal.is_none() && !status.full && status.alarms.is_empty());
 }
+
+/// Not only each as it should, but both in the same words.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_engines_tell_their_observers_the_same() {
+    async fn told(engine: Engine) -> Vec<Change> {
+        let notes = engine.observed();
+        for round in 0..3 {
+            let late = at(round * 2000);
+            let commands = (0..20).flat_map(|index| {
+                let id = format!("item-{index}");
+                let creation = Creation { created_at: late, ..creation(&id, "x") };
+                [creation.into_command(), close(&id, late)]
+            });
+            engine.all(commands.collect()).await;
+        }
+        notes.changes()
+    }
+    assert_eq!(told(Engine::sled()).await, told(Engine::memory()).await);
+}
