@@ -25,6 +25,8 @@ use tokio::sync::watch;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The first instant of the year 0, the earliest that RFC 3339 can write.
+    pub const MIN: Self = Self(-62_167_219_200_000);
     /// The last instant of the year 9999, the latest that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
 
@@ -76,7 +78,8 @@ impl fmt::Display for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            // With an offset RFC 3339 can name instants a few hours beyond what it can write in UTC.
+            serializer.collect_str(self.max(&Self::MIN).min(&Self::MAX))
         } else {
             serializer.serialize_i64(self.0)
         }
@@ -234,6 +237,16 @@ mod tests {
         assert_eq!(instant.to_string(), "2023-11-14T22:13:20.123Z");
         assert_eq!(Timestamp::parse("2023-11-14T23:13:20.1239+01:00").unwrap(), instant);
         assert_eq!(serde_json::to_string(&instant).unwrap(), "\"2023-11-14T22:13:20.123Z\"");
+    }
+
+    #[test]
+    fn whatever_instant_can_be_read_can_be_written_and_read_again() {
+        for text in ["0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999-23:59", "0000-01-01T00:00:00Z"] {
+            let instant = Timestamp::parse(text).unwrap();
+            let written = serde_json::to_string(&instant).unwrap();
+            let again: Timestamp = serde_json::from_str(&written).unwrap();
+            assert_eq!(again, instant.clamp(Timestamp::MIN, Timestamp::MAX), "{text} became {written}");
+        }
     }
 
     #[test]

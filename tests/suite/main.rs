@@ -1,5 +1,11 @@
 //! The suite: everything that is proved about the daemon from outside.
 
 mod alerts;
+mod faults;
 mod items;
+mod store;
 mod support;
+
+/// The daemon's own allocator, so that measured memory is that of the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
