@@ -53,7 +53,7 @@ impl LoopMount {
     pub fn cut(&self) -> Result<(), String> {
         // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH. Perl, which every Debian has, makes the call: this crate
         // has no unsafe code.
-        const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die $!; ioctl($f, 0x8004587d, pack("L", 2)) or die $!"#;
+        const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die $!; my $how = pack("L", 2); ioctl($f, 0x8004587d, $how) or die $!"#;
         run("perl", &["-e", SHUTDOWN, text(&self.point)])
     }
 
