@@ -13,6 +13,7 @@ mod close;
 mod connection;
 mod console;
 mod create;
+mod demo;
 mod error;
 mod exit;
 mod export;
@@ -48,6 +49,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Demo(demo::Demo),
     Check(check::Check),
     Token(token::Token),
     Create(create::Create),
@@ -79,6 +81,7 @@ impl Cli {
     fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Demo(demo) => connection::block_on(demo.run(console)),
             Command::Check(check) => check.run(console),
             Command::Token(token) => token.run(console),
             Command::Create(create) => connection::block_on(create.run(console)),

@@ -188,7 +188,9 @@ impl From<WardenError> for Problem {
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),
             WardenError::Store(StoreError::Fatal(reason)) => {
                 tracing::error!(%reason, "the store failed");
-                Self::store_failed("whether the change was written is unknown; ask again once the warden is back")
+                Self::store_failed(
+                    "whether the change was written is unknown; ask again once the warden is back",
+                )
             }
         }
     }

@@ -71,7 +71,8 @@ pub fn write(
     base_url: &str,
     now: Timestamp,
 ) -> Arc<str> {
-    let mut items: Vec<Sample> = samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
+    let mut items: Vec<Sample> =
+        samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
     loop {
         let notification = Notification {
             event,
@@ -95,7 +96,8 @@ pub fn write(
                 url: format!("{base_url}/v1/incidents/{}", incident.id.0),
             },
         };
-        let text = serde_json::to_string(&notification).expect("plain data with text keys always has a JSON form");
+        let text =
+            serde_json::to_string(&notification).expect("plain data with text keys always has a JSON form");
         if text.len() <= BODY_MAX || items.pop().is_none() {
             return text.into();
         }
@@ -118,7 +120,11 @@ fn summary(incident: &Incident, now: Timestamp) -> String {
     let plural = |count: u64| if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
     let workflow = &incident.workflow;
     if incident.status == IncidentStatus::Resolved {
-        return format!("nothing of {workflow} is {} any more; it was {}", incident.kind.as_str(), plural(incident.peak));
+        return format!(
+            "nothing of {workflow} is {} any more; it was {}",
+            incident.kind.as_str(),
+            plural(incident.peak)
+        );
     }
     let verb = if incident.count == 1 { "is" } else { "are" };
     let mut text = format!("{} of {workflow} {verb} {}", plural(incident.count), incident.kind.as_str());
@@ -128,7 +134,7 @@ fn summary(incident: &Incident, now: Timestamp) -> String {
         text.push_str(if position == 0 { "; " } else { ", " });
         text.push_str(&format!("{count} stuck at {step}"));
     }
-    if let Some(oldest) = incident.oldest_deadline.filter(|oldest| *oldest < now) {
+    if let Some(oldest) = incident.oldest_deadline.filter(|oldest| now.since(*oldest).as_secs() > 0) {
         let age = std::time::Duration::from_secs(now.since(oldest).as_secs());
         text.push_str(&format!(", the oldest for {}", humantime::format_duration(age)));
     }

@@ -33,11 +33,16 @@ async fn ten_thousand_idle_connections_keep_nobody_out_and_are_closed_in_time() 
         let connect = TcpStream::connect(daemon.address());
         idle.push(within_patience("a connection", connect).await.expect("a connection"));
     }
-    let create = daemon.request(Method::PUT, "/v1/workflows/uploads/items/one").body("one").timeout(Duration::from_secs(5));
+    let create = daemon
+        .request(Method::PUT, "/v1/workflows/uploads/items/one")
+        .body("one")
+        .timeout(Duration::from_secs(5));
     assert_eq!(create.send().await.expect("an answer").status(), StatusCode::CREATED);
     // They sent nothing, so the daemon closes them.
     let mut last = idle.pop().expect("a connection");
     let mut rest = Vec::new();
-    within_patience("an idle connection to be closed", last.read_to_end(&mut rest)).await.expect("an orderly end");
+    within_patience("an idle connection to be closed", last.read_to_end(&mut rest))
+        .await
+        .expect("an orderly end");
     assert!(daemon.terminate().success());
 }

@@ -46,10 +46,12 @@ async fn a_full_disk_refuses_creates_and_nothing_else_and_passes_by_itself() {
     assert!(daemon.terminate().success());
     let mut command = process::serve(directory.path());
     command.env("WARDEN_STORAGE__PATH", mount.path().join("data"));
-    let daemon = DaemonProcess::start(command, &DaemonProcess::log(directory.path())).expect("it starts on a full disk");
+    let daemon = DaemonProcess::start(command, &DaemonProcess::log(directory.path()))
+        .expect("it starts on a full disk");
     for number in 400..500 {
         let path = format!("{}/payload", item(number));
-        let payload = daemon.request(Method::GET, &path).send().await.expect("an answer").bytes().await.expect("bytes");
+        let payload =
+            daemon.request(Method::GET, &path).send().await.expect("an answer").bytes().await.expect("bytes");
         assert_eq!(payload, vec![u8::try_from(number % 251).expect("a small number"); 4000]);
     }
     for number in 0..400 {
@@ -60,7 +62,8 @@ async fn a_full_disk_refuses_creates_and_nothing_else_and_passes_by_itself() {
 
     std::fs::remove_file(hog).expect("space returns");
     eventually("a create to be taken again", || async {
-        let put = daemon.request(Method::PUT, &item(2000)).body("room again").send().await.expect("an answer");
+        let put =
+            daemon.request(Method::PUT, &item(2000)).body("room again").send().await.expect("an answer");
         (put.status() == StatusCode::CREATED).then_some(())
     })
     .await;

@@ -35,7 +35,8 @@ async fn nothing_acknowledged_is_lost_by_kills_under_load_and_all_that_is_overdu
         memory.hold_to(&daemon, shape).await;
         let mut clients = memory.press(&daemon, shape, Arc::new(AtomicBool::new(false)));
         let before = memory.acknowledged();
-        eventually("some acknowledgements", || async { (memory.acknowledged() > before + 20).then_some(()) }).await;
+        eventually("some acknowledgements", || async { (memory.acknowledged() > before + 20).then_some(()) })
+            .await;
         // The instant is the point: anywhere within what a few groups of commits take.
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..300))).await;
         daemon.kill();
@@ -54,7 +55,10 @@ async fn nothing_acknowledged_is_lost_by_kills_under_load_and_all_that_is_overdu
     let id = incident["id"].as_str().expect("an id").to_owned();
     eventually("a notification about that incident", || async {
         let arrived = receiver.arrived().await;
-        arrived.iter().any(|one| one.json()["data"]["id"] == *id && one.event() == "incident.opened").then_some(())
+        arrived
+            .iter()
+            .any(|one| one.json()["data"]["id"] == *id && one.event() == "incident.opened")
+            .then_some(())
     })
     .await;
     assert!(daemon.terminate().success());

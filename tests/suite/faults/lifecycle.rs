@@ -48,7 +48,8 @@ async fn a_directory_with_something_else_in_it_is_left_alone() {
     std::fs::write(data.join("thesis.tex"), "years of work").expect("a file");
     let said = refusal(directory.path());
     assert!(said.contains("holds no warden data (found \"thesis.tex\")"), "{said}");
-    let names: Vec<_> = std::fs::read_dir(&data).expect("a directory").map(|entry| entry.expect("one").file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(&data).expect("a directory").map(|entry| entry.expect("one").file_name()).collect();
     assert_eq!(names, ["thesis.tex"]);
 }
 

@@ -97,7 +97,9 @@ impl Memory {
             if close {
                 let number = mine.swap_remove(random.random_range(0..mine.len()));
                 self.note(number, Known::CloseSent);
-                let Ok(response) = http.delete(format!("{base}{}", path(number))).send().await else { return };
+                let Ok(response) = http.delete(format!("{base}{}", path(number))).send().await else {
+                    return;
+                };
                 if response.status() == StatusCode::NO_CONTENT {
                     self.note(number, Known::Closed);
                 }
@@ -105,7 +107,9 @@ impl Memory {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
                 self.note(number, Known::CreateSent);
                 let url = format!("{base}{}?deadline={}", path(number), shape.deadline);
-                let Ok(response) = http.put(url).body(payload(number, shape.payload_max)).send().await else { return };
+                let Ok(response) = http.put(url).body(payload(number, shape.payload_max)).send().await else {
+                    return;
+                };
                 if response.status() == StatusCode::CREATED {
                     self.note(number, Known::Created);
                     mine.push(number);
@@ -134,19 +138,25 @@ impl Memory {
                     "item-{number} was acknowledged and not closed, and is now {found} {state}"
                 ),
                 Known::Closed => {
-                    assert_eq!(state, "closed", "item-{number} was acknowledged as closed, and is now {found} {state}");
+                    assert_eq!(
+                        state, "closed",
+                        "item-{number} was acknowledged as closed, and is now {found} {state}"
+                    );
                 }
                 Known::CreateSent => assert!(
                     found == StatusCode::NOT_FOUND || matches!(state.as_str(), "open" | "overdue"),
                     "item-{number} was sent and is now {found} {state}"
                 ),
-                Known::CloseSent => assert_eq!(found, StatusCode::OK, "item-{number} is remembered, open or closed"),
+                Known::CloseSent => {
+                    assert_eq!(found, StatusCode::OK, "item-{number} is remembered, open or closed")
+                }
             }
             match state.as_str() {
                 "open" | "overdue" => {
                     open += 1;
                     self.note(number, Known::Created);
-                    let bytes = daemon.request(Method::GET, &format!("{}/payload", path(number))).send().await;
+                    let bytes =
+                        daemon.request(Method::GET, &format!("{}/payload", path(number))).send().await;
                     let bytes = bytes.expect("an answer").bytes().await.expect("a payload");
                     let expected = payload(number, shape.payload_max);
                     assert!(bytes == expected, "the payload of item-{number} came back changed");

@@ -29,14 +29,16 @@ async fn nothing_acknowledged_is_lost_by_power_cuts() {
     let start = |mount: &LoopMount| {
         let mut command = process::serve(directory.path());
         command.env("WARDEN_STORAGE__PATH", mount.path().join("data"));
-        DaemonProcess::start(command, &DaemonProcess::log(directory.path())).unwrap_or_else(|said| panic!("{said}"))
+        DaemonProcess::start(command, &DaemonProcess::log(directory.path()))
+            .unwrap_or_else(|said| panic!("{said}"))
     };
     for round in 0..rounds("POWER_CUTS", 6) {
         let daemon = start(&mount);
         memory.hold_to(&daemon, shape).await;
         let mut clients = memory.press(&daemon, shape, Arc::new(AtomicBool::new(false)));
         let before = memory.acknowledged();
-        eventually("some acknowledgements", || async { (memory.acknowledged() > before + 20).then_some(()) }).await;
+        eventually("some acknowledgements", || async { (memory.acknowledged() > before + 20).then_some(()) })
+            .await;
         // The instant is the point: anywhere within what a few groups of commits take.
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..500))).await;
         mount.cut().expect("the power can be cut");
