@@ -31,9 +31,12 @@ pub async fn list(
         None => None,
         Some("open") => Some(IncidentStatus::Open),
         Some("resolved") => Some(IncidentStatus::Resolved),
-        Some(other) => return Err(Problem::invalid(format!("status={other:?} is neither open nor resolved"))),
+        Some(other) => {
+            return Err(Problem::invalid(format!("status={other:?} is neither open nor resolved")));
+        }
     };
-    let workflows: Vec<_> = query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
+    let workflows: Vec<_> =
+        query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
     let limit = super::list::limit(&mut query)?;
     let mut before = query.one("cursor")?.map(|text| read_incident_cursor(&text)).transpose()?;
     query.finish("status, workflow, limit, cursor")?;

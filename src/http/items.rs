@@ -7,7 +7,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE,
+    LOCATION, RANGE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -94,7 +95,9 @@ pub async fn post(
         Done::Created(item) | Done::Existed(item) => {
             let location = item_path(&item.workflow, &item.id);
             let mut response = show(success::CREATED, *item, &server);
-            response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
+            response
+                .headers_mut()
+                .extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
             Ok(response)
         }
         Done::Closed => Err(Problem::item_closed("the item is closed")),
@@ -226,7 +229,8 @@ async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Res
             return Ok::<_, std::io::Error>(None);
         }
         let bytes = window(&server, number, range).await.ok().flatten().filter(|bytes| !bytes.is_empty());
-        let bytes = bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
+        let bytes =
+            bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
         let next = ByteRange { start: range.start + bytes.len() as u64, end: range.end };
         Ok(Some((bytes, (server, next))))
     });
@@ -376,11 +380,14 @@ async fn document<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Problem> {
     let content_type = request::content_type(&parts.headers)?;
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if !["application/json", "application/merge-patch+json", "application/octet-stream"].contains(&essence.as_str()) {
+    if !["application/json", "application/merge-patch+json", "application/octet-stream"]
+        .contains(&essence.as_str())
+    {
         return Err(Problem::unsupported_media_type(format!("send application/json, not {essence}")));
     }
     let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
     let held = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?;
-    serde_json::from_slice(&held.bytes)
-        .map_err(|error| Problem::invalid(format!("the body is not the JSON document expected here: {error}")))
+    serde_json::from_slice(&held.bytes).map_err(|error| {
+        Problem::invalid(format!("the body is not the JSON document expected here: {error}"))
+    })
 }

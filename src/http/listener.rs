@@ -24,7 +24,9 @@ const STREAMS_MAX: u32 = 256;
 
 /// The address could not be taken.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {error}; is another program using it? Set server.listen to another address")]
+#[error(
+    "cannot listen on {address}: {error}; is another program using it? Set server.listen to another address"
+)]
 pub struct ListenerError {
     address: SocketAddr,
     error: std::io::Error,
@@ -81,7 +83,10 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, connections: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(
+        &self,
+        connections: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
         let permit = connections.clone().acquire_owned().await.ok()?;
         match self.listener.accept().await {
             Ok((stream, _)) => {

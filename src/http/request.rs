@@ -42,7 +42,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
-            Err(rejection) => Err(Problem::invalid(format!("the path cannot be read: {}", rejection.body_text()))),
+            Err(rejection) => {
+                Err(Problem::invalid(format!("the path cannot be read: {}", rejection.body_text())))
+            }
         }
     }
 }
@@ -118,7 +120,9 @@ impl Query {
         let mut values = self.all(name);
         match values.len() {
             0 | 1 => Ok(values.pop()),
-            count => Err(Problem::invalid(format!("the parameter {name} stands {count} times; it is taken once"))),
+            count => {
+                Err(Problem::invalid(format!("the parameter {name} stands {count} times; it is taken once")))
+            }
         }
     }
 
@@ -156,7 +160,9 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
 /// When it is none.
 pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text).map_err(|_| {
-        Problem::invalid(format!("{name}={text:?} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"))
+        Problem::invalid(format!(
+            "{name}={text:?} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"
+        ))
     })
 }
 
@@ -215,7 +221,9 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
         Some(tag) => {
             let version = tag.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
             version.map(Some).ok_or_else(|| {
-                Problem::precondition_failed(format!("the entity tag {tag:?} is none that this item ever had"))
+                Problem::precondition_failed(format!(
+                    "the entity tag {tag:?} is none that this item ever had"
+                ))
             })
         }
     }

@@ -12,8 +12,8 @@ use super::{Warden, WardenError};
 use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, check_labels};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
-    CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page, PayloadInfo, Policy,
-    Position, StepName, Timestamp, Workflow, WorkflowName,
+    CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
+    PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
 };
 use crate::store::{Command, Creation, ListItems, Outcome};
 
@@ -119,7 +119,10 @@ impl Warden {
     /// # Errors
     /// When the request breaks a limit, the item is there with another payload or closed, or the store refuses.
     pub async fn create(&self, request: CreateItem) -> Result<Done, WardenError> {
-        self.batch(vec![Ok(BatchItem::Create(Box::new(request)))]).await?.pop().unwrap_or(Err(WardenError::ItemNotFound))
+        self.batch(vec![Ok(BatchItem::Create(Box::new(request)))])
+            .await?
+            .pop()
+            .unwrap_or(Err(WardenError::ItemNotFound))
     }
 
     /// Closes an item; closing it again is fine.
@@ -127,7 +130,10 @@ impl Warden {
     /// # Errors
     /// When nobody ever created it, or the store refuses.
     pub async fn close(&self, key: ItemKey, outcome: CloseOutcome) -> Result<Done, WardenError> {
-        self.batch(vec![Ok(BatchItem::Close(key, outcome))]).await?.pop().unwrap_or(Err(WardenError::ItemNotFound))
+        self.batch(vec![Ok(BatchItem::Close(key, outcome))])
+            .await?
+            .pop()
+            .unwrap_or(Err(WardenError::ItemNotFound))
     }
 
     /// Carries out many changes at once: one commit, an answer for each, in order. What is wrong already stays wrong,
@@ -219,20 +225,31 @@ impl Warden {
                 self.creation(*create, &policy, now).map(|creation| Command::Create(Box::new(creation)))
             }
             BatchItem::Close(key, outcome) => {
-                let closing =
-                    Closing { outcome, at: now, retention: policy.retention, keep_payload: policy.keep_payload };
+                let closing = Closing {
+                    outcome,
+                    at: now,
+                    retention: policy.retention,
+                    keep_payload: policy.keep_payload,
+                };
                 Ok(Command::Close { key, closing })
             }
         }
     }
 
-    fn creation(&self, request: CreateItem, policy: &Policy, now: Timestamp) -> Result<Creation, WardenError> {
+    fn creation(
+        &self,
+        request: CreateItem,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Creation, WardenError> {
         let size = request.payload.len() as u64;
         if size > self.settings.payload_max {
             return Err(WardenError::PayloadTooLarge { limit: self.settings.payload_max });
         }
         let content_type = &request.content_type;
-        if content_type.len() > CONTENT_TYPE_MAX || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        if content_type.len() > CONTENT_TYPE_MAX
+            || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        {
             return Err(WardenError::Invalid(format!(
                 "a content type is at most {CONTENT_TYPE_MAX} printable ASCII characters"
             )));
@@ -311,8 +328,7 @@ impl Warden {
             at: now,
             data: request.data,
         };
-        let item =
-            changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
+        let item = changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
         tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
         Ok(id)
     }

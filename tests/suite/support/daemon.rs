@@ -151,7 +151,13 @@ impl TestDaemon {
     }
 
     /// Creates an item and expects it to be new.
-    pub async fn create(&self, workflow: &str, id: &str, query: &str, payload: impl Into<reqwest::Body>) -> Value {
+    pub async fn create(
+        &self,
+        workflow: &str,
+        id: &str,
+        query: &str,
+        payload: impl Into<reqwest::Body>,
+    ) -> Value {
         let path = format!("/v1/workflows/{workflow}/items/{id}{query}");
         expect(self.request(Method::PUT, &path).body(payload), StatusCode::CREATED).await
     }
