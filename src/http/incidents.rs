@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::Server;
 use super::access::Access;
 use super::problem::{Problem, ProblemDocument};
-use super::request::{Query, Segments};
+use super::request::{NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView, PageView, read_incident_cursor, write_incident_cursor};
 use crate::config::Scope;
 use crate::model::{Incident, IncidentId, IncidentStatus};
@@ -71,6 +71,7 @@ pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
+    _: NoQuery,
 ) -> Result<Json<IncidentView>, Problem> {
     Ok(Json(visible(&server, &access, id).await?.into()))
 }
@@ -84,6 +85,7 @@ pub async fn deliveries(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
+    _: NoQuery,
 ) -> Result<Json<PageView<DeliveryView>>, Problem> {
     let incident = visible(&server, &access, id).await?;
     let deliveries = server.warden.deliveries(incident.id).await?;

@@ -15,7 +15,7 @@ use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
     PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
 };
-use crate::store::{Command, Creation, ListItems, Outcome};
+use crate::store::{Command, Creation, ListItems, Outcome, StoreError};
 
 /// The longest name of a sort of error, in bytes.
 pub const ERROR_TYPE_MAX: usize = 128;
@@ -145,9 +145,9 @@ impl Warden {
         &self,
         requests: Vec<Result<BatchItem, WardenError>>,
     ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
-        let prepared = self.prepare(requests);
-        let outcomes = self.store.apply(prepared.commands).await?;
-        Ok(self.answers(prepared.notes, prepared.asked, outcomes))
+        let Prepared { commands, notes, asked } = self.prepare(requests);
+        let outcomes = self.store.apply(commands).await;
+        self.answers(notes, asked, outcomes)
     }
 
     /// Like [`Warden::batch`], but the changes are in line for the disk when this returns; what it returns waits for
@@ -159,7 +159,7 @@ impl Warden {
         let Prepared { commands, notes, asked } = warden.prepare(requests);
         let committing = warden.store.submit(commands);
         let warden = warden.clone();
-        Box::pin(async move { Ok(warden.answers(notes, asked, committing.await?)) })
+        Box::pin(async move { warden.answers(notes, asked, committing.await) })
     }
 
     fn prepare(&self, requests: Vec<Result<BatchItem, WardenError>>) -> Prepared {
@@ -187,15 +187,19 @@ impl Warden {
         &self,
         notes: Vec<Workflow>,
         asked: Vec<Result<bool, WardenError>>,
-        outcomes: Vec<Outcome>,
-    ) -> Vec<Result<Done, WardenError>> {
+        outcomes: Result<Vec<Outcome>, StoreError>,
+    ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
+        let outcomes =
+            outcomes.inspect_err(|_| notes.iter().for_each(|workflow| self.workflows.withdraw(workflow)))?;
         let mut outcomes = outcomes.into_iter();
         for workflow in notes {
             if outcomes.next() == Some(Outcome::Done) {
                 self.workflows.note(workflow);
+            } else {
+                self.workflows.withdraw(&workflow);
             }
         }
-        asked
+        let answers = asked
             .into_iter()
             .map(|asked| match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
                 (_, Outcome::Created(item)) => Ok(Done::Created(item)),
@@ -203,7 +207,8 @@ impl Warden {
                 (_, Outcome::Closed(_)) | (true, Outcome::AlreadyClosed(_)) => Ok(Done::Closed),
                 (_, other) => Err(refusal(other)),
             })
-            .collect()
+            .collect();
+        Ok(answers)
     }
 
     fn command(
@@ -212,28 +217,24 @@ impl Warden {
         now: Timestamp,
         notes: &mut Vec<Workflow>,
     ) -> Result<Command, WardenError> {
-        let workflow = match &request {
-            BatchItem::Create(create) => &create.workflow,
-            BatchItem::Close(key, _) => &key.workflow,
-        };
-        if !notes.iter().any(|note| note.name == *workflow) {
-            notes.extend(self.workflows.first_use(workflow, now)?);
-        }
-        let policy = self.workflows.policy(workflow).clone();
-        match request {
+        let (workflow, command) = match request {
             BatchItem::Create(create) => {
-                self.creation(*create, &policy, now).map(|creation| Command::Create(Box::new(creation)))
+                let workflow = create.workflow.clone();
+                let creation = self.creation(*create, self.workflows.policy(&workflow), now)?;
+                (workflow, Command::Create(Box::new(creation)))
             }
             BatchItem::Close(key, outcome) => {
-                let closing = Closing {
-                    outcome,
-                    at: now,
-                    retention: policy.retention,
-                    keep_payload: policy.keep_payload,
-                };
-                Ok(Command::Close { key, closing })
+                let policy = self.workflows.policy(&key.workflow);
+                let (retention, keep_payload) = (policy.retention, policy.keep_payload);
+                let closing = Closing { outcome, at: now, retention, keep_payload };
+                (key.workflow.clone(), Command::Close { key, closing })
             }
+        };
+        // Last, so that a request that is refused makes no workflow.
+        if !notes.iter().any(|note| note.name == workflow) {
+            notes.extend(self.workflows.first_use(&workflow, now)?);
         }
+        Ok(command)
     }
 
     fn creation(
