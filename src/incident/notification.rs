@@ -74,7 +74,8 @@ pub fn write(
     base_url: &str,
     now: Timestamp,
 ) -> Arc<str> {
-    let mut items: Vec<Sample> = samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
+    let mut items: Vec<Sample> =
+        samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
     loop {
         let notification = Notification {
             event,
@@ -98,7 +99,8 @@ pub fn write(
                 url: format!("{base_url}/v1/incidents/{}", incident.id.0),
             },
         };
-        let text = serde_json::to_string(&notification).expect("plain data with text keys always has a JSON form");
+        let text =
+            serde_json::to_string(&notification).expect("plain data with text keys always has a JSON form");
         if text.len() <= BODY_MAX || items.pop().is_none() {
             return text.into();
         }
@@ -124,7 +126,8 @@ fn summary(incident: &Incident, now: Timestamp) -> String {
         let wrong = predicate(incident.kind, 1);
         return format!("nothing of {workflow} {wrong} any more; it was {}", plural(incident.peak));
     }
-    let mut text = format!("{} of {workflow} {}", plural(incident.count), predicate(incident.kind, incident.count));
+    let mut text =
+        format!("{} of {workflow} {}", plural(incident.count), predicate(incident.kind, incident.count));
     let mut steps: Vec<_> = incident.by_step.iter().filter(|(step, _)| !step.is_empty()).collect();
     steps.sort_by(|left, right| right.1.cmp(left.1).then_with(|| left.0.cmp(right.0)));
     for (position, (step, count)) in steps.iter().take(3).enumerate() {

@@ -126,7 +126,10 @@ fn due_event(incident: &Incident, policy: &AlertPolicy, now: Timestamp) -> Due {
 
 /// Whether it is so much larger than what was told last, or has reached a step that was not told, that people should
 /// know.
-#[expect(clippy::cast_precision_loss, reason = "counts far beyond 2^52 items are not met, and only a ratio is asked")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts far beyond 2^52 items are not met, and only a ratio is asked"
+)]
 fn has_grown(incident: &Incident, policy: &AlertPolicy) -> bool {
     let larger = incident.count > incident.notified_count
         && incident.count as f64 >= incident.notified_count as f64 * policy.grow_factor;

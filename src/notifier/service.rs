@@ -148,7 +148,9 @@ impl NotifierService {
             while *under_way < limit
                 && let Some(lane) = lanes.pop_front()
             {
-                let Some(delivery) = self.lanes.get(&lane).and_then(VecDeque::front).cloned() else { continue };
+                let Some(delivery) = self.lanes.get(&lane).and_then(VecDeque::front).cloned() else {
+                    continue;
+                };
                 *under_way += 1;
                 let post = self.post.clone();
                 self.attempts.spawn(async move { (lane, post.attempt(delivery).await) });
@@ -191,7 +193,8 @@ impl NotifierService {
 
     fn publish(&self) {
         let waiting: usize = self.lanes.values().map(VecDeque::len).sum();
-        let oldest = self.lanes.values().filter_map(VecDeque::front).map(|delivery| delivery.created_at).min();
+        let oldest =
+            self.lanes.values().filter_map(VecDeque::front).map(|delivery| delivery.created_at).min();
         self.post.counts.waiting.store(waiting as u64, Ordering::Relaxed);
         self.post.counts.oldest_waiting.store(oldest.map_or(0, Timestamp::as_millis), Ordering::Relaxed);
     }
@@ -278,7 +281,10 @@ impl Post {
             hopeless,
         };
         let Some(receiver) = self.receivers.get(&delivery.receiver) else {
-            return failed(format!("the configuration names no receiver {:?} any more", delivery.receiver), true);
+            return failed(
+                format!("the configuration names no receiver {:?} any more", delivery.receiver),
+                true,
+            );
         };
         // Receivers check this against their own clocks, so it is the wall clock's time.
         let timestamp = self.clock.wall().as_seconds();

@@ -62,7 +62,8 @@ fn written(incident: &Incident, samples: &[Item]) -> Value {
 
 #[test]
 fn a_notification_has_the_fields_of_the_contract() {
-    let notification = written(&incident(&[("backup", 312)]), &[item("a/b", Some("backup")), item("c", None)]);
+    let notification =
+        written(&incident(&[("backup", 312)]), &[item("a/b", Some("backup")), item("c", None)]);
     let expected = json!({
         "type": "incident.opened",
         "timestamp": "2026-01-01T00:14:00.000Z",
@@ -147,7 +148,9 @@ fn crowded() -> Incident {
 #[test]
 fn hostile_ids_leave_it_below_twenty_kilobytes() {
     let long_base = format!("https://{}.example.com", "x".repeat(2000));
-    for id in ["\"".repeat(256), "\\".repeat(256), "ä".repeat(128), "\u{10ffff}".repeat(64), "</script>".repeat(28)] {
+    for id in
+        ["\"".repeat(256), "\\".repeat(256), "ä".repeat(128), "\u{10ffff}".repeat(64), "</script>".repeat(28)]
+    {
         let samples: Vec<Item> = (0..SAMPLES_MAX).map(|_| item(&id, Some(&"s".repeat(128)))).collect();
         for base in [BASE, &long_base] {
             for (incident, least) in [(incident(&[("", 312)]), 2), (crowded(), 1)] {

@@ -75,7 +75,8 @@ impl Simulation {
         let workflow = WorkflowName::new("uploads").unwrap();
         let id = || unreachable!("there is an open incident");
         let again =
-            decide(self.open.as_ref(), &workflow, IncidentKind::Overdue, &self.seen, &self.policy, now, id).unwrap();
+            decide(self.open.as_ref(), &workflow, IncidentKind::Overdue, &self.seen, &self.policy, now, id)
+                .unwrap();
         assert_eq!(Some(&again.incident), self.open.as_ref());
         assert_eq!((again.commit, again.telling), (false, None));
     }

@@ -23,8 +23,11 @@ fn policy() -> AlertPolicy {
 
 /// So many items at each step; the empty name stands for items without one.
 pub(super) fn items(by_step: &[(&str, u64)]) -> Observation {
-    let by_step: BTreeMap<Arc<str>, u64> =
-        by_step.iter().filter(|(_, count)| *count > 0).map(|(step, count)| (Arc::from(*step), *count)).collect();
+    let by_step: BTreeMap<Arc<str>, u64> = by_step
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(step, count)| (Arc::from(*step), *count))
+        .collect();
     let count = by_step.values().sum();
     Observation { count, oldest_deadline: (count > 0).then_some(Timestamp::from_millis(0)), by_step }
 }
@@ -55,7 +58,8 @@ impl Story {
         let now = Timestamp::from_millis(now);
         let decision =
             decide(self.open.as_ref(), &workflow, IncidentKind::Overdue, observation, &self.policy, now, id)?;
-        self.open = Some(decision.incident.clone()).filter(|incident| incident.status == IncidentStatus::Open);
+        self.open =
+            Some(decision.incident.clone()).filter(|incident| incident.status == IncidentStatus::Open);
         Some(decision)
     }
 
@@ -63,7 +67,8 @@ impl Story {
     fn goes(&mut self, lines: &[(i64, Observation, Option<Event>, Option<i64>)]) {
         for (now, observation, event, wake_at) in lines {
             let decision = self.at(*now, observation);
-            let told = decision.as_ref().and_then(|decision| decision.telling.as_ref()).map(|telling| telling.event);
+            let told =
+                decision.as_ref().and_then(|decision| decision.telling.as_ref()).map(|telling| telling.event);
             assert_eq!(told, *event, "at {now}, seeing {observation:?}");
             let asked_again = decision.and_then(|decision| decision.wake_at).map(Timestamp::as_millis);
             assert_eq!(asked_again, *wake_at, "at {now}, seeing {observation:?}");
@@ -87,10 +92,8 @@ fn an_incident_is_told_once_it_has_gathered_for_the_group_wait() {
 
 #[test]
 fn an_incident_that_is_attended_late_is_told_at_once() {
-    Story::begin(policy()).goes(&[
-        (0, many(1), None, Some(10 * SECOND)),
-        (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR)),
-    ]);
+    Story::begin(policy())
+        .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
 }
 
 #[test]
@@ -115,7 +118,8 @@ fn an_incident_that_ends_within_the_group_wait_wakes_nobody_and_is_committed_all
 #[test]
 fn everybody_who_was_told_is_told_of_the_end() {
     let mut story = Story::begin(policy());
-    story.goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
+    story
+        .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
     story.policy.receivers = vec!["new".into()];
     let end = story.at(2 * HOUR, &many(0)).unwrap().telling.unwrap();
     assert_eq!(end, Telling { event: Event::Resolved, receivers: vec!["chat".into(), "oncall".into()] });
@@ -124,7 +128,8 @@ fn everybody_who_was_told_is_told_of_the_end() {
 #[test]
 fn a_receiver_that_joined_by_a_reminder_is_told_of_the_end_too() {
     let mut story = Story::begin(policy());
-    story.goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
+    story
+        .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
     story.policy.receivers = vec!["new".into()];
     let reminder = story.at(5 * HOUR, &many(1)).unwrap().telling.unwrap();
     assert_eq!(reminder, Telling { event: Event::Reminder, receivers: vec!["new".into()] });
@@ -180,7 +185,12 @@ fn a_step_that_was_not_told_yet_is_growth_however_few_its_items_are() {
         (0, items(&[("copy", 10)]), None, Some(told)),
         (told, items(&[("copy", 10)]), Some(Event::Opened), Some(told + 4 * HOUR)),
         (told + SECOND, items(&[("copy", 9), ("backup", 1)]), None, Some(told + 5 * MINUTE)),
-        (told + 5 * MINUTE, items(&[("copy", 9), ("backup", 1)]), Some(Event::Grown), Some(told + 5 * MINUTE + 4 * HOUR)),
+        (
+            told + 5 * MINUTE,
+            items(&[("copy", 9), ("backup", 1)]),
+            Some(Event::Grown),
+            Some(told + 5 * MINUTE + 4 * HOUR),
+        ),
         (told + HOUR, items(&[("copy", 10)]), None, Some(told + 5 * MINUTE + 4 * HOUR)),
         (told + 2 * HOUR, items(&[("backup", 10)]), None, Some(told + 5 * MINUTE + 4 * HOUR)),
     ]);
