@@ -6,7 +6,7 @@
 //!   forward by the kernel's boot-time clock, which counts suspended time and which nobody can set. A wall clock
 //!   that is set hours back or forth while the daemon runs therefore neither fires a deadline early nor delays it.
 //! * Instants that come from outside (an RFC 3339 deadline in a request) are read by the wall clock; they are
-//!   brought into the steady frame by [`Clock::from_wall`] where they enter.
+//!   brought into the steady frame by [`Clock::to_steady`] where they enter.
 //! * A restart anchors anew: from then on deadlines are read by the wall clock of that moment.
 
 use std::fmt;
@@ -116,7 +116,7 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Brings an instant that was read off a wall clock into the steady frame. Differences below a second are
     /// left alone: they are the ordinary slewing of a disciplined clock.
-    fn from_wall(&self, instant: Timestamp) -> Timestamp {
+    fn to_steady(&self, instant: Timestamp) -> Timestamp {
         let drift = self.drift();
         if drift.abs() < 1000 { instant } else { Timestamp(instant.0.saturating_sub(drift)) }
     }
@@ -258,10 +258,10 @@ mod tests {
     fn an_outside_instant_is_brought_into_the_steady_frame_after_the_wall_clock_jumped() {
         let clock = ManualClock::new(Timestamp::from_millis(10_000_000));
         let deadline = Timestamp::from_millis(10_060_000);
-        assert_eq!(clock.from_wall(deadline), deadline);
+        assert_eq!(clock.to_steady(deadline), deadline);
         clock.set_drift(3_600_000);
         let told = Timestamp::from_millis(10_060_000 + 3_600_000);
-        assert_eq!(clock.from_wall(told), deadline);
+        assert_eq!(clock.to_steady(told), deadline);
     }
 
     #[tokio::test]

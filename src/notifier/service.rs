@@ -56,6 +56,9 @@ impl Notifier {
 /// The incident and the receiver: what must stay in order.
 type Lane = (IncidentId, Arc<str>);
 
+/// A delivery after an attempt; or, when that could not be recorded, as it was before, and why.
+type Attempted = Result<Delivery, (Delivery, StoreError)>;
+
 /// What an attempt needs, shared by all.
 struct Post {
     store: Arc<dyn Store>,
@@ -76,7 +79,7 @@ pub struct NotifierService {
     /// The lanes whose time has come while their receiver was busy.
     held_up: HashMap<Arc<str>, VecDeque<Lane>>,
     under_way: HashMap<Arc<str>, usize>,
-    attempts: JoinSet<(Lane, Result<Delivery, (Delivery, StoreError)>)>,
+    attempts: JoinSet<(Lane, Attempted)>,
 }
 
 impl NotifierService {
@@ -159,7 +162,7 @@ impl NotifierService {
         self.held_up.retain(|_, lanes| !lanes.is_empty());
     }
 
-    fn finish(&mut self, lane: Lane, result: Result<Delivery, (Delivery, StoreError)>) {
+    fn finish(&mut self, lane: Lane, result: Attempted) {
         if let Some(under_way) = self.under_way.get_mut(&lane.1) {
             *under_way = under_way.saturating_sub(1);
         }
@@ -211,7 +214,7 @@ struct Answer {
 
 impl Post {
     /// Tries a delivery once and commits what follows.
-    async fn attempt(&self, delivery: Delivery) -> Result<Delivery, (Delivery, StoreError)> {
+    async fn attempt(&self, delivery: Delivery) -> Attempted {
         let began = self.clock.now();
         let answer = self.send(&delivery).await;
         let now = self.clock.now();

@@ -1,8 +1,8 @@
 //! The suite: everything that is proved about the daemon from outside.
 
 mod alerts;
+mod api;
 mod faults;
-mod items;
 mod store;
 mod support;
 
