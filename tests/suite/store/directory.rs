@@ -11,7 +11,7 @@ use warden::store::sled::OpenError;
 use warden::store::{Command, Creation, Store};
 
 use super::engine::open;
-use super::sample::{IntoCommand, at, close, closing, create, created, creation, everything, key, payload};
+use super::sample::{IntoCommand, at, closing, create, created, creation, everything, key, payload};
 
 #[track_caller]
 fn refused(path: &Path) -> OpenError {
