@@ -7,8 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_RANGE,
-    LOCATION, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_RANGE, LOCATION, RANGE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -85,10 +84,7 @@ pub async fn post(
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Ingest, &workflow)?;
     let (parts, body) = request.into_parts();
-    let idempotency_key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?.map(str::to_owned);
-    if idempotency_key.as_ref().is_some_and(|key| !(1..=255).contains(&key.len())) {
-        return Err(Problem::invalid("an Idempotency-Key is 1 to 255 characters"));
-    }
+    let idempotency_key = idempotency_key(&parts)?;
     let create = CreateItem { idempotency_key, ..create_request(&parts, workflow, query)? };
     match store(&server, create, &parts, body).await? {
         // A repetition gets the answer that the first request got, or should have got.
@@ -102,6 +98,11 @@ pub async fn post(
         }
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
+}
+
+fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
+    let key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?;
+    key.map(|key| request::idempotency_key(key.to_owned())).transpose()
 }
 
 fn create_request(
@@ -195,7 +196,8 @@ pub async fn payload(
             return Err(problem.with_header(CONTENT_RANGE, value));
         }
     };
-    let body = if method == Method::HEAD { Body::empty() } else { payload_body(server, &item, range).await? };
+    let body =
+        if method == Method::HEAD { Body::empty() } else { payload_body(server, &item, range).await? };
     let mut response = (status, payload_headers(&info, &tag), body).into_response();
     let length = range.end - range.start;
     response.headers_mut().insert(CONTENT_LENGTH, length.into());

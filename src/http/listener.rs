@@ -2,19 +2,26 @@
 //!
 //! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
+use super::connection::{Course, Socket};
 use crate::config::Limits;
 
 /// How long to wait when the system has no file descriptor for a connection.
@@ -66,13 +73,19 @@ impl Listener {
                 accepted = self.accept(&connections) => accepted,
             };
             let Some((stream, permit)) = accepted else { continue };
-            let service = TowerToHyperService::new(router.clone());
-            let builder = builder.clone();
-            let watcher = graceful.watcher();
+            let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+            let (header_timeout, body_timeout) = (limits.header_timeout, limits.body_timeout);
             tokio::spawn(async move {
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = watcher.watch(connection).await {
-                    tracing::debug!(%error, "a connection ended badly");
+                let course = Arc::new(Course::default());
+                let socket = Socket::new(stream, course.clone(), body_timeout);
+                let service = service(router, course.clone());
+                let connection = watcher.watch(builder.serve_connection(TokioIo::new(socket), service));
+                tokio::select! {
+                    // What the builder needs to know which version is spoken, it would wait for without end.
+                    () = course.silence(header_timeout) => tracing::debug!("a client sent no request in time"),
+                    ended = connection => if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended badly");
+                    },
                 }
                 drop(permit);
             });
@@ -101,6 +114,19 @@ impl Listener {
             }
         }
     }
+}
+
+/// The router as a service of one connection, whose course is followed.
+fn service(
+    router: Router,
+    course: Arc<Course>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    service_fn(move |request: Request<Incoming>| {
+        course.asked();
+        let has_body = !request.body().is_end_stream();
+        let (answering, course) = (router.clone().oneshot(request), course.clone());
+        async move { answering.await.inspect(|response| course.answered(has_body, response.status())) }
+    })
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
