@@ -1,5 +1,5 @@
 //! The suite: everything that is proved about the daemon from outside.
 
 mod alerts;
-mod items;
+mod api;
 mod support;
