@@ -14,6 +14,9 @@ use super::path::SettingPath;
 use super::setting::Setting;
 use crate::model::name::{NAME_RULE, is_name};
 
+/// The longest URL, in bytes. Those of the daemon and of a runbook stand in notifications, whose size is bounded.
+const URL_MAX: usize = 2048;
+
 /// The settings as written, to find where each came from, and the problems found so far.
 pub struct Checks<'a> {
     written: &'a Setting,
@@ -74,6 +77,9 @@ impl<'a> Checks<'a> {
     /// does not repeat it, since its path may be a secret of the receiver's.
     pub fn url(&mut self, path: &SettingPath, text: &str) -> Option<Url> {
         let message = match Url::parse(text) {
+            _ if text.len() > URL_MAX => {
+                format!("is {} bytes long, but must be at most {URL_MAX}", text.len())
+            }
             Err(error) => format!("is not a URL: {error}"),
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 format!("is a URL of the scheme {:?}, but must begin with http:// or https://", url.scheme())

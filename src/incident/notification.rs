@@ -3,6 +3,9 @@
 //! Invariant: the text stays below [`BODY_MAX`] bytes whatever the items are called; samples are left out until it
 //! does, and `truncated` says how many items are not shown.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,7 +74,8 @@ pub fn write(
     base_url: &str,
     now: Timestamp,
 ) -> Arc<str> {
-    let mut items: Vec<Sample> = samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
+    let mut items: Vec<Sample> =
+        samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
     loop {
         let notification = Notification {
             event,
@@ -95,7 +99,8 @@ pub fn write(
                 url: format!("{base_url}/v1/incidents/{}", incident.id.0),
             },
         };
-        let text = serde_json::to_string(&notification).expect("plain data with text keys always has a JSON form");
+        let text =
+            serde_json::to_string(&notification).expect("plain data with text keys always has a JSON form");
         if text.len() <= BODY_MAX || items.pop().is_none() {
             return text.into();
         }
@@ -118,19 +123,33 @@ fn summary(incident: &Incident, now: Timestamp) -> String {
     let plural = |count: u64| if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
     let workflow = &incident.workflow;
     if incident.status == IncidentStatus::Resolved {
-        return format!("nothing of {workflow} is {} any more; it was {}", incident.kind.as_str(), plural(incident.peak));
+        let wrong = predicate(incident.kind, 1);
+        return format!("nothing of {workflow} {wrong} any more; it was {}", plural(incident.peak));
     }
-    let verb = if incident.count == 1 { "is" } else { "are" };
-    let mut text = format!("{} of {workflow} {verb} {}", plural(incident.count), incident.kind.as_str());
+    let mut text =
+        format!("{} of {workflow} {}", plural(incident.count), predicate(incident.kind, incident.count));
     let mut steps: Vec<_> = incident.by_step.iter().filter(|(step, _)| !step.is_empty()).collect();
     steps.sort_by(|left, right| right.1.cmp(left.1).then_with(|| left.0.cmp(right.0)));
     for (position, (step, count)) in steps.iter().take(3).enumerate() {
         text.push_str(if position == 0 { "; " } else { ", " });
         text.push_str(&format!("{count} stuck at {step}"));
     }
-    if let Some(oldest) = incident.oldest_deadline.filter(|oldest| *oldest < now) {
-        let age = std::time::Duration::from_secs(now.since(oldest).as_secs());
-        text.push_str(&format!(", the oldest for {}", humantime::format_duration(age)));
+    // How late an item is says nothing about when it failed.
+    let overdue = incident.oldest_deadline.filter(|_| incident.kind == IncidentKind::Overdue);
+    let age = overdue.map_or(0, |oldest| now.since(oldest).as_secs());
+    if age > 0 {
+        let age = humantime::format_duration(std::time::Duration::from_secs(age));
+        text.push_str(&format!(", the oldest for {age}"));
     }
     text
+}
+
+/// What is wrong with so many items, as a verb.
+fn predicate(kind: IncidentKind, count: u64) -> String {
+    match (kind, count) {
+        (IncidentKind::Failed, 1) => "has failed".to_owned(),
+        (IncidentKind::Failed, _) => "have failed".to_owned(),
+        (kind, 1) => format!("is {}", kind.as_str()),
+        (kind, _) => format!("are {}", kind.as_str()),
+    }
 }

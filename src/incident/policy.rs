@@ -8,11 +8,20 @@
 //! * A decision never depends on how often it is asked for: asking again at the same instant with the same
 //!   observation says nothing new.
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::workflow::AlertPolicy;
 use crate::model::{Event, Incident, IncidentId, IncidentKind, IncidentStatus, Timestamp, WorkflowName};
+
+/// How many steps an incident remembers to have told. Where clients make steps up there is no end of them: from here on
+/// only the count tells growth, and the incident's record stays small.
+const STEPS_TOLD_MAX: usize = 64;
 
 /// What can be seen of an incident's items at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,17 +126,26 @@ fn due_event(incident: &Incident, policy: &AlertPolicy, now: Timestamp) -> Due {
 
 /// Whether it is so much larger than what was told last, or has reached a step that was not told, that people should
 /// know.
-#[expect(clippy::cast_precision_loss, reason = "counts far beyond 2^52 items are not met, and only a ratio is asked")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts far beyond 2^52 items are not met, and only a ratio is asked"
+)]
 fn has_grown(incident: &Incident, policy: &AlertPolicy) -> bool {
     let larger = incident.count > incident.notified_count
         && incident.count as f64 >= incident.notified_count as f64 * policy.grow_factor;
-    larger || incident.by_step.keys().any(|step| !incident.notified_steps.contains(step))
+    let told = &incident.notified_steps;
+    larger || (told.len() < STEPS_TOLD_MAX && incident.by_step.keys().any(|step| !told.contains(step)))
 }
 
 fn tell(mut incident: Incident, event: Event, policy: &AlertPolicy, now: Timestamp) -> Decision {
     incident.notified_at = Some(now);
     incident.notified_count = incident.count;
-    incident.notified_steps.extend(incident.by_step.keys().cloned());
+    for step in incident.by_step.keys() {
+        if incident.notified_steps.len() == STEPS_TOLD_MAX {
+            break;
+        }
+        incident.notified_steps.insert(step.clone());
+    }
     incident.told.extend(policy.receivers.iter().cloned());
     let wake_at = match due_event(&incident, policy, now) {
         // Only with intervals of zero; a moment later is soon enough.

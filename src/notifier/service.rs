@@ -56,6 +56,9 @@ impl Notifier {
 /// The incident and the receiver: what must stay in order.
 type Lane = (IncidentId, Arc<str>);
 
+/// A delivery after an attempt; or, when that could not be recorded, as it was before, and why.
+type Attempted = Result<Delivery, (Delivery, StoreError)>;
+
 /// What an attempt needs, shared by all.
 struct Post {
     store: Arc<dyn Store>,
@@ -76,7 +79,7 @@ pub struct NotifierService {
     /// The lanes whose time has come while their receiver was busy.
     held_up: HashMap<Arc<str>, VecDeque<Lane>>,
     under_way: HashMap<Arc<str>, usize>,
-    attempts: JoinSet<(Lane, Result<Delivery, (Delivery, StoreError)>)>,
+    attempts: JoinSet<(Lane, Attempted)>,
 }
 
 impl NotifierService {
@@ -148,7 +151,9 @@ impl NotifierService {
             while *under_way < limit
                 && let Some(lane) = lanes.pop_front()
             {
-                let Some(delivery) = self.lanes.get(&lane).and_then(VecDeque::front).cloned() else { continue };
+                let Some(delivery) = self.lanes.get(&lane).and_then(VecDeque::front).cloned() else {
+                    continue;
+                };
                 *under_way += 1;
                 let post = self.post.clone();
                 self.attempts.spawn(async move { (lane, post.attempt(delivery).await) });
@@ -157,7 +162,7 @@ impl NotifierService {
         self.held_up.retain(|_, lanes| !lanes.is_empty());
     }
 
-    fn finish(&mut self, lane: Lane, result: Result<Delivery, (Delivery, StoreError)>) {
+    fn finish(&mut self, lane: Lane, result: Attempted) {
         if let Some(under_way) = self.under_way.get_mut(&lane.1) {
             *under_way = under_way.saturating_sub(1);
         }
@@ -191,7 +196,8 @@ impl NotifierService {
 
     fn publish(&self) {
         let waiting: usize = self.lanes.values().map(VecDeque::len).sum();
-        let oldest = self.lanes.values().filter_map(VecDeque::front).map(|delivery| delivery.created_at).min();
+        let oldest =
+            self.lanes.values().filter_map(VecDeque::front).map(|delivery| delivery.created_at).min();
         self.post.counts.waiting.store(waiting as u64, Ordering::Relaxed);
         self.post.counts.oldest_waiting.store(oldest.map_or(0, Timestamp::as_millis), Ordering::Relaxed);
     }
@@ -208,7 +214,7 @@ struct Answer {
 
 impl Post {
     /// Tries a delivery once and commits what follows.
-    async fn attempt(&self, delivery: Delivery) -> Result<Delivery, (Delivery, StoreError)> {
+    async fn attempt(&self, delivery: Delivery) -> Attempted {
         let began = self.clock.now();
         let answer = self.send(&delivery).await;
         let now = self.clock.now();
@@ -278,7 +284,10 @@ impl Post {
             hopeless,
         };
         let Some(receiver) = self.receivers.get(&delivery.receiver) else {
-            return failed(format!("the configuration names no receiver {:?} any more", delivery.receiver), true);
+            return failed(
+                format!("the configuration names no receiver {:?} any more", delivery.receiver),
+                true,
+            );
         };
         // Receivers check this against their own clocks, so it is the wall clock's time.
         let timestamp = self.clock.wall().as_seconds();

@@ -17,7 +17,7 @@ use crate::incident::{Decision, decide, notification};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus, Timestamp,
 };
-use crate::store::{Command, StoreError};
+use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
 /// How many incidents are read at once.
 const INCIDENTS_AT_ONCE: usize = 500;
@@ -107,13 +107,13 @@ impl Warden {
         let observation = self.census.observe(trouble);
         let policy = self.workflows.policy(workflow).clone();
         let id = || IncidentId(self.random.id("inc", now));
-        let Some(decision) = decide(open.as_ref(), workflow, *kind, &observation, &policy.alerting, now, id) else {
+        let Some(decision) = decide(open.as_ref(), workflow, *kind, &observation, &policy.alerting, now, id)
+        else {
             return Ok(None);
         };
         if decision.commit {
             let deliveries = self.deliveries_of(trouble, &decision, now).await?;
-            let incident = Box::new(decision.incident.clone());
-            self.store.apply(vec![Command::CommitIncident { incident, deliveries: deliveries.clone() }]).await?;
+            self.store.apply(commit(&decision.incident, &deliveries)).await?;
             note(&decision, open.is_none());
             self.notifier.enqueue(deliveries);
         }
@@ -154,7 +154,11 @@ impl Warden {
     /// # Errors
     /// When there is none, or the store cannot read.
     pub async fn incident(&self, id: IncidentId) -> Result<Incident, WardenError> {
-        self.store.incident(id).await?.map(|incident| self.live(incident)).ok_or(WardenError::IncidentNotFound)
+        self.store
+            .incident(id)
+            .await?
+            .map(|incident| self.live(incident))
+            .ok_or(WardenError::IncidentNotFound)
     }
 
     /// At most `limit` incidents, the newest first, older than `before`.
@@ -203,16 +207,37 @@ impl Warden {
     }
 }
 
+/// The incident with its deliveries: one command, unless more receivers were told over its life than fit into one.
+fn commit(incident: &Incident, deliveries: &[Delivery]) -> Vec<Command> {
+    let command = |deliveries: &[Delivery]| Command::CommitIncident {
+        incident: Box::new(incident.clone()),
+        deliveries: deliveries.to_vec(),
+    };
+    if deliveries.is_empty() {
+        vec![command(&[])]
+    } else {
+        deliveries.chunks(DELIVERIES_MAX).map(command).collect()
+    }
+}
+
 fn note(decision: &Decision, opened: bool) {
     let incident = &decision.incident;
-    let (id, workflow, kind, count) = (&*incident.id.0, &*incident.workflow, incident.kind.as_str(), incident.count);
+    let (id, workflow, kind, count) =
+        (&*incident.id.0, &*incident.workflow, incident.kind.as_str(), incident.count);
     if opened {
         tracing::warn!(incident = id, workflow, kind, count, "an incident opened");
     }
     if let Some(telling) = &decision.telling {
         let event = telling.event.as_str();
         if telling.receivers.is_empty() {
-            tracing::warn!(incident = id, workflow, kind, count, event, "the workflow has no receivers: nobody is told");
+            tracing::warn!(
+                incident = id,
+                workflow,
+                kind,
+                count,
+                event,
+                "the workflow has no receivers: nobody is told"
+            );
         } else {
             tracing::info!(incident = id, workflow, kind, count, event, receivers = ?telling.receivers, "telling");
         }

@@ -17,7 +17,9 @@ use tokio::sync::Notify;
 
 use crate::incident::Observation;
 use crate::model::item::Status;
-use crate::model::{Clock, IncidentKind, Item, ItemNumber, ItemState, Standing, StepName, Timestamp, WorkflowName};
+use crate::model::{
+    Clock, IncidentKind, Item, ItemNumber, ItemState, Standing, StepName, Timestamp, WorkflowName,
+};
 use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
 
@@ -267,7 +269,13 @@ impl Census {
     /// At most `limit` closed items whose payloads are to go by `now`.
     pub fn droppable(&self, now: Timestamp, limit: usize) -> Vec<ItemNumber> {
         let state = self.lock();
-        state.kept_payloads.iter().take_while(|(until, _)| *until <= now).take(limit).map(|entry| entry.1).collect()
+        state
+            .kept_payloads
+            .iter()
+            .take_while(|(until, _)| *until <= now)
+            .take(limit)
+            .map(|entry| entry.1)
+            .collect()
     }
 
     /// The figures of one workflow.

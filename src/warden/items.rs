@@ -282,7 +282,7 @@ impl Warden {
     fn deadline(&self, deadline: Deadline, now: Timestamp) -> Result<Timestamp, WardenError> {
         let instant = match deadline {
             Deadline::In(duration) => now.after(duration),
-            Deadline::At(instant) => self.clock.from_wall(instant),
+            Deadline::At(instant) => self.clock.to_steady(instant),
         };
         if instant > now.after(DEADLINE_MAX) {
             return Err(WardenError::Invalid("a deadline lies at most ten years ahead".into()));

@@ -2,4 +2,10 @@
 
 mod alerts;
 mod api;
+mod faults;
+mod store;
 mod support;
+
+/// The daemon's own allocator, so that measured memory is that of the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -224,6 +224,23 @@ fn a_workflow_has_no_more_receivers_than_one_commit_can_tell() {
 }
 
 #[test]
+fn a_url_is_short_enough_to_stand_in_a_notification() {
+    let text = |length: usize| {
+        let url = format!("http://x/{}", "a".repeat(length - 9));
+        format!("[workflows.a]\nrunbook_url = {url:?}\n[server]\nexternal_url = {url:?}\n")
+    };
+    load(file(&text(2048)));
+    let problems = problems(file(&text(2049)));
+    assert_eq!(
+        problems,
+        [
+            "warden.toml:2:1: workflows.a.runbook_url: is 2049 bytes long, but must be at most 2048",
+            "warden.toml:4:1: server.external_url: is 2049 bytes long, but must be at most 2048",
+        ]
+    );
+}
+
+#[test]
 fn a_problem_of_a_token_names_the_token_at_fault() {
     let good = format!("[[tokens]]\nname = \"a\"\nsha256 = \"{HASH}\"\nscopes = [\"read\"]\n");
     let other = HASH.replace('9', "8");

@@ -82,11 +82,6 @@ impl Contract {
             .await
     }
 
-    /// The document.
-    pub fn document(&self) -> &Value {
-        &self.0
-    }
-
     /// Holds an answer against the contract.
     pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
         let Answer { status, headers, body } = answer;

@@ -1,0 +1,192 @@
+//! What the text says, and how large it can become.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{IncidentId, ItemId, ItemNumber, StepName, WorkflowName};
+
+const BASE: &str = "https://warden.example.com";
+const OPENED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+/// Fourteen minutes later.
+const NOW: Timestamp = Timestamp::from_millis(1_767_226_440_000);
+
+fn incident(by_step: &[(&str, u64)]) -> Incident {
+    let by_step: BTreeMap<Arc<str>, u64> =
+        by_step.iter().map(|(step, count)| (Arc::from(*step), *count)).collect();
+    let count = by_step.values().sum();
+    Incident {
+        id: IncidentId("inc_1".into()),
+        workflow: WorkflowName::new("uploads").unwrap(),
+        kind: IncidentKind::Overdue,
+        status: IncidentStatus::Open,
+        severity: "critical".into(),
+        opened_at: OPENED,
+        resolved_at: None,
+        count,
+        peak: count,
+        oldest_deadline: Some(OPENED),
+        by_step,
+        notified_at: None,
+        notified_count: 0,
+        notified_steps: BTreeSet::new(),
+        told: BTreeSet::new(),
+    }
+}
+
+fn item(id: &str, step: Option<&str>) -> Item {
+    Item {
+        number: ItemNumber(1),
+        workflow: WorkflowName::new("uploads").unwrap(),
+        id: ItemId::new(id).unwrap(),
+        created_at: OPENED,
+        deadline: OPENED,
+        failed_at: None,
+        closed: None,
+        labels: BTreeMap::new(),
+        step: step.map(|step| StepName::new(step).unwrap()),
+        step_entered_at: OPENED,
+        payload: None,
+        idempotency_key: None,
+        version: 1,
+        detail: None,
+    }
+}
+
+fn written(incident: &Incident, samples: &[Item]) -> Value {
+    serde_json::from_str(&write(Event::Opened, incident, samples, None, BASE, NOW)).unwrap()
+}
+
+#[test]
+fn a_notification_has_the_fields_of_the_contract() {
+    let notification =
+        written(&incident(&[("backup", 312)]), &[item("a/b", Some("backup")), item("c", None)]);
+    let expected = json!({
+        "type": "incident.opened",
+        "timestamp": "2026-01-01T00:14:00.000Z",
+        "data": {
+            "id": "inc_1", "workflow": "uploads", "kind": "overdue", "status": "open", "severity": "critical",
+            "opened_at": "2026-01-01T00:00:00.000Z", "resolved_at": null,
+            "count": 312, "peak": 312, "oldest_deadline": "2026-01-01T00:00:00.000Z",
+            "by_step": {"backup": 312},
+            "summary": "312 items of uploads are overdue; 312 stuck at backup, the oldest for 14m",
+            "runbook_url": null,
+            "items": [
+                {"id": "a/b", "deadline": "2026-01-01T00:00:00.000Z", "step": "backup",
+                 "url": "https://warden.example.com/v1/workflows/uploads/items/a%2Fb",
+                 "payload_url": "https://warden.example.com/v1/workflows/uploads/items/a%2Fb/payload"},
+                {"id": "c", "deadline": "2026-01-01T00:00:00.000Z", "step": null,
+                 "url": "https://warden.example.com/v1/workflows/uploads/items/c",
+                 "payload_url": "https://warden.example.com/v1/workflows/uploads/items/c/payload"},
+            ],
+            "truncated": 310,
+            "url": "https://warden.example.com/v1/incidents/inc_1",
+        },
+    });
+    assert_eq!(notification, expected);
+}
+
+#[test]
+fn the_runbook_is_linked_where_there_is_one() {
+    let text = write(Event::Opened, &incident(&[("", 1)]), &[], Some("https://wiki.example.com"), BASE, NOW);
+    let notification: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(notification["data"]["runbook_url"], "https://wiki.example.com");
+}
+
+#[test]
+fn the_summary_is_one_sentence_for_the_person_on_call() {
+    let plain = |by_step: &[(&str, u64)]| incident(by_step);
+    let resolved = |peak| Incident { status: IncidentStatus::Resolved, count: 0, peak, ..incident(&[]) };
+    let failed = |by_step: &[(&str, u64)]| Incident { kind: IncidentKind::Failed, ..incident(by_step) };
+    let due = |oldest| Incident { oldest_deadline: oldest, ..incident(&[("", 2)]) };
+    for (incident, summary) in [
+        (plain(&[("", 1)]), "1 item of uploads is overdue, the oldest for 14m"),
+        (plain(&[("copy", 1)]), "1 item of uploads is overdue; 1 stuck at copy, the oldest for 14m"),
+        (
+            plain(&[("", 1), ("a", 2), ("b", 9), ("c", 2), ("d", 3)]),
+            "17 items of uploads are overdue; 9 stuck at b, 3 stuck at d, 2 stuck at a, the oldest for 14m",
+        ),
+        (due(Some(NOW)), "2 items of uploads are overdue"),
+        (due(Some(Timestamp::from_millis(NOW.as_millis() - 999))), "2 items of uploads are overdue"),
+        (
+            due(Some(Timestamp::from_millis(NOW.as_millis() - 90_061_500))),
+            "2 items of uploads are overdue, the oldest for 1day 1h 1m 1s",
+        ),
+        (failed(&[("", 1)]), "1 item of uploads has failed"),
+        (failed(&[("copy", 2)]), "2 items of uploads have failed; 2 stuck at copy"),
+        (resolved(1), "nothing of uploads is overdue any more; it was 1 item"),
+        (resolved(312), "nothing of uploads is overdue any more; it was 312 items"),
+        (
+            Incident { kind: IncidentKind::Failed, ..resolved(2) },
+            "nothing of uploads has failed any more; it was 2 items",
+        ),
+    ] {
+        assert_eq!(super::summary(&incident, NOW), summary);
+    }
+}
+
+#[test]
+fn what_is_not_shown_is_counted() {
+    let samples: Vec<Item> = (0..30).map(|number| item(&format!("file-{number}"), None)).collect();
+    let data = &written(&incident(&[("", 312)]), &samples)["data"];
+    assert_eq!(data["items"].as_array().unwrap().len(), SAMPLES_MAX);
+    assert_eq!(data["items"][19]["id"], "file-19");
+    assert_eq!(data["truncated"], 292);
+    assert_eq!(written(&incident(&[("", 30)]), &samples[..1])["data"]["truncated"], 29);
+    assert_eq!(written(&incident(&[("", 1)]), &samples[..1])["data"]["truncated"], 0);
+}
+
+/// As many steps as are ever told apart, each with the longest name.
+fn crowded() -> Incident {
+    let names: Vec<String> = (0..32).map(|step| format!("{step:0>128}")).collect();
+    incident(&names.iter().map(|name| (name.as_str(), u64::MAX / 64)).collect::<Vec<_>>())
+}
+
+#[test]
+fn hostile_ids_leave_it_below_twenty_kilobytes() {
+    let long_base = format!("https://{}.example.com", "x".repeat(2000));
+    for id in
+        ["\"".repeat(256), "\\".repeat(256), "ä".repeat(128), "\u{10ffff}".repeat(64), "</script>".repeat(28)]
+    {
+        let samples: Vec<Item> = (0..SAMPLES_MAX).map(|_| item(&id, Some(&"s".repeat(128)))).collect();
+        for base in [BASE, &long_base] {
+            for (incident, least) in [(incident(&[("", 312)]), 2), (crowded(), 1)] {
+                let text = write(Event::Opened, &incident, &samples, Some(&long_base), base, NOW);
+                assert!(text.len() < 20_000, "{} bytes with {id}", text.len());
+                let data = &serde_json::from_str::<Value>(&text).unwrap()["data"];
+                let shown = data["items"].as_array().unwrap();
+                assert!(shown.len() >= least, "{} shown with {id}", shown.len());
+                assert_eq!(data["truncated"], incident.count - shown.len() as u64);
+                assert!(shown.iter().all(|shown| shown["id"] == id.as_str()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_items_are_called_the_text_stays_small_and_names_them(
+        ids in prop::collection::vec("[^\\p{Cc}]{1,64}", 0..=SAMPLES_MAX),
+        waited in 0_u64..10_000_000_000,
+    ) {
+        let samples: Vec<Item> = ids.iter().map(|id| item(id, None)).collect();
+        let incident = Incident { count: 1000, ..incident(&[("backup", 1000)]) };
+        let now = OPENED.after(Duration::from_millis(waited));
+        let text = write(Event::Reminder, &incident, &samples, None, BASE, now);
+        prop_assert!(text.len() < 20_000);
+        let notification: Value = serde_json::from_str(&text).unwrap();
+        let shown = notification["data"]["items"].as_array().unwrap();
+        for (shown, id) in shown.iter().zip(&ids) {
+            prop_assert_eq!(&shown["id"], id);
+            let url = shown["url"].as_str().unwrap();
+            let (_, last) = url.rsplit_once('/').unwrap();
+            let decoded = percent_encoding::percent_decode_str(last).decode_utf8().unwrap();
+            prop_assert_eq!(&decoded, id);
+            prop_assert!(url.parse::<reqwest::Url>().is_ok());
+        }
+        prop_assert_eq!(notification["data"]["truncated"].as_u64(), Some(1000 - shown.len() as u64));
+    }
+}

@@ -1,0 +1,255 @@
+//! The policy as stories: what is observed when, and what must follow.
+
+use std::time::Duration;
+
+use super::*;
+
+const SECOND: i64 = 1000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
+/// The defaults of the configuration, and two receivers.
+fn policy() -> AlertPolicy {
+    AlertPolicy {
+        group_wait: Duration::from_secs(10),
+        group_interval: Duration::from_secs(300),
+        repeat_interval: Duration::from_secs(4 * 3600),
+        grow_factor: 2.0,
+        receivers: vec!["oncall".into(), "chat".into()],
+        severity: "critical".into(),
+        runbook_url: None,
+    }
+}
+
+/// So many items at each step; the empty name stands for items without one.
+pub(super) fn items(by_step: &[(&str, u64)]) -> Observation {
+    let by_step: BTreeMap<Arc<str>, u64> = by_step
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(step, count)| (Arc::from(*step), *count))
+        .collect();
+    let count = by_step.values().sum();
+    Observation { count, oldest_deadline: (count > 0).then_some(Timestamp::from_millis(0)), by_step }
+}
+
+fn many(count: u64) -> Observation {
+    items(&[("", count)])
+}
+
+/// An incident as it goes on.
+struct Story {
+    policy: AlertPolicy,
+    open: Option<Incident>,
+    opened: u32,
+}
+
+impl Story {
+    fn begin(policy: AlertPolicy) -> Self {
+        Self { policy, open: None, opened: 0 }
+    }
+
+    fn at(&mut self, now: i64, observation: &Observation) -> Option<Decision> {
+        let workflow = WorkflowName::new("uploads").unwrap();
+        let opened = &mut self.opened;
+        let id = || {
+            *opened += 1;
+            IncidentId(format!("inc_{opened}").into())
+        };
+        let now = Timestamp::from_millis(now);
+        let decision =
+            decide(self.open.as_ref(), &workflow, IncidentKind::Overdue, observation, &self.policy, now, id)?;
+        self.open =
+            Some(decision.incident.clone()).filter(|incident| incident.status == IncidentStatus::Open);
+        Some(decision)
+    }
+
+    /// Goes through lines of (when, what is observed, what is told, when to ask again), in milliseconds.
+    fn goes(&mut self, lines: &[(i64, Observation, Option<Event>, Option<i64>)]) {
+        for (now, observation, event, wake_at) in lines {
+            let decision = self.at(*now, observation);
+            let told =
+                decision.as_ref().and_then(|decision| decision.telling.as_ref()).map(|telling| telling.event);
+            assert_eq!(told, *event, "at {now}, seeing {observation:?}");
+            let asked_again = decision.and_then(|decision| decision.wake_at).map(Timestamp::as_millis);
+            assert_eq!(asked_again, *wake_at, "at {now}, seeing {observation:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_follows_from_nothing() {
+    assert_eq!(Story::begin(policy()).at(0, &many(0)), None);
+}
+
+#[test]
+fn an_incident_is_told_once_it_has_gathered_for_the_group_wait() {
+    Story::begin(policy()).goes(&[
+        (0, many(1), None, Some(10 * SECOND)),
+        (10 * SECOND - 1, many(5), None, Some(10 * SECOND)),
+        (10 * SECOND, many(7), Some(Event::Opened), Some(10 * SECOND + 4 * HOUR)),
+    ]);
+}
+
+#[test]
+fn an_incident_that_is_attended_late_is_told_at_once() {
+    Story::begin(policy())
+        .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
+}
+
+#[test]
+fn without_a_group_wait_an_incident_is_told_as_it_opens() {
+    let mut story = Story::begin(AlertPolicy { group_wait: Duration::ZERO, ..policy() });
+    story.goes(&[(0, many(1), Some(Event::Opened), Some(4 * HOUR))]);
+}
+
+#[test]
+fn an_incident_that_ends_within_the_group_wait_wakes_nobody_and_is_committed_all_the_same() {
+    let mut story = Story::begin(policy());
+    assert!(story.at(0, &many(3)).unwrap().commit);
+    let end = story.at(10 * SECOND - 1, &many(0)).unwrap();
+    assert_eq!(end.telling, None);
+    assert!(end.commit);
+    assert_eq!(end.wake_at, None);
+    assert_eq!(end.incident.status, IncidentStatus::Resolved);
+    assert_eq!(end.incident.resolved_at, Some(Timestamp::from_millis(10 * SECOND - 1)));
+    assert_eq!((end.incident.count, end.incident.peak), (0, 3));
+}
+
+#[test]
+fn everybody_who_was_told_is_told_of_the_end() {
+    let mut story = Story::begin(policy());
+    story
+        .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
+    story.policy.receivers = vec!["new".into()];
+    let end = story.at(2 * HOUR, &many(0)).unwrap().telling.unwrap();
+    assert_eq!(end, Telling { event: Event::Resolved, receivers: vec!["chat".into(), "oncall".into()] });
+}
+
+#[test]
+fn a_receiver_that_joined_by_a_reminder_is_told_of_the_end_too() {
+    let mut story = Story::begin(policy());
+    story
+        .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
+    story.policy.receivers = vec!["new".into()];
+    let reminder = story.at(5 * HOUR, &many(1)).unwrap().telling.unwrap();
+    assert_eq!(reminder, Telling { event: Event::Reminder, receivers: vec!["new".into()] });
+    let end = story.at(6 * HOUR, &many(0)).unwrap().telling.unwrap();
+    assert_eq!(end.receivers, ["chat".into(), "new".into(), "oncall".into()]);
+}
+
+#[test]
+fn an_incident_without_receivers_lives_and_ends_in_silence() {
+    let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
+    story.at(0, &many(1)).unwrap();
+    let opened = story.at(10 * SECOND, &many(1)).unwrap();
+    assert_eq!(opened.telling, Some(Telling { event: Event::Opened, receivers: Vec::new() }));
+    let end = story.at(20 * SECOND, &many(0)).unwrap();
+    assert_eq!((end.telling, end.commit), (None, true));
+}
+
+#[test]
+fn after_its_end_the_next_item_opens_another_incident() {
+    let mut story = Story::begin(policy());
+    let first = story.at(0, &many(1)).unwrap().incident.id;
+    story.at(SECOND, &many(0)).unwrap();
+    let second = story.at(2 * SECOND, &many(1)).unwrap();
+    assert_ne!(second.incident.id, first);
+    assert_eq!(second.incident.opened_at, Timestamp::from_millis(2 * SECOND));
+    assert_eq!((second.incident.peak, second.wake_at), (1, Some(Timestamp::from_millis(12 * SECOND))));
+}
+
+#[test]
+fn growth_is_told_when_the_count_reached_the_factor_but_not_before_the_interval_has_passed() {
+    let told = 10 * SECOND;
+    let reminder = Some(told + 4 * HOUR);
+    let growth = Some(told + 5 * MINUTE);
+    Story::begin(policy()).goes(&[
+        (0, many(10), None, Some(told)),
+        (told, many(10), Some(Event::Opened), reminder),
+        (told + SECOND, many(19), None, reminder),
+        (told + MINUTE, many(20), None, growth),
+        (told + 2 * MINUTE, many(19), None, reminder),
+        (told + 3 * MINUTE, many(25), None, growth),
+        (told + 5 * MINUTE - 1, many(25), None, growth),
+        (told + 5 * MINUTE, many(25), Some(Event::Grown), Some(told + 5 * MINUTE + 4 * HOUR)),
+        (told + HOUR, many(49), None, Some(told + 5 * MINUTE + 4 * HOUR)),
+        (told + HOUR, many(50), Some(Event::Grown), Some(told + 5 * HOUR)),
+    ]);
+}
+
+#[test]
+fn a_step_that_was_not_told_yet_is_growth_however_few_its_items_are() {
+    let told = 10 * SECOND;
+    let mut story = Story::begin(policy());
+    story.goes(&[
+        (0, items(&[("copy", 10)]), None, Some(told)),
+        (told, items(&[("copy", 10)]), Some(Event::Opened), Some(told + 4 * HOUR)),
+        (told + SECOND, items(&[("copy", 9), ("backup", 1)]), None, Some(told + 5 * MINUTE)),
+        (
+            told + 5 * MINUTE,
+            items(&[("copy", 9), ("backup", 1)]),
+            Some(Event::Grown),
+            Some(told + 5 * MINUTE + 4 * HOUR),
+        ),
+        (told + HOUR, items(&[("copy", 10)]), None, Some(told + 5 * MINUTE + 4 * HOUR)),
+        (told + 2 * HOUR, items(&[("backup", 10)]), None, Some(told + 5 * MINUTE + 4 * HOUR)),
+    ]);
+}
+
+#[test]
+fn an_incident_that_goes_on_is_recalled_every_repeat_interval() {
+    let told = 10 * SECOND;
+    Story::begin(policy()).goes(&[
+        (0, many(5), None, Some(told)),
+        (told, many(5), Some(Event::Opened), Some(told + 4 * HOUR)),
+        (told + 4 * HOUR - 1, many(5), None, Some(told + 4 * HOUR)),
+        (told + 4 * HOUR, many(5), Some(Event::Reminder), Some(told + 8 * HOUR)),
+        (told + 8 * HOUR, many(1), Some(Event::Reminder), Some(told + 12 * HOUR)),
+    ]);
+}
+
+#[test]
+fn a_reminder_does_not_wait_for_a_longer_interval_of_growth() {
+    let day = Duration::from_secs(86_400);
+    let mut story = Story::begin(AlertPolicy { group_interval: day, ..policy() });
+    let told = 10 * SECOND;
+    story.goes(&[
+        (0, many(1), None, Some(told)),
+        (told, many(1), Some(Event::Opened), Some(told + 4 * HOUR)),
+        (told + HOUR, many(100), None, Some(told + 4 * HOUR)),
+        (told + 4 * HOUR, many(100), Some(Event::Reminder), Some(told + 8 * HOUR)),
+    ]);
+}
+
+#[test]
+fn what_was_missed_for_a_day_is_told_once() {
+    let told = 10 * SECOND;
+    Story::begin(policy()).goes(&[
+        (0, many(1), None, Some(told)),
+        (told, many(1), Some(Event::Opened), Some(told + 4 * HOUR)),
+        (24 * HOUR, many(1), Some(Event::Reminder), Some(28 * HOUR)),
+    ]);
+}
+
+#[test]
+fn only_what_opens_tells_or_ends_is_written() {
+    let mut story = Story::begin(policy());
+    let commits: Vec<bool> = [(0, 1), (5, 2), (10, 3), (15, 100), (310, 100), (400, 50), (500, 0)]
+        .map(|(seconds, count)| story.at(seconds * SECOND, &many(count)).unwrap().commit)
+        .into();
+    assert_eq!(commits, [true, false, true, false, true, false, true]);
+}
+
+#[test]
+fn an_incident_with_ever_new_steps_stays_small() {
+    let mut story = Story::begin(policy());
+    let mut grown = 0;
+    for round in 0..100 {
+        let names: Vec<String> = (0..32).map(|step| format!("{round}-{step}-{}", "x".repeat(100))).collect();
+        let steps: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let decision = story.at(round * 10 * MINUTE, &items(&steps)).unwrap();
+        grown += usize::from(decision.telling.is_some_and(|telling| telling.event == Event::Grown));
+        assert!(decision.incident.notified_steps.len() <= STEPS_TOLD_MAX);
+    }
+    assert!((1..10).contains(&grown), "told of growth {grown} times");
+}
