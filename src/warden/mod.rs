@@ -107,7 +107,7 @@ impl Warden {
         }
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
-        notifier.enqueue(store.outbox().await?);
+        notifier.take_up(store.outbox().await?, clock.now());
         let open_incidents = OpenIncidents::default();
         let warden =
             Arc::new(Self { store, census, workflows, open_incidents, notifier, clock, random, settings });
