@@ -102,6 +102,7 @@ impl Warden {
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
+        census.recovered();
         for workflow in store.workflows().await? {
             workflows.note(workflow);
         }
