@@ -31,9 +31,9 @@ async fn remembered(daemon: &TestDaemon, count: usize) {
 
 /// A figure of the metrics.
 async fn metric(daemon: &TestDaemon, name: &str) -> f64 {
-    let text = daemon.response(Method::GET, "/metrics").await.text().await.unwrap();
+    let text = daemon.response(Method::GET, "/metrics").await.text().await.expect("a text");
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
 }
 
 async fn status(daemon: &TestDaemon, path: &str) -> StatusCode {

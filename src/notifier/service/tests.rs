@@ -1,6 +1,5 @@
 //! The service with an outgoing call that is played by the test.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;

@@ -15,7 +15,7 @@ async fn refused(daemon: &TestDaemon, receiver: &TestReceiver) -> (Value, Receiv
 async fn wait_after(status: u16, headers: &[(&'static str, &'static str)], drift: Duration) -> Duration {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).start().await;
-    daemon.clock().set_drift(i64::try_from(drift.as_millis()).unwrap());
+    daemon.clock().set_drift(i64::try_from(drift.as_millis()).expect("a drift of hours"));
     receiver.answer(status, headers);
     let (incident, _) = refused(&daemon, &receiver).await;
     let tried = delivery_tried(&daemon, id(&incident), 1).await;

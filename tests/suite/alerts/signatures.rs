@@ -13,8 +13,8 @@ const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// What the header must hold for this secret.
 fn signature(secret: &str, received: &Received) -> String {
-    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
-    let mut code = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
+    let mut code = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
     code.update(received.header("webhook-id").as_bytes());
     code.update(b".");
     code.update(received.header("webhook-timestamp").as_bytes());
