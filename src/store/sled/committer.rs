@@ -91,7 +91,8 @@ impl Queue {
         if waiting.closing {
             return Err(StoreError::Closing);
         }
-        if waiting.commands > 0 && waiting.commands + commands.len() > self.limit {
+        let fits = waiting.commands == 0 || waiting.commands + commands.len() <= self.limit;
+        if !fits && !commands.iter().all(tells_people) {
             return Err(StoreError::Overloaded);
         }
         waiting.commands += commands.len();
@@ -136,6 +137,12 @@ impl Queue {
         waiting.commands -= commands;
         true
     }
+}
+
+/// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
+/// others that are too late.
+fn tells_people(command: &Command) -> bool {
+    matches!(command, Command::CommitIncident { .. } | Command::RecordDelivery(_))
 }
 
 fn payload_size(command: &Command) -> usize {
@@ -252,4 +259,45 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, ItemNumber, Timestamp};
+
+    fn attempt() -> Command {
+        let now = Timestamp::from_millis(0);
+        Command::RecordDelivery(Box::new(Delivery {
+            id: DeliveryId("dlv_1".into()),
+            incident: IncidentId("inc_1".into()),
+            receiver: "oncall".into(),
+            event: Event::Opened,
+            body: "{}".into(),
+            created_at: now,
+            status: DeliveryStatus::Delivered,
+            attempts_made: 1,
+            next_attempt_at: now,
+            attempts: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn beyond_the_limit_only_what_tells_people_is_let_in() {
+        let queue = Queue::new(2);
+        let sweep = || Command::Forget(ItemNumber(1));
+        queue.push(vec![sweep(), sweep()]).unwrap();
+        assert!(matches!(queue.push(vec![sweep()]), Err(StoreError::Overloaded)));
+        assert!(matches!(queue.push(vec![attempt(), sweep()]), Err(StoreError::Overloaded)));
+        queue.push(vec![attempt()]).unwrap();
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn more_than_the_limit_in_one_request_waits_for_nobody() {
+        let queue = Queue::new(2);
+        let request = || vec![Command::Forget(ItemNumber(1)); 5];
+        queue.push(request()).unwrap();
+        assert!(matches!(queue.push(request()), Err(StoreError::Overloaded)));
+    }
 }
