@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -26,6 +26,7 @@ use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};
 use crate::config::Scope;
 use crate::incident::notification::item_path;
+use crate::model::item::Merge;
 use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
 use crate::warden::WardenError;
 use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
@@ -291,13 +292,30 @@ pub fn outcome(text: &str) -> Result<CloseOutcome, Problem> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchDocument {
-    /// A duration from now, or an RFC 3339 instant.
+    /// A duration from now, or an RFC 3339 instant. It cannot be removed.
+    #[serde(default, deserialize_with = "some")]
     deadline: Option<String>,
-    /// Labels to set, or to remove by null.
-    labels: Option<BTreeMap<String, Option<String>>>,
-    /// A patch of the progress document.
+    /// Labels to set, or to remove by null; null for all of them.
+    #[serde(default, deserialize_with = "merge")]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    labels: Option<Merge<BTreeMap<String, Option<String>>>>,
+    /// A patch of the progress document; null empties it.
+    #[serde(default, deserialize_with = "merge")]
     #[schema(value_type = Option<Object>)]
-    progress: Option<Map<String, Value>>,
+    progress: Option<Merge<Map<String, Value>>>,
+}
+
+/// Reads a member that may be left out but not be null.
+fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Reads a member that empties something when it is null.
+fn merge<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Merge<T>>, D::Error> {
+    let change = Option::<T>::deserialize(deserializer)?;
+    Ok(Some(change.map_or(Merge::Clear, Merge::Change)))
 }
 
 /// Change an open item's deadline, labels or progress.
@@ -355,7 +373,8 @@ pub struct ErrorReceipt {
 
 /// Report an error about an open item.
 #[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path)),
+    params(("workflow" = String, Path), ("id" = String, Path),
+        ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same report")),
     request_body(content = ErrorDocument),
     responses((status = 201, description = "Reported", body = ErrorReceipt),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -376,6 +395,7 @@ pub async fn report(
         retryable: document.retryable,
         fatal: document.fatal,
         data: document.data,
+        idempotency_key: idempotency_key(&parts)?,
     };
     let error_id = server.warden.report(key, report).await?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
@@ -396,7 +416,5 @@ async fn document<T: serde::de::DeserializeOwned>(
     }
     let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
     let held = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?;
-    serde_json::from_slice(&held.bytes).map_err(|error| {
-        Problem::invalid(format!("the body is not the JSON document expected here: {error}"))
-    })
+    request::object("the body", &held.bytes)
 }

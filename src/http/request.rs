@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -231,6 +232,18 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'
 /// When the header is not ASCII.
 pub fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(header(headers, &CONTENT_TYPE)?.unwrap_or("application/octet-stream"))
+}
+
+/// Reads a JSON object.
+///
+/// # Errors
+/// When it is none, or not of that form. An array is refused too, although serde would take its elements for members.
+pub fn object<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Problem> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::invalid(format!("{what} must be a JSON object; it does not begin with {{")));
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::invalid(format!("{what} is not the JSON object expected here: {error}")))
 }
 
 /// The version that an `If-Match` names (RFC 9110, 13.1.1); nothing for none, or for `*`.

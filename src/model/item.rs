@@ -189,10 +189,19 @@ pub struct Closing {
 pub struct ItemPatch {
     /// A new deadline.
     pub deadline: Option<Timestamp>,
-    /// Labels to set, or to remove where the value is null.
-    pub labels: Option<BTreeMap<String, Option<String>>>,
+    /// Labels to set, or to remove where there is no value.
+    pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     /// A patch of the progress document.
-    pub progress: Option<Map<String, Value>>,
+    pub progress: Option<Merge<Map<String, Value>>>,
+}
+
+/// What a merge patch asks of a document within the item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Merge<T> {
+    /// To be emptied: the patch says null.
+    Clear,
+    /// To be changed like this.
+    Change(T),
 }
 
 /// Why a change was refused.
@@ -342,7 +351,7 @@ impl Item {
     /// When the result would break a limit.
     pub fn patch(&mut self, patch: &ItemPatch) -> Result<(), ItemRefusal> {
         let labels = match &patch.labels {
-            Some(changes) => {
+            Some(Merge::Change(changes)) => {
                 let mut labels = self.labels.clone();
                 for (name, value) in changes {
                     match value {
@@ -353,19 +362,16 @@ impl Item {
                 check_labels(&labels)?;
                 Some(labels)
             }
+            Some(Merge::Clear) => Some(BTreeMap::new()),
             None => None,
         };
-        if let Some(changes) = &patch.progress {
-            let mut progress = Value::Object(self.detail().progress.clone());
-            json_patch::merge(&mut progress, &Value::Object(changes.clone()));
-            let size = progress.to_string().len();
-            if size > PROGRESS_SIZE_MAX {
-                return Err(ItemRefusal::Progress(size));
-            }
-            check_depth(&progress, DEPTH_MAX)?;
-            if let Value::Object(progress) = progress {
-                self.detail.get_or_insert_default().progress = progress;
-            }
+        let progress = match &patch.progress {
+            Some(Merge::Change(changes)) => Some(self.merged_progress(changes)?),
+            Some(Merge::Clear) => Some(Map::new()),
+            None => None,
+        };
+        if let Some(progress) = progress {
+            self.detail.get_or_insert_default().progress = progress;
         }
         if let Some(labels) = labels {
             self.labels = labels;
@@ -375,6 +381,25 @@ impl Item {
         }
         self.version += 1;
         Ok(())
+    }
+
+    fn merged_progress(&self, changes: &Map<String, Value>) -> Result<Map<String, Value>, ItemRefusal> {
+        let mut progress = Value::Object(self.detail().progress.clone());
+        json_patch::merge(&mut progress, &Value::Object(changes.clone()));
+        let size = progress.to_string().len();
+        if size > PROGRESS_SIZE_MAX {
+            return Err(ItemRefusal::Progress(size));
+        }
+        check_depth(&progress, DEPTH_MAX)?;
+        match progress {
+            Value::Object(progress) => Ok(progress),
+            _ => Ok(Map::new()),
+        }
+    }
+
+    /// Whether this very error was reported before, as far as it is still kept.
+    pub fn has_error(&self, id: &str) -> bool {
+        self.detail().errors.iter().any(|error| &*error.id == id)
     }
 
     /// Takes note of an error, at the step where the item is. A fatal one makes the item fail.

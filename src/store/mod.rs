@@ -83,7 +83,7 @@ pub enum Command {
         /// Now.
         now: Timestamp,
     },
-    /// Adds an error to an open item.
+    /// Adds an error to an open item; one whose id the item has already changes nothing.
     /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `Refused`, `StorageFull`.
     Report {
         /// The item.

@@ -68,9 +68,12 @@ pub(super) fn settle<R: Rows>(
             }
             item.patch(&patch).map_err(Outcome::Refused)
         }),
-        Command::Report { key, error } => {
-            change(&key, error.at, rows, changes, |item| item.report(*error).map_err(Outcome::Refused))
-        }
+        Command::Report { key, error } => change(&key, error.at, rows, changes, |item| {
+            if item.has_error(&error.id) {
+                return Err(Outcome::Changed(Box::new(item.clone())));
+            }
+            item.report(*error).map_err(Outcome::Refused)
+        }),
         Command::Forget(number) => {
             if let Some(item) = closed_item(number, rows)? {
                 forget(&item, rows, changes)?;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use super::{Warden, WardenError};
-use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, check_labels};
+use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, Merge, check_labels};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
@@ -61,10 +61,10 @@ pub struct CreateItem {
 pub struct PatchItem {
     /// A new deadline.
     pub deadline: Option<Deadline>,
-    /// Labels to set, or to remove where the value is null.
-    pub labels: Option<BTreeMap<String, Option<String>>>,
+    /// Labels to set, or to remove where there is no value.
+    pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     /// A merge patch of the progress document.
-    pub progress: Option<serde_json::Map<String, serde_json::Value>>,
+    pub progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
     /// Change only this version.
     pub if_version: Option<u64>,
 }
@@ -82,6 +82,8 @@ pub struct ReportError {
     pub fatal: bool,
     /// Whatever else is to be kept.
     pub data: serde_json::Value,
+    /// What makes a repetition of the report known.
+    pub idempotency_key: Option<String>,
 }
 
 /// One of many changes that a client asks for together.
@@ -318,7 +320,10 @@ impl Warden {
             return Err(too_long("an error's data", ERROR_DATA_MAX));
         }
         let now = self.clock.now();
-        let id = self.random.id("err", now);
+        let id = match &request.idempotency_key {
+            Some(text) => repeatable_error_id(&key, text),
+            None => self.random.id("err", now),
+        };
         let error = ItemError {
             id: id.clone(),
             kind: request.kind,
@@ -440,6 +445,15 @@ fn starting_step(
             )))
         }
     }
+}
+
+/// The id of an error that is reported under an idempotency key: the same for each repetition.
+fn repeatable_error_id(item: &ItemKey, idempotency_key: &str) -> Arc<str> {
+    // Neither of the first two can hold the separator.
+    let digest = digest(format!("{}\0{}\0{idempotency_key}", item.workflow, item.id).as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    format!("err_{}", uuid::Builder::from_custom_bytes(bytes).into_uuid().simple()).into()
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {

@@ -62,8 +62,7 @@ pub struct Asked {
 /// # Errors
 /// When it cannot be read or is not allowed.
 pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<BatchItem, Problem> {
-    let line: Line<'_> = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::invalid(format!("the line is not the JSON that a batch takes: {error}")))?;
+    let line: Line<'_> = request::object("the line", bytes)?;
     asked.workflow = Some(line.workflow.clone().into_owned());
     asked.id = line.id.clone().map(Cow::into_owned);
     let workflow = WorkflowName::new(&*line.workflow).map_err(WardenError::from)?;

@@ -97,6 +97,7 @@ async fn a_broken_line_among_good_ones_fails_alone() {
         b"{".to_vec(),
         b"null".to_vec(),
         b"[]".to_vec(),
+        br#"["create","uploads","bad",1,null,null,null,null,null,null,null]"#.to_vec(),
         b"\"create\"".to_vec(),
         b"{}{}".to_vec(),
         b"\xef\xbb\xbf{}".to_vec(),

@@ -68,6 +68,7 @@ async fn a_report_that_cannot_be_read_is_refused() {
     for report in [
         json!({}),
         json!([]),
+        json!(["io"]),
         json!(null),
         json!({"type": ""}),
         json!({"type": 5}),

@@ -90,6 +90,7 @@ async fn a_patch_that_cannot_be_read_changes_nothing() {
     let long = "x".repeat(256);
     for document in [
         json!([]),
+        json!(["1h"]),
         json!("deadline"),
         json!({"deadline": 5}),
         json!({"deadline": ""}),

@@ -1,7 +1,9 @@
 //! Patching items and reporting errors about them.
 
 use serde_json::json;
-use warden::model::item::{DEPTH_MAX, ERRORS_KEPT, ItemPatch, ItemRefusal, LABELS_MAX, PROGRESS_SIZE_MAX};
+use warden::model::item::{
+    DEPTH_MAX, ERRORS_KEPT, ItemPatch, ItemRefusal, LABELS_MAX, Merge, PROGRESS_SIZE_MAX,
+};
 use warden::model::{Item, ItemError};
 use warden::store::{Command, Creation, Outcome};
 
@@ -14,6 +16,7 @@ use crate::store::sample::{
 on_every_engine! {
     a_patch_changes_what_it_names_and_nothing_else,
     a_patch_sets_and_removes_labels,
+    a_patch_may_empty_labels_and_progress,
     a_patch_merges_progress_and_null_removes,
     a_patch_for_another_version_is_refused,
     labels_beyond_a_limit_refuse_the_whole_patch,
@@ -23,6 +26,7 @@ on_every_engine! {
     an_empty_patch_still_makes_a_new_version,
     a_reported_error_is_kept_with_all_its_parts,
     an_item_keeps_its_latest_errors,
+    an_error_reported_again_is_one_error,
     an_item_fails_at_its_first_fatal_error,
     a_closed_item_takes_neither_patch_nor_error,
     what_nobody_created_takes_neither_patch_nor_error,
@@ -50,14 +54,26 @@ async fn a_patch_sets_and_removes_labels(engine: Engine) {
         ("d".to_owned(), Some("4".to_owned())),
         ("never there".to_owned(), None),
     ];
-    let change = ItemPatch { labels: Some(changes.into()), ..ItemPatch::default() };
+    let change = ItemPatch { labels: Some(Merge::Change(changes.into())), ..ItemPatch::default() };
     let after = changed(engine.one(patch("a", at(5), change)).await);
     assert_eq!(after.labels, labels(&[("b", "zwei"), ("c", "3"), ("d", "4")]));
     assert_eq!(engine.item("a").await, Some(after));
 }
 
+async fn a_patch_may_empty_labels_and_progress(engine: Engine) {
+    let before = Creation { labels: labels(&[("a", "1")]), ..creation("a", "x") };
+    engine.one(before.into_command()).await;
+    changed(engine.one(patch("a", at(5), progress(json!({"done": "x".repeat(10_000)})))).await);
+    let change =
+        ItemPatch { labels: Some(Merge::Clear), progress: Some(Merge::Clear), ..ItemPatch::default() };
+    let after = changed(engine.one(patch("a", at(6), change)).await);
+    assert!(after.labels.is_empty() && after.detail().progress.is_empty());
+    assert_eq!(after.version, 3);
+    assert_eq!(engine.restarted().item("a").await, Some(after));
+}
+
 fn progress(value: serde_json::Value) -> ItemPatch {
-    ItemPatch { progress: Some(object(value)), ..ItemPatch::default() }
+    ItemPatch { progress: Some(Merge::Change(object(value))), ..ItemPatch::default() }
 }
 
 async fn a_patch_merges_progress_and_null_removes(engine: Engine) {
@@ -109,8 +125,8 @@ async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {
     for labels in [too_many.collect(), too_large.collect(), misnamed.into()] {
         let change = ItemPatch {
             deadline: Some(at(90_000)),
-            labels: Some(labels),
-            progress: Some(object(json!({"done": 1}))),
+            labels: Some(Merge::Change(labels)),
+            progress: Some(Merge::Change(object(json!({"done": 1})))),
         };
         let outcome = engine.one(patch("a", at(5), change)).await;
         assert!(matches!(outcome, Outcome::Refused(ItemRefusal::Labels(_))), "{outcome:?}");
@@ -157,7 +173,7 @@ async fn json_as_deep_as_can_be_read_is_kept_and_deeper_is_refused(engine: Engin
     let after = changed(engine.one(deep_error(DEPTH_MAX)).await);
     let engine = engine.restarted();
     assert_eq!(engine.item("a").await, Some(after));
-    changed(engine.one(deep_error(0)).await);
+    changed(engine.one(report("a", error("2", at(6)))).await);
 }
 
 async fn an_empty_patch_still_makes_a_new_version(engine: Engine) {
@@ -193,6 +209,17 @@ async fn an_item_keeps_its_latest_errors(engine: Engine) {
     let item = engine.item("a").await.unwrap();
     assert_eq!(item.detail().errors, reported[5..]);
     assert_eq!(item.version, 1 + reported.len() as u64);
+}
+
+async fn an_error_reported_again_is_one_error(engine: Engine) {
+    engine.one(create("a", "x")).await;
+    let first = changed(engine.one(report("a", error("1", at(5)))).await);
+    let notes = engine.observed();
+    let told = notes.changes();
+    let again = ItemError { fatal: true, ..error("1", at(6)) };
+    assert_eq!(changed(engine.one(report("a", again.clone())).await), first);
+    assert_eq!(notes.changes(), told);
+    assert_eq!(changed(engine.restarted().one(report("a", again)).await), first);
 }
 
 async fn an_item_fails_at_its_first_fatal_error(engine: Engine) {

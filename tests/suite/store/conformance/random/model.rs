@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Status};
+use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber,
     Standing, Timestamp, Workflow, WorkflowName,
@@ -89,6 +89,9 @@ impl Model {
                 _ => change_by_patch(item, patch),
             }),
             Command::Report { key, error } => self.change(key, |item| {
+                if item.detail().errors.iter().any(|known| known.id == error.id) {
+                    return Err(Outcome::Changed(Box::new(item.clone())));
+                }
                 add_error(item, error);
                 Ok(())
             }),
@@ -241,8 +244,12 @@ impl Model {
 }
 
 fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
-    let mut labels = item.labels.clone();
-    for (name, value) in patch.labels.iter().flatten() {
+    let mut labels = if patch.labels == Some(Merge::Clear) { BTreeMap::new() } else { item.labels.clone() };
+    let changes = match &patch.labels {
+        Some(Merge::Change(changes)) => changes.clone(),
+        _ => BTreeMap::new(),
+    };
+    for (name, value) in &changes {
         if name.contains(' ') && value.is_some() {
             // The one sort of bad label in these stories; the words of the refusal are the store's.
             return Err(Outcome::Refused(ItemRefusal::Labels(String::new())));
@@ -252,8 +259,10 @@ fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
     }
     item.labels = labels;
     item.deadline = patch.deadline.unwrap_or(item.deadline);
-    if let Some(changes) = &patch.progress {
-        merge(&mut item.detail.get_or_insert_default().progress, changes);
+    match &patch.progress {
+        Some(Merge::Change(changes)) => merge(&mut item.detail.get_or_insert_default().progress, changes),
+        Some(Merge::Clear) => item.detail.get_or_insert_default().progress.clear(),
+        None => {}
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_oneof, sample::select};
-use serde_json::{Value, json};
-use warden::model::item::{Closing, ItemPatch};
+use serde_json::{Map, Value, json};
+use warden::model::item::{Closing, ItemPatch, Merge};
 use warden::model::{
     CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemKey, ItemNumber, Timestamp,
 };
@@ -74,6 +74,7 @@ pub enum Action {
     },
     Report {
         key: Key,
+        id: u8,
         fatal: bool,
         data: Value,
     },
@@ -122,14 +123,15 @@ impl Action {
                 key: key(name),
                 patch: ItemPatch {
                     deadline: deadline.map(later),
-                    labels: label.map(|(name, value)| [(name.into(), value.map(Into::into))].into()),
-                    progress: progress.clone().map(object),
+                    labels: label
+                        .map(|(name, value)| Merge::Change([(name.into(), value.map(Into::into))].into())),
+                    progress: progress.clone().map(merge),
                 },
                 if_version: *if_version,
                 now,
             },
-            Self::Report { key: name, fatal, data } => {
-                let error = ItemError { fatal: *fatal, data: data.clone(), ..error("1", now) };
+            Self::Report { key: name, id, fatal, data } => {
+                let error = ItemError { fatal: *fatal, data: data.clone(), ..error(&id.to_string(), now) };
                 Command::Report { key: key(name), error: Box::new(error) }
             }
             Self::Forget(key) => Command::Forget(number(model, key)),
@@ -192,7 +194,7 @@ fn actions() -> impl Strategy<Value = Action> {
         any_key(),
         option::of(-20_i64..100),
         option::of(label),
-        option::of(documents()),
+        option::of(prop_oneof![5 => documents(), 1 => Just(Value::Null)]),
         option::weighted(0.3, 1_u64..4),
     )
         .prop_map(|(key, deadline, label, progress, if_version)| Action::Patch {
@@ -202,11 +204,9 @@ fn actions() -> impl Strategy<Value = Action> {
             progress,
             if_version,
         });
-    let report = (any_key(), any::<bool>(), documents()).prop_map(|(key, fatal, data)| Action::Report {
-        key,
-        fatal,
-        data,
-    });
+    // Few ids, so that some are reported again.
+    let report = (any_key(), 0..5_u8, any::<bool>(), documents())
+        .prop_map(|(key, id, fatal, data)| Action::Report { key, id, fatal, data });
     let incident = || select(&INCIDENTS[..]);
     let status = select(vec![DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Dead]);
     let sent = (select(vec!["a", "b", "c"]), status, select(vec![1_usize, 5000, 19_000])).boxed();
@@ -223,6 +223,11 @@ fn actions() -> impl Strategy<Value = Action> {
         2 => (incident(), sent).prop_map(|(id, sent)| Action::RecordDelivery(id, sent)),
         1 => incident().prop_map(Action::ForgetIncident),
     ]
+}
+
+/// A patch of the progress, which is emptied by null.
+fn merge(document: Value) -> Merge<Map<String, Value>> {
+    if document.is_null() { Merge::Clear } else { Merge::Change(object(document)) }
 }
 
 /// Small objects of few names, so that merges meet.
