@@ -133,7 +133,8 @@ impl Daemon {
         let (warden, loops) = Warden::start(parts).await?;
         let server = Server::new(warden.clone(), config);
         let stop = CancellationToken::new();
-        let (router, limits, patience) = (server.router(), config.limits.clone(), config.server.shutdown_timeout);
+        let (router, limits, patience) =
+            (server.router(), config.limits.clone(), config.server.shutdown_timeout);
         let until = stop.clone();
         let serving = tokio::spawn(async move { listener.serve(router, &limits, patience, until).await });
         let stall_timeout = config.storage.stall_timeout;
@@ -213,7 +214,11 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         }
     };
     tokio::select! {
-        failure = daemon.failed(healthy) => return Err(failure),
+        failure = daemon.failed(healthy) => {
+            // Letting go of the store would wait for its thread, which may hang for ever.
+            std::mem::forget(daemon);
+            return Err(failure);
+        }
         _ = terminate.recv() => tracing::info!("told to stop"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
@@ -233,7 +238,8 @@ fn notify_service_manager(state: &[sd_notify::NotifyState<'_>]) {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
         tracing::debug!(%error, "the limit of open files could not be raised");
     }
 }

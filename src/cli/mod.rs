@@ -1,1 +1,120 @@
-//! (being built)
+//! The command line: one file per subcommand, and the only place that prints for people.
+//!
+//! Results go to stdout and everything else to stderr, so that output can be piped. What went wrong decides the exit
+//! code (`exit`). A subcommand is a struct that clap fills and whose `run` does it; those that ask a running daemon go
+//! through `client`.
+//!
+//! Deliberately absent: any decision about items. The daemon decides, and what it says is shown.
+
+mod age;
+mod check;
+mod client;
+mod close;
+mod connection;
+mod console;
+mod create;
+mod demo;
+mod error;
+mod exit;
+mod export;
+mod filter;
+mod import;
+mod item;
+mod items;
+mod logging;
+mod payload;
+mod piece;
+mod serve;
+mod show;
+mod sink;
+mod table;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::console::Console;
+use self::error::CliError;
+use self::exit::Exit;
+
+/// Keeps a durable copy of every item until it is done, alerts when one is not, and hands the copies back.
+#[derive(Parser)]
+#[command(name = "warden", version, max_term_width = 100, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Check(check::Check),
+    Token(token::Token),
+    Create(create::Create),
+    Items(items::Items),
+    Show(show::Show),
+    Payload(payload::Payload),
+    Close(close::Close),
+    Export(export::Export),
+    Import(import::Import),
+}
+
+/// Does what the command line of this process asks for.
+pub fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => {
+            let result = Console::of_this_process(|console| cli.run(console));
+            result.map_or_else(|error| error.report(), |()| Exit::Success)
+        }
+        Err(error) => {
+            // When not even this can be printed there is nobody to tell.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Success }
+        }
+    };
+    exit.into()
+}
+
+impl Cli {
+    fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Demo(demo) => connection::block_on(demo.run(console)),
+            Command::Check(check) => check.run(console),
+            Command::Token(token) => token.run(console),
+            Command::Create(create) => connection::block_on(create.run(console)),
+            Command::Items(items) => connection::block_on(items.run(console)),
+            Command::Show(show) => connection::block_on(show.run(console)),
+            Command::Payload(payload) => connection::block_on(payload.run(console)),
+            Command::Close(close) => connection::block_on(close.run(console)),
+            Command::Export(export) => connection::block_on(export.run(console)),
+            Command::Import(import) => connection::block_on(import.run(console)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_and_flag_is_described() {
+        let undescribed = |command: &clap::Command| -> Vec<String> {
+            let arguments = command.get_arguments().filter(|argument| argument.get_help().is_none());
+            arguments.map(|argument| format!("{} {}", command.get_name(), argument.get_id())).collect()
+        };
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            assert_eq!(undescribed(command), Vec::<String>::new());
+        }
+    }
+}

@@ -100,9 +100,9 @@ impl Access {
     pub fn require_for(&self, scope: Scope, workflow: &str) -> Result<(), Problem> {
         self.require(scope)?;
         match &self.0 {
-            Some(grant) if !grant.workflows.iter().any(|glob| glob.matches(workflow)) => {
-                Err(Problem::forbidden(format!("the token {} is not for the workflow {workflow}", grant.name)))
-            }
+            Some(grant) if !grant.workflows.iter().any(|glob| glob.matches(workflow)) => Err(
+                Problem::forbidden(format!("the token {} is not for the workflow {workflow}", grant.name)),
+            ),
             _ => Ok(()),
         }
     }

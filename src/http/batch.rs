@@ -254,7 +254,9 @@ impl Batch {
             self.answered += 1;
             let result = match refused {
                 Some(problem) => Err(problem),
-                None => results.next().unwrap_or_else(|| Err(Problem::store_failed("the line was not answered"))),
+                None => {
+                    results.next().unwrap_or_else(|| Err(Problem::store_failed("the line was not answered")))
+                }
             };
             self.write(&asked, result);
         }
@@ -270,13 +272,16 @@ impl Batch {
         };
         let asked_id = asked.id.as_deref().unwrap_or_default();
         let written = match &result {
-            Ok(Done::Created(item)) => {
-                serde_json::to_writer(&mut self.answers, &answer(success::CREATED, &item.id, Some(item.version)))
-            }
+            Ok(Done::Created(item)) => serde_json::to_writer(
+                &mut self.answers,
+                &answer(success::CREATED, &item.id, Some(item.version)),
+            ),
             Ok(Done::Existed(item)) => {
                 serde_json::to_writer(&mut self.answers, &answer(success::OK, &item.id, Some(item.version)))
             }
-            Ok(Done::Closed) => serde_json::to_writer(&mut self.answers, &answer(success::DONE, asked_id, None)),
+            Ok(Done::Closed) => {
+                serde_json::to_writer(&mut self.answers, &answer(success::DONE, asked_id, None))
+            }
             Err(problem) => {
                 let problem = LineProblem {
                     line: self.answered,

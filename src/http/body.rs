@@ -115,8 +115,10 @@ impl BodyLimits {
     pub fn hold(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX);
         self.budget.clone().try_acquire_many_owned(blocks).map_err(|_| {
-            Problem::overloaded("the bodies of other requests fill limits.buffered_max; try again in a moment")
-                .retry_after(1)
+            Problem::overloaded(
+                "the bodies of other requests fill limits.buffered_max; try again in a moment",
+            )
+            .retry_after(1)
         })
     }
 
@@ -161,7 +163,9 @@ pub async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
                 }
             }
             Some(Err(error)) => {
-                return Err(Problem::incomplete_body(format!("the body broke off: {error}; nothing was stored")));
+                return Err(Problem::incomplete_body(format!(
+                    "the body broke off: {error}; nothing was stored"
+                )));
             }
         }
     }

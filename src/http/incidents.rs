@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::Server;
 use super::access::Access;
 use super::problem::{Problem, ProblemDocument};
-use super::request::{Query, Segments};
+use super::request::{NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView, PageView, read_incident_cursor, write_incident_cursor};
 use crate::config::Scope;
 use crate::model::{Incident, IncidentId, IncidentStatus};
@@ -31,9 +31,12 @@ pub async fn list(
         None => None,
         Some("open") => Some(IncidentStatus::Open),
         Some("resolved") => Some(IncidentStatus::Resolved),
-        Some(other) => return Err(Problem::invalid(format!("status={other:?} is neither open nor resolved"))),
+        Some(other) => {
+            return Err(Problem::invalid(format!("status={other:?} is neither open nor resolved")));
+        }
     };
-    let workflows: Vec<_> = query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
+    let workflows: Vec<_> =
+        query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
     let limit = super::list::limit(&mut query)?;
     let mut before = query.one("cursor")?.map(|text| read_incident_cursor(&text)).transpose()?;
     query.finish("status, workflow, limit, cursor")?;
@@ -68,6 +71,7 @@ pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
+    _: NoQuery,
 ) -> Result<Json<IncidentView>, Problem> {
     Ok(Json(visible(&server, &access, id).await?.into()))
 }
@@ -81,6 +85,7 @@ pub async fn deliveries(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
+    _: NoQuery,
 ) -> Result<Json<PageView<DeliveryView>>, Problem> {
     let incident = visible(&server, &access, id).await?;
     let deliveries = server.warden.deliveries(incident.id).await?;

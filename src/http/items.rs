@@ -7,10 +7,10 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_RANGE, LOCATION, RANGE,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::access::Access;
 use super::problem::{Problem, ProblemDocument, success};
-use super::request::{self, ByteRange, ItemPath, Query, WorkflowPath};
+use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};
 use crate::config::Scope;
 use crate::incident::notification::item_path;
@@ -44,7 +44,7 @@ const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
         ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant"),
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"),
         ("step" = Option<String>, Query)),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = Vec<u8>, content_type = "*/*"),
     responses((status = 201, description = "Created", body = ItemView),
         (status = 200, description = "The same payload again", body = ItemView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -71,7 +71,7 @@ pub async fn put(
     params(("workflow" = String, Path),
         ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = Vec<u8>, content_type = "*/*"),
     responses((status = 201, description = "Created; `Location` names it", body = ItemView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -94,7 +94,9 @@ pub async fn post(
         Done::Created(item) | Done::Existed(item) => {
             let location = item_path(&item.workflow, &item.id);
             let mut response = show(success::CREATED, *item, &server);
-            response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
+            response
+                .headers_mut()
+                .extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
             Ok(response)
         }
         Done::Closed => Err(Problem::item_closed("the item is closed")),
@@ -148,6 +150,7 @@ pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     ItemPath(key): ItemPath,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Read, &key.workflow)?;
     Ok(show(success::OK, server.warden.item(key).await?, &server))
@@ -156,8 +159,8 @@ pub async fn get(
 /// Get an item's payload: the bytes as they came.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
-    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "A part of them", body = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The bytes, with the type they came with", body = Vec<u8>, content_type = "*/*"),
+        (status = 206, description = "A part of them", body = Vec<u8>, content_type = "*/*"),
         (status = 304, description = "The client has them already"),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -165,15 +168,19 @@ pub async fn payload(
     State(server): State<Arc<Server>>,
     access: Access,
     ItemPath(key): ItemPath,
+    _: NoQuery,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Recover, &key.workflow)?;
     let (item, info) = server.warden.item_with_payload(key).await?;
     let tag = format!("\"{}\"", hex(&info.sha256));
-    if headers.get(IF_NONE_MATCH).is_some_and(|value| value == tag.as_str()) {
+    if request::has_already(&headers, &tag) {
         return Ok((success::NOT_MODIFIED, payload_headers(&info, &tag)).into_response());
     }
+    // Parts are for GET alone (RFC 9110, 14.2), and hold for the representation that they were meant for.
     let wanted = match headers.get(IF_RANGE) {
+        _ if method != Method::GET => None,
         Some(condition) if condition != tag.as_str() => None,
         _ => request::header(&headers, &RANGE)?,
     };
@@ -187,7 +194,8 @@ pub async fn payload(
             return Err(problem.with_header(CONTENT_RANGE, value));
         }
     };
-    let body = payload_body(server, &item, range).await?;
+    let body =
+        if method == Method::HEAD { Body::empty() } else { payload_body(server, &item, range).await? };
     let mut response = (status, payload_headers(&info, &tag), body).into_response();
     let length = range.end - range.start;
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -226,7 +234,8 @@ async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Res
             return Ok::<_, std::io::Error>(None);
         }
         let bytes = window(&server, number, range).await.ok().flatten().filter(|bytes| !bytes.is_empty());
-        let bytes = bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
+        let bytes =
+            bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
         let next = ByteRange { start: range.start + bytes.len() as u64, end: range.end };
         Ok(Some((bytes, (server, next))))
     });
@@ -301,6 +310,7 @@ pub async fn patch(
     State(server): State<Arc<Server>>,
     access: Access,
     ItemPath(key): ItemPath,
+    _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Ingest, &key.workflow)?;
@@ -352,6 +362,7 @@ pub async fn report(
     State(server): State<Arc<Server>>,
     access: Access,
     ItemPath(key): ItemPath,
+    _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Ingest, &key.workflow)?;
@@ -376,11 +387,14 @@ async fn document<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Problem> {
     let content_type = request::content_type(&parts.headers)?;
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if !["application/json", "application/merge-patch+json", "application/octet-stream"].contains(&essence.as_str()) {
+    if !["application/json", "application/merge-patch+json", "application/octet-stream"]
+        .contains(&essence.as_str())
+    {
         return Err(Problem::unsupported_media_type(format!("send application/json, not {essence}")));
     }
     let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
     let held = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?;
-    serde_json::from_slice(&held.bytes)
-        .map_err(|error| Problem::invalid(format!("the body is not the JSON document expected here: {error}")))
+    serde_json::from_slice(&held.bytes).map_err(|error| {
+        Problem::invalid(format!("the body is not the JSON document expected here: {error}"))
+    })
 }

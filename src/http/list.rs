@@ -62,7 +62,9 @@ fn question(mut query: Query, access: &Access) -> Result<Question, Problem> {
     let order = match query.one("order")?.as_deref() {
         None | Some("created") => Order::Created,
         Some("deadline") => Order::Deadline,
-        Some(other) => return Err(Problem::invalid(format!("order={other:?} is neither deadline nor created"))),
+        Some(other) => {
+            return Err(Problem::invalid(format!("order={other:?} is neither deadline nor created")));
+        }
     };
     let after = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
     query.finish(PARAMETERS)?;

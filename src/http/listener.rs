@@ -1,6 +1,8 @@
 //! Listening: connections within limits, and a way to end that lets requests finish.
 //!
-//! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here.
+//! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here. Nor does
+//! the part of hyper-util that tells HTTP/1 from HTTP/2 by the first bytes, so that is done here too, under the same
+//! limit as the headers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +26,9 @@ const STREAMS_MAX: u32 = 256;
 
 /// The address could not be taken.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {error}; is another program using it? Set server.listen to another address")]
+#[error(
+    "cannot listen on {address}: {error}; is another program using it? Set server.listen to another address"
+)]
 pub struct ListenerError {
     address: SocketAddr,
     error: std::io::Error,
@@ -55,7 +59,7 @@ impl Listener {
 
     /// Serves connections until `stop`; then takes no more, lets requests finish for at most `patience`, and ends.
     pub async fn serve(self, router: Router, limits: &Limits, patience: Duration, stop: CancellationToken) {
-        let builder = Arc::new(builder(limits));
+        let builders = Arc::new([builder(limits).http1_only(), builder(limits).http2_only()]);
         let connections = Arc::new(Semaphore::new(limits.connections_max));
         let graceful = GracefulShutdown::new();
         loop {
@@ -65,10 +69,16 @@ impl Listener {
             };
             let Some((stream, permit)) = accepted else { continue };
             let service = TowerToHyperService::new(router.clone());
-            let builder = builder.clone();
-            let watcher = graceful.watcher();
+            let (builders, header_timeout) = (builders.clone(), limits.header_timeout);
+            let (watcher, stopping) = (graceful.watcher(), stop.clone());
             tokio::spawn(async move {
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                let version = tokio::select! {
+                    version = tokio::time::timeout(header_timeout, version(&stream)) => version,
+                    () = stopping.cancelled() => return,
+                };
+                // Neither a word in time nor a readable one: there is nobody to answer.
+                let Ok(Ok(version)) = version else { return };
+                let connection = builders[version as usize].serve_connection(TokioIo::new(stream), service);
                 if let Err(error) = watcher.watch(connection).await {
                     tracing::debug!(%error, "a connection ended badly");
                 }
@@ -81,7 +91,10 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, connections: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(
+        &self,
+        connections: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
         let permit = connections.clone().acquire_owned().await.ok()?;
         match self.listener.accept().await {
             Ok((stream, _)) => {
@@ -95,6 +108,35 @@ impl Listener {
                 None
             }
         }
+    }
+}
+
+/// Which HTTP a client speaks; the values are places among the builders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Http1 = 0,
+    Http2 = 1,
+}
+
+/// Tells by the first bytes, without taking them, which version the client speaks: HTTP/2 begins with a preface (RFC 9113,
+/// 3.4) whose first letter some methods of HTTP/1 share.
+async fn version(stream: &TcpStream) -> std::io::Result<Version> {
+    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// How long to wait for the rest of a preface that came in pieces.
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut seen).await?;
+        if length == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if seen[..length] != PREFACE[..length] {
+            return Ok(Version::Http1);
+        }
+        if length == PREFACE.len() {
+            return Ok(Version::Http2);
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -58,7 +58,12 @@ impl HttpMetrics {
 pub fn write(warden: &Warden, http: &HttpMetrics) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("warden");
     registry.register("http_requests", "Requests answered", http.requests.clone());
-    registry.register_with_unit("http_request_duration", "How long answers took", Unit::Seconds, http.took.clone());
+    registry.register_with_unit(
+        "http_request_duration",
+        "How long answers took",
+        Unit::Seconds,
+        http.took.clone(),
+    );
     registry.register_collector(Box::new(Figures::of(warden)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
@@ -133,19 +138,47 @@ impl Collector for Figures {
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
         let store = &self.store;
-        gauge("store_failed", "1 when the store acknowledges nothing more", f64::from(u8::from(store.fatal.is_some())))?;
-        gauge("store_full", "1 while creates are refused for want of space", f64::from(u8::from(store.full)))?;
-        gauge("store_alarms", "Things about the store's files that should never be", float(store.alarms.len() as u64))?;
-        gauge("store_waiting_commands", "Commands that wait for the committing thread", float(store.waiting as u64))?;
+        gauge(
+            "store_failed",
+            "1 when the store acknowledges nothing more",
+            f64::from(u8::from(store.fatal.is_some())),
+        )?;
+        gauge(
+            "store_full",
+            "1 while creates are refused for want of space",
+            f64::from(u8::from(store.full)),
+        )?;
+        gauge(
+            "store_alarms",
+            "Things about the store's files that should never be",
+            float(store.alarms.len() as u64),
+        )?;
+        gauge(
+            "store_waiting_commands",
+            "Commands that wait for the committing thread",
+            float(store.waiting as u64),
+        )?;
         gauge("store_disk_used_bytes", "Bytes on disk", float(store.disk_used))?;
         gauge("store_disk_free_bytes", "Bytes left on the file system", float(store.disk_free))?;
-        gauge("store_commit_busy_seconds", "How long the commit under way has taken", store.busy_for.as_secs_f64())?;
+        gauge(
+            "store_commit_busy_seconds",
+            "How long the commit under way has taken",
+            store.busy_for.as_secs_f64(),
+        )?;
         gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
         gauge("deliveries_waiting", "Deliveries in the outbox", float(self.waiting))?;
-        gauge("deliveries_oldest_seconds", "Age of the oldest waiting delivery", self.oldest_waiting.as_secs_f64())?;
-        gauge("clock_drift_seconds", "How far the wall clock was moved since the start", self.drift.as_secs_f64())?;
+        gauge(
+            "deliveries_oldest_seconds",
+            "Age of the oldest waiting delivery",
+            self.oldest_waiting.as_secs_f64(),
+        )?;
+        gauge(
+            "clock_drift_seconds",
+            "How far the wall clock was moved since the start",
+            self.drift.as_secs_f64(),
+        )?;
         let mut counter = |name, help, value: u64| -> Result<(), fmt::Error> {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)

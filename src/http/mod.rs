@@ -86,7 +86,9 @@ impl Server {
     pub fn router(self: &Arc<Self>) -> Router {
         let (router, _) = routes().split_for_parts();
         router
-            .fallback(|| async { Problem::not_found("there is nothing at this path; /openapi.json lists what there is") })
+            .fallback(|| async {
+                Problem::not_found("there is nothing at this path; /openapi.json lists what there is")
+            })
             .method_not_allowed_fallback(|| async {
                 Problem::method_not_allowed("this path takes other methods; /openapi.json lists them")
             })
@@ -148,9 +150,11 @@ async fn serve_request(State(server): State<Arc<Server>>, mut request: Request, 
     let response = match admit(&server, &mut request) {
         Ok(()) => match server.in_flight.try_acquire() {
             Ok(_permit) => next.run(request).await,
-            Err(_) => Problem::overloaded("limits.requests_max requests are in flight; try again in a moment")
-                .retry_after(1)
-                .into_response(),
+            Err(_) => {
+                Problem::overloaded("limits.requests_max requests are in flight; try again in a moment")
+                    .retry_after(1)
+                    .into_response()
+            }
         },
         Err(problem) => problem.into_response(),
     };

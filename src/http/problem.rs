@@ -28,9 +28,13 @@ pub mod success {
     pub const NOT_MODIFIED: StatusCode = StatusCode::NOT_MODIFIED;
 }
 
-/// Something that went wrong, on its way to the client.
+/// Something that went wrong, on its way to the client. Behind a pointer, so that the results that are no problem stay
+/// small.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     status: StatusCode,
     slug: &'static str,
     title: &'static str,
@@ -59,7 +63,13 @@ macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident: $status:ident, $slug:literal, $title:literal;)*) => {
         impl Problem {
             $($(#[$doc])* pub fn $name(detail: impl Into<Cow<'static, str>>) -> Self {
-                Self { status: StatusCode::$status, slug: $slug, title: $title, detail: detail.into(), header: None }
+                Self(Box::new(Inner {
+                    status: StatusCode::$status,
+                    slug: $slug,
+                    title: $title,
+                    detail: detail.into(),
+                    header: None,
+                }))
             })*
         }
     };
@@ -118,7 +128,7 @@ impl Problem {
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.0.header = Some((name, value));
         self
     }
 
@@ -137,10 +147,10 @@ impl Problem {
     /// The problem as it is written.
     pub fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
         ProblemDocument {
-            kind: format!("/problems/{}", self.slug),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
+            kind: format!("/problems/{}", self.0.slug),
+            title: self.0.title,
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
             instance: request_id,
         }
     }
@@ -149,10 +159,10 @@ impl Problem {
     pub fn respond(&self, request_id: &str) -> Response {
         let document = serde_json::to_vec(&self.document(Some(request_id))).unwrap_or_default();
         let mut response = Response::new(Body::from(document));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = &self.0.header {
             headers.insert(name, value.clone());
         }
         response
@@ -163,7 +173,7 @@ impl Problem {
 /// it out.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -188,7 +198,9 @@ impl From<WardenError> for Problem {
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),
             WardenError::Store(StoreError::Fatal(reason)) => {
                 tracing::error!(%reason, "the store failed");
-                Self::store_failed("whether the change was written is unknown; ask again once the warden is back")
+                Self::store_failed(
+                    "whether the change was written is unknown; ask again once the warden is back",
+                )
             }
         }
     }

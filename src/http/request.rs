@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
@@ -42,7 +42,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(segments)) => Ok(Self(segments)),
-            Err(rejection) => Err(Problem::invalid(format!("the path cannot be read: {}", rejection.body_text()))),
+            Err(rejection) => {
+                Err(Problem::invalid(format!("the path cannot be read: {}", rejection.body_text())))
+            }
         }
     }
 }
@@ -118,7 +120,9 @@ impl Query {
         let mut values = self.all(name);
         match values.len() {
             0 | 1 => Ok(values.pop()),
-            count => Err(Problem::invalid(format!("the parameter {name} stands {count} times; it is taken once"))),
+            count => {
+                Err(Problem::invalid(format!("the parameter {name} stands {count} times; it is taken once")))
+            }
         }
     }
 
@@ -136,6 +140,17 @@ impl Query {
     }
 }
 
+/// The query of a path that takes none. What a client says there by mistake must not go unheard.
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Query::parse(parts.uri.query().unwrap_or_default())?.finish("none").map(|()| Self)
+    }
+}
+
 /// Reads a deadline: a duration from now, or an RFC 3339 instant.
 ///
 /// # Errors
@@ -145,7 +160,7 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
     duration.or_else(|_| Timestamp::parse(text).map(Deadline::At)).map_err(|_| {
         Problem::invalid(format!(
             "the deadline {text:?} is neither a duration such as 15m or 1h 30m, at most ten years, \
-             nor an instant such as 2026-01-31T12:00:00Z"
+             nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"
         ))
     })
 }
@@ -156,7 +171,9 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
 /// When it is none.
 pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text).map_err(|_| {
-        Problem::invalid(format!("{name}={text:?} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"))
+        Problem::invalid(format!(
+            "{name}={text:?} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"
+        ))
     })
 }
 
@@ -210,15 +227,25 @@ pub fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
 /// # Errors
 /// When it is no entity tag of ours.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    match header(headers, &axum::http::header::IF_MATCH)? {
+    match header(headers, &IF_MATCH)? {
         None | Some("*") => Ok(None),
         Some(tag) => {
             let version = tag.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
             version.map(Some).ok_or_else(|| {
-                Problem::precondition_failed(format!("the entity tag {tag:?} is none that this item ever had"))
+                Problem::precondition_failed(format!(
+                    "the entity tag {tag:?} is none that this item ever had"
+                ))
             })
         }
     }
+}
+
+/// Whether an `If-None-Match` says that the client has what this entity tag stands for (RFC 9110, 13.1.2).
+pub fn has_already(headers: &HeaderMap, tag: &str) -> bool {
+    let conditions = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    // None of our tags holds a comma, so one that does cannot be taken apart into one of ours.
+    let mut tags = conditions.flat_map(|condition| condition.split(',')).map(str::trim);
+    tags.any(|found| found == "*" || found.strip_prefix("W/").unwrap_or(found) == tag)
 }
 
 /// A part of a payload: from a byte up to, but not including, another.

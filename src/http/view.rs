@@ -167,7 +167,9 @@ pub fn read_cursor(text: &str) -> Result<Position, Problem> {
         let deadline = Timestamp::from_millis(deadline.parse().ok()?);
         Some(Position { deadline, number: ItemNumber(number.parse().ok()?) })
     };
-    read().ok_or_else(|| Problem::invalid("the cursor is none that this list gave out; begin again without one"))
+    read().ok_or_else(|| {
+        Problem::invalid("the cursor is none that this list gave out; begin again without one")
+    })
 }
 
 /// An incident.
@@ -231,8 +233,9 @@ pub fn write_incident_cursor(id: &IncidentId) -> String {
 /// When it is none of ours.
 pub fn read_incident_cursor(text: &str) -> Result<IncidentId, Problem> {
     let text = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.map(|id| IncidentId(id.into()))
-        .ok_or_else(|| Problem::invalid("the cursor is none that this list gave out; begin again without one"))
+    text.map(|id| IncidentId(id.into())).ok_or_else(|| {
+        Problem::invalid("the cursor is none that this list gave out; begin again without one")
+    })
 }
 
 /// A notification on its way to a receiver.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::Server;
 use super::access::Access;
 use super::problem::{Problem, ProblemDocument};
-use super::request::WorkflowPath;
+use super::request::{NoQuery, WorkflowPath};
 use super::view::{PageView, StatsView, WorkflowView};
 use crate::config::Scope;
 use crate::model::WorkflowName;
@@ -21,6 +21,7 @@ use crate::model::WorkflowName;
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
+    _: NoQuery,
 ) -> Result<Json<PageView<WorkflowView>>, Problem> {
     access.require(Scope::Read)?;
     let entries = server.warden.workflows().list().into_iter().filter(|entry| access.admits(&entry.name));
@@ -36,6 +37,7 @@ pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     WorkflowPath(name): WorkflowPath,
+    _: NoQuery,
 ) -> Result<Json<WorkflowView>, Problem> {
     known(&server, &access, &name)?;
     let entry = server.warden.workflows().list().into_iter().find(|entry| entry.name == name);
@@ -51,6 +53,7 @@ pub async fn stats(
     State(server): State<Arc<Server>>,
     access: Access,
     WorkflowPath(name): WorkflowPath,
+    _: NoQuery,
 ) -> Result<Json<StatsView>, Problem> {
     known(&server, &access, &name)?;
     Ok(Json(server.warden.tally(&name).into()))

@@ -29,6 +29,9 @@ pub const LABELS_SIZE_MAX: usize = 2048;
 pub const CONTENT_TYPE_MAX: usize = 255;
 /// The largest progress document, in bytes of JSON.
 pub const PROGRESS_SIZE_MAX: usize = 32 * 1024;
+/// How deep a progress document or the data of an error may be nested. It is kept, and shown, inside other JSON, and
+/// readers of JSON give up at some depth: the one used here at 128.
+pub const DEPTH_MAX: usize = 64;
 /// How many of the latest errors an item keeps.
 pub const ERRORS_KEPT: usize = 20;
 
@@ -201,6 +204,24 @@ pub enum ItemRefusal {
     /// The progress document outgrew its limit.
     #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are kept")]
     Progress(usize),
+    /// A progress document or the data of an error is nested too deep.
+    #[error("JSON that is kept may be nested {DEPTH_MAX} levels deep at most")]
+    Depth,
+}
+
+fn check_depth(value: &Value, left: usize) -> Result<(), ItemRefusal> {
+    let left = || left.checked_sub(1).ok_or(ItemRefusal::Depth);
+    match value {
+        Value::Array(values) => {
+            let left = left()?;
+            values.iter().try_for_each(|value| check_depth(value, left))
+        }
+        Value::Object(values) => {
+            let left = left()?;
+            values.values().try_for_each(|value| check_depth(value, left))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks names, values, number and size of labels.
@@ -298,6 +319,11 @@ impl Item {
         self.detail.as_deref().unwrap_or(&EMPTY)
     }
 
+    /// Its payload, if the store has it: until the close, or until it is dropped where it outlived the close.
+    pub fn stored_payload(&self) -> Option<&PayloadInfo> {
+        self.payload.as_ref().filter(|_| self.closed.is_none_or(|closed| closed.payload_until > closed.at))
+    }
+
     /// Closes it.
     pub fn close(&mut self, closing: Closing) {
         let payload_until = closing.at.after(closing.keep_payload);
@@ -336,6 +362,7 @@ impl Item {
             if size > PROGRESS_SIZE_MAX {
                 return Err(ItemRefusal::Progress(size));
             }
+            check_depth(&progress, DEPTH_MAX)?;
             if let Value::Object(progress) = progress {
                 self.detail.get_or_insert_default().progress = progress;
             }
@@ -351,7 +378,11 @@ impl Item {
     }
 
     /// Takes note of an error, at the step where the item is. A fatal one makes the item fail.
-    pub fn report(&mut self, mut error: ItemError) {
+    ///
+    /// # Errors
+    /// When the error cannot be kept; then nothing is changed.
+    pub fn report(&mut self, mut error: ItemError) -> Result<(), ItemRefusal> {
+        check_depth(&error.data, DEPTH_MAX)?;
         error.step = self.step.clone();
         if error.fatal && self.failed_at.is_none() {
             self.failed_at = Some(error.at);
@@ -361,6 +392,7 @@ impl Item {
         let surplus = errors.len().saturating_sub(ERRORS_KEPT);
         errors.drain(..surplus);
         self.version += 1;
+        Ok(())
     }
 
     /// What derived state needs to know of it.
@@ -368,8 +400,7 @@ impl Item {
         let status = match (self.closed, self.failed_at) {
             (Some(closed), _) => Status::Closed {
                 record_until: closed.record_until,
-                payload_until: (self.payload.is_some() && closed.payload_until > closed.at)
-                    .then_some(closed.payload_until),
+                payload_until: self.stored_payload().map(|_| closed.payload_until),
             },
             (None, Some(_)) => Status::Failed,
             (None, None) => Status::Open,

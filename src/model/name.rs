@@ -23,6 +23,9 @@ pub enum NameError {
     /// An item id that is empty or too long.
     #[error("an item id is 1 to 256 bytes of UTF-8; this one has {0}")]
     IdLength(usize),
+    /// An item id that clients take for a way through directories and leave out of the path.
+    #[error("{0:?} is no item id: in a path it means a directory, and clients resolve it before they ask")]
+    IdDots(String),
     /// An item id that holds a control character.
     #[error("an item id holds no control characters; this one has U+{0:04X}")]
     IdControl(u32),
@@ -113,11 +116,14 @@ text_type!(
 );
 
 text_type!(
-    /// The id of an item within its workflow: 1 to 256 bytes of UTF-8 without control characters.
+    /// The id of an item within its workflow: 1 to 256 bytes of UTF-8 without control characters, and neither `.` nor `..`.
     ItemId,
     |text| {
         if text.is_empty() || text.len() > ITEM_ID_MAX {
             return Err(NameError::IdLength(text.len()));
+        }
+        if matches!(text, "." | "..") {
+            return Err(NameError::IdDots(text.into()));
         }
         match text.chars().find(|character| character.is_control()) {
             Some(character) => Err(NameError::IdControl(u32::from(character))),
@@ -145,7 +151,7 @@ mod tests {
         for good in ["../../etc/passwd", "a/b", "ä ö", "%2F", &"x".repeat(256)] {
             assert!(ItemId::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "a\0b", "a\nb", "\u{7f}", &"x".repeat(257), &"ä".repeat(129)] {
+        for bad in ["", ".", "..", "a\0b", "a\nb", "\u{7f}", &"x".repeat(257), &"ä".repeat(129)] {
             assert!(ItemId::new(bad).is_err(), "{bad:?}");
         }
     }

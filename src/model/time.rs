@@ -6,7 +6,7 @@
 //!   forward by the kernel's boot-time clock, which counts suspended time and which nobody can set. A wall clock
 //!   that is set hours back or forth while the daemon runs therefore neither fires a deadline early nor delays it.
 //! * Instants that come from outside (an RFC 3339 deadline in a request) are read by the wall clock; they are
-//!   brought into the steady frame by [`Clock::from_wall`] where they enter.
+//!   brought into the steady frame by [`Clock::to_steady`] where they enter.
 //! * A restart anchors anew: from then on deadlines are read by the wall clock of that moment.
 
 use std::fmt;
@@ -25,6 +25,8 @@ use tokio::sync::watch;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The first instant of the year 0, the earliest that RFC 3339 can write.
+    pub const MIN: Self = Self(-62_167_219_200_000);
     /// The last instant of the year 9999, the latest that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
 
@@ -76,7 +78,8 @@ impl fmt::Display for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            // With an offset RFC 3339 can name instants a few hours beyond what it can write in UTC.
+            serializer.collect_str(self.max(&Self::MIN).min(&Self::MAX))
         } else {
             serializer.serialize_i64(self.0)
         }
@@ -113,7 +116,7 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Brings an instant that was read off a wall clock into the steady frame. Differences below a second are
     /// left alone: they are the ordinary slewing of a disciplined clock.
-    fn from_wall(&self, instant: Timestamp) -> Timestamp {
+    fn to_steady(&self, instant: Timestamp) -> Timestamp {
         let drift = self.drift();
         if drift.abs() < 1000 { instant } else { Timestamp(instant.0.saturating_sub(drift)) }
     }
@@ -237,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn whatever_instant_can_be_read_can_be_written_and_read_again() {
+        for text in ["0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999-23:59", "0000-01-01T00:00:00Z"] {
+            let instant = Timestamp::parse(text).unwrap();
+            let written = serde_json::to_string(&instant).unwrap();
+            let again: Timestamp = serde_json::from_str(&written).unwrap();
+            assert_eq!(again, instant.clamp(Timestamp::MIN, Timestamp::MAX), "{text} became {written}");
+        }
+    }
+
+    #[test]
     fn an_instant_far_ahead_stays_within_what_can_be_written() {
         assert_eq!(Timestamp::from_millis(i64::MAX - 1).after(Duration::MAX), Timestamp::MAX);
     }
@@ -245,10 +258,10 @@ mod tests {
     fn an_outside_instant_is_brought_into_the_steady_frame_after_the_wall_clock_jumped() {
         let clock = ManualClock::new(Timestamp::from_millis(10_000_000));
         let deadline = Timestamp::from_millis(10_060_000);
-        assert_eq!(clock.from_wall(deadline), deadline);
+        assert_eq!(clock.to_steady(deadline), deadline);
         clock.set_drift(3_600_000);
         let told = Timestamp::from_millis(10_060_000 + 3_600_000);
-        assert_eq!(clock.from_wall(told), deadline);
+        assert_eq!(clock.to_steady(told), deadline);
     }
 
     #[tokio::test]

@@ -126,8 +126,7 @@ impl HttpOutbound {
     ///
     /// TLS cannot be set up.
     pub fn new() -> Result<HttpOutbound, OutboundError> {
-        // An error means that one is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_crypto_provider();
         let guarded = || client().dns_resolver(GuardedResolver);
         let built = |result: reqwest::Result<Client>| {
             result.map_err(|error| OutboundError::Other(format!("cannot set up TLS: {}", root_cause(&error))))
@@ -200,6 +199,12 @@ impl Outbound for HttpOutbound {
     }
 }
 
+/// Has TLS use ring in this process. To be called before any HTTP client is made; again does no harm.
+pub fn install_crypto_provider() {
+    // An error means that one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// What to do where no certificate can be trusted.
 const NO_ROOTS: &str = "this machine has no CA certificates; install the package `ca-certificates` or point \
                         SSL_CERT_FILE to a bundle, then restart the warden";
@@ -264,7 +269,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 /// The last of the causes: what went wrong in the end, where the errors above it only say in which layer.
 /// Of reqwest's errors only the outermost shows the URL, so it is never the one that is returned unless it
 /// has no cause, and then it is left out.
-fn root_cause(error: &reqwest::Error) -> String {
+pub fn root_cause(error: &reqwest::Error) -> String {
     causes(error).skip(1).last().map_or_else(|| "the request is invalid".to_owned(), ToString::to_string)
 }
 

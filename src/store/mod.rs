@@ -19,7 +19,7 @@
 
 mod listing;
 pub mod memory;
-mod record;
+pub mod record;
 mod settle;
 pub mod sled;
 
@@ -84,7 +84,7 @@ pub enum Command {
         now: Timestamp,
     },
     /// Adds an error to an open item.
-    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `StorageFull`.
+    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `Refused`, `StorageFull`.
     Report {
         /// The item.
         key: ItemKey,

@@ -7,6 +7,8 @@
 //! To change a format: add a new struct with the next version byte and write that one; keep reading the old
 //! ones for good; seal a fixture of the new one beside the old in `tests/fixtures`. A field of a postcard struct
 //! is never added, removed or moved in place.
+//!
+//! It is public for the sake of those fixtures: the tests read them with what the engines read with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -62,22 +62,15 @@ pub(super) fn settle<R: Rows>(
     match command {
         Command::Create(creation) => create(*creation, rows, changes),
         Command::Close { key, closing } => close(key, closing, rows, changes),
-        Command::Patch { key, patch, if_version, now } => {
-            let mut refusal = None;
-            let outcome = change(&key, now, rows, changes, |item| {
-                if if_version.is_some_and(|version| version != item.version) {
-                    refusal = Some(Outcome::VersionMismatch(item.version));
-                } else if let Err(refused) = item.patch(&patch) {
-                    refusal = Some(Outcome::Refused(refused));
-                }
-                refusal.is_none()
-            })?;
-            Ok(refusal.unwrap_or(outcome))
-        }
-        Command::Report { key, error } => change(&key, error.at, rows, changes, |item| {
-            item.report(*error);
-            true
+        Command::Patch { key, patch, if_version, now } => change(&key, now, rows, changes, |item| {
+            if if_version.is_some_and(|version| version != item.version) {
+                return Err(Outcome::VersionMismatch(item.version));
+            }
+            item.patch(&patch).map_err(Outcome::Refused)
         }),
+        Command::Report { key, error } => {
+            change(&key, error.at, rows, changes, |item| item.report(*error).map_err(Outcome::Refused))
+        }
         Command::Forget(number) => {
             if let Some(item) = closed_item(number, rows)? {
                 forget(&item, rows, changes)?;
@@ -85,7 +78,9 @@ pub(super) fn settle<R: Rows>(
             Ok(Outcome::Done)
         }
         Command::DropPayload(number) => {
-            if let Some(mut item) = closed_item(number, rows)? {
+            if let Some(mut item) = closed_item(number, rows)?
+                && item.stored_payload().is_some()
+            {
                 let before = item.standing();
                 rows.remove_payload(&item)?;
                 if let Some(closed) = &mut item.closed {
@@ -117,24 +112,24 @@ fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) 
         Some(digest) => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,
         None => None,
     };
-    let number = match by_idempotency_key {
-        Some(number) => Some(number),
-        None => rows.number(&creation.key)?,
+    let existing = match by_idempotency_key {
+        Some(number) => remembered(number, now, rows, changes)?,
+        None => None,
     };
-    if let Some(number) = number
-        && let Some(existing) = rows.item(number)?
-    {
-        if existing.is_remembered(now) {
-            let existing = Box::new(existing);
-            return Ok(if existing.closed.is_some() {
-                Outcome::AlreadyClosed(existing)
-            } else if existing.payload.as_ref() == Some(&creation.info) {
-                Outcome::Exists(existing)
-            } else {
-                Outcome::Conflict(existing)
-            });
-        }
-        forget(&existing, rows, changes)?;
+    // Also after a stale idempotency key: another item may have the id.
+    let existing = match existing {
+        Some(item) => Some(item),
+        None => find(&creation.key, now, rows, changes)?,
+    };
+    if let Some(existing) = existing {
+        let existing = Box::new(existing);
+        return Ok(if existing.closed.is_some() {
+            Outcome::AlreadyClosed(existing)
+        } else if existing.payload.as_ref() == Some(&creation.info) {
+            Outcome::Exists(existing)
+        } else {
+            Outcome::Conflict(existing)
+        });
     }
     let item = Item {
         number: rows.next_number()?,
@@ -176,7 +171,7 @@ fn close<R: Rows>(
         Some(mut item) => {
             let before = item.standing();
             item.close(closing);
-            if item.kept_payload(closing.at).is_none() {
+            if item.stored_payload().is_none() {
                 rows.remove_payload(&item)?;
             }
             rows.update_item(&item)?;
@@ -186,13 +181,13 @@ fn close<R: Rows>(
     }
 }
 
-/// Changes an open item, if `transition` says that it did.
+/// Changes an open item, unless `transition` gives another outcome.
 fn change<R: Rows>(
     key: &ItemKey,
     now: Timestamp,
     rows: &mut R,
     changes: &mut Vec<Change>,
-    transition: impl FnOnce(&mut Item) -> bool,
+    transition: impl FnOnce(&mut Item) -> Result<(), Outcome>,
 ) -> Result<Outcome, R::Error> {
     match find(key, now, rows, changes)? {
         None => Ok(Outcome::Unknown),
@@ -200,23 +195,36 @@ fn change<R: Rows>(
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
             let before = item.standing();
-            if transition(&mut item) {
-                rows.update_item(&item)?;
-                note(changes, Some(before), Some(&item));
+            if let Err(refusal) = transition(&mut item) {
+                return Ok(refusal);
             }
+            rows.update_item(&item)?;
+            note(changes, Some(before), Some(&item));
             Ok(Outcome::Changed(Box::new(item)))
         }
     }
 }
 
-/// The item by its key, if it is remembered; one whose retention has run out is forgotten here and now.
+/// The item by its key, if it is remembered.
 fn find<R: Rows>(
     key: &ItemKey,
     now: Timestamp,
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<Option<Item>, R::Error> {
-    let Some(number) = rows.number(key)? else { return Ok(None) };
+    match rows.number(key)? {
+        Some(number) => remembered(number, now, rows, changes),
+        None => Ok(None),
+    }
+}
+
+/// The item by its number, if it is remembered; one whose retention has run out is forgotten here and now.
+fn remembered<R: Rows>(
+    number: ItemNumber,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Option<Item>, R::Error> {
     let Some(item) = rows.item(number)? else { return Ok(None) };
     if item.is_remembered(now) {
         return Ok(Some(item));
@@ -230,7 +238,7 @@ fn closed_item<R: Rows>(number: ItemNumber, rows: &mut R) -> Result<Option<Item>
 }
 
 fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Result<(), R::Error> {
-    if item.closed.is_none_or(|closed| closed.payload_until > closed.at) {
+    if item.stored_payload().is_some() {
         rows.remove_payload(item)?;
     }
     rows.remove_item(item)?;

@@ -17,7 +17,7 @@ use crate::incident::{Decision, decide, notification};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus, Timestamp,
 };
-use crate::store::{Command, StoreError};
+use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
 /// How many incidents are read at once.
 const INCIDENTS_AT_ONCE: usize = 500;
@@ -120,10 +120,7 @@ impl Warden {
         };
         if decision.commit {
             let deliveries = self.deliveries_of(trouble, &decision, now).await?;
-            let incident = Box::new(decision.incident.clone());
-            self.store
-                .apply(vec![Command::CommitIncident { incident, deliveries: deliveries.clone() }])
-                .await?;
+            self.store.apply(commit(&decision.incident, &deliveries)).await?;
             note(&decision, open.is_none());
             self.notifier.enqueue(deliveries);
         }
@@ -221,6 +218,19 @@ impl Warden {
             _ => return None,
         };
         self.open_incidents.id(&(item.workflow.clone(), kind))
+    }
+}
+
+/// The incident with its deliveries: one command, unless more receivers were told over its life than fit into one.
+fn commit(incident: &Incident, deliveries: &[Delivery]) -> Vec<Command> {
+    let command = |deliveries: &[Delivery]| Command::CommitIncident {
+        incident: Box::new(incident.clone()),
+        deliveries: deliveries.to_vec(),
+    };
+    if deliveries.is_empty() {
+        vec![command(&[])]
+    } else {
+        deliveries.chunks(DELIVERIES_MAX).map(command).collect()
     }
 }
 

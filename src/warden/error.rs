@@ -19,7 +19,9 @@ pub enum WardenError {
         limit: u64,
     },
     /// The configuration lets only named workflows in.
-    #[error("there is no workflow {0}; define it in the configuration, or set workflow_defaults.create_on_first_use")]
+    #[error(
+        "there is no workflow {0}; define it in the configuration, or set workflow_defaults.create_on_first_use"
+    )]
     WorkflowNotFound(WorkflowName),
     /// No more workflows are made on first use.
     #[error("{name} would be one more than the {limit} workflows that limits.workflows_max allows")]
@@ -51,7 +53,9 @@ pub enum WardenError {
     #[error("there is no such incident, or its history has run out")]
     IncidentNotFound,
     /// The disk is full.
-    #[error("the disk is full: nothing new is taken in until there is space again; closing items goes on working")]
+    #[error(
+        "the disk is full: nothing new is taken in until there is space again; closing items goes on working"
+    )]
     StorageFull,
     /// The store could not do it.
     #[error(transparent)]

@@ -12,10 +12,10 @@ use super::{Warden, WardenError};
 use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, check_labels};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
-    CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page, PayloadInfo, Policy,
-    Position, StepName, Timestamp, Workflow, WorkflowName,
+    CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
+    PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
 };
-use crate::store::{Command, Creation, ListItems, Outcome};
+use crate::store::{Command, Creation, ListItems, Outcome, StoreError};
 
 /// The longest name of a sort of error, in bytes.
 pub const ERROR_TYPE_MAX: usize = 128;
@@ -119,7 +119,10 @@ impl Warden {
     /// # Errors
     /// When the request breaks a limit, the item is there with another payload or closed, or the store refuses.
     pub async fn create(&self, request: CreateItem) -> Result<Done, WardenError> {
-        self.batch(vec![Ok(BatchItem::Create(Box::new(request)))]).await?.pop().unwrap_or(Err(WardenError::ItemNotFound))
+        self.batch(vec![Ok(BatchItem::Create(Box::new(request)))])
+            .await?
+            .pop()
+            .unwrap_or(Err(WardenError::ItemNotFound))
     }
 
     /// Closes an item; closing it again is fine.
@@ -127,7 +130,10 @@ impl Warden {
     /// # Errors
     /// When nobody ever created it, or the store refuses.
     pub async fn close(&self, key: ItemKey, outcome: CloseOutcome) -> Result<Done, WardenError> {
-        self.batch(vec![Ok(BatchItem::Close(key, outcome))]).await?.pop().unwrap_or(Err(WardenError::ItemNotFound))
+        self.batch(vec![Ok(BatchItem::Close(key, outcome))])
+            .await?
+            .pop()
+            .unwrap_or(Err(WardenError::ItemNotFound))
     }
 
     /// Carries out many changes at once: one commit, an answer for each, in order. What is wrong already stays wrong,
@@ -139,9 +145,9 @@ impl Warden {
         &self,
         requests: Vec<Result<BatchItem, WardenError>>,
     ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
-        let prepared = self.prepare(requests);
-        let outcomes = self.store.apply(prepared.commands).await?;
-        Ok(self.answers(prepared.notes, prepared.asked, outcomes))
+        let Prepared { commands, notes, asked } = self.prepare(requests);
+        let outcomes = self.store.apply(commands).await;
+        self.answers(notes, asked, outcomes)
     }
 
     /// Like [`Warden::batch`], but the changes are in line for the disk when this returns; what it returns waits for
@@ -153,7 +159,7 @@ impl Warden {
         let Prepared { commands, notes, asked } = warden.prepare(requests);
         let committing = warden.store.submit(commands);
         let warden = warden.clone();
-        Box::pin(async move { Ok(warden.answers(notes, asked, committing.await?)) })
+        Box::pin(async move { warden.answers(notes, asked, committing.await) })
     }
 
     fn prepare(&self, requests: Vec<Result<BatchItem, WardenError>>) -> Prepared {
@@ -181,15 +187,19 @@ impl Warden {
         &self,
         notes: Vec<Workflow>,
         asked: Vec<Result<bool, WardenError>>,
-        outcomes: Vec<Outcome>,
-    ) -> Vec<Result<Done, WardenError>> {
+        outcomes: Result<Vec<Outcome>, StoreError>,
+    ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
+        let outcomes =
+            outcomes.inspect_err(|_| notes.iter().for_each(|workflow| self.workflows.withdraw(workflow)))?;
         let mut outcomes = outcomes.into_iter();
         for workflow in notes {
             if outcomes.next() == Some(Outcome::Done) {
                 self.workflows.note(workflow);
+            } else {
+                self.workflows.withdraw(&workflow);
             }
         }
-        asked
+        let answers = asked
             .into_iter()
             .map(|asked| match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
                 (_, Outcome::Created(item)) => Ok(Done::Created(item)),
@@ -197,7 +207,8 @@ impl Warden {
                 (_, Outcome::Closed(_)) | (true, Outcome::AlreadyClosed(_)) => Ok(Done::Closed),
                 (_, other) => Err(refusal(other)),
             })
-            .collect()
+            .collect();
+        Ok(answers)
     }
 
     fn command(
@@ -206,33 +217,40 @@ impl Warden {
         now: Timestamp,
         notes: &mut Vec<Workflow>,
     ) -> Result<Command, WardenError> {
-        let workflow = match &request {
-            BatchItem::Create(create) => &create.workflow,
-            BatchItem::Close(key, _) => &key.workflow,
-        };
-        if !notes.iter().any(|note| note.name == *workflow) {
-            notes.extend(self.workflows.first_use(workflow, now)?);
-        }
-        let policy = self.workflows.policy(workflow).clone();
-        match request {
+        let (workflow, command) = match request {
             BatchItem::Create(create) => {
-                self.creation(*create, &policy, now).map(|creation| Command::Create(Box::new(creation)))
+                let workflow = create.workflow.clone();
+                let creation = self.creation(*create, self.workflows.policy(&workflow), now)?;
+                (workflow, Command::Create(Box::new(creation)))
             }
             BatchItem::Close(key, outcome) => {
-                let closing =
-                    Closing { outcome, at: now, retention: policy.retention, keep_payload: policy.keep_payload };
-                Ok(Command::Close { key, closing })
+                let policy = self.workflows.policy(&key.workflow);
+                let (retention, keep_payload) = (policy.retention, policy.keep_payload);
+                let closing = Closing { outcome, at: now, retention, keep_payload };
+                (key.workflow.clone(), Command::Close { key, closing })
             }
+        };
+        // Last, so that a request that is refused makes no workflow.
+        if !notes.iter().any(|note| note.name == workflow) {
+            notes.extend(self.workflows.first_use(&workflow, now)?);
         }
+        Ok(command)
     }
 
-    fn creation(&self, request: CreateItem, policy: &Policy, now: Timestamp) -> Result<Creation, WardenError> {
+    fn creation(
+        &self,
+        request: CreateItem,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Creation, WardenError> {
         let size = request.payload.len() as u64;
         if size > self.settings.payload_max {
             return Err(WardenError::PayloadTooLarge { limit: self.settings.payload_max });
         }
         let content_type = &request.content_type;
-        if content_type.len() > CONTENT_TYPE_MAX || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        if content_type.len() > CONTENT_TYPE_MAX
+            || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        {
             return Err(WardenError::Invalid(format!(
                 "a content type is at most {CONTENT_TYPE_MAX} printable ASCII characters"
             )));
@@ -264,7 +282,7 @@ impl Warden {
     fn deadline(&self, deadline: Deadline, now: Timestamp) -> Result<Timestamp, WardenError> {
         let instant = match deadline {
             Deadline::In(duration) => now.after(duration),
-            Deadline::At(instant) => self.clock.from_wall(instant),
+            Deadline::At(instant) => self.clock.to_steady(instant),
         };
         if instant > now.after(DEADLINE_MAX) {
             return Err(WardenError::Invalid("a deadline lies at most ten years ahead".into()));
@@ -311,8 +329,7 @@ impl Warden {
             at: now,
             data: request.data,
         };
-        let item =
-            changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
+        let item = changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
         tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
         Ok(id)
     }

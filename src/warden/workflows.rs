@@ -1,7 +1,11 @@
 //! Which workflows there are, and what holds for them.
+//!
+//! A workflow that is made on first use takes its place here before it is committed, so that no number of first uses at
+//! once makes more than there may be; it gives the place back when the store refuses it. Until it is known to be stored,
+//! each request that names it commits it again, which does no harm.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::WardenError;
 use crate::model::{Policy, Timestamp, Workflow, WorkflowName};
@@ -12,7 +16,13 @@ pub struct Workflows {
     default: Arc<Policy>,
     create_on_first_use: bool,
     limit: usize,
-    noted: RwLock<BTreeMap<WorkflowName, Timestamp>>,
+    made: RwLock<BTreeMap<WorkflowName, Made>>,
+}
+
+/// A workflow that was made on first use, or is about to be.
+struct Made {
+    at: Timestamp,
+    stored: bool,
 }
 
 /// A workflow as it is shown.
@@ -40,7 +50,7 @@ impl Workflows {
             default: Arc::new(default),
             create_on_first_use,
             limit,
-            noted: RwLock::default(),
+            made: RwLock::default(),
         }
     }
 
@@ -49,37 +59,44 @@ impl Workflows {
         self.configured.get(name).unwrap_or(&self.default)
     }
 
-    /// The note that must be committed with the first use of this workflow; nothing when it is known.
+    /// The workflow that must be committed together with this use of it; nothing when it is known. What comes of that is
+    /// to be told by [`Workflows::note`] or [`Workflows::withdraw`].
     ///
     /// # Errors
     /// When it may not be made.
     pub fn first_use(&self, name: &WorkflowName, now: Timestamp) -> Result<Option<Workflow>, WardenError> {
-        if self.configured.contains_key(name) {
-            return Ok(None);
-        }
-        let noted = self.noted.read().unwrap_or_else(PoisonError::into_inner);
-        if noted.contains_key(name) {
+        if self.configured.contains_key(name) || self.read().get(name).is_some_and(|made| made.stored) {
             return Ok(None);
         }
         if !self.create_on_first_use {
             return Err(WardenError::WorkflowNotFound(name.clone()));
         }
-        if noted.len() + self.configured.len() >= self.limit {
+        let mut made = self.write();
+        if !made.contains_key(name) && made.len() + self.configured.len() >= self.limit {
             return Err(WardenError::TooManyWorkflows { name: name.clone(), limit: self.limit });
         }
-        Ok(Some(Workflow { name: name.clone(), created_at: now }))
+        let made = made.entry(name.clone()).or_insert(Made { at: now, stored: false });
+        Ok((!made.stored).then(|| Workflow { name: name.clone(), created_at: made.at }))
     }
 
     /// Takes note of a workflow that is in the store.
     pub fn note(&self, workflow: Workflow) {
-        let mut noted = self.noted.write().unwrap_or_else(PoisonError::into_inner);
-        noted.entry(workflow.name).or_insert(workflow.created_at);
+        let mut made = self.write();
+        made.entry(workflow.name).or_insert(Made { at: workflow.created_at, stored: true }).stored = true;
+    }
+
+    /// Gives up a workflow that the store refused.
+    pub fn withdraw(&self, workflow: &Workflow) {
+        let mut made = self.write();
+        if made.get(&workflow.name).is_some_and(|made| !made.stored) {
+            made.remove(&workflow.name);
+        }
     }
 
     /// All of them, by name.
     pub fn list(&self) -> Vec<WorkflowEntry> {
-        let noted = self.noted.read().unwrap_or_else(PoisonError::into_inner);
-        let mut entries: BTreeMap<_, _> = noted.iter().map(|(name, at)| (name.clone(), Some(*at))).collect();
+        let mut entries: BTreeMap<_, _> =
+            self.read().iter().map(|(name, made)| (name.clone(), Some(made.at))).collect();
         entries.extend(self.configured.keys().map(|name| (name.clone(), None)));
         let entry = |(name, created_at): (WorkflowName, _)| {
             let policy = self.policy(&name).clone();
@@ -90,7 +107,14 @@ impl Workflows {
 
     /// Whether a workflow is known.
     pub fn contains(&self, name: &str) -> bool {
-        self.configured.contains_key(name)
-            || self.noted.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+        self.configured.contains_key(name) || self.read().contains_key(name)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<WorkflowName, Made>> {
+        self.made.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<WorkflowName, Made>> {
+        self.made.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

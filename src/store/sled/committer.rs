@@ -82,11 +82,12 @@ impl Queue {
 
     /// Hands commands over; the answer comes through the receiver.
     pub(super) fn push(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Answer>, StoreError> {
+        let (answer, receiver) = oneshot::channel();
+        let mut waiting = self.lock();
+        // Under the lock: once the thread has ended and sent everybody away, nobody may come to wait any more.
         if let Some(reason) = self.fatal.get() {
             return Err(StoreError::Fatal(reason.clone()));
         }
-        let (answer, receiver) = oneshot::channel();
-        let mut waiting = self.lock();
         if waiting.closing {
             return Err(StoreError::Closing);
         }
@@ -184,37 +185,40 @@ impl Committer {
             queue.busy_since.store(self.clock.now().as_millis(), Ordering::Relaxed);
             let mut changes = Vec::new();
             // The database panics where it should return an error; to us both mean the same.
-            let result = catch_unwind(AssertUnwindSafe(|| self.commit(&mut group, &mut changes)));
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let outcomes = self.commit(&mut group, &mut changes)?;
+                if let Some(observer) = self.observer.get() {
+                    observer.committed(&changes);
+                }
+                Ok::<_, CommitError>(outcomes)
+            }));
             queue.busy_since.store(0, Ordering::Relaxed);
             let reason = match result {
-                Ok(Ok(answers)) => {
-                    if let Some(observer) = self.observer.get() {
-                        observer.committed(&changes);
-                    }
-                    for (answer, outcomes) in answers {
+                Ok(Ok(outcomes)) => {
+                    for (request, outcomes) in group.drain(..).zip(outcomes) {
                         // Whoever asked may have gone; the change stands all the same.
-                        let _ = answer.send(Ok(outcomes));
+                        let _ = request.answer.send(Ok(outcomes));
                     }
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),
-                Err(panic) => format!("the database panicked: {}", panic_message(&*panic)),
+                Err(panic) => format!("the committing thread panicked: {}", panic_message(&*panic)),
             };
             self.fail(&reason, group);
             return;
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "a pair used once, here")]
+    /// Carries out what the group asks for and makes it durable: the outcomes for each of its requests.
     fn commit(
         &mut self,
-        group: &mut Vec<Request>,
+        group: &mut [Request],
         changes: &mut Vec<Change>,
-    ) -> Result<Vec<(oneshot::Sender<Answer>, Vec<Outcome>)>, CommitError> {
+    ) -> Result<Vec<Vec<Outcome>>, CommitError> {
         self.space.look().map_err(CommitError::Space)?;
         let mut settled = Vec::with_capacity(group.len());
         let mut commands = 0;
-        for request in group.iter_mut() {
+        for request in group {
             let mut outcomes = Vec::with_capacity(request.commands.len());
             for command in std::mem::take(&mut request.commands) {
                 commands += 1;
@@ -236,13 +240,13 @@ impl Committer {
         self.file.sync_data().map_err(CommitError::Sync)?;
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
         self.queue.commands.fetch_add(commands, Ordering::Relaxed);
-        Ok(group.drain(..).map(|request| request.answer).zip(settled).collect())
+        Ok(settled)
     }
 
     fn fail(&self, reason: &str, group: Vec<Request>) {
         let reason: Arc<str> = reason.into();
         let _ = self.queue.fatal.set(reason.clone());
-        let rest = std::mem::take(&mut self.queue.lock().requests);
+        let rest = std::mem::take(&mut *self.queue.lock()).requests;
         for request in group.into_iter().chain(rest) {
             let _ = request.answer.send(Err(StoreError::Fatal(reason.clone())));
         }

@@ -7,6 +7,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::layout;
 
@@ -54,7 +56,7 @@ pub enum OpenError {
     },
     /// The database in it does not open.
     #[error(
-        "the database in {path} does not open: {reason}; nothing was changed: restore the directory from a backup"
+        "the database in {path} does not open: {reason}; keep a copy of the directory and restore it from a backup"
     )]
     Damaged {
         /// The directory.
@@ -77,6 +79,11 @@ const FORMAT: &str = "FORMAT";
 const FORMAT_DRAFT: &str = "FORMAT.new";
 const BALLAST: &str = "ballast";
 const DATABASE: &str = "sled";
+
+/// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
+/// seconds in all.
+const RELEASE_TRIES: u32 = 10_000;
+const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 
 impl Directory {
     /// Takes the directory, making it if need be, and clears away what a killed predecessor left half done.
@@ -102,8 +109,19 @@ impl Directory {
         }
         let directory = Self { path: path.clone(), _lock: lock };
         directory.check_format()?;
-        directory.prepare_database().map_err(unusable(path))?;
+        directory.wait_for_release()?;
+        directory.prepare_database().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                OpenError::Damaged { path: path.clone(), reason: "its files are missing".into() }
+            }
+            _ => unusable(path)(error),
+        })?;
         Ok(directory)
+    }
+
+    /// Whether it was never complete, so that nothing in it was ever acknowledged.
+    pub(super) fn is_new(&self) -> bool {
+        !self.path.join(FORMAT).exists()
     }
 
     /// Where the database is.
@@ -122,7 +140,7 @@ impl Directory {
         let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
         sync(&self.database().join("db")).map_err(unusable)?;
         sync(&self.database()).map_err(unusable)?;
-        if !self.path.join(FORMAT).exists() {
+        if self.is_new() {
             let draft = self.path.join(FORMAT_DRAFT);
             fs::write(&draft, layout::FORMAT).map_err(unusable)?;
             sync(&draft).map_err(unusable)?;
@@ -150,10 +168,30 @@ impl Directory {
         }
     }
 
+    /// Waits until nobody holds the database's file. The directory is ours already, so that can only be what a
+    /// predecessor in this very process left behind: the database's own threads, which let go of the file an instant
+    /// after it was closed.
+    fn wait_for_release(&self) -> Result<(), OpenError> {
+        let path = self.database().join("db");
+        let unusable = |error| OpenError::Unusable { path: path.clone(), error };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(unusable)?,
+        };
+        for _ in 0..RELEASE_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) => thread::sleep(RELEASE_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
+            }
+        }
+        Err(OpenError::Locked(self.path.clone()))
+    }
+
     fn prepare_database(&self) -> io::Result<()> {
         let database = self.database();
-        if !self.path.join(FORMAT).exists() {
-            // Killed before the directory was ever complete: nothing in it was acknowledged.
+        if self.is_new() {
+            // What a predecessor left that was killed before the directory was complete.
             return match fs::remove_dir_all(&database) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),

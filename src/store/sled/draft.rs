@@ -8,9 +8,10 @@
 //!   names the item takes the mark away.
 //! * Nothing here is durable before the caller has flushed and synced.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 
 use super::layout::{self, BATCH_MAX, PIECE_SIZE};
 use crate::model::item::ItemDetail;
@@ -42,6 +43,8 @@ pub(super) enum DraftError {
     Database(#[from] sled::Error),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("it opened without what it has held from its beginning, so its items are lost as well")]
+    Lost,
     #[error("a document of {0} bytes does not fit into its batch")]
     Document(usize),
 }
@@ -49,27 +52,42 @@ pub(super) enum DraftError {
 /// Changes on their way into the database. See the module's documentation.
 pub(super) struct Draft {
     tree: sled::Tree,
-    /// In order of keys: the database takes neighbours one after the other much faster than strewn ones.
-    pending: BTreeMap<sled::IVec, Option<sled::IVec>>,
+    /// Held while a batch is applied: who reads several keys and holds it too sees all of the batch or nothing.
+    batches: Arc<RwLock<()>>,
+    pending: HashMap<sled::IVec, Option<sled::IVec>>,
     next_number: u64,
     reserved_number: u64,
     garbage: Vec<(ItemNumber, u16)>,
+    /// Payload pieces that were put since garbage was last reclaimed.
+    pieces_put: usize,
 }
 
 impl Draft {
+    /// Writes what a new database holds: the number with which it begins.
+    pub(super) fn begin(tree: &sled::Tree) -> sled::Result<()> {
+        tree.insert(layout::NEXT_NUMBER, &1_u64.to_be_bytes())?;
+        tree.flush().map(drop)
+    }
+
     /// A draft on the tree; reads where numbers go on and what was left to be reclaimed.
-    pub(super) fn new(tree: sled::Tree) -> Result<Self, DraftError> {
-        let next_number = match tree.get(layout::NEXT_NUMBER)? {
-            Some(value) => read_u64(&value)?,
-            None => 1,
-        };
+    pub(super) fn new(tree: sled::Tree, batches: Arc<RwLock<()>>) -> Result<Self, DraftError> {
+        let Some(value) = tree.get(layout::NEXT_NUMBER)? else { return Err(DraftError::Lost) };
+        let next_number = read_u64(&value)?;
         let mut garbage = Vec::new();
         for entry in tree.scan_prefix([layout::GARBAGE]) {
             let (key, value) = entry?;
             let number = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
             garbage.push((number, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
         }
-        Ok(Self { tree, pending: BTreeMap::new(), next_number, reserved_number: next_number, garbage })
+        Ok(Self {
+            tree,
+            batches,
+            pending: HashMap::new(),
+            next_number,
+            reserved_number: next_number,
+            garbage,
+            pieces_put: 0,
+        })
     }
 
     /// Makes room for the keys of the command, so that they go into one batch.
@@ -91,12 +109,13 @@ impl Draft {
             return Ok(());
         }
         let mut batch = sled::Batch::default();
-        for (key, value) in std::mem::take(&mut self.pending) {
+        for (key, value) in self.pending.drain() {
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
         }
+        let _guard = self.batches.write().unwrap_or_else(PoisonError::into_inner);
         Ok(self.tree.apply_batch(batch)?)
     }
 
@@ -105,22 +124,27 @@ impl Draft {
         !self.garbage.is_empty()
     }
 
-    /// Removes one batch of payload pieces that belong to nobody.
+    /// Removes payload pieces that belong to nobody: as many as were put since it was last called, so that payloads
+    /// which come and go do not pile up, and a batch more.
     pub(super) fn reclaim(&mut self) -> Result<(), DraftError> {
-        let Some((number, pieces)) = self.garbage.pop() else { return Ok(()) };
-        self.apply()?;
-        let left = pieces.saturating_sub(PIECES_AT_ONCE);
-        for piece in left..pieces {
-            self.remove(&layout::numbered_piece(layout::PAYLOAD, number, piece));
+        let mut owed = std::mem::take(&mut self.pieces_put) + usize::from(PIECES_AT_ONCE);
+        while let Some((number, pieces)) = self.garbage.pop_if(|_| owed > 0) {
+            self.apply()?;
+            let left = pieces.saturating_sub(PIECES_AT_ONCE);
+            owed = owed.saturating_sub(usize::from(pieces - left));
+            for piece in left..pieces {
+                self.remove(&layout::numbered_piece(layout::PAYLOAD, number, piece));
+            }
+            let mark = layout::numbered(layout::GARBAGE, number);
+            if left == 0 {
+                self.remove(&mark);
+            } else {
+                self.put(&mark, &u64::from(left).to_be_bytes());
+                self.garbage.push((number, left));
+            }
+            self.apply()?;
         }
-        let mark = layout::numbered(layout::GARBAGE, number);
-        if left == 0 {
-            self.remove(&mark);
-        } else {
-            self.put(&mark, &u64::from(left).to_be_bytes());
-            self.garbage.push((number, left));
-        }
-        self.apply()
+        Ok(())
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, DraftError> {
@@ -209,6 +233,7 @@ impl Draft {
     }
 
     fn put_payload(&mut self, number: ItemNumber, bytes: &[u8], first: u16) {
+        self.pieces_put += bytes.len().div_ceil(PIECE_SIZE);
         if bytes.is_empty() {
             self.put(&layout::numbered_piece(layout::PAYLOAD, number, first), &[]);
         }
@@ -316,16 +341,22 @@ impl Rows for Draft {
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, DraftError> {
         // The scan sees only what the database has been given.
         self.apply()?;
-        let keys: Vec<sled::IVec> = self
+        let mut keys: Vec<sled::IVec> = self
             .tree
             .scan_prefix(layout::deliveries(id))
             .keys()
             .take(INCIDENT_KEYS_AT_ONCE)
             .collect::<Result<_, _>>()?;
+        let some_are_left = keys.len() == INCIDENT_KEYS_AT_ONCE;
+        if some_are_left {
+            // Whole deliveries only: the last one here may go on beyond what was taken.
+            let last = keys.iter().rposition(|key| key.ends_with(&[0, 0])).unwrap_or_default();
+            keys.truncate(last);
+        }
         for key in &keys {
             self.remove(key);
         }
-        if keys.len() == INCIDENT_KEYS_AT_ONCE {
+        if some_are_left {
             return Ok(false);
         }
         self.remove_pieces(&layout::incident(id), 0)?;

@@ -21,7 +21,7 @@
 //! w name                     -> document         a workflow made on first use
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
-//! m "next"                   -> number           no number from here on was ever used
+//! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
 //! Numbers and pieces are big-endian, so payloads and records are appended at the right end of the tree. One tree

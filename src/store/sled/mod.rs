@@ -17,11 +17,11 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
@@ -70,7 +70,8 @@ impl SledStore {
     ///
     /// # Errors
     /// When the directory cannot be used, or holds something else or a format that this version does not know,
-    /// or when another process works in it. Nothing is changed then.
+    /// or when another process works in it; nothing is changed then. And when the database in it is damaged, which it
+    /// may have altered in trying to open.
     pub fn open(settings: &SledSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let directory = Directory::take(&settings.path)?;
         let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
@@ -78,9 +79,13 @@ impl SledStore {
         // Before the database opens, for it needs room to do so.
         let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
         let database = open_database(&directory.database(), settings.cache).map_err(damaged)?;
-        directory.seal()?;
         let tree = (*database).clone();
-        let draft = Draft::new(tree.clone()).map_err(|error| damaged(error.to_string()))?;
+        if directory.is_new() {
+            Draft::begin(&tree).map_err(|error| damaged(error.to_string()))?;
+        }
+        let batches = Arc::new(RwLock::default());
+        let draft = Draft::new(tree.clone(), batches.clone()).map_err(|error| damaged(error.to_string()))?;
+        directory.seal()?;
         let file = File::open(directory.database().join("db")).map_err(unusable)?;
         let queue = Arc::new(Queue::new(settings.queue_max));
         queue.full.store(space.is_full(), Ordering::Relaxed);
@@ -100,7 +105,7 @@ impl SledStore {
             .spawn(move || committer.run())
             .map_err(unusable)?;
         Ok(Self {
-            rows: Rows { tree },
+            rows: Rows { tree, batches },
             queue,
             clock,
             observer,
@@ -148,33 +153,49 @@ enum ReadError {
 }
 
 /// Reading from the database.
+///
+/// What takes several keys is read under the guard of [`Rows::between_batches`], so that it is never put together
+/// from before and after a change. Scans do not hold it: they would keep everybody's writes waiting.
 #[derive(Clone)]
 struct Rows {
     tree: sled::Tree,
+    batches: Arc<RwLock<()>>,
 }
 
 impl Rows {
-    fn item(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
-        let Some(value) = self.tree.get(layout::numbered(layout::RECORD, number))? else { return Ok(None) };
-        self.with_detail(record::decode_item(number, &value)?).map(Some)
+    /// Keeps the committing thread from applying a batch for as long as the guard lives.
+    fn between_batches(&self) -> RwLockReadGuard<'_, ()> {
+        self.batches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with_detail(&self, mut item: Item) -> Result<Item, ReadError> {
-        if item.detail.is_some() {
-            let detail = self.document(&layout::numbered(layout::DETAIL, item.number))?;
-            // The item may have been forgotten since its record was read.
-            item.detail = detail.map(Box::new);
-        }
-        Ok(item)
-    }
-
-    fn number(&self, key: &[u8]) -> Result<Option<ItemNumber>, ReadError> {
-        let Some(value) = self.tree.get(key)? else { return Ok(None) };
+    fn find(&self, key: &ItemKey) -> Result<Option<Item>, ReadError> {
+        let _guard = self.between_batches();
+        let Some(value) = self.tree.get(layout::item_name(key))? else { return Ok(None) };
         let number: [u8; 8] = value
             .as_ref()
             .try_into()
             .map_err(|_| RecordError::Damaged("an item number has a wrong length".into()))?;
-        Ok(Some(ItemNumber(u64::from_be_bytes(number))))
+        self.with_detail(self.record(ItemNumber(u64::from_be_bytes(number)))?)
+    }
+
+    fn item(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
+        let _guard = self.between_batches();
+        self.with_detail(self.record(number)?)
+    }
+
+    /// To be called under the guard under which the item was read.
+    fn with_detail(&self, item: Option<Item>) -> Result<Option<Item>, ReadError> {
+        let Some(mut item) = item else { return Ok(None) };
+        if item.detail.is_some() {
+            item.detail = self.pieces(&layout::numbered(layout::DETAIL, item.number))?.map(Box::new);
+        }
+        Ok(Some(item))
+    }
+
+    /// The item without its detail.
+    fn record(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
+        let value = self.tree.get(layout::numbered(layout::RECORD, number))?;
+        Ok(value.map(|value| record::decode_item(number, &value)).transpose()?)
     }
 
     /// Records by ascending number, without their details.
@@ -189,6 +210,12 @@ impl Rows {
     }
 
     fn document<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
+        let _guard = self.between_batches();
+        self.pieces(prefix)
+    }
+
+    /// To be called under the guard.
+    fn pieces<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
         let mut bytes = Vec::new();
         for piece in 0.. {
             match self.tree.get(layout::piece(prefix, piece))? {
@@ -199,65 +226,55 @@ impl Rows {
         if bytes.is_empty() { Ok(None) } else { Ok(Some(record::decode_document(&bytes)?)) }
     }
 
-    /// The documents whose keys begin with this, in the order of their keys, read piece by piece.
-    fn documents<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
-        let mut documents = Vec::new();
-        let mut bytes = Vec::new();
-        for entry in self.tree.scan_prefix(prefix) {
-            let (key, value) = entry?;
-            if key.ends_with(&[0, 0]) && !bytes.is_empty() {
-                documents.push(record::decode_document(&bytes)?);
-                bytes.clear();
-            }
-            bytes.extend_from_slice(&value);
-        }
-        if !bytes.is_empty() {
-            documents.push(record::decode_document(&bytes)?);
-        }
-        Ok(documents)
+    /// The documents to which these keys belong, in their order.
+    fn documents<T: DeserializeOwned>(
+        &self,
+        keys: impl Iterator<Item = sled::Result<sled::IVec>>,
+    ) -> impl Iterator<Item = Result<T, ReadError>> {
+        keys.filter_map(|key| match key {
+            // Each document is met by its pieces; the first of them stands for it.
+            Ok(key) => key.strip_suffix(&[0, 0]).and_then(|prefix| self.document(prefix).transpose()),
+            Err(error) => Some(Err(error.into())),
+        })
     }
 
     fn payload(&self, number: ItemNumber, offset: u64, length: usize) -> Result<Option<Bytes>, ReadError> {
-        let first = offset / PIECE_SIZE as u64;
-        let mut skip = usize::try_from(offset % PIECE_SIZE as u64).unwrap_or_default();
-        let mut bytes = BytesMut::with_capacity(length);
-        for piece in u16::try_from(first).unwrap_or(u16::MAX).. {
-            let Some(value) = self.tree.get(layout::numbered_piece(layout::PAYLOAD, number, piece))? else {
-                if u64::from(piece) == first {
-                    return Ok(None);
-                }
-                break;
-            };
-            let value = value.get(skip..).unwrap_or_default();
+        let Some(item) = self.record(number)? else { return Ok(None) };
+        let Some(payload) = item.stored_payload() else { return Ok(None) };
+        let start = offset.min(payload.size);
+        let end = start.saturating_add(length as u64).min(payload.size);
+        let mut bytes = Vec::with_capacity((end - start) as usize);
+        let mut skip = (start % PIECE_SIZE as u64) as usize;
+        for piece in start / PIECE_SIZE as u64..end.div_ceil(PIECE_SIZE as u64) {
+            let key = layout::numbered_piece(layout::PAYLOAD, number, piece as u16);
+            // The item may have been closed since its record was read.
+            let Some(value) = self.tree.get(key)? else { return Ok(None) };
+            bytes.extend_from_slice(value.get(skip..).unwrap_or_default());
             skip = 0;
-            bytes.extend_from_slice(value.get(..length - bytes.len()).unwrap_or(value));
-            if bytes.len() >= length {
-                break;
-            }
         }
-        Ok(Some(bytes.freeze()))
+        bytes.truncate((end - start) as usize);
+        Ok(Some(bytes.into()))
     }
 
     fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
         let mut page = listing::page(question, self.records(listing::scan_from(question)))?;
-        page.data =
-            page.data.into_iter().map(|item| self.with_detail(item)).collect::<Result<_, ReadError>>()?;
+        // A detail belongs to the record it is read with; meanwhile there may be another, or none.
+        let whole = |item: Item| match item.detail {
+            None => Some(Ok(item)),
+            Some(_) => self.item(item.number).transpose(),
+        };
+        page.data = page.data.into_iter().filter_map(whole).collect::<Result<_, _>>()?;
         Ok(page)
     }
 
     fn incidents(&self, before: Option<IncidentId>, limit: usize) -> Result<Vec<Incident>, ReadError> {
         let end = before.map_or_else(|| vec![layout::INCIDENT + 1], |id| layout::incident(&id));
-        let mut incidents = Vec::new();
-        for key in self.tree.range([layout::INCIDENT].to_vec()..end).keys().rev() {
-            let key = key?;
-            // Each incident is met by its pieces; the first of them stands for it.
-            let Some(prefix) = key.strip_suffix(&[0, 0]) else { continue };
-            if incidents.len() == limit {
-                break;
-            }
-            incidents.extend(self.document(prefix)?);
-        }
-        Ok(incidents)
+        let newest_first = self.tree.range([layout::INCIDENT].to_vec()..end).keys().rev();
+        self.documents(newest_first).take(limit).collect()
+    }
+
+    fn deliveries(&self, prefix: &[u8]) -> Result<Vec<Delivery>, ReadError> {
+        self.documents(self.tree.scan_prefix(prefix).keys()).collect()
     }
 }
 
@@ -291,10 +308,7 @@ impl Store for SledStore {
     }
 
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.read(move |rows| match rows.number(&layout::item_name(&key))? {
-            Some(number) => rows.item(number),
-            None => Ok(None),
-        })
+        self.read(move |rows| rows.find(&key))
     }
 
     fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
@@ -338,12 +352,12 @@ impl Store for SledStore {
     }
 
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(move |rows| rows.documents(&layout::deliveries(&incident)))
+        self.read(move |rows| rows.deliveries(&layout::deliveries(&incident)))
     }
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.read(|rows| {
-            let mut deliveries: Vec<Delivery> = rows.documents(&[layout::DELIVERY])?;
+            let mut deliveries = rows.deliveries(&[layout::DELIVERY])?;
             deliveries.retain(|delivery| delivery.status == DeliveryStatus::Pending);
             deliveries.sort_by(|left, right| left.id.cmp(&right.id));
             Ok(deliveries)

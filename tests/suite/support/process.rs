@@ -27,7 +27,10 @@ pub fn binary() -> Command {
 /// A `warden serve` on a port of the system's, with its data and configuration in this directory.
 pub fn serve(directory: &Path) -> Command {
     let mut command = binary();
-    command.arg("serve").env("WARDEN_SERVER__LISTEN", "127.0.0.1:0").env("WARDEN_STORAGE__PATH", directory.join("data"));
+    command
+        .arg("serve")
+        .env("WARDEN_SERVER__LISTEN", "127.0.0.1:0")
+        .env("WARDEN_STORAGE__PATH", directory.join("data"));
     let config = directory.join("warden.toml");
     if config.exists() {
         command.arg("--config").arg(config);

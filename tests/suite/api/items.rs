@@ -9,7 +9,8 @@ use crate::support::daemon::expect;
 #[tokio::test]
 async fn an_item_is_created_read_and_closed() {
     let daemon = TestDaemon::start().await;
-    let created = daemon.create("uploads", "file-1", "?deadline=15m&label=region:eu&step=copy", "hello").await;
+    let created =
+        daemon.create("uploads", "file-1", "?deadline=15m&label=region:eu&step=copy", "hello").await;
     assert_eq!(created["state"], "open");
     assert_eq!(created["deadline"], "2026-01-01T00:15:00.000Z");
     assert_eq!(created["labels"], json!({"region": "eu"}));

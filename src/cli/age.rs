@@ -1,0 +1,61 @@
+//! How long ago, in the fewest words that still say it.
+
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+/// The units from the largest down, in seconds.
+const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+
+/// A duration in its largest unit and the next: `3h 20m`.
+pub fn short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let Some(largest) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else { return "0s".to_owned() };
+    let (unit, name) = UNITS[largest];
+    let mut text = format!("{}{name}", seconds / unit);
+    if let Some((next, name)) = UNITS.get(largest + 1)
+        && seconds % unit / next > 0
+    {
+        text.push_str(&format!(" {}{name}", seconds % unit / next));
+    }
+    text
+}
+
+/// Where an instant lies from `now`: `in 5m`, `3h 20m ago`.
+pub fn relative(instant: Timestamp, now: Timestamp) -> String {
+    if instant > now {
+        format!("in {}", short(instant.since(now)))
+    } else {
+        format!("{} ago", short(now.since(instant)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_two_units_at_most() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (61, "1m 1s"),
+            (3_600, "1h"),
+            (12_000, "3h 20m"),
+            (3_601, "1h"),
+            (90_000, "1d 1h"),
+            (40_000_000, "462d 23h"),
+        ] {
+            assert_eq!(short(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn an_instant_lies_ahead_or_behind() {
+        let now = Timestamp::from_millis(100_000_000);
+        assert_eq!(relative(now.after(Duration::from_secs(300)), now), "in 5m");
+        assert_eq!(relative(Timestamp::from_millis(88_000_000), now), "3h 20m ago");
+        assert_eq!(relative(now, now), "0s ago");
+    }
+}

@@ -1,0 +1,74 @@
+//! The flags of every command that asks a running daemon, and the runtime it does so in.
+
+use std::future::Future;
+
+use clap::{Args, ValueEnum};
+
+use super::client::{Client, ClientError};
+use super::error::CliError;
+
+/// Which daemon to ask, and how to show what it says. It has no `Debug`, because of the token.
+#[derive(Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// The address of the daemon
+    #[arg(long, env = "WARDEN_URL", default_value = DEFAULT_URL)]
+    url: String,
+    /// A token that allows it. Better given by the environment: command lines can be seen by others
+    #[arg(long, env = "WARDEN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Where a daemon listens unless it is told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:8470";
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// What the daemon answered, one JSON document
+    Json,
+}
+
+impl Connection {
+    /// Makes ready to ask.
+    ///
+    /// # Errors
+    /// When the address is none, or TLS cannot be set up.
+    pub fn open(&self) -> Result<Client, ClientError> {
+        // An empty variable is how scripts say that there is none.
+        let token = self.token.as_deref().filter(|token| !token.is_empty());
+        Client::new(&self.url, token)
+    }
+}
+
+/// Runs a command that waits for the network.
+///
+/// # Errors
+/// Those of the command, or that the runtime cannot be started.
+pub fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Start(error.to_string()))?;
+    let result = runtime.block_on(command);
+    // A thread may still wait for standard input that never comes.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    #[test]
+    fn commands_ask_where_the_daemon_listens_by_default() {
+        let listen = Config::load(Sources::default()).unwrap().server.listen;
+        assert_eq!(DEFAULT_URL, format!("http://{listen}"));
+    }
+}

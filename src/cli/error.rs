@@ -1,0 +1,97 @@
+//! Why a command was not done, in words for the person at the terminal.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::path::PathBuf;
+
+use super::client::ClientError;
+use super::exit::Exit;
+use crate::app::AppError;
+use crate::config::ConfigError;
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong. Printed with each problem on a line of its own.
+    #[error("the configuration is wrong:\n{0}")]
+    Config(#[from] ConfigError),
+    /// The daemon could not start or go on.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The daemon that was asked could not be reached, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file, or standard input, cannot be read or written.
+    #[error("cannot {verb} {}: {error}", path.display())]
+    File {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// What was read is not what it should be.
+    #[error("{0}")]
+    Data(String),
+    /// Some lines of an import were refused; why is said already.
+    #[error("{refused} of {lines} lines were refused")]
+    LinesRefused {
+        /// How many.
+        refused: u64,
+        /// Of how many.
+        lines: u64,
+    },
+    /// The output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// This process cannot do what every process can.
+    #[error("cannot start: {0}")]
+    Start(String),
+}
+
+impl CliError {
+    /// How the program ends by it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            // Whoever read the output has seen enough.
+            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Success,
+            Self::File { error, .. } if error.kind() == ErrorKind::PermissionDenied => Exit::Permission,
+            Self::File { .. } | Self::Output(_) => Exit::InputOutput,
+            Self::Usage(_) => Exit::Usage,
+            Self::Config(_) | Self::Data(_) => Exit::Data,
+            Self::App(error) => error.into(),
+            Self::Client(error) => error.exit(),
+            Self::LinesRefused { .. } => Exit::Refused,
+            Self::Start(_) => Exit::Internal,
+        }
+    }
+
+    /// Says it on stderr, unless there is nothing to say, and returns how the program ends. What ends the daemon goes
+    /// to the log, in the log's form, if there is one.
+    pub fn report(&self) -> Exit {
+        let exit = self.exit();
+        if matches!(self, Self::App(_)) && tracing::enabled!(tracing::Level::ERROR) {
+            tracing::error!("{self}");
+        } else if exit != Exit::Success {
+            // Without stderr the exit code has to do.
+            let _ = writeln!(io::stderr(), "warden: {self}");
+        }
+        exit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        let error = CliError::from(io::Error::from(ErrorKind::BrokenPipe));
+        assert_eq!(error.exit(), Exit::Success);
+        let error = CliError::from(io::Error::from(ErrorKind::StorageFull));
+        assert_eq!(error.exit(), Exit::InputOutput);
+    }
+}

@@ -1,0 +1,86 @@
+//! The flags that choose items, for lists and exports.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::client::Query;
+
+const STATES: [&str; 5] = ["open", "overdue", "failed", "held", "closed"];
+
+/// Which items. What the values mean is the daemon's business: they are handed on as they are.
+#[derive(Args)]
+#[command(next_help_heading = "Which items")]
+pub struct Filter {
+    /// Of workflows whose name matches; repeatable
+    #[arg(long = "workflow", value_name = "GLOB")]
+    workflows: Vec<String>,
+    /// In this state; repeatable
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(STATES))]
+    states: Vec<String>,
+    /// With this label; repeatable, and then with all of them
+    #[arg(long = "label", value_name = "NAME:VALUE")]
+    labels: Vec<String>,
+    /// At this step
+    #[arg(long)]
+    step: Option<String>,
+    /// Created before this instant, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    created_before: Option<String>,
+    /// Created at this instant or later
+    #[arg(long, value_name = "TIME")]
+    created_after: Option<String>,
+    /// Due before this instant
+    #[arg(long, value_name = "TIME")]
+    deadline_before: Option<String>,
+    /// Due at this instant or later
+    #[arg(long, value_name = "TIME")]
+    deadline_after: Option<String>,
+}
+
+impl Filter {
+    /// The parameters that say the same to the daemon.
+    pub fn query(&self) -> Query {
+        let several = [("workflow", &self.workflows), ("state", &self.states), ("label", &self.labels)];
+        let single = [
+            ("step", &self.step),
+            ("created_before", &self.created_before),
+            ("created_after", &self.created_after),
+            ("deadline_before", &self.deadline_before),
+            ("deadline_after", &self.deadline_after),
+        ];
+        let several =
+            several.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        several.chain(single).map(|(name, value)| (name, value.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        filter: Filter,
+    }
+
+    #[test]
+    fn every_flag_is_handed_on() {
+        let flags = "x --workflow a --workflow b* --state overdue,failed --label k:v --step s --created-before 1 \
+                     --created-after 2 --deadline-before 3 --deadline-after 4";
+        let query = Line::parse_from(flags.split_whitespace()).filter.query();
+        let text: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = "workflow=a workflow=b* state=overdue state=failed label=k:v step=s created_before=1 \
+                        created_after=2 deadline_before=3 deadline_after=4";
+        assert_eq!(text.join(" "), expected);
+    }
+
+    #[test]
+    fn a_state_that_does_not_exist_is_refused_at_once() {
+        assert!(Line::try_parse_from(["x", "--state", "late"]).is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! `warden import`: hands many items in, or closes them.
+//!
+//! The lines go to the daemon in pieces, one after the other, with one piece in memory. What is overloaded is asked
+//! again; a line that the daemon refuses is counted and told, and does not hold up the others.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, stdin};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde::{Deserialize, Serialize};
+
+use super::client::{Client, ClientError, Problem, Query};
+use super::connection::{Connection, Format};
+use super::console::Console;
+use super::error::CliError;
+use super::piece::{Line, Pieces};
+
+/// How many refusals are told.
+const REFUSALS_TOLD: usize = 10;
+/// How often a piece is offered to a daemon that is overloaded.
+const TRIES: u32 = 20;
+/// The longest wait between two tries, in seconds.
+const WAIT_MAX: u64 = 30;
+
+/// Create and close many items, from the lines that `warden export` writes
+///
+/// Importing a file again is fine: what is there already is left alone.
+#[derive(Args)]
+pub struct Import {
+    /// The file with the lines, or - for stdin
+    #[arg(long, value_name = "PATH", default_value = "-")]
+    file: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What became of all lines.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Summary {
+    /// Lines that were answered.
+    lines: u64,
+    created: u64,
+    /// Creates of items that were there.
+    existed: u64,
+    closed: u64,
+    refused: u64,
+    /// The first refusals; at most [`REFUSALS_TOLD`].
+    refusals: Vec<Refusal>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Refusal {
+    line: u64,
+    status: u16,
+    reason: String,
+}
+
+/// What the daemon answers to one line.
+#[derive(Deserialize)]
+struct LineAnswer {
+    status: u16,
+    #[serde(flatten)]
+    problem: Problem,
+}
+
+impl Import {
+    /// Hands the lines in and prints what became of them.
+    ///
+    /// # Errors
+    /// When the lines cannot be read, the daemon cannot be asked, or some were refused. What was handed in until then
+    /// stays.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let mut summary = Summary::default();
+        let result = import(&client, &self.file, &mut summary).await;
+        // Where nothing was done the error alone says so.
+        if result.is_ok() || summary.lines > 0 {
+            summary.print(self.connection.output, console)?;
+        }
+        result?;
+        match summary.refused {
+            0 => Ok(()),
+            refused => Err(CliError::LinesRefused { refused, lines: summary.lines }),
+        }
+    }
+}
+
+async fn import(client: &Client, path: &Path, summary: &mut Summary) -> Result<(), CliError> {
+    let cannot_read = |error| CliError::File { verb: "read", path: path.to_owned(), error };
+    let input: Box<dyn BufRead + Send> = if path.as_os_str() == "-" {
+        Box::new(BufReader::new(stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(path).map_err(cannot_read)?))
+    };
+    let mut pieces = Pieces::of(input);
+    loop {
+        // Away from the thread that keeps the connection: standard input may take its time.
+        let reading = tokio::task::spawn_blocking(move || {
+            let piece = pieces.next_piece();
+            (pieces, piece)
+        });
+        let piece;
+        (pieces, piece) = reading.await.map_err(|error| CliError::Start(error.to_string()))?;
+        let piece = piece.map_err(cannot_read)?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        hand_in(client, piece, summary).await?;
+    }
+}
+
+/// Offers the lines until each of them has an answer other than that the daemon is overloaded.
+async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Result<(), CliError> {
+    let mut waiting = lines;
+    for tries_left in (0..TRIES).rev() {
+        let wait = match post(client, &waiting).await {
+            Ok(answers) => {
+                let mut overloaded = Vec::new();
+                for (line, answer) in waiting.into_iter().zip(answers) {
+                    if matches!(answer.status, 429 | 503) && tries_left > 0 {
+                        overloaded.push(line);
+                    } else {
+                        summary.count(line.number, answer);
+                    }
+                }
+                waiting = overloaded;
+                if waiting.is_empty() {
+                    return Ok(());
+                }
+                1
+            }
+            Err(error) => match error.worth_trying_after() {
+                Some(wait) if tries_left > 0 => wait.min(WAIT_MAX),
+                _ => return Err(error.into()),
+            },
+        };
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+    }
+    Ok(())
+}
+
+/// Sends the lines in one request. Gives an answer for each, in order.
+async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, ClientError> {
+    let body: Vec<u8> = lines.iter().flat_map(|line| &line.text).copied().collect();
+    let request = client.request(Method::POST, "/v1/batch", &Query::new())?;
+    let answer = client.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?;
+    let short = answer.stranger(format!("it did not answer each of {} lines", lines.len()));
+    let text = answer.text().await?;
+    let answers = text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str);
+    match answers.collect::<Result<VecDeque<_>, _>>() {
+        Ok(answers) if answers.len() == lines.len() => Ok(answers),
+        _ => Err(short),
+    }
+}
+
+impl Summary {
+    fn count(&mut self, line: u64, answer: LineAnswer) {
+        self.lines += 1;
+        match answer.status {
+            201 => self.created += 1,
+            204 => self.closed += 1,
+            200..300 => self.existed += 1,
+            status => {
+                self.refused += 1;
+                if self.refusals.len() < REFUSALS_TOLD {
+                    self.refusals.push(Refusal { line, status, reason: answer.problem.to_string() });
+                }
+            }
+        }
+    }
+
+    fn print(&self, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
+        match format {
+            Format::Json => {
+                let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
+                writeln!(console.out, "{text}")?;
+            }
+            Format::Table => {
+                for Refusal { line, reason, .. } in &self.refusals {
+                    writeln!(console.notes, "line {line}: {reason}")?;
+                }
+                if self.refused > self.refusals.len() as u64 {
+                    writeln!(console.notes, "and {} more", self.refused - self.refusals.len() as u64)?;
+                }
+                let Self { created, existed, closed, refused, .. } = self;
+                let text =
+                    format!("created {created}, already there {existed}, closed {closed}, refused {refused}");
+                writeln!(console.out, "{text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_the_lines_is_counted_and_the_first_refusals_are_told() {
+        let mut summary = Summary::default();
+        let mut line = 0;
+        let mut count = |answer: &str, times: u64| {
+            for _ in 0..times {
+                line += 1;
+                summary.count(line, serde_json::from_str(answer).unwrap());
+            }
+        };
+        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1}"#, 3);
+        count(r#"{"status":200,"workflow":"uploads","id":"a","version":1}"#, 2);
+        count(r#"{"status":204,"workflow":"uploads","id":"a"}"#, 1);
+        count(
+            r#"{"line":7,"type":"/problems/item-closed","title":"The item is closed","status":409,"detail":"since"}"#,
+            12,
+        );
+        let Summary { lines: 18, created: 3, existed: 2, closed: 1, refused: 12, refusals } = summary else {
+            panic!("{summary:?}")
+        };
+        assert_eq!(refusals.len(), REFUSALS_TOLD);
+        assert_eq!(
+            refusals[0],
+            Refusal { line: 7, status: 409, reason: "The item is closed: since".to_owned() }
+        );
+    }
+
+    #[test]
+    fn an_answer_without_a_status_is_none() {
+        assert!(serde_json::from_str::<LineAnswer>(r#"{"title":"x"}"#).is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! Tables for people: columns without lines, so that a cell can be copied whole.
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+/// A table with a line for each row below the header, if it has one; columns are two spaces apart.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    if !header.is_empty() {
+        table.set_header(header);
+    }
+    for row in rows {
+        table.add_row(row.iter().map(|cell| shown(cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// The text with its control characters written out: what somebody stored must not steer this terminal.
+pub fn shown(text: &str) -> String {
+    let show = |character: char| match character {
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows =
+            [vec!["uploads".to_owned(), "1".to_owned()], vec!["a".to_owned(), "\u{1b}[2J\n".to_owned()]];
+        assert_eq!(table(&["NAME", "ID"], rows), "NAME     ID\nuploads  1\na        \\u{1b}[2J\\n");
+    }
+}

@@ -1,0 +1,3 @@
+//! The API, row by row.
+
+mod items;

@@ -1,0 +1,11 @@
+//! What every engine does: one suite, run on each of them.
+
+mod changing;
+mod closing;
+mod committing;
+mod creating;
+mod incidents;
+mod listing;
+mod payloads;
+mod random;
+mod reading;

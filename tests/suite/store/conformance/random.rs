@@ -1,0 +1,154 @@
+//! Random stories: an engine and a plain model are told the same, and must agree on everything.
+//!
+//! `PROPTEST_CASES` sets how many stories are told to each engine.
+
+mod model;
+mod story;
+
+use std::sync::Arc;
+
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::TestRunner;
+use warden::model::{Item, Order, Standing, Timestamp};
+use warden::store::ListItems;
+
+use self::model::{Model, UNKNOWN};
+use self::story::{KEYS, Turn};
+use crate::store::engine::{Engine, Notes};
+use crate::store::sample::{at, everything};
+
+#[test]
+fn random_stories_end_on_sled_as_in_the_model() {
+    tell(24, Engine::sled);
+}
+
+#[test]
+fn random_stories_end_in_memory_as_in_the_model() {
+    tell(256, Engine::memory);
+}
+
+fn tell(cases: u32, engine: fn() -> Engine) {
+    let cases = std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().unwrap());
+    // The shortest failing story is printed; it becomes a test of its own rather than a file of seeds.
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    TestRunner::new(config)
+        .run(&story::stories(), |story| {
+            runtime.block_on(Telling::begin(engine()).tell(story));
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A story that is being told.
+struct Telling {
+    engine: Engine,
+    notes: Arc<Notes>,
+    model: Model,
+    now: Timestamp,
+}
+
+impl Telling {
+    fn begin(engine: Engine) -> Self {
+        Self { notes: engine.observed(), engine, model: Model::default(), now: at(0) }
+    }
+
+    async fn tell(mut self, story: Vec<Turn>) {
+        for turn in story {
+            match turn {
+                Turn::Apply(actions) => {
+                    let commands: Vec<_> =
+                        actions.iter().map(|action| action.command(&self.model, self.now)).collect();
+                    let outcomes = self.engine.all(commands.clone()).await;
+                    for (command, outcome) in commands.iter().zip(outcomes) {
+                        let expected = self.model.apply(command, self.now);
+                        assert_eq!(
+                            model::without_unknown_numbers(outcome, &expected),
+                            expected,
+                            "{command:?}"
+                        );
+                    }
+                    self.compare_items().await;
+                }
+                Turn::Wait(time) => {
+                    self.now = self.now.after(time);
+                    self.model.forget_what_ran_out(self.now);
+                }
+                Turn::Restart => {
+                    self.engine = self.engine.restarted();
+                    let notes = self.engine.observed();
+                    assert_eq!(notes.standings(), self.notes.standings(), "standings across a restart");
+                    self.notes = notes;
+                    self.compare_items().await;
+                }
+            }
+        }
+        self.engine = self.engine.restarted();
+        self.notes = self.engine.observed();
+        self.compare_items().await;
+        self.compare_lists().await;
+        self.compare_standings();
+        self.compare_incidents().await;
+    }
+
+    /// Every key there is, with its payload. The model learns the numbers that it could not know.
+    async fn compare_items(&mut self) {
+        for key in KEYS.iter().map(story::key) {
+            let found = self.engine.get(key.clone()).await.unwrap();
+            let found = found.filter(|item| model::is_remembered(item, self.now));
+            let expected = self.model.entry(&key);
+            if let (Some(found), Some(expected)) = (&found, expected)
+                && expected.item.number == UNKNOWN
+            {
+                self.model.learn(&key, found.number);
+            }
+            let expected = self.model.entry(&key);
+            assert_eq!(found.as_ref(), expected.map(|entry| &entry.item), "{key:?}");
+            if let Some(expected) = expected {
+                let payload = self.engine.whole_payload(&expected.item).await;
+                assert!(payload == expected.payload, "the payload of {key:?}");
+            }
+        }
+    }
+
+    async fn compare_lists(&self) {
+        let place: [(Order, fn(&Item) -> (Timestamp, u64)); 2] = [
+            (Order::Created, |item| (at(0), item.number.0)),
+            (Order::Deadline, |item| (item.deadline, item.number.0)),
+        ];
+        for (order, place) in place {
+            let mut found = Vec::new();
+            let mut question = ListItems { order, now: self.now, ..everything(3) };
+            loop {
+                let page = self.engine.list(question.clone()).await.unwrap();
+                found.extend(page.data);
+                question.after = page.next;
+                if question.after.is_none() {
+                    break;
+                }
+            }
+            let mut expected: Vec<Item> =
+                self.model.items().filter(|item| item.payload.is_some()).cloned().collect();
+            expected.sort_by_key(place);
+            assert_eq!(found, expected, "listed by {order:?}");
+        }
+    }
+
+    fn compare_standings(&self) {
+        let mut expected: Vec<Standing> = self.model.items().map(model::standing).collect();
+        expected.sort_by_key(|standing| standing.number);
+        let mut found = self.notes.standings();
+        found.retain(|standing| model::counts(standing, self.now));
+        assert_eq!(found, expected);
+    }
+
+    async fn compare_incidents(&self) {
+        let incidents = self.engine.incidents(None, 100).await.unwrap();
+        assert_eq!(incidents, self.model.incidents());
+        for id in story::incident_ids() {
+            assert_eq!(self.engine.deliveries(id.clone()).await.unwrap(), self.model.deliveries(&id));
+        }
+        assert_eq!(self.engine.outbox().await.unwrap(), self.model.outbox());
+        assert_eq!(self.engine.workflows().await.unwrap(), self.model.workflows());
+    }
+}

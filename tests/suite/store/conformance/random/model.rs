@@ -1,0 +1,341 @@
+//! What a store should do, said a second time and as plainly as can be.
+//!
+//! It shares the types of the store and none of its rules. What an engine forgets in its own time is gone here
+//! at once; the two must look the same to whoever asks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Status};
+use warden::model::{
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber,
+    Standing, Timestamp, Workflow, WorkflowName,
+};
+use warden::store::{Command, Creation, Outcome};
+
+/// The number of an item before the engine has told it.
+pub const UNKNOWN: ItemNumber = ItemNumber(0);
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub item: Item,
+    pub payload: Option<Bytes>,
+}
+
+#[derive(Default)]
+pub struct Model {
+    entries: HashMap<ItemKey, Entry>,
+    idempotency_keys: HashMap<(WorkflowName, [u8; 32]), ItemKey>,
+    numbers: HashSet<ItemNumber>,
+    workflows: BTreeMap<WorkflowName, Workflow>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+}
+
+impl Model {
+    pub fn entry(&self, key: &ItemKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.entries.values().map(|entry| &entry.item)
+    }
+
+    pub fn incidents(&self) -> Vec<Incident> {
+        self.incidents.values().rev().cloned().collect()
+    }
+
+    pub fn deliveries(&self, incident: &IncidentId) -> Vec<Delivery> {
+        self.deliveries.values().filter(|delivery| delivery.incident == *incident).cloned().collect()
+    }
+
+    pub fn outbox(&self) -> Vec<Delivery> {
+        let pending = |delivery: &&Delivery| delivery.status == DeliveryStatus::Pending;
+        let mut outbox: Vec<Delivery> = self.deliveries.values().filter(pending).cloned().collect();
+        outbox.sort_by_key(|delivery| delivery.id.clone());
+        outbox
+    }
+
+    pub fn workflows(&self) -> Vec<Workflow> {
+        self.workflows.values().cloned().collect()
+    }
+
+    /// Takes note of the number that the engine gave; no number is ever given twice.
+    pub fn learn(&mut self, key: &ItemKey, number: ItemNumber) {
+        assert!(number != UNKNOWN && self.numbers.insert(number), "{number:?} was given before");
+        self.entries.get_mut(key).unwrap().item.number = number;
+    }
+
+    pub fn forget_what_ran_out(&mut self, now: Timestamp) {
+        let gone: Vec<ItemKey> =
+            self.items().filter(|item| !is_remembered(item, now)).map(Item::key).collect();
+        for key in gone {
+            self.forget(&key);
+        }
+    }
+
+    fn forget(&mut self, key: &ItemKey) {
+        self.entries.remove(key);
+        self.idempotency_keys.retain(|_, named| named != key);
+    }
+
+    pub fn apply(&mut self, command: &Command, now: Timestamp) -> Outcome {
+        let outcome = match command {
+            Command::Create(creation) => self.create(creation),
+            Command::Close { key, closing } => self.close(key, *closing),
+            Command::Patch { key, patch, if_version, .. } => self.change(key, |item| match if_version {
+                Some(version) if *version != item.version => Err(Outcome::VersionMismatch(item.version)),
+                _ => change_by_patch(item, patch),
+            }),
+            Command::Report { key, error } => self.change(key, |item| {
+                add_error(item, error);
+                Ok(())
+            }),
+            Command::Forget(number) => {
+                if let Some(key) = self.closed_by_number(*number) {
+                    self.forget(&key);
+                }
+                Outcome::Done
+            }
+            Command::DropPayload(number) => {
+                if let Some(key) = self.closed_by_number(*number) {
+                    let entry = self.entries.get_mut(&key).unwrap();
+                    if entry.payload.take().is_none() {
+                        return Outcome::Done;
+                    }
+                    let closed = entry.item.closed.as_mut().unwrap();
+                    closed.payload_until = closed.at;
+                }
+                Outcome::Done
+            }
+            Command::NoteWorkflow(workflow) => {
+                self.workflows.insert(workflow.name.clone(), workflow.clone());
+                Outcome::Done
+            }
+            Command::CommitIncident { incident, deliveries } => {
+                self.incidents.insert(incident.id.clone(), (**incident).clone());
+                deliveries.iter().for_each(|delivery| self.put_delivery(delivery));
+                Outcome::Done
+            }
+            Command::RecordDelivery(delivery) => {
+                self.put_delivery(delivery);
+                Outcome::Done
+            }
+            Command::ForgetIncident(id) => {
+                self.incidents.remove(id);
+                self.deliveries.retain(|(incident, _), _| incident != id);
+                Outcome::Done
+            }
+        };
+        self.forget_what_ran_out(now);
+        outcome
+    }
+
+    fn put_delivery(&mut self, delivery: &Delivery) {
+        self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), delivery.clone());
+    }
+
+    fn closed_by_number(&self, number: ItemNumber) -> Option<ItemKey> {
+        let mut items = self.items();
+        items.find(|item| item.number == number && item.closed.is_some()).map(Item::key)
+    }
+
+    fn create(&mut self, creation: &Creation) -> Outcome {
+        let by_idempotency_key = creation
+            .idempotency_key
+            .and_then(|digest| self.idempotency_keys.get(&(creation.key.workflow.clone(), digest)));
+        let key = by_idempotency_key.unwrap_or(&creation.key).clone();
+        if let Some(Entry { item, .. }) = self.entries.get(&key) {
+            let item = Box::new(item.clone());
+            let same = item.payload.as_ref() == Some(&creation.info);
+            return match (item.closed, same) {
+                (Some(_), _) => Outcome::AlreadyClosed(item),
+                (None, true) => Outcome::Exists(item),
+                (None, false) => Outcome::Conflict(item),
+            };
+        }
+        let item = Item {
+            number: UNKNOWN,
+            workflow: key.workflow.clone(),
+            id: key.id.clone(),
+            created_at: creation.created_at,
+            deadline: creation.deadline,
+            failed_at: None,
+            closed: None,
+            labels: creation.labels.clone(),
+            step: creation.step.clone(),
+            step_entered_at: creation.created_at,
+            payload: Some(creation.info.clone()),
+            idempotency_key: creation.idempotency_key,
+            version: 1,
+            detail: None,
+        };
+        if let Some(digest) = creation.idempotency_key {
+            self.idempotency_keys.insert((key.workflow.clone(), digest), key.clone());
+        }
+        self.entries.insert(key, Entry { item: item.clone(), payload: Some(creation.payload.clone()) });
+        Outcome::Created(Box::new(item))
+    }
+
+    fn close(&mut self, key: &ItemKey, closing: Closing) -> Outcome {
+        let payload_until = closing.at.as_millis() + closing.keep_payload.as_millis() as i64;
+        let record_until = closing.at.as_millis() + closing.retention.as_millis() as i64;
+        let closed = Closed {
+            at: closing.at,
+            outcome: closing.outcome,
+            payload_until: Timestamp::from_millis(payload_until),
+            record_until: Timestamp::from_millis(record_until.max(payload_until)),
+        };
+        match self.entries.get_mut(key) {
+            None => {
+                let tombstone = Item {
+                    number: UNKNOWN,
+                    workflow: key.workflow.clone(),
+                    id: key.id.clone(),
+                    created_at: closing.at,
+                    deadline: closing.at,
+                    failed_at: None,
+                    closed: Some(closed),
+                    labels: BTreeMap::new(),
+                    step: None,
+                    step_entered_at: closing.at,
+                    payload: None,
+                    idempotency_key: None,
+                    version: 1,
+                    detail: None,
+                };
+                self.entries.insert(key.clone(), Entry { item: tombstone, payload: None });
+                Outcome::Unknown
+            }
+            Some(entry) if entry.item.payload.is_none() => Outcome::Unknown,
+            Some(entry) if entry.item.closed.is_some() => {
+                Outcome::AlreadyClosed(Box::new(entry.item.clone()))
+            }
+            Some(entry) => {
+                entry.item.closed = Some(closed);
+                entry.item.version += 1;
+                if closing.keep_payload.is_zero() {
+                    entry.payload = None;
+                }
+                Outcome::Closed(Box::new(entry.item.clone()))
+            }
+        }
+    }
+
+    fn change(&mut self, key: &ItemKey, change: impl FnOnce(&mut Item) -> Result<(), Outcome>) -> Outcome {
+        match self.entries.get_mut(key) {
+            Some(entry) if entry.item.payload.is_some() => {
+                if entry.item.closed.is_some() {
+                    return Outcome::AlreadyClosed(Box::new(entry.item.clone()));
+                }
+                if let Err(outcome) = change(&mut entry.item) {
+                    return outcome;
+                }
+                entry.item.version += 1;
+                Outcome::Changed(Box::new(entry.item.clone()))
+            }
+            _ => Outcome::Unknown,
+        }
+    }
+}
+
+fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
+    let mut labels = item.labels.clone();
+    for (name, value) in patch.labels.iter().flatten() {
+        if name.contains(' ') && value.is_some() {
+            // The one sort of bad label in these stories; the words of the refusal are the store's.
+            return Err(Outcome::Refused(ItemRefusal::Labels(String::new())));
+        }
+        labels.remove(name);
+        labels.extend(value.clone().map(|value| (name.clone(), value)));
+    }
+    item.labels = labels;
+    item.deadline = patch.deadline.unwrap_or(item.deadline);
+    if let Some(changes) = &patch.progress {
+        merge(&mut item.detail.get_or_insert_default().progress, changes);
+    }
+    Ok(())
+}
+
+/// RFC 7396.
+fn merge(target: &mut Map<String, Value>, changes: &Map<String, Value>) {
+    for (name, change) in changes {
+        match change {
+            Value::Null => {
+                target.remove(name);
+            }
+            Value::Object(changes) => {
+                let old = target.remove(name).unwrap_or_default();
+                let mut inner = old.as_object().cloned().unwrap_or_default();
+                merge(&mut inner, changes);
+                target.insert(name.clone(), Value::Object(inner));
+            }
+            other => {
+                target.insert(name.clone(), other.clone());
+            }
+        }
+    }
+}
+
+fn add_error(item: &mut Item, error: &ItemError) {
+    if error.fatal {
+        item.failed_at = item.failed_at.or(Some(error.at));
+    }
+    let step = item.step.clone();
+    let detail: &mut ItemDetail = item.detail.get_or_insert_default();
+    detail.errors.push(ItemError { step, ..error.clone() });
+    if detail.errors.len() > 20 {
+        detail.errors.remove(0);
+    }
+}
+
+pub fn is_remembered(item: &Item, now: Timestamp) -> bool {
+    item.closed.is_none_or(|closed| closed.record_until > now)
+}
+
+/// Whether a standing is that of an item which is still remembered.
+pub fn counts(standing: &Standing, now: Timestamp) -> bool {
+    !matches!(standing.status, Status::Closed { record_until, .. } if record_until <= now)
+}
+
+pub fn standing(item: &Item) -> Standing {
+    let status = match item.closed {
+        Some(closed) => Status::Closed {
+            record_until: closed.record_until,
+            payload_until: (item.payload.is_some() && closed.payload_until > closed.at)
+                .then_some(closed.payload_until),
+        },
+        None if item.failed_at.is_some() => Status::Failed,
+        None => Status::Open,
+    };
+    Standing {
+        number: item.number,
+        workflow: item.workflow.clone(),
+        step: item.step.clone(),
+        deadline: item.deadline,
+        status,
+    }
+}
+
+/// The engine's outcome, without what the model cannot know: new numbers, and the words of a refusal.
+pub fn without_unknown_numbers(outcome: Outcome, expected: &Outcome) -> Outcome {
+    let item = |mut item: Box<Item>, expected: &Item| {
+        if expected.number == UNKNOWN {
+            item.number = UNKNOWN;
+        }
+        item
+    };
+    match (outcome, expected) {
+        (Outcome::Created(found), Outcome::Created(expected)) => Outcome::Created(item(found, expected)),
+        (Outcome::Exists(found), Outcome::Exists(expected)) => Outcome::Exists(item(found, expected)),
+        (Outcome::Conflict(found), Outcome::Conflict(expected)) => Outcome::Conflict(item(found, expected)),
+        (Outcome::Closed(found), Outcome::Closed(expected)) => Outcome::Closed(item(found, expected)),
+        (Outcome::AlreadyClosed(found), Outcome::AlreadyClosed(expected)) => {
+            Outcome::AlreadyClosed(item(found, expected))
+        }
+        (Outcome::Changed(found), Outcome::Changed(expected)) => Outcome::Changed(item(found, expected)),
+        (Outcome::Refused(ItemRefusal::Labels(_)), _) => Outcome::Refused(ItemRefusal::Labels(String::new())),
+        (other, _) => other,
+    }
+}

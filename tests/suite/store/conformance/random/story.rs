@@ -1,0 +1,242 @@
+//! Stories: what happens in which order, drawn at random from a small world so that things meet.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::{prop_oneof, sample::select};
+use serde_json::{Value, json};
+use warden::model::item::{Closing, ItemPatch};
+use warden::model::{
+    CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemKey, ItemNumber, Timestamp,
+};
+use warden::store::{Command, Creation};
+
+use super::model::Model;
+use crate::store::sample::{
+    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, step,
+};
+
+/// A thing that happens.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    Apply(Vec<Action>),
+    Wait(Duration),
+    Restart,
+}
+
+pub type Key = (&'static str, &'static str);
+
+/// All the keys of this world; the last one is only ever closed, patched and reported.
+pub const KEYS: [Key; 6] = [
+    ("uploads", "a"),
+    ("uploads", "ab"),
+    ("uploads", "b"),
+    ("exports", "a"),
+    ("exports", "c"),
+    ("uploads", "x"),
+];
+
+const INCIDENTS: [&str; 3] = ["1", "10", "2"];
+
+pub fn key((workflow, id): &Key) -> ItemKey {
+    key_in(workflow, id)
+}
+
+pub fn incident_ids() -> impl Iterator<Item = IncidentId> {
+    INCIDENTS.into_iter().map(incident_id)
+}
+
+/// A command before it is known when and about which number it is given.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Create {
+        key: Key,
+        size: usize,
+        json: bool,
+        idempotency_key: Option<u8>,
+        label: bool,
+        deadline: i64,
+    },
+    Close {
+        key: Key,
+        outcome: CloseOutcome,
+        retention: u64,
+        keep_payload: u64,
+    },
+    Patch {
+        key: Key,
+        deadline: Option<i64>,
+        label: Option<Label>,
+        progress: Option<Value>,
+        if_version: Option<u64>,
+    },
+    Report {
+        key: Key,
+        fatal: bool,
+        data: Value,
+    },
+    Forget(Key),
+    DropPayload(Key),
+    NoteWorkflow(&'static str),
+    CommitIncident {
+        id: &'static str,
+        count: u64,
+        deliveries: Vec<Sent>,
+    },
+    RecordDelivery(&'static str, Sent),
+    ForgetIncident(&'static str),
+}
+
+type Label = (&'static str, Option<&'static str>);
+type Sent = (&'static str, DeliveryStatus, usize);
+
+impl Action {
+    pub fn command(&self, model: &Model, now: Timestamp) -> Command {
+        let later = |millis: i64| Timestamp::from_millis(now.as_millis() + millis);
+        match self {
+            Self::Create { key: name, size, json, idempotency_key, label, deadline } => {
+                let payload = payload(*size);
+                Command::Create(Box::new(Creation {
+                    key: key(name),
+                    idempotency_key: idempotency_key.map(|byte| [byte; 32]),
+                    created_at: now,
+                    deadline: later(*deadline),
+                    labels: if *label { labels(&[("region", "eu")]) } else { labels(&[]) },
+                    step: label.then(|| step("copy")),
+                    info: info(if *json { "application/json" } else { "text/plain" }, &payload),
+                    payload,
+                }))
+            }
+            Self::Close { key: name, outcome, retention, keep_payload } => Command::Close {
+                key: key(name),
+                closing: Closing {
+                    outcome: *outcome,
+                    at: now,
+                    retention: Duration::from_millis(*retention),
+                    keep_payload: Duration::from_millis(*keep_payload),
+                },
+            },
+            Self::Patch { key: name, deadline, label, progress, if_version } => Command::Patch {
+                key: key(name),
+                patch: ItemPatch {
+                    deadline: deadline.map(later),
+                    labels: label.map(|(name, value)| [(name.into(), value.map(Into::into))].into()),
+                    progress: progress.clone().map(object),
+                },
+                if_version: *if_version,
+                now,
+            },
+            Self::Report { key: name, fatal, data } => {
+                let error = ItemError { fatal: *fatal, data: data.clone(), ..error("1", now) };
+                Command::Report { key: key(name), error: Box::new(error) }
+            }
+            Self::Forget(key) => Command::Forget(number(model, key)),
+            Self::DropPayload(key) => Command::DropPayload(number(model, key)),
+            Self::NoteWorkflow(name) => Command::NoteWorkflow(noted_workflow(name)),
+            Self::CommitIncident { id, count, deliveries } => Command::CommitIncident {
+                incident: Box::new(warden::model::Incident { count: *count, ..incident(id) }),
+                deliveries: deliveries.iter().map(|sent| self::sent(id, *sent)).collect(),
+            },
+            Self::RecordDelivery(id, sent) => Command::RecordDelivery(Box::new(self::sent(id, *sent))),
+            Self::ForgetIncident(id) => Command::ForgetIncident(incident_id(id)),
+        }
+    }
+}
+
+/// The number that the key stood for before this list of commands.
+fn number(model: &Model, name: &Key) -> ItemNumber {
+    model.entry(&key(name)).map_or(ItemNumber(u64::MAX), |entry| entry.item.number)
+}
+
+fn sent(incident: &str, (id, status, size): Sent) -> Delivery {
+    // An id belongs to one incident only.
+    Delivery { status, body: "b".repeat(size).into(), ..delivery(incident, &format!("{id}-{incident}")) }
+}
+
+pub fn stories() -> impl Strategy<Value = Vec<Turn>> {
+    let turn = prop_oneof![
+        8 => vec(actions(), 1..6).prop_map(Turn::Apply),
+        3 => (1_u64..60).prop_map(|millis| Turn::Wait(Duration::from_millis(millis))),
+        1 => Just(Turn::Restart),
+    ];
+    vec(turn, 1..40)
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    let creatable = || select(&KEYS[..5]);
+    let any_key = || select(&KEYS[..]);
+    let sizes = prop_oneof![
+        12 => select(vec![0, 1, 30, 4096, 5000]),
+        2 => Just(300_000),
+        1 => Just(1_200_000),
+    ];
+    let outcome = select(vec![CloseOutcome::Success, CloseOutcome::Discarded, CloseOutcome::Failed]);
+    let create =
+        (creatable(), sizes, any::<bool>(), option::weighted(0.3, 1_u8..4), any::<bool>(), -20_i64..100)
+            .prop_map(|(key, size, json, idempotency_key, label, deadline)| Action::Create {
+                // Most creations of a key agree, so that repetitions happen.
+                json: json && size == 30,
+                key,
+                size,
+                idempotency_key,
+                label,
+                deadline,
+            });
+    let close = (any_key(), outcome, select(vec![0, 10, 50, 200]), select(vec![0, 0, 5, 100])).prop_map(
+        |(key, outcome, retention, keep_payload)| Action::Close { key, outcome, retention, keep_payload },
+    );
+    let label = (select(vec!["region", "tenant", "bad name"]), option::of(select(vec!["eu", "us"])));
+    let patch = (
+        any_key(),
+        option::of(-20_i64..100),
+        option::of(label),
+        option::of(documents()),
+        option::weighted(0.3, 1_u64..4),
+    )
+        .prop_map(|(key, deadline, label, progress, if_version)| Action::Patch {
+            key,
+            deadline,
+            label,
+            progress,
+            if_version,
+        });
+    let report = (any_key(), any::<bool>(), documents()).prop_map(|(key, fatal, data)| Action::Report {
+        key,
+        fatal,
+        data,
+    });
+    let incident = || select(&INCIDENTS[..]);
+    let status = select(vec![DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Dead]);
+    let sent = (select(vec!["a", "b", "c"]), status, select(vec![1_usize, 5000, 19_000])).boxed();
+    prop_oneof![
+        8 => create,
+        6 => close,
+        4 => patch,
+        3 => report,
+        2 => creatable().prop_map(Action::Forget),
+        2 => creatable().prop_map(Action::DropPayload),
+        1 => select(vec!["uploads", "exports", "imports"]).prop_map(Action::NoteWorkflow),
+        2 => (incident(), 0_u64..100, vec(sent.clone(), 0..4))
+            .prop_map(|(id, count, deliveries)| Action::CommitIncident { id, count, deliveries }),
+        2 => (incident(), sent).prop_map(|(id, sent)| Action::RecordDelivery(id, sent)),
+        1 => incident().prop_map(Action::ForgetIncident),
+    ]
+}
+
+/// Small objects of few names, so that merges meet.
+fn documents() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i32>().prop_map(Value::from),
+        Just(json!(["a", null])),
+        Just(Value::from("t".repeat(3000))),
+    ];
+    let names = || select(vec!["done".to_owned(), "file".to_owned(), "part".to_owned()]);
+    let inner = proptest::collection::btree_map(names(), leaf.clone(), 0..3)
+        .prop_map(|map| Value::Object(map.into_iter().collect()));
+    let value = prop_oneof![2 => leaf, 1 => inner];
+    proptest::collection::btree_map(names(), value, 0..3)
+        .prop_map(|map| Value::Object(map.into_iter().collect()))
+}

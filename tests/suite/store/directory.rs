@@ -1,0 +1,311 @@
+//! The data directory of the default engine: whose it is, what was left in it, and what becomes of its files.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use warden::model::ItemNumber;
+use warden::model::item::{Closing, LABELS_MAX};
+use warden::store::sled::OpenError;
+use warden::store::{Command, Creation, Store};
+
+use super::engine::open;
+use super::sample::{IntoCommand, at, closing, create, created, creation, everything, key, payload};
+
+#[track_caller]
+fn refused(path: &Path) -> OpenError {
+    match open(path) {
+        Ok(_) => panic!("{} was opened", path.display()),
+        Err(error) => error,
+    }
+}
+
+/// The message names the directory and says these things.
+#[track_caller]
+fn says(error: &OpenError, path: &Path, words: &[&str]) {
+    let message = error.to_string();
+    let path = path.display().to_string();
+    for word in words.iter().chain([&path.as_str()]) {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+}
+
+async fn fill(path: &Path, items: usize) {
+    let store = open(path).unwrap();
+    for start in (0..items).step_by(100) {
+        let commands = (start..start + 100).map(|index| create(&format!("item-{index}"), payload(500)));
+        store.apply(commands.collect()).await.unwrap();
+    }
+}
+
+fn database(path: &Path) -> sled::Db {
+    sled::Config::default().path(path.join("sled")).segment_size(512 * 1024).open().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_made_with_all_those_above_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a/b/data");
+    fill(&path, 100).await;
+    let format = fs::read_to_string(path.join("FORMAT")).unwrap();
+    assert_eq!(format, "process-warden data, format 1\n");
+    assert!(open(&path).unwrap().get(key("item-0")).await.unwrap().is_some());
+}
+
+#[test]
+fn a_second_store_on_one_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(directory.path()).unwrap();
+    let error = refused(directory.path());
+    assert!(matches!(error, OpenError::Locked(_)));
+    says(&error, directory.path(), &["another warden is running", "storage.path"]);
+    drop(first);
+    open(directory.path()).unwrap();
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_left_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("thesis.txt"), "years of work").unwrap();
+    let error = refused(directory.path());
+    assert!(matches!(error, OpenError::NotOurs { .. }));
+    says(&error, directory.path(), &["thesis.txt", "is not empty", "storage.path"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_fresh_file_system_and_what_a_killed_first_start_left_are_not_something_else() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("lost+found")).unwrap();
+    fs::create_dir_all(directory.path().join("sled/blobs")).unwrap();
+    fs::write(directory.path().join("sled/db"), "half a dat").unwrap();
+    for name in ["LOCK", "FORMAT.new", "ballast"] {
+        fs::write(directory.path().join(name), "x").unwrap();
+    }
+    open(directory.path()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_another_format_is_refused_and_left_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), 100).await;
+    let before = fs::read(directory.path().join("sled/db")).unwrap();
+    for format in ["process-warden data, format 2\n", ""] {
+        fs::write(directory.path().join("FORMAT"), format).unwrap();
+        let error = refused(directory.path());
+        assert!(matches!(error, OpenError::Format { .. }));
+        says(&error, directory.path(), &[format.trim(), "process-warden data, format 1", "export"]);
+    }
+    assert!(fs::read(directory.path().join("sled/db")).unwrap() == before);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_or_written_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "x").unwrap();
+    // Not by permissions, which do not hold for root: nothing can be made below a file or in the kernel's own files.
+    for path in [file.join("data"), "/proc/warden-data".into()] {
+        let error = refused(&path);
+        assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
+        says(&error, &path, &["cannot use the data directory", "make it writable", "storage.path"]);
+    }
+    let path = directory.path().join("data");
+    fs::create_dir_all(path.join("LOCK")).unwrap();
+    let error = refused(&path);
+    assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
+    says(&error, &path.join("LOCK"), &["cannot use the data directory"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_opening_does_not_prevent_the_next_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), 100).await;
+    let left_over = directory.path().join("sled/snap.0000000000001234.generating");
+    fs::write(&left_over, "ten bytes.").unwrap();
+    let store = open(directory.path()).unwrap();
+    assert!(store.get(key("item-99")).await.unwrap().is_some());
+    assert!(!left_over.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_before_the_directory_was_complete_lets_it_start_afresh() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), 100).await;
+    fs::remove_file(directory.path().join("FORMAT")).unwrap();
+    let store = open(directory.path()).unwrap();
+    assert!(store.list(everything(1)).await.unwrap().data.is_empty());
+    store.apply(vec![create("a", "x")]).await.unwrap();
+    drop(store);
+    assert!(open(directory.path()).unwrap().get(key("a")).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path, 4000).await;
+    let file = path.join("sled/db");
+    let whole = fs::read(&file).unwrap();
+    let segment = 512 * 1024;
+    assert!(whole.len() > 4 * segment, "{} bytes are too few", whole.len());
+    let middle = whole.len() / 2;
+    let harms: [(&str, &dyn Fn(&mut Vec<u8>)); 7] = [
+        ("its file is empty", &|bytes| bytes.clear()),
+        ("half of it is gone", &|bytes| bytes.truncate(middle)),
+        ("its beginning is gone", &|bytes| bytes[..4096].fill(0)),
+        ("a page in the middle is gone", &|bytes| bytes[middle..middle + 4096].fill(0)),
+        ("a bit in the middle is another", &|bytes| bytes[middle] ^= 1),
+        ("it is something else", &|bytes| bytes.iter_mut().for_each(|byte| *byte = !*byte)),
+        ("all segments are unreadable", &|bytes| {
+            bytes.iter_mut().skip(5).step_by(segment).for_each(|byte| *byte ^= 1);
+        }),
+    ];
+    for (name, harm) in harms {
+        let mut harmed = whole.clone();
+        harm(&mut harmed);
+        for entry in fs::read_dir(path.join("sled")).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name().to_string_lossy().starts_with("snap.") {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        fs::write(&file, harmed).unwrap();
+        match open(path) {
+            Err(error @ OpenError::Damaged { .. }) => says(&error, path, &["backup"]),
+            Err(error) => panic!("{name}: {error}"),
+            Ok(_) => panic!("{name}, and yet it was opened"),
+        }
+    }
+    fs::remove_dir_all(path.join("sled")).unwrap();
+    says(&refused(path), path, &["backup"]);
+    assert!(!path.join("sled").exists(), "nothing empty takes its place");
+}
+
+#[test]
+fn a_fresh_directory_that_never_held_an_item_opens_again() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        open(directory.path()).unwrap();
+    }
+}
+
+/// An item with as many labels as it may have, and as large.
+fn burdened(id: &str, size: usize) -> Creation {
+    let labels = (0..LABELS_MAX).map(|index| (format!("label-{index:02}"), "v".repeat(56))).collect();
+    Creation { labels, ..creation(&format!("{id}-{}", "i".repeat(200)), payload(size)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_value_ever_outgrows_the_file_that_is_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let sizes = [0, 100, 3000, 4096, 4097, 12_000, 60_000, 250_000, 1 << 20];
+    for round in 0..12 {
+        for (index, size) in sizes.into_iter().enumerate() {
+            let names = (0..8).map(|copy| format!("{round}-{index}-{copy}"));
+            let creations = names.map(|name| burdened(&name, size + round));
+            let ids: Vec<_> = creations.clone().map(|creation| creation.key).collect();
+            store.apply(creations.map(IntoCommand::into_command).collect()).await.unwrap();
+            // Some go at once, some stay.
+            let closes = ids.into_iter().skip(round % 8);
+            let closes = closes.map(|key| Command::Close { key, closing: closing(at(1)) });
+            store.apply(closes.collect()).await.unwrap();
+        }
+    }
+    let blobs = || fs::read_dir(directory.path().join("sled/blobs")).unwrap().count();
+    assert_eq!((store.status().alarms, blobs()), (Vec::<String>::new(), 0));
+    drop(store);
+    let store = open(directory.path()).unwrap();
+    assert_eq!((store.status().alarms, blobs()), (Vec::new(), 0));
+}
+
+/// How many payload pieces there are, and how many marks of garbage.
+fn pieces_and_marks(path: &Path) -> (usize, usize) {
+    let database = database(path);
+    (database.scan_prefix("p").count(), database.scan_prefix("g").count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_whose_creation_was_cut_off_is_reclaimed_while_nothing_else_is_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), 100).await;
+    // As a kill leaves it: pieces under a number that no item has, and the mark that says so.
+    let (number, pieces) = (40_000_u64.to_be_bytes(), 2304_u16);
+    let orphaned = database(directory.path());
+    orphaned.insert([b"g".as_slice(), &number].concat(), &u64::from(pieces).to_be_bytes()).unwrap();
+    for piece in 0..pieces {
+        let key = [b"p".as_slice(), &number, &piece.to_be_bytes()].concat();
+        orphaned.insert(key, vec![7; 4096]).unwrap();
+    }
+    orphaned.flush().unwrap();
+    drop(orphaned);
+
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.payload(ItemNumber(40_000), 0, 100).await.unwrap(), None);
+    let idle = async {
+        while store.status().commits < 9 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), idle).await.expect("it works while idle");
+    drop(store);
+    assert_eq!(pieces_and_marks(directory.path()), (100, 0));
+    let store = open(directory.path()).unwrap();
+    assert!(store.get(key("item-0")).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_payloads_that_come_and_go_without_a_pause_do_not_pile_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let payload: Bytes = payload(1 << 20);
+    let sample = creation("sample", payload.clone());
+    let creations = |round: usize| {
+        (0..16)
+            .map(move |index| key(&format!("{round}-{index}")))
+            .map(|key| Creation { key, ..sample.clone() })
+    };
+    let rounds = 20;
+    for round in 0..rounds {
+        let mut commands: Vec<Command> = creations(round).map(IntoCommand::into_command).collect();
+        if round > 0 {
+            let close = |key| Command::Close { key, closing: closing(at(1)) };
+            commands.extend(creations(round - 1).map(|creation| close(creation.key)));
+        }
+        store.apply(commands).await.unwrap();
+    }
+    drop(store);
+    let (pieces, _) = pieces_and_marks(directory.path());
+    assert!(pieces <= 3 * 16 * 256, "{} MiB are left of {} live ones", pieces / 256, 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_large_and_goes_at_once_is_gone_for_readers_before_it_is_reclaimed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let sample = creation("sample", payload(3 << 20));
+    let keys: Vec<_> = (0..8).map(|index| key(&index.to_string())).collect();
+    let creations = keys.iter().map(|key| Creation { key: key.clone(), ..sample.clone() }.into_command());
+    let numbers: Vec<_> =
+        store.apply(creations.collect()).await.unwrap().into_iter().map(|o| created(o).number).collect();
+    let close = |key: &warden::model::ItemKey| Command::Close {
+        key: key.clone(),
+        closing: Closing { keep_payload: Duration::ZERO, ..closing(at(1)) },
+    };
+    store.apply(keys.iter().map(close).collect()).await.unwrap();
+    for number in numbers {
+        assert_eq!(store.payload(number, 0, 1).await.unwrap(), None);
+        assert_eq!(store.payload(number, 3 << 19, usize::MAX).await.unwrap(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_tells_how_much_disk_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), 1000).await;
+    let status = open(directory.path()).unwrap().status();
+    assert!(status.disk_used > 500_000, "{}", status.disk_used);
+    assert!(status.disk_free > 1 << 20, "{}", status.disk_free);
+}

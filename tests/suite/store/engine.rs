@@ -1,0 +1,143 @@
+//! The engines under test, behind one handle that can be restarted.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use warden::model::{Item, ManualClock, Standing, Timestamp};
+use warden::store::memory::MemoryStore;
+use warden::store::sled::{OpenError, SledSettings, SledStore};
+use warden::store::{Change, Command, Observer, Outcome, Store};
+
+use super::sample::key;
+
+/// A fresh engine, gone with all that it holds when this is.
+pub enum Engine {
+    Sled { store: SledStore, directory: TempDir },
+    Memory(MemoryStore),
+}
+
+impl Engine {
+    pub fn sled() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::Sled { store: open(directory.path()).unwrap(), directory }
+    }
+
+    pub fn memory() -> Self {
+        Self::Memory(MemoryStore::new())
+    }
+
+    /// Ends the engine and opens what it left behind.
+    pub fn restarted(self) -> Self {
+        match self {
+            Self::Sled { store, directory } => {
+                drop(store);
+                Self::Sled { store: open(directory.path()).unwrap(), directory }
+            }
+            Self::Memory(store) => Self::Memory(store.reopened()),
+        }
+    }
+
+    pub async fn one(&self, command: Command) -> Outcome {
+        let mut outcomes = self.all(vec![command]).await;
+        outcomes.pop().unwrap()
+    }
+
+    pub async fn all(&self, commands: Vec<Command>) -> Vec<Outcome> {
+        let expected = commands.len();
+        let outcomes = self.apply(commands).await.unwrap();
+        assert_eq!(outcomes.len(), expected, "an outcome for each command");
+        outcomes
+    }
+
+    /// The item of the sample workflow with this id.
+    pub async fn item(&self, id: &str) -> Option<Item> {
+        self.get(key(id)).await.unwrap()
+    }
+
+    /// The whole payload of that item, if it is there.
+    pub async fn whole_payload(&self, item: &Item) -> Option<bytes::Bytes> {
+        self.payload(item.number, 0, usize::MAX).await.unwrap()
+    }
+
+    /// Attaches an observer that writes everything down.
+    pub fn observed(&self) -> Arc<Notes> {
+        let notes = Arc::new(Notes::default());
+        self.attach(notes.clone()).unwrap();
+        notes
+    }
+}
+
+impl Deref for Engine {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Sled { store, .. } => store,
+            Self::Memory(store) => store,
+        }
+    }
+}
+
+/// Opens the engine with a disk as the daemon would, with nothing kept back.
+pub fn open(path: &Path) -> Result<SledStore, OpenError> {
+    let settings =
+        SledSettings { path: path.to_owned(), cache: 64 * 1024 * 1024, reserve: 0, queue_max: 100_000 };
+    SledStore::open(&settings, Arc::new(ManualClock::new(Timestamp::from_millis(1))))
+}
+
+/// An observer that writes down what it is told.
+#[derive(Default)]
+pub struct Notes(Mutex<Vec<Change>>);
+
+impl Observer for Notes {
+    fn committed(&self, changes: &[Change]) {
+        self.0.lock().unwrap().extend_from_slice(changes);
+    }
+}
+
+impl Notes {
+    pub fn changes(&self) -> Vec<Change> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// What the changes add up to, by number. Fails where a change does not follow from those before it.
+    pub fn standings(&self) -> Vec<Standing> {
+        let mut standings = std::collections::BTreeMap::new();
+        for change in self.changes() {
+            let number = change.before.as_ref().or(change.after.as_ref()).unwrap().number;
+            assert_eq!(standings.remove(&number), change.before, "what was before");
+            if let Some(after) = change.after {
+                assert_eq!(after.number, number);
+                standings.insert(number, after);
+            }
+        }
+        standings.into_values().collect()
+    }
+}
+
+/// Makes a test of each sentence for each engine.
+macro_rules! on_every_engine {
+    ($($sentence:ident),* $(,)?) => {
+        mod sled {
+            use crate::store::engine::Engine;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $sentence() {
+                    super::$sentence(Engine::sled()).await;
+                }
+            )*
+        }
+        mod memory {
+            use crate::store::engine::Engine;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $sentence() {
+                    super::$sentence(Engine::memory()).await;
+                }
+            )*
+        }
+    };
+}
+pub(super) use on_every_engine;

@@ -1,0 +1,311 @@
+//! The formats on disk: what was sealed in `tests/fixtures` is read for good.
+//!
+//! When a format changes, `cargo test --test suite seal -- --ignored` writes fixtures of the new one into cargo's
+//! directory for temporary files; they go beside the old ones, and the old ones stay.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::{ProptestConfig, any};
+use proptest::test_runner::TestRunner;
+use serde::Serialize;
+use serde_json::json;
+use warden::model::item::{Closed, Closing, ItemDetail};
+use warden::model::{
+    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, PayloadInfo, Timestamp, Workflow,
+};
+use warden::store::record::{self, RecordError};
+use warden::store::{Command, Creation, Store};
+
+use super::engine::open;
+use super::sample::{
+    IntoCommand, at, close, closing, create, created, creation, delivery, error, everything, incident,
+    incident_id, key, labels, noted_workflow, object, payload, report, step, workflow,
+};
+
+/// Items in all shapes, by the names of their records in the fixture. Their number is not in the record.
+fn items() -> [(&'static str, Item); 5] {
+    let plain = Item {
+        number: ItemNumber(7),
+        workflow: workflow("uploads"),
+        id: ItemId::new("file-1").unwrap(),
+        created_at: at(0),
+        deadline: at(60_000),
+        failed_at: None,
+        closed: None,
+        labels: BTreeMap::new(),
+        step: None,
+        step_entered_at: at(0),
+        payload: Some(PayloadInfo { size: 1234, content_type: "text/plain".into(), sha256: [0xab; 32] }),
+        idempotency_key: None,
+        version: 1,
+        detail: None,
+    };
+    let full = Item {
+        id: ItemId::new("ä/b %2F").unwrap(),
+        failed_at: Some(at(30_000)),
+        labels: labels(&[("region", "eu"), ("tenant", "Öl & Co")]),
+        step: Some(step("backup")),
+        step_entered_at: at(20_000),
+        idempotency_key: Some([0x5a; 32]),
+        version: 300,
+        detail: Some(Box::default()),
+        ..plain.clone()
+    };
+    let closed = Item {
+        closed: Some(Closed {
+            at: at(40_000),
+            outcome: CloseOutcome::Discarded,
+            payload_until: at(50_000),
+            record_until: at(86_440_000),
+        }),
+        version: 2,
+        ..plain.clone()
+    };
+    let tombstone = Item {
+        payload: None,
+        deadline: at(0),
+        closed: Some(Closed {
+            at: at(0),
+            outcome: CloseOutcome::Failed,
+            payload_until: at(0),
+            record_until: at(86_400_000),
+        }),
+        ..plain.clone()
+    };
+    let extreme = Item {
+        id: ItemId::new("i".repeat(256)).unwrap(),
+        created_at: Timestamp::MIN,
+        deadline: Timestamp::MAX,
+        step_entered_at: Timestamp::from_millis(-1),
+        payload: Some(PayloadInfo { size: u64::MAX, content_type: "".into(), sha256: [0; 32] }),
+        version: u64::MAX,
+        ..plain.clone()
+    };
+    [("plain", plain), ("full", full), ("closed", closed), ("tombstone", tombstone), ("extreme", extreme)]
+}
+
+fn detail() -> ItemDetail {
+    let fatal = warden::model::ItemError {
+        fatal: true,
+        retryable: false,
+        step: Some(step("backup")),
+        data: json!({"host": "b-1"}),
+        ..error("2", at(30_000))
+    };
+    ItemDetail {
+        progress: object(json!({"done": 3, "of": [4, null]})),
+        errors: vec![error("1", at(20_000)), fatal],
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// The records as they are written today: a name and the bytes in each line.
+fn records() -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, bytes: Vec<u8>| text.push_str(&format!("{name} {}\n", hex(&bytes)));
+    for (name, item) in items() {
+        line(name, record::encode_item(&item));
+    }
+    line("detail", record::encode_document(&detail()));
+    line("incident", record::encode_document(&incident("1")));
+    line("delivery", record::encode_document(&delivery("1", "1")));
+    line("workflow", record::encode_document(&noted_workflow("uploads")));
+    text
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn sealed_records() -> BTreeMap<String, Vec<u8>> {
+    let text = std::fs::read_to_string(fixtures().join("records-format-1.txt")).unwrap();
+    let lines = text.lines().map(|line| line.split_once(' ').unwrap());
+    lines.map(|(name, bytes)| (name.to_owned(), unhex(bytes))).collect()
+}
+
+#[test]
+fn sealed_records_of_format_1_are_read_as_what_was_written() {
+    let sealed = sealed_records();
+    for (name, item) in items() {
+        assert_eq!(record::decode_item(item.number, &sealed[name]), Ok(item), "{name}");
+    }
+    assert_eq!(record::decode_document(&sealed["detail"]), Ok(detail()));
+    assert_eq!(record::decode_document(&sealed["incident"]), Ok(incident("1")));
+    assert_eq!(record::decode_document(&sealed["delivery"]), Ok(delivery("1", "1")));
+    assert_eq!(record::decode_document(&sealed["workflow"]), Ok(noted_workflow("uploads")));
+}
+
+#[test]
+fn what_is_written_today_is_format_1() {
+    let sealed = std::fs::read_to_string(fixtures().join("records-format-1.txt")).unwrap();
+    assert_eq!(records(), sealed, "a changed format needs a number and a fixture of its own");
+}
+
+#[test]
+fn a_record_of_an_unknown_format_is_refused_by_its_number() {
+    for found in [0, 2, 255] {
+        let refused = Err(RecordError::Format(found));
+        let mut bytes = sealed_records().remove("plain").unwrap();
+        bytes[0] = found;
+        assert_eq!(record::decode_item(ItemNumber(1), &bytes), refused);
+        let mut bytes = sealed_records().remove("incident").unwrap();
+        bytes[0] = found;
+        assert_eq!(record::decode_document::<Incident>(&bytes).map(|_| ()), refused.map(|_: Item| ()));
+    }
+    let message = RecordError::Format(2).to_string();
+    assert!(message.contains("format 2") && message.contains("newer"), "{message}");
+}
+
+#[test]
+fn a_record_cut_short_is_refused() {
+    for (name, bytes) in sealed_records() {
+        for length in 0..bytes.len() {
+            let cut = &bytes[..length];
+            let refused = if items().iter().any(|(item, _)| *item == name) {
+                record::decode_item(ItemNumber(1), cut).is_err()
+            } else {
+                record::decode_document::<serde_json::Value>(cut).is_err()
+            };
+            assert!(refused, "{name} cut to {length} bytes");
+        }
+    }
+}
+
+/// Reads the bytes as everything; whether that succeeds does not matter, only that it ends.
+fn read_as_everything(bytes: &[u8]) {
+    fn written_again<T: Serialize>(value: &Result<T, RecordError>) {
+        if let Ok(value) = value {
+            record::encode_document(value);
+        }
+    }
+    if let Ok(item) = record::decode_item(ItemNumber(1), bytes) {
+        record::encode_item(&item);
+    }
+    written_again(&record::decode_document::<ItemDetail>(bytes));
+    written_again(&record::decode_document::<Incident>(bytes));
+    written_again(&record::decode_document::<Delivery>(bytes));
+    written_again(&record::decode_document::<Workflow>(bytes));
+}
+
+fn quietly() -> TestRunner {
+    TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })
+}
+
+#[test]
+fn random_bytes_are_read_without_a_panic() {
+    quietly()
+        .run(&vec(any::<u8>(), 0..400), |mut bytes| {
+            read_as_everything(&bytes);
+            bytes.insert(0, 1);
+            read_as_everything(&bytes);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn records_with_a_changed_byte_are_read_without_a_panic() {
+    let sealed: Vec<Vec<u8>> = sealed_records().into_values().collect();
+    quietly()
+        .run(&(any::<proptest::sample::Index>(), any::<proptest::sample::Index>(), any::<u8>()), |choice| {
+            let mut bytes = choice.0.get(&sealed).clone();
+            let place = choice.1.index(bytes.len());
+            bytes[place] = choice.2;
+            read_as_everything(&bytes);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The data directory in the fixture was filled with these.
+fn story() -> Vec<Command> {
+    let full = Creation {
+        labels: labels(&[("region", "eu")]),
+        step: Some(step("copy")),
+        idempotency_key: Some([9; 32]),
+        ..creation("full", payload(10_000))
+    };
+    let kept = Closing { keep_payload: Duration::from_secs(60), ..closing(at(10)) };
+    vec![
+        create("empty", ""),
+        full.into_command(),
+        report("full", error("1", at(5))),
+        create("closed", "x"),
+        close("closed", at(10)),
+        create("kept", "kept"),
+        Command::Close { key: key("kept"), closing: kept },
+        close("nobody", at(10)),
+        Command::NoteWorkflow(noted_workflow("uploads")),
+        Command::CommitIncident { incident: Box::new(incident("1")), deliveries: vec![delivery("1", "1")] },
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_data_directory_of_format_1_opens_with_all_that_was_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = fixtures().join("data-format-1.tar.gz");
+    let unpacked = Process::new("tar")
+        .args(["--no-same-owner", "-xzf"])
+        .arg(archive)
+        .arg("-C")
+        .arg(directory.path())
+        .status()
+        .unwrap();
+    assert!(unpacked.success());
+    let store = open(directory.path()).unwrap();
+
+    let listed = store.list(everything(10)).await.unwrap().data;
+    let ids: Vec<&str> = listed.iter().map(|item| item.id.as_str()).collect();
+    assert_eq!(ids, ["empty", "full", "closed", "kept"]);
+    let [empty, full, closed, kept] = listed.try_into().unwrap();
+    assert_eq!(store.payload(empty.number, 0, 10).await.unwrap().unwrap(), "");
+    assert_eq!((full.labels.len(), full.step.clone(), full.version), (1, Some(step("copy")), 2));
+    assert_eq!(full.detail().errors[0].message, "the backup service did not answer");
+    assert!(store.payload(full.number, 0, 20_000).await.unwrap().unwrap() == payload(10_000));
+    assert_eq!(closed.closed.unwrap().record_until, at(1010));
+    assert_eq!(store.payload(closed.number, 0, 10).await.unwrap(), None);
+    assert_eq!(store.payload(kept.number, 0, 10).await.unwrap().unwrap(), "kept");
+    let tombstone = store.get(key("nobody")).await.unwrap().unwrap();
+    assert_eq!((tombstone.payload, tombstone.closed.unwrap().at), (None, at(10)));
+    assert_eq!(store.workflows().await.unwrap(), [noted_workflow("uploads")]);
+    assert_eq!(store.incident(incident_id("1")).await.unwrap(), Some(incident("1")));
+    assert_eq!(store.outbox().await.unwrap(), [delivery("1", "1")]);
+
+    // And it can be worked with.
+    let repeated = Creation { idempotency_key: Some([9; 32]), ..creation("another", payload(10_000)) };
+    let outcomes = store.apply(vec![repeated.into_command(), create("new", "x")]).await.unwrap();
+    let [exists, new] = outcomes.try_into().unwrap();
+    assert!(matches!(exists, warden::store::Outcome::Exists(item) if item.number == full.number));
+    assert!(created(new).number > tombstone.number);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes new fixtures; to be run by hand when a format changes"]
+async fn seal_the_formats_of_today() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(target.join("records-format.txt"), records()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    store.apply(story()).await.unwrap();
+    drop(store);
+    let archive = target.join("data-format.tar.gz");
+    let arguments = ["--sort=name", "--owner=0", "--group=0", "--exclude=LOCK", "--exclude=ballast", "-czf"];
+    let mut tar = Process::new("tar");
+    tar.args(arguments).arg(&archive).arg("-C").arg(directory.path()).arg(".");
+    assert!(tar.status().unwrap().success());
+    println!("sealed in {}", target.display());
+}

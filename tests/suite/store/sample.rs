@@ -1,0 +1,222 @@
+//! Sample values: an ordinary item, and what is done to it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use warden::model::item::{Closing, ItemPatch};
+use warden::model::{
+    Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKind,
+    IncidentStatus, Item, ItemError, ItemFilter, ItemId, ItemKey, Order, PayloadInfo, StepName, Timestamp,
+    Workflow, WorkflowName,
+};
+use warden::store::{Command, Creation, ListItems, Outcome};
+
+/// The instant that many milliseconds after the start of every test's story.
+pub fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+pub fn workflow(name: &str) -> WorkflowName {
+    WorkflowName::new(name).unwrap()
+}
+
+pub fn step(name: &str) -> StepName {
+    StepName::new(name).unwrap()
+}
+
+pub fn key_in(workflow_name: &str, id: &str) -> ItemKey {
+    ItemKey { workflow: workflow(workflow_name), id: ItemId::new(id).unwrap() }
+}
+
+/// A key in the sample workflow.
+pub fn key(id: &str) -> ItemKey {
+    key_in("uploads", id)
+}
+
+pub fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+pub fn info(content_type: &str, payload: &[u8]) -> PayloadInfo {
+    PayloadInfo {
+        size: payload.len() as u64,
+        content_type: content_type.into(),
+        sha256: Sha256::digest(payload).into(),
+    }
+}
+
+/// Bytes that repeat neither within a piece nor from one to the next.
+pub fn payload(size: usize) -> Bytes {
+    let mut state = size as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&state.to_be_bytes());
+    }
+    bytes.truncate(size);
+    bytes.into()
+}
+
+/// Creates an item at the start of the story; it is due a minute later.
+pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
+    let payload = payload.into();
+    Creation {
+        key: key(id),
+        idempotency_key: None,
+        created_at: at(0),
+        deadline: at(60_000),
+        labels: BTreeMap::new(),
+        step: None,
+        info: info("text/plain", &payload),
+        payload,
+    }
+}
+
+pub fn create(id: &str, payload: impl Into<Bytes>) -> Command {
+    creation(id, payload).into_command()
+}
+
+/// Makes a command of a creation.
+pub trait IntoCommand {
+    fn into_command(self) -> Command;
+}
+
+impl IntoCommand for Creation {
+    fn into_command(self) -> Command {
+        Command::Create(Box::new(self))
+    }
+}
+
+/// A close at that instant: the payload goes at once, the record stays for a second.
+pub fn closing(at: Timestamp) -> Closing {
+    Closing {
+        outcome: CloseOutcome::Success,
+        at,
+        retention: Duration::from_secs(1),
+        keep_payload: Duration::ZERO,
+    }
+}
+
+pub fn close(id: &str, at: Timestamp) -> Command {
+    Command::Close { key: key(id), closing: closing(at) }
+}
+
+pub fn patch(id: &str, now: Timestamp, patch: ItemPatch) -> Command {
+    Command::Patch { key: key(id), patch, if_version: None, now }
+}
+
+pub fn error(id: &str, at: Timestamp) -> ItemError {
+    ItemError {
+        id: format!("err_{id}").into(),
+        kind: "Timeout".into(),
+        message: "the backup service did not answer".into(),
+        retryable: true,
+        fatal: false,
+        step: None,
+        at,
+        data: Value::Null,
+    }
+}
+
+pub fn report(id: &str, error: ItemError) -> Command {
+    Command::Report { key: key(id), error: Box::new(error) }
+}
+
+/// An object, out of what `json!` makes.
+pub fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+pub fn incident_id(id: &str) -> IncidentId {
+    IncidentId(format!("inc_{id}").into())
+}
+
+pub fn incident(id: &str) -> Incident {
+    Incident {
+        id: incident_id(id),
+        workflow: workflow("uploads"),
+        kind: IncidentKind::Overdue,
+        status: IncidentStatus::Open,
+        severity: "critical".into(),
+        opened_at: at(0),
+        resolved_at: None,
+        count: 2,
+        peak: 3,
+        oldest_deadline: Some(at(-5)),
+        by_step: [("".into(), 1), ("backup".into(), 1)].into(),
+        notified_at: None,
+        notified_count: 0,
+        notified_steps: ["backup".into()].into(),
+        told: ["oncall".into()].into(),
+    }
+}
+
+pub fn delivery(incident: &str, id: &str) -> Delivery {
+    Delivery {
+        id: DeliveryId(format!("dlv_{id}").into()),
+        incident: incident_id(incident),
+        receiver: "oncall".into(),
+        event: Event::Opened,
+        body: r#"{"type":"incident.opened"}"#.into(),
+        created_at: at(0),
+        status: DeliveryStatus::Pending,
+        attempts_made: 1,
+        next_attempt_at: at(5_000),
+        attempts: vec![Attempt { at: at(1), status: Some(503), latency_ms: 12, error: None }],
+    }
+}
+
+pub fn noted_workflow(name: &str) -> Workflow {
+    Workflow { name: workflow(name), created_at: at(7) }
+}
+
+/// Everything visible, in order of creation, at the start of the story.
+pub fn everything(limit: usize) -> ListItems {
+    ListItems { filter: ItemFilter::default(), order: Order::Created, after: None, limit, now: at(0) }
+}
+
+/// The item that an outcome carries.
+pub fn item_of(outcome: Outcome) -> Item {
+    match outcome {
+        Outcome::Created(item)
+        | Outcome::Exists(item)
+        | Outcome::Conflict(item)
+        | Outcome::Closed(item)
+        | Outcome::AlreadyClosed(item)
+        | Outcome::Changed(item) => *item,
+        other => panic!("{other:?} carries no item"),
+    }
+}
+
+/// The item that a command created.
+#[track_caller]
+pub fn created(outcome: Outcome) -> Item {
+    match outcome {
+        Outcome::Created(item) => *item,
+        other => panic!("not created: {other:?}"),
+    }
+}
+
+/// The item that a command closed.
+#[track_caller]
+pub fn closed(outcome: Outcome) -> Item {
+    match outcome {
+        Outcome::Closed(item) => *item,
+        other => panic!("not closed: {other:?}"),
+    }
+}
+
+/// The item that a command changed.
+#[track_caller]
+pub fn changed(outcome: Outcome) -> Item {
+    match outcome {
+        Outcome::Changed(item) => *item,
+        other => panic!("not changed: {other:?}"),
+    }
+}
