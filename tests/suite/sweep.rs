@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::alerts::{
-    DAY, HOUR, MINUTE, SECOND, delivery_when, id, incident_when, lose, oncall_on_each_engine, told,
+    DAY, HOUR, MINUTE, SECOND, delivery_when, id, incident_when, lose, metric, oncall_on_each_engine, told,
 };
 use crate::support::daemon::{Builder, START, expect};
 use crate::support::{TestDaemon, TestReceiver, eventually};
@@ -31,13 +31,6 @@ async fn remembered(daemon: &TestDaemon, count: usize) {
         (stats(daemon).await["closed"] == count).then_some(())
     })
     .await;
-}
-
-/// A figure of the metrics.
-async fn metric(daemon: &TestDaemon, name: &str) -> f64 {
-    let text = daemon.response(Method::GET, "/metrics").await.text().await.expect("a text");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
 }
 
 async fn status(daemon: &TestDaemon, path: &str) -> StatusCode {
