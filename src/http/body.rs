@@ -2,16 +2,19 @@
 //!
 //! Invariants:
 //!
-//! * A body that announces to be too large is refused before any of it is kept; one that turns out to be, as soon as it
+//! * A body that announces to be too large is refused before any of it is read; one that turns out to be, as soon as it
 //!   does. None is ever cut short.
-//! * All bodies that are held at once fit into one budget; what does not fit is refused with 503, not queued.
+//! * All bodies that are held at once fit into one budget; what does not fit is refused with 503, not queued. One that
+//!   asks for more than the whole budget gets the whole of it, when it is free.
 //! * A body that arrives too slowly is refused with 408.
+//! * After a refusal the rest of the body is not read here; the connection ends with the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -21,29 +24,34 @@ use super::problem::Problem;
 
 /// The budget is counted in blocks of this many bytes.
 const BLOCK: u64 = 1024;
-/// How much of a refused body is read and thrown away, so that a client which sends before it listens gets to hear the
-/// refusal instead of a broken connection; in bytes.
-const DISCARD_MAX: u64 = 128 * 1024 * 1024;
 
 /// The limits that bodies are read within.
 #[derive(Clone)]
 pub struct BodyLimits {
     budget: Arc<Semaphore>,
+    blocks: u32,
     timeout: Duration,
+}
+
+/// A part of the budget, given back when it is dropped.
+pub struct Hold {
+    permit: OwnedSemaphorePermit,
+    limits: BodyLimits,
 }
 
 /// A body, and the hold on the budget that lasts as long as it does.
 pub struct Held {
     /// The bytes.
     pub bytes: Bytes,
-    _permit: OwnedSemaphorePermit,
+    _hold: Hold,
 }
 
 impl BodyLimits {
     /// At most `buffered_max` bytes held at once, each body within `timeout`.
     pub fn new(buffered_max: u64, timeout: Duration) -> Self {
-        let blocks = usize::try_from(buffered_max.div_ceil(BLOCK)).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { budget: Arc::new(Semaphore::new(blocks.min(Semaphore::MAX_PERMITS))), timeout }
+        let blocks = u32::try_from(buffered_max.div_ceil(BLOCK)).unwrap_or(u32::MAX);
+        let permits = usize::try_from(blocks).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { budget: Arc::new(Semaphore::new(permits)), blocks, timeout }
     }
 
     /// Reads a body of at most `limit` bytes.
@@ -57,69 +65,59 @@ impl BodyLimits {
         limit: u64,
         too_large: fn(u64) -> Problem,
     ) -> Result<Held, Problem> {
-        let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: u64| length > limit) {
-            // A client that waits for permission has sent nothing yet.
-            if !parts.headers.contains_key(EXPECT) {
-                self.discard(body).await;
-            }
-            return Err(too_large(limit));
+        let announced = announced_length(&parts.headers);
+        if announced.is_some_and(|length| length > limit) {
+            return Err(too_large(limit).hang_up());
         }
-        match tokio::time::timeout(self.timeout, self.collect(body, announced, limit, too_large)).await {
-            Ok(result) => result,
-            Err(_) => Err(self.too_slow()),
-        }
+        let reading = self.collect(body, announced.unwrap_or_default(), limit, too_large);
+        let read = tokio::time::timeout(self.timeout, reading).await;
+        read.unwrap_or_else(|_| Err(self.too_slow())).map_err(Problem::hang_up)
     }
 
     async fn collect(
         &self,
         mut body: Body,
-        announced: Option<u64>,
+        announced: u64,
         limit: u64,
         too_large: fn(u64) -> Problem,
     ) -> Result<Held, Problem> {
-        let mut permit = self.hold(announced.unwrap_or_default())?;
-        let mut held = announced.unwrap_or_default();
+        let mut hold = self.hold(announced)?;
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         while let Some(data) = next_data(&mut body).await? {
             let length = (first.len() + rest.len() + data.len()) as u64;
             if length > limit {
-                self.discard(body).await;
                 return Err(too_large(limit));
             }
-            if length > held {
-                let more = length.max(held.saturating_mul(2)) - held;
-                permit.merge(self.hold(more)?);
-                held += more;
-            }
+            hold.grow(length, limit)?;
             // Most bodies come in one piece, which is kept as it is.
             if first.is_empty() && rest.is_empty() {
                 first = data;
             } else {
                 if rest.is_empty() {
-                    rest.reserve(usize::try_from(held).unwrap_or_default());
+                    rest.reserve(usize::try_from(hold.bytes()).unwrap_or_default());
                     rest.extend_from_slice(&std::mem::take(&mut first));
                 }
                 rest.extend_from_slice(&data);
             }
         }
         let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        Ok(Held { bytes, _permit: permit })
+        Ok(Held { bytes, _hold: hold })
     }
 
     /// Holds that many bytes of the budget.
     ///
     /// # Errors
     /// When it is spent.
-    pub fn hold(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
-        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX);
-        self.budget.clone().try_acquire_many_owned(blocks).map_err(|_| {
-            Problem::overloaded(
-                "the bodies of other requests fill limits.buffered_max; try again in a moment",
-            )
-            .retry_after(1)
-        })
+    pub fn hold(&self, bytes: u64) -> Result<Hold, Problem> {
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).min(self.blocks);
+        match self.budget.clone().try_acquire_many_owned(blocks) {
+            Ok(permit) => Ok(Hold { permit, limits: self.clone() }),
+            Err(_) => {
+                let detail = "the bodies of other requests fill limits.buffered_max; try again in a moment";
+                Err(Problem::overloaded(detail).retry_after(1))
+            }
+        }
     }
 
     /// How long a body may take.
@@ -132,20 +130,34 @@ impl BodyLimits {
         let allowed = humantime::format_duration(self.timeout);
         Problem::body_timeout(format!("the body did not arrive within the {allowed} of limits.body_timeout"))
     }
+}
 
-    /// Reads what a client is still sending, keeps nothing of it, and gives up on clients that go on for ever.
-    pub async fn discard(&self, mut body: Body) {
-        let drain = async {
-            let mut seen = 0;
-            while let Ok(Some(data)) = next_data(&mut body).await {
-                seen += data.len() as u64;
-                if seen > DISCARD_MAX {
-                    break;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(self.timeout, drain).await;
+impl Hold {
+    /// How many bytes are held.
+    pub fn bytes(&self) -> u64 {
+        self.permit.num_permits() as u64 * BLOCK
     }
+
+    /// Holds at least that many bytes from now on. Where they are more it takes twice what it had, but no more than
+    /// `limit`, so that what grows piece by piece asks seldom.
+    ///
+    /// # Errors
+    /// When the budget is spent.
+    pub fn grow(&mut self, bytes: u64, limit: u64) -> Result<(), Problem> {
+        let held = self.bytes();
+        let blocks_left = self.limits.blocks.saturating_sub(u32::try_from(held / BLOCK).unwrap_or(u32::MAX));
+        if bytes > held && blocks_left > 0 {
+            let more = bytes.max((2 * held).min(limit)) - held;
+            let more = self.limits.hold(more.min(u64::from(blocks_left) * BLOCK))?;
+            self.permit.merge(more.permit);
+        }
+        Ok(())
+    }
+}
+
+/// How long a body says that it is.
+pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The next piece of a body; nothing at its end.

@@ -84,10 +84,7 @@ pub async fn post(
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Ingest, &workflow)?;
     let (parts, body) = request.into_parts();
-    let idempotency_key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?.map(str::to_owned);
-    if idempotency_key.as_ref().is_some_and(|key| !(1..=255).contains(&key.len())) {
-        return Err(Problem::invalid("an Idempotency-Key is 1 to 255 characters"));
-    }
+    let idempotency_key = idempotency_key(&parts)?;
     let create = CreateItem { idempotency_key, ..create_request(&parts, workflow, query)? };
     match store(&server, create, &parts, body).await? {
         // A repetition gets the answer that the first request got, or should have got.
@@ -101,6 +98,11 @@ pub async fn post(
         }
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
+}
+
+fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
+    let key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?;
+    key.map(|key| request::idempotency_key(key.to_owned())).transpose()
 }
 
 fn create_request(

@@ -1,22 +1,27 @@
 //! Listening: connections within limits, and a way to end that lets requests finish.
 //!
-//! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here. Nor does
-//! the part of hyper-util that tells HTTP/1 from HTTP/2 by the first bytes, so that is done here too, under the same
-//! limit as the headers.
+//! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
+use super::connection::{Course, Socket};
 use crate::config::Limits;
 
 /// How long to wait when the system has no file descriptor for a connection.
@@ -59,7 +64,7 @@ impl Listener {
 
     /// Serves connections until `stop`; then takes no more, lets requests finish for at most `patience`, and ends.
     pub async fn serve(self, router: Router, limits: &Limits, patience: Duration, stop: CancellationToken) {
-        let builders = Arc::new([builder(limits).http1_only(), builder(limits).http2_only()]);
+        let builder = Arc::new(builder(limits));
         let connections = Arc::new(Semaphore::new(limits.connections_max));
         let graceful = GracefulShutdown::new();
         loop {
@@ -68,19 +73,19 @@ impl Listener {
                 accepted = self.accept(&connections) => accepted,
             };
             let Some((stream, permit)) = accepted else { continue };
-            let service = TowerToHyperService::new(router.clone());
-            let (builders, header_timeout) = (builders.clone(), limits.header_timeout);
-            let (watcher, stopping) = (graceful.watcher(), stop.clone());
+            let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+            let (header_timeout, body_timeout) = (limits.header_timeout, limits.body_timeout);
             tokio::spawn(async move {
-                let version = tokio::select! {
-                    version = tokio::time::timeout(header_timeout, version(&stream)) => version,
-                    () = stopping.cancelled() => return,
-                };
-                // Neither a word in time nor a readable one: there is nobody to answer.
-                let Ok(Ok(version)) = version else { return };
-                let connection = builders[version as usize].serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = watcher.watch(connection).await {
-                    tracing::debug!(%error, "a connection ended badly");
+                let course = Arc::new(Course::default());
+                let socket = Socket::new(stream, course.clone(), body_timeout);
+                let service = service(router, course.clone());
+                let connection = watcher.watch(builder.serve_connection(TokioIo::new(socket), service));
+                tokio::select! {
+                    // What the builder needs to know which version is spoken, it would wait for without end.
+                    () = course.silence(header_timeout) => tracing::debug!("a client sent no request in time"),
+                    ended = connection => if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended badly");
+                    },
                 }
                 drop(permit);
             });
@@ -111,33 +116,17 @@ impl Listener {
     }
 }
 
-/// Which HTTP a client speaks; the values are places among the builders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    Http1 = 0,
-    Http2 = 1,
-}
-
-/// Tells by the first bytes, without taking them, which version the client speaks: HTTP/2 begins with a preface (RFC 9113,
-/// 3.4) whose first letter some methods of HTTP/1 share.
-async fn version(stream: &TcpStream) -> std::io::Result<Version> {
-    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    /// How long to wait for the rest of a preface that came in pieces.
-    const PAUSE: Duration = Duration::from_millis(10);
-    let mut seen = [0; PREFACE.len()];
-    loop {
-        let length = stream.peek(&mut seen).await?;
-        if length == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        if seen[..length] != PREFACE[..length] {
-            return Ok(Version::Http1);
-        }
-        if length == PREFACE.len() {
-            return Ok(Version::Http2);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+/// The router as a service of one connection, whose course is followed.
+fn service(
+    router: Router,
+    course: Arc<Course>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    service_fn(move |request: Request<Incoming>| {
+        course.asked();
+        let has_body = !request.body().is_end_stream();
+        let (answering, course) = (router.clone().oneshot(request), course.clone());
+        async move { answering.await.inspect(|response| course.answered(has_body, response.status())) }
+    })
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

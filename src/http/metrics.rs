@@ -16,6 +16,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::access::Access;
 use crate::store::StoreStatus;
 use crate::warden::{Tally, Warden};
 
@@ -51,11 +52,11 @@ impl HttpMetrics {
     }
 }
 
-/// Writes all figures down.
+/// Writes all figures down; of workflows, those that the client may see.
 ///
 /// # Errors
 /// When the text cannot be written, which is a defect.
-pub fn write(warden: &Warden, http: &HttpMetrics) -> Result<String, fmt::Error> {
+pub fn write(warden: &Warden, http: &HttpMetrics, access: &Access) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("warden");
     registry.register("http_requests", "Requests answered", http.requests.clone());
     registry.register_with_unit(
@@ -64,7 +65,7 @@ pub fn write(warden: &Warden, http: &HttpMetrics) -> Result<String, fmt::Error> 
         Unit::Seconds,
         http.took.clone(),
     );
-    registry.register_collector(Box::new(Figures::of(warden)));
+    registry.register_collector(Box::new(Figures::of(warden, access)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
@@ -86,13 +87,14 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(warden: &Warden) -> Self {
+    fn of(warden: &Warden, access: &Access) -> Self {
         let counts = warden.deliveries_counts();
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let oldest = counts.oldest_waiting.load(Ordering::Relaxed);
         let now = warden.clock().now();
+        let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
-            tallies: warden.tallies().into_iter().map(|(name, tally)| (name.to_string(), tally)).collect(),
+            tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
             store: warden.store_status(),
             timers: warden.timers(),
             incidents: warden.open_incidents(),

@@ -9,6 +9,7 @@
 mod access;
 mod batch;
 mod body;
+mod connection;
 mod incidents;
 mod items;
 mod list;
@@ -25,11 +26,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -51,7 +54,7 @@ pub struct Server {
     bodies: BodyLimits,
     batch_max: u64,
     batch_items_max: usize,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
     stall_timeout: Duration,
     draining: AtomicBool,
     metrics: HttpMetrics,
@@ -69,7 +72,7 @@ impl Server {
             bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
             batch_max: limits.batch_max,
             batch_items_max: limits.batch_items_max,
-            in_flight: Semaphore::new(limits.requests_max),
+            in_flight: Arc::new(Semaphore::new(limits.requests_max)),
             stall_timeout: config.storage.stall_timeout,
             draining: AtomicBool::new(false),
             metrics: HttpMetrics::default(),
@@ -141,25 +144,20 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
 }
 
 /// The outermost layer. See the module's documentation.
-async fn serve_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+async fn serve_request(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let clock = server.warden.clock();
     let began = clock.now();
     let request_id = server.warden.random().uuid(began).to_string();
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
+    let has_body = !request.body().is_end_stream();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = match admit(&server, &mut request) {
-        Ok(()) => match server.in_flight.try_acquire() {
-            Ok(_permit) => next.run(request).await,
-            Err(_) => {
-                Problem::overloaded("limits.requests_max requests are in flight; try again in a moment")
-                    .retry_after(1)
-                    .into_response()
-            }
-        },
+    let response = match admit(&server, request) {
+        Ok((request, permit)) => until_sent(next.run(request).await, permit),
+        Err(problem) if has_body => problem.hang_up().into_response(),
         Err(problem) => problem.into_response(),
     };
     let mut response = match response.extensions().get::<Problem>() {
-        Some(problem) => problem.respond(&request_id),
+        Some(problem) => problem.respond(&request_id, version),
         None => response,
     };
     let status = response.status();
@@ -171,13 +169,34 @@ async fn serve_request(State(server): State<Arc<Server>>, mut request: Request, 
     response
 }
 
-/// Refuses what no handler should see, and notes what the request may do.
-fn admit(server: &Server, request: &mut Request) -> Result<(), Problem> {
+/// Refuses what no handler should see, and notes what the request may do. What it takes of the requests in flight is
+/// returned with it; the paths of operation take nothing, so that a daemon under load is not taken for a dead one.
+fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<OwnedSemaphorePermit>), Problem> {
     let path = request.uri().path();
     request::check_escapes(path)?;
-    if !operation::is_open(path) {
-        let access = server.tokens.authenticate(request.headers())?;
-        request.extensions_mut().insert(access);
+    if operation::is_open(path) {
+        return Ok((request, None));
     }
-    Ok(())
+    let access = server.tokens.authenticate(request.headers())?;
+    request.extensions_mut().insert(access);
+    match server.in_flight.clone().try_acquire_owned() {
+        Ok(permit) => Ok((request, Some(permit))),
+        Err(_) => {
+            let detail = "limits.requests_max requests are in flight; try again in a moment";
+            Err(Problem::overloaded(detail).retry_after(1))
+        }
+    }
+}
+
+/// Keeps the place among the requests in flight until the answer has been sent, if that takes more than one piece.
+fn until_sent(response: Response, permit: Option<OwnedSemaphorePermit>) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &permit;
+            frame
+        }))
+    })
 }

@@ -72,7 +72,7 @@ pub async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
 pub async fn metrics(State(server): State<Arc<Server>>, access: Access) -> Result<Response, Problem> {
     access.require(Scope::Read)?;
-    let text = super::metrics::write(&server.warden, &server.metrics)
+    let text = super::metrics::write(&server.warden, &server.metrics, &access)
         .map_err(|error| Problem::unavailable(format!("the figures could not be written: {error}")))?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, content_type)], text).into_response())

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,6 +40,7 @@ struct Inner {
     title: &'static str,
     detail: Cow<'static, str>,
     header: Option<(HeaderName, HeaderValue)>,
+    hangs_up: bool,
 }
 
 /// The form of a problem on the wire.
@@ -69,6 +70,7 @@ macro_rules! problems {
                     title: $title,
                     detail: detail.into(),
                     header: None,
+                    hangs_up: false,
                 }))
             })*
         }
@@ -138,6 +140,20 @@ impl Problem {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// Ends the connection with the answer: what is left of the request's body will not be read.
+    #[must_use]
+    pub fn hang_up(mut self) -> Self {
+        self.0.hangs_up = true;
+        self
+    }
+
+    /// Adds to what was wrong.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.0.detail = format!("{}; {more}", self.0.detail).into();
+        self
+    }
+
     /// Tells how to authenticate (RFC 6750).
     #[must_use]
     pub fn challenge(self) -> Self {
@@ -155,8 +171,8 @@ impl Problem {
         }
     }
 
-    /// The whole answer to the request with this id.
-    pub fn respond(&self, request_id: &str) -> Response {
+    /// The whole answer to the request with this id, in this version of the protocol.
+    pub fn respond(&self, request_id: &str, version: Version) -> Response {
         let document = serde_json::to_vec(&self.document(Some(request_id))).unwrap_or_default();
         let mut response = Response::new(Body::from(document));
         *response.status_mut() = self.0.status;
@@ -164,6 +180,10 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = &self.0.header {
             headers.insert(name, value.clone());
+        }
+        // Later versions end the one stream by themselves.
+        if self.0.hangs_up && version <= Version::HTTP_11 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

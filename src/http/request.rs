@@ -14,7 +14,7 @@ use super::problem::Problem;
 use crate::model::parse_duration;
 use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName};
 use crate::warden::WardenError;
-use crate::warden::items::Deadline;
+use crate::warden::items::{Deadline, IDEMPOTENCY_KEY_MAX};
 
 /// Refuses `%` that does not begin an escape; decoders elsewhere would pass it through as it is.
 ///
@@ -183,6 +183,17 @@ pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
 /// When it is none.
 pub fn step(text: String) -> Result<StepName, Problem> {
     Ok(StepName::new(text).map_err(WardenError::from)?)
+}
+
+/// Reads what makes a repetition of a request known.
+///
+/// # Errors
+/// When it is empty or too long.
+pub fn idempotency_key(text: String) -> Result<String, Problem> {
+    if (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) {
+        return Ok(text);
+    }
+    Err(Problem::invalid(format!("an idempotency key is 1 to {IDEMPOTENCY_KEY_MAX} bytes")))
 }
 
 /// Reads labels, `name:value` each.

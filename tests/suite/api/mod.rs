@@ -1,3 +1,27 @@
-//! The API, row by row.
+//! The API, request by request, over real connections. Every answer is held against `/openapi.json` on the way.
 
+mod access;
+mod batch;
+mod closing;
+mod connections;
+mod errors;
+mod export;
+mod framing;
+mod idempotency;
 mod items;
+mod limits;
+mod listing;
+mod malformed;
+mod openapi;
+mod operation;
+mod patch;
+mod payload;
+mod ranges;
+mod retention;
+mod slowness;
+mod workflows;
+
+/// The path of an item of the workflow `uploads`; the id stands as it does in a path.
+fn item(id: &str) -> String {
+    format!("/v1/workflows/uploads/items/{id}")
+}

@@ -15,7 +15,7 @@ use warden::store::Store;
 use warden::store::memory::MemoryStore;
 use warden::store::sled::{SledSettings, SledStore};
 
-use super::{TestReceiver, client, eventually};
+use super::{Answer, TestReceiver, ask, client, eventually};
 
 /// The instant at which the tests' clock starts: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -135,11 +135,6 @@ impl TestDaemon {
         self.clock.advance(duration);
     }
 
-    /// Its configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Where its data is, if it is on disk.
     pub fn data(&self) -> Option<PathBuf> {
         match &self.engine {
@@ -190,6 +185,21 @@ impl TestDaemon {
             page["data"].as_array().filter(|incidents| incidents.len() == count).cloned()
         })
         .await
+    }
+
+    /// Asks for something and holds the answer against the contract.
+    pub async fn ask(&self, method: Method, path: &str) -> Answer {
+        ask(self.request(method, path)).await
+    }
+
+    /// Sends something and holds the answer against the contract.
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        ask(self.request(method, path).body(body)).await
+    }
+
+    /// Sends a JSON document and holds the answer against the contract.
+    pub async fn send_json(&self, method: Method, path: &str, document: Value) -> Answer {
+        ask(self.request(method, path).json(&document)).await
     }
 
     /// Gets anything.

@@ -1,13 +1,17 @@
 //! What the tests stand on: daemons in this process with a clock that is moved by hand, daemons as processes of their
 //! own, and receivers that are real HTTP servers. Ports are chosen by the system; nothing sleeps.
 
+pub mod answer;
 pub mod daemon;
 pub mod process;
 pub mod receiver;
+pub mod wire;
 
+pub use answer::{Answer, ask};
 pub use daemon::TestDaemon;
 pub use process::DaemonProcess;
 pub use receiver::TestReceiver;
+pub use wire::Wire;
 
 use std::future::Future;
 use std::time::Duration;

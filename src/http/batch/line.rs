@@ -1,0 +1,157 @@
+//! The lines of a batch: what each asks for, and how it is answered.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::config::Scope;
+use crate::http::access::Access;
+use crate::http::problem::{Problem, ProblemDocument, success};
+use crate::http::{items, request};
+use crate::model::{ItemId, ItemKey, WorkflowName};
+use crate::warden::WardenError;
+use crate::warden::items::{BatchItem, CreateItem, Done};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Operation {
+    Create,
+    Close,
+}
+
+/// A line of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    op: Operation,
+    #[serde(borrow)]
+    workflow: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload_base64: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    content_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    deadline: Option<Cow<'a, str>>,
+    labels: Option<BTreeMap<String, String>>,
+    step: Option<String>,
+    #[serde(borrow)]
+    outcome: Option<Cow<'a, str>>,
+    /// What the header is to a create of its own that leaves the id to the server.
+    idempotency_key: Option<String>,
+}
+
+/// What is remembered of a line while it is committed.
+#[derive(Default)]
+pub struct Asked {
+    workflow: Option<String>,
+    id: Option<String>,
+}
+
+/// Reads a line and checks that the client may ask for that. What can be told of it is noted in `asked` in any case.
+///
+/// # Errors
+/// When it cannot be read or is not allowed.
+pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<BatchItem, Problem> {
+    let line: Line<'_> = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::invalid(format!("the line is not the JSON that a batch takes: {error}")))?;
+    asked.workflow = Some(line.workflow.clone().into_owned());
+    asked.id = line.id.clone().map(Cow::into_owned);
+    let workflow = WorkflowName::new(&*line.workflow).map_err(WardenError::from)?;
+    access.require_for(Scope::Ingest, &workflow)?;
+    let id = line.id.as_deref().map(ItemId::new).transpose().map_err(WardenError::from)?;
+    match line.op {
+        Operation::Close => {
+            let id = id.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
+            let outcome = line.outcome.map(|text| items::outcome(&text)).transpose()?;
+            Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
+        }
+        Operation::Create => {
+            let (payload, default_type) = payload(line.payload, line.payload_base64.as_deref())?;
+            Ok(BatchItem::Create(Box::new(CreateItem {
+                workflow,
+                id,
+                idempotency_key: line.idempotency_key.map(request::idempotency_key).transpose()?,
+                content_type: line.content_type.as_deref().unwrap_or(default_type).into(),
+                payload,
+                deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
+                labels: line.labels.unwrap_or_default(),
+                step: line.step.map(request::step).transpose()?,
+            })))
+        }
+    }
+}
+
+/// The bytes of a payload: of a string its text, of any other JSON value the value as it is written; and the content
+/// type they have if nothing else is said.
+fn payload(value: Option<&RawValue>, base64: Option<&str>) -> Result<(Bytes, &'static str), Problem> {
+    match (value, base64) {
+        (Some(value), None) if value.get().starts_with('"') => {
+            let text: String = serde_json::from_str(value.get())
+                .map_err(|error| Problem::invalid(format!("the payload is no valid JSON string: {error}")))?;
+            Ok((text.into(), "text/plain; charset=utf-8"))
+        }
+        (Some(value), None) => Ok((Bytes::copy_from_slice(value.get().as_bytes()), "application/json")),
+        (None, Some(text)) => {
+            let bytes = STANDARD
+                .decode(text)
+                .map_err(|error| Problem::invalid(format!("payload_base64 is no valid base64: {error}")))?;
+            Ok((bytes.into(), "application/octet-stream"))
+        }
+        _ => Err(Problem::invalid("a create has either payload or payload_base64")),
+    }
+}
+
+/// What became of a line.
+#[derive(Serialize)]
+struct LineAnswer<'a> {
+    status: u16,
+    workflow: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+}
+
+/// What became of a line that was refused.
+#[derive(Serialize)]
+struct LineProblem<'a> {
+    /// The number of the line, from 1.
+    line: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(flatten)]
+    problem: ProblemDocument<'a>,
+}
+
+/// Writes the answer to the line of this number.
+pub fn answer(number: usize, asked: &Asked, result: &Result<Done, Problem>, text: &mut Vec<u8>) {
+    let mut done = |status: StatusCode, id, version| {
+        let workflow = asked.workflow.as_deref().unwrap_or_default();
+        serde_json::to_writer(&mut *text, &LineAnswer { status: status.as_u16(), workflow, id, version })
+    };
+    let written = match result {
+        Ok(Done::Created(item)) => done(success::CREATED, &item.id, Some(item.version)),
+        Ok(Done::Existed(item)) => done(success::OK, &item.id, Some(item.version)),
+        Ok(Done::Closed) => done(success::DONE, asked.id.as_deref().unwrap_or_default(), None),
+        Err(problem) => {
+            let (workflow, id) = (asked.workflow.as_deref(), asked.id.as_deref());
+            let problem = LineProblem { line: number, workflow, id, problem: problem.document(None) };
+            serde_json::to_writer(&mut *text, &problem)
+        }
+    };
+    if let Err(error) = written {
+        tracing::error!(%error, "a line of a batch could not be answered");
+    }
+    text.push(b'\n');
+}

@@ -1,0 +1,119 @@
+//! The description of the API, which the daemon serves itself. That every status in these tests is declared is checked
+//! wherever an answer is read.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::TestDaemon;
+
+#[tokio::test]
+async fn the_description_lists_every_path_with_its_methods() {
+    let daemon = TestDaemon::start().await;
+    let answer = daemon.ask(Method::GET, "/openapi.json").await;
+    let document = answer.json(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document["openapi"]);
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let expected = [
+        ("/v1/workflows/{workflow}/items/{id}", "delete get patch put"),
+        ("/v1/workflows/{workflow}/items", "post"),
+        ("/v1/workflows/{workflow}/items/{id}/payload", "get"),
+        ("/v1/workflows/{workflow}/items/{id}/errors", "post"),
+        ("/v1/batch", "post"),
+        ("/v1/items", "get"),
+        ("/v1/export", "get"),
+        ("/v1/workflows", "get"),
+        ("/v1/workflows/{workflow}", "get"),
+        ("/v1/workflows/{workflow}/stats", "get"),
+        ("/v1/incidents", "get"),
+        ("/v1/incidents/{id}", "get"),
+        ("/v1/incidents/{id}/deliveries", "get"),
+        ("/healthz", "get"),
+        ("/readyz", "get"),
+        ("/metrics", "get"),
+        ("/openapi.json", "get"),
+    ];
+    for (path, methods) in expected {
+        let mut found: Vec<&str> =
+            document["paths"][path].as_object().unwrap().keys().map(String::as_str).collect();
+        found.sort_unstable();
+        assert_eq!(found.join(" "), methods, "{path}");
+    }
+}
+
+/// Every operation of the description, with its path.
+fn operations(document: &Value) -> Vec<(&str, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().values().map(move |one| (path.as_str(), one)))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_operation_declares_its_success_its_problems_and_its_parameters() {
+    let daemon = TestDaemon::start().await;
+    let document = daemon.get("/openapi.json").await;
+    for (path, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{path}");
+        assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{path} {operation}");
+        for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+            let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/ProblemDocument", "{path} {status}");
+        }
+        if path.starts_with("/v1/") {
+            assert!(responses.contains_key("4XX") && responses.contains_key("5XX"), "{path}");
+        }
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            assert!(
+                parameters.iter().any(|found| found["name"] == name && found["in"] == "path"),
+                "{path} {name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_reference_of_the_description_leads_somewhere() {
+    fn check(document: &Value, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+                    let pointer = reference.strip_prefix('#').expect("a place in this document");
+                    assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+                }
+                members.values().for_each(|member| check(document, member));
+            }
+            Value::Array(elements) => elements.iter().for_each(|element| check(document, element)),
+            _ => {}
+        }
+    }
+    let document = TestDaemon::start().await.get("/openapi.json").await;
+    check(&document, &document);
+}
+
+#[tokio::test]
+async fn the_description_says_which_paths_need_a_token() {
+    let daemon = TestDaemon::start().await;
+    let document = daemon.get("/openapi.json").await;
+    let scheme = &document["components"]["securitySchemes"]["bearer"];
+    assert_eq!((&scheme["type"], &scheme["scheme"]), (&"http".into(), &"bearer".into()));
+    for (path, operation) in operations(&document) {
+        let security = operation.get("security").unwrap_or(&document["security"]).to_string();
+        let open = ["/healthz", "/readyz", "/openapi.json"].contains(&path);
+        assert_eq!(!security.contains("bearer"), open, "{path}: {security}");
+    }
+}
+
+#[tokio::test]
+async fn an_item_has_exactly_the_fields_that_are_declared() {
+    let daemon = TestDaemon::start().await;
+    let document = daemon.get("/openapi.json").await;
+    let item = daemon.create("uploads", "file-1", "", "hello").await;
+    let fields =
+        |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    let declared = fields(&document["components"]["schemas"]["ItemView"]["properties"]);
+    assert_eq!(fields(&item), declared);
+}

@@ -1,0 +1,137 @@
+//! Payloads: the bytes as they came, of every size, with their type and what proves them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use sha2::{Digest, Sha256};
+
+use super::item;
+use crate::support::{Answer, TestDaemon, ask};
+
+/// Bytes that look like nothing in particular, the same for the same length.
+fn bytes(length: usize) -> Vec<u8> {
+    let mut state = length as u64 | 1;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn assert_is(answer: &Answer, payload: &[u8]) {
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-length"), payload.len().to_string());
+    let digest = Sha256::digest(payload);
+    assert_eq!(answer.header("repr-digest"), format!("sha-256=:{}:", STANDARD.encode(digest)));
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(answer.header("etag"), format!("\"{hex}\""));
+    assert!(answer.body == payload, "{} bytes came back otherwise", payload.len());
+}
+
+#[tokio::test]
+async fn payloads_of_every_size_come_back_bit_for_bit() {
+    let sizes = [0, 1, 1023, 1024, 65_535, 65_536, 65_537, 262_144, 262_145, 524_288, 1_048_575, 1_048_576];
+    let mut daemon = TestDaemon::builder().on_sled().start().await;
+    for size in sizes {
+        let created = daemon.create("uploads", &size.to_string(), "", bytes(size)).await;
+        assert_eq!(created["payload"]["size"], size);
+    }
+    for restarted in [false, true] {
+        if restarted {
+            daemon.restart().await;
+        }
+        for size in sizes {
+            let path = format!("{}/payload", item(&size.to_string()));
+            assert_is(&daemon.ask(Method::GET, &path).await, &bytes(size));
+        }
+    }
+    let refused = daemon.send(Method::PUT, &item("larger"), bytes(1_048_577)).await;
+    assert!(refused.refused(413, "payload-too-large").contains("1048576"));
+    daemon.ask(Method::GET, &item("larger")).await.refused(404, "item-not-found");
+}
+
+#[tokio::test]
+async fn a_raised_limit_lets_larger_payloads_in() {
+    for builder in [TestDaemon::builder(), TestDaemon::builder().on_sled()] {
+        let daemon = builder.config("[limits]\npayload_max = \"64MiB\"").start().await;
+        let payload = bytes(9 * 1024 * 1024 + 1);
+        daemon.create("uploads", "large", "", payload.clone()).await;
+        assert_is(&daemon.ask(Method::GET, &format!("{}/payload", item("large"))).await, &payload);
+    }
+}
+
+#[tokio::test]
+async fn the_largest_payload_of_all_comes_back() {
+    let daemon = TestDaemon::builder().on_sled().config("[limits]\npayload_max = \"64MiB\"").start().await;
+    let payload = bytes(64 * 1024 * 1024);
+    daemon.create("uploads", "largest", "", payload.clone()).await;
+    assert_is(&daemon.ask(Method::GET, &format!("{}/payload", item("largest"))).await, &payload);
+    let larger = daemon.send(Method::PUT, &item("larger"), bytes(64 * 1024 * 1024 + 1)).await;
+    larger.refused(413, "payload-too-large");
+}
+
+#[tokio::test]
+async fn a_payload_comes_back_with_the_content_type_it_came_with() {
+    let daemon = TestDaemon::start().await;
+    let longest = format!("text/x-{}", "y".repeat(248));
+    for (id, content_type) in [
+        ("a", "application/json"),
+        ("b", "text/plain; charset=utf-8"),
+        ("c", "multipart/form-data; boundary=\"----x\""),
+        ("d", "nonsense"),
+        ("e", &longest),
+    ] {
+        let put = daemon.request(Method::PUT, &item(id)).header("content-type", content_type).body("x");
+        assert_eq!(ask(put).await.json(201)["payload"]["content_type"], content_type);
+        let payload = daemon.ask(Method::GET, &format!("{}/payload", item(id))).await;
+        assert_eq!(payload.header("content-type"), content_type);
+        assert_eq!(payload.header("x-content-type-options"), "nosniff");
+    }
+    let untyped = daemon.create("uploads", "untyped", "", "x").await;
+    assert_eq!(untyped["payload"]["content_type"], "application/octet-stream");
+    for content_type in ["text/pläin", &format!("{longest}y")] {
+        let put = daemon.request(Method::PUT, &item("x")).header("content-type", content_type).body("x");
+        ask(put).await.refused(400, "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_a_payload_tells_all_but_the_bytes() {
+    let daemon = TestDaemon::start().await;
+    daemon.create("uploads", "file-1", "", "hello").await;
+    let path = format!("{}/payload", item("file-1"));
+    let (whole, head) = (daemon.ask(Method::GET, &path).await, daemon.ask(Method::HEAD, &path).await);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for name in ["content-length", "content-type", "etag", "repr-digest", "accept-ranges"] {
+        assert_eq!(head.header(name), whole.header(name), "{name}");
+    }
+    let part = ask(daemon.request(Method::HEAD, &path).header("range", "bytes=0-0")).await;
+    assert_eq!((part.status, part.header("content-length")), (200, "5"), "ranges are for GET alone");
+    let item_head = daemon.ask(Method::HEAD, &item("file-1")).await;
+    assert_eq!((item_head.status, item_head.header("etag")), (200, "\"1\""));
+    assert_eq!(daemon.ask(Method::HEAD, &item("nobody")).await.status, 404);
+    daemon.close("uploads", "file-1").await;
+    assert_eq!(daemon.ask(Method::HEAD, &path).await.status, 410);
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_payload_is_not_sent_it_again() {
+    let daemon = TestDaemon::start().await;
+    daemon.create("uploads", "file-1", "", "hello").await;
+    let path = format!("{}/payload", item("file-1"));
+    let tag = daemon.ask(Method::GET, &path).await.header("etag").to_owned();
+    for condition in
+        [tag.clone(), "*".into(), format!("W/{tag}"), format!("\"other\", {tag}"), format!("\"a,b\",{tag}")]
+    {
+        let answer = ask(daemon.request(Method::GET, &path).header("if-none-match", &condition)).await;
+        assert_eq!((answer.status, answer.body.len()), (304, 0), "{condition}");
+        assert_eq!(answer.header("etag"), tag);
+    }
+    let twice =
+        daemon.request(Method::GET, &path).header("if-none-match", "\"other\"").header("if-none-match", &tag);
+    assert_eq!(ask(twice).await.status, 304);
+    for condition in ["\"other\"", "other", "W/\"other\"", &tag[1..]] {
+        let answer = ask(daemon.request(Method::GET, &path).header("if-none-match", condition)).await;
+        assert_eq!((answer.status, answer.text()), (200, "hello"), "{condition}");
+    }
+}
