@@ -124,3 +124,10 @@ pub async fn fail(daemon: &TestDaemon, workflow: &str, item: &str) {
     let error = json!({"type": "DiskGone", "message": "the disk is gone", "fatal": true});
     expect(daemon.request(Method::POST, &path).json(&error), StatusCode::CREATED).await;
 }
+
+/// A figure of the metrics.
+pub async fn metric(daemon: &TestDaemon, name: &str) -> f64 {
+    let text = daemon.response(Method::GET, "/metrics").await.text().await.expect("a text");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
+}

@@ -134,8 +134,10 @@ async fn a_delivery_is_dead_after_a_day_and_the_end_is_told_all_the_same() {
         let last = dead["attempts"].as_array().unwrap().last().unwrap();
         assert_eq!(instant(&last["at"]).since(created_at), DAY);
         assert_eq!((&last["status"], &last["error"]), (&json!(503), &json!("it answered 503")));
-        let metrics = daemon.response(Method::GET, "/metrics").await.text().await.unwrap();
-        assert!(metrics.lines().any(|line| line.contains("dead") && line.ends_with(" 1")), "{metrics}");
+        eventually("one more in the metrics", || async {
+            (metric(&daemon, "warden_deliveries_dead_total").await == 1.0).then_some(())
+        })
+        .await;
 
         receiver.usually(204, &[]);
         daemon.close("uploads", "file-1").await;
