@@ -195,11 +195,12 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     raise_file_limit();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let opening = config.clone();
-    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening))
-        .await
-        .map_err(std::io::Error::other)??;
-    let mut daemon = Daemon::start(&config, surroundings).await?;
+    let mut daemon = tokio::select! {
+        started = open(&config) => started?,
+        // Nothing was taken in yet, and a kill while opening is survived anyway.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     writeln!(std::io::stdout(), "listening on http://{}", daemon.address())?;
     std::io::stdout().flush()?;
     tracing::info!(address = %daemon.address(), version = env!("CARGO_PKG_VERSION"), "listening");
@@ -226,6 +227,14 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     daemon.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn open(config: &Config) -> Result<Daemon, AppError> {
+    let opening = config.clone();
+    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening))
+        .await
+        .map_err(std::io::Error::other)??;
+    Daemon::start(config, surroundings).await
 }
 
 fn notify_service_manager(state: &[sd_notify::NotifyState<'_>]) {

@@ -1,6 +1,10 @@
 //! The suite: everything that is proved about the daemon from outside, and about its store beneath it.
 
-#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "in a test a panic is an answer, and types are used once")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::type_complexity,
+    reason = "in a test a panic is an answer, and types are used once"
+)]
 
 mod alerts;
 mod api;
