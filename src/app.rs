@@ -87,6 +87,7 @@ fn sled_settings(config: &Config) -> SledSettings {
         cache: config.storage.cache,
         reserve: config.storage.reserve,
         queue_max: config.limits.queue_max,
+        queue_bytes_max: config.limits.buffered_max,
     }
 }
 
@@ -224,7 +225,16 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     notify_service_manager(&[sd_notify::NotifyState::Stopping]);
-    daemon.stop().await;
+    let (store, patience) = (daemon.store.clone(), config.server.shutdown_timeout + config.storage.stall_timeout);
+    if tokio::time::timeout(patience, daemon.stop()).await.is_err() {
+        let busy_for = store.status().busy_for;
+        // Letting go of the store would wait for its thread, which may hang for ever.
+        std::mem::forget(store);
+        return Err(AppError::Stalled(busy_for));
+    }
+    if let Some(reason) = store.status().fatal {
+        return Err(AppError::Store(StoreError::Fatal(reason)));
+    }
     tracing::info!("stopped");
     Ok(())
 }

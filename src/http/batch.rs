@@ -37,7 +37,7 @@ const GROUPS_UNDER_WAY: usize = 4;
 const LINE_OVERHEAD: u64 = 16 * 1024;
 
 /// Create and close many items: NDJSON, one line each; the answer has a line for a line, in order.
-#[utoipa::path(post, path = "/v1/batch", tag = "items",
+#[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "items",
     request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 200, description = "A line for each line: its status, or a problem", body = String,
             content_type = "application/x-ndjson"),

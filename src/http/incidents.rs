@@ -15,7 +15,7 @@ use crate::config::Scope;
 use crate::model::{Incident, IncidentId, IncidentStatus};
 
 /// List incidents, the newest first.
-#[utoipa::path(get, path = "/v1/incidents", tag = "alerts",
+#[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", tag = "alerts",
     params(("status" = Option<String>, Query, description = "open or resolved"),
         ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
@@ -64,7 +64,7 @@ pub async fn list(
 }
 
 /// Get an incident.
-#[utoipa::path(get, path = "/v1/incidents/{id}", tag = "alerts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts", params(("id" = String, Path)),
     responses((status = 200, description = "The incident", body = IncidentView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -78,7 +78,7 @@ pub async fn get(
 }
 
 /// List an incident's deliveries, the oldest first.
-#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", tag = "alerts",
+#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts",
     params(("id" = String, Path), ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = PageView<DeliveryView>),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),

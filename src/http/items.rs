@@ -39,13 +39,18 @@ const DOCUMENT_MAX: u64 = 64 * 1024;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
+/// A payload: bytes that mean nothing to the warden.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the description only")] Vec<u8>);
+
 /// Create an item; the body is its payload, verbatim.
-#[utoipa::path(put, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+#[utoipa::path(put, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "create_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant"),
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"),
         ("step" = Option<String>, Query)),
-    request_body(content = Vec<u8>, content_type = "*/*"),
+    request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created", body = ItemView),
         (status = 200, description = "The same payload again", body = ItemView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -68,11 +73,11 @@ pub async fn put(
 }
 
 /// Create an item under an id of the server's.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items", tag = "items",
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items", operation_id = "post_item", tag = "items",
     params(("workflow" = String, Path),
         ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
-    request_body(content = Vec<u8>, content_type = "*/*"),
+    request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created; `Location` names it", body = ItemView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -144,7 +149,7 @@ fn entity_tag(version: u64) -> HeaderValue {
 }
 
 /// Get an item.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "get_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path)),
     responses((status = 200, description = "The item", body = ItemView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -160,10 +165,10 @@ pub async fn get(
 }
 
 /// Get an item's payload: the bytes as they came.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", tag = "items",
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", operation_id = "get_payload", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
-    responses((status = 200, description = "The bytes, with the type they came with", body = Vec<u8>, content_type = "*/*"),
-        (status = 206, description = "A part of them", body = Vec<u8>, content_type = "*/*"),
+    responses((status = 200, description = "The bytes, with the type they came with", body = PayloadBytes, content_type = "*/*"),
+        (status = 206, description = "A part of them", body = PayloadBytes, content_type = "*/*"),
         (status = 304, description = "The client has them already"),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -256,7 +261,7 @@ async fn window(
 }
 
 /// Close an item. Closing it again is fine.
-#[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+#[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "close_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("outcome" = Option<String>, Query, description = "success (default), discarded or failed")),
     responses((status = 204, description = "Closed, now or before"),
@@ -319,7 +324,7 @@ fn merge<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 /// Change an open item's deadline, labels or progress.
-#[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", tag = "items",
+#[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "patch_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
     request_body(content = PatchDocument, content_type = "application/merge-patch+json"),
@@ -360,7 +365,6 @@ pub struct ErrorDocument {
     fatal: bool,
     /// Whatever else is to be kept; at most 4,096 bytes of JSON.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
     data: Value,
 }
 
@@ -372,7 +376,7 @@ pub struct ErrorReceipt {
 }
 
 /// Report an error about an open item.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", tag = "items",
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", operation_id = "report_error", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same report")),
     request_body(content = ErrorDocument),

@@ -83,7 +83,7 @@ fn state(text: &str) -> Result<ItemState, Problem> {
 }
 
 /// List items.
-#[utoipa::path(get, path = "/v1/items", tag = "items",
+#[utoipa::path(get, path = "/v1/items", operation_id = "list_items", tag = "items",
     params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
         ("state" = Option<Vec<String>>, Query, description = "open, overdue, failed, held or closed, repeatable"),
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
@@ -108,7 +108,7 @@ pub async fn list(
 }
 
 /// Export items with their payloads: a line of JSON each, as `POST /v1/batch` takes it.
-#[utoipa::path(get, path = "/v1/export", tag = "items",
+#[utoipa::path(get, path = "/v1/export", operation_id = "export_items", tag = "items",
     params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
         ("state" = Option<Vec<String>>, Query, description = "open, overdue, failed or held, repeatable"),
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),

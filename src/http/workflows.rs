@@ -15,7 +15,7 @@ use crate::config::Scope;
 use crate::model::WorkflowName;
 
 /// List workflows, by name.
-#[utoipa::path(get, path = "/v1/workflows", tag = "workflows",
+#[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = PageView<WorkflowView>),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
@@ -34,7 +34,7 @@ pub async fn list(
 }
 
 /// Get a workflow's policy.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}", tag = "workflows", params(("workflow" = String, Path)),
+#[utoipa::path(get, path = "/v1/workflows/{workflow}", operation_id = "get_workflow", tag = "workflows", params(("workflow" = String, Path)),
     responses((status = 200, description = "The workflow", body = WorkflowView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -50,7 +50,7 @@ pub async fn get(
 }
 
 /// Get a workflow's figures.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", tag = "workflows", params(("workflow" = String, Path)),
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", operation_id = "get_workflow_stats", tag = "workflows", params(("workflow" = String, Path)),
     responses((status = 200, description = "The figures", body = StatsView),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]

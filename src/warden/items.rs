@@ -15,7 +15,7 @@ use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
     PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
 };
-use crate::store::{Command, Creation, ListItems, Outcome, StoreError};
+use crate::store::{Command, Creation, ListItems, Outcome, SCAN_MAX, StoreError};
 
 /// The longest name of a sort of error, in bytes.
 pub const ERROR_TYPE_MAX: usize = 128;

@@ -8,7 +8,6 @@
 //! was asked to write.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,6 +36,8 @@ struct Request {
 struct Waiting {
     requests: VecDeque<Request>,
     commands: usize,
+    /// Payload bytes of those commands.
+    bytes: u64,
     closing: bool,
 }
 
@@ -46,6 +47,9 @@ pub(super) struct Queue {
     arrived: Condvar,
     /// The most commands that may wait.
     limit: usize,
+    /// The most payload bytes that may wait. Requests hold their bodies against a budget, but a client that goes away lets
+    /// go of it while its command still stands in line.
+    bytes_limit: u64,
     /// Why nothing is acknowledged any more.
     pub(super) fatal: OnceLock<Arc<str>>,
     /// When the commit under way began, in milliseconds; zero when none is.
@@ -57,11 +61,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, bytes_limit: u64) -> Self {
         Self {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             limit,
+            bytes_limit,
             fatal: OnceLock::new(),
             busy_since: AtomicI64::new(0),
             commits: AtomicU64::new(0),
@@ -91,11 +96,14 @@ impl Queue {
         if waiting.closing {
             return Err(StoreError::Closing);
         }
-        let fits = waiting.commands == 0 || waiting.commands + commands.len() <= self.limit;
+        let bytes: u64 = commands.iter().map(|command| payload_size(command) as u64).sum();
+        let fits = waiting.commands == 0
+            || (waiting.commands + commands.len() <= self.limit && waiting.bytes + bytes <= self.bytes_limit);
         if !fits && !commands.iter().all(tells_people) {
             return Err(StoreError::Overloaded);
         }
         waiting.commands += commands.len();
+        waiting.bytes += bytes;
         waiting.requests.push_back(Request { commands, answer });
         // The thread looks again before it sleeps, so only the first arrival needs to wake it.
         if waiting.requests.len() == 1 {
@@ -135,6 +143,7 @@ impl Queue {
             group.extend(waiting.requests.pop_front());
         }
         waiting.commands -= commands;
+        waiting.bytes -= bytes as u64;
         true
     }
 }
@@ -157,10 +166,6 @@ fn payload_size(command: &Command) -> usize {
 enum CommitError {
     #[error(transparent)]
     Draft(#[from] DraftError),
-    #[error("the database could not be flushed: {0}")]
-    Flush(#[from] sled::Error),
-    #[error("the database file could not be synced to disk: {0}")]
-    Sync(std::io::Error),
     #[error("the free space could not be read: {0}")]
     Space(std::io::Error),
 }
@@ -168,8 +173,6 @@ enum CommitError {
 /// The thread's own things.
 pub(super) struct Committer {
     pub(super) queue: Arc<Queue>,
-    pub(super) database: sled::Db,
-    pub(super) file: File,
     pub(super) draft: Draft,
     pub(super) space: Space,
     pub(super) clock: Arc<dyn Clock>,
@@ -235,9 +238,7 @@ impl Committer {
         self.queue.free.store(self.space.free(), Ordering::Relaxed);
         self.draft.apply()?;
         self.draft.reclaim()?;
-        self.database.flush()?;
-        // The flush persists neither the file's length nor the drive's cache.
-        self.file.sync_data().map_err(CommitError::Sync)?;
+        self.draft.sync()?;
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
         self.queue.commands.fetch_add(commands, Ordering::Relaxed);
         Ok(settled)

@@ -76,6 +76,15 @@ async fn every_operation_declares_its_success_its_problems_and_its_parameters() 
 }
 
 #[tokio::test]
+async fn every_operation_has_a_name_of_its_own() {
+    let document = TestDaemon::start().await.get("/openapi.json").await;
+    let operations = operations(&document);
+    let names: std::collections::BTreeSet<_> =
+        operations.iter().map(|(path, operation)| operation["operationId"].as_str().expect(path)).collect();
+    assert_eq!(names.len(), operations.len(), "generated clients make methods of them: {names:?}");
+}
+
+#[tokio::test]
 async fn every_reference_of_the_description_leads_somewhere() {
     fn check(document: &Value, value: &Value) {
         match value {

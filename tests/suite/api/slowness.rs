@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::item;
-use crate::support::{TestDaemon, Wire};
+use crate::support::{TestDaemon, Wire, within_patience};
 
 const IMPATIENT_BODIES: &str = "[limits]\nbody_timeout = \"200ms\"";
 const IMPATIENT_HEADS: &str = "[limits]\nheader_timeout = \"200ms\"";
@@ -71,9 +71,12 @@ async fn a_head_that_trickles_in_is_not_waited_for() {
     let mut wire = Wire::open(&daemon).await;
     wire.send("GET /healthz HTTP/1.1\r\n").await;
     let mut dripping = tokio::time::interval(Duration::from_millis(20));
-    while wire.try_send("x: y\r\n").await {
-        dripping.tick().await;
-    }
+    within_patience("the daemon to hang up", async {
+        while wire.try_send("x: y\r\n").await {
+            dripping.tick().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! Answers, held against what `/openapi.json` promises: every status that a test sees must be one that is declared for
-//! its path and method, and every problem must have the form of one.
+//! its path and method, every JSON must fit its schema, and every problem must have the form of one.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::client;
+use super::{client, schema};
 
 /// What came back, whole.
 #[derive(Clone, Debug)]
@@ -98,10 +98,17 @@ impl Contract {
                 .get(CONTENT_TYPE)
                 .filter(|_| !body.is_empty())
                 .map(|value| value.to_str().expect("a text"));
-            let types = response["content"].as_object();
-            let fits =
-                |found: &str| types.is_some_and(|types| types.keys().any(|known| admits(known, found)));
-            assert!(found.is_none_or(fits), "{place}: {found:?} is not among {types:?}");
+            if let Some(found) = found {
+                let types = response["content"].as_object().unwrap_or_else(|| panic!("{place}: a body"));
+                let declared = types.iter().find(|(known, _)| admits(known, found));
+                let (known, declared) =
+                    declared.unwrap_or_else(|| panic!("{place}: {found} is not among {types:?}"));
+                if ["application/json", "application/problem+json"].contains(&known.as_str()) {
+                    let value =
+                        serde_json::from_slice(body).unwrap_or_else(|error| panic!("{place}: {error}"));
+                    schema::check(&self.0, &declared["schema"], &value, &place);
+                }
+            }
         }
         if *status >= 400 && method != Method::HEAD {
             assert_eq!(answer.header("content-type"), "application/problem+json", "{place}");

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod daemon;
 pub mod process;
 pub mod receiver;
+mod schema;
 pub mod wire;
 
 pub use answer::{Answer, ask};
