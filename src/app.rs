@@ -225,7 +225,8 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     notify_service_manager(&[sd_notify::NotifyState::Stopping]);
-    let (store, patience) = (daemon.store.clone(), config.server.shutdown_timeout + config.storage.stall_timeout);
+    let (store, patience) =
+        (daemon.store.clone(), config.server.shutdown_timeout + config.storage.stall_timeout);
     if tokio::time::timeout(patience, daemon.stop()).await.is_err() {
         let busy_for = store.status().busy_for;
         // Letting go of the store would wait for its thread, which may hang for ever.

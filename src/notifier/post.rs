@@ -28,6 +28,8 @@ pub(super) struct Post {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
     pub(super) counts: Arc<NotifierCounts>,
+    /// When the service began.
+    pub(super) started: Timestamp,
 }
 
 /// What an attempt came to.
@@ -56,7 +58,8 @@ impl Post {
             None => None,
             Some(_) => Some(next_attempt(
                 delivery.attempts_made + 1,
-                delivery.created_at.as_millis(),
+                // While the warden was down nothing was tried: what it finds in the outbox gets its day from now on.
+                delivery.created_at.max(self.started).as_millis(),
                 now.as_millis(),
                 answer.retry_after,
                 self.random.unit(),

@@ -96,7 +96,8 @@ impl NotifierService {
         let (sender, inbox) = mpsc::unbounded_channel();
         let counts = Arc::<NotifierCounts>::default();
         let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
-        let post = Post { store, outbound, receivers, clock, random, counts: counts.clone() };
+        let started = clock.now();
+        let post = Post { store, outbound, receivers, clock, random, counts: counts.clone(), started };
         let service = Self {
             post: Arc::new(post),
             inbox,

@@ -91,7 +91,11 @@ impl Warden {
                 }
                 match self.attend(&trouble).await {
                     Ok(wake_at) => wakes.set(trouble, wake_at),
-                    Err(StoreError::Fatal(_)) => return,
+                    Err(error @ StoreError::Fatal(_)) => {
+                        // The daemon ends by this, loudly, and starts anew.
+                        tracing::error!(workflow = %trouble.0, %error, "an incident could not be committed");
+                        return;
+                    }
                     Err(error) => {
                         tracing::warn!(workflow = %trouble.0, %error, "an incident could not be committed; trying again");
                         wakes.set(trouble, Some(self.clock.now().after(TRY_AGAIN)));

@@ -15,7 +15,7 @@ use crate::model::{DeliveryStatus, IncidentId, IncidentStatus};
 use crate::store::{Command, Outcome, StoreError};
 
 /// How many items are forgotten by one commit.
-const BITE: usize = 256;
+const BITE: usize = 1024;
 /// How often it looks when there was nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the history of incidents is looked through.

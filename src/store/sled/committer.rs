@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_only_what_tells_people_is_let_in() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, 1 << 20);
         let sweep = || Command::Forget(ItemNumber(1));
         queue.push(vec![sweep(), sweep()]).unwrap();
         assert!(matches!(queue.push(vec![sweep()]), Err(StoreError::Overloaded)));
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn more_than_the_limit_in_one_request_waits_for_nobody() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, 1 << 20);
         let request = || vec![Command::Forget(ItemNumber(1)); 5];
         queue.push(request()).unwrap();
         assert!(matches!(queue.push(request()), Err(StoreError::Overloaded)));

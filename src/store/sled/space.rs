@@ -37,8 +37,16 @@ impl Space {
         let size = file_system.f_blocks.saturating_mul(file_system.f_frsize);
         let half = reserve.min(size / 10) / 2;
         let held = std::fs::metadata(&ballast_path).is_ok_and(|metadata| metadata.len() >= half);
-        let mut space =
-            Self { ballast_path, ballast: half, watermark: half, held, given_up: false, full: false, free: 0, budget: 0 };
+        let mut space = Self {
+            ballast_path,
+            ballast: half,
+            watermark: half,
+            held,
+            given_up: false,
+            full: false,
+            free: 0,
+            budget: 0,
+        };
         space.look()?;
         Ok(space)
     }
@@ -106,14 +114,14 @@ impl Space {
             || File::options().create(true).truncate(false).write(true).open(&self.ballast_path).is_ok_and(
                 |file| {
                     let taken = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
-                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                        // This file system cannot set space aside, so the watermark has to do for both.
-                        self.watermark += self.ballast;
-                        self.ballast = 0;
-                        true
-                    }
-                    taken => taken.is_ok(),
-                };
+                        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                            // This file system cannot set space aside, so the watermark has to do for both.
+                            self.watermark += self.ballast;
+                            self.ballast = 0;
+                            true
+                        }
+                        taken => taken.is_ok(),
+                    };
                     if !taken {
                         // Half a ballast helps nobody; that it cannot be let go either is no reason to stop.
                         let _ = file.set_len(0);

@@ -89,6 +89,7 @@ async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (
                 cache: 16 << 20,
                 reserve: 1 << 20,
                 queue_max: config.limits.queue_max,
+                queue_bytes_max: config.limits.buffered_max,
             };
             Arc::new(SledStore::open(&settings, Arc::new(clock.clone())).expect("the store opens"))
         }
