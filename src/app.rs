@@ -87,6 +87,7 @@ fn sled_settings(config: &Config) -> SledSettings {
         cache: config.storage.cache,
         reserve: config.storage.reserve,
         queue_max: config.limits.queue_max,
+        queue_bytes_max: config.limits.buffered_max,
     }
 }
 
@@ -195,11 +196,12 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     raise_file_limit();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let opening = config.clone();
-    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening))
-        .await
-        .map_err(std::io::Error::other)??;
-    let mut daemon = Daemon::start(&config, surroundings).await?;
+    let mut daemon = tokio::select! {
+        started = open(&config) => started?,
+        // Nothing was taken in yet, and a kill while opening is survived anyway.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     writeln!(std::io::stdout(), "listening on http://{}", daemon.address())?;
     std::io::stdout().flush()?;
     tracing::info!(address = %daemon.address(), version = env!("CARGO_PKG_VERSION"), "listening");
@@ -223,9 +225,27 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     notify_service_manager(&[sd_notify::NotifyState::Stopping]);
-    daemon.stop().await;
+    let (store, patience) =
+        (daemon.store.clone(), config.server.shutdown_timeout + config.storage.stall_timeout);
+    if tokio::time::timeout(patience, daemon.stop()).await.is_err() {
+        let busy_for = store.status().busy_for;
+        // Letting go of the store would wait for its thread, which may hang for ever.
+        std::mem::forget(store);
+        return Err(AppError::Stalled(busy_for));
+    }
+    if let Some(reason) = store.status().fatal {
+        return Err(AppError::Store(StoreError::Fatal(reason)));
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn open(config: &Config) -> Result<Daemon, AppError> {
+    let opening = config.clone();
+    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening))
+        .await
+        .map_err(std::io::Error::other)??;
+    Daemon::start(config, surroundings).await
 }
 
 fn notify_service_manager(state: &[sd_notify::NotifyState<'_>]) {

@@ -91,12 +91,6 @@ impl Client {
         let text = format!("{}{path}", self.base);
         let mut url =
             Url::parse(&text).map_err(|error| ClientError::Address(format!("{text:?}: {error}")))?;
-        // URLs resolve `.` and `..` however they are encoded.
-        if !url.as_str().ends_with(path) {
-            return Err(ClientError::Address(format!(
-                "no URL can name {path:?}, since . and .. are resolved in paths; export and import can"
-            )));
-        }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -268,8 +262,6 @@ mod tests {
         let items = "http://localhost:1/warden/v1/workflows/uploads/items";
         assert_eq!(url("a/../ä").unwrap(), format!("{items}/a%2F..%2F%C3%A4/payload?outcome=a+b%26c"));
         assert_eq!(url("...").unwrap(), format!("{items}/.../payload?outcome=a+b%26c"));
-        assert!(url("..").unwrap_err().to_string().contains("no URL can name"));
-        assert!(url(".").is_err());
     }
 
     #[test]

@@ -175,9 +175,7 @@ pub async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
                 }
             }
             Some(Err(error)) => {
-                return Err(Problem::incomplete_body(format!(
-                    "the body broke off: {error}; nothing was stored"
-                )));
+                return Err(Problem::incomplete_body(format!("the body broke off: {error}")));
             }
         }
     }

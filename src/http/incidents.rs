@@ -7,9 +7,10 @@ use axum::extract::State;
 
 use super::Server;
 use super::access::Access;
+use super::page::{PageView, Paging, name_cursor};
 use super::problem::{Problem, ProblemDocument};
 use super::request::{NoQuery, Query, Segments};
-use super::view::{DeliveryView, IncidentView, PageView, read_incident_cursor, write_incident_cursor};
+use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
 use crate::model::{Incident, IncidentId, IncidentStatus};
 
@@ -37,8 +38,8 @@ pub async fn list(
     };
     let workflows: Vec<_> =
         query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
-    let limit = super::list::limit(&mut query)?;
-    let mut before = query.one("cursor")?.map(|text| read_incident_cursor(&text)).transpose()?;
+    let Paging { limit, after } = Paging::read(&mut query)?;
+    let mut before = after.map(|id| IncidentId(id.into()));
     query.finish("status, workflow, limit, cursor")?;
     let admits = |incident: &Incident| {
         access.admits(&incident.workflow)
@@ -58,7 +59,7 @@ pub async fn list(
     }
     let more = data.len() > limit;
     data.truncate(limit);
-    let next_cursor = data.last().filter(|_| more).map(|incident| write_incident_cursor(&incident.id));
+    let next_cursor = data.last().filter(|_| more).map(|incident| name_cursor(&incident.id.0));
     Ok(Json(PageView { data: data.into_iter().map(IncidentView::from).collect(), next_cursor }))
 }
 
@@ -77,19 +78,22 @@ pub async fn get(
 }
 
 /// List an incident's deliveries, the oldest first.
-#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts", params(("id" = String, Path)),
-    responses((status = 200, description = "All of them", body = PageView<DeliveryView>),
+#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts",
+    params(("id" = String, Path), ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, description = "A page", body = PageView<DeliveryView>),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
 pub async fn deliveries(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
-    _: NoQuery,
+    mut query: Query,
 ) -> Result<Json<PageView<DeliveryView>>, Problem> {
+    let paging = Paging::read(&mut query)?;
+    query.finish("limit, cursor")?;
     let incident = visible(&server, &access, id).await?;
     let deliveries = server.warden.deliveries(incident.id).await?;
-    Ok(Json(PageView { data: deliveries.into_iter().map(DeliveryView::from).collect(), next_cursor: None }))
+    Ok(Json(paging.page(deliveries, |delivery| delivery.id.0.to_string())))
 }
 
 async fn visible(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {

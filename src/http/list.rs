@@ -18,15 +18,14 @@ use wildmatch::WildMatch;
 
 use super::Server;
 use super::access::Access;
+use super::page::{PageView, limit, read_cursor, write_cursor};
 use super::problem::{Problem, ProblemDocument};
 use super::request::{self, Query};
-use super::view::{ItemView, PageView, read_cursor, write_cursor};
+use super::view::ItemView;
 use crate::config::Scope;
-use crate::model::{Item, ItemFilter, ItemState, Order, Page, Position, Timestamp};
+use crate::model::{Clock, Item, ItemFilter, ItemState, Order, Page, Position, Timestamp};
 use crate::warden::WardenError;
 
-const LIMIT_DEFAULT: usize = 50;
-const LIMIT_MAX: usize = 1000;
 /// How many items an export reads at once.
 const EXPORT_PAGE: usize = 500;
 /// How many bytes of lines an export gathers before it sends them.
@@ -44,9 +43,10 @@ struct Question {
     after: Option<Position>,
 }
 
-fn question(mut query: Query, access: &Access) -> Result<Question, Problem> {
+fn question(mut query: Query, access: &Access, clock: &dyn Clock) -> Result<Question, Problem> {
     let instant = |query: &mut Query, name: &str| -> Result<Option<Timestamp>, Problem> {
-        query.one(name)?.map(|text| request::instant(name, &text)).transpose()
+        let instant = query.one(name)?.map(|text| request::instant(name, &text)).transpose()?;
+        Ok(instant.map(|instant| clock.to_steady(instant)))
     };
     let filter = ItemFilter {
         workflows: query.all("workflow").iter().map(|glob| WildMatch::new(glob)).collect(),
@@ -69,21 +69,6 @@ fn question(mut query: Query, access: &Access) -> Result<Question, Problem> {
     let after = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
     query.finish(PARAMETERS)?;
     Ok(Question { filter, order, after })
-}
-
-/// Reads how many entries a page holds at most.
-///
-/// # Errors
-/// When it is no number from 1 to 1000.
-pub fn limit(query: &mut Query) -> Result<usize, Problem> {
-    match query.one("limit")? {
-        None => Ok(LIMIT_DEFAULT),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-            .ok_or_else(|| Problem::invalid(format!("limit={text:?} is no number from 1 to {LIMIT_MAX}"))),
-    }
 }
 
 fn state(text: &str) -> Result<ItemState, Problem> {
@@ -116,7 +101,7 @@ pub async fn list(
 ) -> Result<Json<PageView<ItemView>>, Problem> {
     access.require(Scope::Read)?;
     let limit = limit(&mut query)?;
-    let Question { filter, order, after } = question(query, &access)?;
+    let Question { filter, order, after } = question(query, &access, &**server.warden.clock())?;
     let page = server.warden.list(filter, order, after, limit).await?;
     let data = page.data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
     Ok(Json(PageView { data, next_cursor: page.next.map(write_cursor) }))
@@ -140,7 +125,7 @@ pub async fn export(
     query: Query,
 ) -> Result<Response, Problem> {
     access.require(Scope::Recover)?;
-    let question = question(query, &access)?;
+    let question = question(query, &access, &**server.warden.clock())?;
     // The first page is read before the answer begins, so that a failure has a status of its own.
     let first = page(&server, &question, question.after).await?;
     let export = Export { server, question, items: first.data.into(), next: first.next };

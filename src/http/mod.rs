@@ -16,6 +16,7 @@ mod list;
 mod listener;
 mod metrics;
 mod operation;
+mod page;
 mod problem;
 mod request;
 mod view;
@@ -156,7 +157,8 @@ async fn serve_request(State(server): State<Arc<Server>>, request: Request, next
         Err(problem) if has_body => problem.hang_up().into_response(),
         Err(problem) => problem.into_response(),
     };
-    let mut response = match response.extensions().get::<Problem>() {
+    let problem = response.extensions().get::<Problem>().cloned();
+    let mut response = match &problem {
         Some(problem) => problem.respond(&request_id, version),
         None => response,
     };
@@ -164,7 +166,19 @@ async fn serve_request(State(server): State<Arc<Server>>, request: Request, next
     let took = clock.now().since(began);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     server.metrics.count(&method, route, status.as_u16(), took);
-    tracing::debug!(request = request_id, %method, route, status = status.as_u16(), ?took, "answered");
+    // What went wrong is found by the id that the client was shown. The detail may repeat what the client sent, so it is
+    // not in the log.
+    match problem.as_ref().map(Problem::slug) {
+        Some(problem) if status.is_server_error() => {
+            tracing::warn!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+        }
+        Some(problem) => {
+            tracing::info!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+        }
+        None => {
+            tracing::debug!(request = request_id, %method, route, status = status.as_u16(), ?took, "answered")
+        }
+    }
     response.headers_mut().extend(HeaderValue::from_str(&request_id).ok().map(|value| (REQUEST_ID, value)));
     response
 }

@@ -110,8 +110,6 @@ problems! {
     payload_too_large: PAYLOAD_TOO_LARGE, "payload-too-large", "The payload is too large";
     /// Too many lines or bytes.
     batch_too_large: PAYLOAD_TOO_LARGE, "batch-too-large", "The batch is too large";
-    /// The content type is not one that is understood here.
-    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The content type is not supported";
     /// No such part.
     range_not_satisfiable: RANGE_NOT_SATISFIABLE, "range-not-satisfiable", "The range lies outside the payload";
     /// One workflow too many.
@@ -127,6 +125,11 @@ problems! {
 }
 
 impl Problem {
+    /// The word that clients may go by.
+    pub fn slug(&self) -> &'static str {
+        self.0.slug
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -3,16 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::problem::Problem;
-use crate::model::{
-    Attempt, Delivery, Incident, IncidentId, Item, ItemNumber, ItemState, Policy, Position, Timestamp,
-};
+use crate::model::{Attempt, Delivery, Incident, Item, ItemState, Policy, Timestamp};
 use crate::warden::{Tally, Warden, WorkflowEntry};
 
 /// An item.
@@ -142,36 +137,6 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PageView<T> {
-    /// What was found. It may be less than asked for although more follows.
-    pub data: Vec<T>,
-    /// To be handed back as `cursor` for what follows; null at the end.
-    pub next_cursor: Option<String>,
-}
-
-/// Writes a place in a list down for the client to hand back.
-pub fn write_cursor(position: Position) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}:{}", position.deadline.as_millis(), position.number.0))
-}
-
-/// Reads it back.
-///
-/// # Errors
-/// When it is none of ours.
-pub fn read_cursor(text: &str) -> Result<Position, Problem> {
-    let read = || {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (deadline, number) = text.split_once(':')?;
-        let deadline = Timestamp::from_millis(deadline.parse().ok()?);
-        Some(Position { deadline, number: ItemNumber(number.parse().ok()?) })
-    };
-    read().ok_or_else(|| {
-        Problem::invalid("the cursor is none that this list gave out; begin again without one")
-    })
-}
-
 /// An incident.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct IncidentView {
@@ -220,22 +185,6 @@ impl From<Incident> for IncidentView {
             told: incident.told.into_iter().collect(),
         }
     }
-}
-
-/// Writes an incident's id down as a cursor.
-pub fn write_incident_cursor(id: &IncidentId) -> String {
-    URL_SAFE_NO_PAD.encode(id.0.as_bytes())
-}
-
-/// Reads it back.
-///
-/// # Errors
-/// When it is none of ours.
-pub fn read_incident_cursor(text: &str) -> Result<IncidentId, Problem> {
-    let text = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.map(|id| IncidentId(id.into())).ok_or_else(|| {
-        Problem::invalid("the cursor is none that this list gave out; begin again without one")
-    })
 }
 
 /// A notification on its way to a receiver.

@@ -7,25 +7,30 @@ use axum::extract::State;
 
 use super::Server;
 use super::access::Access;
+use super::page::{PageView, Paging};
 use super::problem::{Problem, ProblemDocument};
-use super::request::{NoQuery, WorkflowPath};
-use super::view::{PageView, StatsView, WorkflowView};
+use super::request::{NoQuery, Query, WorkflowPath};
+use super::view::{StatsView, WorkflowView};
 use crate::config::Scope;
 use crate::model::WorkflowName;
 
 /// List workflows, by name.
 #[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
-    responses((status = 200, description = "All of them", body = PageView<WorkflowView>),
+    params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, description = "A page", body = PageView<WorkflowView>),
         (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
-    _: NoQuery,
+    mut query: Query,
 ) -> Result<Json<PageView<WorkflowView>>, Problem> {
     access.require(Scope::Read)?;
-    let entries = server.warden.workflows().list().into_iter().filter(|entry| access.admits(&entry.name));
-    Ok(Json(PageView { data: entries.map(WorkflowView::from).collect(), next_cursor: None }))
+    let paging = Paging::read(&mut query)?;
+    query.finish("limit, cursor")?;
+    let mut entries = server.warden.workflows().list();
+    entries.retain(|entry| access.admits(&entry.name));
+    Ok(Json(paging.page(entries, |entry| entry.name.to_string())))
 }
 
 /// Get a workflow's policy.

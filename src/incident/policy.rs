@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //!
-//! * An incident that holds items is told about once `group_wait` has passed since it opened.
+//! * An incident that holds items is told about once `group_wait` has passed since it opened, if its workflow has
+//!   receivers; otherwise as soon as it has some.
 //! * Whoever was told of an incident is told of its end, and nobody else is.
 //! * An incident whose last item goes before `group_wait` has passed wakes nobody.
 //! * A decision never depends on how often it is asked for: asking again at the same instant with the same
@@ -39,7 +40,7 @@ pub struct Observation {
 pub struct Telling {
     /// What.
     pub event: Event,
-    /// To whom, by receiver name. Empty when the workflow has no receivers.
+    /// To whom, by receiver name; never empty.
     pub receivers: Vec<Arc<str>>,
 }
 
@@ -94,6 +95,10 @@ pub fn decide(
     incident.by_step = observation.by_step.clone();
     if observation.count == 0 {
         return Some(resolve(incident, now));
+    }
+    if policy.receivers.is_empty() {
+        // Nobody can be told, so nobody counts as told: whoever is made a receiver later hears of it from its beginning.
+        return Some(Decision { incident, commit: open.is_none(), telling: None, wake_at: None });
     }
     Some(match due_event(&incident, policy, now) {
         Due::Now(event) => tell(incident, event, policy, now),

@@ -94,6 +94,18 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Its place in the story that its receiver hears of the incident: the beginning before everything else, the end
+    /// after it. Neither ids nor instants tell that for sure, since both may be decided within one millisecond, and the
+    /// clock may be set back between them.
+    pub fn place(&self) -> (u8, Timestamp, &DeliveryId) {
+        let chapter = match self.event {
+            Event::Opened => 0,
+            Event::Grown | Event::Reminder => 1,
+            Event::Resolved => 2,
+        };
+        (chapter, self.created_at, &self.id)
+    }
+
     /// Takes note of a try and of what follows from it.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Timestamp) {
         self.attempts_made += 1;

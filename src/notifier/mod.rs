@@ -14,6 +14,7 @@
 pub mod backoff;
 pub mod guard;
 pub mod outbound;
+mod post;
 mod service;
 pub mod signature;
 

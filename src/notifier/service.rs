@@ -1,23 +1,25 @@
 //! The notifier's service: which delivery is tried when, and what follows from each attempt.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::{Next, next_attempt, parse_retry_after};
-use super::outbound::{Outbound, OutboundRequest};
-use super::{Receiver, signature};
-use crate::model::{Attempt, Clock, Delivery, DeliveryStatus, IncidentId, Random, Timestamp};
-use crate::store::{Command, Store, StoreError};
+use super::Receiver;
+use super::outbound::Outbound;
+use super::post::Post;
+use crate::model::{Clock, Delivery, DeliveryStatus, IncidentId, Random, Timestamp};
+use crate::store::{Store, StoreError};
 
-/// The longest account of an error that is kept with an attempt, in characters.
-const ERROR_MAX: usize = 300;
+/// How long an attempt that could not be recorded waits for its repetition.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What has become of deliveries since the start.
 #[derive(Debug, Default)]
@@ -47,6 +49,19 @@ impl Notifier {
         let _ = self.inbox.send(deliveries);
     }
 
+    /// Takes the deliveries that waited when the daemon ended, in any order. What seems to have been tried after `now`
+    /// was tried before the clock was set back: it is due at once, since its time may be years away.
+    pub fn take_up(&self, mut outbox: Vec<Delivery>, now: Timestamp) {
+        outbox.sort_by(|left, right| left.place().cmp(&right.place()));
+        for delivery in &mut outbox {
+            let tried_at = delivery.attempts.last().map_or(delivery.created_at, |attempt| attempt.at);
+            if tried_at > now {
+                delivery.next_attempt_at = now;
+            }
+        }
+        self.enqueue(outbox);
+    }
+
     /// What has become of deliveries since the start.
     pub fn counts(&self) -> &NotifierCounts {
         &self.counts
@@ -55,19 +70,6 @@ impl Notifier {
 
 /// The incident and the receiver: what must stay in order.
 type Lane = (IncidentId, Arc<str>);
-
-/// A delivery after an attempt; or, when that could not be recorded, as it was before, and why.
-type Attempted = Result<Delivery, (Delivery, StoreError)>;
-
-/// What an attempt needs, shared by all.
-struct Post {
-    store: Arc<dyn Store>,
-    outbound: Arc<dyn Outbound>,
-    receivers: HashMap<Arc<str>, Receiver>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    counts: Arc<NotifierCounts>,
-}
 
 /// The service: runs until it is told to stop.
 pub struct NotifierService {
@@ -79,7 +81,7 @@ pub struct NotifierService {
     /// The lanes whose time has come while their receiver was busy.
     held_up: HashMap<Arc<str>, VecDeque<Lane>>,
     under_way: HashMap<Arc<str>, usize>,
-    attempts: JoinSet<(Lane, Attempted)>,
+    attempts: JoinSet<(Lane, Result<Delivery, StoreError>)>,
 }
 
 impl NotifierService {
@@ -94,7 +96,8 @@ impl NotifierService {
         let (sender, inbox) = mpsc::unbounded_channel();
         let counts = Arc::<NotifierCounts>::default();
         let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
-        let post = Post { store, outbound, receivers, clock, random, counts: counts.clone() };
+        let started = clock.now();
+        let post = Post { store, outbound, receivers, clock, random, counts: counts.clone(), started };
         let service = Self {
             post: Arc::new(post),
             inbox,
@@ -156,34 +159,34 @@ impl NotifierService {
                 };
                 *under_way += 1;
                 let post = self.post.clone();
-                self.attempts.spawn(async move { (lane, post.attempt(delivery).await) });
+                self.attempts.spawn(async move { (lane, post.attempt(&delivery).await) });
             }
         }
         self.held_up.retain(|_, lanes| !lanes.is_empty());
     }
 
-    fn finish(&mut self, lane: Lane, result: Attempted) {
+    fn finish(&mut self, lane: Lane, result: Result<Delivery, StoreError>) {
         if let Some(under_way) = self.under_way.get_mut(&lane.1) {
             *under_way = under_way.saturating_sub(1);
         }
-        let delivery = match result {
-            Ok(delivery) => delivery,
-            Err((mut delivery, error)) => {
-                // What came of the attempt is not on disk, so it has not happened; the receiver knows the id.
-                tracing::error!(delivery = %delivery.id.0, %error, "an attempt could not be recorded");
-                delivery.next_attempt_at = self.post.clock.now().after(std::time::Duration::from_secs(5));
-                delivery
-            }
-        };
         let Some(queue) = self.lanes.get_mut(&lane) else { return };
-        if delivery.status == DeliveryStatus::Pending {
-            self.planned.insert((delivery.next_attempt_at, lane));
-            if let Some(front) = queue.front_mut() {
-                *front = delivery;
+        match result {
+            Ok(delivery) if delivery.status == DeliveryStatus::Pending => {
+                if let Some(front) = queue.front_mut() {
+                    *front = delivery;
+                }
             }
-            return;
+            Ok(_) => {
+                queue.pop_front();
+            }
+            Err(error) => {
+                // What came of the attempt is not on disk, so it has not happened; the receiver knows the id.
+                if let Some(front) = queue.front_mut() {
+                    tracing::error!(delivery = %front.id.0, %error, "an attempt could not be recorded");
+                    front.next_attempt_at = self.post.clock.now().after(TRY_AGAIN);
+                }
+            }
         }
-        queue.pop_front();
         match queue.front() {
             Some(next) => {
                 self.planned.insert((next.next_attempt_at, lane));
@@ -201,141 +204,4 @@ impl NotifierService {
         self.post.counts.waiting.store(waiting as u64, Ordering::Relaxed);
         self.post.counts.oldest_waiting.store(oldest.map_or(0, Timestamp::as_millis), Ordering::Relaxed);
     }
-}
-
-/// What an attempt came to.
-struct Answer {
-    status: Option<u16>,
-    retry_after: Option<std::time::Duration>,
-    error: Option<String>,
-    /// Nothing will ever come of it.
-    hopeless: bool,
-}
-
-impl Post {
-    /// Tries a delivery once and commits what follows.
-    async fn attempt(&self, delivery: Delivery) -> Attempted {
-        let began = self.clock.now();
-        let answer = self.send(&delivery).await;
-        let now = self.clock.now();
-        let attempt = Attempt {
-            at: began,
-            status: answer.status,
-            latency_ms: u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX),
-            error: answer.error.clone(),
-        };
-        let (status, next_attempt_at) = match &answer.error {
-            None => (DeliveryStatus::Delivered, now),
-            Some(_) if answer.hopeless => (DeliveryStatus::Dead, now),
-            Some(_) => match next_attempt(
-                delivery.attempts_made + 1,
-                delivery.created_at.as_millis(),
-                now.as_millis(),
-                answer.retry_after,
-                self.random.unit(),
-            ) {
-                Next::At(at) => (DeliveryStatus::Pending, Timestamp::from_millis(at)),
-                Next::Dead => (DeliveryStatus::Dead, now),
-            },
-        };
-        let mut recorded = delivery.clone();
-        recorded.record(attempt, status, next_attempt_at);
-        self.note(&recorded, &answer);
-        match self.store.apply(vec![Command::RecordDelivery(Box::new(recorded.clone()))]).await {
-            Ok(_) => Ok(recorded),
-            Err(error) => Err((delivery, error)),
-        }
-    }
-
-    fn note(&self, delivery: &Delivery, answer: &Answer) {
-        let id = &*delivery.id.0;
-        let receiver = &*delivery.receiver;
-        let event = delivery.event.as_str();
-        let count = match (delivery.status, &answer.error) {
-            (DeliveryStatus::Delivered, _) | (_, None) => {
-                tracing::info!(delivery = id, receiver, event, "delivered");
-                &self.counts.delivered
-            }
-            (DeliveryStatus::Pending, Some(error)) => {
-                let again_at = delivery.next_attempt_at;
-                tracing::warn!(delivery = id, receiver, event, %again_at, "an attempt failed: {error}");
-                &self.counts.failed
-            }
-            (DeliveryStatus::Dead, Some(error)) => {
-                tracing::error!(
-                    delivery = id,
-                    receiver,
-                    event,
-                    attempts = delivery.attempts_made,
-                    "given up: nobody was told by this receiver: {error}"
-                );
-                self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                &self.counts.dead
-            }
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    async fn send(&self, delivery: &Delivery) -> Answer {
-        let failed = |error: String, hopeless| Answer {
-            status: None,
-            retry_after: None,
-            error: Some(error.chars().take(ERROR_MAX).collect()),
-            hopeless,
-        };
-        let Some(receiver) = self.receivers.get(&delivery.receiver) else {
-            return failed(
-                format!("the configuration names no receiver {:?} any more", delivery.receiver),
-                true,
-            );
-        };
-        // Receivers check this against their own clocks, so it is the wall clock's time.
-        let timestamp = self.clock.wall().as_seconds();
-        let body = Bytes::copy_from_slice(delivery.body.as_bytes());
-        let headers = match headers(receiver, &delivery.id.0, timestamp, &body) {
-            Ok(headers) => headers,
-            Err(error) => return failed(format!("the headers cannot be written: {error}"), true),
-        };
-        let request = OutboundRequest {
-            receiver: receiver.name.clone(),
-            url: receiver.url.clone(),
-            headers,
-            body,
-            timeout: receiver.timeout,
-            allow_private: receiver.allow_private,
-        };
-        match self.outbound.post(request).await {
-            Ok(response) if (200..300).contains(&response.status) => {
-                Answer { status: Some(response.status), retry_after: None, error: None, hopeless: false }
-            }
-            Ok(response) => {
-                let excerpt: String = response.excerpt.chars().take(ERROR_MAX / 2).collect();
-                let now = self.clock.wall().as_millis();
-                Answer {
-                    status: Some(response.status),
-                    retry_after: response.retry_after.and_then(|value| parse_retry_after(&value, now)),
-                    error: Some(format!("it answered {}: {excerpt}", response.status)),
-                    hopeless: false,
-                }
-            }
-            Err(error) => failed(error.to_string(), false),
-        }
-    }
-}
-
-fn headers(
-    receiver: &Receiver,
-    webhook_id: &str,
-    timestamp: i64,
-    body: &[u8],
-) -> Result<HeaderMap, reqwest::header::InvalidHeaderValue> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(HeaderName::from_static("webhook-id"), HeaderValue::from_str(webhook_id)?);
-    headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
-    if !receiver.signing_keys.is_empty() {
-        let signature = signature::sign(&receiver.signing_keys, webhook_id, timestamp, body);
-        headers.insert(HeaderName::from_static("webhook-signature"), HeaderValue::from_str(&signature)?);
-    }
-    Ok(headers)
 }

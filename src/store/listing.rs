@@ -10,7 +10,7 @@ use crate::model::{Item, ItemNumber, Order, Page, Position};
 
 /// How many records one page looks at before it hands back what it has, so that a rare match in a store of
 /// millions does not hold a thread for seconds.
-pub(super) const SCAN_MAX: usize = 200_000;
+pub const SCAN_MAX: usize = 200_000;
 
 /// Where a scan by number begins.
 pub(super) fn scan_from(question: &ListItems) -> ItemNumber {

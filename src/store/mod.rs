@@ -23,6 +23,8 @@ pub mod record;
 mod settle;
 pub mod sled;
 
+pub use listing::SCAN_MAX;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -61,13 +61,17 @@ impl OpenIncidents {
 impl Warden {
     /// Reads the incidents that were open when the daemon ended.
     pub(super) async fn recover_incidents(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let mut before = None;
         loop {
             let incidents = self.store.incidents(before, INCIDENTS_AT_ONCE).await?;
             let Some(last) = incidents.last() else { return Ok(()) };
             before = Some(last.id.clone());
-            for incident in incidents {
+            for mut incident in incidents {
                 if incident.status == IncidentStatus::Open {
+                    // What seems to lie ahead happened before the clock was set back; nobody is to wait for it again.
+                    incident.opened_at = incident.opened_at.min(now);
+                    incident.notified_at = incident.notified_at.map(|told| told.min(now));
                     self.open_incidents.set((incident.workflow.clone(), incident.kind), incident);
                 }
             }
@@ -82,9 +86,16 @@ impl Warden {
             touched.extend(self.census.take_touched());
             touched.extend(wakes.due(self.clock.now()));
             for trouble in std::mem::take(&mut touched) {
+                if stop.is_cancelled() {
+                    return;
+                }
                 match self.attend(&trouble).await {
                     Ok(wake_at) => wakes.set(trouble, wake_at),
-                    Err(StoreError::Fatal(_)) => return,
+                    Err(error @ StoreError::Fatal(_)) => {
+                        // The daemon ends by this, loudly, and starts anew.
+                        tracing::error!(workflow = %trouble.0, %error, "an incident could not be committed");
+                        return;
+                    }
                     Err(error) => {
                         tracing::warn!(workflow = %trouble.0, %error, "an incident could not be committed; trying again");
                         wakes.set(trouble, Some(self.clock.now().after(TRY_AGAIN)));
@@ -129,7 +140,9 @@ impl Warden {
     ) -> Result<Vec<Delivery>, StoreError> {
         let Some(telling) = &decision.telling else { return Ok(Vec::new()) };
         let incident = &decision.incident;
-        let samples = self.store.items(self.census.sample(trouble, notification::SAMPLES_MAX)).await?;
+        // Items may have joined since the decision; one that ends the incident shows none of them.
+        let shown = usize::try_from(incident.count).unwrap_or(usize::MAX).min(notification::SAMPLES_MAX);
+        let samples = self.store.items(self.census.sample(trouble, shown)).await?;
         let policy = self.workflows.policy(&incident.workflow);
         let runbook_url = policy.alerting.runbook_url.as_deref();
         let base_url = &self.settings.external_url;
@@ -182,14 +195,19 @@ impl Warden {
         if self.store.incident(id.clone()).await?.is_none() {
             return Err(WardenError::IncidentNotFound);
         }
-        Ok(self.store.deliveries(id).await?)
+        let mut deliveries = self.store.deliveries(id).await?;
+        deliveries.sort_by(|left, right| left.place().cmp(&right.place()));
+        Ok(deliveries)
     }
 
     fn live(&self, mut incident: Incident) -> Incident {
         if incident.status == IncidentStatus::Open {
-            let observation = self.census.observe(&(incident.workflow.clone(), incident.kind));
+            let trouble = (incident.workflow.clone(), incident.kind);
+            let observation = self.census.observe(&trouble);
+            let decided = self.open_incidents.get(&trouble).filter(|decided| decided.id == incident.id);
+            let peak = decided.map_or(incident.peak, |decided| decided.peak);
             incident.count = observation.count;
-            incident.peak = incident.peak.max(observation.count);
+            incident.peak = peak.max(observation.count);
             incident.oldest_deadline = observation.oldest_deadline;
             incident.by_step = observation.by_step;
         }

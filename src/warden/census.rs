@@ -107,6 +107,15 @@ impl WorkflowCensus {
             IncidentKind::Missed | IncidentKind::Held => None,
         }
     }
+
+    fn count(&mut self, before: Option<&Standing>, after: &Standing) {
+        let is_closed = |standing: &Standing| matches!(standing.status, Status::Closed { .. });
+        match before {
+            None if !is_closed(after) => self.created_total += 1,
+            Some(before) if !is_closed(before) && is_closed(after) => self.closed_total += 1,
+            _ => {}
+        }
+    }
 }
 
 struct State {
@@ -116,6 +125,8 @@ struct State {
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
     kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
     touched: HashSet<Trouble>,
+    /// Whether what is committed from here on is new, and not read from the store at the start.
+    recovered: bool,
     /// Until when the one who waits for timers sleeps.
     asleep_until: Timestamp,
 }
@@ -137,6 +148,7 @@ impl Census {
             workflows: HashMap::new(),
             kept_payloads: BTreeSet::new(),
             touched: HashSet::new(),
+            recovered: false,
             asleep_until: Timestamp::MAX,
         };
         Self { state: Mutex::new(state), clock, sooner: Notify::new(), troubled: Notify::new() }
@@ -144,6 +156,11 @@ impl Census {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that all items have been read: what comes from here on counts as created or closed since the start.
+    pub fn recovered(&self) {
+        self.lock().recovered = true;
     }
 
     /// At most `limit` items whose timers have fired by `now`, and when to ask again. They are to be looked up and
@@ -393,11 +410,8 @@ impl Observer for Census {
             }
             if let Some(after) = &change.after {
                 state.add(after, now);
-                let census = state.workflow(&after.workflow);
-                match (&change.before, after.status) {
-                    (None, Status::Open) => census.created_total += 1,
-                    (Some(_), Status::Closed { .. }) => census.closed_total += 1,
-                    _ => {}
+                if state.recovered {
+                    state.workflow(&after.workflow).count(change.before.as_ref(), after);
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
     PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
 };
-use crate::store::{Command, Creation, ListItems, Outcome, StoreError};
+use crate::store::{Command, Creation, ListItems, Outcome, SCAN_MAX, StoreError};
 
 /// The longest name of a sort of error, in bytes.
 pub const ERROR_TYPE_MAX: usize = 128;
@@ -25,6 +25,9 @@ pub const ERROR_MESSAGE_MAX: usize = 2048;
 pub const ERROR_DATA_MAX: usize = 4096;
 /// The longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+/// How many overdue items are looked up at once for a list.
+const OVERDUE_BITE: usize = 512;
 
 /// A deadline as a client gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +237,14 @@ impl Warden {
         };
         // Last, so that a request that is refused makes no workflow.
         if !notes.iter().any(|note| note.name == workflow) {
-            notes.extend(self.workflows.first_use(&workflow, now)?);
+            match self.workflows.first_use(&workflow, now) {
+                Ok(note) => notes.extend(note),
+                // A workflow that was taken out of the configuration may still hold items, and they must end somehow.
+                Err(_)
+                    if matches!(command, Command::Close { .. })
+                        && self.census.tally(&workflow).unclosed > 0 => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(command)
     }
@@ -405,23 +415,31 @@ impl Warden {
         now: Timestamp,
     ) -> Result<Page<Item>, WardenError> {
         let mut place = after.map(|position| (position.deadline, position.number));
-        let mut data = Vec::new();
+        let mut data: Vec<Item> = Vec::new();
+        let position = |item: &Item| Position { deadline: item.deadline, number: item.number };
+        let mut looked_at = 0;
         loop {
-            let places = self.census.overdue(|name| filter.admits_workflow(name), place, limit);
-            let ended = places.len() < limit;
+            let places = self.census.overdue(|name| filter.admits_workflow(name), place, OVERDUE_BITE);
+            let ended = places.len() < OVERDUE_BITE;
+            looked_at += places.len();
             let numbers = places.iter().map(|(_, number)| *number).collect();
             for item in self.store.items(numbers).await? {
-                let here = Position { deadline: item.deadline, number: item.number };
                 if filter.admits(&item, now) {
-                    data.push(item);
+                    // Only now is it known that another follows the last one of the page.
                     if data.len() == limit {
-                        return Ok(Page { data, next: Some(here) });
+                        let next = data.last().map(position);
+                        return Ok(Page { data, next });
                     }
+                    data.push(item);
                 }
             }
             place = places.last().copied();
             if ended {
                 return Ok(Page { data, next: None });
+            }
+            if looked_at >= SCAN_MAX {
+                let next = place.map(|(deadline, number)| Position { deadline, number });
+                return Ok(Page { data, next });
             }
         }
     }

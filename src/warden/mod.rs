@@ -102,12 +102,13 @@ impl Warden {
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
+        census.recovered();
         for workflow in store.workflows().await? {
             workflows.note(workflow);
         }
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
-        notifier.enqueue(store.outbox().await?);
+        notifier.take_up(store.outbox().await?, clock.now());
         let open_incidents = OpenIncidents::default();
         let warden =
             Arc::new(Self { store, census, workflows, open_incidents, notifier, clock, random, settings });

@@ -19,9 +19,14 @@ impl Warden {
         loop {
             let (due, next) = self.census.fire(self.clock.now(), BITE);
             if !due.is_empty() {
-                tokio::select! {
+                let looked = tokio::select! {
                     () = stop.cancelled() => return,
-                    () = self.look_again(due) => {}
+                    looked = self.look_again(due) => looked,
+                };
+                if let Err(error) = looked {
+                    // To go on would be to overlook them. The daemon ends by this, loudly, and starts anew.
+                    tracing::error!(%error, "fired timers could not be looked up");
+                    return;
                 }
                 continue;
             }
@@ -33,7 +38,7 @@ impl Warden {
         }
     }
 
-    async fn look_again(&self, due: Vec<ItemNumber>) {
+    async fn look_again(&self, due: Vec<ItemNumber>) -> Result<(), StoreError> {
         loop {
             match self.store.items(due.clone()).await {
                 Ok(items) => {
@@ -41,12 +46,9 @@ impl Warden {
                     if items.len() < due.len() {
                         self.census.discard(&due);
                     }
-                    return;
+                    return Ok(());
                 }
-                Err(StoreError::Fatal(error)) => {
-                    tracing::error!(%error, "fired timers could not be looked up");
-                    self.clock.sleep_until(self.clock.now().after(TRY_AGAIN)).await;
-                }
+                Err(error @ StoreError::Fatal(_)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "fired timers could not be looked up; trying again");
                     self.clock.sleep_until(self.clock.now().after(TRY_AGAIN)).await;

@@ -2,17 +2,20 @@
 //!
 //! It works in small bites, each waiting for its commit like anybody's, and so never holds up ingest by more than one
 //! bite. It keeps at it as long as there is anything to forget, and thereby keeps pace with any rate of closes.
+//!
+//! An incident stays, however old, until its last notification is delivered or dead: it is forgotten together with its
+//! deliveries, and with them the end that somebody is owed.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Warden;
-use crate::model::{IncidentId, IncidentStatus};
+use crate::model::{DeliveryStatus, IncidentId, IncidentStatus};
 use crate::store::{Command, Outcome, StoreError};
 
 /// How many items are forgotten by one commit.
-const BITE: usize = 256;
+const BITE: usize = 1024;
 /// How often it looks when there was nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often the history of incidents is looked through.
@@ -71,11 +74,18 @@ impl Warden {
             before = Some(last.id.clone());
             for incident in incidents {
                 let over = incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved);
-                if over.is_some_and(|over| over.after(self.settings.incident_history) <= now) {
+                let passed = over.is_some_and(|over| over.after(self.settings.incident_history) <= now);
+                if passed && self.is_told(&incident.id).await? {
                     let forget = || Command::ForgetIncident(incident.id.clone());
                     while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
                 }
             }
         }
+    }
+
+    /// Whether nobody waits any more for a notification of a resolved incident; it gets no further ones.
+    async fn is_told(&self, incident: &IncidentId) -> Result<bool, StoreError> {
+        let deliveries = self.store.deliveries(incident.clone()).await?;
+        Ok(deliveries.iter().all(|delivery| delivery.status != DeliveryStatus::Pending))
     }
 }

@@ -1,10 +1,18 @@
-//! The suite: everything that is proved about the daemon from outside.
+//! The suite: everything that is proved about the daemon from outside, and about its store beneath it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::type_complexity,
+    reason = "in a test a panic is an answer, and types are used once"
+)]
 
 mod alerts;
 mod api;
+mod clock;
 mod faults;
 mod store;
 mod support;
+mod sweep;
 
 /// The daemon's own allocator, so that measured memory is that of the daemon.
 #[global_allocator]

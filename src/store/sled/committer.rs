@@ -8,7 +8,6 @@
 //! was asked to write.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,6 +36,8 @@ struct Request {
 struct Waiting {
     requests: VecDeque<Request>,
     commands: usize,
+    /// Payload bytes of those commands.
+    bytes: u64,
     closing: bool,
 }
 
@@ -46,6 +47,9 @@ pub(super) struct Queue {
     arrived: Condvar,
     /// The most commands that may wait.
     limit: usize,
+    /// The most payload bytes that may wait. Requests hold their bodies against a budget, but a client that goes away lets
+    /// go of it while its command still stands in line.
+    bytes_limit: u64,
     /// Why nothing is acknowledged any more.
     pub(super) fatal: OnceLock<Arc<str>>,
     /// When the commit under way began, in milliseconds; zero when none is.
@@ -57,11 +61,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, bytes_limit: u64) -> Self {
         Self {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             limit,
+            bytes_limit,
             fatal: OnceLock::new(),
             busy_since: AtomicI64::new(0),
             commits: AtomicU64::new(0),
@@ -91,10 +96,14 @@ impl Queue {
         if waiting.closing {
             return Err(StoreError::Closing);
         }
-        if waiting.commands > 0 && waiting.commands + commands.len() > self.limit {
+        let bytes: u64 = commands.iter().map(|command| payload_size(command) as u64).sum();
+        let fits = waiting.commands == 0
+            || (waiting.commands + commands.len() <= self.limit && waiting.bytes + bytes <= self.bytes_limit);
+        if !fits && !commands.iter().all(tells_people) {
             return Err(StoreError::Overloaded);
         }
         waiting.commands += commands.len();
+        waiting.bytes += bytes;
         waiting.requests.push_back(Request { commands, answer });
         // The thread looks again before it sleeps, so only the first arrival needs to wake it.
         if waiting.requests.len() == 1 {
@@ -134,8 +143,15 @@ impl Queue {
             group.extend(waiting.requests.pop_front());
         }
         waiting.commands -= commands;
+        waiting.bytes -= bytes as u64;
         true
     }
+}
+
+/// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
+/// others that are too late.
+fn tells_people(command: &Command) -> bool {
+    matches!(command, Command::CommitIncident { .. } | Command::RecordDelivery(_))
 }
 
 fn payload_size(command: &Command) -> usize {
@@ -150,10 +166,6 @@ fn payload_size(command: &Command) -> usize {
 enum CommitError {
     #[error(transparent)]
     Draft(#[from] DraftError),
-    #[error("the database could not be flushed: {0}")]
-    Flush(#[from] sled::Error),
-    #[error("the database file could not be synced to disk: {0}")]
-    Sync(std::io::Error),
     #[error("the free space could not be read: {0}")]
     Space(std::io::Error),
 }
@@ -161,8 +173,6 @@ enum CommitError {
 /// The thread's own things.
 pub(super) struct Committer {
     pub(super) queue: Arc<Queue>,
-    pub(super) database: sled::Db,
-    pub(super) file: File,
     pub(super) draft: Draft,
     pub(super) space: Space,
     pub(super) clock: Arc<dyn Clock>,
@@ -228,9 +238,7 @@ impl Committer {
         self.queue.free.store(self.space.free(), Ordering::Relaxed);
         self.draft.apply()?;
         self.draft.reclaim()?;
-        self.database.flush()?;
-        // The flush persists neither the file's length nor the drive's cache.
-        self.file.sync_data().map_err(CommitError::Sync)?;
+        self.draft.sync()?;
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
         self.queue.commands.fetch_add(commands, Ordering::Relaxed);
         Ok(settled)
@@ -252,4 +260,45 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, ItemNumber, Timestamp};
+
+    fn attempt() -> Command {
+        let now = Timestamp::from_millis(0);
+        Command::RecordDelivery(Box::new(Delivery {
+            id: DeliveryId("dlv_1".into()),
+            incident: IncidentId("inc_1".into()),
+            receiver: "oncall".into(),
+            event: Event::Opened,
+            body: "{}".into(),
+            created_at: now,
+            status: DeliveryStatus::Delivered,
+            attempts_made: 1,
+            next_attempt_at: now,
+            attempts: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn beyond_the_limit_only_what_tells_people_is_let_in() {
+        let queue = Queue::new(2, 1 << 20);
+        let sweep = || Command::Forget(ItemNumber(1));
+        queue.push(vec![sweep(), sweep()]).unwrap();
+        assert!(matches!(queue.push(vec![sweep()]), Err(StoreError::Overloaded)));
+        assert!(matches!(queue.push(vec![attempt(), sweep()]), Err(StoreError::Overloaded)));
+        queue.push(vec![attempt()]).unwrap();
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn more_than_the_limit_in_one_request_waits_for_nobody() {
+        let queue = Queue::new(2, 1 << 20);
+        let request = || vec![Command::Forget(ItemNumber(1)); 5];
+        queue.push(request()).unwrap();
+        assert!(matches!(queue.push(request()), Err(StoreError::Overloaded)));
+    }
 }

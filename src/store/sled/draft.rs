@@ -6,8 +6,11 @@
 //! * The keys of one command go into one batch, and a batch holds at most [`BATCH_MAX`] keys. The one exception is
 //!   a payload too large for a batch: its pieces are laid down first, marked as garbage, and the batch that
 //!   names the item takes the mark away.
-//! * Nothing here is durable before the caller has flushed and synced.
+//! * What was applied is durable after [`Draft::sync`], and before more than [`UNSYNCED_MAX`] bytes follow it. The database
+//!   takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
+//!   several batches to share a sync, a power cut between them could take away what it no longer looks for.
 
+use std::fs::File;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -30,6 +33,9 @@ const KEYS_BESIDES: usize = 70;
 const INCIDENT_KEYS_AT_ONCE: usize = 200;
 /// How many numbers are set aside by one write of the next number.
 const NUMBERS_AT_ONCE: u64 = 65_536;
+/// How many bytes of keys and values may be applied before they are synced, unless one batch holds more. The database
+/// writes a few times as much, which must stay well below one of its segments.
+const UNSYNCED_MAX: usize = 64 * 1024;
 /// The largest document of an incident or delivery, in pieces.
 const DOCUMENT_PIECES_MAX: usize = 9;
 
@@ -47,11 +53,17 @@ pub(super) enum DraftError {
     Lost,
     #[error("a document of {0} bytes does not fit into its batch")]
     Document(usize),
+    #[error("the database file could not be synced to disk: {0}")]
+    Sync(std::io::Error),
 }
 
 /// Changes on their way into the database. See the module's documentation.
 pub(super) struct Draft {
     tree: sled::Tree,
+    /// The database's file, by a descriptor of our own.
+    file: File,
+    /// Bytes that were applied and not synced yet.
+    unsynced: usize,
     /// Held while a batch is applied: who reads several keys and holds it too sees all of the batch or nothing.
     batches: Arc<RwLock<()>>,
     pending: HashMap<sled::IVec, Option<sled::IVec>>,
@@ -70,7 +82,7 @@ impl Draft {
     }
 
     /// A draft on the tree; reads where numbers go on and what was left to be reclaimed.
-    pub(super) fn new(tree: sled::Tree, batches: Arc<RwLock<()>>) -> Result<Self, DraftError> {
+    pub(super) fn new(tree: sled::Tree, file: File, batches: Arc<RwLock<()>>) -> Result<Self, DraftError> {
         let Some(value) = tree.get(layout::NEXT_NUMBER)? else { return Err(DraftError::Lost) };
         let next_number = read_u64(&value)?;
         let mut garbage = Vec::new();
@@ -81,6 +93,8 @@ impl Draft {
         }
         Ok(Self {
             tree,
+            file,
+            unsynced: 0,
             batches,
             pending: HashMap::new(),
             next_number,
@@ -108,6 +122,14 @@ impl Draft {
         if self.pending.is_empty() {
             return Ok(());
         }
+        let size = |(key, value): (&sled::IVec, &Option<sled::IVec>)| {
+            key.len() + value.as_ref().map_or(0, |value| value.len())
+        };
+        let bytes: usize = self.pending.iter().map(size).sum();
+        if self.unsynced > 0 && self.unsynced + bytes > UNSYNCED_MAX {
+            self.sync()?;
+        }
+        self.unsynced += bytes;
         let mut batch = sled::Batch::default();
         for (key, value) in self.pending.drain() {
             match value {
@@ -117,6 +139,16 @@ impl Draft {
         }
         let _guard = self.batches.write().unwrap_or_else(PoisonError::into_inner);
         Ok(self.tree.apply_batch(batch)?)
+    }
+
+    /// Makes everything durable that was applied. An error is final: a sync that failed may have dropped the very pages
+    /// that it was asked to write.
+    pub(super) fn sync(&mut self) -> Result<(), DraftError> {
+        self.tree.flush()?;
+        // The flush persists neither the file's length nor the drive's cache.
+        self.file.sync_data().map_err(DraftError::Sync)?;
+        self.unsynced = 0;
+        Ok(())
     }
 
     /// Whether payload pieces are left that belong to nobody.

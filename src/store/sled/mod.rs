@@ -52,6 +52,8 @@ pub struct SledSettings {
     pub reserve: u64,
     /// How many commands may wait for the committing thread.
     pub queue_max: usize,
+    /// How many bytes of payloads may wait with them.
+    pub queue_bytes_max: u64,
 }
 
 /// The engine over sled.
@@ -78,23 +80,27 @@ impl SledStore {
         let damaged = |reason: String| OpenError::Damaged { path: settings.path.clone(), reason };
         // Before the database opens, for it needs room to do so.
         let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
-        let database = open_database(&directory.database(), settings.cache).map_err(damaged)?;
+        let database = match open_database(&directory.database(), settings.cache) {
+            Ok(database) => database,
+            // It writes as it opens, so that is a full or failing disk, and no reason to give up what is on it.
+            Err(DatabaseError::System(error)) => return Err(unusable(error)),
+            Err(DatabaseError::Damaged(reason)) => return Err(damaged(reason)),
+        };
         let tree = (*database).clone();
         if directory.is_new() {
             Draft::begin(&tree).map_err(|error| damaged(error.to_string()))?;
         }
         let batches = Arc::new(RwLock::default());
-        let draft = Draft::new(tree.clone(), batches.clone()).map_err(|error| damaged(error.to_string()))?;
-        directory.seal()?;
         let file = File::open(directory.database().join("db")).map_err(unusable)?;
-        let queue = Arc::new(Queue::new(settings.queue_max));
+        let draft =
+            Draft::new(tree.clone(), file, batches.clone()).map_err(|error| damaged(error.to_string()))?;
+        directory.seal()?;
+        let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));
         queue.full.store(space.is_full(), Ordering::Relaxed);
         queue.free.store(space.free(), Ordering::Relaxed);
         let observer = Arc::new(OnceLock::new());
         let committer = Committer {
             queue: queue.clone(),
-            database: database.clone(),
-            file,
             draft,
             space,
             clock: clock.clone(),
@@ -130,7 +136,13 @@ impl SledStore {
     }
 }
 
-fn open_database(path: &Path, cache: u64) -> Result<sled::Db, String> {
+/// Why the database did not open.
+enum DatabaseError {
+    System(std::io::Error),
+    Damaged(String),
+}
+
+fn open_database(path: &Path, cache: u64) -> Result<sled::Db, DatabaseError> {
     let config = sled::Config::default()
         .path(path)
         .cache_capacity(cache)
@@ -139,8 +151,9 @@ fn open_database(path: &Path, cache: u64) -> Result<sled::Db, String> {
         .flush_every_ms(None);
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(database)) => Ok(database),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("it panicked while reading its log".into()),
+        Ok(Err(sled::Error::Io(error))) => Err(DatabaseError::System(error)),
+        Ok(Err(error)) => Err(DatabaseError::Damaged(error.to_string())),
+        Err(_) => Err(DatabaseError::Damaged("it panicked while reading its log".into())),
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
 
 /// What an item takes on disk beyond its payload, with the slack of the database; a careful estimate in bytes.
 const OVERHEAD: u64 = 8 * 1024;
@@ -22,6 +23,7 @@ pub(super) struct Space {
     ballast: u64,
     watermark: u64,
     held: bool,
+    given_up: bool,
     full: bool,
     free: u64,
     budget: u64,
@@ -35,8 +37,16 @@ impl Space {
         let size = file_system.f_blocks.saturating_mul(file_system.f_frsize);
         let half = reserve.min(size / 10) / 2;
         let held = std::fs::metadata(&ballast_path).is_ok_and(|metadata| metadata.len() >= half);
-        let mut space =
-            Self { ballast_path, ballast: half, watermark: half, held, full: false, free: 0, budget: 0 };
+        let mut space = Self {
+            ballast_path,
+            ballast: half,
+            watermark: half,
+            held,
+            given_up: false,
+            full: false,
+            free: 0,
+            budget: 0,
+        };
         space.look()?;
         Ok(space)
     }
@@ -49,6 +59,7 @@ impl Space {
             if self.held && self.free < self.watermark / 2 {
                 File::options().write(true).open(&self.ballast_path)?.set_len(0)?;
                 self.held = false;
+                self.given_up = true;
                 self.free = self.measure()?;
             }
         } else if !self.held {
@@ -92,15 +103,25 @@ impl Space {
         Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
     }
 
-    /// Takes the ballast if that leaves twice the watermark free, so as not to give it up at once again.
+    /// Takes the ballast if that leaves the watermark free; twice that after it was given up, so as not to give it up at
+    /// once again.
     fn take_ballast(&mut self) -> bool {
-        if self.free < self.ballast.saturating_add(self.watermark.saturating_mul(2)) {
+        let left = self.watermark.saturating_mul(if self.given_up { 2 } else { 1 });
+        if self.free < self.ballast.saturating_add(left) {
             return false;
         }
         self.held = self.ballast == 0
             || File::options().create(true).truncate(false).write(true).open(&self.ballast_path).is_ok_and(
                 |file| {
-                    let taken = fallocate(&file, FallocateFlags::empty(), 0, self.ballast).is_ok();
+                    let taken = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
+                        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                            // This file system cannot set space aside, so the watermark has to do for both.
+                            self.watermark += self.ballast;
+                            self.ballast = 0;
+                            true
+                        }
+                        taken => taken.is_ok(),
+                    };
                     if !taken {
                         // Half a ballast helps nobody; that it cannot be let go either is no reason to stop.
                         let _ = file.set_len(0);

@@ -123,17 +123,15 @@ async fn a_patch_that_cannot_be_read_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_patch_comes_as_json_and_is_not_large() {
+async fn a_patch_is_json_whatever_a_client_calls_it_and_is_not_large() {
     let daemon = with_item().await;
     let typed = |content_type: &str| {
         let request = daemon.request(Method::PATCH, &item("file-1")).header("content-type", content_type);
         ask(request.body("{}"))
     };
-    for content_type in ["application/json", "Application/Merge-Patch+JSON; charset=utf-8"] {
+    // What curl -d and fetch say of a body when nobody tells them better.
+    for content_type in ["application/merge-patch+json", "text/plain", "application/x-www-form-urlencoded"] {
         assert_eq!(typed(content_type).await.status, 200, "{content_type}");
-    }
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/json-patch+json"] {
-        typed(content_type).await.refused(415, "unsupported-media-type");
     }
     let large = patch(&daemon, json!({"progress": {"a": "x".repeat(100_000)}})).await;
     assert!(large.refused(413, "payload-too-large").contains("65536"));

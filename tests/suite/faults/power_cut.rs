@@ -24,7 +24,8 @@ async fn nothing_acknowledged_is_lost_by_power_cuts() {
             return;
         }
     };
-    let shape = Shape { clients: 8, payload_max: 1 << 20, deadline: "1h" };
+    // Enough clients that a group of commits takes several batches.
+    let shape = Shape { clients: 48, payload_max: 1 << 20, deadline: "1h" };
     let memory = Memory::default();
     let start = |mount: &LoopMount| {
         let mut command = process::serve(directory.path());

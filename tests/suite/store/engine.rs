@@ -82,8 +82,13 @@ impl Deref for Engine {
 
 /// Opens the engine with a disk as the daemon would, with nothing kept back.
 pub fn open(path: &Path) -> Result<SledStore, OpenError> {
-    let settings =
-        SledSettings { path: path.to_owned(), cache: 64 * 1024 * 1024, reserve: 0, queue_max: 100_000 };
+    let settings = SledSettings {
+        path: path.to_owned(),
+        cache: 64 * 1024 * 1024,
+        reserve: 0,
+        queue_max: 100_000,
+        queue_bytes_max: 1 << 30,
+    };
     SledStore::open(&settings, Arc::new(ManualClock::new(Timestamp::from_millis(1))))
 }
 

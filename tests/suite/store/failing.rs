@@ -130,6 +130,7 @@ async fn what_does_not_fit_into_the_queue_is_refused_unless_it_is_empty() {
         cache: 1 << 20,
         reserve: 0,
         queue_max: 10,
+        queue_bytes_max: 1 << 30,
     };
     let clock = Arc::new(warden::model::ManualClock::new(at(0)));
     let store = warden::store::sled::SledStore::open(&settings, clock).unwrap();

@@ -1,7 +1,7 @@
 //! The store: one suite for every engine, and what only the default one has.
 #![expect(clippy::unwrap_used, reason = "in a test a panic with the error is the report")]
 
-// mod churn;
+mod churn;
 mod conformance;
 mod directory;
 mod engine;

@@ -23,12 +23,14 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 enum Engine {
     Memory(MemoryStore),
     Sled(TempDir),
+    Own(Box<dyn Fn() -> Arc<dyn Store> + Send + Sync>),
 }
 
 /// Says what a daemon for a test is like.
 pub struct Builder {
     config: String,
     sled: bool,
+    own: Option<Box<dyn Fn() -> Arc<dyn Store> + Send + Sync>>,
 }
 
 impl Builder {
@@ -53,12 +55,18 @@ impl Builder {
         self
     }
 
+    /// Stores in what this gives at each start.
+    pub fn on(mut self, store: impl Fn() -> Arc<dyn Store> + Send + Sync + 'static) -> Self {
+        self.own = Some(Box::new(store));
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestDaemon {
-        let engine = if self.sled {
-            Engine::Sled(tempfile::tempdir().expect("a temporary directory"))
-        } else {
-            Engine::Memory(MemoryStore::new())
+        let engine = match self.own {
+            Some(store) => Engine::Own(store),
+            None if self.sled => Engine::Sled(tempfile::tempdir().expect("a temporary directory")),
+            None => Engine::Memory(MemoryStore::new()),
         };
         let clock = ManualClock::new(START);
         let (config, daemon) = start(&self.config, &engine, &clock, 1).await;
@@ -74,12 +82,14 @@ async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (
         .unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
     let store: Arc<dyn Store> = match engine {
         Engine::Memory(store) => Arc::new(store.reopened()),
+        Engine::Own(store) => store(),
         Engine::Sled(directory) => {
             let settings = SledSettings {
                 path: directory.path().join("data"),
                 cache: 16 << 20,
                 reserve: 1 << 20,
                 queue_max: config.limits.queue_max,
+                queue_bytes_max: config.limits.buffered_max,
             };
             Arc::new(SledStore::open(&settings, Arc::new(clock.clone())).expect("the store opens"))
         }
@@ -113,7 +123,7 @@ impl TestDaemon {
 
     /// A daemon to be described.
     pub fn builder() -> Builder {
-        Builder { config: String::new(), sled: false }
+        Builder { config: String::new(), sled: false, own: None }
     }
 
     /// Its clock.
@@ -126,16 +136,11 @@ impl TestDaemon {
         self.clock.advance(duration);
     }
 
-    /// Its configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// Where its data is, if it is on disk.
     pub fn data(&self) -> Option<PathBuf> {
         match &self.engine {
             Engine::Sled(directory) => Some(directory.path().join("data")),
-            Engine::Memory(_) => None,
+            Engine::Memory(_) | Engine::Own(_) => None,
         }
     }
 
@@ -205,7 +210,32 @@ impl TestDaemon {
 
     /// Stops it in good order and starts it again on the same data, at the same instant.
     pub async fn restart(&mut self) {
-        self.daemon.take().expect("it runs").stop().await;
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Stops it in good order and starts it again so much later.
+    pub async fn restart_after(&mut self, downtime: Duration) {
+        self.stop().await;
+        self.advance(downtime);
+        self.start_again().await;
+    }
+
+    /// Stops it in good order and starts it again when the clock has been set to this instant, which may lie back.
+    pub async fn restart_at(&mut self, instant: Timestamp) {
+        self.stop().await;
+        self.clock = ManualClock::new(instant);
+        self.start_again().await;
+    }
+
+    /// Stops it in good order and starts it again with another configuration.
+    pub async fn restart_with(&mut self, toml: &str) {
+        self.stop().await;
+        self.text = toml.to_owned();
+        self.start_again().await;
+    }
+
+    async fn start_again(&mut self) {
         self.starts += 1;
         let (config, daemon) = start(&self.text, &self.engine, &self.clock, self.starts).await;
         self.config = config;

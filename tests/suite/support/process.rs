@@ -85,11 +85,6 @@ impl DaemonProcess {
         self.http.request(method, self.url(path))
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");

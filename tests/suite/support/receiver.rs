@@ -42,6 +42,7 @@ impl Received {
 struct Shared {
     inbox: mpsc::UnboundedSender<Received>,
     answers: Mutex<VecDeque<(StatusCode, HeaderMap)>>,
+    usual: Mutex<(StatusCode, HeaderMap)>,
 }
 
 /// A receiver that listens.
@@ -58,7 +59,8 @@ impl TestReceiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let (inbox, received) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { inbox, answers: Mutex::default() });
+        let usual = Mutex::new((StatusCode::NO_CONTENT, HeaderMap::new()));
+        let shared = Arc::new(Shared { inbox, answers: Mutex::default(), usual });
         let router = Router::new().fallback(take).with_state(shared.clone());
         let server = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a server that serves");
@@ -71,14 +73,14 @@ impl TestReceiver {
         &self.url
     }
 
-    /// Answers the next request that has no answer yet like this, before it goes back to 204.
+    /// Answers every request like this from now on, unless it has an answer of its own.
+    pub fn usually(&self, status: u16, headers: &[(&'static str, &'static str)]) {
+        *self.shared.usual.lock().expect("not poisoned") = answer(status, headers);
+    }
+
+    /// Answers the next request that has no answer yet like this, before it goes back to the usual one.
     pub fn answer(&self, status: u16, headers: &[(&'static str, &'static str)]) {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.parse().expect("a header name"), HeaderValue::from_static(value)))
-            .collect();
-        self.shared.answers.lock().expect("not poisoned").push_back((status, headers));
+        self.shared.answers.lock().expect("not poisoned").push_back(answer(status, headers));
     }
 
     /// The next notification.
@@ -100,8 +102,17 @@ impl Drop for TestReceiver {
     }
 }
 
+fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> (StatusCode, HeaderMap) {
+    let status = StatusCode::from_u16(status).expect("a status");
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.parse().expect("a header name"), HeaderValue::from_static(value)))
+        .collect();
+    (status, headers)
+}
+
 async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let _ = shared.inbox.send(Received { headers, body });
     let answer = shared.answers.lock().expect("not poisoned").pop_front();
-    answer.map_or_else(|| StatusCode::NO_CONTENT.into_response(), IntoResponse::into_response)
+    answer.unwrap_or_else(|| shared.usual.lock().expect("not poisoned").clone()).into_response()
 }

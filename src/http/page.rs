@@ -1,0 +1,104 @@
+//! Pages of lists: how long they are, and where they go on.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use super::request::Query;
+use crate::model::{ItemNumber, Position, Timestamp};
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 1000;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageView<T> {
+    /// What was found. It may be less than asked for although more follows.
+    pub data: Vec<T>,
+    /// To be handed back as `cursor` for what follows; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Reads how many entries a page holds at most.
+///
+/// # Errors
+/// When it is no number from 1 to 1000.
+pub fn limit(query: &mut Query) -> Result<usize, Problem> {
+    match query.one("limit")? {
+        None => Ok(LIMIT_DEFAULT),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            .ok_or_else(|| Problem::invalid(format!("limit={text:?} is no number from 1 to {LIMIT_MAX}"))),
+    }
+}
+
+/// Writes a place in a list of items down for the client to hand back.
+pub fn write_cursor(position: Position) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}:{}", position.deadline.as_millis(), position.number.0))
+}
+
+/// Reads it back.
+///
+/// # Errors
+/// When it is none of ours.
+pub fn read_cursor(text: &str) -> Result<Position, Problem> {
+    let read = || {
+        let text = decode(text)?;
+        let (deadline, number) = text.split_once(':')?;
+        let deadline = Timestamp::from_millis(deadline.parse().ok()?);
+        Some(Position { deadline, number: ItemNumber(number.parse().ok()?) })
+    };
+    read().ok_or_else(not_ours)
+}
+
+/// What is asked of a list that is ordered by the names or ids of its entries.
+pub struct Paging {
+    /// How many at most.
+    pub limit: usize,
+    /// After which name.
+    pub after: Option<String>,
+}
+
+impl Paging {
+    /// Reads `limit` and `cursor`.
+    ///
+    /// # Errors
+    /// When one of them cannot be.
+    pub fn read(query: &mut Query) -> Result<Self, Problem> {
+        let limit = limit(query)?;
+        let cursor = query.one("cursor")?;
+        let after = cursor.map(|text| decode(&text).ok_or_else(not_ours)).transpose()?;
+        Ok(Self { limit, after })
+    }
+
+    /// Cuts a page out of entries that stand in the order of their names.
+    pub fn page<T, V: From<T>>(&self, entries: Vec<T>, name: impl Fn(&T) -> String) -> PageView<V> {
+        let passed = |entry: &T| self.after.as_ref().is_some_and(|after| name(entry) <= *after);
+        let mut rest = entries.into_iter().skip_while(passed).peekable();
+        let mut data = Vec::new();
+        let mut last = None;
+        for entry in rest.by_ref().take(self.limit) {
+            last = Some(name(&entry));
+            data.push(V::from(entry));
+        }
+        let next_cursor = rest.peek().and(last).map(|name| name_cursor(&name));
+        PageView { data, next_cursor }
+    }
+}
+
+/// Writes a name or an id down as a cursor.
+pub fn name_cursor(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(name)
+}
+
+fn decode(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+fn not_ours() -> Problem {
+    Problem::invalid("the cursor is none that this list gave out; begin again without one")
+}

@@ -1,0 +1,196 @@
+//! The service with an outgoing call that is played by the test.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::model::{Attempt, DeliveryId, Event, ManualClock, SeededRandom};
+use crate::notifier::outbound::{OutboundError, OutboundRequest, OutboundResponse};
+use crate::store::memory::MemoryStore;
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+/// Long enough that only a fault lets it pass.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A call that waits for its answer; one that gets none panics.
+struct Call {
+    webhook_id: String,
+    answer: oneshot::Sender<u16>,
+}
+
+struct PlayedOutbound(mpsc::UnboundedSender<Call>);
+
+impl Outbound for PlayedOutbound {
+    fn post(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
+        let (answer, answered) = oneshot::channel();
+        let webhook_id = request.headers["webhook-id"].to_str().unwrap().to_owned();
+        self.0.send(Call { webhook_id, answer }).ok().unwrap();
+        Box::pin(async move {
+            let status = answered.await.expect("the test plays a defect");
+            Ok(OutboundResponse { status, retry_after: None, excerpt: String::new() })
+        })
+    }
+}
+
+/// A service at work.
+struct Stage {
+    store: Arc<MemoryStore>,
+    clock: ManualClock,
+    notifier: Notifier,
+    calls: mpsc::UnboundedReceiver<Call>,
+    stop: CancellationToken,
+}
+
+impl Stage {
+    fn set(concurrency: usize) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let clock = ManualClock::new(START);
+        let (sender, calls) = mpsc::unbounded_channel();
+        let receiver = Receiver {
+            name: "oncall".into(),
+            url: "http://127.0.0.1/".parse().unwrap(),
+            signing_keys: Vec::new(),
+            allow_private: true,
+            timeout: PATIENCE,
+            concurrency,
+        };
+        let random = Arc::new(SeededRandom::new(1));
+        let (outbound, receivers) = (Arc::new(PlayedOutbound(sender)), vec![receiver]);
+        let (service, notifier) =
+            NotifierService::new(store.clone(), outbound, receivers, Arc::new(clock.clone()), random);
+        let stop = CancellationToken::new();
+        tokio::spawn(service.run(stop.clone()));
+        Self { store, clock, notifier, calls, stop }
+    }
+
+    async fn call(&mut self) -> Call {
+        tokio::time::timeout(PATIENCE, self.calls.recv()).await.expect("nobody calls").unwrap()
+    }
+
+    /// Waits until so many attempts of a delivery are on record.
+    async fn recorded(&self, delivery: &Delivery, attempts: u32) -> Delivery {
+        let recorded = async {
+            loop {
+                let all = self.store.deliveries(delivery.incident.clone()).await.unwrap();
+                let found = all.into_iter().find(|found| found.id == delivery.id);
+                if let Some(found) = found.filter(|found| found.attempts_made == attempts) {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, recorded).await.expect("nothing is recorded")
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn delivery(incident: &str, id: &str, event: Event) -> Delivery {
+    Delivery {
+        id: DeliveryId(id.into()),
+        incident: IncidentId(incident.into()),
+        receiver: "oncall".into(),
+        event,
+        body: "{}".into(),
+        created_at: START,
+        status: DeliveryStatus::Pending,
+        attempts_made: 0,
+        next_attempt_at: START,
+        attempts: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_has_failed_and_holds_nothing_up() {
+    let mut stage = Stage::set(1);
+    let opened = delivery("inc_1", "dlv_1", Event::Opened);
+    let resolved = delivery("inc_1", "dlv_2", Event::Resolved);
+    stage.notifier.enqueue(vec![opened.clone(), resolved.clone()]);
+    drop(stage.call().await);
+    let failed = stage.recorded(&opened, 1).await;
+    assert_eq!(failed.status, DeliveryStatus::Pending);
+    assert!(failed.attempts[0].error.as_ref().unwrap().contains("panicked"), "{:?}", failed.attempts);
+    stage.clock.advance(failed.next_attempt_at.since(START));
+    let again = stage.call().await;
+    assert_eq!(again.webhook_id, "dlv_1");
+    again.answer.send(200).unwrap();
+    let last = stage.call().await;
+    assert_eq!(last.webhook_id, "dlv_2");
+    last.answer.send(200).unwrap();
+    assert_eq!(stage.recorded(&resolved, 1).await.status, DeliveryStatus::Delivered);
+}
+
+#[tokio::test]
+async fn a_receiver_gets_as_many_at_once_as_it_takes_and_the_rest_in_turn() {
+    let mut stage = Stage::set(2);
+    let ids = ["dlv_1", "dlv_2", "dlv_3", "dlv_4"];
+    stage.notifier.enqueue(ids.map(|id| delivery(&id.replace("dlv", "inc"), id, Event::Opened)).into());
+    let mut under_way = vec![stage.call().await, stage.call().await];
+    for expected in ["dlv_3", "dlv_4"] {
+        assert!(stage.calls.try_recv().is_err(), "a third came along");
+        under_way.remove(0).answer.send(200).unwrap();
+        under_way.push(stage.call().await);
+        assert_eq!(under_way[1].webhook_id, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_outbox_in_any_order_is_carried_out_in_that_of_the_story() {
+    let mut stage = Stage::set(1);
+    let outbox = [("dlv_1", Event::Resolved), ("dlv_2", Event::Reminder), ("dlv_3", Event::Opened)]
+        .map(|(id, event)| delivery("inc_1", id, event));
+    stage.notifier.take_up(outbox.into(), START);
+    for expected in ["dlv_3", "dlv_2", "dlv_1"] {
+        let call = stage.call().await;
+        assert_eq!(call.webhook_id, expected);
+        call.answer.send(204).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_other_at_its_time() {
+    let mut stage = Stage::set(8);
+    let hour = Duration::from_secs(3600);
+    let attempt =
+        |at| Attempt { at, status: Some(500), latency_ms: 0, error: Some("it answered 500".into()) };
+    let mut ahead = delivery("inc_1", "dlv_1", Event::Opened);
+    ahead.record(attempt(START.after(hour)), DeliveryStatus::Pending, START.after(2 * hour));
+    let mut in_time = delivery("inc_2", "dlv_2", Event::Opened);
+    in_time.record(attempt(START), DeliveryStatus::Pending, START.after(hour));
+    stage.notifier.take_up(vec![in_time.clone(), ahead], START);
+    let first = stage.call().await;
+    assert_eq!(first.webhook_id, "dlv_1");
+    first.answer.send(200).unwrap();
+    stage.clock.advance(hour);
+    let second = stage.call().await;
+    assert_eq!(second.webhook_id, "dlv_2");
+    second.answer.send(200).unwrap();
+    let recorded = stage.recorded(&in_time, 2).await;
+    assert_eq!(recorded.attempts[1].at, START.after(hour));
+}
+
+#[tokio::test]
+async fn what_waits_is_counted() {
+    let mut stage = Stage::set(8);
+    let counts = stage.notifier.clone();
+    let waiting = || counts.counts().waiting.load(Ordering::Relaxed);
+    let opened = delivery("inc_1", "dlv_1", Event::Opened);
+    stage.notifier.enqueue(vec![opened.clone(), delivery("inc_1", "dlv_2", Event::Resolved)]);
+    let first = stage.call().await;
+    while waiting() != 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counts.counts().oldest_waiting.load(Ordering::Relaxed), START.as_millis());
+    first.answer.send(200).unwrap();
+    stage.call().await.answer.send(200).unwrap();
+    while waiting() != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counts.counts().delivered.load(Ordering::Relaxed), 2);
+}

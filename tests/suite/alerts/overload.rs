@@ -1,0 +1,215 @@
+//! The store has no room for what the daemon wants to write, for a while: nothing is forgotten by it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use warden::model::{Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow};
+use warden::store::memory::MemoryStore;
+use warden::store::{Command, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
+
+use super::*;
+use crate::support::receiver::Received;
+
+/// A store that can be told to refuse everything but what clients write.
+struct ReluctantStore {
+    inner: MemoryStore,
+    mood: Arc<Mood>,
+}
+
+#[derive(Default)]
+struct Mood {
+    writes: AtomicBool,
+    reads: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Mood {
+    fn check(&self, refused: &AtomicBool) -> Result<(), StoreError> {
+        if !refused.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        Err(StoreError::Overloaded)
+    }
+
+    /// Refuses while this is done, and until something was refused because of it.
+    async fn refuse<T>(&self, what: &AtomicBool, meanwhile: impl Future<Output = T>) -> T {
+        what.store(true, Ordering::SeqCst);
+        let before = self.refused.load(Ordering::SeqCst);
+        let done = meanwhile.await;
+        eventually("a refusal", || async { (self.refused.load(Ordering::SeqCst) > before).then_some(()) })
+            .await;
+        what.store(false, Ordering::SeqCst);
+        done
+    }
+}
+
+fn of_the_daemon(command: &Command) -> bool {
+    let of_clients = matches!(
+        command,
+        Command::Create(_) | Command::Close { .. } | Command::Patch { .. } | Command::NoteWorkflow(_)
+    );
+    !of_clients
+}
+
+impl Store for ReluctantStore {
+    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
+        self.inner.attach(observer)
+    }
+
+    fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
+        if commands.iter().any(of_the_daemon)
+            && let Err(error) = self.mood.check(&self.mood.writes)
+        {
+            return Box::pin(async { Err(error) });
+        }
+        self.inner.submit(commands)
+    }
+
+    fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        self.inner.get(key)
+    }
+
+    fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        match self.mood.check(&self.mood.reads) {
+            Ok(()) => self.inner.items(numbers),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
+    }
+
+    fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> BoxFuture<'_, Result<Option<bytes::Bytes>, StoreError>> {
+        self.inner.payload(number, offset, length)
+    }
+
+    fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
+        self.inner.list(question)
+    }
+
+    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
+        self.inner.workflows()
+    }
+
+    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
+        self.inner.incident(id)
+    }
+
+    fn incidents(
+        &self,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
+        self.inner.incidents(before, limit)
+    }
+
+    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.inner.deliveries(incident)
+    }
+
+    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.inner.outbox()
+    }
+
+    fn status(&self) -> StoreStatus {
+        self.inner.status()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+async fn start(receiver: &TestReceiver) -> (TestDaemon, Arc<Mood>) {
+    let mood = Arc::new(Mood::default());
+    let (inner, shared) = (MemoryStore::new(), mood.clone());
+    let store =
+        move || Arc::new(ReluctantStore { inner: inner.reopened(), mood: shared.clone() }) as Arc<dyn Store>;
+    let builder = oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\"");
+    (builder.on(store).start().await, mood)
+}
+
+#[tokio::test]
+async fn an_incident_that_could_not_be_written_is_written_and_told_later() {
+    let receiver = TestReceiver::start().await;
+    let (daemon, mood) = start(&receiver).await;
+    mood.refuse(&mood.writes, lose(&daemon, "uploads", "file-1")).await;
+    daemon.open_incidents(0).await;
+    mood.refuse(&mood.writes, async { daemon.advance(SECOND) }).await;
+    daemon.open_incidents(0).await;
+    daemon.advance(SECOND);
+    let incident = daemon.open_incidents(1).await.remove(0);
+
+    mood.refuse(&mood.writes, async { daemon.advance(HOUR) }).await;
+    tick_until_told(&daemon, &receiver, "incident.opened", &incident).await;
+    delivery_when(&daemon, id(&incident), "its end", |delivery| delivery["status"] == "delivered").await;
+
+    mood.refuse(&mood.writes, daemon.close("uploads", "file-1")).await;
+    tick_until_told(&daemon, &receiver, "incident.resolved", &incident).await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_could_not_be_written_is_made_again_under_the_same_id() {
+    let receiver = TestReceiver::start().await;
+    let (daemon, mood) = start(&receiver).await;
+    lose(&daemon, "uploads", "file-1").await;
+    let incident = daemon.open_incidents(1).await.remove(0);
+    receiver.answer(500, &[]);
+    daemon.advance(HOUR);
+    let first = receiver.next().await;
+    let tried = delivery_tried(&daemon, id(&incident), 1).await;
+    let second = mood
+        .refuse(&mood.writes, async {
+            advance_to(&daemon, instant(&tried["next_attempt_at"]));
+            receiver.next().await
+        })
+        .await;
+    let third = tick_until_told(&daemon, &receiver, "incident.opened", &incident).await;
+    assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
+    assert_eq!(first.header("webhook-id"), third.header("webhook-id"));
+    assert_eq!(delivery_tried(&daemon, id(&incident), 2).await["status"], "delivered");
+}
+
+#[tokio::test]
+async fn a_fired_timer_that_could_not_be_looked_up_is_looked_up_again() {
+    let receiver = TestReceiver::start().await;
+    let (daemon, mood) = start(&receiver).await;
+    daemon.create("uploads", "file-1", "?deadline=1m", "payload").await;
+    daemon.create("uploads", "closed", "?deadline=1m", "payload").await;
+    mood.refuse(&mood.reads, async {
+        daemon.advance(MINUTE);
+        daemon.close("uploads", "closed").await;
+        daemon.create("uploads", "at-once", "?deadline=0s", "payload").await;
+    })
+    .await;
+    let incident = daemon.open_incidents(1).await.remove(0);
+    eventually("both items", || async {
+        daemon.advance(SECOND);
+        (daemon.get("/v1/workflows/uploads/stats").await["overdue"] == 2).then_some(())
+    })
+    .await;
+    mood.refuse(&mood.reads, async { daemon.advance(HOUR) }).await;
+    let opened = tick_until_told(&daemon, &receiver, "incident.opened", &incident).await;
+    assert_eq!(opened.json()["data"]["count"], 2);
+}
+
+/// Lets time pass until the refused is tried again. When the refusal is noted, from which that is reckoned, shows
+/// nowhere.
+async fn tick_until_told(
+    daemon: &TestDaemon,
+    receiver: &TestReceiver,
+    event: &str,
+    incident: &Value,
+) -> Received {
+    let received = eventually(event, || async {
+        daemon.advance(SECOND);
+        receiver.arrived().await.pop()
+    })
+    .await;
+    assert_eq!((received.event().as_str(), &received.json()["data"]["id"]), (event, &incident["id"]));
+    received
+}

@@ -1,0 +1,146 @@
+//! When a delivery is tried again, and when it is given up.
+
+use super::*;
+use crate::support::receiver::Received;
+
+/// Tells of one overdue item to a receiver that will not have it, and gives the incident and what it was told.
+async fn refused(daemon: &TestDaemon, receiver: &TestReceiver) -> (Value, Received) {
+    lose(daemon, "uploads", "file-1").await;
+    let incident = daemon.open_incidents(1).await.remove(0);
+    daemon.advance(10 * SECOND);
+    (incident, receiver.next().await)
+}
+
+/// How long the first delivery of a new daemon waits after its first attempt was answered like this.
+async fn wait_after(status: u16, headers: &[(&'static str, &'static str)], drift: Duration) -> Duration {
+    let receiver = TestReceiver::start().await;
+    let daemon = oncall(&receiver).start().await;
+    daemon.clock().set_drift(i64::try_from(drift.as_millis()).expect("a drift of hours"));
+    receiver.answer(status, headers);
+    let (incident, _) = refused(&daemon, &receiver).await;
+    let tried = delivery_tried(&daemon, id(&incident), 1).await;
+    assert_eq!((&tried["status"], &tried["attempts"][0]["status"]), (&json!("pending"), &json!(status)));
+    instant(&tried["next_attempt_at"]).since(daemon.clock().now())
+}
+
+fn at_least(wait: Duration) -> std::ops::RangeInclusive<Duration> {
+    wait..=wait + wait / 5
+}
+
+#[tokio::test]
+async fn a_delivery_is_tried_by_the_schedule_under_the_same_id_with_the_same_body() {
+    let receiver = TestReceiver::start().await;
+    receiver.usually(500, &[]);
+    for builder in oncall_on_each_engine(&receiver) {
+        let daemon = builder.start().await;
+        let (incident, first) = refused(&daemon, &receiver).await;
+        assert_eq!(first.header("webhook-timestamp"), daemon.clock().now().as_seconds().to_string());
+        let mut jitters = Vec::new();
+        for (made, seconds) in (1..).zip([5, 15, 30, 60, 120, 300, 300, 300, 300, 300, 300]) {
+            let tried = delivery_tried(&daemon, id(&incident), made).await;
+            let planned = instant(&tried["next_attempt_at"]);
+            let (wait, least) = (planned.since(daemon.clock().now()), seconds * SECOND);
+            assert!(at_least(least).contains(&wait), "{wait:?} after attempt {made}");
+            jitters.push((wait - least).as_secs_f64() / least.as_secs_f64());
+            advance_to(&daemon, Timestamp::from_millis(planned.as_millis() - 1));
+            daemon.advance(Duration::from_millis(1));
+            let again = receiver.next().await;
+            assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
+            assert_eq!(again.body, first.body);
+            assert_eq!(again.header("webhook-timestamp"), planned.as_seconds().to_string());
+            let tried = delivery_tried(&daemon, id(&incident), made + 1).await;
+            let attempts = tried["attempts"].as_array().unwrap();
+            assert_eq!(attempts.len() as u64, (made + 1).min(10), "the latest ten are kept");
+            assert_eq!(instant(&attempts.last().unwrap()["at"]), planned, "neither earlier nor later");
+        }
+        jitters.sort_by(f64::total_cmp);
+        let spread = jitters[jitters.len() - 1] - jitters[0];
+        assert!(spread > 0.02, "{jitters:?} would have all receivers tried together");
+    }
+}
+
+#[tokio::test]
+async fn what_is_answered_with_2xx_is_delivered_and_not_repeated() {
+    for status in [200, 201, 202, 204, 299] {
+        let receiver = TestReceiver::start().await;
+        let daemon = oncall(&receiver).start().await;
+        receiver.answer(status, &[]);
+        let (incident, _) = refused(&daemon, &receiver).await;
+        let delivered = delivery_tried(&daemon, id(&incident), 1).await;
+        assert_eq!(delivered["status"], "delivered");
+        daemon.advance(HOUR);
+        daemon.close("uploads", "file-1").await;
+        told(&receiver, "incident.resolved").await;
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_may_ask_for_a_longer_wait() {
+    let none = Duration::ZERO;
+    for (status, retry_after, drift, least) in [
+        (503, "120", none, 120 * SECOND),
+        (429, "1", none, 5 * SECOND),
+        // Ten seconds have passed since the clock started at midnight.
+        (503, "Thu, 01 Jan 2026 00:02:10 GMT", none, 120 * SECOND),
+        (503, "Thu, 01 Jan 2026 05:02:10 GMT", 5 * HOUR, 120 * SECOND),
+        (503, "Wed, 31 Dec 2025 00:00:00 GMT", none, 5 * SECOND),
+        (503, "86400", none, HOUR),
+        (503, "soon", none, 5 * SECOND),
+        (302, "60", none, 60 * SECOND),
+    ] {
+        let wait = wait_after(status, &[("retry-after", retry_after)], drift).await;
+        assert!(at_least(least).contains(&wait), "{wait:?} after {status} with {retry_after:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let elsewhere = TestReceiver::start().await;
+    let location: &'static str = elsewhere.url().to_owned().leak();
+    for status in [301, 302, 303, 307, 308] {
+        let receiver = TestReceiver::start().await;
+        let daemon = oncall(&receiver).start().await;
+        receiver.answer(status, &[("location", location)]);
+        let (incident, _) = refused(&daemon, &receiver).await;
+        let tried = delivery_tried(&daemon, id(&incident), 1).await;
+        assert_eq!(tried["attempts"][0]["error"], format!("it answered {status}"));
+        advance_to(&daemon, instant(&tried["next_attempt_at"]));
+        told(&receiver, "incident.opened").await;
+    }
+    assert!(elsewhere.arrived().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_is_dead_after_a_day_and_the_end_is_told_all_the_same() {
+    let receiver = TestReceiver::start().await;
+    for builder in oncall_on_each_engine(&receiver) {
+        // So that the delivery is the only one.
+        let daemon = builder.config("[workflows.uploads]\nrepeat_interval = \"30d\"").start().await;
+        receiver.usually(503, &[("retry-after", "3600")]);
+        let (incident, first) = refused(&daemon, &receiver).await;
+        let created_at = daemon.clock().now();
+        let mut made = 1;
+        let dead = loop {
+            let tried = delivery_tried(&daemon, id(&incident), made).await;
+            if tried["status"] == "dead" {
+                break tried;
+            }
+            advance_to(&daemon, instant(&tried["next_attempt_at"]));
+            assert_eq!(receiver.next().await.header("webhook-id"), first.header("webhook-id"));
+            made += 1;
+        };
+        assert!((20..=25).contains(&made), "{made} attempts");
+        assert_eq!(dead["next_attempt_at"], Value::Null);
+        let last = dead["attempts"].as_array().unwrap().last().unwrap();
+        assert_eq!(instant(&last["at"]).since(created_at), DAY);
+        assert_eq!((&last["status"], &last["error"]), (&json!(503), &json!("it answered 503")));
+        eventually("one more in the metrics", || async {
+            (metric(&daemon, "warden_deliveries_dead_total").await == 1.0).then_some(())
+        })
+        .await;
+
+        receiver.usually(204, &[]);
+        daemon.close("uploads", "file-1").await;
+        told(&receiver, "incident.resolved").await;
+    }
+}
