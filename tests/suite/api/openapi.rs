@@ -43,10 +43,12 @@ async fn the_description_lists_every_path_with_its_methods() {
 
 /// Every operation of the description, with its path.
 fn operations(document: &Value) -> Vec<(&str, &Value)> {
-    let paths = document["paths"].as_object().unwrap();
+    let paths = document["paths"].as_object().expect("paths");
     paths
         .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().values().map(move |one| (path.as_str(), one)))
+        .flat_map(|(path, item)| {
+            item.as_object().expect("operations").values().map(move |one| (path.as_str(), one))
+        })
         .collect()
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::support::TestDaemon;
 
 fn names(page: &Value) -> Vec<&str> {
-    page["data"].as_array().unwrap().iter().map(|workflow| workflow["name"].as_str().unwrap()).collect()
+    let data = page["data"].as_array().expect("a page");
+    data.iter().map(|workflow| workflow["name"].as_str().expect("a name")).collect()
 }
 
 #[tokio::test]
