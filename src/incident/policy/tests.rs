@@ -141,10 +141,19 @@ fn a_receiver_that_joined_by_a_reminder_is_told_of_the_end_too() {
 fn an_incident_without_receivers_lives_and_ends_in_silence() {
     let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
     story.at(0, &many(1)).unwrap();
-    let opened = story.at(10 * SECOND, &many(1)).unwrap();
-    assert_eq!(opened.telling, Some(Telling { event: Event::Opened, receivers: Vec::new() }));
+    let later = story.at(10 * SECOND, &many(1)).unwrap();
+    assert_eq!((later.telling, later.wake_at, later.incident.notified_at), (None, None, None));
     let end = story.at(20 * SECOND, &many(0)).unwrap();
     assert_eq!((end.telling, end.commit), (None, true));
+}
+
+#[test]
+fn the_first_receiver_of_an_open_incident_is_told_from_the_beginning() {
+    let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
+    story.at(0, &many(1)).unwrap();
+    story.policy.receivers = vec!["new".into()];
+    let telling = story.at(HOUR, &many(1)).unwrap().telling.unwrap();
+    assert_eq!(telling, Telling { event: Event::Opened, receivers: vec!["new".into()] });
 }
 
 #[test]

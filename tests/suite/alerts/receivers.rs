@@ -225,3 +225,19 @@ async fn a_receiver_that_is_missing_from_the_configuration_is_told_when_it_is_ba
     advance_to(&daemon, instant(&tried["next_attempt_at"]));
     told(&receiver, "incident.resolved").await;
 }
+
+#[tokio::test]
+async fn whoever_is_made_a_receiver_later_hears_of_an_open_incident_from_its_beginning() {
+    let receiver = TestReceiver::start().await;
+    let mut daemon = TestDaemon::start().await;
+    daemon.create("uploads", "file-1", "?deadline=1s", "hello").await;
+    daemon.advance(SECOND);
+    let incident = daemon.open_incidents(1).await.remove(0);
+    daemon.advance(MINUTE);
+    daemon.restart_with(&config(receiver.url())).await;
+    let opened = receiver.next().await;
+    assert_eq!(opened.event(), "incident.opened");
+    assert_eq!(opened.json()["data"]["id"], incident["id"]);
+    daemon.close("uploads", "file-1").await;
+    assert_eq!(receiver.next().await.event(), "incident.resolved");
+}

@@ -115,3 +115,34 @@ async fn the_figures_of_a_workflow_follow_its_items() {
         assert_eq!(stats[figure], count, "{figure} of {stats}");
     }
 }
+
+#[tokio::test]
+async fn the_items_of_a_workflow_that_left_the_configuration_can_still_be_closed() {
+    let configured =
+        "[workflow_defaults]\ncreate_on_first_use = false\n[workflows.uploads]\ndeadline = \"15m\"";
+    let mut daemon = TestDaemon::builder().config(configured).start().await;
+    daemon.create("uploads", "file-1", "", "hello").await;
+    daemon.restart_with("[workflow_defaults]\ncreate_on_first_use = false").await;
+    let path = "/v1/workflows/uploads/items/file-2";
+    daemon.send(Method::PUT, path, "hello").await.refused(404, "workflow-not-found");
+    daemon.close("uploads", "file-1").await;
+}
+
+#[tokio::test]
+async fn a_list_of_workflows_is_given_page_by_page() {
+    let daemon = TestDaemon::start().await;
+    for name in ["c", "a", "b", "d", "e"] {
+        daemon.create(name, "file-1", "", "hello").await;
+    }
+    let mut found: Vec<String> = Vec::new();
+    let mut path = "/v1/workflows?limit=2".to_owned();
+    loop {
+        let page = daemon.get(&path).await;
+        found.extend(names(&page).into_iter().map(str::to_owned));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/workflows?limit=2&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["a", "b", "c", "d", "e"]);
+}
