@@ -141,6 +141,8 @@ async fn a_kill_before_the_directory_was_complete_lets_it_start_afresh() {
     assert!(open(directory.path()).unwrap().get(key("a")).await.unwrap().is_some());
 }
 
+/// Damage that leaves little. Where only a part is damaged it may be a part that is no longer needed, or the latest
+/// changes, which cannot be told from a write that was cut off.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
     let directory = tempfile::tempdir().unwrap();
@@ -151,12 +153,12 @@ async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
     let segment = 512 * 1024;
     assert!(whole.len() > 4 * segment, "{} bytes are too few", whole.len());
     let middle = whole.len() / 2;
-    let harms: [(&str, &dyn Fn(&mut Vec<u8>)); 7] = [
+    let harms: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
         ("its file is empty", &|bytes| bytes.clear()),
         ("half of it is gone", &|bytes| bytes.truncate(middle)),
-        ("its beginning is gone", &|bytes| bytes[..4096].fill(0)),
-        ("a page in the middle is gone", &|bytes| bytes[middle..middle + 4096].fill(0)),
-        ("a bit in the middle is another", &|bytes| bytes[middle] ^= 1),
+        ("half of each segment is gone", &|bytes| {
+            bytes.chunks_exact_mut(segment).for_each(|bytes| bytes[segment / 2..].fill(0));
+        }),
         ("it is something else", &|bytes| bytes.iter_mut().for_each(|byte| *byte = !*byte)),
         ("all segments are unreadable", &|bytes| {
             bytes.iter_mut().skip(5).step_by(segment).for_each(|byte| *byte ^= 1);
