@@ -143,7 +143,7 @@ async fn a_client_that_sends_before_it_listens_hears_the_refusal() {
         (Method::PUT, &item("%FF"), &announced, &unread, 400),
         (Method::PUT, &nowhere, &announced, &unread, 404),
         (Method::PUT, &"/v1/items".to_owned(), &chunked, &chunk, 405),
-        (Method::PATCH, &path, &announced, &unread, 415),
+        (Method::PATCH, &path, &announced, &unread, 413),
     ] {
         let headers = format!("{headers}content-type: text/plain\r\n");
         let answer = Wire::open(&daemon).await.exchange(method, path.as_bytes(), &headers, body).await;

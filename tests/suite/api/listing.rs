@@ -176,6 +176,36 @@ async fn paging_meets_every_item_once_while_others_come_and_go() {
 }
 
 #[tokio::test]
+async fn every_list_comes_in_pages() {
+    let daemon = TestDaemon::start().await;
+    for number in 0..5 {
+        daemon.create(&format!("w{number}"), "late", "?deadline=0s", "x").await;
+    }
+    daemon.open_incidents(5).await;
+    for (path, name) in [("/v1/workflows", "name"), ("/v1/incidents", "id")] {
+        let whole = daemon.ask(Method::GET, path).await.json(200);
+        assert_eq!(whole["next_cursor"], Value::Null);
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        for expected in [2, 2, 1] {
+            let page = daemon.ask(Method::GET, &format!("{path}?limit=2{cursor}")).await.json(200);
+            let data = page["data"].as_array().expect("a page");
+            assert_eq!(data.len(), expected, "{path}");
+            found.extend(data.iter().map(|entry| entry[name].clone()));
+            cursor = format!("&cursor={}", page["next_cursor"].as_str().unwrap_or("none"));
+        }
+        assert!(cursor.ends_with("=none"), "{path}: the last page says so");
+        let names = |page: &Value| -> Vec<Value> {
+            page["data"].as_array().expect("a page").iter().map(|entry| entry[name].clone()).collect()
+        };
+        assert_eq!(found, names(&whole), "{path}");
+        for query in ["limit=0", "limit=1001", "cursor=%00", "cursor=_", "limit=2&limit=2"] {
+            daemon.ask(Method::GET, &format!("{path}?{query}")).await.refused(400, "invalid-request");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_outlives_a_restart() {
     let mut daemon = TestDaemon::builder().on_sled().start().await;
     for id in ["a", "b", "c", "d"] {
