@@ -1,4 +1,7 @@
 //! Waiting for deadlines: takes what the timers yield and looks it up again.
+//!
+//! What cannot be looked up for want of room is looked up later; when the store has failed the loop ends, and the daemon
+//! with it. A daemon that serves on and notices nothing any more would be worse than none.
 
 use std::time::Duration;
 
@@ -21,7 +24,10 @@ impl Warden {
             if !due.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = self.look_again(due) => {}
+                    done = self.look_again(due) => if let Err(error) = done {
+                        tracing::error!(%error, "fired timers could not be looked up");
+                        return;
+                    },
                 }
                 continue;
             }
@@ -33,7 +39,7 @@ impl Warden {
         }
     }
 
-    async fn look_again(&self, due: Vec<ItemNumber>) {
+    async fn look_again(&self, due: Vec<ItemNumber>) -> Result<(), StoreError> {
         loop {
             match self.store.items(due.clone()).await {
                 Ok(items) => {
@@ -41,12 +47,9 @@ impl Warden {
                     if items.len() < due.len() {
                         self.census.discard(&due);
                     }
-                    return;
+                    return Ok(());
                 }
-                Err(StoreError::Fatal(error)) => {
-                    tracing::error!(%error, "fired timers could not be looked up");
-                    self.clock.sleep_until(self.clock.now().after(TRY_AGAIN)).await;
-                }
+                Err(error @ StoreError::Fatal(_)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "fired timers could not be looked up; trying again");
                     self.clock.sleep_until(self.clock.now().after(TRY_AGAIN)).await;
