@@ -162,8 +162,8 @@ impl Daemon {
         }
     }
 
-    /// Completes when the daemon cannot go on.
-    async fn failed(&mut self, mut healthy: impl FnMut()) -> AppError {
+    /// Completes when the daemon cannot go on. As long as it can, `healthy` is called several times a second.
+    pub async fn failed(&mut self, mut healthy: impl FnMut()) -> AppError {
         let mut check = tokio::time::interval(CHECK_EVERY);
         loop {
             tokio::select! {

@@ -5,13 +5,14 @@
 //! starts from the committed incidents and from a census that is complete, so it neither repeats what was told nor
 //! takes an incident for resolved.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::census::Trouble;
+use super::wakes::Wakes;
 use super::{Warden, WardenError};
 use crate::incident::{Decision, decide, notification};
 use crate::model::{
@@ -91,8 +92,7 @@ impl Warden {
                 }
                 match self.attend(&trouble).await {
                     Ok(wake_at) => wakes.set(trouble, wake_at),
-                    Err(error @ StoreError::Fatal(_)) => {
-                        // The daemon ends by this, loudly, and starts anew.
+                    Err(StoreError::Fatal(error)) => {
                         tracing::error!(workflow = %trouble.0, %error, "an incident could not be committed");
                         return;
                     }
@@ -262,41 +262,5 @@ fn note(decision: &Decision, opened: bool) {
     }
     if incident.status == IncidentStatus::Resolved {
         tracing::info!(incident = id, workflow, kind, peak = incident.peak, "an incident is resolved");
-    }
-}
-
-/// When to decide about which incident again.
-#[derive(Default)]
-struct Wakes {
-    by_time: BTreeSet<(Timestamp, Trouble)>,
-    by_trouble: HashMap<Trouble, Timestamp>,
-}
-
-impl Wakes {
-    fn set(&mut self, trouble: Trouble, at: Option<Timestamp>) {
-        if let Some(old) = self.by_trouble.remove(&trouble) {
-            self.by_time.remove(&(old, trouble.clone()));
-        }
-        if let Some(at) = at {
-            self.by_trouble.insert(trouble.clone(), at);
-            self.by_time.insert((at, trouble));
-        }
-    }
-
-    fn first(&self) -> Timestamp {
-        self.by_time.first().map_or(Timestamp::MAX, |(at, _)| *at)
-    }
-
-    fn due(&mut self, now: Timestamp) -> Vec<Trouble> {
-        let mut due = Vec::new();
-        while let Some((at, _)) = self.by_time.first()
-            && *at <= now
-        {
-            if let Some((_, trouble)) = self.by_time.pop_first() {
-                self.by_trouble.remove(&trouble);
-                due.push(trouble);
-            }
-        }
-        due
     }
 }

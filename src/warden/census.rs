@@ -10,6 +10,9 @@
 //!
 //! Deliberately absent: anything that is decided from these numbers.
 
+#[cfg(test)]
+mod properties;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

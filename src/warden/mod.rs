@@ -12,6 +12,7 @@ mod error;
 pub mod items;
 mod overdue;
 mod sweep;
+mod wakes;
 mod workflows;
 
 use std::sync::Arc;

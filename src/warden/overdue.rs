@@ -1,4 +1,7 @@
 //! Waiting for deadlines: takes what the timers yield and looks it up again.
+//!
+//! What cannot be looked up for want of room is looked up later; when the store has failed the loop ends, and the daemon
+//! with it. A daemon that serves on and notices nothing any more would be worse than none.
 
 use std::time::Duration;
 
@@ -19,14 +22,12 @@ impl Warden {
         loop {
             let (due, next) = self.census.fire(self.clock.now(), BITE);
             if !due.is_empty() {
-                let looked = tokio::select! {
+                tokio::select! {
                     () = stop.cancelled() => return,
-                    looked = self.look_again(due) => looked,
-                };
-                if let Err(error) = looked {
-                    // To go on would be to overlook them. The daemon ends by this, loudly, and starts anew.
-                    tracing::error!(%error, "fired timers could not be looked up");
-                    return;
+                    done = self.look_again(due) => if let Err(error) = done {
+                        tracing::error!(%error, "fired timers could not be looked up");
+                        return;
+                    },
                 }
                 continue;
             }

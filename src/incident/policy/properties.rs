@@ -129,7 +129,7 @@ fn policies() -> impl Strategy<Value = AlertPolicy> {
             group_interval,
             repeat_interval,
             grow_factor,
-            receivers: Vec::new(),
+            receivers: vec!["oncall".into()],
             severity: "critical".into(),
             runbook_url: None,
         },

@@ -21,6 +21,7 @@ struct ReluctantStore {
 struct Mood {
     writes: AtomicBool,
     reads: AtomicBool,
+    broken: AtomicBool,
     refused: AtomicU64,
 }
 
@@ -72,6 +73,9 @@ impl Store for ReluctantStore {
     }
 
     fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        if self.mood.broken.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Fatal("a bad sector".into())) });
+        }
         match self.mood.check(&self.mood.reads) {
             Ok(()) => self.inner.items(numbers),
             Err(error) => Box::pin(async { Err(error) }),
@@ -195,6 +199,22 @@ async fn a_fired_timer_that_could_not_be_looked_up_is_looked_up_again() {
     mood.refuse(&mood.reads, async { daemon.advance(HOUR) }).await;
     let opened = tick_until_told(&daemon, &receiver, "incident.opened", &incident).await;
     assert_eq!(opened.json()["data"]["count"], 2);
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_look_up_what_is_late_ends_instead_of_keeping_silent() {
+    let receiver = TestReceiver::start().await;
+    let (mut daemon, mood) = start(&receiver).await;
+    daemon.create("uploads", "file-1", "?deadline=1m", "payload").await;
+    mood.broken.store(true, Ordering::SeqCst);
+    daemon.advance(MINUTE);
+    let reason = daemon.failure().await;
+    assert!(reason.contains("an inner loop ended"), "{reason}");
+    mood.broken.store(false, Ordering::SeqCst);
+    daemon.restart().await;
+    daemon.open_incidents(1).await;
+    daemon.advance(HOUR);
+    assert_eq!(told(&receiver, "incident.opened").await["items"][0]["id"], "file-1");
 }
 
 /// Lets time pass until the refused is tried again. When the refusal is noted, from which that is reckoned, shows

@@ -15,7 +15,7 @@ use warden::store::Store;
 use warden::store::memory::MemoryStore;
 use warden::store::sled::{SledSettings, SledStore};
 
-use super::{Answer, TestReceiver, ask, client, eventually};
+use super::{Answer, TestReceiver, ask, client, eventually, within_patience};
 
 /// The instant at which the tests' clock starts: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -233,6 +233,12 @@ impl TestDaemon {
         self.stop().await;
         self.text = toml.to_owned();
         self.start_again().await;
+    }
+
+    /// Waits until it cannot go on, and gives the reason.
+    pub async fn failure(&mut self) -> String {
+        let daemon = self.daemon.as_mut().expect("it runs");
+        within_patience("a failure", daemon.failed(|| {})).await.to_string()
     }
 
     async fn start_again(&mut self) {

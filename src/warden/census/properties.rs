@@ -1,0 +1,311 @@
+//! The census beside a plain map of items, while writes, their telling, look-ups and the loops that wait cross each
+//! other in random order.
+//!
+//! The loops are played as they are written: they wait only where they would wait, and wake only when they would be
+//! woken. What they have missed in the end was a lost wake-up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::item::{Closing, ItemPatch};
+use crate::model::{CloseOutcome, ItemError, ItemId, ManualClock, PayloadInfo};
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
+const STEPS: [&str; 2] = ["copy", "backup"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Milliseconds pass.
+    Pass(u64),
+    /// A change is written, and shows in look-ups from now on.
+    Write(Write),
+    /// The census is told of the oldest written changes.
+    Tell(usize),
+    /// The loop that waits for timers does its next thing.
+    Watch,
+    /// The loop that decides about incidents does its next thing.
+    Alert,
+}
+
+/// What is chosen is an item by its place among all, or a deadline in milliseconds from now.
+#[derive(Clone, Debug)]
+enum Write {
+    Create { workflow: usize, step: Option<usize>, deadline: i64 },
+    Patch { item: usize, deadline: i64 },
+    Label { item: usize },
+    Fail { item: usize },
+    Close { item: usize },
+    Forget { item: usize },
+}
+
+/// Where the loop that waits for timers stands.
+enum Watcher {
+    Waits { until: Timestamp },
+    Fired { due: Vec<ItemNumber> },
+    LookedUp { due: Vec<ItemNumber>, items: Vec<Item> },
+}
+
+struct Play {
+    clock: ManualClock,
+    census: Census,
+    items: BTreeMap<ItemNumber, Item>,
+    written: Vec<Change>,
+    watcher: Watcher,
+    /// What the loop that decides saw last.
+    decided: HashMap<Trouble, Observation>,
+    created: u64,
+    closed: u64,
+}
+
+impl Play {
+    fn new() -> Self {
+        let clock = ManualClock::new(START);
+        let census = Census::new(Arc::new(clock.clone()));
+        census.recovered();
+        let watcher = Watcher::Fired { due: Vec::new() };
+        let (items, written, decided) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        Self { clock, census, items, written, watcher, decided, created: 0, closed: 0 }
+    }
+
+    fn at(&self, offset: i64) -> Timestamp {
+        Timestamp::from_millis(self.clock.now().as_millis() + offset)
+    }
+
+    fn write(&mut self, write: &Write) {
+        let now = self.clock.now();
+        if let Write::Create { workflow, step, deadline } = write {
+            self.created += 1;
+            let item = item(
+                self.created,
+                WORKFLOWS[*workflow],
+                step.map(|step| STEPS[step]),
+                now,
+                self.at(*deadline),
+            );
+            self.written.push(Change { before: None, after: Some(item.standing()) });
+            self.items.insert(item.number, item);
+            return;
+        }
+        let (Write::Patch { item, .. }
+        | Write::Label { item }
+        | Write::Fail { item }
+        | Write::Close { item }
+        | Write::Forget { item }
+        | Write::Create { workflow: item, .. }) = write;
+        let Some(number) = self.items.keys().nth(item % self.items.len().max(1)).copied() else { return };
+        let mut item = self.items[&number].clone();
+        let before = Some(item.standing());
+        match write {
+            Write::Forget { .. } if item.closed.is_some() => {
+                self.items.remove(&number);
+                self.written.push(Change { before, after: None });
+                return;
+            }
+            _ if item.closed.is_some() => return,
+            Write::Patch { deadline, .. } => {
+                let deadline = Some(self.at(*deadline));
+                item.patch(&ItemPatch { deadline, ..ItemPatch::default() }).unwrap();
+            }
+            Write::Label { .. } => item.patch(&ItemPatch::default()).unwrap(),
+            Write::Fail { .. } => item.report(fatal(now)).unwrap(),
+            Write::Close { .. } => {
+                item.close(Closing {
+                    outcome: CloseOutcome::Success,
+                    at: now,
+                    retention: Duration::from_secs(1),
+                    keep_payload: Duration::ZERO,
+                });
+                self.closed += 1;
+            }
+            Write::Create { .. } | Write::Forget { .. } => return,
+        }
+        self.written.push(Change { before, after: Some(item.standing()) });
+        self.items.insert(number, item);
+    }
+
+    fn tell(&mut self, count: usize) {
+        let told: Vec<Change> = self.written.drain(..count.min(self.written.len())).collect();
+        self.census.committed(&told);
+    }
+
+    /// Does the next thing; false when it waits on.
+    fn watch(&mut self) -> bool {
+        let now = self.clock.now();
+        self.watcher = match std::mem::replace(&mut self.watcher, Watcher::Fired { due: Vec::new() }) {
+            Watcher::Waits { until } if now < until && self.census.sooner().now_or_never().is_none() => {
+                self.watcher = Watcher::Waits { until };
+                return false;
+            }
+            Watcher::Waits { .. } => self.fire(now),
+            Watcher::Fired { due } if due.is_empty() => self.fire(now),
+            Watcher::Fired { due } => {
+                let items = due.iter().filter_map(|number| self.items.get(number)).cloned().collect();
+                Watcher::LookedUp { due, items }
+            }
+            Watcher::LookedUp { due, items } => {
+                self.census.confirm(&items, now);
+                if items.len() < due.len() {
+                    self.census.discard(&due);
+                }
+                self.fire(now)
+            }
+        };
+        true
+    }
+
+    fn fire(&self, now: Timestamp) -> Watcher {
+        let (due, until) = self.census.fire(now, 2);
+        if due.is_empty() { Watcher::Waits { until } } else { Watcher::Fired { due } }
+    }
+
+    /// Does the next thing; false when it waits on.
+    fn alert(&mut self) -> bool {
+        if self.census.troubled().now_or_never().is_none() {
+            return false;
+        }
+        for trouble in self.census.take_touched() {
+            let observation = self.census.observe(&trouble);
+            self.decided.insert(trouble, observation);
+        }
+        true
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Pass(millis) => self.clock.advance(Duration::from_millis(*millis)),
+            Step::Write(write) => self.write(write),
+            Step::Tell(count) => self.tell(*count),
+            Step::Watch => drop(self.watch()),
+            Step::Alert => drop(self.alert()),
+        }
+    }
+
+    /// Lets everything that is under way come to its end.
+    fn settle(&mut self) {
+        self.tell(usize::MAX);
+        while self.watch() {}
+        while self.alert() {}
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let now = self.clock.now();
+        let mut timers = 0;
+        for name in WORKFLOWS {
+            let workflow = WorkflowName::new(name).unwrap();
+            let of = |state| {
+                let all = self.items.values().filter(move |item| item.workflow.as_str() == name);
+                let mut items: Vec<&Item> = all.filter(|item| item.state(now) == state).collect();
+                items.sort_by_key(|item| (item.deadline, item.number));
+                items
+            };
+            let (open, overdue, failed) =
+                (of(ItemState::Open), of(ItemState::Overdue), of(ItemState::Failed));
+            timers += open.len();
+            for (kind, items) in [(IncidentKind::Overdue, &overdue), (IncidentKind::Failed, &failed)] {
+                let trouble = (workflow.clone(), kind);
+                let numbers: Vec<ItemNumber> = items.iter().map(|item| item.number).collect();
+                prop_assert_eq!(self.census.sample(&trouble, usize::MAX), numbers);
+                let observation = self.census.observe(&trouble);
+                prop_assert_eq!(observation.count, items.len() as u64);
+                prop_assert_eq!(observation.oldest_deadline, items.first().map(|item| item.deadline));
+                prop_assert_eq!(observation.by_step.values().sum::<u64>(), observation.count);
+                for (step, count) in &observation.by_step {
+                    let at_step = |item: &&&Item| item.step.as_deref().unwrap_or_default() == &**step;
+                    prop_assert_eq!(items.iter().filter(at_step).count() as u64, *count);
+                }
+                let decided = self.decided.get(&trouble).cloned().unwrap_or_default();
+                prop_assert_eq!(
+                    decided,
+                    observation,
+                    "nobody was woken for the last change of {:?}",
+                    trouble
+                );
+            }
+            let tally = self.census.tally(name);
+            prop_assert_eq!(tally.unclosed, (open.len() + overdue.len() + failed.len()) as u64);
+            prop_assert_eq!(tally.closed, of(ItemState::Closed).len() as u64);
+        }
+        prop_assert_eq!(self.census.timers().0, timers);
+        prop_assert!(self.census.lock().fired.is_empty());
+        let tallies = self.census.tallies();
+        prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.created_total).sum::<u64>(), self.created);
+        prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.closed_total).sum::<u64>(), self.closed);
+        Ok(())
+    }
+}
+
+fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadline: Timestamp) -> Item {
+    Item {
+        number: ItemNumber(number),
+        workflow: WorkflowName::new(workflow).unwrap(),
+        id: ItemId::new(format!("file-{number}")).unwrap(),
+        created_at: now,
+        deadline,
+        failed_at: None,
+        closed: None,
+        labels: BTreeMap::new(),
+        step: step.map(|step| StepName::new(step).unwrap()),
+        step_entered_at: now,
+        payload: Some(PayloadInfo { size: 0, content_type: "text/plain".into(), sha256: [0; 32] }),
+        idempotency_key: None,
+        version: 1,
+        detail: None,
+    }
+}
+
+fn fatal(at: Timestamp) -> ItemError {
+    ItemError {
+        id: "err_1".into(),
+        kind: "Fatal".into(),
+        message: String::new(),
+        retryable: false,
+        fatal: true,
+        step: None,
+        at,
+        data: serde_json::Value::Null,
+    }
+}
+
+fn writes() -> impl Strategy<Value = Write> {
+    let deadline = || prop_oneof![2 => -20_i64..=0, 5 => 1_i64..200, 1 => 1_i64..1_000_000];
+    let item = || 0_usize..20;
+    prop_oneof![
+        6 => (0..WORKFLOWS.len(), prop::option::of(0..STEPS.len()), deadline())
+            .prop_map(|(workflow, step, deadline)| Write::Create { workflow, step, deadline }),
+        4 => (item(), deadline()).prop_map(|(item, deadline)| Write::Patch { item, deadline }),
+        1 => item().prop_map(|item| Write::Label { item }),
+        1 => item().prop_map(|item| Write::Fail { item }),
+        3 => item().prop_map(|item| Write::Close { item }),
+        2 => item().prop_map(|item| Write::Forget { item }),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0_u64..100).prop_map(Step::Pass),
+        8 => writes().prop_map(Step::Write),
+        4 => (1_usize..5).prop_map(Step::Tell),
+        8 => Just(Step::Watch),
+        3 => Just(Step::Alert),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn however_writes_and_look_ups_cross_the_census_is_right_in_the_end_and_everybody_was_woken(
+        acts in prop::collection::vec(prop::collection::vec(steps(), 1..60), 1..4),
+    ) {
+        let mut play = Play::new();
+        for act in &acts {
+            act.iter().for_each(|step| play.take(step));
+            play.settle();
+            play.check()?;
+        }
+    }
+}
