@@ -1,4 +1,4 @@
-//! The daemon's life: open, recover, bind, run, drain.
+//! The daemon's life: open, bind, recover, run, drain.
 //!
 //! [`Daemon`] is the whole of it with everything particular handed in, as tests and the demonstration use it. [`run`]
 //! is the daemon as the service manager knows it: real clock, real network, signals.
@@ -104,7 +104,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Recovers, binds and serves. When this returns, clients are answered.
+    /// Binds, recovers and serves. When this returns, clients are answered; whoever connects before waits. The address
+    /// comes first because links in notifications name it, and those may be due as soon as the store is recovered.
     ///
     /// # Errors
     /// When the store cannot be read or the address cannot be taken.

@@ -9,7 +9,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`cli`] | one file per subcommand; the only place that prints for people |
-//! | [`app`] | open, recover, bind, run, drain |
+//! | [`app`] | open, bind, recover, run, drain |
 //! | [`http`] | routes by resource; the only place that knows status codes |
 //! | [`config`] | the settings: their layers and validation, resolved into the types of the layers below |
 //! | [`warden`] | the domain service: takes commands, decides, commits, then schedules |

@@ -1,7 +1,8 @@
 //! The sweep: forgets what its retention lets go, so that a year of churn does not grow the store.
 //!
 //! It works in small bites, each waiting for its commit like anybody's, and so never holds up ingest by more than one
-//! bite. It keeps at it as long as there is anything to forget, and thereby keeps pace with any rate of closes.
+//! bite. It keeps at it as long as there is anything to forget. Under a load of closes that fills every commit with more
+//! than a bite it falls behind, and catches up when the load ends.
 //!
 //! An incident stays, however old, until its last notification is delivered or dead: it is forgotten together with its
 //! deliveries, and with them the end that somebody is owed.
