@@ -17,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::access::Access;
-use crate::store::StoreStatus;
+use crate::store::{DiskUse, StoreStatus};
 use crate::warden::{Tally, Warden};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,6 +76,7 @@ pub fn write(warden: &Warden, http: &HttpMetrics, access: &Access) -> Result<Str
 struct Figures {
     tallies: Vec<(String, Tally)>,
     store: StoreStatus,
+    disk: DiskUse,
     timers: (usize, usize),
     incidents: usize,
     delivered: u64,
@@ -96,6 +97,7 @@ impl Figures {
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
             store: warden.store_status(),
+            disk: warden.disk_use(),
             timers: warden.timers(),
             incidents: warden.open_incidents(),
             delivered: read(&counts.delivered),
@@ -153,14 +155,14 @@ impl Collector for Figures {
         gauge(
             "store_alarms",
             "Things about the store's files that should never be",
-            float(store.alarms.len() as u64),
+            float(self.disk.alarms.len() as u64),
         )?;
         gauge(
             "store_waiting_commands",
             "Commands that wait for the committing thread",
             float(store.waiting as u64),
         )?;
-        gauge("store_disk_used_bytes", "Bytes on disk", float(store.disk_used))?;
+        gauge("store_disk_used_bytes", "Bytes on disk", float(self.disk.used))?;
         gauge("store_disk_free_bytes", "Bytes left on the file system", float(store.disk_free))?;
         gauge(
             "store_commit_busy_seconds",

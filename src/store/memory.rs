@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::settle::{Rows, settle};
-use super::{Change, Command, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing};
+use super::{
+    Change, Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
+};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow,
     WorkflowName,
@@ -246,6 +248,10 @@ impl Store for MemoryStore {
             disk_free: u64::MAX,
             ..StoreStatus::default()
         }
+    }
+
+    fn disk_use(&self) -> DiskUse {
+        DiskUse::default()
     }
 
     fn close(&self) {}

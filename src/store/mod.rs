@@ -189,7 +189,7 @@ pub struct ListItems {
     pub now: Timestamp,
 }
 
-/// How the engine is doing.
+/// How the engine is doing, as it remembers; asked several times a second.
 #[derive(Clone, Debug, Default)]
 pub struct StoreStatus {
     /// Why nothing is acknowledged any more, if so.
@@ -200,15 +200,20 @@ pub struct StoreStatus {
     pub busy_for: Duration,
     /// Commands that wait for the committing thread.
     pub waiting: usize,
-    /// Bytes on disk.
-    pub disk_used: u64,
     /// Bytes that the file system has left for us.
     pub disk_free: u64,
     /// Groups committed since the start.
     pub commits: u64,
     /// Commands committed since the start.
     pub commands: u64,
-    /// Things about the store's files that should never be; for the log and the metrics.
+}
+
+/// What an engine finds when it looks at its files.
+#[derive(Clone, Debug, Default)]
+pub struct DiskUse {
+    /// Bytes on disk.
+    pub used: u64,
+    /// Things that should never be; for the log and the metrics.
     pub alarms: Vec<String>,
 }
 
@@ -268,6 +273,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// How the engine is doing.
     fn status(&self) -> StoreStatus;
+
+    /// What its files are like; it looks at the disk, so now and then.
+    fn disk_use(&self) -> DiskUse;
 
     /// Commits what waits, takes nothing more, and lets go of the files. Blocks until that is done.
     fn close(&self);

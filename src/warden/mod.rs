@@ -28,7 +28,7 @@ pub use self::error::WardenError;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
 use crate::notifier::{Notifier, NotifierCounts, NotifierService, Outbound, Receiver};
-use crate::store::{Store, StoreError, StoreStatus};
+use crate::store::{DiskUse, Store, StoreError, StoreStatus};
 
 /// What the service needs to know.
 #[derive(Clone, Debug)]
@@ -144,6 +144,11 @@ impl Warden {
     /// How the store is doing.
     pub fn store_status(&self) -> StoreStatus {
         self.store.status()
+    }
+
+    /// What the store's files are like; it looks at the disk.
+    pub fn disk_use(&self) -> DiskUse {
+        self.store.disk_use()
     }
 
     /// The figures of one workflow.

@@ -19,7 +19,7 @@ use crate::store::{Command, Outcome, StoreError};
 const BITE: usize = 1024;
 /// How often it looks when there was nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often the history of incidents is looked through.
+/// How often the history of incidents is looked through, and the store's files are.
 const HISTORY_PAUSE: Duration = Duration::from_secs(60);
 /// How many incidents are read at once.
 const INCIDENTS_AT_ONCE: usize = 500;
@@ -31,6 +31,9 @@ impl Warden {
         loop {
             let swept = self.sweep_items().await;
             if self.clock.now() >= history_at {
+                for alarm in self.store.disk_use().alarms {
+                    tracing::error!("{alarm}");
+                }
                 if let Err(error) = self.sweep_incidents().await {
                     tracing::warn!(%error, "the history of incidents could not be swept");
                 }

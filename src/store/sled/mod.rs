@@ -32,7 +32,9 @@ use self::draft::Draft;
 use self::layout::PIECE_SIZE;
 use self::space::Space;
 use super::record::{self, RecordError};
-use super::{Change, Command, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing};
+use super::{
+    Change, Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
+};
 use crate::model::{
     Clock, Delivery, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Timestamp,
     Workflow,
@@ -378,7 +380,6 @@ impl Store for SledStore {
     }
 
     fn status(&self) -> StoreStatus {
-        let blobs = self.directory.stray_blobs();
         let busy_since = self.queue.busy_since.load(Ordering::Relaxed);
         StoreStatus {
             fatal: self.queue.fatal.get().cloned(),
@@ -388,10 +389,16 @@ impl Store for SledStore {
                 since => self.clock.now().since(Timestamp::from_millis(since)),
             },
             waiting: self.queue.len(),
-            disk_used: self.database.size_on_disk().unwrap_or_default(),
             disk_free: self.queue.free.load(Ordering::Relaxed),
             commits: self.queue.commits.load(Ordering::Relaxed),
             commands: self.queue.commands.load(Ordering::Relaxed),
+        }
+    }
+
+    fn disk_use(&self) -> DiskUse {
+        let blobs = self.directory.stray_blobs();
+        DiskUse {
+            used: self.database.size_on_disk().unwrap_or_default(),
             alarms: if blobs == 0 {
                 Vec::new()
             } else {

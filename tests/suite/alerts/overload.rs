@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures_util::future::BoxFuture;
 use warden::model::{Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow};
 use warden::store::memory::MemoryStore;
-use warden::store::{Command, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
+use warden::store::{Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
 
 use super::*;
 use crate::support::receiver::Received;
@@ -117,6 +117,10 @@ impl Store for ReluctantStore {
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.inner.outbox()
+    }
+
+    fn disk_use(&self) -> DiskUse {
+        self.inner.disk_use()
     }
 
     fn status(&self) -> StoreStatus {

@@ -83,7 +83,7 @@ fn churn(directory: &std::path::Path) {
             early = memory("VmRSS");
         }
     }
-    let (late, most, disk) = (memory("VmRSS"), memory("VmHWM"), store.status().disk_used);
+    let (late, most, disk) = (memory("VmRSS"), memory("VmHWM"), store.disk_use().used);
     println!(
         "{items} items; memory {} MiB after a quarter, {} MiB at the end, {} MiB at most; disk {} MiB",
         early >> 20,
