@@ -12,6 +12,7 @@
 //! Deliberately absent: reloading at run time, and any look at the process's environment but by
 //! [`Environment::of_this_process`].
 
+mod alerting;
 mod checks;
 mod daemon;
 mod duration;
@@ -45,12 +46,13 @@ pub use self::settings::{Engine, Limits, LogFormat, LogSettings, ServerSettings,
 pub use self::source::{ConfigFile, DEFAULTS, Sources};
 pub use self::token::{Scope, TokenSettings};
 
+use self::alerting::WrittenAlerting;
 use self::checks::Checks;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
 use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
-use self::workflow::{WrittenAlerting, WrittenWorkflow, WrittenWorkflowDefaults};
+use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
 use crate::model::{Policy, WorkflowName};
 use crate::notifier::Receiver;
 

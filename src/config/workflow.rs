@@ -9,28 +9,11 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
+use super::alerting::{self, WrittenAlerting, WrittenEscalation};
 use super::checks::Checks;
 use super::duration;
 use super::path::SettingPath;
-use crate::model::{AlertPolicy, Policy, Step, StepName, WorkflowName};
-use crate::store::DELIVERIES_MAX;
-
-/// `[alerting]` as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WrittenAlerting {
-    #[serde(deserialize_with = "duration::required")]
-    group_wait: Duration,
-    #[serde(deserialize_with = "duration::required")]
-    group_interval: Duration,
-    #[serde(deserialize_with = "duration::required")]
-    repeat_interval: Duration,
-    grow_factor: f64,
-    receivers: Vec<Arc<str>>,
-    severity: Arc<str>,
-    #[serde(deserialize_with = "duration::required")]
-    pub history: Duration,
-}
+use crate::model::{AlertPolicy, Policy, Severity, Step, StepName, WorkflowName};
 
 /// `[workflow_defaults]` as written.
 #[derive(Debug, Deserialize)]
@@ -59,6 +42,9 @@ pub struct WrittenWorkflow {
     pub keep_payload: Option<Duration>,
     pub steps: Option<Vec<WrittenStep>>,
     pub receivers: Option<Vec<Arc<str>>>,
+    pub escalate: Option<Vec<WrittenEscalation>>,
+    pub fallback: Option<Vec<Arc<str>>>,
+    pub group_by: Option<Vec<Arc<str>>>,
     #[serde(deserialize_with = "duration::optional")]
     pub group_wait: Option<Duration>,
     #[serde(deserialize_with = "duration::optional")]
@@ -66,7 +52,7 @@ pub struct WrittenWorkflow {
     #[serde(deserialize_with = "duration::optional")]
     pub repeat_interval: Option<Duration>,
     pub grow_factor: Option<f64>,
-    pub severity: Option<Arc<str>>,
+    pub severity: Option<Severity>,
     pub runbook_url: Option<Arc<str>>,
 }
 
@@ -85,26 +71,7 @@ pub(super) fn default_policy(defaults: &WrittenWorkflowDefaults, alerting: &Writ
         retention_max: defaults.retention_max,
         keep_payload: defaults.keep_payload,
         steps: Vec::new(),
-        alerting: AlertPolicy {
-            group_wait: alerting.group_wait,
-            group_interval: alerting.group_interval,
-            repeat_interval: alerting.repeat_interval,
-            grow_factor: alerting.grow_factor,
-            receivers: alerting.receivers.clone(),
-            severity: alerting.severity.clone(),
-            runbook_url: None,
-        },
-    }
-}
-
-impl WrittenAlerting {
-    pub(super) fn check(&self, checks: &mut Checks<'_>, receivers: &BTreeSet<String>) {
-        let at = |key| SettingPath::dotted("alerting").key(key);
-        checks.more_than_zero(&at("group_interval"), self.group_interval);
-        checks.more_than_zero(&at("repeat_interval"), self.repeat_interval);
-        check_grow_factor(checks, &at("grow_factor"), self.grow_factor);
-        checks.name(&at("severity"), &self.severity);
-        check_receivers(checks, &at("receivers"), &self.receivers, receivers);
+        alerting: alerting.policy(),
     }
 }
 
@@ -143,6 +110,9 @@ impl WrittenWorkflow {
                 repeat_interval: self.repeat_interval.unwrap_or(alerting.repeat_interval),
                 grow_factor: self.grow_factor.unwrap_or(alerting.grow_factor),
                 receivers: self.receivers.unwrap_or(alerting.receivers),
+                escalate: self.escalate.map_or(alerting.escalate, alerting::levels),
+                fallback: self.fallback.unwrap_or(alerting.fallback),
+                group_by: self.group_by.unwrap_or(alerting.group_by),
                 severity: self.severity.unwrap_or(alerting.severity),
                 runbook_url: self.runbook_url.or(alerting.runbook_url),
             },
@@ -175,16 +145,23 @@ impl WrittenWorkflow {
             check_keep_payload(checks, &at(key), keep_payload, retention);
         }
         if let Some(factor) = self.grow_factor {
-            check_grow_factor(checks, &at("grow_factor"), factor);
-        }
-        if let Some(severity) = &self.severity {
-            checks.name(&at("severity"), severity);
+            alerting::check_grow_factor(checks, &at("grow_factor"), factor);
         }
         if let Some(url) = &self.runbook_url {
             checks.url(&at("runbook_url"), url);
         }
         if let Some(named) = &self.receivers {
-            check_receivers(checks, &at("receivers"), named, receivers);
+            alerting::check_receivers(checks, &at("receivers"), named, receivers);
+        }
+        if let Some(levels) = &self.escalate {
+            let told = self.receivers.as_ref().unwrap_or(&base.alerting.receivers);
+            alerting::check_escalation(checks, &at("escalate"), levels, told, receivers);
+        }
+        if let Some(named) = &self.fallback {
+            alerting::check_receivers(checks, &at("fallback"), named, receivers);
+        }
+        if let Some(labels) = &self.group_by {
+            alerting::check_group_by(checks, &at("group_by"), labels);
         }
     }
 }
@@ -202,37 +179,6 @@ fn check_keep_payload(
             path,
             format!("payloads would be kept for {keep_payload}, longer than the records they belong to ({retention})"),
         );
-    }
-}
-
-fn check_grow_factor(checks: &mut Checks<'_>, path: &SettingPath, factor: f64) {
-    if !(factor.is_finite() && factor > 1.0) {
-        checks.problem(path, format!("is {factor}, but must be more than 1"));
-    }
-}
-
-fn check_receivers(
-    checks: &mut Checks<'_>,
-    path: &SettingPath,
-    named: &[Arc<str>],
-    defined: &BTreeSet<String>,
-) {
-    if named.len() > DELIVERIES_MAX {
-        let message = format!("names {} receivers, but a workflow has at most {DELIVERIES_MAX}", named.len());
-        checks.problem(path, message);
-    }
-    for (index, name) in named.iter().enumerate() {
-        if named[..index].contains(name) {
-            checks.problem(&path.index(index), format!("names the receiver {name:?} a second time"));
-        } else if defined.is_empty() {
-            checks.problem(&path.index(index), format!("there is no receiver {name:?}; none is defined"));
-        } else if !defined.contains(&**name) {
-            let defined = defined.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            checks.problem(
-                &path.index(index),
-                format!("there is no receiver {name:?}; defined are: {defined}"),
-            );
-        }
     }
 }
 

@@ -42,9 +42,9 @@ pub async fn list(
     let mut before = after.map(|id| IncidentId(id.into()));
     query.finish("status, workflow, limit, cursor")?;
     let admits = |incident: &Incident| {
-        access.admits(&incident.workflow)
+        access.admits(&incident.key.workflow)
             && status.is_none_or(|status| incident.status == status)
-            && (workflows.is_empty() || workflows.iter().any(|glob| glob.matches(&incident.workflow)))
+            && (workflows.is_empty() || workflows.iter().any(|glob| glob.matches(&incident.key.workflow)))
     };
     let mut data: Vec<Incident> = Vec::new();
     // One more than the page, to know whether another follows.
@@ -99,6 +99,6 @@ pub async fn deliveries(
 async fn visible(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
     access.require(Scope::Read)?;
     let incident = server.warden.incident(IncidentId(id.into())).await?;
-    access.require_for(Scope::Read, &incident.workflow)?;
+    access.require_for(Scope::Read, &incident.key.workflow)?;
     Ok(incident)
 }

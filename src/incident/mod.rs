@@ -8,4 +8,4 @@
 pub mod notification;
 mod policy;
 
-pub use policy::{Decision, Observation, Telling, decide};
+pub use policy::{Circumstances, Decision, Observation, Telling, continues_until, decide};

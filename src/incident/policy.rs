@@ -2,10 +2,13 @@
 //!
 //! Invariants:
 //!
-//! * An incident that holds items is told about once `group_wait` has passed since it opened, if its workflow has
-//!   receivers; otherwise as soon as it has some.
-//! * Whoever was told of an incident is told of its end, and nobody else is.
+//! * An incident that holds items is told about once `group_wait` has passed since it began, if its workflow has
+//!   receivers and nothing mutes it; otherwise as soon as that is so.
+//! * Whoever was told that an incident is open is told of its end, through silence and snooze alike, and nobody else is.
 //! * An incident whose last item goes before `group_wait` has passed wakes nobody.
+//! * An incident that begins anew within `group_interval` of its end goes on, and is not told again before
+//!   `group_interval` has passed since the last notification: one that flaps tells twice in that time at most.
+//! * A silence or a snooze holds back, it does not swallow: what is still open when it ends is told then.
 //! * A decision never depends on how often it is asked for: asking again at the same instant with the same
 //!   observation says nothing new.
 
@@ -14,11 +17,12 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::workflow::AlertPolicy;
-use crate::model::{Event, Incident, IncidentId, IncidentKind, IncidentStatus, Timestamp, WorkflowName};
+use crate::model::{Event, Incident, IncidentId, IncidentKey, IncidentStatus, Timestamp};
 
 /// How many steps an incident remembers to have told. Where clients make steps up there is no end of them: from here on
 /// only the count tells growth, and the incident's record stays small.
@@ -35,6 +39,19 @@ pub struct Observation {
     pub by_step: BTreeMap<Arc<str>, u64>,
 }
 
+/// What a decision depends on besides the items.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// What the workflow wants.
+    pub policy: &'a AlertPolicy,
+    /// Whether a silence matches the incident now.
+    pub silenced: bool,
+    /// Whether what was told last does not reach a receiver.
+    pub is_failing: &'a dyn Fn(&str) -> bool,
+    /// The present instant.
+    pub now: Timestamp,
+}
+
 /// Something to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telling {
@@ -49,45 +66,29 @@ pub struct Telling {
 pub struct Decision {
     /// The incident as it is now.
     pub incident: Incident,
-    /// Whether the incident must be committed: it opened, somebody is told, or it is resolved.
+    /// Whether the incident must be committed: it began, somebody is told, something is held back, or it is resolved.
     pub commit: bool,
-    /// What is to be told.
-    pub telling: Option<Telling>,
+    /// What is to be told; nobody is told two things.
+    pub tellings: Vec<Telling>,
     /// When to decide again, if nothing happens until then.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Decides about the incident of one workflow and kind. `open` is its open incident, if there is one; `id` names a new
-/// one. Nothing follows when there is neither an incident nor an item.
+/// Decides about the incident of one key. `last` is the one that is open or was resolved last, if it is known; `id` names
+/// a new one. Nothing follows when nothing is open and there is nothing to open for.
 pub fn decide(
-    open: Option<&Incident>,
-    workflow: &WorkflowName,
-    kind: IncidentKind,
+    last: Option<&Incident>,
+    key: &IncidentKey,
     observation: &Observation,
-    policy: &AlertPolicy,
-    now: Timestamp,
+    circumstances: &Circumstances<'_>,
     id: impl FnOnce() -> IncidentId,
 ) -> Option<Decision> {
-    let mut incident = match open {
-        Some(incident) => incident.clone(),
-        None if observation.count == 0 => return None,
-        None => Incident {
-            id: id(),
-            workflow: workflow.clone(),
-            kind,
-            status: IncidentStatus::Open,
-            severity: policy.severity.clone(),
-            opened_at: now,
-            resolved_at: None,
-            count: 0,
-            peak: 0,
-            oldest_deadline: None,
-            by_step: BTreeMap::new(),
-            notified_at: None,
-            notified_count: 0,
-            notified_steps: std::collections::BTreeSet::new(),
-            told: std::collections::BTreeSet::new(),
-        },
+    let Circumstances { policy, now, .. } = *circumstances;
+    let (mut incident, begins) = match last {
+        Some(open) if open.status == IncidentStatus::Open => (open.clone(), false),
+        _ if observation.count == 0 => return None,
+        Some(ended) if goes_on(ended, policy, now) => (reopened(ended, policy, now), true),
+        _ => (new(id(), key, policy, now), true),
     };
     incident.count = observation.count;
     incident.peak = incident.peak.max(observation.count);
@@ -96,37 +97,211 @@ pub fn decide(
     if observation.count == 0 {
         return Some(resolve(incident, now));
     }
-    if policy.receivers.is_empty() {
-        // Nobody can be told, so nobody counts as told: whoever is made a receiver later hears of it from its beginning.
-        return Some(Decision { incident, commit: open.is_none(), telling: None, wake_at: None });
+    if incident.snoozed_until.is_some_and(|until| until <= now) {
+        incident.snoozed_until = None;
     }
-    Some(match due_event(&incident, policy, now) {
-        Due::Now(event) => tell(incident, event, policy, now),
-        Due::At(wake_at) => {
-            Decision { incident, commit: open.is_none(), telling: None, wake_at: Some(wake_at) }
+    Some(go_on(incident, begins, circumstances))
+}
+
+/// Until when a resolved incident is gone on with if its trouble comes back.
+pub fn continues_until(ended: &Incident, policy: &AlertPolicy) -> Option<Timestamp> {
+    ended.resolved_at.map(|at| at.after(policy.group_interval))
+}
+
+fn goes_on(ended: &Incident, policy: &AlertPolicy, now: Timestamp) -> bool {
+    continues_until(ended, policy).is_some_and(|until| now < until)
+}
+
+fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) -> Incident {
+    Incident {
+        id,
+        key: key.clone(),
+        status: IncidentStatus::Open,
+        severity: policy.severity,
+        opened_at: now,
+        reopened_at: None,
+        resolved_at: None,
+        count: 0,
+        peak: 0,
+        oldest_deadline: None,
+        by_step: BTreeMap::new(),
+        notified_at: None,
+        first_notified_at: None,
+        notified_count: 0,
+        notified_steps: BTreeSet::new(),
+        told: BTreeSet::new(),
+        escalations: 0,
+        muted: false,
+        notifications: 0,
+        acknowledged: false,
+        snoozed_until: None,
+        actions: Vec::new(),
+    }
+}
+
+/// Everybody was told of the end, so everybody is to be told of the beginning again. A snooze holds on: somebody wanted
+/// quiet about just this.
+fn reopened(ended: &Incident, policy: &AlertPolicy, now: Timestamp) -> Incident {
+    Incident {
+        notifications: ended.notifications,
+        notified_at: ended.notified_at,
+        opened_at: ended.opened_at,
+        reopened_at: Some(now),
+        peak: ended.peak,
+        snoozed_until: ended.snoozed_until,
+        actions: ended.actions.clone(),
+        ..new(ended.id.clone(), &ended.key, policy, now)
+    }
+}
+
+fn resolve(mut incident: Incident, now: Timestamp) -> Decision {
+    incident.status = IncidentStatus::Resolved;
+    incident.resolved_at = Some(now);
+    incident.muted = false;
+    let receivers: Vec<Arc<str>> = incident.told.iter().cloned().collect();
+    let mut tellings = Vec::new();
+    if !receivers.is_empty() {
+        incident.notified_at = Some(now);
+        incident.notifications += 1;
+        tellings.push(Telling { event: Event::Resolved, receivers });
+    }
+    Decision { incident, commit: true, tellings, wake_at: None }
+}
+
+fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) -> Decision {
+    let Circumstances { policy, silenced, now, .. } = *circumstances;
+    let due = due(&incident, circumstances);
+    if silenced || incident.snoozed_until.is_some() {
+        // Somebody will hear of it when the quiet ends, unless it is over by then.
+        let (muted, wake_at) = match due {
+            Due::Now(_) => (true, None),
+            Due::At(at) => (incident.muted, Some(at)),
+            Due::Never => (incident.muted, None),
+        };
+        let wake_at = [wake_at, incident.snoozed_until].into_iter().flatten().min();
+        let commit = begins || muted != incident.muted;
+        return Decision { incident: Incident { muted, ..incident }, commit, tellings: Vec::new(), wake_at };
+    }
+    match due {
+        Due::Now(tellings) => {
+            let told = tell(incident, &tellings, policy, now);
+            let wake_at = match self::due(&told, circumstances) {
+                // Only with intervals of zero; a moment later is soon enough.
+                Due::Now(_) => Some(now.after(Duration::from_secs(1))),
+                Due::At(instant) => Some(instant),
+                Due::Never => None,
+            };
+            Decision { incident: told, commit: true, tellings, wake_at }
         }
-    })
+        Due::At(at) => Decision { incident, commit: begins, tellings: Vec::new(), wake_at: Some(at) },
+        Due::Never => Decision { incident, commit: begins, tellings: Vec::new(), wake_at: None },
+    }
 }
 
 enum Due {
-    Now(Event),
+    Now(Vec<Telling>),
     At(Timestamp),
+    /// Nobody can be told, so nobody counts as told: whoever is made a receiver later hears of it from its beginning.
+    Never,
 }
 
-fn due_event(incident: &Incident, policy: &AlertPolicy, now: Timestamp) -> Due {
-    let at = |instant: Timestamp, event| if instant <= now { Due::Now(event) } else { Due::At(instant) };
-    match incident.notified_at {
-        None => at(incident.opened_at.after(policy.group_wait), Event::Opened),
-        Some(told) => {
-            let reminder = told.after(policy.repeat_interval);
-            let growth = told.after(policy.group_interval);
-            if has_grown(incident, policy) && growth <= reminder {
-                at(growth, Event::Grown)
-            } else {
-                at(reminder, Event::Reminder)
-            }
+fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due {
+    let Circumstances { policy, now, .. } = *circumstances;
+    let Some(first_notified_at) = incident.first_notified_at else {
+        let mut at = incident.began_at().after(policy.group_wait);
+        if let Some(ended) = incident.notified_at {
+            at = at.max(ended.after(policy.group_interval));
+        }
+        return match &policy.receivers {
+            receivers if receivers.is_empty() => Due::Never,
+            _ if at > now => Due::At(at),
+            receivers => Due::Now(vec![Telling { event: Event::Opened, receivers: receivers.clone() }]),
+        };
+    };
+    let mut tellings = Vec::new();
+    let mut next = Timestamp::MAX;
+    let audience = audience(incident, policy);
+    if !audience.is_empty() {
+        let (at, event) = recurring(incident, policy);
+        if at <= now {
+            tellings.push(Telling { event, receivers: audience });
+        } else {
+            next = next.min(at);
         }
     }
+    let mut hear = |event, receivers: &[Arc<str>]| {
+        let heard = |receiver: &&Arc<str>| {
+            !tellings.iter().any(|telling: &Telling| telling.receivers.contains(receiver))
+        };
+        let receivers: Vec<Arc<str>> = receivers.iter().filter(heard).cloned().collect();
+        if !receivers.is_empty() {
+            tellings.push(Telling { event, receivers });
+        }
+    };
+    if !incident.acknowledged
+        && let Some(level) = policy.escalate.get(incident.escalations)
+    {
+        let at = first_notified_at.after(level.after);
+        if at <= now {
+            // Those above who are due as well, after a silence or a downtime, hear of it together.
+            let levels = &policy.escalate[incident.escalations..reached(incident, policy, now)];
+            let receivers: BTreeSet<&Arc<str>> = levels.iter().flat_map(|level| &level.receivers).collect();
+            hear(Event::Escalated, &receivers.into_iter().cloned().collect::<Vec<_>>());
+        }
+        next = next.min(at.max(now));
+    }
+    if needs_fallback(incident, circumstances) {
+        hear(Event::Opened, &policy.fallback);
+    }
+    if tellings.is_empty() {
+        if next == Timestamp::MAX { Due::Never } else { Due::At(next) }
+    } else {
+        Due::Now(tellings)
+    }
+}
+
+/// How many levels of escalation are due by `now`.
+fn reached(incident: &Incident, policy: &AlertPolicy, now: Timestamp) -> usize {
+    let Some(first) = incident.first_notified_at.filter(|_| !incident.acknowledged) else {
+        return incident.escalations;
+    };
+    let due = policy.escalate.iter().take_while(|level| first.after(level.after) <= now).count();
+    due.max(incident.escalations)
+}
+
+/// Whom news of an incident that was told already concern.
+fn audience(incident: &Incident, policy: &AlertPolicy) -> Vec<Arc<str>> {
+    let mut audience = policy.receivers.clone();
+    let levels = policy.escalate.iter().take(incident.escalations).flat_map(|level| &level.receivers);
+    let fallback = policy.fallback.iter().filter(|name| incident.told.contains(*name));
+    for name in levels.chain(fallback) {
+        if !audience.contains(name) {
+            audience.push(name.clone());
+        }
+    }
+    audience
+}
+
+/// What is told next if nothing else happens, and when.
+fn recurring(incident: &Incident, policy: &AlertPolicy) -> (Timestamp, Event) {
+    let told = incident.notified_at.unwrap_or(incident.opened_at);
+    if incident.muted {
+        return (told, Event::Reminder);
+    }
+    let reminder = told.after(policy.repeat_interval);
+    let growth = told.after(policy.group_interval);
+    if has_grown(incident, policy) && growth <= reminder {
+        (growth, Event::Grown)
+    } else {
+        (reminder, Event::Reminder)
+    }
+}
+
+fn needs_fallback(incident: &Incident, circumstances: &Circumstances<'_>) -> bool {
+    let fallback = &circumstances.policy.fallback;
+    let unheard = fallback.iter().any(|name| !incident.told.contains(name));
+    let others = || incident.told.iter().filter(|name| !fallback.contains(name));
+    unheard && others().next().is_some() && others().all(|name| (circumstances.is_failing)(name))
 }
 
 /// Whether it is so much larger than what was told last, or has reached a step that was not told, that people should
@@ -142,29 +317,23 @@ fn has_grown(incident: &Incident, policy: &AlertPolicy) -> bool {
     larger || (told.len() < STEPS_TOLD_MAX && incident.by_step.keys().any(|step| !told.contains(step)))
 }
 
-fn tell(mut incident: Incident, event: Event, policy: &AlertPolicy, now: Timestamp) -> Decision {
-    incident.notified_at = Some(now);
-    incident.notified_count = incident.count;
-    for step in incident.by_step.keys() {
-        if incident.notified_steps.len() == STEPS_TOLD_MAX {
-            break;
+fn tell(mut incident: Incident, tellings: &[Telling], policy: &AlertPolicy, now: Timestamp) -> Incident {
+    let begins = incident.first_notified_at.is_none();
+    incident.escalations = reached(&incident, policy, now);
+    incident.first_notified_at.get_or_insert(now);
+    incident.notifications += 1;
+    incident.told.extend(tellings.iter().flat_map(|telling| telling.receivers.iter().cloned()));
+    // What only others hear, by escalation or as a fallback, does not put off what everybody is to hear.
+    if begins || tellings.iter().any(|telling| matches!(telling.event, Event::Grown | Event::Reminder)) {
+        incident.muted = false;
+        incident.notified_at = Some(now);
+        incident.notified_count = incident.count;
+        for step in incident.by_step.keys() {
+            if incident.notified_steps.len() == STEPS_TOLD_MAX {
+                break;
+            }
+            incident.notified_steps.insert(step.clone());
         }
-        incident.notified_steps.insert(step.clone());
     }
-    incident.told.extend(policy.receivers.iter().cloned());
-    let wake_at = match due_event(&incident, policy, now) {
-        // Only with intervals of zero; a moment later is soon enough.
-        Due::Now(_) => now.after(std::time::Duration::from_secs(1)),
-        Due::At(instant) => instant,
-    };
-    let telling = Telling { event, receivers: policy.receivers.clone() };
-    Decision { incident, commit: true, telling: Some(telling), wake_at: Some(wake_at) }
-}
-
-fn resolve(mut incident: Incident, now: Timestamp) -> Decision {
-    incident.status = IncidentStatus::Resolved;
-    incident.resolved_at = Some(now);
-    let telling = (!incident.told.is_empty())
-        .then(|| Telling { event: Event::Resolved, receivers: incident.told.iter().cloned().collect() });
-    Decision { incident, commit: true, telling, wake_at: None }
+    incident
 }

@@ -26,9 +26,18 @@ pub enum Event {
     /// It is still open.
     #[serde(rename = "incident.reminder")]
     Reminder,
+    /// Nobody has acknowledged it for so long that others are told.
+    #[serde(rename = "incident.escalated")]
+    Escalated,
+    /// Somebody looks after it. Only for receivers that keep a state of their own and have a word for this.
+    #[serde(rename = "incident.acknowledged")]
+    Acknowledged,
     /// Nothing is left of it.
     #[serde(rename = "incident.resolved")]
     Resolved,
+    /// No incident at all: somebody tries out whether the receiver can be reached.
+    #[serde(rename = "receiver.test")]
+    Test,
 }
 
 impl Event {
@@ -38,7 +47,10 @@ impl Event {
             Self::Opened => "incident.opened",
             Self::Grown => "incident.grown",
             Self::Reminder => "incident.reminder",
+            Self::Escalated => "incident.escalated",
+            Self::Acknowledged => "incident.acknowledged",
             Self::Resolved => "incident.resolved",
+            Self::Test => "receiver.test",
         }
     }
 }
@@ -66,6 +78,9 @@ pub struct Attempt {
     pub latency_ms: u64,
     /// What went wrong, if anything did.
     pub error: Option<String>,
+    /// The beginning of the answer's body, at most 2,048 bytes.
+    #[serde(default)]
+    pub answer: Option<String>,
 }
 
 /// A notification on its way to a receiver.
@@ -79,10 +94,16 @@ pub struct Delivery {
     pub receiver: Arc<str>,
     /// What it says.
     pub event: Event,
-    /// The notification in the `standard` form: the same text in every attempt.
+    /// Which of its incident's notifications it carries, counted from one.
+    #[serde(default)]
+    pub sequence: u64,
+    /// The notification in the `standard` form; what other receivers get is made from it.
     pub body: Arc<str>,
     /// When it was decided.
     pub created_at: Timestamp,
+    /// When somebody last asked for it to be sent again.
+    #[serde(default)]
+    pub resent_at: Option<Timestamp>,
     /// How far it has come.
     pub status: DeliveryStatus,
     /// How often it was tried.
@@ -94,16 +115,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Its place in the story that its receiver hears of the incident: the beginning before everything else, the end
-    /// after it. Neither ids nor instants tell that for sure, since both may be decided within one millisecond, and the
-    /// clock may be set back between them.
-    pub fn place(&self) -> (u8, Timestamp, &DeliveryId) {
-        let chapter = match self.event {
-            Event::Opened => 0,
-            Event::Grown | Event::Reminder => 1,
-            Event::Resolved => 2,
-        };
-        (chapter, self.created_at, &self.id)
+    /// Its place in the story that its receiver hears of the incident. Neither ids nor instants tell that for sure, since
+    /// two notifications may be decided within one millisecond, and the clock may be set back between them.
+    pub fn place(&self) -> (u64, &DeliveryId) {
+        (self.sequence, &self.id)
     }
 
     /// Takes note of a try and of what follows from it.

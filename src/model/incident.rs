@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Timestamp, WorkflowName};
+use super::item::Labels;
+use super::{Severity, Timestamp, WorkflowName};
+
+/// How many of the latest actions of people an incident keeps.
+pub const ACTIONS_KEPT: usize = 50;
 
 /// `inc_` and a UUIDv7, so that ids sort by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,6 +41,29 @@ impl IncidentKind {
     }
 }
 
+/// The labels by which a workflow's items are split into several incidents, with the values that the items of one share.
+/// Empty where the workflow is not split, and for the one incident that takes what is left when there are too many.
+pub type Group = BTreeMap<Arc<str>, Arc<str>>;
+
+/// The group of an item with these labels: a label that it lacks counts as empty.
+pub fn group_of(labels: &Labels, group_by: &[Arc<str>]) -> Group {
+    let value =
+        |name: &Arc<str>| labels.get(&**name).map_or_else(Arc::default, |value| value.as_str().into());
+    group_by.iter().map(|name| (name.clone(), value(name))).collect()
+}
+
+/// What there is one incident for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IncidentKey {
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// What is wrong.
+    pub kind: IncidentKind,
+    /// Which of the workflow's items.
+    #[serde(default)]
+    pub group: Group,
+}
+
 /// Whether there is still something wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,7 +74,36 @@ pub enum IncidentStatus {
     Resolved,
 }
 
-/// All items of one workflow that are wrong in one way, as people are told about them.
+/// What a person did about an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What.
+    #[serde(flatten)]
+    pub kind: ActionKind,
+    /// Who.
+    pub by: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+    /// What they said to it.
+    pub comment: Option<Arc<str>>,
+}
+
+/// What people do about incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Somebody looks after it: it is not escalated any further.
+    Acknowledge,
+    /// It is to be told again from then on.
+    Snooze {
+        /// When that is.
+        until: Timestamp,
+    },
+    /// Somebody noted something.
+    Comment,
+}
+
+/// All items of one workflow and group that are wrong in one way, as people are told about them.
 ///
 /// The live count is derived from the items and not written for each of them; what stands here is what was
 /// true when the incident was last committed: at its opening, at each notification, at its end.
@@ -55,16 +111,18 @@ pub enum IncidentStatus {
 pub struct Incident {
     /// Its id.
     pub id: IncidentId,
-    /// The workflow.
-    pub workflow: WorkflowName,
-    /// What is wrong.
-    pub kind: IncidentKind,
+    /// What it is for.
+    #[serde(flatten)]
+    pub key: IncidentKey,
     /// Whether anything is left of it.
     pub status: IncidentStatus,
     /// How bad it is, from the workflow's policy.
-    pub severity: Arc<str>,
+    pub severity: Severity,
     /// When its first item was noticed.
     pub opened_at: Timestamp,
+    /// When it began anew, if it was resolved for a short while only.
+    #[serde(default)]
+    pub reopened_at: Option<Timestamp>,
     /// When its last item was closed or extended.
     pub resolved_at: Option<Timestamp>,
     /// How many items it held when it was last committed.
@@ -77,10 +135,56 @@ pub struct Incident {
     pub by_step: BTreeMap<Arc<str>, u64>,
     /// When people were last told, if they were.
     pub notified_at: Option<Timestamp>,
+    /// When people were first told that it is open, since it last began.
+    #[serde(default)]
+    pub first_notified_at: Option<Timestamp>,
     /// The count they were told.
     pub notified_count: u64,
     /// The steps they were told.
     pub notified_steps: BTreeSet<Arc<str>>,
     /// The receivers that were told, and are owed the end of the story.
     pub told: BTreeSet<Arc<str>>,
+    /// How many levels of its workflow's escalation it has reached.
+    #[serde(default)]
+    pub escalations: usize,
+    /// Whether a notification is held back by a silence or a snooze, and owed when that ends.
+    #[serde(default)]
+    pub muted: bool,
+    /// How many times people were told anything; it numbers the notifications.
+    #[serde(default)]
+    pub notifications: u64,
+    /// Whether somebody looks after it.
+    #[serde(default)]
+    pub acknowledged: bool,
+    /// Until when nobody is to be told, if somebody said so.
+    #[serde(default)]
+    pub snoozed_until: Option<Timestamp>,
+    /// What people did about it, oldest first; at most [`ACTIONS_KEPT`].
+    #[serde(default)]
+    pub actions: Vec<Action>,
+}
+
+impl Incident {
+    /// When its present life began: at its opening, or at the reopening after a short end.
+    pub fn began_at(&self) -> Timestamp {
+        self.reopened_at.unwrap_or(self.opened_at)
+    }
+
+    /// Takes note of what a person did.
+    pub fn act(&mut self, action: Action) {
+        match action.kind {
+            ActionKind::Acknowledge => self.acknowledged = true,
+            ActionKind::Snooze { until } => self.snoozed_until = Some(until),
+            ActionKind::Comment => {}
+        }
+        self.actions.push(action);
+        let surplus = self.actions.len().saturating_sub(ACTIONS_KEPT);
+        self.actions.drain(..surplus);
+    }
+
+    /// The latest acknowledgement, while it holds.
+    pub fn acknowledgement(&self) -> Option<&Action> {
+        let acknowledges = |action: &&Action| action.kind == ActionKind::Acknowledge;
+        self.actions.iter().rev().find(acknowledges).filter(|_| self.acknowledged)
+    }
 }

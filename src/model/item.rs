@@ -125,6 +125,9 @@ pub struct ItemDetail {
     pub errors: Vec<ItemError>,
 }
 
+/// Names and values to find an item by. Shared, because what is derived from items keeps them too.
+pub type Labels = Arc<BTreeMap<String, String>>;
+
 /// One unit of work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
@@ -143,7 +146,7 @@ pub struct Item {
     /// When and how it was closed, and what is kept until when.
     pub closed: Option<Closed>,
     /// Names and values to find it by.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// The current step: it tells in which gap an item got stuck.
     pub step: Option<StepName>,
     /// When it came to that step.
@@ -233,6 +236,12 @@ fn check_depth(value: &Value, left: usize) -> Result<(), ItemRefusal> {
     }
 }
 
+/// Whether a label may be called like this.
+pub fn is_label_name(name: &str) -> bool {
+    (1..=LABEL_NAME_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
+}
+
 /// Checks names, values, number and size of labels.
 ///
 /// # Errors
@@ -243,9 +252,7 @@ pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ItemRefusal
         return refuse(format!("an item carries at most {LABELS_MAX} labels; these are {}", labels.len()));
     }
     for (name, value) in labels {
-        let well_formed = (1..=LABEL_NAME_MAX).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
-        if !well_formed {
+        if !is_label_name(name) {
             return refuse(format!(
                 "{name:?} is no label name: it takes 1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /"
             ));
@@ -276,7 +283,7 @@ impl Item {
             deadline: closing.at,
             failed_at: None,
             closed: None,
-            labels: BTreeMap::new(),
+            labels: Labels::default(),
             step: None,
             step_entered_at: closing.at,
             payload: None,
@@ -352,7 +359,7 @@ impl Item {
     pub fn patch(&mut self, patch: &ItemPatch) -> Result<(), ItemRefusal> {
         let labels = match &patch.labels {
             Some(Merge::Change(changes)) => {
-                let mut labels = self.labels.clone();
+                let mut labels = BTreeMap::clone(&self.labels);
                 for (name, value) in changes {
                     match value {
                         Some(value) => labels.insert(name.clone(), value.clone()),
@@ -374,7 +381,7 @@ impl Item {
             self.detail.get_or_insert_default().progress = progress;
         }
         if let Some(labels) = labels {
-            self.labels = labels;
+            self.labels = labels.into();
         }
         if let Some(deadline) = patch.deadline {
             self.deadline = deadline;
@@ -433,6 +440,7 @@ impl Item {
         Standing {
             number: self.number,
             workflow: self.workflow.clone(),
+            labels: self.labels.clone(),
             step: self.step.clone(),
             deadline: self.deadline,
             status,
@@ -447,6 +455,8 @@ pub struct Standing {
     pub number: ItemNumber,
     /// The workflow it belongs to.
     pub workflow: WorkflowName,
+    /// Names and values that may decide which incident it belongs to.
+    pub labels: Labels,
     /// The current step.
     pub step: Option<StepName>,
     /// By when it must be closed.

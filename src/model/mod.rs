@@ -11,16 +11,26 @@ pub mod filter;
 pub mod incident;
 pub mod item;
 pub mod name;
+pub mod notification;
 pub mod random;
+pub mod severity;
+pub mod silence;
 pub mod time;
 pub mod workflow;
 
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
 pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use filter::{ItemFilter, Order, Page, Position};
-pub use incident::{Incident, IncidentId, IncidentKind, IncidentStatus};
-pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, PayloadInfo, Standing};
+pub use incident::{
+    Action, ActionKind, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
+};
+pub use item::{
+    CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, PayloadInfo, Standing,
+};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
+pub use notification::{Notification, Sample, Subject};
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use severity::Severity;
+pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
-pub use workflow::{AlertPolicy, Policy, Step, Workflow};
+pub use workflow::{AlertPolicy, Escalation, Policy, Step, Workflow};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DURATION_MAX, StepName, Timestamp, WorkflowName};
+use super::{DURATION_MAX, Severity, StepName, Timestamp, WorkflowName};
 
 /// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
 pub const DEADLINE_MAX: Duration = DURATION_MAX;
@@ -32,10 +32,25 @@ pub struct AlertPolicy {
     pub grow_factor: f64,
     /// Where notifications go, by receiver name.
     pub receivers: Vec<Arc<str>>,
-    /// How bad an incident of this workflow is, in the words of the receivers.
-    pub severity: Arc<str>,
+    /// Who is told besides, and when, unless somebody acknowledges; the earliest first.
+    pub escalate: Vec<Escalation>,
+    /// Who is told when everybody who should have heard of an incident cannot be reached.
+    pub fallback: Vec<Arc<str>>,
+    /// The labels by which the workflow's items are split into several incidents.
+    pub group_by: Vec<Arc<str>>,
+    /// How bad an incident of this workflow is.
+    pub severity: Severity,
     /// Where the person on call finds what to do.
     pub runbook_url: Option<Arc<str>>,
+}
+
+/// A level of escalation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// How long after people were first told.
+    pub after: Duration,
+    /// Who is told then.
+    pub receivers: Vec<Arc<str>>,
 }
 
 /// What holds for the items of a workflow.

@@ -75,6 +75,7 @@ impl Post {
             status: answer.status,
             latency_ms: u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX),
             error: answer.error.clone(),
+            answer: None,
         };
         let mut recorded = delivery.clone();
         recorded.record(attempt, status, next_attempt_at);

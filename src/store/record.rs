@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::item::{Closed, ItemDetail};
-use crate::model::{Item, ItemId, ItemNumber, PayloadInfo, StepName, Timestamp, WorkflowName};
+use crate::model::{Item, ItemId, ItemNumber, Labels, PayloadInfo, StepName, Timestamp, WorkflowName};
 
 const ITEM_V1: u8 = 1;
 const DOCUMENT_V1: u8 = 1;
@@ -102,7 +102,9 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         deadline: record.deadline,
         failed_at: record.failed_at,
         closed: record.closed,
-        labels: record.labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        labels: Labels::new(
+            record.labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        ),
         step: record.step.map(StepName::new).transpose().map_err(damaged)?,
         step_entered_at: record.step_entered_at,
         payload: record.payload.map(|payload| PayloadInfo {

@@ -5,18 +5,23 @@
 //! starts from the committed incidents and from a census that is complete, so it neither repeats what was told nor
 //! takes an incident for resolved.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+mod live;
+mod wakes;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::census::Trouble;
-use super::wakes::Wakes;
+pub use self::live::LiveIncidents;
+use self::wakes::Wakes;
 use super::{Warden, WardenError};
-use crate::incident::{Decision, decide, notification};
+use crate::incident::notification::{self, Report};
+use crate::incident::{Circumstances, Decision, Telling, continues_until, decide};
+use crate::model::incident::group_of;
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus, Timestamp,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
+    Item, ItemState, Timestamp,
 };
 use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
@@ -24,40 +29,6 @@ use crate::store::{Command, DELIVERIES_MAX, StoreError};
 const INCIDENTS_AT_ONCE: usize = 500;
 /// How long the loop waits before it tries a commit again that the store had no room for.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-
-/// The open incidents, as they may be looked at from outside the loop.
-#[derive(Default)]
-pub struct OpenIncidents(RwLock<HashMap<Trouble, Incident>>);
-
-impl OpenIncidents {
-    /// The open incident of a workflow and kind.
-    pub fn get(&self, trouble: &Trouble) -> Option<Incident> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(trouble).cloned()
-    }
-
-    /// Its id.
-    pub fn id(&self, trouble: &Trouble) -> Option<IncidentId> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(trouble).map(|incident| incident.id.clone())
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    fn set(&self, trouble: Trouble, incident: Incident) {
-        let mut open = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if incident.status == IncidentStatus::Open {
-            open.insert(trouble, incident);
-        } else {
-            open.remove(&trouble);
-        }
-    }
-
-    fn troubles(&self) -> HashSet<Trouble> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
-    }
-}
 
 impl Warden {
     /// Reads the incidents that were open when the daemon ended.
@@ -69,11 +40,19 @@ impl Warden {
             let Some(last) = incidents.last() else { return Ok(()) };
             before = Some(last.id.clone());
             for mut incident in incidents {
-                if incident.status == IncidentStatus::Open {
+                let policy = self.workflows.policy(&incident.key.workflow);
+                let goes_on = continues_until(&incident, &policy.alerting).is_none_or(|until| now < until);
+                // The newest come first, and only the newest of a key may be gone on with.
+                if goes_on && self.live_incidents.get(&incident.key).is_none() {
                     // What seems to lie ahead happened before the clock was set back; nobody is to wait for it again.
+                    for instant in [&mut incident.notified_at, &mut incident.first_notified_at] {
+                        *instant = instant.map(|at| at.min(now));
+                    }
+                    for instant in [&mut incident.reopened_at, &mut incident.resolved_at] {
+                        *instant = instant.map(|at| at.min(now));
+                    }
                     incident.opened_at = incident.opened_at.min(now);
-                    incident.notified_at = incident.notified_at.map(|told| told.min(now));
-                    self.open_incidents.set((incident.workflow.clone(), incident.kind), incident);
+                    self.live_incidents.set(incident);
                 }
             }
         }
@@ -82,23 +61,23 @@ impl Warden {
     /// Decides about incidents until `stop`.
     pub(super) async fn alert(&self, stop: CancellationToken) {
         let mut wakes = Wakes::default();
-        let mut touched = self.open_incidents.troubles();
+        let mut touched = self.live_incidents.keys();
         loop {
             touched.extend(self.census.take_touched());
             touched.extend(wakes.due(self.clock.now()));
-            for trouble in std::mem::take(&mut touched) {
+            for key in std::mem::take(&mut touched) {
                 if stop.is_cancelled() {
                     return;
                 }
-                match self.attend(&trouble).await {
-                    Ok(wake_at) => wakes.set(trouble, wake_at),
+                match self.attend(&key).await {
+                    Ok(wake_at) => wakes.set(key, wake_at),
                     Err(StoreError::Fatal(error)) => {
-                        tracing::error!(workflow = %trouble.0, %error, "an incident could not be committed");
+                        tracing::error!(workflow = %key.workflow, %error, "an incident could not be committed");
                         return;
                     }
                     Err(error) => {
-                        tracing::warn!(workflow = %trouble.0, %error, "an incident could not be committed; trying again");
-                        wakes.set(trouble, Some(self.clock.now().after(TRY_AGAIN)));
+                        tracing::warn!(workflow = %key.workflow, %error, "an incident could not be committed; trying again");
+                        wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
                     }
                 }
             }
@@ -111,55 +90,86 @@ impl Warden {
     }
 
     /// Decides about one incident and commits what follows. Returns when to decide again.
-    async fn attend(&self, trouble: &Trouble) -> Result<Option<Timestamp>, StoreError> {
+    async fn attend(&self, key: &IncidentKey) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
-        let (workflow, kind) = trouble;
-        let open = self.open_incidents.get(trouble);
-        let observation = self.census.observe(trouble);
-        let policy = self.workflows.policy(workflow).clone();
-        let id = || IncidentId(self.random.id("inc", now));
-        let Some(decision) = decide(open.as_ref(), workflow, *kind, &observation, &policy.alerting, now, id)
-        else {
-            return Ok(None);
+        let last = self.live_incidents.get(key);
+        let Some(decision) = self.decide(last.as_ref(), key, now) else {
+            return Ok(self.remember(last, now));
         };
         if decision.commit {
-            let deliveries = self.deliveries_of(trouble, &decision, now).await?;
+            let deliveries = self.deliveries_of(last.as_ref(), &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
-            note(&decision, open.is_none());
+            note(last.as_ref(), &decision);
             self.notifier.enqueue(deliveries);
         }
-        self.open_incidents.set(trouble.clone(), decision.incident);
-        Ok(decision.wake_at)
+        self.live_incidents.set(decision.incident.clone());
+        match decision.incident.status {
+            IncidentStatus::Open => Ok(decision.wake_at),
+            IncidentStatus::Resolved => Ok(self.remember(Some(decision.incident), now)),
+        }
+    }
+
+    fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
+        let policy = self.workflows.policy(&key.workflow);
+        let circumstances =
+            Circumstances { policy: &policy.alerting, silenced: false, is_failing: &|_| false, now };
+        let id = || IncidentId(self.random.id("inc", now));
+        decide(last, key, &self.census.observe(key), &circumstances, id)
+    }
+
+    /// Forgets a resolved incident unless it may still be gone on with; then it says until when.
+    fn remember(&self, ended: Option<Incident>, now: Timestamp) -> Option<Timestamp> {
+        let ended = ended?;
+        let policy = self.workflows.policy(&ended.key.workflow);
+        let until = continues_until(&ended, &policy.alerting).filter(|until| now < *until);
+        if until.is_none() {
+            self.live_incidents.remove(&ended.key);
+        }
+        until
     }
 
     async fn deliveries_of(
         &self,
-        trouble: &Trouble,
+        last: Option<&Incident>,
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let Some(telling) = &decision.telling else { return Ok(Vec::new()) };
+        if decision.tellings.is_empty() {
+            return Ok(Vec::new());
+        }
         let incident = &decision.incident;
         // Items may have joined since the decision; one that ends the incident shows none of them.
         let shown = usize::try_from(incident.count).unwrap_or(usize::MAX).min(notification::SAMPLES_MAX);
-        let samples = self.store.items(self.census.sample(trouble, shown)).await?;
-        let policy = self.workflows.policy(&incident.workflow);
-        let runbook_url = policy.alerting.runbook_url.as_deref();
-        let base_url = &self.settings.external_url;
-        let body = notification::write(telling.event, incident, &samples, runbook_url, base_url, now);
+        let samples = self.store.items(self.census.sample(&incident.key, shown)).await?;
+        let report = Report {
+            incident,
+            told_count: last.filter(|last| !last.told.is_empty()).map_or(0, |last| last.notified_count),
+            samples: &samples,
+            runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
+            base_url: &self.settings.external_url,
+            now,
+        };
+        Ok(decision.tellings.iter().flat_map(|telling| self.deliveries_to(telling, &report)).collect())
+    }
+
+    fn deliveries_to(&self, telling: &Telling, report: &Report<'_>) -> Vec<Delivery> {
+        let Report { incident, now, .. } = *report;
+        let body = notification::write(&notification::notification(telling.event, report));
         let delivery = |receiver: &Arc<str>| Delivery {
             id: DeliveryId(self.random.id("dlv", now)),
             incident: incident.id.clone(),
             receiver: receiver.clone(),
             event: telling.event,
+            sequence: incident.notifications,
             body: body.clone(),
             created_at: now,
+            resent_at: None,
             status: DeliveryStatus::Pending,
             attempts_made: 0,
             next_attempt_at: now,
             attempts: Vec::new(),
         };
-        Ok(telling.receivers.iter().map(delivery).collect())
+        telling.receivers.iter().map(delivery).collect()
     }
 
     /// An incident as it stands now: an open one with its live figures.
@@ -200,28 +210,35 @@ impl Warden {
         Ok(deliveries)
     }
 
-    fn live(&self, mut incident: Incident) -> Incident {
-        if incident.status == IncidentStatus::Open {
-            let trouble = (incident.workflow.clone(), incident.kind);
-            let observation = self.census.observe(&trouble);
-            let decided = self.open_incidents.get(&trouble).filter(|decided| decided.id == incident.id);
-            let peak = decided.map_or(incident.peak, |decided| decided.peak);
-            incident.count = observation.count;
-            incident.peak = peak.max(observation.count);
-            incident.oldest_deadline = observation.oldest_deadline;
-            incident.by_step = observation.by_step;
+    fn live(&self, incident: Incident) -> Incident {
+        // What was decided since the last commit counts more than what was committed.
+        let mut incident = self.live_incidents.open_by_id(&incident.id).unwrap_or(incident);
+        if !is_open(&incident) {
+            return incident;
         }
+        let observation = self.census.observe(&incident.key);
+        incident.count = observation.count;
+        incident.peak = incident.peak.max(observation.count);
+        incident.oldest_deadline = observation.oldest_deadline;
+        incident.by_step = observation.by_step;
         incident
     }
 
     /// The open incident that an item belongs to, if it is overdue or failed.
-    pub fn incident_of(&self, item: &crate::model::Item) -> Option<IncidentId> {
+    pub fn incident_of(&self, item: &Item) -> Option<IncidentId> {
         let kind = match item.state(self.clock.now()) {
-            crate::model::ItemState::Overdue => IncidentKind::Overdue,
-            crate::model::ItemState::Failed => IncidentKind::Failed,
+            ItemState::Overdue => IncidentKind::Overdue,
+            ItemState::Failed => IncidentKind::Failed,
             _ => return None,
         };
-        self.open_incidents.id(&(item.workflow.clone(), kind))
+        let group_by = &self.workflows.policy(&item.workflow).alerting.group_by;
+        let mut key =
+            IncidentKey { workflow: item.workflow.clone(), kind, group: group_of(&item.labels, group_by) };
+        self.live_incidents.id(&key).or_else(|| {
+            // It may have come when there were too many groups for its own.
+            key.group.clear();
+            self.live_incidents.id(&key)
+        })
     }
 }
 
@@ -238,29 +255,23 @@ fn commit(incident: &Incident, deliveries: &[Delivery]) -> Vec<Command> {
     }
 }
 
-fn note(decision: &Decision, opened: bool) {
+fn note(last: Option<&Incident>, decision: &Decision) {
     let incident = &decision.incident;
+    let was_open = last.is_some_and(is_open);
     let (id, workflow, kind, count) =
-        (&*incident.id.0, &*incident.workflow, incident.kind.as_str(), incident.count);
-    if opened {
+        (&*incident.id.0, &*incident.key.workflow, incident.key.kind.as_str(), incident.count);
+    if !was_open && is_open(incident) {
         tracing::warn!(incident = id, workflow, kind, count, "an incident opened");
     }
-    if let Some(telling) = &decision.telling {
+    for telling in &decision.tellings {
         let event = telling.event.as_str();
-        if telling.receivers.is_empty() {
-            tracing::warn!(
-                incident = id,
-                workflow,
-                kind,
-                count,
-                event,
-                "the workflow has no receivers: nobody is told"
-            );
-        } else {
-            tracing::info!(incident = id, workflow, kind, count, event, receivers = ?telling.receivers, "telling");
-        }
+        tracing::info!(incident = id, workflow, kind, count, event, receivers = ?telling.receivers, "telling");
     }
-    if incident.status == IncidentStatus::Resolved {
+    if was_open && !is_open(incident) {
         tracing::info!(incident = id, workflow, kind, peak = incident.peak, "an incident is resolved");
     }
+}
+
+fn is_open(incident: &Incident) -> bool {
+    incident.status == IncidentStatus::Open
 }

@@ -12,26 +12,23 @@
 
 #[cfg(test)]
 mod properties;
+mod troubled;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use self::troubled::{Groups, Place, Troubled};
+use super::Workflows;
 use crate::incident::Observation;
+use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Clock, IncidentKind, Item, ItemNumber, ItemState, Standing, StepName, Timestamp, WorkflowName,
+    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, Timestamp, WorkflowName,
 };
 use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
-
-/// How many steps an observation tells apart, the fullest first. A workflow that names its steps has fewer; one that
-/// takes any step from its clients could have as many as items.
-const STEPS_OBSERVED: usize = 32;
-
-/// Which incident: a workflow, and what is wrong.
-pub type Trouble = (WorkflowName, IncidentKind);
 
 /// What is known of a workflow's items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,52 +47,12 @@ pub struct Tally {
     pub closed_total: u64,
 }
 
-/// Items that are wrong in one way, the earliest deadline first.
-#[derive(Debug, Default)]
-struct Troubled {
-    items: BTreeMap<(Timestamp, ItemNumber), Option<StepName>>,
-    by_step: HashMap<Option<StepName>, u64>,
-}
-
-impl Troubled {
-    fn insert(&mut self, standing: &Standing) {
-        let place = (standing.deadline, standing.number);
-        if self.items.insert(place, standing.step.clone()).is_none() {
-            *self.by_step.entry(standing.step.clone()).or_default() += 1;
-        }
-    }
-
-    fn remove(&mut self, standing: &Standing) -> bool {
-        let Some(step) = self.items.remove(&(standing.deadline, standing.number)) else { return false };
-        if let Some(count) = self.by_step.get_mut(&step) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_step.remove(&step);
-            }
-        }
-        true
-    }
-
-    fn observe(&self) -> Observation {
-        let mut steps: Vec<_> = self.by_step.iter().map(|(step, count)| (*count, step.as_deref())).collect();
-        steps.sort_by(|left, right| right.0.cmp(&left.0).then(left.1.cmp(&right.1)));
-        Observation {
-            count: self.items.len() as u64,
-            oldest_deadline: self.items.first_key_value().map(|((deadline, _), _)| *deadline),
-            by_step: steps
-                .into_iter()
-                .take(STEPS_OBSERVED)
-                .map(|(count, step)| (Arc::from(step.unwrap_or_default()), count))
-                .collect(),
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 struct WorkflowCensus {
+    group_by: Arc<[Arc<str>]>,
     unclosed: u64,
-    overdue: Troubled,
-    failed: Troubled,
+    overdue: Groups,
+    failed: Groups,
     /// By the instant at which they are to be forgotten.
     closed: BTreeSet<(Timestamp, ItemNumber)>,
     created_total: u64,
@@ -103,12 +60,31 @@ struct WorkflowCensus {
 }
 
 impl WorkflowCensus {
-    fn troubled(&self, kind: IncidentKind) -> Option<&Troubled> {
-        match kind {
-            IncidentKind::Overdue => Some(&self.overdue),
-            IncidentKind::Failed => Some(&self.failed),
+    fn new(policy: &Policy) -> Self {
+        Self { group_by: policy.alerting.group_by.as_slice().into(), ..Self::default() }
+    }
+
+    fn troubled(&self, key: &IncidentKey) -> Option<&Troubled> {
+        match key.kind {
+            IncidentKind::Overdue => self.overdue.get(&key.group),
+            IncidentKind::Failed => self.failed.get(&key.group),
             IncidentKind::Missed | IncidentKind::Held => None,
         }
+    }
+
+    /// Counts an item among those that are wrong in this way; the incident that it belongs to.
+    fn add_troubled(&mut self, kind: IncidentKind, standing: &Standing) -> IncidentKey {
+        let group = group_of(&standing.labels, &self.group_by);
+        let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
+        IncidentKey { workflow: standing.workflow.clone(), kind, group: groups.insert(group, standing) }
+    }
+
+    /// Takes it out again; the incident that it belonged to, if it counted.
+    fn remove_troubled(&mut self, kind: IncidentKind, standing: &Standing) -> Option<IncidentKey> {
+        let group = group_of(&standing.labels, &self.group_by);
+        let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
+        let group = groups.remove(group, standing)?;
+        Some(IncidentKey { workflow: standing.workflow.clone(), kind, group })
     }
 
     fn count(&mut self, before: Option<&Standing>, after: &Standing) {
@@ -125,9 +101,11 @@ struct State {
     wheel: TimerWheel,
     fired: HashSet<ItemNumber>,
     workflows: HashMap<WorkflowName, WorkflowCensus>,
+    /// Where the labels are found by which a workflow's items are split.
+    policies: Arc<Workflows>,
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
     kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
-    touched: HashSet<Trouble>,
+    touched: HashSet<IncidentKey>,
     /// Whether what is committed from here on is new, and not read from the store at the start.
     recovered: bool,
     /// Until when the one who waits for timers sleeps.
@@ -143,12 +121,13 @@ pub struct Census {
 }
 
 impl Census {
-    /// An empty census.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// An empty census of workflows with these policies.
+    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>) -> Self {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
             fired: HashSet::new(),
             workflows: HashMap::new(),
+            policies,
             kept_payloads: BTreeSet::new(),
             touched: HashSet::new(),
             recovered: false,
@@ -190,8 +169,8 @@ impl Census {
             match item.state(now) {
                 ItemState::Overdue => {
                     let standing = item.standing();
-                    state.workflow(&item.workflow).overdue.insert(&standing);
-                    state.touched.insert((item.workflow.clone(), IncidentKind::Overdue));
+                    let key = state.workflow(&item.workflow).add_troubled(IncidentKind::Overdue, &standing);
+                    state.touched.insert(key);
                 }
                 ItemState::Open => state.wheel.schedule(item.number.0, item.deadline.as_millis()),
                 ItemState::Failed | ItemState::Held | ItemState::Closed => {}
@@ -219,43 +198,29 @@ impl Census {
     }
 
     /// The incidents whose items have changed since the last call.
-    pub fn take_touched(&self) -> HashSet<Trouble> {
+    pub fn take_touched(&self) -> HashSet<IncidentKey> {
         std::mem::take(&mut self.lock().touched)
     }
 
     /// What can be seen of an incident's items.
-    pub fn observe(&self, (workflow, kind): &Trouble) -> Observation {
+    pub fn observe(&self, key: &IncidentKey) -> Observation {
         let state = self.lock();
-        let troubled = state.workflows.get(workflow).and_then(|census| census.troubled(*kind));
+        let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
         troubled.map(Troubled::observe).unwrap_or_default()
     }
 
     /// The items of an incident, the earliest deadline first, at most `limit`.
-    pub fn sample(&self, (workflow, kind): &Trouble, limit: usize) -> Vec<ItemNumber> {
+    pub fn sample(&self, key: &IncidentKey, limit: usize) -> Vec<ItemNumber> {
         let state = self.lock();
-        let troubled = state.workflows.get(workflow).and_then(|census| census.troubled(*kind));
-        troubled.map_or_else(Vec::new, |troubled| {
-            troubled.items.keys().take(limit).map(|(_, number)| *number).collect()
-        })
+        let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
+        troubled.map_or_else(Vec::new, |troubled| troubled.sample(limit))
     }
 
     /// Overdue items of the workflows that `admits` names, the earliest deadline first, after a place in that order.
-    pub fn overdue(
-        &self,
-        admits: impl Fn(&str) -> bool,
-        after: Option<(Timestamp, ItemNumber)>,
-        limit: usize,
-    ) -> Vec<(Timestamp, ItemNumber)> {
-        use std::ops::Bound::{Excluded, Unbounded};
+    pub fn overdue(&self, admits: impl Fn(&str) -> bool, after: Option<Place>, limit: usize) -> Vec<Place> {
         let state = self.lock();
-        let from = after.map_or(Unbounded, Excluded);
-        let mut found: Vec<_> = state
-            .workflows
-            .iter()
-            .filter(|(name, _)| admits(name))
-            .flat_map(|(_, census)| census.overdue.items.range((from, Unbounded)).take(limit))
-            .map(|(place, _)| *place)
-            .collect();
+        let admitted = state.workflows.iter().filter(|(name, _)| admits(name));
+        let mut found: Vec<_> = admitted.flat_map(|(_, census)| census.overdue.after(after, limit)).collect();
         found.sort_unstable();
         found.truncate(limit);
         found
@@ -327,8 +292,8 @@ impl Census {
 fn tally(census: &WorkflowCensus) -> Tally {
     Tally {
         unclosed: census.unclosed,
-        overdue: census.overdue.items.len() as u64,
-        failed: census.failed.items.len() as u64,
+        overdue: census.overdue.len(),
+        failed: census.failed.len(),
         closed: census.closed.len() as u64,
         created_total: census.created_total,
         closed_total: census.closed_total,
@@ -342,7 +307,7 @@ impl State {
 
     fn workflow(&mut self, name: &WorkflowName) -> &mut WorkflowCensus {
         if !self.workflows.contains_key(name) {
-            self.workflows.insert(name.clone(), WorkflowCensus::default());
+            self.workflows.insert(name.clone(), WorkflowCensus::new(self.policies.policy(name)));
         }
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
@@ -352,11 +317,11 @@ impl State {
         let troubled = match standing.status {
             Status::Open => {
                 census.unclosed -= 1;
-                census.overdue.remove(standing).then_some(IncidentKind::Overdue)
+                census.remove_troubled(IncidentKind::Overdue, standing)
             }
             Status::Failed => {
                 census.unclosed -= 1;
-                census.failed.remove(standing).then_some(IncidentKind::Failed)
+                census.remove_troubled(IncidentKind::Failed, standing)
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.remove(&(record_until, standing.number));
@@ -370,9 +335,7 @@ impl State {
             self.wheel.cancel(standing.number.0);
             self.fired.remove(&standing.number);
         }
-        if let Some(kind) = troubled {
-            self.touched.insert((standing.workflow.clone(), kind));
-        }
+        self.touched.extend(troubled);
     }
 
     fn add(&mut self, standing: &Standing, now: Timestamp) {
@@ -382,16 +345,16 @@ impl State {
                 census.unclosed += 1;
                 if standing.deadline <= now {
                     // Just read or committed: there is nothing to look up again.
-                    census.overdue.insert(standing);
-                    self.touched.insert((standing.workflow.clone(), IncidentKind::Overdue));
+                    let key = census.add_troubled(IncidentKind::Overdue, standing);
+                    self.touched.insert(key);
                 } else {
                     self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
                 }
             }
             Status::Failed => {
                 census.unclosed += 1;
-                census.failed.insert(standing);
-                self.touched.insert((standing.workflow.clone(), IncidentKind::Failed));
+                let key = census.add_troubled(IncidentKind::Failed, standing);
+                self.touched.insert(key);
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.insert((record_until, standing.number));

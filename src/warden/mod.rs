@@ -12,7 +12,6 @@ mod error;
 pub mod items;
 mod overdue;
 mod sweep;
-mod wakes;
 mod workflows;
 
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::alerting::OpenIncidents;
+use self::alerting::LiveIncidents;
 use self::census::Census;
 pub use self::census::Tally;
 pub use self::error::WardenError;
@@ -63,8 +62,8 @@ pub struct Parts {
 pub struct Warden {
     store: Arc<dyn Store>,
     census: Arc<Census>,
-    workflows: Workflows,
-    open_incidents: OpenIncidents,
+    workflows: Arc<Workflows>,
+    live_incidents: LiveIncidents,
     notifier: Notifier,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -98,7 +97,8 @@ impl Warden {
     /// When the store cannot be read.
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
         let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
-        let census = Arc::new(Census::new(clock.clone()));
+        let workflows = Arc::new(workflows);
+        let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
         let (reading, observer) = (store.clone(), census.clone());
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
@@ -110,9 +110,9 @@ impl Warden {
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
         notifier.take_up(store.outbox().await?, clock.now());
-        let open_incidents = OpenIncidents::default();
+        let live_incidents = LiveIncidents::default();
         let warden =
-            Arc::new(Self { store, census, workflows, open_incidents, notifier, clock, random, settings });
+            Arc::new(Self { store, census, workflows, live_incidents, notifier, clock, random, settings });
         warden.recover_incidents().await?;
 
         let stop = CancellationToken::new();
@@ -168,7 +168,7 @@ impl Warden {
 
     /// How many incidents are open.
     pub fn open_incidents(&self) -> usize {
-        self.open_incidents.count()
+        self.live_incidents.count()
     }
 
     /// What has become of deliveries since the start.

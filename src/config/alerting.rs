@@ -1,0 +1,165 @@
+//! When and where people are told: `[alerting]`, and what the table of a workflow says of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::checks::Checks;
+use super::duration;
+use super::path::SettingPath;
+use crate::model::item::{LABEL_NAME_MAX, is_label_name};
+use crate::model::{AlertPolicy, Escalation, Severity};
+use crate::store::DELIVERIES_MAX;
+
+/// The most levels of an escalation.
+const LEVELS_MAX: usize = 10;
+/// The most labels that split a workflow's incidents.
+const GROUP_BY_MAX: usize = 5;
+
+/// `[alerting]` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenAlerting {
+    #[serde(deserialize_with = "duration::required")]
+    group_wait: Duration,
+    #[serde(deserialize_with = "duration::required")]
+    group_interval: Duration,
+    #[serde(deserialize_with = "duration::required")]
+    repeat_interval: Duration,
+    grow_factor: f64,
+    receivers: Vec<Arc<str>>,
+    escalate: Vec<WrittenEscalation>,
+    fallback: Vec<Arc<str>>,
+    group_by: Vec<Arc<str>>,
+    severity: Severity,
+    #[serde(deserialize_with = "duration::required")]
+    pub history: Duration,
+}
+
+/// A level of an escalation as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenEscalation {
+    #[serde(deserialize_with = "duration::required")]
+    after: Duration,
+    receivers: Vec<Arc<str>>,
+}
+
+impl WrittenAlerting {
+    pub(super) fn check(&self, checks: &mut Checks<'_>, receivers: &BTreeSet<String>) {
+        let at = |key| SettingPath::dotted("alerting").key(key);
+        checks.more_than_zero(&at("group_interval"), self.group_interval);
+        checks.more_than_zero(&at("repeat_interval"), self.repeat_interval);
+        check_grow_factor(checks, &at("grow_factor"), self.grow_factor);
+        check_receivers(checks, &at("receivers"), &self.receivers, receivers);
+        check_escalation(checks, &at("escalate"), &self.escalate, &self.receivers, receivers);
+        check_receivers(checks, &at("fallback"), &self.fallback, receivers);
+        check_group_by(checks, &at("group_by"), &self.group_by);
+    }
+
+    /// What holds for a workflow that says nothing of its own.
+    pub(super) fn policy(&self) -> AlertPolicy {
+        AlertPolicy {
+            group_wait: self.group_wait,
+            group_interval: self.group_interval,
+            repeat_interval: self.repeat_interval,
+            grow_factor: self.grow_factor,
+            receivers: self.receivers.clone(),
+            escalate: levels(self.escalate.clone()),
+            fallback: self.fallback.clone(),
+            group_by: self.group_by.clone(),
+            severity: self.severity,
+            runbook_url: None,
+        }
+    }
+}
+
+/// The levels as the policy knows them.
+pub(super) fn levels(written: Vec<WrittenEscalation>) -> Vec<Escalation> {
+    let level = |level: WrittenEscalation| Escalation { after: level.after, receivers: level.receivers };
+    written.into_iter().map(level).collect()
+}
+
+/// Growth by a factor of one is none.
+pub(super) fn check_grow_factor(checks: &mut Checks<'_>, path: &SettingPath, factor: f64) {
+    if !(factor.is_finite() && factor > 1.0) {
+        checks.problem(path, format!("is {factor}, but must be more than 1"));
+    }
+}
+
+/// The names must be those of receivers, each once.
+pub(super) fn check_receivers(
+    checks: &mut Checks<'_>,
+    path: &SettingPath,
+    named: &[Arc<str>],
+    defined: &BTreeSet<String>,
+) {
+    if named.len() > DELIVERIES_MAX {
+        let message = format!("names {} receivers, but a workflow has at most {DELIVERIES_MAX}", named.len());
+        checks.problem(path, message);
+    }
+    for (index, name) in named.iter().enumerate() {
+        if named[..index].contains(name) {
+            checks.problem(&path.index(index), format!("names the receiver {name:?} a second time"));
+        } else if defined.is_empty() {
+            checks.problem(&path.index(index), format!("there is no receiver {name:?}; none is defined"));
+        } else if !defined.contains(&**name) {
+            let defined = defined.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            checks.problem(
+                &path.index(index),
+                format!("there is no receiver {name:?}; defined are: {defined}"),
+            );
+        }
+    }
+}
+
+/// The levels must come one after the other, and each must tell somebody. Before anything is escalated somebody must
+/// have been told.
+pub(super) fn check_escalation(
+    checks: &mut Checks<'_>,
+    path: &SettingPath,
+    levels: &[WrittenEscalation],
+    told: &[Arc<str>],
+    defined: &BTreeSet<String>,
+) {
+    if levels.len() > LEVELS_MAX {
+        checks.problem(path, format!("has {} levels, but must have at most {LEVELS_MAX}", levels.len()));
+    }
+    if !levels.is_empty() && told.is_empty() {
+        checks.problem(
+            path,
+            "there is nothing to escalate as long as `receivers` names nobody to be told first",
+        );
+    }
+    let mut before = Duration::ZERO;
+    for (index, level) in levels.iter().enumerate() {
+        let path = path.index(index);
+        if level.after <= before {
+            let message =
+                if index == 0 { "must be more than zero" } else { "must be later than the level before" };
+            checks.problem(&path.key("after"), message);
+        }
+        before = level.after;
+        if level.receivers.is_empty() {
+            checks.problem(&path.key("receivers"), "names nobody to be told at this level");
+        }
+        check_receivers(checks, &path.key("receivers"), &level.receivers, defined);
+    }
+}
+
+/// The labels must be such as items can have, each once.
+pub(super) fn check_group_by(checks: &mut Checks<'_>, path: &SettingPath, labels: &[Arc<str>]) {
+    if labels.len() > GROUP_BY_MAX {
+        checks.problem(path, format!("names {} labels, but must name at most {GROUP_BY_MAX}", labels.len()));
+    }
+    for (index, label) in labels.iter().enumerate() {
+        if !is_label_name(label) {
+            let rule = format!("1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /");
+            checks.problem(&path.index(index), format!("{label:?} is no label name: it takes {rule}"));
+        } else if labels[..index].contains(label) {
+            checks.problem(&path.index(index), format!("names the label {label:?} a second time"));
+        }
+    }
+}

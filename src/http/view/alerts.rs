@@ -1,0 +1,165 @@
+//! Incidents and deliveries as clients are shown them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::model::{
+    Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
+    IncidentStatus, Severity, Timestamp,
+};
+
+/// An incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IncidentView {
+    id: Arc<str>,
+    workflow: String,
+    /// `overdue`, `failed`, `missed` or `held`.
+    #[schema(value_type = String)]
+    kind: IncidentKind,
+    /// The labels that its items share, where the workflow is split by them.
+    #[schema(value_type = BTreeMap<String, String>)]
+    group: Group,
+    /// `open` or `resolved`.
+    #[schema(value_type = String)]
+    status: IncidentStatus,
+    /// `info`, `warning`, `error` or `critical`.
+    #[schema(value_type = String)]
+    severity: Severity,
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Timestamp,
+    /// When it began anew after a short end.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    reopened_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    resolved_at: Option<Timestamp>,
+    count: u64,
+    peak: u64,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    oldest_deadline: Option<Timestamp>,
+    /// Items by the step at which they are stuck; the empty name stands for items without one.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    by_step: BTreeMap<Arc<str>, u64>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    notified_at: Option<Timestamp>,
+    /// The receivers that were told.
+    #[schema(value_type = Vec<String>)]
+    told: Vec<Arc<str>>,
+    /// How many levels of escalation were told.
+    escalations: usize,
+    /// Whether somebody looks after it.
+    acknowledged: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    snoozed_until: Option<Timestamp>,
+    /// What people did about it, oldest first.
+    actions: Vec<ActionView>,
+}
+
+/// What a person did about an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActionView {
+    /// `acknowledge`, `snooze` or `comment`.
+    action: &'static str,
+    #[schema(value_type = String)]
+    by: Arc<str>,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    #[schema(value_type = Option<String>)]
+    comment: Option<Arc<str>>,
+    /// Until when it was snoozed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+impl From<Action> for ActionView {
+    fn from(action: Action) -> Self {
+        let (name, until) = match action.kind {
+            ActionKind::Acknowledge => ("acknowledge", None),
+            ActionKind::Snooze { until } => ("snooze", Some(until)),
+            ActionKind::Comment => ("comment", None),
+        };
+        Self { action: name, by: action.by, at: action.at, comment: action.comment, until }
+    }
+}
+
+impl From<Incident> for IncidentView {
+    fn from(incident: Incident) -> Self {
+        Self {
+            id: incident.id.0,
+            workflow: incident.key.workflow.to_string(),
+            kind: incident.key.kind,
+            group: incident.key.group,
+            status: incident.status,
+            severity: incident.severity,
+            opened_at: incident.opened_at,
+            reopened_at: incident.reopened_at,
+            resolved_at: incident.resolved_at,
+            count: incident.count,
+            peak: incident.peak,
+            oldest_deadline: incident.oldest_deadline,
+            by_step: incident.by_step,
+            notified_at: incident.notified_at,
+            told: incident.told.into_iter().collect(),
+            escalations: incident.escalations,
+            acknowledged: incident.acknowledged,
+            snoozed_until: incident.snoozed_until,
+            actions: incident.actions.into_iter().map(ActionView::from).collect(),
+        }
+    }
+}
+
+/// A notification on its way to a receiver.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeliveryView {
+    id: Arc<str>,
+    incident: Arc<str>,
+    receiver: Arc<str>,
+    /// `incident.opened`, `incident.grown`, `incident.reminder` or `incident.resolved`.
+    #[schema(value_type = String)]
+    event: Event,
+    /// `pending`, `delivered` or `dead`.
+    #[schema(value_type = String)]
+    status: DeliveryStatus,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    attempts_made: u32,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    /// The latest attempts, oldest first.
+    attempts: Vec<AttemptView>,
+}
+
+/// One try.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AttemptView {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The status of the answer, if there was one.
+    status: Option<u16>,
+    latency_ms: u64,
+    error: Option<String>,
+}
+
+impl From<Delivery> for DeliveryView {
+    fn from(delivery: Delivery) -> Self {
+        let attempt = |attempt: Attempt| AttemptView {
+            at: attempt.at,
+            status: attempt.status,
+            latency_ms: attempt.latency_ms,
+            error: attempt.error,
+        };
+        Self {
+            id: delivery.id.0,
+            incident: delivery.incident.0,
+            receiver: delivery.receiver,
+            event: delivery.event,
+            status: delivery.status,
+            created_at: delivery.created_at,
+            attempts_made: delivery.attempts_made,
+            next_attempt_at: (delivery.status == DeliveryStatus::Pending).then_some(delivery.next_attempt_at),
+            attempts: delivery.attempts.into_iter().map(attempt).collect(),
+        }
+    }
+}

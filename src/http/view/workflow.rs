@@ -1,0 +1,123 @@
+//! Workflows and their figures as clients are shown them.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::model::{Policy, Severity, Timestamp};
+use crate::warden::{Tally, WorkflowEntry};
+
+/// A workflow and what holds for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WorkflowView {
+    name: String,
+    /// `config` when the configuration defines it, `first_use` when it was made by its first item.
+    source: &'static str,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    created_at: Option<Timestamp>,
+    deadline: String,
+    retention: String,
+    retention_max: u64,
+    keep_payload: String,
+    steps: Vec<StepView>,
+    #[schema(value_type = Vec<String>)]
+    receivers: Vec<Arc<str>>,
+    group_wait: String,
+    group_interval: String,
+    repeat_interval: String,
+    escalate: Vec<EscalationView>,
+    #[schema(value_type = Vec<String>)]
+    fallback: Vec<Arc<str>>,
+    #[schema(value_type = Vec<String>)]
+    group_by: Vec<Arc<str>>,
+    #[schema(value_type = String)]
+    severity: Severity,
+    runbook_url: Option<Arc<str>>,
+}
+
+/// A level of escalation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EscalationView {
+    after: String,
+    #[schema(value_type = Vec<String>)]
+    receivers: Vec<Arc<str>>,
+}
+
+/// A step of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepView {
+    name: String,
+    deadline: Option<String>,
+}
+
+impl From<WorkflowEntry> for WorkflowView {
+    fn from(entry: WorkflowEntry) -> Self {
+        let duration = |duration| humantime::format_duration(duration).to_string();
+        let policy: &Policy = &entry.policy;
+        let alerting = &policy.alerting;
+        Self {
+            name: entry.name.to_string(),
+            source: if entry.created_at.is_some() { "first_use" } else { "config" },
+            created_at: entry.created_at,
+            deadline: duration(policy.deadline),
+            retention: duration(policy.retention),
+            retention_max: policy.retention_max,
+            keep_payload: duration(policy.keep_payload),
+            steps: policy
+                .steps
+                .iter()
+                .map(|step| StepView { name: step.name.to_string(), deadline: step.deadline.map(duration) })
+                .collect(),
+            receivers: alerting.receivers.clone(),
+            group_wait: duration(alerting.group_wait),
+            group_interval: duration(alerting.group_interval),
+            repeat_interval: duration(alerting.repeat_interval),
+            escalate: alerting
+                .escalate
+                .iter()
+                .map(|level| EscalationView {
+                    after: duration(level.after),
+                    receivers: level.receivers.clone(),
+                })
+                .collect(),
+            fallback: alerting.fallback.clone(),
+            group_by: alerting.group_by.clone(),
+            severity: alerting.severity,
+            runbook_url: alerting.runbook_url.clone(),
+        }
+    }
+}
+
+/// The figures of a workflow.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatsView {
+    /// Not closed and in time.
+    open: u64,
+    /// Not closed and past their deadline.
+    overdue: u64,
+    /// Failed.
+    failed: u64,
+    /// On hold.
+    held: u64,
+    /// Closed and remembered.
+    closed: u64,
+    /// Created since the daemon started.
+    created_total: u64,
+    /// Closed since the daemon started.
+    closed_total: u64,
+}
+
+impl From<Tally> for StatsView {
+    fn from(tally: Tally) -> Self {
+        Self {
+            open: tally.unclosed - tally.overdue - tally.failed,
+            overdue: tally.overdue,
+            failed: tally.failed,
+            held: 0,
+            closed: tally.closed,
+            created_total: tally.created_total,
+            closed_total: tally.closed_total,
+        }
+    }
+}

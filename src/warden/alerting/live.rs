@@ -1,0 +1,54 @@
+//! The incidents that may still change: the open ones, and those that a flapping workflow may go on with.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use crate::model::{Incident, IncidentId, IncidentKey, IncidentStatus};
+
+/// Incidents as they may be looked at from outside the loop that decides about them: for each key the one that is open or
+/// was resolved a moment ago.
+#[derive(Default)]
+pub struct LiveIncidents(RwLock<HashMap<IncidentKey, Incident>>);
+
+impl LiveIncidents {
+    /// The open or lately resolved incident of a key.
+    pub(super) fn get(&self, key: &IncidentKey) -> Option<Incident> {
+        self.read().get(key).cloned()
+    }
+
+    /// The open incident with this id.
+    pub(super) fn open_by_id(&self, id: &IncidentId) -> Option<Incident> {
+        self.read().values().find(|incident| incident.id == *id && is_open(incident)).cloned()
+    }
+
+    /// The id of the open incident of a key.
+    pub fn id(&self, key: &IncidentKey) -> Option<IncidentId> {
+        self.read().get(key).filter(|incident| is_open(incident)).map(|incident| incident.id.clone())
+    }
+
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.read().values().filter(|incident| is_open(incident)).count()
+    }
+
+    /// The keys of all of them.
+    pub(super) fn keys(&self) -> HashSet<IncidentKey> {
+        self.read().keys().cloned().collect()
+    }
+
+    pub(super) fn set(&self, incident: Incident) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(incident.key.clone(), incident);
+    }
+
+    pub(super) fn remove(&self, key: &IncidentKey) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<IncidentKey, Incident>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_open(incident: &Incident) -> bool {
+    incident.status == IncidentStatus::Open
+}

@@ -1,0 +1,111 @@
+//! Items that are wrong, in the order in which people deal with them, and split as people are told of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+
+use crate::incident::Observation;
+use crate::model::{Group, ItemNumber, Standing, StepName, Timestamp};
+
+/// How many steps an observation tells apart, the fullest first. A workflow that names its steps has fewer; one that
+/// takes any step from its clients could have as many as items.
+const STEPS_OBSERVED: usize = 32;
+/// How many groups of one workflow are told apart at a time. What comes to further ones is one group without labels: a
+/// label that is different for each item must not make an incident of each.
+pub const GROUPS_MAX: usize = 100;
+
+/// Where an item stands: by deadline, then by age.
+pub type Place = (Timestamp, ItemNumber);
+
+/// Items of one group, the earliest deadline first.
+#[derive(Debug, Default)]
+pub struct Troubled {
+    items: BTreeMap<Place, Option<StepName>>,
+    by_step: HashMap<Option<StepName>, u64>,
+}
+
+impl Troubled {
+    fn insert(&mut self, standing: &Standing) {
+        let place = (standing.deadline, standing.number);
+        if self.items.insert(place, standing.step.clone()).is_none() {
+            *self.by_step.entry(standing.step.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, standing: &Standing) -> bool {
+        let Some(step) = self.items.remove(&(standing.deadline, standing.number)) else { return false };
+        if let Some(count) = self.by_step.get_mut(&step) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_step.remove(&step);
+            }
+        }
+        true
+    }
+
+    /// What can be seen of them.
+    pub fn observe(&self) -> Observation {
+        let mut steps: Vec<_> = self.by_step.iter().map(|(step, count)| (*count, step.as_deref())).collect();
+        steps.sort_by(|left, right| right.0.cmp(&left.0).then(left.1.cmp(&right.1)));
+        Observation {
+            count: self.items.len() as u64,
+            oldest_deadline: self.items.first_key_value().map(|((deadline, _), _)| *deadline),
+            by_step: steps
+                .into_iter()
+                .take(STEPS_OBSERVED)
+                .map(|(count, step)| (Arc::from(step.unwrap_or_default()), count))
+                .collect(),
+        }
+    }
+
+    /// The first of them, at most `limit`.
+    pub fn sample(&self, limit: usize) -> Vec<ItemNumber> {
+        self.items.keys().take(limit).map(|(_, number)| *number).collect()
+    }
+}
+
+/// Items of one workflow that are wrong in one way, by group.
+#[derive(Debug, Default)]
+pub struct Groups(HashMap<Group, Troubled>);
+
+impl Groups {
+    /// Adds an item; the group it counts to.
+    pub fn insert(&mut self, group: Group, standing: &Standing) -> Group {
+        let known = self.0.contains_key(&group) || self.0.len() < GROUPS_MAX;
+        let group = if known { group } else { Group::new() };
+        self.0.entry(group.clone()).or_default().insert(standing);
+        group
+    }
+
+    /// Removes an item; the group it counted to, if it was there.
+    pub fn remove(&mut self, group: Group, standing: &Standing) -> Option<Group> {
+        // It may have come when there were too many groups for its own.
+        [group, Group::new()].into_iter().find(|group| {
+            let Some(troubled) = self.0.get_mut(group) else { return false };
+            let removed = troubled.remove(standing);
+            if troubled.items.is_empty() {
+                self.0.remove(group);
+            }
+            removed
+        })
+    }
+
+    /// The items of one group, if it has any.
+    pub fn get(&self, group: &Group) -> Option<&Troubled> {
+        self.0.get(group)
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> u64 {
+        self.0.values().map(|troubled| troubled.items.len() as u64).sum()
+    }
+
+    /// Places after `after`, at most `limit` of each group.
+    pub fn after(&self, after: Option<Place>, limit: usize) -> impl Iterator<Item = Place> {
+        let from = after.map_or(Unbounded, Excluded);
+        self.0
+            .values()
+            .flat_map(move |troubled| troubled.items.range((from, Unbounded)).take(limit))
+            .map(|(place, _)| *place)
+    }
+}
