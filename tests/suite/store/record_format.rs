@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use warden::model::item::{Closed, Closing, ItemDetail};
 use warden::model::{
-    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, PayloadInfo, Timestamp, Workflow,
+    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, PayloadInfo, Timestamp, Workflow,
 };
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Store};
@@ -36,7 +36,7 @@ fn items() -> [(&'static str, Item); 5] {
         deadline: at(60_000),
         failed_at: None,
         closed: None,
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         step: None,
         step_entered_at: at(0),
         payload: Some(PayloadInfo { size: 1234, content_type: "text/plain".into(), sha256: [0xab; 32] }),
