@@ -47,6 +47,9 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         keep_payload,
         steps,
         receivers,
+        escalate,
+        fallback,
+        group_by,
         group_wait,
         group_interval,
         repeat_interval,
@@ -59,6 +62,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(
         repeat_interval.is_some() && grow_factor.is_some() && severity.is_some() && runbook_url.is_some()
     );
+    assert!(escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());
 }
 

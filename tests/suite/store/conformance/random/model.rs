@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
     Standing, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, Outcome};
@@ -200,7 +200,7 @@ impl Model {
                     deadline: closing.at,
                     failed_at: None,
                     closed: Some(closed),
-                    labels: BTreeMap::new(),
+                    labels: Labels::default(),
                     step: None,
                     step_entered_at: closing.at,
                     payload: None,
@@ -244,7 +244,8 @@ impl Model {
 }
 
 fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
-    let mut labels = if patch.labels == Some(Merge::Clear) { BTreeMap::new() } else { item.labels.clone() };
+    let mut labels =
+        if patch.labels == Some(Merge::Clear) { BTreeMap::new() } else { BTreeMap::clone(&item.labels) };
     let changes = match &patch.labels {
         Some(Merge::Change(changes)) => changes.clone(),
         _ => BTreeMap::new(),
@@ -257,7 +258,7 @@ fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
         labels.remove(name);
         labels.extend(value.clone().map(|value| (name.clone(), value)));
     }
-    item.labels = labels;
+    item.labels = labels.into();
     item.deadline = patch.deadline.unwrap_or(item.deadline);
     match &patch.progress {
         Some(Merge::Change(changes)) => merge(&mut item.detail.get_or_insert_default().progress, changes),
@@ -321,6 +322,7 @@ pub fn standing(item: &Item) -> Standing {
     Standing {
         number: item.number,
         workflow: item.workflow.clone(),
+        labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,
         status,
