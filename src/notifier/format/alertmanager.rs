@@ -105,3 +105,150 @@ fn annotations(notification: &Notification) -> Map<String, Value> {
     let told = all.into_iter().filter(|(_, text)| !text.is_empty());
     told.map(|(name, text)| (name.to_owned(), text.into())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::super::fixture::*;
+    use super::*;
+    use crate::notifier::Format;
+
+    const FORMAT: Format = Format::Alertmanager { resend: Duration::from_secs(60) };
+
+    fn alert(notification: &Notification) -> Value {
+        document(&FORMAT, notification)[0].clone()
+    }
+
+    #[test]
+    fn an_open_incident_is_an_alert_that_holds_for_some_minutes() {
+        let expected = json!([{
+            "labels": {
+                "alertname": "WardenOverdue", "workflow": "uploads", "kind": "overdue", "severity": "critical",
+                "incident": "inc_1", "label_region": "eu",
+            },
+            "annotations": {
+                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+                "count": "3", "peak": "4", "oldest_deadline": "2026-01-01T00:00:00.000Z",
+                "by_step": "no step: 1, backup: 2",
+                "url": "https://warden.example.com/v1/incidents/inc_1",
+                "runbook_url": "https://wiki.example.com/uploads",
+            },
+            "startsAt": "2026-01-01T00:00:00.000Z",
+            "endsAt": "2026-01-01T00:18:00.000Z",
+            "generatorURL": "https://warden.example.com/v1/incidents/inc_1",
+        }]);
+        assert_eq!(document(&FORMAT, &opened()), expected);
+        let rendered = rendered(&FORMAT, &opened());
+        assert_eq!((rendered.method, rendered.headers.len()), (reqwest::Method::POST, 1));
+        assert_eq!(rendered.headers["content-type"], "application/json");
+    }
+
+    #[test]
+    fn its_end_has_the_same_labels_and_is_past() {
+        let alert = alert(&resolved());
+        assert_eq!(alert["labels"], self::alert(&opened())["labels"]);
+        assert_eq!(alert["startsAt"], "2026-01-01T00:00:00.000Z");
+        assert_eq!(alert["endsAt"], "2026-01-01T01:00:00.000Z");
+        assert_eq!(alert["annotations"]["summary"], resolved().data.summary);
+        assert_eq!(alert["annotations"].get("oldest_deadline"), None);
+    }
+
+    #[test]
+    fn what_changes_in_the_life_of_an_incident_is_in_no_label() {
+        let mut changed = opened();
+        let data = &mut changed.data;
+        (data.count, data.peak, data.growth, data.truncated) = (7, 8, 9, 10);
+        data.by_step.clear();
+        data.items.clear();
+        data.summary = "all is different".to_owned();
+        data.acknowledged_by = Some("somebody".into());
+        data.oldest_deadline = None;
+        for event in [Event::Grown, Event::Reminder, Event::Escalated, Event::Resolved] {
+            changed.event = event;
+            assert_eq!(alert(&changed)["labels"], alert(&opened())["labels"]);
+        }
+    }
+
+    #[test]
+    fn an_open_alert_holds_from_the_instant_of_the_attempt() {
+        let later = TOLD_AT.after(Duration::from_secs(3_600));
+        let rendered = rendered_at(&FORMAT, &opened(), later);
+        let alerts: Value = serde_json::from_slice(&rendered.body).unwrap();
+        assert_eq!(alerts[0]["endsAt"], "2026-01-01T01:18:00.000Z");
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_back_neither_prolongs_an_alert_nor_makes_it_end_before_it_starts() {
+        for (notification, now) in [(resolved(), OPENED_AT), (resolved(), TOLD_AT), (opened(), Timestamp::default())] {
+            let rendered = rendered_at(&FORMAT, &notification, now);
+            let alerts: Value = serde_json::from_slice(&rendered.body).unwrap();
+            let at = |name: &str| Timestamp::parse(alerts[0][name].as_str().unwrap()).unwrap();
+            assert!(at("startsAt") <= at("endsAt") && at("startsAt") <= now);
+            assert!(notification.event == Event::Opened || at("endsAt") <= now);
+        }
+    }
+
+    #[test]
+    fn each_kind_has_a_name_of_its_own() {
+        let names = [
+            (IncidentKind::Overdue, "WardenOverdue"),
+            (IncidentKind::Failed, "WardenFailed"),
+            (IncidentKind::Missed, "WardenMissed"),
+            (IncidentKind::Held, "WardenHeld"),
+        ];
+        for (kind, name) in names {
+            let mut notification = opened();
+            notification.data.kind = kind;
+            assert_eq!(alert(&notification)["labels"]["alertname"], name);
+        }
+    }
+
+    #[test]
+    fn labels_that_look_alike_to_alertmanager_are_told_apart_and_always_in_the_same_way() {
+        let group: BTreeMap<Arc<str>, Arc<str>> = [("a.b", "1"), ("a/b", "2"), ("a_b", "3"), ("empty", ""), ("9", "4")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
+        let mut notification = opened();
+        notification.data.group = group;
+        let labels = alert(&notification)["labels"].clone();
+        let expected = [("label_a_b", "1"), ("label_a_b_2", "2"), ("label_a_b_3", "3"), ("label_9", "4")];
+        for (name, value) in expected {
+            assert_eq!(labels[name], value, "{labels}");
+        }
+        assert_eq!(labels.as_object().unwrap().len(), 5 + expected.len());
+    }
+
+    #[test]
+    fn a_test_is_an_alert_of_its_own_that_wakes_nobody_and_ends_by_itself() {
+        let alert = alert(&told(Event::Test));
+        assert_eq!(alert["labels"]["alertname"], "WardenTest");
+        assert_eq!(alert["labels"]["severity"], "info");
+        assert_eq!(alert["endsAt"], "2026-01-01T00:18:00.000Z");
+    }
+
+    #[test]
+    fn whatever_items_are_called_the_names_of_labels_are_those_of_prometheus() {
+        let alert = alert(&hostile());
+        for name in alert["labels"].as_object().unwrap().keys() {
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{name}");
+            assert!(!name.starts_with(|c: char| c.is_ascii_digit()), "{name}");
+        }
+        assert_eq!(alert["labels"]["label_a_b_c"], HOSTILE);
+    }
+
+    #[test]
+    fn alerts_go_to_the_api_below_the_address_unless_it_says_so_itself() {
+        for (base, expected) in [
+            ("http://am:9093", "http://am:9093/api/v2/alerts"),
+            ("http://am:9093/", "http://am:9093/api/v2/alerts"),
+            ("http://am/alertmanager//", "http://am/alertmanager/api/v2/alerts"),
+            ("http://am/x/api/v2/alerts", "http://am/x/api/v2/alerts"),
+            ("http://am/x/api/v2/alerts/", "http://am/x/api/v2/alerts"),
+            ("https://am/?tenant=a", "https://am/api/v2/alerts?tenant=a"),
+        ] {
+            assert_eq!(endpoint(&base.parse().unwrap()).as_str(), expected);
+        }
+    }
+}

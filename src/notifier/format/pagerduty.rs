@@ -105,3 +105,115 @@ fn links(notification: &Notification) -> Value {
     }
     links.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use super::*;
+    use crate::notifier::Format;
+
+    fn format() -> Format {
+        Format::PagerDuty { routing_key: "R0UT1NGK3Y".parse().unwrap() }
+    }
+
+    #[test]
+    fn an_opened_incident_triggers_one() {
+        let expected = json!({
+            "routing_key": "R0UT1NGK3Y",
+            "event_action": "trigger",
+            "dedup_key": "inc_1",
+            "payload": {
+                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+                "source": "https://warden.example.com",
+                "severity": "critical",
+                "timestamp": "2026-01-01T00:14:00.000Z",
+                "component": "uploads",
+                "group": "region=eu",
+                "class": "overdue",
+                "custom_details": {
+                    "count": 3,
+                    "peak": 4,
+                    "oldest_deadline": "2026-01-01T00:00:00.000Z",
+                    "by_step": { "": 1, "backup": 2 },
+                    "acknowledged_by": null,
+                    "items": [{
+                        "id": "file-1",
+                        "deadline": "2026-01-01T00:00:00.000Z",
+                        "step": "backup",
+                        "url": "https://warden.example.com/v1/workflows/uploads/items/file%2D1",
+                        "payload_url": "https://warden.example.com/v1/workflows/uploads/items/file%2D1/payload",
+                    }],
+                    "truncated": 2,
+                },
+            },
+            "client": "Process Warden",
+            "client_url": "https://warden.example.com/v1/incidents/inc_1",
+            "links": [
+                { "href": "https://warden.example.com/v1/incidents/inc_1", "text": "The incident" },
+                { "href": "https://wiki.example.com/uploads", "text": "What to do" },
+            ],
+        });
+        assert_eq!(document(&format(), &opened()), expected);
+        assert_eq!(rendered(&format(), &opened()).headers["content-type"], "application/json");
+    }
+
+    #[test]
+    fn its_end_resolves_what_its_beginning_triggered() {
+        let expected =
+            json!({ "routing_key": "R0UT1NGK3Y", "event_action": "resolve", "dedup_key": "inc_1" });
+        assert_eq!(document(&format(), &resolved()), expected);
+    }
+
+    #[test]
+    fn every_event_does_to_the_same_incident_what_it_says() {
+        for (event, action) in [
+            (Event::Opened, "trigger"),
+            (Event::Grown, "trigger"),
+            (Event::Reminder, "trigger"),
+            (Event::Escalated, "trigger"),
+            (Event::Acknowledged, "acknowledge"),
+            (Event::Resolved, "resolve"),
+        ] {
+            let document = document(&format(), &told(event));
+            assert_eq!((&document["event_action"], &document["dedup_key"]), (&json!(action), &json!("inc_1")));
+        }
+    }
+
+    #[test]
+    fn a_test_triggers_something_of_its_own_that_is_harmless() {
+        let document = document(&format(), &told(Event::Test));
+        assert_eq!(document["event_action"], "trigger");
+        assert_eq!(document["dedup_key"], "dlv_1");
+        assert_eq!(document["payload"]["severity"], "info");
+        let summary = document["payload"]["summary"].as_str().unwrap();
+        assert!(summary.ends_with("14m (only a test: it can be resolved)"), "{summary}");
+    }
+
+    #[test]
+    fn a_summary_is_cut_to_what_is_taken() {
+        for event in [Event::Opened, Event::Test] {
+            let document = document(&format(), &Notification { event, ..hostile() });
+            let summary = document["payload"]["summary"].as_str().unwrap();
+            assert_eq!(summary.chars().count(), SUMMARY_MAX);
+            assert!(summary.starts_with(HOSTILE));
+        }
+        let document = document(&format(), &hostile());
+        assert_eq!(document["payload"]["custom_details"]["items"][0]["id"], HOSTILE.repeat(4));
+    }
+
+    #[test]
+    fn a_workflow_that_is_not_split_has_no_group() {
+        let mut notification = opened();
+        notification.data.group.clear();
+        assert_eq!(document(&format(), &notification)["payload"]["group"], Value::Null);
+    }
+
+    #[test]
+    fn a_routing_key_is_a_word_and_is_never_shown() {
+        for text in ["", "two words", "key\n", "k-e-y", "schlüssel"] {
+            assert_eq!(text.parse::<RoutingKey>().unwrap_err(), RoutingKeyError, "{text:?}");
+        }
+        let shown = format!("{:?}", format());
+        assert!(!shown.contains("R0UT1NG"), "{shown}");
+    }
+}

@@ -135,3 +135,137 @@ fn escaped(text: &str, characters: usize) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use super::*;
+    use crate::notifier::Format;
+
+    fn field(text: &str) -> Value {
+        mrkdwn(text.to_owned())
+    }
+
+    #[test]
+    fn an_opened_incident_is_a_line_and_what_is_known_of_it() {
+        let expected = json!({
+            "text": "*Opened* [critical] 3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+            "attachments": [{
+                "color": "#c8102e",
+                "blocks": [
+                    { "type": "section", "fields": [
+                        field("*Workflow*\nuploads"),
+                        field("*Group*\nregion: eu"),
+                        field("*Items*\n3, at most 4"),
+                        field("*Stuck at*\nno step: 1, backup: 2"),
+                        field("*Oldest deadline*\n2026-01-01T00:00:00.000Z"),
+                    ]},
+                    { "type": "section", "text": field(
+                        "• <https://warden.example.com/v1/workflows/uploads/items/file%2D1|file-1> at backup, \
+                         due 2026-01-01T00:00:00.000Z\nand 2 more",
+                    )},
+                    { "type": "context", "elements": [
+                        field("<https://warden.example.com/v1/incidents/inc_1|Incident>"),
+                        field("<https://wiki.example.com/uploads|What to do>"),
+                        field("inc_1"),
+                    ]},
+                ],
+            }],
+        });
+        assert_eq!(document(&Format::Slack, &opened()), expected);
+        assert_eq!(rendered(&Format::Slack, &opened()).headers["content-type"], "application/json");
+    }
+
+    #[test]
+    fn its_end_is_green_and_short() {
+        let expected = json!({
+            "text": "*Resolved* [critical] nothing of uploads (region eu) is overdue any more; it was 4 items",
+            "attachments": [{
+                "color": "#2eb67d",
+                "blocks": [
+                    { "type": "section", "fields": [
+                        field("*Workflow*\nuploads"), field("*Group*\nregion: eu"), field("*Items*\n0, at most 4"),
+                    ]},
+                    { "type": "context", "elements": [
+                        field("<https://warden.example.com/v1/incidents/inc_1|Incident>"),
+                        field("<https://wiki.example.com/uploads|What to do>"),
+                        field("inc_1"),
+                    ]},
+                ],
+            }],
+        });
+        assert_eq!(document(&Format::Slack, &resolved()), expected);
+    }
+
+    #[test]
+    fn every_severity_has_a_colour_of_its_own() {
+        let mut colours = Vec::new();
+        for severity in [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical] {
+            let mut notification = opened();
+            notification.data.severity = severity;
+            let document = document(&Format::Slack, &notification);
+            assert!(document["text"].as_str().unwrap().contains(severity.as_str()));
+            colours.push(document["attachments"][0]["color"].clone());
+        }
+        colours.dedup();
+        assert_eq!(colours.len(), 4);
+    }
+
+    #[test]
+    fn nothing_that_clients_have_chosen_becomes_a_mention_or_a_link() {
+        let document = document(&Format::Slack, &hostile());
+        for text in texts(&document) {
+            for (position, _) in text.match_indices('<') {
+                assert!(text[position..].starts_with("<https://"), "{text}");
+            }
+            let plain = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+            assert!(!plain.contains('&'), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_text_stays_within_the_limits_of_slack() {
+        let document = document(&Format::Slack, &hostile());
+        assert!(document["text"].as_str().unwrap().chars().count() <= TEXT_MAX);
+        let blocks = document["attachments"][0]["blocks"].as_array().unwrap();
+        let fields = blocks[0]["fields"].as_array().unwrap();
+        assert!(fields.len() <= 10);
+        for field in fields {
+            assert!(field["text"].as_str().unwrap().chars().count() <= FIELD_MAX);
+        }
+        let items = blocks[1]["text"]["text"].as_str().unwrap();
+        assert!(items.chars().count() <= TEXT_MAX);
+        let shown = items.matches('•').count();
+        assert!(shown > 0 && items.ends_with(&format!("and {} more", 22 - shown)), "{items}");
+    }
+
+    #[test]
+    fn an_address_too_long_for_a_text_is_left_out_and_not_cut() {
+        let mut notification = opened();
+        let base = format!("https://warden.example.com/{}", "x".repeat(TEXT_MAX));
+        notification.data.url = format!("{base}/v1/incidents/inc_1");
+        notification.data.items[0].url = format!("{base}/v1/workflows/uploads/items/file-1");
+        let document = document(&Format::Slack, &notification);
+        let blocks = document["attachments"][0]["blocks"].as_array().unwrap();
+        assert_eq!(blocks[1]["text"]["text"], "and 3 more");
+        assert_eq!(blocks[2]["elements"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_address_cannot_end_a_link_early() {
+        assert_eq!(link("https://x/?a=1&b=<|>", "a<b>|c"), "<https://x/?a=1&amp;b=%3C%7C%3E|a&lt;b&gt;|c>");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_escapes() {
+        assert_eq!(escaped("a<b", 6), "a&lt;b");
+        assert_eq!(escaped("a<b", 5), "a…");
+        assert_eq!(escaped("a<bc", 6), "a&lt;…");
+        assert_eq!(escaped("äöü", 3), "äöü");
+        assert_eq!(escaped("äöüß", 3), "äö…");
+        assert_eq!(escaped("", 0), "");
+        for length in 1..400 {
+            assert!(escaped(&HOSTILE.repeat(5), length).chars().count() <= length);
+        }
+    }
+}

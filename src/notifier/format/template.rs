@@ -190,3 +190,6 @@ fn context(notification: &Notification, id: &DeliveryId) -> Value {
     }
     Value::from(minijinja::value::Serde(Context { delivery: id, notification }))
 }
+
+#[cfg(test)]
+mod tests;
