@@ -66,7 +66,9 @@ mod tests {
 
     #[test]
     fn what_allows_nothing_or_says_nothing_is_no_rate() {
-        for text in ["", "10", "/s", "10/", "0/s", "-1/s", "1.5/s", "1000001/h", "10/d", "10/S", "10 s", "x/s"] {
+        for text in
+            ["", "10", "/s", "10/", "0/s", "-1/s", "1.5/s", "1000001/h", "10/d", "10/S", "10 s", "x/s"]
+        {
             assert_eq!(text.parse::<Rate>(), Err(RateError), "{text:?}");
         }
     }

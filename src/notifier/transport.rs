@@ -164,7 +164,11 @@ mod tests {
         assert!(Roots::parse(one.as_bytes()).is_ok());
         assert!(Roots::parse(format!("My authority\n{one}\n{other}").as_bytes()).is_ok());
         for nothing in ["", "-----BEGIN", &certificate().1] {
-            assert_eq!(Roots::parse(nothing.as_bytes()).unwrap_err(), TransportError::NoCertificate, "{nothing}");
+            assert_eq!(
+                Roots::parse(nothing.as_bytes()).unwrap_err(),
+                TransportError::NoCertificate,
+                "{nothing}"
+            );
         }
         let spoilt = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(Roots::parse(spoilt.as_bytes()), Err(TransportError::Certificate(_))));

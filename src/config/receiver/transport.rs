@@ -8,8 +8,8 @@ use super::{ReceiverDefaults, WrittenReceiver};
 use crate::config::checks::{self, Checks};
 use crate::config::path::SettingPath;
 use crate::config::secret::{Secret, read_file};
-use crate::notifier::transport::{ClientIdentity, Roots, Transport, TransportError};
 use crate::notifier::Endpoint;
+use crate::notifier::transport::{ClientIdentity, Roots, Transport, TransportError};
 
 /// Room for the CA certificates of a whole system, in bytes.
 const PEM_MAX: u64 = 4 << 20;
@@ -50,11 +50,13 @@ impl WrittenReceiver {
         match (&self.client_certificate, &self.client_key) {
             (None, None) => None,
             (Some(_), None) => {
-                checks.problem(&at("client_certificate"), "needs `client_key`, the file with its private key");
+                checks
+                    .problem(&at("client_certificate"), "needs `client_key`, the file with its private key");
                 None
             }
             (None, Some(_)) => {
-                checks.problem(&at("client_key"), "needs `client_certificate`, the file with its certificate");
+                checks
+                    .problem(&at("client_key"), "needs `client_certificate`, the file with its certificate");
                 None
             }
             (Some(certificate), Some(key)) => {

@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_was_set_back_neither_prolongs_an_alert_nor_makes_it_end_before_it_starts() {
-        for (notification, now) in [(resolved(), OPENED_AT), (resolved(), TOLD_AT), (opened(), Timestamp::default())] {
+        for (notification, now) in
+            [(resolved(), OPENED_AT), (resolved(), TOLD_AT), (opened(), Timestamp::default())]
+        {
             let rendered = rendered_at(&FORMAT, &notification, now);
             let alerts: Value = serde_json::from_slice(&rendered.body).unwrap();
             let at = |name: &str| Timestamp::parse(alerts[0][name].as_str().unwrap()).unwrap();
@@ -207,9 +209,10 @@ mod tests {
 
     #[test]
     fn labels_that_look_alike_to_alertmanager_are_told_apart_and_always_in_the_same_way() {
-        let group: BTreeMap<Arc<str>, Arc<str>> = [("a.b", "1"), ("a/b", "2"), ("a_b", "3"), ("empty", ""), ("9", "4")]
-            .map(|(name, value)| (name.into(), value.into()))
-            .into();
+        let group: BTreeMap<Arc<str>, Arc<str>> =
+            [("a.b", "1"), ("a/b", "2"), ("a_b", "3"), ("empty", ""), ("9", "4")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into();
         let mut notification = opened();
         notification.data.group = group;
         let labels = alert(&notification)["labels"].clone();

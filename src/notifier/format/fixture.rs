@@ -17,7 +17,8 @@ pub const TOLD_AT: Timestamp = Timestamp::from_millis(1_767_226_440_000);
 pub const RESOLVED_AT: Timestamp = Timestamp::from_millis(1_767_229_200_000);
 
 /// An id of everything that has a meaning somewhere.
-pub const HOSTILE: &str = "</script><!channel>|\"'\\&amp;{{ 7 * 7 }}{% raw %}${x}*_`~@here\u{202e}ä\u{10ffff}";
+pub const HOSTILE: &str =
+    "</script><!channel>|\"'\\&amp;{{ 7 * 7 }}{% raw %}${x}*_`~@here\u{202e}ä\u{10ffff}";
 
 /// The beginning of an incident of two steps and one group.
 pub fn opened() -> Notification {
@@ -38,7 +39,8 @@ pub fn opened() -> Notification {
             growth: 3,
             oldest_deadline: Some(OPENED_AT),
             by_step: BTreeMap::from([("".into(), 1), ("backup".into(), 2)]),
-            summary: "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m".to_owned(),
+            summary: "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m"
+                .to_owned(),
             runbook_url: Some("https://wiki.example.com/uploads".into()),
             acknowledged_by: None,
             items: vec![item("file-1")],

@@ -175,7 +175,10 @@ mod tests {
             (Event::Resolved, "resolve"),
         ] {
             let document = document(&format(), &told(event));
-            assert_eq!((&document["event_action"], &document["dedup_key"]), (&json!(action), &json!("inc_1")));
+            assert_eq!(
+                (&document["event_action"], &document["dedup_key"]),
+                (&json!(action), &json!("inc_1"))
+            );
         }
     }
 

@@ -69,7 +69,8 @@ fn bare(event: Event) -> Notification {
             acknowledged_by: None,
             items: Vec::new(),
             truncated: 0,
-            url: "https://warden.example.com/v1/incidents/inc_0198c0de-0000-7000-8000-000000000000".to_owned(),
+            url: "https://warden.example.com/v1/incidents/inc_0198c0de-0000-7000-8000-000000000000"
+                .to_owned(),
         },
     }
 }

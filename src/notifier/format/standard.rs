@@ -22,9 +22,8 @@ mod tests {
     fn what_is_stored_is_sent_byte_for_byte() {
         // Also what is no notification at all: it was one to the version that stored it.
         for stored in [r#"{"type":"incident.opened",  "data":{"ä":"\u00e4"}}"#, "{}", ""] {
-            let rendered = Format::Standard
-                .render(stored, &DeliveryId("dlv_1".into()), Timestamp::default())
-                .unwrap();
+            let rendered =
+                Format::Standard.render(stored, &DeliveryId("dlv_1".into()), Timestamp::default()).unwrap();
             assert_eq!(rendered.body, stored);
             assert_eq!(rendered.headers["content-type"], "application/json");
             assert_eq!(rendered.headers.len(), 1);

@@ -130,8 +130,7 @@ fn every_spelling_of_a_loopback_address_in_a_url_is_refused() {
 
 #[test]
 fn public_addresses_and_names_pass_the_check_of_literals() {
-    for host in ["8.8.8.8", "[2606:4700:4700::1111]", "example.com", "localhost", "127.0.0.1.example.com"]
-    {
+    for host in ["8.8.8.8", "[2606:4700:4700::1111]", "example.com", "localhost", "127.0.0.1.example.com"] {
         let url = Url::parse(&format!("https://{host}/")).unwrap();
         assert_eq!(check_literal(&url, &[]), Ok(()), "{host}");
     }
@@ -139,9 +138,8 @@ fn public_addresses_and_names_pass_the_check_of_literals() {
 
 #[test]
 fn of_a_name_with_public_and_private_addresses_only_the_public_ones_are_left() {
-    let all: Vec<SocketAddr> = ["10.0.0.1:0", "8.8.8.8:0", "[::1]:0", "[2606:4700::1]:0"]
-        .map(|text| text.parse().unwrap())
-        .into();
+    let all: Vec<SocketAddr> =
+        ["10.0.0.1:0", "8.8.8.8:0", "[::1]:0", "[2606:4700::1]:0"].map(|text| text.parse().unwrap()).into();
     assert_eq!(keep_allowed("example.com", all.clone(), &[]), Ok(vec![all[1], all[3]]));
 }
 
@@ -152,7 +150,8 @@ fn a_name_with_private_addresses_alone_is_refused_by_a_message_that_says_the_way
     assert_eq!(
         refused.to_string(),
         "`hook.internal` leads to 10.0.0.1 (private), fd00::1 (unique-local), and only public addresses \
-         are notified unless the receiver sets `allow_private = true`"
+         are notified unless the receiver sets `allow_private = true` or names their network in \
+         `allow_networks`"
     );
 }
 

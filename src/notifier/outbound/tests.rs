@@ -260,7 +260,8 @@ async fn this_machine_is_not_called_unless_the_receiver_allows_it() {
     let outbound = HttpOutbound::new().unwrap();
     for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST"]
     {
-        let request = OutboundRequest { transport: guarded(&[]), ..request(&format!("http://{host}:{port}/")) };
+        let request =
+            OutboundRequest { transport: guarded(&[]), ..request(&format!("http://{host}:{port}/")) };
         let error = outbound.send(request).await.unwrap_err();
         assert!(matches!(error, OutboundError::Refused(_)), "{host}: {error:?}");
         assert!(error.to_string().contains("`allow_private = true`"), "{error}");

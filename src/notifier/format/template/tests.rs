@@ -49,7 +49,8 @@ fn what_clients_have_chosen_is_data_and_tojson_makes_it_json() {
 
 #[test]
 fn the_method_and_the_headers_are_those_of_the_template() {
-    let headers = [("x-event", "{{ type }}"), ("content-type", "text/plain"), ("x-group", "{{ data.group | tojson }}")];
+    let headers =
+        [("x-event", "{{ type }}"), ("content-type", "text/plain"), ("x-group", "{{ data.group | tojson }}")];
     let format = template("{{ data.summary }}", &headers).unwrap();
     let rendered = rendered(&format, &opened());
     assert_eq!(rendered.method, Method::PUT);
@@ -57,7 +58,10 @@ fn the_method_and_the_headers_are_those_of_the_template() {
     assert_eq!(rendered.headers["content-type"], "text/plain");
     assert_eq!(rendered.headers["x-group"], r#"{"region": "eu"}"#);
     let format = template("{}", &[]).unwrap();
-    assert_eq!(super::super::fixture::rendered(&format, &opened()).headers["content-type"], "application/json");
+    assert_eq!(
+        super::super::fixture::rendered(&format, &opened()).headers["content-type"],
+        "application/json"
+    );
 }
 
 #[test]
@@ -74,7 +78,10 @@ fn a_template_that_is_wrong_names_its_part_its_line_and_what_it_cannot_find() {
             "{{ data.group.region }}",
             "the template of the body, line 1, cannot write incident.opened: undefined value: `data.group.region` is",
         ),
-        ("{{ summary | shout }}", "the template of the body, line 1, cannot write incident.opened: unknown filter: "),
+        (
+            "{{ summary | shout }}",
+            "the template of the body, line 1, cannot write incident.opened: unknown filter: ",
+        ),
         (
             "{% if data.resolved_at %}{{ data.resolved_at + 1 }}{% endif %}",
             "the template of the body, line 1, cannot write incident.resolved: invalid operation: ",
@@ -83,10 +90,7 @@ fn a_template_that_is_wrong_names_its_part_its_line_and_what_it_cannot_find() {
             "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
             "the template of the body, line 1, cannot write incident.opened: engine ran out of fuel",
         ),
-        (
-            "{{ 'x' * 100000000 }}",
-            "the template of the body, line 1, cannot write incident.opened: ",
-        ),
+        ("{{ 'x' * 100000000 }}", "the template of the body, line 1, cannot write incident.opened: "),
     ];
     for (text, expected) in cases {
         let errors = template(text, &[]).unwrap_err();
@@ -97,7 +101,8 @@ fn a_template_that_is_wrong_names_its_part_its_line_and_what_it_cannot_find() {
 
 #[test]
 fn every_part_that_is_wrong_is_told_at_once() {
-    let errors = template("{{ a }}", &[("x-one", "{{ b"), ("x-two", "fine"), ("x-three", "a\nb")]).unwrap_err();
+    let errors =
+        template("{{ a }}", &[("x-one", "{{ b"), ("x-two", "fine"), ("x-three", "a\nb")]).unwrap_err();
     let starts = [
         "the template of the header x-one, line 1: syntax error",
         "the template of the header x-three, cannot write incident.opened: it makes a line break",
@@ -111,7 +116,8 @@ fn every_part_that_is_wrong_is_told_at_once() {
 
 #[test]
 fn a_template_that_does_not_fit_a_notification_is_an_error_and_no_panic() {
-    let text = "{% if data.group['region'] is defined %}{{ 1 // (data.group['region'] | length - 3) }}{% endif %}";
+    let text =
+        "{% if data.group['region'] is defined %}{{ 1 // (data.group['region'] | length - 3) }}{% endif %}";
     let format = template(text, &[]).unwrap();
     let mut notification = opened();
     notification.data.group.insert("region".into(), "far".into());
