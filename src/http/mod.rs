@@ -10,6 +10,7 @@ mod access;
 mod batch;
 mod body;
 mod connection;
+mod document;
 mod incidents;
 mod items;
 mod list;
@@ -20,6 +21,7 @@ mod operation;
 mod page;
 mod problem;
 mod request;
+mod silences;
 mod view;
 mod workflows;
 
@@ -117,6 +119,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::deliveries))
+        .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::snooze))
+        .routes(routes!(incidents::comment))
+        .routes(routes!(silences::list, silences::post))
+        .routes(routes!(silences::get, silences::delete))
         .routes(routes!(operation::healthz))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))
