@@ -82,6 +82,7 @@ impl WrittenReceiver {
             allow_private: self.allow_private.unwrap_or(defaults.allow_private),
             timeout: self.timeout.unwrap_or(defaults.timeout),
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),
+            rate: None,
         })
     }
 }

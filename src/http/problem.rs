@@ -94,6 +94,10 @@ problems! {
     workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
     /// No such incident.
     incident_not_found: NOT_FOUND, "incident-not-found", "There is no such incident";
+    /// No such receiver.
+    receiver_not_found: NOT_FOUND, "receiver-not-found", "There is no such receiver";
+    /// No such delivery.
+    delivery_not_found: NOT_FOUND, "delivery-not-found", "There is no such delivery";
     /// The path does not take this method.
     method_not_allowed: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
     /// The body took too long.
@@ -102,6 +106,8 @@ problems! {
     item_conflict: CONFLICT, "item-conflict", "The item exists with another payload";
     /// Closed.
     item_closed: CONFLICT, "item-closed", "The item is closed";
+    /// It waits to be sent.
+    delivery_pending: CONFLICT, "delivery-pending", "The delivery is still pending";
     /// The payload was dropped.
     payload_gone: GONE, "payload-gone", "The payload is gone";
     /// Another version.
@@ -216,6 +222,9 @@ impl From<WardenError> for Problem {
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
             WardenError::IncidentNotFound => Self::incident_not_found(detail),
+            WardenError::ReceiverNotFound(_) => Self::receiver_not_found(detail),
+            WardenError::DeliveryNotFound => Self::delivery_not_found(detail),
+            WardenError::DeliveryPending => Self::delivery_pending(detail),
             WardenError::StorageFull => Self::storage_full(detail).retry_after(30),
             WardenError::Store(StoreError::Overloaded) => Self::overloaded(detail).retry_after(1),
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),

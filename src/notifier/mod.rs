@@ -7,23 +7,31 @@
 //!   decided: nobody hears of an end before the beginning.
 //! * What an attempt led to is committed before the next one is planned. A crash between a post and its commit
 //!   repeats the post under the same id, which is how its receiver knows it.
-//! * Nothing is given up before it was tried for a day, and nothing is given up silently.
+//! * Nothing is given up before it was tried for a day, and nothing is given up silently. A receiver never is: one that
+//!   fails is probed until it answers, and one that says that it is gone is paused for everybody to see.
 //!
 //! Deliberately absent: what is told and to whom, which was decided before.
 
 pub mod backoff;
+pub mod breaker;
+mod dispatcher;
 pub mod guard;
 pub mod outbound;
 mod post;
+mod queue;
+pub mod rate;
 mod service;
 pub mod signature;
+pub mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use outbound::{HttpOutbound, Outbound};
-pub use service::{Notifier, NotifierCounts, NotifierService};
+pub use rate::Rate;
+pub use service::{Notifier, NotifierService, ResendError, UnknownReceiver};
 pub use signature::SigningKey;
+pub use status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
 
 /// A place to which notifications go.
 #[derive(Clone, Debug)]
@@ -40,4 +48,6 @@ pub struct Receiver {
     pub timeout: Duration,
     /// How many deliveries may be on their way to it at once.
     pub concurrency: usize,
+    /// How many attempts it takes in a time, if that is limited.
+    pub rate: Option<Rate>,
 }

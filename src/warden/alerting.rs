@@ -65,6 +65,7 @@ impl Warden {
         loop {
             touched.extend(self.census.take_touched());
             touched.extend(wakes.due(self.clock.now()));
+            touched.extend(self.live_incidents.keys_of(&self.notifier.take_failing_changed()));
             for key in std::mem::take(&mut touched) {
                 if stop.is_cancelled() {
                     return;
@@ -84,6 +85,7 @@ impl Warden {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.census.troubled() => {}
+                () = self.notifier.failing_changed() => {}
                 () = self.clock.sleep_until(wakes.first()) => {}
             }
         }
@@ -111,8 +113,10 @@ impl Warden {
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
         let policy = self.workflows.policy(&key.workflow);
+        let is_failing =
+            |receiver: &str| last.is_some_and(|incident| self.notifier.is_failing(&incident.id, receiver));
         let circumstances =
-            Circumstances { policy: &policy.alerting, silenced: false, is_failing: &|_| false, now };
+            Circumstances { policy: &policy.alerting, silenced: false, is_failing: &is_failing, now };
         let id = || IncidentId(self.random.id("inc", now));
         decide(last, key, &self.census.observe(key), &circumstances, id)
     }

@@ -11,6 +11,7 @@ mod census;
 mod error;
 pub mod items;
 mod overdue;
+mod receivers;
 mod sweep;
 mod workflows;
 
@@ -26,7 +27,7 @@ pub use self::census::Tally;
 pub use self::error::WardenError;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
-use crate::notifier::{Notifier, NotifierCounts, NotifierService, Outbound, Receiver};
+use crate::notifier::{Notifier, NotifierService, Outbound, Receiver};
 use crate::store::{DiskUse, Store, StoreError, StoreStatus};
 
 /// What the service needs to know.
@@ -114,6 +115,7 @@ impl Warden {
         let warden =
             Arc::new(Self { store, census, workflows, live_incidents, notifier, clock, random, settings });
         warden.recover_incidents().await?;
+        warden.recall_deliveries().await?;
 
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
@@ -169,11 +171,6 @@ impl Warden {
     /// How many incidents are open.
     pub fn open_incidents(&self) -> usize {
         self.live_incidents.count()
-    }
-
-    /// What has become of deliveries since the start.
-    pub fn deliveries_counts(&self) -> &NotifierCounts {
-        self.notifier.counts()
     }
 
     /// The largest payload that is taken, in bytes.

@@ -36,11 +36,15 @@ const NUMBERS_AT_ONCE: u64 = 65_536;
 /// How many bytes of keys and values may be applied before they are synced, unless one batch holds more. The database
 /// writes a few times as much, which must stay well below one of its segments.
 const UNSYNCED_MAX: usize = 64 * 1024;
-/// The largest document of an incident or delivery, in pieces.
+/// The most pieces of an incident, or of a delivery that was not tried yet.
 const DOCUMENT_PIECES_MAX: usize = 9;
+/// The most pieces of a delivery with its log of attempts, each with the beginning of an answer.
+const DELIVERY_PIECES_MAX: usize = 32;
 
 const _: () = assert!(PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
 const _: () = assert!((DELIVERIES_MAX + 1) * DOCUMENT_PIECES_MAX <= BATCH_MAX);
+const _: () = assert!(DELIVERY_PIECES_MAX <= KEYS_BESIDES);
+const _: () = assert!(DELIVERY_PIECES_MAX < INCIDENT_KEYS_AT_ONCE);
 
 /// What goes wrong between the commands and the disk. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
@@ -219,8 +223,8 @@ impl Draft {
         Ok(())
     }
 
-    fn put_document(&mut self, prefix: &[u8], bytes: &[u8]) -> Result<(), DraftError> {
-        if bytes.len() > PIECE_SIZE * (DOCUMENT_PIECES_MAX - 1) {
+    fn put_document(&mut self, prefix: &[u8], bytes: &[u8], pieces_max: usize) -> Result<(), DraftError> {
+        if bytes.len() > PIECE_SIZE * (pieces_max - 1) {
             return Err(DraftError::Document(bytes.len()));
         }
         self.put_pieces(prefix, bytes)
@@ -362,12 +366,15 @@ impl Rows for Draft {
     }
 
     fn put_incident(&mut self, incident: &Incident) -> Result<(), DraftError> {
-        self.put_document(&layout::incident(&incident.id), &record::encode_document(incident))
+        let document = record::encode_document(incident);
+        self.put_document(&layout::incident(&incident.id), &document, DOCUMENT_PIECES_MAX)
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), DraftError> {
         let prefix = layout::delivery(&delivery.incident, &delivery.id);
-        self.put_document(&prefix, &record::encode_document(delivery))
+        // What is committed together with its incident was never tried.
+        let pieces_max = if delivery.attempts.is_empty() { DOCUMENT_PIECES_MAX } else { DELIVERY_PIECES_MAX };
+        self.put_document(&prefix, &record::encode_document(delivery), pieces_max)
     }
 
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, DraftError> {
