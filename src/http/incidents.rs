@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::Server;
 use super::access::Access;
 use super::page::{PageView, Paging, name_cursor};
-use super::problem::{Problem, ProblemDocument};
+use super::problem::Problem;
 use super::request::{NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
@@ -19,9 +19,7 @@ use crate::model::{Incident, IncidentId, IncidentStatus};
     params(("status" = Option<String>, Query, description = "open or resolved"),
         ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<IncidentView>),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "A page", body = PageView<IncidentView>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -65,9 +63,7 @@ pub async fn list(
 
 /// Get an incident.
 #[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts", params(("id" = String, Path)),
-    responses((status = 200, description = "The incident", body = IncidentView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The incident", body = IncidentView)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -80,9 +76,7 @@ pub async fn get(
 /// List an incident's deliveries, the oldest first.
 #[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts",
     params(("id" = String, Path), ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<DeliveryView>),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "A page", body = PageView<DeliveryView>)))]
 pub async fn deliveries(
     State(server): State<Arc<Server>>,
     access: Access,

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
-use super::problem::{Problem, ProblemDocument, success};
+use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};
 use crate::config::Scope;
@@ -52,9 +52,7 @@ pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the descripti
         ("step" = Option<String>, Query)),
     request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created", body = ItemView),
-        (status = 200, description = "The same payload again", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+        (status = 200, description = "The same payload again", body = ItemView)))]
 pub async fn put(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -78,9 +76,7 @@ pub async fn put(
         ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
     request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created; `Location` names it", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Created; `Location` names it", body = ItemView)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -151,9 +147,7 @@ fn entity_tag(version: u64) -> HeaderValue {
 /// Get an item.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "get_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The item", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The item", body = ItemView)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -169,9 +163,7 @@ pub async fn get(
     params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
     responses((status = 200, description = "The bytes, with the type they came with", body = PayloadBytes, content_type = "*/*"),
         (status = 206, description = "A part of them", body = PayloadBytes, content_type = "*/*"),
-        (status = 304, description = "The client has them already"),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+        (status = 304, description = "The client has them already")))]
 pub async fn payload(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -264,9 +256,7 @@ async fn window(
 #[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "close_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("outcome" = Option<String>, Query, description = "success (default), discarded or failed")),
-    responses((status = 204, description = "Closed, now or before"),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Closed, now or before")))]
 pub async fn delete(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -328,9 +318,7 @@ fn merge<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     params(("workflow" = String, Path), ("id" = String, Path),
         ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
     request_body(content = PatchDocument, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The item as it is now", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The item as it is now", body = ItemView)))]
 pub async fn patch(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -380,9 +368,7 @@ pub struct ErrorReceipt {
     params(("workflow" = String, Path), ("id" = String, Path),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same report")),
     request_body(content = ErrorDocument),
-    responses((status = 201, description = "Reported", body = ErrorReceipt),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Reported", body = ErrorReceipt)))]
 pub async fn report(
     State(server): State<Arc<Server>>,
     access: Access,

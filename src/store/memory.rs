@@ -16,8 +16,8 @@ use super::{
     StoreStatus, listing,
 };
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow,
-    WorkflowName,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Silence,
+    SilenceId, Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -30,6 +30,7 @@ struct State {
     workflows: BTreeMap<WorkflowName, Workflow>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    silences: BTreeMap<SilenceId, Silence>,
     commits: u64,
     commands: u64,
 }
@@ -132,6 +133,16 @@ impl Rows for State {
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Infallible> {
         self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), delivery.clone());
+        Ok(())
+    }
+
+    fn put_silence(&mut self, silence: &Silence) -> Result<(), Infallible> {
+        self.silences.insert(silence.id.clone(), silence.clone());
+        Ok(())
+    }
+
+    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Infallible> {
+        self.silences.remove(id);
         Ok(())
     }
 
@@ -256,6 +267,10 @@ impl Store for MemoryStore {
             deliveries.sort_by(|left, right| left.id.cmp(&right.id));
             deliveries
         })
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.answer(|state| state.silences.values().cloned().collect())
     }
 
     fn status(&self) -> StoreStatus {

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
-    Timestamp, Workflow,
+    Silence, Timestamp, Workflow,
 };
 
 /// How many changes are shown to the observer at once while records are read at start.
@@ -289,7 +289,8 @@ impl Rows {
         self.documents(newest_first).take(limit).collect()
     }
 
-    fn deliveries(&self, prefix: &[u8]) -> Result<Vec<Delivery>, ReadError> {
+    /// All documents whose keys begin like this, in the order of their keys.
+    fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
         self.documents(self.tree.scan_prefix(prefix).keys()).collect()
     }
 
@@ -402,7 +403,7 @@ impl Store for SledStore {
     }
 
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(move |rows| rows.deliveries(&layout::deliveries(&incident)))
+        self.read(move |rows| rows.all(&layout::deliveries(&incident)))
     }
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
@@ -415,11 +416,15 @@ impl Store for SledStore {
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.read(|rows| {
-            let mut deliveries = rows.deliveries(&[layout::DELIVERY])?;
+            let mut deliveries: Vec<Delivery> = rows.all(&[layout::DELIVERY])?;
             deliveries.retain(|delivery| delivery.status == DeliveryStatus::Pending);
             deliveries.sort_by(|left, right| left.id.cmp(&right.id));
             Ok(deliveries)
         })
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.read(|rows| rows.all(&[layout::SILENCE]))
     }
 
     fn status(&self) -> StoreStatus {
