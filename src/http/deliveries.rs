@@ -9,7 +9,7 @@ use axum::extract::State;
 use super::Server;
 use super::access::Access;
 use super::page::{PageView, Paging, name_cursor};
-use super::problem::{Problem, ProblemDocument};
+use super::problem::Problem;
 use super::request::{NoQuery, Query, Segments};
 use super::view::DeliveryView;
 use crate::config::Scope;
@@ -25,9 +25,7 @@ use crate::warden::WardenError;
     params(("status" = Option<String>, Query, description = "pending, delivered or dead"),
         ("receiver" = Option<String>, Query, description = "A receiver's name"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<DeliveryView>),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "A page", body = PageView<DeliveryView>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -52,9 +50,7 @@ pub async fn list(
 /// for another day.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/resend", operation_id = "resend_delivery", tag = "alerts",
     params(("id" = String, Path)),
-    responses((status = 200, description = "The delivery, which is pending now", body = DeliveryView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The delivery, which is pending now", body = DeliveryView)))]
 pub async fn resend(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -76,9 +72,7 @@ fn status(text: &str) -> Result<DeliveryStatus, Problem> {
         "pending" => Ok(DeliveryStatus::Pending),
         "delivered" => Ok(DeliveryStatus::Delivered),
         "dead" => Ok(DeliveryStatus::Dead),
-        other => {
-            Err(Problem::invalid(format!("status={other:?} is none of pending, delivered and dead")))
-        }
+        other => Err(Problem::invalid(format!("status={other:?} is none of pending, delivered and dead"))),
     }
 }
 

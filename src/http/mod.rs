@@ -10,6 +10,7 @@ mod access;
 mod batch;
 mod body;
 mod connection;
+mod deliveries;
 mod incidents;
 mod items;
 mod list;
@@ -19,6 +20,7 @@ mod openapi;
 mod operation;
 mod page;
 mod problem;
+mod receivers;
 mod request;
 mod view;
 mod workflows;
@@ -117,6 +119,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::deliveries))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(receivers::list))
+        .routes(routes!(receivers::test))
+        .routes(routes!(receivers::resume))
         .routes(routes!(operation::healthz))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))

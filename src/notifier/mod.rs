@@ -51,3 +51,10 @@ pub struct Receiver {
     /// How many attempts it takes in a time, if that is limited.
     pub rate: Option<Rate>,
 }
+
+impl Receiver {
+    /// Scheme, host and port of its address, which is as much as may be shown: the rest may be a secret.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
