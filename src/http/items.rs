@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::document::{document, idempotency_key};
 use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};
@@ -33,10 +34,7 @@ use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
 
 /// How much of a payload is read and sent at once, in bytes.
 const WINDOW: u64 = 256 * 1024;
-/// The largest body of a patch or of an error report, in bytes.
-const DOCUMENT_MAX: u64 = 64 * 1024;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// A payload: bytes that mean nothing to the warden.
@@ -100,11 +98,6 @@ pub async fn post(
         }
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
-}
-
-fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
-    let key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?;
-    key.map(|key| request::idempotency_key(key.to_owned())).transpose()
 }
 
 fn create_request(
@@ -389,16 +382,4 @@ pub async fn report(
     };
     let error_id = server.warden.report(key, report).await?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
-}
-
-/// Reads a JSON document, whatever its content type says: simple clients say something else, and what is no JSON is
-/// refused as such.
-async fn document<T: serde::de::DeserializeOwned>(
-    server: &Server,
-    parts: &Parts,
-    body: Body,
-) -> Result<T, Problem> {
-    let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
-    let held = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?;
-    request::object("the body", &held.bytes)
 }

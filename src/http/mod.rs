@@ -11,6 +11,7 @@ mod batch;
 mod body;
 mod connection;
 mod deliveries;
+mod document;
 mod incidents;
 mod items;
 mod list;
@@ -22,6 +23,7 @@ mod page;
 mod problem;
 mod receivers;
 mod request;
+mod silences;
 mod view;
 mod workflows;
 
@@ -124,6 +126,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(receivers::list))
         .routes(routes!(receivers::test))
         .routes(routes!(receivers::resume))
+        .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::snooze))
+        .routes(routes!(incidents::comment))
+        .routes(routes!(silences::list, silences::post))
+        .routes(routes!(silences::get, silences::delete))
         .routes(routes!(operation::healthz))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))

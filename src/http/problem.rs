@@ -98,6 +98,12 @@ problems! {
     receiver_not_found: NOT_FOUND, "receiver-not-found", "There is no such receiver";
     /// No such delivery.
     delivery_not_found: NOT_FOUND, "delivery-not-found", "There is no such delivery";
+    /// Nothing is left of it.
+    incident_resolved: CONFLICT, "incident-resolved", "The incident is resolved";
+    /// No such silence.
+    silence_not_found: NOT_FOUND, "silence-not-found", "There is no such silence";
+    /// One silence too many.
+    too_many_silences: UNPROCESSABLE_ENTITY, "too-many-silences", "There are too many silences";
     /// The path does not take this method.
     method_not_allowed: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
     /// The body took too long.
@@ -225,6 +231,9 @@ impl From<WardenError> for Problem {
             WardenError::ReceiverNotFound(_) => Self::receiver_not_found(detail),
             WardenError::DeliveryNotFound => Self::delivery_not_found(detail),
             WardenError::DeliveryPending => Self::delivery_pending(detail),
+            WardenError::IncidentResolved => Self::incident_resolved(detail),
+            WardenError::SilenceNotFound => Self::silence_not_found(detail),
+            WardenError::TooManySilences { .. } => Self::too_many_silences(detail),
             WardenError::StorageFull => Self::storage_full(detail).retry_after(30),
             WardenError::Store(StoreError::Overloaded) => Self::overloaded(detail).retry_after(1),
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),

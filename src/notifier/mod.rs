@@ -27,6 +27,8 @@ pub mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::Event;
+
 pub use outbound::{HttpOutbound, Outbound};
 pub use rate::Rate;
 pub use service::{Notifier, NotifierService, ResendError, UnknownReceiver};
@@ -56,5 +58,12 @@ impl Receiver {
     /// Scheme, host and port of its address, which is as much as may be shown: the rest may be a secret.
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
+    }
+}
+
+impl Receiver {
+    /// Whether it has a word for that event. All have for incidents that open, go on and end.
+    pub fn takes(&self, event: Event) -> bool {
+        event != Event::Acknowledged
     }
 }

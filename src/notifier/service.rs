@@ -165,11 +165,6 @@ impl Notifier {
         self.0.lock().statuses()
     }
 
-    /// A receiver as the configuration describes it.
-    pub fn receiver(&self, name: &str) -> Option<&Receiver> {
-        self.0.post.receivers.get(name)
-    }
-
     fn change<T>(&self, change: impl FnOnce(&mut Dispatcher) -> T) -> T {
         self.0.change(change)
     }

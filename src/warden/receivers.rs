@@ -21,7 +21,7 @@ impl Warden {
 
     /// A receiver as the configuration describes it.
     pub fn receiver(&self, name: &str) -> Option<&Receiver> {
-        self.notifier.receiver(name)
+        self.receivers.get(name)
     }
 
     /// Sends a receiver a notification that says that it is a test, and waits for what comes of it.

@@ -6,17 +6,21 @@
 mod deadlines;
 mod deliveries;
 mod failed;
+mod flapping;
+mod groups;
 mod growth;
 mod hostile;
 mod life;
 mod order;
 mod outages;
 mod overload;
+mod people;
 mod raw;
 mod receivers;
 mod restarts;
 mod retries;
 mod signatures;
+mod silences;
 mod storm;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
-use warden::model::{Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow};
+use warden::model::{Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Silence, Workflow};
 use warden::store::memory::MemoryStore;
 use warden::store::{Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
 
@@ -117,6 +117,10 @@ impl Store for ReluctantStore {
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.inner.outbox()
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.inner.silences()
     }
 
     fn disk_use(&self) -> DiskUse {

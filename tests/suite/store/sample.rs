@@ -9,7 +9,7 @@ use warden::model::item::{Closing, ItemPatch};
 use warden::model::{
     Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Incident,
     IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId, ItemKey,
-    Labels, Order, PayloadInfo, Severity, StepName, Timestamp, Workflow, WorkflowName,
+    Labels, Order, PayloadInfo, Severity, Silence, SilenceId, StepName, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -170,6 +170,20 @@ pub fn incident(id: &str) -> Incident {
             at: at(3),
             comment: Some("lunch".into()),
         }],
+    }
+}
+
+pub fn silence(id: &str) -> Silence {
+    Silence {
+        id: SilenceId(format!("sil_{id}").into()),
+        workflow: "uploads*".into(),
+        kind: Some(IncidentKind::Overdue),
+        labels: [("region".into(), "eu".into())].into(),
+        starts_at: at(10),
+        ends_at: at(20),
+        author: "kim".into(),
+        comment: "maintenance".into(),
+        created_at: at(0),
     }
 }
 

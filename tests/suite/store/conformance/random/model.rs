@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
-    Standing, Timestamp, Workflow, WorkflowName,
+    Silence, SilenceId, Standing, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, Outcome};
 
@@ -31,6 +31,7 @@ pub struct Model {
     workflows: BTreeMap<WorkflowName, Workflow>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    silences: BTreeMap<SilenceId, Silence>,
 }
 
 impl Model {
@@ -55,6 +56,10 @@ impl Model {
         let mut outbox: Vec<Delivery> = self.deliveries.values().filter(pending).cloned().collect();
         outbox.sort_by_key(|delivery| delivery.id.clone());
         outbox
+    }
+
+    pub fn silences(&self) -> Vec<Silence> {
+        self.silences.values().cloned().collect()
     }
 
     pub fn workflows(&self) -> Vec<Workflow> {
@@ -123,6 +128,14 @@ impl Model {
             }
             Command::RecordDelivery(delivery) => {
                 self.put_delivery(delivery);
+                Outcome::Done
+            }
+            Command::PutSilence(silence) => {
+                self.silences.insert(silence.id.clone(), (**silence).clone());
+                Outcome::Done
+            }
+            Command::ForgetSilence(id) => {
+                self.silences.remove(id);
                 Outcome::Done
             }
             Command::ForgetIncident(id) => {

@@ -15,7 +15,8 @@ use warden::store::{Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
-    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, step,
+    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, silence,
+    step,
 };
 
 /// A thing that happens.
@@ -88,6 +89,9 @@ pub enum Action {
     },
     RecordDelivery(&'static str, Sent),
     ForgetIncident(&'static str),
+    /// With a comment of this length.
+    PutSilence(&'static str, usize),
+    ForgetSilence(&'static str),
 }
 
 type Label = (&'static str, Option<&'static str>);
@@ -143,6 +147,11 @@ impl Action {
             },
             Self::RecordDelivery(id, sent) => Command::RecordDelivery(Box::new(self::sent(id, *sent))),
             Self::ForgetIncident(id) => Command::ForgetIncident(incident_id(id)),
+            Self::PutSilence(id, length) => {
+                let comment = "c".repeat(*length).into();
+                Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
+            }
+            Self::ForgetSilence(id) => Command::ForgetSilence(silence(id).id),
         }
     }
 }
@@ -222,6 +231,8 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(id, count, deliveries)| Action::CommitIncident { id, count, deliveries }),
         2 => (incident(), sent).prop_map(|(id, sent)| Action::RecordDelivery(id, sent)),
         1 => incident().prop_map(Action::ForgetIncident),
+        1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
+        1 => incident().prop_map(Action::ForgetSilence),
     ]
 }
 
