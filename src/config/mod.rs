@@ -18,6 +18,7 @@ mod daemon;
 mod duration;
 mod environment;
 mod error;
+mod heartbeat;
 mod origin;
 mod path;
 mod receiver;
@@ -33,6 +34,7 @@ mod workflow;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -48,13 +50,15 @@ pub use self::token::{Scope, TokenSettings};
 
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
+use self::heartbeat::WrittenHeartbeat;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
 use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
-use crate::model::{Policy, WorkflowName};
+use crate::model::{Policy, Severity, WorkflowName};
 use crate::notifier::Receiver;
+use crate::warden::HeartbeatSettings;
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
@@ -77,6 +81,8 @@ pub struct Config {
     pub workflows: BTreeMap<WorkflowName, Policy>,
     /// The receivers, in the order of their names; no two of one name. Every receiver of a policy is among them.
     pub receivers: Vec<Receiver>,
+    /// The dead man's switch outside, if there is one.
+    pub heartbeat: Option<HeartbeatSettings>,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
 }
@@ -104,6 +110,7 @@ struct Tables {
     log: LogSettings,
     alerting: WrittenAlerting,
     workflow_defaults: WrittenWorkflowDefaults,
+    heartbeat: WrittenHeartbeat,
     receiver_defaults: WrittenReceiverDefaults,
     #[serde(default)]
     receivers: BTreeMap<String, WrittenReceiver>,
@@ -141,22 +148,31 @@ impl Tables {
         self.storage.check(checks_of);
         self.limits.check(checks_of, self.workflows.len());
         self.log.check(checks_of);
-        self.receiver_defaults.check(checks_of);
         self.workflow_defaults.check(checks_of);
 
         // Also those that turn out wrong: that they are missed elsewhere would be a second problem of the same cause.
         let names: BTreeSet<String> = self.receivers.keys().cloned().collect();
         self.alerting.check(checks_of, &names);
+        let receiver_defaults = self.receiver_defaults.resolve(checks_of);
         let mut receivers = Vec::new();
         for (name, receiver) in self.receivers {
-            receivers.extend(receiver.resolve(checks_of, &name, &self.receiver_defaults));
+            receivers.extend(receiver.resolve(checks_of, &name, &receiver_defaults));
         }
 
-        let default_workflow = workflow::default_policy(&self.workflow_defaults, &self.alerting);
+        let mut default_workflow = workflow::default_policy(&self.workflow_defaults, &self.alerting);
         let mut workflows = BTreeMap::new();
         for (name, workflow) in self.workflows {
             workflows.extend(workflow.resolve(checks_of, &name, &default_workflow, &names));
         }
+        let least: BTreeMap<Arc<str>, Severity> =
+            receivers.iter().map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect();
+        let table = SettingPath::dotted("alerting");
+        alerting::spare(checks_of, &table, &mut default_workflow.alerting, &least);
+        for (name, policy) in &mut workflows {
+            let table = SettingPath::dotted("workflows").key(name);
+            alerting::spare(checks_of, &table, &mut policy.alerting, &least);
+        }
+        let heartbeat = self.heartbeat.resolve(checks_of);
         let tokens = token::resolve(checks_of, self.tokens);
 
         let problems = checks.into_problems();
@@ -173,6 +189,7 @@ impl Tables {
             default_workflow,
             workflows,
             receivers,
+            heartbeat,
             tokens,
         })
     }

@@ -2,6 +2,7 @@
 //! warden when somebody asks.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -83,6 +84,9 @@ struct Figures {
     receivers: Vec<ReceiverStatus>,
     oldest_waiting: Duration,
     drift: Duration,
+    silences: usize,
+    /// Sent, failed, withheld.
+    heartbeats: [u64; 3],
 }
 
 impl Figures {
@@ -90,6 +94,7 @@ impl Figures {
         let receivers = warden.receiver_statuses();
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock().now();
+        let beats = warden.heartbeats();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
@@ -100,6 +105,9 @@ impl Figures {
             oldest_waiting: oldest.map_or(Duration::ZERO, |since| now.since(since)),
             receivers,
             drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
+            silences: warden.active_silences(),
+            heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
+                .map(|count| count.load(Ordering::Relaxed)),
         }
     }
 
@@ -223,6 +231,7 @@ impl Collector for Figures {
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
         let waiting: usize = self.receivers.iter().map(|receiver| receiver.waiting).sum();
+        gauge("silences_active", "Silences that hold", float(self.silences as u64))?;
         gauge("deliveries_waiting", "Deliveries in the outbox", float(waiting as u64))?;
         gauge(
             "deliveries_oldest_seconds",
@@ -238,6 +247,14 @@ impl Collector for Figures {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
         };
+        let [sent, failed, withheld] = self.heartbeats;
+        counter("heartbeats_sent", "Heartbeats that were answered with 2xx", sent)?;
+        counter("heartbeats_failed", "Heartbeats that did not arrive", failed)?;
+        counter(
+            "heartbeats_withheld",
+            "Heartbeats that were not sent since something was not well",
+            withheld,
+        )?;
         counter("store_commits", "Groups committed since the start", store.commits)?;
         counter("store_commands", "Commands committed since the start", store.commands)?;
         counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::alerts::AttemptView;
 use crate::model::{Attempt, Timestamp};
-use crate::notifier::{Outcomes, Receiver, ReceiverState, ReceiverStatus};
+use crate::notifier::{Outcomes, ReceiverState, ReceiverStatus};
 use crate::warden::Warden;
 
 /// A place to which notifications go, and how it is doing.
@@ -15,8 +15,11 @@ use crate::warden::Warden;
 pub struct ReceiverView {
     #[schema(value_type = String)]
     name: Arc<str>,
-    /// Scheme, host and port of its address. Null when the configuration no longer names the receiver, although
+    /// The form of what it is sent, such as `standard`. Null when the configuration does not name the receiver although
     /// something waits for it.
+    #[schema(value_type = Option<String>)]
+    format: Option<&'static str>,
+    /// Scheme, host and port of its address.
     origin: Option<String>,
     /// `ok`, `failing` or `paused`.
     state: &'static str,
@@ -63,8 +66,10 @@ impl ReceiverView {
             ReceiverState::Failing { since } => (Some(*since), None),
             ReceiverState::Paused { since, reason } => (Some(*since), Some(reason.clone())),
         };
+        let receiver = warden.receiver(&status.name);
         Self {
-            origin: warden.receiver(&status.name).map(Receiver::origin),
+            format: receiver.map(|receiver| receiver.format.as_str()),
+            origin: receiver.map(|receiver| receiver.url.origin()),
             name: status.name,
             state: status.state.as_str(),
             since,

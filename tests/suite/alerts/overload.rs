@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use warden::store::{Command, StoreError};
 
 use super::*;
-use crate::support::interference::{InterferedStore, Interference};
+use crate::support::interference::{InterferedStore, Interference, Interruption};
 use crate::support::receiver::Received;
 
-/// Can be told to refuse everything but what clients write.
+/// What the store refuses.
 #[derive(Default)]
-struct Mood {
-    writes: AtomicBool,
+pub struct Mood {
+    pub writes: AtomicBool,
     reads: AtomicBool,
     broken: AtomicBool,
+    /// Whether what is written about incidents never comes to an end.
+    pub hangs: AtomicBool,
     refused: AtomicU64,
 }
 
@@ -48,8 +50,15 @@ fn of_the_daemon(command: &Command) -> bool {
 }
 
 impl Interference for Mood {
-    fn before_write(&self, commands: &[Command]) -> Result<(), StoreError> {
-        if commands.iter().any(of_the_daemon) { self.check(&self.writes) } else { Ok(()) }
+    fn before_write(&self, commands: &[Command]) -> Result<(), Interruption> {
+        let about_incidents = |command: &Command| matches!(command, Command::CommitIncident { .. });
+        if commands.iter().any(of_the_daemon) {
+            self.check(&self.writes)?;
+        }
+        if self.hangs.load(Ordering::SeqCst) && commands.iter().any(about_incidents) {
+            return Err(Interruption::Never);
+        }
+        Ok(())
     }
 
     fn before_reading_items(&self) -> Result<(), StoreError> {
@@ -60,11 +69,16 @@ impl Interference for Mood {
     }
 }
 
-async fn start(receiver: &TestReceiver) -> (TestDaemon, Arc<Mood>) {
+/// Stores in what may refuse, and says what it refuses.
+pub fn reluctant(builder: Builder) -> (Builder, Arc<Mood>) {
     let mood = Arc::new(Mood::default());
     let store = InterferedStore::starts(&mood);
-    let builder = oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\"");
-    (builder.on(store).start().await, mood)
+    (builder.on(store), mood)
+}
+
+async fn start(receiver: &TestReceiver) -> (TestDaemon, Arc<Mood>) {
+    let (builder, mood) = reluctant(oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\""));
+    (builder.start().await, mood)
 }
 
 #[tokio::test]

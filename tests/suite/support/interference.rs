@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, pending, ready};
 use warden::model::{
     Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Silence, Workflow,
 };
@@ -15,8 +15,8 @@ use warden::store::{
 
 /// What a test does to the daemon's dealings with its store. What it says nothing about goes on as usual.
 pub trait Interference: Send + Sync + 'static {
-    /// An error keeps the commands from being carried out.
-    fn before_write(&self, _commands: &[Command]) -> Result<(), StoreError> {
+    /// An interruption keeps the commands from being carried out.
+    fn before_write(&self, _commands: &[Command]) -> Result<(), Interruption> {
         Ok(())
     }
 
@@ -31,7 +31,21 @@ pub trait Interference: Send + Sync + 'static {
     }
 }
 
-/// The store. Each of its clones is another handle to the same, as after a restart.
+/// What comes instead of a write.
+pub enum Interruption {
+    /// An error is answered.
+    Error(StoreError),
+    /// Nothing is ever answered.
+    Never,
+}
+
+impl From<StoreError> for Interruption {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The store.
 pub struct InterferedStore<I> {
     inner: MemoryStore,
     interference: Arc<I>,
@@ -51,8 +65,10 @@ impl<I: Interference> Store for InterferedStore<I> {
     }
 
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
-        if let Err(error) = self.interference.before_write(&commands) {
-            return Box::pin(ready(Err(error)));
+        match self.interference.before_write(&commands) {
+            Ok(()) => {}
+            Err(Interruption::Error(error)) => return Box::pin(ready(Err(error))),
+            Err(Interruption::Never) => return Box::pin(pending()),
         }
         // It is carried out when this returns.
         let done = self.inner.submit(commands.clone());
