@@ -18,6 +18,7 @@ mod overload;
 mod people;
 mod raw;
 mod receivers;
+mod refreshes;
 mod restarts;
 mod retries;
 mod signatures;
