@@ -15,8 +15,8 @@ use super::{
     Change, Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
 };
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow,
-    WorkflowName,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
+    Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -29,6 +29,7 @@ struct State {
     workflows: BTreeMap<WorkflowName, Workflow>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    progresses: BTreeMap<WorkflowName, Progress>,
     commits: u64,
     commands: u64,
 }
@@ -139,6 +140,16 @@ impl Rows for State {
         self.incidents.remove(id);
         Ok(true)
     }
+
+    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), Infallible> {
+        self.progresses.insert(workflow.clone(), progress.clone());
+        Ok(())
+    }
+
+    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), Infallible> {
+        self.progresses.remove(workflow);
+        Ok(())
+    }
 }
 
 impl Store for MemoryStore {
@@ -204,6 +215,10 @@ impl Store for MemoryStore {
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
         self.answer(|state| state.workflows.values().cloned().collect())
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.answer(|state| state.progresses.clone().into_iter().collect())
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {

@@ -34,7 +34,7 @@ use futures_util::future::BoxFuture;
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
     Delivery, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey, ItemNumber, Order, Page,
-    PayloadInfo, Position, Standing, StepName, Timestamp, Workflow,
+    PayloadInfo, Position, Progress, Standing, StepName, Timestamp, Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -110,6 +110,15 @@ pub enum Command {
     RecordDelivery(Box<Delivery>),
     /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
     ForgetIncident(IncidentId),
+    /// Writes how far what is expected of a workflow has come to pass. Outcomes: `Done`, `StorageFull`.
+    PutProgress {
+        /// The workflow.
+        workflow: WorkflowName,
+        /// What is known.
+        progress: Box<Progress>,
+    },
+    /// Removes it. Outcome: `Done`.
+    ForgetProgress(WorkflowName),
 }
 
 /// The most deliveries that one incident commits at once: a command's keys must fit into one atomic batch.
@@ -254,6 +263,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The workflows that were noted.
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>>;
+
+    /// How far what is expected of workflows has come to pass, by workflow.
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>>;
 
     /// The incident with this id.
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>>;

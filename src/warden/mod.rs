@@ -1,7 +1,8 @@
 //! The domain service: takes requests, decides, commits, then schedules.
 //!
 //! [`Warden`] is what the layers above speak to. It owns the derived state ([`census`]), the registry of workflows,
-//! and three loops: the one that waits for deadlines, the one that decides about incidents, and the sweep. Data goes
+//! and four loops: the one that waits for deadlines, the one that waits for what is expected, the one that decides about
+//! incidents, and the sweep. Data goes
 //! one way: a request becomes commands, the store commits them, the census is told, the answer goes out.
 //!
 //! Deliberately absent: HTTP, and everything that is particular to one engine.
@@ -9,6 +10,7 @@
 mod alerting;
 mod census;
 mod error;
+mod expectations;
 pub mod items;
 mod overdue;
 mod sweep;
@@ -24,6 +26,7 @@ use self::alerting::LiveIncidents;
 use self::census::Census;
 pub use self::census::Tally;
 pub use self::error::WardenError;
+use self::expectations::Expectations;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
 use crate::notifier::{Notifier, NotifierCounts, NotifierService, Outbound, Receiver};
@@ -62,6 +65,7 @@ pub struct Parts {
 pub struct Warden {
     store: Arc<dyn Store>,
     census: Arc<Census>,
+    expectations: Arc<Expectations>,
     workflows: Arc<Workflows>,
     live_incidents: LiveIncidents,
     notifier: Notifier,
@@ -98,12 +102,15 @@ impl Warden {
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
         let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
         let workflows = Arc::new(workflows);
-        let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
+        let expectations = Expectations::new(clock.clone(), store.progresses().await?, &workflows);
+        let expectations = Arc::new(expectations);
+        let census = Arc::new(Census::new(clock.clone(), workflows.clone(), expectations.clone()));
         let (reading, observer) = (store.clone(), census.clone());
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
         census.recovered();
+        expectations.recovered();
         for workflow in store.workflows().await? {
             workflows.note(workflow);
         }
@@ -111,8 +118,17 @@ impl Warden {
             NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
         notifier.take_up(store.outbox().await?, clock.now());
         let live_incidents = LiveIncidents::default();
-        let warden =
-            Arc::new(Self { store, census, workflows, live_incidents, notifier, clock, random, settings });
+        let warden = Arc::new(Self {
+            store,
+            census,
+            expectations,
+            workflows,
+            live_incidents,
+            notifier,
+            clock,
+            random,
+            settings,
+        });
         warden.recover_incidents().await?;
 
         let stop = CancellationToken::new();
@@ -123,6 +139,8 @@ impl Warden {
         running.spawn(async move { watch.watch_deadlines(watch_stop).await });
         running.spawn(async move { alert.alert(alert_stop).await });
         running.spawn(async move { sweep.sweep(sweep_stop).await });
+        let (expect, expect_stop) = (warden.clone(), stop.clone());
+        running.spawn(async move { expect.watch_expectations(expect_stop).await });
         Ok((warden, Loops { running, stop }))
     }
 

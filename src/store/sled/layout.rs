@@ -21,6 +21,7 @@
 //! w name                     -> document         a workflow made on first use
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
+//! x workflow               -> document         how far what is expected of it has come to pass
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
@@ -55,6 +56,7 @@ pub(super) const GARBAGE: u8 = b'g';
 pub(super) const WORKFLOW: u8 = b'w';
 pub(super) const INCIDENT: u8 = b'n';
 pub(super) const DELIVERY: u8 = b'd';
+pub(super) const PROGRESS: u8 = b'x';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
 
 fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
@@ -94,6 +96,10 @@ pub(super) fn number_of(key: &[u8]) -> Option<ItemNumber> {
 
 pub(super) fn workflow(name: &WorkflowName) -> Vec<u8> {
     [&[WORKFLOW], name.as_bytes()].concat()
+}
+
+pub(super) fn progress(workflow: &WorkflowName) -> Vec<u8> {
+    [&[PROGRESS], workflow.as_bytes()].concat()
 }
 
 /// What the keys of all pieces of an incident begin with.

@@ -36,8 +36,8 @@ use super::{
     Change, Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
 };
 use crate::model::{
-    Clock, Delivery, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Timestamp,
-    Workflow,
+    Clock, Delivery, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
+    Timestamp, Workflow, WorkflowName,
 };
 
 /// How many changes are shown to the observer at once while records are read at start.
@@ -271,6 +271,16 @@ impl Rows {
         Ok(Some(bytes.into()))
     }
 
+    fn progresses(&self) -> Result<Vec<(WorkflowName, Progress)>, ReadError> {
+        let progress = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+            let (key, value) = entry?;
+            let name = std::str::from_utf8(&key[1..]).ok().and_then(|name| WorkflowName::new(name).ok());
+            let name = name.ok_or_else(|| RecordError::Damaged("a key holds no workflow name".into()))?;
+            Ok((name, record::decode_document(&value)?))
+        };
+        self.tree.scan_prefix([layout::PROGRESS]).map(progress).collect()
+    }
+
     fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
         let mut page = listing::page(question, self.records(listing::scan_from(question)))?;
         // A detail belongs to the record it is read with; meanwhile there may be another, or none.
@@ -352,6 +362,10 @@ impl Store for SledStore {
                 .map(|entry| Ok(record::decode_document(&entry?.1)?))
                 .collect()
         })
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.read(Rows::progresses)
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {

@@ -55,6 +55,7 @@ impl Troubled {
                 .take(STEPS_OBSERVED)
                 .map(|(count, step)| (Arc::from(step.unwrap_or_default()), count))
                 .collect(),
+            missed: None,
         }
     }
 
