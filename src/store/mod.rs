@@ -33,7 +33,7 @@ use futures_util::future::BoxFuture;
 
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey, ItemNumber, Order, Page,
+    Delivery, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey, ItemNumber, Labels, Order, Page,
     PayloadInfo, Position, Progress, Standing, StepName, Timestamp, Workflow, WorkflowName,
 };
 
@@ -50,7 +50,7 @@ pub struct Creation {
     /// By when it must be closed.
     pub deadline: Timestamp,
     /// Names and values to find it by, within the limits of [`crate::model::item`].
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: Labels,
     /// The step it starts at.
     pub step: Option<StepName>,
     /// The bytes.

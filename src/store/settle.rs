@@ -155,7 +155,7 @@ fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) 
         deadline: creation.deadline,
         failed_at: None,
         closed: None,
-        labels: creation.labels.into(),
+        labels: creation.labels,
         step: creation.step,
         step_entered_at: now,
         payload: Some(creation.info),

@@ -284,7 +284,7 @@ impl Warden {
             idempotency_key,
             created_at: now,
             deadline,
-            labels: request.labels,
+            labels: request.labels.into(),
             step,
             payload: request.payload,
             info,

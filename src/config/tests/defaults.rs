@@ -49,6 +49,9 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         steps,
         expect,
         receivers,
+        escalate,
+        fallback,
+        group_by,
         group_wait,
         group_interval,
         repeat_interval,
@@ -65,6 +68,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );
+    assert!(escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());
 }
 

@@ -77,7 +77,7 @@ fn a_workflow_takes_over_what_it_does_not_say() {
     let uploads = &config.workflows["uploads"];
     assert_eq!(uploads.deadline, Duration::from_secs(900));
     assert_eq!(uploads.alerting.group_wait, Duration::ZERO);
-    assert_eq!(&*uploads.alerting.severity, "warning");
+    assert_eq!(uploads.alerting.severity, crate::model::Severity::Warning);
     assert_eq!(uploads.steps[0], Step { name: StepName::new("copy").unwrap(), deadline: None });
     let mut expected = config.default_workflow.clone();
     expected.deadline = uploads.deadline;

@@ -88,7 +88,10 @@ const FAULTS: &[(&str, &str)] = &[
         "[alerting]\ngrow_factor = nan",
         "warden.toml:2:1: alerting.grow_factor: is NaN, but must be more than 1",
     ),
-    ("[alerting]\nseverity = \"very bad\"", "warden.toml:2:1: alerting.severity: \"very bad\" is no name"),
+    (
+        "[alerting]\nseverity = \"very bad\"",
+        "warden.toml:2:1: alerting.severity: unknown variant `very bad`, expected one of `info`",
+    ),
     (
         "[alerting]\nreceivers = [\n  \"oncall\"\n]",
         "warden.toml:3:3: alerting.receivers[0]: there is no receiver \"oncall\"; none is defined",

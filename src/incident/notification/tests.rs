@@ -1,18 +1,22 @@
 //! What the text says, and how large it can become.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{IncidentId, ItemId, ItemNumber, StepName, WorkflowName};
+use crate::model::{IncidentId, ItemId, ItemNumber, Labels, Severity, StepName};
 
 const BASE: &str = "https://warden.example.com";
 const OPENED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// Fourteen minutes later.
 const NOW: Timestamp = Timestamp::from_millis(1_767_226_440_000);
+
+fn key(kind: IncidentKind) -> IncidentKey {
+    IncidentKey { workflow: WorkflowName::new("uploads").unwrap(), kind, group: Group::new() }
+}
 
 fn incident(by_step: &[(&str, u64)]) -> Incident {
     let by_step: BTreeMap<Arc<str>, u64> =
@@ -20,20 +24,27 @@ fn incident(by_step: &[(&str, u64)]) -> Incident {
     let count = by_step.values().sum();
     Incident {
         id: IncidentId("inc_1".into()),
-        workflow: WorkflowName::new("uploads").unwrap(),
-        kind: IncidentKind::Overdue,
+        key: key(IncidentKind::Overdue),
         status: IncidentStatus::Open,
-        severity: "critical".into(),
+        severity: Severity::Critical,
         opened_at: OPENED,
+        reopened_at: None,
         resolved_at: None,
         count,
         peak: count,
         oldest_deadline: Some(OPENED),
         by_step,
         notified_at: None,
+        first_notified_at: None,
         notified_count: 0,
         notified_steps: BTreeSet::new(),
         told: BTreeSet::new(),
+        escalations: 0,
+        muted: false,
+        notifications: 0,
+        acknowledged: false,
+        snoozed_until: None,
+        actions: Vec::new(),
     }
 }
 
@@ -46,7 +57,7 @@ fn item(id: &str, step: Option<&str>) -> Item {
         deadline: OPENED,
         failed_at: None,
         closed: None,
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         step: step.map(|step| StepName::new(step).unwrap()),
         step_entered_at: OPENED,
         payload: None,
@@ -56,8 +67,16 @@ fn item(id: &str, step: Option<&str>) -> Item {
     }
 }
 
+fn report<'a>(incident: &'a Incident, samples: &'a [Item]) -> Report<'a> {
+    Report { incident, told_count: 0, samples, runbook_url: None, base_url: BASE, now: NOW }
+}
+
+fn text(event: Event, report: &Report<'_>) -> Arc<str> {
+    write(&notification(event, report))
+}
+
 fn written(incident: &Incident, samples: &[Item]) -> Value {
-    serde_json::from_str(&write(Event::Opened, incident, samples, None, BASE, NOW)).unwrap()
+    serde_json::from_str(&text(Event::Opened, &report(incident, samples))).unwrap()
 }
 
 #[test]
@@ -68,12 +87,13 @@ fn a_notification_has_the_fields_of_the_contract() {
         "type": "incident.opened",
         "timestamp": "2026-01-01T00:14:00.000Z",
         "data": {
-            "id": "inc_1", "workflow": "uploads", "kind": "overdue", "status": "open", "severity": "critical",
+            "id": "inc_1", "workflow": "uploads", "kind": "overdue", "group": {}, "status": "open",
+            "severity": "critical",
             "opened_at": "2026-01-01T00:00:00.000Z", "resolved_at": null,
-            "count": 312, "peak": 312, "oldest_deadline": "2026-01-01T00:00:00.000Z",
+            "count": 312, "peak": 312, "growth": 312, "oldest_deadline": "2026-01-01T00:00:00.000Z",
             "by_step": {"backup": 312},
             "summary": "312 items of uploads are overdue; 312 stuck at backup, the oldest for 14m",
-            "runbook_url": null,
+            "runbook_url": null, "acknowledged_by": null,
             "items": [
                 {"id": "a/b", "deadline": "2026-01-01T00:00:00.000Z", "step": "backup",
                  "url": "https://warden.example.com/v1/workflows/uploads/items/a%2Fb",
@@ -91,8 +111,10 @@ fn a_notification_has_the_fields_of_the_contract() {
 
 #[test]
 fn the_runbook_is_linked_where_there_is_one() {
-    let text = write(Event::Opened, &incident(&[("", 1)]), &[], Some("https://wiki.example.com"), BASE, NOW);
-    let notification: Value = serde_json::from_str(&text).unwrap();
+    let url: Arc<str> = "https://wiki.example.com".into();
+    let incident = incident(&[("", 1)]);
+    let report = Report { runbook_url: Some(&url), ..report(&incident, &[]) };
+    let notification: Value = serde_json::from_str(&text(Event::Opened, &report)).unwrap();
     assert_eq!(notification["data"]["runbook_url"], "https://wiki.example.com");
 }
 
@@ -100,7 +122,7 @@ fn the_runbook_is_linked_where_there_is_one() {
 fn the_summary_is_one_sentence_for_the_person_on_call() {
     let plain = |by_step: &[(&str, u64)]| incident(by_step);
     let resolved = |peak| Incident { status: IncidentStatus::Resolved, count: 0, peak, ..incident(&[]) };
-    let failed = |by_step: &[(&str, u64)]| Incident { kind: IncidentKind::Failed, ..incident(by_step) };
+    let failed = |by_step: &[(&str, u64)]| Incident { key: key(IncidentKind::Failed), ..incident(by_step) };
     let due = |oldest| Incident { oldest_deadline: oldest, ..incident(&[("", 2)]) };
     for (incident, summary) in [
         (plain(&[("", 1)]), "1 item of uploads is overdue, the oldest for 14m"),
@@ -120,12 +142,29 @@ fn the_summary_is_one_sentence_for_the_person_on_call() {
         (resolved(1), "nothing of uploads is overdue any more; it was 1 item"),
         (resolved(312), "nothing of uploads is overdue any more; it was 312 items"),
         (
-            Incident { kind: IncidentKind::Failed, ..resolved(2) },
+            Incident { key: key(IncidentKind::Failed), ..resolved(2) },
             "nothing of uploads has failed any more; it was 2 items",
         ),
     ] {
         assert_eq!(super::summary(&incident, NOW), summary);
     }
+}
+
+#[test]
+fn the_summary_names_the_group() {
+    let labels = [("region", "eu"), ("tenant", "")].map(|(name, value)| (name.into(), value.into()));
+    let mut incident = incident(&[("", 2)]);
+    incident.key.group = Group::from(labels);
+    let summary = super::summary(&incident, OPENED);
+    assert_eq!(summary, "2 items of uploads (region eu, no tenant) are overdue");
+}
+
+#[test]
+fn growth_is_what_has_come_since_people_were_told() {
+    let grown = |told_count| {
+        notification(Event::Grown, &Report { told_count, ..report(&incident(&[("", 10)]), &[]) }).data.growth
+    };
+    assert_eq!((grown(4), grown(12)), (6, -2));
 }
 
 #[test]
@@ -147,14 +186,16 @@ fn crowded() -> Incident {
 
 #[test]
 fn hostile_ids_leave_it_below_twenty_kilobytes() {
-    let long_base = format!("https://{}.example.com", "x".repeat(2000));
+    let long_base: Arc<str> = format!("https://{}.example.com", "x".repeat(2000)).into();
     for id in
         ["\"".repeat(256), "\\".repeat(256), "ä".repeat(128), "\u{10ffff}".repeat(64), "</script>".repeat(28)]
     {
         let samples: Vec<Item> = (0..SAMPLES_MAX).map(|_| item(&id, Some(&"s".repeat(128)))).collect();
-        for base in [BASE, &long_base] {
+        for base_url in [BASE, &long_base] {
             for (incident, least) in [(incident(&[("", 312)]), 2), (crowded(), 1)] {
-                let text = write(Event::Opened, &incident, &samples, Some(&long_base), base, NOW);
+                let report =
+                    Report { runbook_url: Some(&long_base), base_url, ..report(&incident, &samples) };
+                let text = text(Event::Opened, &report);
                 assert!(text.len() < 20_000, "{} bytes with {id}", text.len());
                 let data = &serde_json::from_str::<Value>(&text).unwrap()["data"];
                 let shown = data["items"].as_array().unwrap();
@@ -175,7 +216,7 @@ proptest! {
         let samples: Vec<Item> = ids.iter().map(|id| item(id, None)).collect();
         let incident = Incident { count: 1000, ..incident(&[("backup", 1000)]) };
         let now = OPENED.after(Duration::from_millis(waited));
-        let text = write(Event::Reminder, &incident, &samples, None, BASE, now);
+        let text = text(Event::Reminder, &Report { now, ..report(&incident, &samples) });
         prop_assert!(text.len() < 20_000);
         let notification: Value = serde_json::from_str(&text).unwrap();
         let shown = notification["data"]["items"].as_array().unwrap();

@@ -1,15 +1,26 @@
 //! The policy through random histories, asked in two ways: every second, and only when something changed or when it
 //! wanted to be asked again. Both must tell the same, and what they tell must keep the promises.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::tests::items;
+use super::tests::{items, key};
 use super::*;
+use crate::model::{Action, ActionKind, Escalation, Severity};
 
 const RECEIVERS: [&str; 3] = ["chat", "oncall", "pager"];
+const MANAGER: &str = "manager";
+const FALLBACK: &str = "fallback";
+
+/// What a person does.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Nothing,
+    Acknowledge,
+    /// For so many seconds.
+    Snooze(u64),
+}
 
 /// From now on this is observed, and these are to be told.
 #[derive(Clone, Debug)]
@@ -18,6 +29,10 @@ struct Change {
     after: u64,
     by_step: [u64; 3],
     receivers: Vec<Arc<str>>,
+    silenced: bool,
+    /// Whether what was told so far reaches nobody.
+    failing: bool,
+    deed: Deed,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -28,78 +43,119 @@ struct Told {
     receivers: Vec<Arc<str>>,
 }
 
-/// The warden's part: keeps the open incident and notes what is told.
+/// The warden's part: keeps the last incident and notes what is told.
 struct Simulation {
     policy: AlertPolicy,
     seen: Observation,
-    open: Option<Incident>,
-    ended: Vec<Incident>,
+    silenced: bool,
+    /// The incident of which nobody has heard, and when it began.
+    unheard: Option<(IncidentId, Timestamp)>,
+    last: Option<Incident>,
     told: Vec<Told>,
     ids: u32,
 }
 
 impl Simulation {
     fn new(policy: AlertPolicy) -> Self {
-        Self { policy, seen: items(&[]), open: None, ended: Vec::new(), told: Vec::new(), ids: 0 }
+        Self {
+            policy,
+            seen: items(&[]),
+            silenced: false,
+            unheard: None,
+            last: None,
+            told: Vec::new(),
+            ids: 0,
+        }
     }
 
-    fn ask(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let workflow = WorkflowName::new("uploads").unwrap();
+    fn ask_once(&mut self, now: Timestamp) -> Option<Decision> {
         let ids = &mut self.ids;
         let id = || {
             *ids += 1;
             IncidentId(format!("inc_{ids}").into())
         };
-        let kind = IncidentKind::Overdue;
-        let decision = decide(self.open.as_ref(), &workflow, kind, &self.seen, &self.policy, now, id)?;
-        let incident = decision.incident.clone();
-        if let Some(Telling { event, receivers }) = decision.telling {
+        let unheard = self.unheard.is_some() && self.unheard == self.last.as_ref().map(life);
+        let circumstances = Circumstances {
+            policy: &self.policy,
+            silenced: self.silenced,
+            is_failing: &|name| unheard && name != FALLBACK,
+            now,
+        };
+        decide(self.last.as_ref(), &key(), &self.seen, &circumstances, id)
+    }
+
+    fn ask(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let decision = self.ask_once(now)?;
+        let incident = &decision.incident;
+        let mut hearers = BTreeSet::new();
+        for Telling { event, receivers } in &decision.tellings {
             assert!(decision.commit, "what is told must be committed");
-            self.told.push(Told { at: now, incident: incident.id.clone(), event, receivers });
+            assert!(!receivers.is_empty());
+            assert!(receivers.iter().all(|name| hearers.insert(name.clone())), "nobody is told two things");
+            let (at, incident) = (now, incident.id.clone());
+            self.told.push(Told { at, incident, event: *event, receivers: receivers.clone() });
         }
-        if incident.status == IncidentStatus::Open {
-            let wake_at = decision.wake_at.expect("an open incident is asked about again");
-            assert!(wake_at > now, "{wake_at} is not after {now}");
-            self.open = Some(incident);
-            self.nothing_new(now);
-        } else {
-            assert_eq!(decision.wake_at, None);
-            self.open = None;
-            self.ended.push(incident);
-        }
+        assert!(decision.wake_at.is_none_or(|at| at > now), "{:?} is not after {now}", decision.wake_at);
+        self.last = Some(decision.incident);
+        self.nothing_new(now);
         decision.wake_at
     }
 
     /// Asking again at the same instant says nothing new.
-    fn nothing_new(&self, now: Timestamp) {
-        let workflow = WorkflowName::new("uploads").unwrap();
-        let id = || unreachable!("there is an open incident");
-        let again =
-            decide(self.open.as_ref(), &workflow, IncidentKind::Overdue, &self.seen, &self.policy, now, id)
-                .unwrap();
-        assert_eq!(Some(&again.incident), self.open.as_ref());
-        assert_eq!((again.commit, again.telling), (false, None));
+    fn nothing_new(&mut self, now: Timestamp) {
+        if let Some(again) = self.ask_once(now) {
+            assert_eq!(Some(&again.incident), self.last.as_ref());
+            assert_eq!((again.commit, again.tellings), (false, Vec::new()));
+        }
     }
 
-    fn apply(&mut self, change: &Change) {
+    fn is_quiet(&self) -> bool {
+        self.silenced || self.last.as_ref().is_some_and(|incident| incident.snoozed_until.is_some())
+    }
+
+    fn apply(&mut self, change: &Change, now: Timestamp) {
         let [copy, backup, none] = change.by_step;
         self.seen = items(&[("copy", copy), ("backup", backup), ("", none)]);
         self.policy.receivers.clone_from(&change.receivers);
+        self.silenced = change.silenced;
+        let told = self.last.as_ref().filter(|incident| incident.first_notified_at.is_some());
+        self.unheard = told.filter(|_| change.failing).map(life);
+        let kind = match change.deed {
+            Deed::Nothing => return,
+            Deed::Acknowledge => ActionKind::Acknowledge,
+            Deed::Snooze(seconds) => ActionKind::Snooze { until: now.after(Duration::from_secs(seconds)) },
+        };
+        let open = self.last.as_mut().filter(|incident| incident.status == IncidentStatus::Open);
+        if let Some(incident) = open {
+            incident.act(Action { kind, by: "kim".into(), at: now, comment: None });
+        }
     }
 }
 
-/// Asks before and after each change, and every second in between.
-fn asked_every_second(policy: &AlertPolicy, history: &[Change]) -> Simulation {
+/// Which incident, and when it began.
+fn life(incident: &Incident) -> (IncidentId, Timestamp) {
+    (incident.id.clone(), incident.began_at())
+}
+
+/// Asks before and after each change, and every second in between; looks on with `watch`.
+fn asked_every_second(
+    policy: &AlertPolicy,
+    history: &[Change],
+    mut watch: impl FnMut(&Simulation, Timestamp),
+) -> Simulation {
     let mut simulation = Simulation::new(policy.clone());
     let mut now = Timestamp::from_millis(0);
     for change in history {
         for _ in 0..change.after {
             simulation.ask(now);
+            watch(&simulation, now);
             now = now.after(Duration::from_secs(1));
         }
         simulation.ask(now);
-        simulation.apply(change);
+        watch(&simulation, now);
+        simulation.apply(change, now);
         simulation.ask(now);
+        watch(&simulation, now);
     }
     simulation
 }
@@ -115,7 +171,7 @@ fn asked_when_it_wants(policy: &AlertPolicy, history: &[Change]) -> Simulation {
             wake_at = simulation.ask(instant);
         }
         now = next;
-        simulation.apply(change);
+        simulation.apply(change, now);
         wake_at = simulation.ask(now);
     }
     simulation
@@ -123,102 +179,131 @@ fn asked_when_it_wants(policy: &AlertPolicy, history: &[Change]) -> Simulation {
 
 fn policies() -> impl Strategy<Value = AlertPolicy> {
     let seconds = |range: std::ops::Range<u64>| range.prop_map(Duration::from_secs);
-    (seconds(0..60), seconds(1..300), seconds(1..900), 1.01_f64..4.0).prop_map(
-        |(group_wait, group_interval, repeat_interval, grow_factor)| AlertPolicy {
+    let level = |after| Escalation { after, receivers: vec![MANAGER.into()] };
+    (seconds(0..60), seconds(1..300), seconds(1..900), 1.01_f64..4.0, prop::option::of(seconds(1..600)))
+        .prop_map(move |(group_wait, group_interval, repeat_interval, grow_factor, escalate)| AlertPolicy {
             group_wait,
             group_interval,
             repeat_interval,
             grow_factor,
             receivers: vec!["oncall".into()],
-            severity: "critical".into(),
+            escalate: escalate.map(level).into_iter().collect(),
+            fallback: vec![FALLBACK.into()],
+            group_by: Vec::new(),
+            severity: Severity::Critical,
             runbook_url: None,
-        },
-    )
+        })
 }
 
 fn changes() -> impl Strategy<Value = Change> {
     let after = prop_oneof![2 => 0_u64..3, 3 => 3_u64..100, 1 => 100_u64..1500];
     let count = || prop_oneof![3 => Just(0_u64), 3 => 1_u64..4, 1 => 4_u64..40];
-    let by_step = prop_oneof![1 => Just([0, 0, 0]), 4 => [count(), count(), count()]];
+    let by_step = prop_oneof![2 => Just([0, 0, 0]), 4 => [count(), count(), count()]];
     let receivers = prop::sample::subsequence(RECEIVERS.map(Arc::<str>::from).to_vec(), 1..=3);
-    (after, by_step, receivers).prop_map(|(after, by_step, receivers)| Change { after, by_step, receivers })
+    let deed = prop_oneof![
+        4 => Just(Deed::Nothing),
+        1 => Just(Deed::Acknowledge),
+        1 => (1_u64..600).prop_map(Deed::Snooze),
+    ];
+    (after, by_step, receivers, prop::bool::weighted(0.2), prop::bool::weighted(0.2), deed).prop_map(
+        |(after, by_step, receivers, silenced, failing, deed)| Change {
+            after,
+            by_step,
+            receivers,
+            silenced,
+            failing,
+            deed,
+        },
+    )
 }
 
-/// Everything that was told about one incident, in order.
-fn told_about<'a>(simulation: &'a Simulation, incident: &Incident) -> Vec<&'a Told> {
-    simulation.told.iter().filter(|told| told.incident == incident.id).collect()
-}
-
-fn everybody(told: &[&Told]) -> BTreeSet<Arc<str>> {
-    told.iter().flat_map(|told| told.receivers.iter().cloned()).collect()
-}
-
-fn check(simulation: &Simulation, policy: &AlertPolicy, end: Timestamp) -> Result<(), TestCaseError> {
-    for incident in simulation.ended.iter().chain(&simulation.open) {
-        let told = told_about(simulation, incident);
-        let due = incident.opened_at.after(policy.group_wait);
-        let over = incident.resolved_at.unwrap_or(end);
-        // Before a change is seen the question is asked once more, so the instant of the end counts.
-        prop_assert_eq!(told.is_empty(), due > over, "told {} times", told.len());
-        let Some((first, rest)) = told.split_first() else { continue };
-        prop_assert_eq!((first.at, first.event), (due, Event::Opened));
-
-        let ends = rest.iter().filter(|told| told.event == Event::Resolved).count();
-        let before: &[&Told] = match rest.split_last() {
-            Some((last, rest)) if last.event == Event::Resolved => {
-                let listeners = everybody(&told[..told.len() - 1]);
-                prop_assert_eq!(last.receivers.iter().cloned().collect::<BTreeSet<_>>(), listeners);
-                prop_assert_eq!(last.receivers.len(), everybody(&[last]).len(), "nobody is told twice");
-                prop_assert_eq!(Some(last.at), incident.resolved_at);
-                rest
+/// Each receiver hears a story of each incident that makes sense: something that says it is open, then its end, and at the
+/// end of it all nothing is owed but by what is still open.
+fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
+    let mut owed: HashMap<(&IncidentId, &Arc<str>), Timestamp> = HashMap::new();
+    let mut ended: HashMap<&IncidentId, Timestamp> = HashMap::new();
+    for told in &simulation.told {
+        for receiver in &told.receivers {
+            let lane = (&told.incident, receiver);
+            if told.event == Event::Resolved {
+                prop_assert!(owed.remove(&lane).is_some(), "{receiver} hears of an end without a beginning");
+            } else {
+                owed.insert(lane, told.at);
+            }
+        }
+        match told.event {
+            Event::Resolved => {
+                ended.insert(&told.incident, told.at);
             }
             _ => {
-                let owed = incident.status == IncidentStatus::Resolved && !everybody(&told).is_empty();
-                prop_assert!(!owed, "somebody waits for the end");
-                rest
+                if let Some(end) = ended.remove(&told.incident) {
+                    let pause = told.at.since(end);
+                    prop_assert!(pause >= simulation.policy.group_interval, "told again after {pause:?}");
+                }
             }
-        };
-        prop_assert!(ends <= 1);
-        let mut last = first.at;
-        for told in before {
-            let silence = told.at.since(last);
-            match told.event {
-                Event::Grown => prop_assert!(silence >= policy.group_interval, "{silence:?}"),
-                Event::Reminder => prop_assert_eq!(silence, policy.repeat_interval),
-                event => prop_assert!(false, "{event:?} in the middle"),
-            }
-            last = told.at;
         }
-        let times = told.iter().map(|told| told.at).chain([over]);
-        for pair in times.collect::<Vec<_>>().windows(2) {
-            prop_assert!(pair[1].since(pair[0]) <= policy.repeat_interval, "silent for too long");
-        }
+    }
+    let last = simulation.last.as_ref().filter(|incident| incident.status == IncidentStatus::Open);
+    for ((incident, receiver), at) in owed {
+        let is_open = last.is_some_and(|last| last.id == *incident && last.told.contains(receiver));
+        prop_assert!(is_open, "{receiver} waits since {at} for the end of {}", incident.0);
     }
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn whatever_happens_people_are_told_what_they_are_promised(
+    fn every_receiver_hears_a_whole_story(
         policy in policies(),
-        history in prop::collection::vec(changes(), 1..12),
+        history in prop::collection::vec(changes(), 1..16),
     ) {
-        let end = history.iter().map(|change| change.after).sum();
-        let end = Timestamp::from_millis(0).after(Duration::from_secs(end));
-        let simulation = asked_every_second(&policy, &history);
-        check(&simulation, &policy, end)?;
+        stories_are_whole(&asked_every_second(&policy, &history, |_, _| {}))?;
+    }
+
+    #[test]
+    fn nobody_is_left_in_the_dark_and_nobody_is_disturbed_in_the_quiet(
+        policy in policies(),
+        history in prop::collection::vec(changes(), 1..16),
+    ) {
+        let mut heard = 0;
+        let mut dark_since = None;
+        let patience = policy.group_wait.max(policy.group_interval).max(policy.repeat_interval);
+        let simulation = asked_every_second(&policy, &history, |simulation, now| {
+            let told = &simulation.told[heard..];
+            heard = simulation.told.len();
+            let quiet = simulation.is_quiet();
+            assert!(!quiet || told.iter().all(|told| told.event == Event::Resolved), "{told:?} in the quiet");
+            let open = simulation.last.as_ref().is_some_and(|last| last.status == IncidentStatus::Open);
+            let news = told.iter().any(|told| {
+                matches!(told.event, Event::Opened | Event::Grown | Event::Reminder)
+            });
+            if !open || quiet || news {
+                dark_since = None;
+            } else {
+                let since = *dark_since.get_or_insert(now);
+                assert!(now.since(since) <= patience, "nothing was told since {since}, and it is {now}");
+            }
+            // Whoever does not acknowledge in time makes it known to others.
+            if let Some(incident) = simulation.last.as_ref().filter(|_| open && !quiet)
+                && let (Some(level), Some(first)) = (policy.escalate.first(), incident.first_notified_at)
+                && !incident.acknowledged
+            {
+                let told = incident.told.contains(MANAGER);
+                assert_eq!(told, first.after(level.after) <= now || incident.escalations > 0);
+            }
+        });
+        drop(simulation);
     }
 
     #[test]
     fn sleeping_until_it_wants_to_be_asked_misses_nothing(
         policy in policies(),
-        history in prop::collection::vec(changes(), 1..12),
+        history in prop::collection::vec(changes(), 1..16),
     ) {
-        let watched = asked_every_second(&policy, &history);
+        let watched = asked_every_second(&policy, &history, |_, _| {});
         let slept = asked_when_it_wants(&policy, &history);
         prop_assert_eq!(&watched.told, &slept.told);
-        prop_assert_eq!(&watched.ended, &slept.ended);
-        prop_assert_eq!(&watched.open, &slept.open);
+        prop_assert_eq!(&watched.last, &slept.last);
     }
 
     #[test]
@@ -231,7 +316,7 @@ proptest! {
             simulation.seen = items(&[("", *count)]);
             simulation.ask(Timestamp::from_millis(second * 1000));
         }
-        let incident = simulation.open.unwrap();
+        let incident = simulation.last.unwrap();
         prop_assert_eq!(incident.peak, counts.iter().copied().max().unwrap());
         prop_assert_eq!(Some(incident.count), counts.last().copied());
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::{Action, ActionKind, Escalation, Group, IncidentKind, Severity, WorkflowName};
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
@@ -16,7 +17,10 @@ fn policy() -> AlertPolicy {
         repeat_interval: Duration::from_secs(4 * 3600),
         grow_factor: 2.0,
         receivers: vec!["oncall".into(), "chat".into()],
-        severity: "critical".into(),
+        escalate: Vec::new(),
+        fallback: Vec::new(),
+        group_by: Vec::new(),
+        severity: Severity::Critical,
         runbook_url: None,
     }
 }
@@ -29,51 +33,83 @@ pub(super) fn items(by_step: &[(&str, u64)]) -> Observation {
         .map(|(step, count)| (Arc::from(*step), *count))
         .collect();
     let count = by_step.values().sum();
-    Observation { count, oldest_deadline: (count > 0).then_some(Timestamp::from_millis(0)), by_step }
+    let oldest_deadline = (count > 0).then_some(Timestamp::from_millis(0));
+    Observation { count, oldest_deadline, by_step, ..Observation::default() }
 }
 
 fn many(count: u64) -> Observation {
     items(&[("", count)])
 }
 
+pub(super) fn key() -> IncidentKey {
+    let workflow = WorkflowName::new("uploads").unwrap();
+    IncidentKey { workflow, kind: IncidentKind::Overdue, group: Group::new() }
+}
+
 /// An incident as it goes on.
 struct Story {
     policy: AlertPolicy,
-    open: Option<Incident>,
+    last: Option<Incident>,
     opened: u32,
+    silenced: bool,
+    failing: Vec<&'static str>,
 }
 
 impl Story {
     fn begin(policy: AlertPolicy) -> Self {
-        Self { policy, open: None, opened: 0 }
+        Self { policy, last: None, opened: 0, silenced: false, failing: Vec::new() }
     }
 
     fn at(&mut self, now: i64, observation: &Observation) -> Option<Decision> {
-        let workflow = WorkflowName::new("uploads").unwrap();
         let opened = &mut self.opened;
         let id = || {
             *opened += 1;
             IncidentId(format!("inc_{opened}").into())
         };
-        let now = Timestamp::from_millis(now);
-        let decision =
-            decide(self.open.as_ref(), &workflow, IncidentKind::Overdue, observation, &self.policy, now, id)?;
-        self.open =
-            Some(decision.incident.clone()).filter(|incident| incident.status == IncidentStatus::Open);
+        let circumstances = Circumstances {
+            policy: &self.policy,
+            silenced: self.silenced,
+            is_failing: &|name| self.failing.contains(&name),
+            now: Timestamp::from_millis(now),
+        };
+        let decision = decide(self.last.as_ref(), &key(), observation, &circumstances, id)?;
+        self.last = Some(decision.incident.clone());
         Some(decision)
+    }
+
+    /// What is told at `now`: events and receivers.
+    fn told(&mut self, now: i64, observation: &Observation) -> Vec<(Event, Vec<String>)> {
+        let decision = self.at(now, observation);
+        let names = |receivers: Vec<Arc<str>>| receivers.iter().map(ToString::to_string).collect();
+        let tellings = decision.map(|decision| decision.tellings).unwrap_or_default();
+        tellings.into_iter().map(|telling| (telling.event, names(telling.receivers))).collect()
+    }
+
+    fn act(&mut self, now: i64, kind: ActionKind) {
+        let at = Timestamp::from_millis(now);
+        self.last.as_mut().unwrap().act(Action { kind, by: "kim".into(), at, comment: None });
     }
 
     /// Goes through lines of (when, what is observed, what is told, when to ask again), in milliseconds.
     fn goes(&mut self, lines: &[(i64, Observation, Option<Event>, Option<i64>)]) {
         for (now, observation, event, wake_at) in lines {
             let decision = self.at(*now, observation);
-            let told =
-                decision.as_ref().and_then(|decision| decision.telling.as_ref()).map(|telling| telling.event);
-            assert_eq!(told, *event, "at {now}, seeing {observation:?}");
+            let told: Vec<Event> = decision
+                .iter()
+                .flat_map(|decision| decision.tellings.iter().map(|telling| telling.event))
+                .collect();
+            assert_eq!(told, event.iter().copied().collect::<Vec<_>>(), "at {now}, seeing {observation:?}");
             let asked_again = decision.and_then(|decision| decision.wake_at).map(Timestamp::as_millis);
             assert_eq!(asked_again, *wake_at, "at {now}, seeing {observation:?}");
         }
     }
+}
+
+/// The one thing that is told.
+fn only(decision: Option<Decision>) -> Telling {
+    let mut tellings = decision.unwrap().tellings;
+    assert_eq!(tellings.len(), 1, "{tellings:?}");
+    tellings.remove(0)
 }
 
 #[test]
@@ -107,7 +143,7 @@ fn an_incident_that_ends_within_the_group_wait_wakes_nobody_and_is_committed_all
     let mut story = Story::begin(policy());
     assert!(story.at(0, &many(3)).unwrap().commit);
     let end = story.at(10 * SECOND - 1, &many(0)).unwrap();
-    assert_eq!(end.telling, None);
+    assert_eq!(end.tellings, []);
     assert!(end.commit);
     assert_eq!(end.wake_at, None);
     assert_eq!(end.incident.status, IncidentStatus::Resolved);
@@ -121,7 +157,7 @@ fn everybody_who_was_told_is_told_of_the_end() {
     story
         .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
     story.policy.receivers = vec!["new".into()];
-    let end = story.at(2 * HOUR, &many(0)).unwrap().telling.unwrap();
+    let end = only(story.at(2 * HOUR, &many(0)));
     assert_eq!(end, Telling { event: Event::Resolved, receivers: vec!["chat".into(), "oncall".into()] });
 }
 
@@ -131,9 +167,9 @@ fn a_receiver_that_joined_by_a_reminder_is_told_of_the_end_too() {
     story
         .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
     story.policy.receivers = vec!["new".into()];
-    let reminder = story.at(5 * HOUR, &many(1)).unwrap().telling.unwrap();
+    let reminder = only(story.at(5 * HOUR, &many(1)));
     assert_eq!(reminder, Telling { event: Event::Reminder, receivers: vec!["new".into()] });
-    let end = story.at(6 * HOUR, &many(0)).unwrap().telling.unwrap();
+    let end = only(story.at(6 * HOUR, &many(0)));
     assert_eq!(end.receivers, ["chat".into(), "new".into(), "oncall".into()]);
 }
 
@@ -142,9 +178,9 @@ fn an_incident_without_receivers_lives_and_ends_in_silence() {
     let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
     story.at(0, &many(1)).unwrap();
     let later = story.at(10 * SECOND, &many(1)).unwrap();
-    assert_eq!((later.telling, later.wake_at, later.incident.notified_at), (None, None, None));
+    assert_eq!((later.tellings, later.wake_at, later.incident.notified_at), (Vec::new(), None, None));
     let end = story.at(20 * SECOND, &many(0)).unwrap();
-    assert_eq!((end.telling, end.commit), (None, true));
+    assert_eq!((end.tellings, end.commit), (Vec::new(), true));
 }
 
 #[test]
@@ -152,19 +188,20 @@ fn the_first_receiver_of_an_open_incident_is_told_from_the_beginning() {
     let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
     story.at(0, &many(1)).unwrap();
     story.policy.receivers = vec!["new".into()];
-    let telling = story.at(HOUR, &many(1)).unwrap().telling.unwrap();
+    let telling = only(story.at(HOUR, &many(1)));
     assert_eq!(telling, Telling { event: Event::Opened, receivers: vec!["new".into()] });
 }
 
 #[test]
-fn after_its_end_the_next_item_opens_another_incident() {
+fn a_while_after_its_end_the_next_item_opens_another_incident() {
     let mut story = Story::begin(policy());
     let first = story.at(0, &many(1)).unwrap().incident.id;
     story.at(SECOND, &many(0)).unwrap();
-    let second = story.at(2 * SECOND, &many(1)).unwrap();
+    let now = SECOND + 5 * MINUTE;
+    let second = story.at(now, &many(1)).unwrap();
     assert_ne!(second.incident.id, first);
-    assert_eq!(second.incident.opened_at, Timestamp::from_millis(2 * SECOND));
-    assert_eq!((second.incident.peak, second.wake_at), (1, Some(Timestamp::from_millis(12 * SECOND))));
+    assert_eq!(second.incident.opened_at, Timestamp::from_millis(now));
+    assert_eq!((second.incident.peak, second.wake_at), (1, Some(Timestamp::from_millis(now + 10 * SECOND))));
 }
 
 #[test]
@@ -257,8 +294,165 @@ fn an_incident_with_ever_new_steps_stays_small() {
         let names: Vec<String> = (0..32).map(|step| format!("{round}-{step}-{}", "x".repeat(100))).collect();
         let steps: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
         let decision = story.at(round * 10 * MINUTE, &items(&steps)).unwrap();
-        grown += usize::from(decision.telling.is_some_and(|telling| telling.event == Event::Grown));
+        grown += decision.tellings.iter().filter(|telling| telling.event == Event::Grown).count();
         assert!(decision.incident.notified_steps.len() <= STEPS_TOLD_MAX);
     }
     assert!((1..10).contains(&grown), "told of growth {grown} times");
+}
+
+#[test]
+fn a_reopening_within_the_interval_goes_on_with_the_same_incident_and_is_told_when_the_interval_has_passed() {
+    let mut story = Story::begin(policy());
+    story.told(0, &many(1));
+    assert_eq!(story.told(10 * SECOND, &many(2))[0].0, Event::Opened);
+    assert_eq!(story.told(MINUTE, &many(0))[0].0, Event::Resolved);
+    let id = story.last.as_ref().unwrap().id.clone();
+    let again = story.at(2 * MINUTE, &many(1)).unwrap();
+    assert_eq!((again.incident.id.clone(), again.tellings, again.commit), (id, Vec::new(), true));
+    assert_eq!(again.wake_at, Some(Timestamp::from_millis(6 * MINUTE)));
+    assert_eq!(again.incident.opened_at, Timestamp::from_millis(0));
+    assert_eq!(again.incident.reopened_at, Some(Timestamp::from_millis(2 * MINUTE)));
+    assert_eq!(again.incident.peak, 2);
+    assert_eq!(story.told(6 * MINUTE, &many(1))[0].0, Event::Opened);
+    assert_eq!(story.told(7 * MINUTE, &many(0))[0].0, Event::Resolved);
+}
+
+#[test]
+fn one_that_flaps_tells_twice_in_an_interval_at_most() {
+    let mut story = Story::begin(policy());
+    let mut told = Vec::new();
+    for second in 0..3600 {
+        let count = u64::from(second % 40 < 20);
+        told.extend(story.told(second * SECOND, &many(count)).into_iter().map(|_| second));
+    }
+    assert_eq!(story.opened, 1);
+    for pair in told.windows(3) {
+        assert!(pair[2] - pair[0] >= 300, "{told:?}");
+    }
+    assert!(told.len() > 12, "{told:?}");
+}
+
+#[test]
+fn a_silence_holds_back_what_is_told_when_it_ends() {
+    let mut story = Story::begin(policy());
+    story.silenced = true;
+    story.goes(&[
+        (0, many(1), None, Some(10 * SECOND)),
+        (10 * SECOND, many(1), None, None),
+        (HOUR, many(5), None, None),
+    ]);
+    story.silenced = false;
+    assert_eq!(story.told(2 * HOUR, &many(5)), [(Event::Opened, vec!["oncall".into(), "chat".into()])]);
+    story.silenced = true;
+    story.goes(&[(7 * HOUR, many(5), None, None)]);
+    story.silenced = false;
+    assert_eq!(story.told(8 * HOUR, &many(5))[0].0, Event::Reminder);
+    assert_eq!(story.told(9 * HOUR, &many(5)), []);
+}
+
+#[test]
+fn what_nothing_was_held_back_of_is_not_recalled_when_a_silence_ends() {
+    let mut story = Story::begin(policy());
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    story.silenced = true;
+    story.told(MINUTE, &many(1));
+    story.silenced = false;
+    assert_eq!(story.told(2 * MINUTE, &many(1)), []);
+}
+
+#[test]
+fn the_end_is_told_through_a_silence_to_those_who_heard_of_the_beginning() {
+    let mut story = Story::begin(policy());
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    story.silenced = true;
+    assert_eq!(story.told(MINUTE, &many(0))[0].0, Event::Resolved);
+    let mut story = Story::begin(policy());
+    story.silenced = true;
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    assert_eq!(story.told(MINUTE, &many(0)), []);
+}
+
+#[test]
+fn a_snooze_is_quiet_until_it_ends_and_recalls_then() {
+    let mut story = Story::begin(AlertPolicy { repeat_interval: Duration::from_secs(600), ..policy() });
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    story.act(MINUTE, ActionKind::Snooze { until: Timestamp::from_millis(31 * MINUTE) });
+    story.goes(&[
+        (MINUTE, many(1), None, Some(10 * SECOND + 10 * MINUTE)),
+        (11 * MINUTE, many(100), None, Some(31 * MINUTE)),
+        (31 * MINUTE, many(100), Some(Event::Reminder), Some(41 * MINUTE)),
+    ]);
+}
+
+fn escalating() -> AlertPolicy {
+    let level = |minutes: u64, name: &str| Escalation {
+        after: Duration::from_secs(60 * minutes),
+        receivers: vec![name.into()],
+    };
+    AlertPolicy { escalate: vec![level(30, "manager"), level(60, "director")], ..policy() }
+}
+
+#[test]
+fn what_nobody_acknowledges_is_escalated_level_by_level() {
+    let told = 10 * SECOND;
+    let mut story = Story::begin(escalating());
+    story.goes(&[
+        (0, many(1), None, Some(told)),
+        (told, many(1), Some(Event::Opened), Some(told + 30 * MINUTE)),
+        (told + 30 * MINUTE - 1, many(1), None, Some(told + 30 * MINUTE)),
+        (told + 30 * MINUTE, many(1), Some(Event::Escalated), Some(told + HOUR)),
+    ]);
+    assert_eq!(story.told(told + HOUR, &many(1)), [(Event::Escalated, vec!["director".into()])]);
+    let everybody: Vec<String> = ["oncall", "chat", "manager", "director"].map(Into::into).into();
+    assert_eq!(story.told(told + 4 * HOUR, &many(1)), [(Event::Reminder, everybody)]);
+    let end = story.told(told + 5 * HOUR, &many(0));
+    let everybody: Vec<String> = ["chat", "director", "manager", "oncall"].map(Into::into).into();
+    assert_eq!(end, [(Event::Resolved, everybody)]);
+}
+
+#[test]
+fn what_was_acknowledged_is_not_escalated_any_further_but_is_recalled() {
+    let told = 10 * SECOND;
+    let mut story = Story::begin(escalating());
+    story.told(0, &many(1));
+    story.told(told, &many(1));
+    story.told(told + 30 * MINUTE, &many(1));
+    story.act(told + 40 * MINUTE, ActionKind::Acknowledge);
+    story.goes(&[
+        (told + 40 * MINUTE, many(1), None, Some(told + 4 * HOUR)),
+        (told + 2 * HOUR, many(1), None, Some(told + 4 * HOUR)),
+        (told + 4 * HOUR, many(1), Some(Event::Reminder), Some(told + 8 * HOUR)),
+    ]);
+}
+
+#[test]
+fn levels_that_fell_due_in_the_quiet_are_told_together_when_it_ends() {
+    let mut story = Story::begin(escalating());
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    story.silenced = true;
+    story.told(5 * HOUR, &many(1));
+    story.silenced = false;
+    let told = story.told(6 * HOUR, &many(1));
+    let above: Vec<String> = ["director", "manager"].map(Into::into).into();
+    assert_eq!((told[0].0, told[1].clone()), (Event::Reminder, (Event::Escalated, above)));
+    assert_eq!(story.told(7 * HOUR, &many(1)), []);
+}
+
+#[test]
+fn the_fallback_is_told_when_nobody_else_can_be_reached_and_hears_the_end() {
+    let mut story = Story::begin(AlertPolicy { fallback: vec!["mail".into()], ..policy() });
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    story.failing = vec!["oncall"];
+    assert_eq!(story.told(MINUTE, &many(1)), []);
+    story.failing = vec!["oncall", "chat"];
+    assert_eq!(story.told(2 * MINUTE, &many(1)), [(Event::Opened, vec!["mail".into()])]);
+    assert_eq!(story.told(3 * MINUTE, &many(1)), []);
+    let everybody: Vec<String> = ["chat", "mail", "oncall"].map(Into::into).into();
+    assert_eq!(story.told(HOUR, &many(0)), [(Event::Resolved, everybody)]);
 }

@@ -97,8 +97,10 @@ fn delivery(incident: &str, id: &str, event: Event) -> Delivery {
         incident: IncidentId(incident.into()),
         receiver: "oncall".into(),
         event,
+        sequence: 0,
         body: "{}".into(),
         created_at: START,
+        resent_at: None,
         status: DeliveryStatus::Pending,
         attempts_made: 0,
         next_attempt_at: START,
@@ -143,8 +145,8 @@ async fn a_receiver_gets_as_many_at_once_as_it_takes_and_the_rest_in_turn() {
 #[tokio::test]
 async fn an_outbox_in_any_order_is_carried_out_in_that_of_the_story() {
     let mut stage = Stage::set(1);
-    let outbox = [("dlv_1", Event::Resolved), ("dlv_2", Event::Reminder), ("dlv_3", Event::Opened)]
-        .map(|(id, event)| delivery("inc_1", id, event));
+    let outbox = [(3, "dlv_1", Event::Resolved), (2, "dlv_2", Event::Reminder), (1, "dlv_3", Event::Opened)]
+        .map(|(sequence, id, event)| Delivery { sequence, ..delivery("inc_1", id, event) });
     stage.notifier.take_up(outbox.into(), START);
     for expected in ["dlv_3", "dlv_2", "dlv_1"] {
         let call = stage.call().await;
@@ -157,8 +159,13 @@ async fn an_outbox_in_any_order_is_carried_out_in_that_of_the_story() {
 async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_other_at_its_time() {
     let mut stage = Stage::set(8);
     let hour = Duration::from_secs(3600);
-    let attempt =
-        |at| Attempt { at, status: Some(500), latency_ms: 0, error: Some("it answered 500".into()) };
+    let attempt = |at| Attempt {
+        at,
+        status: Some(500),
+        latency_ms: 0,
+        error: Some("it answered 500".into()),
+        answer: None,
+    };
     let mut ahead = delivery("inc_1", "dlv_1", Event::Opened);
     ahead.record(attempt(START.after(hour)), DeliveryStatus::Pending, START.after(2 * hour));
     let mut in_time = delivery("inc_2", "dlv_2", Event::Opened);

@@ -11,12 +11,15 @@ use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::item::{Closing, ItemPatch};
-use crate::model::{CloseOutcome, ItemError, ItemId, ManualClock, PayloadInfo};
+use crate::config::{Config, Sources};
+use crate::model::item::{Closing, ItemPatch, Merge};
+use crate::model::{CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, StepName};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
 const STEPS: [&str; 2] = ["copy", "backup"];
+/// Where an item may be; the second of the workflows is split by it.
+const REGIONS: [Option<&str>; 3] = [None, Some("eu"), Some("us")];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,7 +40,7 @@ enum Step {
 enum Write {
     Create { workflow: usize, step: Option<usize>, deadline: i64 },
     Patch { item: usize, deadline: i64 },
-    Label { item: usize },
+    Label { item: usize, region: usize },
     Fail { item: usize },
     Close { item: usize },
     Forget { item: usize },
@@ -50,6 +53,15 @@ enum Watcher {
     LookedUp { due: Vec<ItemNumber>, items: Vec<Item> },
 }
 
+/// The policies of the configuration's defaults, with one workflow that is split.
+fn policies() -> Arc<Workflows> {
+    let config = Config::load(Sources::default()).unwrap();
+    let mut split = config.default_workflow.clone();
+    split.alerting.group_by = vec!["region".into()];
+    let configured = [(WorkflowName::new(WORKFLOWS[1]).unwrap(), split)].into();
+    Arc::new(Workflows::new(configured, config.default_workflow, true, 10))
+}
+
 struct Play {
     clock: ManualClock,
     census: Census,
@@ -57,7 +69,7 @@ struct Play {
     written: Vec<Change>,
     watcher: Watcher,
     /// What the loop that decides saw last.
-    decided: HashMap<Trouble, Observation>,
+    decided: HashMap<IncidentKey, Observation>,
     created: u64,
     closed: u64,
 }
@@ -65,7 +77,9 @@ struct Play {
 impl Play {
     fn new() -> Self {
         let clock = ManualClock::new(START);
-        let census = Census::new(Arc::new(clock.clone()));
+        let policies = policies();
+        let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), Vec::new(), &policies));
+        let census = Census::new(Arc::new(clock.clone()), policies, expectations);
         census.recovered();
         let watcher = Watcher::Fired { due: Vec::new() };
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), HashMap::new());
@@ -92,7 +106,7 @@ impl Play {
             return;
         }
         let (Write::Patch { item, .. }
-        | Write::Label { item }
+        | Write::Label { item, .. }
         | Write::Fail { item }
         | Write::Close { item }
         | Write::Forget { item }
@@ -111,7 +125,11 @@ impl Play {
                 let deadline = Some(self.at(*deadline));
                 item.patch(&ItemPatch { deadline, ..ItemPatch::default() }).unwrap();
             }
-            Write::Label { .. } => item.patch(&ItemPatch::default()).unwrap(),
+            Write::Label { region, .. } => {
+                let region = [("region".to_owned(), REGIONS[*region].map(str::to_owned))];
+                let labels = Some(Merge::Change(region.into()));
+                item.patch(&ItemPatch { labels, ..ItemPatch::default() }).unwrap();
+            }
             Write::Fail { .. } => item.report(fatal(now)).unwrap(),
             Write::Close { .. } => {
                 item.close(Closing {
@@ -192,6 +210,22 @@ impl Play {
         while self.alert() {}
     }
 
+    fn check_incident(&self, key: &IncidentKey, items: &[&Item]) -> Result<(), TestCaseError> {
+        let numbers: Vec<ItemNumber> = items.iter().map(|item| item.number).collect();
+        prop_assert_eq!(self.census.sample(key, usize::MAX), numbers);
+        let observation = self.census.observe(key);
+        prop_assert_eq!(observation.count, items.len() as u64);
+        prop_assert_eq!(observation.oldest_deadline, items.first().map(|item| item.deadline));
+        prop_assert_eq!(observation.by_step.values().sum::<u64>(), observation.count);
+        for (step, count) in &observation.by_step {
+            let at_step = |item: &&&Item| item.step.as_deref().unwrap_or_default() == &**step;
+            prop_assert_eq!(items.iter().filter(at_step).count() as u64, *count);
+        }
+        let decided = self.decided.get(key).cloned().unwrap_or_default();
+        prop_assert_eq!(decided, observation, "nobody was woken for the last change of {:?}", key);
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), TestCaseError> {
         let now = self.clock.now();
         let mut timers = 0;
@@ -207,24 +241,21 @@ impl Play {
                 (of(ItemState::Open), of(ItemState::Overdue), of(ItemState::Failed));
             timers += open.len();
             for (kind, items) in [(IncidentKind::Overdue, &overdue), (IncidentKind::Failed, &failed)] {
-                let trouble = (workflow.clone(), kind);
-                let numbers: Vec<ItemNumber> = items.iter().map(|item| item.number).collect();
-                prop_assert_eq!(self.census.sample(&trouble, usize::MAX), numbers);
-                let observation = self.census.observe(&trouble);
-                prop_assert_eq!(observation.count, items.len() as u64);
-                prop_assert_eq!(observation.oldest_deadline, items.first().map(|item| item.deadline));
-                prop_assert_eq!(observation.by_step.values().sum::<u64>(), observation.count);
-                for (step, count) in &observation.by_step {
-                    let at_step = |item: &&&Item| item.step.as_deref().unwrap_or_default() == &**step;
-                    prop_assert_eq!(items.iter().filter(at_step).count() as u64, *count);
+                let mut groups: BTreeMap<Group, Vec<&Item>> = BTreeMap::new();
+                for region in REGIONS.map(Option::unwrap_or_default) {
+                    groups.insert([("region".into(), region.into())].into(), Vec::new());
                 }
-                let decided = self.decided.get(&trouble).cloned().unwrap_or_default();
-                prop_assert_eq!(
-                    decided,
-                    observation,
-                    "nobody was woken for the last change of {:?}",
-                    trouble
-                );
+                groups.insert(Group::new(), Vec::new());
+                for item in items {
+                    let region = item.labels.get("region").map_or("", String::as_str);
+                    let split = || Group::from([("region".into(), region.into())]);
+                    let group = if name == WORKFLOWS[1] { split() } else { Group::new() };
+                    groups.entry(group).or_default().push(item);
+                }
+                for (group, items) in groups {
+                    let key = IncidentKey { workflow: workflow.clone(), kind, group };
+                    self.check_incident(&key, &items)?;
+                }
             }
             let tally = self.census.tally(name);
             prop_assert_eq!(tally.unclosed, (open.len() + overdue.len() + failed.len()) as u64);
@@ -248,7 +279,7 @@ fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadlin
         deadline,
         failed_at: None,
         closed: None,
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         step: step.map(|step| StepName::new(step).unwrap()),
         step_entered_at: now,
         payload: Some(PayloadInfo { size: 0, content_type: "text/plain".into(), sha256: [0; 32] }),
@@ -278,7 +309,7 @@ fn writes() -> impl Strategy<Value = Write> {
         6 => (0..WORKFLOWS.len(), prop::option::of(0..STEPS.len()), deadline())
             .prop_map(|(workflow, step, deadline)| Write::Create { workflow, step, deadline }),
         4 => (item(), deadline()).prop_map(|(item, deadline)| Write::Patch { item, deadline }),
-        1 => item().prop_map(|item| Write::Label { item }),
+        2 => (item(), 0..REGIONS.len()).prop_map(|(item, region)| Write::Label { item, region }),
         1 => item().prop_map(|item| Write::Fail { item }),
         3 => item().prop_map(|item| Write::Close { item }),
         2 => item().prop_map(|item| Write::Forget { item }),

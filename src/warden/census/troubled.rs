@@ -110,3 +110,49 @@ impl Groups {
             .map(|(place, _)| *place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::item::Status;
+    use crate::model::{Labels, WorkflowName};
+
+    fn standing(number: usize) -> Standing {
+        Standing {
+            number: ItemNumber(number as u64),
+            workflow: WorkflowName::new("uploads").unwrap(),
+            created_at: Some(Timestamp::from_millis(0)),
+            labels: Labels::default(),
+            step: None,
+            deadline: Timestamp::from_millis(0),
+            status: Status::Open,
+        }
+    }
+
+    fn group(number: usize) -> Group {
+        [("tenant".into(), number.to_string().into())].into()
+    }
+
+    #[test]
+    fn what_is_too_much_to_tell_apart_is_one_group_and_leaves_it_again() {
+        let mut groups = Groups::default();
+        for number in 0..GROUPS_MAX {
+            assert_eq!(groups.insert(group(number), &standing(number)), group(number));
+        }
+        for number in GROUPS_MAX..GROUPS_MAX + 50 {
+            assert_eq!(groups.insert(group(number), &standing(number)), Group::new());
+        }
+        assert_eq!(groups.insert(group(7), &standing(1000)), group(7), "one that is there takes more");
+        assert_eq!(groups.get(&Group::new()).map(|rest| rest.observe().count), Some(50));
+        assert_eq!(groups.len(), GROUPS_MAX as u64 + 51);
+
+        assert_eq!(groups.remove(group(3), &standing(3)), Some(group(3)));
+        assert_eq!(groups.insert(group(500), &standing(500)), Group::new(), "the rest counts as a group");
+        for number in (GROUPS_MAX..GROUPS_MAX + 50).chain([500]) {
+            assert_eq!(groups.remove(group(number), &standing(number)), Some(Group::new()));
+        }
+        assert!(groups.get(&Group::new()).is_none());
+        assert_eq!(groups.insert(group(500), &standing(500)), group(500));
+        assert_eq!(groups.remove(group(501), &standing(501)), None);
+    }
+}

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
-use warden::model::{Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Workflow};
+use warden::model::{
+    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Workflow, WorkflowName,
+};
 use warden::store::memory::MemoryStore;
 use warden::store::{Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
 
@@ -97,6 +99,10 @@ impl Store for ReluctantStore {
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
         self.inner.workflows()
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.inner.progresses()
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {

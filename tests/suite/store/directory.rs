@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use warden::model::ItemNumber;
 use warden::model::item::{Closing, LABELS_MAX};
+use warden::model::{ItemNumber, Labels};
 use warden::store::sled::OpenError;
 use warden::store::{Command, Creation, Store};
 
@@ -195,7 +195,8 @@ fn a_fresh_directory_that_never_held_an_item_opens_again() {
 
 /// An item with as many labels as it may have, and as large.
 fn burdened(id: &str, size: usize) -> Creation {
-    let labels = (0..LABELS_MAX).map(|index| (format!("label-{index:02}"), "v".repeat(56))).collect();
+    let labels = (0..LABELS_MAX).map(|index| (format!("label-{index:02}"), "v".repeat(56)));
+    let labels = Labels::new(labels.collect());
     Creation { labels, ..creation(&format!("{id}-{}", "i".repeat(200)), payload(size)) }
 }
 

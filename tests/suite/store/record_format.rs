@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde_json::json;
 use warden::model::item::{Closed, Closing, ItemDetail};
 use warden::model::{
-    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, PayloadInfo, Timestamp, Workflow,
+    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, PayloadInfo, Progress, Timestamp,
+    Workflow,
 };
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Store};
@@ -23,7 +24,7 @@ use warden::store::{Command, Creation, Store};
 use super::engine::open;
 use super::sample::{
     IntoCommand, at, close, closing, create, created, creation, delivery, error, everything, incident,
-    incident_id, key, labels, noted_workflow, object, payload, report, step, workflow,
+    incident_id, key, labels, noted_workflow, object, payload, progress, report, step, workflow,
 };
 
 /// Items in all shapes, by the names of their records in the fixture. Their number is not in the record.
@@ -36,7 +37,7 @@ fn items() -> [(&'static str, Item); 5] {
         deadline: at(60_000),
         failed_at: None,
         closed: None,
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         step: None,
         step_entered_at: at(0),
         payload: Some(PayloadInfo { size: 1234, content_type: "text/plain".into(), sha256: [0xab; 32] }),
@@ -124,6 +125,7 @@ fn records() -> String {
     line("incident", record::encode_document(&incident("1")));
     line("delivery", record::encode_document(&delivery("1", "1")));
     line("workflow", record::encode_document(&noted_workflow("uploads")));
+    line("progress", record::encode_document(&progress(3)));
     text
 }
 
@@ -147,6 +149,7 @@ fn sealed_records_of_format_1_are_read_as_what_was_written() {
     assert_eq!(record::decode_document(&sealed["incident"]), Ok(incident("1")));
     assert_eq!(record::decode_document(&sealed["delivery"]), Ok(delivery("1", "1")));
     assert_eq!(record::decode_document(&sealed["workflow"]), Ok(noted_workflow("uploads")));
+    assert_eq!(record::decode_document(&sealed["progress"]), Ok(progress(3)));
 }
 
 #[test]
@@ -199,6 +202,7 @@ fn read_as_everything(bytes: &[u8]) {
     written_again(&record::decode_document::<Incident>(bytes));
     written_again(&record::decode_document::<Delivery>(bytes));
     written_again(&record::decode_document::<Workflow>(bytes));
+    written_again(&record::decode_document::<Progress>(bytes));
 }
 
 fn quietly() -> TestRunner {

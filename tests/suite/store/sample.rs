@@ -1,6 +1,5 @@
 //! Sample values: an ordinary item, and what is done to it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +7,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use warden::model::item::{Closing, ItemPatch};
 use warden::model::{
-    Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKind,
-    IncidentStatus, Item, ItemError, ItemFilter, ItemId, ItemKey, Order, PayloadInfo, StepName, Timestamp,
+    Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Expectation,
+    Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId,
+    ItemKey, ItemNumber, Labels, Order, PayloadInfo, Progress, Schedule, Severity, StepName, Timestamp,
     Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
@@ -36,8 +36,9 @@ pub fn key(id: &str) -> ItemKey {
     key_in("uploads", id)
 }
 
-pub fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+pub fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Labels::new(pairs.collect())
 }
 
 pub fn info(content_type: &str, payload: &[u8]) -> PayloadInfo {
@@ -68,7 +69,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         idempotency_key: None,
         created_at: at(0),
         deadline: at(60_000),
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         step: None,
         info: info("text/plain", &payload),
         payload,
@@ -140,20 +141,36 @@ pub fn incident_id(id: &str) -> IncidentId {
 pub fn incident(id: &str) -> Incident {
     Incident {
         id: incident_id(id),
-        workflow: workflow("uploads"),
-        kind: IncidentKind::Overdue,
+        key: IncidentKey {
+            workflow: workflow("uploads"),
+            kind: IncidentKind::Overdue,
+            group: [("region".into(), "eu".into())].into(),
+        },
         status: IncidentStatus::Open,
-        severity: "critical".into(),
+        severity: Severity::Critical,
         opened_at: at(0),
+        reopened_at: Some(at(2)),
         resolved_at: None,
         count: 2,
         peak: 3,
         oldest_deadline: Some(at(-5)),
         by_step: [("".into(), 1), ("backup".into(), 1)].into(),
         notified_at: None,
+        first_notified_at: None,
         notified_count: 0,
         notified_steps: ["backup".into()].into(),
         told: ["oncall".into()].into(),
+        escalations: 1,
+        muted: true,
+        notifications: 2,
+        acknowledged: true,
+        snoozed_until: Some(at(90)),
+        actions: vec![Action {
+            kind: ActionKind::Snooze { until: at(90) },
+            by: "kim".into(),
+            at: at(3),
+            comment: Some("lunch".into()),
+        }],
     }
 }
 
@@ -163,13 +180,33 @@ pub fn delivery(incident: &str, id: &str) -> Delivery {
         incident: incident_id(incident),
         receiver: "oncall".into(),
         event: Event::Opened,
+        sequence: 1,
         body: r#"{"type":"incident.opened"}"#.into(),
         created_at: at(0),
+        resent_at: None,
         status: DeliveryStatus::Pending,
         attempts_made: 1,
         next_attempt_at: at(5_000),
-        attempts: vec![Attempt { at: at(1), status: Some(503), latency_ms: 12, error: None }],
+        attempts: vec![Attempt {
+            at: at(1),
+            status: Some(503),
+            latency_ms: 12,
+            error: None,
+            answer: Some("busy".into()),
+        }],
     }
+}
+
+/// What is known of a hundred items that are expected each hour, after so many of them; two hours later it is missed.
+pub fn progress(items: u64) -> Progress {
+    let schedule = Schedule::Every(Duration::from_secs(3600));
+    let expectation = Expectation { schedule, grace: Duration::ZERO, min_items: 100 };
+    let mut progress = Progress::begin(&expectation, at(0), 0);
+    for number in 1..=items {
+        progress.created(&expectation, ItemNumber(number), at(0), 0);
+    }
+    progress.advance(&expectation, at(7_200_000), 0);
+    progress
 }
 
 pub fn noted_workflow(name: &str) -> Workflow {

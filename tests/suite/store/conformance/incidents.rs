@@ -112,7 +112,7 @@ async fn the_outbox_holds_only_what_is_pending_oldest_first(engine: Engine) {
     assert_eq!(engine.outbox().await.unwrap(), [first.clone(), second.clone()]);
 
     let mut done = first;
-    let attempt = Attempt { at: at(9), status: Some(204), latency_ms: 3, error: None };
+    let attempt = Attempt { at: at(9), status: Some(204), latency_ms: 3, error: None, answer: None };
     done.record(attempt, DeliveryStatus::Delivered, at(9));
     assert_eq!(engine.one(record(&done)).await, Outcome::Done);
     assert_eq!(engine.outbox().await.unwrap(), [second]);
@@ -127,7 +127,7 @@ async fn a_large_delivery_is_kept_whole_through_all_its_attempts(engine: Engine)
     engine.one(commit(incident("1"), vec![large.clone(), delivery("1", "2")])).await;
     for index in 0..15 {
         let error = Some("e".repeat(index * 61));
-        let attempt = Attempt { at: at(index as i64), status: None, latency_ms: 1, error };
+        let attempt = Attempt { at: at(index as i64), status: None, latency_ms: 1, error, answer: None };
         large.record(attempt, DeliveryStatus::Pending, at(10));
         engine.one(record(&large)).await;
         assert_eq!(engine.outbox().await.unwrap(), [large.clone(), delivery("1", "2")]);

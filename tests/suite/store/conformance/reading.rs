@@ -72,7 +72,7 @@ async fn deliveries_are_read_whole_while_they_change(engine: Engine) {
         for round in 0..300 {
             // Sometimes in one piece, sometimes in two.
             let error = Some("e".repeat(round % 7 * 100));
-            let attempt = Attempt { at: at(1), status: None, latency_ms: 1, error };
+            let attempt = Attempt { at: at(1), status: None, latency_ms: 1, error, answer: None };
             delivery.record(attempt, DeliveryStatus::Pending, at(2));
             delivery.attempts.drain(..delivery.attempts.len() - 1);
             engine.one(Command::RecordDelivery(Box::new(delivery.clone()))).await;

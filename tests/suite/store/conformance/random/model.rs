@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber,
-    Standing, Timestamp, Workflow, WorkflowName,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
+    Progress, Standing, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, Outcome};
 
@@ -31,6 +31,7 @@ pub struct Model {
     workflows: BTreeMap<WorkflowName, Workflow>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    progresses: BTreeMap<WorkflowName, Progress>,
 }
 
 impl Model {
@@ -55,6 +56,10 @@ impl Model {
         let mut outbox: Vec<Delivery> = self.deliveries.values().filter(pending).cloned().collect();
         outbox.sort_by_key(|delivery| delivery.id.clone());
         outbox
+    }
+
+    pub fn progresses(&self) -> Vec<(WorkflowName, Progress)> {
+        self.progresses.clone().into_iter().collect()
     }
 
     pub fn workflows(&self) -> Vec<Workflow> {
@@ -130,6 +135,14 @@ impl Model {
                 self.deliveries.retain(|(incident, _), _| incident != id);
                 Outcome::Done
             }
+            Command::PutProgress { workflow, progress } => {
+                self.progresses.insert(workflow.clone(), (**progress).clone());
+                Outcome::Done
+            }
+            Command::ForgetProgress(workflow) => {
+                self.progresses.remove(workflow);
+                Outcome::Done
+            }
         };
         self.forget_what_ran_out(now);
         outcome
@@ -200,7 +213,7 @@ impl Model {
                     deadline: closing.at,
                     failed_at: None,
                     closed: Some(closed),
-                    labels: BTreeMap::new(),
+                    labels: Labels::default(),
                     step: None,
                     step_entered_at: closing.at,
                     payload: None,
@@ -244,7 +257,8 @@ impl Model {
 }
 
 fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
-    let mut labels = if patch.labels == Some(Merge::Clear) { BTreeMap::new() } else { item.labels.clone() };
+    let mut labels =
+        if patch.labels == Some(Merge::Clear) { BTreeMap::new() } else { BTreeMap::clone(&item.labels) };
     let changes = match &patch.labels {
         Some(Merge::Change(changes)) => changes.clone(),
         _ => BTreeMap::new(),
@@ -257,7 +271,7 @@ fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
         labels.remove(name);
         labels.extend(value.clone().map(|value| (name.clone(), value)));
     }
-    item.labels = labels;
+    item.labels = labels.into();
     item.deadline = patch.deadline.unwrap_or(item.deadline);
     match &patch.progress {
         Some(Merge::Change(changes)) => merge(&mut item.detail.get_or_insert_default().progress, changes),
@@ -321,6 +335,8 @@ pub fn standing(item: &Item) -> Standing {
     Standing {
         number: item.number,
         workflow: item.workflow.clone(),
+        created_at: item.payload.as_ref().map(|_| item.created_at),
+        labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,
         status,

@@ -15,7 +15,8 @@ use warden::store::{Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
-    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, step,
+    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, progress,
+    step, workflow,
 };
 
 /// A thing that happens.
@@ -88,6 +89,8 @@ pub enum Action {
     },
     RecordDelivery(&'static str, Sent),
     ForgetIncident(&'static str),
+    PutProgress(&'static str, u64),
+    ForgetProgress(&'static str),
 }
 
 type Label = (&'static str, Option<&'static str>);
@@ -143,6 +146,10 @@ impl Action {
             },
             Self::RecordDelivery(id, sent) => Command::RecordDelivery(Box::new(self::sent(id, *sent))),
             Self::ForgetIncident(id) => Command::ForgetIncident(incident_id(id)),
+            Self::PutProgress(name, items) => {
+                Command::PutProgress { workflow: workflow(name), progress: Box::new(progress(*items)) }
+            }
+            Self::ForgetProgress(name) => Command::ForgetProgress(workflow(name)),
         }
     }
 }
@@ -222,6 +229,9 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(id, count, deliveries)| Action::CommitIncident { id, count, deliveries }),
         2 => (incident(), sent).prop_map(|(id, sent)| Action::RecordDelivery(id, sent)),
         1 => incident().prop_map(Action::ForgetIncident),
+        1 => (select(vec!["uploads", "exports"]), 0_u64..9)
+            .prop_map(|(name, items)| Action::PutProgress(name, items)),
+        1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
     ]
 }
 
