@@ -207,7 +207,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[workflows.a]\nexpect = { cron = \"@daily\", grace = \"1m\", timezone = \"CEST\" }",
-        "warden.toml:2:45: workflows.a.expect.timezone: there is no time zone \"CEST\"",
+        "warden.toml:2:43: workflows.a.expect.timezone: there is no time zone \"CEST\"",
     ),
     (
         "[workflows.a]\nexpect = { every = \"1h\", timezone = \"UTC\" }",
@@ -216,7 +216,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("[workflows.a]\nexpect = { cron = \"@daily\" }", "warden.toml:2:1: workflows.a.expect: needs a `grace`"),
     (
         "[workflows.a]\nexpect = { cron = \"@daily\", grace = \"0s\" }",
-        "warden.toml:2:30: workflows.a.expect.grace: must be more than zero",
+        "warden.toml:2:29: workflows.a.expect.grace: must be more than zero",
     ),
     (
         "[workflows.a]\nexpect = { every = \"0s\" }",
