@@ -9,6 +9,7 @@ mod failed;
 mod growth;
 mod hostile;
 mod life;
+mod missed;
 mod order;
 mod outages;
 mod overload;
