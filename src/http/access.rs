@@ -107,6 +107,29 @@ impl Access {
         }
     }
 
+    /// Checks that the request may do this to every workflow that the glob may mean.
+    ///
+    /// # Errors
+    /// When the token lacks the scope, or is limited and neither all of its workflows nor exactly these.
+    pub fn require_for_all(&self, scope: Scope, glob: &str) -> Result<(), Problem> {
+        self.require(scope)?;
+        let Some(grant) = &self.0 else { return Ok(()) };
+        let is_name = !glob.contains(['*', '?']);
+        let admits = |own: &WildMatch| {
+            let own_glob = own.to_string();
+            own_glob == "*" || own_glob == glob || (is_name && own.matches(glob))
+        };
+        if grant.workflows.iter().any(admits) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!("the token {} is not for all the workflows {glob}", grant.name)))
+    }
+
+    /// What the configuration calls the token, if there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|grant| grant.name.as_str())
+    }
+
     /// The workflows that it is limited to; empty when it is not.
     pub fn workflows(&self) -> Vec<WildMatch> {
         self.0.as_ref().map(|grant| grant.workflows.clone()).unwrap_or_default()

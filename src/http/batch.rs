@@ -21,7 +21,7 @@ use super::Server;
 use super::access::Access;
 use super::body::{announced_length, next_data};
 use super::list::NDJSON;
-use super::problem::{Problem, ProblemDocument, success};
+use super::problem::{Problem, success};
 use super::request::NoQuery;
 use crate::config::Scope;
 use crate::warden::items::{BatchItem, Done};
@@ -40,9 +40,7 @@ const LINE_OVERHEAD: u64 = 16 * 1024;
 #[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "items",
     request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 200, description = "A line for each line: its status, or a problem", body = String,
-            content_type = "application/x-ndjson"),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+            content_type = "application/x-ndjson")))]
 pub async fn batch(
     State(server): State<Arc<Server>>,
     access: Access,

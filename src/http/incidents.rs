@@ -3,25 +3,27 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::document::{document, optional_document};
 use super::page::{PageView, Paging, name_cursor};
-use super::problem::{Problem, ProblemDocument};
-use super::request::{NoQuery, Query, Segments};
+use super::problem::Problem;
+use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
 use crate::model::{Incident, IncidentId, IncidentStatus};
+use crate::warden::Act;
 
 /// List incidents, the newest first.
 #[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", tag = "alerts",
     params(("status" = Option<String>, Query, description = "open or resolved"),
         ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<IncidentView>),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "A page", body = PageView<IncidentView>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -65,9 +67,7 @@ pub async fn list(
 
 /// Get an incident.
 #[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts", params(("id" = String, Path)),
-    responses((status = 200, description = "The incident", body = IncidentView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The incident", body = IncidentView)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -80,9 +80,7 @@ pub async fn get(
 /// List an incident's deliveries, the oldest first.
 #[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts",
     params(("id" = String, Path), ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<DeliveryView>),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "A page", body = PageView<DeliveryView>)))]
 pub async fn deliveries(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -101,4 +99,110 @@ async fn visible(server: &Server, access: &Access, id: String) -> Result<Inciden
     let incident = server.warden.incident(IncidentId(id.into())).await?;
     access.require_for(Scope::Read, &incident.key.workflow)?;
     Ok(incident)
+}
+
+/// Who acknowledges, and what they say to it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcknowledgeDocument {
+    /// Who looks after it; by default the token's name.
+    #[schema(value_type = Option<String>)]
+    by: Option<Arc<str>>,
+    /// What they say; at most 512 bytes.
+    #[schema(value_type = Option<String>)]
+    comment: Option<Arc<str>>,
+}
+
+/// Acknowledge an open incident: somebody looks after it, and it is not escalated any further.
+#[utoipa::path(post, path = "/v1/incidents/{id}/ack", operation_id = "acknowledge_incident", tag = "alerts",
+    params(("id" = String, Path)), request_body(content = Option<AcknowledgeDocument>),
+    responses((status = 200, description = "The incident", body = IncidentView)))]
+pub async fn acknowledge(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<IncidentView>, Problem> {
+    let (parts, body) = request.into_parts();
+    let AcknowledgeDocument { by, comment } = optional_document(&server, &parts, body).await?;
+    act(&server, &access, id, Act::Acknowledge, by, comment).await
+}
+
+/// For how long an incident is to be quiet.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnoozeDocument {
+    /// A duration such as `30m`, at most 7 days; `0s` ends a snooze.
+    #[serde(rename = "for")]
+    duration: String,
+    /// Who says so; by default the token's name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    by: Option<Arc<str>>,
+    /// What they say; at most 512 bytes.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    comment: Option<Arc<str>>,
+}
+
+/// Snooze an open incident: nobody is told of it until the time is over, unless it is resolved before.
+#[utoipa::path(post, path = "/v1/incidents/{id}/snooze", operation_id = "snooze_incident", tag = "alerts",
+    params(("id" = String, Path)), request_body(content = SnoozeDocument),
+    responses((status = 200, description = "The incident", body = IncidentView)))]
+pub async fn snooze(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<IncidentView>, Problem> {
+    let (parts, body) = request.into_parts();
+    let SnoozeDocument { duration, by, comment } = document(&server, &parts, body).await?;
+    let duration = request::duration("for", &duration)?;
+    act(&server, &access, id, Act::Snooze(duration), by, comment).await
+}
+
+/// Something to be noted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommentDocument {
+    /// Who says it; by default the token's name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    by: Option<Arc<str>>,
+    /// What they say; at most 512 bytes.
+    #[schema(value_type = String)]
+    comment: Arc<str>,
+}
+
+/// Comment on an incident, be it open or resolved.
+#[utoipa::path(post, path = "/v1/incidents/{id}/comments", operation_id = "comment_incident", tag = "alerts",
+    params(("id" = String, Path)), request_body(content = CommentDocument),
+    responses((status = 200, description = "The incident", body = IncidentView)))]
+pub async fn comment(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<IncidentView>, Problem> {
+    let (parts, body) = request.into_parts();
+    let CommentDocument { by, comment } = document(&server, &parts, body).await?;
+    act(&server, &access, id, Act::Comment, by, Some(comment)).await
+}
+
+async fn act(
+    server: &Server,
+    access: &Access,
+    id: String,
+    act: Act,
+    by: Option<Arc<str>>,
+    comment: Option<Arc<str>>,
+) -> Result<Json<IncidentView>, Problem> {
+    access.require(Scope::Recover)?;
+    let incident = server.warden.incident(IncidentId(id.into())).await?;
+    access.require_for(Scope::Recover, &incident.key.workflow)?;
+    let by = by.unwrap_or_else(|| access.name().unwrap_or("anonymous").into());
+    Ok(Json(server.warden.act(incident.id, act, by, comment).await?.into()))
 }

@@ -21,7 +21,8 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
-use super::problem::{Problem, ProblemDocument, success};
+use super::document::{document, idempotency_key};
+use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};
 use crate::config::Scope;
@@ -33,10 +34,7 @@ use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
 
 /// How much of a payload is read and sent at once, in bytes.
 const WINDOW: u64 = 256 * 1024;
-/// The largest body of a patch or of an error report, in bytes.
-const DOCUMENT_MAX: u64 = 64 * 1024;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// A payload: bytes that mean nothing to the warden.
@@ -52,9 +50,7 @@ pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the descripti
         ("step" = Option<String>, Query)),
     request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created", body = ItemView),
-        (status = 200, description = "The same payload again", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+        (status = 200, description = "The same payload again", body = ItemView)))]
 pub async fn put(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -78,9 +74,7 @@ pub async fn put(
         ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
     request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created; `Location` names it", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Created; `Location` names it", body = ItemView)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -104,11 +98,6 @@ pub async fn post(
         }
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
-}
-
-fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
-    let key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?;
-    key.map(|key| request::idempotency_key(key.to_owned())).transpose()
 }
 
 fn create_request(
@@ -151,9 +140,7 @@ fn entity_tag(version: u64) -> HeaderValue {
 /// Get an item.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "get_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The item", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The item", body = ItemView)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -169,9 +156,7 @@ pub async fn get(
     params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
     responses((status = 200, description = "The bytes, with the type they came with", body = PayloadBytes, content_type = "*/*"),
         (status = 206, description = "A part of them", body = PayloadBytes, content_type = "*/*"),
-        (status = 304, description = "The client has them already"),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+        (status = 304, description = "The client has them already")))]
 pub async fn payload(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -264,9 +249,7 @@ async fn window(
 #[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "close_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("outcome" = Option<String>, Query, description = "success (default), discarded or failed")),
-    responses((status = 204, description = "Closed, now or before"),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Closed, now or before")))]
 pub async fn delete(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -328,9 +311,7 @@ fn merge<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     params(("workflow" = String, Path), ("id" = String, Path),
         ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
     request_body(content = PatchDocument, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The item as it is now", body = ItemView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The item as it is now", body = ItemView)))]
 pub async fn patch(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -380,9 +361,7 @@ pub struct ErrorReceipt {
     params(("workflow" = String, Path), ("id" = String, Path),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same report")),
     request_body(content = ErrorDocument),
-    responses((status = 201, description = "Reported", body = ErrorReceipt),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Reported", body = ErrorReceipt)))]
 pub async fn report(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -403,16 +382,4 @@ pub async fn report(
     };
     let error_id = server.warden.report(key, report).await?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
-}
-
-/// Reads a JSON document, whatever its content type says: simple clients say something else, and what is no JSON is
-/// refused as such.
-async fn document<T: serde::de::DeserializeOwned>(
-    server: &Server,
-    parts: &Parts,
-    body: Body,
-) -> Result<T, Problem> {
-    let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
-    let held = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?;
-    request::object("the body", &held.bytes)
 }

@@ -10,15 +10,18 @@ mod access;
 mod batch;
 mod body;
 mod connection;
+mod document;
 mod incidents;
 mod items;
 mod list;
 mod listener;
 mod metrics;
+mod openapi;
 mod operation;
 mod page;
 mod problem;
 mod request;
+mod silences;
 mod view;
 mod workflows;
 
@@ -34,7 +37,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -66,7 +68,8 @@ impl Server {
     /// Everything that is served, under the limits of the configuration.
     pub fn new(warden: Arc<Warden>, config: &Config) -> Arc<Self> {
         let limits = &config.limits;
-        let (_, api) = routes().split_for_parts();
+        let (_, mut api) = routes().split_for_parts();
+        openapi::tell_problems(&mut api);
         Arc::new(Self {
             warden,
             tokens: Tokens::new(&config.tokens),
@@ -101,30 +104,8 @@ impl Server {
     }
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
-    tags((name = "items", description = "Create, close, read, list"),
-        (name = "workflows", description = "Policies and figures"),
-        (name = "alerts", description = "Incidents and deliveries"),
-        (name = "operation", description = "Health, metrics, this description")),
-    security((), ("bearer" = [])),
-    modifiers(&BearerScheme),
-)]
-struct Api;
-
-struct BearerScheme;
-
-impl utoipa::Modify for BearerScheme {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-        let components = api.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    }
-}
-
 fn routes() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::with_openapi(Api::openapi())
+    OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(items::put, items::get, items::delete, items::patch))
         .routes(routes!(items::post))
         .routes(routes!(items::payload))
@@ -138,6 +119,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::deliveries))
+        .routes(routes!(incidents::acknowledge))
+        .routes(routes!(incidents::snooze))
+        .routes(routes!(incidents::comment))
+        .routes(routes!(silences::list, silences::post))
+        .routes(routes!(silences::get, silences::delete))
         .routes(routes!(operation::healthz))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))

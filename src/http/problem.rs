@@ -94,6 +94,12 @@ problems! {
     workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
     /// No such incident.
     incident_not_found: NOT_FOUND, "incident-not-found", "There is no such incident";
+    /// Nothing is left of it.
+    incident_resolved: CONFLICT, "incident-resolved", "The incident is resolved";
+    /// No such silence.
+    silence_not_found: NOT_FOUND, "silence-not-found", "There is no such silence";
+    /// One silence too many.
+    too_many_silences: UNPROCESSABLE_ENTITY, "too-many-silences", "There are too many silences";
     /// The path does not take this method.
     method_not_allowed: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
     /// The body took too long.
@@ -216,6 +222,9 @@ impl From<WardenError> for Problem {
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
             WardenError::IncidentNotFound => Self::incident_not_found(detail),
+            WardenError::IncidentResolved => Self::incident_resolved(detail),
+            WardenError::SilenceNotFound => Self::silence_not_found(detail),
+            WardenError::TooManySilences { .. } => Self::too_many_silences(detail),
             WardenError::StorageFull => Self::storage_full(detail).retry_after(30),
             WardenError::Store(StoreError::Overloaded) => Self::overloaded(detail).retry_after(1),
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),

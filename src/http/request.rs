@@ -2,6 +2,7 @@
 //! place, never guessed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -164,6 +165,15 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
              nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"
         ))
     })
+}
+
+/// Reads a duration.
+///
+/// # Errors
+/// When it is none.
+pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
+    parse_duration(text)
+        .map_err(|_| Problem::invalid(format!("{name}={text:?} is no duration such as 15m or 1h 30m")))
 }
 
 /// Reads an instant in RFC 3339.

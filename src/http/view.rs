@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-pub use self::alerts::{DeliveryView, IncidentView};
+pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::{Item, ItemState, Timestamp};
 use crate::warden::Warden;

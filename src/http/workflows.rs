@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::Server;
 use super::access::Access;
 use super::page::{PageView, Paging};
-use super::problem::{Problem, ProblemDocument};
+use super::problem::Problem;
 use super::request::{NoQuery, Query, WorkflowPath};
 use super::view::{StatsView, WorkflowView};
 use crate::config::Scope;
@@ -17,9 +17,7 @@ use crate::model::WorkflowName;
 /// List workflows, by name.
 #[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<WorkflowView>),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "A page", body = PageView<WorkflowView>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -35,9 +33,7 @@ pub async fn list(
 
 /// Get a workflow's policy.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}", operation_id = "get_workflow", tag = "workflows", params(("workflow" = String, Path)),
-    responses((status = 200, description = "The workflow", body = WorkflowView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The workflow", body = WorkflowView)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -51,9 +47,7 @@ pub async fn get(
 
 /// Get a workflow's figures.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", operation_id = "get_workflow_stats", tag = "workflows", params(("workflow" = String, Path)),
-    responses((status = 200, description = "The figures", body = StatsView),
-        (status = "4XX", description = "Refused", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = "5XX", description = "Not done", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "The figures", body = StatsView)))]
 pub async fn stats(
     State(server): State<Arc<Server>>,
     access: Access,

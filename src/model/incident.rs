@@ -9,7 +9,11 @@ use super::item::Labels;
 use super::{Severity, Timestamp, WorkflowName};
 
 /// How many of the latest actions of people an incident keeps.
-pub const ACTIONS_KEPT: usize = 50;
+pub const ACTIONS_KEPT: usize = 20;
+/// The longest comment, in bytes.
+pub const COMMENT_MAX: usize = 512;
+/// The longest name of a person, in bytes.
+pub const PERSON_MAX: usize = 128;
 
 /// `inc_` and a UUIDv7, so that ids sort by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -21,6 +21,8 @@ pub mod signature;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::Event;
+
 pub use outbound::{HttpOutbound, Outbound};
 pub use service::{Notifier, NotifierCounts, NotifierService};
 pub use signature::SigningKey;
@@ -40,4 +42,11 @@ pub struct Receiver {
     pub timeout: Duration,
     /// How many deliveries may be on their way to it at once.
     pub concurrency: usize,
+}
+
+impl Receiver {
+    /// Whether it has a word for that event. All have for incidents that open, go on and end.
+    pub fn takes(&self, event: Event) -> bool {
+        event != Event::Acknowledged
+    }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Workflow, WorkflowName,
+    Silence, SilenceId, Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -30,6 +30,7 @@ struct State {
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
+    silences: BTreeMap<SilenceId, Silence>,
     commits: u64,
     commands: u64,
 }
@@ -132,6 +133,16 @@ impl Rows for State {
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Infallible> {
         self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), delivery.clone());
+        Ok(())
+    }
+
+    fn put_silence(&mut self, silence: &Silence) -> Result<(), Infallible> {
+        self.silences.insert(silence.id.clone(), silence.clone());
+        Ok(())
+    }
+
+    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Infallible> {
+        self.silences.remove(id);
         Ok(())
     }
 
@@ -253,6 +264,10 @@ impl Store for MemoryStore {
             deliveries.sort_by(|left, right| left.id.cmp(&right.id));
             deliveries
         })
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.answer(|state| state.silences.values().cloned().collect())
     }
 
     fn status(&self) -> StoreStatus {

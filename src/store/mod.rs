@@ -34,7 +34,8 @@ use futures_util::future::BoxFuture;
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
     Delivery, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey, ItemNumber, Labels, Order, Page,
-    PayloadInfo, Position, Progress, Standing, StepName, Timestamp, Workflow, WorkflowName,
+    PayloadInfo, Position, Progress, Silence, SilenceId, Standing, StepName, Timestamp, Workflow,
+    WorkflowName,
 };
 
 /// An item to be created.
@@ -108,6 +109,10 @@ pub enum Command {
     },
     /// Writes how far a delivery has come. Outcome: `Done`.
     RecordDelivery(Box<Delivery>),
+    /// Writes a silence. Outcomes: `Done`, `StorageFull`.
+    PutSilence(Box<Silence>),
+    /// Removes a silence. Outcome: `Done`.
+    ForgetSilence(SilenceId),
     /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
     ForgetIncident(IncidentId),
     /// Writes how far what is expected of a workflow has come to pass. Outcomes: `Done`, `StorageFull`.
@@ -282,6 +287,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The deliveries that are neither delivered nor dead, the oldest first.
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
+
+    /// All silences, the oldest first.
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>>;
 
     /// How the engine is doing.
     fn status(&self) -> StoreStatus;

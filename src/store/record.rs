@@ -6,7 +6,8 @@
 //!
 //! To change a format: add a new struct with the next version byte and write that one; keep reading the old
 //! ones for good; seal a fixture of the new one beside the old in `tests/fixtures`. A field of a postcard struct
-//! is never added, removed or moved in place.
+//! is never added, removed or moved in place. A document may gain a field that has a default, so that the old ones can be
+//! read; then its fixture is kept, and one more is sealed of what is written from then on.
 //!
 //! It is public for the sake of those fixtures: the tests read them with what the engines read with.
 

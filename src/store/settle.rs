@@ -7,8 +7,8 @@
 use super::{Change, Command, Creation, Outcome};
 use crate::model::item::{Closing, Item};
 use crate::model::{
-    Delivery, Incident, IncidentId, ItemKey, ItemNumber, Progress, Standing, Timestamp, Workflow,
-    WorkflowName,
+    Delivery, Incident, IncidentId, ItemKey, ItemNumber, Progress, Silence, SilenceId, Standing, Timestamp,
+    Workflow, WorkflowName,
 };
 
 /// Rows as an engine has them: what was written shows in what is read next.
@@ -42,6 +42,10 @@ pub(super) trait Rows {
     fn put_incident(&mut self, incident: &Incident) -> Result<(), Self::Error>;
     /// Writes a delivery.
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Self::Error>;
+    /// Writes a silence.
+    fn put_silence(&mut self, silence: &Silence) -> Result<(), Self::Error>;
+    /// Removes a silence, if it is there.
+    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Self::Error>;
     /// Removes some of an incident's deliveries, or the incident when none is left; whether it is gone.
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Self::Error>;
     /// Writes how far what is expected of a workflow has come to pass.
@@ -59,6 +63,7 @@ pub(super) fn grows(command: &Command) -> bool {
             | Command::Report { .. }
             | Command::NoteWorkflow(_)
             | Command::PutProgress { .. }
+            | Command::PutSilence(_)
     )
 }
 
@@ -112,6 +117,8 @@ pub(super) fn settle<R: Rows>(
             Ok(Outcome::Done)
         }
         Command::RecordDelivery(delivery) => rows.put_delivery(&delivery).map(|()| Outcome::Done),
+        Command::PutSilence(silence) => rows.put_silence(&silence).map(|()| Outcome::Done),
+        Command::ForgetSilence(id) => rows.remove_silence(&id).map(|()| Outcome::Done),
         Command::ForgetIncident(id) => {
             Ok(if rows.remove_incident(&id)? { Outcome::Done } else { Outcome::Partly })
         }

@@ -5,6 +5,7 @@
 //! starts from the committed incidents and from a census that is complete, so it neither repeats what was told nor
 //! takes an incident for resolved.
 
+mod actions;
 mod live;
 mod wakes;
 
@@ -13,15 +14,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use tokio::sync::mpsc;
+
+use self::actions::ActionRequest;
+pub use self::actions::{Act, Actions, channel as action_channel};
 pub use self::live::LiveIncidents;
 use self::wakes::Wakes;
-use super::{Warden, WardenError};
+use super::Warden;
 use crate::incident::notification::{self, Report};
 use crate::incident::{Circumstances, Decision, Telling, continues_until, decide};
-use crate::model::incident::group_of;
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
-    Item, ItemState, Timestamp,
+    Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus, Timestamp,
 };
 use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
@@ -59,12 +62,18 @@ impl Warden {
     }
 
     /// Decides about incidents until `stop`.
-    pub(super) async fn alert(&self, stop: CancellationToken) {
+    pub(super) async fn alert(&self, mut asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
         let mut wakes = Wakes::default();
         let mut touched = self.live_incidents.keys();
+        let mut silences_change = self.silences.next_change(self.clock.now());
         loop {
+            let now = self.clock.now();
             touched.extend(self.census.take_touched());
-            touched.extend(wakes.due(self.clock.now()));
+            touched.extend(wakes.due(now));
+            if silences_change <= now {
+                touched.extend(self.live_incidents.keys());
+            }
+            silences_change = self.silences.next_change(now);
             for key in std::mem::take(&mut touched) {
                 if stop.is_cancelled() {
                     return;
@@ -84,7 +93,17 @@ impl Warden {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.census.troubled() => {}
-                () = self.clock.sleep_until(wakes.first()) => {}
+                // Which incidents it concerns is not worth finding out.
+                () = self.silences.changed() => touched = self.live_incidents.keys(),
+                Some(request) = asked.recv() => match self.carry_out(request).await {
+                    Ok(Some((key, wake_at))) => wakes.set(key, wake_at),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "an action could not be committed");
+                        return;
+                    }
+                },
+                () = self.clock.sleep_until(wakes.first().min(silences_change)) => {}
             }
         }
     }
@@ -93,13 +112,62 @@ impl Warden {
     async fn attend(&self, key: &IncidentKey) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
         let last = self.live_incidents.get(key);
-        let Some(decision) = self.decide(last.as_ref(), key, now) else {
-            return Ok(self.remember(last, now));
-        };
+        match self.decide(last.as_ref(), key, now) {
+            Some(decision) => self.take(last.as_ref(), decision, now).await,
+            None => Ok(self.remember(last, now)),
+        }
+    }
+
+    /// Commits an incident that somebody acted on, and what else follows at this instant. `event` is for the receivers that
+    /// keep a state of their own. Returns the incident as it is then, and when to decide again.
+    async fn commit_action(
+        &self,
+        acted: Incident,
+        event: Option<Event>,
+        now: Timestamp,
+    ) -> Result<(Incident, Option<Timestamp>), StoreError> {
+        if !is_open(&acted) {
+            self.store.apply(commit(&acted, &[])).await?;
+            // By now another one may stand under its key.
+            if self.live_incidents.by_id(&acted.id).is_some() {
+                self.live_incidents.set(acted.clone());
+            }
+            return Ok((acted, None));
+        }
+        let Some(mut decision) = self.decide(Some(&acted), &acted.key, now) else { return Ok((acted, None)) };
+        decision.commit = true;
+        if let Some(event) = event {
+            self.also_tell(&mut decision, event);
+        }
+        let incident = decision.incident.clone();
+        let wake_at = self.take(Some(&acted), decision, now).await?;
+        Ok((incident, wake_at))
+    }
+
+    /// Tells those who were told of the incident, take the event, and hear nothing else now.
+    fn also_tell(&self, decision: &mut Decision, event: Event) {
+        let hears =
+            |name: &Arc<str>| decision.tellings.iter().any(|telling| telling.receivers.contains(name));
+        let takes = |name: &Arc<str>| self.receivers.get(name).is_some_and(|receiver| receiver.takes(event));
+        let told = decision.incident.told.iter();
+        let receivers: Vec<Arc<str>> = told.filter(|name| takes(name) && !hears(name)).cloned().collect();
+        if !receivers.is_empty() {
+            decision.incident.notifications += u64::from(decision.tellings.is_empty());
+            decision.tellings.push(Telling { event, receivers });
+        }
+    }
+
+    /// Commits a decision, if it is to be, and has it carried out. Returns when to decide again.
+    async fn take(
+        &self,
+        last: Option<&Incident>,
+        decision: Decision,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         if decision.commit {
-            let deliveries = self.deliveries_of(last.as_ref(), &decision, now).await?;
+            let deliveries = self.deliveries_of(last, &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
-            note(last.as_ref(), &decision);
+            note(last, &decision);
             self.notifier.enqueue(deliveries);
         }
         self.live_incidents.set(decision.incident.clone());
@@ -111,8 +179,12 @@ impl Warden {
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
         let policy = self.workflows.policy(&key.workflow);
-        let circumstances =
-            Circumstances { policy: &policy.alerting, silenced: false, is_failing: &|_| false, now };
+        let circumstances = Circumstances {
+            policy: &policy.alerting,
+            silenced: self.silences.match_at(key, now),
+            is_failing: &|_| false,
+            now,
+        };
         let id = || IncidentId(self.random.id("inc", now));
         decide(last, key, &self.census.observe(key), &circumstances, id)
     }
@@ -170,75 +242,6 @@ impl Warden {
             attempts: Vec::new(),
         };
         telling.receivers.iter().map(delivery).collect()
-    }
-
-    /// An incident as it stands now: an open one with its live figures.
-    ///
-    /// # Errors
-    /// When there is none, or the store cannot read.
-    pub async fn incident(&self, id: IncidentId) -> Result<Incident, WardenError> {
-        self.store
-            .incident(id)
-            .await?
-            .map(|incident| self.live(incident))
-            .ok_or(WardenError::IncidentNotFound)
-    }
-
-    /// At most `limit` incidents, the newest first, older than `before`.
-    ///
-    /// # Errors
-    /// When the store cannot read.
-    pub async fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> Result<Vec<Incident>, WardenError> {
-        let incidents = self.store.incidents(before, limit).await?;
-        Ok(incidents.into_iter().map(|incident| self.live(incident)).collect())
-    }
-
-    /// The deliveries of an incident, the oldest first.
-    ///
-    /// # Errors
-    /// When there is no such incident, or the store cannot read.
-    pub async fn deliveries(&self, id: IncidentId) -> Result<Vec<Delivery>, WardenError> {
-        if self.store.incident(id.clone()).await?.is_none() {
-            return Err(WardenError::IncidentNotFound);
-        }
-        let mut deliveries = self.store.deliveries(id).await?;
-        deliveries.sort_by(|left, right| left.place().cmp(&right.place()));
-        Ok(deliveries)
-    }
-
-    fn live(&self, incident: Incident) -> Incident {
-        // What was decided since the last commit counts more than what was committed.
-        let mut incident = self.live_incidents.open_by_id(&incident.id).unwrap_or(incident);
-        if !is_open(&incident) {
-            return incident;
-        }
-        let observation = self.census.observe(&incident.key);
-        incident.count = observation.count;
-        incident.peak = incident.peak.max(observation.count);
-        incident.oldest_deadline = observation.oldest_deadline;
-        incident.by_step = observation.by_step;
-        incident
-    }
-
-    /// The open incident that an item belongs to, if it is overdue or failed.
-    pub fn incident_of(&self, item: &Item) -> Option<IncidentId> {
-        let kind = match item.state(self.clock.now()) {
-            ItemState::Overdue => IncidentKind::Overdue,
-            ItemState::Failed => IncidentKind::Failed,
-            _ => return None,
-        };
-        let group_by = &self.workflows.policy(&item.workflow).alerting.group_by;
-        let mut key =
-            IncidentKey { workflow: item.workflow.clone(), kind, group: group_of(&item.labels, group_by) };
-        self.live_incidents.id(&key).or_else(|| {
-            // It may have come when there were too many groups for its own.
-            key.group.clear();
-            self.live_incidents.id(&key)
-        })
     }
 }
 

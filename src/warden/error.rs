@@ -52,6 +52,18 @@ pub enum WardenError {
     /// There is no such incident.
     #[error("there is no such incident, or its history has run out")]
     IncidentNotFound,
+    /// The incident is resolved.
+    #[error("the incident is resolved; it can be commented on, but there is nothing left to look after")]
+    IncidentResolved,
+    /// There is no such silence.
+    #[error("there is no such silence, or it was over so long ago that it is forgotten")]
+    SilenceNotFound,
+    /// No more silences are taken.
+    #[error("there are {limit} silences already that are not over; end some, or make one that matches more")]
+    TooManySilences {
+        /// The limit.
+        limit: usize,
+    },
     /// The disk is full.
     #[error(
         "the disk is full: nothing new is taken in until there is space again; closing items goes on working"

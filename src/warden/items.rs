@@ -331,7 +331,7 @@ impl Warden {
         }
         let now = self.clock.now();
         let id = match &request.idempotency_key {
-            Some(text) => repeatable_error_id(&key, text),
+            Some(text) => repeatable_id("err", &[&key.workflow, &key.id, text]),
             None => self.random.id("err", now),
         };
         let error = ItemError {
@@ -465,13 +465,13 @@ fn starting_step(
     }
 }
 
-/// The id of an error that is reported under an idempotency key: the same for each repetition.
-fn repeatable_error_id(item: &ItemKey, idempotency_key: &str) -> Arc<str> {
-    // Neither of the first two can hold the separator.
-    let digest = digest(format!("{}\0{}\0{idempotency_key}", item.workflow, item.id).as_bytes());
+/// The id of something that is made under an idempotency key: the same for each repetition. None of the parts but the
+/// last may hold a zero.
+pub(super) fn repeatable_id(prefix: &str, parts: &[&str]) -> Arc<str> {
+    let digest = digest(parts.join("\0").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
-    format!("err_{}", uuid::Builder::from_custom_bytes(bytes).into_uuid().simple()).into()
+    format!("{prefix}_{}", uuid::Builder::from_custom_bytes(bytes).into_uuid().simple()).into()
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {

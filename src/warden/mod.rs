@@ -11,22 +11,27 @@ mod alerting;
 mod census;
 mod error;
 mod expectations;
+mod incidents;
 pub mod items;
 mod overdue;
+pub mod silences;
 mod sweep;
 mod workflows;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::alerting::LiveIncidents;
+pub use self::alerting::Act;
+use self::alerting::{Actions, LiveIncidents};
 use self::census::Census;
 pub use self::census::Tally;
 pub use self::error::WardenError;
 use self::expectations::Expectations;
+use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
 use crate::notifier::{Notifier, NotifierCounts, NotifierService, Outbound, Receiver};
@@ -68,6 +73,9 @@ pub struct Warden {
     expectations: Arc<Expectations>,
     workflows: Arc<Workflows>,
     live_incidents: LiveIncidents,
+    silences: Silences,
+    actions: Actions,
+    receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -114,21 +122,27 @@ impl Warden {
         for workflow in store.workflows().await? {
             workflows.note(workflow);
         }
+        let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
         notifier.take_up(store.outbox().await?, clock.now());
         let live_incidents = LiveIncidents::default();
+        let (actions, asked) = alerting::action_channel();
         let warden = Arc::new(Self {
             store,
             census,
             expectations,
             workflows,
             live_incidents,
+            silences: Silences::default(),
+            actions,
+            receivers: by_name,
             notifier,
             clock,
             random,
             settings,
         });
+        warden.recover_silences().await?;
         warden.recover_incidents().await?;
 
         let stop = CancellationToken::new();
@@ -137,7 +151,7 @@ impl Warden {
         let (watch, alert, sweep) = (warden.clone(), warden.clone(), warden.clone());
         let (watch_stop, alert_stop, sweep_stop) = (stop.clone(), stop.clone(), stop.clone());
         running.spawn(async move { watch.watch_deadlines(watch_stop).await });
-        running.spawn(async move { alert.alert(alert_stop).await });
+        running.spawn(async move { alert.alert(asked, alert_stop).await });
         running.spawn(async move { sweep.sweep(sweep_stop).await });
         let (expect, expect_stop) = (warden.clone(), stop.clone());
         running.spawn(async move { expect.watch_expectations(expect_stop).await });

@@ -37,6 +37,9 @@ impl Warden {
                 if let Err(error) = self.sweep_incidents().await {
                     tracing::warn!(%error, "the history of incidents could not be swept");
                 }
+                if let Err(error) = self.sweep_silences().await {
+                    tracing::warn!(%error, "silences that are over could not be swept");
+                }
                 history_at = self.clock.now().after(HISTORY_PAUSE);
             }
             let wait_until = match swept {

@@ -79,6 +79,14 @@ impl Workflows {
         Ok((!made.stored).then(|| Workflow { name: name.clone(), created_at: made.at }))
     }
 
+    /// Whether the incidents of any workflow that the glob may mean are split by that label.
+    pub fn are_split_by(&self, glob: &str, label: &str) -> bool {
+        let glob = wildmatch::WildMatch::new(glob);
+        let split = |policy: &Policy| policy.alerting.group_by.iter().any(|name| &**name == label);
+        let configured = self.configured.iter().filter(|(name, _)| glob.matches(name));
+        configured.map(|(_, policy)| policy).chain([&self.default]).any(|policy| split(policy))
+    }
+
     /// Takes note of a workflow that is in the store.
     pub fn note(&self, workflow: Workflow) {
         let mut made = self.write();

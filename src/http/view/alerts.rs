@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::model::{
     Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
-    IncidentStatus, Severity, Timestamp,
+    IncidentStatus, Severity, Silence, SilenceStatus, Timestamp,
 };
 
 /// An incident.
@@ -161,5 +161,51 @@ impl From<Delivery> for DeliveryView {
             next_attempt_at: (delivery.status == DeliveryStatus::Pending).then_some(delivery.next_attempt_at),
             attempts: delivery.attempts.into_iter().map(attempt).collect(),
         }
+    }
+}
+
+/// A time in which matching incidents notify nobody.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SilenceView {
+    id: Arc<str>,
+    /// `pending`, `active` or `expired`.
+    #[schema(value_type = String)]
+    status: SilenceStatus,
+    /// The workflows it is for, as a glob.
+    workflow: Arc<str>,
+    #[schema(value_type = Option<String>)]
+    kind: Option<IncidentKind>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    labels: BTreeMap<Arc<str>, Arc<str>>,
+    #[schema(value_type = String, format = DateTime)]
+    starts_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    ends_at: Timestamp,
+    author: Arc<str>,
+    comment: Arc<str>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl SilenceView {
+    /// The silence as it stands at `now`.
+    pub fn new(silence: Silence, now: Timestamp) -> Self {
+        Self {
+            status: silence.status(now),
+            id: silence.id.0,
+            workflow: silence.workflow,
+            kind: silence.kind,
+            labels: silence.labels,
+            starts_at: silence.starts_at,
+            ends_at: silence.ends_at,
+            author: silence.author,
+            comment: silence.comment,
+            created_at: silence.created_at,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }

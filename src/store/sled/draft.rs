@@ -19,7 +19,8 @@ use hashbrown::HashMap;
 use super::layout::{self, BATCH_MAX, PIECE_SIZE};
 use crate::model::item::ItemDetail;
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Workflow, WorkflowName,
+    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Silence, SilenceId, Workflow,
+    WorkflowName,
 };
 use crate::store::record::{self, RecordError};
 use crate::store::settle::Rows;
@@ -38,11 +39,16 @@ const NUMBERS_AT_ONCE: u64 = 65_536;
 /// How many bytes of keys and values may be applied before they are synced, unless one batch holds more. The database
 /// writes a few times as much, which must stay well below one of its segments.
 const UNSYNCED_MAX: usize = 64 * 1024;
-/// The largest document of an incident or delivery, in pieces.
-const DOCUMENT_PIECES_MAX: usize = 9;
+/// The largest document of an incident or a silence, in pieces.
+const INCIDENT_PIECES_MAX: usize = 16;
+/// The largest document of a delivery that was never tried, in pieces: a notification of 19,000 bytes, each of which may
+/// take two when it is written into another document.
+const DELIVERY_PIECES_MAX: usize = 12;
+/// The largest document of a delivery with all its attempts and the beginnings of their answers, in pieces.
+const ATTEMPTED_PIECES_MAX: usize = 40;
 
 const _: () = assert!(PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
-const _: () = assert!((DELIVERIES_MAX + 1) * DOCUMENT_PIECES_MAX <= BATCH_MAX);
+const _: () = assert!(INCIDENT_PIECES_MAX + DELIVERIES_MAX * DELIVERY_PIECES_MAX <= BATCH_MAX);
 
 /// What goes wrong between the commands and the disk. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +118,9 @@ impl Draft {
             Command::Create(creation) => {
                 usize::from(layout::pieces(creation.info.size).min(PIECES_AT_ONCE)) + KEYS_BESIDES
             }
-            Command::CommitIncident { deliveries, .. } => (deliveries.len() + 1) * DOCUMENT_PIECES_MAX,
+            Command::CommitIncident { deliveries, .. } => {
+                INCIDENT_PIECES_MAX + deliveries.len() * DELIVERY_PIECES_MAX
+            }
             Command::ForgetIncident(_) => BATCH_MAX,
             _ => KEYS_BESIDES + usize::from(PIECES_REMOVED_AT_ONCE),
         };
@@ -221,8 +229,8 @@ impl Draft {
         Ok(())
     }
 
-    fn put_document(&mut self, prefix: &[u8], bytes: &[u8]) -> Result<(), DraftError> {
-        if bytes.len() > PIECE_SIZE * (DOCUMENT_PIECES_MAX - 1) {
+    fn put_document(&mut self, prefix: &[u8], bytes: &[u8], pieces_max: usize) -> Result<(), DraftError> {
+        if bytes.len() > PIECE_SIZE * pieces_max {
             return Err(DraftError::Document(bytes.len()));
         }
         self.put_pieces(prefix, bytes)
@@ -364,12 +372,30 @@ impl Rows for Draft {
     }
 
     fn put_incident(&mut self, incident: &Incident) -> Result<(), DraftError> {
-        self.put_document(&layout::incident(&incident.id), &record::encode_document(incident))
+        self.put_document(
+            &layout::incident(&incident.id),
+            &record::encode_document(incident),
+            INCIDENT_PIECES_MAX,
+        )
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), DraftError> {
         let prefix = layout::delivery(&delivery.incident, &delivery.id);
-        self.put_document(&prefix, &record::encode_document(delivery))
+        let pieces_max =
+            if delivery.attempts.is_empty() { DELIVERY_PIECES_MAX } else { ATTEMPTED_PIECES_MAX };
+        self.put_document(&prefix, &record::encode_document(delivery), pieces_max)
+    }
+
+    fn put_silence(&mut self, silence: &Silence) -> Result<(), DraftError> {
+        self.put_document(
+            &layout::silence(&silence.id),
+            &record::encode_document(silence),
+            INCIDENT_PIECES_MAX,
+        )
+    }
+
+    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), DraftError> {
+        self.remove_pieces(&layout::silence(id), 0)
     }
 
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, DraftError> {

@@ -21,7 +21,8 @@
 //! w name                     -> document         a workflow made on first use
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
-//! x workflow               -> document         how far what is expected of it has come to pass
+//! x workflow                 -> document         how far what is expected of it has come to pass
+//! s silence 0 piece          -> document piece   a silence
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
@@ -33,7 +34,7 @@
 //! below 6 KiB, whence [`PIECE_SIZE`] and the limits in [`crate::model::item`]. A batch of more than some 600
 //! operations makes it leak memory, whence [`BATCH_MAX`].
 
-use crate::model::{DeliveryId, IncidentId, ItemKey, ItemNumber, WorkflowName};
+use crate::model::{DeliveryId, IncidentId, ItemKey, ItemNumber, SilenceId, WorkflowName};
 
 /// The version of this layout.
 pub(super) const FORMAT: &str = "process-warden data, format 1\n";
@@ -57,6 +58,7 @@ pub(super) const WORKFLOW: u8 = b'w';
 pub(super) const INCIDENT: u8 = b'n';
 pub(super) const DELIVERY: u8 = b'd';
 pub(super) const PROGRESS: u8 = b'x';
+pub(super) const SILENCE: u8 = b's';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
 
 fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
@@ -105,6 +107,11 @@ pub(super) fn progress(workflow: &WorkflowName) -> Vec<u8> {
 /// What the keys of all pieces of an incident begin with.
 pub(super) fn incident(id: &IncidentId) -> Vec<u8> {
     two_part(INCIDENT, &id.0, &[])
+}
+
+/// What the keys of all pieces of a silence begin with.
+pub(super) fn silence(id: &SilenceId) -> Vec<u8> {
+    two_part(SILENCE, &id.0, &[])
 }
 
 /// What the keys of all deliveries of an incident begin with.

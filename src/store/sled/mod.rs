@@ -37,7 +37,7 @@ use super::{
 };
 use crate::model::{
     Clock, Delivery, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Timestamp, Workflow, WorkflowName,
+    Silence, Timestamp, Workflow, WorkflowName,
 };
 
 /// How many changes are shown to the observer at once while records are read at start.
@@ -298,7 +298,8 @@ impl Rows {
         self.documents(newest_first).take(limit).collect()
     }
 
-    fn deliveries(&self, prefix: &[u8]) -> Result<Vec<Delivery>, ReadError> {
+    /// All documents whose keys begin like this, in the order of their keys.
+    fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
         self.documents(self.tree.scan_prefix(prefix).keys()).collect()
     }
 }
@@ -381,16 +382,20 @@ impl Store for SledStore {
     }
 
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(move |rows| rows.deliveries(&layout::deliveries(&incident)))
+        self.read(move |rows| rows.all(&layout::deliveries(&incident)))
     }
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.read(|rows| {
-            let mut deliveries = rows.deliveries(&[layout::DELIVERY])?;
+            let mut deliveries: Vec<Delivery> = rows.all(&[layout::DELIVERY])?;
             deliveries.retain(|delivery| delivery.status == DeliveryStatus::Pending);
             deliveries.sort_by(|left, right| left.id.cmp(&right.id));
             Ok(deliveries)
         })
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.read(|rows| rows.all(&[layout::SILENCE]))
     }
 
     fn status(&self) -> StoreStatus {

@@ -12,13 +12,18 @@ pub struct LiveIncidents(RwLock<HashMap<IncidentKey, Incident>>);
 
 impl LiveIncidents {
     /// The open or lately resolved incident of a key.
-    pub(super) fn get(&self, key: &IncidentKey) -> Option<Incident> {
+    pub(in crate::warden) fn get(&self, key: &IncidentKey) -> Option<Incident> {
         self.read().get(key).cloned()
     }
 
     /// The open incident with this id.
-    pub(super) fn open_by_id(&self, id: &IncidentId) -> Option<Incident> {
+    pub(in crate::warden) fn open_by_id(&self, id: &IncidentId) -> Option<Incident> {
         self.read().values().find(|incident| incident.id == *id && is_open(incident)).cloned()
+    }
+
+    /// The open or lately resolved incident with this id.
+    pub(in crate::warden) fn by_id(&self, id: &IncidentId) -> Option<Incident> {
+        self.read().values().find(|incident| incident.id == *id).cloned()
     }
 
     /// The id of the open incident of a key.
@@ -32,15 +37,15 @@ impl LiveIncidents {
     }
 
     /// The keys of all of them.
-    pub(super) fn keys(&self) -> HashSet<IncidentKey> {
+    pub(in crate::warden) fn keys(&self) -> HashSet<IncidentKey> {
         self.read().keys().cloned().collect()
     }
 
-    pub(super) fn set(&self, incident: Incident) {
+    pub(in crate::warden) fn set(&self, incident: Incident) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(incident.key.clone(), incident);
     }
 
-    pub(super) fn remove(&self, key: &IncidentKey) {
+    pub(in crate::warden) fn remove(&self, key: &IncidentKey) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 

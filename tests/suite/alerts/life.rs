@@ -182,7 +182,7 @@ async fn each_workflow_has_an_incident_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_falls_overdue_after_the_end_is_another_incident() {
+async fn what_falls_overdue_a_group_interval_after_the_end_is_another_incident() {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).start().await;
     let mut incidents = Vec::new();
@@ -193,6 +193,7 @@ async fn what_falls_overdue_after_the_end_is_another_incident() {
         incidents.push(told(&receiver, "incident.opened").await["id"].clone());
         daemon.close("uploads", &format!("file-{round}")).await;
         assert_eq!(told(&receiver, "incident.resolved").await["id"], incidents[round]);
+        daemon.advance(5 * MINUTE);
     }
     let distinct: std::collections::BTreeSet<&str> =
         incidents.iter().map(|id| id.as_str().unwrap()).collect();

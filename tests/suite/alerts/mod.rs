@@ -6,6 +6,8 @@
 mod deadlines;
 mod deliveries;
 mod failed;
+mod flapping;
+mod groups;
 mod growth;
 mod hostile;
 mod life;
@@ -13,11 +15,13 @@ mod missed;
 mod order;
 mod outages;
 mod overload;
+mod people;
 mod raw;
 mod receivers;
 mod restarts;
 mod retries;
 mod signatures;
+mod silences;
 mod storm;
 
 use std::time::Duration;

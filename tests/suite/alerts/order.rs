@@ -35,7 +35,7 @@ async fn the_end_waits_until_the_beginning_is_delivered() {
 #[tokio::test]
 async fn another_incident_of_the_workflow_does_not_wait_for_the_first() {
     let receiver = TestReceiver::start().await;
-    let daemon = oncall(&receiver).start().await;
+    let daemon = oncall(&receiver).config("[workflows.uploads]\ngroup_interval = \"1s\"").start().await;
     receiver.answer(500, &[]);
     lose(&daemon, "uploads", "file-1").await;
     let first = daemon.open_incidents(1).await.remove(0);
@@ -44,6 +44,7 @@ async fn another_incident_of_the_workflow_does_not_wait_for_the_first() {
     delivery_tried(&daemon, id(&first), 1).await;
     daemon.close("uploads", "file-1").await;
     daemon.open_incidents(0).await;
+    daemon.advance(SECOND);
     lose(&daemon, "uploads", "file-2").await;
     let second = daemon.open_incidents(1).await.remove(0);
     // Both the first one's second attempt and the second one are due by then.

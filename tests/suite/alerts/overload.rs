@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use warden::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Workflow, WorkflowName,
+    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Silence, Workflow,
+    WorkflowName,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
@@ -124,6 +125,10 @@ impl Store for ReluctantStore {
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.inner.outbox()
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.inner.silences()
     }
 
     fn disk_use(&self) -> DiskUse {

@@ -9,8 +9,8 @@ use warden::model::item::{Closing, ItemPatch};
 use warden::model::{
     Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Expectation,
     Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId,
-    ItemKey, ItemNumber, Labels, Order, PayloadInfo, Progress, Schedule, Severity, StepName, Timestamp,
-    Workflow, WorkflowName,
+    ItemKey, ItemNumber, Labels, Order, PayloadInfo, Progress, Schedule, Severity, Silence, SilenceId,
+    StepName, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -171,6 +171,20 @@ pub fn incident(id: &str) -> Incident {
             at: at(3),
             comment: Some("lunch".into()),
         }],
+    }
+}
+
+pub fn silence(id: &str) -> Silence {
+    Silence {
+        id: SilenceId(format!("sil_{id}").into()),
+        workflow: "uploads*".into(),
+        kind: Some(IncidentKind::Overdue),
+        labels: [("region".into(), "eu".into())].into(),
+        starts_at: at(10),
+        ends_at: at(20),
+        author: "kim".into(),
+        comment: "maintenance".into(),
+        created_at: at(0),
     }
 }
 

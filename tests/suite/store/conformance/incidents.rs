@@ -4,7 +4,7 @@ use warden::model::{Attempt, Delivery, DeliveryStatus, Incident, IncidentStatus}
 use warden::store::{Command, DELIVERIES_MAX, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
-use crate::store::sample::{at, delivery, incident, incident_id, noted_workflow};
+use crate::store::sample::{at, delivery, incident, incident_id, noted_workflow, silence};
 
 on_every_engine! {
     a_workflow_is_noted_once_by_its_name,
@@ -17,6 +17,8 @@ on_every_engine! {
     forgetting_an_incident_takes_its_deliveries_and_no_others,
     forgetting_an_incident_part_by_part_leaves_the_rest_readable,
     forgetting_an_unknown_incident_is_done_at_once,
+    the_largest_delivery_there_can_be_is_kept,
+    silences_are_kept_changed_and_forgotten,
 }
 
 fn commit(incident: Incident, deliveries: Vec<Delivery>) -> Command {
@@ -34,6 +36,45 @@ async fn a_workflow_is_noted_once_by_its_name(engine: Engine) {
     }
     let engine = engine.restarted();
     assert_eq!(engine.workflows().await.unwrap(), [noted_workflow("exports"), noted_workflow("uploads")]);
+}
+
+async fn the_largest_delivery_there_can_be_is_kept(engine: Engine) {
+    // Each byte takes two when it is written into a document.
+    let body: std::sync::Arc<str> = "\\".repeat(19_000).into();
+    let untried = |index: usize| Delivery {
+        body: body.clone(),
+        attempts: Vec::new(),
+        ..delivery("1", &format!("{index:02}"))
+    };
+    let untried: Vec<Delivery> = (0..DELIVERIES_MAX).map(untried).collect();
+    engine.one(commit(incident("1"), untried.clone())).await;
+    let mut tried = untried[0].clone();
+    for index in 0..12 {
+        let answer = Some("\"".repeat(2048));
+        let error = Some("ü".repeat(300));
+        let attempt = Attempt { at: at(index), status: Some(500), latency_ms: 1, error, answer };
+        tried.record(attempt, DeliveryStatus::Pending, at(10));
+        engine.one(record(&tried)).await;
+    }
+    let engine = engine.restarted();
+    let kept = engine.deliveries(incident_id("1")).await.unwrap();
+    assert!(kept[0] == tried && kept[1..] == untried[1..]);
+}
+
+async fn silences_are_kept_changed_and_forgotten(engine: Engine) {
+    assert_eq!(engine.silences().await.unwrap(), []);
+    for id in ["b", "a"] {
+        assert_eq!(engine.one(Command::PutSilence(Box::new(silence(id)))).await, Outcome::Done);
+    }
+    let ended = warden::model::Silence { ends_at: at(12), ..silence("a") };
+    engine.one(Command::PutSilence(Box::new(ended.clone()))).await;
+    let engine = engine.restarted();
+    assert_eq!(engine.silences().await.unwrap(), [ended, silence("b")]);
+    for id in ["a", "never there"] {
+        assert_eq!(engine.one(Command::ForgetSilence(silence(id).id)).await, Outcome::Done);
+    }
+    let engine = engine.restarted();
+    assert_eq!(engine.silences().await.unwrap(), [silence("b")]);
 }
 
 async fn an_incident_is_committed_together_with_its_deliveries(engine: Engine) {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
-    Progress, Standing, Timestamp, Workflow, WorkflowName,
+    Progress, Silence, SilenceId, Standing, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, Outcome};
 
@@ -32,6 +32,7 @@ pub struct Model {
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
+    silences: BTreeMap<SilenceId, Silence>,
 }
 
 impl Model {
@@ -60,6 +61,10 @@ impl Model {
 
     pub fn progresses(&self) -> Vec<(WorkflowName, Progress)> {
         self.progresses.clone().into_iter().collect()
+    }
+
+    pub fn silences(&self) -> Vec<Silence> {
+        self.silences.values().cloned().collect()
     }
 
     pub fn workflows(&self) -> Vec<Workflow> {
@@ -128,6 +133,14 @@ impl Model {
             }
             Command::RecordDelivery(delivery) => {
                 self.put_delivery(delivery);
+                Outcome::Done
+            }
+            Command::PutSilence(silence) => {
+                self.silences.insert(silence.id.clone(), (**silence).clone());
+                Outcome::Done
+            }
+            Command::ForgetSilence(id) => {
+                self.silences.remove(id);
                 Outcome::Done
             }
             Command::ForgetIncident(id) => {

@@ -16,7 +16,7 @@ use warden::store::{Command, Creation};
 use super::model::Model;
 use crate::store::sample::{
     delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, progress,
-    step, workflow,
+    silence, step, workflow,
 };
 
 /// A thing that happens.
@@ -91,6 +91,9 @@ pub enum Action {
     ForgetIncident(&'static str),
     PutProgress(&'static str, u64),
     ForgetProgress(&'static str),
+    /// With a comment of this length.
+    PutSilence(&'static str, usize),
+    ForgetSilence(&'static str),
 }
 
 type Label = (&'static str, Option<&'static str>);
@@ -150,6 +153,11 @@ impl Action {
                 Command::PutProgress { workflow: workflow(name), progress: Box::new(progress(*items)) }
             }
             Self::ForgetProgress(name) => Command::ForgetProgress(workflow(name)),
+            Self::PutSilence(id, length) => {
+                let comment = "c".repeat(*length).into();
+                Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
+            }
+            Self::ForgetSilence(id) => Command::ForgetSilence(silence(id).id),
         }
     }
 }
@@ -232,6 +240,8 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => (select(vec!["uploads", "exports"]), 0_u64..9)
             .prop_map(|(name, items)| Action::PutProgress(name, items)),
         1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
+        1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
+        1 => incident().prop_map(Action::ForgetSilence),
     ]
 }
 

@@ -1,0 +1,55 @@
+//! The description of the API: what all operations share. Each says for itself what it does and what its success is.
+
+use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+
+use super::operation;
+use super::problem::ProblemDocument;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
+    tags((name = "items", description = "Create, close, read, list"),
+        (name = "workflows", description = "Policies and figures"),
+        (name = "alerts", description = "Incidents, deliveries and silences"),
+        (name = "operation", description = "Health, metrics, this description")),
+    security((), ("bearer" = [])),
+    components(schemas(ProblemDocument)),
+    modifiers(&BearerScheme),
+)]
+struct Api;
+
+struct BearerScheme;
+
+impl utoipa::Modify for BearerScheme {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// What is known of the API before its operations.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+/// Adds to each operation that a token opens how it is refused, and how it fails.
+pub fn tell_problems(api: &mut utoipa::openapi::OpenApi) {
+    for (_, item) in api.paths.paths.iter_mut().filter(|(path, _)| !operation::is_open(path)) {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            tell_problems_of(operation);
+        }
+    }
+}
+
+fn tell_problems_of(operation: &mut Operation) {
+    for (statuses, description) in [("4XX", "Refused"), ("5XX", "Not done")] {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
+        let response =
+            ResponseBuilder::new().description(description).content("application/problem+json", content);
+        operation.responses.responses.insert(statuses.to_owned(), RefOr::T(response.build()));
+    }
+}

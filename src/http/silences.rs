@@ -1,0 +1,159 @@
+//! Silences: times in which matching incidents notify nobody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Server;
+use super::access::Access;
+use super::document::{document, idempotency_key};
+use super::page::{PageView, Paging};
+use super::problem::{Problem, success};
+use super::request::{self, NoQuery, Query, Segments};
+use super::view::SilenceView;
+use crate::config::Scope;
+use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus};
+use crate::warden::silences::{MakeSilence, Until};
+
+/// List silences, the oldest first. Those that are over are listed when they are asked for.
+#[utoipa::path(get, path = "/v1/silences", operation_id = "list_silences", tag = "alerts",
+    params(("status" = Option<Vec<String>>, Query,
+            description = "pending, active or expired; repeatable; the first two by default"),
+        ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, description = "A page", body = PageView<SilenceView>)))]
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    mut query: Query,
+) -> Result<Json<PageView<SilenceView>>, Problem> {
+    access.require(Scope::Read)?;
+    let mut statuses: Vec<SilenceStatus> =
+        query.all("status").iter().map(|text| status(text)).collect::<Result<_, _>>()?;
+    if statuses.is_empty() {
+        statuses = vec![SilenceStatus::Pending, SilenceStatus::Active];
+    }
+    let paging = Paging::read(&mut query)?;
+    query.finish("status, limit, cursor")?;
+    let now = server.warden.clock().now();
+    let mut silences = server.warden.silences();
+    silences.retain(|silence| statuses.contains(&silence.status(now)));
+    let shown = silences.into_iter().map(|silence| SilenceView::new(silence, now)).collect();
+    Ok(Json(paging.page(shown, |silence: &SilenceView| silence.id().to_owned())))
+}
+
+fn status(text: &str) -> Result<SilenceStatus, Problem> {
+    match text {
+        "pending" => Ok(SilenceStatus::Pending),
+        "active" => Ok(SilenceStatus::Active),
+        "expired" => Ok(SilenceStatus::Expired),
+        _ => Err(Problem::invalid(format!("status={text:?} is none of pending, active and expired"))),
+    }
+}
+
+/// A silence to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceDocument {
+    /// The workflows it is for, as a glob: `*` stands for any characters, `?` for one.
+    #[schema(value_type = String)]
+    workflow: Arc<str>,
+    /// `overdue`, `failed`, `missed` or `held`; left out, it is for all of them.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    kind: Option<IncidentKind>,
+    /// What the labels must be by which the incidents of these workflows are split (`group_by`).
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
+    labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// From when on (RFC 3339); left out, from now on.
+    #[serde(default)]
+    starts_at: Option<String>,
+    /// Until when (RFC 3339); either this or `for`.
+    #[serde(default)]
+    ends_at: Option<String>,
+    /// For how long, such as `2h`; either this or `ends_at`.
+    #[serde(default, rename = "for")]
+    duration: Option<String>,
+    /// Who makes it; by default the token's name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    author: Option<Arc<str>>,
+    /// Why; at most 512 bytes.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    comment: Arc<str>,
+}
+
+/// Make a silence.
+#[utoipa::path(post, path = "/v1/silences", operation_id = "create_silence", tag = "alerts",
+    params(("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same silence")),
+    request_body(content = SilenceDocument),
+    responses((status = 201, description = "Made", body = SilenceView)))]
+pub async fn post(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    _: NoQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    access.require(Scope::Recover)?;
+    let (parts, body) = request.into_parts();
+    let document: SilenceDocument = document(&server, &parts, body).await?;
+    access.require_for_all(Scope::Recover, &document.workflow)?;
+    let ends_at = match (&document.ends_at, &document.duration) {
+        (Some(text), None) => Until::At(request::instant("ends_at", text)?),
+        (None, Some(text)) => Until::After(request::duration("for", text)?),
+        _ => return Err(Problem::invalid("a silence needs its end: either ends_at or for, and not both")),
+    };
+    let starts_at = document.starts_at.map(|text| request::instant("starts_at", &text)).transpose()?;
+    let make = MakeSilence {
+        workflow: document.workflow,
+        kind: document.kind,
+        labels: document.labels,
+        starts_at,
+        ends_at,
+        author: document.author.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
+        comment: document.comment,
+        idempotency_key: idempotency_key(&parts)?,
+    };
+    let silence = server.warden.make_silence(make).await?;
+    Ok((success::CREATED, Json(view(&server, silence))).into_response())
+}
+
+/// Get a silence.
+#[utoipa::path(get, path = "/v1/silences/{id}", operation_id = "get_silence", tag = "alerts", params(("id" = String, Path)),
+    responses((status = 200, description = "The silence", body = SilenceView)))]
+pub async fn get(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+) -> Result<Json<SilenceView>, Problem> {
+    access.require(Scope::Read)?;
+    let silence = server.warden.silence(&SilenceId(id.into()))?;
+    Ok(Json(view(&server, silence)))
+}
+
+/// End a silence now. What is still open then and was held back is told. Ending it again is fine.
+#[utoipa::path(delete, path = "/v1/silences/{id}", operation_id = "end_silence", tag = "alerts", params(("id" = String, Path)),
+    responses((status = 204, description = "It is over")))]
+pub async fn delete(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+) -> Result<Response, Problem> {
+    access.require(Scope::Recover)?;
+    let id = SilenceId(id.into());
+    access.require_for_all(Scope::Recover, &server.warden.silence(&id)?.workflow)?;
+    server.warden.end_silence(&id).await?;
+    Ok(success::DONE.into_response())
+}
+
+fn view(server: &Server, silence: Silence) -> SilenceView {
+    SilenceView::new(silence, server.warden.clock().now())
+}

@@ -1,0 +1,143 @@
+//! What people do about incidents: acknowledge, snooze, comment.
+//!
+//! They ask from outside, and the loop that owns the incidents does it, so that no action crosses a decision.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::is_open;
+use crate::model::{Action, ActionKind, Event, Incident, IncidentId, IncidentKey, Timestamp};
+use crate::store::StoreError;
+use crate::warden::silences::{check_comment, check_person};
+use crate::warden::{Warden, WardenError};
+
+/// The longest snooze: a week. What is to be quiet for longer deserves a silence, or an end.
+pub const SNOOZE_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// How many actions may wait for the loop.
+const WAITING_MAX: usize = 64;
+
+/// What somebody wants to do about an incident.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Look after it.
+    Acknowledge,
+    /// Have it told again after that long; zero ends a snooze.
+    Snooze(Duration),
+    /// Say something.
+    Comment,
+}
+
+/// An action on its way to the loop.
+pub struct ActionRequest {
+    incident: IncidentId,
+    act: Act,
+    by: Arc<str>,
+    comment: Option<Arc<str>>,
+    answer: oneshot::Sender<Result<Incident, WardenError>>,
+}
+
+/// Where actions are handed in.
+pub type Actions = mpsc::Sender<ActionRequest>;
+
+/// Where the loop takes them, and where they are handed in.
+pub fn channel() -> (Actions, mpsc::Receiver<ActionRequest>) {
+    mpsc::channel(WAITING_MAX)
+}
+
+impl Warden {
+    /// Does something about an incident in somebody's name. An acknowledgement or comment that says again what was said
+    /// last changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such incident, it is resolved (it can still be commented on), a limit is broken, or the store
+    /// refuses.
+    pub async fn act(
+        &self,
+        incident: IncidentId,
+        act: Act,
+        by: Arc<str>,
+        comment: Option<Arc<str>>,
+    ) -> Result<Incident, WardenError> {
+        check_person(&by)?;
+        match &comment {
+            Some(comment) => check_comment(comment)?,
+            None if matches!(act, Act::Comment) => {
+                return Err(WardenError::Invalid("a comment has to say something".into()));
+            }
+            None => {}
+        }
+        if matches!(act, Act::Snooze(duration) if duration > SNOOZE_MAX) {
+            return Err(WardenError::Invalid("an incident can be snoozed for 7 days at most".into()));
+        }
+        let (answer, answered) = oneshot::channel();
+        let request = ActionRequest { incident, act, by, comment, answer };
+        let closing = || WardenError::Store(StoreError::Closing);
+        self.actions.send(request).await.map_err(|_| closing())?;
+        answered.await.map_err(|_| closing())?
+    }
+
+    /// Carries an action out. Returns the incident's key and when to decide about it again, if it is open.
+    pub(super) async fn carry_out(
+        &self,
+        request: ActionRequest,
+    ) -> Result<Option<(IncidentKey, Option<Timestamp>)>, StoreError> {
+        let ActionRequest { incident, act, by, comment, answer } = request;
+        let known = match self.live_incidents.by_id(&incident) {
+            Some(incident) => Ok(incident),
+            None => self.incident(incident).await,
+        };
+        let (result, wake) = match known {
+            Ok(incident) => self.carry_out_on(incident, &act, by, comment).await,
+            Err(error) => (Err(error), None),
+        };
+        let fatal = match &result {
+            Err(WardenError::Store(StoreError::Fatal(reason))) => Some(StoreError::Fatal(reason.clone())),
+            _ => None,
+        };
+        // Whoever asked may have gone.
+        let _ = answer.send(result.map(|incident| self.live(incident)));
+        fatal.map_or(Ok(wake), Err)
+    }
+
+    async fn carry_out_on(
+        &self,
+        mut incident: Incident,
+        act: &Act,
+        by: Arc<str>,
+        comment: Option<Arc<str>>,
+    ) -> (Result<Incident, WardenError>, Option<(IncidentKey, Option<Timestamp>)>) {
+        let now = self.clock.now();
+        if !is_open(&incident) && !matches!(act, Act::Comment) {
+            return (Err(WardenError::IncidentResolved), None);
+        }
+        let kind = match act {
+            Act::Acknowledge => ActionKind::Acknowledge,
+            Act::Snooze(duration) => ActionKind::Snooze { until: now.after(*duration) },
+            Act::Comment => ActionKind::Comment,
+        };
+        let action = Action { kind, by, at: now, comment };
+        let said = |last: &Action| {
+            (last.kind, &last.by, &last.comment) == (action.kind, &action.by, &action.comment)
+        };
+        if incident.actions.last().is_some_and(said) {
+            return (Ok(incident), None);
+        }
+        let (id, by) = (incident.id.0.clone(), action.by.clone());
+        let (was_open, was_acknowledged) = (is_open(&incident), incident.acknowledged);
+        incident.act(action);
+        let mut tell = None;
+        if incident.acknowledged && !was_acknowledged {
+            tell = Some(Event::Acknowledged);
+        }
+        match self.commit_action(incident, tell, now).await {
+            Ok((incident, wake_at)) => {
+                tracing::info!(incident = %id, by = %by, action = ?kind, "somebody acted on an incident");
+                let wake = Some((incident.key.clone(), wake_at)).filter(|_| was_open);
+                (Ok(incident), wake)
+            }
+            Err(error) => (Err(error.into()), None),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Silences: made and ended by people, looked up by the alerting.
+//!
+//! They are kept in the store and held in memory as a whole; there are few. What is over is remembered as long as
+//! resolved incidents are, and then forgotten by the sweep.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Warden, WardenError};
+use crate::model::incident::{COMMENT_MAX, PERSON_MAX};
+use crate::model::{IncidentKey, IncidentKind, Silence, SilenceId, SilenceStatus, Timestamp};
+use crate::store::{Command, Outcome, StoreError};
+
+/// The most silences that are not over.
+const SILENCES_MAX: usize = 1_000;
+/// The longest glob, in bytes: a workflow's name and a few wildcards.
+const GLOB_MAX: usize = 256;
+
+/// A silence to be made.
+#[derive(Clone, Debug)]
+pub struct MakeSilence {
+    /// The workflows, as a glob.
+    pub workflow: Arc<str>,
+    /// The kind of incidents; nothing for all.
+    pub kind: Option<IncidentKind>,
+    /// What the labels of an incident's group must be.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// From when on; nothing for now.
+    pub starts_at: Option<Timestamp>,
+    /// Until when.
+    pub ends_at: Until,
+    /// Who makes it.
+    pub author: Arc<str>,
+    /// Why.
+    pub comment: Arc<str>,
+    /// A repetition with the same key finds the first one.
+    pub idempotency_key: Option<String>,
+}
+
+/// When a silence ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// So long after it begins.
+    After(Duration),
+    /// At this instant.
+    At(Timestamp),
+}
+
+/// All silences that are remembered.
+#[derive(Default)]
+pub struct Silences {
+    silences: RwLock<BTreeMap<SilenceId, Silence>>,
+    changed: Notify,
+}
+
+impl Silences {
+    /// Whether one that holds at `now` is for that incident.
+    pub(super) fn match_at(&self, key: &IncidentKey, now: Timestamp) -> bool {
+        let holds = |silence: &Silence| silence.status(now) == SilenceStatus::Active && silence.matches(key);
+        self.read().values().any(holds)
+    }
+
+    /// When one begins or ends next, after `now`.
+    pub(super) fn next_change(&self, now: Timestamp) -> Timestamp {
+        let silences = self.read();
+        let instants = silences.values().flat_map(|silence| [silence.starts_at, silence.ends_at]);
+        instants.filter(|instant| *instant > now).min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Completes when one was made or ended by hand since the last time.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Those that have been over for that long.
+    fn over_for(&self, duration: Duration, now: Timestamp) -> Vec<SilenceId> {
+        let over = |silence: &&Silence| silence.ends_at.after(duration) <= now;
+        self.read().values().filter(over).map(|silence| silence.id.clone()).collect()
+    }
+
+    fn put(&self, silence: Silence) {
+        self.silences.write().unwrap_or_else(PoisonError::into_inner).insert(silence.id.clone(), silence);
+        self.changed.notify_one();
+    }
+
+    fn remove(&self, id: &SilenceId) {
+        self.silences.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<SilenceId, Silence>> {
+        self.silences.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Warden {
+    /// Reads the silences.
+    pub(super) async fn recover_silences(&self) -> Result<(), StoreError> {
+        for silence in self.store.silences().await? {
+            self.silences.put(silence);
+        }
+        Ok(())
+    }
+
+    /// Makes a silence.
+    ///
+    /// # Errors
+    /// When it could match nothing, holds at no time, is one too many, or the store refuses.
+    pub async fn make_silence(&self, request: MakeSilence) -> Result<Silence, WardenError> {
+        let now = self.clock.now();
+        let id = match &request.idempotency_key {
+            Some(key) => SilenceId(super::items::repeatable_id("sil", &[key])),
+            None => SilenceId(self.random.id("sil", now)),
+        };
+        if let Some(silence) = self.silences.read().get(&id) {
+            return Ok(silence.clone());
+        }
+        self.check_matchers(&request)?;
+        let starts_at = request.starts_at.map_or(now, |instant| self.clock.to_steady(instant));
+        let ends_at = match request.ends_at {
+            Until::After(duration) => starts_at.after(duration),
+            Until::At(instant) => self.clock.to_steady(instant),
+        };
+        if ends_at <= starts_at.max(now) {
+            return Err(WardenError::Invalid("a silence has to end after it begins, and after now".into()));
+        }
+        check_person(&request.author)?;
+        check_comment(&request.comment)?;
+        let unfinished = |silence: &&Silence| silence.status(now) != SilenceStatus::Expired;
+        if self.silences.read().values().filter(unfinished).count() >= SILENCES_MAX {
+            return Err(WardenError::TooManySilences { limit: SILENCES_MAX });
+        }
+        let silence = Silence {
+            id,
+            workflow: request.workflow,
+            kind: request.kind,
+            labels: request.labels,
+            starts_at,
+            ends_at,
+            author: request.author,
+            comment: request.comment,
+            created_at: now,
+        };
+        self.keep_silence(silence).await
+    }
+
+    /// A silence that names what no incident can have would give a false sense of quiet.
+    fn check_matchers(&self, request: &MakeSilence) -> Result<(), WardenError> {
+        let invalid = |message: String| Err(WardenError::Invalid(message));
+        let glob = &request.workflow;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
+        if glob.is_empty() || glob.len() > GLOB_MAX || !glob.bytes().all(plain) {
+            return invalid(format!(
+                "{glob:?} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?"
+            ));
+        }
+        for label in request.labels.keys() {
+            if !self.workflows.are_split_by(glob, label) {
+                return invalid(format!(
+                    "no incident of {glob} has the label {label}: none of these workflows is split by it; \
+                     name it in group_by of the workflow, or leave it out to silence all of its incidents"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a silence now; one that is over stays as it is.
+    ///
+    /// # Errors
+    /// When there is none, or the store refuses.
+    pub async fn end_silence(&self, id: &SilenceId) -> Result<Silence, WardenError> {
+        let now = self.clock.now();
+        let mut silence = self.silence(id)?;
+        if silence.status(now) == SilenceStatus::Expired {
+            return Ok(silence);
+        }
+        silence.ends_at = now;
+        silence.starts_at = silence.starts_at.min(now);
+        self.keep_silence(silence).await
+    }
+
+    async fn keep_silence(&self, silence: Silence) -> Result<Silence, WardenError> {
+        let outcomes = self.store.apply(vec![Command::PutSilence(Box::new(silence.clone()))]).await?;
+        if outcomes.contains(&Outcome::StorageFull) {
+            return Err(WardenError::StorageFull);
+        }
+        let (id, workflow, author) = (&*silence.id.0, &*silence.workflow, &*silence.author);
+        tracing::info!(silence = id, workflow, author, ends_at = %silence.ends_at, "a silence was set");
+        self.silences.put(silence.clone());
+        Ok(silence)
+    }
+
+    /// A silence.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn silence(&self, id: &SilenceId) -> Result<Silence, WardenError> {
+        self.silences.read().get(id).cloned().ok_or(WardenError::SilenceNotFound)
+    }
+
+    /// All silences that are remembered, the oldest first.
+    pub fn silences(&self) -> Vec<Silence> {
+        self.silences.read().values().cloned().collect()
+    }
+
+    /// Forgets the silences that have been over for as long as resolved incidents are remembered.
+    pub(super) async fn sweep_silences(&self) -> Result<(), StoreError> {
+        for id in self.silences.over_for(self.settings.incident_history, self.clock.now()) {
+            self.store.apply(vec![Command::ForgetSilence(id.clone())]).await?;
+            self.silences.remove(&id);
+        }
+        Ok(())
+    }
+}
+
+/// Checks the name of somebody who does something.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn check_person(name: &str) -> Result<(), WardenError> {
+    if name.is_empty() || name.len() > PERSON_MAX || name.chars().any(char::is_control) {
+        return Err(WardenError::Invalid(format!(
+            "whoever does this has a name of 1 to {PERSON_MAX} bytes without control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks what somebody says to something.
+///
+/// # Errors
+/// When it is too long.
+pub(super) fn check_comment(comment: &str) -> Result<(), WardenError> {
+    if comment.len() > COMMENT_MAX {
+        let length = comment.len();
+        return Err(WardenError::Invalid(format!(
+            "a comment takes at most {COMMENT_MAX} bytes; this one has {length}"
+        )));
+    }
+    Ok(())
+}
