@@ -1,6 +1,6 @@
 //! When and where people are told: `[alerting]`, and what the table of a workflow says of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,32 @@ impl WrittenAlerting {
 pub(super) fn levels(written: Vec<WrittenEscalation>) -> Vec<Escalation> {
     let level = |level: WrittenEscalation| Escalation { after: level.after, receivers: level.receivers };
     written.into_iter().map(level).collect()
+}
+
+/// Leaves out the receivers that want to hear only of worse than this policy's incidents, and the levels of escalation at
+/// which nobody is left to be told. `least` is what each receiver wants to hear of.
+pub(super) fn spare(
+    checks: &mut Checks<'_>,
+    table: &SettingPath,
+    policy: &mut AlertPolicy,
+    least: &BTreeMap<Arc<str>, Severity>,
+) {
+    let severity = policy.severity;
+    let hears = |name: &Arc<str>| least.get(name).is_none_or(|least| *least <= severity);
+    let named_nobody = policy.receivers.is_empty();
+    policy.receivers.retain(hears);
+    policy.fallback.retain(hears);
+    for level in &mut policy.escalate {
+        level.receivers.retain(hears);
+    }
+    policy.escalate.retain(|level| !level.receivers.is_empty());
+    if !named_nobody && policy.receivers.is_empty() && !policy.escalate.is_empty() {
+        let message = format!(
+            "there is nothing to escalate: of incidents as mild as {:?} nobody in `receivers` wants to hear",
+            severity.as_str()
+        );
+        checks.problem(&table.key("escalate"), message);
+    }
 }
 
 /// Growth by a factor of one is none.

@@ -11,6 +11,7 @@ use reqwest::Url;
 use super::environment::Environment;
 use super::error::Problem;
 use super::path::SettingPath;
+use super::secret::{SECRET_MAX, Secret};
 use super::setting::Setting;
 use crate::model::name::{NAME_RULE, is_name};
 
@@ -73,23 +74,51 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// An address must be an absolute `http` or `https` URL, without credentials: it is shown and logged. The message
-    /// does not repeat it, since its path may be a secret of the receiver's.
+    /// An address must be such as [`plain_url`] takes. The message does not repeat it.
     pub fn url(&mut self, path: &SettingPath, text: &str) -> Option<Url> {
-        let message = match Url::parse(text) {
-            _ if text.len() > URL_MAX => {
-                format!("is {} bytes long, but must be at most {URL_MAX}", text.len())
+        plain_url(text).map_err(|message| self.problem(path, message)).ok()
+    }
+
+    /// An address that may be written somewhere else must be such as `parse` takes.
+    pub fn secret_url(
+        &mut self,
+        path: &SettingPath,
+        written: &Secret,
+        parse: impl FnOnce(&str) -> Result<Url, String>,
+    ) -> Option<Url> {
+        let text = match written.text(self.environment, SECRET_MAX) {
+            Ok(text) => text,
+            Err(message) => {
+                self.problem(path, message);
+                return None;
             }
-            Err(error) => format!("is not a URL: {error}"),
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                format!("is a URL of the scheme {:?}, but must begin with http:// or https://", url.scheme())
-            }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                "must hold no user and no password, because URLs are shown and logged".to_owned()
-            }
-            Ok(url) => return Some(url),
         };
-        self.problem(path, message);
-        None
+        let start = if written.is_reference() { "what it refers to " } else { "" };
+        parse(text.trim()).map_err(|message| self.problem(path, format!("{start}{message}"))).ok()
+    }
+}
+
+/// Reads an absolute `http` or `https` URL. The message says what the text is not, and does not repeat any of it, since
+/// its path may be a secret of the receiver's.
+pub fn web_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        _ if text.len() > URL_MAX => {
+            Err(format!("is {} bytes long, but must be at most {URL_MAX}", text.len()))
+        }
+        Err(error) => Err(format!("is not a URL: {error}")),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            Err("must begin with http:// or https://".to_owned())
+        }
+        Ok(url) => Ok(url),
+    }
+}
+
+/// The same without credentials: it is shown and logged.
+pub fn plain_url(text: &str) -> Result<Url, String> {
+    let url = web_url(text)?;
+    if url.username().is_empty() && url.password().is_none() {
+        Ok(url)
+    } else {
+        Err("must hold no user and no password, because URLs are shown and logged".to_owned())
     }
 }

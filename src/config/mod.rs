@@ -34,6 +34,7 @@ mod workflow;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -54,7 +55,7 @@ use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
-use crate::model::{Policy, WorkflowName};
+use crate::model::{Policy, Severity, WorkflowName};
 use crate::notifier::Receiver;
 
 /// Every setting, checked and with all that is inherited filled in.
@@ -142,21 +143,29 @@ impl Tables {
         self.storage.check(checks_of);
         self.limits.check(checks_of, self.workflows.len());
         self.log.check(checks_of);
-        self.receiver_defaults.check(checks_of);
         self.workflow_defaults.check(checks_of);
 
         // Also those that turn out wrong: that they are missed elsewhere would be a second problem of the same cause.
         let names: BTreeSet<String> = self.receivers.keys().cloned().collect();
         self.alerting.check(checks_of, &names);
+        let receiver_defaults = self.receiver_defaults.resolve(checks_of);
         let mut receivers = Vec::new();
         for (name, receiver) in self.receivers {
-            receivers.extend(receiver.resolve(checks_of, &name, &self.receiver_defaults));
+            receivers.extend(receiver.resolve(checks_of, &name, &receiver_defaults));
         }
 
-        let default_workflow = workflow::default_policy(&self.workflow_defaults, &self.alerting);
+        let mut default_workflow = workflow::default_policy(&self.workflow_defaults, &self.alerting);
         let mut workflows = BTreeMap::new();
         for (name, workflow) in self.workflows {
             workflows.extend(workflow.resolve(checks_of, &name, &default_workflow, &names));
+        }
+        let least: BTreeMap<Arc<str>, Severity> =
+            receivers.iter().map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect();
+        let table = SettingPath::dotted("alerting");
+        alerting::spare(checks_of, &table, &mut default_workflow.alerting, &least);
+        for (name, policy) in &mut workflows {
+            let table = SettingPath::dotted("workflows").key(name);
+            alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
         let tokens = token::resolve(checks_of, self.tokens);
 

@@ -1,57 +1,112 @@
 //! Receivers: the places to which notifications go.
+//!
+//! A setting that belongs to one format only is refused with any other, since whoever writes it expects it to do something.
+//! In `[receiver_defaults]` it is not: there it waits for the receivers that it is for.
 
+mod form;
+mod headers;
+mod transport;
+
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
+use self::form::ReceiverFormat;
 use super::checks::Checks;
 use super::duration;
 use super::path::SettingPath;
 use super::secret::{Secret, Secrets};
-use crate::notifier::{Receiver, SigningKey};
+use crate::model::Severity;
+use crate::notifier::transport::Roots;
+use crate::notifier::{Endpoint, Rate, Receiver, SigningKey};
 
 const CONCURRENCY: RangeInclusive<usize> = 1..=1_024;
+const RESEND: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 /// The old one and the new one.
 const SECRETS_MAX: usize = 2;
 
-/// The form of the notifications to a receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReceiverFormat {
-    /// Standard Webhooks.
-    Standard,
-}
-
-/// `[receiver_defaults]` as written.
+/// `[receiver_defaults]` as written. What is empty is not there.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenReceiverDefaults {
     format: ReceiverFormat,
+    min_severity: Severity,
     allow_private: bool,
+    allow_networks: Vec<String>,
     #[serde(deserialize_with = "duration::required")]
     timeout: Duration,
     concurrency: usize,
+    rate: String,
+    #[serde(deserialize_with = "duration::required")]
+    resend: Duration,
+    ca_file: String,
+    proxy: Secret,
+}
+
+/// What every receiver starts from.
+#[derive(Debug)]
+pub struct ReceiverDefaults {
+    format: ReceiverFormat,
+    min_severity: Severity,
+    allow_private: bool,
+    allow_networks: Vec<IpNet>,
+    timeout: Duration,
+    concurrency: usize,
+    rate: Option<Rate>,
+    resend: Duration,
+    roots: Option<Roots>,
+    proxy: Option<Endpoint>,
 }
 
 /// `[receivers.NAME]` as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct WrittenReceiver {
-    url: String,
+    pub url: Option<Secret>,
     pub format: Option<ReceiverFormat>,
+    pub min_severity: Option<Severity>,
     pub secret: Option<Secrets>,
+    pub routing_key: Option<Secret>,
+    pub method: Option<String>,
+    pub body: Option<Secret>,
+    pub headers: BTreeMap<String, Secret>,
+    #[serde(deserialize_with = "duration::optional")]
+    pub resend: Option<Duration>,
     pub allow_private: Option<bool>,
-    #[serde(default, deserialize_with = "duration::optional")]
+    pub allow_networks: Option<Vec<String>>,
+    #[serde(deserialize_with = "duration::optional")]
     pub timeout: Option<Duration>,
     pub concurrency: Option<usize>,
+    pub rate: Option<String>,
+    pub ca_file: Option<String>,
+    pub client_certificate: Option<String>,
+    pub client_key: Option<String>,
+    pub proxy: Option<Secret>,
 }
 
 impl WrittenReceiverDefaults {
-    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+    /// Checks the table. What is wrong in it counts as left out.
+    pub(super) fn resolve(&self, checks: &mut Checks<'_>) -> ReceiverDefaults {
         let at = |key| SettingPath::dotted("receiver_defaults").key(key);
         checks.more_than_zero(&at("timeout"), self.timeout);
         checks.within(&at("concurrency"), self.concurrency, CONCURRENCY, |n| n);
+        checks.within(&at("resend"), self.resend, RESEND, humantime::format_duration);
+        ReceiverDefaults {
+            format: self.format,
+            min_severity: self.min_severity,
+            allow_private: self.allow_private,
+            allow_networks: transport::networks(checks, &at("allow_networks"), &self.allow_networks),
+            timeout: self.timeout,
+            concurrency: self.concurrency,
+            rate: rate(checks, &at("rate"), &self.rate),
+            resend: self.resend,
+            roots: transport::roots(checks, &at("ca_file"), &self.ca_file),
+            proxy: transport::proxy(checks, &at("proxy"), &self.proxy),
+        }
     }
 }
 
@@ -61,38 +116,60 @@ impl WrittenReceiver {
         self,
         checks: &mut Checks<'_>,
         name: &str,
-        defaults: &WrittenReceiverDefaults,
+        defaults: &ReceiverDefaults,
     ) -> Option<Receiver> {
         let table = SettingPath::dotted("receivers").key(name);
+        let at = |key| table.key(key);
         checks.name(&table, name);
         if let Some(timeout) = self.timeout {
-            checks.more_than_zero(&table.key("timeout"), timeout);
+            checks.more_than_zero(&at("timeout"), timeout);
         }
         if let Some(concurrency) = self.concurrency {
-            checks.within(&table.key("concurrency"), concurrency, CONCURRENCY, |n| n);
+            checks.within(&at("concurrency"), concurrency, CONCURRENCY, |n| n);
         }
-        let signing_keys =
-            self.secret.map_or_else(Vec::new, |secret| keys(checks, &table.key("secret"), secret));
-        // While it is the only one the notifier need not know of it: a second one makes this a compile error.
-        let ReceiverFormat::Standard = self.format.unwrap_or(defaults.format);
+        if let Some(resend) = self.resend {
+            checks.within(&at("resend"), resend, RESEND, humantime::format_duration);
+        }
+        let format = self.format.unwrap_or(defaults.format);
+        self.check_belongings(checks, &table, format);
+        let rate = match &self.rate {
+            Some(text) => rate(checks, &at("rate"), text),
+            None => defaults.rate,
+        };
+        let signing_keys = self.secret.as_ref().map_or_else(Vec::new, |it| keys(checks, &at("secret"), it));
+        let transport = self.transport(checks, &table, defaults);
+        let url = self.endpoint(checks, &table, format);
+        let headers = headers::resolve(checks, &at("headers"), &self.headers, format);
+        let form = self.form(checks, &table, format, headers.written, defaults);
         Some(Receiver {
             name: name.into(),
-            url: checks.url(&table.key("url"), &self.url)?,
+            url: url?,
+            format: form?,
+            headers: headers.fixed,
             signing_keys,
-            allow_private: self.allow_private.unwrap_or(defaults.allow_private),
+            transport: Arc::new(transport),
             timeout: self.timeout.unwrap_or(defaults.timeout),
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),
+            rate,
+            min_severity: self.min_severity.unwrap_or(defaults.min_severity),
         })
     }
 }
 
-fn keys(checks: &mut Checks<'_>, path: &SettingPath, secrets: Secrets) -> Vec<SigningKey> {
+fn rate(checks: &mut Checks<'_>, path: &SettingPath, text: &str) -> Option<Rate> {
+    if text.is_empty() {
+        return None;
+    }
+    text.parse().map_err(|error| checks.problem(path, format!("{text:?} {error}"))).ok()
+}
+
+fn keys(checks: &mut Checks<'_>, path: &SettingPath, secrets: &Secrets) -> Vec<SigningKey> {
     let mut key = |path: &SettingPath, secret: &Secret| {
-        let resolved = secret.resolve(checks.environment());
+        let resolved = secret.parse(checks.environment(), "signing secret", str::parse);
         resolved.map_err(|message| checks.problem(path, message)).ok()
     };
     match secrets {
-        Secrets::One(secret) => key(path, &secret).into_iter().collect(),
+        Secrets::One(secret) => key(path, secret).into_iter().collect(),
         Secrets::List(secrets) if (1..=SECRETS_MAX).contains(&secrets.len()) => {
             secrets.iter().enumerate().filter_map(|(index, secret)| key(&path.index(index), secret)).collect()
         }

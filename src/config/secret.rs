@@ -1,57 +1,126 @@
-//! Signing secrets: written as `whsec_…`, `env:NAME` or `file:PATH`, kept as keys, shown as nothing.
+//! Settings that may be secrets: written as themselves, as `env:NAME` or as `file:PATH`, shown as nothing.
 //!
-//! Neither a secret nor its key ever prints what it holds, and no message repeats any of it: what somebody put in the place of a secret
-//! by mistake may be another secret.
+//! A secret never prints what it holds, and no message repeats any of it: what somebody put in the place of one secret by
+//! mistake may be another.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::Read;
 
+use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error};
 use toml::Value;
 
 use super::environment::Environment;
-use crate::notifier::SigningKey;
 
-/// Far more than a secret takes, and a bound on a path that leads to something endless.
-const FILE_BYTES_MAX: u64 = 4_096;
+/// Far more than a key, a URL or a token takes, in bytes.
+pub const SECRET_MAX: u64 = 4_096;
 
-/// A secret as the configuration writes it: the thing itself, or where it is.
+/// A text as the configuration writes it: the thing itself, or where it is.
+#[derive(Clone)]
 pub struct Secret(String);
 
+/// Where a text was found, as messages say it.
+enum Place<'a> {
+    Here,
+    Variable(&'a str),
+    File(&'a str),
+}
+
 impl Secret {
-    /// Reads the variable or the file that it refers to, if it does, and decodes the key.
+    /// Whether it says where it is, rather than what.
+    pub fn is_reference(&self) -> bool {
+        !matches!(self.place(), Place::Here)
+    }
+
+    /// Whether it was left empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text: itself, or what the variable or the file holds, which may be at most so many bytes long.
     ///
     /// # Errors
     ///
-    /// Says what is wrong when the variable or the file is not there, or the text is not of the form.
-    pub fn resolve(&self, environment: &Environment) -> Result<SigningKey, String> {
+    /// Says what is wrong when the variable or the file is not there, too large, or no text.
+    pub fn text(&self, environment: &Environment, file_max: u64) -> Result<String, String> {
+        match self.place() {
+            Place::Here => Ok(self.0.clone()),
+            Place::Variable(name) => {
+                let value = environment.get(name);
+                let value = value.ok_or_else(|| format!("the environment variable {name} is not set"))?;
+                let text = value.to_str();
+                text.map(str::to_owned)
+                    .ok_or_else(|| format!("the environment variable {name} holds no UTF-8 text"))
+            }
+            Place::File(path) => {
+                let bytes = read_file(path, file_max)?;
+                String::from_utf8(bytes).map_err(|_| format!("the file {path:?} holds no UTF-8 text"))
+            }
+        }
+    }
+
+    /// Makes a thing of the text, without the space around it if it comes from a file. `what` is what it ought to be, such
+    /// as `signing secret`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong when the text is not there or `parse` refuses it. The error of `parse` must not repeat it.
+    pub fn parse<T, E: Display>(
+        &self,
+        environment: &Environment,
+        what: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, String> {
+        let text = self.text(environment, SECRET_MAX)?;
+        match self.place() {
+            Place::Here => {
+                parse(&text).map_err(|error| format!("is no {what} (nor env:NAME, nor file:PATH): {error}"))
+            }
+            Place::Variable(name) => parse(&text)
+                .map_err(|error| format!("the environment variable {name} holds no {what}: {error}")),
+            Place::File(path) => {
+                parse(text.trim()).map_err(|error| format!("the file {path:?} holds no {what}: {error}"))
+            }
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
         if let Some(name) = self.0.strip_prefix("env:") {
-            let value = environment.get(name);
-            let value = value.ok_or_else(|| format!("the environment variable {name} is not set"))?;
-            // What is not UTF-8 is no base64 either.
-            let key = value.to_string_lossy().parse();
-            key.map_err(|error| format!("the environment variable {name} holds no signing secret: {error}"))
+            Place::Variable(name)
         } else if let Some(path) = self.0.strip_prefix("file:") {
-            let text = read(path).map_err(|error| format!("cannot read the file {path:?}: {error}"))?;
-            let key = text.trim().parse();
-            key.map_err(|error| format!("the file {path:?} holds no signing secret: {error}"))
+            Place::File(path)
         } else {
-            let key = self.0.parse();
-            key.map_err(|error| format!("is no signing secret (nor env:NAME, nor file:PATH): {error}"))
+            Place::Here
         }
     }
 }
 
-fn read(path: &str) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
+/// Reads a file of at most so many bytes. What is larger is refused: a path may lead to something endless.
+pub(super) fn read_file(path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read the file {path:?}: {error}"))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("the file {path:?} is larger than {}", ByteSize(bytes_max)));
+    }
+    Ok(bytes)
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("<hidden>")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// By hand, because serde's own messages repeat the value that they refuse.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            _ => Err(D::Error::custom("must be a text")),
+        }
     }
 }
 
@@ -80,12 +149,17 @@ impl<'de> Deserialize<'de> for Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notifier::SigningKey;
     use crate::notifier::signature::sign;
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+    fn resolve_in(text: &str, environment: &Environment) -> Result<SigningKey, String> {
+        Secret(text.to_owned()).parse(environment, "signing secret", str::parse)
+    }
+
     fn resolve(text: &str) -> Result<SigningKey, String> {
-        Secret(text.to_owned()).resolve(&Environment::default())
+        resolve_in(text, &Environment::default())
     }
 
     #[test]
@@ -94,7 +168,7 @@ mod tests {
         let expected = signature(resolve(SECRET).unwrap());
 
         let environment: Environment = [("HOOK", SECRET)].into_iter().collect();
-        assert_eq!(signature(Secret("env:HOOK".into()).resolve(&environment).unwrap()), expected);
+        assert_eq!(signature(resolve_in("env:HOOK", &environment).unwrap()), expected);
 
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("{SECRET}\n")).unwrap();
@@ -106,7 +180,21 @@ mod tests {
         assert_eq!(resolve("env:HOOK").unwrap_err(), "the environment variable HOOK is not set");
         assert!(resolve("file:/nowhere/hook").unwrap_err().contains(r#"the file "/nowhere/hook""#));
         let endless = resolve("file:/dev/zero").unwrap_err();
-        assert!(endless.starts_with(r#"the file "/dev/zero" holds no signing secret: "#), "{endless}");
+        assert_eq!(endless, r#"the file "/dev/zero" is larger than 4.0 KiB"#);
+    }
+
+    #[test]
+    fn a_secret_that_is_no_text_says_so() {
+        use std::ffi::OsString;
+        use std::os::unix::ffi::OsStringExt as _;
+        let environment: Environment =
+            [(OsString::from("HOOK"), OsString::from_vec(vec![0xFF]))].into_iter().collect();
+        let error = resolve_in("env:HOOK", &environment).unwrap_err();
+        assert_eq!(error, "the environment variable HOOK holds no UTF-8 text");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"\xFF").unwrap();
+        let error = resolve(&format!("file:{}", file.path().display())).unwrap_err();
+        assert!(error.ends_with("holds no UTF-8 text"), "{error}");
     }
 
     #[test]

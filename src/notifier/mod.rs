@@ -2,7 +2,8 @@
 //!
 //! Deliveries come to it committed, straight from the decision or from the outbox after a restart. Invariants:
 //!
-//! * Every attempt of a delivery carries the same `webhook-id` and the same body; only time and signature differ.
+//! * Every attempt of a delivery carries the same `webhook-id` and the same body; only time and signature differ. The one
+//!   exception is what Alertmanager is sent: that says until when it holds.
 //! * The deliveries of one incident to one receiver go out one after the other, in the order in which they were
 //!   decided: nobody hears of an end before the beginning.
 //! * What an attempt led to is committed before the next one is planned. A crash between a post and its commit
@@ -12,41 +13,65 @@
 //! Deliberately absent: what is told and to whom, which was decided before.
 
 pub mod backoff;
+mod endpoint;
+pub mod format;
 pub mod guard;
 pub mod outbound;
 mod post;
+mod rate;
 mod service;
 pub mod signature;
+pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::Event;
+use reqwest::header::HeaderMap;
 
+pub use endpoint::Endpoint;
+pub use format::Format;
 pub use outbound::{HttpOutbound, Outbound};
+pub use rate::{Rate, RateError};
 pub use service::{Notifier, NotifierCounts, NotifierService};
 pub use signature::SigningKey;
+pub use transport::Transport;
+
+use crate::model::{Event, Severity};
 
 /// A place to which notifications go.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Where to post.
-    pub url: reqwest::Url,
+    /// Where to send.
+    pub url: Endpoint,
+    /// In which form.
+    pub format: Format,
+    /// What is sent along besides what the form takes. The values are marked as sensitive, so `Debug` shows none.
+    pub headers: HeaderMap,
     /// What to sign with; two while a secret is being changed; none to leave notifications unsigned.
     pub signing_keys: Vec<SigningKey>,
-    /// Whether it may be at an address that is not public.
-    pub allow_private: bool,
+    /// How it is reached.
+    pub transport: Arc<Transport>,
     /// How long an attempt may take as a whole.
     pub timeout: Duration,
     /// How many deliveries may be on their way to it at once.
     pub concurrency: usize,
+    /// How many attempts it takes in a time; `None`: as many as there are.
+    pub rate: Option<Rate>,
+    /// The mildest incidents that it is told of. Workflows whose incidents are milder do not name it any more.
+    pub min_severity: Severity,
 }
 
 impl Receiver {
-    /// Whether it has a word for that event. All have for incidents that open, go on and end.
+    /// Whether it is told of events of this kind at all.
     pub fn takes(&self, event: Event) -> bool {
-        event != Event::Acknowledged
+        self.format.takes(event)
+    }
+
+    /// How often it has to be told that an incident is still open, so that it does not take it for over; `None` where
+    /// once is enough.
+    pub fn resend(&self) -> Option<Duration> {
+        self.format.resend()
     }
 }

@@ -4,61 +4,62 @@
 //! [`HttpOutbound`] is the real one. Invariants:
 //!
 //! - One call is one request: no redirect is followed, no proxy is taken from the environment.
+//! - A connection serves only receivers that are reached in the same way ([`Transport`]): each way has a client of its
+//!   own, with a pool of its own.
 //! - A call ends within its timeout and reads about [`EXCERPT_MAX`] bytes of the answer's body, however
 //!   long that is.
 //! - The status decides. Once it has arrived, an answer whose body stalls or breaks off is an answer like
 //!   any other, with what there is of the body: the receiver has spoken, and the body is for the log alone.
 //! - Only a receiver that allows it is called at an address that is not public; see [`guard`].
-//! - No error and no debug output holds a secret: of a URL they show scheme, host and port alone, since
-//!   user information, path and query may each be one.
+//! - No error and no debug output holds a secret: of a URL they show scheme, host and port alone ([`Endpoint`]).
 //!
 //! Deliberately absent: signing, retrying, measuring, and the judgement of which status is a success.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Response, Url, redirect};
+use reqwest::{Client, Method, Response};
 
-use super::guard::{self, GuardedResolver, RefusedHost};
+use super::endpoint::Endpoint;
+use super::guard::{self, RefusedHost};
+use super::transport::Transport;
 
 /// How much of an answer's body is kept, in bytes.
 pub const EXCERPT_MAX: usize = 2048;
 
-/// How long a connection is kept for the next notification. It has to be shorter than the time after which
-/// receivers close idle connections, 5 s for some: a request that crosses such a closing on the wire is a
-/// failed one.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Makes outgoing HTTP calls.
 pub trait Outbound: Send + Sync {
-    /// Posts `request` and waits for the answer. Any status is an answer, also that of a redirect.
+    /// Sends `request` and waits for the answer. Any status is an answer, also that of a redirect.
     ///
     /// # Errors
     ///
     /// There was no answer; [`OutboundError`] says why. The receiver may have got the request all the same.
-    fn post(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>>;
+    fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>>;
 }
 
-/// One POST request to a receiver.
+/// One request to a receiver.
 #[derive(Clone)]
 pub struct OutboundRequest {
     /// The receiver's name.
     pub receiver: Arc<str>,
+    /// What to do with the body there.
+    pub method: Method,
     /// Where to: `http` or `https`. User information in it is sent as basic authentication.
-    pub url: Url,
+    pub url: Endpoint,
     /// All headers, except those that HTTP itself needs, and `User-Agent`.
     pub headers: HeaderMap,
     /// The body, sent byte for byte.
     pub body: Bytes,
     /// The bound of the whole call, from resolving the name to the end of the answer.
     pub timeout: Duration,
-    /// Whether the receiver may be at an address that is not public.
-    pub allow_private: bool,
+    /// How the receiver is reached.
+    pub transport: Arc<Transport>,
 }
 
 impl fmt::Debug for OutboundRequest {
@@ -67,10 +68,11 @@ impl fmt::Debug for OutboundRequest {
         formatter
             .debug_struct("OutboundRequest")
             .field("receiver", &self.receiver)
-            .field("origin", &origin(&self.url))
+            .field("method", &self.method)
+            .field("url", &self.url)
             .field("body_length", &self.body.len())
             .field("timeout", &self.timeout)
-            .field("allow_private", &self.allow_private)
+            .field("transport", &self.transport)
             .finish_non_exhaustive()
     }
 }
@@ -109,62 +111,53 @@ pub enum OutboundError {
 /// Makes outgoing calls with HTTP/1.1 or HTTP/2, over TLS for `https`.
 #[derive(Debug)]
 pub struct HttpOutbound {
-    /// Connects to public addresses alone. A client of its own, so that it never gets a connection from the
-    /// pool of the other.
-    guarded: Client,
-    unguarded: Client,
-    /// False if the system has no CA certificates: then no certificate of a receiver is trusted.
-    has_roots: bool,
+    /// A client for each way of reaching receivers, made when it is first needed.
+    clients: Mutex<HashMap<Arc<Transport>, Client>>,
+    /// False if the system has no CA certificates: then no certificate is trusted but by CA certificates of the
+    /// receiver's own.
+    system_roots: bool,
 }
 
 impl HttpOutbound {
-    /// Prepares the clients. Certificates of receivers are checked against the CA certificates of the
-    /// system, as they are now. Where there are none this is logged, `http` works, and every `https` call
-    /// fails.
+    /// Prepares for calls. Certificates of receivers are checked against the CA certificates of the system, as they are
+    /// when a way of reaching receivers is first used, unless it has its own. Where there are none this is logged,
+    /// `http` works, and every other `https` call fails.
     ///
     /// # Errors
     ///
     /// TLS cannot be set up.
     pub fn new() -> Result<HttpOutbound, OutboundError> {
         install_crypto_provider();
-        let guarded = || client().dns_resolver(GuardedResolver);
-        let built = |result: reqwest::Result<Client>| {
-            result.map_err(|error| OutboundError::Other(format!("cannot set up TLS: {}", root_cause(&error))))
-        };
-        match guarded().build() {
-            Ok(guarded) => Ok(HttpOutbound { guarded, unguarded: built(client().build())?, has_roots: true }),
+        let usual = Arc::new(Transport::default());
+        let (client, system_roots) = match usual.client(true) {
+            Ok(client) => (client, true),
             // Without CA certificates a client cannot be built, unless it is told to trust nobody.
             Err(error) => {
                 tracing::warn!(
                     cause = root_cause(&error),
-                    "receivers at https:// cannot be notified: {NO_ROOTS}"
+                    "receivers at https:// without a ca_file cannot be notified: {NO_ROOTS}"
                 );
-                Ok(HttpOutbound {
-                    guarded: built(guarded().tls_certs_only([]).build())?,
-                    unguarded: built(client().tls_certs_only([]).build())?,
-                    has_roots: false,
-                })
+                (usual.client(false).map_err(|error| no_tls(&error))?, false)
             }
-        }
+        };
+        Ok(HttpOutbound { clients: Mutex::new(HashMap::from([(usual, client)])), system_roots })
     }
 
-    async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        let client = if request.allow_private {
-            &self.unguarded
-        } else {
-            guard::check_literal(&request.url)
+    async fn call(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+        let OutboundRequest { method, url, headers, body, timeout, transport, .. } = request;
+        if !transport.allow_private {
+            guard::check_literal(url.url(), &transport.allow_networks)
                 .map_err(|refused| OutboundError::Refused(refused.to_string()))?;
-            &self.guarded
-        };
-        let origin = origin(&request.url);
-        let answer = client
-            .post(request.url)
-            .headers(request.headers)
-            .body(request.body)
-            .timeout(request.timeout)
+        }
+        let answer = self
+            .client(&transport)?
+            .request(method, url.url().clone())
+            .headers(headers)
+            .body(body)
+            .timeout(timeout)
             .send()
             .await
-            .map_err(|error| self.explain(&error, &origin, request.timeout))?;
+            .map_err(|error| self.explain(&error, &url, &transport, timeout))?;
         Ok(OutboundResponse {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer),
@@ -172,7 +165,23 @@ impl HttpOutbound {
         })
     }
 
-    fn explain(&self, error: &reqwest::Error, origin: &str, timeout: Duration) -> OutboundError {
+    fn client(&self, transport: &Arc<Transport>) -> Result<Client, OutboundError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(transport) {
+            return Ok(client.clone());
+        }
+        let client = transport.client(self.system_roots).map_err(|error| no_tls(&error))?;
+        clients.insert(transport.clone(), client.clone());
+        Ok(client)
+    }
+
+    fn explain(
+        &self,
+        error: &reqwest::Error,
+        url: &Endpoint,
+        transport: &Transport,
+        timeout: Duration,
+    ) -> OutboundError {
         if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<RefusedHost>()) {
             return OutboundError::Refused(refused.to_string());
         }
@@ -180,23 +189,32 @@ impl HttpOutbound {
             return OutboundError::Timeout(timeout);
         }
         let cause = root_cause(error);
+        let place = match &transport.proxy {
+            Some(proxy) => format!("{url} through the proxy {proxy}"),
+            None => url.to_string(),
+        };
         if error.is_dns() {
-            OutboundError::Connect(format!("{origin}: its name cannot be resolved: {cause}"))
+            OutboundError::Connect(format!("{place}: its name cannot be resolved: {cause}"))
         } else if causes(error).any(|cause| cause.is::<rustls::Error>()) {
-            let hint = if self.has_roots { String::new() } else { format!(" ({NO_ROOTS})") };
-            OutboundError::Connect(format!("{origin}: TLS failed: {cause}{hint}"))
+            let can_trust = self.system_roots || transport.roots.is_some();
+            let hint = if can_trust { String::new() } else { format!(" ({NO_ROOTS})") };
+            OutboundError::Connect(format!("{place}: TLS failed: {cause}{hint}"))
         } else if error.is_connect() {
-            OutboundError::Connect(format!("{origin}: {cause}"))
+            OutboundError::Connect(format!("{place}: {cause}"))
         } else {
-            OutboundError::Other(format!("no valid answer from {origin}: {cause}"))
+            OutboundError::Other(format!("no valid answer from {place}: {cause}"))
         }
     }
 }
 
 impl Outbound for HttpOutbound {
-    fn post(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
-        Box::pin(self.send(request))
+    fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
+        Box::pin(self.call(request))
     }
+}
+
+fn no_tls(error: &reqwest::Error) -> OutboundError {
+    OutboundError::Other(format!("cannot set up TLS: {}", root_cause(error)))
 }
 
 /// Has TLS use ring in this process. To be called before any HTTP client is made; again does no harm.
@@ -208,20 +226,6 @@ pub fn install_crypto_provider() {
 /// What to do where no certificate can be trusted.
 const NO_ROOTS: &str = "this machine has no CA certificates; install the package `ca-certificates` or point \
                         SSL_CERT_FILE to a bundle, then restart the warden";
-
-fn client() -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("process-warden/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        // A proxy would connect in our place, past the guard.
-        .no_proxy()
-        .pool_idle_timeout(IDLE_TIMEOUT)
-}
-
-/// Scheme, host and port of a URL, which is as much as may be shown of it.
-fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
 
 fn retry_after(answer: &Response) -> Option<String> {
     answer.headers().get(RETRY_AFTER)?.to_str().ok().map(str::to_owned)

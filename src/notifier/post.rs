@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 
 use super::backoff::{Next, next_attempt, parse_retry_after};
+use super::format::Rendered;
 use super::outbound::{Outbound, OutboundRequest};
 use super::service::NotifierCounts;
 use super::{Receiver, signature};
-use crate::model::{Attempt, Clock, Delivery, DeliveryStatus, Random, Timestamp};
+use crate::model::{Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Random, Timestamp};
 use crate::store::{Command, Store, StoreError};
 
 /// The longest account of an error that is kept with an attempt, in characters.
@@ -119,21 +119,21 @@ impl Post {
             return Answer::failed(&format!("the configuration names no receiver {:?}", delivery.receiver));
         };
         // Receivers check this against their own clocks, so it is the wall clock's time.
-        let timestamp = self.clock.wall().as_seconds();
-        let body = Bytes::copy_from_slice(delivery.body.as_bytes());
-        let headers = match headers(receiver, &delivery.id.0, timestamp, &body) {
-            Ok(headers) => headers,
-            Err(error) => return Answer::failed(&format!("the headers cannot be written: {error}")),
+        let now = self.clock.wall();
+        let rendered = match receiver.format.render(&delivery.body, &delivery.id, now) {
+            Ok(rendered) => rendered,
+            Err(error) => return Answer::failed(&format!("the notification cannot be written: {error}")),
         };
         let request = OutboundRequest {
             receiver: receiver.name.clone(),
+            headers: headers(receiver, &delivery.id, now, &rendered),
+            method: rendered.method,
             url: receiver.url.clone(),
-            headers,
-            body,
+            body: rendered.body,
             timeout: receiver.timeout,
-            allow_private: receiver.allow_private,
+            transport: receiver.transport.clone(),
         };
-        let response = match self.outbound.post(request).await {
+        let response = match self.outbound.send(request).await {
             Ok(response) => response,
             Err(error) => return Answer::failed(&error.to_string()),
         };
@@ -150,19 +150,12 @@ impl Post {
     }
 }
 
-fn headers(
-    receiver: &Receiver,
-    webhook_id: &str,
-    timestamp: i64,
-    body: &[u8],
-) -> Result<HeaderMap, reqwest::header::InvalidHeaderValue> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(HeaderName::from_static("webhook-id"), HeaderValue::from_str(webhook_id)?);
-    headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
-    if !receiver.signing_keys.is_empty() {
-        let signature = signature::sign(&receiver.signing_keys, webhook_id, timestamp, body);
-        headers.insert(HeaderName::from_static("webhook-signature"), HeaderValue::from_str(&signature)?);
+/// What the configuration says, what the form says, and what makes it genuine.
+fn headers(receiver: &Receiver, id: &DeliveryId, now: Timestamp, rendered: &Rendered) -> HeaderMap {
+    let mut headers = receiver.headers.clone();
+    headers.extend(rendered.headers.clone());
+    if receiver.format.is_webhook() {
+        headers.extend(signature::headers(&receiver.signing_keys, id, now, &rendered.body));
     }
-    Ok(headers)
+    headers
 }

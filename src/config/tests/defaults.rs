@@ -1,17 +1,34 @@
 //! The compiled-in file: its defaults, its examples, its comments.
 
+use std::path::Path;
 use std::time::Duration;
 
+use super::receivers::certify;
 use super::*;
 use crate::config::expectation::WrittenExpectation;
 
-/// The compiled-in file with its examples in use.
-fn with_examples() -> String {
+/// The compiled-in file with its examples in use, and the certificates of which they speak in this directory.
+fn with_examples(certificates: &Path) -> String {
+    certify(certificates);
     let uncomment = |line: &'static str| match line.strip_prefix('#') {
         Some(example) if !example.is_empty() && !example.starts_with(' ') => example,
         _ => line,
     };
-    DEFAULTS.lines().map(uncomment).collect::<Vec<_>>().join("\n")
+    let text = DEFAULTS.lines().map(uncomment).collect::<Vec<_>>().join("\n");
+    text.replace("/etc/warden", &certificates.display().to_string())
+}
+
+/// The variables of which the examples speak.
+fn variables() -> Environment {
+    [
+        ("ONCALL_SECRET", SECRET),
+        ("ONCALL_TOKEN", "Bearer a"),
+        ("PAGERDUTY_KEY", "abc"),
+        ("SLACK_URL", "https://hooks.slack.com/services/a"),
+        ("TICKETS_TOKEN", "Bearer b"),
+    ]
+    .into_iter()
+    .collect()
 }
 
 #[test]
@@ -24,23 +41,67 @@ fn the_compiled_in_file_is_a_whole_configuration() {
     assert!(config.receivers.is_empty() && config.workflows.is_empty() && config.tokens.is_empty());
 }
 
+/// Which settings a table sets. It names all there are, so that one more makes this a compile error.
+fn settings_of(table: &WrittenReceiver) -> [bool; 18] {
+    let WrittenReceiver {
+        url,
+        format,
+        min_severity,
+        secret,
+        routing_key,
+        method,
+        body,
+        headers,
+        resend,
+        allow_private,
+        allow_networks,
+        timeout,
+        concurrency,
+        rate,
+        ca_file,
+        client_certificate,
+        client_key,
+        proxy,
+    } = table;
+    [
+        url.is_some(),
+        format.is_some(),
+        min_severity.is_some(),
+        secret.is_some(),
+        routing_key.is_some(),
+        method.is_some(),
+        body.is_some(),
+        !headers.is_empty(),
+        resend.is_some(),
+        allow_private.is_some(),
+        allow_networks.is_some(),
+        timeout.is_some(),
+        concurrency.is_some(),
+        rate.is_some(),
+        ca_file.is_some(),
+        client_certificate.is_some(),
+        client_key.is_some(),
+        proxy.is_some(),
+    ]
+}
+
 #[test]
 fn every_commented_example_is_right_and_shows_every_setting() {
-    let sources = || {
-        let mut sources = file(&with_examples());
-        sources.environment = [("ONCALL_SECRET", SECRET)].into_iter().collect();
-        sources
-    };
+    let directory = tempfile::tempdir().unwrap();
+    let text = with_examples(directory.path());
+    let sources = || Sources { environment: variables(), ..file(&text) };
     let config = load(sources());
-    assert_eq!(config.receivers[0].signing_keys.len(), 1);
+    let formats: Vec<&str> = config.receivers.iter().map(|receiver| receiver.format.as_str()).collect();
+    assert_eq!(formats, ["alertmanager", "slack", "cloudevents", "standard", "pagerduty", "template"]);
+    assert_eq!(config.receivers[3].signing_keys.len(), 1);
     assert_eq!(config.workflows["uploads"].steps.len(), 2);
     assert_eq!(config.tokens[0].workflows, ["uploads*"]);
 
     let (tables, _) = Tables::read(sources().merge().unwrap().written, Vec::new()).unwrap();
-    let WrittenReceiver { format, secret, allow_private, timeout, concurrency, .. } =
-        &tables.receivers["oncall"];
-    assert!(format.is_some() && secret.is_some() && allow_private.is_some());
-    assert!(timeout.is_some() && concurrency.is_some());
+    let shown: Vec<_> = tables.receivers.values().map(settings_of).collect();
+    for position in 0..shown[0].len() {
+        assert!(shown.iter().any(|settings| settings[position]), "setting {position} is in no example");
+    }
     let WrittenWorkflow {
         deadline,
         retention,
@@ -74,17 +135,20 @@ fn every_commented_example_is_right_and_shows_every_setting() {
 
 #[test]
 fn each_example_alone_does_what_it_says() {
-    let text = with_examples();
+    let directory = tempfile::tempdir().unwrap();
+    let text = with_examples(directory.path());
     let tables: Vec<&str> =
         text.split("\n\n").filter(|part| part.lines().any(|l| l.starts_with('['))).collect();
-    let receiver = tables.iter().find(|table| table.contains("[receivers.oncall]")).unwrap();
-    for table in &tables {
-        let mut sources =
-            file(&if table == receiver { (*table).to_owned() } else { format!("{receiver}\n{table}") });
-        sources.environment = [("ONCALL_SECRET", SECRET)].into_iter().collect();
+    let (receivers, others): (Vec<_>, Vec<_>) = tables
+        .iter()
+        .map(|table| (*table).to_owned())
+        .partition(|table| table.lines().any(|line| line.starts_with("[receivers.")));
+    let together = receivers.join("\n");
+    for table in others.into_iter().map(|table| format!("{together}\n{table}")).chain(receivers) {
+        let sources = Sources { environment: variables(), ..file(&table) };
         assert_eq!(problems(sources), Vec::<String>::new(), "{table}");
     }
-    assert_eq!(tables.len(), 10);
+    assert_eq!(tables.len(), 15);
 }
 
 #[test]

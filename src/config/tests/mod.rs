@@ -3,6 +3,7 @@
 mod defaults;
 mod layers;
 mod problems;
+mod receivers;
 
 use super::*;
 
@@ -28,4 +29,11 @@ fn problems(sources: Sources) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(error) => error.to_string().lines().map(str::to_owned).collect(),
     }
+}
+
+/// The one problem of a file.
+fn problem(text: &str) -> String {
+    let problems = problems(file(text));
+    assert_eq!(problems.len(), 1, "{problems:#?}\n{text}");
+    problems.into_iter().next().unwrap()
 }

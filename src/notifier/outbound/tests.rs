@@ -14,16 +14,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn request(url: &str) -> OutboundRequest {
     OutboundRequest {
         receiver: "oncall".into(),
-        url: Url::parse(url).unwrap(),
+        method: Method::POST,
+        url: url.parse().unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
         timeout: PATIENCE,
-        allow_private: true,
+        transport: anywhere(),
     }
 }
 
+/// Any address will do.
+fn anywhere() -> Arc<Transport> {
+    Arc::new(Transport { allow_private: true, ..Transport::default() })
+}
+
+/// Public addresses alone, or these networks besides.
+fn guarded(networks: &[&str]) -> Arc<Transport> {
+    let allow_networks = networks.iter().map(|text| text.parse().unwrap()).collect();
+    Arc::new(Transport { allow_networks, ..Transport::default() })
+}
+
 async fn post(url: &str) -> Result<OutboundResponse, OutboundError> {
-    HttpOutbound::new().unwrap().post(request(url)).await
+    HttpOutbound::new().unwrap().send(request(url)).await
 }
 
 async fn listen() -> (TcpListener, String) {
@@ -77,7 +89,7 @@ async fn a_receiver_gets_the_request_as_it_was_given() {
     request.headers.insert("webhook-id", "dlv_1".parse().unwrap());
     request.body = Bytes::from_static(b"{\"a\": \xc3\xa4}");
 
-    let answer = HttpOutbound::new().unwrap().post(request).await.unwrap();
+    let answer = HttpOutbound::new().unwrap().send(request).await.unwrap();
 
     assert_eq!(answer, OutboundResponse { status: 204, retry_after: None, excerpt: String::new() });
     let received = receiver.await.unwrap();
@@ -127,7 +139,7 @@ async fn a_receiver_that_does_not_answer_in_time_is_given_up() {
     let timeout = Duration::from_millis(50);
     let error = HttpOutbound::new()
         .unwrap()
-        .post(OutboundRequest { timeout, ..request(&format!("http://{address}/")) })
+        .send(OutboundRequest { timeout, ..request(&format!("http://{address}/")) })
         .await
         .unwrap_err();
     assert_eq!(error, OutboundError::Timeout(timeout));
@@ -148,9 +160,9 @@ async fn nobody_listening_is_an_error_that_says_where() {
 async fn a_name_that_does_not_exist_is_an_error_that_says_so() {
     // Longer than a label can be, so that no name server has to be asked.
     let host = "x".repeat(64);
-    for allow_private in [true, false] {
-        let request = OutboundRequest { allow_private, ..request(&format!("http://{host}/")) };
-        let error = HttpOutbound::new().unwrap().post(request).await.unwrap_err();
+    for transport in [anywhere(), guarded(&[])] {
+        let request = OutboundRequest { transport, ..request(&format!("http://{host}/")) };
+        let error = HttpOutbound::new().unwrap().send(request).await.unwrap_err();
         let expected = format!("no connection to http://{host}: its name cannot be resolved: ");
         assert!(error.to_string().starts_with(&expected), "{error}");
         assert!(matches!(error, OutboundError::Connect(_)));
@@ -228,7 +240,7 @@ async fn a_status_counts_even_if_the_body_stalls() {
     });
     let request =
         OutboundRequest { timeout: Duration::from_secs(1), ..request(&format!("http://{address}/")) };
-    let answer = HttpOutbound::new().unwrap().post(request).await.unwrap();
+    let answer = HttpOutbound::new().unwrap().send(request).await.unwrap();
     assert_eq!((answer.status, answer.excerpt), (200, "half".into()));
     tokio::time::timeout(PATIENCE, receiver).await.expect("the connection was left open").unwrap();
 }
@@ -248,12 +260,43 @@ async fn this_machine_is_not_called_unless_the_receiver_allows_it() {
     let outbound = HttpOutbound::new().unwrap();
     for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST"]
     {
-        let request = OutboundRequest { allow_private: false, ..request(&format!("http://{host}:{port}/")) };
-        let error = outbound.post(request).await.unwrap_err();
+        let request =
+            OutboundRequest { transport: guarded(&[]), ..request(&format!("http://{host}:{port}/")) };
+        let error = outbound.send(request).await.unwrap_err();
         assert!(matches!(error, OutboundError::Refused(_)), "{host}: {error:?}");
         assert!(error.to_string().contains("`allow_private = true`"), "{error}");
     }
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody connected");
+}
+
+#[tokio::test]
+async fn this_machine_is_called_by_a_receiver_that_names_its_network() {
+    let outbound = HttpOutbound::new().unwrap();
+    let (address, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let port = address.rsplit(':').next().unwrap();
+    for host in ["127.0.0.1", "localhost"] {
+        let request = |networks| OutboundRequest {
+            transport: guarded(networks),
+            ..request(&format!("http://{host}:{port}/"))
+        };
+        assert_eq!(outbound.send(request(&["10.0.0.0/8", "127.0.0.0/8"])).await.unwrap().status, 204);
+        let error = outbound.send(request(&["10.0.0.0/8"])).await.unwrap_err();
+        assert!(matches!(error, OutboundError::Refused(_)), "{host}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn receivers_that_are_reached_in_the_same_way_share_a_client_and_others_do_not() {
+    let outbound = HttpOutbound::new().unwrap();
+    let (address, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let networks: [&[&str]; 4] = [&["127.0.0.0/8"], &["127.0.0.1/32"], &["127.0.0.0/8"], &["127.0.0.1/32"]];
+    for networks in networks {
+        let request =
+            OutboundRequest { transport: guarded(networks), ..request(&format!("http://{address}/")) };
+        outbound.send(request).await.unwrap();
+    }
+    // One of them is that of receivers with nothing particular.
+    assert_eq!(outbound.clients.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -268,9 +311,9 @@ async fn a_connection_to_a_private_receiver_does_not_serve_one_that_allows_none(
     });
     let url = format!("http://localhost:{}/", address.rsplit(':').next().unwrap());
     let outbound = HttpOutbound::new().unwrap();
-    assert_eq!(outbound.post(request(&url)).await.unwrap().status, 204);
-    let guarded = OutboundRequest { allow_private: false, ..request(&url) };
-    assert!(matches!(outbound.post(guarded).await, Err(OutboundError::Refused(_))));
+    assert_eq!(outbound.send(request(&url)).await.unwrap().status, 204);
+    let forbidden = OutboundRequest { transport: guarded(&[]), ..request(&url) };
+    assert!(matches!(outbound.send(forbidden).await, Err(OutboundError::Refused(_))));
 }
 
 #[test]
@@ -309,9 +352,9 @@ fn without_ca_certificates_and_in_spite_of_a_proxy_in_the_environment_http_works
 
 async fn post_without_ca_certificates() {
     let outbound = HttpOutbound::new().unwrap();
-    assert!(!outbound.has_roots);
+    assert!(!outbound.system_roots);
     let (address, _) = receiver("HTTP/1.1 200 OK\r\n\r\n").await;
-    assert_eq!(outbound.post(request(&format!("http://{address}/"))).await.unwrap().status, 200);
+    assert_eq!(outbound.send(request(&format!("http://{address}/"))).await.unwrap().status, 200);
 
     let (listener, address) = listen().await;
     tokio::spawn(async move {
@@ -319,7 +362,7 @@ async fn post_without_ca_certificates() {
         stream.write_all(b"not TLS").await.unwrap();
         stream.read_to_end(&mut Vec::new()).await
     });
-    let error = outbound.post(request(&format!("https://{address}/"))).await.unwrap_err();
+    let error = outbound.send(request(&format!("https://{address}/"))).await.unwrap_err();
     assert!(matches!(error, OutboundError::Connect(_)), "{error:?}");
     assert!(
         error.to_string().contains("TLS failed") && error.to_string().contains("ca-certificates"),

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use reqwest::header::HeaderMap;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::model::{Attempt, DeliveryId, Event, ManualClock, SeededRandom};
+use crate::model::{Attempt, DeliveryId, Event, ManualClock, SeededRandom, Severity};
+use crate::notifier::Format;
 use crate::notifier::outbound::{OutboundError, OutboundRequest, OutboundResponse};
 use crate::store::memory::MemoryStore;
 
@@ -23,7 +25,7 @@ struct Call {
 struct PlayedOutbound(mpsc::UnboundedSender<Call>);
 
 impl Outbound for PlayedOutbound {
-    fn post(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
+    fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
         let (answer, answered) = oneshot::channel();
         let webhook_id = request.headers["webhook-id"].to_str().unwrap().to_owned();
         self.0.send(Call { webhook_id, answer }).ok().unwrap();
@@ -51,10 +53,14 @@ impl Stage {
         let receiver = Receiver {
             name: "oncall".into(),
             url: "http://127.0.0.1/".parse().unwrap(),
+            format: Format::Standard,
+            headers: HeaderMap::new(),
             signing_keys: Vec::new(),
-            allow_private: true,
+            transport: Arc::default(),
             timeout: PATIENCE,
             concurrency,
+            rate: None,
+            min_severity: Severity::Info,
         };
         let random = Arc::new(SeededRandom::new(1));
         let (outbound, receivers) = (Arc::new(PlayedOutbound(sender)), vec![receiver]);

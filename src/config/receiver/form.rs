@@ -1,0 +1,180 @@
+//! The form of the notifications to a receiver, and the settings that belong to one form only.
+
+use reqwest::Method;
+use reqwest::header::HeaderName;
+use serde::Deserialize;
+
+use super::{ReceiverDefaults, WrittenReceiver};
+use crate::config::checks::{self, Checks};
+use crate::config::path::SettingPath;
+use crate::notifier::format::{self, Part, Template};
+use crate::notifier::{Endpoint, Format};
+
+/// The largest template, in bytes.
+const TEMPLATE_MAX: u64 = 64 << 10;
+/// How a template's request may be sent. It has a body in any case.
+const METHODS: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
+
+/// The form of the notifications to a receiver, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiverFormat {
+    /// Standard Webhooks.
+    Standard,
+    /// Prometheus Alertmanager.
+    Alertmanager,
+    /// PagerDuty.
+    PagerDuty,
+    /// Slack.
+    Slack,
+    /// CloudEvents.
+    CloudEvents,
+    /// What people write themselves.
+    Template,
+}
+
+impl ReceiverFormat {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Alertmanager => "alertmanager",
+            Self::PagerDuty => "pagerduty",
+            Self::Slack => "slack",
+            Self::CloudEvents => "cloudevents",
+            Self::Template => "template",
+        }
+    }
+}
+
+impl WrittenReceiver {
+    /// What is set must do something in this format.
+    pub(super) fn check_belongings(
+        &self,
+        checks: &mut Checks<'_>,
+        table: &SettingPath,
+        format: ReceiverFormat,
+    ) {
+        use ReceiverFormat::{Alertmanager, CloudEvents, PagerDuty, Standard, Template};
+        let belongings: [(&str, bool, &[ReceiverFormat]); 5] = [
+            ("secret", self.secret.is_some(), &[Standard, CloudEvents, Template]),
+            ("routing_key", self.routing_key.is_some(), &[PagerDuty]),
+            ("resend", self.resend.is_some(), &[Alertmanager]),
+            ("method", self.method.is_some(), &[Template]),
+            ("body", self.body.is_some(), &[Template]),
+        ];
+        for (key, is_set, formats) in belongings {
+            if is_set && !formats.contains(&format) {
+                let formats = formats.iter().map(|format| format.as_str()).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "does nothing for a receiver of the format {}, only for: {formats}",
+                    format.as_str()
+                );
+                checks.problem(&table.key(key), message);
+            }
+        }
+    }
+
+    /// Where notifications are sent.
+    pub(super) fn endpoint(
+        &self,
+        checks: &mut Checks<'_>,
+        table: &SettingPath,
+        format: ReceiverFormat,
+    ) -> Option<Endpoint> {
+        let Some(written) = &self.url else {
+            if format == ReceiverFormat::PagerDuty {
+                return format::PAGERDUTY_ENQUEUE.parse().ok();
+            }
+            checks.problem(table, "missing field `url`");
+            return None;
+        };
+        let url = checks.secret_url(&table.key("url"), written, checks::plain_url)?;
+        match format {
+            ReceiverFormat::Alertmanager => Some(format::alertmanager_endpoint(&url).into()),
+            _ => Some(url.into()),
+        }
+    }
+
+    /// The form, with what is particular to it.
+    pub(super) fn form(
+        &self,
+        checks: &mut Checks<'_>,
+        table: &SettingPath,
+        format: ReceiverFormat,
+        headers: Vec<(HeaderName, String)>,
+        defaults: &ReceiverDefaults,
+    ) -> Option<Format> {
+        match format {
+            ReceiverFormat::Standard => Some(Format::Standard),
+            ReceiverFormat::Slack => Some(Format::Slack),
+            ReceiverFormat::CloudEvents => Some(Format::CloudEvents),
+            ReceiverFormat::Alertmanager => {
+                Some(Format::Alertmanager { resend: self.resend.unwrap_or(defaults.resend) })
+            }
+            ReceiverFormat::PagerDuty => self.pagerduty(checks, table),
+            ReceiverFormat::Template => self.template(checks, table, headers),
+        }
+    }
+
+    fn pagerduty(&self, checks: &mut Checks<'_>, table: &SettingPath) -> Option<Format> {
+        let Some(written) = &self.routing_key else {
+            checks.problem(table, "missing field `routing_key`: PagerDuty shows it as the integration key");
+            return None;
+        };
+        match written.parse(checks.environment(), "routing key", str::parse) {
+            Ok(routing_key) => Some(Format::PagerDuty { routing_key }),
+            Err(message) => {
+                checks.problem(&table.key("routing_key"), message);
+                None
+            }
+        }
+    }
+
+    fn template(
+        &self,
+        checks: &mut Checks<'_>,
+        table: &SettingPath,
+        headers: Vec<(HeaderName, String)>,
+    ) -> Option<Format> {
+        let method = self.method(checks, table);
+        let Some(written) = &self.body else {
+            checks.problem(table, "missing field `body`: the template of what is sent");
+            return None;
+        };
+        let body = match written.text(checks.environment(), TEMPLATE_MAX) {
+            Ok(body) => body,
+            Err(message) => {
+                checks.problem(&table.key("body"), message);
+                return None;
+            }
+        };
+        match Template::new(method?, body, headers) {
+            Ok(template) => Some(Format::Template(template.into())),
+            Err(errors) => {
+                for error in errors {
+                    let path = match &error.part {
+                        Part::Body => table.key("body"),
+                        Part::Header(name) => self.header_path(table, name),
+                    };
+                    checks.problem(&path, error.to_string());
+                }
+                None
+            }
+        }
+    }
+
+    fn method(&self, checks: &mut Checks<'_>, table: &SettingPath) -> Option<Method> {
+        let Some(written) = &self.method else { return Some(Method::POST) };
+        let method = METHODS.into_iter().find(|method| method.as_str() == written);
+        if method.is_none() {
+            checks.problem(&table.key("method"), format!("is {written:?}, but must be POST, PUT or PATCH"));
+        }
+        method
+    }
+
+    /// Where a header stands, in the case in which it was written.
+    fn header_path(&self, table: &SettingPath, name: &HeaderName) -> SettingPath {
+        let written = self.headers.keys().find(|written| written.eq_ignore_ascii_case(name.as_str()));
+        table.key("headers").key(written.map_or(name.as_str(), String::as_str))
+    }
+}

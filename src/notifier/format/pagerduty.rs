@@ -1,0 +1,222 @@
+//! PagerDuty, Events API version 2: an incident of the warden is one of PagerDuty's, known by its id.
+//!
+//! Invariant: everything that is told of an incident carries the same `dedup_key`, so that growth and reminders do not make
+//! new ones, and the end closes what the beginning opened. A test has a key of its own.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Rendered, base_url, cut, post};
+use crate::model::{DeliveryId, Event, Notification, Severity};
+
+/// Where events go unless a receiver says otherwise.
+pub const ENQUEUE: &str = "https://events.pagerduty.com/v2/enqueue";
+/// The longest summary that is taken, in characters.
+const SUMMARY_MAX: usize = 1024;
+/// What follows the summary of a test.
+const TEST_NOTE: &str = " (only a test: it can be resolved)";
+
+/// The integration key of a service. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoutingKey(Arc<str>);
+
+/// A text that is no [`RoutingKey`]. The text itself is not repeated: it may be nearly the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a routing key is one word of letters and digits, as PagerDuty shows it as the integration key")]
+pub struct RoutingKeyError;
+
+impl FromStr for RoutingKey {
+    type Err = RoutingKeyError;
+
+    fn from_str(text: &str) -> Result<Self, RoutingKeyError> {
+        let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_word { Ok(Self(text.into())) } else { Err(RoutingKeyError) }
+    }
+}
+
+impl fmt::Debug for RoutingKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RoutingKey(…)")
+    }
+}
+
+pub(super) fn render(notification: &Notification, routing_key: &RoutingKey, id: &DeliveryId) -> Rendered {
+    let is_test = notification.event == Event::Test;
+    let mut event = json!({
+        "routing_key": routing_key.0,
+        "event_action": action(notification.event),
+        "dedup_key": if is_test { &id.0 } else { &notification.data.id },
+    });
+    if action(notification.event) == "trigger" {
+        event["payload"] = payload(notification, is_test);
+        event["client"] = "Process Warden".into();
+        event["client_url"] = notification.data.url.clone().into();
+        event["links"] = links(notification);
+    }
+    post("application/json", &event)
+}
+
+const fn action(event: Event) -> &'static str {
+    match event {
+        Event::Opened | Event::Grown | Event::Reminder | Event::Escalated | Event::Test => "trigger",
+        Event::Acknowledged => "acknowledge",
+        Event::Resolved => "resolve",
+    }
+}
+
+fn payload(notification: &Notification, is_test: bool) -> Value {
+    let data = &notification.data;
+    let (note, severity) = if is_test { (TEST_NOTE, Severity::Info) } else { ("", data.severity) };
+    let summary = cut(&data.summary, SUMMARY_MAX - note.len());
+    json!({
+        "summary": format!("{summary}{note}"),
+        "source": base_url(notification),
+        "severity": severity,
+        "timestamp": notification.timestamp,
+        "component": data.workflow,
+        "group": group(notification),
+        "class": data.kind,
+        "custom_details": {
+            "count": data.count,
+            "peak": data.peak,
+            "oldest_deadline": data.oldest_deadline,
+            "by_step": data.by_step,
+            "acknowledged_by": data.acknowledged_by,
+            "items": data.items,
+            "truncated": data.truncated,
+        },
+    })
+}
+
+/// `region=eu, tier=gold`; null where the workflow is not split.
+fn group(notification: &Notification) -> Option<String> {
+    let pairs = notification.data.group.iter().map(|(name, value)| format!("{name}={value}"));
+    Some(pairs.collect::<Vec<_>>().join(", ")).filter(|group| !group.is_empty())
+}
+
+fn links(notification: &Notification) -> Value {
+    let data = &notification.data;
+    let mut links = vec![json!({ "href": data.url, "text": "The incident" })];
+    if let Some(runbook) = &data.runbook_url {
+        links.push(json!({ "href": runbook, "text": "What to do" }));
+    }
+    links.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use super::*;
+    use crate::notifier::Format;
+
+    fn format() -> Format {
+        Format::PagerDuty { routing_key: "R0UT1NGK3Y".parse().unwrap() }
+    }
+
+    #[test]
+    fn an_opened_incident_triggers_one() {
+        let expected = json!({
+            "routing_key": "R0UT1NGK3Y",
+            "event_action": "trigger",
+            "dedup_key": "inc_1",
+            "payload": {
+                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+                "source": "https://warden.example.com",
+                "severity": "critical",
+                "timestamp": "2026-01-01T00:14:00.000Z",
+                "component": "uploads",
+                "group": "region=eu",
+                "class": "overdue",
+                "custom_details": {
+                    "count": 3,
+                    "peak": 4,
+                    "oldest_deadline": "2026-01-01T00:00:00.000Z",
+                    "by_step": { "": 1, "backup": 2 },
+                    "acknowledged_by": null,
+                    "items": [{
+                        "id": "file-1",
+                        "deadline": "2026-01-01T00:00:00.000Z",
+                        "step": "backup",
+                        "url": "https://warden.example.com/v1/workflows/uploads/items/file%2D1",
+                        "payload_url": "https://warden.example.com/v1/workflows/uploads/items/file%2D1/payload",
+                    }],
+                    "truncated": 2,
+                },
+            },
+            "client": "Process Warden",
+            "client_url": "https://warden.example.com/v1/incidents/inc_1",
+            "links": [
+                { "href": "https://warden.example.com/v1/incidents/inc_1", "text": "The incident" },
+                { "href": "https://wiki.example.com/uploads", "text": "What to do" },
+            ],
+        });
+        assert_eq!(document(&format(), &opened()), expected);
+        assert_eq!(rendered(&format(), &opened()).headers["content-type"], "application/json");
+    }
+
+    #[test]
+    fn its_end_resolves_what_its_beginning_triggered() {
+        let expected =
+            json!({ "routing_key": "R0UT1NGK3Y", "event_action": "resolve", "dedup_key": "inc_1" });
+        assert_eq!(document(&format(), &resolved()), expected);
+    }
+
+    #[test]
+    fn every_event_does_to_the_same_incident_what_it_says() {
+        for (event, action) in [
+            (Event::Opened, "trigger"),
+            (Event::Grown, "trigger"),
+            (Event::Reminder, "trigger"),
+            (Event::Escalated, "trigger"),
+            (Event::Acknowledged, "acknowledge"),
+            (Event::Resolved, "resolve"),
+        ] {
+            let document = document(&format(), &told(event));
+            assert_eq!(
+                (&document["event_action"], &document["dedup_key"]),
+                (&json!(action), &json!("inc_1"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_test_triggers_something_of_its_own_that_is_harmless() {
+        let document = document(&format(), &told(Event::Test));
+        assert_eq!(document["event_action"], "trigger");
+        assert_eq!(document["dedup_key"], "dlv_1");
+        assert_eq!(document["payload"]["severity"], "info");
+        let summary = document["payload"]["summary"].as_str().unwrap();
+        assert!(summary.ends_with("14m (only a test: it can be resolved)"), "{summary}");
+    }
+
+    #[test]
+    fn a_summary_is_cut_to_what_is_taken() {
+        for event in [Event::Opened, Event::Test] {
+            let document = document(&format(), &Notification { event, ..hostile() });
+            let summary = document["payload"]["summary"].as_str().unwrap();
+            assert_eq!(summary.chars().count(), SUMMARY_MAX);
+            assert!(summary.starts_with(HOSTILE));
+        }
+        let document = document(&format(), &hostile());
+        assert_eq!(document["payload"]["custom_details"]["items"][0]["id"], HOSTILE.repeat(4));
+    }
+
+    #[test]
+    fn a_workflow_that_is_not_split_has_no_group() {
+        let mut notification = opened();
+        notification.data.group.clear();
+        assert_eq!(document(&format(), &notification)["payload"]["group"], Value::Null);
+    }
+
+    #[test]
+    fn a_routing_key_is_a_word_and_is_never_shown() {
+        for text in ["", "two words", "key\n", "k-e-y", "schlüssel"] {
+            assert_eq!(text.parse::<RoutingKey>().unwrap_err(), RoutingKeyError, "{text:?}");
+        }
+        let shown = format!("{:?}", format());
+        assert!(!shown.contains("R0UT1NG"), "{shown}");
+    }
+}

@@ -1,0 +1,271 @@
+//! Slack's incoming webhooks: one line of text, and an attachment in the colour of the incident.
+//!
+//! Invariants: of what clients have chosen no `&`, `<` or `>` gets through unescaped, so that nothing of it becomes a link or
+//! a mention; every text stays within Slack's limits, and a cut never goes through an escape.
+
+use serde_json::{Value, json};
+
+use super::{Rendered, post, steps};
+use crate::model::{Event, IncidentStatus, Notification, Sample, Severity};
+
+/// The longest text of a message or of a section, in characters.
+const TEXT_MAX: usize = 3000;
+/// The longest text of a field of a section, in characters.
+const FIELD_MAX: usize = 2000;
+
+pub(super) fn render(notification: &Notification) -> Rendered {
+    let data = &notification.data;
+    let severity = data.severity.as_str();
+    let start = format!("*{}* [{severity}] ", title(notification.event));
+    let text = format!("{start}{}", escaped(&data.summary, TEXT_MAX - start.len()));
+    let mut blocks = vec![json!({ "type": "section", "fields": fields(notification) })];
+    if !data.items.is_empty() {
+        blocks.push(json!({ "type": "section", "text": mrkdwn(items(notification)) }));
+    }
+    blocks.push(json!({ "type": "context", "elements": links(notification) }));
+    let attachment = json!({ "color": colour(notification), "blocks": blocks });
+    post("application/json", &json!({ "text": text, "attachments": [attachment] }))
+}
+
+const fn title(event: Event) -> &'static str {
+    match event {
+        Event::Opened => "Opened",
+        Event::Grown => "Grown",
+        Event::Reminder => "Still open",
+        Event::Escalated => "Escalated",
+        Event::Acknowledged => "Acknowledged",
+        Event::Resolved => "Resolved",
+        Event::Test => "Test",
+    }
+}
+
+const fn colour(notification: &Notification) -> &'static str {
+    match (notification.data.status, notification.data.severity) {
+        (IncidentStatus::Resolved, _) => "#2eb67d",
+        (IncidentStatus::Open, Severity::Info) => "#439fe0",
+        (IncidentStatus::Open, Severity::Warning) => "#ecb22e",
+        (IncidentStatus::Open, Severity::Error) => "#e8590c",
+        (IncidentStatus::Open, Severity::Critical) => "#c8102e",
+    }
+}
+
+fn fields(notification: &Notification) -> Vec<Value> {
+    let data = &notification.data;
+    let group = data.group.iter().map(|(name, value)| format!("{name}: {value}"));
+    let all = [
+        ("Workflow", data.workflow.to_string()),
+        ("Group", group.collect::<Vec<_>>().join(", ")),
+        ("Items", format!("{}, at most {}", data.count, data.peak)),
+        ("Stuck at", steps(notification)),
+        ("Oldest deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),
+        ("Looked after by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
+    ];
+    let field = |(title, text): (&str, String)| {
+        let start = format!("*{title}*\n");
+        mrkdwn(format!("{start}{}", escaped(&text, FIELD_MAX - start.len())))
+    };
+    all.into_iter().filter(|(_, text)| !text.is_empty()).map(field).collect()
+}
+
+/// A line with a link for each item, as many as there is room for, and how many more there are.
+fn items(notification: &Notification) -> String {
+    /// Room for the last line.
+    const REST: usize = 40;
+    let data = &notification.data;
+    let mut text = String::new();
+    let mut shown = 0;
+    for Sample { id, deadline, step, url, .. } in &data.items {
+        let step = step.as_ref().map(|step| format!(" at {}", escaped(step, FIELD_MAX))).unwrap_or_default();
+        let line = format!("• {}{step}, due {deadline}\n", link(url, id));
+        if text.chars().count() + line.chars().count() > TEXT_MAX - REST {
+            break;
+        }
+        text.push_str(&line);
+        shown += 1;
+    }
+    let more = (data.items.len() as u64 - shown) + data.truncated;
+    if more > 0 {
+        text.push_str(&format!("and {more} more"));
+    }
+    text
+}
+
+fn links(notification: &Notification) -> Vec<Value> {
+    let data = &notification.data;
+    let incident = Some(link(&data.url, "Incident"));
+    let runbook = data.runbook_url.as_ref().map(|url| link(url, "What to do"));
+    // The longest addresses are left out rather than cut.
+    let fits = |link: &String| link.chars().count() <= TEXT_MAX;
+    let mut links: Vec<Value> = [incident, runbook].into_iter().flatten().filter(fits).map(mrkdwn).collect();
+    links.push(mrkdwn(escaped(&data.id, FIELD_MAX)));
+    links
+}
+
+/// A text that is shown as it stands: nothing in it is made a link that is not one.
+fn mrkdwn(text: String) -> Value {
+    json!({ "type": "mrkdwn", "text": text, "verbatim": true })
+}
+
+/// A link. What would end it early is percent-encoded in the address.
+fn link(url: &str, label: &str) -> String {
+    let url = url.replace('|', "%7C").replace('<', "%3C").replace('>', "%3E").replace('&', "&amp;");
+    format!("<{url}|{}>", escaped(label, TEXT_MAX))
+}
+
+/// A text with Slack's three special characters escaped, in at most so many characters.
+fn escaped(text: &str, characters: usize) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut length = 0;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let mut buffer = [0; 4];
+        let written = match character {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            other => other.encode_utf8(&mut buffer),
+        };
+        length += written.chars().count();
+        // Room is kept for the sign of the cut, unless this is the end.
+        if length + usize::from(rest.peek().is_some()) > characters {
+            escaped.push('…');
+            return escaped;
+        }
+        escaped.push_str(written);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use super::*;
+    use crate::notifier::Format;
+
+    fn field(text: &str) -> Value {
+        mrkdwn(text.to_owned())
+    }
+
+    #[test]
+    fn an_opened_incident_is_a_line_and_what_is_known_of_it() {
+        let expected = json!({
+            "text": "*Opened* [critical] 3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+            "attachments": [{
+                "color": "#c8102e",
+                "blocks": [
+                    { "type": "section", "fields": [
+                        field("*Workflow*\nuploads"),
+                        field("*Group*\nregion: eu"),
+                        field("*Items*\n3, at most 4"),
+                        field("*Stuck at*\nno step: 1, backup: 2"),
+                        field("*Oldest deadline*\n2026-01-01T00:00:00.000Z"),
+                    ]},
+                    { "type": "section", "text": field(
+                        "• <https://warden.example.com/v1/workflows/uploads/items/file%2D1|file-1> at backup, \
+                         due 2026-01-01T00:00:00.000Z\nand 2 more",
+                    )},
+                    { "type": "context", "elements": [
+                        field("<https://warden.example.com/v1/incidents/inc_1|Incident>"),
+                        field("<https://wiki.example.com/uploads|What to do>"),
+                        field("inc_1"),
+                    ]},
+                ],
+            }],
+        });
+        assert_eq!(document(&Format::Slack, &opened()), expected);
+        assert_eq!(rendered(&Format::Slack, &opened()).headers["content-type"], "application/json");
+    }
+
+    #[test]
+    fn its_end_is_green_and_short() {
+        let expected = json!({
+            "text": "*Resolved* [critical] nothing of uploads (region eu) is overdue any more; it was 4 items",
+            "attachments": [{
+                "color": "#2eb67d",
+                "blocks": [
+                    { "type": "section", "fields": [
+                        field("*Workflow*\nuploads"), field("*Group*\nregion: eu"), field("*Items*\n0, at most 4"),
+                    ]},
+                    { "type": "context", "elements": [
+                        field("<https://warden.example.com/v1/incidents/inc_1|Incident>"),
+                        field("<https://wiki.example.com/uploads|What to do>"),
+                        field("inc_1"),
+                    ]},
+                ],
+            }],
+        });
+        assert_eq!(document(&Format::Slack, &resolved()), expected);
+    }
+
+    #[test]
+    fn every_severity_has_a_colour_of_its_own() {
+        let mut colours = Vec::new();
+        for severity in [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical] {
+            let mut notification = opened();
+            notification.data.severity = severity;
+            let document = document(&Format::Slack, &notification);
+            assert!(document["text"].as_str().unwrap().contains(severity.as_str()));
+            colours.push(document["attachments"][0]["color"].clone());
+        }
+        colours.dedup();
+        assert_eq!(colours.len(), 4);
+    }
+
+    #[test]
+    fn nothing_that_clients_have_chosen_becomes_a_mention_or_a_link() {
+        let document = document(&Format::Slack, &hostile());
+        for text in texts(&document) {
+            for (position, _) in text.match_indices('<') {
+                assert!(text[position..].starts_with("<https://"), "{text}");
+            }
+            let plain = text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "");
+            assert!(!plain.contains('&'), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_text_stays_within_the_limits_of_slack() {
+        let document = document(&Format::Slack, &hostile());
+        assert!(document["text"].as_str().unwrap().chars().count() <= TEXT_MAX);
+        let blocks = document["attachments"][0]["blocks"].as_array().unwrap();
+        let fields = blocks[0]["fields"].as_array().unwrap();
+        assert!(fields.len() <= 10);
+        for field in fields {
+            assert!(field["text"].as_str().unwrap().chars().count() <= FIELD_MAX);
+        }
+        let items = blocks[1]["text"]["text"].as_str().unwrap();
+        assert!(items.chars().count() <= TEXT_MAX);
+        let shown = items.matches('•').count();
+        assert!(shown > 0 && items.ends_with(&format!("and {} more", 22 - shown)), "{items}");
+    }
+
+    #[test]
+    fn an_address_too_long_for_a_text_is_left_out_and_not_cut() {
+        let mut notification = opened();
+        let base = format!("https://warden.example.com/{}", "x".repeat(TEXT_MAX));
+        notification.data.url = format!("{base}/v1/incidents/inc_1");
+        notification.data.items[0].url = format!("{base}/v1/workflows/uploads/items/file-1");
+        let document = document(&Format::Slack, &notification);
+        let blocks = document["attachments"][0]["blocks"].as_array().unwrap();
+        assert_eq!(blocks[1]["text"]["text"], "and 3 more");
+        assert_eq!(blocks[2]["elements"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_address_cannot_end_a_link_early() {
+        assert_eq!(link("https://x/?a=1&b=<|>", "a<b>|c"), "<https://x/?a=1&amp;b=%3C%7C%3E|a&lt;b&gt;|c>");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_escapes() {
+        assert_eq!(escaped("a<b", 6), "a&lt;b");
+        assert_eq!(escaped("a<b", 5), "a…");
+        assert_eq!(escaped("a<bc", 6), "a&lt;…");
+        assert_eq!(escaped("äöü", 3), "äöü");
+        assert_eq!(escaped("äöüß", 3), "äö…");
+        assert_eq!(escaped("", 0), "");
+        for length in 1..400 {
+            assert!(escaped(&HOSTILE.repeat(5), length).chars().count() <= length);
+        }
+    }
+}

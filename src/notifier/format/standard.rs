@@ -1,0 +1,32 @@
+//! Standard Webhooks: what is stored, byte for byte. Its headers are those of the signature.
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::{Rendered, content_type_of};
+
+pub(super) fn render(stored: &str) -> Rendered {
+    Rendered {
+        method: Method::POST,
+        headers: content_type_of("application/json"),
+        body: Bytes::copy_from_slice(stored.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{DeliveryId, Timestamp};
+    use crate::notifier::Format;
+
+    #[test]
+    fn what_is_stored_is_sent_byte_for_byte() {
+        // Also what is no notification at all: it was one to the version that stored it.
+        for stored in [r#"{"type":"incident.opened",  "data":{"ä":"\u00e4"}}"#, "{}", ""] {
+            let rendered =
+                Format::Standard.render(stored, &DeliveryId("dlv_1".into()), Timestamp::default()).unwrap();
+            assert_eq!(rendered.body, stored);
+            assert_eq!(rendered.headers["content-type"], "application/json");
+            assert_eq!(rendered.headers.len(), 1);
+        }
+    }
+}

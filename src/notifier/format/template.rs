@@ -1,0 +1,195 @@
+//! Templates: any form that people write themselves, in the syntax of Jinja.
+//!
+//! A template sees the `standard` notification and the delivery's id as `delivery`. Invariants:
+//!
+//! * What is not there is an error and not an empty text: a slip must not become an alert that says nothing.
+//! * A template that exists has written every sample ([`sample`]); what it cannot write later is a failed attempt.
+//! * Its work and what it makes are bounded by [`FUEL`]. It reaches nothing but the notification: no file, no environment, no
+//!   other template.
+//! * Nothing is escaped by itself; `tojson` makes a value JSON.
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::Serialize;
+
+use super::{Rendered, content_type_of, sample};
+use crate::model::{DeliveryId, Event, Notification};
+
+/// How much a template may do: about as many steps, or so many times 64 bytes of text that it goes through.
+const FUEL: u64 = 100_000;
+/// The name of the body among the templates; no header is called like this.
+const BODY: &str = "the body";
+
+/// What makes the requests to a receiver.
+pub struct Template {
+    method: Method,
+    headers: Vec<HeaderName>,
+    environment: Environment<'static>,
+}
+
+/// What of a request a template makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its body.
+    Body,
+    /// A header.
+    Header(HeaderName),
+}
+
+/// Why a template cannot be used, or could not write a notification.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}{}: {message}", self.place(), self.line_of(), self.occasion())]
+pub struct TemplateError {
+    /// The part at fault.
+    pub part: Part,
+    /// The line in it, from 1.
+    pub line: Option<usize>,
+    /// What it could not write; `None` if it is wrong as such.
+    pub event: Option<Event>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl TemplateError {
+    fn new(part: Part, event: Option<Event>, error: &minijinja::Error) -> Self {
+        let message = match error.detail() {
+            Some(detail) => format!("{}: {detail}", error.kind()),
+            None => error.kind().to_string(),
+        };
+        Self { part, line: error.line(), event, message }
+    }
+
+    fn place(&self) -> String {
+        match &self.part {
+            Part::Body => "the template of the body".to_owned(),
+            Part::Header(name) => format!("the template of the header {name}"),
+        }
+    }
+
+    fn line_of(&self) -> String {
+        self.line.map_or_else(String::new, |line| format!(", line {line}"))
+    }
+
+    fn occasion(&self) -> String {
+        self.event.map_or_else(String::new, |event| format!(", cannot write {}", event.as_str()))
+    }
+}
+
+impl std::fmt::Debug for Template {
+    /// Not the texts: somebody may have written a secret into one.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Template")
+            .field("method", &self.method)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Template {
+    /// Reads the templates of the body and of headers, and tries them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, at most one thing for each part.
+    pub fn new(
+        method: Method,
+        body: String,
+        headers: Vec<(HeaderName, String)>,
+    ) -> Result<Self, Vec<TemplateError>> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        // Has errors name what is undefined.
+        environment.set_debug(true);
+        let mut template = Self { method, headers: Vec::new(), environment };
+        let mut errors = Vec::new();
+        let texts = headers.into_iter().map(|(name, text)| (Part::Header(name), text));
+        for (part, text) in texts.chain([(Part::Body, body)]) {
+            errors.extend(template.add(part, text).err());
+        }
+        if errors.is_empty() { Ok(template) } else { Err(errors) }
+    }
+
+    fn add(&mut self, part: Part, text: String) -> Result<(), TemplateError> {
+        self.environment
+            .add_template_owned(part.name().to_owned(), text)
+            .map_err(|error| TemplateError::new(part.clone(), None, &error))?;
+        for notification in sample::notifications() {
+            self.write(&part, &notification, &context(&notification, &DeliveryId("dlv_sample".into())))?;
+        }
+        if let Part::Header(name) = part {
+            self.headers.push(name);
+        }
+        Ok(())
+    }
+
+    /// Makes the request of a notification.
+    ///
+    /// # Errors
+    ///
+    /// The notification holds what the samples did not, and a template cannot write it.
+    pub(super) fn render(
+        &self,
+        notification: &Notification,
+        id: &DeliveryId,
+    ) -> Result<Rendered, TemplateError> {
+        let context = context(notification, id);
+        let mut headers = content_type_of("application/json");
+        for name in &self.headers {
+            let part = Part::Header(name.clone());
+            let text = self.write(&part, notification, &context)?;
+            headers.insert(name.clone(), header_value(&part, notification, &text)?);
+        }
+        let body = self.write(&Part::Body, notification, &context)?;
+        Ok(Rendered { method: self.method.clone(), headers, body: body.into() })
+    }
+
+    fn write(
+        &self,
+        part: &Part,
+        notification: &Notification,
+        context: &Value,
+    ) -> Result<String, TemplateError> {
+        let written = self.environment.get_template(part.name()).and_then(|it| it.render(context.clone()));
+        let text =
+            written.map_err(|error| TemplateError::new(part.clone(), Some(notification.event), &error))?;
+        if matches!(part, Part::Header(_)) {
+            header_value(part, notification, &text)?;
+        }
+        Ok(text)
+    }
+}
+
+impl Part {
+    fn name(&self) -> &str {
+        match self {
+            Self::Body => BODY,
+            Self::Header(name) => name.as_str(),
+        }
+    }
+}
+
+fn header_value(part: &Part, notification: &Notification, text: &str) -> Result<HeaderValue, TemplateError> {
+    HeaderValue::from_bytes(text.trim().as_bytes()).map_err(|_| TemplateError {
+        part: part.clone(),
+        line: None,
+        event: Some(notification.event),
+        message: "it makes a line break or another control character, which no header can hold".to_owned(),
+    })
+}
+
+fn context(notification: &Notification, id: &DeliveryId) -> Value {
+    #[derive(Serialize)]
+    struct Context<'a> {
+        delivery: &'a DeliveryId,
+        #[serde(flatten)]
+        notification: &'a Notification,
+    }
+    Value::from(minijinja::value::Serde(Context { delivery: id, notification }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! How a receiver is reached: at which addresses, trusting whom, as whom, and through what.
+//!
+//! Certificates and keys are read and checked once, where they are configured; a [`Transport`] holds only what can be used.
+//! Neither a key nor the password of a proxy is ever shown.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use reqwest::{Certificate, Client, Identity, Proxy, redirect};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::endpoint::Endpoint;
+use super::guard::GuardedResolver;
+
+/// How long a connection is kept for the next notification. It has to be shorter than the time after which
+/// receivers close idle connections, 5 s for some: a request that crosses such a closing on the wire is a
+/// failed one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a receiver is reached. Receivers with equal ones share their connections, others never do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Transport {
+    /// Whether the receiver may be at any address.
+    pub allow_private: bool,
+    /// The networks in which it may be although they are not public.
+    pub allow_networks: Vec<IpNet>,
+    /// Who vouches for the receiver's certificate; `None`: the CA certificates of the system.
+    pub roots: Option<Roots>,
+    /// What the warden shows that it is who it is.
+    pub identity: Option<ClientIdentity>,
+    /// What connects in the warden's place. It resolves names itself, so it takes `allow_private`.
+    pub proxy: Option<Endpoint>,
+}
+
+/// Why certificates or keys cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// There is none.
+    #[error("holds no certificate in the PEM form (-----BEGIN CERTIFICATE-----)")]
+    NoCertificate,
+    /// There is one that cannot be used.
+    #[error("holds a certificate that cannot be used: {0}")]
+    Certificate(String),
+    /// There is none.
+    #[error("holds no private key in the PEM form (-----BEGIN PRIVATE KEY-----) without a password")]
+    NoKey,
+    /// The two do not make an identity.
+    #[error("cannot be used together with its key: {0}")]
+    Identity(String),
+}
+
+/// CA certificates.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Roots(Arc<[u8]>);
+
+impl Roots {
+    /// Reads a bundle in PEM.
+    ///
+    /// # Errors
+    ///
+    /// There is no certificate in it, or one that cannot be used.
+    pub fn parse(pem: &[u8]) -> Result<Self, TransportError> {
+        let mut store = RootCertStore::empty();
+        for certificate in certificates(pem)? {
+            store.add(certificate).map_err(|error| TransportError::Certificate(error.to_string()))?;
+        }
+        Ok(Self(pem.into()))
+    }
+}
+
+impl fmt::Debug for Roots {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Roots(…)")
+    }
+}
+
+/// A client certificate with its key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientIdentity(Arc<[u8]>);
+
+impl ClientIdentity {
+    /// Reads a chain of certificates, that of the client first, and its private key, both in PEM.
+    ///
+    /// # Errors
+    ///
+    /// One of them is missing or cannot be used, or they do not belong together.
+    pub fn parse(chain: &[u8], key: &[u8]) -> Result<Self, TransportError> {
+        let certificates = certificates(chain)?;
+        let private_key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TransportError::NoKey)?;
+        let unusable = |error: &dyn fmt::Display| TransportError::Identity(error.to_string());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                builder
+                    .with_root_certificates(RootCertStore::empty())
+                    .with_client_auth_cert(certificates, private_key)
+            })
+            .map_err(|error| unusable(&error))?;
+        let pem = [chain, b"\n", key].concat();
+        Identity::from_pem(&pem).map_err(|error| unusable(&error))?;
+        Ok(Self(pem.into()))
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ClientIdentity(…)")
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| TransportError::Certificate(error.to_string()))?;
+    if found.is_empty() { Err(TransportError::NoCertificate) } else { Ok(found) }
+}
+
+impl Transport {
+    /// A client that connects in this way. Without `system_roots` no certificate is trusted but those of [`Roots`].
+    pub(super) fn client(&self, system_roots: bool) -> reqwest::Result<Client> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("process-warden/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            // One from the environment would connect in our place, past the guard.
+            .no_proxy()
+            .pool_idle_timeout(IDLE_TIMEOUT);
+        if !self.allow_private {
+            builder = builder.dns_resolver(GuardedResolver::new(&self.allow_networks));
+        }
+        if let Some(Roots(pem)) = &self.roots {
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem)?);
+        } else if !system_roots {
+            builder = builder.tls_certs_only([]);
+        }
+        if let Some(ClientIdentity(pem)) = &self.identity {
+            builder = builder.identity(Identity::from_pem(pem)?);
+        }
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(Proxy::all(proxy.url().clone())?);
+        }
+        builder.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn certificate() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::default().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn roots_are_one_or_more_certificates_in_pem() {
+        let (one, other) = (certificate().0, certificate().0);
+        assert!(Roots::parse(one.as_bytes()).is_ok());
+        assert!(Roots::parse(format!("My authority\n{one}\n{other}").as_bytes()).is_ok());
+        for nothing in ["", "-----BEGIN", &certificate().1] {
+            assert_eq!(
+                Roots::parse(nothing.as_bytes()).unwrap_err(),
+                TransportError::NoCertificate,
+                "{nothing}"
+            );
+        }
+        let spoilt = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(Roots::parse(spoilt.as_bytes()), Err(TransportError::Certificate(_))));
+    }
+
+    #[test]
+    fn an_identity_is_a_certificate_with_its_own_key() {
+        let (certificate, key) = certificate();
+        assert!(ClientIdentity::parse(certificate.as_bytes(), key.as_bytes()).is_ok());
+        let missing = ClientIdentity::parse(key.as_bytes(), key.as_bytes()).unwrap_err();
+        assert_eq!(missing, TransportError::NoCertificate);
+        let missing = ClientIdentity::parse(certificate.as_bytes(), certificate.as_bytes()).unwrap_err();
+        assert_eq!(missing, TransportError::NoKey);
+        let foreign = KeyPair::generate().unwrap().serialize_pem();
+        let error = ClientIdentity::parse(certificate.as_bytes(), foreign.as_bytes()).unwrap_err();
+        assert!(matches!(error, TransportError::Identity(_)), "{error}");
+    }
+
+    #[test]
+    fn neither_a_key_nor_the_password_of_a_proxy_is_shown() {
+        let (certificate, key) = certificate();
+        let transport = Transport {
+            roots: Some(Roots::parse(certificate.as_bytes()).unwrap()),
+            identity: Some(ClientIdentity::parse(certificate.as_bytes(), key.as_bytes()).unwrap()),
+            proxy: Some("http://user:password@proxy.internal:3128/".parse().unwrap()),
+            ..Transport::default()
+        };
+        let shown = format!("{transport:?}");
+        assert!(shown.contains("Endpoint(http://proxy.internal:3128…)"), "{shown}");
+        for secret in ["BEGIN", "user", "password", "45, 45"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
