@@ -21,7 +21,7 @@ pub const WINDOWS_COUNTED_MAX: u64 = 10_000;
 /// A wall clock that is set back by no more than this comes to the same occurrences again, which then count once.
 const REPEATED_MAX: Duration = Duration::from_secs(3 * 3600);
 
-/// That too little was created, in one window or in several on end.
+/// That too little was created, in one window or in several on end. Instants are steady but for `expected_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
     /// When it should have begun, in the first of the windows, by the wall clock.
@@ -35,7 +35,7 @@ pub struct Missed {
     /// How many were created since the first window began, always fewer.
     pub created: u64,
     /// Where the first window began.
-    from: Timestamp,
+    pub from: Timestamp,
 }
 
 /// A stretch of time in which items are expected: from its beginning until just before its end.
