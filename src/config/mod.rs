@@ -19,6 +19,7 @@ mod duration;
 mod environment;
 mod error;
 mod expectation;
+mod heartbeat;
 mod origin;
 mod path;
 mod receiver;
@@ -50,6 +51,7 @@ pub use self::token::{Scope, TokenSettings};
 
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
+use self::heartbeat::WrittenHeartbeat;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
 use self::setting::Setting;
 use self::source::Merged;
@@ -57,6 +59,7 @@ use self::token::WrittenToken;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
 use crate::model::{Policy, Severity, WorkflowName};
 use crate::notifier::Receiver;
+use crate::warden::HeartbeatSettings;
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
@@ -79,6 +82,8 @@ pub struct Config {
     pub workflows: BTreeMap<WorkflowName, Policy>,
     /// The receivers, in the order of their names; no two of one name. Every receiver of a policy is among them.
     pub receivers: Vec<Receiver>,
+    /// The dead man's switch outside, if there is one.
+    pub heartbeat: Option<HeartbeatSettings>,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
 }
@@ -106,6 +111,7 @@ struct Tables {
     log: LogSettings,
     alerting: WrittenAlerting,
     workflow_defaults: WrittenWorkflowDefaults,
+    heartbeat: WrittenHeartbeat,
     receiver_defaults: WrittenReceiverDefaults,
     #[serde(default)]
     receivers: BTreeMap<String, WrittenReceiver>,
@@ -167,6 +173,7 @@ impl Tables {
             let table = SettingPath::dotted("workflows").key(name);
             alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
+        let heartbeat = self.heartbeat.resolve(checks_of);
         let tokens = token::resolve(checks_of, self.tokens);
 
         let problems = checks.into_problems();
@@ -183,6 +190,7 @@ impl Tables {
             default_workflow,
             workflows,
             receivers,
+            heartbeat,
             tokens,
         })
     }

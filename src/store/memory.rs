@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Silence, SilenceId, Workflow, WorkflowName,
+    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -143,6 +143,10 @@ impl Rows for State {
 
     fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Infallible> {
         self.silences.remove(id);
+        Ok(())
+    }
+
+    fn put_probe(&mut self, _at: Timestamp) -> Result<(), Infallible> {
         Ok(())
     }
 

@@ -174,6 +174,7 @@ impl Warden {
         let mut save_at = self.clock.now();
         loop {
             let now = self.clock.now();
+            self.expected(now);
             let touched = self.expectations.look();
             let all = save_at <= now;
             match self.save_progress(all).await {
@@ -191,6 +192,7 @@ impl Warden {
             self.census.touch(touched.into_iter().map(missed_key));
             let look_at =
                 self.expectations.next_look().map_or(Timestamp::MAX, |look_at| look_at.min(save_at));
+            self.expected(look_at);
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.expectations.turned.notified() => {}

@@ -11,9 +11,11 @@ mod alerting;
 mod census;
 mod error;
 mod expectations;
+mod heartbeat;
 mod incidents;
 pub mod items;
 mod overdue;
+mod pulse;
 pub mod silences;
 mod sweep;
 mod workflows;
@@ -31,6 +33,8 @@ use self::census::Census;
 pub use self::census::Tally;
 pub use self::error::WardenError;
 use self::expectations::Expectations;
+pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
+use self::pulse::Pulse;
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
@@ -46,6 +50,8 @@ pub struct WardenSettings {
     pub external_url: String,
     /// How long resolved incidents are remembered.
     pub incident_history: Duration,
+    /// The dead man's switch outside, if there is one.
+    pub heartbeat: Option<HeartbeatSettings>,
 }
 
 /// What the service works with; all of it is handed in.
@@ -77,6 +83,10 @@ pub struct Warden {
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
+    watching: Pulse,
+    expecting: Pulse,
+    deciding: Pulse,
+    heartbeats: HeartbeatCounts,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: WardenSettings,
@@ -124,7 +134,7 @@ impl Warden {
         }
         let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         let (service, notifier) =
-            NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
+            NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         notifier.take_up(store.outbox().await?, clock.now());
         let live_incidents = LiveIncidents::default();
         let (actions, asked) = alerting::action_channel();
@@ -138,6 +148,10 @@ impl Warden {
             actions,
             receivers: by_name,
             notifier,
+            watching: Pulse::default(),
+            expecting: Pulse::default(),
+            deciding: Pulse::default(),
+            heartbeats: HeartbeatCounts::default(),
             clock,
             random,
             settings,
@@ -155,6 +169,10 @@ impl Warden {
         running.spawn(async move { sweep.sweep(sweep_stop).await });
         let (expect, expect_stop) = (warden.clone(), stop.clone());
         running.spawn(async move { expect.watch_expectations(expect_stop).await });
+        if let Some(settings) = warden.settings.heartbeat.clone() {
+            let (beat, beat_stop) = (warden.clone(), stop.clone());
+            running.spawn(async move { beat.beat(settings, outbound, beat_stop).await });
+        }
         Ok((warden, Loops { running, stop }))
     }
 

@@ -23,6 +23,7 @@
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
 //! x workflow                 -> document         how far what is expected of it has come to pass
 //! s silence 0 piece          -> document piece   a silence
+//! m "probe"                  -> instant          when it was last shown that commits go through
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
@@ -60,6 +61,7 @@ pub(super) const DELIVERY: u8 = b'd';
 pub(super) const PROGRESS: u8 = b'x';
 pub(super) const SILENCE: u8 = b's';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
+pub(super) const PROBE: &[u8] = b"mprobe";
 
 fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(first.len() + second.len() + 2);

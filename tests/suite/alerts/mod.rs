@@ -9,6 +9,7 @@ mod failed;
 mod flapping;
 mod groups;
 mod growth;
+mod heartbeat;
 mod hostile;
 mod life;
 mod missed;

@@ -84,7 +84,7 @@ fn expectations() -> impl Strategy<Value = Expectation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn however_often_it_is_asked_and_stored_what_is_missed_follows_from_the_items(
         expectation in expectations(),
