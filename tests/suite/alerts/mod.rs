@@ -12,6 +12,7 @@ mod growth;
 mod heartbeat;
 mod hostile;
 mod life;
+mod missed;
 mod order;
 mod outages;
 mod overload;
