@@ -130,6 +130,7 @@ impl Daemon {
                 payload_max: config.limits.payload_max,
                 external_url,
                 incident_history: config.incident_history,
+                heartbeat: config.heartbeat.clone(),
             },
         };
         let (warden, loops) = Warden::start(parts).await?;

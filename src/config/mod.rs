@@ -18,6 +18,7 @@ mod daemon;
 mod duration;
 mod environment;
 mod error;
+mod heartbeat;
 mod origin;
 mod path;
 mod receiver;
@@ -49,6 +50,7 @@ pub use self::token::{Scope, TokenSettings};
 
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
+use self::heartbeat::WrittenHeartbeat;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
 use self::setting::Setting;
 use self::source::Merged;
@@ -56,6 +58,7 @@ use self::token::WrittenToken;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
 use crate::model::{Policy, Severity, WorkflowName};
 use crate::notifier::Receiver;
+use crate::warden::HeartbeatSettings;
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
@@ -78,6 +81,8 @@ pub struct Config {
     pub workflows: BTreeMap<WorkflowName, Policy>,
     /// The receivers, in the order of their names; no two of one name. Every receiver of a policy is among them.
     pub receivers: Vec<Receiver>,
+    /// The dead man's switch outside, if there is one.
+    pub heartbeat: Option<HeartbeatSettings>,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
 }
@@ -105,6 +110,7 @@ struct Tables {
     log: LogSettings,
     alerting: WrittenAlerting,
     workflow_defaults: WrittenWorkflowDefaults,
+    heartbeat: WrittenHeartbeat,
     receiver_defaults: WrittenReceiverDefaults,
     #[serde(default)]
     receivers: BTreeMap<String, WrittenReceiver>,
@@ -166,6 +172,7 @@ impl Tables {
             let table = SettingPath::dotted("workflows").key(name);
             alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
+        let heartbeat = self.heartbeat.resolve(checks_of);
         let tokens = token::resolve(checks_of, self.tokens);
 
         let problems = checks.into_problems();
@@ -182,6 +189,7 @@ impl Tables {
             default_workflow,
             workflows,
             receivers,
+            heartbeat,
             tokens,
         })
     }

@@ -85,6 +85,9 @@ struct Figures {
     waiting: u64,
     oldest_waiting: Duration,
     drift: Duration,
+    silences: usize,
+    /// Sent, failed, withheld.
+    heartbeats: [u64; 3],
 }
 
 impl Figures {
@@ -93,6 +96,7 @@ impl Figures {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let oldest = counts.oldest_waiting.load(Ordering::Relaxed);
         let now = warden.clock().now();
+        let beats = warden.heartbeats();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
@@ -109,6 +113,8 @@ impl Figures {
                 since => now.since(crate::model::Timestamp::from_millis(since)),
             },
             drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
+            silences: warden.active_silences(),
+            heartbeats: [&beats.sent, &beats.failed, &beats.withheld].map(read),
         }
     }
 }
@@ -172,6 +178,7 @@ impl Collector for Figures {
         gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
+        gauge("silences_active", "Silences that hold", float(self.silences as u64))?;
         gauge("deliveries_waiting", "Deliveries in the outbox", float(self.waiting))?;
         gauge(
             "deliveries_oldest_seconds",
@@ -187,6 +194,14 @@ impl Collector for Figures {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
         };
+        let [sent, failed, withheld] = self.heartbeats;
+        counter("heartbeats_sent", "Heartbeats that were answered with 2xx", sent)?;
+        counter("heartbeats_failed", "Heartbeats that did not arrive", failed)?;
+        counter(
+            "heartbeats_withheld",
+            "Heartbeats that were not sent since something was not well",
+            withheld,
+        )?;
         counter("store_commits", "Groups committed since the start", store.commits)?;
         counter("store_commands", "Commands committed since the start", store.commands)?;
         counter("deliveries_delivered", "Attempts answered with 2xx", self.delivered)?;

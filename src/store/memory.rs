@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Silence,
-    SilenceId, Workflow, WorkflowName,
+    SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -142,6 +142,10 @@ impl Rows for State {
 
     fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Infallible> {
         self.silences.remove(id);
+        Ok(())
+    }
+
+    fn put_probe(&mut self, _at: Timestamp) -> Result<(), Infallible> {
         Ok(())
     }
 

@@ -112,6 +112,8 @@ pub enum Command {
     PutSilence(Box<Silence>),
     /// Removes a silence. Outcome: `Done`.
     ForgetSilence(SilenceId),
+    /// Shows that commits go through; nothing is ever made of it. Outcome: `Done`.
+    Probe(Timestamp),
     /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
     ForgetIncident(IncidentId),
 }

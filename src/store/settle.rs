@@ -46,6 +46,8 @@ pub(super) trait Rows {
     fn put_silence(&mut self, silence: &Silence) -> Result<(), Self::Error>;
     /// Removes a silence, if it is there.
     fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Self::Error>;
+    /// Writes the instant of a probe over that of the last one.
+    fn put_probe(&mut self, at: Timestamp) -> Result<(), Self::Error>;
     /// Removes some of an incident's deliveries, or the incident when none is left; whether it is gone.
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Self::Error>;
 }
@@ -114,6 +116,7 @@ pub(super) fn settle<R: Rows>(
         Command::RecordDelivery(delivery) => rows.put_delivery(&delivery).map(|()| Outcome::Done),
         Command::PutSilence(silence) => rows.put_silence(&silence).map(|()| Outcome::Done),
         Command::ForgetSilence(id) => rows.remove_silence(&id).map(|()| Outcome::Done),
+        Command::Probe(at) => rows.put_probe(at).map(|()| Outcome::Done),
         Command::ForgetIncident(id) => {
             Ok(if rows.remove_incident(&id)? { Outcome::Done } else { Outcome::Partly })
         }

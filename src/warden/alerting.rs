@@ -68,6 +68,7 @@ impl Warden {
         let mut silences_change = self.silences.next_change(self.clock.now());
         loop {
             let now = self.clock.now();
+            self.decided(now);
             touched.extend(self.census.take_touched());
             touched.extend(wakes.due(now));
             if silences_change <= now {
@@ -90,6 +91,8 @@ impl Warden {
                     }
                 }
             }
+            let next = wakes.first().min(silences_change);
+            self.decided(next);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.census.troubled() => {}
@@ -103,7 +106,7 @@ impl Warden {
                         return;
                     }
                 },
-                () = self.clock.sleep_until(wakes.first().min(silences_change)) => {}
+                () = self.clock.sleep_until(next) => {}
             }
         }
     }

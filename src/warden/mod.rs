@@ -9,9 +9,11 @@
 mod alerting;
 mod census;
 mod error;
+mod heartbeat;
 mod incidents;
 pub mod items;
 mod overdue;
+mod pulse;
 pub mod silences;
 mod sweep;
 mod workflows;
@@ -28,6 +30,8 @@ use self::alerting::{Actions, LiveIncidents};
 use self::census::Census;
 pub use self::census::Tally;
 pub use self::error::WardenError;
+pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
+use self::pulse::Pulse;
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
@@ -43,6 +47,8 @@ pub struct WardenSettings {
     pub external_url: String,
     /// How long resolved incidents are remembered.
     pub incident_history: Duration,
+    /// The dead man's switch outside, if there is one.
+    pub heartbeat: Option<HeartbeatSettings>,
 }
 
 /// What the service works with; all of it is handed in.
@@ -73,6 +79,9 @@ pub struct Warden {
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
+    watching: Pulse,
+    deciding: Pulse,
+    heartbeats: HeartbeatCounts,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: WardenSettings,
@@ -117,7 +126,7 @@ impl Warden {
         }
         let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         let (service, notifier) =
-            NotifierService::new(store.clone(), outbound, receivers, clock.clone(), random.clone());
+            NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         notifier.take_up(store.outbox().await?, clock.now());
         let live_incidents = LiveIncidents::default();
         let (actions, asked) = alerting::action_channel();
@@ -130,6 +139,9 @@ impl Warden {
             actions,
             receivers: by_name,
             notifier,
+            watching: Pulse::default(),
+            deciding: Pulse::default(),
+            heartbeats: HeartbeatCounts::default(),
             clock,
             random,
             settings,
@@ -145,6 +157,10 @@ impl Warden {
         running.spawn(async move { watch.watch_deadlines(watch_stop).await });
         running.spawn(async move { alert.alert(asked, alert_stop).await });
         running.spawn(async move { sweep.sweep(sweep_stop).await });
+        if let Some(settings) = warden.settings.heartbeat.clone() {
+            let (beat, beat_stop) = (warden.clone(), stop.clone());
+            running.spawn(async move { beat.beat(settings, outbound, beat_stop).await });
+        }
         Ok((warden, Loops { running, stop }))
     }
 

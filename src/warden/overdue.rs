@@ -20,7 +20,9 @@ impl Warden {
     /// Turns fired timers into overdue items until `stop`.
     pub(super) async fn watch_deadlines(&self, stop: CancellationToken) {
         loop {
-            let (due, next) = self.census.fire(self.clock.now(), BITE);
+            let now = self.clock.now();
+            let (due, next) = self.census.fire(now, BITE);
+            self.watched(if due.is_empty() { next } else { now });
             if !due.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,

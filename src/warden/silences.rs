@@ -206,6 +206,13 @@ impl Warden {
         self.silences.read().values().cloned().collect()
     }
 
+    /// How many hold now.
+    pub fn active_silences(&self) -> usize {
+        let now = self.clock.now();
+        let holds = |silence: &&Silence| silence.status(now) == SilenceStatus::Active;
+        self.silences.read().values().filter(holds).count()
+    }
+
     /// Forgets the silences that have been over for as long as resolved incidents are remembered.
     pub(super) async fn sweep_silences(&self) -> Result<(), StoreError> {
         for id in self.silences.over_for(self.settings.incident_history, self.clock.now()) {

@@ -19,7 +19,8 @@ use hashbrown::HashMap;
 use super::layout::{self, BATCH_MAX, PIECE_SIZE};
 use crate::model::item::ItemDetail;
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Silence, SilenceId, Workflow, WorkflowName,
+    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Silence, SilenceId, Timestamp, Workflow,
+    WorkflowName,
 };
 use crate::store::record::{self, RecordError};
 use crate::store::settle::Rows;
@@ -395,6 +396,11 @@ impl Rows for Draft {
 
     fn remove_silence(&mut self, id: &SilenceId) -> Result<(), DraftError> {
         self.remove_pieces(&layout::silence(id), 0)
+    }
+
+    fn put_probe(&mut self, at: Timestamp) -> Result<(), DraftError> {
+        self.put(layout::PROBE, &at.as_millis().to_be_bytes());
+        Ok(())
     }
 
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, DraftError> {

@@ -22,6 +22,7 @@
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
 //! s silence 0 piece          -> document piece   a silence
+//! m "probe"                  -> instant          when it was last shown that commits go through
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
@@ -58,6 +59,7 @@ pub(super) const INCIDENT: u8 = b'n';
 pub(super) const DELIVERY: u8 = b'd';
 pub(super) const SILENCE: u8 = b's';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
+pub(super) const PROBE: &[u8] = b"mprobe";
 
 fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(first.len() + second.len() + 2);

@@ -11,6 +11,7 @@ mod flapping;
 mod formats;
 mod groups;
 mod growth;
+mod heartbeat;
 mod hostile;
 mod life;
 mod order;

@@ -17,11 +17,14 @@ struct ReluctantStore {
     mood: Arc<Mood>,
 }
 
+/// What the store refuses.
 #[derive(Default)]
-struct Mood {
-    writes: AtomicBool,
+pub struct Mood {
+    pub writes: AtomicBool,
     reads: AtomicBool,
     broken: AtomicBool,
+    /// Whether what is written about incidents never comes to an end.
+    pub hangs: AtomicBool,
     refused: AtomicU64,
 }
 
@@ -64,6 +67,10 @@ impl Store for ReluctantStore {
             && let Err(error) = self.mood.check(&self.mood.writes)
         {
             return Box::pin(async { Err(error) });
+        }
+        let about_incidents = |command: &Command| matches!(command, Command::CommitIncident { .. });
+        if self.mood.hangs.load(Ordering::SeqCst) && commands.iter().any(about_incidents) {
+            return Box::pin(std::future::pending());
         }
         self.inner.submit(commands)
     }
@@ -136,13 +143,18 @@ impl Store for ReluctantStore {
     }
 }
 
-async fn start(receiver: &TestReceiver) -> (TestDaemon, Arc<Mood>) {
+/// Stores in what may refuse, and says what it refuses.
+pub fn reluctant(builder: Builder) -> (Builder, Arc<Mood>) {
     let mood = Arc::new(Mood::default());
     let (inner, shared) = (MemoryStore::new(), mood.clone());
     let store =
         move || Arc::new(ReluctantStore { inner: inner.reopened(), mood: shared.clone() }) as Arc<dyn Store>;
-    let builder = oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\"");
-    (builder.on(store).start().await, mood)
+    (builder.on(store), mood)
+}
+
+async fn start(receiver: &TestReceiver) -> (TestDaemon, Arc<Mood>) {
+    let (builder, mood) = reluctant(oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\""));
+    (builder.start().await, mood)
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ impl Model {
                 self.put_delivery(delivery);
                 Outcome::Done
             }
+            Command::Probe(_) => Outcome::Done,
             Command::PutSilence(silence) => {
                 self.silences.insert(silence.id.clone(), (**silence).clone());
                 Outcome::Done

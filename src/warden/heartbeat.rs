@@ -1,0 +1,131 @@
+//! The heartbeat: tells a dead man's switch outside that the warden watches. Nobody else would notice if it did not.
+//!
+//! It beats only after a commit has gone through and while the loops that wait for deadlines and decide about incidents
+//! turn. A beat that does not arrive is not repeated: the next one comes, and the switch has its patience.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio_util::sync::CancellationToken;
+
+use super::Warden;
+use super::pulse::Look;
+use crate::model::Timestamp;
+use crate::notifier::outbound::{Outbound, OutboundRequest};
+use crate::notifier::{Endpoint, Transport};
+use crate::store::Command;
+
+/// Where the heartbeat goes, and how often.
+#[derive(Clone, Debug)]
+pub struct HeartbeatSettings {
+    /// What is asked for with GET.
+    pub url: Endpoint,
+    /// How often.
+    pub every: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How it is reached.
+    pub transport: Arc<Transport>,
+}
+
+/// What became of heartbeats since the start.
+#[derive(Debug, Default)]
+pub struct HeartbeatCounts {
+    /// Answered with 2xx.
+    pub sent: AtomicU64,
+    /// Sent, and not answered so.
+    pub failed: AtomicU64,
+    /// Not sent because something in the warden was not well.
+    pub withheld: AtomicU64,
+}
+
+impl Warden {
+    /// Beats until `stop`.
+    pub(super) async fn beat(
+        &self,
+        settings: HeartbeatSettings,
+        outbound: Arc<dyn Outbound>,
+        stop: CancellationToken,
+    ) {
+        let mut looks = [Look::default(); 2];
+        loop {
+            let next = self.clock.now().after(settings.every);
+            let beat = async {
+                match self.is_well(&mut looks).await {
+                    Ok(()) => self.send_beat(&settings, &*outbound).await,
+                    Err(reason) => {
+                        self.heartbeats.withheld.fetch_add(1, Ordering::Relaxed);
+                        tracing::error!(reason, "the heartbeat is withheld");
+                    }
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = beat => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.clock.sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Whether the store commits and the loops turn.
+    async fn is_well(&self, looks: &mut [Look; 2]) -> Result<(), String> {
+        let now = self.clock.now();
+        if let Err(error) = self.store.apply(vec![Command::Probe(now)]).await {
+            return Err(format!("the store does not commit: {error}"));
+        }
+        let loops = [("waits for deadlines", &self.watching), ("decides about incidents", &self.deciding)];
+        for ((what, pulse), look) in loops.into_iter().zip(looks) {
+            let (stuck, seen) = pulse.look(*look, now);
+            *look = seen;
+            if stuck {
+                return Err(format!("the loop that {what} is stuck"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_beat(&self, settings: &HeartbeatSettings, outbound: &dyn Outbound) {
+        let request = OutboundRequest {
+            receiver: "heartbeat".into(),
+            method: Method::GET,
+            url: settings.url.clone(),
+            headers: reqwest::header::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            timeout: settings.timeout,
+            transport: settings.transport.clone(),
+        };
+        let failure = match outbound.send(request).await {
+            Ok(answer) if (200..300).contains(&answer.status) => None,
+            Ok(answer) => Some(format!("it answered {}", answer.status)),
+            Err(error) => Some(error.to_string()),
+        };
+        let count = match failure {
+            None => &self.heartbeats.sent,
+            Some(error) => {
+                tracing::warn!(to = %settings.url, error, "the heartbeat did not arrive");
+                &self.heartbeats.failed
+            }
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What became of heartbeats since the start.
+    pub fn heartbeats(&self) -> &HeartbeatCounts {
+        &self.heartbeats
+    }
+
+    /// The loop that waits for deadlines has turned.
+    pub(super) fn watched(&self, due_at: Timestamp) {
+        self.watching.turn(due_at);
+    }
+
+    /// The loop that decides about incidents has turned.
+    pub(super) fn decided(&self, due_at: Timestamp) {
+        self.deciding.turn(due_at);
+    }
+}
