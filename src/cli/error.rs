@@ -44,6 +44,9 @@ pub enum CliError {
         /// Of how many.
         lines: u64,
     },
+    /// A receiver did not take its test; why is said already.
+    #[error("the test did not reach {0}")]
+    NotDelivered(String),
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -64,7 +67,7 @@ impl CliError {
             Self::Config(_) | Self::Data(_) => Exit::Data,
             Self::App(error) => error.into(),
             Self::Client(error) => error.exit(),
-            Self::LinesRefused { .. } => Exit::Refused,
+            Self::LinesRefused { .. } | Self::NotDelivered(_) => Exit::Refused,
             Self::Start(_) => Exit::Internal,
         }
     }

@@ -10,7 +10,8 @@ use crate::store::sled::OpenError;
 pub const HELP: &str = "\
 Exit codes:
   0   done
-  1   the daemon refused it: no such item, a conflict, a value it does not take, lines of an import
+  1   the daemon refused it: no such item, a conflict, a value it does not take, lines of an import;
+      or a receiver did not take its test
   64  the command line is wrong
   65  the configuration or the data is wrong
   69  not available: the daemon is not reachable or overloaded, the disk is full, the address or directory is taken
@@ -24,7 +25,7 @@ Exit codes:
 pub enum Exit {
     /// It is done.
     Success = 0,
-    /// The daemon refused what was asked, or part of it.
+    /// The daemon refused what was asked, or part of it; or a receiver did.
     Refused = 1,
     /// The command line is wrong.
     Usage = 64,

@@ -13,6 +13,8 @@ mod close;
 mod connection;
 mod console;
 mod create;
+mod deliveries;
+mod delivery;
 mod demo;
 mod error;
 mod exit;
@@ -24,10 +26,12 @@ mod items;
 mod logging;
 mod payload;
 mod piece;
+mod resend;
 mod serve;
 mod show;
 mod sink;
 mod table;
+mod test_receiver;
 mod token;
 
 use std::process::ExitCode;
@@ -59,6 +63,9 @@ enum Command {
     Close(close::Close),
     Export(export::Export),
     Import(import::Import),
+    Deliveries(deliveries::Deliveries),
+    Resend(resend::Resend),
+    TestReceiver(test_receiver::TestReceiver),
 }
 
 /// Does what the command line of this process asks for.
@@ -91,6 +98,9 @@ impl Cli {
             Command::Close(close) => connection::block_on(close.run(console)),
             Command::Export(export) => connection::block_on(export.run(console)),
             Command::Import(import) => connection::block_on(import.run(console)),
+            Command::Deliveries(deliveries) => connection::block_on(deliveries.run(console)),
+            Command::Resend(resend) => connection::block_on(resend.run(console)),
+            Command::TestReceiver(test) => connection::block_on(test.run(console)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! warden when somebody asks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -17,6 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::access::Access;
+use crate::notifier::status::LATENCY_BOUNDS;
+use crate::notifier::{Outcomes, ReceiverState, ReceiverStatus};
 use crate::store::{DiskUse, StoreStatus};
 use crate::warden::{Tally, Warden};
 
@@ -79,10 +81,7 @@ struct Figures {
     disk: DiskUse,
     timers: (usize, usize),
     incidents: usize,
-    delivered: u64,
-    failed: u64,
-    dead: u64,
-    waiting: u64,
+    receivers: Vec<ReceiverStatus>,
     oldest_waiting: Duration,
     drift: Duration,
     silences: usize,
@@ -92,9 +91,8 @@ struct Figures {
 
 impl Figures {
     fn of(warden: &Warden, access: &Access) -> Self {
-        let counts = warden.deliveries_counts();
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let oldest = counts.oldest_waiting.load(Ordering::Relaxed);
+        let receivers = warden.receiver_statuses();
+        let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock().now();
         let beats = warden.heartbeats();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
@@ -104,18 +102,72 @@ impl Figures {
             disk: warden.disk_use(),
             timers: warden.timers(),
             incidents: warden.open_incidents(),
-            delivered: read(&counts.delivered),
-            failed: read(&counts.failed),
-            dead: read(&counts.dead),
-            waiting: read(&counts.waiting),
-            oldest_waiting: match oldest {
-                0 => Duration::ZERO,
-                since => now.since(crate::model::Timestamp::from_millis(since)),
-            },
+            oldest_waiting: oldest.map_or(Duration::ZERO, |since| now.since(since)),
+            receivers,
             drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
             silences: warden.active_silences(),
-            heartbeats: [&beats.sent, &beats.failed, &beats.withheld].map(read),
+            heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
+                .map(|count| count.load(Ordering::Relaxed)),
         }
+    }
+
+    /// The sum of what became of the deliveries to all receivers.
+    fn sum(&self, count: fn(&Outcomes) -> u64) -> u64 {
+        self.receivers.iter().map(|receiver| count(&receiver.outcomes)).sum()
+    }
+
+    fn encode_receivers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family = encoder.encode_descriptor(
+            "receiver_deliveries",
+            "What became of attempts and deliveries, by receiver",
+            None,
+            MetricType::Counter,
+        )?;
+        for ReceiverStatus { name, outcomes, .. } in &self.receivers {
+            let Outcomes { delivered, failed, dead, refreshed } = *outcomes;
+            let counts =
+                [("delivered", delivered), ("failed", failed), ("dead", dead), ("refreshed", refreshed)];
+            for (outcome, count) in counts {
+                let labels = [("receiver", &**name), ("outcome", outcome)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help =
+            "1 for the state that the receiver is in: ok, failing, or paused since it said that it is gone";
+        let mut family = encoder.encode_descriptor("receiver_state", help, None, MetricType::Gauge)?;
+        for ReceiverStatus { name, state, .. } in &self.receivers {
+            for known in ReceiverState::NAMES {
+                let labels = [("receiver", &**name), ("state", known)];
+                let is_it = f64::from(u8::from(state.as_str() == known));
+                ConstGauge::new(is_it).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Deliveries in the outbox, by receiver";
+        let mut family = encoder.encode_descriptor("receiver_waiting", help, None, MetricType::Gauge)?;
+        for ReceiverStatus { name, waiting, .. } in &self.receivers {
+            let labels = [("receiver", &**name)];
+            ConstGauge::new(float(*waiting as u64)).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "receiver_attempt_duration",
+            "How long attempts took, by receiver",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for ReceiverStatus { name, latencies, .. } in &self.receivers {
+            let bounds = LATENCY_BOUNDS.into_iter().chain([f64::MAX]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(latencies.counts).collect();
+            let labels = [("receiver", &**name)];
+            let mut metric = family.encode_family(&labels)?;
+            let count = latencies.counts.iter().sum();
+            metric.encode_histogram::<[(&str, &str); 0]>(
+                latencies.sum.as_secs_f64(),
+                count,
+                &buckets,
+                None,
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -178,8 +230,9 @@ impl Collector for Figures {
         gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
+        let waiting: usize = self.receivers.iter().map(|receiver| receiver.waiting).sum();
         gauge("silences_active", "Silences that hold", float(self.silences as u64))?;
-        gauge("deliveries_waiting", "Deliveries in the outbox", float(self.waiting))?;
+        gauge("deliveries_waiting", "Deliveries in the outbox", float(waiting as u64))?;
         gauge(
             "deliveries_oldest_seconds",
             "Age of the oldest waiting delivery",
@@ -204,9 +257,10 @@ impl Collector for Figures {
         )?;
         counter("store_commits", "Groups committed since the start", store.commits)?;
         counter("store_commands", "Commands committed since the start", store.commands)?;
-        counter("deliveries_delivered", "Attempts answered with 2xx", self.delivered)?;
-        counter("deliveries_failed", "Attempts that failed", self.failed)?;
-        counter("deliveries_dead", "Deliveries that were given up", self.dead)
+        counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;
+        counter("deliveries_failed", "Attempts that failed", self.sum(|count| count.failed))?;
+        counter("deliveries_dead", "Deliveries that were given up", self.sum(|count| count.dead))?;
+        self.encode_receivers(&mut encoder)
     }
 }
 

@@ -10,6 +10,7 @@ mod access;
 mod batch;
 mod body;
 mod connection;
+mod deliveries;
 mod document;
 mod incidents;
 mod items;
@@ -20,6 +21,7 @@ mod openapi;
 mod operation;
 mod page;
 mod problem;
+mod receivers;
 mod request;
 mod silences;
 mod view;
@@ -119,6 +121,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))
         .routes(routes!(incidents::deliveries))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(receivers::list))
+        .routes(routes!(receivers::test))
+        .routes(routes!(receivers::resume))
         .routes(routes!(incidents::acknowledge))
         .routes(routes!(incidents::snooze))
         .routes(routes!(incidents::comment))

@@ -12,7 +12,7 @@ use super::problem::ProblemDocument;
     info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
     tags((name = "items", description = "Create, close, read, list"),
         (name = "workflows", description = "Policies and figures"),
-        (name = "alerts", description = "Incidents, deliveries and silences"),
+        (name = "alerts", description = "Incidents, silences, deliveries and receivers"),
         (name = "operation", description = "Health, metrics, this description")),
     security((), ("bearer" = [])),
     components(schemas(ProblemDocument)),

@@ -94,6 +94,10 @@ problems! {
     workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
     /// No such incident.
     incident_not_found: NOT_FOUND, "incident-not-found", "There is no such incident";
+    /// No such receiver.
+    receiver_not_found: NOT_FOUND, "receiver-not-found", "There is no such receiver";
+    /// No such delivery.
+    delivery_not_found: NOT_FOUND, "delivery-not-found", "There is no such delivery";
     /// Nothing is left of it.
     incident_resolved: CONFLICT, "incident-resolved", "The incident is resolved";
     /// No such silence.
@@ -108,6 +112,8 @@ problems! {
     item_conflict: CONFLICT, "item-conflict", "The item exists with another payload";
     /// Closed.
     item_closed: CONFLICT, "item-closed", "The item is closed";
+    /// It waits to be sent.
+    delivery_pending: CONFLICT, "delivery-pending", "The delivery is still pending";
     /// The payload was dropped.
     payload_gone: GONE, "payload-gone", "The payload is gone";
     /// Another version.
@@ -222,6 +228,9 @@ impl From<WardenError> for Problem {
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
             WardenError::IncidentNotFound => Self::incident_not_found(detail),
+            WardenError::ReceiverNotFound(_) => Self::receiver_not_found(detail),
+            WardenError::DeliveryNotFound => Self::delivery_not_found(detail),
+            WardenError::DeliveryPending => Self::delivery_pending(detail),
             WardenError::IncidentResolved => Self::incident_resolved(detail),
             WardenError::SilenceNotFound => Self::silence_not_found(detail),
             WardenError::TooManySilences { .. } => Self::too_many_silences(detail),

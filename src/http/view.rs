@@ -1,6 +1,7 @@
 //! What clients are shown: the JSON of items here, that of alerts and workflows below.
 
 mod alerts;
+mod receivers;
 mod workflow;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
+pub use self::receivers::{ReceiverTestView, ReceiverView};
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::{Item, ItemState, Timestamp};
 use crate::warden::Warden;

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -23,9 +24,14 @@ pub const SAMPLES_MAX: usize = 20;
 /// What RFC 3986 leaves unreserved may stand in a path as it is.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// A text percent-encoded, to stand in a path between slashes.
+pub fn path_segment(text: &str) -> impl Display {
+    utf8_percent_encode(text, PATH_SEGMENT)
+}
+
 /// The path of an item below the base URL, with its id percent-encoded.
 pub fn item_path(workflow: &str, id: &str) -> String {
-    format!("/v1/workflows/{workflow}/items/{}", utf8_percent_encode(id, PATH_SEGMENT))
+    format!("/v1/workflows/{workflow}/items/{}", path_segment(id))
 }
 
 /// What a notification is written from besides the event.

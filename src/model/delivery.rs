@@ -121,6 +121,20 @@ impl Delivery {
         (self.sequence, &self.id)
     }
 
+    /// How often it has failed since it was decided or sent again, as far as tries are kept.
+    pub fn failures(&self) -> usize {
+        let since = self.resent_at.unwrap_or(Timestamp::MIN);
+        let failed = |attempt: &&Attempt| attempt.error.is_some() && attempt.at >= since;
+        self.attempts.iter().rev().take_while(failed).count()
+    }
+
+    /// Has it sent again: it waits as it did when it was decided.
+    pub fn resend(&mut self, now: Timestamp) {
+        self.status = DeliveryStatus::Pending;
+        self.resent_at = Some(now);
+        self.next_attempt_at = now;
+    }
+
     /// Takes note of a try and of what follows from it.
     pub fn record(&mut self, attempt: Attempt, status: DeliveryStatus, next_attempt_at: Timestamp) {
         self.attempts_made += 1;

@@ -8,19 +8,24 @@
 //!   decided: nobody hears of an end before the beginning.
 //! * What an attempt led to is committed before the next one is planned. A crash between a post and its commit
 //!   repeats the post under the same id, which is how its receiver knows it.
-//! * Nothing is given up before it was tried for a day, and nothing is given up silently.
+//! * Nothing is given up before it was tried for a day, and nothing is given up silently. A receiver never is: one that
+//!   fails is probed until it answers, and one that says that it is gone is paused for everybody to see.
 //!
 //! Deliberately absent: what is told and to whom, which was decided before.
 
 pub mod backoff;
+pub mod breaker;
+mod dispatcher;
 mod endpoint;
 pub mod format;
 pub mod guard;
 pub mod outbound;
 mod post;
+mod queue;
 mod rate;
 mod service;
 pub mod signature;
+pub mod status;
 pub mod transport;
 
 use std::sync::Arc;
@@ -32,8 +37,9 @@ pub use endpoint::Endpoint;
 pub use format::Format;
 pub use outbound::{HttpOutbound, Outbound};
 pub use rate::{Rate, RateError};
-pub use service::{Notifier, NotifierCounts, NotifierService};
+pub use service::{Notifier, NotifierService, ResendError, UnknownReceiver};
 pub use signature::SigningKey;
+pub use status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
 pub use transport::Transport;
 
 use crate::model::{Event, Severity};

@@ -1,21 +1,23 @@
 //! One attempt: writes the request, judges the answer, and commits what follows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use reqwest::header::HeaderMap;
 
-use super::backoff::{Next, next_attempt, parse_retry_after};
+use super::backoff::{Failure, Next, next_attempt, parse_retry_after};
 use super::format::Rendered;
 use super::outbound::{Outbound, OutboundRequest};
-use super::service::NotifierCounts;
+use super::queue::{Attempted, GONE, Record, Waiting};
 use super::{Receiver, signature};
-use crate::model::{Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Random, Timestamp};
-use crate::store::{Command, Store, StoreError};
+use crate::model::{
+    Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentKind, IncidentStatus,
+    Notification, Random, Severity, Subject, Timestamp,
+};
+use crate::store::{Command, Store};
 
 /// The longest account of an error that is kept with an attempt, in characters.
 const ERROR_MAX: usize = 300;
@@ -27,9 +29,6 @@ pub(super) struct Post {
     pub(super) receivers: HashMap<Arc<str>, Receiver>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
-    pub(super) counts: Arc<NotifierCounts>,
-    /// When the service began.
-    pub(super) started: Timestamp,
 }
 
 /// What an attempt came to.
@@ -37,80 +36,117 @@ struct Answer {
     status: Option<u16>,
     retry_after: Option<Duration>,
     error: Option<String>,
+    excerpt: Option<String>,
 }
 
 impl Answer {
     fn failed(error: &str) -> Self {
-        Self { status: None, retry_after: None, error: Some(error.chars().take(ERROR_MAX).collect()) }
+        let error = Some(error.chars().take(ERROR_MAX).collect());
+        Self { status: None, retry_after: None, error, excerpt: None }
     }
 }
 
 impl Post {
     /// Tries a delivery once and commits what follows. When that cannot be committed the attempt has not happened.
-    pub(super) async fn attempt(&self, delivery: &Delivery) -> Result<Delivery, StoreError> {
+    pub(super) async fn attempt(&self, waiting: &Waiting) -> Attempted {
+        let delivery = &waiting.delivery;
+        let (attempt, retry_after) = self.try_once(delivery).await;
+        let now = self.clock.now();
+        let (status, next_attempt_at) = match (attempt.error.is_some(), attempt.status) {
+            (false, _) => (DeliveryStatus::Delivered, now),
+            // It is kept until somebody says that the receiver is back, or is none any more.
+            (true, Some(GONE)) => (DeliveryStatus::Pending, now),
+            (true, _) => self.after_failure(waiting, &attempt, retry_after, now),
+        };
+        let mut recorded = delivery.clone();
+        recorded.record(attempt.clone(), status, next_attempt_at);
+        let command = Command::RecordDelivery(Box::new(recorded.clone()));
+        let record = match self.store.apply(vec![command]).await {
+            Ok(_) => {
+                note(&recorded, attempt.error.as_deref());
+                Record::Committed(Box::new(recorded))
+            }
+            Err(error) => {
+                // What came of the attempt is not on disk, so it has not happened; the receiver knows the id.
+                tracing::error!(delivery = &*delivery.id.0, %error, "an attempt could not be recorded");
+                Record::Refused
+            }
+        };
+        Attempted { attempt, retry_after, record }
+    }
+
+    fn after_failure(
+        &self,
+        waiting: &Waiting,
+        attempt: &Attempt,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+    ) -> (DeliveryStatus, Timestamp) {
+        let failure = Failure {
+            failures: waiting.delivery.failures() + 1,
+            since: waiting.since.as_millis(),
+            tried_at: attempt.at.as_millis(),
+            now: now.as_millis(),
+            retry_after,
+        };
+        match next_attempt(&failure, self.random.unit()) {
+            Next::At(at) => (DeliveryStatus::Pending, Timestamp::from_millis(at)),
+            Next::Dead => (DeliveryStatus::Dead, now),
+        }
+    }
+
+    /// Sends what its receiver was told already once more. Nothing of it is kept.
+    pub(super) async fn refresh(&self, delivery: &Delivery) -> Attempted {
+        let (attempt, retry_after) = self.try_once(delivery).await;
+        if let Some(error) = &attempt.error {
+            let (incident, receiver) = (&*delivery.incident.0, &*delivery.receiver);
+            tracing::warn!(incident, receiver, "what was told before could not be told again: {error}");
+        }
+        Attempted { attempt, retry_after, record: Record::None }
+    }
+
+    /// Sends a notification that says that it is a test, and links to `url`. Nothing of it is kept.
+    pub(super) async fn test(&self, receiver: &Arc<str>, url: String) -> Attempt {
+        let now = self.clock.now();
+        let notification = sample(receiver, url, now);
+        let body = serde_json::to_string(&notification);
+        let delivery = Delivery {
+            id: DeliveryId(self.random.id("tst", now)),
+            incident: IncidentId(notification.data.id),
+            receiver: receiver.clone(),
+            event: notification.event,
+            sequence: 1,
+            body: body.expect("plain data with text keys always has a JSON form").into(),
+            created_at: now,
+            resent_at: None,
+            status: DeliveryStatus::Pending,
+            attempts_made: 0,
+            next_attempt_at: now,
+            attempts: Vec::new(),
+        };
+        let (attempt, _) = self.try_once(&delivery).await;
+        match &attempt.error {
+            None => tracing::info!(receiver = &**receiver, "a test was delivered"),
+            Some(error) => tracing::warn!(receiver = &**receiver, "a test failed: {error}"),
+        }
+        attempt
+    }
+
+    async fn try_once(&self, delivery: &Delivery) -> (Attempt, Option<Duration>) {
         let began = self.clock.now();
         // A panic would take the delivery's lane with it.
         let answer = AssertUnwindSafe(self.send(delivery)).catch_unwind().await;
         let answer = answer
             .unwrap_or_else(|_| Answer::failed("the attempt panicked, which is a defect of the warden"));
-        let now = self.clock.now();
-        let next = match &answer.error {
-            None => None,
-            Some(_) => Some(next_attempt(
-                delivery.attempts_made + 1,
-                // While the warden was down nothing was tried: what it finds in the outbox gets its day from now on.
-                delivery.created_at.max(self.started).as_millis(),
-                now.as_millis(),
-                answer.retry_after,
-                self.random.unit(),
-            )),
-        };
-        let (status, next_attempt_at) = match next {
-            None => (DeliveryStatus::Delivered, now),
-            Some(Next::At(at)) => (DeliveryStatus::Pending, Timestamp::from_millis(at)),
-            Some(Next::Dead) => (DeliveryStatus::Dead, now),
-        };
+        let latency = self.clock.now().since(began);
         let attempt = Attempt {
             at: began,
             status: answer.status,
-            latency_ms: u64::try_from(now.since(began).as_millis()).unwrap_or(u64::MAX),
-            error: answer.error.clone(),
-            answer: None,
+            latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+            error: answer.error,
+            answer: answer.excerpt.filter(|excerpt| !excerpt.is_empty()),
         };
-        let mut recorded = delivery.clone();
-        recorded.record(attempt, status, next_attempt_at);
-        self.store.apply(vec![Command::RecordDelivery(Box::new(recorded.clone()))]).await?;
-        self.note(&recorded, &answer);
-        Ok(recorded)
-    }
-
-    fn note(&self, delivery: &Delivery, answer: &Answer) {
-        let id = &*delivery.id.0;
-        let receiver = &*delivery.receiver;
-        let event = delivery.event.as_str();
-        let count = match (delivery.status, &answer.error) {
-            (DeliveryStatus::Delivered, _) | (_, None) => {
-                tracing::info!(delivery = id, receiver, event, "delivered");
-                &self.counts.delivered
-            }
-            (DeliveryStatus::Pending, Some(error)) => {
-                let again_at = delivery.next_attempt_at;
-                tracing::warn!(delivery = id, receiver, event, %again_at, "an attempt failed: {error}");
-                &self.counts.failed
-            }
-            (DeliveryStatus::Dead, Some(error)) => {
-                tracing::error!(
-                    delivery = id,
-                    receiver,
-                    event,
-                    attempts = delivery.attempts_made,
-                    "given up: nobody was told by this receiver: {error}"
-                );
-                self.counts.failed.fetch_add(1, Ordering::Relaxed);
-                &self.counts.dead
-            }
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        (attempt, answer.retry_after)
     }
 
     async fn send(&self, delivery: &Delivery) -> Answer {
@@ -146,7 +182,65 @@ impl Post {
                 let colon = if excerpt.is_empty() { "" } else { ": " };
                 format!("it answered {}{colon}{excerpt}", response.status)
             }),
+            excerpt: Some(response.excerpt),
         }
+    }
+}
+
+/// Says what came of an attempt that is on record.
+fn note(delivery: &Delivery, error: Option<&str>) {
+    let id = &*delivery.id.0;
+    let receiver = &*delivery.receiver;
+    let event = delivery.event.as_str();
+    match (delivery.status, error) {
+        (DeliveryStatus::Delivered, _) | (_, None) => {
+            tracing::info!(delivery = id, receiver, event, "delivered");
+        }
+        (DeliveryStatus::Pending, Some(error)) => {
+            let again_at = delivery.next_attempt_at;
+            tracing::warn!(delivery = id, receiver, event, %again_at, "an attempt failed: {error}");
+        }
+        (DeliveryStatus::Dead, Some(error)) => {
+            let attempts = delivery.attempts_made;
+            tracing::error!(
+                delivery = id,
+                receiver,
+                event,
+                attempts,
+                "given up: nobody was told by this receiver; `warden resend {id}` tries it for another day: {error}"
+            );
+        }
+    }
+}
+
+/// What a receiver is told when somebody tries it out. It is about no incident, and says so.
+fn sample(receiver: &str, url: String, now: Timestamp) -> Notification {
+    Notification {
+        event: Event::Test,
+        timestamp: now,
+        data: Subject {
+            id: "receiver-test".into(),
+            workflow: "receiver-test".into(),
+            kind: IncidentKind::Overdue,
+            group: BTreeMap::new(),
+            status: IncidentStatus::Open,
+            severity: Severity::Info,
+            opened_at: now,
+            resolved_at: None,
+            count: 0,
+            peak: 0,
+            growth: 0,
+            oldest_deadline: None,
+            by_step: BTreeMap::new(),
+            summary: format!(
+                "This is a test of the receiver {receiver} by Process Warden. Nothing is wrong."
+            ),
+            runbook_url: None,
+            acknowledged_by: None,
+            items: Vec::new(),
+            truncated: 0,
+            url,
+        },
     }
 }
 

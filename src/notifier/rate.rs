@@ -1,8 +1,14 @@
-//! How many attempts a receiver takes in a time.
+//! How many attempts a receiver takes in a time, as a pure function of when they were made.
+//!
+//! Invariant: in no stretch of time that is as long as the rate says are more attempts begun than it says. A bucket
+//! that refills by the drop would let through twice as many around the moment at which it was full.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use crate::model::Timestamp;
 
 /// The most attempts that a rate can allow in its time.
 const COUNT_MAX: u32 = 1_000_000;
@@ -50,9 +56,53 @@ impl fmt::Display for Rate {
     }
 }
 
+/// Holds attempts to a [`Rate`].
+#[derive(Clone, Debug)]
+pub struct RateLimiter {
+    rate: Rate,
+    /// When the latest attempts began that still count, the oldest first; at most `rate.count`.
+    begun: VecDeque<Timestamp>,
+}
+
+impl RateLimiter {
+    /// A limiter that has seen no attempt yet.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, begun: VecDeque::new() }
+    }
+
+    /// From when on the next attempt may begin; long ago if it could have begun at any time.
+    pub fn free_at(&self) -> Timestamp {
+        match self.begun.front() {
+            Some(oldest) if self.begun.len() >= self.count() => oldest.after(self.rate.per),
+            _ => Timestamp::MIN,
+        }
+    }
+
+    /// Takes note of an attempt that begins now. One that begins although it is not free counts all the same.
+    pub fn note(&mut self, now: Timestamp) {
+        self.begun.push_back(now);
+        let per = self.rate.per;
+        while self.begun.len() > self.count() || self.begun.front().is_some_and(|at| at.after(per) <= now) {
+            self.begun.pop_front();
+        }
+    }
+
+    fn count(&self) -> usize {
+        usize::try_from(self.rate.count).unwrap_or(usize::MAX).max(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    fn at(millis: u64) -> Timestamp {
+        START.after(Duration::from_millis(millis))
+    }
 
     #[test]
     fn a_rate_is_a_number_and_a_unit_and_is_written_as_it_is_read() {
@@ -70,6 +120,71 @@ mod tests {
             ["", "10", "/s", "10/", "0/s", "-1/s", "1.5/s", "1000001/h", "10/d", "10/S", "10 s", "x/s"]
         {
             assert_eq!(text.parse::<Rate>(), Err(RateError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn so_many_go_at_once_and_the_next_when_the_time_of_the_first_is_over() {
+        let mut limiter = RateLimiter::new(Rate { count: 3, per: Duration::from_secs(10) });
+        for begun in [0, 0, 4_000] {
+            assert!(limiter.free_at() <= at(begun));
+            limiter.note(at(begun));
+        }
+        assert_eq!(limiter.free_at(), at(10_000));
+        limiter.note(at(10_000));
+        assert!(limiter.free_at() <= at(10_000), "the second of the first two has passed as well");
+        limiter.note(at(10_000));
+        assert_eq!(limiter.free_at(), at(14_000));
+    }
+
+    #[test]
+    fn a_rate_of_none_lets_one_through_at_a_time() {
+        let mut limiter = RateLimiter::new(Rate { count: 0, per: Duration::from_secs(1) });
+        assert!(limiter.free_at() <= at(0));
+        limiter.note(at(0));
+        assert_eq!(limiter.free_at(), at(1_000));
+    }
+
+    #[test]
+    fn a_time_of_nothing_limits_nothing() {
+        let mut limiter = RateLimiter::new(Rate { count: 1, per: Duration::ZERO });
+        for _ in 0..10 {
+            limiter.note(at(5));
+            assert!(limiter.free_at() <= at(5));
+        }
+    }
+
+    #[test]
+    fn one_out_of_turn_puts_the_next_off() {
+        let mut limiter = RateLimiter::new(Rate { count: 1, per: Duration::from_secs(1) });
+        limiter.note(at(0));
+        limiter.note(at(900));
+        assert_eq!(limiter.free_at(), at(1_900));
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_of_time_holds_more_than_the_rate_and_nobody_waits_for_nothing(
+            count in 1u32..6, per in 1u64..1_000, waits in prop::collection::vec(0u64..400, 1..100),
+        ) {
+            let mut limiter = RateLimiter::new(Rate { count, per: Duration::from_millis(per) });
+            let mut begun: Vec<u64> = Vec::new();
+            let mut now = 0;
+            for wait in waits {
+                now += wait;
+                let free = limiter.free_at();
+                if free > at(now) {
+                    let taken = begun.iter().filter(|earlier| now - **earlier < per).count();
+                    prop_assert!(taken >= count as usize, "it waits although only {} were begun", taken);
+                    now = u64::try_from(free.as_millis() - START.as_millis()).unwrap();
+                }
+                limiter.note(at(now));
+                begun.push(now);
+            }
+            for last in &begun {
+                let within = begun.iter().filter(|other| **other <= *last && *other + per > *last).count();
+                prop_assert!(within <= count as usize);
+            }
         }
     }
 }

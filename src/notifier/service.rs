@@ -1,87 +1,199 @@
-//! The notifier's service: which delivery is tried when, and what follows from each attempt.
+//! The notifier's service: makes the attempts that are due, and takes note of what came of them.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Receiver;
+use super::dispatcher::Dispatcher;
 use super::outbound::Outbound;
 use super::post::Post;
-use crate::model::{Clock, Delivery, DeliveryStatus, IncidentId, Random, Timestamp};
-use crate::store::{Store, StoreError};
+use super::queue::{Attempted, Turn, Waiting};
+use super::status::ReceiverStatus;
+use crate::model::{Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, IncidentId, Random, Timestamp};
+use crate::store::{Command, Store, StoreError};
 
-/// How long an attempt that could not be recorded waits for its repetition.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
-
-/// What has become of deliveries since the start.
-#[derive(Debug, Default)]
-pub struct NotifierCounts {
-    /// Attempts that were answered with 2xx.
-    pub delivered: AtomicU64,
-    /// Attempts that failed.
-    pub failed: AtomicU64,
-    /// Deliveries that were given up.
-    pub dead: AtomicU64,
-    /// Deliveries that wait.
-    pub waiting: AtomicU64,
-    /// When the oldest of those that wait was decided, in milliseconds; zero when none waits.
-    pub oldest_waiting: AtomicI64,
-}
-
-/// A handle by which deliveries are handed over.
+/// A handle by which deliveries are handed over, and asked about.
 #[derive(Clone)]
-pub struct Notifier {
-    inbox: mpsc::UnboundedSender<Vec<Delivery>>,
-    counts: Arc<NotifierCounts>,
+pub struct Notifier(Arc<Shared>);
+
+struct Shared {
+    dispatcher: Mutex<Dispatcher>,
+    post: Post,
+    /// Something may have become due.
+    arrived: Notify,
+    failing_changed: Notify,
+    /// Held while a delivery is made to wait again, so that no two do so with the same one.
+    resending: tokio::sync::Mutex<()>,
 }
+
+/// Why a delivery is not sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum ResendError {
+    /// There is none with this id.
+    #[error("there is no such delivery")]
+    NotFound,
+    /// It is neither delivered nor dead.
+    #[error("the delivery is still pending")]
+    Pending,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The configuration names no such receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration names no such receiver")]
+pub struct UnknownReceiver;
 
 impl Notifier {
     /// Takes deliveries that are committed. They are in the outbox, so none is lost if the service has ended.
     pub fn enqueue(&self, deliveries: Vec<Delivery>) {
-        let _ = self.inbox.send(deliveries);
+        self.change(|dispatcher| {
+            for delivery in deliveries {
+                let since = delivery.resent_at.unwrap_or(delivery.created_at);
+                dispatcher.accept(Waiting { delivery, since });
+            }
+        });
     }
 
-    /// Takes the deliveries that waited when the daemon ended, in any order. What seems to have been tried after `now`
-    /// was tried before the clock was set back: it is due at once, since its time may be years away.
-    pub fn take_up(&self, mut outbox: Vec<Delivery>, now: Timestamp) {
-        outbox.sort_by(|left, right| left.place().cmp(&right.place()));
-        for delivery in &mut outbox {
-            let tried_at = delivery.attempts.last().map_or(delivery.created_at, |attempt| attempt.at);
-            if tried_at > now {
-                delivery.next_attempt_at = now;
+    /// Takes the deliveries that waited when the daemon ended, in any order. While it was down nothing was tried, so each
+    /// gets its day from now on. What seems to have been tried after `now` was tried before the clock was set back: it is
+    /// due at once, since its time may be years away.
+    pub fn take_up(&self, outbox: Vec<Delivery>, now: Timestamp) {
+        self.change(|dispatcher| {
+            for mut delivery in outbox {
+                let tried_at = delivery.attempts.last().map_or(delivery.created_at, |attempt| attempt.at);
+                if tried_at > now {
+                    delivery.next_attempt_at = now;
+                }
+                dispatcher.accept(Waiting { delivery, since: now });
+            }
+        });
+    }
+
+    /// Takes note of whom an open incident did not reach before the daemon ended, from all its deliveries.
+    pub fn recall(&self, deliveries: &[Delivery]) {
+        let mut last: HashMap<&Arc<str>, &Delivery> = HashMap::new();
+        for delivery in deliveries {
+            let last = last.entry(&delivery.receiver).or_insert(delivery);
+            if last.place() < delivery.place() {
+                *last = delivery;
             }
         }
-        self.enqueue(outbox);
+        let dead = last.into_values().filter(|last| last.status == DeliveryStatus::Dead);
+        self.change(|dispatcher| {
+            dead.for_each(|delivery| dispatcher.note_lost(&delivery.receiver, &delivery.incident));
+        });
     }
 
-    /// What has become of deliveries since the start.
-    pub fn counts(&self) -> &NotifierCounts {
-        &self.counts
+    /// Has a delivery sent again that was delivered or given up: under the same id, and for another day.
+    ///
+    /// # Errors
+    /// When there is none, it is pending, or the store cannot note it.
+    pub async fn resend(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery, ResendError> {
+        let shared = &self.0;
+        let _one_at_a_time = shared.resending.lock().await;
+        let mut delivery = shared.post.store.delivery(id).await?.ok_or(ResendError::NotFound)?;
+        if delivery.status == DeliveryStatus::Pending {
+            return Err(ResendError::Pending);
+        }
+        delivery.resend(now);
+        shared.post.store.apply(vec![Command::RecordDelivery(Box::new(delivery.clone()))]).await?;
+        tracing::info!(delivery = &*delivery.id.0, receiver = &*delivery.receiver, "sent again by hand");
+        self.enqueue(vec![delivery.clone()]);
+        Ok(delivery)
+    }
+
+    /// Tells a receiver again what it was told already, for those that forget what they do not hear of. It is tried once
+    /// and at once, and nothing of it is kept; it is left out while the receiver fails or waits for news of the same
+    /// incident. Whether it is on its way.
+    pub fn refresh(&self, delivery: Delivery, now: Timestamp) -> bool {
+        self.change(|dispatcher| dispatcher.refresh(delivery, now))
+    }
+
+    /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the notification
+    /// links to. A success lets everything go to it again that was kept back.
+    ///
+    /// # Errors
+    /// When the configuration names no such receiver. An attempt that fails is none.
+    pub async fn test(&self, receiver: &str, url: String) -> Result<Attempt, UnknownReceiver> {
+        let shared = &self.0;
+        let name = shared.post.receivers.get_key_value(receiver).ok_or(UnknownReceiver)?.0.clone();
+        let clock = &shared.post.clock;
+        self.change(|dispatcher| dispatcher.count_test(&name, clock.now()));
+        let attempt = shared.post.test(&name, url).await;
+        self.change(|dispatcher| dispatcher.note_test(&name, attempt.clone(), clock.now()));
+        Ok(attempt)
+    }
+
+    /// Lets everything that waits for a receiver go at once, whether it was paused, failing, or had asked to be left alone.
+    ///
+    /// # Errors
+    /// When the configuration names no such receiver.
+    pub fn resume(&self, receiver: &str) -> Result<(), UnknownReceiver> {
+        let shared = &self.0;
+        let (name, _) = shared.post.receivers.get_key_value(receiver).ok_or(UnknownReceiver)?;
+        tracing::info!(receiver, "resumed by hand");
+        self.change(|dispatcher| dispatcher.resume(name, shared.post.clock.now()));
+        Ok(())
+    }
+
+    /// Whether what a receiver was last told of an incident does not reach it.
+    pub fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
+        self.0.lock().is_failing(incident, receiver)
+    }
+
+    /// Completes when that has changed for some incident since [`Notifier::take_failing_changed`] was last called.
+    pub async fn failing_changed(&self) {
+        self.0.failing_changed.notified().await;
+    }
+
+    /// The incidents for which it has changed since this was last called.
+    pub fn take_failing_changed(&self) -> HashSet<IncidentId> {
+        self.0.lock().take_changed()
+    }
+
+    /// How all receivers are doing, by name: those of the configuration, and any other that was to be told something.
+    pub fn statuses(&self) -> Vec<ReceiverStatus> {
+        self.0.lock().statuses()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Dispatcher) -> T) -> T {
+        self.0.change(change)
     }
 }
 
-/// The incident and the receiver: what must stay in order.
-type Lane = (IncidentId, Arc<str>);
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Dispatcher> {
+        self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what waits, and wakes whoever must look at it.
+    fn change<T>(&self, change: impl FnOnce(&mut Dispatcher) -> T) -> T {
+        let mut dispatcher = self.lock();
+        let done = change(&mut dispatcher);
+        self.arrived.notify_one();
+        if dispatcher.has_changed() {
+            self.failing_changed.notify_one();
+        }
+        done
+    }
+}
+
+/// The receiver and the incident that an attempt was for, and what came of it.
+type Finished = (Arc<str>, IncidentId, Attempted);
 
 /// The service: runs until it is told to stop.
 pub struct NotifierService {
-    post: Arc<Post>,
-    inbox: mpsc::UnboundedReceiver<Vec<Delivery>>,
-    lanes: HashMap<Lane, VecDeque<Delivery>>,
-    /// The lanes whose first delivery waits for its time.
-    planned: BTreeSet<(Timestamp, Lane)>,
-    /// The lanes whose time has come while their receiver was busy.
-    held_up: HashMap<Arc<str>, VecDeque<Lane>>,
-    under_way: HashMap<Arc<str>, usize>,
-    attempts: JoinSet<(Lane, Result<Delivery, StoreError>)>,
+    shared: Arc<Shared>,
+    attempts: JoinSet<Finished>,
 }
 
 impl NotifierService {
@@ -93,115 +205,75 @@ impl NotifierService {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> (Self, Notifier) {
-        let (sender, inbox) = mpsc::unbounded_channel();
-        let counts = Arc::<NotifierCounts>::default();
+        let dispatcher = Mutex::new(Dispatcher::new(receivers.iter()));
         let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
-        let started = clock.now();
-        let post = Post { store, outbound, receivers, clock, random, counts: counts.clone(), started };
-        let service = Self {
-            post: Arc::new(post),
-            inbox,
-            lanes: HashMap::new(),
-            planned: BTreeSet::new(),
-            held_up: HashMap::new(),
-            under_way: HashMap::new(),
-            attempts: JoinSet::new(),
-        };
-        (service, Notifier { inbox: sender, counts })
+        let shared = Arc::new(Shared {
+            dispatcher,
+            post: Post { store, outbound, receivers, clock, random },
+            arrived: Notify::new(),
+            failing_changed: Notify::new(),
+            resending: tokio::sync::Mutex::default(),
+        });
+        (Self { shared: shared.clone(), attempts: JoinSet::new() }, Notifier(shared))
     }
 
     /// Delivers until `stop`. Attempts that are under way then are broken off: they are in the outbox and go out again
     /// after the next start.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
-            self.start_due();
-            self.publish();
-            let next = self.planned.first().map_or(Timestamp::MAX, |(at, _)| *at);
+            let next = self.start_due();
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(deliveries) = self.inbox.recv() => deliveries.into_iter().for_each(|delivery| self.accept(delivery)),
+                () = self.shared.arrived.notified() => {}
                 Some(finished) = self.attempts.join_next() => {
-                    if let Ok((lane, result)) = finished {
-                        self.finish(lane, result);
+                    if let Ok(finished) = finished {
+                        self.finish(finished);
                     }
                 }
-                () = self.post.clock.sleep_until(next) => {}
+                () = self.shared.post.clock.sleep_until(next) => {}
             }
         }
     }
 
-    fn accept(&mut self, delivery: Delivery) {
-        let lane = (delivery.incident.clone(), delivery.receiver.clone());
-        let queue = self.lanes.entry(lane.clone()).or_default();
-        queue.push_back(delivery);
-        if let [only] = queue.make_contiguous() {
-            self.planned.insert((only.next_attempt_at, lane));
+    /// Starts what is due, and says when the next is.
+    fn start_due(&mut self) -> Timestamp {
+        let mut dispatcher = self.shared.lock();
+        let now = self.shared.post.clock.now();
+        for delivery in dispatcher.take_refreshes() {
+            let shared = self.shared.clone();
+            self.attempts.spawn(async move {
+                let attempted = shared.post.refresh(&delivery).await;
+                (delivery.receiver, delivery.incident, attempted)
+            });
         }
+        while let Some(waiting) = dispatcher.begin(now) {
+            let shared = self.shared.clone();
+            self.attempts.spawn(async move {
+                let attempted = shared.post.attempt(&waiting).await;
+                (waiting.delivery.receiver, waiting.delivery.incident, attempted)
+            });
+        }
+        dispatcher.ready_at()
     }
 
-    fn start_due(&mut self) {
-        let now = self.post.clock.now();
-        while let Some((at, _)) = self.planned.first()
-            && *at <= now
-        {
-            if let Some((_, lane)) = self.planned.pop_first() {
-                self.held_up.entry(lane.1.clone()).or_default().push_back(lane);
+    fn finish(&self, (receiver, incident, attempted): Finished) {
+        let name = &*receiver;
+        let error = attempted.attempt.error.clone().unwrap_or_default();
+        let now = self.shared.post.clock.now();
+        match self.shared.change(|dispatcher| dispatcher.finish(&receiver, &incident, attempted, now)) {
+            Some(Turn::Opened) => {
+                tracing::warn!(
+                    receiver = name,
+                    "it fails again and again and is only probed from now on: {error}"
+                );
             }
+            Some(Turn::Closed) => tracing::info!(receiver = name, "it takes notifications again"),
+            Some(Turn::Paused) => tracing::error!(
+                receiver = name,
+                "it says that it is gone: nothing is sent to it until `POST /v1/receivers/{name}/resume`, a test that \
+                 succeeds, or a restart: {error}"
+            ),
+            None => {}
         }
-        for (receiver, lanes) in &mut self.held_up {
-            let limit = self.post.receivers.get(receiver).map_or(1, |receiver| receiver.concurrency.max(1));
-            let under_way = self.under_way.entry(receiver.clone()).or_default();
-            while *under_way < limit
-                && let Some(lane) = lanes.pop_front()
-            {
-                let Some(delivery) = self.lanes.get(&lane).and_then(VecDeque::front).cloned() else {
-                    continue;
-                };
-                *under_way += 1;
-                let post = self.post.clone();
-                self.attempts.spawn(async move { (lane, post.attempt(&delivery).await) });
-            }
-        }
-        self.held_up.retain(|_, lanes| !lanes.is_empty());
-    }
-
-    fn finish(&mut self, lane: Lane, result: Result<Delivery, StoreError>) {
-        if let Some(under_way) = self.under_way.get_mut(&lane.1) {
-            *under_way = under_way.saturating_sub(1);
-        }
-        let Some(queue) = self.lanes.get_mut(&lane) else { return };
-        match result {
-            Ok(delivery) if delivery.status == DeliveryStatus::Pending => {
-                if let Some(front) = queue.front_mut() {
-                    *front = delivery;
-                }
-            }
-            Ok(_) => {
-                queue.pop_front();
-            }
-            Err(error) => {
-                // What came of the attempt is not on disk, so it has not happened; the receiver knows the id.
-                if let Some(front) = queue.front_mut() {
-                    tracing::error!(delivery = %front.id.0, %error, "an attempt could not be recorded");
-                    front.next_attempt_at = self.post.clock.now().after(TRY_AGAIN);
-                }
-            }
-        }
-        match queue.front() {
-            Some(next) => {
-                self.planned.insert((next.next_attempt_at, lane));
-            }
-            None => {
-                self.lanes.remove(&lane);
-            }
-        }
-    }
-
-    fn publish(&self) {
-        let waiting: usize = self.lanes.values().map(VecDeque::len).sum();
-        let oldest =
-            self.lanes.values().filter_map(VecDeque::front).map(|delivery| delivery.created_at).min();
-        self.post.counts.waiting.store(waiting as u64, Ordering::Relaxed);
-        self.post.counts.oldest_waiting.store(oldest.map_or(0, Timestamp::as_millis), Ordering::Relaxed);
     }
 }

@@ -5,12 +5,14 @@
 
 use std::collections::BinaryHeap;
 
-use super::ListItems;
-use crate::model::{Item, ItemNumber, Order, Page, Position};
+use super::{DeliveryPage, ListDeliveries, ListItems};
+use crate::model::{Delivery, DeliveryId, Item, ItemNumber, Order, Page, Position};
 
 /// How many records one page looks at before it hands back what it has, so that a rare match in a store of
 /// millions does not hold a thread for seconds.
 pub const SCAN_MAX: usize = 200_000;
+/// How many deliveries one page looks at before it hands back what it has. They are larger than items.
+pub const DELIVERIES_SCAN_MAX: usize = 5_000;
 
 /// Where a scan by number begins.
 pub(super) fn scan_from(question: &ListItems) -> ItemNumber {
@@ -101,4 +103,35 @@ fn page_by_deadline<E>(
     let data: Vec<Item> = best.into_sorted_vec().into_iter().map(|candidate| candidate.0).collect();
     let next = if more { data.last().map(place) } else { None };
     Ok(Page { data, next })
+}
+
+/// Whether a delivery is so old that the page may hold it, going by its id alone.
+pub(super) fn is_in_range(question: &ListDeliveries, id: &str) -> bool {
+    question.before.as_ref().is_none_or(|before| id < &*before.0)
+}
+
+/// Cuts a page out of the deliveries in range, which come the newest first. One that is gone by the time it is read is
+/// passed over.
+pub(super) fn page_of_deliveries<E>(
+    question: &ListDeliveries,
+    newest_first: impl Iterator<Item = (DeliveryId, Result<Option<Delivery>, E>)>,
+) -> Result<DeliveryPage, E> {
+    let admits = |delivery: &Delivery| {
+        question.status.is_none_or(|status| delivery.status == status)
+            && question.receiver.as_ref().is_none_or(|receiver| delivery.receiver == *receiver)
+    };
+    let mut data: Vec<Delivery> = Vec::new();
+    for (looked_at, (id, delivery)) in newest_first.enumerate() {
+        if let Some(delivery) = delivery?.filter(&admits) {
+            if data.len() == question.limit {
+                let next = data.last().map(|last| last.id.clone());
+                return Ok(DeliveryPage { data, next });
+            }
+            data.push(delivery);
+        }
+        if looked_at + 1 >= DELIVERIES_SCAN_MAX {
+            return Ok(DeliveryPage { data, next: Some(id) });
+        }
+    }
+    Ok(DeliveryPage { data, next: None })
 }

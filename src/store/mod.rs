@@ -23,7 +23,7 @@ pub mod record;
 mod settle;
 pub mod sled;
 
-pub use listing::SCAN_MAX;
+pub use listing::{DELIVERIES_SCAN_MAX, SCAN_MAX};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +33,9 @@ use futures_util::future::BoxFuture;
 
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey, ItemNumber, Labels, Order, Page,
-    PayloadInfo, Position, Progress, Silence, SilenceId, Standing, StepName, Timestamp, Workflow,
-    WorkflowName,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey,
+    ItemNumber, Labels, Order, Page, PayloadInfo, Position, Progress, Silence, SilenceId, Standing, StepName,
+    Timestamp, Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -205,6 +205,28 @@ pub struct ListItems {
     pub now: Timestamp,
 }
 
+/// A question for a list of deliveries, the newest first.
+#[derive(Clone, Debug, Default)]
+pub struct ListDeliveries {
+    /// Those that have come so far; any if none is named.
+    pub status: Option<DeliveryStatus>,
+    /// Those to this receiver; to any if none is named.
+    pub receiver: Option<Arc<str>>,
+    /// Those older than this one, which need not be there any more.
+    pub before: Option<DeliveryId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of deliveries, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryPage {
+    /// What was found. It may be less than the limit, even nothing, although more follows.
+    pub data: Vec<Delivery>,
+    /// Where to go on; nothing at the end.
+    pub next: Option<DeliveryId>,
+}
+
 /// How the engine is doing, as it remembers; asked several times a second.
 #[derive(Clone, Debug, Default)]
 pub struct StoreStatus {
@@ -286,6 +308,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// The deliveries of an incident, the oldest first.
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
+
+    /// The delivery with this id. An engine may have to look through the ids of all to find it, which takes milliseconds
+    /// for each ten thousand: it is for what people ask now and then.
+    fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>>;
+
+    /// A page of deliveries, the newest first. Besides the ids of all, as for [`Store::delivery`], an engine may have to
+    /// read at most [`DELIVERIES_SCAN_MAX`] deliveries whole to find those that are asked for.
+    fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>>;
 
     /// The deliveries that are neither delivered nor dead, the oldest first.
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;

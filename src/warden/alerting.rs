@@ -71,6 +71,7 @@ impl Warden {
             self.decided(now);
             touched.extend(self.census.take_touched());
             touched.extend(wakes.due(now));
+            touched.extend(self.live_incidents.keys_of(&self.notifier.take_failing_changed()));
             if silences_change <= now {
                 touched.extend(self.live_incidents.keys());
             }
@@ -96,6 +97,7 @@ impl Warden {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.census.troubled() => {}
+                () = self.notifier.failing_changed() => {}
                 // Which incidents it concerns is not worth finding out.
                 () = self.silences.changed() => touched = self.live_incidents.keys(),
                 Some(request) = asked.recv() => match self.carry_out(request).await {
@@ -182,10 +184,12 @@ impl Warden {
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
         let policy = self.workflows.policy(&key.workflow);
+        let is_failing =
+            |receiver: &str| last.is_some_and(|incident| self.notifier.is_failing(&incident.id, receiver));
         let circumstances = Circumstances {
             policy: &policy.alerting,
             silenced: self.silences.match_at(key, now),
-            is_failing: &|_| false,
+            is_failing: &is_failing,
             now,
         };
         let id = || IncidentId(self.random.id("inc", now));

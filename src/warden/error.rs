@@ -1,6 +1,7 @@
 //! Why the warden did not do what it was asked.
 
 use crate::model::{Item, NameError, WorkflowName};
+use crate::notifier::ResendError;
 use crate::store::StoreError;
 
 /// An answer other than the one hoped for. The texts are for people; clients go by the kind.
@@ -52,6 +53,15 @@ pub enum WardenError {
     /// There is no such incident.
     #[error("there is no such incident, or its history has run out")]
     IncidentNotFound,
+    /// There is no such receiver.
+    #[error("there is no receiver {0:?} in the configuration; GET /v1/receivers lists those that there are")]
+    ReceiverNotFound(String),
+    /// There is no such delivery.
+    #[error("there is no such delivery, or the history of its incident has run out")]
+    DeliveryNotFound,
+    /// The delivery waits to be sent.
+    #[error("the delivery is still pending: it is tried until it is delivered or given up")]
+    DeliveryPending,
     /// The incident is resolved.
     #[error("the incident is resolved; it can be commented on, but there is nothing left to look after")]
     IncidentResolved,
@@ -72,6 +82,16 @@ pub enum WardenError {
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ResendError> for WardenError {
+    fn from(error: ResendError) -> Self {
+        match error {
+            ResendError::NotFound => Self::DeliveryNotFound,
+            ResendError::Pending => Self::DeliveryPending,
+            ResendError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 fn closed_at(item: &Item) -> String {

@@ -16,6 +16,7 @@ mod incidents;
 pub mod items;
 mod overdue;
 mod pulse;
+mod receivers;
 pub mod silences;
 mod sweep;
 mod workflows;
@@ -38,7 +39,7 @@ use self::pulse::Pulse;
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
-use crate::notifier::{Notifier, NotifierCounts, NotifierService, Outbound, Receiver};
+use crate::notifier::{Notifier, NotifierService, Outbound, Receiver};
 use crate::store::{DiskUse, Store, StoreError, StoreStatus};
 
 /// What the service needs to know.
@@ -158,6 +159,7 @@ impl Warden {
         });
         warden.recover_silences().await?;
         warden.recover_incidents().await?;
+        warden.recall_deliveries().await?;
 
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
@@ -219,11 +221,6 @@ impl Warden {
     /// How many incidents are open.
     pub fn open_incidents(&self) -> usize {
         self.live_incidents.count()
-    }
-
-    /// What has become of deliveries since the start.
-    pub fn deliveries_counts(&self) -> &NotifierCounts {
-        self.notifier.counts()
     }
 
     /// The largest payload that is taken, in bytes.

@@ -116,15 +116,23 @@ pub struct DeliveryView {
     id: Arc<str>,
     incident: Arc<str>,
     receiver: Arc<str>,
-    /// `incident.opened`, `incident.grown`, `incident.reminder` or `incident.resolved`.
+    /// `incident.opened`, `incident.grown`, `incident.reminder`, `incident.escalated`, `incident.acknowledged` or
+    /// `incident.resolved`.
     #[schema(value_type = String)]
     event: Event,
+    /// Which of its incident's notifications it carries, counted from one.
+    sequence: u64,
     /// `pending`, `delivered` or `dead`.
     #[schema(value_type = String)]
     status: DeliveryStatus,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// When somebody last had it sent again.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    resent_at: Option<Timestamp>,
     attempts_made: u32,
+    /// When it is due by itself. While its receiver as a whole fails, it is tried when its turn comes, and not while that is
+    /// paused.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
     /// The latest attempts, oldest first.
@@ -140,26 +148,31 @@ pub struct AttemptView {
     status: Option<u16>,
     latency_ms: u64,
     error: Option<String>,
+    /// The beginning of the answer's body.
+    answer: Option<String>,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { at, status, latency_ms, error, answer } = attempt;
+        Self { at, status, latency_ms, error, answer }
+    }
 }
 
 impl From<Delivery> for DeliveryView {
     fn from(delivery: Delivery) -> Self {
-        let attempt = |attempt: Attempt| AttemptView {
-            at: attempt.at,
-            status: attempt.status,
-            latency_ms: attempt.latency_ms,
-            error: attempt.error,
-        };
         Self {
             id: delivery.id.0,
             incident: delivery.incident.0,
             receiver: delivery.receiver,
             event: delivery.event,
+            sequence: delivery.sequence,
             status: delivery.status,
             created_at: delivery.created_at,
+            resent_at: delivery.resent_at,
             attempts_made: delivery.attempts_made,
             next_attempt_at: (delivery.status == DeliveryStatus::Pending).then_some(delivery.next_attempt_at),
-            attempts: delivery.attempts.into_iter().map(attempt).collect(),
+            attempts: delivery.attempts.into_iter().map(AttemptView::from).collect(),
         }
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::*;
-use crate::model::{Attempt, DeliveryId, Event, ManualClock, SeededRandom, Severity};
+use crate::model::{Event, ManualClock, SeededRandom, Severity};
 use crate::notifier::Format;
 use crate::notifier::outbound::{OutboundError, OutboundRequest, OutboundResponse};
 use crate::store::memory::MemoryStore;
@@ -191,19 +191,17 @@ async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_oth
 #[tokio::test]
 async fn what_waits_is_counted() {
     let mut stage = Stage::set(8);
-    let counts = stage.notifier.clone();
-    let waiting = || counts.counts().waiting.load(Ordering::Relaxed);
+    let notifier = stage.notifier.clone();
+    let status = || notifier.statuses().remove(0);
     let opened = delivery("inc_1", "dlv_1", Event::Opened);
     stage.notifier.enqueue(vec![opened.clone(), delivery("inc_1", "dlv_2", Event::Resolved)]);
     let first = stage.call().await;
-    while waiting() != 2 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(counts.counts().oldest_waiting.load(Ordering::Relaxed), START.as_millis());
+    assert_eq!((status().waiting, status().oldest_waiting), (2, Some(START)));
     first.answer.send(200).unwrap();
     stage.call().await.answer.send(200).unwrap();
-    while waiting() != 0 {
+    while status().waiting != 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(counts.counts().delivered.load(Ordering::Relaxed), 2);
+    let outcomes = status().outcomes;
+    assert_eq!((outcomes.delivered, outcomes.failed, outcomes.dead), (2, 0, 0));
 }

@@ -129,6 +129,12 @@ pub(super) fn delivery(incident: &IncidentId, id: &DeliveryId) -> Vec<u8> {
     key
 }
 
+/// The delivery's id in what its keys begin with.
+pub(super) fn delivery_id(prefix: &[u8]) -> Option<&str> {
+    let id = prefix.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
+    std::str::from_utf8(id).ok()
+}
+
 /// The key of one piece of a document.
 pub(super) fn piece(prefix: &[u8], piece: u16) -> Vec<u8> {
     [prefix, &piece.to_be_bytes()].concat()

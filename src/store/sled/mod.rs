@@ -33,11 +33,12 @@ use self::layout::PIECE_SIZE;
 use self::space::Space;
 use super::record::{self, RecordError};
 use super::{
-    Change, Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
+    Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
+    StoreStatus, listing,
 };
 use crate::model::{
-    Clock, Delivery, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Silence, Timestamp, Workflow, WorkflowName,
+    Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
+    Progress, Silence, Timestamp, Workflow, WorkflowName,
 };
 
 /// How many changes are shown to the observer at once while records are read at start.
@@ -302,6 +303,40 @@ impl Rows {
     fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
         self.documents(self.tree.scan_prefix(prefix).keys()).collect()
     }
+
+    /// What the keys of each delivery begin with. The keys alone are looked at, of which a delivery has a few.
+    fn delivery_prefixes(&self) -> impl Iterator<Item = Result<sled::IVec, ReadError>> {
+        let keys = self.tree.scan_prefix([layout::DELIVERY]).keys();
+        keys.filter_map(|key| match key {
+            Ok(key) => key.strip_suffix(&[0, 0]).map(|prefix| Ok(prefix.into())),
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
+    fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, ReadError> {
+        for prefix in self.delivery_prefixes() {
+            let prefix = prefix?;
+            if layout::delivery_id(&prefix) == Some(&*id.0) {
+                return self.document(&prefix);
+            }
+        }
+        Ok(None)
+    }
+
+    fn list_deliveries(&self, question: &ListDeliveries) -> Result<DeliveryPage, ReadError> {
+        let mut found = Vec::new();
+        for prefix in self.delivery_prefixes() {
+            let prefix = prefix?;
+            if let Some(id) = layout::delivery_id(&prefix)
+                && listing::is_in_range(question, id)
+            {
+                found.push((DeliveryId(id.into()), prefix));
+            }
+        }
+        found.sort_by(|left, right| right.0.cmp(&left.0));
+        let read = |(id, prefix): (DeliveryId, sled::IVec)| (id, self.document(&prefix));
+        listing::page_of_deliveries(question, found.into_iter().map(read))
+    }
 }
 
 impl Store for SledStore {
@@ -383,6 +418,14 @@ impl Store for SledStore {
 
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         self.read(move |rows| rows.all(&layout::deliveries(&incident)))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
+        self.read(move |rows| rows.delivery(&id))
+    }
+
+    fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
+        self.read(move |rows| rows.list_deliveries(&question))
     }
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {

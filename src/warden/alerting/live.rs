@@ -36,6 +36,24 @@ impl LiveIncidents {
         self.read().values().filter(|incident| is_open(incident)).count()
     }
 
+    /// The ids of all that are open.
+    pub fn open_ids(&self) -> Vec<IncidentId> {
+        self.read()
+            .values()
+            .filter(|incident| is_open(incident))
+            .map(|incident| incident.id.clone())
+            .collect()
+    }
+
+    /// The keys of those with these ids.
+    pub(super) fn keys_of(&self, ids: &HashSet<IncidentId>) -> Vec<IncidentKey> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let among = |incident: &&Incident| ids.contains(&incident.id);
+        self.read().values().filter(among).map(|incident| incident.key.clone()).collect()
+    }
+
     /// The keys of all of them.
     pub(in crate::warden) fn keys(&self) -> HashSet<IncidentKey> {
         self.read().keys().cloned().collect()

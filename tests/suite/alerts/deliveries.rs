@@ -26,14 +26,15 @@ async fn each_attempt_shows_when_it_was_made_how_long_it_took_and_what_came_of_i
     assert_eq!((&tried["incident"], &tried["status"]), (&incident["id"], &json!("pending")));
     assert_eq!(tried["created_at"], "2026-01-01T00:00:10.000Z");
     let failed = json!({"at": "2026-01-01T00:00:10.000Z", "status": 503, "latency_ms": 3000,
-        "error": "it answered 503: busy"});
+        "error": "it answered 503: busy", "answer": "busy"});
     assert_eq!(tried["attempts"], json!([failed]));
 
     advance_to(&daemon, instant(&tried["next_attempt_at"]));
     receiver.request().await.answer("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine").await;
     let delivered = delivery_tried(&daemon, id(&incident), 2).await;
     assert_eq!((&delivered["status"], &delivered["next_attempt_at"]), (&json!("delivered"), &Value::Null));
-    let succeeded = json!({"at": tried["next_attempt_at"], "status": 200, "latency_ms": 0, "error": null});
+    let succeeded = json!({"at": tried["next_attempt_at"], "status": 200, "latency_ms": 0, "error": null,
+        "answer": "fine"});
     assert_eq!(delivered["attempts"], json!([failed, succeeded]));
 }
 
@@ -47,6 +48,7 @@ async fn an_answer_without_a_body_is_told_by_its_status_alone() {
     daemon.advance(10 * SECOND);
     let tried = delivery_tried(&daemon, id(&incident), 1).await;
     assert_eq!(tried["attempts"][0]["error"], "it answered 500");
+    assert_eq!(tried["attempts"][0]["answer"], Value::Null);
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ async fn ids_and_answers_full_of_what_must_be_escaped_are_delivered() {
             webhooks.push(received.header("webhook-id").to_owned());
         }
         receiver.usually(204, &[]);
+        receiver_failed(&daemon, "oncall", 5).await;
         daemon.advance(6 * SECOND);
         let mut again = Vec::new();
         for _ in 0..5 {

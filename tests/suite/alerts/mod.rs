@@ -118,6 +118,26 @@ pub async fn delivery_tried(daemon: &TestDaemon, incident: &str, attempts: u64) 
     delivery_when(daemon, incident, &what, |delivery| delivery["attempts_made"] == attempts).await
 }
 
+/// A receiver as soon as it is as it should be.
+pub async fn receiver_when(
+    daemon: &TestDaemon,
+    name: &str,
+    what: &str,
+    is: impl Fn(&Value) -> bool,
+) -> Value {
+    eventually(&format!("the receiver {name} with {what}"), || async {
+        let page = daemon.get("/v1/receivers").await;
+        page["data"].as_array()?.iter().find(|receiver| receiver["name"] == name && is(receiver)).cloned()
+    })
+    .await
+}
+
+/// A receiver as soon as so many attempts have failed in a row.
+pub async fn receiver_failed(daemon: &TestDaemon, name: &str, failures: u64) -> Value {
+    let what = format!("{failures} failures");
+    receiver_when(daemon, name, &what, |receiver| receiver["consecutive_failures"] == failures).await
+}
+
 /// Changes an item.
 pub async fn patch(daemon: &TestDaemon, workflow: &str, item: &str, patch: Value) -> Value {
     let path = format!("/v1/workflows/{workflow}/items/{item}");

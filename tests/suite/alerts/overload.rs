@@ -3,23 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use futures_util::future::BoxFuture;
-use warden::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Silence, Workflow,
-    WorkflowName,
-};
-use warden::store::memory::MemoryStore;
-use warden::store::{Command, DiskUse, ListItems, Observer, Outcome, Store, StoreError, StoreStatus};
+use warden::store::{Command, StoreError};
 
 use super::*;
 use crate::support::daemon::START;
+use crate::support::interference::{InterferedStore, Interference, Interruption};
 use crate::support::receiver::Received;
-
-/// A store that can be told to refuse everything but what clients write.
-struct ReluctantStore {
-    inner: MemoryStore,
-    mood: Arc<Mood>,
-}
 
 /// What the store refuses.
 #[derive(Default)]
@@ -61,102 +50,30 @@ fn of_the_daemon(command: &Command) -> bool {
     !of_clients
 }
 
-impl Store for ReluctantStore {
-    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
-        self.inner.attach(observer)
-    }
-
-    fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
-        if commands.iter().any(of_the_daemon)
-            && let Err(error) = self.mood.check(&self.mood.writes)
-        {
-            return Box::pin(async { Err(error) });
-        }
+impl Interference for Mood {
+    fn before_write(&self, commands: &[Command]) -> Result<(), Interruption> {
         let about_incidents = |command: &Command| matches!(command, Command::CommitIncident { .. });
-        if self.mood.hangs.load(Ordering::SeqCst) && commands.iter().any(about_incidents) {
-            return Box::pin(std::future::pending());
+        if commands.iter().any(of_the_daemon) {
+            self.check(&self.writes)?;
         }
-        self.inner.submit(commands)
-    }
-
-    fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.inner.get(key)
-    }
-
-    fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
-        if self.mood.broken.load(Ordering::SeqCst) {
-            return Box::pin(async { Err(StoreError::Fatal("a bad sector".into())) });
+        if self.hangs.load(Ordering::SeqCst) && commands.iter().any(about_incidents) {
+            return Err(Interruption::Never);
         }
-        match self.mood.check(&self.mood.reads) {
-            Ok(()) => self.inner.items(numbers),
-            Err(error) => Box::pin(async { Err(error) }),
+        Ok(())
+    }
+
+    fn before_reading_items(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Fatal("a bad sector".into()));
         }
-    }
-
-    fn payload(
-        &self,
-        number: ItemNumber,
-        offset: u64,
-        length: usize,
-    ) -> BoxFuture<'_, Result<Option<bytes::Bytes>, StoreError>> {
-        self.inner.payload(number, offset, length)
-    }
-
-    fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
-        self.inner.list(question)
-    }
-
-    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.inner.workflows()
-    }
-
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.inner.progresses()
-    }
-
-    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
-        self.inner.incident(id)
-    }
-
-    fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
-        self.inner.incidents(before, limit)
-    }
-
-    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.inner.deliveries(incident)
-    }
-
-    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.inner.outbox()
-    }
-
-    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
-        self.inner.silences()
-    }
-
-    fn disk_use(&self) -> DiskUse {
-        self.inner.disk_use()
-    }
-
-    fn status(&self) -> StoreStatus {
-        self.inner.status()
-    }
-
-    fn close(&self) {
-        self.inner.close();
+        self.check(&self.reads)
     }
 }
 
 /// Stores in what may refuse, and says what it refuses.
 pub fn reluctant(builder: Builder) -> (Builder, Arc<Mood>) {
     let mood = Arc::new(Mood::default());
-    let (inner, shared) = (MemoryStore::new(), mood.clone());
-    let store =
-        move || Arc::new(ReluctantStore { inner: inner.reopened(), mood: shared.clone() }) as Arc<dyn Store>;
+    let store = InterferedStore::starts(&mood);
     (builder.on(store), mood)
 }
 

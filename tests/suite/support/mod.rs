@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod daemon;
+pub mod interference;
 pub mod process;
 pub mod receiver;
 mod schema;

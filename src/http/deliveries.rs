@@ -1,0 +1,101 @@
+//! Deliveries of all incidents: which were given up, which wait, and sending them again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Server;
+use super::access::Access;
+use super::page::{PageView, Paging, name_cursor};
+use super::problem::Problem;
+use super::request::{NoQuery, Query, Segments};
+use super::view::DeliveryView;
+use crate::config::Scope;
+use crate::model::{Delivery, DeliveryId, DeliveryStatus, IncidentId, WorkflowName};
+use crate::store::ListDeliveries;
+use crate::warden::WardenError;
+
+/// List the deliveries of all incidents, the newest first.
+///
+/// Deliveries of one status, or to one receiver, are looked for among all: a page may hold fewer than asked for, even
+/// none, and yet be followed by another.
+#[utoipa::path(get, path = "/v1/deliveries", operation_id = "list_deliveries", tag = "alerts",
+    params(("status" = Option<String>, Query, description = "pending, delivered or dead"),
+        ("receiver" = Option<String>, Query, description = "A receiver's name"),
+        ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, description = "A page", body = PageView<DeliveryView>)))]
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    mut query: Query,
+) -> Result<Json<PageView<DeliveryView>>, Problem> {
+    access.require(Scope::Read)?;
+    let status = query.one("status")?.map(|text| status(&text)).transpose()?;
+    let receiver = query.one("receiver")?.map(Into::into);
+    let Paging { limit, after } = Paging::read(&mut query)?;
+    query.finish("status, receiver, limit, cursor")?;
+    let before = after.map(|id| DeliveryId(id.into()));
+    let question = ListDeliveries { status, receiver, before, limit };
+    let mut page = server.warden.list_deliveries(question).await?;
+    if !access.workflows().is_empty() {
+        page.data = visible(&server, &access, page.data).await?;
+    }
+    let next_cursor = page.next.map(|id| name_cursor(&id.0));
+    Ok(Json(PageView { data: page.data.into_iter().map(DeliveryView::from).collect(), next_cursor }))
+}
+
+/// Send a delivery again that was delivered or given up. It goes out under the same id, with the same body, and is tried
+/// for another day.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/resend", operation_id = "resend_delivery", tag = "alerts",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The delivery, which is pending now", body = DeliveryView)))]
+pub async fn resend(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+) -> Result<Json<DeliveryView>, Problem> {
+    access.require(Scope::Admin)?;
+    let id = DeliveryId(id.into());
+    if !access.workflows().is_empty() {
+        let delivery = server.warden.delivery(id.clone()).await?;
+        let incident = server.warden.incident(delivery.incident).await?;
+        access.require_for(Scope::Admin, &incident.key.workflow)?;
+    }
+    Ok(Json(server.warden.resend(id).await?.into()))
+}
+
+fn status(text: &str) -> Result<DeliveryStatus, Problem> {
+    match text {
+        "pending" => Ok(DeliveryStatus::Pending),
+        "delivered" => Ok(DeliveryStatus::Delivered),
+        "dead" => Ok(DeliveryStatus::Dead),
+        other => Err(Problem::invalid(format!("status={other:?} is none of pending, delivered and dead"))),
+    }
+}
+
+/// Those of the deliveries whose workflows the token admits.
+async fn visible(
+    server: &Server,
+    access: &Access,
+    deliveries: Vec<Delivery>,
+) -> Result<Vec<Delivery>, Problem> {
+    let mut workflows: HashMap<IncidentId, Option<WorkflowName>> = HashMap::new();
+    for Delivery { incident, .. } in &deliveries {
+        if !workflows.contains_key(incident) {
+            let workflow = match server.warden.incident(incident.clone()).await {
+                Ok(incident) => Some(incident.key.workflow),
+                // It was forgotten a moment ago.
+                Err(WardenError::IncidentNotFound) => None,
+                Err(error) => return Err(error.into()),
+            };
+            workflows.insert(incident.clone(), workflow);
+        }
+    }
+    let admitted = |delivery: &Delivery| {
+        workflows[&delivery.incident].as_ref().is_some_and(|workflow| access.admits(workflow))
+    };
+    Ok(deliveries.into_iter().filter(admitted).collect())
+}

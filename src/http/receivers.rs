@@ -1,0 +1,71 @@
+//! Receivers: how they are doing, and trying them out.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Server;
+use super::access::Access;
+use super::page::{PageView, Paging};
+use super::problem::Problem;
+use super::request::{NoQuery, Query, Segments};
+use super::view::{ReceiverTestView, ReceiverView};
+use crate::config::Scope;
+use crate::warden::WardenError;
+
+/// List receivers and how they are doing, by name.
+///
+/// One is `failing` while its latest attempts have all failed, five or more: then one attempt is made at a time, at least
+/// every minute. One is `paused` since it answered 410, until it is resumed, a test succeeds, or the warden is restarted.
+#[utoipa::path(get, path = "/v1/receivers", operation_id = "list_receivers", tag = "alerts",
+    params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, description = "A page", body = PageView<ReceiverView>)))]
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    mut query: Query,
+) -> Result<Json<PageView<ReceiverView>>, Problem> {
+    access.require(Scope::Read)?;
+    let paging = Paging::read(&mut query)?;
+    query.finish("limit, cursor")?;
+    Ok(Json(paging.page(views(&server), |receiver| receiver.name().to_owned())))
+}
+
+/// Try a receiver out: send it a notification of the type `receiver.test` now, and wait for its answer.
+///
+/// A success lets everything go to it again that was kept back.
+#[utoipa::path(post, path = "/v1/receivers/{name}/test", operation_id = "test_receiver", tag = "alerts",
+    params(("name" = String, Path)),
+    responses((status = 200, description = "What came of it", body = ReceiverTestView)))]
+pub async fn test(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(name): Segments<String>,
+    _: NoQuery,
+) -> Result<Json<ReceiverTestView>, Problem> {
+    access.require(Scope::Admin)?;
+    Ok(Json(server.warden.test_receiver(&name).await?.into()))
+}
+
+/// Resume a receiver: everything that waits for it goes out at once, whether it was paused, failing, or had asked to be
+/// left alone.
+#[utoipa::path(post, path = "/v1/receivers/{name}/resume", operation_id = "resume_receiver", tag = "alerts",
+    params(("name" = String, Path)),
+    responses((status = 200, description = "The receiver", body = ReceiverView)))]
+pub async fn resume(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(name): Segments<String>,
+    _: NoQuery,
+) -> Result<Json<ReceiverView>, Problem> {
+    access.require(Scope::Admin)?;
+    server.warden.resume_receiver(&name)?;
+    let receiver = views(&server).into_iter().find(|receiver| receiver.name() == name);
+    Ok(Json(receiver.ok_or(WardenError::ReceiverNotFound(name))?))
+}
+
+fn views(server: &Server) -> Vec<ReceiverView> {
+    let view = |status| ReceiverView::new(status, &server.warden);
+    server.warden.receiver_statuses().into_iter().map(view).collect()
+}

@@ -1,0 +1,110 @@
+//! Receivers as clients are shown them: never a path, a query or a secret.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::alerts::AttemptView;
+use crate::model::{Attempt, Timestamp};
+use crate::notifier::{Outcomes, ReceiverState, ReceiverStatus};
+use crate::warden::Warden;
+
+/// A place to which notifications go, and how it is doing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReceiverView {
+    #[schema(value_type = String)]
+    name: Arc<str>,
+    /// The form of what it is sent, such as `standard`. Null when the configuration does not name the receiver although
+    /// something waits for it.
+    #[schema(value_type = Option<String>)]
+    format: Option<&'static str>,
+    /// Scheme, host and port of its address.
+    origin: Option<String>,
+    /// `ok`, `failing` or `paused`.
+    state: &'static str,
+    /// Since when it fails or is paused.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Why it is paused.
+    #[schema(value_type = Option<String>)]
+    reason: Option<Arc<str>>,
+    /// How many deliveries wait for it.
+    waiting: usize,
+    /// When the oldest of them was decided.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    oldest_waiting_at: Option<Timestamp>,
+    /// How many attempts have failed since the last success.
+    consecutive_failures: u32,
+    /// When it is tried next. Null while nothing waits, while it is paused, and while all it takes at once is under way.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    /// The latest attempt since the start, without its answer.
+    last_attempt: Option<AttemptView>,
+    since_start: OutcomesView,
+}
+
+/// What has become of the deliveries to a receiver since the start.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OutcomesView {
+    /// Deliveries that were answered with 2xx.
+    delivered: u64,
+    /// Attempts that failed.
+    failed: u64,
+    /// Deliveries that were given up.
+    dead: u64,
+    /// Notifications that were repeated for receivers which forget, and answered with 2xx.
+    refreshed: u64,
+}
+
+impl ReceiverView {
+    /// The receiver as its status says, with what the configuration knows of it.
+    pub fn new(status: ReceiverStatus, warden: &Warden) -> Self {
+        let Outcomes { delivered, failed, dead, refreshed } = status.outcomes;
+        let (since, reason) = match &status.state {
+            ReceiverState::Ok => (None, None),
+            ReceiverState::Failing { since } => (Some(*since), None),
+            ReceiverState::Paused { since, reason } => (Some(*since), Some(reason.clone())),
+        };
+        let receiver = warden.receiver(&status.name);
+        Self {
+            format: receiver.map(|receiver| receiver.format.as_str()),
+            origin: receiver.map(|receiver| receiver.url.origin()),
+            name: status.name,
+            state: status.state.as_str(),
+            since,
+            reason,
+            waiting: status.waiting,
+            oldest_waiting_at: status.oldest_waiting,
+            consecutive_failures: status.consecutive_failures,
+            next_attempt_at: status.next_attempt_at,
+            last_attempt: status.last_attempt.map(AttemptView::from),
+            since_start: OutcomesView { delivered, failed, dead, refreshed },
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What came of the test of a receiver.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReceiverTestView {
+    /// Whether it was answered with 2xx.
+    delivered: bool,
+    /// The status of the answer, if there was one.
+    status: Option<u16>,
+    latency_ms: u64,
+    error: Option<String>,
+    /// The beginning of the answer's body.
+    answer: Option<String>,
+}
+
+impl From<Attempt> for ReceiverTestView {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { status, latency_ms, error, answer, .. } = attempt;
+        Self { delivered: error.is_none(), status, latency_ms, error, answer }
+    }
+}

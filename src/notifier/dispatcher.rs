@@ -1,0 +1,129 @@
+//! The queues of all receivers together, and of which incidents it has changed whether people are reached: pure.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::Receiver;
+use super::queue::{Attempted, ReceiverQueue, Turn, Waiting};
+use super::status::ReceiverStatus;
+use crate::model::{Attempt, Delivery, IncidentId, Timestamp};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    queues: BTreeMap<Arc<str>, ReceiverQueue>,
+    /// Refreshes that were let go and are not on their way yet.
+    refreshes: Vec<Delivery>,
+    changed: HashSet<IncidentId>,
+}
+
+impl Dispatcher {
+    pub(super) fn new<'a>(receivers: impl Iterator<Item = &'a Receiver>) -> Self {
+        let queue = |receiver: &Receiver| {
+            (receiver.name.clone(), ReceiverQueue::new(receiver.concurrency, receiver.rate))
+        };
+        Self { queues: receivers.map(queue).collect(), refreshes: Vec::new(), changed: HashSet::new() }
+    }
+
+    /// Takes a delivery.
+    pub(super) fn accept(&mut self, waiting: Waiting) {
+        let Delivery { receiver, incident, .. } = &waiting.delivery;
+        let (receiver, incident) = (receiver.clone(), incident.clone());
+        self.change(&receiver, Some(&incident), |queue| queue.accept(waiting));
+    }
+
+    /// Notes that what a receiver was told last of an incident was given up.
+    pub(super) fn note_lost(&mut self, receiver: &Arc<str>, incident: &IncidentId) {
+        self.change(receiver, Some(incident), |queue| queue.note_lost(incident.clone()));
+    }
+
+    /// Begins the next attempt, if one may be made now.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Waiting> {
+        self.queues.values_mut().find_map(|queue| queue.begin(now))
+    }
+
+    /// From when on something may go; far ahead when there is nothing that may.
+    pub(super) fn ready_at(&self) -> Timestamp {
+        self.queues.values().filter_map(ReceiverQueue::ready_at).min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Lets a refresh go, if it may go now; whether it does.
+    pub(super) fn refresh(&mut self, delivery: Delivery, now: Timestamp) -> bool {
+        let queue = self.queues.get_mut(&delivery.receiver);
+        let goes = queue.is_some_and(|queue| queue.begin_refresh(&delivery.incident, now));
+        self.refreshes.extend(goes.then_some(delivery));
+        goes
+    }
+
+    /// The refreshes that are to be sent now.
+    pub(super) fn take_refreshes(&mut self) -> Vec<Delivery> {
+        std::mem::take(&mut self.refreshes)
+    }
+
+    /// Takes note of what came of an attempt.
+    pub(super) fn finish(
+        &mut self,
+        receiver: &Arc<str>,
+        incident: &IncidentId,
+        attempted: Attempted,
+        now: Timestamp,
+    ) -> Option<Turn> {
+        self.change(receiver, Some(incident), |queue| queue.finish(incident, attempted, now))
+    }
+
+    /// Counts a test that begins now against the receiver's rate.
+    pub(super) fn count_test(&mut self, receiver: &str, now: Timestamp) {
+        if let Some(queue) = self.queues.get_mut(receiver) {
+            queue.count_attempt(now);
+        }
+    }
+
+    /// Takes note of a test.
+    pub(super) fn note_test(&mut self, receiver: &Arc<str>, attempt: Attempt, now: Timestamp) {
+        self.change(receiver, None, |queue| queue.note_test(attempt, now));
+    }
+
+    /// Lets everything that waits for a receiver go at once.
+    pub(super) fn resume(&mut self, receiver: &Arc<str>, now: Timestamp) {
+        self.change(receiver, None, |queue| queue.resume(now));
+    }
+
+    /// Whether what was told last of an incident does not reach a receiver.
+    pub(super) fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
+        self.queues.get(receiver).is_some_and(|queue| queue.is_failing(incident))
+    }
+
+    /// The incidents for which that may have changed since it was last asked.
+    pub(super) fn take_changed(&mut self) -> HashSet<IncidentId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// How all receivers are doing, by name: those that are configured, and any other for which something waited.
+    pub(super) fn statuses(&self) -> Vec<ReceiverStatus> {
+        self.queues.iter().map(|(name, queue)| queue.status(name)).collect()
+    }
+
+    /// Changes a receiver's queue, or one for a name that the configuration does not know: it may be a slip that somebody
+    /// corrects within the day.
+    fn change<T>(
+        &mut self,
+        receiver: &Arc<str>,
+        incident: Option<&IncidentId>,
+        change: impl FnOnce(&mut ReceiverQueue) -> T,
+    ) -> T {
+        let queue = self.queues.entry(receiver.clone()).or_insert_with(|| ReceiverQueue::new(1, None));
+        let was_down = queue.is_down();
+        let was_failing = incident.is_some_and(|incident| queue.is_failing(incident));
+        let done = change(queue);
+        if queue.is_down() != was_down {
+            self.changed.extend(queue.incidents().cloned());
+        }
+        let changed = incident.filter(|incident| queue.is_failing(incident) != was_failing);
+        self.changed.extend(changed.cloned());
+        done
+    }
+}

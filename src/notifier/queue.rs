@@ -1,0 +1,367 @@
+//! What waits for one receiver, and when the next of it may go: pure, so that it takes `now`.
+//!
+//! Invariants:
+//!
+//! - The deliveries of one incident form a lane. One of them is under way at a time, the first by [`Delivery::place`].
+//! - Lanes go in the order in which they are due, so that none waits for ever behind others.
+//! - Nothing goes to a paused receiver, before the time that it asked for, beyond its rate, or beyond its concurrency;
+//!   to one whose circuit is open goes one at a time, whatever lane is next, due or not.
+//! - What was found out about the receiver as a whole is used at once: when its circuit closes or somebody resumes it,
+//!   everything that waits is due.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff;
+use super::breaker::Breaker;
+use super::rate::{Rate, RateLimiter};
+use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
+use crate::model::{Attempt, Delivery, DeliveryStatus, Event, IncidentId, Timestamp};
+
+/// How long an attempt that could not be recorded waits for its repetition.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// From how many failures in a row on what a lane has to tell does not reach its receiver.
+const FAILING: usize = 3;
+/// The answer by which a receiver says that it is there no longer (410).
+pub(super) const GONE: u16 = 410;
+
+/// A delivery that waits for its turn.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub delivery: Delivery,
+    /// When the day began for which it is tried.
+    pub since: Timestamp,
+}
+
+/// An attempt that was made.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    pub attempt: Attempt,
+    /// The wait that the receiver asked for.
+    pub retry_after: Option<Duration>,
+    pub record: Record,
+}
+
+/// What is on record of an attempt.
+#[derive(Debug)]
+pub(super) enum Record {
+    /// The delivery as it was committed.
+    Committed(Box<Delivery>),
+    /// Nothing, since the store would not take it: the attempt has not happened, and is made again.
+    Refused,
+    /// Nothing: it was a refresh.
+    None,
+}
+
+/// What an attempt has changed about the receiver as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The circuit has opened.
+    Opened,
+    /// It has closed.
+    Closed,
+    /// The receiver has said that it is gone.
+    Paused,
+}
+
+/// The deliveries to one receiver.
+#[derive(Debug)]
+pub(super) struct ReceiverQueue {
+    concurrency: usize,
+    limiter: Option<RateLimiter>,
+    breaker: Breaker,
+    /// Until when the receiver asked to be left alone.
+    quiet_until: Timestamp,
+    pause: Option<Pause>,
+    lanes: HashMap<IncidentId, Lane>,
+    /// The lanes with something that waits and nothing under way, by the time at which that is due.
+    planned: BTreeSet<(Timestamp, IncidentId)>,
+    under_way: usize,
+    last_attempt: Option<Attempt>,
+    outcomes: Outcomes,
+    latencies: Latencies,
+}
+
+#[derive(Debug)]
+struct Pause {
+    since: Timestamp,
+    reason: Arc<str>,
+}
+
+/// What one incident has to tell the receiver.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Waiting>,
+    under_way: Option<Errand>,
+    planned_at: Option<Timestamp>,
+    /// Whether what was told last was given up.
+    lost: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errand {
+    /// The first that waits.
+    Delivery,
+    Refresh,
+}
+
+impl ReceiverQueue {
+    pub(super) fn new(concurrency: usize, rate: Option<Rate>) -> Self {
+        Self {
+            concurrency: concurrency.max(1),
+            limiter: rate.map(RateLimiter::new),
+            breaker: Breaker::default(),
+            quiet_until: Timestamp::MIN,
+            pause: None,
+            lanes: HashMap::new(),
+            planned: BTreeSet::new(),
+            under_way: 0,
+            last_attempt: None,
+            outcomes: Outcomes::default(),
+            latencies: Latencies::default(),
+        }
+    }
+
+    /// Takes a delivery, unless it is here already.
+    pub(super) fn accept(&mut self, waiting: Waiting) {
+        let incident = waiting.delivery.incident.clone();
+        let lane = self.lanes.entry(incident.clone()).or_default();
+        if lane.waiting.iter().any(|other| other.delivery.id == waiting.delivery.id) {
+            return;
+        }
+        let is_before = |other: &Waiting| other.delivery.place() < waiting.delivery.place();
+        // One that is under way stays the first.
+        let fixed = usize::from(lane.under_way == Some(Errand::Delivery));
+        let position = lane.waiting.partition_point(is_before).max(fixed);
+        lane.waiting.insert(position, waiting);
+        self.plan(&incident);
+    }
+
+    /// Notes that what the receiver was told last of an incident was given up.
+    pub(super) fn note_lost(&mut self, incident: IncidentId) {
+        self.lanes.entry(incident).or_default().lost = true;
+    }
+
+    /// From when on something may go; nothing when none waits or none may go.
+    pub(super) fn ready_at(&self) -> Option<Timestamp> {
+        let (first_due, _) = self.planned.first()?;
+        let (limit, at) = match self.breaker.probe_at() {
+            Some(probe_at) => (1, probe_at),
+            None => (self.concurrency, *first_due),
+        };
+        let may_go = self.pause.is_none() && self.under_way < limit;
+        may_go.then(|| at.max(self.quiet_until).max(self.free_at()))
+    }
+
+    /// Begins the next attempt, if one may go now.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Waiting> {
+        if self.ready_at().is_none_or(|at| at > now) {
+            return None;
+        }
+        let (_, incident) = self.planned.pop_first()?;
+        let lane = self.lanes.get_mut(&incident)?;
+        lane.planned_at = None;
+        lane.under_way = Some(Errand::Delivery);
+        self.under_way += 1;
+        let first = lane.waiting.front().cloned();
+        self.count_attempt(now);
+        first
+    }
+
+    /// Begins to tell again what the receiver was told of an incident, if nothing of it waits and the receiver could be
+    /// told something new at this moment; whether it does.
+    pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> bool {
+        let is_busy =
+            self.lanes.get(incident).is_some_and(|lane| lane.under_way.is_some() || !lane.waiting.is_empty());
+        let may_go = !self.is_down()
+            && self.under_way < self.concurrency
+            && self.quiet_until <= now
+            && self.free_at() <= now;
+        if is_busy || !may_go {
+            return false;
+        }
+        self.lanes.entry(incident.clone()).or_default().under_way = Some(Errand::Refresh);
+        self.under_way += 1;
+        self.count_attempt(now);
+        true
+    }
+
+    /// Takes note of what came of an attempt.
+    pub(super) fn finish(
+        &mut self,
+        incident: &IncidentId,
+        attempted: Attempted,
+        now: Timestamp,
+    ) -> Option<Turn> {
+        self.under_way = self.under_way.saturating_sub(1);
+        let succeeded = attempted.attempt.error.is_none();
+        self.latencies.note(Duration::from_millis(attempted.attempt.latency_ms));
+        if let Some(lane) = self.lanes.get_mut(incident) {
+            lane.under_way = None;
+            match attempted.record {
+                Record::Committed(delivery) => lane.recorded(*delivery, &mut self.outcomes),
+                Record::Refused => {
+                    if let Some(first) = lane.waiting.front_mut() {
+                        first.delivery.next_attempt_at = now.after(TRY_AGAIN);
+                    }
+                }
+                Record::None if succeeded => self.outcomes.refreshed += 1,
+                Record::None => self.outcomes.failed += 1,
+            }
+        }
+        self.plan(incident);
+        self.judge(attempted.attempt, attempted.retry_after, now)
+    }
+
+    /// What an answer says about the receiver as a whole.
+    fn judge(&mut self, attempt: Attempt, retry_after: Option<Duration>, now: Timestamp) -> Option<Turn> {
+        let turn = if attempt.error.is_none() {
+            self.breaker.succeeded().then(|| {
+                self.make_due(now);
+                Turn::Closed
+            })
+        } else {
+            let opened = self.breaker.failed(attempt.at, now);
+            if let Some(retry_after) = retry_after {
+                self.quiet_until = self.quiet_until.max(now.after(backoff::granted(retry_after)));
+            }
+            if attempt.status == Some(GONE) && self.pause.is_none() {
+                let reason = attempt.error.as_deref().unwrap_or_default().into();
+                self.pause = Some(Pause { since: now, reason });
+                Some(Turn::Paused)
+            } else {
+                opened.then_some(Turn::Opened)
+            }
+        };
+        self.last_attempt = Some(Attempt { answer: None, ..attempt });
+        turn
+    }
+
+    /// Takes note of a test that was made besides all this. One that reached the receiver lets everything go again.
+    pub(super) fn note_test(&mut self, attempt: Attempt, now: Timestamp) {
+        if attempt.error.is_none() {
+            self.resume(now);
+        }
+        self.last_attempt = Some(Attempt { answer: None, ..attempt });
+    }
+
+    /// Lets everything that waits go at once, whatever kept it back.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.pause = None;
+        self.breaker.succeeded();
+        self.quiet_until = Timestamp::MIN;
+        self.make_due(now);
+    }
+
+    /// Counts an attempt that begins now against the rate.
+    pub(super) fn count_attempt(&mut self, now: Timestamp) {
+        if let Some(limiter) = &mut self.limiter {
+            limiter.note(now);
+        }
+    }
+
+    /// Whether what was told last of an incident does not reach the receiver.
+    pub(super) fn is_failing(&self, incident: &IncidentId) -> bool {
+        self.lanes.get(incident).is_some_and(|lane| {
+            let first = lane.waiting.front();
+            lane.lost || first.is_some_and(|first| self.is_down() || first.delivery.failures() >= FAILING)
+        })
+    }
+
+    /// Whether nothing can be told to the receiver, whatever it is about.
+    pub(super) fn is_down(&self) -> bool {
+        self.pause.is_some() || self.breaker.open_since().is_some()
+    }
+
+    /// The incidents of which something waits.
+    pub(super) fn incidents(&self) -> impl Iterator<Item = &IncidentId> {
+        let waits = |(incident, lane): (_, &Lane)| (!lane.waiting.is_empty()).then_some(incident);
+        self.lanes.iter().filter_map(waits)
+    }
+
+    /// How it is doing.
+    pub(super) fn status(&self, name: &Arc<str>) -> ReceiverStatus {
+        let waiting = || self.lanes.values().flat_map(|lane| &lane.waiting);
+        ReceiverStatus {
+            name: name.clone(),
+            state: match (&self.pause, self.breaker.open_since()) {
+                (Some(pause), _) => {
+                    ReceiverState::Paused { since: pause.since, reason: pause.reason.clone() }
+                }
+                (None, Some(since)) => ReceiverState::Failing { since },
+                (None, None) => ReceiverState::Ok,
+            },
+            waiting: waiting().count(),
+            oldest_waiting: waiting().map(|waiting| waiting.delivery.created_at).min(),
+            consecutive_failures: self.breaker.failures(),
+            next_attempt_at: self.ready_at(),
+            last_attempt: self.last_attempt.clone(),
+            outcomes: self.outcomes,
+            latencies: self.latencies,
+        }
+    }
+
+    fn free_at(&self) -> Timestamp {
+        self.limiter.as_ref().map_or(Timestamp::MIN, RateLimiter::free_at)
+    }
+
+    /// Makes everything due that is not.
+    fn make_due(&mut self, now: Timestamp) {
+        for (at, incident) in std::mem::take(&mut self.planned) {
+            let at = at.min(now);
+            if let Some(lane) = self.lanes.get_mut(&incident) {
+                lane.planned_at = Some(at);
+            }
+            self.planned.insert((at, incident));
+        }
+    }
+
+    /// Puts a lane in its place among the others, and forgets one of which there is nothing to know.
+    fn plan(&mut self, incident: &IncidentId) {
+        let Some(lane) = self.lanes.get_mut(incident) else { return };
+        if let Some(at) = lane.planned_at.take() {
+            self.planned.remove(&(at, incident.clone()));
+        }
+        match lane.waiting.front() {
+            _ if lane.under_way.is_some() => {}
+            Some(first) => {
+                lane.planned_at = Some(first.delivery.next_attempt_at);
+                self.planned.insert((first.delivery.next_attempt_at, incident.clone()));
+            }
+            None if lane.lost => {}
+            None => {
+                self.lanes.remove(incident);
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Takes note of what became of the first that waits.
+    fn recorded(&mut self, delivery: Delivery, outcomes: &mut Outcomes) {
+        match delivery.status {
+            DeliveryStatus::Pending => {
+                outcomes.failed += 1;
+                if let Some(first) = self.waiting.front_mut() {
+                    first.delivery = delivery;
+                }
+            }
+            DeliveryStatus::Delivered => {
+                outcomes.delivered += 1;
+                self.lost = false;
+                self.waiting.pop_front();
+            }
+            DeliveryStatus::Dead => {
+                outcomes.failed += 1;
+                outcomes.dead += 1;
+                // After the end there is nothing left that somebody else could be told instead.
+                self.lost = delivery.event != Event::Resolved;
+                self.waiting.pop_front();
+            }
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! The queue through single situations, and through random ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::DeliveryId;
+use crate::notifier::backoff::{Failure, Next, next_attempt};
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn incident(name: &str) -> IncidentId {
+    IncidentId(name.into())
+}
+
+fn delivery(of: &str, sequence: u64, now: Timestamp) -> Delivery {
+    Delivery {
+        id: DeliveryId(format!("dlv_{of}_{sequence}").into()),
+        incident: incident(of),
+        receiver: "oncall".into(),
+        event: Event::Reminder,
+        sequence,
+        body: "{}".into(),
+        created_at: now,
+        resent_at: None,
+        status: DeliveryStatus::Pending,
+        attempts_made: 0,
+        next_attempt_at: now,
+        attempts: Vec::new(),
+    }
+}
+
+/// A queue with its clock, and an end of the wire that answers as the test likes.
+struct Stage {
+    queue: ReceiverQueue,
+    now: Timestamp,
+    under_way: Vec<Waiting>,
+}
+
+/// How the receiver answers.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Yes,
+    No,
+    /// Not before so long.
+    Later(Duration),
+    Gone,
+}
+
+impl Stage {
+    fn set(concurrency: usize, rate: Option<Rate>) -> Self {
+        Self { queue: ReceiverQueue::new(concurrency, rate), now: START, under_way: Vec::new() }
+    }
+
+    fn accept(&mut self, of: &str, sequence: u64) {
+        let delivery = delivery(of, sequence, self.now);
+        self.queue.accept(Waiting { delivery, since: self.now });
+    }
+
+    /// What goes out now, as incident and sequence.
+    fn begin(&mut self) -> Vec<(String, u64)> {
+        let begun: Vec<Waiting> = std::iter::from_fn(|| self.queue.begin(self.now)).collect();
+        let shown = |waiting: &Waiting| (waiting.delivery.incident.0.to_string(), waiting.delivery.sequence);
+        let shown = begun.iter().map(shown).collect();
+        self.under_way.extend(begun);
+        shown
+    }
+
+    /// Answers the attempt that has been under way for longest.
+    fn answer(&mut self, answer: Answer) -> Option<Turn> {
+        let waiting = self.under_way.remove(0);
+        let mut delivery = waiting.delivery.clone();
+        let (status, error, retry_after) = match answer {
+            Answer::Yes => (200, None, None),
+            Answer::No => (500, Some("it answered 500".to_owned()), None),
+            Answer::Later(wait) => (429, Some("it answered 429".to_owned()), Some(wait)),
+            Answer::Gone => (410, Some("it answered 410".to_owned()), None),
+        };
+        let attempt = attempt(self.now, status, error);
+        let failure = Failure {
+            failures: delivery.failures() + 1,
+            since: waiting.since.as_millis(),
+            tried_at: self.now.as_millis(),
+            now: self.now.as_millis(),
+            retry_after,
+        };
+        let (status, at) = match (answer, next_attempt(&failure, 0.0)) {
+            (Answer::Yes, _) => (DeliveryStatus::Delivered, self.now),
+            (Answer::Gone, _) => (DeliveryStatus::Pending, self.now),
+            (_, Next::At(at)) => (DeliveryStatus::Pending, Timestamp::from_millis(at)),
+            (_, Next::Dead) => (DeliveryStatus::Dead, self.now),
+        };
+        delivery.record(attempt.clone(), status, at);
+        let incident = delivery.incident.clone();
+        let record = Record::Committed(Box::new(delivery));
+        self.queue.finish(&incident, Attempted { attempt, retry_after, record }, self.now)
+    }
+
+    /// Has so many attempts fail, each as soon as it may be made.
+    fn fail(&mut self, times: usize) {
+        for _ in 0..times {
+            if self.under_way.is_empty() {
+                self.now = self.queue.ready_at().unwrap().max(self.now);
+                self.under_way.extend(self.queue.begin(self.now));
+            }
+            self.answer(Answer::No);
+        }
+    }
+
+    fn is_failing(&self, of: &str) -> bool {
+        self.queue.is_failing(&incident(of))
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        self.queue.ready_at().map(|at| at.since(self.now))
+    }
+}
+
+fn attempt(at: Timestamp, status: u16, error: Option<String>) -> Attempt {
+    Attempt { at, status: Some(status), latency_ms: 7, error, answer: Some("kept elsewhere".to_owned()) }
+}
+
+fn sent(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+    expected.iter().map(|(of, sequence)| ((*of).to_owned(), *sequence)).collect()
+}
+
+#[test]
+fn the_deliveries_of_an_incident_go_one_after_the_other_and_those_of_others_beside_them() {
+    let mut stage = Stage::set(8, None);
+    for (of, sequence) in [("a", 2), ("a", 1), ("b", 1), ("a", 3)] {
+        stage.accept(of, sequence);
+    }
+    assert_eq!(stage.begin(), sent(&[("a", 1), ("b", 1)]));
+    stage.answer(Answer::Yes);
+    assert_eq!(stage.begin(), sent(&[("a", 2)]));
+    // The one that is under way stays the first, whatever comes.
+    stage.accept("b", 0);
+    stage.accept("b", 2);
+    stage.answer(Answer::Yes);
+    assert_eq!(stage.begin(), sent(&[("b", 0)]));
+}
+
+#[test]
+fn a_delivery_that_is_here_already_is_not_taken_again() {
+    let mut stage = Stage::set(8, None);
+    stage.accept("a", 1);
+    stage.accept("a", 1);
+    assert_eq!(stage.begin(), sent(&[("a", 1)]));
+    stage.accept("a", 1);
+    stage.answer(Answer::Yes);
+    assert_eq!((stage.begin(), stage.queue.ready_at()), (Vec::new(), None));
+}
+
+#[test]
+fn no_more_go_at_once_than_the_receiver_takes() {
+    let mut stage = Stage::set(2, None);
+    for of in ["a", "b", "c"] {
+        stage.accept(of, 1);
+    }
+    assert_eq!(stage.begin(), sent(&[("a", 1), ("b", 1)]));
+    assert_eq!(stage.queue.ready_at(), None, "nothing can go until one is back");
+    stage.answer(Answer::Yes);
+    assert_eq!(stage.begin(), sent(&[("c", 1)]));
+}
+
+#[test]
+fn no_more_go_in_a_time_than_the_receiver_takes() {
+    let mut stage = Stage::set(8, Some(Rate { count: 2, per: MINUTE }));
+    for of in ["a", "b", "c"] {
+        stage.accept(of, 1);
+    }
+    assert_eq!(stage.begin(), sent(&[("a", 1), ("b", 1)]));
+    stage.answer(Answer::Yes);
+    stage.answer(Answer::Yes);
+    assert_eq!(stage.wait(), Some(MINUTE));
+    stage.now = stage.now.after(MINUTE);
+    assert_eq!(stage.begin(), sent(&[("c", 1)]));
+}
+
+#[test]
+fn a_receiver_that_fails_again_and_again_is_probed_with_whatever_is_next_in_line() {
+    let mut stage = Stage::set(8, None);
+    for of in ["a", "b", "c", "d", "e", "f"] {
+        stage.accept(of, 1);
+    }
+    assert_eq!(stage.begin().len(), 6);
+    let turns: Vec<_> = (0..6).map(|_| stage.answer(Answer::No)).collect();
+    assert_eq!(turns, [None, None, None, None, Some(Turn::Opened), None]);
+    // Each would be due in five seconds; now one goes after five, the next after ten more, and so on.
+    let mut line = Vec::new();
+    for pause in [5, 10, 20, 40, 60, 60, 60] {
+        assert_eq!(stage.wait(), Some(pause * SECOND));
+        stage.now = stage.now.after(pause * SECOND);
+        line.extend(stage.begin());
+        assert_eq!(stage.queue.ready_at(), None, "one at a time");
+        stage.answer(Answer::No);
+    }
+    assert_eq!(line, sent(&[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1), ("f", 1), ("a", 1)]));
+    assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Failing { since: START }));
+
+    // What is new does not jump the line, nor does it wait for the whole of it: it is due before those tried lately.
+    stage.accept("new", 1);
+    stage.now = stage.queue.ready_at().unwrap();
+    assert_eq!(stage.begin(), sent(&[("b", 1)]));
+    assert_eq!(stage.answer(Answer::Yes), Some(Turn::Closed));
+    let all = stage.begin();
+    assert_eq!(all.len(), 6, "everything is due once the receiver is back: {all:?}");
+}
+
+#[test]
+fn a_success_of_something_that_was_under_way_closes_the_circuit_as_well() {
+    let mut stage = Stage::set(8, None);
+    for of in ["a", "b", "c", "d", "e", "f"] {
+        stage.accept(of, 1);
+    }
+    stage.begin();
+    for _ in 0..5 {
+        stage.answer(Answer::No);
+    }
+    assert!(stage.queue.is_down());
+    assert_eq!(stage.answer(Answer::Yes), Some(Turn::Closed));
+    assert_eq!(stage.begin().len(), 5);
+}
+
+#[test]
+fn a_receiver_that_asks_to_be_left_alone_is_left_alone_by_all() {
+    let mut stage = Stage::set(1, None);
+    stage.accept("a", 1);
+    stage.accept("b", 1);
+    stage.begin();
+    stage.answer(Answer::Later(90 * SECOND));
+    assert_eq!(stage.wait(), Some(90 * SECOND));
+    stage.now = stage.now.after(30 * SECOND);
+    stage.accept("c", 1);
+    assert_eq!(stage.wait(), Some(60 * SECOND));
+    stage.now = stage.now.after(60 * SECOND);
+    stage.begin();
+    // No more than an hour at a time.
+    stage.answer(Answer::Later(DAY));
+    assert_eq!(stage.wait(), Some(60 * MINUTE));
+}
+
+#[test]
+fn a_receiver_that_is_gone_gets_nothing_until_it_is_resumed() {
+    let mut stage = Stage::set(2, None);
+    for of in ["a", "b", "c"] {
+        stage.accept(of, 1);
+    }
+    stage.begin();
+    assert_eq!(stage.answer(Answer::Gone), Some(Turn::Paused));
+    assert_eq!(stage.answer(Answer::Gone), None, "it is said once");
+    stage.now = stage.now.after(100 * DAY);
+    assert_eq!((stage.begin(), stage.queue.ready_at()), (Vec::new(), None));
+    let status = stage.queue.status(&"oncall".into());
+    assert_eq!(status.waiting, 3, "nothing is given up");
+    assert_eq!(status.state, ReceiverState::Paused { since: START, reason: "it answered 410".into() });
+    assert_eq!(status.last_attempt.unwrap().answer, None);
+    stage.queue.resume(stage.now);
+    assert_eq!(stage.begin().len(), 2);
+    assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Ok));
+}
+
+#[test]
+fn a_test_that_succeeds_lets_everything_go_and_one_that_fails_changes_nothing() {
+    let mut stage = Stage::set(8, None);
+    for of in ["a", "b", "c", "d", "e"] {
+        stage.accept(of, 1);
+    }
+    stage.begin();
+    for _ in 0..5 {
+        stage.answer(Answer::No);
+    }
+    stage.queue.note_test(attempt(stage.now, 500, Some("it answered 500".to_owned())), stage.now);
+    assert_eq!((stage.wait(), stage.queue.breaker.failures()), (Some(5 * SECOND), 5));
+    stage.queue.note_test(attempt(stage.now, 204, None), stage.now);
+    assert_eq!(stage.begin().len(), 5);
+}
+
+#[test]
+fn an_attempt_that_could_not_be_recorded_is_made_again_but_counts_for_the_receiver() {
+    let mut stage = Stage::set(8, None);
+    stage.accept("a", 1);
+    for failures in 1..=4 {
+        assert_eq!(stage.begin(), sent(&[("a", 1)]));
+        let attempt = attempt(stage.now, 500, Some("it answered 500".to_owned()));
+        let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
+        stage.queue.finish(&incident("a"), attempted, stage.now);
+        assert_eq!((stage.wait(), stage.queue.breaker.failures()), (Some(TRY_AGAIN), failures));
+        stage.now = stage.now.after(TRY_AGAIN);
+    }
+}
+
+#[test]
+fn what_a_lane_has_to_tell_does_not_reach_a_receiver_from_the_third_failure_until_a_success() {
+    let mut stage = Stage::set(1, None);
+    stage.accept("a", 1);
+    stage.accept("a", 2);
+    for (failures, is_failing) in [(1, false), (2, false), (3, true), (4, true)] {
+        stage.fail(1);
+        assert_eq!(stage.is_failing("a"), is_failing, "after {failures} failures");
+    }
+    stage.accept("b", 1);
+    assert!(!stage.is_failing("b"), "it was not tried yet");
+    stage.fail(1);
+    assert!(stage.is_failing("b"), "the circuit is open");
+    assert!(!stage.is_failing("c"), "it has nothing to tell");
+    stage.now = stage.queue.ready_at().unwrap();
+    stage.begin();
+    stage.answer(Answer::Yes);
+    assert!(!stage.is_failing("b"));
+    stage.begin();
+    stage.answer(Answer::Yes);
+    assert!(!stage.is_failing("a"));
+}
+
+#[test]
+fn what_was_given_up_does_not_reach_a_receiver_until_something_of_the_same_incident_does() {
+    let mut stage = Stage::set(1, None);
+    stage.accept("a", 1);
+    stage.accept("b", 1);
+    stage.begin();
+    stage.answer(Answer::No);
+    stage.begin();
+    stage.answer(Answer::Yes);
+    stage.now = stage.now.after(DAY);
+    stage.begin();
+    stage.answer(Answer::No);
+    assert!(stage.is_failing("a") && !stage.is_failing("b"));
+    assert_eq!(
+        stage.queue.status(&"oncall".into()).outcomes,
+        Outcomes { delivered: 1, failed: 2, dead: 1, refreshed: 0 }
+    );
+    stage.accept("a", 2);
+    assert!(stage.is_failing("a"), "nothing has reached it yet");
+    stage.begin();
+    stage.answer(Answer::Yes);
+    assert!(!stage.is_failing("a"));
+    assert!(stage.queue.lanes.is_empty(), "nothing is left to be known");
+
+    // After the end nobody needs to be told instead.
+    let resolved = Delivery { event: Event::Resolved, ..delivery("c", 1, stage.now) };
+    stage.queue.accept(Waiting { delivery: resolved, since: START });
+    stage.begin();
+    stage.answer(Answer::No);
+    assert!(!stage.is_failing("c") && stage.queue.lanes.is_empty());
+}
+
+#[test]
+fn what_was_given_up_before_a_restart_does_not_reach_a_receiver_either() {
+    let mut stage = Stage::set(1, None);
+    stage.queue.note_lost(incident("a"));
+    assert!(stage.is_failing("a"));
+    assert_eq!(stage.queue.ready_at(), None);
+    stage.accept("a", 7);
+    stage.begin();
+    stage.answer(Answer::Yes);
+    assert!(!stage.is_failing("a"));
+}
+
+#[test]
+fn a_refresh_goes_only_where_something_new_could_go_and_keeps_its_lane_to_itself() {
+    let mut stage = Stage::set(2, None);
+    let a = incident("a");
+    assert!(stage.queue.begin_refresh(&a, stage.now));
+    assert!(!stage.queue.begin_refresh(&a, stage.now), "one of it is under way");
+    stage.accept("a", 1);
+    assert_eq!(stage.begin(), [], "the end must not be overtaken by what is told again");
+    let attempted =
+        |now, error| Attempted { attempt: attempt(now, 200, error), retry_after: None, record: Record::None };
+    stage.queue.finish(&a, attempted(stage.now, None), stage.now);
+    assert_eq!(stage.queue.status(&"oncall".into()).outcomes.refreshed, 1);
+    assert_eq!(stage.begin(), sent(&[("a", 1)]));
+    assert!(!stage.queue.begin_refresh(&a, stage.now), "there is news");
+    assert!(stage.queue.begin_refresh(&incident("b"), stage.now));
+    assert!(!stage.queue.begin_refresh(&incident("c"), stage.now), "two are under way");
+    stage.queue.finish(&incident("b"), attempted(stage.now, Some("no".to_owned())), stage.now);
+    assert_eq!(stage.queue.breaker.failures(), 1);
+    stage.fail(4);
+    assert!(!stage.queue.begin_refresh(&incident("c"), stage.now), "the circuit is open");
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    Accept(u8),
+    Answer(Answer),
+    Wait(u64),
+    Resume,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let answer = prop_oneof![
+        4 => Just(Answer::Yes),
+        4 => Just(Answer::No),
+        1 => (0_u32..7200).prop_map(|seconds| Answer::Later(seconds * SECOND)),
+        1 => Just(Answer::Gone),
+    ];
+    prop_oneof![
+        3 => (0_u8..6).prop_map(Step::Accept),
+        6 => answer.prop_map(Step::Answer),
+        3 => (0_u64..400_000).prop_map(Step::Wait),
+        1 => Just(Step::Resume),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_each_lane_keeps_its_order_and_in_the_end_everything_has_been_told_or_given_up(
+        concurrency in 1_usize..4,
+        rate in prop::option::of((1_u32..4, 1_u32..30)),
+        history in prop::collection::vec(steps(), 1..150),
+    ) {
+        let rate = rate.map(|(count, seconds)| Rate { count, per: seconds * SECOND });
+        let mut stage = Stage::set(concurrency, rate);
+        let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
+        let mut ended: BTreeMap<String, u64> = BTreeMap::new();
+        let everything_works = std::iter::repeat_n(Step::Resume, 1)
+            .chain(std::iter::repeat_n([Step::Answer(Answer::Yes), Step::Wait(400_000)], 300).flatten());
+        for step in history.into_iter().chain(everything_works) {
+            match step {
+                Step::Accept(lane) => {
+                    let of = format!("inc_{lane}");
+                    let sequence = accepted.entry(of.clone()).or_default();
+                    *sequence += 1;
+                    stage.accept(&of, *sequence);
+                }
+                Step::Answer(answer) if !stage.under_way.is_empty() => {
+                    let first = stage.under_way[0].delivery.clone();
+                    let before = stage.queue.status(&"oncall".into()).waiting;
+                    stage.answer(answer);
+                    if stage.queue.status(&"oncall".into()).waiting < before {
+                        let last = ended.insert(first.incident.0.to_string(), first.sequence).unwrap_or(0);
+                        prop_assert_eq!(last + 1, first.sequence, "out of order");
+                    }
+                }
+                Step::Answer(_) => {}
+                Step::Wait(millis) => stage.now = stage.now.after(Duration::from_millis(millis)),
+                Step::Resume => stage.queue.resume(stage.now),
+            }
+            let was_open = stage.queue.breaker.open_since().is_some();
+            let was_paused = stage.queue.pause.is_some();
+            let before = stage.under_way.len();
+            let begun = stage.begin().len();
+            prop_assert!(stage.under_way.len() <= concurrency);
+            prop_assert!(begun == 0 || !was_paused, "something went to a paused receiver");
+            prop_assert!(begun == 0 || !was_open || before + begun == 1, "more than a probe");
+            let lanes: BTreeSet<_> = stage.under_way.iter().map(|waiting| &waiting.delivery.incident).collect();
+            prop_assert_eq!(lanes.len(), stage.under_way.len(), "two of one lane");
+            let waits = stage.queue.planned.first().is_some();
+            prop_assert!(
+                !waits || stage.queue.pause.is_some() || !stage.under_way.is_empty()
+                    || stage.queue.ready_at().is_some(),
+                "something waits for nothing",
+            );
+        }
+        prop_assert_eq!(accepted, ended);
+    }
+}

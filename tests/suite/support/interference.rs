@@ -1,0 +1,157 @@
+//! A store in memory with a test between it and the daemon.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, pending, ready};
+use warden::model::{
+    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Silence, Workflow,
+    WorkflowName,
+};
+use warden::store::memory::MemoryStore;
+use warden::store::{
+    Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
+    StoreStatus,
+};
+
+/// What a test does to the daemon's dealings with its store. What it says nothing about goes on as usual.
+pub trait Interference: Send + Sync + 'static {
+    /// An interruption keeps the commands from being carried out.
+    fn before_write(&self, _commands: &[Command]) -> Result<(), Interruption> {
+        Ok(())
+    }
+
+    /// The commands are carried out; an error is answered all the same.
+    fn after_write(&self, _commands: &[Command]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// An error is answered instead of the items.
+    fn before_reading_items(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What comes instead of a write.
+pub enum Interruption {
+    /// An error is answered.
+    Error(StoreError),
+    /// Nothing is ever answered.
+    Never,
+}
+
+impl From<StoreError> for Interruption {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The store.
+pub struct InterferedStore<I> {
+    inner: MemoryStore,
+    interference: Arc<I>,
+}
+
+impl<I: Interference> InterferedStore<I> {
+    /// Makes an empty store, and what gives a handle to it at each start of a daemon.
+    pub fn starts(interference: &Arc<I>) -> impl Fn() -> Arc<dyn Store> + Send + Sync + 'static {
+        let (inner, interference) = (MemoryStore::new(), interference.clone());
+        move || Arc::new(Self { inner: inner.reopened(), interference: interference.clone() })
+    }
+}
+
+impl<I: Interference> Store for InterferedStore<I> {
+    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
+        self.inner.attach(observer)
+    }
+
+    fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
+        match self.interference.before_write(&commands) {
+            Ok(()) => {}
+            Err(Interruption::Error(error)) => return Box::pin(ready(Err(error))),
+            Err(Interruption::Never) => return Box::pin(pending()),
+        }
+        // It is carried out when this returns.
+        let done = self.inner.submit(commands.clone());
+        match self.interference.after_write(&commands) {
+            Ok(()) => done,
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        self.inner.get(key)
+    }
+
+    fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
+        match self.interference.before_reading_items() {
+            Ok(()) => self.inner.items(numbers),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
+        self.inner.payload(number, offset, length)
+    }
+
+    fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
+        self.inner.list(question)
+    }
+
+    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
+        self.inner.workflows()
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.inner.progresses()
+    }
+
+    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
+        self.inner.incident(id)
+    }
+
+    fn incidents(
+        &self,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
+        self.inner.incidents(before, limit)
+    }
+
+    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.inner.deliveries(incident)
+    }
+
+    fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
+        self.inner.delivery(id)
+    }
+
+    fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
+        self.inner.list_deliveries(question)
+    }
+
+    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        self.inner.outbox()
+    }
+
+    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
+        self.inner.silences()
+    }
+
+    fn disk_use(&self) -> DiskUse {
+        self.inner.disk_use()
+    }
+
+    fn status(&self) -> StoreStatus {
+        self.inner.status()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
