@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Group, IncidentKind, IncidentStatus, Severity, Timestamp};
+use super::{Event, Group, IncidentKind, IncidentStatus, Missed, Severity, Timestamp};
 
 /// What happened, and to what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ pub struct Subject {
     /// What is wrong.
     pub kind: IncidentKind,
     /// The labels that its items share, where the workflow is split by them.
+    #[serde(default)]
     pub group: Group,
     /// Whether anything is left of it.
     pub status: IncidentStatus,
@@ -43,16 +44,21 @@ pub struct Subject {
     /// The most it held.
     pub peak: u64,
     /// How many more items than people were told last; fewer if negative.
+    #[serde(default)]
     pub growth: i64,
     /// The earliest deadline among them.
     pub oldest_deadline: Option<Timestamp>,
     /// The items by the step at which they are stuck; the empty name stands for items without one.
     pub by_step: BTreeMap<Arc<str>, u64>,
+    /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
+    #[serde(default)]
+    pub missed: Option<Missed>,
     /// All of this in one sentence.
     pub summary: String,
     /// Where it is written what to do.
     pub runbook_url: Option<Arc<str>>,
     /// Who looks after it, if anybody does.
+    #[serde(default)]
     pub acknowledged_by: Option<Arc<str>>,
     /// Some of the items, the earliest deadline first.
     pub items: Vec<Sample>,

@@ -3,10 +3,12 @@
 //! That something is *not* told cannot be waited for. The receivers here are therefore told one thing after the
 //! other ([`oncall`]), so that the next notification to arrive shows that none came before it.
 
+mod alertmanager;
 mod deadlines;
 mod deliveries;
 mod failed;
 mod flapping;
+mod formats;
 mod groups;
 mod growth;
 mod heartbeat;
@@ -19,11 +21,13 @@ mod overload;
 mod people;
 mod raw;
 mod receivers;
+mod refreshes;
 mod restarts;
 mod retries;
 mod signatures;
 mod silences;
 mod storm;
+mod tls;
 
 use std::time::Duration;
 

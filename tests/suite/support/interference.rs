@@ -103,6 +103,10 @@ impl<I: Interference> Store for InterferedStore<I> {
         self.inner.list(question)
     }
 
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.inner.progresses()
+    }
+
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
         self.inner.workflows()
     }
