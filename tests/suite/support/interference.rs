@@ -111,10 +111,6 @@ impl<I: Interference> Store for InterferedStore<I> {
         self.inner.workflows()
     }
 
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.inner.progresses()
-    }
-
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
         self.inner.incident(id)
     }
