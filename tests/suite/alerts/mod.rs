@@ -3,9 +3,12 @@
 //! That something is *not* told cannot be waited for. The receivers here are therefore told one thing after the
 //! other ([`oncall`]), so that the next notification to arrive shows that none came before it.
 
+mod crashes;
 mod deadlines;
 mod deliveries;
 mod failed;
+mod failing;
+mod fallback;
 mod flapping;
 mod groups;
 mod growth;
@@ -18,6 +21,7 @@ mod overload;
 mod people;
 mod raw;
 mod receivers;
+mod resend;
 mod restarts;
 mod retries;
 mod signatures;
