@@ -11,6 +11,9 @@
 //! machine does falls on both sides. The load is closed-loop: a connection sends its next request when the last one
 //! is answered, so latencies are those of a saturated server, not of one at a given rate.
 //!
+//! At last comes the storm (`BENCH_ONLY=storm` alone): a million items fall overdue in one second, while creates and closes
+//! go on; it prints what that does to their latencies, and how soon somebody is told.
+//!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `BENCH_SECONDS` | seconds of load for a cell and peer, all its rounds together | 5 |

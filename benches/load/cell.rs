@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use super::failure::Failure;
-use super::peer::Peer;
+use super::peer::{Peer, PeerKind};
 use super::report::{self, Row};
 use super::round::{self, Measurement};
 use super::script::{Ids, Workload};
 use super::settings::Settings;
+use super::storm;
 
 const KIB: usize = 1024;
 
@@ -24,8 +25,10 @@ struct Cell {
 /// Measures every cell that the settings choose and prints the table.
 pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     let chosen: Vec<Cell> = cells().into_iter().filter(|cell| is_chosen(cell, settings)).collect();
-    if chosen.is_empty() {
-        let names: Vec<String> = cells().into_iter().map(|cell| cell.name).collect();
+    let storm = settings.only.is_empty() || settings.only.iter().any(|word| word == storm::NAME);
+    if chosen.is_empty() && !storm {
+        let names = cells().into_iter().map(|cell| cell.name).chain([storm::NAME.to_owned()]);
+        let names: Vec<String> = names.collect();
         return Err(Failure::Settings(format!("BENCH_ONLY chooses no cell; there are {}", names.join(", "))));
     }
     fs::create_dir_all(&settings.directory).map_err(Failure::system("making BENCH_DIR"))?;
@@ -37,6 +40,9 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     report::print_head(settings);
     for cell in &chosen {
         measure(cell, settings, &runtime, &ids)?;
+    }
+    if storm && settings.peers.contains(&PeerKind::Warden) {
+        storm::measure(settings, &runtime, &ids)?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod report;
 mod round;
 mod script;
 mod settings;
+mod storm;
 
 pub use cell::measure_all;
 pub use failure::Failure;

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::failure::Failure;
-use super::noop;
+use super::{noop, storm};
 
 /// How long a peer may take until it says where it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,7 +61,12 @@ pub struct Peer {
 impl Peer {
     /// Starts a server on an empty directory under `parent` and waits until it listens.
     pub fn start(kind: PeerKind, parent: &Path) -> Result<Self, Failure> {
-        let mut process = Process::start(kind, parent)?;
+        Self::start_with(kind, parent, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(kind: PeerKind, parent: &Path, variables: &[(&str, &str)]) -> Result<Self, Failure> {
+        let mut process = Process::start(kind, parent, variables)?;
         let output = process.child.stdout.take();
         let address = output
             .and_then(|output| address_in(BufReader::new(output)))
@@ -75,6 +80,11 @@ impl Peer {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The memory that it has resident, in MiB.
+    pub fn resident_memory(&self) -> u64 {
+        storm::resident_memory(self.process.child.id())
     }
 
     /// Adds the end of the server's log to a failure that came up while it was under load.
@@ -104,7 +114,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(kind: PeerKind, parent: &Path) -> Result<Self, Failure> {
+    fn start(kind: PeerKind, parent: &Path, variables: &[(&str, &str)]) -> Result<Self, Failure> {
         let directory = tempfile::Builder::new()
             .prefix("ingest-")
             .tempdir_in(parent)
@@ -112,6 +122,7 @@ impl Process {
         let log = File::create(log_path(&directory)).map_err(Failure::system("making a log file"))?;
         let child = kind
             .command(directory.path())?
+            .envs(variables.iter().copied())
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -18,6 +18,7 @@ mod daemon;
 mod duration;
 mod environment;
 mod error;
+mod expectation;
 mod heartbeat;
 mod origin;
 mod path;

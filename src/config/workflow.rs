@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use super::alerting::{self, WrittenAlerting, WrittenEscalation};
 use super::checks::Checks;
 use super::duration;
+use super::expectation::WrittenExpectation;
 use super::path::SettingPath;
 use crate::model::{AlertPolicy, Policy, Severity, Step, StepName, WorkflowName};
 
@@ -41,6 +42,7 @@ pub struct WrittenWorkflow {
     #[serde(deserialize_with = "duration::optional")]
     pub keep_payload: Option<Duration>,
     pub steps: Option<Vec<WrittenStep>>,
+    pub expect: Option<WrittenExpectation>,
     pub receivers: Option<Vec<Arc<str>>>,
     pub escalate: Option<Vec<WrittenEscalation>>,
     pub fallback: Option<Vec<Arc<str>>>,
@@ -71,6 +73,7 @@ pub(super) fn default_policy(defaults: &WrittenWorkflowDefaults, alerting: &Writ
         retention_max: defaults.retention_max,
         keep_payload: defaults.keep_payload,
         steps: Vec::new(),
+        expect: None,
         alerting: alerting.policy(),
     }
 }
@@ -97,6 +100,7 @@ impl WrittenWorkflow {
         let name = WorkflowName::new(name).map_err(|error| checks.problem(&table, error.to_string())).ok();
         self.check(checks, &table, base, receivers);
         let steps = self.steps.map(|steps| resolve_steps(checks, &table.key("steps"), steps));
+        let expect = self.expect.and_then(|expect| expect.resolve(checks, &table.key("expect")));
         let alerting = base.alerting.clone();
         let policy = Policy {
             deadline: self.deadline.unwrap_or(base.deadline),
@@ -104,6 +108,7 @@ impl WrittenWorkflow {
             retention_max: self.retention_max.unwrap_or(base.retention_max),
             keep_payload: self.keep_payload.unwrap_or(base.keep_payload),
             steps: steps.unwrap_or_else(|| base.steps.clone()),
+            expect,
             alerting: AlertPolicy {
                 group_wait: self.group_wait.unwrap_or(alerting.group_wait),
                 group_interval: self.group_interval.unwrap_or(alerting.group_interval),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::workflow::AlertPolicy;
-use crate::model::{Event, Incident, IncidentId, IncidentKey, IncidentStatus, Timestamp};
+use crate::model::{Event, Incident, IncidentId, IncidentKey, IncidentStatus, Missed, Timestamp};
 
 /// How many steps an incident remembers to have told. Where clients make steps up there is no end of them: from here on
 /// only the count tells growth, and the incident's record stays small.
@@ -37,6 +37,9 @@ pub struct Observation {
     pub oldest_deadline: Option<Timestamp>,
     /// How many are stuck at each step; the empty name stands for items without one.
     pub by_step: BTreeMap<Arc<str>, u64>,
+    /// What was expected, where items are missed; then `count` is the number of windows, and the deadline the end of the
+    /// first of them.
+    pub missed: Option<Missed>,
 }
 
 /// What a decision depends on besides the items.

@@ -440,6 +440,7 @@ impl Item {
         Standing {
             number: self.number,
             workflow: self.workflow.clone(),
+            created_at: self.payload.is_some().then_some(self.created_at),
             labels: self.labels.clone(),
             step: self.step.clone(),
             deadline: self.deadline,
@@ -455,6 +456,8 @@ pub struct Standing {
     pub number: ItemNumber,
     /// The workflow it belongs to.
     pub workflow: WorkflowName,
+    /// When it was created; nothing for the tombstone of an item that never was.
+    pub created_at: Option<Timestamp>,
     /// Names and values that may decide which incident it belongs to.
     pub labels: Labels,
     /// The current step.

@@ -7,6 +7,7 @@
 
 pub mod delivery;
 pub mod duration;
+pub mod expectation;
 pub mod filter;
 pub mod incident;
 pub mod item;
@@ -20,6 +21,7 @@ pub mod workflow;
 
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
 pub use duration::{DURATION_MAX, DurationError, parse_duration};
+pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};
 pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{
     Action, ActionKind, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,

@@ -29,6 +29,7 @@ pub struct Subject {
     /// What is wrong.
     pub kind: IncidentKind,
     /// The labels that its items share, where the workflow is split by them.
+    #[serde(default)]
     pub group: Group,
     /// Whether anything is left of it.
     pub status: IncidentStatus,
@@ -43,6 +44,7 @@ pub struct Subject {
     /// The most it held.
     pub peak: u64,
     /// How many more items than people were told last; fewer if negative.
+    #[serde(default)]
     pub growth: i64,
     /// The earliest deadline among them.
     pub oldest_deadline: Option<Timestamp>,
@@ -53,6 +55,7 @@ pub struct Subject {
     /// Where it is written what to do.
     pub runbook_url: Option<Arc<str>>,
     /// Who looks after it, if anybody does.
+    #[serde(default)]
     pub acknowledged_by: Option<Arc<str>>,
     /// Some of the items, the earliest deadline first.
     pub items: Vec<Sample>,

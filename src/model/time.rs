@@ -52,6 +52,12 @@ impl Timestamp {
         Self(self.0.saturating_add(millis)).min(Self::MAX)
     }
 
+    /// This instant moved by that many milliseconds, back if they are negative.
+    #[must_use]
+    pub const fn moved(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -114,11 +120,16 @@ pub trait Clock: Send + Sync + 'static {
         self.wall().as_millis().saturating_sub(self.now().as_millis())
     }
 
-    /// Brings an instant that was read off a wall clock into the steady frame. Differences below a second are
-    /// left alone: they are the ordinary slewing of a disciplined clock.
-    fn to_steady(&self, instant: Timestamp) -> Timestamp {
+    /// How far the wall clock was set away from the steady one, in milliseconds. A drift below a second counts as none:
+    /// it is the ordinary slewing of a disciplined clock.
+    fn wall_offset(&self) -> i64 {
         let drift = self.drift();
-        if drift.abs() < 1000 { instant } else { Timestamp(instant.0.saturating_sub(drift)) }
+        if drift.abs() < 1000 { 0 } else { drift }
+    }
+
+    /// Brings an instant that was read off a wall clock into the steady frame.
+    fn to_steady(&self, instant: Timestamp) -> Timestamp {
+        instant.moved(self.wall_offset().saturating_neg())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DURATION_MAX, Severity, StepName, Timestamp, WorkflowName};
+use super::{DURATION_MAX, Expectation, Severity, StepName, Timestamp, WorkflowName};
 
 /// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
 pub const DEADLINE_MAX: Duration = DURATION_MAX;
@@ -66,6 +66,8 @@ pub struct Policy {
     pub keep_payload: Duration,
     /// The stages, in order; empty when the workflow names none.
     pub steps: Vec<Step>,
+    /// When items are to be created; nothing if they come as they like.
+    pub expect: Option<Expectation>,
     /// When and where people are told.
     pub alerting: AlertPolicy,
 }

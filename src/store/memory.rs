@@ -16,8 +16,8 @@ use super::{
     StoreStatus, listing,
 };
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Silence,
-    SilenceId, Timestamp, Workflow, WorkflowName,
+    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
+    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -30,6 +30,7 @@ struct State {
     workflows: BTreeMap<WorkflowName, Workflow>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    progresses: BTreeMap<WorkflowName, Progress>,
     silences: BTreeMap<SilenceId, Silence>,
     commits: u64,
     commands: u64,
@@ -155,6 +156,16 @@ impl Rows for State {
         self.incidents.remove(id);
         Ok(true)
     }
+
+    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), Infallible> {
+        self.progresses.insert(workflow.clone(), progress.clone());
+        Ok(())
+    }
+
+    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), Infallible> {
+        self.progresses.remove(workflow);
+        Ok(())
+    }
 }
 
 impl Store for MemoryStore {
@@ -220,6 +231,10 @@ impl Store for MemoryStore {
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
         self.answer(|state| state.workflows.values().cloned().collect())
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.answer(|state| state.progresses.clone().into_iter().collect())
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {

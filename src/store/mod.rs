@@ -34,8 +34,8 @@ use futures_util::future::BoxFuture;
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey,
-    ItemNumber, Labels, Order, Page, PayloadInfo, Position, Silence, SilenceId, Standing, StepName,
-    Timestamp, Workflow,
+    ItemNumber, Labels, Order, Page, PayloadInfo, Position, Progress, Silence, SilenceId, Standing, StepName,
+    Timestamp, Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -117,6 +117,15 @@ pub enum Command {
     Probe(Timestamp),
     /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
     ForgetIncident(IncidentId),
+    /// Writes how far what is expected of a workflow has come to pass. Outcomes: `Done`, `StorageFull`.
+    PutProgress {
+        /// The workflow.
+        workflow: WorkflowName,
+        /// What is known.
+        progress: Box<Progress>,
+    },
+    /// Removes it. Outcome: `Done`.
+    ForgetProgress(WorkflowName),
 }
 
 /// The most deliveries that one incident commits at once: a command's keys must fit into one atomic batch.
@@ -283,6 +292,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The workflows that were noted.
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>>;
+
+    /// How far what is expected of workflows has come to pass, by workflow.
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>>;
 
     /// The incident with this id.
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>>;

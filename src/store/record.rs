@@ -1,4 +1,4 @@
-//! Records: the persistent part of items, incidents, deliveries and workflows, apart from the types that the
+//! Records: the persistent part of items, incidents, deliveries, workflows and progress, apart from the types that the
 //! program works with.
 //!
 //! Every record begins with a byte that names its format. Item records are compact binary (postcard), since every

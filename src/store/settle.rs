@@ -7,8 +7,8 @@
 use super::{Change, Command, Creation, Outcome};
 use crate::model::item::{Closing, Item};
 use crate::model::{
-    Delivery, Incident, IncidentId, ItemKey, ItemNumber, Silence, SilenceId, Standing, Timestamp, Workflow,
-    WorkflowName,
+    Delivery, Incident, IncidentId, ItemKey, ItemNumber, Progress, Silence, SilenceId, Standing, Timestamp,
+    Workflow, WorkflowName,
 };
 
 /// Rows as an engine has them: what was written shows in what is read next.
@@ -50,6 +50,10 @@ pub(super) trait Rows {
     fn put_probe(&mut self, at: Timestamp) -> Result<(), Self::Error>;
     /// Removes some of an incident's deliveries, or the incident when none is left; whether it is gone.
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Self::Error>;
+    /// Writes how far what is expected of a workflow has come to pass.
+    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), Self::Error>;
+    /// Removes it, if it is there.
+    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), Self::Error>;
 }
 
 /// Whether the command may need more space than it frees: such ones are refused while the disk is full.
@@ -60,6 +64,7 @@ pub(super) fn grows(command: &Command) -> bool {
             | Command::Patch { .. }
             | Command::Report { .. }
             | Command::NoteWorkflow(_)
+            | Command::PutProgress { .. }
             | Command::PutSilence(_)
     )
 }
@@ -120,6 +125,10 @@ pub(super) fn settle<R: Rows>(
         Command::ForgetIncident(id) => {
             Ok(if rows.remove_incident(&id)? { Outcome::Done } else { Outcome::Partly })
         }
+        Command::PutProgress { workflow, progress } => {
+            rows.put_progress(&workflow, &progress).map(|()| Outcome::Done)
+        }
+        Command::ForgetProgress(workflow) => rows.remove_progress(&workflow).map(|()| Outcome::Done),
     }
 }
 

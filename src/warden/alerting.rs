@@ -7,24 +7,29 @@
 
 mod actions;
 mod live;
+mod refreshes;
 mod wakes;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use self::actions::ActionRequest;
 pub use self::actions::{Act, Actions, channel as action_channel};
 pub use self::live::LiveIncidents;
+use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Warden;
 use crate::incident::notification::{self, Report};
 use crate::incident::{Circumstances, Decision, Telling, continues_until, decide};
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus, Timestamp,
+    Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus, Item,
+    Timestamp,
 };
 use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
@@ -32,6 +37,8 @@ use crate::store::{Command, DELIVERIES_MAX, StoreError};
 const INCIDENTS_AT_ONCE: usize = 500;
 /// How long the loop waits before it tries a commit again that the store had no room for.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// How many incidents are decided about at once.
+const ATTENDED_AT_ONCE: usize = 32;
 
 impl Warden {
     /// Reads the incidents that were open when the daemon ended.
@@ -63,7 +70,7 @@ impl Warden {
 
     /// Decides about incidents until `stop`.
     pub(super) async fn alert(&self, mut asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
-        let mut wakes = Wakes::default();
+        let (mut wakes, mut refreshes) = (Wakes::default(), Refreshes::default());
         let mut touched = self.live_incidents.keys();
         let mut silences_change = self.silences.next_change(self.clock.now());
         loop {
@@ -76,21 +83,13 @@ impl Warden {
                 touched.extend(self.live_incidents.keys());
             }
             silences_change = self.silences.next_change(now);
-            for key in std::mem::take(&mut touched) {
-                if stop.is_cancelled() {
+            let attended = self.attend_all(std::mem::take(&mut touched), &mut wakes, &mut refreshes);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                done = attended => if let Err(error) = done {
+                    tracing::error!(%error, "an incident could not be committed");
                     return;
-                }
-                match self.attend(&key).await {
-                    Ok(wake_at) => wakes.set(key, wake_at),
-                    Err(StoreError::Fatal(error)) => {
-                        tracing::error!(workflow = %key.workflow, %error, "an incident could not be committed");
-                        return;
-                    }
-                    Err(error) => {
-                        tracing::warn!(workflow = %key.workflow, %error, "an incident could not be committed; trying again");
-                        wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
-                    }
-                }
+                },
             }
             let next = wakes.first().min(silences_change);
             self.decided(next);
@@ -101,8 +100,7 @@ impl Warden {
                 // Which incidents it concerns is not worth finding out.
                 () = self.silences.changed() => touched = self.live_incidents.keys(),
                 Some(request) = asked.recv() => match self.carry_out(request).await {
-                    Ok(Some((key, wake_at))) => wakes.set(key, wake_at),
-                    Ok(None) => {}
+                    Ok(key) => touched.extend(key),
                     Err(error) => {
                         tracing::error!(%error, "an action could not be committed");
                         return;
@@ -111,6 +109,35 @@ impl Warden {
                 () = self.clock.sleep_until(next) => {}
             }
         }
+    }
+
+    /// Decides about incidents, several at a time since each waits for its commit; no two of one key.
+    async fn attend_all(
+        &self,
+        keys: HashSet<IncidentKey>,
+        wakes: &mut Wakes,
+        refreshes: &mut Refreshes,
+    ) -> Result<(), StoreError> {
+        let attend = |key: IncidentKey| async move {
+            let wake_at = self.attend(&key).await;
+            (key, wake_at)
+        };
+        let mut attended = stream::iter(keys).map(attend).buffer_unordered(ATTENDED_AT_ONCE);
+        while let Some((key, wake_at)) = attended.next().await {
+            let wake_at = match wake_at {
+                Ok(wake_at) => self.refresh(&key, refreshes).await.map(|refresh| earlier(wake_at, refresh)),
+                Err(error) => Err(error),
+            };
+            match wake_at {
+                Ok(wake_at) => wakes.set(key, wake_at),
+                Err(error @ StoreError::Fatal(_)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(workflow = %key.workflow, %error, "an incident could not be committed; trying again");
+                    wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Decides about one incident and commits what follows. Returns when to decide again.
@@ -124,29 +151,29 @@ impl Warden {
     }
 
     /// Commits an incident that somebody acted on, and what else follows at this instant. `event` is for the receivers that
-    /// keep a state of their own. Returns the incident as it is then, and when to decide again.
+    /// keep a state of their own. Returns the incident as it is then.
     async fn commit_action(
         &self,
         acted: Incident,
         event: Option<Event>,
         now: Timestamp,
-    ) -> Result<(Incident, Option<Timestamp>), StoreError> {
+    ) -> Result<Incident, StoreError> {
         if !is_open(&acted) {
             self.store.apply(commit(&acted, &[])).await?;
             // By now another one may stand under its key.
             if self.live_incidents.by_id(&acted.id).is_some() {
                 self.live_incidents.set(acted.clone());
             }
-            return Ok((acted, None));
+            return Ok(acted);
         }
-        let Some(mut decision) = self.decide(Some(&acted), &acted.key, now) else { return Ok((acted, None)) };
+        let Some(mut decision) = self.decide(Some(&acted), &acted.key, now) else { return Ok(acted) };
         decision.commit = true;
         if let Some(event) = event {
             self.also_tell(&mut decision, event);
         }
         let incident = decision.incident.clone();
-        let wake_at = self.take(Some(&acted), decision, now).await?;
-        Ok((incident, wake_at))
+        self.take(Some(&acted), decision, now).await?;
+        Ok(incident)
     }
 
     /// Tells those who were told of the incident, take the event, and hear nothing else now.
@@ -217,9 +244,7 @@ impl Warden {
             return Ok(Vec::new());
         }
         let incident = &decision.incident;
-        // Items may have joined since the decision; one that ends the incident shows none of them.
-        let shown = usize::try_from(incident.count).unwrap_or(usize::MAX).min(notification::SAMPLES_MAX);
-        let samples = self.store.items(self.census.sample(&incident.key, shown)).await?;
+        let samples = self.samples(incident).await?;
         let report = Report {
             incident,
             told_count: last.filter(|last| !last.told.is_empty()).map_or(0, |last| last.notified_count),
@@ -229,6 +254,12 @@ impl Warden {
             now,
         };
         Ok(decision.tellings.iter().flat_map(|telling| self.deliveries_to(telling, &report)).collect())
+    }
+
+    async fn samples(&self, incident: &Incident) -> Result<Vec<Item>, StoreError> {
+        // Items may have joined since the decision; one that ends the incident shows none of them.
+        let shown = usize::try_from(incident.count).unwrap_or(usize::MAX).min(notification::SAMPLES_MAX);
+        self.store.items(self.census.sample(&incident.key, shown)).await
     }
 
     fn deliveries_to(&self, telling: &Telling, report: &Report<'_>) -> Vec<Delivery> {
@@ -280,6 +311,10 @@ fn note(last: Option<&Incident>, decision: &Decision) {
     if was_open && !is_open(incident) {
         tracing::info!(incident = id, workflow, kind, peak = incident.peak, "an incident is resolved");
     }
+}
+
+fn earlier(left: Option<Timestamp>, right: Option<Timestamp>) -> Option<Timestamp> {
+    [left, right].into_iter().flatten().min()
 }
 
 fn is_open(incident: &Incident) -> bool {

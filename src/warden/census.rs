@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use self::troubled::{Groups, Place, Troubled};
 use super::Workflows;
+use super::expectations::Expectations;
 use crate::incident::Observation;
 use crate::model::incident::group_of;
 use crate::model::item::Status;
@@ -115,14 +116,15 @@ struct State {
 /// The derived state. See the module's documentation.
 pub struct Census {
     state: Mutex<State>,
+    expectations: Arc<Expectations>,
     clock: Arc<dyn Clock>,
     sooner: Notify,
     troubled: Notify,
 }
 
 impl Census {
-    /// An empty census of workflows with these policies.
-    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>) -> Self {
+    /// An empty census of workflows with these policies, of which this is expected.
+    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<Expectations>) -> Self {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
             fired: HashSet::new(),
@@ -133,7 +135,7 @@ impl Census {
             recovered: false,
             asleep_until: Timestamp::MAX,
         };
-        Self { state: Mutex::new(state), clock, sooner: Notify::new(), troubled: Notify::new() }
+        Self { state: Mutex::new(state), expectations, clock, sooner: Notify::new(), troubled: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -202,8 +204,18 @@ impl Census {
         std::mem::take(&mut self.lock().touched)
     }
 
-    /// What can be seen of an incident's items.
+    /// Takes note that these incidents are to be decided about again.
+    pub fn touch(&self, keys: impl IntoIterator<Item = IncidentKey>) {
+        let mut state = self.lock();
+        state.touched.extend(keys);
+        self.wake(&state);
+    }
+
+    /// What can be seen of an incident's items, or of those that did not come.
     pub fn observe(&self, key: &IncidentKey) -> Observation {
+        if key.kind == IncidentKind::Missed {
+            return self.expectations.observe(&key.workflow);
+        }
         let state = self.lock();
         let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
         troubled.map(Troubled::observe).unwrap_or_default()
@@ -376,6 +388,9 @@ impl Observer for Census {
             }
             if let Some(after) = &change.after {
                 state.add(after, now);
+                if change.before.is_none() {
+                    self.expectations.created(after);
+                }
                 if state.recovered {
                     state.workflow(&after.workflow).count(change.before.as_ref(), after);
                 }

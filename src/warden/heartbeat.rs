@@ -1,7 +1,8 @@
 //! The heartbeat: tells a dead man's switch outside that the warden watches. Nobody else would notice if it did not.
 //!
-//! It beats only after a commit has gone through and while the loops that wait for deadlines and decide about incidents
-//! turn. A beat that does not arrive is not repeated: the next one comes, and the switch has its patience.
+//! It beats only after a commit has gone through and while the loops turn that wait for deadlines, wait for what is
+//! expected, and decide about incidents. A beat that does not arrive is not repeated: the next one comes, and the switch
+//! has its patience.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +50,7 @@ impl Warden {
         outbound: Arc<dyn Outbound>,
         stop: CancellationToken,
     ) {
-        let mut looks = [Look::default(); 2];
+        let mut looks = [Look::default(); 3];
         loop {
             let next = self.clock.now().after(settings.every);
             let beat = async {
@@ -73,12 +74,16 @@ impl Warden {
     }
 
     /// Whether the store commits and the loops turn.
-    async fn is_well(&self, looks: &mut [Look; 2]) -> Result<(), String> {
+    async fn is_well(&self, looks: &mut [Look; 3]) -> Result<(), String> {
         let now = self.clock.now();
         if let Err(error) = self.store.apply(vec![Command::Probe(now)]).await {
             return Err(format!("the store does not commit: {error}"));
         }
-        let loops = [("waits for deadlines", &self.watching), ("decides about incidents", &self.deciding)];
+        let loops = [
+            ("waits for deadlines", &self.watching),
+            ("waits for what is expected", &self.expecting),
+            ("decides about incidents", &self.deciding),
+        ];
         for ((what, pulse), look) in loops.into_iter().zip(looks) {
             let (stuck, seen) = pulse.look(*look, now);
             *look = seen;
@@ -122,6 +127,11 @@ impl Warden {
     /// The loop that waits for deadlines has turned.
     pub(super) fn watched(&self, due_at: Timestamp) {
         self.watching.turn(due_at);
+    }
+
+    /// The loop that waits for what is expected has turned.
+    pub(super) fn expected(&self, due_at: Timestamp) {
+        self.expecting.turn(due_at);
     }
 
     /// The loop that decides about incidents has turned.

@@ -1,14 +1,16 @@
 //! The domain service: takes requests, decides, commits, then schedules.
 //!
 //! [`Warden`] is what the layers above speak to. It owns the derived state ([`census`]), the registry of workflows,
-//! and three loops: the one that waits for deadlines, the one that decides about incidents, and the sweep. Data goes
-//! one way: a request becomes commands, the store commits them, the census is told, the answer goes out.
+//! and four loops: the one that waits for deadlines, the one that waits for what is expected, the one that decides about
+//! incidents, and the sweep. Data goes one way: a request becomes commands, the store commits them, the census is told,
+//! the answer goes out.
 //!
 //! Deliberately absent: HTTP, and everything that is particular to one engine.
 
 mod alerting;
 mod census;
 mod error;
+mod expectations;
 mod heartbeat;
 mod incidents;
 pub mod items;
@@ -31,6 +33,7 @@ use self::alerting::{Actions, LiveIncidents};
 use self::census::Census;
 pub use self::census::Tally;
 pub use self::error::WardenError;
+use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
 use self::pulse::Pulse;
 use self::silences::Silences;
@@ -74,6 +77,7 @@ pub struct Parts {
 pub struct Warden {
     store: Arc<dyn Store>,
     census: Arc<Census>,
+    expectations: Arc<Expectations>,
     workflows: Arc<Workflows>,
     live_incidents: LiveIncidents,
     silences: Silences,
@@ -81,6 +85,7 @@ pub struct Warden {
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
     watching: Pulse,
+    expecting: Pulse,
     deciding: Pulse,
     heartbeats: HeartbeatCounts,
     clock: Arc<dyn Clock>,
@@ -116,12 +121,15 @@ impl Warden {
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
         let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
         let workflows = Arc::new(workflows);
-        let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
+        let expectations = Expectations::new(clock.clone(), store.progresses().await?, &workflows);
+        let expectations = Arc::new(expectations);
+        let census = Arc::new(Census::new(clock.clone(), workflows.clone(), expectations.clone()));
         let (reading, observer) = (store.clone(), census.clone());
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
         census.recovered();
+        expectations.recovered();
         for workflow in store.workflows().await? {
             workflows.note(workflow);
         }
@@ -134,6 +142,7 @@ impl Warden {
         let warden = Arc::new(Self {
             store,
             census,
+            expectations,
             workflows,
             live_incidents,
             silences: Silences::default(),
@@ -141,6 +150,7 @@ impl Warden {
             receivers: by_name,
             notifier,
             watching: Pulse::default(),
+            expecting: Pulse::default(),
             deciding: Pulse::default(),
             heartbeats: HeartbeatCounts::default(),
             clock,
@@ -159,6 +169,8 @@ impl Warden {
         running.spawn(async move { watch.watch_deadlines(watch_stop).await });
         running.spawn(async move { alert.alert(asked, alert_stop).await });
         running.spawn(async move { sweep.sweep(sweep_stop).await });
+        let (expect, expect_stop) = (warden.clone(), stop.clone());
+        running.spawn(async move { expect.watch_expectations(expect_stop).await });
         if let Some(settings) = warden.settings.heartbeat.clone() {
             let (beat, beat_stop) = (warden.clone(), stop.clone());
             running.spawn(async move { beat.beat(settings, outbound, beat_stop).await });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::receivers::certify;
 use super::*;
+use crate::config::expectation::WrittenExpectation;
 
 /// The compiled-in file with its examples in use, and the certificates of which they speak in this directory.
 fn with_examples(certificates: &Path) -> String {
@@ -107,6 +108,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         retention_max,
         keep_payload,
         steps,
+        expect,
         receivers,
         escalate,
         fallback,
@@ -122,6 +124,10 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(steps.is_some() && receivers.is_some() && group_wait.is_some() && group_interval.is_some());
     assert!(
         repeat_interval.is_some() && grow_factor.is_some() && severity.is_some() && runbook_url.is_some()
+    );
+    let WrittenExpectation { cron, timezone, every, grace, min_items } = expect.as_ref().unwrap();
+    assert!(
+        cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );
     assert!(escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());

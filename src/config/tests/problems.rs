@@ -151,6 +151,52 @@ const FAULTS: &[(&str, &str)] = &[
         "[workflows.a]\nsteps = [{ name = \"copy\", deadline = \"0s\" }]",
         "warden.toml:2:27: workflows.a.steps[0].deadline: must be more",
     ),
+    (
+        "[workflows.a]\nexpect = {}",
+        "warden.toml:2:1: workflows.a.expect: says neither by `cron` nor by `every`",
+    ),
+    ("[workflows.a]\nexpect = \"@daily\"", "warden.toml:2:1: workflows.a.expect: invalid type: string"),
+    (
+        "[workflows.a]\nexpect = { cron = \"@daily\", every = \"1h\" }",
+        "warden.toml:2:1: workflows.a.expect: holds both",
+    ),
+    (
+        "[workflows.a]\nexpect = { cron = \"0 2 * *\", grace = \"1m\" }",
+        "warden.toml:2:12: workflows.a.expect.cron: \"0 2 * *\" is no cron pattern: it takes 5 fields",
+    ),
+    (
+        "[workflows.a.expect]\ncron = \"0 0 30 2 *\"\ngrace = \"1m\"",
+        "warden.toml:2:1: workflows.a.expect.cron: \"0 0 30 2 *\" never comes to pass",
+    ),
+    (
+        "[workflows.a]\nexpect = { cron = \"@daily\", grace = \"1m\", timezone = \"CEST\" }",
+        "warden.toml:2:43: workflows.a.expect.timezone: there is no time zone \"CEST\"",
+    ),
+    (
+        "[workflows.a]\nexpect = { every = \"1h\", timezone = \"UTC\" }",
+        "warden.toml:2:26: workflows.a.expect.timezone: is of use only together with `cron`",
+    ),
+    ("[workflows.a]\nexpect = { cron = \"@daily\" }", "warden.toml:2:1: workflows.a.expect: needs a `grace`"),
+    (
+        "[workflows.a]\nexpect = { cron = \"@daily\", grace = \"0s\" }",
+        "warden.toml:2:29: workflows.a.expect.grace: must be more than zero",
+    ),
+    (
+        "[workflows.a]\nexpect = { every = \"0s\" }",
+        "warden.toml:2:12: workflows.a.expect.every: must be at least 1s",
+    ),
+    (
+        "[workflows.a]\nexpect = { every = \"1h\", min_items = 0 }",
+        "warden.toml:2:26: workflows.a.expect.min_items: must be more than zero",
+    ),
+    (
+        "[workflows.a]\nexpect = { every = \"1h\", items = 2 }",
+        "warden.toml:2:26: workflows.a.expect.items: unknown field `items`, expected one of `cron`",
+    ),
+    (
+        "[workflow_defaults]\nexpect = { every = \"1h\" }",
+        "warden.toml:2:1: workflow_defaults.expect: unknown field",
+    ),
     ("[tokens]\nname = \"a\"", "warden.toml:1:2: tokens: invalid type: map, expected a sequence"),
 ];
 

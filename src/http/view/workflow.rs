@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{Policy, Severity, Timestamp};
+use crate::model::{CronSchedule, Expectation, Policy, Schedule, Severity, Timestamp};
 use crate::warden::{Tally, WorkflowEntry};
 
 /// A workflow and what holds for it.
@@ -21,6 +21,8 @@ pub struct WorkflowView {
     retention_max: u64,
     keep_payload: String,
     steps: Vec<StepView>,
+    /// When items are to be created, if that is known.
+    expect: Option<ExpectationView>,
     #[schema(value_type = Vec<String>)]
     receivers: Vec<Arc<str>>,
     group_wait: String,
@@ -42,6 +44,33 @@ pub struct EscalationView {
     after: String,
     #[schema(value_type = Vec<String>)]
     receivers: Vec<Arc<str>>,
+}
+
+/// When items of a workflow are to be created: by `cron` in a `timezone`, or `every` so often.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExpectationView {
+    cron: Option<String>,
+    timezone: Option<&'static str>,
+    every: Option<String>,
+    grace: String,
+    min_items: u64,
+}
+
+impl From<&Expectation> for ExpectationView {
+    fn from(expectation: &Expectation) -> Self {
+        let duration = |duration| humantime::format_duration(duration).to_string();
+        let (cron, every) = match &expectation.schedule {
+            Schedule::Cron(cron) => (Some(cron), None),
+            Schedule::Every(every) => (None, Some(*every)),
+        };
+        Self {
+            cron: cron.map(|cron| cron.pattern().to_owned()),
+            timezone: cron.map(CronSchedule::zone),
+            every: every.map(duration),
+            grace: duration(expectation.grace),
+            min_items: expectation.min_items,
+        }
+    }
 }
 
 /// A step of a workflow.
@@ -69,6 +98,7 @@ impl From<WorkflowEntry> for WorkflowView {
                 .iter()
                 .map(|step| StepView { name: step.name.to_string(), deadline: step.deadline.map(duration) })
                 .collect(),
+            expect: policy.expect.as_ref().map(ExpectationView::from),
             receivers: alerting.receivers.clone(),
             group_wait: duration(alerting.group_wait),
             group_interval: duration(alerting.group_interval),

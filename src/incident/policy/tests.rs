@@ -33,7 +33,8 @@ pub(super) fn items(by_step: &[(&str, u64)]) -> Observation {
         .map(|(step, count)| (Arc::from(*step), *count))
         .collect();
     let count = by_step.values().sum();
-    Observation { count, oldest_deadline: (count > 0).then_some(Timestamp::from_millis(0)), by_step }
+    let oldest_deadline = (count > 0).then_some(Timestamp::from_millis(0));
+    Observation { count, oldest_deadline, by_step, ..Observation::default() }
 }
 
 fn many(count: u64) -> Observation {

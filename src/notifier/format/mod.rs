@@ -15,6 +15,8 @@ mod cloudevents;
 #[cfg(test)]
 mod fixture;
 mod pagerduty;
+#[cfg(test)]
+mod properties;
 mod sample;
 mod slack;
 mod standard;

@@ -19,8 +19,8 @@ use hashbrown::HashMap;
 use super::layout::{self, BATCH_MAX, PIECE_SIZE};
 use crate::model::item::ItemDetail;
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Silence, SilenceId, Timestamp, Workflow,
-    WorkflowName,
+    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Silence, SilenceId, Timestamp,
+    Workflow, WorkflowName,
 };
 use crate::store::record::{self, RecordError};
 use crate::store::settle::Rows;
@@ -426,6 +426,16 @@ impl Rows for Draft {
         }
         self.remove_pieces(&layout::incident(id), 0)?;
         Ok(true)
+    }
+
+    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), DraftError> {
+        self.put(&layout::progress(workflow), &record::encode_document(progress));
+        Ok(())
+    }
+
+    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), DraftError> {
+        self.remove(&layout::progress(workflow));
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@
 //! w name                     -> document         a workflow made on first use
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
+//! x workflow                 -> document         how far what is expected of it has come to pass
 //! s silence 0 piece          -> document piece   a silence
 //! m "probe"                  -> instant          when it was last shown that commits go through
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
@@ -57,6 +58,7 @@ pub(super) const GARBAGE: u8 = b'g';
 pub(super) const WORKFLOW: u8 = b'w';
 pub(super) const INCIDENT: u8 = b'n';
 pub(super) const DELIVERY: u8 = b'd';
+pub(super) const PROGRESS: u8 = b'x';
 pub(super) const SILENCE: u8 = b's';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
 pub(super) const PROBE: &[u8] = b"mprobe";
@@ -98,6 +100,10 @@ pub(super) fn number_of(key: &[u8]) -> Option<ItemNumber> {
 
 pub(super) fn workflow(name: &WorkflowName) -> Vec<u8> {
     [&[WORKFLOW], name.as_bytes()].concat()
+}
+
+pub(super) fn progress(workflow: &WorkflowName) -> Vec<u8> {
+    [&[PROGRESS], workflow.as_bytes()].concat()
 }
 
 /// What the keys of all pieces of an incident begin with.

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
-    Silence, Timestamp, Workflow,
+    Progress, Silence, Timestamp, Workflow, WorkflowName,
 };
 
 /// How many changes are shown to the observer at once while records are read at start.
@@ -272,6 +272,16 @@ impl Rows {
         Ok(Some(bytes.into()))
     }
 
+    fn progresses(&self) -> Result<Vec<(WorkflowName, Progress)>, ReadError> {
+        let progress = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+            let (key, value) = entry?;
+            let name = std::str::from_utf8(&key[1..]).ok().and_then(|name| WorkflowName::new(name).ok());
+            let name = name.ok_or_else(|| RecordError::Damaged("a key holds no workflow name".into()))?;
+            Ok((name, record::decode_document(&value)?))
+        };
+        self.tree.scan_prefix([layout::PROGRESS]).map(progress).collect()
+    }
+
     fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
         let mut page = listing::page(question, self.records(listing::scan_from(question)))?;
         // A detail belongs to the record it is read with; meanwhile there may be another, or none.
@@ -388,6 +398,10 @@ impl Store for SledStore {
                 .map(|entry| Ok(record::decode_document(&entry?.1)?))
                 .collect()
         })
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.read(Rows::progresses)
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::is_open;
-use crate::model::{Action, ActionKind, Event, Incident, IncidentId, IncidentKey, Timestamp};
+use crate::model::{Action, ActionKind, Event, Incident, IncidentId, IncidentKey};
 use crate::store::StoreError;
 use crate::warden::silences::{check_comment, check_person};
 use crate::warden::{Warden, WardenError};
@@ -78,19 +78,18 @@ impl Warden {
         answered.await.map_err(|_| closing())?
     }
 
-    /// Carries an action out. Returns the incident's key and when to decide about it again, if it is open.
-    pub(super) async fn carry_out(
-        &self,
-        request: ActionRequest,
-    ) -> Result<Option<(IncidentKey, Option<Timestamp>)>, StoreError> {
+    /// Carries an action out. Returns the incident's key if it is to be decided about again.
+    pub(super) async fn carry_out(&self, request: ActionRequest) -> Result<Option<IncidentKey>, StoreError> {
         let ActionRequest { incident, act, by, comment, answer } = request;
         let known = match self.live_incidents.by_id(&incident) {
             Some(incident) => Ok(incident),
             None => self.incident(incident).await,
         };
-        let (result, wake) = match known {
+        let key =
+            known.as_ref().ok().filter(|incident| is_open(incident)).map(|incident| incident.key.clone());
+        let result = match known {
             Ok(incident) => self.carry_out_on(incident, &act, by, comment).await,
-            Err(error) => (Err(error), None),
+            Err(error) => Err(error),
         };
         let fatal = match &result {
             Err(WardenError::Store(StoreError::Fatal(reason))) => Some(StoreError::Fatal(reason.clone())),
@@ -98,7 +97,7 @@ impl Warden {
         };
         // Whoever asked may have gone.
         let _ = answer.send(result.map(|incident| self.live(incident)));
-        fatal.map_or(Ok(wake), Err)
+        fatal.map_or(Ok(key), Err)
     }
 
     async fn carry_out_on(
@@ -107,10 +106,10 @@ impl Warden {
         act: &Act,
         by: Arc<str>,
         comment: Option<Arc<str>>,
-    ) -> (Result<Incident, WardenError>, Option<(IncidentKey, Option<Timestamp>)>) {
+    ) -> Result<Incident, WardenError> {
         let now = self.clock.now();
         if !is_open(&incident) && !matches!(act, Act::Comment) {
-            return (Err(WardenError::IncidentResolved), None);
+            return Err(WardenError::IncidentResolved);
         }
         let kind = match act {
             Act::Acknowledge => ActionKind::Acknowledge,
@@ -122,22 +121,17 @@ impl Warden {
             (last.kind, &last.by, &last.comment) == (action.kind, &action.by, &action.comment)
         };
         if incident.actions.last().is_some_and(said) {
-            return (Ok(incident), None);
+            return Ok(incident);
         }
         let (id, by) = (incident.id.0.clone(), action.by.clone());
-        let (was_open, was_acknowledged) = (is_open(&incident), incident.acknowledged);
+        let was_acknowledged = incident.acknowledged;
         incident.act(action);
         let mut tell = None;
         if incident.acknowledged && !was_acknowledged {
             tell = Some(Event::Acknowledged);
         }
-        match self.commit_action(incident, tell, now).await {
-            Ok((incident, wake_at)) => {
-                tracing::info!(incident = %id, by = %by, action = ?kind, "somebody acted on an incident");
-                let wake = Some((incident.key.clone(), wake_at)).filter(|_| was_open);
-                (Ok(incident), wake)
-            }
-            Err(error) => (Err(error.into()), None),
-        }
+        let incident = self.commit_action(incident, tell, now).await?;
+        tracing::info!(incident = %id, by = %by, action = ?kind, "somebody acted on an incident");
+        Ok(incident)
     }
 }

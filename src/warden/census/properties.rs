@@ -77,7 +77,9 @@ struct Play {
 impl Play {
     fn new() -> Self {
         let clock = ManualClock::new(START);
-        let census = Census::new(Arc::new(clock.clone()), policies());
+        let policies = policies();
+        let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), Vec::new(), &policies));
+        let census = Census::new(Arc::new(clock.clone()), policies, expectations);
         census.recovered();
         let watcher = Watcher::Fired { due: Vec::new() };
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), HashMap::new());

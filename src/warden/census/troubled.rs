@@ -55,6 +55,7 @@ impl Troubled {
                 .take(STEPS_OBSERVED)
                 .map(|(count, step)| (Arc::from(step.unwrap_or_default()), count))
                 .collect(),
+            missed: None,
         }
     }
 
@@ -120,6 +121,7 @@ mod tests {
         Standing {
             number: ItemNumber(number as u64),
             workflow: WorkflowName::new("uploads").unwrap(),
+            created_at: Some(Timestamp::from_millis(0)),
             labels: Labels::default(),
             step: None,
             deadline: Timestamp::from_millis(0),

@@ -3,6 +3,7 @@
 //! That something is *not* told cannot be waited for. The receivers here are therefore told one thing after the
 //! other ([`oncall`]), so that the next notification to arrive shows that none came before it.
 
+mod alertmanager;
 mod crashes;
 mod deadlines;
 mod deliveries;
@@ -10,23 +11,27 @@ mod failed;
 mod failing;
 mod fallback;
 mod flapping;
+mod formats;
 mod groups;
 mod growth;
 mod heartbeat;
 mod hostile;
 mod life;
+mod missed;
 mod order;
 mod outages;
 mod overload;
 mod people;
 mod raw;
 mod receivers;
+mod refreshes;
 mod resend;
 mod restarts;
 mod retries;
 mod signatures;
 mod silences;
 mod storm;
+mod tls;
 
 use std::time::Duration;
 

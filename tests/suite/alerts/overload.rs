@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use warden::store::{Command, StoreError};
 
 use super::*;
+use crate::support::daemon::START;
 use crate::support::interference::{InterferedStore, Interference, Interruption};
 use crate::support::receiver::Received;
 
@@ -77,7 +78,12 @@ pub fn reluctant(builder: Builder) -> (Builder, Arc<Mood>) {
 }
 
 async fn start(receiver: &TestReceiver) -> (TestDaemon, Arc<Mood>) {
-    let (builder, mood) = reluctant(oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\""));
+    start_with(receiver, "").await
+}
+
+async fn start_with(receiver: &TestReceiver, config: &str) -> (TestDaemon, Arc<Mood>) {
+    let builder = oncall(receiver).config("[workflows.uploads]\ngroup_wait = \"1h\"").config(config);
+    let (builder, mood) = reluctant(builder);
     (builder.start().await, mood)
 }
 
@@ -159,6 +165,46 @@ async fn a_daemon_that_cannot_look_up_what_is_late_ends_instead_of_keeping_silen
     daemon.open_incidents(1).await;
     daemon.advance(HOUR);
     assert_eq!(told(&receiver, "incident.opened").await["items"][0]["id"], "file-1");
+}
+
+#[tokio::test]
+async fn what_was_counted_and_could_not_be_written_is_counted_again_after_a_restart() {
+    let receiver = TestReceiver::start().await;
+    let expect = "expect = { cron = \"0 * * * *\", grace = \"30m\", min_items = 2 }";
+    let (mut daemon, mood) = start_with(&receiver, &format!("{expect}\n[workflows.once]\n{expect}")).await;
+    advance_to(&daemon, START.after(HOUR));
+    for workflow in ["uploads", "once"] {
+        daemon.create(workflow, "written", "?deadline=30days", "payload").await;
+    }
+    daemon.restart().await;
+    mood.refuse(&mood.writes, async {
+        daemon.create("uploads", "not-written", "?deadline=30days", "payload").await;
+        daemon.restart().await;
+    })
+    .await;
+    daemon.restart().await;
+    advance_to(&daemon, START.after(HOUR + 30 * MINUTE));
+    let missed = eventually("what is missed", || async {
+        daemon.advance(SECOND);
+        daemon.get("/v1/incidents").await["data"].as_array().filter(|found| !found.is_empty()).cloned()
+    })
+    .await;
+    let workflows: Vec<&Value> = missed.iter().map(|incident| &incident["workflow"]).collect();
+    assert_eq!(workflows, ["once"], "every item counts, and counts once");
+}
+
+#[tokio::test]
+async fn what_is_missed_and_could_not_be_written_is_told_later() {
+    let receiver = TestReceiver::start().await;
+    let config = "expect = { every = \"1h\" }";
+    let (daemon, mood) = start_with(&receiver, config).await;
+    mood.refuse(&mood.writes, async { daemon.advance(HOUR) }).await;
+    let incidents = eventually("what is missed", || async {
+        daemon.advance(SECOND);
+        daemon.get("/v1/incidents").await["data"].as_array().filter(|found| !found.is_empty()).cloned()
+    })
+    .await;
+    assert_eq!(incidents[0]["kind"], "missed");
 }
 
 /// Lets time pass until the refused is tried again. When the refusal is noted, from which that is reckoned, shows

@@ -1,7 +1,7 @@
 //! A receiver that the test speaks for, byte by byte and when it likes.
 
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::within_patience;
@@ -35,21 +35,9 @@ impl RawReceiver {
 
     /// The next request.
     pub async fn request(&self) -> RawRequest {
-        within_patience("a request", async {
-            let (mut stream, _) = self.listener.accept().await.expect("a connection");
-            let mut read = Vec::new();
-            loop {
-                let text = String::from_utf8_lossy(&read).into_owned();
-                if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                    if length.expect("a length").parse() == Ok(body.len()) {
-                        return RawRequest { stream, text };
-                    }
-                }
-                assert_ne!(stream.read_buf(&mut read).await.expect("bytes"), 0, "half a request");
-            }
-        })
-        .await
+        let mut stream = self.connection().await;
+        let text = read_request(&mut stream).await;
+        RawRequest { stream, text }
     }
 
     /// Whether nobody is at the door.
@@ -63,7 +51,30 @@ impl RawReceiver {
     }
 }
 
+/// Reads one request whole, also one without a body.
+pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    within_patience("a request", async {
+        let mut read = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&read).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if length.map_or(Ok(0), str::parse) == Ok(body.len()) {
+                    return text;
+                }
+            }
+            assert_ne!(stream.read_buf(&mut read).await.expect("bytes"), 0, "half a request");
+        }
+    })
+    .await
+}
+
 impl RawRequest {
+    /// Its first line.
+    pub fn line(&self) -> &str {
+        self.text.lines().next().unwrap_or_default()
+    }
+
     /// A header's text.
     pub fn header(&self, name: &str) -> &str {
         let start = format!("{name}: ");

@@ -1,9 +1,15 @@
-//! Notifications as a receiver checks them: by the rules of Standard Webhooks, computed here independently.
+//! Notifications as a receiver checks them: by the rules of Standard Webhooks, computed here independently, and by the
+//! specification's own library for Python.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use warden::model::SystemClock;
 
 use super::*;
 use crate::support::receiver::Received;
@@ -12,7 +18,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// What the header must hold for this secret.
-fn signature(secret: &str, received: &Received) -> String {
+pub fn signature(secret: &str, received: &Received) -> String {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
     let mut code = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
     code.update(received.header("webhook-id").as_bytes());
@@ -90,4 +96,77 @@ async fn the_timestamp_is_that_of_the_wall_clock() {
     let received = notified(&daemon, &receiver).await;
     assert_eq!(received.header("webhook-timestamp"), (1_767_225_610 - 7200).to_string());
     assert_eq!(received.header("webhook-signature"), signature(SECRET, &received));
+}
+
+/// Reads a notification and the secrets that may have signed it, and says for each whether the library takes it.
+const VERIFY: &str = r#"
+import base64, json, sys
+from standardwebhooks import Webhook, WebhookVerificationError
+
+given = json.load(sys.stdin)
+for secret in given["secrets"]:
+    try:
+        told = Webhook(secret).verify(base64.b64decode(given["body"]), given["headers"])
+        print("genuine " + told["type"])
+    except WebhookVerificationError as error:
+        print("refused " + str(error))
+"#;
+
+/// The Python that has the library.
+fn python() -> PathBuf {
+    let usual = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/standardwebhooks/bin/python");
+    std::env::var_os("WARDEN_TEST_PYTHON").map_or_else(usual, PathBuf::from)
+}
+
+/// What the library says to a notification, with each of the secrets.
+fn verified(secrets: &[&str], received: &Received) -> Vec<String> {
+    let headers: serde_json::Map<String, Value> = received
+        .headers
+        .keys()
+        .map(|name| (name.to_string(), received.header(name.as_str()).into()))
+        .collect();
+    let given = json!({ "secrets": secrets, "headers": headers, "body": STANDARD.encode(&received.body) });
+    let mut python = Command::new(python())
+        .args(["-c", VERIFY])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; tests/run installs it", python().display()));
+    python.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success(), "standardwebhooks for Python is missing; tests/run installs it");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_library_of_the_specification_takes_what_was_sent_and_nothing_that_was_changed() {
+    let receiver = TestReceiver::start().await;
+    let secrets = format!("secret = [\"{OTHER_SECRET}\", \"{SECRET}\"]");
+    // The library judges the time by the real clock.
+    let daemon = oncall(&receiver).starting_at(SystemClock::new().now()).config(&secrets).start().await;
+    let name = "%22%3C%C3%A4%5C%3E";
+    daemon.create("uploads", name, "?deadline=0s&step=backup", "payload").await;
+    daemon.open_incidents(1).await;
+    daemon.advance(10 * SECOND);
+    let received = receiver.next().await;
+    let third = "whsec_////////////////////////////////////////////";
+    let said = verified(&[SECRET, OTHER_SECRET, third], &received);
+    let no_match = "refused No matching signature found";
+    assert_eq!(said, ["genuine incident.opened", "genuine incident.opened", no_match]);
+
+    let mut changed = received.clone();
+    changed.body = [&received.body[..], b" "].concat().into();
+    assert_eq!(verified(&[SECRET, OTHER_SECRET], &changed), [no_match, no_match]);
+    for (header, value) in [("webhook-id", "dlv_2".to_owned()), ("webhook-timestamp", earlier(&received))] {
+        let mut changed = received.clone();
+        changed.headers.insert(header, value.parse().unwrap());
+        assert_eq!(verified(&[SECRET], &changed), [no_match], "{header}");
+    }
+    daemon.close("uploads", name).await;
+    assert_eq!(verified(&[SECRET], &receiver.next().await), ["genuine incident.resolved"]);
+}
+
+/// A second before the notification was sent.
+fn earlier(received: &Received) -> String {
+    (received.header("webhook-timestamp").parse::<i64>().unwrap() - 1).to_string()
 }

@@ -7,5 +7,6 @@ mod creating;
 mod incidents;
 mod listing;
 mod payloads;
+mod progress;
 mod random;
 mod reading;

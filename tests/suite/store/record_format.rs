@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde_json::json;
 use warden::model::item::{Closed, Closing, ItemDetail};
 use warden::model::{
-    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, PayloadInfo, Timestamp, Workflow,
+    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, PayloadInfo, Progress, Timestamp,
+    Workflow,
 };
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Store};
@@ -23,7 +24,7 @@ use warden::store::{Command, Creation, Store};
 use super::engine::open;
 use super::sample::{
     IntoCommand, at, close, closing, create, created, creation, delivery, error, everything, incident,
-    incident_id, key, labels, noted_workflow, object, payload, report, step, workflow,
+    incident_id, key, labels, noted_workflow, object, payload, progress, report, step, workflow,
 };
 
 /// Items in all shapes, by the names of their records in the fixture. Their number is not in the record.
@@ -153,6 +154,7 @@ fn documents() -> String {
         ("incident", record::encode_document(&incident("1"))),
         ("delivery", record::encode_document(&delivery("1", "1"))),
         ("workflow", record::encode_document(&noted_workflow("uploads"))),
+        ("progress", record::encode_document(&progress(3))),
     ])
 }
 
@@ -235,6 +237,7 @@ fn read_as_everything(bytes: &[u8]) {
     written_again(&record::decode_document::<Incident>(bytes));
     written_again(&record::decode_document::<Delivery>(bytes));
     written_again(&record::decode_document::<Workflow>(bytes));
+    written_again(&record::decode_document::<Progress>(bytes));
 }
 
 fn quietly() -> TestRunner {

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use warden::model::item::{Closing, ItemPatch};
 use warden::model::{
-    Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Incident,
-    IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId, ItemKey,
-    Labels, Order, PayloadInfo, Severity, Silence, SilenceId, StepName, Timestamp, Workflow, WorkflowName,
+    Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Expectation,
+    Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId,
+    ItemKey, ItemNumber, Labels, Order, PayloadInfo, Progress, Schedule, Severity, Silence, SilenceId,
+    StepName, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -208,6 +209,18 @@ pub fn delivery(incident: &str, id: &str) -> Delivery {
             answer: Some("busy".into()),
         }],
     }
+}
+
+/// What is known of a hundred items that are expected each hour, after so many of them; two hours later it is missed.
+pub fn progress(items: u64) -> Progress {
+    let schedule = Schedule::Every(Duration::from_secs(3600));
+    let expectation = Expectation { schedule, grace: Duration::ZERO, min_items: 100 };
+    let mut progress = Progress::begin(&expectation, at(0), 0);
+    for number in 1..=items {
+        progress.created(&expectation, ItemNumber(number), at(0), 0);
+    }
+    progress.advance(&expectation, at(7_200_000), 0);
+    progress
 }
 
 pub fn noted_workflow(name: &str) -> Workflow {

@@ -30,6 +30,7 @@ enum Engine {
 pub struct Builder {
     config: String,
     sled: bool,
+    start: Timestamp,
     own: Option<Box<dyn Fn() -> Arc<dyn Store> + Send + Sync>>,
 }
 
@@ -47,6 +48,12 @@ impl Builder {
         self.config(&format!(
             "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true"
         ))
+    }
+
+    /// Starts the clock at this instant instead of [`START`].
+    pub fn starting_at(mut self, instant: Timestamp) -> Self {
+        self.start = instant;
+        self
     }
 
     /// Stores on disk.
@@ -68,7 +75,7 @@ impl Builder {
             None if self.sled => Engine::Sled(tempfile::tempdir().expect("a temporary directory")),
             None => Engine::Memory(MemoryStore::new()),
         };
-        let clock = ManualClock::new(START);
+        let clock = ManualClock::new(self.start);
         let (config, daemon) = start(&self.config, &engine, &clock, 1).await;
         let http = client();
         TestDaemon { text: self.config, config, engine, clock, daemon: Some(daemon), http, starts: 1 }
@@ -123,7 +130,7 @@ impl TestDaemon {
 
     /// A daemon to be described.
     pub fn builder() -> Builder {
-        Builder { config: String::new(), sled: false, own: None }
+        Builder { config: String::new(), sled: false, start: START, own: None }
     }
 
     /// Its clock.

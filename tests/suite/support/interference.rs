@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
 use warden::model::{
-    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Silence, Workflow,
+    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Silence, Workflow,
+    WorkflowName,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{
@@ -100,6 +101,10 @@ impl<I: Interference> Store for InterferedStore<I> {
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.inner.list(question)
+    }
+
+    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
+        self.inner.progresses()
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -18,6 +18,8 @@ use super::within_patience;
 /// A notification as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
+    pub method: Method,
+    pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
@@ -111,8 +113,14 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> (StatusCode,
     (status, headers)
 }
 
-async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let _ = shared.inbox.send(Received { headers, body });
+async fn take(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let _ = shared.inbox.send(Received { method, uri, headers, body });
     let answer = shared.answers.lock().expect("not poisoned").pop_front();
     answer.unwrap_or_else(|| shared.usual.lock().expect("not poisoned").clone()).into_response()
 }

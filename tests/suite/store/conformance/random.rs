@@ -150,6 +150,7 @@ impl Telling {
         }
         assert_eq!(self.engine.outbox().await.unwrap(), self.model.outbox());
         assert_eq!(self.engine.workflows().await.unwrap(), self.model.workflows());
+        assert_eq!(self.engine.progresses().await.unwrap(), self.model.progresses());
         assert_eq!(self.engine.silences().await.unwrap(), self.model.silences());
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
-    Silence, SilenceId, Standing, Timestamp, Workflow, WorkflowName,
+    Progress, Silence, SilenceId, Standing, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, Outcome};
 
@@ -31,6 +31,7 @@ pub struct Model {
     workflows: BTreeMap<WorkflowName, Workflow>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    progresses: BTreeMap<WorkflowName, Progress>,
     silences: BTreeMap<SilenceId, Silence>,
 }
 
@@ -56,6 +57,10 @@ impl Model {
         let mut outbox: Vec<Delivery> = self.deliveries.values().filter(pending).cloned().collect();
         outbox.sort_by_key(|delivery| delivery.id.clone());
         outbox
+    }
+
+    pub fn progresses(&self) -> Vec<(WorkflowName, Progress)> {
+        self.progresses.clone().into_iter().collect()
     }
 
     pub fn silences(&self) -> Vec<Silence> {
@@ -142,6 +147,14 @@ impl Model {
             Command::ForgetIncident(id) => {
                 self.incidents.remove(id);
                 self.deliveries.retain(|(incident, _), _| incident != id);
+                Outcome::Done
+            }
+            Command::PutProgress { workflow, progress } => {
+                self.progresses.insert(workflow.clone(), (**progress).clone());
+                Outcome::Done
+            }
+            Command::ForgetProgress(workflow) => {
+                self.progresses.remove(workflow);
                 Outcome::Done
             }
         };
@@ -336,6 +349,7 @@ pub fn standing(item: &Item) -> Standing {
     Standing {
         number: item.number,
         workflow: item.workflow.clone(),
+        created_at: item.payload.as_ref().map(|_| item.created_at),
         labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,

@@ -15,8 +15,8 @@ use warden::store::{Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
-    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, silence,
-    step,
+    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, progress,
+    silence, step, workflow,
 };
 
 /// A thing that happens.
@@ -89,6 +89,8 @@ pub enum Action {
     },
     RecordDelivery(&'static str, Sent),
     ForgetIncident(&'static str),
+    PutProgress(&'static str, u64),
+    ForgetProgress(&'static str),
     /// With a comment of this length.
     PutSilence(&'static str, usize),
     ForgetSilence(&'static str),
@@ -147,6 +149,10 @@ impl Action {
             },
             Self::RecordDelivery(id, sent) => Command::RecordDelivery(Box::new(self::sent(id, *sent))),
             Self::ForgetIncident(id) => Command::ForgetIncident(incident_id(id)),
+            Self::PutProgress(name, items) => {
+                Command::PutProgress { workflow: workflow(name), progress: Box::new(progress(*items)) }
+            }
+            Self::ForgetProgress(name) => Command::ForgetProgress(workflow(name)),
             Self::PutSilence(id, length) => {
                 let comment = "c".repeat(*length).into();
                 Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
@@ -231,6 +237,9 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(id, count, deliveries)| Action::CommitIncident { id, count, deliveries }),
         2 => (incident(), sent).prop_map(|(id, sent)| Action::RecordDelivery(id, sent)),
         1 => incident().prop_map(Action::ForgetIncident),
+        1 => (select(vec!["uploads", "exports"]), 0_u64..9)
+            .prop_map(|(name, items)| Action::PutProgress(name, items)),
+        1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
         1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
         1 => incident().prop_map(Action::ForgetSilence),
     ]

@@ -1,0 +1,87 @@
+//! What is expected of a workflow: the setting `expect` of its table.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::checks::Checks;
+use super::duration;
+use super::path::SettingPath;
+use crate::model::{CronError, CronSchedule, Expectation, Schedule};
+
+/// The shortest interval. Whoever says less often that it lives is not waited for more precisely.
+const EVERY_MIN: Duration = Duration::from_secs(1);
+const DEFAULT_ZONE: &str = "UTC";
+
+/// `expect` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenExpectation {
+    pub cron: Option<String>,
+    pub timezone: Option<String>,
+    #[serde(deserialize_with = "duration::optional")]
+    pub every: Option<Duration>,
+    #[serde(deserialize_with = "duration::optional")]
+    pub grace: Option<Duration>,
+    pub min_items: Option<u64>,
+}
+
+impl WrittenExpectation {
+    /// Checks it; `None` after a problem without which there is no expectation.
+    pub(super) fn resolve(self, checks: &mut Checks<'_>, path: &SettingPath) -> Option<Expectation> {
+        let min_items = self.min_items.unwrap_or(1);
+        if min_items == 0 {
+            checks.problem(&path.key("min_items"), "must be more than zero");
+        }
+        if self.cron.is_none() && self.timezone.is_some() {
+            checks.problem(&path.key("timezone"), "is of use only together with `cron`");
+        }
+        let schedule = match (&self.cron, self.every) {
+            (Some(cron), None) => {
+                self.check_grace_of_cron(checks, path);
+                schedule(checks, path, cron, self.timezone.as_deref().unwrap_or(DEFAULT_ZONE))?
+            }
+            (None, Some(every)) => {
+                if every < EVERY_MIN {
+                    checks.problem(&path.key("every"), "must be at least 1s");
+                }
+                Schedule::Every(every)
+            }
+            (Some(_), Some(_)) => {
+                checks.problem(path, "holds both `cron` and `every`, but takes one of them");
+                return None;
+            }
+            (None, None) => {
+                checks.problem(path, "says neither by `cron` nor by `every` when items are expected");
+                return None;
+            }
+        };
+        Some(Expectation { schedule, grace: self.grace.unwrap_or_default(), min_items })
+    }
+
+    /// Between an occurrence and itself nothing can be created.
+    fn check_grace_of_cron(&self, checks: &mut Checks<'_>, path: &SettingPath) {
+        match self.grace {
+            None => {
+                checks.problem(path, "needs a `grace`: how long after each occurrence items may be created")
+            }
+            Some(grace) => checks.more_than_zero(&path.key("grace"), grace),
+        }
+    }
+}
+
+fn schedule(checks: &mut Checks<'_>, path: &SettingPath, cron: &str, zone: &str) -> Option<Schedule> {
+    let schedule = CronSchedule::parse(cron, zone);
+    schedule
+        .map(Schedule::Cron)
+        .map_err(|error| checks.problem(&path.key(key_of(&error)), error.to_string()))
+        .ok()
+}
+
+/// The setting that is at fault.
+fn key_of(error: &CronError) -> &'static str {
+    match error {
+        CronError::Pattern(..) | CronError::Never(_) => "cron",
+        CronError::Zone(_) => "timezone",
+    }
+}

@@ -1,0 +1,221 @@
+//! Cron patterns in time zones: at which instants something is expected to begin.
+//!
+//! All instants here are of the wall clock. Where a zone's clocks change, the rules are those of Vixie cron: a fixed time
+//! that is skipped comes as soon as the clocks have gone forward, one that happens twice comes the first time only; what
+//! recurs by the minute or by the hour follows the clock as it runs.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+
+use crate::model::Timestamp;
+
+/// The longest cron pattern, in bytes: it is kept with everything that is counted by it.
+pub const PATTERN_MAX: usize = 256;
+
+/// Why a text is no schedule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CronError {
+    /// It is no cron pattern.
+    #[error("{0:?} is no cron pattern: {1}")]
+    Pattern(String, String),
+    /// It has the form of one, but no instant is ever like that.
+    #[error("{0:?} never comes to pass")]
+    Never(String),
+    /// The time zone is unknown.
+    #[error(
+        "there is no time zone {0:?}; it is a name of the IANA database, such as \"UTC\" or \"Europe/Berlin\""
+    )]
+    Zone(String),
+}
+
+/// The instants that a cron pattern names in a time zone. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronSchedule {
+    text: Arc<str>,
+    cron: Arc<Cron>,
+    zone: Tz,
+}
+
+impl CronSchedule {
+    /// Reads a pattern of five fields (minute, hour, day of month, month, day of week) or a nickname such as `@daily`.
+    ///
+    /// # Errors
+    /// When it is none, or names no instant, or when there is no such time zone.
+    pub fn parse(pattern: &str, zone: &str) -> Result<Self, CronError> {
+        let refuse = |reason: String| Err(CronError::Pattern(pattern.to_owned(), reason));
+        if pattern.len() > PATTERN_MAX {
+            return refuse(format!("it is longer than {PATTERN_MAX} bytes"));
+        }
+        let fields: Vec<&str> = pattern.split_whitespace().collect();
+        if fields.len() != 5 && !pattern.trim_start().starts_with('@') {
+            let found = fields.len();
+            return refuse(format!(
+                "it takes 5 fields (minute, hour, day of month, month, day of week) and has {found}"
+            ));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let cron = match parser.parse(pattern) {
+            Ok(cron) => cron,
+            Err(error) => return refuse(error.to_string()),
+        };
+        let zone = Tz::from_str(zone).map_err(|_| CronError::Zone(zone.to_owned()))?;
+        let schedule = Self { text: fields.join(" ").into(), cron: cron.into(), zone };
+        match schedule.next_after(Timestamp::default()) {
+            Some(_) => Ok(schedule),
+            None => Err(CronError::Never(pattern.to_owned())),
+        }
+    }
+
+    /// The pattern.
+    pub fn pattern(&self) -> &str {
+        &self.text
+    }
+
+    /// The name of the time zone.
+    pub fn zone(&self) -> &'static str {
+        self.zone.name()
+    }
+
+    /// The first occurrence after an instant; nothing when none can be found, which is so in the year 5000.
+    pub fn next_after(&self, wall: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_next_occurrence(&self.local(wall)?, false).ok()?;
+        Some(Timestamp::from_millis(found.timestamp_millis())).filter(|found| *found > wall)
+    }
+
+    /// The last occurrence at or before an instant.
+    pub fn last_until(&self, wall: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_previous_occurrence(&self.local(wall)?, true).ok()?;
+        Some(Timestamp::from_millis(found.timestamp_millis())).filter(|found| *found <= wall)
+    }
+
+    fn local(&self, wall: Timestamp) -> Option<DateTime<Tz>> {
+        Some(DateTime::<Utc>::from_timestamp_millis(wall.as_millis())?.with_timezone(&self.zone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn schedule(pattern: &str, zone: &str) -> CronSchedule {
+        CronSchedule::parse(pattern, zone).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A pattern and a zone, an instant, and the occurrences that follow it.
+    const OCCURRENCES: &[(&str, &str, &str, &[&str])] = &[
+        ("0 2 * * *", "UTC", "2026-01-01T01:59:59.999Z", &["2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"]),
+        ("0 2 * * *", "UTC", "2026-01-01T02:00:00Z", &["2026-01-02T02:00:00Z"]),
+        ("@daily", "Asia/Kathmandu", "2026-01-01T00:00:00Z", &["2026-01-01T18:15:00Z"]),
+        // The clocks go forward: half past two does not exist, and is made up for at three.
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-03-28T00:00:00Z",
+            &["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
+        ),
+        // The clocks go back: half past two exists twice, and counts once.
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2026-10-24T00:00:00Z",
+            &["2026-10-24T00:30:00Z", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
+        ),
+        // What recurs follows the clock as it runs: an hour less, an hour more.
+        (
+            "30 * * * *",
+            "Europe/Berlin",
+            "2026-03-29T00:00:00Z",
+            &["2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"],
+        ),
+        (
+            "30 2-3 * * *",
+            "Europe/Berlin",
+            "2026-10-25T00:00:00Z",
+            &["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00Z", "2026-10-26T01:30:00Z"],
+        ),
+        (
+            "0 0 31 * *",
+            "UTC",
+            "2026-01-31T00:00:00Z",
+            &["2026-03-31T00:00:00Z", "2026-05-31T00:00:00Z", "2026-07-31T00:00:00Z"],
+        ),
+        ("0 0 L * *", "UTC", "2028-01-31T00:00:00Z", &["2028-02-29T00:00:00Z", "2028-03-31T00:00:00Z"]),
+        ("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", &["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]),
+        ("0 9 * * MON-FRI", "UTC", "2026-11-20T09:00:00Z", &["2026-11-23T09:00:00Z"]),
+    ];
+
+    #[test]
+    fn occurrences_come_where_the_calendar_and_the_clocks_of_the_zone_have_them() {
+        for (pattern, zone, after, expected) in OCCURRENCES {
+            let schedule = schedule(pattern, zone);
+            let mut at = Timestamp::parse(after).unwrap();
+            for expected in *expected {
+                at = schedule.next_after(at).unwrap();
+                assert_eq!(at, Timestamp::parse(expected).unwrap(), "{pattern} in {zone} after {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused_in_words() {
+        let long = "0 ".repeat(200);
+        for (pattern, zone, expected) in [
+            ("0 2 * *", "UTC", "\"0 2 * *\" is no cron pattern: it takes 5 fields"),
+            ("0 0 2 * * *", "UTC", "\"0 0 2 * * *\" is no cron pattern: it takes 5 fields"),
+            ("", "UTC", "\"\" is no cron pattern: it takes 5 fields"),
+            ("61 2 * * *", "UTC", "\"61 2 * * *\" is no cron pattern: Component error"),
+            ("@often", "UTC", "\"@often\" is no cron pattern: "),
+            (&long, "UTC", "\"0 0 "),
+            ("0 0 30 2 *", "UTC", "\"0 0 30 2 *\" never comes to pass"),
+            ("0 2 * * *", "Berlin", "there is no time zone \"Berlin\""),
+        ] {
+            let error = CronSchedule::parse(pattern, zone).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_occurrences_after_the_end_of_time() {
+        assert_eq!(schedule("* * * * *", "UTC").next_after(Timestamp::MAX), None);
+        assert_eq!(schedule("* * * * *", "UTC").next_after(Timestamp::from_millis(i64::MAX)), None);
+    }
+
+    const ZONES: &[&str] = &["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana"];
+    const PATTERNS: &[&str] = &["30 2 * * *", "0 0 * * *", "*/15 * * * *", "45 1-3 * * *", "0 0 L * *"];
+
+    proptest! {
+        #[test]
+        fn the_last_and_the_next_occurrence_enclose_every_instant_also_where_clocks_change(
+            zone in prop::sample::select(ZONES),
+            pattern in prop::sample::select(PATTERNS),
+            day in 20_454_i64..24_000,
+            time in 0_i64..86_400_000,
+        ) {
+            let schedule = schedule(pattern, zone);
+            let midnight = |day: i64| schedule.local(Timestamp::from_millis(day * 86_400_000)).unwrap();
+            let changes = |day: i64| midnight(day).naive_local() - midnight(day).naive_utc()
+                != midnight(day + 1).naive_local() - midnight(day + 1).naive_utc();
+            let day = if day % 2 == 0 { day } else { (day..).find(|day| changes(*day)).unwrap() };
+            let at = Timestamp::from_millis(day * 86_400_000 + time);
+            let (last, next) = (schedule.last_until(at).unwrap(), schedule.next_after(at).unwrap());
+            prop_assert!(last <= at && at < next, "{} {} {}", last, at, next);
+            prop_assert_eq!(schedule.next_after(last), Some(next));
+            prop_assert_eq!(schedule.last_until(next), Some(next));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(
+            pattern in "[0-9*/,#LW@+?a-zA-Zß -]{0,30}",
+            zone in "(UTC|Europe/Berlin|[a-zA-Z/]{0,10})",
+        ) {
+            let _ = CronSchedule::parse(&pattern, &zone);
+        }
+    }
+}

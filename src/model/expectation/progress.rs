@@ -1,0 +1,297 @@
+//! How far an expectation has come to pass: a small state machine over windows of time.
+//!
+//! With cron each occurrence opens a window. With an interval the window begins where the last one was completed. A
+//! window at whose end too few items were created is missed; from then on items count from its beginning, and once they
+//! are as many as were wanted, or those of a later window are, nothing is missed any more.
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CronSchedule, Expectation, Schedule};
+use crate::model::{ItemNumber, Timestamp};
+
+/// Up to how many missed windows are counted: after a long downtime the work stays bounded.
+pub const WINDOWS_COUNTED_MAX: u64 = 10_000;
+/// A wall clock that is set back by no more than this comes to the same occurrences again, which then count once.
+const REPEATED_MAX: Duration = Duration::from_secs(3 * 3600);
+
+/// That too little was created, in one window or in several on end. Instants are steady but for `expected_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// When it should have begun, in the first of the windows, by the wall clock.
+    pub expected_at: Timestamp,
+    /// The end of the first window: since then it is known to be missed.
+    pub since: Timestamp,
+    /// How many windows on end; at most [`WINDOWS_COUNTED_MAX`].
+    pub windows: u64,
+    /// How many items were wanted in each.
+    pub wanted: u64,
+    /// How many were created since the first window began, always fewer.
+    pub created: u64,
+    /// Where the first window began.
+    pub from: Timestamp,
+}
+
+/// A stretch of time in which items are expected: from its beginning until just before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Window {
+    begins: Timestamp,
+    ends: Timestamp,
+    /// By the wall clock. With cron the occurrence, with an interval its end.
+    expected_at: Timestamp,
+}
+
+/// What is known of an expectation's coming to pass. Instants are steady but for `expected_at`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The expectation, as it is displayed.
+    expectation: String,
+    /// How far the wall clock was set away from the steady one when it was last looked at, in milliseconds.
+    wall_offset: i64,
+    /// What is waited for or counted; nothing if the schedule has no occurrence that can be found.
+    window: Option<Window>,
+    /// How many items were created in the window.
+    created: u64,
+    /// The item that was counted last. Numbers grow in the order of commits, so what is later was not counted.
+    counted_to: ItemNumber,
+    missed: Option<Missed>,
+}
+
+impl Progress {
+    /// The expectation is seen for the first time. `wall_offset` is here and below how far the wall clock is set away
+    /// from the steady one at that moment, in milliseconds.
+    pub fn begin(expectation: &Expectation, now: Timestamp, wall_offset: i64) -> Self {
+        Self {
+            expectation: expectation.to_string(),
+            wall_offset,
+            window: match &expectation.schedule {
+                Schedule::Cron(cron) => next_window(expectation, cron, now.moved(wall_offset), wall_offset),
+                Schedule::Every(every) => Some(interval(expectation, *every, now, wall_offset)),
+            },
+            created: 0,
+            counted_to: ItemNumber::default(),
+            missed: None,
+        }
+    }
+
+    /// Whether it is this expectation's.
+    pub fn is_of(&self, expectation: &Expectation) -> bool {
+        self.expectation == expectation.to_string()
+    }
+
+    /// What is missed, if anything is.
+    pub fn missed(&self) -> Option<Missed> {
+        self.missed
+    }
+
+    /// When time alone changes something next.
+    pub fn next_wake(&self, expectation: &Expectation) -> Option<Timestamp> {
+        let window = self.window?;
+        match (&expectation.schedule, &self.missed) {
+            (Schedule::Every(_), Some(missed)) if missed.windows == WINDOWS_COUNTED_MAX => None,
+            (Schedule::Every(every), Some(missed)) => {
+                let windows = u32::try_from(missed.windows).unwrap_or(u32::MAX);
+                Some(missed.since.after(every.saturating_mul(windows)))
+            }
+            _ => Some(window.ends),
+        }
+    }
+
+    /// An item was created at `at`. Items come in the order of their numbers; one that was counted does not count again.
+    pub fn created(
+        &mut self,
+        expectation: &Expectation,
+        number: ItemNumber,
+        at: Timestamp,
+        wall_offset: i64,
+    ) {
+        if number <= self.counted_to {
+            return;
+        }
+        self.counted_to = number;
+        self.advance(expectation, at, wall_offset);
+        let Some(window) = self.window else { return };
+        if let Some(missed) = self.missed.as_mut().filter(|missed| missed.from <= at) {
+            missed.created += 1;
+        }
+        let counts = match expectation.schedule {
+            Schedule::Cron(_) => window.begins <= at && at < window.ends,
+            Schedule::Every(_) => window.begins <= at,
+        };
+        self.created += u64::from(counts);
+        let complete = self.created >= expectation.min_items;
+        if complete || self.missed.is_some_and(|missed| missed.created >= missed.wanted) {
+            self.missed = None;
+        }
+        if let Schedule::Every(every) = expectation.schedule
+            && complete
+        {
+            self.window = Some(interval(expectation, every, at, wall_offset));
+            self.created = 0;
+        }
+    }
+
+    /// An item that was created in an earlier run, when the wall clock stood as it was last looked at.
+    pub fn recount(&mut self, expectation: &Expectation, number: ItemNumber, at: Timestamp) {
+        self.created(expectation, number, at, self.wall_offset);
+    }
+
+    /// Judges the windows that have ended by `now`.
+    pub fn advance(&mut self, expectation: &Expectation, now: Timestamp, wall_offset: i64) {
+        match &expectation.schedule {
+            Schedule::Cron(cron) => {
+                self.follow_the_wall_clock(expectation, cron, now, wall_offset);
+                self.judge_occurrences(expectation, cron, now);
+            }
+            Schedule::Every(every) => {
+                self.wall_offset = wall_offset;
+                self.judge_interval(expectation, *every, now);
+            }
+        }
+    }
+
+    /// The daemon has started again, and what it had counted is read. The steady clock is anchored anew, and the wall
+    /// clock may have been set back while nobody looked. An interval that ran out while nobody could hand anything in is
+    /// granted the grace once more.
+    pub fn restarted(&mut self, expectation: &Expectation, now: Timestamp, wall_offset: i64) {
+        self.anchor(self.wall_offset.saturating_sub(wall_offset), now);
+        self.wall_offset = wall_offset;
+        let Some(window) = &mut self.window else { return };
+        match &expectation.schedule {
+            Schedule::Cron(cron) => {
+                let next = next_window(expectation, cron, now.moved(wall_offset), wall_offset);
+                // The clock was set back if another occurrence comes before the one that was waited for.
+                if next.is_some_and(|next| next.begins < window.begins) {
+                    self.window = next;
+                    self.created = 0;
+                }
+            }
+            Schedule::Every(every) => {
+                if window.begins > now {
+                    *window = interval(expectation, *every, now, wall_offset);
+                }
+                if self.missed.is_none() {
+                    window.ends = window.ends.max(now.after(expectation.grace));
+                }
+            }
+        }
+    }
+
+    /// Moves all instants into the frame of a steady clock that shows so many milliseconds more.
+    fn anchor(&mut self, millis: i64, now: Timestamp) {
+        if let Some(window) = &mut self.window {
+            window.begins = window.begins.moved(millis);
+            window.ends = window.ends.moved(millis);
+        }
+        if let Some(missed) = &mut self.missed {
+            // What seems to lie ahead happened before the clock was set back.
+            missed.since = missed.since.moved(millis).min(now);
+            missed.from = missed.from.moved(millis).min(now);
+        }
+    }
+
+    /// When the wall clock was set, what has not begun yet begins by what it says now.
+    fn follow_the_wall_clock(
+        &mut self,
+        expectation: &Expectation,
+        cron: &CronSchedule,
+        now: Timestamp,
+        wall_offset: i64,
+    ) {
+        let was_set = wall_offset != self.wall_offset;
+        self.wall_offset = wall_offset;
+        if self.window.is_none_or(|window| was_set && window.begins > now) {
+            self.window = next_window(expectation, cron, now.moved(wall_offset), wall_offset);
+        }
+    }
+
+    fn judge_occurrences(&mut self, expectation: &Expectation, cron: &CronSchedule, now: Timestamp) {
+        while let Some(window) = self.window
+            && window.ends <= now
+        {
+            let created = std::mem::take(&mut self.created);
+            if created < expectation.min_items {
+                let missed = self.miss(expectation, window, created);
+                missed.windows = (missed.windows + 1).min(WINDOWS_COUNTED_MAX);
+            }
+            self.window = if self.missed.is_some_and(|missed| missed.windows >= WINDOWS_COUNTED_MAX) {
+                window_at(expectation, cron, now, self.wall_offset)
+            } else {
+                let here = window.begins.moved(self.wall_offset);
+                let again = here < window.expected_at && window.expected_at.since(here) <= REPEATED_MAX;
+                let after = if again { window.expected_at } else { here };
+                next_window(expectation, cron, after, self.wall_offset)
+            };
+        }
+    }
+
+    fn judge_interval(&mut self, expectation: &Expectation, every: Duration, now: Timestamp) {
+        let Some(window) = self.window else { return };
+        if self.missed.is_none() && window.ends > now {
+            return;
+        }
+        let missed = self.miss(expectation, window, self.created);
+        let passed = now.since(missed.since).as_nanos() / every.as_nanos().max(1);
+        let windows = u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1);
+        missed.windows = missed.windows.max(windows.min(WINDOWS_COUNTED_MAX));
+    }
+
+    /// What is missed from this window on, unless something was missed before.
+    fn miss(&mut self, expectation: &Expectation, window: Window, created: u64) -> &mut Missed {
+        self.missed.get_or_insert(Missed {
+            expected_at: window.expected_at,
+            since: window.ends,
+            windows: 0,
+            wanted: expectation.min_items,
+            created,
+            from: window.begins,
+        })
+    }
+}
+
+/// The window of an interval that begins at an instant.
+fn interval(expectation: &Expectation, every: Duration, begins: Timestamp, wall_offset: i64) -> Window {
+    let ends = begins.after(every).after(expectation.grace);
+    Window { begins, ends, expected_at: begins.after(every).moved(wall_offset) }
+}
+
+/// The window of the first occurrence after an instant of the wall clock.
+fn next_window(
+    expectation: &Expectation,
+    cron: &CronSchedule,
+    wall: Timestamp,
+    wall_offset: i64,
+) -> Option<Window> {
+    Some(window_of(expectation, cron, cron.next_after(wall)?, wall_offset))
+}
+
+/// The window that is open at `now`, or else the next.
+fn window_at(
+    expectation: &Expectation,
+    cron: &CronSchedule,
+    now: Timestamp,
+    wall_offset: i64,
+) -> Option<Window> {
+    let wall = now.moved(wall_offset);
+    let last = cron.last_until(wall).map(|occurrence| window_of(expectation, cron, occurrence, wall_offset));
+    last.filter(|window| window.ends > now).or_else(|| next_window(expectation, cron, wall, wall_offset))
+}
+
+/// The window that an occurrence opens.
+fn window_of(
+    expectation: &Expectation,
+    cron: &CronSchedule,
+    occurrence: Timestamp,
+    wall_offset: i64,
+) -> Window {
+    let steady = |wall: Timestamp| wall.moved(wall_offset.saturating_neg());
+    let end = occurrence.after(expectation.grace);
+    let end = cron.next_after(occurrence).map_or(end, |next| end.min(next));
+    Window { begins: steady(occurrence), ends: steady(end), expected_at: occurrence }
+}
