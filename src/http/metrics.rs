@@ -155,7 +155,7 @@ impl Figures {
             MetricType::Histogram,
         )?;
         for ReceiverStatus { name, latencies, .. } in &self.receivers {
-            let bounds = LATENCY_BOUNDS.into_iter().chain([f64::MAX]);
+            let bounds = LATENCY_BOUNDS.into_iter().chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = bounds.zip(latencies.counts).collect();
             let labels = [("receiver", &**name)];
             let mut metric = family.encode_family(&labels)?;

@@ -9,6 +9,7 @@
 mod alerts;
 mod api;
 mod clock;
+mod commands;
 mod faults;
 mod store;
 mod support;

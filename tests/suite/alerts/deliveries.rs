@@ -52,6 +52,36 @@ async fn an_answer_without_a_body_is_told_by_its_status_alone() {
 }
 
 #[tokio::test]
+async fn the_first_two_kilobytes_of_an_answer_are_kept_whatever_it_is() {
+    let receiver = RawReceiver::start().await;
+    let url = receiver.url();
+    let config = format!(
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true"
+    );
+    let daemon = TestDaemon::builder().config(&config).on_sled().start().await;
+    lose(&daemon, "uploads", "file-1").await;
+    let incident = daemon.open_incidents(1).await.remove(0);
+    daemon.advance(10 * SECOND);
+    // What takes the most room when it is written down, in more attempts than are kept.
+    let body = "\"\n\\".repeat(4_000);
+    for attempts in 1..=12 {
+        let status = if attempts < 12 { "500 No" } else { "200 OK" };
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let request = receiver.request().await;
+        let answering = tokio::spawn(request.answer(answer));
+        let tried = delivery_tried(&daemon, id(&incident), attempts).await;
+        let kept = tried["attempts"].as_array().unwrap();
+        assert_eq!(kept.len() as u64, attempts.min(10));
+        assert!(kept.iter().all(|attempt| attempt["answer"] == body[..2_048]));
+        within_patience("the end of the answer", answering).await.unwrap();
+        if attempts < 12 {
+            let failed = receiver_failed(&daemon, "oncall", attempts).await;
+            advance_to(&daemon, instant(&failed["next_attempt_at"]));
+        }
+    }
+}
+
+#[tokio::test]
 async fn deliveries_stand_in_the_order_in_which_they_were_decided() {
     let receiver = TestReceiver::start().await;
     for builder in oncall_on_each_engine(&receiver) {

@@ -4,9 +4,12 @@
 //! other ([`oncall`]), so that the next notification to arrive shows that none came before it.
 
 mod alertmanager;
+mod crashes;
 mod deadlines;
 mod deliveries;
 mod failed;
+mod failing;
+mod fallback;
 mod flapping;
 mod formats;
 mod groups;
@@ -22,6 +25,7 @@ mod people;
 mod raw;
 mod receivers;
 mod refreshes;
+mod resend;
 mod restarts;
 mod retries;
 mod signatures;

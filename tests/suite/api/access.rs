@@ -1,20 +1,28 @@
 //! Who may do what.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::item;
-use crate::support::{Answer, TestDaemon, Wire, ask};
+use crate::support::{Answer, TestDaemon, TestReceiver, Wire, ask, eventually};
 
 /// A daemon with a token of each scope, one limited to `up*`, and one that may do everything. A token is its name.
 async fn guarded() -> TestDaemon {
+    guarded_with("").await
+}
+
+/// The same with more of a configuration.
+async fn guarded_with(config: &str) -> TestDaemon {
     let tokens = [
         ("ingest", "ingest", "*"),
         ("read", "read", "*"),
         ("recover", "recover", "*"),
         ("admin", "admin", "*"),
         ("limited", "ingest\", \"read\", \"recover", "up*"),
+        ("deputy", "admin", "up*"),
     ];
     let token = |(name, scopes, glob): (&str, &str, &str)| {
         let sha256: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -22,7 +30,8 @@ async fn guarded() -> TestDaemon {
             "[[tokens]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\nscopes = [\"{scopes}\"]\nworkflows = [\"{glob}\"]\n"
         )
     };
-    let daemon = TestDaemon::builder().config(&tokens.map(token).concat()).start().await;
+    let config = format!("{config}\n{}", tokens.map(token).concat());
+    let daemon = TestDaemon::builder().config(&config).start().await;
     for workflow in ["uploads", "reports"] {
         let put = daemon.request(Method::PUT, &format!("/v1/workflows/{workflow}/items/file-1?deadline=0s"));
         ask(put.bearer_auth("admin").body("hello")).await.json(201);
@@ -71,7 +80,7 @@ async fn without_a_known_token_only_the_open_paths_answer() {
 
 #[tokio::test]
 async fn a_token_allows_what_its_scopes_say() {
-    let daemon = guarded().await;
+    let daemon = guarded_with("[receivers.oncall]\nurl = \"http://127.0.0.1:1/\"").await;
     let incident = get_as(&daemon, "read", "/v1/incidents").await.json(200)["data"][0]["id"]
         .as_str()
         .unwrap()
@@ -92,6 +101,10 @@ async fn a_token_allows_what_its_scopes_say() {
         (Method::GET, "/v1/incidents".into(), String::new(), "read"),
         (Method::GET, format!("/v1/incidents/{incident}"), String::new(), "read"),
         (Method::GET, format!("/v1/incidents/{incident}/deliveries"), String::new(), "read"),
+        (Method::GET, "/v1/deliveries".into(), String::new(), "read"),
+        (Method::GET, "/v1/receivers".into(), String::new(), "read"),
+        (Method::POST, "/v1/receivers/oncall/test".into(), String::new(), "admin"),
+        (Method::POST, "/v1/receivers/oncall/resume".into(), String::new(), "admin"),
         (Method::GET, "/metrics".into(), String::new(), "read"),
         (Method::GET, format!("{path}/payload"), String::new(), "recover"),
         (Method::GET, "/v1/export".into(), String::new(), "recover"),
@@ -167,6 +180,42 @@ async fn lists_hold_what_the_token_may_see() {
         "{}",
         figures.text()
     );
+}
+
+#[tokio::test]
+async fn a_token_sees_and_resends_only_the_deliveries_of_its_workflows() {
+    let receiver = TestReceiver::start().await;
+    let url = receiver.url();
+    let daemon = guarded_with(&format!(
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true"
+    ))
+    .await;
+    daemon.advance(Duration::from_secs(10));
+    let sent = [receiver.next().await, receiver.next().await];
+    let id_of = |workflow: &str| {
+        let found = sent.iter().find(|received| received.json()["data"]["workflow"] == workflow);
+        found.expect("a notification of each").header("webhook-id").to_owned()
+    };
+    let (own, foreign) = (id_of("uploads"), id_of("reports"));
+    eventually("both on record", || async {
+        let all = get_as(&daemon, "read", "/v1/deliveries?status=delivered").await.json(200);
+        (all["data"].as_array().expect("a page").len() == 2).then_some(())
+    })
+    .await;
+    let seen = get_as(&daemon, "limited", "/v1/deliveries").await.json(200);
+    assert_eq!((seen["data"].as_array().unwrap().len(), &seen["data"][0]["id"]), (1, &json!(own)));
+    let resend = |token: &'static str, id: &str| {
+        ask_as(token, daemon.request(Method::POST, &format!("/v1/deliveries/{id}/resend")))
+    };
+    for token in ["read", "ingest", "recover", "limited"] {
+        resend(token, &own).await.refused(403, "forbidden");
+    }
+    resend("deputy", &foreign).await.refused(403, "forbidden");
+    resend("deputy", "dlv_unknown").await.refused(404, "delivery-not-found");
+    resend("deputy", &own).await.json(200);
+    assert_eq!(receiver.next().await.header("webhook-id"), own);
+    resend("admin", &foreign).await.json(200);
+    assert_eq!(receiver.next().await.header("webhook-id"), foreign);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod operation;
 mod patch;
 mod payload;
 mod ranges;
+mod receivers;
 mod retention;
 mod slowness;
 mod workflows;

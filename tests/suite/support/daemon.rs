@@ -248,7 +248,8 @@ impl TestDaemon {
         within_patience("a failure", daemon.failed(|| {})).await.to_string()
     }
 
-    async fn start_again(&mut self) {
+    /// Starts it again after it was stopped.
+    pub async fn start_again(&mut self) {
         self.starts += 1;
         let (config, daemon) = start(&self.text, &self.engine, &self.clock, self.starts).await;
         self.config = config;

@@ -1,7 +1,7 @@
 //! Workflows, incidents, and the outbox of deliveries that tell about them.
 
-use warden::model::{Attempt, Delivery, DeliveryStatus, Incident, IncidentStatus};
-use warden::store::{Command, DELIVERIES_MAX, Outcome};
+use warden::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentStatus};
+use warden::store::{Command, DELIVERIES_MAX, DELIVERIES_SCAN_MAX, ListDeliveries, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{at, delivery, incident, incident_id, noted_workflow, silence};
@@ -13,6 +13,9 @@ on_every_engine! {
     incidents_come_newest_first_in_pages,
     deliveries_of_an_incident_come_oldest_first,
     the_outbox_holds_only_what_is_pending_oldest_first,
+    a_delivery_is_found_by_its_id,
+    deliveries_of_all_incidents_come_newest_first_in_pages,
+    a_page_of_deliveries_ends_after_so_many_were_looked_at,
     a_large_delivery_is_kept_whole_through_all_its_attempts,
     forgetting_an_incident_takes_its_deliveries_and_no_others,
     forgetting_an_incident_part_by_part_leaves_the_rest_readable,
@@ -161,6 +164,96 @@ async fn the_outbox_holds_only_what_is_pending_oldest_first(engine: Engine) {
     let again = Delivery { status: DeliveryStatus::Pending, ..dead };
     engine.one(record(&again)).await;
     assert_eq!(engine.outbox().await.unwrap().last(), Some(&again));
+}
+
+async fn a_delivery_is_found_by_its_id(engine: Engine) {
+    let found = |id: &str| engine.delivery(DeliveryId(id.into()));
+    assert_eq!(found("dlv_1").await.unwrap(), None);
+    let large = Delivery { body: "b".repeat(20_000).into(), ..delivery("2", "11") };
+    engine.one(commit(incident("1"), vec![delivery("1", "1"), delivery("1", "12")])).await;
+    engine.one(commit(incident("2"), vec![large.clone()])).await;
+    assert_eq!(found("dlv_1").await.unwrap(), Some(delivery("1", "1")));
+    assert_eq!(found("dlv_11").await.unwrap(), Some(large));
+    assert_eq!(found("dlv_12").await.unwrap(), Some(delivery("1", "12")));
+    for id in ["", "1", "dlv_", "dlv_2", "inc_1"] {
+        assert_eq!(found(id).await.unwrap(), None, "{id:?}");
+    }
+    let done = Delivery { status: DeliveryStatus::Dead, ..delivery("1", "12") };
+    engine.one(record(&done)).await;
+    assert_eq!(found("dlv_12").await.unwrap(), Some(done));
+    engine.one(Command::ForgetIncident(incident_id("1"))).await;
+    assert_eq!(found("dlv_12").await.unwrap(), None);
+}
+
+async fn deliveries_of_all_incidents_come_newest_first_in_pages(engine: Engine) {
+    let mut all = Vec::new();
+    for number in 0..12_usize {
+        // Older and newer ones of each incident, some in several pieces.
+        let (incident, id) = ((number % 3).to_string(), format!("{number:02}"));
+        let status =
+            [DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Dead][number / 2 % 3];
+        let receiver = if number % 2 == 0 { "oncall" } else { "chat" };
+        let body = "b".repeat(number * 1_000);
+        all.push(Delivery {
+            status,
+            receiver: receiver.into(),
+            body: body.into(),
+            ..delivery(&incident, &id)
+        });
+    }
+    for delivery in &all {
+        engine.one(record(delivery)).await;
+    }
+    all.reverse();
+    let engine = engine.restarted();
+    for status in [None, Some(DeliveryStatus::Pending), Some(DeliveryStatus::Dead)] {
+        for receiver in [None, Some("chat"), Some("nobody")] {
+            let admits = |delivery: &&Delivery| {
+                status.is_none_or(|status| delivery.status == status)
+                    && receiver.is_none_or(|receiver| &*delivery.receiver == receiver)
+            };
+            let expected: Vec<Delivery> = all.iter().filter(admits).cloned().collect();
+            for limit in [1, 2, 5, 100] {
+                let mut found = Vec::new();
+                let mut before = None;
+                loop {
+                    let question =
+                        ListDeliveries { status, receiver: receiver.map(Into::into), before, limit };
+                    let page = engine.list_deliveries(question).await.unwrap();
+                    assert!(page.data.len() <= limit);
+                    found.extend(page.data);
+                    before = page.next;
+                    if before.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(found, expected, "{status:?} to {receiver:?} in pages of {limit}");
+            }
+        }
+    }
+    let before = Some(DeliveryId("dlv_055".into()));
+    let question = ListDeliveries { before, limit: 2, ..ListDeliveries::default() };
+    let page = engine.list_deliveries(question).await.unwrap();
+    assert_eq!(page.data, all[6..8], "a cursor need not be there any more");
+}
+
+async fn a_page_of_deliveries_ends_after_so_many_were_looked_at(engine: Engine) {
+    let count = DELIVERIES_SCAN_MAX + 3;
+    let dead = Delivery { status: DeliveryStatus::Dead, ..delivery("1", "00000") };
+    let mut commands = vec![record(&dead)];
+    commands.extend((1..count).map(|number| record(&delivery("1", &format!("{number:05}")))));
+    engine.all(commands).await;
+    let question = |before| ListDeliveries {
+        status: Some(DeliveryStatus::Dead),
+        before,
+        limit: 10,
+        ..ListDeliveries::default()
+    };
+    let first = engine.list_deliveries(question(None)).await.unwrap();
+    assert_eq!(first.data, []);
+    assert_eq!(first.next, Some(DeliveryId("dlv_00003".into())));
+    let second = engine.list_deliveries(question(first.next)).await.unwrap();
+    assert_eq!((second.data, second.next), (vec![dead], None));
 }
 
 async fn a_large_delivery_is_kept_whole_through_all_its_attempts(engine: Engine) {
