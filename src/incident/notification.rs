@@ -83,7 +83,8 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
     };
     loop {
         let data = &mut notification.data;
-        data.truncated = data.count.saturating_sub(data.items.len() as u64);
+        let counted = if data.kind == IncidentKind::Missed { 0 } else { data.count };
+        data.truncated = counted.saturating_sub(data.items.len() as u64);
         if write(&notification).len() <= BODY_MAX || notification.data.items.pop().is_none() {
             return notification;
         }
