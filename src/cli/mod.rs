@@ -6,10 +6,13 @@
 //!
 //! Deliberately absent: any decision about items. The daemon decides, and what it says is shown.
 
+mod ack;
+mod action;
 mod age;
 mod check;
 mod client;
 mod close;
+mod comment;
 mod connection;
 mod console;
 mod create;
@@ -18,19 +21,26 @@ mod error;
 mod exit;
 mod export;
 mod filter;
+mod id;
 mod import;
+mod incident;
+mod incidents;
 mod item;
 mod items;
 mod label;
 mod logging;
 mod pages;
 mod payload;
+mod person;
 mod piece;
 mod serve;
 mod show;
+mod silence;
 mod sink;
+mod snooze;
 mod table;
 mod token;
+mod view;
 
 use std::process::ExitCode;
 
@@ -61,6 +71,12 @@ enum Command {
     Close(close::Close),
     Export(export::Export),
     Import(import::Import),
+    Incidents(incidents::Incidents),
+    Incident(incident::Incident),
+    Ack(ack::Ack),
+    Snooze(snooze::Snooze),
+    Comment(comment::Comment),
+    Silence(silence::Silence),
 }
 
 /// Does what the command line of this process asks for.
@@ -93,6 +109,12 @@ impl Cli {
             Command::Close(close) => connection::block_on(close.run(console)),
             Command::Export(export) => connection::block_on(export.run(console)),
             Command::Import(import) => connection::block_on(import.run(console)),
+            Command::Incidents(incidents) => connection::block_on(incidents.run(console)),
+            Command::Incident(incident) => connection::block_on(incident.run(console)),
+            Command::Ack(ack) => connection::block_on(ack.run(console)),
+            Command::Snooze(snooze) => connection::block_on(snooze.run(console)),
+            Command::Comment(comment) => connection::block_on(comment.run(console)),
+            Command::Silence(silence) => connection::block_on(silence.run(console)),
         }
     }
 }
@@ -114,9 +136,11 @@ mod tests {
             let arguments = command.get_arguments().filter(|argument| argument.get_help().is_none());
             arguments.map(|argument| format!("{} {}", command.get_name(), argument.get_id())).collect()
         };
-        for command in Cli::command().get_subcommands() {
+        let mut commands: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
-            assert_eq!(undescribed(command), Vec::<String>::new());
+            assert_eq!(undescribed(&command), Vec::<String>::new());
+            commands.extend(command.get_subcommands().cloned());
         }
     }
 }
