@@ -30,6 +30,11 @@ pub fn relative(instant: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// An instant, and where it lies from `now`: `2026-01-31T12:00:00.000Z (in 5m)`.
+pub fn dated(instant: Timestamp, now: Timestamp) -> String {
+    format!("{instant} ({})", relative(instant, now))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

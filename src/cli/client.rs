@@ -152,7 +152,8 @@ impl Client {
         }
     }
 
-    fn stranger(&self, what: String) -> ClientError {
+    /// That what was answered is not what a warden answers.
+    pub fn stranger(&self, what: String) -> ClientError {
         ClientError::Stranger { base: self.base.clone(), what }
     }
 }

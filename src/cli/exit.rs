@@ -10,7 +10,7 @@ use crate::store::sled::OpenError;
 pub const HELP: &str = "\
 Exit codes:
   0   done
-  1   the daemon refused it: no such item, a conflict, a value it does not take, lines of an import;
+  1   the daemon refused it: no such item or incident, a conflict, a value it does not take, lines of an import;
       or a receiver did not take its test
   64  the command line is wrong
   65  the configuration or the data is wrong

@@ -16,11 +16,11 @@ use super::sink::Sink;
 /// Closed items have no payload any more and are left out.
 #[derive(Args)]
 pub struct Export {
-    #[command(flatten)]
-    filter: Filter,
     /// The file to write to, overwriting it [default: stdout]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     connection: Connection,
 }

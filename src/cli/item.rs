@@ -83,12 +83,6 @@ impl Item {
             None => relative(self.deadline, now),
         }
     }
-
-    /// Its labels, `name:value` each.
-    pub fn labels(&self) -> String {
-        let labels = self.labels.iter().map(|(name, value)| format!("{name}:{value}"));
-        labels.collect::<Vec<_>>().join(" ")
-    }
 }
 
 /// Reads the name of a workflow, for the command line.

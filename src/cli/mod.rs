@@ -6,10 +6,13 @@
 //!
 //! Deliberately absent: any decision about items. The daemon decides, and what it says is shown.
 
+mod ack;
+mod action;
 mod age;
 mod check;
 mod client;
 mod close;
+mod comment;
 mod connection;
 mod console;
 mod create;
@@ -20,19 +23,28 @@ mod error;
 mod exit;
 mod export;
 mod filter;
+mod id;
 mod import;
+mod incident;
+mod incidents;
 mod item;
 mod items;
+mod label;
 mod logging;
+mod pages;
 mod payload;
+mod person;
 mod piece;
 mod resend;
 mod serve;
 mod show;
+mod silence;
 mod sink;
+mod snooze;
 mod table;
 mod test_receiver;
 mod token;
+mod view;
 
 use std::process::ExitCode;
 
@@ -66,6 +78,12 @@ enum Command {
     Deliveries(deliveries::Deliveries),
     Resend(resend::Resend),
     TestReceiver(test_receiver::TestReceiver),
+    Incidents(incidents::Incidents),
+    Incident(incident::Incident),
+    Ack(ack::Ack),
+    Snooze(snooze::Snooze),
+    Comment(comment::Comment),
+    Silence(silence::Silence),
 }
 
 /// Does what the command line of this process asks for.
@@ -101,6 +119,12 @@ impl Cli {
             Command::Deliveries(deliveries) => connection::block_on(deliveries.run(console)),
             Command::Resend(resend) => connection::block_on(resend.run(console)),
             Command::TestReceiver(test) => connection::block_on(test.run(console)),
+            Command::Incidents(incidents) => connection::block_on(incidents.run(console)),
+            Command::Incident(incident) => connection::block_on(incident.run(console)),
+            Command::Ack(ack) => connection::block_on(ack.run(console)),
+            Command::Snooze(snooze) => connection::block_on(snooze.run(console)),
+            Command::Comment(comment) => connection::block_on(comment.run(console)),
+            Command::Silence(silence) => connection::block_on(silence.run(console)),
         }
     }
 }
@@ -122,9 +146,11 @@ mod tests {
             let arguments = command.get_arguments().filter(|argument| argument.get_help().is_none());
             arguments.map(|argument| format!("{} {}", command.get_name(), argument.get_id())).collect()
         };
-        for command in Cli::command().get_subcommands() {
+        let mut commands: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
-            assert_eq!(undescribed(command), Vec::<String>::new());
+            assert_eq!(undescribed(&command), Vec::<String>::new());
+            commands.extend(command.get_subcommands().cloned());
         }
     }
 }

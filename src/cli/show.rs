@@ -3,12 +3,13 @@
 use clap::Args;
 use reqwest::Method;
 
-use super::age::relative;
+use super::age::{dated, relative};
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
 use super::item::{self, Item};
+use super::label;
 use super::table::table;
 use crate::model::{ItemId, Timestamp, WorkflowName};
 
@@ -43,7 +44,7 @@ impl Show {
 }
 
 fn shown(item: &Item, now: Timestamp) -> String {
-    let at = |instant: Timestamp| format!("{instant} ({})", relative(instant, now));
+    let at = |instant| dated(instant, now);
     let payload = &item.payload;
     let progress =
         (!item.progress.is_empty()).then(|| serde_json::Value::from(item.progress.clone()).to_string());
@@ -61,7 +62,7 @@ fn shown(item: &Item, now: Timestamp) -> String {
         ("outcome", item.outcome.clone()),
         ("step", step),
         ("incident", item.incident.clone()),
-        ("labels", (!item.labels.is_empty()).then(|| item.labels())),
+        ("labels", (!item.labels.is_empty()).then(|| label::written(&item.labels))),
         ("progress", progress),
         ("payload", Some(format!("{} bytes of {}", payload.size, payload.content_type))),
         ("sha256", Some(payload.sha256.clone())),

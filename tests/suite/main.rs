@@ -8,6 +8,7 @@
 
 mod alerts;
 mod api;
+mod cli;
 mod clock;
 mod commands;
 mod faults;

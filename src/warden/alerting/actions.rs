@@ -61,12 +61,10 @@ impl Warden {
         comment: Option<Arc<str>>,
     ) -> Result<Incident, WardenError> {
         check_person(&by)?;
-        match &comment {
-            Some(comment) => check_comment(comment)?,
-            None if matches!(act, Act::Comment) => {
-                return Err(WardenError::Invalid("a comment has to say something".into()));
-            }
-            None => {}
+        let says = comment.as_deref().unwrap_or_default();
+        check_comment(says)?;
+        if matches!(act, Act::Comment) && says.is_empty() {
+            return Err(WardenError::Invalid("a comment has to say something".into()));
         }
         if matches!(act, Act::Snooze(duration) if duration > SNOOZE_MAX) {
             return Err(WardenError::Invalid("an incident can be snoozed for 7 days at most".into()));

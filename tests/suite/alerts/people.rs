@@ -161,6 +161,7 @@ async fn what_is_over_cannot_be_looked_after_and_what_is_unknown_cannot_be_acted
         ("ack", json!({"who": "kim"})),
         ("comments", json!({"comment": "x".repeat(513)})),
         ("comments", json!({"by": "kim"})),
+        ("comments", json!({"comment": ""})),
     ] {
         act(&daemon, &incident, what, document).await.refused(400, "invalid-request");
     }

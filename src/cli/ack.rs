@@ -1,0 +1,40 @@
+//! `warden ack`: somebody looks after an incident.
+
+use clap::Args;
+use serde_json::json;
+
+use super::action::Action;
+use super::connection::Connection;
+use super::console::Console;
+use super::error::CliError;
+use super::id;
+use super::person::Person;
+
+/// Acknowledge an open incident: somebody looks after it, and it is not escalated any further
+///
+/// Acknowledging it again is fine.
+#[derive(Args)]
+pub struct Ack {
+    /// The id of the incident
+    #[arg(value_parser = id::read)]
+    id: String,
+    /// What there is to say; at most 512 bytes
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    #[command(flatten)]
+    person: Person,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Ack {
+    /// Acknowledges it.
+    ///
+    /// # Errors
+    /// When there is no such incident, it is over, or the daemon cannot be asked.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let document = json!({"by": self.person.name(), "comment": self.comment});
+        let action = Action { incident: &self.id, name: "ack", document };
+        action.take(&self.connection, |_, _| "is acknowledged".to_owned(), console).await
+    }
+}

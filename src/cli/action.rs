@@ -1,0 +1,48 @@
+//! What the commands share by which a person does something about an incident.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::client::Query;
+use super::connection::{Connection, Format};
+use super::console::Console;
+use super::error::CliError;
+use super::table::shown;
+use super::view::IncidentView;
+use crate::model::Timestamp;
+
+/// Something that a person does about an incident.
+pub struct Action<'a> {
+    /// The incident's id.
+    pub incident: &'a str,
+    /// What it is called in the path.
+    pub name: &'static str,
+    /// What is told with it: who does it, and what they say.
+    pub document: Value,
+}
+
+impl Action<'_> {
+    /// Does it, and prints what came of it: the incident, for people in the words of `said`.
+    ///
+    /// # Errors
+    /// When there is no such incident, it is over, or the daemon cannot be asked or refuses.
+    pub async fn take(
+        self,
+        connection: &Connection,
+        said: impl FnOnce(&IncidentView, Timestamp) -> String,
+        console: &mut Console<'_>,
+    ) -> Result<(), CliError> {
+        let client = connection.open()?;
+        let path = format!("/v1/incidents/{}/{}", self.incident, self.name);
+        let request = client.request(Method::POST, &path, &Query::new())?.json(&self.document);
+        let (text, incident) = client.send(request).await?.document::<IncidentView>().await?;
+        match connection.output {
+            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Table => {
+                let said = said(&incident, console.now);
+                writeln!(console.out, "{}", shown(&format!("{} {} {said}", incident.workflow, incident.id)))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! `warden incidents`: lists incidents.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::age::relative;
+use super::client::Query;
+use super::connection::Connection;
+use super::console::Console;
+use super::error::CliError;
+use super::label;
+use super::pages::{Extent, Row};
+use super::view::IncidentView;
+use crate::model::Timestamp;
+
+/// The status that stands for all of them.
+const ANY: &str = "any";
+
+/// List incidents, the newest first
+#[derive(Args)]
+pub struct Incidents {
+    /// Whether something is still wrong
+    #[arg(long, value_parser = PossibleValuesParser::new(["open", "resolved", ANY]), default_value = "open")]
+    status: String,
+    /// Of workflows whose name matches; repeatable
+    #[arg(long = "workflow", value_name = "GLOB")]
+    workflows: Vec<String>,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Incidents {
+    /// Prints the incidents, page by page.
+    ///
+    /// # Errors
+    /// When the daemon cannot be asked or refuses.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let mut query = Query::new();
+        query.extend(Some(("status", self.status)).filter(|(_, status)| status != ANY));
+        query.extend(self.workflows.into_iter().map(|glob| ("workflow", glob)));
+        self.extent.print::<IncidentView>(&self.connection, ("/v1/incidents", &query), console).await
+    }
+}
+
+impl Row for IncidentView {
+    const HEADER: &'static [&'static str] =
+        &["ID", "WORKFLOW", "KIND", "GROUP", "STATUS", "SEVERITY", "COUNT", "PEAK", "OPENED", "OLDEST"];
+    const NONE: &'static str = "No incident is like that.";
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.workflow.clone(),
+            self.kind.clone(),
+            label::written(&self.group),
+            self.standing().to_owned(),
+            self.severity.clone(),
+            self.count.to_string(),
+            self.peak.to_string(),
+            relative(self.opened_at, now),
+            self.oldest_deadline.map(|deadline| relative(deadline, now)).unwrap_or_default(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::table::table;
+    use super::super::view::tests::{incident, now};
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_is_wrong_with_how_many_and_who_knows() {
+        let incidents = [
+            incident(json!({"acknowledged": true})),
+            incident(json!({"id": "inc_2", "workflow": "a\u{1b}[2J", "group": null, "count": 0, "peak": 7,
+                "kind": "failed", "status": "resolved", "oldest_deadline": null})),
+        ];
+        let expected = "\
+ID     WORKFLOW    KIND     GROUP      STATUS        SEVERITY  COUNT  PEAK  OPENED   OLDEST
+inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago
+inc_2  a\\u{1b}[2J  failed              resolved      critical  0      7     15m ago";
+        let rows = incidents.map(|incident| incident.cells(now()));
+        assert_eq!(table(IncidentView::HEADER, rows), expected);
+    }
+}

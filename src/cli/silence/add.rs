@@ -1,0 +1,176 @@
+//! `warden silence add`: makes a silence.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::cli::age::dated;
+use crate::cli::client::{Client, ClientError, Query};
+use crate::cli::connection::{Connection, Format};
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::label;
+use crate::cli::person::Person;
+use crate::cli::table::shown;
+use crate::cli::view::SilenceView;
+use crate::model::{IncidentKind, Random, SystemRandom, Timestamp, parse_duration};
+
+const KINDS: [IncidentKind; 4] =
+    [IncidentKind::Overdue, IncidentKind::Failed, IncidentKind::Missed, IncidentKind::Held];
+
+/// Make a silence, and print its id
+#[derive(Args)]
+pub struct Add {
+    /// The workflows it is for: * stands for any characters, ? for one
+    #[arg(long, value_name = "GLOB")]
+    workflow: String,
+    /// The one kind of incident it is for [default: all]
+    #[arg(long, value_parser = PossibleValuesParser::new(KINDS.map(IncidentKind::as_str)))]
+    kind: Option<String>,
+    /// A label of the incidents it is for, where their workflows are split by it; repeatable, and then all of them
+    #[arg(long = "label", value_name = "NAME:VALUE", value_parser = label::read)]
+    labels: Vec<(String, String)>,
+    #[command(flatten)]
+    end: End,
+    /// From when on, such as 2026-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    from: Option<Timestamp>,
+    /// Why; at most 512 bytes
+    #[arg(long, value_name = "TEXT")]
+    comment: String,
+    #[command(flatten)]
+    person: Person,
+    /// Makes a repetition known: the same key finds the same silence [default: a new one]
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// When it ends.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct End {
+    /// For how long, such as 2h
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Until when, such as 2026-01-31T14:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    until: Option<Timestamp>,
+}
+
+impl Add {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When it would silence nothing, or the daemon cannot be asked.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let format = self.connection.output;
+        let client = self.connection.open()?;
+        let key = self.idempotency_key.clone();
+        let key = key.unwrap_or_else(|| SystemRandom.id("key", console.now).to_string());
+        let document = self.document()?;
+        let request = || {
+            let request = client.request(Method::POST, "/v1/silences", &Query::new())?;
+            Ok::<_, ClientError>(request.header("idempotency-key", &key).json(&document))
+        };
+        let (text, silence) = match made(&client, request()?).await {
+            // Whether it was made is not known, and by the key it is not made twice.
+            Err(ClientError::BrokenOff { .. }) => made(&client, request()?).await?,
+            answered => answered?,
+        };
+        match format {
+            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Table => {
+                writeln!(console.out, "{}", shown(&silence.id))?;
+                let (status, ends) = (&silence.status, dated(silence.ends_at, console.now));
+                let text = format!("The silence of {} is {status} and ends {ends}.", silence.workflow);
+                writeln!(console.notes, "{}", shown(&text))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the daemon is told.
+    fn document(self) -> Result<Value, CliError> {
+        let mut labels = BTreeMap::new();
+        for (name, value) in self.labels {
+            if labels.contains_key(&name) {
+                return Err(CliError::Usage(format!("the label {} stands twice", shown(&name))));
+            }
+            labels.insert(name, value);
+        }
+        Ok(json!({
+            "workflow": self.workflow,
+            "kind": self.kind,
+            "labels": labels,
+            "starts_at": self.from,
+            "ends_at": self.end.until,
+            "for": self.end.duration.map(|duration| humantime::format_duration(duration).to_string()),
+            "author": self.person.name(),
+            "comment": self.comment,
+        }))
+    }
+}
+
+async fn made(client: &Client, request: RequestBuilder) -> Result<(String, SilenceView), ClientError> {
+    client.send(request).await?.document().await
+}
+
+/// Reads an instant, for the command line.
+fn instant(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::parse(text)
+        .map_err(|_| "an instant is written like 2026-01-31T12:00:00Z, or with +01:00 for Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        add: Add,
+    }
+
+    fn parse(flags: &str) -> Result<Add, clap::Error> {
+        let line = format!("x --workflow up* --comment disks --by kim {flags}");
+        Line::try_parse_from(line.split_whitespace()).map(|line| line.add)
+    }
+
+    #[test]
+    fn every_flag_is_handed_on() {
+        let flags = "--kind failed --label region:eu --label size: --until 2026-01-31T15:00:00+01:00 \
+                     --from 2026-01-31T12:00:00Z";
+        let expected = json!({"workflow": "up*", "kind": "failed", "labels": {"region": "eu", "size": ""},
+            "starts_at": "2026-01-31T12:00:00.000Z", "ends_at": "2026-01-31T14:00:00.000Z", "for": null,
+            "author": "kim", "comment": "disks"});
+        assert_eq!(parse(flags).unwrap().document().unwrap(), expected);
+        let briefly = parse("--for 90m").unwrap().document().unwrap();
+        assert_eq!((&briefly["for"], &briefly["ends_at"]), (&json!("1h 30m"), &Value::Null));
+    }
+
+    #[test]
+    fn a_silence_needs_one_end_and_labels_that_can_be() {
+        for flags in [
+            "",
+            "--for 1h --until 2026-01-31T12:00:00Z",
+            "--for soon",
+            "--for 30",
+            "--until tomorrow",
+            "--until 2026-01-31",
+            "--for 1h --label region",
+            "--for 1h --kind sad",
+        ] {
+            assert!(parse(flags).is_err(), "{flags}");
+        }
+        let twice = parse("--for 1h --label region:eu --label region:us").unwrap().document().unwrap_err();
+        assert_eq!(twice.to_string(), "the label region stands twice");
+    }
+}

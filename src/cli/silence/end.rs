@@ -1,0 +1,40 @@
+//! `warden silence end`: ends a silence before its time.
+
+use clap::Args;
+use reqwest::Method;
+
+use crate::cli::client::Query;
+use crate::cli::connection::{Connection, Format};
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::id;
+
+/// End a silence now. What is still open and was held back is told at once
+///
+/// Ending it again is fine.
+#[derive(Args)]
+pub struct End {
+    /// Its id
+    #[arg(value_parser = id::read)]
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl End {
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When there is none, or the daemon cannot be asked.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let request = client.request(Method::DELETE, &format!("/v1/silences/{}", self.id), &Query::new())?;
+        let answer = client.send(request).await?;
+        match self.connection.output {
+            // The daemon answers nothing more.
+            Format::Json => writeln!(console.out, "{{\"status\":{}}}", answer.status())?,
+            Format::Table => writeln!(console.out, "{} is over", self.id)?,
+        }
+        Ok(())
+    }
+}
