@@ -12,8 +12,8 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Notification, Sample, Subject,
-    Timestamp, WorkflowName,
+    Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Notification, Sample,
+    Subject, Timestamp, WorkflowName,
 };
 
 /// The largest notification in bytes; receivers are promised less than 20 kB.
@@ -72,6 +72,7 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
             growth: incident.count.cast_signed().wrapping_sub(told_count.cast_signed()),
             oldest_deadline: incident.oldest_deadline,
             by_step: incident.by_step.clone(),
+            missed: incident.missed,
             summary: summary(incident, now),
             runbook_url: runbook_url.cloned(),
             acknowledged_by: incident.acknowledgement().map(|action| action.by.clone()),
@@ -82,7 +83,8 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
     };
     loop {
         let data = &mut notification.data;
-        data.truncated = data.count.saturating_sub(data.items.len() as u64);
+        let counted = if data.kind == IncidentKind::Missed { 0 } else { data.count };
+        data.truncated = counted.saturating_sub(data.items.len() as u64);
         if write(&notification).len() <= BODY_MAX || notification.data.items.pop().is_none() {
             return notification;
         }
@@ -108,6 +110,9 @@ fn sample(item: &Item, base_url: &str) -> Sample {
 
 /// One sentence: how many, of what, where they are stuck, and for how long the oldest has been.
 fn summary(incident: &Incident, now: Timestamp) -> String {
+    if incident.key.kind == IncidentKind::Missed {
+        return summary_of_missed(incident);
+    }
     let plural = |count: u64| if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
     let IncidentKey { workflow, kind, group } = &incident.key;
     let of = of(workflow, group);
@@ -130,6 +135,22 @@ fn summary(incident: &Incident, now: Timestamp) -> String {
         text.push_str(&format!(", the oldest for {age}"));
     }
     text
+}
+
+/// The same about what did not begin.
+fn summary_of_missed(incident: &Incident) -> String {
+    let workflow = &incident.key.workflow;
+    let Some(missed) = incident.missed.filter(|_| incident.status == IncidentStatus::Open) else {
+        let windows = if incident.peak == 1 { "once".to_owned() } else { format!("{} times", incident.peak) };
+        return format!("items of {workflow} are created again; they were missed {windows}");
+    };
+    let Missed { expected_at, windows, wanted, created, .. } = missed;
+    let what = match (created, wanted) {
+        (0, 1) => format!("no item of {workflow} was created"),
+        (created, wanted) => format!("{created} of {wanted} items of {workflow} were created"),
+    };
+    let times = if windows == 1 { String::new() } else { format!(", {windows} times on end") };
+    format!("{what}, expected at {expected_at}{times}")
 }
 
 /// The workflow, and which of its items: `uploads (region eu)`.

@@ -97,6 +97,7 @@ pub fn decide(
     incident.peak = incident.peak.max(observation.count);
     incident.oldest_deadline = observation.oldest_deadline;
     incident.by_step = observation.by_step.clone();
+    incident.missed = observation.missed;
     if observation.count == 0 {
         return Some(resolve(incident, now));
     }
@@ -128,6 +129,7 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
         peak: 0,
         oldest_deadline: None,
         by_step: BTreeMap::new(),
+        missed: None,
         notified_at: None,
         first_notified_at: None,
         notified_count: 0,

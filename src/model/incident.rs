@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::item::Labels;
-use super::{Severity, Timestamp, WorkflowName};
+use super::{Missed, Severity, Timestamp, WorkflowName};
 
 /// How many of the latest actions of people an incident keeps.
 pub const ACTIONS_KEPT: usize = 20;
@@ -137,6 +137,9 @@ pub struct Incident {
     pub oldest_deadline: Option<Timestamp>,
     /// Its items by the step at which they are stuck; the empty name stands for items without one.
     pub by_step: BTreeMap<Arc<str>, u64>,
+    /// What was expected and is missed, if that is what it is about.
+    #[serde(default)]
+    pub missed: Option<Missed>,
     /// When people were last told, if they were.
     pub notified_at: Option<Timestamp>,
     /// When people were first told that it is open, since it last began.

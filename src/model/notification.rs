@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Group, IncidentKind, IncidentStatus, Severity, Timestamp};
+use super::{Event, Group, IncidentKind, IncidentStatus, Missed, Severity, Timestamp};
 
 /// What happened, and to what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Subject {
     pub oldest_deadline: Option<Timestamp>,
     /// The items by the step at which they are stuck; the empty name stands for items without one.
     pub by_step: BTreeMap<Arc<str>, u64>,
+    /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
+    #[serde(default)]
+    pub missed: Option<Missed>,
     /// All of this in one sentence.
     pub summary: String,
     /// Where it is written what to do.

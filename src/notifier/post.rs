@@ -232,6 +232,7 @@ fn sample(receiver: &str, url: String, now: Timestamp) -> Notification {
             growth: 0,
             oldest_deadline: None,
             by_step: BTreeMap::new(),
+            missed: None,
             summary: format!(
                 "This is a test of the receiver {receiver} by Process Warden. Nothing is wrong."
             ),

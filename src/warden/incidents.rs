@@ -56,6 +56,7 @@ impl Warden {
         incident.peak = incident.peak.max(observation.count);
         incident.oldest_deadline = observation.oldest_deadline;
         incident.by_step = observation.by_step;
+        incident.missed = observation.missed;
         incident
     }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::model::{
     Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
-    IncidentStatus, Severity, Silence, SilenceStatus, Timestamp,
+    IncidentStatus, Missed, Severity, Silence, SilenceStatus, Timestamp,
 };
 
 /// An incident.
@@ -42,6 +42,8 @@ pub struct IncidentView {
     /// Items by the step at which they are stuck; the empty name stands for items without one.
     #[schema(value_type = BTreeMap<String, u64>)]
     by_step: BTreeMap<Arc<str>, u64>,
+    /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
+    missed: Option<MissedView>,
     #[schema(value_type = Option<String>, format = DateTime)]
     notified_at: Option<Timestamp>,
     /// The receivers that were told.
@@ -55,6 +57,30 @@ pub struct IncidentView {
     snoozed_until: Option<Timestamp>,
     /// What people did about it, oldest first.
     actions: Vec<ActionView>,
+}
+
+/// What was expected and is missed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MissedView {
+    /// When it should have begun, in the first of the windows.
+    #[schema(value_type = String, format = DateTime)]
+    expected_at: Timestamp,
+    /// The end of the first window.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// How many windows on end.
+    windows: u64,
+    /// How many items were wanted in each.
+    wanted: u64,
+    /// How many were created since the first window began.
+    created: u64,
+}
+
+impl From<Missed> for MissedView {
+    fn from(missed: Missed) -> Self {
+        let Missed { expected_at, since, windows, wanted, created, .. } = missed;
+        Self { expected_at, since, windows, wanted, created }
+    }
 }
 
 /// What a person did about an incident.
@@ -100,6 +126,7 @@ impl From<Incident> for IncidentView {
             peak: incident.peak,
             oldest_deadline: incident.oldest_deadline,
             by_step: incident.by_step,
+            missed: incident.missed.map(MissedView::from),
             notified_at: incident.notified_at,
             told: incident.told.into_iter().collect(),
             escalations: incident.escalations,

@@ -34,6 +34,7 @@ fn incident(by_step: &[(&str, u64)]) -> Incident {
         peak: count,
         oldest_deadline: Some(OPENED),
         by_step,
+        missed: None,
         notified_at: None,
         first_notified_at: None,
         notified_count: 0,
@@ -93,7 +94,7 @@ fn a_notification_has_the_fields_of_the_contract() {
             "count": 312, "peak": 312, "growth": 312, "oldest_deadline": "2026-01-01T00:00:00.000Z",
             "by_step": {"backup": 312},
             "summary": "312 items of uploads are overdue; 312 stuck at backup, the oldest for 14m",
-            "runbook_url": null, "acknowledged_by": null,
+            "missed": null, "runbook_url": null, "acknowledged_by": null,
             "items": [
                 {"id": "a/b", "deadline": "2026-01-01T00:00:00.000Z", "step": "backup",
                  "url": "https://warden.example.com/v1/workflows/uploads/items/a%2Fb",
@@ -157,6 +158,25 @@ fn the_summary_names_the_group() {
     incident.key.group = Group::from(labels);
     let summary = super::summary(&incident, OPENED);
     assert_eq!(summary, "2 items of uploads (region eu, no tenant) are overdue");
+}
+
+#[test]
+fn the_summary_says_what_did_not_begin() {
+    let missed = |windows, wanted, created| {
+        let missed = Missed { expected_at: OPENED, since: NOW, windows, wanted, created, from: OPENED };
+        Incident { key: key(IncidentKind::Missed), missed: Some(missed), ..incident(&[("", windows)]) }
+    };
+    let at = "2026-01-01T00:00:00.000Z";
+    let resolved = |peak| Incident { status: IncidentStatus::Resolved, peak, ..missed(1, 1, 0) };
+    for (incident, summary) in [
+        (missed(1, 1, 0), format!("no item of uploads was created, expected at {at}")),
+        (missed(3, 1, 0), format!("no item of uploads was created, expected at {at}, 3 times on end")),
+        (missed(1, 100, 47), format!("47 of 100 items of uploads were created, expected at {at}")),
+        (resolved(1), "items of uploads are created again; they were missed once".to_owned()),
+        (resolved(4), "items of uploads are created again; they were missed 4 times".to_owned()),
+    ] {
+        assert_eq!(super::summary(&incident, NOW), summary);
+    }
 }
 
 #[test]

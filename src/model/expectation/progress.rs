@@ -18,6 +18,9 @@ use crate::model::{ItemNumber, Timestamp};
 
 /// Up to how many missed windows are counted: after a long downtime the work stays bounded.
 pub const WINDOWS_COUNTED_MAX: u64 = 10_000;
+/// How much too early an item may be for an occurrence that no other one's window reaches: the clock of the machine that
+/// starts the work is not ours.
+const LEAD: Duration = Duration::from_secs(30);
 /// A wall clock that is set back by no more than this comes to the same occurrences again, which then count once.
 const REPEATED_MAX: Duration = Duration::from_secs(3 * 3600);
 
@@ -121,7 +124,7 @@ impl Progress {
             missed.created += 1;
         }
         let counts = match expectation.schedule {
-            Schedule::Cron(_) => window.begins <= at && at < window.ends,
+            Schedule::Cron(_) => window.begins <= at.after(LEAD) && at < window.ends,
             Schedule::Every(_) => window.begins <= at,
         };
         self.created += u64::from(counts);

@@ -39,6 +39,7 @@ pub fn opened() -> Notification {
             growth: 3,
             oldest_deadline: Some(OPENED_AT),
             by_step: BTreeMap::from([("".into(), 1), ("backup".into(), 2)]),
+            missed: None,
             summary: "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m"
                 .to_owned(),
             runbook_url: Some("https://wiki.example.com/uploads".into()),

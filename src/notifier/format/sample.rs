@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Event, IncidentKind, IncidentStatus, Notification, Sample, Severity, Subject, Timestamp};
+use crate::model::{
+    Event, IncidentKind, IncidentStatus, Missed, Notification, Sample, Severity, Subject, Timestamp,
+};
 
 /// Every event.
 const EVENTS: [Event; 7] = [
@@ -18,7 +20,18 @@ const EVENTS: [Event; 7] = [
 
 /// The notifications that a template must be able to write.
 pub(super) fn notifications() -> impl Iterator<Item = Notification> {
-    EVENTS.into_iter().flat_map(|event| [full(event), bare(event)])
+    EVENTS.into_iter().flat_map(|event| [full(event), bare(event), missed(event)])
+}
+
+/// About items that were not created.
+fn missed(event: Event) -> Notification {
+    let mut notification = bare(event);
+    let data = &mut notification.data;
+    data.kind = IncidentKind::Missed;
+    let (since, from) = (data.opened_at, data.opened_at);
+    data.missed = Some(Missed { expected_at: since, since, windows: 3, wanted: 1, created: 0, from });
+    data.summary = format!("no item of uploads was created, expected at {since}, 3 times on end");
+    notification
 }
 
 fn full(event: Event) -> Notification {
@@ -64,6 +77,7 @@ fn bare(event: Event) -> Notification {
             growth: if is_resolved { -3 } else { 3 },
             oldest_deadline: None,
             by_step: BTreeMap::new(),
+            missed: None,
             summary: "3 items of uploads are overdue".to_owned(),
             runbook_url: None,
             acknowledged_by: None,

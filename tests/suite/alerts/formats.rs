@@ -254,3 +254,22 @@ async fn a_receiver_hears_only_of_what_is_bad_enough_for_it() {
     daemon.advance(10 * SECOND);
     assert_eq!(told(&pager, "incident.opened").await["workflow"], "payments");
 }
+
+#[tokio::test]
+async fn a_receiver_of_any_format_can_be_tried_out_and_takes_it_for_what_it_is() {
+    for (format, place, expected) in [
+        ("format = \"standard\"", "/type", "receiver.test"),
+        ("format = \"cloudevents\"", "/type", "receiver.test"),
+        ("format = \"alertmanager\"", "/0/labels/alertname", "WardenTest"),
+        ("format = \"pagerduty\"\nrouting_key = \"abc\"", "/payload/severity", "info"),
+        ("format = \"slack\"", "/attachments/0/color", "#439fe0"),
+        ("format = \"template\"\nbody = \"{{ {'of': type} | tojson }}\"", "/of", "receiver.test"),
+    ] {
+        let receiver = TestReceiver::start().await;
+        let daemon = telling(&receiver, format).start().await;
+        let answer = daemon.ask(Method::POST, "/v1/receivers/oncall/test").await.json(200);
+        assert_eq!(answer["status"], 204, "{answer}");
+        let received = receiver.next().await.json();
+        assert_eq!(received.pointer(place), Some(&json!(expected)), "{format}: {received}");
+    }
+}

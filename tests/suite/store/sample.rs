@@ -155,6 +155,7 @@ pub fn incident(id: &str) -> Incident {
         peak: 3,
         oldest_deadline: Some(at(-5)),
         by_step: [("".into(), 1), ("backup".into(), 1)].into(),
+        missed: None,
         notified_at: None,
         first_notified_at: None,
         notified_count: 0,

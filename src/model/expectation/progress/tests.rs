@@ -88,10 +88,18 @@ fn an_occurrence_at_which_nothing_is_created_is_missed_once_its_grace_is_over() 
 #[test]
 fn what_is_created_too_early_does_not_count_and_what_is_late_ends_it() {
     let mut story = nightly();
-    story.create(at("2026-01-01T01:59:59.999Z"));
+    story.create(at("2026-01-01T01:59:29.999Z"));
     assert_eq!(story.missed(at("2026-01-01T02:30:00Z")), Some((1, 0)));
     story.create(at("2026-01-01T02:30:00Z"));
     assert_eq!(story.missed(at("2026-01-01T02:30:00Z")), None);
+}
+
+#[test]
+fn an_item_from_a_machine_whose_clock_is_a_little_ahead_counts() {
+    let mut story = nightly();
+    story.create(at("2026-01-01T01:59:30Z"));
+    assert_eq!(story.missed(at("2026-01-02T02:29:59Z")), None);
+    assert_eq!(story.missed(at("2026-01-02T02:30:00Z")), Some((1, 0)), "it counts for one day");
 }
 
 #[test]
