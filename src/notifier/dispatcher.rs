@@ -107,8 +107,8 @@ impl Dispatcher {
         self.queues.iter().map(|(name, queue)| queue.status(name)).collect()
     }
 
-    /// Changes a receiver's queue, or one for a name that the configuration does not know: it may be a slip that somebody
-    /// corrects within the day.
+    /// Changes a receiver's queue, or one for a name that the configuration does not know: it may be a slip that
+    /// somebody corrects within the day.
     fn change<T>(
         &mut self,
         receiver: &Arc<str>,
