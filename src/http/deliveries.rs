@@ -46,8 +46,9 @@ pub async fn list(
     Ok(Json(PageView { data: page.data.into_iter().map(DeliveryView::from).collect(), next_cursor }))
 }
 
-/// Send a delivery again that was delivered or given up. It goes out under the same id, with the same body, and is tried
-/// for another day.
+/// Send a delivery again that was delivered or given up.
+///
+/// It goes out under the same id, with the same body, and is tried for another day.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/resend", operation_id = "resend_delivery", tag = "alerts",
     params(("id" = String, Path)),
     responses((status = 200, description = "The delivery, which is pending now", body = DeliveryView)))]

@@ -16,8 +16,9 @@ use crate::warden::WardenError;
 
 /// List receivers and how they are doing, by name.
 ///
-/// One is `failing` while its latest attempts have all failed, five or more: then one attempt is made at a time, at least
-/// every minute. One is `paused` since it answered 410, until it is resumed, a test succeeds, or the warden is restarted.
+/// One is `failing` while its latest attempts have all failed, five or more: then one attempt is made at a time, at
+/// least every minute. So is one that asked to be left alone (`Retry-After`) for more than a minute. One is `paused`
+/// since it answered 410, until it is resumed, a test succeeds, or the warden is restarted.
 #[utoipa::path(get, path = "/v1/receivers", operation_id = "list_receivers", tag = "alerts",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = PageView<ReceiverView>)))]

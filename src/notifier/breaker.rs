@@ -1,7 +1,7 @@
 //! The circuit breaker of a receiver: when one that fails is tried, as a pure function of what it answered.
 //!
-//! After five failures in a row, of whatever incidents, the circuit opens. Then there is one attempt at a time, a probe,
-//! after 5 s, 10 s, 20 s, 40 s, and from then on every minute, until one succeeds. Invariants:
+//! After five failures in a row, of whatever incidents, the circuit opens. Then there is one attempt at a time, a
+//! probe, after 5 s, 10 s, 20 s, 40 s, and from then on every minute, until one succeeds. Invariants:
 //!
 //! - An open circuit always names an instant for the next probe: no receiver is given up.
 //! - Any success closes it, whether it was of a probe or of an attempt that was under way when it opened.

@@ -107,8 +107,8 @@ impl Dispatcher {
         self.queues.iter().map(|(name, queue)| queue.status(name)).collect()
     }
 
-    /// Changes a receiver's queue, or one for a name that the configuration does not know: it may be a slip that somebody
-    /// corrects within the day.
+    /// Changes a receiver's queue, or one for a name that the configuration does not know: it may be a slip that
+    /// somebody corrects within the day.
     fn change<T>(
         &mut self,
         receiver: &Arc<str>,
@@ -125,5 +125,75 @@ impl Dispatcher {
         let changed = incident.filter(|incident| queue.is_failing(incident) != was_failing);
         self.changed.extend(changed.cloned());
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{DeliveryId, DeliveryStatus, Event};
+    use crate::notifier::breaker::FAILURES_MAX;
+    use crate::notifier::queue::Record;
+
+    const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    fn waiting(incident: &str) -> Waiting {
+        let delivery = Delivery {
+            id: DeliveryId(format!("dlv_{incident}").into()),
+            incident: IncidentId(incident.into()),
+            receiver: "oncall".into(),
+            event: Event::Opened,
+            sequence: 1,
+            body: "{}".into(),
+            created_at: START,
+            resent_at: None,
+            status: DeliveryStatus::Pending,
+            attempts_made: 0,
+            next_attempt_at: START,
+            attempts: Vec::new(),
+        };
+        Waiting { delivery, since: START }
+    }
+
+    /// Makes an attempt that fails and is not recorded.
+    fn fail(dispatcher: &mut Dispatcher, status: u16, now: Timestamp) -> Option<Turn> {
+        let Delivery { receiver, incident, .. } = dispatcher.begin(now).expect("something is due").delivery;
+        let error = Some("no".to_owned());
+        let attempt = Attempt { at: now, status: Some(status), latency_ms: 1, error, answer: None };
+        let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
+        dispatcher.finish(&receiver, &incident, attempted, now)
+    }
+
+    fn changed(dispatcher: &mut Dispatcher) -> Vec<String> {
+        let mut changed: Vec<_> =
+            dispatcher.take_changed().into_iter().map(|incident| incident.0.to_string()).collect();
+        changed.sort();
+        changed
+    }
+
+    #[test]
+    fn a_receiver_that_goes_down_changes_it_for_all_incidents_that_wait_for_it_and_for_those_that_come() {
+        for (status, attempts) in [(500, FAILURES_MAX), (410, 1)] {
+            let mut dispatcher = Dispatcher::new([].into_iter());
+            for incident in ["inc_1", "inc_2", "inc_3"] {
+                dispatcher.accept(waiting(incident));
+            }
+            let mut now = START;
+            for attempt in 1..=attempts {
+                assert_eq!(changed(&mut dispatcher), [] as [&str; 0]);
+                let turn = fail(&mut dispatcher, status, now);
+                assert_eq!(turn.is_some(), attempt == attempts, "{status}");
+                now = now.after(Duration::from_secs(5));
+            }
+            assert_eq!(changed(&mut dispatcher), ["inc_1", "inc_2", "inc_3"]);
+            dispatcher.accept(waiting("inc_4"));
+            assert_eq!(changed(&mut dispatcher), ["inc_4"]);
+            assert!(dispatcher.is_failing(&IncidentId("inc_4".into()), "oncall"));
+            assert!(!dispatcher.is_failing(&IncidentId("inc_4".into()), "chat"));
+            dispatcher.resume(&"oncall".into(), now);
+            assert_eq!(changed(&mut dispatcher), ["inc_1", "inc_2", "inc_3", "inc_4"]);
+        }
     }
 }

@@ -26,6 +26,8 @@ use crate::model::{Attempt, Delivery, DeliveryStatus, Event, IncidentId, Timesta
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// From how many failures in a row on what a lane has to tell does not reach its receiver.
 const FAILING: usize = 3;
+/// One that asks to be left alone for longer than this is as good as one that fails.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The answer by which a receiver says that it is there no longer (410).
 pub(super) const GONE: u16 = 410;
 
@@ -76,6 +78,8 @@ pub(super) struct ReceiverQueue {
     breaker: Breaker,
     /// Until when the receiver asked to be left alone.
     quiet_until: Timestamp,
+    /// Since when, if that is so long that others may have to be told.
+    away_since: Option<Timestamp>,
     pause: Option<Pause>,
     lanes: HashMap<IncidentId, Lane>,
     /// The lanes with something that waits and nothing under way, by the time at which that is due.
@@ -116,6 +120,7 @@ impl ReceiverQueue {
             limiter: rate.map(RateLimiter::new),
             breaker: Breaker::default(),
             quiet_until: Timestamp::MIN,
+            away_since: None,
             pause: None,
             lanes: HashMap::new(),
             planned: BTreeSet::new(),
@@ -219,6 +224,7 @@ impl ReceiverQueue {
 
     /// What an answer says about the receiver as a whole.
     fn judge(&mut self, attempt: Attempt, retry_after: Option<Duration>, now: Timestamp) -> Option<Turn> {
+        let away_since = self.away_since.take().unwrap_or(now);
         let turn = if attempt.error.is_none() {
             self.breaker.succeeded().then(|| {
                 self.make_due(now);
@@ -227,6 +233,7 @@ impl ReceiverQueue {
         } else {
             let opened = self.breaker.failed(attempt.at, now);
             if let Some(retry_after) = retry_after {
+                self.away_since = (retry_after > PATIENCE).then_some(away_since);
                 self.quiet_until = self.quiet_until.max(now.after(backoff::granted(retry_after)));
             }
             if attempt.status == Some(GONE) && self.pause.is_none() {
@@ -254,6 +261,7 @@ impl ReceiverQueue {
         self.pause = None;
         self.breaker.succeeded();
         self.quiet_until = Timestamp::MIN;
+        self.away_since = None;
         self.make_due(now);
     }
 
@@ -274,7 +282,11 @@ impl ReceiverQueue {
 
     /// Whether nothing can be told to the receiver, whatever it is about.
     pub(super) fn is_down(&self) -> bool {
-        self.pause.is_some() || self.breaker.open_since().is_some()
+        self.pause.is_some() || self.failing_since().is_some()
+    }
+
+    fn failing_since(&self) -> Option<Timestamp> {
+        self.breaker.open_since().or(self.away_since)
     }
 
     /// The incidents of which something waits.
@@ -288,7 +300,7 @@ impl ReceiverQueue {
         let waiting = || self.lanes.values().flat_map(|lane| &lane.waiting);
         ReceiverStatus {
             name: name.clone(),
-            state: match (&self.pause, self.breaker.open_since()) {
+            state: match (&self.pause, self.failing_since()) {
                 (Some(pause), _) => {
                     ReceiverState::Paused { since: pause.since, reason: pause.reason.clone() }
                 }

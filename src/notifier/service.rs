@@ -63,9 +63,9 @@ impl Notifier {
         });
     }
 
-    /// Takes the deliveries that waited when the daemon ended, in any order. While it was down nothing was tried, so each
-    /// gets its day from now on. What seems to have been tried after `now` was tried before the clock was set back: it is
-    /// due at once, since its time may be years away.
+    /// Takes the deliveries that waited when the daemon ended, in any order. While it was down nothing was tried, so
+    /// each gets its day from now on. What seems to have been tried after `now` was tried before the clock was set
+    /// back: it is due at once, since its time may be years away.
     pub fn take_up(&self, outbox: Vec<Delivery>, now: Timestamp) {
         self.change(|dispatcher| {
             for mut delivery in outbox {
@@ -111,15 +111,15 @@ impl Notifier {
         Ok(delivery)
     }
 
-    /// Tells a receiver again what it was told already, for those that forget what they do not hear of. It is tried once
-    /// and at once, and nothing of it is kept; it is left out while the receiver fails or waits for news of the same
-    /// incident. Whether it is on its way.
+    /// Tells a receiver again what it was told already, for those that forget what they do not hear of. It is tried
+    /// once and at once, and nothing of it is kept; it is left out while the receiver fails or waits for news of the
+    /// same incident. Whether it is on its way.
     pub fn refresh(&self, delivery: Delivery, now: Timestamp) -> bool {
         self.change(|dispatcher| dispatcher.refresh(delivery, now))
     }
 
-    /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the notification
-    /// links to. A success lets everything go to it again that was kept back.
+    /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the
+    /// notification links to. A success lets everything go to it again that was kept back.
     ///
     /// # Errors
     /// When the configuration names no such receiver. An attempt that fails is none.
@@ -133,7 +133,8 @@ impl Notifier {
         Ok(attempt)
     }
 
-    /// Lets everything that waits for a receiver go at once, whether it was paused, failing, or had asked to be left alone.
+    /// Lets everything that waits for a receiver go at once, whether it was paused, failing, or had asked to be left
+    /// alone.
     ///
     /// # Errors
     /// When the configuration names no such receiver.

@@ -13,7 +13,8 @@ pub const LATENCY_BOUNDS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 pub enum ReceiverState {
     /// Nothing is known against it.
     Ok,
-    /// So many attempts have failed in a row that one is made at a time, now and then, until one succeeds.
+    /// So many attempts have failed in a row that one is made at a time, now and then, until one succeeds; or it asked
+    /// to be left alone for more than a minute.
     Failing {
         /// Since when that is so.
         since: Timestamp,
@@ -54,7 +55,8 @@ pub struct ReceiverStatus {
     pub oldest_waiting: Option<Timestamp>,
     /// How many attempts have failed since the last success.
     pub consecutive_failures: u32,
-    /// When it is tried next; it may lie in the past for a moment. Nothing while nothing waits, or what waits may not go.
+    /// When it is tried next; it may lie in the past for a moment. Nothing while nothing waits, or what waits may not
+    /// go.
     pub next_attempt_at: Option<Timestamp>,
     /// The latest attempt, without its answer.
     pub last_attempt: Option<Attempt>,

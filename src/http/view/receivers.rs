@@ -36,7 +36,8 @@ pub struct ReceiverView {
     oldest_waiting_at: Option<Timestamp>,
     /// How many attempts have failed since the last success.
     consecutive_failures: u32,
-    /// When it is tried next. Null while nothing waits, while it is paused, and while all it takes at once is under way.
+    /// When it is tried next. Null while nothing waits, while it is paused, and while all that it takes at once is under
+    /// way.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
     /// The latest attempt since the start, without its answer.

@@ -245,6 +245,29 @@ fn a_receiver_that_asks_to_be_left_alone_is_left_alone_by_all() {
 }
 
 #[test]
+fn one_that_asks_to_be_left_alone_for_long_reaches_nobody_meanwhile() {
+    let mut stage = Stage::set(1, None);
+    stage.accept("a", 1);
+    stage.begin();
+    stage.answer(Answer::Later(MINUTE));
+    assert!(!stage.is_failing("a"));
+    stage.now = stage.now.after(2 * MINUTE);
+    stage.begin();
+    stage.answer(Answer::Later(MINUTE + SECOND));
+    let since = stage.now;
+    assert!(stage.is_failing("a") && !stage.is_failing("b"));
+    assert_eq!(stage.queue.status(&"oncall".into()).state, ReceiverState::Failing { since });
+    stage.now = stage.queue.ready_at().unwrap();
+    stage.begin();
+    stage.answer(Answer::Later(DAY));
+    assert_eq!(stage.queue.status(&"oncall".into()).state, ReceiverState::Failing { since });
+    stage.now = stage.queue.ready_at().unwrap();
+    stage.begin();
+    stage.answer(Answer::Yes);
+    assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Ok));
+}
+
+#[test]
 fn a_receiver_that_is_gone_gets_nothing_until_it_is_resumed() {
     let mut stage = Stage::set(2, None);
     for of in ["a", "b", "c"] {

@@ -205,3 +205,87 @@ async fn what_waits_is_counted() {
     let outcomes = status().outcomes;
     assert_eq!((outcomes.delivered, outcomes.failed, outcomes.dead), (2, 0, 0));
 }
+
+#[tokio::test]
+async fn a_refresh_goes_out_once_is_not_kept_and_is_not_overtaken_by_news() {
+    let mut stage = Stage::set(8);
+    let refresh = delivery("inc_1", "dlv_again", Event::Reminder);
+    assert!(stage.notifier.refresh(refresh.clone(), START));
+    assert!(!stage.notifier.refresh(refresh.clone(), START), "one is under way");
+    let resolved = delivery("inc_1", "dlv_2", Event::Resolved);
+    stage.notifier.enqueue(vec![resolved.clone()]);
+    let call = stage.call().await;
+    assert_eq!(call.webhook_id, "dlv_again");
+    assert!(stage.calls.try_recv().is_err(), "the end came along");
+    call.answer.send(200).unwrap();
+    let call = stage.call().await;
+    assert_eq!(call.webhook_id, "dlv_2");
+    assert!(!stage.notifier.refresh(refresh.clone(), START), "there is news");
+    call.answer.send(200).unwrap();
+    stage.recorded(&resolved, 1).await;
+    let kept = stage.store.deliveries(refresh.incident).await.unwrap();
+    assert_eq!(kept.iter().map(|delivery| &*delivery.id.0).collect::<Vec<_>>(), ["dlv_2"]);
+    let outcomes = stage.notifier.statuses().remove(0).outcomes;
+    assert_eq!((outcomes.refreshed, outcomes.failed), (1, 0));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a_receiver() {
+    let mut stage = Stage::set(8);
+    let opened = delivery("inc_1", "dlv_1", Event::Opened);
+    let is_failing = |stage: &Stage| stage.notifier.is_failing(&opened.incident, "oncall");
+    stage.notifier.enqueue(vec![opened.clone()]);
+    for failures in 1..=3 {
+        assert!(!is_failing(&stage), "before failure {failures}");
+        stage.call().await.answer.send(500).unwrap();
+        let tried = stage.recorded(&opened, failures).await;
+        stage.clock.advance(tried.next_attempt_at.since(stage.clock.now()));
+    }
+    let failing_changed = async |stage: &Stage| {
+        tokio::time::timeout(PATIENCE, stage.notifier.failing_changed()).await.expect("nobody hears of it");
+        assert_eq!(stage.notifier.take_failing_changed(), [opened.incident.clone()].into());
+    };
+    failing_changed(&stage).await;
+    assert!(is_failing(&stage));
+    stage.call().await.answer.send(200).unwrap();
+    failing_changed(&stage).await;
+    assert!(!is_failing(&stage));
+    assert_eq!(stage.notifier.take_failing_changed(), HashSet::new());
+}
+
+#[tokio::test]
+async fn of_several_deliveries_of_an_incident_the_last_says_whether_it_reached_a_receiver() {
+    let stage = Stage::set(8);
+    let of = |sequence, receiver: &str, status| Delivery {
+        sequence,
+        receiver: receiver.into(),
+        status,
+        ..delivery("inc_1", &format!("dlv_{receiver}_{sequence}"), Event::Reminder)
+    };
+    let (dead, delivered) = (DeliveryStatus::Dead, DeliveryStatus::Delivered);
+    let story = [
+        of(3, "given-up", dead),
+        of(1, "given-up", delivered),
+        of(1, "reached", dead),
+        of(2, "reached", delivered),
+    ];
+    stage.notifier.recall(&story);
+    let is_failing = |receiver| stage.notifier.is_failing(&IncidentId("inc_1".into()), receiver);
+    assert!(is_failing("given-up") && !is_failing("reached") && !is_failing("never-told"));
+}
+
+#[tokio::test]
+async fn a_receiver_that_nobody_configured_is_neither_tested_nor_resumed() {
+    let stage = Stage::set(8);
+    stage
+        .notifier
+        .enqueue(vec![Delivery { receiver: "unknown".into(), ..delivery("inc_1", "dlv_1", Event::Opened) }]);
+    assert_eq!(stage.notifier.test("unknown", String::new()).await, Err(UnknownReceiver));
+    assert_eq!(stage.notifier.resume("unknown"), Err(UnknownReceiver));
+    let names: Vec<_> = stage.notifier.statuses().into_iter().map(|status| status.name).collect();
+    assert_eq!(
+        names,
+        ["oncall".into(), "unknown".into()] as [Arc<str>; 2],
+        "what waits for it is to be seen"
+    );
+}

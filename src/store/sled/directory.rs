@@ -71,7 +71,7 @@ pub enum OpenError {
 pub(super) struct Directory {
     path: PathBuf,
     /// Whoever holds this file's lock works in the directory; the kernel lets go of it whatever way we end.
-    _lock: File,
+    lock: File,
 }
 
 const LOCK: &str = "LOCK";
@@ -84,6 +84,14 @@ const DATABASE: &str = "sled";
 /// seconds in all.
 const RELEASE_TRIES: u32 = 10_000;
 const RELEASE_PAUSE: Duration = Duration::from_millis(1);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing it is not enough while a child process is being started, which holds our descriptors until it is under
+        // way.
+        let _ = self.lock.unlock();
+    }
+}
 
 impl Directory {
     /// Takes the directory, making it if need be, and clears away what a killed predecessor left half done.
@@ -107,7 +115,7 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
         }
-        let directory = Self { path: path.clone(), _lock: lock };
+        let directory = Self { path: path.clone(), lock };
         directory.check_format()?;
         directory.wait_for_release()?;
         directory.prepare_database().map_err(|error| match error.kind() {

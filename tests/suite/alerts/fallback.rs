@@ -128,6 +128,19 @@ async fn a_restart_does_not_forget_who_was_not_reached() {
 }
 
 #[tokio::test]
+async fn what_failed_before_a_restart_still_reached_nobody() {
+    let stage = Stage::set().await;
+    for builder in stage.builders("") {
+        stage.both_answer(500);
+        let mut daemon = builder.start().await;
+        let incident = due(&daemon).await;
+        fail(&daemon, 3).await;
+        daemon.restart_with(&stage.config(FALLBACK)).await;
+        assert_eq!(told(&stage.fallback, "incident.opened").await["id"], incident["id"]);
+    }
+}
+
+#[tokio::test]
 async fn what_was_given_up_before_a_restart_still_reached_nobody() {
     let stage = Stage::set().await;
     for builder in stage.builders("") {
@@ -144,6 +157,16 @@ async fn what_was_given_up_before_a_restart_still_reached_nobody() {
         daemon.restart_with(&stage.config(FALLBACK)).await;
         assert_eq!(told(&stage.fallback, "incident.opened").await["id"], incident["id"]);
     }
+}
+
+#[tokio::test]
+async fn receivers_that_ask_to_be_left_alone_for_long_are_stood_in_for() {
+    let stage = Stage::set().await;
+    stage.first.usually(503, &[("retry-after", "3600")]);
+    stage.second.usually(429, &[("retry-after", "600")]);
+    let daemon = TestDaemon::builder().config(&stage.config(FALLBACK)).start().await;
+    due(&daemon).await;
+    told(&stage.fallback, "incident.opened").await;
 }
 
 #[tokio::test]
