@@ -13,6 +13,8 @@ use crate::model::item::{LABEL_NAME_MAX, is_label_name};
 use crate::model::{AlertPolicy, Escalation, Severity};
 use crate::store::DELIVERIES_MAX;
 
+/// The most receivers that are told of an incident in all; its record holds their names, and its size is bounded.
+const TOLD_MAX: usize = 64;
 /// The most levels of an escalation.
 const LEVELS_MAX: usize = 10;
 /// The most labels that split a workflow's incidents.
@@ -99,6 +101,15 @@ pub(super) fn spare(
         level.receivers.retain(hears);
     }
     policy.escalate.retain(|level| !level.receivers.is_empty());
+    let levels = policy.escalate.iter().flat_map(|level| &level.receivers);
+    let told: BTreeSet<&Arc<str>> = policy.receivers.iter().chain(&policy.fallback).chain(levels).collect();
+    if told.len() > TOLD_MAX {
+        let message = format!(
+            "tells {} receivers in all, with those of `escalate` and `fallback`; at most {TOLD_MAX} are told of an incident",
+            told.len()
+        );
+        checks.problem(&table.key("receivers"), message);
+    }
     if !named_nobody && policy.receivers.is_empty() && !policy.escalate.is_empty() {
         let message = format!(
             "there is nothing to escalate: of incidents as mild as {:?} nobody in `receivers` wants to hear",

@@ -20,7 +20,7 @@ use crate::config::Scope;
 use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus};
 use crate::warden::silences::{MakeSilence, Until};
 
-/// List silences, the oldest first. Those that are over are listed when they are asked for.
+/// List silences. Those that are over are listed when they are asked for.
 #[utoipa::path(get, path = "/v1/silences", operation_id = "list_silences", tag = "alerts",
     params(("status" = Option<Vec<String>>, Query,
             description = "pending, active or expired; repeatable; the first two by default"),
@@ -62,7 +62,8 @@ pub struct SilenceDocument {
     /// The workflows it is for, as a glob: `*` stands for any characters, `?` for one.
     #[schema(value_type = String)]
     workflow: Arc<str>,
-    /// `overdue`, `failed`, `missed` or `held`; left out, it is for all of them.
+    /// `overdue`, `failed`, `missed` or `held` (which is of workflows on hold, and there are none yet); left out, it is for
+    /// all of them.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     kind: Option<IncidentKind>,
@@ -110,6 +111,7 @@ pub async fn post(
         _ => return Err(Problem::invalid("a silence needs its end: either ends_at or for, and not both")),
     };
     let starts_at = document.starts_at.map(|text| request::instant("starts_at", &text)).transpose()?;
+    let key = idempotency_key(&parts)?;
     let make = MakeSilence {
         workflow: document.workflow,
         kind: document.kind,
@@ -118,7 +120,7 @@ pub async fn post(
         ends_at,
         author: document.author.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
         comment: document.comment,
-        idempotency_key: idempotency_key(&parts)?,
+        idempotency_key: key.map(|key| format!("{}\0{key}", access.name().unwrap_or_default())),
     };
     let silence = server.warden.make_silence(make).await?;
     Ok((success::CREATED, Json(view(&server, silence))).into_response())

@@ -305,7 +305,9 @@ fn recurring(incident: &Incident, policy: &AlertPolicy) -> (Timestamp, Event) {
 fn needs_fallback(incident: &Incident, circumstances: &Circumstances<'_>) -> bool {
     let fallback = &circumstances.policy.fallback;
     let unheard = fallback.iter().any(|name| !incident.told.contains(name));
-    let others = || incident.told.iter().filter(|name| !fallback.contains(name));
+    // Who was taken out of the configuration is neither reached nor failing.
+    let audience = audience(incident, circumstances.policy);
+    let others = || audience.iter().filter(|name| incident.told.contains(*name) && !fallback.contains(name));
     unheard && others().next().is_some() && others().all(|name| (circumstances.is_failing)(name))
 }
 

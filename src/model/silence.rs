@@ -8,7 +8,7 @@ use wildmatch::WildMatch;
 
 use super::{IncidentKey, IncidentKind, Timestamp};
 
-/// `sil_` and a UUIDv7, so that ids sort by age.
+/// `sil_` and a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SilenceId(pub Arc<str>);
 

@@ -320,7 +320,7 @@ pub trait Store: Send + Sync + 'static {
     /// The deliveries that are neither delivered nor dead, the oldest first.
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
 
-    /// All silences, the oldest first.
+    /// All silences, by their ids.
     fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>>;
 
     /// How the engine is doing.

@@ -64,7 +64,6 @@ pub(super) fn grows(command: &Command) -> bool {
             | Command::Patch { .. }
             | Command::Report { .. }
             | Command::NoteWorkflow(_)
-            | Command::PutProgress { .. }
             | Command::PutSilence(_)
     )
 }

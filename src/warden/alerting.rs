@@ -19,8 +19,8 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::actions::ActionRequest;
 pub use self::actions::{Act, Actions, channel as action_channel};
+use self::actions::{ActionRequest, SNOOZE_MAX};
 pub use self::live::LiveIncidents;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
@@ -53,7 +53,11 @@ impl Warden {
                 let policy = self.workflows.policy(&incident.key.workflow);
                 let goes_on = continues_until(&incident, &policy.alerting).is_none_or(|until| now < until);
                 // The newest come first, and only the newest of a key may be gone on with.
-                if goes_on && self.live_incidents.get(&incident.key).is_none() {
+                let known = self.live_incidents.get(&incident.key);
+                // Unless the clock was set back meanwhile: then an older one may be open, and somebody is owed its end.
+                if goes_on && known.is_none_or(|known| is_open(&incident) && !is_open(&known)) {
+                    let waking = incident.snoozed_until.map(|until| until.min(now.after(SNOOZE_MAX)));
+                    incident.snoozed_until = waking;
                     // What seems to lie ahead happened before the clock was set back; nobody is to wait for it again.
                     for instant in [&mut incident.notified_at, &mut incident.first_notified_at] {
                         *instant = instant.map(|at| at.min(now));
@@ -283,17 +287,13 @@ impl Warden {
     }
 }
 
-/// The incident with its deliveries: one command, unless more receivers were told over its life than fit into one.
+/// The incident with its deliveries: one command, unless more receivers were told over its life than fit into one. Then the
+/// rest goes before it: a crash in between has the decision taken once more, and nobody left out.
 fn commit(incident: &Incident, deliveries: &[Delivery]) -> Vec<Command> {
-    let command = |deliveries: &[Delivery]| Command::CommitIncident {
-        incident: Box::new(incident.clone()),
-        deliveries: deliveries.to_vec(),
-    };
-    if deliveries.is_empty() {
-        vec![command(&[])]
-    } else {
-        deliveries.chunks(DELIVERIES_MAX).map(command).collect()
-    }
+    let (rest, last) = deliveries.split_at(deliveries.len().saturating_sub(DELIVERIES_MAX));
+    let rest = rest.iter().map(|delivery| Command::RecordDelivery(Box::new(delivery.clone())));
+    let incident = Box::new(incident.clone());
+    rest.chain([Command::CommitIncident { incident, deliveries: last.to_vec() }]).collect()
 }
 
 fn note(last: Option<&Incident>, decision: &Decision) {

@@ -11,11 +11,14 @@ use tokio::sync::Notify;
 
 use super::{Warden, WardenError};
 use crate::model::incident::{COMMENT_MAX, PERSON_MAX};
+use crate::model::item::LABEL_VALUE_MAX;
 use crate::model::{IncidentKey, IncidentKind, Silence, SilenceId, SilenceStatus, Timestamp};
 use crate::store::{Command, Outcome, StoreError};
 
 /// The most silences that are not over.
 const SILENCES_MAX: usize = 1_000;
+/// The most silences that are over and remembered; beyond it those that ended first are forgotten.
+const EXPIRED_MAX: usize = 1_000;
 /// The longest glob, in bytes: a workflow's name and a few wildcards.
 const GLOB_MAX: usize = 256;
 
@@ -36,7 +39,7 @@ pub struct MakeSilence {
     pub author: Arc<str>,
     /// Why.
     pub comment: Arc<str>,
-    /// A repetition with the same key finds the first one.
+    /// A repetition with the same key, by the same token, finds the first one.
     pub idempotency_key: Option<String>,
 }
 
@@ -79,6 +82,16 @@ impl Silences {
     fn over_for(&self, duration: Duration, now: Timestamp) -> Vec<SilenceId> {
         let over = |silence: &&Silence| silence.ends_at.after(duration) <= now;
         self.read().values().filter(over).map(|silence| silence.id.clone()).collect()
+    }
+
+    /// Those that are over and too many to be remembered.
+    fn surplus(&self, now: Timestamp) -> Vec<SilenceId> {
+        let silences = self.read();
+        let expired = silences.values().filter(|silence| silence.status(now) == SilenceStatus::Expired);
+        let mut expired: Vec<_> = expired.map(|silence| (silence.ends_at, silence.id.clone())).collect();
+        expired.sort();
+        expired.truncate(expired.len().saturating_sub(EXPIRED_MAX));
+        expired.into_iter().map(|(_, id)| id).collect()
     }
 
     fn put(&self, silence: Silence) {
@@ -132,6 +145,7 @@ impl Warden {
         if self.silences.read().values().filter(unfinished).count() >= SILENCES_MAX {
             return Err(WardenError::TooManySilences { limit: SILENCES_MAX });
         }
+        self.forget_silences(self.silences.surplus(now)).await?;
         let silence = Silence {
             id,
             workflow: request.workflow,
@@ -156,7 +170,13 @@ impl Warden {
                 "{glob:?} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?"
             ));
         }
-        for label in request.labels.keys() {
+        for (label, value) in &request.labels {
+            if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
+                return invalid(format!(
+                    "no item has such a value of the label {label}: it is at most {LABEL_VALUE_MAX} bytes \
+                     without control characters"
+                ));
+            }
             if !self.workflows.are_split_by(glob, label) {
                 return invalid(format!(
                     "no incident of {glob} has the label {label}: none of these workflows is split by it; \
@@ -201,7 +221,7 @@ impl Warden {
         self.silences.read().get(id).cloned().ok_or(WardenError::SilenceNotFound)
     }
 
-    /// All silences that are remembered, the oldest first.
+    /// All silences that are remembered, by their ids.
     pub fn silences(&self) -> Vec<Silence> {
         self.silences.read().values().cloned().collect()
     }
@@ -215,7 +235,11 @@ impl Warden {
 
     /// Forgets the silences that have been over for as long as resolved incidents are remembered.
     pub(super) async fn sweep_silences(&self) -> Result<(), StoreError> {
-        for id in self.silences.over_for(self.settings.incident_history, self.clock.now()) {
+        self.forget_silences(self.silences.over_for(self.settings.incident_history, self.clock.now())).await
+    }
+
+    async fn forget_silences(&self, ids: Vec<SilenceId>) -> Result<(), StoreError> {
+        for id in ids {
             self.store.apply(vec![Command::ForgetSilence(id.clone())]).await?;
             self.silences.remove(&id);
         }
@@ -246,6 +270,12 @@ pub(super) fn check_comment(comment: &str) -> Result<(), WardenError> {
         return Err(WardenError::Invalid(format!(
             "a comment takes at most {COMMENT_MAX} bytes; this one has {length}"
         )));
+    }
+    // Each would take six bytes in the incident's record, whose size is bounded.
+    if comment.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
+        return Err(WardenError::Invalid(
+            "a comment holds no control characters but line breaks and tabs".into(),
+        ));
     }
     Ok(())
 }

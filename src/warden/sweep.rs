@@ -81,7 +81,10 @@ impl Warden {
             before = Some(last.id.clone());
             for incident in incidents {
                 let over = incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved);
-                let passed = over.is_some_and(|over| over.after(self.settings.incident_history) <= now);
+                // One that may still be gone on with is not history yet.
+                let policy = self.workflows.policy(&incident.key.workflow);
+                let history = self.settings.incident_history.max(policy.alerting.group_interval);
+                let passed = over.is_some_and(|over| over.after(history) <= now);
                 if passed && self.is_told(&incident.id).await? {
                     let forget = || Command::ForgetIncident(incident.id.clone());
                     while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}

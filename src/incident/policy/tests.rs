@@ -444,6 +444,16 @@ fn levels_that_fell_due_in_the_quiet_are_told_together_when_it_ends() {
 }
 
 #[test]
+fn a_receiver_that_was_renamed_does_not_hold_the_fallback_back() {
+    let mut story = Story::begin(AlertPolicy { fallback: vec!["mail".into()], ..policy() });
+    story.told(0, &many(1));
+    story.told(10 * SECOND, &many(1));
+    story.policy.receivers = vec!["oncall".into(), "talk".into()];
+    story.failing = vec!["oncall"];
+    assert_eq!(story.told(2 * MINUTE, &many(1)), [(Event::Opened, vec!["mail".into()])]);
+}
+
+#[test]
 fn the_fallback_is_told_when_nobody_else_can_be_reached_and_hears_the_end() {
     let mut story = Story::begin(AlertPolicy { fallback: vec!["mail".into()], ..policy() });
     story.told(0, &many(1));

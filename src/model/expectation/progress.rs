@@ -210,7 +210,16 @@ impl Progress {
         let was_set = wall_offset != self.wall_offset;
         self.wall_offset = wall_offset;
         if self.window.is_none_or(|window| was_set && window.begins > now) {
-            self.window = next_window(expectation, cron, now.moved(wall_offset), wall_offset);
+            // An occurrence that the clock was set across is not over for that.
+            let pending = self.window.map(|window| window.expected_at);
+            let open = pending.and_then(|pending| {
+                window_at(expectation, cron, now, wall_offset).filter(|window| window.expected_at >= pending)
+            });
+            self.window =
+                open.or_else(|| next_window(expectation, cron, now.moved(wall_offset), wall_offset));
+            if self.window.map(|window| window.expected_at) != pending {
+                self.created = 0;
+            }
         }
     }
 

@@ -149,9 +149,16 @@ impl Queue {
 }
 
 /// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
-/// others that are too late. So is the probe, since a store that is busy commits.
+/// others that are too late. So is progress, by which a restart knows what is missed, and the probe, since a store that is
+/// busy commits.
 fn tells_people(command: &Command) -> bool {
-    matches!(command, Command::CommitIncident { .. } | Command::RecordDelivery(_) | Command::Probe(_))
+    matches!(
+        command,
+        Command::CommitIncident { .. }
+            | Command::RecordDelivery(_)
+            | Command::PutProgress { .. }
+            | Command::Probe(_)
+    )
 }
 
 fn payload_size(command: &Command) -> usize {

@@ -118,7 +118,8 @@ impl Warden {
         let said = |last: &Action| {
             (last.kind, &last.by, &last.comment) == (action.kind, &action.by, &action.comment)
         };
-        if incident.actions.last().is_some_and(said) {
+        let holds = kind != ActionKind::Acknowledge || incident.acknowledged;
+        if holds && incident.actions.last().is_some_and(said) {
             return Ok(incident);
         }
         let (id, by) = (incident.id.0.clone(), action.by.clone());

@@ -62,6 +62,27 @@ async fn what_somebody_acknowledged_is_not_escalated_not_even_after_a_restart() 
 }
 
 #[tokio::test]
+async fn what_comes_back_must_be_acknowledged_anew_even_in_the_same_words() {
+    let (oncall, manager) = (TestReceiver::start().await, TestReceiver::start().await);
+    let daemon = escalating(&oncall, &manager).start().await;
+    let incident = opened(&daemon, &oncall).await;
+    let kim = json!({"by": "kim"});
+    act(&daemon, &incident, "ack", kim.clone()).await.json(200);
+    daemon.close("uploads", "file-1").await;
+    told(&oncall, "incident.resolved").await;
+    lose(&daemon, "uploads", "file-2").await;
+    let again = daemon.open_incidents(1).await.remove(0);
+    assert_eq!((&again["id"], &again["acknowledged"]), (&incident["id"], &json!(false)));
+    let again = act(&daemon, &incident, "ack", kim).await.json(200);
+    assert_eq!((&again["acknowledged"], again["actions"].as_array().unwrap().len()), (&json!(true), 2));
+    daemon.advance(5 * MINUTE);
+    told(&oncall, "incident.opened").await;
+    daemon.advance(4 * HOUR);
+    told(&oncall, "incident.reminder").await;
+    assert!(manager.arrived().await.is_empty());
+}
+
+#[tokio::test]
 async fn an_acknowledgement_needs_no_body() {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).start().await;
@@ -162,6 +183,7 @@ async fn what_is_over_cannot_be_looked_after_and_what_is_unknown_cannot_be_acted
         ("comments", json!({"comment": "x".repeat(513)})),
         ("comments", json!({"by": "kim"})),
         ("comments", json!({"comment": ""})),
+        ("comments", json!({"comment": "\u{1}"})),
     ] {
         act(&daemon, &incident, what, document).await.refused(400, "invalid-request");
     }
@@ -174,7 +196,7 @@ async fn an_incident_that_everybody_talks_about_stays_small() {
     let incident = opened(&daemon, &receiver).await;
     let mut known = Value::Null;
     for round in 0..40 {
-        let comment = format!("{round:02}{}", "\"".repeat(510));
+        let comment = format!("{round:02}{}", "\n".repeat(510));
         let document = json!({"by": "k".repeat(128), "comment": comment});
         known = act(&daemon, &incident, "comments", document).await.json(200);
     }

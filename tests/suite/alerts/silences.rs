@@ -175,6 +175,35 @@ async fn a_repeated_request_with_the_same_key_makes_one_silence() {
 }
 
 #[tokio::test]
+async fn a_silence_for_a_label_that_no_item_can_have_is_refused() {
+    let split = "[workflows.uploads]\ngroup_by = [\"region\"]";
+    let daemon = TestDaemon::builder().config(split).on_sled().start().await;
+    for value in ["x".repeat(256), "x".repeat(60_000), "\u{1}".into()] {
+        let document = json!({"workflow": "uploads", "for": "1h", "labels": {"region": value}});
+        daemon.send_json(Method::POST, "/v1/silences", document).await.refused(400, "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn of_silences_that_are_over_only_the_latest_are_remembered() {
+    let daemon = TestDaemon::start().await;
+    for _ in 0..1_010 {
+        silence(&daemon, for_uploads("1ms")).await;
+        daemon.advance(Duration::from_millis(1));
+    }
+    silence(&daemon, for_uploads("1h")).await;
+    let mut expired = 0;
+    let mut path = "/v1/silences?status=expired&limit=1000".to_owned();
+    loop {
+        let page = daemon.get(&path).await;
+        expired += page["data"].as_array().unwrap().len();
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/silences?status=expired&limit=1000&cursor={cursor}");
+    }
+    assert_eq!(expired, 1_000);
+}
+
+#[tokio::test]
 async fn a_silence_that_would_silence_nothing_is_refused() {
     let daemon = TestDaemon::start().await;
     for document in [
@@ -185,6 +214,7 @@ async fn a_silence_that_would_silence_nothing_is_refused() {
         json!({"workflow": "uploads", "starts_at": "2025-12-31T00:00:00Z", "for": "1h"}),
         json!({"workflow": "uploads", "for": "1h", "labels": {"region": "eu"}}),
         json!({"workflow": "uploads", "for": "1h", "kind": "sad"}),
+        json!({"workflow": "uploads", "for": "1h", "comment": "\u{7}"}),
         json!({"workflow": "", "for": "1h"}),
         json!({"workflow": "a b", "for": "1h"}),
         json!({"workflow": "uploads", "for": "1h", "comment": "x".repeat(513)}),

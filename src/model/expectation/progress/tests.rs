@@ -95,6 +95,17 @@ fn what_is_created_too_early_does_not_count_and_what_is_late_ends_it() {
 }
 
 #[test]
+fn a_clock_that_is_set_across_an_occurrence_by_a_little_does_not_drop_it() {
+    let mut story = nightly();
+    story.progress.advance(&story.expectation, at("2026-01-01T01:59:55Z"), 0);
+    // Ten seconds ahead from here on: by the wall clock it is five past.
+    let ahead = 10_000;
+    story.progress.advance(&story.expectation, at("2026-01-01T01:59:56Z"), ahead);
+    story.progress.advance(&story.expectation, at("2026-01-01T02:29:50Z"), ahead);
+    assert_eq!(story.progress.missed().map(|missed| missed.windows), Some(1));
+}
+
+#[test]
 fn an_item_from_a_machine_whose_clock_is_a_little_ahead_counts() {
     let mut story = nightly();
     story.create(at("2026-01-01T01:59:30Z"));
