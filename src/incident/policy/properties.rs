@@ -48,8 +48,8 @@ struct Simulation {
     policy: AlertPolicy,
     seen: Observation,
     silenced: bool,
-    /// The incident of which nobody has heard, and when it began.
-    unheard: Option<(IncidentId, Timestamp)>,
+    /// The incident of which those have not heard who were told by then, and when it began.
+    unheard: Option<(IncidentId, Timestamp, BTreeSet<Arc<str>>)>,
     last: Option<Incident>,
     told: Vec<Told>,
     ids: u32,
@@ -74,11 +74,12 @@ impl Simulation {
             *ids += 1;
             IncidentId(format!("inc_{ids}").into())
         };
-        let unheard = self.unheard.is_some() && self.unheard == self.last.as_ref().map(life);
+        let now_lives = self.last.as_ref().map(life);
+        let unheard = self.unheard.as_ref().filter(|(id, began, _)| now_lives == Some((id.clone(), *began)));
         let circumstances = Circumstances {
             policy: &self.policy,
             silenced: self.silenced,
-            is_failing: &|name| unheard && name != FALLBACK,
+            is_failing: &|name| name != FALLBACK && unheard.is_some_and(|(.., told)| told.contains(name)),
             now,
         };
         decide(self.last.as_ref(), &key(), &self.seen, &circumstances, id)
@@ -119,7 +120,10 @@ impl Simulation {
         self.policy.receivers.clone_from(&change.receivers);
         self.silenced = change.silenced;
         let told = self.last.as_ref().filter(|incident| incident.first_notified_at.is_some());
-        self.unheard = told.filter(|_| change.failing).map(life);
+        self.unheard = told.filter(|_| change.failing).map(|incident| {
+            let (id, began) = life(incident);
+            (id, began, incident.told.clone())
+        });
         let kind = match change.deed {
             Deed::Nothing => return,
             Deed::Acknowledge => ActionKind::Acknowledge,
