@@ -70,6 +70,17 @@ pub(super) enum Turn {
     Paused,
 }
 
+/// What becomes of a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refresh {
+    /// It goes.
+    Goes,
+    /// The receiver hears of the incident anyway: something of it waits or is under way.
+    Needless,
+    /// The receiver can be told nothing at this moment.
+    Refused,
+}
+
 /// The deliveries to one receiver.
 #[derive(Debug)]
 pub(super) struct ReceiverQueue {
@@ -101,6 +112,8 @@ struct Pause {
 struct Lane {
     waiting: VecDeque<Waiting>,
     under_way: Option<Errand>,
+    /// The one under way, to be sent again once it is known what came of it.
+    again: Option<Waiting>,
     planned_at: Option<Timestamp>,
     /// Whether what was told last was given up.
     lost: bool,
@@ -131,11 +144,15 @@ impl ReceiverQueue {
         }
     }
 
-    /// Takes a delivery, unless it is here already.
+    /// Takes a delivery, unless it is here already and was not sent again since.
     pub(super) fn accept(&mut self, waiting: Waiting) {
         let incident = waiting.delivery.incident.clone();
         let lane = self.lanes.entry(incident.clone()).or_default();
-        if lane.waiting.iter().any(|other| other.delivery.id == waiting.delivery.id) {
+        if let Some(held) = lane.waiting.iter().find(|held| held.delivery.id == waiting.delivery.id) {
+            // What came of its attempt is on record and not noted here yet; meanwhile somebody has it sent again.
+            if held.delivery.resent_at < waiting.delivery.resent_at {
+                lane.again = Some(waiting);
+            }
             return;
         }
         let is_before = |other: &Waiting| other.delivery.place() < waiting.delivery.place();
@@ -154,9 +171,16 @@ impl ReceiverQueue {
     /// From when on something may go; nothing when none waits or none may go.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
         let (first_due, _) = self.planned.first()?;
+        let open_at = self.open_at()?;
+        // A probe is made with whatever is next, due or not.
+        Some(if self.breaker.probe_at().is_some() { open_at } else { open_at.max(*first_due) })
+    }
+
+    /// From when on the receiver may be told anything; nothing while it is paused or told enough at once.
+    fn open_at(&self) -> Option<Timestamp> {
         let (limit, at) = match self.breaker.probe_at() {
             Some(probe_at) => (1, probe_at),
-            None => (self.concurrency, *first_due),
+            None => (self.concurrency, Timestamp::MIN),
         };
         let may_go = self.pause.is_none() && self.under_way < limit;
         may_go.then(|| at.max(self.quiet_until).max(self.free_at()))
@@ -177,22 +201,28 @@ impl ReceiverQueue {
         first
     }
 
-    /// Begins to tell again what the receiver was told of an incident, if nothing of it waits and the receiver could be
-    /// told something new at this moment; whether it does.
-    pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> bool {
-        let is_busy =
-            self.lanes.get(incident).is_some_and(|lane| lane.under_way.is_some() || !lane.waiting.is_empty());
-        let may_go = !self.is_down()
-            && self.under_way < self.concurrency
-            && self.quiet_until <= now
-            && self.free_at() <= now;
-        if is_busy || !may_go {
-            return false;
+    /// Whether the receiver can be told again now what it was told of an incident.
+    pub(super) fn judge_refresh(&self, incident: &IncidentId, now: Timestamp) -> Refresh {
+        let is_busy = |lane: &Lane| lane.under_way.is_some() || !lane.waiting.is_empty();
+        if self.lanes.get(incident).is_some_and(is_busy) {
+            Refresh::Needless
+        } else if self.open_at().is_some_and(|at| at <= now) {
+            Refresh::Goes
+        } else {
+            Refresh::Refused
         }
-        self.lanes.entry(incident.clone()).or_default().under_way = Some(Errand::Refresh);
-        self.under_way += 1;
-        self.count_attempt(now);
-        true
+    }
+
+    /// Begins to tell again what the receiver was told of an incident, if it can be told now. While the circuit is open
+    /// that is a probe like any other: where nothing else waits it is the only one.
+    pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> Refresh {
+        let refresh = self.judge_refresh(incident, now);
+        if refresh == Refresh::Goes {
+            self.lanes.entry(incident.clone()).or_default().under_way = Some(Errand::Refresh);
+            self.under_way += 1;
+            self.count_attempt(now);
+        }
+        refresh
     }
 
     /// Takes note of what came of an attempt.
@@ -205,8 +235,10 @@ impl ReceiverQueue {
         self.under_way = self.under_way.saturating_sub(1);
         let succeeded = attempted.attempt.error.is_none();
         self.latencies.note(Duration::from_millis(attempted.attempt.latency_ms));
+        let mut again = None;
         if let Some(lane) = self.lanes.get_mut(incident) {
             lane.under_way = None;
+            again = lane.again.take();
             match attempted.record {
                 Record::Committed(delivery) => lane.recorded(*delivery, &mut self.outcomes),
                 Record::Refused => {
@@ -219,6 +251,9 @@ impl ReceiverQueue {
             }
         }
         self.plan(incident);
+        if let Some(again) = again {
+            self.accept(again);
+        }
         self.judge(attempted.attempt, attempted.retry_after, now)
     }
 

@@ -14,7 +14,7 @@ use super::Receiver;
 use super::dispatcher::Dispatcher;
 use super::outbound::Outbound;
 use super::post::Post;
-use super::queue::{Attempted, Turn, Waiting};
+use super::queue::{Attempted, Refresh, Turn, Waiting};
 use super::status::ReceiverStatus;
 use crate::model::{Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, IncidentId, Random, Timestamp};
 use crate::store::{Command, Store, StoreError};
@@ -112,10 +112,15 @@ impl Notifier {
     }
 
     /// Tells a receiver again what it was told already, for those that forget what they do not hear of. It is tried
-    /// once and at once, and nothing of it is kept; it is left out while the receiver fails or waits for news of the
-    /// same incident. Whether it is on its way.
+    /// once and at once, and nothing of it is kept; it is left out while the receiver can be told nothing. Whether the
+    /// receiver hears of the incident: by this, or by what waits for it or is under way.
     pub fn refresh(&self, delivery: Delivery, now: Timestamp) -> bool {
-        self.change(|dispatcher| dispatcher.refresh(delivery, now))
+        self.change(|dispatcher| dispatcher.refresh(delivery, now)) != Refresh::Refused
+    }
+
+    /// Whether [`Notifier::refresh`] would be refused now.
+    pub fn refuses_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> bool {
+        self.0.lock().judge_refresh(receiver, incident, now) == Refresh::Refused
     }
 
     /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the
