@@ -202,12 +202,16 @@ fn note(delivery: &Delivery, error: Option<&str>) {
         }
         (DeliveryStatus::Dead, Some(error)) => {
             let attempts = delivery.attempts_made;
+            // Once it is over only its end can be told again.
+            let while_open =
+                if delivery.event == Event::Resolved { "" } else { " while the incident is open" };
             tracing::error!(
                 delivery = id,
                 receiver,
                 event,
                 attempts,
-                "given up: nobody was told by this receiver; `warden resend {id}` tries it for another day: {error}"
+                "given up: nobody was told by this receiver; `warden resend {id}` tries it for another \
+                 day{while_open}: {error}"
             );
         }
     }
