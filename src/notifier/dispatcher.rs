@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Receiver;
-use super::queue::{Attempted, ReceiverQueue, Refresh, Turn, Waiting};
+use super::queue::{Attempted, ReceiverQueue, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
 use crate::model::{Attempt, Delivery, IncidentId, Timestamp};
 
@@ -37,8 +37,8 @@ impl Dispatcher {
         self.change(receiver, Some(incident), |queue| queue.note_lost(incident.clone()));
     }
 
-    /// Begins the next attempt, if one may be made now.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Waiting> {
+    /// Begins the next attempt, if one may be made now, or to give up what has waited long enough.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
         self.queues.values_mut().find_map(|queue| queue.begin(now))
     }
 
@@ -164,7 +164,8 @@ mod tests {
 
     /// Makes an attempt that fails and is not recorded.
     fn fail(dispatcher: &mut Dispatcher, status: u16, now: Timestamp) -> Option<Turn> {
-        let Delivery { receiver, incident, .. } = dispatcher.begin(now).expect("something is due").delivery;
+        let Some(Task::Send(waiting)) = dispatcher.begin(now) else { panic!("nothing is due") };
+        let Delivery { receiver, incident, .. } = waiting.delivery;
         let error = Some("no".to_owned());
         let attempt = Attempt { at: now, status: Some(status), latency_ms: 1, error, answer: None };
         let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };

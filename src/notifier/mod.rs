@@ -8,8 +8,9 @@
 //!   decided: nobody hears of an end before the beginning.
 //! * What an attempt led to is committed before the next one is planned. A crash between a post and its commit
 //!   repeats the post under the same id, which is how its receiver knows it.
-//! * Nothing is given up before it was tried for a day, and nothing is given up silently. A receiver never is: one that
-//!   fails is probed until it answers, and one that says that it is gone is paused for everybody to see.
+//! * Nothing is given up before it was tried, or waited for a paused receiver, for a day, and nothing is given up silently.
+//!   A receiver never is: one that fails is probed until it answers, and one that says that it is gone is paused for
+//!   everybody to see.
 //!
 //! Deliberately absent: what is told and to whom, which was decided before.
 

@@ -6,6 +6,7 @@
 //! - Lanes go in the order in which they are due, so that none waits for ever behind others.
 //! - Nothing goes to a paused receiver, before the time that it asked for, beyond its rate, or beyond its concurrency;
 //!   to one whose circuit is open goes one at a time, whatever lane is next, due or not.
+//! - What has waited for a paused receiver for its day is given up without an attempt, so that nothing grows for ever.
 //! - What was found out about the receiver as a whole is used at once: when its circuit closes or somebody resumes it,
 //!   everything that waits is due.
 
@@ -37,6 +38,24 @@ pub(super) struct Waiting {
     pub delivery: Delivery,
     /// When the day began for which it is tried.
     pub since: Timestamp,
+}
+
+impl Waiting {
+    /// When it is given up if its receiver is still paused: at the end of its day, but not before the repetition of an
+    /// attempt to note that which the store did not take.
+    fn gives_up_at(&self) -> Timestamp {
+        let day_end = Timestamp::from_millis(backoff::day_end(self.since.as_millis()));
+        day_end.max(self.delivery.next_attempt_at)
+    }
+}
+
+/// What is to be done with a delivery.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// To send it.
+    Send(Waiting),
+    /// To give it up without an attempt, for this reason.
+    GiveUp(Waiting, String),
 }
 
 /// An attempt that was made.
@@ -93,7 +112,8 @@ pub(super) struct ReceiverQueue {
     away_since: Option<Timestamp>,
     pause: Option<Pause>,
     lanes: HashMap<IncidentId, Lane>,
-    /// The lanes with something that waits and nothing under way, by the time at which that is due.
+    /// The lanes with something that waits and nothing under way, by the time at which that is due; while the receiver is
+    /// paused, by the time at which it is given up.
     planned: BTreeSet<(Timestamp, IncidentId)>,
     under_way: usize,
     last_attempt: Option<Attempt>,
@@ -123,6 +143,8 @@ struct Lane {
 enum Errand {
     /// The first that waits.
     Delivery,
+    /// The same, which is not sent.
+    GivingUp,
     Refresh,
 }
 
@@ -157,7 +179,7 @@ impl ReceiverQueue {
         }
         let is_before = |other: &Waiting| other.delivery.place() < waiting.delivery.place();
         // One that is under way stays the first.
-        let fixed = usize::from(lane.under_way == Some(Errand::Delivery));
+        let fixed = usize::from(matches!(lane.under_way, Some(Errand::Delivery | Errand::GivingUp)));
         let position = lane.waiting.partition_point(is_before).max(fixed);
         lane.waiting.insert(position, waiting);
         self.plan(&incident);
@@ -168,9 +190,12 @@ impl ReceiverQueue {
         self.lanes.entry(incident).or_default().lost = true;
     }
 
-    /// From when on something may go; nothing when none waits or none may go.
+    /// From when on there is something to do; nothing when none waits or none may go.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
         let (first_due, _) = self.planned.first()?;
+        if self.pause.is_some() {
+            return (self.under_way < self.concurrency).then_some(*first_due);
+        }
         let open_at = self.open_at()?;
         // A probe is made with whatever is next, due or not.
         Some(if self.breaker.probe_at().is_some() { open_at } else { open_at.max(*first_due) })
@@ -186,19 +211,25 @@ impl ReceiverQueue {
         may_go.then(|| at.max(self.quiet_until).max(self.free_at()))
     }
 
-    /// Begins the next attempt, if one may go now.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Waiting> {
+    /// Begins the next attempt, if one may go now. While the receiver is paused it is none: then what has waited out its
+    /// day is given up.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
         if self.ready_at().is_none_or(|at| at > now) {
             return None;
         }
         let (_, incident) = self.planned.pop_first()?;
         let lane = self.lanes.get_mut(&incident)?;
         lane.planned_at = None;
-        lane.under_way = Some(Errand::Delivery);
+        let first = lane.waiting.front().cloned()?;
         self.under_way += 1;
-        let first = lane.waiting.front().cloned();
+        if let Some(pause) = &self.pause {
+            lane.under_way = Some(Errand::GivingUp);
+            let reason = format!("the receiver is paused since {}: {}", pause.since, pause.reason);
+            return Some(Task::GiveUp(first, reason));
+        }
+        lane.under_way = Some(Errand::Delivery);
         self.count_attempt(now);
-        first
+        Some(Task::Send(first))
     }
 
     /// Whether the receiver can be told again now what it was told of an incident.
@@ -234,10 +265,10 @@ impl ReceiverQueue {
     ) -> Option<Turn> {
         self.under_way = self.under_way.saturating_sub(1);
         let succeeded = attempted.attempt.error.is_none();
-        self.latencies.note(Duration::from_millis(attempted.attempt.latency_ms));
         let mut again = None;
+        let mut was_sent = true;
         if let Some(lane) = self.lanes.get_mut(incident) {
-            lane.under_way = None;
+            was_sent = lane.under_way.take() != Some(Errand::GivingUp);
             again = lane.again.take();
             match attempted.record {
                 Record::Committed(delivery) => lane.recorded(*delivery, &mut self.outcomes),
@@ -254,6 +285,10 @@ impl ReceiverQueue {
         if let Some(again) = again {
             self.accept(again);
         }
+        if !was_sent {
+            return None;
+        }
+        self.latencies.note(Duration::from_millis(attempted.attempt.latency_ms));
         self.judge(attempted.attempt, attempted.retry_after, now)
     }
 
@@ -274,6 +309,12 @@ impl ReceiverQueue {
             if attempt.status == Some(GONE) && self.pause.is_none() {
                 let reason = attempt.error.as_deref().unwrap_or_default().into();
                 self.pause = Some(Pause { since: now, reason });
+                self.lanes
+                    .keys()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .for_each(|incident| self.plan(incident));
                 Some(Turn::Paused)
             } else {
                 opened.then_some(Turn::Opened)
@@ -345,7 +386,7 @@ impl ReceiverQueue {
             waiting: waiting().count(),
             oldest_waiting: waiting().map(|waiting| waiting.delivery.created_at).min(),
             consecutive_failures: self.breaker.failures(),
-            next_attempt_at: self.ready_at(),
+            next_attempt_at: self.ready_at().filter(|_| self.pause.is_none()),
             last_attempt: self.last_attempt.clone(),
             outcomes: self.outcomes,
             latencies: self.latencies,
@@ -376,8 +417,10 @@ impl ReceiverQueue {
         match lane.waiting.front() {
             _ if lane.under_way.is_some() => {}
             Some(first) => {
-                lane.planned_at = Some(first.delivery.next_attempt_at);
-                self.planned.insert((first.delivery.next_attempt_at, incident.clone()));
+                let is_paused = self.pause.is_some();
+                let at = if is_paused { first.gives_up_at() } else { first.delivery.next_attempt_at };
+                lane.planned_at = Some(at);
+                self.planned.insert((at, incident.clone()));
             }
             None if lane.lost => {}
             None => {

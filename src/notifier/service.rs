@@ -14,7 +14,7 @@ use super::Receiver;
 use super::dispatcher::Dispatcher;
 use super::outbound::Outbound;
 use super::post::Post;
-use super::queue::{Attempted, Refresh, Turn, Waiting};
+use super::queue::{Attempted, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentStatus, Random,
@@ -277,10 +277,19 @@ impl NotifierService {
                 (delivery.receiver, delivery.incident, attempted)
             });
         }
-        while let Some(waiting) = dispatcher.begin(now) {
+        while let Some(task) = dispatcher.begin(now) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move {
-                let attempted = shared.post.attempt(&waiting).await;
+                let (waiting, attempted) = match task {
+                    Task::Send(waiting) => {
+                        let attempted = shared.post.attempt(&waiting).await;
+                        (waiting, attempted)
+                    }
+                    Task::GiveUp(waiting, reason) => {
+                        let attempted = shared.post.give_up(&waiting.delivery, &reason).await;
+                        (waiting, attempted)
+                    }
+                };
                 (waiting.delivery.receiver, waiting.delivery.incident, attempted)
             });
         }

@@ -41,6 +41,8 @@ struct Stage {
     under_way: Vec<Waiting>,
     /// The incidents of which a refresh is under way.
     refreshing: Vec<IncidentId>,
+    /// What was given up since it was last looked at here, and in which words.
+    given_up: Vec<(Delivery, String)>,
 }
 
 /// How the receiver answers.
@@ -60,6 +62,7 @@ impl Stage {
             now: START,
             under_way: Vec::new(),
             refreshing: Vec::new(),
+            given_up: Vec::new(),
         }
     }
 
@@ -70,11 +73,26 @@ impl Stage {
 
     /// What goes out now, as incident and sequence.
     fn begin(&mut self) -> Vec<(String, u64)> {
-        let begun: Vec<Waiting> = std::iter::from_fn(|| self.queue.begin(self.now)).collect();
+        let mut begun = Vec::new();
+        while let Some(task) = self.queue.begin(self.now) {
+            match task {
+                Task::Send(waiting) => begun.push(waiting),
+                Task::GiveUp(waiting, reason) => self.give_up(waiting.delivery, reason),
+            }
+        }
         let shown = |waiting: &Waiting| (waiting.delivery.incident.0.to_string(), waiting.delivery.sequence);
         let shown = begun.iter().map(shown).collect();
         self.under_way.extend(begun);
         shown
+    }
+
+    fn give_up(&mut self, delivery: Delivery, reason: String) {
+        let attempt = Attempt { status: None, ..attempt(self.now, 0, Some(reason.clone())) };
+        let mut dead = delivery.clone();
+        dead.record(attempt.clone(), DeliveryStatus::Dead, self.now);
+        let attempted = Attempted { attempt, retry_after: None, record: Record::Committed(Box::new(dead)) };
+        self.queue.finish(&delivery.incident, attempted, self.now);
+        self.given_up.push((delivery, reason));
     }
 
     /// Answers the attempt that has been under way for longest.
@@ -129,7 +147,8 @@ impl Stage {
         for _ in 0..times {
             if self.under_way.is_empty() {
                 self.now = self.queue.ready_at().unwrap().max(self.now);
-                self.under_way.extend(self.queue.begin(self.now));
+                let Some(Task::Send(waiting)) = self.queue.begin(self.now) else { panic!("nothing goes") };
+                self.under_way.push(waiting);
             }
             self.answer(Answer::No);
         }
@@ -300,15 +319,66 @@ fn a_receiver_that_is_gone_gets_nothing_until_it_is_resumed() {
     stage.begin();
     assert_eq!(stage.answer(Answer::Gone), Some(Turn::Paused));
     assert_eq!(stage.answer(Answer::Gone), None, "it is said once");
-    stage.now = stage.now.after(100 * DAY);
-    assert_eq!((stage.begin(), stage.queue.ready_at()), (Vec::new(), None));
+    stage.now = stage.now.after(DAY - SECOND);
+    assert_eq!(stage.begin(), []);
     let status = stage.queue.status(&"oncall".into());
     assert_eq!(status.waiting, 3, "nothing is given up");
     assert_eq!(status.state, ReceiverState::Paused { since: START, reason: "it answered 410".into() });
-    assert_eq!(status.last_attempt.unwrap().answer, None);
+    assert_eq!((status.last_attempt.unwrap().answer, status.next_attempt_at), (None, None));
     stage.queue.resume(stage.now);
     assert_eq!(stage.begin().len(), 2);
     assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Ok));
+}
+
+#[test]
+fn what_has_waited_for_a_paused_receiver_for_its_day_is_given_up_in_its_order_and_without_an_attempt() {
+    let mut stage = Stage::set(1, Some(Rate { count: 1, per: 2 * DAY }));
+    stage.accept("a", 1);
+    stage.accept("a", 2);
+    stage.begin();
+    stage.answer(Answer::Gone);
+    stage.now = stage.now.after(MINUTE);
+    stage.accept("b", 1);
+    stage.accept("a", 3);
+    let attempted = stage.queue.status(&"oncall".into()).last_attempt;
+    let given_up = |stage: &mut Stage| {
+        assert_eq!(stage.begin(), [], "something went");
+        let given_up = stage.given_up.drain(..).map(|(delivery, reason)| {
+            assert_eq!(reason, "the receiver is paused since 2026-01-01T00:00:00.000Z: it answered 410");
+            (delivery.incident.0.to_string(), delivery.sequence)
+        });
+        given_up.collect::<Vec<_>>()
+    };
+    stage.now = START.after(DAY - SECOND);
+    assert_eq!(given_up(&mut stage), []);
+    assert_eq!(stage.wait(), Some(SECOND));
+    stage.now = START.after(DAY);
+    assert_eq!(given_up(&mut stage), sent(&[("a", 1), ("a", 2)]));
+    assert!(stage.is_failing("a"));
+    stage.now = START.after(DAY + MINUTE);
+    let mut rest = given_up(&mut stage);
+    rest.sort();
+    assert_eq!(rest, sent(&[("a", 3), ("b", 1)]));
+    let status = stage.queue.status(&"oncall".into());
+    assert_eq!((status.waiting, status.outcomes.dead, status.consecutive_failures), (0, 4, 1));
+    assert_eq!(status.last_attempt, attempted, "nothing was attempted");
+    assert_eq!(stage.queue.ready_at(), None);
+}
+
+#[test]
+fn what_could_not_be_noted_as_given_up_is_given_up_a_little_later() {
+    let mut stage = Stage::set(1, None);
+    stage.accept("a", 1);
+    stage.begin();
+    stage.answer(Answer::Gone);
+    stage.now = stage.now.after(DAY);
+    let Some(Task::GiveUp(waiting, reason)) = stage.queue.begin(stage.now) else { panic!("it is kept") };
+    let attempt = Attempt { status: None, ..attempt(stage.now, 0, Some(reason)) };
+    let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
+    stage.queue.finish(&waiting.delivery.incident, attempted, stage.now);
+    assert_eq!(stage.wait(), Some(TRY_AGAIN));
+    stage.now = stage.now.after(TRY_AGAIN);
+    assert!(matches!(stage.queue.begin(stage.now), Some(Task::GiveUp(..))));
 }
 
 #[test]
@@ -560,6 +630,11 @@ proptest! {
             let was_paused = stage.queue.pause.is_some();
             let before = stage.under_way.len() + stage.refreshing.len();
             let begun = stage.begin().len();
+            for (delivery, _) in stage.given_up.drain(..) {
+                prop_assert!(was_paused, "something was given up without need");
+                let last = ended.insert(delivery.incident.0.to_string(), delivery.sequence).unwrap_or(0);
+                prop_assert_eq!(last + 1, delivery.sequence, "given up out of order");
+            }
             prop_assert!(before + begun <= concurrency);
             prop_assert!(begun == 0 || !was_paused, "something went to a paused receiver");
             prop_assert!(begun == 0 || !was_open || before + begun == 1, "more than a probe");
