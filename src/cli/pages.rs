@@ -16,9 +16,6 @@ use super::error::CliError;
 use super::table::table;
 use crate::model::Timestamp;
 
-/// The most entries that are asked for at once.
-const PAGE_MAX: usize = 500;
-
 /// How much of a list is wanted.
 #[derive(Args)]
 pub struct Extent {
@@ -36,6 +33,8 @@ pub trait Row: DeserializeOwned {
     const HEADER: &'static [&'static str];
     /// What is said when the list is empty.
     const NONE: &'static str;
+    /// The most entries that are asked for at once.
+    const PAGE_MAX: usize = 500;
 
     /// What stands in the columns.
     fn cells(&self, now: Timestamp) -> Vec<String>;
@@ -66,7 +65,7 @@ impl Extent {
         loop {
             // A page may hold fewer than asked for, even none, and yet be followed by another.
             let mut query = query.clone();
-            query.push(("limit", wanted.min(PAGE_MAX).to_string()));
+            query.push(("limit", wanted.min(R::PAGE_MAX).to_string()));
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
             let answer = client.send(client.request(Method::GET, path, &query)?).await?;
             let (_, page) = answer.document::<Page>().await?;

@@ -97,7 +97,11 @@ impl Secret {
 }
 
 /// Reads a file of at most so many bytes. What is larger is refused: a path may lead to something endless.
+/// So is what is no path but, by mistake, the contents of a file, which may be a key.
 pub(super) fn read_file(path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
+    if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
+        return Err("must be the path of a file; this looks like what is in one".to_owned());
+    }
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes))
@@ -181,6 +185,17 @@ mod tests {
         assert!(resolve("file:/nowhere/hook").unwrap_err().contains(r#"the file "/nowhere/hook""#));
         let endless = resolve("file:/dev/zero").unwrap_err();
         assert_eq!(endless, r#"the file "/dev/zero" is larger than 4.0 KiB"#);
+    }
+
+    #[test]
+    fn the_contents_of_a_file_in_the_place_of_its_path_are_not_repeated() {
+        for contents in ["-----BEGIN PRIVATE KEY-----c2VjcmV0", "c2VjcmV0\n", "c2VjcmV0\rc2VjcmV0"] {
+            let errors =
+                [read_file(contents, 10).unwrap_err(), resolve(&format!("file:{contents}")).unwrap_err()];
+            for error in errors {
+                assert!(error.contains("path") && !error.contains("c2VjcmV0"), "{error}");
+            }
+        }
     }
 
     #[test]

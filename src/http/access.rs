@@ -113,16 +113,43 @@ impl Access {
     /// When the token lacks the scope, or is limited and neither all of its workflows nor exactly these.
     pub fn require_for_all(&self, scope: Scope, glob: &str) -> Result<(), Problem> {
         self.require(scope)?;
-        let Some(grant) = &self.0 else { return Ok(()) };
+        match &self.0 {
+            Some(grant) if !self.admits_all(glob) => Err(Problem::forbidden(format!(
+                "the token {} is not for all the workflows {glob}",
+                grant.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the request may do this to what all workflows share.
+    ///
+    /// # Errors
+    /// When the token lacks the scope, or is limited to some workflows.
+    pub fn require_unlimited(&self, scope: Scope) -> Result<(), Problem> {
+        self.require(scope)?;
+        match &self.0 {
+            Some(grant) if self.is_limited() => Err(Problem::forbidden(format!(
+                "the token {} is limited to some workflows, and this concerns all of them",
+                grant.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is limited to some workflows.
+    pub fn is_limited(&self) -> bool {
+        !self.admits_all("*")
+    }
+
+    /// Whether it is for every workflow that the glob may mean: for all there are, or exactly these.
+    pub fn admits_all(&self, glob: &str) -> bool {
         let is_name = !glob.contains(['*', '?']);
         let admits = |own: &WildMatch| {
             let own_glob = own.to_string();
             own_glob == "*" || own_glob == glob || (is_name && own.matches(glob))
         };
-        if grant.workflows.iter().any(admits) {
-            return Ok(());
-        }
-        Err(Problem::forbidden(format!("the token {} is not for all the workflows {glob}", grant.name)))
+        self.0.as_ref().is_none_or(|grant| grant.workflows.iter().any(admits))
     }
 
     /// What the configuration calls the token, if there is one.

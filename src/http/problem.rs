@@ -231,7 +231,9 @@ impl From<WardenError> for Problem {
             WardenError::ReceiverNotFound(_) => Self::receiver_not_found(detail),
             WardenError::DeliveryNotFound => Self::delivery_not_found(detail),
             WardenError::DeliveryPending => Self::delivery_pending(detail),
-            WardenError::IncidentResolved => Self::incident_resolved(detail),
+            WardenError::IncidentResolved | WardenError::DeliveryOutdated(_) => {
+                Self::incident_resolved(detail)
+            }
             WardenError::SilenceNotFound => Self::silence_not_found(detail),
             WardenError::TooManySilences { .. } => Self::too_many_silences(detail),
             WardenError::StorageFull => Self::storage_full(detail).retry_after(30),

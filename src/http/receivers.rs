@@ -17,8 +17,9 @@ use crate::warden::WardenError;
 /// List receivers and how they are doing, by name.
 ///
 /// One is `failing` while its latest attempts have all failed, five or more: then one attempt is made at a time, at
-/// least every minute. So is one that asked to be left alone (`Retry-After`) for more than a minute. One is `paused`
-/// since it answered 410, until it is resumed, a test succeeds, or the warden is restarted.
+/// least every minute for as long as there is anything to tell it. So is one that asked to be left alone (`Retry-After`) for more than a minute. One is `paused`
+/// since it answered 410, until it is resumed, a test succeeds, or the warden is restarted. A token that is limited to
+/// some workflows is not shown `reason` and `last_attempt`, which may be about others.
 #[utoipa::path(get, path = "/v1/receivers", operation_id = "list_receivers", tag = "alerts",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = PageView<ReceiverView>)))]
@@ -30,7 +31,11 @@ pub async fn list(
     access.require(Scope::Read)?;
     let paging = Paging::read(&mut query)?;
     query.finish("limit, cursor")?;
-    Ok(Json(paging.page(views(&server), |receiver| receiver.name().to_owned())))
+    let mut receivers = views(&server);
+    if access.is_limited() {
+        receivers.iter_mut().for_each(ReceiverView::withhold_answers);
+    }
+    Ok(Json(paging.page(receivers, |receiver| receiver.name().to_owned())))
 }
 
 /// Try a receiver out: send it a notification of the type `receiver.test` now, and wait for its answer.
@@ -45,7 +50,7 @@ pub async fn test(
     Segments(name): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<ReceiverTestView>, Problem> {
-    access.require(Scope::Admin)?;
+    access.require_unlimited(Scope::Admin)?;
     Ok(Json(server.warden.test_receiver(&name).await?.into()))
 }
 
@@ -60,7 +65,7 @@ pub async fn resume(
     Segments(name): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<ReceiverView>, Problem> {
-    access.require(Scope::Admin)?;
+    access.require_unlimited(Scope::Admin)?;
     server.warden.resume_receiver(&name)?;
     let receiver = views(&server).into_iter().find(|receiver| receiver.name() == name);
     Ok(Json(receiver.ok_or(WardenError::ReceiverNotFound(name))?))

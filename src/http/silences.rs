@@ -20,7 +20,8 @@ use crate::config::Scope;
 use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus};
 use crate::warden::silences::{MakeSilence, Until};
 
-/// List silences. Those that are over are listed when they are asked for.
+/// List silences. Those that are over are listed when they are asked for. A token that is limited to
+/// some workflows sees those that it could have made.
 #[utoipa::path(get, path = "/v1/silences", operation_id = "list_silences", tag = "alerts",
     params(("status" = Option<Vec<String>>, Query,
             description = "pending, active or expired; repeatable; the first two by default"),
@@ -41,7 +42,8 @@ pub async fn list(
     query.finish("status, limit, cursor")?;
     let now = server.warden.clock().now();
     let mut silences = server.warden.silences();
-    silences.retain(|silence| statuses.contains(&silence.status(now)));
+    silences
+        .retain(|silence| statuses.contains(&silence.status(now)) && access.admits_all(&silence.workflow));
     let shown = silences.into_iter().map(|silence| SilenceView::new(silence, now)).collect();
     Ok(Json(paging.page(shown, |silence: &SilenceView| silence.id().to_owned())))
 }
@@ -137,6 +139,7 @@ pub async fn get(
 ) -> Result<Json<SilenceView>, Problem> {
     access.require(Scope::Read)?;
     let silence = server.warden.silence(&SilenceId(id.into()))?;
+    access.require_for_all(Scope::Read, &silence.workflow)?;
     Ok(Json(view(&server, silence)))
 }
 

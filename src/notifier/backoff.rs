@@ -53,7 +53,7 @@ pub struct Failure {
 /// What becomes of a delivery after an attempt that failed. `jitter` is a random number from 0 to 1; values
 /// outside count as the nearer bound.
 pub fn next_attempt(failure: &Failure, jitter: f64) -> Next {
-    let end = failure.since.saturating_add(WINDOW);
+    let end = day_end(failure.since);
     if failure.tried_at >= end {
         return Next::Dead;
     }
@@ -62,6 +62,11 @@ pub fn next_attempt(failure: &Failure, jitter: f64) -> Next {
     let extra = (wait as f64 * JITTER_SHARE * jitter.clamp(0.0, 1.0)) as i64;
     let last = end.max(failure.now.saturating_add(WAITS[0]));
     Next::At(failure.now.saturating_add(wait + extra).min(last))
+}
+
+/// When the day ends that began at `since`, in milliseconds since the Unix epoch.
+pub fn day_end(since: i64) -> i64 {
+    since.saturating_add(WINDOW)
 }
 
 /// As much of the wait that a receiver asks for as it is granted.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Receiver;
-use super::queue::{Attempted, ReceiverQueue, Turn, Waiting};
+use super::queue::{Attempted, ReceiverQueue, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
 use crate::model::{Attempt, Delivery, IncidentId, Timestamp};
 
@@ -37,8 +37,8 @@ impl Dispatcher {
         self.change(receiver, Some(incident), |queue| queue.note_lost(incident.clone()));
     }
 
-    /// Begins the next attempt, if one may be made now.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Waiting> {
+    /// Begins the next attempt, if one may be made now, or to give up what has waited long enough.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
         self.queues.values_mut().find_map(|queue| queue.begin(now))
     }
 
@@ -47,12 +47,17 @@ impl Dispatcher {
         self.queues.values().filter_map(ReceiverQueue::ready_at).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Lets a refresh go, if it may go now; whether it does.
-    pub(super) fn refresh(&mut self, delivery: Delivery, now: Timestamp) -> bool {
+    /// Whether a receiver could be told again now of an incident.
+    pub(super) fn judge_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> Refresh {
+        self.queues.get(receiver).map_or(Refresh::Refused, |queue| queue.judge_refresh(incident, now))
+    }
+
+    /// Lets a refresh go, if it may go now.
+    pub(super) fn refresh(&mut self, delivery: Delivery, now: Timestamp) -> Refresh {
         let queue = self.queues.get_mut(&delivery.receiver);
-        let goes = queue.is_some_and(|queue| queue.begin_refresh(&delivery.incident, now));
-        self.refreshes.extend(goes.then_some(delivery));
-        goes
+        let refresh = queue.map_or(Refresh::Refused, |queue| queue.begin_refresh(&delivery.incident, now));
+        self.refreshes.extend((refresh == Refresh::Goes).then_some(delivery));
+        refresh
     }
 
     /// The refreshes that are to be sent now.
@@ -159,7 +164,8 @@ mod tests {
 
     /// Makes an attempt that fails and is not recorded.
     fn fail(dispatcher: &mut Dispatcher, status: u16, now: Timestamp) -> Option<Turn> {
-        let Delivery { receiver, incident, .. } = dispatcher.begin(now).expect("something is due").delivery;
+        let Some(Task::Send(waiting)) = dispatcher.begin(now) else { panic!("nothing is due") };
+        let Delivery { receiver, incident, .. } = waiting.delivery;
         let error = Some("no".to_owned());
         let attempt = Attempt { at: now, status: Some(status), latency_ms: 1, error, answer: None };
         let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };

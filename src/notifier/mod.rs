@@ -8,8 +8,9 @@
 //!   decided: nobody hears of an end before the beginning.
 //! * What an attempt led to is committed before the next one is planned. A crash between a post and its commit
 //!   repeats the post under the same id, which is how its receiver knows it.
-//! * Nothing is given up before it was tried for a day, and nothing is given up silently. A receiver never is: one that
-//!   fails is probed until it answers, and one that says that it is gone is paused for everybody to see.
+//! * Nothing is given up before it was tried, or waited for a paused receiver, for a day, and nothing is given up silently.
+//!   A receiver never is: one that fails is probed until it answers, and one that says that it is gone is paused for
+//!   everybody to see.
 //!
 //! Deliberately absent: what is told and to whom, which was decided before.
 
@@ -20,6 +21,7 @@ mod endpoint;
 pub mod format;
 pub mod guard;
 pub mod outbound;
+mod ping;
 mod post;
 mod queue;
 mod rate;
@@ -36,6 +38,7 @@ use reqwest::header::HeaderMap;
 pub use endpoint::Endpoint;
 pub use format::Format;
 pub use outbound::{HttpOutbound, Outbound};
+pub use ping::ping;
 pub use rate::{Rate, RateError};
 pub use service::{Notifier, NotifierService, ResendError, UnknownReceiver};
 pub use signature::SigningKey;

@@ -58,12 +58,34 @@ impl Post {
             (true, Some(GONE)) => (DeliveryStatus::Pending, now),
             (true, _) => self.after_failure(waiting, &attempt, retry_after, now),
         };
+        let record = self.record(delivery, attempt.clone(), status, next_attempt_at).await;
+        Attempted { attempt, retry_after, record }
+    }
+
+    /// Gives a delivery up that was not tried, and says why in the place of an attempt. When that cannot be committed it
+    /// has not happened.
+    pub(super) async fn give_up(&self, delivery: &Delivery, reason: &str) -> Attempted {
+        let now = self.clock.now();
+        let error = Some(reason.chars().take(ERROR_MAX).collect());
+        let attempt = Attempt { at: now, status: None, latency_ms: 0, error, answer: None };
+        let record = self.record(delivery, attempt.clone(), DeliveryStatus::Dead, now).await;
+        Attempted { attempt, retry_after: None, record }
+    }
+
+    async fn record(
+        &self,
+        delivery: &Delivery,
+        attempt: Attempt,
+        status: DeliveryStatus,
+        next_attempt_at: Timestamp,
+    ) -> Record {
+        let error = attempt.error.clone();
         let mut recorded = delivery.clone();
-        recorded.record(attempt.clone(), status, next_attempt_at);
+        recorded.record(attempt, status, next_attempt_at);
         let command = Command::RecordDelivery(Box::new(recorded.clone()));
-        let record = match self.store.apply(vec![command]).await {
+        match self.store.apply(vec![command]).await {
             Ok(_) => {
-                note(&recorded, attempt.error.as_deref());
+                note(&recorded, error.as_deref());
                 Record::Committed(Box::new(recorded))
             }
             Err(error) => {
@@ -71,8 +93,7 @@ impl Post {
                 tracing::error!(delivery = &*delivery.id.0, %error, "an attempt could not be recorded");
                 Record::Refused
             }
-        };
-        Attempted { attempt, retry_after, record }
+        }
     }
 
     fn after_failure(
@@ -202,12 +223,16 @@ fn note(delivery: &Delivery, error: Option<&str>) {
         }
         (DeliveryStatus::Dead, Some(error)) => {
             let attempts = delivery.attempts_made;
+            // Once it is over only its end can be told again.
+            let while_open =
+                if delivery.event == Event::Resolved { "" } else { " while the incident is open" };
             tracing::error!(
                 delivery = id,
                 receiver,
                 event,
                 attempts,
-                "given up: nobody was told by this receiver; `warden resend {id}` tries it for another day: {error}"
+                "given up: nobody was told by this receiver; `warden resend {id}` tries it for another \
+                 day{while_open}: {error}"
             );
         }
     }

@@ -6,6 +6,7 @@
 //! - Lanes go in the order in which they are due, so that none waits for ever behind others.
 //! - Nothing goes to a paused receiver, before the time that it asked for, beyond its rate, or beyond its concurrency;
 //!   to one whose circuit is open goes one at a time, whatever lane is next, due or not.
+//! - What has waited for a paused receiver for its day is given up without an attempt, so that nothing grows for ever.
 //! - What was found out about the receiver as a whole is used at once: when its circuit closes or somebody resumes it,
 //!   everything that waits is due.
 
@@ -39,6 +40,24 @@ pub(super) struct Waiting {
     pub since: Timestamp,
 }
 
+impl Waiting {
+    /// When it is given up if its receiver is still paused: at the end of its day, but not before the repetition of an
+    /// attempt to note that which the store did not take.
+    fn gives_up_at(&self) -> Timestamp {
+        let day_end = Timestamp::from_millis(backoff::day_end(self.since.as_millis()));
+        day_end.max(self.delivery.next_attempt_at)
+    }
+}
+
+/// What is to be done with a delivery.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// To send it.
+    Send(Waiting),
+    /// To give it up without an attempt, for this reason.
+    GiveUp(Waiting, String),
+}
+
 /// An attempt that was made.
 #[derive(Debug)]
 pub(super) struct Attempted {
@@ -70,6 +89,17 @@ pub(super) enum Turn {
     Paused,
 }
 
+/// What becomes of a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refresh {
+    /// It goes.
+    Goes,
+    /// The receiver hears of the incident anyway: something of it waits or is under way.
+    Needless,
+    /// The receiver can be told nothing at this moment.
+    Refused,
+}
+
 /// The deliveries to one receiver.
 #[derive(Debug)]
 pub(super) struct ReceiverQueue {
@@ -82,7 +112,8 @@ pub(super) struct ReceiverQueue {
     away_since: Option<Timestamp>,
     pause: Option<Pause>,
     lanes: HashMap<IncidentId, Lane>,
-    /// The lanes with something that waits and nothing under way, by the time at which that is due.
+    /// The lanes with something that waits and nothing under way, by the time at which that is due; while the receiver is
+    /// paused, by the time at which it is given up.
     planned: BTreeSet<(Timestamp, IncidentId)>,
     under_way: usize,
     last_attempt: Option<Attempt>,
@@ -101,6 +132,8 @@ struct Pause {
 struct Lane {
     waiting: VecDeque<Waiting>,
     under_way: Option<Errand>,
+    /// The one under way, to be sent again once it is known what came of it.
+    again: Option<Waiting>,
     planned_at: Option<Timestamp>,
     /// Whether what was told last was given up.
     lost: bool,
@@ -110,6 +143,8 @@ struct Lane {
 enum Errand {
     /// The first that waits.
     Delivery,
+    /// The same, which is not sent.
+    GivingUp,
     Refresh,
 }
 
@@ -131,16 +166,20 @@ impl ReceiverQueue {
         }
     }
 
-    /// Takes a delivery, unless it is here already.
+    /// Takes a delivery, unless it is here already and was not sent again since.
     pub(super) fn accept(&mut self, waiting: Waiting) {
         let incident = waiting.delivery.incident.clone();
         let lane = self.lanes.entry(incident.clone()).or_default();
-        if lane.waiting.iter().any(|other| other.delivery.id == waiting.delivery.id) {
+        if let Some(held) = lane.waiting.iter().find(|held| held.delivery.id == waiting.delivery.id) {
+            // What came of its attempt is on record and not noted here yet; meanwhile somebody has it sent again.
+            if held.delivery.resent_at < waiting.delivery.resent_at {
+                lane.again = Some(waiting);
+            }
             return;
         }
         let is_before = |other: &Waiting| other.delivery.place() < waiting.delivery.place();
         // One that is under way stays the first.
-        let fixed = usize::from(lane.under_way == Some(Errand::Delivery));
+        let fixed = usize::from(matches!(lane.under_way, Some(Errand::Delivery | Errand::GivingUp)));
         let position = lane.waiting.partition_point(is_before).max(fixed);
         lane.waiting.insert(position, waiting);
         self.plan(&incident);
@@ -151,48 +190,70 @@ impl ReceiverQueue {
         self.lanes.entry(incident).or_default().lost = true;
     }
 
-    /// From when on something may go; nothing when none waits or none may go.
+    /// From when on there is something to do; nothing when none waits or none may go.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
         let (first_due, _) = self.planned.first()?;
+        if self.pause.is_some() {
+            return (self.under_way < self.concurrency).then_some(*first_due);
+        }
+        let open_at = self.open_at()?;
+        // A probe is made with whatever is next, due or not.
+        Some(if self.breaker.probe_at().is_some() { open_at } else { open_at.max(*first_due) })
+    }
+
+    /// From when on the receiver may be told anything; nothing while it is paused or told enough at once.
+    fn open_at(&self) -> Option<Timestamp> {
         let (limit, at) = match self.breaker.probe_at() {
             Some(probe_at) => (1, probe_at),
-            None => (self.concurrency, *first_due),
+            None => (self.concurrency, Timestamp::MIN),
         };
         let may_go = self.pause.is_none() && self.under_way < limit;
         may_go.then(|| at.max(self.quiet_until).max(self.free_at()))
     }
 
-    /// Begins the next attempt, if one may go now.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Waiting> {
+    /// Begins the next attempt, if one may go now. While the receiver is paused it is none: then what has waited out its
+    /// day is given up.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
         if self.ready_at().is_none_or(|at| at > now) {
             return None;
         }
         let (_, incident) = self.planned.pop_first()?;
         let lane = self.lanes.get_mut(&incident)?;
         lane.planned_at = None;
-        lane.under_way = Some(Errand::Delivery);
+        let first = lane.waiting.front().cloned()?;
         self.under_way += 1;
-        let first = lane.waiting.front().cloned();
+        if let Some(pause) = &self.pause {
+            lane.under_way = Some(Errand::GivingUp);
+            let reason = format!("the receiver is paused since {}: {}", pause.since, pause.reason);
+            return Some(Task::GiveUp(first, reason));
+        }
+        lane.under_way = Some(Errand::Delivery);
         self.count_attempt(now);
-        first
+        Some(Task::Send(first))
     }
 
-    /// Begins to tell again what the receiver was told of an incident, if nothing of it waits and the receiver could be
-    /// told something new at this moment; whether it does.
-    pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> bool {
-        let is_busy =
-            self.lanes.get(incident).is_some_and(|lane| lane.under_way.is_some() || !lane.waiting.is_empty());
-        let may_go = !self.is_down()
-            && self.under_way < self.concurrency
-            && self.quiet_until <= now
-            && self.free_at() <= now;
-        if is_busy || !may_go {
-            return false;
+    /// Whether the receiver can be told again now what it was told of an incident.
+    pub(super) fn judge_refresh(&self, incident: &IncidentId, now: Timestamp) -> Refresh {
+        let is_busy = |lane: &Lane| lane.under_way.is_some() || !lane.waiting.is_empty();
+        if self.lanes.get(incident).is_some_and(is_busy) {
+            Refresh::Needless
+        } else if self.open_at().is_some_and(|at| at <= now) {
+            Refresh::Goes
+        } else {
+            Refresh::Refused
         }
-        self.lanes.entry(incident.clone()).or_default().under_way = Some(Errand::Refresh);
-        self.under_way += 1;
-        self.count_attempt(now);
-        true
+    }
+
+    /// Begins to tell again what the receiver was told of an incident, if it can be told now. While the circuit is open
+    /// that is a probe like any other: where nothing else waits it is the only one.
+    pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> Refresh {
+        let refresh = self.judge_refresh(incident, now);
+        if refresh == Refresh::Goes {
+            self.lanes.entry(incident.clone()).or_default().under_way = Some(Errand::Refresh);
+            self.under_way += 1;
+            self.count_attempt(now);
+        }
+        refresh
     }
 
     /// Takes note of what came of an attempt.
@@ -204,9 +265,11 @@ impl ReceiverQueue {
     ) -> Option<Turn> {
         self.under_way = self.under_way.saturating_sub(1);
         let succeeded = attempted.attempt.error.is_none();
-        self.latencies.note(Duration::from_millis(attempted.attempt.latency_ms));
+        let mut again = None;
+        let mut was_sent = true;
         if let Some(lane) = self.lanes.get_mut(incident) {
-            lane.under_way = None;
+            was_sent = lane.under_way.take() != Some(Errand::GivingUp);
+            again = lane.again.take();
             match attempted.record {
                 Record::Committed(delivery) => lane.recorded(*delivery, &mut self.outcomes),
                 Record::Refused => {
@@ -219,6 +282,13 @@ impl ReceiverQueue {
             }
         }
         self.plan(incident);
+        if let Some(again) = again {
+            self.accept(again);
+        }
+        if !was_sent {
+            return None;
+        }
+        self.latencies.note(Duration::from_millis(attempted.attempt.latency_ms));
         self.judge(attempted.attempt, attempted.retry_after, now)
     }
 
@@ -239,6 +309,12 @@ impl ReceiverQueue {
             if attempt.status == Some(GONE) && self.pause.is_none() {
                 let reason = attempt.error.as_deref().unwrap_or_default().into();
                 self.pause = Some(Pause { since: now, reason });
+                self.lanes
+                    .keys()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .for_each(|incident| self.plan(incident));
                 Some(Turn::Paused)
             } else {
                 opened.then_some(Turn::Opened)
@@ -310,7 +386,7 @@ impl ReceiverQueue {
             waiting: waiting().count(),
             oldest_waiting: waiting().map(|waiting| waiting.delivery.created_at).min(),
             consecutive_failures: self.breaker.failures(),
-            next_attempt_at: self.ready_at(),
+            next_attempt_at: self.ready_at().filter(|_| self.pause.is_none()),
             last_attempt: self.last_attempt.clone(),
             outcomes: self.outcomes,
             latencies: self.latencies,
@@ -341,8 +417,10 @@ impl ReceiverQueue {
         match lane.waiting.front() {
             _ if lane.under_way.is_some() => {}
             Some(first) => {
-                lane.planned_at = Some(first.delivery.next_attempt_at);
-                self.planned.insert((first.delivery.next_attempt_at, incident.clone()));
+                let is_paused = self.pause.is_some();
+                let at = if is_paused { first.gives_up_at() } else { first.delivery.next_attempt_at };
+                lane.planned_at = Some(at);
+                self.planned.insert((at, incident.clone()));
             }
             None if lane.lost => {}
             None => {

@@ -14,9 +14,12 @@ use super::Receiver;
 use super::dispatcher::Dispatcher;
 use super::outbound::Outbound;
 use super::post::Post;
-use super::queue::{Attempted, Turn, Waiting};
+use super::queue::{Attempted, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
-use crate::model::{Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, IncidentId, Random, Timestamp};
+use crate::model::{
+    Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentStatus, Random,
+    Timestamp,
+};
 use crate::store::{Command, Store, StoreError};
 
 /// A handle by which deliveries are handed over, and asked about.
@@ -42,6 +45,12 @@ pub enum ResendError {
     /// It is neither delivered nor dead.
     #[error("the delivery is still pending")]
     Pending,
+    /// Its incident is over, and it does not say so: its receiver would take the incident for open again, for ever.
+    #[error("the incident of the delivery is resolved")]
+    Resolved {
+        /// What told the same receiver of the end, if anything did.
+        told_by: Option<DeliveryId>,
+    },
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,7 +105,7 @@ impl Notifier {
     /// Has a delivery sent again that was delivered or given up: under the same id, and for another day.
     ///
     /// # Errors
-    /// When there is none, it is pending, or the store cannot note it.
+    /// When there is none, it is pending, its incident is over and it does not say so, or the store cannot note it.
     pub async fn resend(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery, ResendError> {
         let shared = &self.0;
         let _one_at_a_time = shared.resending.lock().await;
@@ -104,6 +113,7 @@ impl Notifier {
         if delivery.status == DeliveryStatus::Pending {
             return Err(ResendError::Pending);
         }
+        self.check_is_news(&delivery).await?;
         delivery.resend(now);
         shared.post.store.apply(vec![Command::RecordDelivery(Box::new(delivery.clone()))]).await?;
         tracing::info!(delivery = &*delivery.id.0, receiver = &*delivery.receiver, "sent again by hand");
@@ -111,11 +121,31 @@ impl Notifier {
         Ok(delivery)
     }
 
+    /// Nobody is to be told again of an incident that is over, but of its end.
+    async fn check_is_news(&self, delivery: &Delivery) -> Result<(), ResendError> {
+        let store = &self.0.post.store;
+        let incident = store.incident(delivery.incident.clone()).await?;
+        let is_over = incident.is_some_and(|incident| incident.status == IncidentStatus::Resolved);
+        if !is_over || delivery.event == Event::Resolved {
+            return Ok(());
+        }
+        let deliveries = store.deliveries(delivery.incident.clone()).await?;
+        let tells_the_end =
+            |other: &&Delivery| other.receiver == delivery.receiver && other.event == Event::Resolved;
+        let told_by = deliveries.iter().filter(tells_the_end).max_by_key(|other| other.place());
+        Err(ResendError::Resolved { told_by: told_by.map(|delivery| delivery.id.clone()) })
+    }
+
     /// Tells a receiver again what it was told already, for those that forget what they do not hear of. It is tried
-    /// once and at once, and nothing of it is kept; it is left out while the receiver fails or waits for news of the
-    /// same incident. Whether it is on its way.
+    /// once and at once, and nothing of it is kept; it is left out while the receiver can be told nothing. Whether the
+    /// receiver hears of the incident: by this, or by what waits for it or is under way.
     pub fn refresh(&self, delivery: Delivery, now: Timestamp) -> bool {
-        self.change(|dispatcher| dispatcher.refresh(delivery, now))
+        self.change(|dispatcher| dispatcher.refresh(delivery, now)) != Refresh::Refused
+    }
+
+    /// Whether [`Notifier::refresh`] would be refused now.
+    pub fn refuses_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> bool {
+        self.0.lock().judge_refresh(receiver, incident, now) == Refresh::Refused
     }
 
     /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the
@@ -247,10 +277,19 @@ impl NotifierService {
                 (delivery.receiver, delivery.incident, attempted)
             });
         }
-        while let Some(waiting) = dispatcher.begin(now) {
+        while let Some(task) = dispatcher.begin(now) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move {
-                let attempted = shared.post.attempt(&waiting).await;
+                let (waiting, attempted) = match task {
+                    Task::Send(waiting) => {
+                        let attempted = shared.post.attempt(&waiting).await;
+                        (waiting, attempted)
+                    }
+                    Task::GiveUp(waiting, reason) => {
+                        let attempted = shared.post.give_up(&waiting.delivery, &reason).await;
+                        (waiting, attempted)
+                    }
+                };
                 (waiting.delivery.receiver, waiting.delivery.incident, attempted)
             });
         }

@@ -1,6 +1,6 @@
 //! Why the warden did not do what it was asked.
 
-use crate::model::{Item, NameError, WorkflowName};
+use crate::model::{DeliveryId, Item, NameError, WorkflowName};
 use crate::notifier::ResendError;
 use crate::store::StoreError;
 
@@ -65,6 +65,9 @@ pub enum WardenError {
     /// The incident is resolved.
     #[error("the incident is resolved; it can be commented on, but there is nothing left to look after")]
     IncidentResolved,
+    /// The delivery tells of an incident that is resolved, as if it were open.
+    #[error("the incident is resolved, and this delivery would have its receiver take it for open again{}", instead(.0))]
+    DeliveryOutdated(Option<DeliveryId>),
     /// There is no such silence.
     #[error("there is no such silence, or it was over so long ago that it is forgotten")]
     SilenceNotFound,
@@ -89,8 +92,16 @@ impl From<ResendError> for WardenError {
         match error {
             ResendError::NotFound => Self::DeliveryNotFound,
             ResendError::Pending => Self::DeliveryPending,
+            ResendError::Resolved { told_by } => Self::DeliveryOutdated(told_by),
             ResendError::Store(error) => Self::Store(error),
         }
+    }
+}
+
+fn instead(told_by: &Option<DeliveryId>) -> String {
+    match told_by {
+        Some(DeliveryId(id)) => format!("; resend {id} instead, which tells it of the end"),
+        None => "; it was not told of the end either".to_owned(),
     }
 }
 

@@ -8,20 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::Warden;
 use super::pulse::Look;
 use crate::model::Timestamp;
-use crate::notifier::outbound::{Outbound, OutboundRequest};
-use crate::notifier::{Endpoint, Transport};
+use crate::notifier::{self, Endpoint, Outbound, Transport};
 use crate::store::Command;
 
 /// Where the heartbeat goes, and how often.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
-    /// What is asked for with GET.
+    /// Where it goes; see [`notifier::ping`].
     pub url: Endpoint,
     /// How often.
     pub every: Duration,
@@ -34,9 +32,9 @@ pub struct HeartbeatSettings {
 /// What became of heartbeats since the start.
 #[derive(Debug, Default)]
 pub struct HeartbeatCounts {
-    /// Answered with 2xx.
+    /// Those that arrived.
     pub sent: AtomicU64,
-    /// Sent, and not answered so.
+    /// Sent, and not answered as they should be.
     pub failed: AtomicU64,
     /// Not sent because something in the warden was not well.
     pub withheld: AtomicU64,
@@ -95,23 +93,10 @@ impl Warden {
     }
 
     async fn send_beat(&self, settings: &HeartbeatSettings, outbound: &dyn Outbound) {
-        let request = OutboundRequest {
-            receiver: "heartbeat".into(),
-            method: Method::GET,
-            url: settings.url.clone(),
-            headers: reqwest::header::HeaderMap::new(),
-            body: bytes::Bytes::new(),
-            timeout: settings.timeout,
-            transport: settings.transport.clone(),
-        };
-        let failure = match outbound.send(request).await {
-            Ok(answer) if (200..300).contains(&answer.status) => None,
-            Ok(answer) => Some(format!("it answered {}", answer.status)),
-            Err(error) => Some(error.to_string()),
-        };
-        let count = match failure {
-            None => &self.heartbeats.sent,
-            Some(error) => {
+        let sent = notifier::ping(outbound, &settings.url, settings.timeout, &settings.transport).await;
+        let count = match sent {
+            Ok(()) => &self.heartbeats.sent,
+            Err(error) => {
                 tracing::warn!(to = %settings.url, error, "the heartbeat did not arrive");
                 &self.heartbeats.failed
             }

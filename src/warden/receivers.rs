@@ -60,7 +60,7 @@ impl Warden {
     /// Has a delivery sent again that was delivered or given up: under the same id, and for another day.
     ///
     /// # Errors
-    /// When there is none, it is pending, or the store cannot note it.
+    /// When there is none, it is pending, its incident is over and it does not say so, or the store cannot note it.
     pub async fn resend(&self, id: DeliveryId) -> Result<Delivery, WardenError> {
         Ok(self.notifier.resend(id, self.clock.now()).await?)
     }

@@ -84,6 +84,12 @@ impl ReceiverView {
         }
     }
 
+    /// Leaves out what the receiver has answered: it may repeat what it was told of any workflow.
+    pub fn withhold_answers(&mut self) {
+        self.reason = None;
+        self.last_attempt = None;
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

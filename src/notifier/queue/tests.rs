@@ -39,6 +39,10 @@ struct Stage {
     queue: ReceiverQueue,
     now: Timestamp,
     under_way: Vec<Waiting>,
+    /// The incidents of which a refresh is under way.
+    refreshing: Vec<IncidentId>,
+    /// What was given up since it was last looked at here, and in which words.
+    given_up: Vec<(Delivery, String)>,
 }
 
 /// How the receiver answers.
@@ -53,7 +57,13 @@ enum Answer {
 
 impl Stage {
     fn set(concurrency: usize, rate: Option<Rate>) -> Self {
-        Self { queue: ReceiverQueue::new(concurrency, rate), now: START, under_way: Vec::new() }
+        Self {
+            queue: ReceiverQueue::new(concurrency, rate),
+            now: START,
+            under_way: Vec::new(),
+            refreshing: Vec::new(),
+            given_up: Vec::new(),
+        }
     }
 
     fn accept(&mut self, of: &str, sequence: u64) {
@@ -63,24 +73,33 @@ impl Stage {
 
     /// What goes out now, as incident and sequence.
     fn begin(&mut self) -> Vec<(String, u64)> {
-        let begun: Vec<Waiting> = std::iter::from_fn(|| self.queue.begin(self.now)).collect();
+        let mut begun = Vec::new();
+        while let Some(task) = self.queue.begin(self.now) {
+            match task {
+                Task::Send(waiting) => begun.push(waiting),
+                Task::GiveUp(waiting, reason) => self.give_up(waiting.delivery, reason),
+            }
+        }
         let shown = |waiting: &Waiting| (waiting.delivery.incident.0.to_string(), waiting.delivery.sequence);
         let shown = begun.iter().map(shown).collect();
         self.under_way.extend(begun);
         shown
     }
 
+    fn give_up(&mut self, delivery: Delivery, reason: String) {
+        let attempt = Attempt { status: None, ..attempt(self.now, 0, Some(reason.clone())) };
+        let mut dead = delivery.clone();
+        dead.record(attempt.clone(), DeliveryStatus::Dead, self.now);
+        let attempted = Attempted { attempt, retry_after: None, record: Record::Committed(Box::new(dead)) };
+        self.queue.finish(&delivery.incident, attempted, self.now);
+        self.given_up.push((delivery, reason));
+    }
+
     /// Answers the attempt that has been under way for longest.
     fn answer(&mut self, answer: Answer) -> Option<Turn> {
         let waiting = self.under_way.remove(0);
         let mut delivery = waiting.delivery.clone();
-        let (status, error, retry_after) = match answer {
-            Answer::Yes => (200, None, None),
-            Answer::No => (500, Some("it answered 500".to_owned()), None),
-            Answer::Later(wait) => (429, Some("it answered 429".to_owned()), Some(wait)),
-            Answer::Gone => (410, Some("it answered 410".to_owned()), None),
-        };
-        let attempt = attempt(self.now, status, error);
+        let (attempt, retry_after) = self.attempt(answer);
         let failure = Failure {
             failures: delivery.failures() + 1,
             since: waiting.since.as_millis(),
@@ -100,12 +119,36 @@ impl Stage {
         self.queue.finish(&incident, Attempted { attempt, retry_after, record }, self.now)
     }
 
+    fn attempt(&self, answer: Answer) -> (Attempt, Option<Duration>) {
+        let (status, error, retry_after) = match answer {
+            Answer::Yes => (200, None, None),
+            Answer::No => (500, Some("it answered 500".to_owned()), None),
+            Answer::Later(wait) => (429, Some("it answered 429".to_owned()), Some(wait)),
+            Answer::Gone => (410, Some("it answered 410".to_owned()), None),
+        };
+        (attempt(self.now, status, error), retry_after)
+    }
+
+    fn refresh(&mut self, of: &str) -> Refresh {
+        let refresh = self.queue.begin_refresh(&incident(of), self.now);
+        self.refreshing.extend((refresh == Refresh::Goes).then(|| incident(of)));
+        refresh
+    }
+
+    /// Answers the refresh that has been under way for longest.
+    fn answer_refresh(&mut self, answer: Answer) -> Option<Turn> {
+        let incident = self.refreshing.remove(0);
+        let (attempt, retry_after) = self.attempt(answer);
+        self.queue.finish(&incident, Attempted { attempt, retry_after, record: Record::None }, self.now)
+    }
+
     /// Has so many attempts fail, each as soon as it may be made.
     fn fail(&mut self, times: usize) {
         for _ in 0..times {
             if self.under_way.is_empty() {
                 self.now = self.queue.ready_at().unwrap().max(self.now);
-                self.under_way.extend(self.queue.begin(self.now));
+                let Some(Task::Send(waiting)) = self.queue.begin(self.now) else { panic!("nothing goes") };
+                self.under_way.push(waiting);
             }
             self.answer(Answer::No);
         }
@@ -276,15 +319,66 @@ fn a_receiver_that_is_gone_gets_nothing_until_it_is_resumed() {
     stage.begin();
     assert_eq!(stage.answer(Answer::Gone), Some(Turn::Paused));
     assert_eq!(stage.answer(Answer::Gone), None, "it is said once");
-    stage.now = stage.now.after(100 * DAY);
-    assert_eq!((stage.begin(), stage.queue.ready_at()), (Vec::new(), None));
+    stage.now = stage.now.after(DAY - SECOND);
+    assert_eq!(stage.begin(), []);
     let status = stage.queue.status(&"oncall".into());
     assert_eq!(status.waiting, 3, "nothing is given up");
     assert_eq!(status.state, ReceiverState::Paused { since: START, reason: "it answered 410".into() });
-    assert_eq!(status.last_attempt.unwrap().answer, None);
+    assert_eq!((status.last_attempt.unwrap().answer, status.next_attempt_at), (None, None));
     stage.queue.resume(stage.now);
     assert_eq!(stage.begin().len(), 2);
     assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Ok));
+}
+
+#[test]
+fn what_has_waited_for_a_paused_receiver_for_its_day_is_given_up_in_its_order_and_without_an_attempt() {
+    let mut stage = Stage::set(1, Some(Rate { count: 1, per: 2 * DAY }));
+    stage.accept("a", 1);
+    stage.accept("a", 2);
+    stage.begin();
+    stage.answer(Answer::Gone);
+    stage.now = stage.now.after(MINUTE);
+    stage.accept("b", 1);
+    stage.accept("a", 3);
+    let attempted = stage.queue.status(&"oncall".into()).last_attempt;
+    let given_up = |stage: &mut Stage| {
+        assert_eq!(stage.begin(), [], "something went");
+        let given_up = stage.given_up.drain(..).map(|(delivery, reason)| {
+            assert_eq!(reason, "the receiver is paused since 2026-01-01T00:00:00.000Z: it answered 410");
+            (delivery.incident.0.to_string(), delivery.sequence)
+        });
+        given_up.collect::<Vec<_>>()
+    };
+    stage.now = START.after(DAY - SECOND);
+    assert_eq!(given_up(&mut stage), []);
+    assert_eq!(stage.wait(), Some(SECOND));
+    stage.now = START.after(DAY);
+    assert_eq!(given_up(&mut stage), sent(&[("a", 1), ("a", 2)]));
+    assert!(stage.is_failing("a"));
+    stage.now = START.after(DAY + MINUTE);
+    let mut rest = given_up(&mut stage);
+    rest.sort();
+    assert_eq!(rest, sent(&[("a", 3), ("b", 1)]));
+    let status = stage.queue.status(&"oncall".into());
+    assert_eq!((status.waiting, status.outcomes.dead, status.consecutive_failures), (0, 4, 1));
+    assert_eq!(status.last_attempt, attempted, "nothing was attempted");
+    assert_eq!(stage.queue.ready_at(), None);
+}
+
+#[test]
+fn what_could_not_be_noted_as_given_up_is_given_up_a_little_later() {
+    let mut stage = Stage::set(1, None);
+    stage.accept("a", 1);
+    stage.begin();
+    stage.answer(Answer::Gone);
+    stage.now = stage.now.after(DAY);
+    let Some(Task::GiveUp(waiting, reason)) = stage.queue.begin(stage.now) else { panic!("it is kept") };
+    let attempt = Attempt { status: None, ..attempt(stage.now, 0, Some(reason)) };
+    let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
+    stage.queue.finish(&waiting.delivery.incident, attempted, stage.now);
+    assert_eq!(stage.wait(), Some(TRY_AGAIN));
+    stage.now = stage.now.after(TRY_AGAIN);
+    assert!(matches!(stage.queue.begin(stage.now), Some(Task::GiveUp(..))));
 }
 
 #[test]
@@ -387,23 +481,74 @@ fn what_was_given_up_before_a_restart_does_not_reach_a_receiver_either() {
 #[test]
 fn a_refresh_goes_only_where_something_new_could_go_and_keeps_its_lane_to_itself() {
     let mut stage = Stage::set(2, None);
-    let a = incident("a");
-    assert!(stage.queue.begin_refresh(&a, stage.now));
-    assert!(!stage.queue.begin_refresh(&a, stage.now), "one of it is under way");
+    assert_eq!(stage.refresh("a"), Refresh::Goes);
+    assert_eq!(stage.refresh("a"), Refresh::Needless, "one of it is under way");
     stage.accept("a", 1);
     assert_eq!(stage.begin(), [], "the end must not be overtaken by what is told again");
-    let attempted =
-        |now, error| Attempted { attempt: attempt(now, 200, error), retry_after: None, record: Record::None };
-    stage.queue.finish(&a, attempted(stage.now, None), stage.now);
+    stage.answer_refresh(Answer::Yes);
     assert_eq!(stage.queue.status(&"oncall".into()).outcomes.refreshed, 1);
     assert_eq!(stage.begin(), sent(&[("a", 1)]));
-    assert!(!stage.queue.begin_refresh(&a, stage.now), "there is news");
-    assert!(stage.queue.begin_refresh(&incident("b"), stage.now));
-    assert!(!stage.queue.begin_refresh(&incident("c"), stage.now), "two are under way");
-    stage.queue.finish(&incident("b"), attempted(stage.now, Some("no".to_owned())), stage.now);
+    assert_eq!(stage.refresh("a"), Refresh::Needless, "there is news");
+    assert_eq!(stage.refresh("b"), Refresh::Goes);
+    assert_eq!(stage.refresh("c"), Refresh::Refused, "two are under way");
+    stage.answer_refresh(Answer::No);
     assert_eq!(stage.queue.breaker.failures(), 1);
     stage.fail(4);
-    assert!(!stage.queue.begin_refresh(&incident("c"), stage.now), "the circuit is open");
+    assert_eq!(stage.refresh("c"), Refresh::Refused, "the circuit is open");
+}
+
+#[test]
+fn where_nothing_else_waits_refreshes_probe_a_receiver_until_it_is_back() {
+    let mut stage = Stage::set(8, None);
+    for of in ["a", "b", "c", "d", "e"] {
+        assert_eq!(stage.refresh(of), Refresh::Goes);
+    }
+    let turns: Vec<_> = (0..5).map(|_| stage.answer_refresh(Answer::No)).collect();
+    assert_eq!(turns.last(), Some(&Some(Turn::Opened)));
+    for pause in [5, 10, 20, 40, 60, 60] {
+        stage.now = stage.now.after((pause - 1) * SECOND);
+        assert_eq!(stage.refresh("a"), Refresh::Refused, "before {pause} s");
+        stage.now = stage.now.after(SECOND);
+        assert_eq!(stage.refresh("a"), Refresh::Goes, "after {pause} s");
+        assert_eq!(stage.refresh("b"), Refresh::Refused, "one at a time");
+        stage.answer_refresh(Answer::No);
+    }
+    stage.now = stage.now.after(MINUTE);
+    stage.refresh("b");
+    assert_eq!(stage.answer_refresh(Answer::Yes), Some(Turn::Closed));
+    assert!(!stage.queue.is_down());
+}
+
+#[test]
+fn a_receiver_that_was_left_alone_for_as_long_as_it_asked_is_refreshed_again() {
+    let mut stage = Stage::set(8, None);
+    stage.refresh("a");
+    stage.answer_refresh(Answer::Later(MINUTE + SECOND));
+    assert!(stage.queue.is_down());
+    stage.now = stage.now.after(MINUTE);
+    assert_eq!(stage.refresh("a"), Refresh::Refused);
+    stage.now = stage.now.after(SECOND);
+    assert_eq!(stage.refresh("a"), Refresh::Goes);
+    stage.answer_refresh(Answer::Yes);
+    assert!(!stage.queue.is_down());
+}
+
+#[test]
+fn what_is_sent_again_before_its_last_attempt_is_noted_here_goes_after_that() {
+    for answer in [Answer::Yes, Answer::No] {
+        let mut stage = Stage::set(8, None);
+        stage.accept("a", 1);
+        stage.now = stage.now.after(DAY);
+        assert_eq!(stage.begin(), sent(&[("a", 1)]));
+        let mut again = delivery("a", 1, stage.now);
+        again.resend(stage.now);
+        stage.queue.accept(Waiting { delivery: again, since: stage.now });
+        assert_eq!(stage.begin(), [], "one of a lane at a time");
+        stage.answer(answer);
+        assert_eq!(stage.begin(), sent(&[("a", 1)]), "{answer:?}");
+        stage.answer(Answer::Yes);
+        assert_eq!(stage.begin(), []);
+    }
 }
 
 /// What happens next.
@@ -411,8 +556,11 @@ fn a_refresh_goes_only_where_something_new_could_go_and_keeps_its_lane_to_itself
 enum Step {
     Accept(u8),
     Answer(Answer),
+    Refresh(u8),
+    AnswerRefresh(Answer),
     Wait(u64),
     Resume,
+    ResumeIfPaused,
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -424,7 +572,9 @@ fn steps() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         3 => (0_u8..6).prop_map(Step::Accept),
-        6 => answer.prop_map(Step::Answer),
+        6 => answer.clone().prop_map(Step::Answer),
+        3 => (0_u8..6).prop_map(Step::Refresh),
+        3 => answer.prop_map(Step::AnswerRefresh),
         3 => (0_u64..400_000).prop_map(Step::Wait),
         1 => Just(Step::Resume),
     ]
@@ -441,9 +591,12 @@ proptest! {
         let mut stage = Stage::set(concurrency, rate);
         let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
         let mut ended: BTreeMap<String, u64> = BTreeMap::new();
-        let everything_works = std::iter::repeat_n(Step::Resume, 1)
-            .chain(std::iter::repeat_n([Step::Answer(Answer::Yes), Step::Wait(400_000)], 300).flatten());
-        for step in history.into_iter().chain(everything_works) {
+        // The receiver works again, but nobody says so.
+        let works = [Step::Answer(Answer::Yes), Step::AnswerRefresh(Answer::Yes), Step::Wait(400_000)];
+        let everything_works = std::iter::repeat_n(works, 300).flatten();
+        let is_refreshed = [Step::Refresh(0), Step::AnswerRefresh(Answer::Yes), Step::Wait(400_000)];
+        let ending = std::iter::once(Step::ResumeIfPaused).chain(everything_works).chain(is_refreshed);
+        for step in history.into_iter().chain(ending) {
             match step {
                 Step::Accept(lane) => {
                     let of = format!("inc_{lane}");
@@ -460,26 +613,42 @@ proptest! {
                         prop_assert_eq!(last + 1, first.sequence, "out of order");
                     }
                 }
-                Step::Answer(_) => {}
+                Step::Refresh(lane) => {
+                    let was_paused = stage.queue.pause.is_some();
+                    let refresh = stage.refresh(&format!("inc_{lane}"));
+                    prop_assert!(refresh != Refresh::Goes || !was_paused, "a paused receiver was refreshed");
+                }
+                Step::AnswerRefresh(answer) if !stage.refreshing.is_empty() => {
+                    stage.answer_refresh(answer);
+                }
+                Step::Answer(_) | Step::AnswerRefresh(_) => {}
                 Step::Wait(millis) => stage.now = stage.now.after(Duration::from_millis(millis)),
-                Step::Resume => stage.queue.resume(stage.now),
+                Step::ResumeIfPaused if stage.queue.pause.is_none() => {}
+                Step::Resume | Step::ResumeIfPaused => stage.queue.resume(stage.now),
             }
             let was_open = stage.queue.breaker.open_since().is_some();
             let was_paused = stage.queue.pause.is_some();
-            let before = stage.under_way.len();
+            let before = stage.under_way.len() + stage.refreshing.len();
             let begun = stage.begin().len();
-            prop_assert!(stage.under_way.len() <= concurrency);
+            for (delivery, _) in stage.given_up.drain(..) {
+                prop_assert!(was_paused, "something was given up without need");
+                let last = ended.insert(delivery.incident.0.to_string(), delivery.sequence).unwrap_or(0);
+                prop_assert_eq!(last + 1, delivery.sequence, "given up out of order");
+            }
+            prop_assert!(before + begun <= concurrency);
             prop_assert!(begun == 0 || !was_paused, "something went to a paused receiver");
             prop_assert!(begun == 0 || !was_open || before + begun == 1, "more than a probe");
-            let lanes: BTreeSet<_> = stage.under_way.iter().map(|waiting| &waiting.delivery.incident).collect();
-            prop_assert_eq!(lanes.len(), stage.under_way.len(), "two of one lane");
+            let delivering = stage.under_way.iter().map(|waiting| &waiting.delivery.incident);
+            let lanes: BTreeSet<_> = delivering.chain(&stage.refreshing).collect();
+            prop_assert_eq!(lanes.len(), before + begun, "two of one lane");
             let waits = stage.queue.planned.first().is_some();
             prop_assert!(
-                !waits || stage.queue.pause.is_some() || !stage.under_way.is_empty()
+                !waits || stage.queue.pause.is_some() || !lanes.is_empty()
                     || stage.queue.ready_at().is_some(),
                 "something waits for nothing",
             );
         }
         prop_assert_eq!(accepted, ended);
+        prop_assert!(!stage.queue.is_down(), "nobody has found out that the receiver is back");
     }
 }

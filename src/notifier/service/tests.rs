@@ -1,5 +1,6 @@
 //! The service with an outgoing call that is played by the test.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -7,7 +8,9 @@ use reqwest::header::HeaderMap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
-use crate::model::{Event, ManualClock, SeededRandom, Severity};
+use crate::model::{
+    Event, Incident, IncidentKey, IncidentKind, ManualClock, SeededRandom, Severity, WorkflowName,
+};
 use crate::notifier::Format;
 use crate::notifier::outbound::{OutboundError, OutboundRequest, OutboundResponse};
 use crate::store::memory::MemoryStore;
@@ -211,7 +214,7 @@ async fn a_refresh_goes_out_once_is_not_kept_and_is_not_overtaken_by_news() {
     let mut stage = Stage::set(8);
     let refresh = delivery("inc_1", "dlv_again", Event::Reminder);
     assert!(stage.notifier.refresh(refresh.clone(), START));
-    assert!(!stage.notifier.refresh(refresh.clone(), START), "one is under way");
+    assert!(stage.notifier.refresh(refresh.clone(), START), "one is under way, which is enough");
     let resolved = delivery("inc_1", "dlv_2", Event::Resolved);
     stage.notifier.enqueue(vec![resolved.clone()]);
     let call = stage.call().await;
@@ -220,7 +223,7 @@ async fn a_refresh_goes_out_once_is_not_kept_and_is_not_overtaken_by_news() {
     call.answer.send(200).unwrap();
     let call = stage.call().await;
     assert_eq!(call.webhook_id, "dlv_2");
-    assert!(!stage.notifier.refresh(refresh.clone(), START), "there is news");
+    assert!(stage.notifier.refresh(refresh.clone(), START), "there is news, which is enough");
     call.answer.send(200).unwrap();
     stage.recorded(&resolved, 1).await;
     let kept = stage.store.deliveries(refresh.incident).await.unwrap();
@@ -288,4 +291,67 @@ async fn a_receiver_that_nobody_configured_is_neither_tested_nor_resumed() {
         ["oncall".into(), "unknown".into()] as [Arc<str>; 2],
         "what waits for it is to be seen"
     );
+}
+
+/// An incident that is over.
+fn resolved_incident(id: &str) -> Incident {
+    let key = IncidentKey {
+        workflow: WorkflowName::new("uploads").unwrap(),
+        kind: IncidentKind::Overdue,
+        group: BTreeMap::new(),
+    };
+    Incident {
+        id: IncidentId(id.into()),
+        key,
+        status: IncidentStatus::Resolved,
+        severity: Severity::Critical,
+        opened_at: START,
+        reopened_at: None,
+        resolved_at: Some(START),
+        count: 0,
+        peak: 1,
+        oldest_deadline: None,
+        by_step: BTreeMap::new(),
+        missed: None,
+        notified_at: Some(START),
+        first_notified_at: Some(START),
+        notified_count: 1,
+        notified_steps: BTreeSet::new(),
+        told: BTreeSet::new(),
+        escalations: 0,
+        muted: false,
+        notifications: 2,
+        acknowledged: false,
+        snoozed_until: None,
+        actions: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn of_an_incident_that_is_over_only_its_end_is_sent_again() {
+    let mut stage = Stage::set(8);
+    let resend = async |stage: &Stage, id: &str| stage.notifier.resend(DeliveryId(id.into()), START).await;
+    for (receiver_told, id) in [(true, "inc_1"), (false, "inc_2")] {
+        let of = |id: String, sequence, event, receiver: &str| Delivery {
+            sequence,
+            receiver: receiver.into(),
+            status: DeliveryStatus::Delivered,
+            ..delivery(&id.replace("dlv", "inc")[..5], &id, event)
+        };
+        let dlv = id.replace("inc", "dlv");
+        let mut deliveries = vec![
+            of(format!("{dlv}_opened"), 1, Event::Opened, "oncall"),
+            of(format!("{dlv}_elsewhere"), 2, Event::Resolved, "chat"),
+        ];
+        if receiver_told {
+            deliveries.push(of(format!("{dlv}_resolved"), 2, Event::Resolved, "oncall"));
+        }
+        let command = Command::CommitIncident { incident: Box::new(resolved_incident(id)), deliveries };
+        stage.store.apply(vec![command]).await.unwrap();
+        let refused = resend(&stage, &format!("{dlv}_opened")).await;
+        let Err(ResendError::Resolved { told_by }) = refused else { panic!("{refused:?}") };
+        assert_eq!(told_by, receiver_told.then(|| DeliveryId(format!("{dlv}_resolved").into())));
+    }
+    resend(&stage, "dlv_1_resolved").await.unwrap();
+    assert_eq!(stage.call().await.webhook_id, "dlv_1_resolved");
 }

@@ -9,45 +9,59 @@ use std::time::Duration;
 
 use super::{Report, is_open};
 use crate::incident::Telling;
-use crate::model::{Event, Incident, IncidentKey, Timestamp};
+use crate::model::{Delivery, Event, Incident, IncidentKey, Timestamp};
 use crate::store::StoreError;
 use crate::warden::Warden;
 
-/// When each incident is to be refreshed next.
+/// How long a refresh that a receiver could not be sent waits: it has many to be told of, or is failing.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// When each incident is to be refreshed next, receiver by receiver.
 #[derive(Default)]
-pub struct Refreshes(HashMap<IncidentKey, Timestamp>);
+pub struct Refreshes(HashMap<IncidentKey, HashMap<Arc<str>, Timestamp>>);
 
 impl Warden {
-    /// Refreshes an incident if it is time. Returns when the next refresh is due, if there is to be one.
+    /// Refreshes an incident where it is time. Returns when the next refresh is due, if there is to be one.
     pub(super) async fn refresh(
         &self,
         key: &IncidentKey,
         refreshes: &mut Refreshes,
     ) -> Result<Option<Timestamp>, StoreError> {
         let incident = self.live_incidents.get(key).filter(is_open);
-        let Some((incident, every)) = incident.and_then(|incident| {
-            let every = self.forgetful(&incident).map(|(_, every)| every).min()?;
-            Some((incident, every))
-        }) else {
+        let forgetful = incident.as_ref().map_or_else(HashMap::new, |incident| self.forgetful(incident));
+        let Some(incident) = incident.filter(|_| !forgetful.is_empty()) else {
             refreshes.0.remove(key);
             return Ok(None);
         };
         let now = self.clock.now();
-        let due = refreshes.0.entry(key.clone()).or_insert(now);
-        if *due <= now {
-            *due = now.after(every);
-            self.send_refresh(self.live(incident), now).await?;
+        let due = refreshes.0.entry(key.clone()).or_default();
+        due.retain(|name, _| forgetful.contains_key(name));
+        let is_due = |name: &&Arc<str>| due.get(*name).is_none_or(|at| *at <= now);
+        // What could not be sent anyway is not even written.
+        let refuses = |name: &Arc<str>| self.notifier.refuses_refresh(name, &incident.id, now);
+        let (mut refused, sent): (Vec<_>, Vec<_>) =
+            forgetful.keys().filter(is_due).cloned().partition(|name| refuses(name));
+        if !sent.is_empty() {
+            refused.extend(self.send_refresh(self.live(incident), sent.clone(), now).await?);
         }
-        Ok(refreshes.0.get(key).copied())
+        due.extend(sent.into_iter().map(|name| (name.clone(), now.after(forgetful[&name]))));
+        due.extend(refused.into_iter().map(|name| (name, now.after(TRY_AGAIN))));
+        Ok(due.values().min().copied())
     }
 
     /// The receivers that were told of an incident and forget it, and after how long they are to hear of it again.
-    fn forgetful(&self, incident: &Incident) -> impl Iterator<Item = (Arc<str>, Duration)> {
+    fn forgetful(&self, incident: &Incident) -> HashMap<Arc<str>, Duration> {
         let every = |name: &Arc<str>| Some((name.clone(), self.receivers.get(name)?.resend()?));
-        incident.told.iter().filter_map(every)
+        incident.told.iter().filter_map(every).collect()
     }
 
-    async fn send_refresh(&self, incident: Incident, now: Timestamp) -> Result<(), StoreError> {
+    /// Tells these receivers of the incident again. Returns those that could not be told.
+    async fn send_refresh(
+        &self,
+        incident: Incident,
+        receivers: Vec<Arc<str>>,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
         let samples = self.samples(&incident).await?;
         let report = Report {
             incident: &incident,
@@ -57,10 +71,11 @@ impl Warden {
             base_url: &self.settings.external_url,
             now,
         };
-        let receivers = self.forgetful(&incident).map(|(name, _)| name).collect();
-        for delivery in self.deliveries_to(&Telling { event: Event::Reminder, receivers }, &report) {
-            self.notifier.refresh(delivery, now);
-        }
-        Ok(())
+        let telling = Telling { event: Event::Reminder, receivers };
+        let refuses = |delivery: Delivery| {
+            let receiver = delivery.receiver.clone();
+            (!self.notifier.refresh(delivery, now)).then_some(receiver)
+        };
+        Ok(self.deliveries_to(&telling, &report).into_iter().filter_map(refuses).collect())
     }
 }

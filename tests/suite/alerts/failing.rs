@@ -123,7 +123,7 @@ async fn a_receiver_that_is_gone_is_paused_for_everybody_to_see_until_it_is_resu
         assert_eq!(metric(&daemon, &state("paused")).await, 1.0);
         assert_eq!(metric(&daemon, &state("ok")).await, 0.0);
 
-        daemon.advance(3 * DAY);
+        daemon.advance(DAY - MINUTE);
         lose(&daemon, "downloads", "file-1").await;
         daemon.open_incidents(2).await;
         daemon.advance(10 * SECOND);
@@ -137,6 +137,33 @@ async fn a_receiver_that_is_gone_is_paused_for_everybody_to_see_until_it_is_resu
         assert_eq!(told(&receiver, "incident.opened").await["workflow"], "downloads");
         assert_eq!(delivery_tried(&daemon, id(&incident), 2).await["status"], "delivered");
         assert_eq!(post(&daemon, "/v1/receivers/oncall/resume").await["state"], "ok", "again does no harm");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_paused_receiver_for_a_day_is_dead_and_can_be_sent_again() {
+    let receiver = TestReceiver::start().await;
+    for builder in oncall_on_each_engine(&receiver) {
+        let daemon = builder.config("[workflows.uploads]\nrepeat_interval = \"30d\"").start().await;
+        receiver.answer(410, &[]);
+        let incident = lose_in(&daemon, &["uploads"]).await.remove(0);
+        let first = receiver.next().await;
+        paused(&daemon).await;
+        daemon.advance(DAY);
+        let dead = delivery_tried(&daemon, id(&incident), 2).await;
+        assert_eq!(dead["status"], "dead");
+        assert_eq!(
+            dead["attempts"][1]["error"],
+            "the receiver is paused since 2026-01-01T00:00:10.000Z: it answered 410"
+        );
+        assert_eq!(metric(&daemon, "warden_deliveries_dead_total").await, 1.0);
+        waiting(&daemon, 0).await;
+
+        post(&daemon, &format!("/v1/deliveries/{}/resend", first.header("webhook-id"))).await;
+        waiting(&daemon, 1).await;
+        post(&daemon, "/v1/receivers/oncall/resume").await;
+        assert_eq!(receiver.next().await.header("webhook-id"), first.header("webhook-id"));
+        assert_eq!(delivery_tried(&daemon, id(&incident), 3).await["status"], "delivered");
     }
 }
 

@@ -63,3 +63,29 @@ async fn an_alert_is_sent_again_before_it_expires_with_the_figures_of_the_moment
         daemon.open_incidents(0).await;
     }
 }
+
+#[tokio::test]
+async fn what_a_receiver_has_no_room_for_is_sent_a_second_later_and_nothing_is_sent_twice() {
+    let receiver = TestReceiver::start().await;
+    let daemon = alertmanager(&receiver).config("concurrency = 1").start().await;
+    let workflows = ["uploads", "downloads", "reports"];
+    for workflow in workflows {
+        lose(&daemon, workflow, "file-1").await;
+    }
+    daemon.open_incidents(3).await;
+    daemon.advance(10 * SECOND);
+    for _ in workflows {
+        alert(&receiver).await;
+    }
+    let delivered = "warden_receiver_deliveries_total{receiver=\"alertmanager\",outcome=\"delivered\"}";
+    eventually("all told", || async { (metric(&daemon, delivered).await == 3.0).then_some(()) }).await;
+    daemon.advance(30 * SECOND);
+    let mut refreshes = Vec::new();
+    for count in [1.0, 2.0, 3.0] {
+        refreshes.push(alert(&receiver).await["labels"]["workflow"].clone());
+        refreshed(&daemon, count).await;
+        daemon.advance(SECOND);
+    }
+    refreshes.sort_by_key(Value::to_string);
+    assert_eq!(refreshes, ["downloads", "reports", "uploads"]);
+}

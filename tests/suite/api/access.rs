@@ -219,6 +219,63 @@ async fn a_token_sees_and_resends_only_the_deliveries_of_its_workflows() {
 }
 
 #[tokio::test]
+async fn a_token_sees_only_the_silences_that_it_could_have_made() {
+    let daemon = guarded().await;
+    let silence = async |workflow: &str| {
+        let document = json!({"workflow": workflow, "for": "1h", "comment": "maintenance"});
+        let post = daemon.request(Method::POST, "/v1/silences").json(&document);
+        ask_as("admin", post).await.json(201)["id"].as_str().unwrap().to_owned()
+    };
+    let own = [silence("uploads").await, silence("up*").await];
+    let foreign = [silence("reports").await, silence("*").await, silence("u*").await];
+    let seen = get_as(&daemon, "limited", "/v1/silences").await.json(200);
+    let mut ids: Vec<&str> =
+        seen["data"].as_array().unwrap().iter().map(|silence| silence["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    let mut expected = own.each_ref().map(String::as_str);
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    for id in &own {
+        get_as(&daemon, "limited", &format!("/v1/silences/{id}")).await.json(200);
+    }
+    for id in &foreign {
+        get_as(&daemon, "limited", &format!("/v1/silences/{id}")).await.refused(403, "forbidden");
+        get_as(&daemon, "read", &format!("/v1/silences/{id}")).await.json(200);
+    }
+}
+
+#[tokio::test]
+async fn a_limited_token_neither_sees_what_receivers_answered_nor_has_them_told_anything() {
+    let receiver = TestReceiver::start().await;
+    receiver.usually(410, &[]);
+    let daemon = guarded_with(&format!(
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{}\"\nallow_private = true\n\
+         concurrency = 1",
+        receiver.url()
+    ))
+    .await;
+    daemon.advance(Duration::from_secs(10));
+    eventually("a pause", || async {
+        let page = get_as(&daemon, "read", "/v1/receivers").await.json(200);
+        let found = &page["data"][0];
+        (found["reason"].is_string() && found["last_attempt"].is_object()).then_some(())
+    })
+    .await;
+    let page = get_as(&daemon, "limited", "/v1/receivers").await.json(200);
+    let found = &page["data"][0];
+    assert_eq!(
+        (&found["state"], &found["reason"], &found["last_attempt"]),
+        (&json!("paused"), &Value::Null, &Value::Null)
+    );
+    for action in ["test", "resume"] {
+        let post = || daemon.request(Method::POST, &format!("/v1/receivers/oncall/{action}"));
+        let detail = ask_as("deputy", post()).await.refused(403, "forbidden");
+        assert!(detail.contains("deputy"), "{detail}");
+        ask_as("admin", post()).await.json(200);
+    }
+}
+
+#[tokio::test]
 async fn a_line_of_a_batch_for_a_foreign_workflow_is_refused_alone() {
     let daemon = guarded().await;
     let line = |op: &str, workflow: &str| {
