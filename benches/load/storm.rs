@@ -40,7 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Plays the storm once and prints what was seen.
 pub fn measure(settings: &Settings, runtime: &Runtime, ids: &Arc<Ids>) -> Result<(), Failure> {
     let items = if settings.smoke { ITEMS_SMOKE } else { ITEMS };
-    let window = if settings.smoke { Duration::from_secs(1) } else { Duration::from_secs(10) };
+    // Shorter than the storm lasts, so that what is measured is the storm and nothing else.
+    let window = if settings.smoke { Duration::from_millis(300) } else { Duration::from_secs(4) };
     let (hook, told) = listen()?;
     let receiver = format!("{{ url = \"http://{hook}\", allow_private = true }}");
     let variables = [
@@ -54,7 +55,7 @@ pub fn measure(settings: &Settings, runtime: &Runtime, ids: &Arc<Ids>) -> Result
     let address = peer.address();
 
     let began = Instant::now();
-    let ahead = Duration::from_secs_f64(items as f64 / SLOWEST_FILL as f64) + window * 2;
+    let ahead = Duration::from_secs_f64(items as f64 / SLOWEST_FILL as f64) + window * 4;
     let due_at = SystemTime::now() + ahead;
     runtime.block_on(fill(address, items, due_at)).map_err(blame)?;
     let filled = began.elapsed();

@@ -12,7 +12,9 @@ use crate::model::ItemNumber;
 use crate::store::StoreError;
 
 /// How many timers are taken at once: a million that fire together do not hold the census for long.
-const BITE: usize = 4096;
+const BITE: usize = 512;
+/// How long the others are left alone at most between two bites of a storm.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// How long to wait when the store cannot look items up.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -23,6 +25,7 @@ impl Warden {
             let now = self.clock.now();
             let (due, next) = self.census.fire(now, BITE);
             self.watched(if due.is_empty() { next } else { now });
+            let is_storm = due.len() == BITE;
             if !due.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -30,6 +33,11 @@ impl Warden {
                         tracing::error!(%error, "fired timers could not be looked up");
                         return;
                     },
+                }
+                if is_storm {
+                    // Whoever creates and closes meanwhile has as much of the machine as this has.
+                    let done_at = self.clock.now();
+                    self.clock.sleep_until(done_at.after(done_at.since(now).min(PAUSE_MAX))).await;
                 }
                 continue;
             }
