@@ -124,6 +124,7 @@ pub async fn acknowledge(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<IncidentView>, Problem> {
+    access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let AcknowledgeDocument { by, comment } = optional_document(&server, &parts, body).await?;
     act(&server, &access, id, Act::Acknowledge, by, comment).await
@@ -157,6 +158,7 @@ pub async fn snooze(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<IncidentView>, Problem> {
+    access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let SnoozeDocument { duration, by, comment } = document(&server, &parts, body).await?;
     let duration = request::duration("for", &duration)?;
@@ -187,11 +189,13 @@ pub async fn comment(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<IncidentView>, Problem> {
+    access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let CommentDocument { by, comment } = document(&server, &parts, body).await?;
     act(&server, &access, id, Act::Comment, by, Some(comment)).await
 }
 
+/// To be called once the scope is checked, before the body is read.
 async fn act(
     server: &Server,
     access: &Access,
@@ -200,7 +204,6 @@ async fn act(
     by: Option<Arc<str>>,
     comment: Option<Arc<str>>,
 ) -> Result<Json<IncidentView>, Problem> {
-    access.require(Scope::Recover)?;
     let incident = server.warden.incident(IncidentId(id.into())).await?;
     access.require_for(Scope::Recover, &incident.key.workflow)?;
     let by = by.unwrap_or_else(|| access.name().unwrap_or("anonymous").into());

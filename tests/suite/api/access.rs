@@ -304,3 +304,12 @@ async fn a_client_without_a_token_hears_so_even_amid_its_body() {
         Wire::open(&daemon).await.exchange(Method::PUT, item("file-2").as_bytes(), &headers, &body).await;
     answer.refused(401, "unauthorized");
 }
+
+#[tokio::test]
+async fn whoever_may_not_act_on_incidents_is_told_so_whatever_they_send() {
+    let daemon = guarded().await;
+    for what in ["ack", "snooze", "comments"] {
+        let request = daemon.request(Method::POST, &format!("/v1/incidents/inc_0/{what}"));
+        ask_as("read", request.body("nonsense")).await.refused(403, "forbidden");
+    }
+}
