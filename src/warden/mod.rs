@@ -1,9 +1,9 @@
 //! The domain service: takes requests, decides, commits, then schedules.
 //!
-//! [`Warden`] is what the layers above speak to. It owns the derived state ([`census`]), the registry of workflows,
-//! and four loops: the one that waits for deadlines, the one that waits for what is expected, the one that decides about
-//! incidents, and the sweep. Data goes one way: a request becomes commands, the store commits them, the census is told,
-//! the answer goes out.
+//! [`Warden`] is what the layers above speak to. It owns the derived state ([`census`]), the registry of workflows, the
+//! silences, and the loops: the one that waits for deadlines, the one that decides about incidents, the one that waits for
+//! what is expected, the sweep, and the heartbeat where there is one. Data goes one way: a request becomes commands, the
+//! store commits them, the census is told, the answer goes out.
 //!
 //! Deliberately absent: HTTP, and everything that is particular to one engine.
 

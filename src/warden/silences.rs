@@ -31,7 +31,7 @@ pub struct MakeSilence {
     pub kind: Option<IncidentKind>,
     /// What the labels of an incident's group must be.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// From when on; nothing for now.
+    /// From when on; without it, from the moment it is made.
     pub starts_at: Option<Timestamp>,
     /// Until when.
     pub ends_at: Until,
