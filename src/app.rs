@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Engine};
 use crate::http::{Listener, ListenerError, Server};
 use crate::model::{Clock, Random, SystemClock, SystemRandom};
-use crate::notifier::{HttpOutbound, Outbound};
+use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::{OpenError, SledSettings, SledStore};
 use crate::store::{Store, StoreError};

@@ -14,7 +14,8 @@
 //! | [`config`] | the settings: their layers and validation, resolved into the types of the layers below |
 //! | [`warden`] | the domain service: takes commands, decides, commits, then schedules |
 //! | [`incident`] | grouping and notification policy; pure |
-//! | [`notifier`] | drains the outbox: formats, signing, retry, address guard |
+//! | [`notifier`] | drains the outbox: formats, order, retry, circuit breaker |
+//! | [`outbound`] | the outgoing call: signing, rate, transport, address guard |
 //! | [`timer`] | the wheel, a pure data structure |
 //! | [`store`] | `trait Store` and its engines: sled and memory |
 //! | [`model`] | items, workflows, incidents, ids, time; pure transitions that take `now` |
@@ -26,6 +27,7 @@ pub mod http;
 pub mod incident;
 pub mod model;
 pub mod notifier;
+pub mod outbound;
 pub mod store;
 pub mod timer;
 pub mod warden;

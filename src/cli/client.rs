@@ -18,7 +18,7 @@ pub use self::error::{ClientError, Problem};
 use super::table::shown;
 use crate::incident::notification::item_path;
 use crate::model::{ItemId, WorkflowName};
-use crate::notifier::outbound::{install_crypto_provider, root_cause};
+use crate::outbound::{install_crypto_provider, root_cause};
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use super::console::Console;
 use super::error::CliError;
 use crate::app::{Daemon, Surroundings};
 use crate::config::{Config, ConfigFile, Sources};
-use crate::notifier::outbound::install_crypto_provider;
+use crate::outbound::install_crypto_provider;
 
 /// How long a notification may take to arrive; far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use super::checks::{self, Checks};
 use super::duration;
 use super::path::SettingPath;
 use super::secret::Secret;
-use crate::notifier::Transport;
+use crate::outbound::Transport;
 use crate::warden::HeartbeatSettings;
 
 /// `[heartbeat]` as written. Without an address there is none.

@@ -21,8 +21,9 @@ use super::duration;
 use super::path::SettingPath;
 use super::secret::{Secret, Secrets};
 use crate::model::Severity;
-use crate::notifier::transport::Roots;
-use crate::notifier::{Endpoint, Rate, Receiver, SigningKey};
+use crate::notifier::Receiver;
+use crate::outbound::transport::Roots;
+use crate::outbound::{Endpoint, Rate, SigningKey};
 
 const CONCURRENCY: RangeInclusive<usize> = 1..=1_024;
 const RESEND: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);

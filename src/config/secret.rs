@@ -153,8 +153,8 @@ impl<'de> Deserialize<'de> for Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifier::SigningKey;
-    use crate::notifier::signature::sign;
+    use crate::outbound::SigningKey;
+    use crate::outbound::signature::sign;
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -15,14 +15,14 @@
 //! Deliberately absent: reading a clock, drawing the jitter, any judgement of which answer is a failure, and
 //! what holds for a receiver as a whole: while that fails, [`super::breaker`] says when it is tried.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
+
+use crate::outbound::retry_after::granted;
 
 /// The waits after the first, second, … failed attempt, in milliseconds; the last one repeats.
 const WAITS: [i64; 6] = [5_000, 15_000, 30_000, 60_000, 120_000, 300_000];
 /// How long a delivery is tried, in milliseconds.
 const WINDOW: i64 = 24 * 60 * 60 * 1000;
-/// The longest wait that a receiver can ask for, in milliseconds.
-const LONGEST_RETRY_AFTER: i64 = 60 * 60 * 1000;
 /// The greatest part of a wait that is added to it as jitter.
 const JITTER_SHARE: f64 = 0.2;
 
@@ -46,7 +46,7 @@ pub struct Failure {
     pub tried_at: i64,
     /// When it ended: just now.
     pub now: i64,
-    /// The wait that the receiver asked for, if any (see [`parse_retry_after`]).
+    /// The wait that the receiver asked for, if any (see [`crate::outbound::retry_after`]).
     pub retry_after: Option<Duration>,
 }
 
@@ -69,27 +69,8 @@ pub fn day_end(since: i64) -> i64 {
     since.saturating_add(WINDOW)
 }
 
-/// As much of the wait that a receiver asks for as it is granted.
-pub fn granted(retry_after: Duration) -> Duration {
-    retry_after.min(Duration::from_millis(LONGEST_RETRY_AFTER.unsigned_abs()))
-}
-
 fn bounded(retry_after: Duration) -> i64 {
-    i64::try_from(granted(retry_after).as_millis()).unwrap_or(LONGEST_RETRY_AFTER)
-}
-
-/// The wait that the value of a `Retry-After` header asks for: a number of seconds, or a date in any of the
-/// three forms of HTTP, taken relative to `now` (milliseconds since the Unix epoch; a date in the past is
-/// no wait). `None` when it is neither; the header is then ignored.
-pub fn parse_retry_after(value: &str, now: i64) -> Option<Duration> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The only way to fail is a number too large, which asks for a wait beyond every bound.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    let wait = i64::try_from(date.as_millis()).ok()?.saturating_sub(now);
-    Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+    i64::try_from(granted(retry_after).as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -173,32 +154,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn retry_after_is_read_as_seconds() {
-        assert_eq!(parse_retry_after("0", EXAMPLE), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after(" 120 ", EXAMPLE), Some(Duration::from_secs(120)));
-        assert_eq!(parse_retry_after(&"9".repeat(100), EXAMPLE), Some(Duration::from_secs(u64::MAX)));
-    }
-
-    #[test]
-    fn retry_after_is_read_as_a_date_in_every_form_of_http() {
-        for date in
-            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-        {
-            assert_eq!(parse_retry_after(date, EXAMPLE - 1500), Some(Duration::from_millis(1500)), "{date}");
-            assert_eq!(parse_retry_after(date, EXAMPLE + 1), Some(Duration::ZERO), "{date}");
-        }
-    }
-
-    #[test]
-    fn a_retry_after_that_means_nothing_is_ignored() {
-        for value in
-            ["", " ", "-5", "+5", "1.5", "5s", "soon", "٣", "Sun, 06 Nov 1994", "2026-01-01T00:00:00Z"]
-        {
-            assert_eq!(parse_retry_after(value, EXAMPLE), None, "{value:?}");
-        }
-    }
-
     proptest! {
         #[test]
         fn a_wait_lies_between_what_is_due_and_a_fifth_more_unless_the_day_ends(
@@ -236,9 +191,8 @@ mod tests {
         #[test]
         fn no_argument_makes_it_panic(
             failures: usize, since: i64, tried_at: i64, now: i64, seconds: Option<u64>, jitter: f64,
-            value: String,
         ) {
-            let retry_after = parse_retry_after(&value, now).or(seconds.map(Duration::from_secs));
+            let retry_after = seconds.map(Duration::from_secs);
             let failure = Failure { failures, since, tried_at, now, retry_after };
             if let Next::At(at) = next_attempt(&failure, jitter) {
                 prop_assert!(at >= now);

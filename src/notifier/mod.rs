@@ -12,40 +12,29 @@
 //!   A receiver never is: one that fails is probed until it answers, and one that says that it is gone is paused for
 //!   everybody to see.
 //!
-//! Deliberately absent: what is told and to whom, which was decided before.
+//! Deliberately absent: what is told and to whom, which was decided before, and the outgoing call itself
+//! ([`crate::outbound`]).
 
 pub mod backoff;
 pub mod breaker;
 mod dispatcher;
-mod endpoint;
 pub mod format;
-pub mod guard;
-pub mod outbound;
-mod ping;
 mod post;
 mod queue;
-mod rate;
 mod service;
-pub mod signature;
 pub mod status;
-pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
-pub use endpoint::Endpoint;
 pub use format::Format;
-pub use outbound::{HttpOutbound, Outbound};
-pub use ping::ping;
-pub use rate::{Rate, RateError};
 pub use service::{Notifier, NotifierService, ResendError, UnknownReceiver};
-pub use signature::SigningKey;
 pub use status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
-pub use transport::Transport;
 
 use crate::model::{Event, Severity};
+use crate::outbound::{Endpoint, Rate, SigningKey, Transport};
 
 /// A place to which notifications go.
 #[derive(Clone, Debug)]

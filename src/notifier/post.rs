@@ -8,15 +8,15 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use reqwest::header::HeaderMap;
 
-use super::backoff::{Failure, Next, next_attempt, parse_retry_after};
+use super::Receiver;
+use super::backoff::{Failure, Next, next_attempt};
 use super::format::Rendered;
-use super::outbound::{Outbound, OutboundRequest};
 use super::queue::{Attempted, GONE, Record, Waiting};
-use super::{Receiver, signature};
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentKind, IncidentStatus,
     Notification, Random, Severity, Subject, Timestamp,
 };
+use crate::outbound::{Outbound, OutboundRequest, retry_after, signature};
 use crate::store::{Command, Store};
 
 /// The longest account of an error that is kept with an attempt, in characters.
@@ -197,7 +197,7 @@ impl Post {
         let now = self.clock.wall().as_millis();
         Answer {
             status: Some(response.status),
-            retry_after: response.retry_after.as_deref().and_then(|value| parse_retry_after(value, now)),
+            retry_after: response.retry_after.as_deref().and_then(|value| retry_after::parse(value, now)),
             error: (!(200..300).contains(&response.status)).then(|| {
                 let excerpt: String = response.excerpt.chars().take(ERROR_MAX / 2).collect();
                 let colon = if excerpt.is_empty() { "" } else { ": " };
@@ -275,7 +275,7 @@ fn headers(receiver: &Receiver, id: &DeliveryId, now: Timestamp, rendered: &Rend
     let mut headers = receiver.headers.clone();
     headers.extend(rendered.headers.clone());
     if receiver.format.is_webhook() {
-        headers.extend(signature::headers(&receiver.signing_keys, id, now, &rendered.body));
+        headers.extend(signature::headers(&receiver.signing_keys, &id.0, now, &rendered.body));
     }
     headers
 }

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use super::backoff;
 use super::breaker::Breaker;
-use super::rate::{Rate, RateLimiter};
 use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
 use crate::model::{Attempt, Delivery, DeliveryStatus, Event, IncidentId, Timestamp};
+use crate::outbound::{Rate, RateLimiter, retry_after};
 
 /// How long an attempt that could not be recorded waits for its repetition.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -304,7 +304,7 @@ impl ReceiverQueue {
             let opened = self.breaker.failed(attempt.at, now);
             if let Some(retry_after) = retry_after {
                 self.away_since = (retry_after > PATIENCE).then_some(away_since);
-                self.quiet_until = self.quiet_until.max(now.after(backoff::granted(retry_after)));
+                self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));
             }
             if attempt.status == Some(GONE) && self.pause.is_none() {
                 let reason = attempt.error.as_deref().unwrap_or_default().into();

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Receiver;
 use super::dispatcher::Dispatcher;
-use super::outbound::Outbound;
 use super::post::Post;
 use super::queue::{Attempted, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
@@ -20,6 +19,7 @@ use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentStatus, Random,
     Timestamp,
 };
+use crate::outbound::Outbound;
 use crate::store::{Command, Store, StoreError};
 
 /// A handle by which deliveries are handed over, and asked about.

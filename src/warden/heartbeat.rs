@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::Warden;
 use super::pulse::Look;
 use crate::model::Timestamp;
-use crate::notifier::{self, Endpoint, Outbound, Transport};
+use crate::outbound::{self, Endpoint, Outbound, Transport};
 use crate::store::Command;
 
 /// Where the heartbeat goes, and how often.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
-    /// Where it goes; see [`notifier::ping`].
+    /// Where it goes; see [`outbound::ping`].
     pub url: Endpoint,
     /// How often.
     pub every: Duration,
@@ -93,7 +93,7 @@ impl Warden {
     }
 
     async fn send_beat(&self, settings: &HeartbeatSettings, outbound: &dyn Outbound) {
-        let sent = notifier::ping(outbound, &settings.url, settings.timeout, &settings.transport).await;
+        let sent = outbound::ping(outbound, &settings.url, settings.timeout, &settings.transport).await;
         let count = match sent {
             Ok(()) => &self.heartbeats.sent,
             Err(error) => {

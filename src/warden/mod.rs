@@ -39,7 +39,8 @@ use self::pulse::Pulse;
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
-use crate::notifier::{Notifier, NotifierService, Outbound, Receiver};
+use crate::notifier::{Notifier, NotifierService, Receiver};
+use crate::outbound::Outbound;
 use crate::store::{DiskUse, Store, StoreError, StoreStatus};
 
 /// What the service needs to know.

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use super::{ReceiverDefaults, WrittenReceiver};
 use crate::config::checks::{self, Checks};
 use crate::config::path::SettingPath;
+use crate::notifier::Format;
 use crate::notifier::format::{self, Part, Template};
-use crate::notifier::{Endpoint, Format};
+use crate::outbound::Endpoint;
 
 /// The largest template, in bytes.
 const TEMPLATE_MAX: u64 = 64 << 10;

@@ -8,8 +8,8 @@ use super::{ReceiverDefaults, WrittenReceiver};
 use crate::config::checks::{self, Checks};
 use crate::config::path::SettingPath;
 use crate::config::secret::{Secret, read_file};
-use crate::notifier::Endpoint;
-use crate::notifier::transport::{ClientIdentity, Roots, Transport, TransportError};
+use crate::outbound::Endpoint;
+use crate::outbound::transport::{ClientIdentity, Roots, Transport, TransportError};
 
 /// Room for the CA certificates of a whole system, in bytes.
 const PEM_MAX: u64 = 4 << 20;

@@ -12,7 +12,7 @@ use crate::model::{
     Event, Incident, IncidentKey, IncidentKind, ManualClock, SeededRandom, Severity, WorkflowName,
 };
 use crate::notifier::Format;
-use crate::notifier::outbound::{OutboundError, OutboundRequest, OutboundResponse};
+use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
 use crate::store::memory::MemoryStore;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);

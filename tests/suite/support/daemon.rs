@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use warden::app::{Daemon, Surroundings};
 use warden::config::{Config, ConfigFile, Sources};
 use warden::model::{ManualClock, SeededRandom, Timestamp};
-use warden::notifier::HttpOutbound;
+use warden::outbound::HttpOutbound;
 use warden::store::Store;
 use warden::store::memory::MemoryStore;
 use warden::store::sled::{SledSettings, SledStore};

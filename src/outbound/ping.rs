@@ -7,8 +7,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
-use super::outbound::{Outbound, OutboundRequest};
-use super::{Endpoint, Transport};
+use super::{Endpoint, Outbound, OutboundRequest, Transport};
 
 /// Asks for the endpoint once, with GET.
 ///
@@ -41,7 +40,7 @@ mod tests {
     use futures_util::future::BoxFuture;
 
     use super::*;
-    use crate::notifier::outbound::{OutboundError, OutboundResponse};
+    use crate::outbound::{OutboundError, OutboundResponse};
 
     struct Answering(Result<u16, OutboundError>);
 

@@ -1,10 +1,10 @@
-//! The outgoing HTTP call of the notifier, behind a trait, so that a simulation can put a failing network
-//! in its place.
+//! The outgoing HTTP call, behind a trait, so that a simulation can put a failing network in its place; and what every
+//! call may need: signing, a rate, a way to get there, and the guard over addresses.
 //!
 //! [`HttpOutbound`] is the real one. Invariants:
 //!
 //! - One call is one request: no redirect is followed, no proxy is taken from the environment.
-//! - A connection serves only receivers that are reached in the same way ([`Transport`]): each way has a client of its
+//! - A connection serves only those that are reached in the same way ([`Transport`]): each way has a client of its
 //!   own, with a pool of its own.
 //! - A call ends within its timeout and reads about [`EXCERPT_MAX`] bytes of the answer's body, however
 //!   long that is.
@@ -13,7 +13,15 @@
 //! - Only a receiver that allows it is called at an address that is not public; see [`guard`].
 //! - No error and no debug output holds a secret: of a URL they show scheme, host and port alone ([`Endpoint`]).
 //!
-//! Deliberately absent: signing, retrying, measuring, and the judgement of which status is a success.
+//! Deliberately absent: retrying, measuring, and the judgement of which status is a success.
+
+mod endpoint;
+pub mod guard;
+mod ping;
+mod rate;
+pub mod retry_after;
+pub mod signature;
+pub mod transport;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -26,9 +34,12 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 
-use super::endpoint::Endpoint;
-use super::guard::{self, RefusedHost};
-use super::transport::Transport;
+pub use self::endpoint::Endpoint;
+use self::guard::RefusedHost;
+pub use self::ping::ping;
+pub use self::rate::{Rate, RateError, RateLimiter};
+pub use self::signature::SigningKey;
+pub use self::transport::Transport;
 
 /// How much of an answer's body is kept, in bytes.
 pub const EXCERPT_MAX: usize = 2048;
@@ -43,10 +54,10 @@ pub trait Outbound: Send + Sync {
     fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>>;
 }
 
-/// One request to a receiver.
+/// One request, to a receiver of notifications or another.
 #[derive(Clone)]
 pub struct OutboundRequest {
-    /// The receiver's name.
+    /// What the one that is called is known by.
     pub receiver: Arc<str>,
     /// What to do with the body there.
     pub method: Method,

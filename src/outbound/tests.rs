@@ -335,7 +335,7 @@ fn without_ca_certificates_and_in_spite_of_a_proxy_in_the_environment_http_works
         tokio::runtime::Runtime::new().unwrap().block_on(post_without_ca_certificates());
         return;
     }
-    let name = "notifier::outbound::tests::\
+    let name = "outbound::tests::\
                 without_ca_certificates_and_in_spite_of_a_proxy_in_the_environment_http_works";
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])

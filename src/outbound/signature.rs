@@ -17,7 +17,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use sha2::Sha256;
 
-use crate::model::{DeliveryId, Timestamp};
+use crate::model::Timestamp;
 
 /// What a serialized symmetric secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
@@ -66,14 +66,14 @@ impl fmt::Debug for SigningKey {
 
 /// The headers of a notification: `webhook-id`, `webhook-timestamp` and, if there are keys, `webhook-signature`. `now`
 /// is that of the wall clock, since receivers check it against theirs.
-pub fn headers(keys: &[SigningKey], id: &DeliveryId, now: Timestamp, body: &[u8]) -> HeaderMap {
+pub fn headers(keys: &[SigningKey], id: &str, now: Timestamp, body: &[u8]) -> HeaderMap {
     let timestamp = now.as_seconds();
     let text = |text: &str| HeaderValue::from_str(text).expect("an id and base64 are plain ASCII");
     let mut headers = HeaderMap::new();
-    headers.insert(HeaderName::from_static("webhook-id"), text(&id.0));
+    headers.insert(HeaderName::from_static("webhook-id"), text(id));
     headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
     if !keys.is_empty() {
-        let signature = sign(keys, &id.0, timestamp, body);
+        let signature = sign(keys, id, timestamp, body);
         headers.insert(HeaderName::from_static("webhook-signature"), text(&signature));
     }
     headers
