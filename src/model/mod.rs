@@ -1,4 +1,4 @@
-//! What the warden speaks about: items, workflows, incidents, deliveries, and time.
+//! What the warden speaks about: items, workflows, incidents, deliveries, replays, and time.
 //!
 //! Everything here is data and pure transitions that take `now`; nothing performs input or output. The one
 //! exception is [`time`], which defines the clock that everything else is handed.
@@ -14,6 +14,7 @@ pub mod item;
 pub mod name;
 pub mod notification;
 pub mod random;
+pub mod replay;
 pub mod severity;
 pub mod silence;
 pub mod time;
@@ -32,6 +33,7 @@ pub use item::{
 pub use name::{ItemId, NameError, StepName, WorkflowName};
 pub use notification::{Notification, Sample, Subject};
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use replay::{Replay, ReplayChunk, ReplayId, ReplayStatus};
 pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
