@@ -17,6 +17,7 @@ pub mod items;
 mod overdue;
 mod pulse;
 mod receivers;
+mod replays;
 pub mod silences;
 mod sweep;
 mod workflows;

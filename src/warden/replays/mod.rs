@@ -1,0 +1,4 @@
+//! Replays.
+#![allow(dead_code)]
+mod pacer;
+mod recent;
