@@ -11,6 +11,7 @@ pub mod expectation;
 pub mod filter;
 pub mod incident;
 pub mod item;
+pub mod lease;
 pub mod name;
 pub mod notification;
 pub mod random;
@@ -30,6 +31,7 @@ pub use incident::{
 pub use item::{
     CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, PayloadInfo, Standing,
 };
+pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
 pub use notification::{Notification, Sample, Subject};
 pub use random::{Random, SeededRandom, SystemRandom};

@@ -37,6 +37,7 @@ pub use self::error::WardenError;
 use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
 use self::pulse::Pulse;
+pub use self::replays::ReplaySettings;
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};

@@ -43,6 +43,7 @@ fn items() -> [(&'static str, Item); 5] {
         payload: Some(PayloadInfo { size: 1234, content_type: "text/plain".into(), sha256: [0xab; 32] }),
         idempotency_key: None,
         version: 1,
+        work: Work::default(),
         detail: None,
     };
     let full = Item {

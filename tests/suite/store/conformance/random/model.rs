@@ -235,6 +235,7 @@ impl Model {
             payload: Some(creation.info.clone()),
             idempotency_key: creation.idempotency_key,
             version: 1,
+            work: Work::default(),
             detail: None,
         };
         if let Some(digest) = creation.idempotency_key {
@@ -269,6 +270,7 @@ impl Model {
                     payload: None,
                     idempotency_key: None,
                     version: 1,
+                    work: Work::default(),
                     detail: None,
                 };
                 self.entries.insert(key.clone(), Entry { item: tombstone, payload: None });
@@ -389,6 +391,7 @@ pub fn standing(item: &Item) -> Standing {
         labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,
+        free_at: Timestamp::MIN,
         status,
     }
 }
