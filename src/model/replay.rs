@@ -380,13 +380,14 @@ pub struct ReplayChunk {
 }
 
 impl ReplayChunk {
-    /// Cuts a selection into chunks.
-    pub fn cut(selection: &[ItemNumber]) -> impl Iterator<Item = Self> {
-        let pending =
-            |numbers: &[ItemNumber]| numbers.iter().map(|it| (*it, ItemProgress::Pending)).collect();
-        (0..)
-            .zip(selection.chunks(CHUNK_ITEMS))
-            .map(move |(index, numbers)| Self { index, items: pending(numbers) })
+    /// One whose items have not ended.
+    pub fn new(index: u32, numbers: impl Iterator<Item = ItemNumber>) -> Self {
+        Self { index, items: numbers.map(|number| (number, ItemProgress::Pending)).collect() }
+    }
+
+    /// How many there are of a selection of so many items.
+    pub fn count(items: u64) -> u32 {
+        u32::try_from(items.div_ceil(CHUNK_ITEMS as u64)).unwrap_or(u32::MAX)
     }
 
     /// Whether all of its items have ended.

@@ -187,7 +187,7 @@ pub enum Command {
 /// The most deliveries that one incident commits at once: a command's keys must fit into one atomic batch.
 pub const DELIVERIES_MAX: usize = 32;
 /// The most chunks of a replay that are written at once, for the same reason.
-pub const REPLAY_CHUNKS_MAX: usize = 32;
+pub const REPLAY_CHUNKS_MAX: usize = 288;
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq)]
