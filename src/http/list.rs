@@ -1,4 +1,4 @@
-//! Lists of items, and their export.
+//! Lists of items, what they amount to, and their export.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
-use wildmatch::WildMatch;
 
 use super::Server;
 use super::access::Access;
-use super::page::{PageView, limit, read_cursor, write_cursor};
+use super::page::{PageView, limit, write_cursor};
 use super::problem::Problem;
-use super::request::{self, Query};
-use super::view::ItemView;
+use super::question::{self, FILTERS, Question};
+use super::request::Query;
+use super::view::{ItemView, SummaryView};
 use crate::config::Scope;
-use crate::model::{Clock, Item, ItemFilter, ItemState, Order, Page, Position, Timestamp};
+use crate::model::{Item, Page, Position, Timestamp};
 use crate::warden::WardenError;
 
 /// How many items an export reads at once.
@@ -32,55 +32,6 @@ const EXPORT_PAGE: usize = 500;
 const EXPORT_CHUNK: usize = 256 * 1024;
 /// The content type of newline-delimited JSON.
 pub const NDJSON: &str = "application/x-ndjson";
-
-const PARAMETERS: &str = "workflow, state, label, step, created_before, created_after, deadline_before, deadline_after, \
-                          order, cursor, and limit for a list";
-
-/// A question for a list, as read from the query.
-struct Question {
-    filter: ItemFilter,
-    order: Order,
-    after: Option<Position>,
-}
-
-fn question(mut query: Query, access: &Access, clock: &dyn Clock) -> Result<Question, Problem> {
-    let instant = |query: &mut Query, name: &str| -> Result<Option<Timestamp>, Problem> {
-        let instant = query.one(name)?.map(|text| request::instant(name, &text)).transpose()?;
-        Ok(instant.map(|instant| clock.to_steady(instant)))
-    };
-    let filter = ItemFilter {
-        workflows: query.all("workflow").iter().map(|glob| WildMatch::new(glob)).collect(),
-        allowed: access.workflows(),
-        states: query.all("state").iter().map(|text| state(text)).collect::<Result<_, _>>()?,
-        labels: request::labels(query.all("label"))?.into_iter().collect(),
-        step: query.one("step")?,
-        created_after: instant(&mut query, "created_after")?,
-        created_before: instant(&mut query, "created_before")?,
-        deadline_after: instant(&mut query, "deadline_after")?,
-        deadline_before: instant(&mut query, "deadline_before")?,
-    };
-    let order = match query.one("order")?.as_deref() {
-        None | Some("created") => Order::Created,
-        Some("deadline") => Order::Deadline,
-        Some(other) => {
-            return Err(Problem::invalid(format!("order={other:?} is neither deadline nor created")));
-        }
-    };
-    let after = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
-    query.finish(PARAMETERS)?;
-    Ok(Question { filter, order, after })
-}
-
-fn state(text: &str) -> Result<ItemState, Problem> {
-    match text {
-        "open" => Ok(ItemState::Open),
-        "overdue" => Ok(ItemState::Overdue),
-        "failed" => Ok(ItemState::Failed),
-        "held" => Ok(ItemState::Held),
-        "closed" => Ok(ItemState::Closed),
-        _ => Err(Problem::invalid(format!("state={text:?} is none of open, overdue, failed, held, closed"))),
-    }
-}
 
 /// List items.
 #[utoipa::path(get, path = "/v1/items", operation_id = "list_items", tag = "items",
@@ -99,10 +50,30 @@ pub async fn list(
 ) -> Result<Json<PageView<ItemView>>, Problem> {
     access.require(Scope::Read)?;
     let limit = limit(&mut query)?;
-    let Question { filter, order, after } = question(query, &access, &**server.warden.clock())?;
+    let Question { filter, order, after } = Question::read(&mut query, &access, &**server.warden.clock())?;
+    query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
     let page = server.warden.list(filter, order, after, limit).await?;
     let data = page.data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
     Ok(Json(PageView { data, next_cursor: page.next.map(write_cursor) }))
+}
+
+/// Summarise items: how many there are, by workflow, step and state, and how much their payloads take.
+#[utoipa::path(get, path = "/v1/items/summary", operation_id = "summarise_items", tag = "items",
+    params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
+        ("state" = Option<Vec<String>>, Query, description = "open, overdue, failed, held or closed, repeatable"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
+        ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
+        ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query)),
+    responses((status = 200, description = "The figures", body = SummaryView)))]
+pub async fn summary(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    mut query: Query,
+) -> Result<Json<SummaryView>, Problem> {
+    access.require(Scope::Read)?;
+    let filter = question::filter(&mut query, &access, &**server.warden.clock())?;
+    query.finish(FILTERS)?;
+    Ok(Json(server.warden.summary(filter).await?.into()))
 }
 
 /// Export items with their payloads: a line of JSON each, as `POST /v1/batch` takes it.
@@ -118,10 +89,11 @@ pub async fn list(
 pub async fn export(
     State(server): State<Arc<Server>>,
     access: Access,
-    query: Query,
+    mut query: Query,
 ) -> Result<Response, Problem> {
     access.require(Scope::Recover)?;
-    let question = question(query, &access, &**server.warden.clock())?;
+    let question = Question::read(&mut query, &access, &**server.warden.clock())?;
+    query.finish(&format!("{FILTERS}, order, cursor"))?;
     // The first page is read before the answer begins, so that a failure has a status of its own.
     let first = page(&server, &question, question.after).await?;
     let export = Export { server, question, items: first.data.into(), next: first.next };

@@ -21,6 +21,7 @@ mod openapi;
 mod operation;
 mod page;
 mod problem;
+mod question;
 mod receivers;
 mod request;
 mod silences;
@@ -114,6 +115,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(items::report))
         .routes(routes!(batch::batch))
         .routes(routes!(list::list))
+        .routes(routes!(list::summary))
         .routes(routes!(list::export))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::get))

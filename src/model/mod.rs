@@ -16,6 +16,7 @@ pub mod notification;
 pub mod random;
 pub mod severity;
 pub mod silence;
+pub mod summary;
 pub mod time;
 pub mod workflow;
 
@@ -34,5 +35,6 @@ pub use notification::{Notification, Sample, Subject};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
+pub use summary::Summary;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use workflow::{AlertPolicy, Escalation, Policy, Step, Workflow};

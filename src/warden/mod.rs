@@ -18,6 +18,7 @@ mod overdue;
 mod pulse;
 mod receivers;
 pub mod silences;
+mod summary;
 mod sweep;
 mod workflows;
 
