@@ -12,6 +12,7 @@ mod body;
 mod connection;
 mod deliveries;
 mod document;
+mod export;
 mod incidents;
 mod items;
 mod list;
@@ -116,7 +117,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(batch::batch))
         .routes(routes!(list::list))
         .routes(routes!(list::summary))
-        .routes(routes!(list::export))
+        .routes(routes!(export::export))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::get))
         .routes(routes!(workflows::stats))
