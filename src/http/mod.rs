@@ -12,6 +12,7 @@ mod body;
 mod connection;
 mod deliveries;
 mod document;
+mod export;
 mod incidents;
 mod items;
 mod list;
@@ -21,6 +22,7 @@ mod openapi;
 mod operation;
 mod page;
 mod problem;
+mod question;
 mod receivers;
 mod request;
 mod silences;
@@ -114,7 +116,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(items::report))
         .routes(routes!(batch::batch))
         .routes(routes!(list::list))
-        .routes(routes!(list::export))
+        .routes(routes!(list::summary))
+        .routes(routes!(export::export))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::get))
         .routes(routes!(workflows::stats))

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod receivers;
+mod summary;
 mod workflow;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
 pub use self::receivers::{ReceiverTestView, ReceiverView};
+pub use self::summary::SummaryView;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::{Item, ItemState, Timestamp};
 use crate::warden::Warden;

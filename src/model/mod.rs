@@ -18,6 +18,7 @@ pub mod random;
 pub mod replay;
 pub mod severity;
 pub mod silence;
+pub mod summary;
 pub mod time;
 pub mod workflow;
 
@@ -38,5 +39,6 @@ pub use random::{Random, SeededRandom, SystemRandom};
 pub use replay::{Replay, ReplayChunk, ReplayId, ReplayStatus};
 pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
+pub use summary::Summary;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use workflow::{AlertPolicy, Escalation, Policy, Step, Workflow};

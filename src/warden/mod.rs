@@ -19,6 +19,7 @@ mod pulse;
 mod receivers;
 mod replays;
 pub mod silences;
+mod summary;
 mod sweep;
 mod workflows;
 

@@ -20,6 +20,7 @@ mod ranges;
 mod receivers;
 mod retention;
 mod slowness;
+mod summary;
 mod workflows;
 
 /// The path of an item of the workflow `uploads`; the id stands as it does in a path.

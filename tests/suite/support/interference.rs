@@ -30,6 +30,11 @@ pub trait Interference: Send + Sync + 'static {
     fn before_reading_items(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// An error is answered instead of a payload.
+    fn before_reading_payload(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What comes instead of a write.
@@ -96,7 +101,10 @@ impl<I: Interference> Store for InterferedStore<I> {
         offset: u64,
         length: usize,
     ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
-        self.inner.payload(number, offset, length)
+        match self.interference.before_reading_payload() {
+            Ok(()) => self.inner.payload(number, offset, length),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
