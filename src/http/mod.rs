@@ -24,6 +24,7 @@ mod page;
 mod problem;
 mod question;
 mod receivers;
+mod replays;
 mod request;
 mod silences;
 mod view;
@@ -134,6 +135,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(incidents::comment))
         .routes(routes!(silences::list, silences::post))
         .routes(routes!(silences::get, silences::delete))
+        .routes(routes!(replays::list, replays::post))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::pause))
+        .routes(routes!(replays::resume))
+        .routes(routes!(replays::cancel))
         .routes(routes!(operation::healthz))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))

@@ -12,6 +12,7 @@ use super::problem::ProblemDocument;
     info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
     tags((name = "items", description = "Create, close, read, list"),
         (name = "workflows", description = "Policies and figures"),
+        (name = "recovery", description = "Replays"),
         (name = "alerts", description = "Incidents, silences, deliveries and receivers"),
         (name = "operation", description = "Health, metrics, this description")),
     security((), ("bearer" = [])),

@@ -18,6 +18,8 @@ pub mod success {
 
     /// Something was made.
     pub const CREATED: StatusCode = StatusCode::CREATED;
+    /// Something was begun, and goes on by itself.
+    pub const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
     /// It is there, or here it is.
     pub const OK: StatusCode = StatusCode::OK;
     /// It is done, and there is nothing to say.

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod receivers;
+mod replay;
 mod summary;
 mod workflow;
 
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
 pub use self::receivers::{ReceiverTestView, ReceiverView};
+pub use self::replay::ReplayView;
 pub use self::summary::SummaryView;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::{Item, ItemState, Timestamp};

@@ -15,7 +15,7 @@ use crate::model::replay::{
     CHUNK_ITEMS, GLOBS_MAX, OnSuccess, Pace, REPLAY_NAME_MAX, ReplayFilter, ReplayTarget, TARGET_URL_MAX,
 };
 use crate::model::{
-    ItemFilter, ItemNumber, ItemState, Order, Replay, ReplayChunk, ReplayId, ReplayStatus, Timestamp,
+    ItemFilter, ItemNumber, ItemState, Order, Replay, ReplayChunk, ReplayId, ReplayStatus, Summary, Timestamp,
 };
 use crate::outbound::{SigningKey, guard};
 use crate::store::{Command, ListItems, Outcome, StoreError};
@@ -68,6 +68,15 @@ impl Warden {
             Ok(made) => made,
             Err(_) => Err(WardenError::Store(StoreError::Closing)),
         }
+    }
+
+    /// What a replay would send.
+    ///
+    /// # Errors
+    /// When something in the request is not as it must be, or the store cannot read.
+    pub async fn preview_replay(&self, request: &StartReplay) -> Result<Summary, WardenError> {
+        self.check_replay(request)?;
+        self.summary(self.replay_filter(&request.filter)).await
     }
 
     async fn make_replay(warden: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
@@ -179,7 +188,7 @@ impl Warden {
     }
 
     /// The filter by which items are chosen. Its instants are those of the wall clock.
-    pub(crate) fn replay_filter(&self, filter: &ReplayFilter) -> ItemFilter {
+    fn replay_filter(&self, filter: &ReplayFilter) -> ItemFilter {
         let steady = |instant: Option<Timestamp>| instant.map(|instant| self.clock.to_steady(instant));
         ItemFilter {
             workflows: filter.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
@@ -248,7 +257,7 @@ impl Warden {
 ///
 /// # Errors
 /// When no item could be like that, or there is too much of it.
-pub fn check_filter(filter: &ReplayFilter) -> Result<(), WardenError> {
+fn check_filter(filter: &ReplayFilter) -> Result<(), WardenError> {
     if filter.workflows.len() > GLOBS_MAX {
         return invalid(format!("a filter takes at most {GLOBS_MAX} globs of workflows"));
     }
