@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use warden::model::Item;
+use warden::model::{Item, Work};
 use warden::model::item::Closing;
 use warden::store::{Command, Creation, Outcome};
 
@@ -38,6 +38,7 @@ async fn a_new_item_is_stored_as_it_was_handed_in(engine: Engine) {
     };
     let item = created(engine.one(creation.into_command()).await);
     let expected = Item {
+        work: Work::default(),
         number: item.number,
         workflow: workflow("uploads"),
         id: key("file-1").id,
