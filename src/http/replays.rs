@@ -9,18 +9,20 @@ use axum::http::HeaderValue;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
 use super::document::{document, idempotency_key};
+use super::filter::FilterDocument;
 use super::page::{PageView, Paging};
 use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::{ReplayView, SummaryView};
 use crate::config::Scope;
 use crate::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
-use crate::model::{ItemState, Replay, ReplayId, ReplayStatus, Timestamp};
+use crate::model::{Replay, ReplayId, ReplayStatus};
 use crate::warden::{ReplayAct, ReplayEntry, StartReplay, Warden};
 
 /// List replays, the newest first. A token that is limited to some workflows sees those that it could have
@@ -72,26 +74,14 @@ fn globs(workflows: &[Arc<str>]) -> impl Iterator<Item = &str> {
 
 /// Which items are to be sent.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct ReplayFilterDocument {
-    /// Globs of workflows, any of which may match; left out, all that the token is for.
-    #[schema(value_type = Vec<String>)]
-    workflows: Vec<Arc<str>>,
-    /// `open`, `overdue`, `failed` or `held`, any of which may hold; `overdue` and `failed` by default.
-    #[schema(value_type = Option<Vec<String>>)]
-    states: Option<Vec<ItemState>>,
-    /// Labels that must be there with exactly this value.
-    labels: BTreeMap<String, String>,
-    /// The current step.
-    step: Option<String>,
-    /// Created before this instant (RFC 3339).
-    created_before: Option<String>,
-    /// Created at or after this instant.
-    created_after: Option<String>,
-    /// Due before this instant.
-    deadline_before: Option<String>,
-    /// Due at or after this instant.
-    deadline_after: Option<String>,
+    #[serde(flatten)]
+    filter: FilterDocument,
+    /// What nobody knows here. It is refused.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 /// Where the items go.
@@ -218,19 +208,10 @@ fn start(document: ReplayDocument) -> Result<StartReplay, Problem> {
 }
 
 fn filter(document: ReplayFilterDocument) -> Result<ReplayFilter, Problem> {
-    let instant = |name, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
-        text.map(|text| request::instant(name, &text)).transpose()
-    };
-    Ok(ReplayFilter {
-        workflows: document.workflows,
-        states: document.states.unwrap_or_else(|| vec![ItemState::Overdue, ItemState::Failed]),
-        labels: document.labels,
-        step: document.step.map(request::step).transpose()?,
-        created_before: instant("created_before", document.created_before)?,
-        created_after: instant("created_after", document.created_after)?,
-        deadline_before: instant("deadline_before", document.deadline_before)?,
-        deadline_after: instant("deadline_after", document.deadline_after)?,
-    })
+    if let Some(name) = document.unknown.keys().next() {
+        return Err(Problem::invalid(format!("there is no field {name:?} in a filter")));
+    }
+    document.filter.as_written()
 }
 
 /// Get a replay, and how far it has come.

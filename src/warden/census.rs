@@ -269,14 +269,27 @@ impl Census {
         found
     }
 
-    /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
-    pub fn reserve(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
+    /// The first `limit` items that may be claimed and are wanted, after a place in their order.
+    pub fn claimable(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Vec<Place> {
         let now = self.clock.now();
-        Reservation { places: self.lock().claimable.reserve(wanted, after, limit, now), census: self }
+        self.lock().claimable.first(wanted, after, limit, now)
     }
 
-    /// Completes when an item that may be claimed has come since this was called, and polled or enabled.
-    pub fn claimable(&self) -> Notified<'_> {
+    /// Reserves those of the items that may still be claimed, at most `limit` of them.
+    pub fn reserve(&self, places: &[Place], limit: usize) -> Reservation<'_> {
+        Reservation { places: self.lock().claimable.reserve(places, limit), census: self }
+    }
+
+    /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
+    pub fn reserve_first(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let places = state.claimable.first(wanted, after, limit, now);
+        Reservation { places: state.claimable.reserve(&places, limit), census: self }
+    }
+
+    /// Completes when an item that may be claimed has come since this was enabled, or first polled.
+    pub fn claimable_has_come(&self) -> Notified<'_> {
         self.claimable.notified()
     }
 

@@ -14,10 +14,12 @@ mod expectations;
 mod heartbeat;
 mod incidents;
 pub mod items;
+pub mod leases;
 mod overdue;
 mod pulse;
 mod receivers;
 mod replays;
+mod retries;
 pub mod silences;
 mod summary;
 mod sweep;
@@ -38,6 +40,7 @@ pub use self::census::Tally;
 pub use self::error::WardenError;
 use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
+use self::leases::Leases;
 use self::pulse::Pulse;
 use self::replays::Replays;
 pub use self::replays::{ReplayAct, ReplayCounts, ReplayEntry, ReplaySettings, StartReplay};
@@ -90,6 +93,7 @@ pub struct Warden {
     live_incidents: LiveIncidents,
     silences: Silences,
     replays: Replays,
+    leases: Leases,
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
@@ -161,6 +165,7 @@ impl Warden {
             live_incidents,
             silences: Silences::default(),
             replays: Replays::new(replays.clone(), stop.clone()),
+            leases: Leases::default(),
             actions,
             receivers: by_name,
             notifier,

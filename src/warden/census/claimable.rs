@@ -48,7 +48,7 @@ enum Hold {
 /// What is asked for.
 pub struct Wanted<'a> {
     /// The workflows.
-    pub admits: &'a dyn Fn(&str) -> bool,
+    pub admits: &'a (dyn Fn(&str) -> bool + Sync),
     /// In which states; those that no item can be claimed in are passed over.
     pub states: &'a [ItemState],
     /// At which step; any if none is named.
@@ -106,8 +106,8 @@ impl Claimable {
         }
     }
 
-    /// Reserves the first `limit` items after a place, in order. Each of them is to be given back, or claimed.
-    pub fn reserve(
+    /// The first `limit` items after a place, in order.
+    pub fn first(
         &mut self,
         wanted: &Wanted<'_>,
         after: Option<Place>,
@@ -115,11 +115,10 @@ impl Claimable {
         now: Timestamp,
     ) -> Vec<Place> {
         self.free(now);
-        let met = |shelf: &&Arc<Shelf>| wanted.is_met_by(shelf);
-        let shelves: Vec<Arc<Shelf>> = self.ready.keys().filter(met).cloned().collect();
         let from = after.map_or(Unbounded, Excluded);
+        let met = self.ready.iter().filter(|(shelf, _)| wanted.is_met_by(shelf));
         let mut rows: Vec<Range<'_, Place>> =
-            shelves.iter().map(|shelf| self.ready[shelf].range((from, Unbounded))).collect();
+            met.map(|(_, places)| places.range((from, Unbounded))).collect();
         let first =
             |(row, places): (usize, &mut Range<'_, Place>)| places.next().map(|place| Reverse((*place, row)));
         let mut heads: BinaryHeap<_> = rows.iter_mut().enumerate().filter_map(first).collect();
@@ -127,16 +126,29 @@ impl Claimable {
         while found.len() < limit
             && let Some(Reverse((place, row))) = heads.pop()
         {
-            found.push((place, row));
+            found.push(place);
             heads.extend(rows[row].next().map(|place| Reverse((*place, row))));
         }
-        for (place, row) in &found {
-            self.unshelve(&shelves[*row], *place);
-            if let Some(entry) = self.entries.get_mut(&place.1) {
+        found
+    }
+
+    /// Reserves those of the items that are still ready, at most `limit` of them, and gives their places. Each is to be given
+    /// back, or claimed.
+    pub fn reserve(&mut self, places: &[Place], limit: usize) -> Vec<Place> {
+        let mut reserved = Vec::new();
+        for (_, number) in places {
+            if reserved.len() == limit {
+                break;
+            }
+            let ready = |entry: &&mut Entry| entry.hold == Hold::Ready;
+            if let Some(entry) = self.entries.get_mut(number).filter(ready) {
                 entry.hold = Hold::Reserved;
+                let (shelf, place) = (entry.shelf.clone(), (entry.deadline, *number));
+                self.unshelve(&shelf, place);
+                reserved.push(place);
             }
         }
-        found.into_iter().map(|(place, _)| place).collect()
+        reserved
     }
 
     /// Gives reserved items back. Those that have changed meanwhile stand in their new place already.

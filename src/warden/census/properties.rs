@@ -279,7 +279,7 @@ impl Play {
                 let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: None };
                 let free = items.iter().filter(|item| item.is_claimable(now));
                 let expected: Vec<Place> = free.map(|item| (item.deadline, item.number)).collect();
-                let reserved = self.census.reserve(&wanted, None, usize::MAX);
+                let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
                 prop_assert_eq!(&reserved.places, &expected, "of those that are {:?}", state);
                 // They are given back, and so are there again for the next to ask.
             }

@@ -21,7 +21,8 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
 
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
     let wanted = Wanted { admits: &|name| name != "secret", states, step };
-    claimable.reserve(&wanted, None, limit, at(1_000)).into_iter().map(|(_, number)| number.0).collect()
+    let places = claimable.first(&wanted, None, limit, at(1_000));
+    claimable.reserve(&places, limit).into_iter().map(|(_, number)| number.0).collect()
 }
 
 /// Overdue ones of three workflows and two steps, and a failed one.
@@ -77,10 +78,9 @@ fn what_is_held_comes_back_when_its_time_is_over() {
     assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
     assert_eq!(claimable.next_free(), at(1_500));
     let wanted = Wanted { admits: &|_| true, states: BOTH, step: None };
-    assert_eq!(claimable.reserve(&wanted, None, 10, at(1_500)), [(at(10), ItemNumber(1))]);
+    assert_eq!(claimable.first(&wanted, None, 10, at(1_500)), [(at(10), ItemNumber(1))]);
     assert_eq!(claimable.next_free(), Timestamp::MAX);
     // It stands elsewhere by then than where it was put, and is found all the same.
-    claimable.give_back(&[(at(10), ItemNumber(1))]);
     claimable.remove(ItemNumber(1));
     assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
 }
@@ -90,7 +90,7 @@ fn a_place_in_the_order_is_where_the_next_claim_goes_on() {
     let mut claimable = filled();
     let wanted = Wanted { admits: &|_| true, states: BOTH, step: None };
     let after = Some((at(20), ItemNumber(4)));
-    let found = claimable.reserve(&wanted, after, 10, at(1_000));
+    let found = claimable.first(&wanted, after, 10, at(1_000));
     assert_eq!(found, [(at(30), ItemNumber(3)), (at(40), ItemNumber(1))]);
 }
 
