@@ -10,7 +10,7 @@ use super::item;
 use crate::support::{Answer, TestDaemon, TestReceiver, Wire, ask, eventually};
 
 /// A daemon with a token of each scope, one limited to `up*`, and one that may do everything. A token is its name.
-async fn guarded() -> TestDaemon {
+pub async fn guarded() -> TestDaemon {
     guarded_with("").await
 }
 
@@ -39,11 +39,11 @@ async fn guarded_with(config: &str) -> TestDaemon {
     daemon
 }
 
-async fn ask_as(token: &str, request: RequestBuilder) -> Answer {
+pub async fn ask_as(token: &str, request: RequestBuilder) -> Answer {
     ask(request.bearer_auth(token)).await
 }
 
-async fn get_as(daemon: &TestDaemon, token: &str, path: &str) -> Answer {
+pub async fn get_as(daemon: &TestDaemon, token: &str, path: &str) -> Answer {
     ask_as(token, daemon.request(Method::GET, path)).await
 }
 

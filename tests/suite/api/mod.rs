@@ -1,6 +1,6 @@
 //! The API, request by request, over real connections. Every answer is held against `/openapi.json` on the way.
 
-mod access;
+pub mod access;
 mod batch;
 mod closing;
 mod connections;
