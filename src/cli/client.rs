@@ -134,15 +134,17 @@ impl Client {
                 let problem = Problem { status: status.as_u16(), ..problem };
                 Err(ClientError::Refused { problem, retry_after })
             }
-            _ => Err(self.stranger(format!("HTTP {status} {}", excerpt(&text)))),
+            _ => {
+                let (base, what) = (self.base.clone(), format!("HTTP {status} {}", excerpt(&text)));
+                Err(ClientError::Stranger { base, what, status: Some(status.as_u16()) })
+            }
         }
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> ClientError {
         let base = self.base.clone();
         if error.is_timeout() && !error.is_connect() {
-            let cause = format!("it was silent for {}", humantime::format_duration(SILENCE_MAX));
-            return ClientError::BrokenOff { base, cause };
+            return ClientError::BrokenOff { base, cause: "it was silent for too long".to_owned() };
         }
         let cause = root_cause(error);
         if error.is_connect() {
@@ -154,7 +156,7 @@ impl Client {
 
     /// That what was answered is not what a warden answers.
     pub fn stranger(&self, what: String) -> ClientError {
-        ClientError::Stranger { base: self.base.clone(), what }
+        ClientError::Stranger { base: self.base.clone(), what, status: None }
     }
 }
 

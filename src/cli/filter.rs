@@ -2,8 +2,11 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use serde_json::{Map, Value};
 
 use super::client::Query;
+use super::error::CliError;
+use super::label;
 
 const STATES: [&str; 5] = ["open", "overdue", "failed", "held", "closed"];
 
@@ -54,6 +57,40 @@ impl Filter {
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         several.chain(single).map(|(name, value)| (name, value.clone())).collect()
     }
+
+    /// The document that says the same where the daemon takes one. What nobody asked for is left out.
+    ///
+    /// # Errors
+    /// When a label has no colon, or stands twice.
+    pub fn document(&self) -> Result<Map<String, Value>, CliError> {
+        let mut document = Map::new();
+        for (name, values) in [("workflows", &self.workflows), ("states", &self.states)] {
+            if !values.is_empty() {
+                document.insert(name.to_owned(), values.clone().into());
+            }
+        }
+        let mut labels = Map::new();
+        for text in &self.labels {
+            let (name, value) = label::read(text).map_err(CliError::Usage)?;
+            if labels.insert(name, value.into()).is_some() {
+                return Err(CliError::Usage(format!("the label of {text} stands twice")));
+            }
+        }
+        if !labels.is_empty() {
+            document.insert("labels".to_owned(), labels.into());
+        }
+        let single = [
+            ("step", &self.step),
+            ("created_before", &self.created_before),
+            ("created_after", &self.created_after),
+            ("deadline_before", &self.deadline_before),
+            ("deadline_after", &self.deadline_after),
+        ];
+        for (name, value) in single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            document.insert(name.to_owned(), value.as_str().into());
+        }
+        Ok(document)
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +114,21 @@ mod tests {
         let expected = "workflow=a workflow=b* state=overdue state=failed label=k:v step=s created_before=1 \
                         created_after=2 deadline_before=3 deadline_after=4";
         assert_eq!(text.join(" "), expected);
+        let document = Line::parse_from(flags.split_whitespace()).filter.document().unwrap();
+        let expected = serde_json::json!({
+            "workflows": ["a", "b*"], "states": ["overdue", "failed"], "labels": {"k": "v"}, "step": "s",
+            "created_before": "1", "created_after": "2", "deadline_before": "3", "deadline_after": "4",
+        });
+        assert_eq!(serde_json::Value::from(document), expected);
+        assert!(Line::parse_from(["x"]).filter.document().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_label_that_cannot_be_asked_for_is_refused() {
+        for flags in ["x --label k", "x --label k:v --label k:w"] {
+            let filter = Line::parse_from(flags.split_whitespace()).filter;
+            assert!(matches!(filter.document(), Err(CliError::Usage(_))), "{flags}");
+        }
     }
 
     #[test]

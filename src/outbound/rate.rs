@@ -72,9 +72,16 @@ impl RateLimiter {
 
     /// From when on the next attempt may begin; long ago if it could have begun at any time.
     pub fn free_at(&self) -> Timestamp {
-        match self.begun.front() {
-            Some(oldest) if self.begun.len() >= self.count() => oldest.after(self.rate.per),
-            _ => Timestamp::MIN,
+        self.free_for(1)
+    }
+
+    /// From when on so many attempts may begin together; long ago if they could have begun at any time, and never if they
+    /// are more than the rate says.
+    pub fn free_for(&self, attempts: usize) -> Timestamp {
+        // So many of the oldest must count no longer.
+        match (self.begun.len() + attempts).checked_sub(self.count()) {
+            None | Some(0) => Timestamp::MIN,
+            Some(lapsed) => self.begun.get(lapsed - 1).map_or(Timestamp::MAX, |at| at.after(self.rate.per)),
         }
     }
 
@@ -135,6 +142,18 @@ mod tests {
         assert!(limiter.free_at() <= at(10_000), "the second of the first two has passed as well");
         limiter.note(at(10_000));
         assert_eq!(limiter.free_at(), at(14_000));
+    }
+
+    #[test]
+    fn several_go_together_when_there_is_room_for_all_of_them() {
+        let mut limiter = RateLimiter::new(Rate { count: 3, per: Duration::from_secs(10) });
+        assert_eq!((limiter.free_for(3), limiter.free_for(4)), (Timestamp::MIN, Timestamp::MAX));
+        for begun in [0, 4_000] {
+            limiter.note(at(begun));
+        }
+        assert_eq!(limiter.free_for(1), Timestamp::MIN);
+        assert_eq!((limiter.free_for(2), limiter.free_for(3)), (at(10_000), at(14_000)));
+        assert_eq!(limiter.free_for(4), Timestamp::MAX);
     }
 
     #[test]

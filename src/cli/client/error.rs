@@ -67,6 +67,8 @@ pub enum ClientError {
         base: String,
         /// How it answered.
         what: String,
+        /// The HTTP status, if that is what was strange.
+        status: Option<u16>,
     },
 }
 
@@ -78,6 +80,36 @@ impl ClientError {
             Self::Setup(_) => Exit::Internal,
             Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::Stranger { .. } => Exit::Unavailable,
             Self::Refused { problem, .. } => Exit::of_status(problem.status),
+        }
+    }
+
+    /// Whether the same may go well a while later: the daemon, or what lies on the way to it, is on the way up or down,
+    /// or has too much to do.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Setup(_) => false,
+            Self::Unreachable { .. } | Self::BrokenOff { .. } => true,
+            Self::Refused { problem, .. } => matches!(problem.status, 408 | 429 | 500..),
+            // A proxy whose warden restarts answers in its own words.
+            Self::Stranger { status, .. } => matches!(status, Some(429 | 500..)),
+        }
+    }
+
+    /// Whether what was asked for may be done all the same.
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Setup(_) | Self::Unreachable { .. } => false,
+            Self::BrokenOff { .. } => true,
+            Self::Refused { problem, .. } => problem.status == 500,
+            Self::Stranger { status, .. } => matches!(status, None | Some(500..)),
+        }
+    }
+
+    /// The seconds after which the daemon asks to be asked again.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -126,6 +158,28 @@ mod tests {
         );
         let bare = Problem { title: "Not found".to_owned(), ..Problem::default() };
         assert_eq!(bare.to_string(), "Not found");
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not_and_what_may_be_done_from_what_is_not() {
+        let refused = |status| ClientError::Refused { problem: problem(status), retry_after: None };
+        let base = || "http://localhost:8470".to_owned();
+        let stranger = |status| ClientError::Stranger { base: base(), what: String::new(), status };
+        for (error, may_pass, may_be_done) in [
+            (ClientError::Unreachable { base: base(), cause: String::new() }, true, false),
+            (ClientError::BrokenOff { base: base(), cause: String::new() }, true, true),
+            (refused(503), true, false),
+            (refused(507), true, false),
+            (refused(429), true, false),
+            (refused(500), true, true),
+            (refused(403), false, false),
+            (refused(409), false, false),
+            (stranger(Some(502)), true, true),
+            (stranger(Some(404)), false, false),
+            (stranger(None), false, true),
+        ] {
+            assert_eq!((error.may_pass(), error.may_be_done()), (may_pass, may_be_done), "{error:?}");
+        }
     }
 
     #[test]
