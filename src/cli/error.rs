@@ -47,6 +47,9 @@ pub enum CliError {
     /// A receiver did not take its test; why is said already.
     #[error("the test did not reach {0}")]
     NotDelivered(String),
+    /// A replay that was followed did not come to a good end.
+    #[error("{0}")]
+    ReplayNotDone(String),
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -67,7 +70,7 @@ impl CliError {
             Self::Config(_) | Self::Data(_) => Exit::Data,
             Self::App(error) => error.into(),
             Self::Client(error) => error.exit(),
-            Self::LinesRefused { .. } | Self::NotDelivered(_) => Exit::Refused,
+            Self::LinesRefused { .. } | Self::NotDelivered(_) | Self::ReplayNotDone(_) => Exit::Refused,
             Self::Start(_) => Exit::Internal,
         }
     }

@@ -35,6 +35,7 @@ mod pages;
 mod payload;
 mod person;
 mod piece;
+mod replay;
 mod resend;
 mod serve;
 mod show;
@@ -73,6 +74,7 @@ enum Command {
     Show(show::Show),
     Payload(payload::Payload),
     Close(close::Close),
+    Replay(replay::Replay),
     Export(export::Export),
     Import(import::Import),
     Deliveries(deliveries::Deliveries),
@@ -114,6 +116,7 @@ impl Cli {
             Command::Show(show) => connection::block_on(show.run(console)),
             Command::Payload(payload) => connection::block_on(payload.run(console)),
             Command::Close(close) => connection::block_on(close.run(console)),
+            Command::Replay(replay) => connection::block_on(replay.run(console)),
             Command::Export(export) => connection::block_on(export.run(console)),
             Command::Import(import) => connection::block_on(import.run(console)),
             Command::Deliveries(deliveries) => connection::block_on(deliveries.run(console)),

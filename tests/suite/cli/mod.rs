@@ -5,6 +5,7 @@
 mod connection;
 mod incidents;
 mod lists;
+mod replays;
 mod silences;
 
 use std::process::{Command, Stdio};
