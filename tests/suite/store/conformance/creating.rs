@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use warden::model::{Item, Work};
 use warden::model::item::Closing;
+use warden::model::{Item, Work};
 use warden::store::{Command, Creation, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
