@@ -4,6 +4,7 @@ mod claimants;
 mod claims;
 mod leases;
 mod retries;
+mod story;
 mod waiting;
 
 use reqwest::Method;
