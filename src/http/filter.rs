@@ -50,6 +50,9 @@ impl FilterDocument {
         };
         check_labels(&self.labels).map_err(|refusal| Problem::invalid(refusal.to_string()))?;
         let mut states = self.states;
+        if states.contains(&ItemState::Closed) {
+            return Err(Problem::invalid("closed items are done; there is nothing to recover of them"));
+        }
         if states.is_empty() {
             states = vec![ItemState::Overdue, ItemState::Failed];
         }

@@ -31,7 +31,7 @@ use super::request::{self, NoQuery, Segments};
 use super::view::{ItemView, LeaseView};
 use crate::config::Scope;
 use crate::model::item::Merge;
-use crate::model::{Item, LeaseId};
+use crate::model::{Item, LeaseId, Timestamp};
 use crate::warden::WardenError;
 use crate::warden::items::ReportError;
 use crate::warden::leases::{ClaimItems, CompleteStep, FailAttempt, place_after};
@@ -92,8 +92,13 @@ pub struct ClaimedView {
 /// An item that was claimed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ClaimedItemView {
-    #[serde(flatten)]
-    lease: LeaseView,
+    /// By which its holder speaks of the lease.
+    id: String,
+    /// Larger than that of any lease before it: what lies behind a worker can tell a late one by it.
+    token: u64,
+    /// From when on the lease holds no longer, unless a heartbeat comes before.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
     /// How often the item was claimed at its present step, this time among them.
     attempt: u32,
     item: ItemView,
@@ -192,7 +197,9 @@ impl Claimed {
             None
         };
         Ok(Some(ClaimedItemView {
-            lease: LeaseView::new(item.number, &lease),
+            id: LeaseId { item: item.number, token: lease.token }.to_string(),
+            token: lease.token,
+            expires_at: lease.expires_at,
             attempt: item.work.attempts,
             item: ItemView::new(item, &self.server.warden),
             payload_base64,

@@ -91,6 +91,8 @@ struct Figures {
     replay_posts: u64,
     /// Succeeded, failed, skipped.
     replay_items: [u64; 3],
+    /// What became of leases, in words.
+    leases: [(&'static str, u64); 5],
 }
 
 impl Figures {
@@ -99,6 +101,7 @@ impl Figures {
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock().now();
         let beats = warden.heartbeats();
+        let leases = warden.lease_counts();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
@@ -115,6 +118,14 @@ impl Figures {
             replay_items: warden.replay_counts().ends(),
             heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
                 .map(|count| count.load(Ordering::Relaxed)),
+            leases: [
+                ("claimed", &leases.claimed),
+                ("completed", &leases.completed),
+                ("failed", &leases.failed),
+                ("released", &leases.released),
+                ("lost", &leases.lost),
+            ]
+            .map(|(event, count)| (event, count.load(Ordering::Relaxed))),
         }
     }
 
@@ -277,6 +288,11 @@ impl Collector for Figures {
         counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;
         counter("deliveries_failed", "Attempts that failed", self.sum(|count| count.failed))?;
         counter("deliveries_dead", "Deliveries that were given up", self.sum(|count| count.dead))?;
+        let help = "Leases that were claimed, ended by their holders, or found to be lost";
+        let mut family = encoder.encode_descriptor("leases", help, None, MetricType::Counter)?;
+        for (event, count) in self.leases {
+            ConstCounter::new(count).encode(family.encode_family(&[("event", event)])?)?;
+        }
         self.encode_receivers(&mut encoder)
     }
 }

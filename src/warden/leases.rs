@@ -24,7 +24,7 @@ use crate::model::{
     CloseOutcome, Item, ItemFilter, ItemNumber, ItemState, LeaseAct, LeaseId, LeaseLost, Order, Position,
     Timestamp,
 };
-use crate::store::{Claim, Command, ListItems, Outcome, SCAN_MAX};
+use crate::store::{Claim, Command, ListItems, Outcome};
 
 /// The most items that one claim gets.
 pub const CLAIM_MAX: usize = 1000;
@@ -149,7 +149,8 @@ impl Warden {
             return Ok(self.census.reserve_first(&wanted, after, max));
         }
         // Looked up before they are reserved: what is not wanted stays there for others, and nobody is woken for it.
-        let (mut after, mut looked_at) = (after, 0);
+        // All of them if need be: an empty answer says that there is nothing, and not that it is far away.
+        let mut after = after;
         loop {
             let places = self.census.claimable(&wanted, after, BITE);
             let numbers = places.iter().map(|(_, number)| *number).collect();
@@ -158,8 +159,7 @@ impl Warden {
             let fitting = items.iter().filter(|item| filter.admits(item, now));
             let fitting: Vec<Place> = fitting.map(|item| (item.deadline, item.number)).collect();
             let reservation = self.census.reserve(&fitting, max);
-            looked_at += places.len();
-            if !reservation.places.is_empty() || places.len() < BITE || looked_at >= SCAN_MAX {
+            if !reservation.places.is_empty() || places.len() < BITE {
                 return Ok(reservation);
             }
             after = places.last().copied();
