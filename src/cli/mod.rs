@@ -35,7 +35,9 @@ mod pages;
 mod payload;
 mod person;
 mod piece;
+mod recover;
 mod resend;
+mod retry;
 mod serve;
 mod show;
 mod silence;
@@ -73,6 +75,8 @@ enum Command {
     Show(show::Show),
     Payload(payload::Payload),
     Close(close::Close),
+    Recover(recover::Recover),
+    Retry(retry::Retry),
     Export(export::Export),
     Import(import::Import),
     Deliveries(deliveries::Deliveries),
@@ -114,6 +118,8 @@ impl Cli {
             Command::Show(show) => connection::block_on(show.run(console)),
             Command::Payload(payload) => connection::block_on(payload.run(console)),
             Command::Close(close) => connection::block_on(close.run(console)),
+            Command::Recover(recover) => connection::block_on(recover.run(console)),
+            Command::Retry(retry) => connection::block_on(retry.run(console)),
             Command::Export(export) => connection::block_on(export.run(console)),
             Command::Import(import) => connection::block_on(import.run(console)),
             Command::Deliveries(deliveries) => connection::block_on(deliveries.run(console)),
