@@ -20,6 +20,8 @@ mod process;
 mod recovery;
 mod report;
 mod signals;
+#[cfg(test)]
+mod stand_in;
 mod summary;
 mod tail;
 mod verdict;

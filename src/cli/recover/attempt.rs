@@ -304,3 +304,6 @@ async fn settle(work: &Work, held: &Held, verdict: &Verdict) -> (Ending, String)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

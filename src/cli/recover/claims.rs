@@ -112,3 +112,6 @@ impl Claims {
         Gain::Later(said)
     }
 }
+
+#[cfg(test)]
+mod tests;

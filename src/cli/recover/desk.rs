@@ -183,3 +183,6 @@ impl Desk {
         humantime::format_duration(self.terms.ttl).to_string()
     }
 }
+
+#[cfg(test)]
+mod tests;

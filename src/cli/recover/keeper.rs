@@ -57,9 +57,10 @@ impl Held {
 /// Sends heartbeats, every third of the lease's time. Gives the reason when the lease is lost.
 async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> String {
     let clock = desk.clock();
-    let third = desk.ttl() / 3;
+    // A third after its beginning, counted from its end.
+    let beat_at = |end: Timestamp| end.moved(-i64::try_from((desk.ttl() * 2 / 3).as_millis()).unwrap_or(0));
     let mut backoff = Backoff::new();
-    let mut next = clock.now().after(third);
+    let mut next = beat_at(*expires.borrow());
     loop {
         let end = *expires.borrow();
         let beat = async {
@@ -76,10 +77,13 @@ async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> S
             Ok(end) => {
                 expires.send_replace(end);
                 backoff = Backoff::new();
-                next = clock.now().after(third);
+                next = beat_at(end);
             }
             Err(Denial::Lost(reason)) => return reason,
             Err(Denial::NoAnswer(error)) => next = clock.now().after(backoff.wait(error.retry_after())),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
