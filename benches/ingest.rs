@@ -14,6 +14,8 @@
 //! At last comes the storm (`BENCH_ONLY=storm` alone): a million items fall overdue in one second, while creates and closes
 //! go on; it prints what that does to their latencies, and how soon somebody is told.
 //!
+//! And the recovery (`BENCH_ONLY=recovery` alone): a million overdue items are claimed, replayed and exported.
+//!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `BENCH_SECONDS` | seconds of load for a cell and peer, all its rounds together | 5 |

@@ -11,7 +11,7 @@ use super::report::{self, Row};
 use super::round::{self, Measurement};
 use super::script::{Ids, Workload};
 use super::settings::Settings;
-use super::storm;
+use super::{recovery, storm};
 
 const KIB: usize = 1024;
 
@@ -25,9 +25,11 @@ struct Cell {
 /// Measures every cell that the settings choose and prints the table.
 pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     let chosen: Vec<Cell> = cells().into_iter().filter(|cell| is_chosen(cell, settings)).collect();
-    let storm = settings.only.is_empty() || settings.only.iter().any(|word| word == storm::NAME);
-    if chosen.is_empty() && !storm {
-        let names = cells().into_iter().map(|cell| cell.name).chain([storm::NAME.to_owned()]);
+    let wanted = |name| settings.only.is_empty() || settings.only.iter().any(|word| word == name);
+    let (storm, recovery) = (wanted(storm::NAME), wanted(recovery::NAME));
+    if chosen.is_empty() && !storm && !recovery {
+        let more = [storm::NAME, recovery::NAME].map(str::to_owned);
+        let names = cells().into_iter().map(|cell| cell.name).chain(more);
         let names: Vec<String> = names.collect();
         return Err(Failure::Settings(format!("BENCH_ONLY chooses no cell; there are {}", names.join(", "))));
     }
@@ -43,6 +45,9 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     }
     if storm && settings.peers.contains(&PeerKind::Warden) {
         storm::measure(settings, &runtime, &ids)?;
+    }
+    if recovery && settings.peers.contains(&PeerKind::Warden) {
+        recovery::measure(settings, &runtime)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod failure;
 mod histogram;
 mod noop;
 mod peer;
+mod recovery;
 mod report;
 mod round;
 mod script;

@@ -37,6 +37,8 @@ fn router() -> Router {
     Router::new()
         .route("/v1/workflows/{workflow}/items/{id}", put(create).delete(close))
         .route("/v1/batch", post(batch))
+        // What a replay is sent to.
+        .route("/replay", post(create))
         .layer(DefaultBodyLimit::disable())
 }
 

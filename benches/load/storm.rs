@@ -125,7 +125,8 @@ impl Load<'_> {
     }
 }
 
-async fn fill(address: SocketAddr, items: usize, due_at: SystemTime) -> Result<(), Failure> {
+/// Creates that many items of 100 bytes with this deadline.
+pub async fn fill(address: SocketAddr, items: usize, due_at: SystemTime) -> Result<(), Failure> {
     let mut connection = Connection::open(address).await?;
     let deadline = chrono::DateTime::<chrono::Utc>::from(due_at);
     let deadline = deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);

@@ -23,6 +23,7 @@ mod heartbeat;
 mod origin;
 mod path;
 mod receiver;
+mod retry;
 mod secret;
 mod setting;
 mod settings;
@@ -160,7 +161,8 @@ impl Tables {
             receivers.extend(receiver.resolve(checks_of, &name, &receiver_defaults));
         }
 
-        let mut default_workflow = workflow::default_policy(&self.workflow_defaults, &self.alerting);
+        let mut default_workflow =
+            workflow::default_policy(checks_of, &self.workflow_defaults, &self.alerting);
         let mut workflows = BTreeMap::new();
         for (name, workflow) in self.workflows {
             workflows.extend(workflow.resolve(checks_of, &name, &default_workflow, &names));

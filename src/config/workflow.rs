@@ -14,6 +14,7 @@ use super::checks::Checks;
 use super::duration;
 use super::expectation::WrittenExpectation;
 use super::path::SettingPath;
+use super::retry::{WrittenRetry, WrittenRetryDefaults};
 use crate::model::{AlertPolicy, Policy, Severity, Step, StepName, WorkflowName};
 
 /// `[workflow_defaults]` as written.
@@ -27,6 +28,7 @@ pub struct WrittenWorkflowDefaults {
     retention_max: u64,
     #[serde(deserialize_with = "duration::required")]
     keep_payload: Duration,
+    retry: WrittenRetryDefaults,
     pub create_on_first_use: bool,
 }
 
@@ -42,6 +44,7 @@ pub struct WrittenWorkflow {
     #[serde(deserialize_with = "duration::optional")]
     pub keep_payload: Option<Duration>,
     pub steps: Option<Vec<WrittenStep>>,
+    pub retry: Option<WrittenRetry>,
     pub expect: Option<WrittenExpectation>,
     pub receivers: Option<Vec<Arc<str>>>,
     pub escalate: Option<Vec<WrittenEscalation>>,
@@ -66,13 +69,18 @@ pub struct WrittenStep {
 }
 
 /// The policy of a workflow that has no table of its own.
-pub(super) fn default_policy(defaults: &WrittenWorkflowDefaults, alerting: &WrittenAlerting) -> Policy {
+pub(super) fn default_policy(
+    checks: &mut Checks<'_>,
+    defaults: &WrittenWorkflowDefaults,
+    alerting: &WrittenAlerting,
+) -> Policy {
     Policy {
         deadline: defaults.deadline,
         retention: defaults.retention,
         retention_max: defaults.retention_max,
         keep_payload: defaults.keep_payload,
         steps: Vec::new(),
+        retry: defaults.retry.resolve(checks, &SettingPath::dotted("workflow_defaults.retry")),
         expect: None,
         alerting: alerting.policy(),
     }
@@ -100,6 +108,8 @@ impl WrittenWorkflow {
         let name = WorkflowName::new(name).map_err(|error| checks.problem(&table, error.to_string())).ok();
         self.check(checks, &table, base, receivers);
         let steps = self.steps.map(|steps| resolve_steps(checks, &table.key("steps"), steps));
+        let retry =
+            self.retry.map_or(base.retry, |retry| retry.resolve(checks, &table.key("retry"), base.retry));
         let expect = self.expect.and_then(|expect| expect.resolve(checks, &table.key("expect")));
         let alerting = base.alerting.clone();
         let policy = Policy {
@@ -108,6 +118,7 @@ impl WrittenWorkflow {
             retention_max: self.retention_max.unwrap_or(base.retention_max),
             keep_payload: self.keep_payload.unwrap_or(base.keep_payload),
             steps: steps.unwrap_or_else(|| base.steps.clone()),
+            retry,
             expect,
             alerting: AlertPolicy {
                 group_wait: self.group_wait.unwrap_or(alerting.group_wait),

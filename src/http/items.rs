@@ -383,3 +383,17 @@ pub async fn report(
     let error_id = server.warden.report(key, report).await?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
 }
+
+/// Send an item back to its step that has failed, and have one that waits for its next attempt wait no longer.
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/retry", operation_id = "retry_item", tag = "recovery",
+    params(("workflow" = String, Path), ("id" = String, Path)),
+    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+pub async fn retry(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    ItemPath(key): ItemPath,
+    _: NoQuery,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Recover, &key.workflow)?;
+    Ok(show(success::OK, server.warden.retry(key).await?, &server))
+}

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
+use utoipa::ToSchema;
 use wildmatch::WildMatch;
 
 use super::Server;
@@ -103,6 +104,36 @@ pub async fn list(
     let page = server.warden.list(filter, order, after, limit).await?;
     let data = page.data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
     Ok(Json(PageView { data, next_cursor: page.next.map(write_cursor) }))
+}
+
+/// What became of a request to send many items back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RetriedView {
+    /// How many were sent back.
+    retried: u64,
+    /// To be handed back as `cursor` to go on; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// Send many items back to their steps: those of a list, without any state those that have failed. A request does a part;
+/// the next goes on where it ended.
+#[utoipa::path(post, path = "/v1/items/retry", operation_id = "retry_items", tag = "recovery",
+    params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
+        ("state" = Option<Vec<String>>, Query, description = "failed (default), open or overdue, repeatable"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
+        ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
+        ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
+        ("cursor" = Option<String>, Query, description = "Go on where the request before ended")),
+    responses((status = 200, description = "How many were sent back", body = RetriedView)))]
+pub async fn retry(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    query: Query,
+) -> Result<Json<RetriedView>, Problem> {
+    access.require(Scope::Recover)?;
+    let Question { filter, after, .. } = question(query, &access, &**server.warden.clock())?;
+    let retried = server.warden.retry_all(filter, after).await?;
+    Ok(Json(RetriedView { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 
 /// Export items with their payloads: a line of JSON each, as `POST /v1/batch` takes it.

@@ -87,6 +87,8 @@ struct Figures {
     silences: usize,
     /// Sent, failed, withheld.
     heartbeats: [u64; 3],
+    /// What became of leases, in words.
+    leases: [(&'static str, u64); 5],
 }
 
 impl Figures {
@@ -95,6 +97,7 @@ impl Figures {
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock().now();
         let beats = warden.heartbeats();
+        let leases = warden.lease_counts();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
@@ -108,6 +111,14 @@ impl Figures {
             silences: warden.active_silences(),
             heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
                 .map(|count| count.load(Ordering::Relaxed)),
+            leases: [
+                ("claimed", &leases.claimed),
+                ("completed", &leases.completed),
+                ("failed", &leases.failed),
+                ("released", &leases.released),
+                ("lost", &leases.lost),
+            ]
+            .map(|(event, count)| (event, count.load(Ordering::Relaxed))),
         }
     }
 
@@ -260,6 +271,11 @@ impl Collector for Figures {
         counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;
         counter("deliveries_failed", "Attempts that failed", self.sum(|count| count.failed))?;
         counter("deliveries_dead", "Deliveries that were given up", self.sum(|count| count.dead))?;
+        let help = "Leases that were claimed, ended by their holders, or found to be lost";
+        let mut family = encoder.encode_descriptor("leases", help, None, MetricType::Counter)?;
+        for (event, count) in self.leases {
+            ConstCounter::new(count).encode(family.encode_family(&[("event", event)])?)?;
+        }
         self.encode_receivers(&mut encoder)
     }
 }

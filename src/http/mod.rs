@@ -12,8 +12,10 @@ mod body;
 mod connection;
 mod deliveries;
 mod document;
+mod filter;
 mod incidents;
 mod items;
+mod leases;
 mod list;
 mod listener;
 mod metrics;
@@ -89,6 +91,7 @@ impl Server {
     /// Says from now on that it is not ready, so that balancers look elsewhere while the rest is finished.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.warden.stop_waiting();
     }
 
     /// The service that answers requests.
@@ -112,6 +115,13 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(items::post))
         .routes(routes!(items::payload))
         .routes(routes!(items::report))
+        .routes(routes!(items::retry))
+        .routes(routes!(list::retry))
+        .routes(routes!(leases::claim))
+        .routes(routes!(leases::heartbeat))
+        .routes(routes!(leases::complete))
+        .routes(routes!(leases::fail))
+        .routes(routes!(leases::release))
         .routes(routes!(batch::batch))
         .routes(routes!(list::list))
         .routes(routes!(list::export))

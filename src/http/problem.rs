@@ -92,6 +92,10 @@ problems! {
     item_not_found: NOT_FOUND, "item-not-found", "There is no such item";
     /// No such workflow.
     workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
+    /// No such lease.
+    lease_not_found: NOT_FOUND, "lease-not-found", "There is no such lease";
+    /// The lease holds no longer.
+    lease_lost: CONFLICT, "lease-lost", "The lease holds no longer";
     /// No such incident.
     incident_not_found: NOT_FOUND, "incident-not-found", "There is no such incident";
     /// No such receiver.
@@ -227,6 +231,8 @@ impl From<WardenError> for Problem {
             WardenError::ItemClosed(_) => Self::item_closed(detail),
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
+            WardenError::LeaseNotFound => Self::lease_not_found(detail),
+            WardenError::LeaseLost(_) => Self::lease_lost(detail),
             WardenError::IncidentNotFound => Self::incident_not_found(detail),
             WardenError::ReceiverNotFound(_) => Self::receiver_not_found(detail),
             WardenError::DeliveryNotFound => Self::delivery_not_found(detail),

@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
 pub use self::receivers::{ReceiverTestView, ReceiverView};
 pub use self::workflow::{StatsView, WorkflowView};
-use crate::model::{Item, ItemState, Timestamp};
+use crate::model::lease::{StepRecord, StepStatus};
+use crate::model::{Item, ItemNumber, ItemState, Lease, LeaseId, Timestamp};
 use crate::warden::Warden;
 
 /// An item.
@@ -40,9 +41,10 @@ pub struct ItemView {
     step: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     step_entered_at: Option<Timestamp>,
+    /// How often it was claimed at this step, less what was given back unharmed.
     step_attempts: u32,
-    #[schema(value_type = Vec<Object>)]
-    steps: Vec<Value>,
+    /// The steps that are behind it.
+    steps: Vec<StepRecordView>,
     #[schema(value_type = Object)]
     progress: Map<String, Value>,
     errors: Vec<ErrorView>,
@@ -50,13 +52,53 @@ pub struct ItemView {
     artifacts: Vec<Value>,
     #[schema(value_type = Option<Object>)]
     params: Option<Value>,
-    #[schema(value_type = Option<Object>)]
-    lease: Option<Value>,
+    /// Who holds it.
+    lease: Option<LeaseView>,
+    /// It waits for its next attempt, and is not to be claimed before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    retry_at: Option<Timestamp>,
     /// The open incident that it belongs to.
     incident: Option<Arc<str>>,
     payload: PayloadView,
     /// Raised by one at each change; also the entity tag.
     version: u64,
+}
+
+/// A step that an item has left.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StepRecordView {
+    name: String,
+    /// `done` or `skipped`.
+    #[schema(value_type = String)]
+    status: StepStatus,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// A claim on an item.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LeaseView {
+    /// By which its holder speaks of it.
+    id: String,
+    /// Larger than that of any lease before it: what lies behind a worker can tell a late one by it.
+    token: u64,
+    /// Who holds it.
+    worker: Arc<str>,
+    /// From when on it holds no longer, unless a heartbeat comes before.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+impl LeaseView {
+    /// A lease of the item of this number.
+    pub fn new(item: ItemNumber, lease: &Lease) -> Self {
+        Self {
+            id: LeaseId { item, token: lease.token }.to_string(),
+            token: lease.token,
+            worker: lease.worker.clone(),
+            expires_at: lease.expires_at,
+        }
+    }
 }
 
 /// An error that was reported about an item.
@@ -88,7 +130,10 @@ pub struct PayloadView {
 impl ItemView {
     /// The item as it stands now.
     pub fn new(item: Item, warden: &Warden) -> Self {
-        let state = item.state(warden.clock().now());
+        let now = warden.clock().now();
+        let state = item.state(now);
+        let lease = item.work.running(now).filter(|_| item.closed.is_none());
+        let lease = lease.map(|lease| LeaseView::new(item.number, lease));
         let incident = warden.incident_of(&item).map(|id| id.0);
         let detail = item.detail.map(|detail| *detail).unwrap_or_default();
         let payload = item.payload;
@@ -104,13 +149,14 @@ impl ItemView {
             labels: Arc::unwrap_or_clone(item.labels),
             step_entered_at: item.step.is_some().then_some(item.step_entered_at),
             step: item.step.map(|step| step.to_string()),
-            step_attempts: 0,
-            steps: Vec::new(),
+            step_attempts: item.work.attempts,
+            steps: detail.steps.into_iter().map(StepRecordView::from).collect(),
             progress: detail.progress,
             errors: detail.errors.into_iter().map(ErrorView::from).collect(),
             artifacts: Vec::new(),
             params: None,
-            lease: None,
+            lease,
+            retry_at: item.work.retry_at.filter(|at| *at > now && item.closed.is_none()),
             incident,
             payload: PayloadView {
                 size: payload.as_ref().map_or(0, |payload| payload.size),
@@ -119,6 +165,12 @@ impl ItemView {
             },
             version: item.version,
         }
+    }
+}
+
+impl From<StepRecord> for StepRecordView {
+    fn from(step: StepRecord) -> Self {
+        Self { name: step.name.to_string(), status: step.status, at: step.at }
     }
 }
 

@@ -33,6 +33,12 @@ impl ItemFilter {
         any(&self.workflows) && any(&self.allowed)
     }
 
+    /// Whether it names anything besides workflows, states and the step.
+    pub fn needs_record(&self) -> bool {
+        let bounds = [self.created_after, self.created_before, self.deadline_after, self.deadline_before];
+        !self.labels.is_empty() || bounds.iter().any(Option::is_some)
+    }
+
     /// Whether the item is chosen. Items that exist only as a tombstone of something never created, or whose
     /// retention has run out, never are.
     pub fn admits(&self, item: &Item, now: Timestamp) -> bool {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::lease::{StepRecord, Work};
 use super::{ItemId, StepName, Timestamp, WorkflowName};
 
 /// The most labels an item carries.
@@ -123,6 +124,9 @@ pub struct ItemDetail {
     pub progress: Map<String, Value>,
     /// The latest errors, oldest first; at most [`ERRORS_KEPT`].
     pub errors: Vec<ItemError>,
+    /// The steps that it has left, oldest first; at most [`super::lease::STEPS_KEPT`].
+    #[serde(default)]
+    pub steps: Vec<StepRecord>,
 }
 
 /// Names and values to find an item by. Shared, because what is derived from items keeps them too.
@@ -157,7 +161,9 @@ pub struct Item {
     pub idempotency_key: Option<[u8; 32]>,
     /// Raised by one at each change.
     pub version: u64,
-    /// Progress and errors.
+    /// Who works on it, how often that was tried, and when it may be tried again.
+    pub work: Work,
+    /// Progress, errors, and steps that are behind it.
     pub detail: Option<Box<ItemDetail>>,
 }
 
@@ -175,7 +181,7 @@ pub struct Closed {
 }
 
 /// What a close asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closing {
     /// How the item ended.
     pub outcome: CloseOutcome,
@@ -289,6 +295,7 @@ impl Item {
             payload: None,
             idempotency_key: None,
             version: 0,
+            work: Work::default(),
             detail: None,
         };
         item.close(closing);
@@ -444,6 +451,7 @@ impl Item {
             labels: self.labels.clone(),
             step: self.step.clone(),
             deadline: self.deadline,
+            free_at: self.work.free_at(),
             status,
         }
     }
@@ -464,6 +472,8 @@ pub struct Standing {
     pub step: Option<StepName>,
     /// By when it must be closed.
     pub deadline: Timestamp,
+    /// From when on it may be claimed, as far as leases and waits go.
+    pub free_at: Timestamp,
     /// Whether it is open, failed or closed.
     pub status: Status,
 }

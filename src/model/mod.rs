@@ -11,9 +11,11 @@ pub mod expectation;
 pub mod filter;
 pub mod incident;
 pub mod item;
+pub mod lease;
 pub mod name;
 pub mod notification;
 pub mod random;
+pub mod retry;
 pub mod severity;
 pub mod silence;
 pub mod time;
@@ -29,9 +31,11 @@ pub use incident::{
 pub use item::{
     CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, PayloadInfo, Standing,
 };
+pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
 pub use notification::{Notification, Sample, Subject};
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use retry::{Backoff, BackoffError, RetryPolicy};
 pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DURATION_MAX, Expectation, Severity, StepName, Timestamp, WorkflowName};
+use super::item::Closing;
+use super::lease::Advance;
+use super::{
+    CloseOutcome, DURATION_MAX, Expectation, Item, RetryPolicy, Severity, StepName, Timestamp, WorkflowName,
+};
 
 /// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
 pub const DEADLINE_MAX: Duration = DURATION_MAX;
@@ -66,6 +70,8 @@ pub struct Policy {
     pub keep_payload: Duration,
     /// The stages, in order; empty when the workflow names none.
     pub steps: Vec<Step>,
+    /// What becomes of an item whose attempt failed.
+    pub retry: RetryPolicy,
     /// When items are to be created; nothing if they come as they like.
     pub expect: Option<Expectation>,
     /// When and where people are told.
@@ -81,6 +87,32 @@ impl Policy {
     /// How long an item has that starts at `step`: the step's deadline, else the workflow's.
     pub fn deadline_at(&self, step: Option<&str>) -> Duration {
         step.and_then(|name| self.step(name)).and_then(|step| step.deadline).unwrap_or(self.deadline)
+    }
+}
+
+impl Policy {
+    /// Where an item goes when its step is done. One whose step is none of the workflow's begins with the first of them:
+    /// that something is done twice is better than that it is never done.
+    ///
+    /// A step's own deadline counts from when it is entered. At any other step the item has as long as the workflow allows it
+    /// from its creation on, or longer if it had longer already.
+    pub fn advance(&self, item: &Item, now: Timestamp) -> Advance {
+        let here = item.step.as_ref().and_then(|name| self.steps.iter().position(|step| step.name == *name));
+        match self.steps.get(here.map_or(0, |here| here + 1)) {
+            None => Advance::Close(self.closing(CloseOutcome::Success, now)),
+            Some(step) => {
+                let deadline = match step.deadline {
+                    Some(deadline) => now.after(deadline),
+                    None => item.deadline.max(item.created_at.after(self.deadline)),
+                };
+                Advance::To { step: step.name.clone(), deadline }
+            }
+        }
+    }
+
+    /// How an item is closed that ends like this.
+    pub fn closing(&self, outcome: CloseOutcome, at: Timestamp) -> Closing {
+        Closing { outcome, at, retention: self.retention, keep_payload: self.keep_payload }
     }
 }
 

@@ -34,8 +34,8 @@ use futures_util::future::BoxFuture;
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey,
-    ItemNumber, Labels, Order, Page, PayloadInfo, Position, Progress, Silence, SilenceId, Standing, StepName,
-    Timestamp, Workflow, WorkflowName,
+    ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Order, Page, PayloadInfo, Position, Progress, Silence,
+    SilenceId, Standing, StepName, Timestamp, Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -58,6 +58,21 @@ pub struct Creation {
     pub payload: Bytes,
     /// What is known of the bytes; must agree with them.
     pub info: PayloadInfo,
+}
+
+/// An item to be leased.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The item.
+    pub number: ItemNumber,
+    /// What must be true of it.
+    pub filter: Arc<ItemFilter>,
+    /// Who claims it; at most [`crate::model::lease::WORKER_MAX`] bytes.
+    pub worker: Arc<str>,
+    /// Until when.
+    pub expires_at: Timestamp,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// A change to be made. Each happens wholly or not at all.
@@ -93,6 +108,29 @@ pub enum Command {
         key: ItemKey,
         /// The error.
         error: Box<ItemError>,
+    },
+    /// Leases an item, provided that it is as its filter says, nobody else holds it, and it waits for nothing. The lease's
+    /// token is larger than any before.
+    /// Outcomes: `Changed`, `NotClaimable`, `StorageFull`.
+    Claim(Box<Claim>),
+    /// Does what the holder of a lease asks for, provided that the lease holds. Repeating what ended it changes nothing.
+    /// Outcomes: `Changed`, `LeaseLost`, `Refused`.
+    ActOnLease {
+        /// The lease.
+        lease: LeaseId,
+        /// What its holder asks for.
+        act: LeaseAct,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Sends an item that failed back to its step, and has one that waits for its next attempt wait no longer. Any other
+    /// open item is left alone.
+    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`.
+    Retry {
+        /// The item.
+        key: ItemKey,
+        /// Now.
+        now: Timestamp,
     },
     /// Removes the record of a closed item; anything else is left alone. Outcome: `Done`.
     Forget(ItemNumber),
@@ -152,6 +190,10 @@ pub enum Outcome {
     VersionMismatch(u64),
     /// The change would break a limit; nothing changed.
     Refused(ItemRefusal),
+    /// The item is gone, held by somebody, waits, or is not as was asked; nothing changed.
+    NotClaimable,
+    /// The lease holds no longer; nothing changed.
+    LeaseLost(LeaseLost),
     /// The disk has no room for anything but closes; nothing changed.
     StorageFull,
     /// It is done.

@@ -18,9 +18,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::item::{Closed, ItemDetail};
-use crate::model::{Item, ItemId, ItemNumber, Labels, PayloadInfo, StepName, Timestamp, WorkflowName};
+use crate::model::lease::LeaseEnd;
+use crate::model::{
+    Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, Work, WorkflowName,
+};
 
 const ITEM_V1: u8 = 1;
+const ITEM_V2: u8 = 2;
 const DOCUMENT_V1: u8 = 1;
 
 /// A stored record that cannot be read.
@@ -61,9 +65,33 @@ struct PayloadRecordV1<'a> {
     sha256: [u8; 32],
 }
 
+/// Version 2 of an item's record: the first, and how the work on it stands, unless nobody ever claimed it.
+#[derive(Serialize, Deserialize)]
+struct ItemRecordV2<'a> {
+    #[serde(borrow)]
+    item: ItemRecordV1<'a>,
+    work: Option<WorkRecordV2<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WorkRecordV2<'a> {
+    #[serde(borrow)]
+    lease: Option<LeaseRecordV2<'a>>,
+    attempts: u32,
+    retry_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeaseRecordV2<'a> {
+    token: u64,
+    worker: &'a str,
+    expires_at: Timestamp,
+    ended: Option<LeaseEnd>,
+}
+
 /// Writes an item's record, without its detail.
 pub fn encode_item(item: &Item) -> Vec<u8> {
-    let record = ItemRecordV1 {
+    let first = ItemRecordV1 {
         workflow: &item.workflow,
         id: &item.id,
         created_at: item.created_at,
@@ -82,8 +110,19 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
         version: item.version,
         has_detail: item.detail.is_some(),
     };
+    let work = (item.work != Work::default()).then(|| WorkRecordV2 {
+        lease: item.work.lease.as_ref().map(|lease| LeaseRecordV2 {
+            token: lease.token,
+            worker: &lease.worker,
+            expires_at: lease.expires_at,
+            ended: lease.ended,
+        }),
+        attempts: item.work.attempts,
+        retry_at: item.work.retry_at,
+    });
+    let record = ItemRecordV2 { item: first, work };
     let mut bytes = Vec::with_capacity(192);
-    bytes.push(ITEM_V1);
+    bytes.push(ITEM_V2);
     postcard::to_extend(&record, bytes).expect("writing plain data into a growing buffer cannot fail")
 }
 
@@ -93,8 +132,15 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
 /// # Errors
 /// When the bytes are no record that this version knows.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
-    let body = expect_version(bytes, ITEM_V1)?;
-    let record: ItemRecordV1<'_> = postcard::from_bytes(body).map_err(damaged)?;
+    let (record, work) = match bytes.split_first() {
+        Some((&ITEM_V1, body)) => (postcard::from_bytes(body).map_err(damaged)?, None),
+        _ => {
+            let body = expect_version(bytes, ITEM_V2)?;
+            let ItemRecordV2 { item, work } = postcard::from_bytes(body).map_err(damaged)?;
+            (item, work)
+        }
+    };
+    let record: ItemRecordV1<'_> = record;
     Ok(Item {
         number,
         workflow: WorkflowName::new(record.workflow).map_err(damaged)?,
@@ -115,8 +161,22 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         }),
         idempotency_key: record.idempotency_key,
         version: record.version,
+        work: work.map(decode_work).unwrap_or_default(),
         detail: record.has_detail.then(Box::<ItemDetail>::default),
     })
+}
+
+fn decode_work(record: WorkRecordV2<'_>) -> Work {
+    Work {
+        lease: record.lease.map(|lease| Lease {
+            token: lease.token,
+            worker: lease.worker.into(),
+            expires_at: lease.expires_at,
+            ended: lease.ended,
+        }),
+        attempts: record.attempts,
+        retry_at: record.retry_at,
+    }
 }
 
 /// Writes a document.

@@ -4,11 +4,12 @@
 //! from here, so that no two of them can differ. An engine that lets a server decide (SQL) would not use this;
 //! the conformance suite holds it to the same answers.
 
-use super::{Change, Command, Creation, Outcome};
+use super::{Change, Claim, Command, Creation, Outcome};
 use crate::model::item::{Closing, Item};
+use crate::model::lease::LeaseRefusal;
 use crate::model::{
-    Delivery, Incident, IncidentId, ItemKey, ItemNumber, Progress, Silence, SilenceId, Standing, Timestamp,
-    Workflow, WorkflowName,
+    Delivery, Incident, IncidentId, ItemKey, ItemNumber, LeaseAct, LeaseId, LeaseLost, Progress, Silence,
+    SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
 };
 
 /// Rows as an engine has them: what was written shows in what is read next.
@@ -63,6 +64,7 @@ pub(super) fn grows(command: &Command) -> bool {
         Command::Create(_)
             | Command::Patch { .. }
             | Command::Report { .. }
+            | Command::Claim(_)
             | Command::NoteWorkflow(_)
             | Command::PutSilence(_)
     )
@@ -88,6 +90,11 @@ pub(super) fn settle<R: Rows>(
                 return Err(Outcome::Changed(Box::new(item.clone())));
             }
             item.report(*error).map_err(Outcome::Refused)
+        }),
+        Command::Claim(claim) => lease_out(*claim, rows, changes),
+        Command::ActOnLease { lease, act, now } => act_on_lease(lease, act, now, rows, changes),
+        Command::Retry { key, now } => change(&key, now, rows, changes, |item| {
+            if item.retry() { Ok(()) } else { Err(Outcome::Changed(Box::new(item.clone()))) }
         }),
         Command::Forget(number) => {
             if let Some(item) = closed_item(number, rows)? {
@@ -170,6 +177,7 @@ fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) 
         payload: Some(creation.info),
         idempotency_key: creation.idempotency_key,
         version: 1,
+        work: Work::default(),
         detail: None,
     };
     rows.insert_item(&item, Some(creation.payload))?;
@@ -196,14 +204,56 @@ fn close<R: Rows>(
         Some(mut item) => {
             let before = item.standing();
             item.close(closing);
-            if item.stored_payload().is_none() {
-                rows.remove_payload(&item)?;
-            }
-            rows.update_item(&item)?;
-            note(changes, Some(before), Some(&item));
+            update(&item, before, rows, changes)?;
             Ok(Outcome::Closed(Box::new(item)))
         }
     }
+}
+
+fn lease_out<R: Rows>(claim: Claim, rows: &mut R, changes: &mut Vec<Change>) -> Result<Outcome, R::Error> {
+    let Claim { number, filter, worker, expires_at, now } = claim;
+    let found = rows.item(number)?.filter(|item| item.is_claimable(now) && filter.admits(item, now));
+    let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
+    let before = item.standing();
+    // From the numbers of the items, which grow for ever, across restarts as well.
+    item.claim(rows.next_number()?.0, worker, expires_at);
+    update(&item, before, rows, changes)?;
+    Ok(Outcome::Changed(Box::new(item)))
+}
+
+fn act_on_lease<R: Rows>(
+    lease: LeaseId,
+    act: LeaseAct,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    let Some(mut item) = remembered(lease.item, now, rows, changes)? else {
+        return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
+    };
+    let before = item.standing();
+    match item.act(lease.token, act, now) {
+        Ok(()) => update(&item, before, rows, changes)?,
+        Err(LeaseRefusal::Repeated) => {}
+        Err(LeaseRefusal::Lost(lost)) => return Ok(Outcome::LeaseLost(lost)),
+        Err(LeaseRefusal::Item(refusal)) => return Ok(Outcome::Refused(refusal)),
+    }
+    Ok(Outcome::Changed(Box::new(item)))
+}
+
+/// Writes a changed item. If it was closed by the change, its payload goes, unless it is to outlive the close.
+fn update<R: Rows>(
+    item: &Item,
+    before: Standing,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<(), R::Error> {
+    if item.closed.is_some() && item.stored_payload().is_none() {
+        rows.remove_payload(item)?;
+    }
+    rows.update_item(item)?;
+    note(changes, Some(before), Some(item));
+    Ok(())
 }
 
 /// Changes an open item, unless `transition` gives another outcome.
@@ -223,8 +273,7 @@ fn change<R: Rows>(
             if let Err(refusal) = transition(&mut item) {
                 return Ok(refusal);
             }
-            rows.update_item(&item)?;
-            note(changes, Some(before), Some(&item));
+            update(&item, before, rows, changes)?;
             Ok(Outcome::Changed(Box::new(item)))
         }
     }

@@ -120,6 +120,11 @@ impl TimerWheel {
         true
     }
 
+    /// Whether `number` has a timer. Constant time on average.
+    pub fn contains(&self, number: u64) -> bool {
+        self.place_of(number).is_some()
+    }
+
     /// Moves on to `now_ms`: removes the numbers whose deadline is at or before it, and appends them to `due`.
     ///
     /// Says whether that is done. `limit` bounds the work of one call, so that a storm of a million timers can be

@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: anything that is decided from these numbers.
 
+mod claimable;
 #[cfg(test)]
 mod properties;
 mod troubled;
@@ -18,8 +19,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
-use self::troubled::{Groups, Place, Troubled};
+use self::claimable::Claimable;
+pub use self::claimable::Wanted;
+pub use self::troubled::Place;
+use self::troubled::{Groups, Troubled};
 use super::Workflows;
 use super::expectations::Expectations;
 use crate::incident::Observation;
@@ -102,6 +107,7 @@ struct State {
     wheel: TimerWheel,
     fired: HashSet<ItemNumber>,
     workflows: HashMap<WorkflowName, WorkflowCensus>,
+    claimable: Claimable,
     /// Where the labels are found by which a workflow's items are split.
     policies: Arc<Workflows>,
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
@@ -120,6 +126,22 @@ pub struct Census {
     clock: Arc<dyn Clock>,
     sooner: Notify,
     troubled: Notify,
+    claimable: Notify,
+}
+
+/// Items that are reserved for somebody who is about to claim them, and given back when this is dropped.
+pub struct Reservation<'a> {
+    /// Where they stand, in order.
+    pub places: Vec<Place>,
+    census: &'a Census,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        let mut state = self.census.lock();
+        state.claimable.give_back(&self.places);
+        self.census.wake(&mut state);
+    }
 }
 
 impl Census {
@@ -129,13 +151,21 @@ impl Census {
             wheel: TimerWheel::new(clock.now().as_millis()),
             fired: HashSet::new(),
             workflows: HashMap::new(),
+            claimable: Claimable::default(),
             policies,
             kept_payloads: BTreeSet::new(),
             touched: HashSet::new(),
             recovered: false,
             asleep_until: Timestamp::MAX,
         };
-        Self { state: Mutex::new(state), expectations, clock, sooner: Notify::new(), troubled: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            expectations,
+            clock,
+            sooner: Notify::new(),
+            troubled: Notify::new(),
+            claimable: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -171,6 +201,7 @@ impl Census {
             match item.state(now) {
                 ItemState::Overdue => {
                     let standing = item.standing();
+                    state.claimable.put(&standing, ItemState::Overdue, now);
                     let key = state.workflow(&item.workflow).add_troubled(IncidentKind::Overdue, &standing);
                     state.touched.insert(key);
                 }
@@ -178,7 +209,7 @@ impl Census {
                 ItemState::Failed | ItemState::Held | ItemState::Closed => {}
             }
         }
-        self.wake(&state);
+        self.wake(&mut state);
     }
 
     /// Forgets look-ups that found nothing.
@@ -208,7 +239,7 @@ impl Census {
     pub fn touch(&self, keys: impl IntoIterator<Item = IncidentKey>) {
         let mut state = self.lock();
         state.touched.extend(keys);
-        self.wake(&state);
+        self.wake(&mut state);
     }
 
     /// What can be seen of an incident's items, or of those that did not come.
@@ -236,6 +267,59 @@ impl Census {
         found.sort_unstable();
         found.truncate(limit);
         found
+    }
+
+    /// The first `limit` items that may be claimed and are wanted, after a place in their order.
+    pub fn claimable(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Vec<Place> {
+        let now = self.clock.now();
+        self.lock().claimable.first(wanted, after, limit, now)
+    }
+
+    /// Reserves those of the items that may still be claimed, at most `limit` of them.
+    pub fn reserve(&self, places: &[Place], limit: usize) -> Reservation<'_> {
+        Reservation { places: self.lock().claimable.reserve(places, limit), census: self }
+    }
+
+    /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
+    pub fn reserve_first(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let places = state.claimable.first(wanted, after, limit, now);
+        Reservation { places: state.claimable.reserve(&places, limit), census: self }
+    }
+
+    /// Completes when an item that may be claimed has come since this was enabled, or first polled.
+    pub fn claimable_has_come(&self) -> Notified<'_> {
+        self.claimable.notified()
+    }
+
+    /// When the next of the items that are held, or wait, may be claimed again.
+    pub fn next_free(&self) -> Timestamp {
+        self.lock().claimable.next_free()
+    }
+
+    /// Has items that are not due yet reserved as well from now on. Those that there are already are to be read and handed to
+    /// [`Census::fill_open`], followed by [`Census::filled_open`].
+    pub fn keep_open(&self) {
+        self.lock().claimable.keep_open();
+    }
+
+    /// Takes items that were read since [`Census::keep_open`]. Those that are not open by now are passed over.
+    pub fn fill_open(&self, items: &[Item]) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        for item in items.iter().filter(|item| item.state(now) == ItemState::Open) {
+            // One that has fired stands among the overdue ones, or will in a moment.
+            if state.wheel.contains(item.number.0) {
+                state.claimable.fill(&item.standing(), now);
+            }
+        }
+        self.wake(&mut state);
+    }
+
+    /// Takes note that all of them were read.
+    pub fn filled_open(&self) {
+        self.lock().claimable.filled();
     }
 
     /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers more than
@@ -291,7 +375,10 @@ impl Census {
         (state.wheel.len(), state.wheel.memory())
     }
 
-    fn wake(&self, state: &State) {
+    fn wake(&self, state: &mut State) {
+        if state.claimable.take_news() {
+            self.claimable.notify_waiters();
+        }
         if !state.touched.is_empty() {
             self.troubled.notify_one();
         }
@@ -324,6 +411,25 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
+    /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
+    /// in a recovery, and no reason to decide about any incident. False if it is another one.
+    fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
+        if (Standing { free_at: after.free_at, ..before.clone() }) != *after {
+            return false;
+        }
+        let Some(census) = self.workflows.get(&after.workflow) else { return false };
+        let group = group_of(&after.labels, &census.group_by);
+        let state = match after.status {
+            Status::Failed if census.failed.contains(&group, before) => ItemState::Failed,
+            Status::Open if census.overdue.contains(&group, before) => ItemState::Overdue,
+            Status::Open if self.wheel.contains(after.number.0) => ItemState::Open,
+            // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
+            _ => return false,
+        };
+        self.claimable.put(after, state, now);
+        true
+    }
+
     fn remove(&mut self, standing: &Standing) {
         let census = self.workflow(&standing.workflow);
         let troubled = match standing.status {
@@ -343,6 +449,7 @@ impl State {
                 None
             }
         };
+        self.claimable.remove(standing.number);
         if standing.status == Status::Open && troubled.is_none() {
             self.wheel.cancel(standing.number.0);
             self.fired.remove(&standing.number);
@@ -359,14 +466,17 @@ impl State {
                     // Just read or committed: there is nothing to look up again.
                     let key = census.add_troubled(IncidentKind::Overdue, standing);
                     self.touched.insert(key);
+                    self.claimable.put(standing, ItemState::Overdue, now);
                 } else {
                     self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
+                    self.claimable.put(standing, ItemState::Open, now);
                 }
             }
             Status::Failed => {
                 census.unclosed += 1;
                 let key = census.add_troubled(IncidentKind::Failed, standing);
                 self.touched.insert(key);
+                self.claimable.put(standing, ItemState::Failed, now);
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.insert((record_until, standing.number));
@@ -383,6 +493,11 @@ impl Observer for Census {
         let now = self.clock.now();
         let mut state = self.lock();
         for change in changes {
+            if let (Some(before), Some(after)) = (&change.before, &change.after)
+                && state.take_hold(before, after, now)
+            {
+                continue;
+            }
             if let Some(before) = &change.before {
                 state.remove(before);
             }
@@ -396,6 +511,6 @@ impl Observer for Census {
                 }
             }
         }
-        self.wake(&state);
+        self.wake(&mut state);
     }
 }

@@ -1,6 +1,6 @@
 //! Why the warden did not do what it was asked.
 
-use crate::model::{DeliveryId, Item, NameError, WorkflowName};
+use crate::model::{DeliveryId, Item, LeaseLost, NameError, WorkflowName};
 use crate::notifier::ResendError;
 use crate::store::StoreError;
 
@@ -50,6 +50,12 @@ pub enum WardenError {
     /// The item has another version than the request names.
     #[error("the item has version {0} now; get it again and decide anew")]
     VersionMismatch(u64),
+    /// What names the lease is no id of one.
+    #[error("there is no such lease: a lease's id is lse_ and 32 hexadecimal digits, as a claim gave it out")]
+    LeaseNotFound,
+    /// The lease holds no longer.
+    #[error("{0}")]
+    LeaseLost(LeaseLost),
     /// There is no such incident.
     #[error("there is no such incident, or its history has run out")]
     IncidentNotFound,

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use super::{Warden, WardenError};
-use crate::model::item::{CONTENT_TYPE_MAX, Closing, ItemPatch, Merge, check_labels};
+use crate::model::item::{CONTENT_TYPE_MAX, ItemPatch, Merge, check_labels};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
@@ -229,9 +229,7 @@ impl Warden {
                 (workflow, Command::Create(Box::new(creation)))
             }
             BatchItem::Close(key, outcome) => {
-                let policy = self.workflows.policy(&key.workflow);
-                let (retention, keep_payload) = (policy.retention, policy.keep_payload);
-                let closing = Closing { outcome, at: now, retention, keep_payload };
+                let closing = self.workflows.policy(&key.workflow).closing(outcome, now);
                 (key.workflow.clone(), Command::Close { key, closing })
             }
         };
@@ -319,6 +317,23 @@ impl Warden {
     /// # Errors
     /// When there is no such open item, a limit is broken, or the store refuses.
     pub async fn report(&self, key: ItemKey, request: ReportError) -> Result<Arc<str>, WardenError> {
+        let error = self.error(request, &key, self.clock.now())?;
+        let id = error.id.clone();
+        let item = changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
+        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
+        Ok(id)
+    }
+
+    /// An error as it is kept.
+    ///
+    /// # Errors
+    /// When a limit is broken.
+    pub(super) fn error(
+        &self,
+        request: ReportError,
+        key: &ItemKey,
+        now: Timestamp,
+    ) -> Result<ItemError, WardenError> {
         let too_long = |what, limit| WardenError::Invalid(format!("{what} is at most {limit} bytes"));
         if request.kind.is_empty() || request.kind.len() > ERROR_TYPE_MAX {
             return Err(WardenError::Invalid(format!("an error's type is 1 to {ERROR_TYPE_MAX} bytes")));
@@ -329,13 +344,12 @@ impl Warden {
         if request.data.to_string().len() > ERROR_DATA_MAX {
             return Err(too_long("an error's data", ERROR_DATA_MAX));
         }
-        let now = self.clock.now();
         let id = match &request.idempotency_key {
             Some(text) => repeatable_id("err", &[&key.workflow, &key.id, text]),
             None => self.random.id("err", now),
         };
-        let error = ItemError {
-            id: id.clone(),
+        Ok(ItemError {
+            id,
             kind: request.kind,
             message: request.message,
             retryable: request.retryable,
@@ -343,13 +357,10 @@ impl Warden {
             step: None,
             at: now,
             data: request.data,
-        };
-        let item = changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
-        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
-        Ok(id)
+        })
     }
 
-    async fn apply_one(&self, command: Command) -> Result<Outcome, WardenError> {
+    pub(super) async fn apply_one(&self, command: Command) -> Result<Outcome, WardenError> {
         Ok(self.store.apply(vec![command]).await?.pop().unwrap_or(Outcome::Unknown))
     }
 
@@ -478,7 +489,7 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn changed(outcome: Outcome) -> Result<Item, WardenError> {
+pub(super) fn changed(outcome: Outcome) -> Result<Item, WardenError> {
     match outcome {
         Outcome::Changed(item) => Ok(*item),
         other => Err(refusal(other)),

@@ -14,9 +14,11 @@ mod expectations;
 mod heartbeat;
 mod incidents;
 pub mod items;
+pub mod leases;
 mod overdue;
 mod pulse;
 mod receivers;
+mod retries;
 pub mod silences;
 mod sweep;
 mod workflows;
@@ -35,6 +37,7 @@ pub use self::census::Tally;
 pub use self::error::WardenError;
 use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
+use self::leases::Leases;
 use self::pulse::Pulse;
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
@@ -82,6 +85,7 @@ pub struct Warden {
     workflows: Arc<Workflows>,
     live_incidents: LiveIncidents,
     silences: Silences,
+    leases: Leases,
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
@@ -147,6 +151,7 @@ impl Warden {
             workflows,
             live_incidents,
             silences: Silences::default(),
+            leases: Leases::default(),
             actions,
             receivers: by_name,
             notifier,

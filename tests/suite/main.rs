@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod commands;
 mod faults;
+mod recovery;
 mod store;
 mod support;
 mod sweep;

@@ -108,6 +108,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         retention_max,
         keep_payload,
         steps,
+        retry,
         expect,
         receivers,
         escalate,
@@ -129,7 +130,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );
-    assert!(escalate.is_some() && fallback.is_some() && group_by.is_some());
+    assert!(retry.is_some() && escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());
 }
 

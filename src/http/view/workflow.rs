@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{CronSchedule, Expectation, Policy, Schedule, Severity, Timestamp};
+use crate::model::{CronSchedule, Expectation, Policy, RetryPolicy, Schedule, Severity, Timestamp};
 use crate::warden::{Tally, WorkflowEntry};
 
 /// A workflow and what holds for it.
@@ -21,6 +21,8 @@ pub struct WorkflowView {
     retention_max: u64,
     keep_payload: String,
     steps: Vec<StepView>,
+    /// What becomes of an item whose attempt failed.
+    retry: RetryView,
     /// When items are to be created, if that is known.
     expect: Option<ExpectationView>,
     #[schema(value_type = Vec<String>)]
@@ -36,6 +38,23 @@ pub struct WorkflowView {
     #[schema(value_type = String)]
     severity: Severity,
     runbook_url: Option<Arc<str>>,
+}
+
+/// What becomes of an item whose attempt failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RetryView {
+    /// How often a step is tried again.
+    max: u32,
+    /// The first wait and the longest, such as `10s..10m`.
+    backoff: String,
+    /// The greatest part of a wait that is added to it at random.
+    jitter: f64,
+}
+
+impl From<RetryPolicy> for RetryView {
+    fn from(policy: RetryPolicy) -> Self {
+        Self { max: policy.max, backoff: policy.backoff.to_string(), jitter: policy.jitter }
+    }
 }
 
 /// A level of escalation.
@@ -98,6 +117,7 @@ impl From<WorkflowEntry> for WorkflowView {
                 .iter()
                 .map(|step| StepView { name: step.name.to_string(), deadline: step.deadline.map(duration) })
                 .collect(),
+            retry: policy.retry.into(),
             expect: policy.expect.as_ref().map(ExpectationView::from),
             receivers: alerting.receivers.clone(),
             group_wait: duration(alerting.group_wait),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{IncidentId, ItemId, ItemNumber, Labels, Severity, StepName};
+use crate::model::{IncidentId, ItemId, ItemNumber, Labels, Severity, StepName, Work};
 
 const BASE: &str = "https://warden.example.com";
 const OPENED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -64,6 +64,7 @@ fn item(id: &str, step: Option<&str>) -> Item {
         payload: None,
         idempotency_key: None,
         version: 1,
+        work: Work::default(),
         detail: None,
     }
 }

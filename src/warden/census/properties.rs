@@ -13,7 +13,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Config, Sources};
 use crate::model::item::{Closing, ItemPatch, Merge};
-use crate::model::{CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, StepName};
+use crate::model::lease::LeaseAct;
+use crate::model::{
+    CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, StepName, Work,
+};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
@@ -42,6 +45,8 @@ enum Write {
     Patch { item: usize, deadline: i64 },
     Label { item: usize, region: usize },
     Fail { item: usize },
+    Hold { item: usize, millis: i64 },
+    Release { item: usize },
     Close { item: usize },
     Forget { item: usize },
 }
@@ -81,6 +86,8 @@ impl Play {
         let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), Vec::new(), &policies));
         let census = Census::new(Arc::new(clock.clone()), policies, expectations);
         census.recovered();
+        census.keep_open();
+        census.filled_open();
         let watcher = Watcher::Fired { due: Vec::new() };
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), HashMap::new());
         Self { clock, census, items, written, watcher, decided, created: 0, closed: 0 }
@@ -108,6 +115,8 @@ impl Play {
         let (Write::Patch { item, .. }
         | Write::Label { item, .. }
         | Write::Fail { item }
+        | Write::Hold { item, .. }
+        | Write::Release { item }
         | Write::Close { item }
         | Write::Forget { item }
         | Write::Create { workflow: item, .. }) = write;
@@ -131,6 +140,13 @@ impl Play {
                 item.patch(&ItemPatch { labels, ..ItemPatch::default() }).unwrap();
             }
             Write::Fail { .. } => item.report(fatal(now)).unwrap(),
+            Write::Hold { millis, .. } if item.is_claimable(now) => {
+                item.claim(1, "worker".into(), self.at(*millis));
+            }
+            Write::Release { .. } if item.work.running(now).is_some() => {
+                item.act(1, LeaseAct::Release { retry_at: None, counts: true }, now).unwrap();
+            }
+            Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
                 item.close(Closing {
                     outcome: CloseOutcome::Success,
@@ -257,6 +273,16 @@ impl Play {
                     self.check_incident(&key, &items)?;
                 }
             }
+            for (state, items) in
+                [(ItemState::Open, &open), (ItemState::Overdue, &overdue), (ItemState::Failed, &failed)]
+            {
+                let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: None };
+                let free = items.iter().filter(|item| item.is_claimable(now));
+                let expected: Vec<Place> = free.map(|item| (item.deadline, item.number)).collect();
+                let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
+                prop_assert_eq!(&reserved.places, &expected, "of those that are {:?}", state);
+                // They are given back, and so are there again for the next to ask.
+            }
             let tally = self.census.tally(name);
             prop_assert_eq!(tally.unclosed, (open.len() + overdue.len() + failed.len()) as u64);
             prop_assert_eq!(tally.closed, of(ItemState::Closed).len() as u64);
@@ -285,6 +311,7 @@ fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadlin
         payload: Some(PayloadInfo { size: 0, content_type: "text/plain".into(), sha256: [0; 32] }),
         idempotency_key: None,
         version: 1,
+        work: Work::default(),
         detail: None,
     }
 }
@@ -311,6 +338,8 @@ fn writes() -> impl Strategy<Value = Write> {
         4 => (item(), deadline()).prop_map(|(item, deadline)| Write::Patch { item, deadline }),
         2 => (item(), 0..REGIONS.len()).prop_map(|(item, region)| Write::Label { item, region }),
         1 => item().prop_map(|item| Write::Fail { item }),
+        3 => (item(), 1_i64..200).prop_map(|(item, millis)| Write::Hold { item, millis }),
+        1 => item().prop_map(|item| Write::Release { item }),
         3 => item().prop_map(|item| Write::Close { item }),
         2 => item().prop_map(|item| Write::Forget { item }),
     ]

@@ -91,6 +91,13 @@ impl Groups {
         })
     }
 
+    /// Whether an item is among them, in its group or among those that are not told apart.
+    pub fn contains(&self, group: &Group, standing: &Standing) -> bool {
+        let place = (standing.deadline, standing.number);
+        let groups = [self.0.get(group), self.0.get(&Group::new())];
+        groups.into_iter().flatten().any(|troubled| troubled.items.contains_key(&place))
+    }
+
     /// The items of one group, if it has any.
     pub fn get(&self, group: &Group) -> Option<&Troubled> {
         self.0.get(group)
@@ -125,6 +132,7 @@ mod tests {
             labels: Labels::default(),
             step: None,
             deadline: Timestamp::from_millis(0),
+            free_at: Timestamp::MIN,
             status: Status::Open,
         }
     }

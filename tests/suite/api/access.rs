@@ -108,6 +108,9 @@ async fn a_token_allows_what_its_scopes_say() {
         (Method::GET, "/metrics".into(), String::new(), "read"),
         (Method::GET, format!("{path}/payload"), String::new(), "recover"),
         (Method::GET, "/v1/export".into(), String::new(), "recover"),
+        (Method::POST, "/v1/leases".into(), r#"{"workflows":["nothing"]}"#.into(), "recover"),
+        (Method::POST, format!("{path}/retry"), String::new(), "recover"),
+        (Method::POST, "/v1/items/retry".into(), String::new(), "recover"),
         (Method::DELETE, path.clone(), String::new(), "ingest"),
     ];
     for (method, path, body, scope) in cases {
@@ -137,6 +140,7 @@ async fn a_token_reaches_no_further_than_its_workflows() {
         (Method::GET, format!("{path}/payload")),
         (Method::PATCH, path.to_owned()),
         (Method::POST, format!("{path}/errors")),
+        (Method::POST, format!("{path}/retry")),
         (Method::DELETE, path.to_owned()),
         (Method::POST, "/v1/workflows/reports/items".into()),
         (Method::GET, "/v1/workflows/reports".into()),
@@ -180,6 +184,34 @@ async fn lists_hold_what_the_token_may_see() {
         "{}",
         figures.text()
     );
+}
+
+#[tokio::test]
+async fn a_token_claims_and_holds_only_items_of_its_workflows() {
+    let daemon = guarded().await;
+    let claim = async |token: &'static str, document: Value| {
+        let post = daemon.request(Method::POST, "/v1/leases").json(&document);
+        ask_as(token, post).await.json(200)["leases"].as_array().expect("a list").clone()
+    };
+    assert_eq!(claim("limited", json!({"workflows": ["reports"]})).await, Vec::<Value>::new());
+    let own = claim("limited", json!({"max": 10})).await;
+    assert_eq!(own.len(), 1);
+    assert_eq!(
+        (&own[0]["item"]["workflow"], &own[0]["item"]["lease"]["worker"]),
+        (&json!("uploads"), &json!("limited"))
+    );
+    let foreign = claim("admin", json!({"max": 10})).await;
+    assert_eq!((foreign.len(), &foreign[0]["item"]["workflow"]), (1, &json!("reports")));
+    let act = |token: &'static str, lease: &Value, act: &str| {
+        let path = format!("/v1/leases/{}/{act}", lease["id"].as_str().expect("an id"));
+        ask_as(token, daemon.request(Method::POST, &path))
+    };
+    for what in ["heartbeat", "complete", "fail", "release"] {
+        act("limited", &foreign[0], what).await.refused(403, "forbidden");
+        act("read", &own[0], what).await.refused(403, "forbidden");
+    }
+    act("limited", &own[0], "complete").await.json(200);
+    act("recover", &foreign[0], "release").await.json(200);
 }
 
 #[tokio::test]

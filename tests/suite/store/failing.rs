@@ -65,11 +65,11 @@ async fn a_record_of_a_later_format_is_refused_and_says_so() {
     let store = open(directory.path()).unwrap();
     created(store.apply(vec![create("a", "x")]).await.unwrap().remove(0));
     drop(store);
-    damage(directory.path(), b'r', &[2, 1, 2, 3]);
+    damage(directory.path(), b'r', &[3, 1, 2, 3]);
 
     let store = open(directory.path()).unwrap();
     let says = |error: StoreError| {
-        assert!(error.to_string().contains("format 2"), "{error}");
+        assert!(error.to_string().contains("format 3"), "{error}");
         assert!(matches!(error, StoreError::Fatal(_)));
     };
     says(store.attach(Arc::new(Faulty { left: AtomicUsize::new(9) })).unwrap_err());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use warden::model::Item;
 use warden::model::item::Closing;
+use warden::model::{Item, Work};
 use warden::store::{Command, Creation, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
@@ -38,6 +38,7 @@ async fn a_new_item_is_stored_as_it_was_handed_in(engine: Engine) {
     };
     let item = created(engine.one(creation.into_command()).await);
     let expected = Item {
+        work: Work::default(),
         number: item.number,
         workflow: workflow("uploads"),
         id: key("file-1").id,

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use warden::model::{Item, Order, Standing, Timestamp};
 use warden::store::ListItems;
 
-use self::model::{Model, UNKNOWN};
+use self::model::{Model, UNKNOWN, UNKNOWN_TOKEN};
 use self::story::{KEYS, Turn};
 use crate::store::engine::{Engine, Notes};
 use crate::store::sample::{at, everything};
@@ -101,6 +101,12 @@ impl Telling {
                 && expected.item.number == UNKNOWN
             {
                 self.model.learn(&key, found.number);
+            }
+            let token = |item: &Item| item.work.lease.as_ref().map(|lease| lease.token);
+            if let (Some(token), Some(UNKNOWN_TOKEN)) =
+                (found.as_ref().and_then(token), self.model.entry(&key).and_then(|entry| token(&entry.item)))
+            {
+                self.model.learn_token(&key, token);
             }
             let expected = self.model.entry(&key);
             assert_eq!(found.as_ref(), expected.map(|entry| &entry.item), "{key:?}");

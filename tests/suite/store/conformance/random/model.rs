@@ -1,6 +1,6 @@
 //! What a store should do, said a second time and as plainly as can be.
 //!
-//! It shares the types of the store and none of its rules. What an engine forgets in its own time is gone here
+//! It shares the types of the store and none of its rules, but for those by which a lease changes an item. What an engine forgets in its own time is gone here
 //! at once; the two must look the same to whoever asks.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,14 +8,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
+use warden::model::lease::LeaseRefusal;
 use warden::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
-    Progress, Silence, SilenceId, Standing, Timestamp, Workflow, WorkflowName,
+    LeaseLost, Progress, Silence, SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
 };
-use warden::store::{Command, Creation, Outcome};
+use warden::store::{Claim, Command, Creation, Outcome};
 
 /// The number of an item before the engine has told it.
 pub const UNKNOWN: ItemNumber = ItemNumber(0);
+/// The token of a lease before the engine has told it.
+pub const UNKNOWN_TOKEN: u64 = 0;
 
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -77,6 +80,17 @@ impl Model {
         self.entries.get_mut(key).unwrap().item.number = number;
     }
 
+    /// Takes note of the token that the engine gave, which is larger than any number before.
+    pub fn learn_token(&mut self, key: &ItemKey, token: u64) {
+        let largest = self.numbers.iter().map(|number| number.0).max().unwrap_or_default();
+        assert!(
+            token > 0 && self.numbers.insert(ItemNumber(token)),
+            "the token {token} was given before, of {largest}"
+        );
+        let lease = &mut self.entries.get_mut(key).unwrap().item.work.lease;
+        lease.as_mut().unwrap().token = token;
+    }
+
     pub fn forget_what_ran_out(&mut self, now: Timestamp) {
         let gone: Vec<ItemKey> =
             self.items().filter(|item| !is_remembered(item, now)).map(Item::key).collect();
@@ -103,6 +117,30 @@ impl Model {
                     return Err(Outcome::Changed(Box::new(item.clone())));
                 }
                 add_error(item, error);
+                Ok(())
+            }),
+            Command::Claim(claim) => self.claim(claim),
+            Command::ActOnLease { lease, act, now } => {
+                let Some(key) = self.by_number(lease.item) else {
+                    return Outcome::LeaseLost(LeaseLost::Forgotten);
+                };
+                let entry = self.entries.get_mut(&key).unwrap();
+                match entry.item.act(lease.token, act.clone(), *now) {
+                    Err(LeaseRefusal::Lost(lost)) => return Outcome::LeaseLost(lost),
+                    Err(LeaseRefusal::Item(refusal)) => return Outcome::Refused(refusal),
+                    Ok(()) | Err(LeaseRefusal::Repeated) => {}
+                }
+                if entry.item.closed.is_some_and(|closed| closed.payload_until <= closed.at) {
+                    entry.payload = None;
+                }
+                Outcome::Changed(Box::new(entry.item.clone()))
+            }
+            Command::Retry { key, .. } => self.change(key, |item| {
+                if !item.retry() {
+                    return Err(Outcome::Changed(Box::new(item.clone())));
+                }
+                // A change is counted where it is made.
+                item.version -= 1;
                 Ok(())
             }),
             Command::Forget(number) => {
@@ -166,6 +204,22 @@ impl Model {
         self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), delivery.clone());
     }
 
+    fn by_number(&self, number: ItemNumber) -> Option<ItemKey> {
+        self.items().find(|item| item.number == number).map(Item::key)
+    }
+
+    fn claim(&mut self, claim: &Claim) -> Outcome {
+        let Some(key) = self.by_number(claim.number) else { return Outcome::NotClaimable };
+        let item = &mut self.entries.get_mut(&key).unwrap().item;
+        let held = item.work.lease.as_ref().is_some_and(|it| it.ended.is_none() && it.expires_at > claim.now);
+        let waits = item.work.retry_at.is_some_and(|at| at > claim.now);
+        if item.closed.is_some() || held || waits || !claim.filter.admits(item, claim.now) {
+            return Outcome::NotClaimable;
+        }
+        item.claim(UNKNOWN_TOKEN, claim.worker.clone(), claim.expires_at);
+        Outcome::Changed(Box::new(item.clone()))
+    }
+
     fn closed_by_number(&self, number: ItemNumber) -> Option<ItemKey> {
         let mut items = self.items();
         items.find(|item| item.number == number && item.closed.is_some()).map(Item::key)
@@ -199,6 +253,7 @@ impl Model {
             payload: Some(creation.info.clone()),
             idempotency_key: creation.idempotency_key,
             version: 1,
+            work: Work::default(),
             detail: None,
         };
         if let Some(digest) = creation.idempotency_key {
@@ -233,6 +288,7 @@ impl Model {
                     payload: None,
                     idempotency_key: None,
                     version: 1,
+                    work: Work::default(),
                     detail: None,
                 };
                 self.entries.insert(key.clone(), Entry { item: tombstone, payload: None });
@@ -353,6 +409,7 @@ pub fn standing(item: &Item) -> Standing {
         labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,
+        free_at: item.work.free_at(),
         status,
     }
 }
@@ -362,6 +419,11 @@ pub fn without_unknown_numbers(outcome: Outcome, expected: &Outcome) -> Outcome 
     let item = |mut item: Box<Item>, expected: &Item| {
         if expected.number == UNKNOWN {
             item.number = UNKNOWN;
+        }
+        if let (Some(found), Some(expected)) = (&mut item.work.lease, &expected.work.lease)
+            && expected.token == UNKNOWN_TOKEN
+        {
+            found.token = UNKNOWN_TOKEN;
         }
         item
     };

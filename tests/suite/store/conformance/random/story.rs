@@ -1,5 +1,6 @@
 //! Stories: what happens in which order, drawn at random from a small world so that things meet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -8,10 +9,12 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_oneof, sample::select};
 use serde_json::{Map, Value, json};
 use warden::model::item::{Closing, ItemPatch, Merge};
+use warden::model::lease::{Advance, AfterFailure};
 use warden::model::{
-    CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemKey, ItemNumber, Timestamp,
+    CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemFilter, ItemKey, ItemNumber,
+    ItemState, LeaseAct, LeaseId, Timestamp,
 };
-use warden::store::{Command, Creation};
+use warden::store::{Claim, Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
@@ -79,6 +82,10 @@ pub enum Action {
         fatal: bool,
         data: Value,
     },
+    /// For so long, provided that it is overdue where that is asked.
+    Claim(Key, u64, bool),
+    Act(Key, Holder),
+    Retry(Key),
     Forget(Key),
     DropPayload(Key),
     NoteWorkflow(&'static str),
@@ -94,6 +101,18 @@ pub enum Action {
     /// With a comment of this length.
     PutSilence(&'static str, usize),
     ForgetSilence(&'static str),
+}
+
+/// What the holder of a lease says.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder {
+    Beats(u64),
+    Completes,
+    Closes { keep_payload: u64 },
+    FailsForNow(u64),
+    Fails,
+    Ignores,
+    Releases { counts: bool },
 }
 
 type Label = (&'static str, Option<&'static str>);
@@ -140,6 +159,23 @@ impl Action {
                 let error = ItemError { fatal: *fatal, data: data.clone(), ..error(&id.to_string(), now) };
                 Command::Report { key: key(name), error: Box::new(error) }
             }
+            Self::Claim(name, time, overdue) => Command::Claim(Box::new(Claim {
+                number: number(model, name),
+                filter: Arc::new(ItemFilter {
+                    states: if *overdue { vec![ItemState::Overdue] } else { Vec::new() },
+                    ..ItemFilter::default()
+                }),
+                worker: "worker".into(),
+                expires_at: later(*time as i64),
+                now,
+            })),
+            Self::Act(name, holder) => {
+                let lease = model.entry(&key(name)).and_then(|entry| entry.item.work.lease.clone());
+                let token = lease.map_or(u64::MAX, |lease| lease.token);
+                let lease = LeaseId { item: number(model, name), token };
+                Command::ActOnLease { lease, act: holder.act(now), now }
+            }
+            Self::Retry(name) => Command::Retry { key: key(name), now },
             Self::Forget(key) => Command::Forget(number(model, key)),
             Self::DropPayload(key) => Command::DropPayload(number(model, key)),
             Self::NoteWorkflow(name) => Command::NoteWorkflow(noted_workflow(name)),
@@ -158,6 +194,33 @@ impl Action {
                 Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
             }
             Self::ForgetSilence(id) => Command::ForgetSilence(silence(id).id),
+        }
+    }
+}
+
+impl Holder {
+    fn act(self, now: Timestamp) -> LeaseAct {
+        let later = |millis: u64| now.after(Duration::from_millis(millis));
+        let error = Box::new(error("lease", now));
+        let next = Advance::To { step: step("backup"), deadline: later(50) };
+        match self {
+            Self::Beats(time) => LeaseAct::Heartbeat { expires_at: later(time), progress: None },
+            Self::Completes => {
+                LeaseAct::Complete { advance: next, progress: Some(merge(json!({"done": true}))) }
+            }
+            Self::Closes { keep_payload } => LeaseAct::Complete {
+                advance: Advance::Close(Closing {
+                    outcome: CloseOutcome::Success,
+                    at: now,
+                    retention: Duration::from_millis(100),
+                    keep_payload: Duration::from_millis(keep_payload),
+                }),
+                progress: None,
+            },
+            Self::FailsForNow(wait) => LeaseAct::Fail { error, then: AfterFailure::Retry(later(wait)) },
+            Self::Fails => LeaseAct::Fail { error, then: AfterFailure::GiveUp },
+            Self::Ignores => LeaseAct::Fail { error, then: AfterFailure::Ignore(next) },
+            Self::Releases { counts } => LeaseAct::Release { retry_at: None, counts },
         }
     }
 }
@@ -230,6 +293,9 @@ fn actions() -> impl Strategy<Value = Action> {
         6 => close,
         4 => patch,
         3 => report,
+        4 => (creatable(), 1_u64..100, any::<bool>()).prop_map(|(key, time, overdue)| Action::Claim(key, time, overdue)),
+        5 => (creatable(), holders()).prop_map(|(key, holder)| Action::Act(key, holder)),
+        1 => any_key().prop_map(Action::Retry),
         2 => creatable().prop_map(Action::Forget),
         2 => creatable().prop_map(Action::DropPayload),
         1 => select(vec!["uploads", "exports", "imports"]).prop_map(Action::NoteWorkflow),
@@ -242,6 +308,18 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
         1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
         1 => incident().prop_map(Action::ForgetSilence),
+    ]
+}
+
+fn holders() -> impl Strategy<Value = Holder> {
+    prop_oneof![
+        (1_u64..100).prop_map(Holder::Beats),
+        Just(Holder::Completes),
+        select(vec![0, 50]).prop_map(|keep_payload| Holder::Closes { keep_payload }),
+        (0_u64..50).prop_map(Holder::FailsForNow),
+        Just(Holder::Fails),
+        Just(Holder::Ignores),
+        any::<bool>().prop_map(|counts| Holder::Releases { counts }),
     ]
 }
 

@@ -1,0 +1,65 @@
+//! The retry policy of workflows.
+
+use serde::Deserialize;
+
+use super::checks::Checks;
+use super::path::SettingPath;
+use crate::model::{Backoff, RetryPolicy};
+
+/// How often a step can be tried again at most.
+const MAX: std::ops::RangeInclusive<u32> = 0..=1_000;
+
+/// `retry` of `[workflow_defaults]` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenRetryDefaults {
+    max: u32,
+    backoff: String,
+    jitter: f64,
+}
+
+/// `retry` of a workflow as written; what is left out comes from the defaults.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenRetry {
+    max: Option<u32>,
+    backoff: Option<String>,
+    jitter: Option<f64>,
+}
+
+impl WrittenRetryDefaults {
+    /// Checks the table; what cannot be read in it is noted.
+    pub(super) fn resolve(&self, checks: &mut Checks<'_>, path: &SettingPath) -> RetryPolicy {
+        // What is wrong is noted, and then there is no configuration that could be used.
+        let unused = Backoff { first: std::time::Duration::ZERO, longest: std::time::Duration::ZERO };
+        check(checks, path, self.max, self.jitter);
+        let backoff = backoff(checks, path, &self.backoff).unwrap_or(unused);
+        RetryPolicy { max: self.max, backoff, jitter: self.jitter }
+    }
+}
+
+impl WrittenRetry {
+    /// Checks the table and fills in the rest.
+    pub(super) fn resolve(
+        &self,
+        checks: &mut Checks<'_>,
+        path: &SettingPath,
+        base: RetryPolicy,
+    ) -> RetryPolicy {
+        let (max, jitter) = (self.max.unwrap_or(base.max), self.jitter.unwrap_or(base.jitter));
+        check(checks, path, max, jitter);
+        let own = self.backoff.as_deref().and_then(|text| backoff(checks, path, text));
+        RetryPolicy { max, backoff: own.unwrap_or(base.backoff), jitter }
+    }
+}
+
+fn check(checks: &mut Checks<'_>, path: &SettingPath, max: u32, jitter: f64) {
+    checks.within(&path.key("max"), max, MAX, |n| n);
+    checks.within(&path.key("jitter"), jitter, 0.0..=1.0, |n| n);
+}
+
+fn backoff(checks: &mut Checks<'_>, path: &SettingPath, text: &str) -> Option<Backoff> {
+    text.parse()
+        .map_err(|error: crate::model::BackoffError| checks.problem(&path.key("backoff"), error.to_string()))
+        .ok()
+}

@@ -1,0 +1,365 @@
+//! Leases: claim items, hold them, and say what became of them.
+//!
+//! The answer to a claim is sent item by item, so that a thousand large payloads are never in memory together.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::stream;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::Server;
+use super::access::Access;
+use super::document::{document, optional_document};
+use super::filter::FilterDocument;
+use super::page::{read_cursor, write_cursor};
+use super::problem::Problem;
+use super::request::{self, NoQuery, Segments};
+use super::view::{ItemView, LeaseView};
+use crate::config::Scope;
+use crate::model::item::Merge;
+use crate::model::{Item, LeaseId, Timestamp};
+use crate::warden::WardenError;
+use crate::warden::items::ReportError;
+use crate::warden::leases::{ClaimItems, CompleteStep, FailAttempt, place_after};
+
+/// How long a lease holds unless the claim says otherwise.
+const TTL_DEFAULT: Duration = Duration::from_secs(60);
+
+/// What is to be claimed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ClaimDocument {
+    #[serde(flatten)]
+    filter: FilterDocument,
+    /// How many items at most; 1 to 1000, 1 by default.
+    max: usize,
+    /// How long each is held unless a heartbeat comes, such as `60s`, which is the default; 1s to 24h.
+    ttl: Option<String>,
+    /// How long to wait for an item if there is none, such as `20s`; at most 60s, by default not at all.
+    wait: Option<String>,
+    /// Who claims; by default the token's name.
+    #[schema(value_type = Option<String>)]
+    worker: Option<Arc<str>>,
+    /// Whether the payloads are wanted in the answer; true by default.
+    payloads: bool,
+    /// The `next_cursor` of an earlier claim: only items that come after those of that one, so that a run which hands it on
+    /// gets each item once.
+    cursor: Option<String>,
+    /// What nobody knows here. It is refused.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    unknown: BTreeMap<String, IgnoredAny>,
+}
+
+impl Default for ClaimDocument {
+    fn default() -> Self {
+        Self {
+            filter: FilterDocument::default(),
+            max: 1,
+            ttl: None,
+            wait: None,
+            worker: None,
+            payloads: true,
+            cursor: None,
+            unknown: BTreeMap::new(),
+        }
+    }
+}
+
+/// Items that were claimed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClaimedView {
+    /// The earliest deadline first; empty when there is nothing to be claimed.
+    leases: Vec<ClaimedItemView>,
+    /// To be handed back as `cursor` to get only what comes after these; null when nothing was claimed.
+    next_cursor: Option<String>,
+}
+
+/// An item that was claimed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClaimedItemView {
+    /// By which its holder speaks of the lease.
+    id: String,
+    /// Larger than that of any lease before it: what lies behind a worker can tell a late one by it.
+    token: u64,
+    /// From when on the lease holds no longer, unless a heartbeat comes before.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// How often the item was claimed at its present step, this time among them.
+    attempt: u32,
+    item: ItemView,
+    /// Its payload; null when none was asked for.
+    payload_base64: Option<String>,
+}
+
+/// Claim items.
+#[utoipa::path(post, path = "/v1/leases", operation_id = "claim", tag = "recovery",
+    request_body(content = ClaimDocument),
+    responses((status = 200, description = "What was claimed", body = ClaimedView)))]
+pub async fn claim(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    _: NoQuery,
+    request: Request,
+) -> Result<Response, Problem> {
+    access.require(Scope::Recover)?;
+    let (parts, body) = request.into_parts();
+    let document: ClaimDocument = optional_document(&server, &parts, body).await?;
+    let duration =
+        |name: &str, text: Option<String>| text.map(|text| request::duration(name, &text)).transpose();
+    let (ttl, wait) = (duration("ttl", document.ttl)?, duration("wait", document.wait)?);
+    if let Some(name) = document.unknown.keys().next() {
+        return Err(Problem::invalid(format!("there is no field {name:?} in a claim")));
+    }
+    let claim = ClaimItems {
+        filter: document.filter.read(&server, &access)?,
+        after: document.cursor.map(|text| read_cursor(&text)).transpose()?,
+        max: document.max,
+        ttl: ttl.unwrap_or(TTL_DEFAULT),
+        wait: wait.unwrap_or_default(),
+        worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
+    };
+    let claimed = server.warden.claim(claim).await?;
+    let next_cursor = place_after(&claimed).map(write_cursor);
+    let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor };
+    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((content_type, Body::from_stream(answer.into_stream())).into_response())
+}
+
+/// What was claimed, on its way to the client: [`ClaimedView`], a piece for each item.
+struct Claimed {
+    server: Arc<Server>,
+    items: VecDeque<Item>,
+    payloads: bool,
+    next_cursor: Option<String>,
+}
+
+/// Where the answer stands.
+#[derive(Clone, Copy)]
+enum Stage {
+    Begin,
+    First,
+    Next,
+    Over,
+}
+
+impl Claimed {
+    fn into_stream(self) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
+        stream::try_unfold((self, Stage::Begin), |(mut claimed, stage)| async move {
+            let (piece, stage) = match stage {
+                Stage::Begin => ("{\"leases\":[".to_owned(), Stage::First),
+                Stage::Over => return Ok(None),
+                Stage::First | Stage::Next => match claimed.items.pop_front() {
+                    Some(item) => {
+                        let view = claimed.view(item).await?;
+                        let separator = if matches!(stage, Stage::First) { "" } else { ",\n" };
+                        let text = view.map(|view| serde_json::to_string(&view)).transpose()?;
+                        match text {
+                            Some(text) => (format!("{separator}{text}"), Stage::Next),
+                            None => (String::new(), stage),
+                        }
+                    }
+                    None => {
+                        let cursor = serde_json::to_string(&claimed.next_cursor)?;
+                        (format!("],\"next_cursor\":{cursor}}}"), Stage::Over)
+                    }
+                },
+            };
+            Ok(Some((Bytes::from(piece), (claimed, stage))))
+        })
+    }
+
+    /// The item as it is shown; nothing when it was closed since it was claimed, for then there is nothing left to be done.
+    async fn view(&self, item: Item) -> Result<Option<ClaimedItemView>, std::io::Error> {
+        let Some(lease) = item.work.lease.clone() else { return Ok(None) };
+        let size = item.payload.as_ref().map_or(0, |payload| payload.size);
+        let payload_base64 = if self.payloads {
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            let payload = self.server.warden.payload(item.number, 0, size).await;
+            let payload = payload.map_err(|error| std::io::Error::other(error.to_string()))?;
+            let Some(payload) = payload.filter(|payload| payload.len() == size) else { return Ok(None) };
+            Some(STANDARD.encode(payload))
+        } else {
+            None
+        };
+        Ok(Some(ClaimedItemView {
+            id: LeaseId { item: item.number, token: lease.token }.to_string(),
+            token: lease.token,
+            expires_at: lease.expires_at,
+            attempt: item.work.attempts,
+            item: ItemView::new(item, &self.server.warden),
+            payload_base64,
+        }))
+    }
+}
+
+/// The lease that the path names, and its item, provided that this access allows it.
+async fn leased(server: &Server, access: &Access, id: &str) -> Result<(LeaseId, Item), Problem> {
+    access.require(Scope::Recover)?;
+    let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
+    let item = server.warden.leased_item(lease).await?;
+    access.require_for(Scope::Recover, &item.workflow)?;
+    Ok((lease, item))
+}
+
+/// A sign of life of a holder.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeartbeatDocument {
+    /// For how long from now on the lease is to hold; 60s by default.
+    ttl: Option<String>,
+    /// A merge patch of the item's progress document.
+    #[schema(value_type = Option<Object>)]
+    progress: Option<Map<String, Value>>,
+}
+
+/// Hold a lease for longer.
+#[utoipa::path(post, path = "/v1/leases/{id}/heartbeat", operation_id = "heartbeat", tag = "recovery",
+    params(("id" = String, Path)), request_body(content = HeartbeatDocument),
+    responses((status = 200, description = "It is held until then", body = LeaseView)))]
+pub async fn heartbeat(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<LeaseView>, Problem> {
+    let (lease, _) = leased(&server, &access, &id).await?;
+    let (parts, body) = request.into_parts();
+    let document: HeartbeatDocument = optional_document(&server, &parts, body).await?;
+    let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?.unwrap_or(TTL_DEFAULT);
+    let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
+    let held = item.work.lease.as_ref().map(|held| LeaseView::new(item.number, held));
+    held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
+}
+
+/// What the holder says when the step is done.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompleteDocument {
+    /// Whether the item is done, whatever steps are left.
+    close: bool,
+    /// A merge patch of the item's progress document.
+    #[schema(value_type = Option<Object>)]
+    progress: Option<Map<String, Value>>,
+}
+
+/// Say that the step is done: the next step becomes claimable, or after the last the item closes.
+#[utoipa::path(post, path = "/v1/leases/{id}/complete", operation_id = "complete", tag = "recovery",
+    params(("id" = String, Path)), request_body(content = CompleteDocument),
+    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+pub async fn complete(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<ItemView>, Problem> {
+    let (lease, item) = leased(&server, &access, &id).await?;
+    let (parts, body) = request.into_parts();
+    let document: CompleteDocument = optional_document(&server, &parts, body).await?;
+    let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
+    let item = server.warden.complete(lease, &item, request).await?;
+    Ok(Json(ItemView::new(item, &server.warden)))
+}
+
+/// What the holder says when the attempt failed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailDocument {
+    /// Why.
+    error: FailureDocument,
+    /// How long to wait for the next attempt, such as `30s`, if not as the workflow's policy says.
+    #[serde(default)]
+    retry_after: Option<String>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailureDocument {
+    /// The worker's name for this sort of error; 1 to 128 bytes.
+    #[serde(rename = "type")]
+    kind: String,
+    /// What happened; at most 2,048 bytes.
+    #[serde(default)]
+    message: String,
+    /// Whether trying again may help. If not, or if it was tried often enough, the item has failed.
+    #[serde(default)]
+    retryable: bool,
+    /// Whether it can be ignored: the item goes on as if the step were done.
+    #[serde(default)]
+    ignorable: bool,
+    /// Whatever else is to be kept; at most 4,096 bytes of JSON.
+    #[serde(default)]
+    data: Value,
+}
+
+/// Say that the attempt failed: the item is tried again after a while, or has failed.
+#[utoipa::path(post, path = "/v1/leases/{id}/fail", operation_id = "fail", tag = "recovery",
+    params(("id" = String, Path)), request_body(content = FailDocument),
+    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+pub async fn fail(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<ItemView>, Problem> {
+    let (lease, item) = leased(&server, &access, &id).await?;
+    let (parts, body) = request.into_parts();
+    let FailDocument { error, retry_after } = document(&server, &parts, body).await?;
+    let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
+    let ignorable = error.ignorable;
+    let error = ReportError {
+        kind: error.kind,
+        message: error.message,
+        retryable: error.retryable,
+        fatal: false,
+        data: error.data,
+        idempotency_key: None,
+    };
+    let item = server.warden.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
+    Ok(Json(ItemView::new(item, &server.warden)))
+}
+
+/// What the holder says when it gives an item back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReleaseDocument {
+    /// How long nobody else is to get it, such as `30s`; by default anybody may at once.
+    delay: Option<String>,
+}
+
+/// Give an item back unharmed: it was not tried.
+#[utoipa::path(post, path = "/v1/leases/{id}/release", operation_id = "release", tag = "recovery",
+    params(("id" = String, Path)), request_body(content = ReleaseDocument),
+    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+pub async fn release(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<ItemView>, Problem> {
+    let (lease, _) = leased(&server, &access, &id).await?;
+    let (parts, body) = request.into_parts();
+    let document: ReleaseDocument = optional_document(&server, &parts, body).await?;
+    let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
+    let item = server.warden.release(lease, delay.unwrap_or_default()).await?;
+    Ok(Json(ItemView::new(item, &server.warden)))
+}

@@ -1,0 +1,267 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Map, json};
+
+use super::*;
+use crate::model::item::Closing;
+use crate::model::{CloseOutcome, ItemId, ItemState, Labels, PayloadInfo, WorkflowName};
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn step(name: &str) -> StepName {
+    StepName::new(name).unwrap()
+}
+
+fn closing(at: Timestamp) -> Closing {
+    Closing {
+        outcome: CloseOutcome::Success,
+        at,
+        retention: Duration::from_secs(60),
+        keep_payload: Duration::ZERO,
+    }
+}
+
+fn item() -> Item {
+    Item {
+        number: ItemNumber(7),
+        workflow: WorkflowName::new("uploads").unwrap(),
+        id: ItemId::new("file-1").unwrap(),
+        created_at: at(0),
+        deadline: at(1_000),
+        failed_at: None,
+        closed: None,
+        labels: Labels::default(),
+        step: Some(step("copy")),
+        step_entered_at: at(0),
+        payload: Some(PayloadInfo { size: 1, content_type: "text/plain".into(), sha256: [0; 32] }),
+        idempotency_key: None,
+        version: 1,
+        work: Work::default(),
+        detail: None,
+    }
+}
+
+/// The item, leased with token 1 until 5 s.
+fn leased() -> Item {
+    let mut item = item();
+    item.claim(1, "worker".into(), at(5_000));
+    item
+}
+
+fn error() -> Box<ItemError> {
+    Box::new(ItemError {
+        id: "err_1".into(),
+        kind: "Timeout".into(),
+        message: "no answer".into(),
+        retryable: true,
+        fatal: false,
+        step: None,
+        at: at(2_000),
+        data: json!(null),
+    })
+}
+
+fn complete(advance: Advance) -> LeaseAct {
+    LeaseAct::Complete { advance, progress: None }
+}
+
+fn fail(then: AfterFailure) -> LeaseAct {
+    LeaseAct::Fail { error: error(), then }
+}
+
+fn release(counts: bool) -> LeaseAct {
+    LeaseAct::Release { retry_at: None, counts }
+}
+
+fn to(name: &str, deadline: i64) -> Advance {
+    Advance::To { step: step(name), deadline: at(deadline) }
+}
+
+#[test]
+fn a_leased_item_is_nobody_elses_until_the_lease_runs_out() {
+    let item = leased();
+    assert!(!item.is_claimable(at(4_999)));
+    assert!(item.is_claimable(at(5_000)));
+    assert_eq!(item.work.running(at(4_999)).map(|lease| lease.token), Some(1));
+    assert_eq!(item.work.running(at(5_000)), None);
+    assert_eq!((item.work.attempts, item.version), (1, 2));
+}
+
+#[test]
+fn a_heartbeat_holds_a_lease_longer_and_notes_progress() {
+    let mut item = leased();
+    let progress = Map::from_iter([("done".to_owned(), json!(3))]);
+    let act = LeaseAct::Heartbeat { expires_at: at(9_000), progress: Some(Merge::Change(progress.clone())) };
+    item.act(1, act, at(4_999)).unwrap();
+    assert!(!item.is_claimable(at(8_999)));
+    assert_eq!((&item.detail().progress, item.version), (&progress, 3));
+}
+
+#[test]
+fn a_heartbeat_that_comes_too_late_changes_nothing() {
+    let mut item = leased();
+    let act = LeaseAct::Heartbeat { expires_at: at(9_000), progress: None };
+    let before = item.clone();
+    let refused = item.act(1, act, at(5_000));
+    assert_eq!(refused, Err(LeaseRefusal::Lost(LeaseLost::Expired(at(5_000)))));
+    assert_eq!(item, before);
+}
+
+#[test]
+fn a_completed_step_makes_the_next_one_claimable() {
+    let mut item = leased();
+    item.act(1, complete(to("backup", 9_000)), at(2_000)).unwrap();
+    assert_eq!((item.step.as_deref(), item.step_entered_at), (Some("backup"), at(2_000)));
+    assert_eq!((item.deadline, item.state(at(2_000))), (at(9_000), ItemState::Open));
+    assert_eq!((item.work.attempts, item.version), (0, 3));
+    assert!(item.is_claimable(at(2_000)));
+    let steps = &item.detail().steps;
+    assert_eq!(*steps, [StepRecord { name: step("copy"), status: StepStatus::Done, at: at(2_000) }]);
+}
+
+#[test]
+fn after_the_last_step_the_item_is_closed() {
+    let mut item = leased();
+    item.act(1, complete(Advance::Close(closing(at(2_000)))), at(2_000)).unwrap();
+    assert_eq!(
+        item.closed.map(|closed| (closed.at, closed.outcome)),
+        Some((at(2_000), CloseOutcome::Success))
+    );
+    assert_eq!((item.version, item.detail().steps.len()), (3, 1));
+}
+
+#[test]
+fn a_failed_attempt_waits_for_the_next_one_and_keeps_its_count() {
+    let mut item = leased();
+    item.act(1, fail(AfterFailure::Retry(at(8_000))), at(2_000)).unwrap();
+    assert!(!item.is_claimable(at(7_999)) && item.is_claimable(at(8_000)));
+    assert_eq!(item.state(at(2_000)), ItemState::Overdue, "people are told of it all the same");
+    assert_eq!((item.work.attempts, item.version), (1, 3));
+    let [error] = &item.detail().errors[..] else { panic!("one error") };
+    assert_eq!((error.fatal, error.step.as_deref()), (false, Some("copy")));
+    item.claim(2, "other".into(), at(20_000));
+    assert_eq!((item.work.attempts, item.work.retry_at), (2, None));
+}
+
+#[test]
+fn an_item_that_is_given_up_has_failed_until_somebody_sends_it_back() {
+    let mut item = leased();
+    item.act(1, fail(AfterFailure::GiveUp), at(2_000)).unwrap();
+    assert_eq!(item.state(at(2_000)), ItemState::Failed);
+    assert!(item.detail().errors[0].fatal);
+    assert!(item.is_claimable(at(2_000)), "a recovery script may still take it");
+    assert!(item.retry());
+    assert_eq!(
+        (item.state(at(500)), item.work.attempts, item.step.as_deref()),
+        (ItemState::Open, 0, Some("copy"))
+    );
+    assert!(!item.retry(), "there is nothing left to do");
+}
+
+#[test]
+fn an_error_that_can_be_ignored_is_noted_and_left_behind() {
+    let mut item = leased();
+    item.act(1, fail(AfterFailure::Ignore(to("backup", 9_000))), at(2_000)).unwrap();
+    assert_eq!((item.step.as_deref(), item.failed_at, item.version), (Some("backup"), None, 3));
+    let detail = item.detail();
+    assert_eq!((detail.steps[0].status, detail.errors.len()), (StepStatus::Skipped, 1));
+}
+
+#[test]
+fn completing_a_step_of_a_failed_item_ends_the_failure() {
+    let mut item = leased();
+    item.act(1, fail(AfterFailure::GiveUp), at(2_000)).unwrap();
+    item.claim(2, "other".into(), at(20_000));
+    item.act(2, complete(to("backup", 9_000)), at(3_000)).unwrap();
+    assert_eq!(item.state(at(3_000)), ItemState::Open);
+}
+
+#[test]
+fn what_is_released_unharmed_counts_as_never_claimed() {
+    let mut item = leased();
+    item.act(1, release(false), at(2_000)).unwrap();
+    assert_eq!(item.work.attempts, 0);
+    assert!(item.is_claimable(at(2_000)));
+    let mut item = leased();
+    item.act(1, LeaseAct::Release { retry_at: Some(at(3_000)), counts: true }, at(2_000)).unwrap();
+    assert_eq!(item.work.attempts, 1);
+    assert!(!item.is_claimable(at(2_999)));
+}
+
+#[test]
+fn a_closed_item_is_lost_to_whoever_held_it() {
+    let mut item = leased();
+    item.close(closing(at(2_000)));
+    let lost = Err(LeaseRefusal::Lost(LeaseLost::Closed(at(2_000))));
+    assert_eq!(item.act(1, LeaseAct::Heartbeat { expires_at: at(9_000), progress: None }, at(2_001)), lost);
+    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(2_001)), lost);
+    assert!(!item.is_claimable(at(99_000)));
+}
+
+#[test]
+fn a_late_worker_is_told_that_somebody_else_has_the_item() {
+    let mut item = leased();
+    item.claim(2, "other".into(), at(20_000));
+    let refused = item.act(1, complete(to("backup", 9_000)), at(6_000));
+    assert_eq!(refused, Err(LeaseRefusal::Lost(LeaseLost::Taken)));
+    item.act(2, complete(to("backup", 9_000)), at(6_000)).unwrap();
+}
+
+#[test]
+fn what_ended_a_lease_may_be_repeated_and_nothing_else_may_follow() {
+    for (act, end) in [
+        (complete(to("backup", 9_000)), LeaseEnd::Completed),
+        (complete(Advance::Close(closing(at(2_000)))), LeaseEnd::Completed),
+        (fail(AfterFailure::GiveUp), LeaseEnd::Failed),
+        (release(true), LeaseEnd::Released),
+    ] {
+        let mut item = leased();
+        item.act(1, act.clone(), at(2_000)).unwrap();
+        let ended = item.clone();
+        // Also after the lease would have run out.
+        assert_eq!(item.act(1, act, at(6_000)), Err(LeaseRefusal::Repeated));
+        let heartbeat = LeaseAct::Heartbeat { expires_at: at(9_000), progress: None };
+        assert_eq!(item.act(1, heartbeat, at(2_001)), Err(LeaseRefusal::Lost(LeaseLost::Ended(end))));
+        assert_eq!(item, ended);
+    }
+}
+
+#[test]
+fn an_error_that_cannot_be_kept_ends_nothing() {
+    let mut item = leased();
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    let error = Box::new(ItemError { data: deep, ..*error() });
+    let before = item.clone();
+    let refused = item.act(1, LeaseAct::Fail { error, then: AfterFailure::GiveUp }, at(2_000));
+    assert_eq!(refused, Err(LeaseRefusal::Item(ItemRefusal::Depth)));
+    assert_eq!(item, before);
+}
+
+#[test]
+fn only_the_latest_steps_are_remembered() {
+    let mut item = item();
+    for number in 0..STEPS_KEPT as u64 + 5 {
+        item.claim(number + 1, "worker".into(), at(5_000));
+        item.act(number + 1, complete(to(&format!("step-{number}"), 9_000)), at(2_000)).unwrap();
+    }
+    let steps = &item.detail().steps;
+    assert_eq!((steps.len(), &*steps[0].name), (STEPS_KEPT, "step-4"));
+}
+
+proptest! {
+    #[test]
+    fn the_id_of_a_lease_is_read_as_it_was_written(item: u64, token: u64) {
+        let id = LeaseId { item: ItemNumber(item), token };
+        prop_assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn no_other_text_is_an_id_of_a_lease(text in "(lse_)?[0-9a-fA-F+é]{0,40}") {
+        if let Ok(id) = text.parse::<LeaseId>() {
+            prop_assert_eq!(id.to_string(), text.to_lowercase());
+        }
+    }
+}

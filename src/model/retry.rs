@@ -1,0 +1,125 @@
+//! How long an item waits for its next attempt, as a pure function of how many it has had.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{DurationError, parse_duration};
+
+/// Waits that double from the first to the longest. Written as `10s..10m`, or as `10s` where all are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first attempt that failed; more than zero.
+    pub first: Duration,
+    /// Never longer than this; at least `first`.
+    pub longest: Duration,
+}
+
+/// A text that is no [`Backoff`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BackoffError {
+    /// One of its ends is no duration.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// It does not grow, or waits for nothing.
+    #[error(
+        "{0:?} is no backoff: it takes the first wait, which is more than zero, and the longest, such as \"10s..10m\""
+    )]
+    Order(String),
+}
+
+impl FromStr for Backoff {
+    type Err = BackoffError;
+
+    fn from_str(text: &str) -> Result<Self, BackoffError> {
+        let (first, longest) = text.split_once("..").unwrap_or((text, text));
+        let (first, longest) = (parse_duration(first.trim())?, parse_duration(longest.trim())?);
+        if first.is_zero() || first > longest {
+            return Err(BackoffError::Order(text.to_owned()));
+        }
+        Ok(Self { first, longest })
+    }
+}
+
+impl fmt::Display for Backoff {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, longest) = (self.first, self.longest);
+        let (first, longest) = (humantime::format_duration(first), humantime::format_duration(longest));
+        write!(formatter, "{first}..{longest}")
+    }
+}
+
+/// What becomes of an item that fails with an error after which trying again may help.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// How often a step is tried again. After that the item has failed.
+    pub max: u32,
+    /// How long it waits each time.
+    pub backoff: Backoff,
+    /// The greatest part of a wait, from 0 to 1, that is added to it at random, so that what failed together is not tried
+    /// together.
+    pub jitter: f64,
+}
+
+impl RetryPolicy {
+    /// How long an item waits that has had so many attempts at its step, the failed one among them; nothing when it is not
+    /// to be tried again. `random` is a number from 0 to 1.
+    pub fn wait_after(&self, attempts: u32, random: f64) -> Option<Duration> {
+        if attempts > self.max {
+            return None;
+        }
+        let doublings = attempts.saturating_sub(1).min(31);
+        let wait = self.backoff.first.saturating_mul(1 << doublings).min(self.backoff.longest);
+        let extra = wait.mul_f64(self.jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0));
+        Some(Duration::from_millis(u64::try_from((wait + extra).as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn policy(jitter: f64) -> RetryPolicy {
+        RetryPolicy { max: 5, backoff: "10s..1m".parse().unwrap(), jitter }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_then_the_item_has_failed() {
+        let waits: Vec<_> = (1..=6).map(|attempts| policy(0.0).wait_after(attempts, 0.9)).collect();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(waits, [seconds(10), seconds(20), seconds(40), seconds(60), seconds(60), None]);
+    }
+
+    #[test]
+    fn a_policy_that_allows_no_retry_gives_up_at_once() {
+        assert_eq!(RetryPolicy { max: 0, ..policy(0.0) }.wait_after(1, 0.0), None);
+    }
+
+    #[test]
+    fn a_backoff_is_read_as_it_is_written() {
+        for text in ["10s..10m", "1h 30m..2h", "500ms..500ms"] {
+            assert_eq!(text.parse::<Backoff>().unwrap().to_string(), text);
+        }
+        let same = "5s".parse::<Backoff>().unwrap();
+        assert_eq!((same.first, same.longest), (Duration::from_secs(5), Duration::from_secs(5)));
+        for text in ["", "10", "0s..1m", "10m..10s", "10s..", "..10s", "1s..2s..3s"] {
+            assert!(text.parse::<Backoff>().is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_lies_between_what_is_due_and_the_jitter_more(attempts in 1_u32..100, random in 0.0..=1.0, max: u32) {
+            let policy = RetryPolicy { max, ..policy(0.2) };
+            match policy.wait_after(attempts, random) {
+                None => prop_assert!(attempts > max),
+                Some(wait) => {
+                    let due = Duration::from_secs(10 << (attempts - 1).min(10)).min(Duration::from_secs(60));
+                    prop_assert!(wait >= due && wait <= due.mul_f64(1.2));
+                }
+            }
+        }
+    }
+}
