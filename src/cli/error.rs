@@ -1,5 +1,6 @@
 //! Why a command was not done, in words for the person at the terminal.
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 
@@ -44,6 +45,25 @@ pub enum CliError {
         /// Of how many.
         lines: u64,
     },
+    /// Some items of a recovery are not done; why is said already.
+    #[error("{left} of {items} items are not done")]
+    ItemsLeft {
+        /// How many.
+        left: u64,
+        /// Of how many.
+        items: u64,
+    },
+    /// The command that was to recover items cannot be run.
+    #[error("cannot run {}: {error}", program.display())]
+    Command {
+        /// What it is called.
+        program: OsString,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Somebody pressed Ctrl-C, or sent a signal that says the same.
+    #[error("interrupted")]
+    Interrupted,
     /// A receiver did not take its test; why is said already.
     #[error("the test did not reach {0}")]
     NotDelivered(String),
@@ -70,7 +90,16 @@ impl CliError {
             Self::Config(_) | Self::Data(_) => Exit::Data,
             Self::App(error) => error.into(),
             Self::Client(error) => error.exit(),
-            Self::LinesRefused { .. } | Self::NotDelivered(_) | Self::ReplayNotDone(_) => Exit::Refused,
+            Self::Command { error, .. } => match error.kind() {
+                ErrorKind::NotFound => Exit::Usage,
+                ErrorKind::PermissionDenied => Exit::Permission,
+                _ => Exit::Unavailable,
+            },
+            Self::LinesRefused { .. }
+            | Self::ItemsLeft { .. }
+            | Self::NotDelivered(_)
+            | Self::ReplayNotDone(_) => Exit::Refused,
+            Self::Interrupted => Exit::Interrupted,
             Self::Start(_) => Exit::Internal,
         }
     }

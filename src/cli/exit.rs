@@ -1,4 +1,4 @@
-//! Exit codes: what a script can tell from how `warden` ended. Numbers from 64 on are those of BSD's `sysexits.h`.
+//! Exit codes: what a script can tell from how `warden` ended. Numbers from 64 to 78 are those of BSD's `sysexits.h`.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -11,13 +11,15 @@ pub const HELP: &str = "\
 Exit codes:
   0   done
   1   the daemon refused it: no such item or incident, a conflict, a value it does not take, lines of an import;
-      a receiver did not take its test; a replay that was followed paused, or not all of its items got through
+      a receiver did not take its test; a recovery did not get all of its items done; a replay that was followed paused,
+      or not all of its items got through
   64  the command line is wrong
   65  the configuration or the data is wrong
   69  not available: the daemon is not reachable or overloaded, the disk is full, the address or directory is taken
   70  the daemon or this program failed
   74  something cannot be read or written
-  77  not allowed: the token is missing or does not allow it, or the system denies access";
+  77  not allowed: the token is missing or does not allow it, or the system denies access
+  130 interrupted, by Ctrl-C or a signal";
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ Exit codes:
 pub enum Exit {
     /// It is done.
     Success = 0,
-    /// The daemon refused what was asked, or part of it; or a receiver did.
+    /// The daemon refused what was asked, or part of it; or a receiver did, or a command that was to recover an item.
     Refused = 1,
     /// The command line is wrong.
     Usage = 64,
@@ -39,6 +41,8 @@ pub enum Exit {
     InputOutput = 74,
     /// Somebody does not allow it.
     Permission = 77,
+    /// Somebody interrupted it. The number is how shells tell of Ctrl-C.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -94,6 +98,7 @@ mod tests {
             Exit::Internal,
             Exit::InputOutput,
             Exit::Permission,
+            Exit::Interrupted,
         ];
         let shown = HELP.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());
         assert_eq!(shown.collect::<Vec<u8>>(), all.map(|exit| exit as u8));

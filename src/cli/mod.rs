@@ -35,8 +35,10 @@ mod pages;
 mod payload;
 mod person;
 mod piece;
+mod recover;
 mod replay;
 mod resend;
+mod retry;
 mod serve;
 mod show;
 mod silence;
@@ -74,6 +76,8 @@ enum Command {
     Show(show::Show),
     Payload(payload::Payload),
     Close(close::Close),
+    Recover(recover::Recover),
+    Retry(retry::Retry),
     Replay(replay::Replay),
     Export(export::Export),
     Import(import::Import),
@@ -116,6 +120,8 @@ impl Cli {
             Command::Show(show) => connection::block_on(show.run(console)),
             Command::Payload(payload) => connection::block_on(payload.run(console)),
             Command::Close(close) => connection::block_on(close.run(console)),
+            Command::Recover(recover) => connection::block_on(recover.run(console)),
+            Command::Retry(retry) => connection::block_on(retry.run(console)),
             Command::Replay(replay) => connection::block_on(replay.run(console)),
             Command::Export(export) => connection::block_on(export.run(console)),
             Command::Import(import) => connection::block_on(import.run(console)),

@@ -1,0 +1,268 @@
+//! `warden recover`: runs a command for each item that is stuck, and tells the daemon what became of it.
+//!
+//! The items come by leases, so that of several recoveries no two work on one item, and so that what a recovery leaves
+//! behind when it dies is free again after a while. Commands' stdout is theirs; what is told about them goes to stderr.
+
+mod attempt;
+mod backoff;
+mod batch;
+mod canary;
+mod claims;
+mod desk;
+mod display;
+mod environment;
+mod keeper;
+mod lease;
+mod order;
+mod pace;
+mod preview;
+mod process;
+mod recovery;
+mod report;
+mod signals;
+#[cfg(test)]
+mod stand_in;
+mod summary;
+mod tail;
+mod verdict;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, stderr, stdin, stdout};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use clap::{Arg, Args};
+use tokio::time::timeout;
+
+use self::attempt::Work;
+use self::desk::{Desk, Terms};
+use self::display::Display;
+use self::pace::Pace;
+use self::preview::Preview;
+use self::process::{CommandLine, Output};
+use self::recovery::{Outcome, Plan, Recovery};
+use self::verdict::OnSuccess;
+use super::client::{Client, ClientError};
+use super::connection::{Connection, Format};
+use super::console::Console;
+use super::error::CliError;
+use super::filter::Filter;
+use crate::model::{SystemClock, parse_duration};
+use crate::outbound::Rate;
+
+/// The states in which an item can be claimed.
+const CLAIMABLE: [&str; 3] = ["open", "overdue", "failed"];
+/// The longest name of a worker, in bytes.
+const WORKER_MAX: usize = 128;
+/// How long a recovery waits to learn how much there is to do. It does without if that takes longer.
+const PREVIEW_TIME: Duration = Duration::from_secs(10);
+/// The shortest and the longest time of a lease.
+const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+
+const HELP: &str = "\
+The command gets the payload on stdin, byte for byte, and in its environment WARDEN_WORKFLOW, WARDEN_ITEM_ID,
+WARDEN_STEP (empty without one), WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE and WARDEN_LABEL_<NAME>, in upper
+case, for each label. It says with its exit code how it went:
+
+  0      done: the item's step is complete, see --on-success
+  75     to be tried again later; a run tries no item twice
+  other  failed: the item waits for somebody to act, with the end of what the command said on stderr
+
+Examples:
+  warden recover --workflow uploads --dry-run
+  warden recover --workflow uploads --canary 5 --concurrency 8 --rate 50/s -- ./upload-again.sh
+  warden recover --step backup -- sh -c 'curl -sf --data-binary @- \"http://backup/$WARDEN_ITEM_ID\"'
+
+Ctrl-C lets running commands finish and gives back what has not begun; once more ends them. The exit code is 0 if
+all items are done, 1 if some are not, 130 if it was interrupted.";
+
+/// Run a command for each item that is overdue or has failed
+///
+/// The items are claimed oldest deadline first, a few at a time, and nobody else gets them meanwhile. It ends when
+/// nothing is left to claim.
+#[derive(Args)]
+#[command(after_help = HELP, mut_arg("states", claimable))]
+pub struct Recover {
+    /// How many commands run at once. One by default, since not every script can run beside itself, and since what has
+    /// just come back is not to be overrun
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    concurrency: usize,
+    /// How many items begin at most in a time, such as 50/s or 100/m
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// How many items at most
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    max: Option<u64>,
+    /// Stop after so many items: on a terminal to ask, elsewhere unless all of them are done
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    canary: Option<u64>,
+    /// Ask nothing, even on a terminal
+    #[arg(long)]
+    yes: bool,
+    /// Run nothing, only show which items there are
+    #[arg(long)]
+    dry_run: bool,
+    /// What becomes of an item that is done
+    #[arg(long, value_enum, default_value_t = OnSuccess::Complete)]
+    on_success: OnSuccess,
+    /// How long a command may take, such as 5m; then it is ended, and the item is tried again later [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Give the command up to N items at once, each a line of JSON on stdin. Its exit code is for all but those of which
+    /// it writes a line {"workflow","id","outcome":"done|retry|failed","message"} on stdout
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    exec_batch: Option<usize>,
+    /// For how long an item is claimed; prolonged while the command runs, and free again so long after this program died
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = ttl)]
+    lease_ttl: Duration,
+    /// In whose name items are claimed [default: the host's name and the process id]
+    #[arg(long, value_name = "NAME")]
+    worker: Option<String>,
+    /// How long a daemon that does not answer any more is waited for
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    patience: Duration,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    connection: Connection,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "dry_run")]
+    command: Vec<OsString>,
+}
+
+/// States as they can be claimed, for the flag of the filter.
+fn claimable(states: Arg) -> Arg {
+    states
+        .help("In this state; repeatable")
+        .value_parser(PossibleValuesParser::new(CLAIMABLE))
+        .default_values(["overdue", "failed"])
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = parse_duration(text).map_err(|error| error.to_string())?;
+    if ttl < TTL.0 || ttl > TTL.1 {
+        return Err("a lease lasts from 1s to 24h".to_owned());
+    }
+    Ok(ttl)
+}
+
+impl Recover {
+    /// Recovers, and prints what became of the items.
+    ///
+    /// # Errors
+    /// When the daemon cannot be asked or refuses, the command cannot be run, not all items are done, or somebody
+    /// interrupted it.
+    pub async fn run(mut self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let query = self.filter.query();
+        if self.dry_run {
+            let (text, preview) = Preview::ask(&client, &query).await?;
+            match self.connection.output {
+                Format::Json => writeln!(console.out, "{text}")?,
+                Format::Table => writeln!(console.out, "{}", preview.shown(console.now))?,
+            }
+            return Ok(());
+        }
+        let preview = preview(&client, &query).await?;
+        let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
+        let plan = self.plan(client)?;
+        let display = Display::new(console, shows_bar(), total, plan.work.desk.clock().now());
+        let outcome = Recovery::new(plan, display).map_err(|error| CliError::Start(error.to_string()))?;
+        finish(outcome.run().await, self.connection.output, console)
+    }
+
+    fn plan(&mut self, client: Client) -> Result<Plan, CliError> {
+        let mut words = std::mem::take(&mut self.command).into_iter();
+        let program = words.next().ok_or_else(|| CliError::Usage("there is no command to run".to_owned()))?;
+        let pace = Pace::new(self.rate, self.exec_batch, self.max);
+        let terms = Terms {
+            selection: self.filter.document()?,
+            ttl: self.lease_ttl,
+            worker: Some(self.worker.take().unwrap_or_else(worker)),
+            // Those of a batch are fetched one by one: a thousand large ones at once would not fit.
+            payloads: self.exec_batch.is_none(),
+        };
+        let output = match (self.exec_batch, self.connection.output) {
+            (Some(_), _) => Output::Lines,
+            (None, Format::Json) => Output::Stderr,
+            // Above the bar, instead of across it.
+            (None, Format::Table) if shows_bar() && stdout().is_terminal() => Output::Lines,
+            (None, Format::Table) => Output::Stdout,
+        };
+        let work = Work {
+            desk: Arc::new(Desk::new(client, Arc::new(SystemClock::new()), terms)),
+            line: CommandLine { program, arguments: words.collect() },
+            in_batches: self.exec_batch.is_some(),
+            timeout: self.timeout,
+            on_success: self.on_success,
+            output,
+        };
+        Ok(Plan {
+            work,
+            concurrency: self.concurrency,
+            pace: match self.canary {
+                Some(items) => pace.gated(items),
+                None => pace,
+            },
+            patience: self.patience,
+            somebody_is_there: !self.yes && stdin().is_terminal() && stderr().is_terminal(),
+        })
+    }
+}
+
+/// How much there is to do, if the daemon says so: not every token may ask, and it need not be known.
+///
+/// # Errors
+/// When there is no daemon to ask.
+async fn preview(client: &Client, query: &super::client::Query) -> Result<Option<Preview>, ClientError> {
+    match timeout(PREVIEW_TIME, Preview::ask(client, query)).await {
+        Ok(Ok((_, preview))) => Ok(Some(preview)),
+        Ok(Err(ClientError::Refused { .. })) | Err(_) => Ok(None),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+fn shows_bar() -> bool {
+    stderr().is_terminal()
+}
+
+/// The name under which this process claims: that of its host, and its own number.
+fn worker() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    let number = format!(":{}", std::process::id());
+    let mut end = host.len().min(WORKER_MAX - number.len());
+    while !host.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{number}", &host[..end])
+}
+
+/// Prints what a recovery came to, and gives how the program ends by it.
+fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
+    let Outcome { summary, took, failure } = outcome;
+    match format {
+        Format::Json => {
+            let text = serde_json::to_string(&summary).map_err(io::Error::from)?;
+            writeln!(console.out, "{text}")?;
+        }
+        Format::Table if summary.items() > 0 => {
+            // Without stderr the exit code has to do.
+            let _ = writeln!(console.notes, "{}", summary.line(took));
+        }
+        Format::Table if failure.is_none() && !summary.interrupted => {
+            let _ = writeln!(console.notes, "Nothing is to be recovered.");
+        }
+        Format::Table => {}
+    }
+    match failure {
+        Some(error) => Err(error),
+        None if summary.interrupted => Err(CliError::Interrupted),
+        None if summary.left() > 0 => {
+            Err(CliError::ItemsLeft { left: summary.left(), items: summary.items() })
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,309 @@
+//! One attempt: a run of the command for the items that it is given, from their claim to their settlement.
+//!
+//! Invariants: a command runs only while the leases of its items hold; every item that was claimed is reported exactly
+//! once, after the daemon was told or can be told no longer.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::{mpsc, watch};
+
+use super::backoff::Backoff;
+use super::batch::{self, Told};
+use super::desk::{Denial, Desk};
+use super::environment::variables;
+use super::keeper::{Held, Loss};
+use super::lease::Lease;
+use super::order::{Order, give, reaches};
+use super::process::{CommandLine, Output, Process};
+use super::report::{Ending, Report};
+use super::verdict::{End, OnSuccess, Verdict};
+use crate::model::Timestamp;
+
+/// How many items of a batch are fetched or settled at once.
+const AT_ONCE: usize = 8;
+/// How many lines of the command's may wait to be looked at.
+const LINES_MAX: usize = 64;
+
+/// What is done for each item.
+pub struct Work {
+    /// Where the leases come from.
+    pub desk: Arc<Desk>,
+    /// The command.
+    pub line: CommandLine,
+    /// Whether it takes several items at once, as lines of JSON.
+    pub in_batches: bool,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// What becomes of an item that is done.
+    pub on_success: OnSuccess,
+    /// Where its stdout goes.
+    pub output: Output,
+}
+
+/// What those who run the attempts should know.
+#[derive(Debug)]
+pub enum Event {
+    /// What became of an item.
+    Report(Report),
+    /// A line of a command's stdout.
+    Line(Bytes),
+}
+
+/// An attempt.
+pub struct Attempt {
+    work: Arc<Work>,
+    held: Vec<Held>,
+    losses: mpsc::UnboundedReceiver<Loss>,
+    /// The leases that are lost, and why.
+    lost: HashMap<String, String>,
+    orders: watch::Receiver<Order>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Attempt {
+    /// An attempt at items whose leases last until `expires`; from now on they are kept alive.
+    pub fn at(
+        leases: Vec<Lease>,
+        expires: Timestamp,
+        work: Arc<Work>,
+        orders: watch::Receiver<Order>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let (tell, losses) = mpsc::unbounded_channel();
+        let keep = |lease| Held::keep(lease, expires, work.desk.clone(), tell.clone());
+        let held = leases.into_iter().map(keep).collect();
+        Self { work, held, losses, lost: HashMap::new(), orders, events }
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the command cannot be started; its items are given back.
+    pub async fn run(mut self) -> io::Result<()> {
+        let size = |held: &Held| held.lease.item.payload.size;
+        let bundles = batch::split(std::mem::take(&mut self.held), size, batch::BYTES_MAX);
+        let mut failure = None;
+        for bundle in bundles {
+            if failure.is_some() || *self.orders.borrow() > Order::Run {
+                self.give_back(bundle, "not begun any more").await;
+            } else if let Err(error) = self.recover(bundle).await {
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Runs the command once, for all of these.
+    async fn recover(&mut self, bundle: Vec<Held>) -> io::Result<()> {
+        let (bundle, payloads) = self.fetch(bundle).await;
+        let Some(first) = bundle.first() else { return Ok(()) };
+        let (variables, input) = if self.work.in_batches {
+            let lines = bundle.iter().zip(&payloads).map(|(held, payload)| batch::line(&held.lease, payload));
+            (Vec::new(), lines.flatten().collect())
+        } else {
+            (variables(&first.lease), payloads.concat().into())
+        };
+        drop(payloads);
+        let process = match Process::start(&self.work.line, &variables, self.work.output) {
+            Ok(process) => process,
+            Err(error) => {
+                self.give_back(bundle, "the command cannot be run").await;
+                return Err(error);
+            }
+        };
+        let (end, said, told) = match self.supervise(process, input, &bundle).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.give_back(bundle, "how the command ended is not known").await;
+                return Err(error);
+            }
+        };
+        let verdict = |held: &Held| self.verdict(held, &end, &said, &told);
+        self.settle(bundle.into_iter().map(|held| (verdict(&held), held)).collect()).await;
+        Ok(())
+    }
+
+    /// Gets the payloads that did not come with the leases. Items without one are settled, and are not among those that
+    /// it gives.
+    async fn fetch(&mut self, bundle: Vec<Held>) -> (Vec<Held>, Vec<Bytes>) {
+        let desk = &self.work.desk;
+        let fetching: Vec<_> = bundle.iter().map(|held| payload(desk, held)).collect();
+        let fetched = stream::iter(fetching).buffered(AT_ONCE).collect();
+        let payloads: Vec<Result<Bytes, Verdict>> = tokio::select! {
+            fetched = fetched => fetched,
+            _ = reaches(&mut self.orders, Order::Finish) => {
+                self.give_back(bundle, "not begun any more").await;
+                return (Vec::new(), Vec::new());
+            }
+        };
+        let (mut ready, mut inputs, mut without) = (Vec::new(), Vec::new(), Vec::new());
+        for (mut held, payload) in bundle.into_iter().zip(payloads) {
+            held.lease.payload = None;
+            match payload {
+                Ok(payload) => {
+                    ready.push(held);
+                    inputs.push(payload);
+                }
+                Err(verdict) => without.push((verdict, held)),
+            }
+        }
+        self.settle(without).await;
+        (ready, inputs)
+    }
+
+    /// Waits for the end of the command, and sees to it when its time is over, a lease is lost or somebody wants it.
+    async fn supervise(
+        &mut self,
+        process: Process,
+        input: Bytes,
+        bundle: &[Held],
+    ) -> io::Result<(End, String, Vec<Told>)> {
+        let (orders, ordered) = watch::channel(Order::Run);
+        let (lines, mut received) = mpsc::channel(LINES_MAX);
+        let (clock, timeout) = (self.work.desk.clone(), self.work.timeout);
+        let mut timer = std::pin::pin!(async move {
+            match timeout {
+                Some(timeout) => clock.clock().sleep_until(clock.clock().now().after(timeout)).await,
+                None => std::future::pending().await,
+            }
+        });
+        let mut running = std::pin::pin!(process.run(input, ordered, lines));
+        let (mut end, mut told, mut heard) = (None, Vec::new(), Order::Finish);
+        let (status, said) = loop {
+            tokio::select! {
+                ended = &mut running => break ended?,
+                Some(line) = received.recv() => self.hear(line, &mut told).await,
+                Some(loss) = self.losses.recv() => {
+                    if self.ends_by(&loss, bundle).await {
+                        end.get_or_insert(End::Lost(loss.reason));
+                        give(&orders, Order::Kill);
+                    }
+                }
+                () = &mut timer, if end.is_none() => {
+                    end = timeout.map(End::TimedOut);
+                    give(&orders, Order::Terminate);
+                }
+                order = reaches(&mut self.orders, stronger(heard)), if heard < Order::Kill => {
+                    end.get_or_insert(End::Interrupted);
+                    give(&orders, order);
+                    heard = order;
+                }
+            }
+        };
+        while let Ok(line) = received.try_recv() {
+            self.hear(line, &mut told).await;
+        }
+        Ok((end.unwrap_or(End::Ended(status)), said.text(), told))
+    }
+
+    /// Takes note of what a command says of an item, and hands on whatever else it says.
+    async fn hear(&self, line: Bytes, told: &mut Vec<Told>) {
+        match batch::read(&line).filter(|_| self.work.in_batches) {
+            Some(item) => told.push(item),
+            // Nobody listens any more only when it is all over.
+            None => drop(self.events.send(Event::Line(line)).await),
+        }
+    }
+
+    /// Takes note of a lost lease, and says whether the command must end by it. One that works on other items as well may
+    /// go on if this one is closed: nobody else works on it.
+    async fn ends_by(&mut self, loss: &Loss, bundle: &[Held]) -> bool {
+        self.lost.insert(loss.lease.clone(), loss.reason.clone());
+        let Some(lost) = bundle.iter().find(|held| held.lease.id == loss.lease) else { return false };
+        let all = bundle.iter().all(|held| self.lost.contains_key(&held.lease.id));
+        all || !self.work.desk.is_closed(&lost.lease).await
+    }
+
+    fn verdict(&self, held: &Held, end: &End, said: &str, told: &[Told]) -> Verdict {
+        let item = &held.lease.item;
+        let told = told.iter().rev().find(|told| told.id == item.id && told.workflow == item.workflow);
+        let verdict = match (told, end) {
+            (Some(told), _) => told.verdict(),
+            (None, End::Lost(reason)) if !self.lost.contains_key(&held.lease.id) => {
+                Verdict::Untried(format!("its batch was ended, because another item was lost: {reason}"))
+            }
+            (None, end) => Verdict::of(end, said),
+        };
+        match self.lost.get(&held.lease.id) {
+            // Whether that was because it is done is asked when it is settled.
+            Some(reason) if verdict != Verdict::Done => Verdict::Lost(reason.clone()),
+            _ => verdict,
+        }
+    }
+
+    async fn give_back(&self, bundle: Vec<Held>, reason: &str) {
+        let untried = |held| (Verdict::Untried(reason.to_owned()), held);
+        self.settle(bundle.into_iter().map(untried).collect()).await;
+    }
+
+    /// Tells the daemon what became of the items, and then those who run the attempts.
+    async fn settle(&self, items: Vec<(Verdict, Held)>) {
+        let settled = stream::iter(items).map(|(verdict, held)| async move {
+            let (ending, reason) = settle(&self.work, &held, &verdict).await;
+            let item = held.lease.item;
+            let report = Report { workflow: item.workflow, id: item.id, ending, reason };
+            // Nobody listens any more only when it is all over.
+            let _ = self.events.send(Event::Report(report)).await;
+        });
+        settled.buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+}
+
+/// The next order that says more than this one.
+fn stronger(order: Order) -> Order {
+    if order < Order::Terminate { Order::Terminate } else { Order::Kill }
+}
+
+/// The payload of a leased item, or what follows for it without one.
+async fn payload(desk: &Desk, held: &Held) -> Result<Bytes, Verdict> {
+    if let Some(payload) = &held.lease.payload {
+        return Ok(payload.clone());
+    }
+    let (clock, mut backoff) = (desk.clock(), Backoff::new());
+    loop {
+        match desk.payload(&held.lease).await {
+            Ok(payload) => return Ok(payload),
+            Err(Denial::Lost(reason)) => return Err(Verdict::Lost(reason)),
+            Err(Denial::NoAnswer(error)) if error.may_pass() && clock.now() < held.expires() => {
+                clock.sleep_until(clock.now().after(backoff.wait(error.retry_after()))).await;
+            }
+            Err(Denial::NoAnswer(error)) => {
+                return Err(Verdict::Untried(format!("its payload cannot be fetched: {error}")));
+            }
+        }
+    }
+}
+
+/// Tells the daemon what became of an item, and gives how it ended and why it is not done.
+async fn settle(work: &Work, held: &Held, verdict: &Verdict) -> (Ending, String) {
+    let Some(settlement) = verdict.settlement(work.on_success) else {
+        return (Ending::Lost, verdict.reason());
+    };
+    match work.desk.settle(&held.lease.id, &settlement, held.expires()).await {
+        Ok(item) => {
+            let ending = match verdict {
+                Verdict::Done => Ending::Done,
+                Verdict::Failed { .. } if item.state == "failed" => Ending::Failed,
+                Verdict::Failed { .. } => Ending::Retry,
+                Verdict::Untried(_) | Verdict::Lost(_) => Ending::Skipped,
+            };
+            (ending, verdict.reason())
+        }
+        // The command, or the pipeline that it has set going, may have closed the item itself.
+        Err(Denial::Lost(_)) if *verdict == Verdict::Done && work.desk.is_closed(&held.lease).await => {
+            (Ending::Done, String::new())
+        }
+        Err(Denial::Lost(reason)) => (Ending::Lost, reason),
+        Err(Denial::NoAnswer(error)) => {
+            (Ending::Lost, format!("the daemon could not be told what became of it: {error}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

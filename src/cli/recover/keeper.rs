@@ -1,0 +1,89 @@
+//! Keeps a lease alive while its item is worked on, and tells when it is lost.
+//!
+//! Invariant: a lease is given up for lost no later than it can be anybody else's. Its end is counted from the moment
+//! before the daemon was asked, so that it is never later than the daemon's own.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::backoff::Backoff;
+use super::desk::{Denial, Desk};
+use super::lease::Lease;
+use crate::model::Timestamp;
+
+/// A lease that is kept alive for as long as this exists.
+pub struct Held {
+    /// The lease.
+    pub lease: Lease,
+    expires: watch::Receiver<Timestamp>,
+    _keeper: AbortOnDropHandle<()>,
+}
+
+/// That a lease is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The lease's id.
+    pub lease: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Held {
+    /// Keeps a lease that lasts until `expires`, and tells `losses` when it is lost.
+    pub fn keep(
+        lease: Lease,
+        expires: Timestamp,
+        desk: Arc<Desk>,
+        losses: mpsc::UnboundedSender<Loss>,
+    ) -> Self {
+        let (told, known) = watch::channel(expires);
+        let id = lease.id.clone();
+        let keeper = tokio::spawn(async move {
+            let reason = keep(&desk, &id, &told).await;
+            // Whoever does not listen any more has no use for it.
+            let _ = losses.send(Loss { lease: id, reason });
+        });
+        Self { lease, expires: known, _keeper: AbortOnDropHandle::new(keeper) }
+    }
+
+    /// Until when it lasts at least.
+    pub fn expires(&self) -> Timestamp {
+        *self.expires.borrow()
+    }
+}
+
+/// Sends heartbeats, every third of the lease's time. Gives the reason when the lease is lost.
+async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> String {
+    let clock = desk.clock();
+    // A third after its beginning, counted from its end.
+    let beat_at = |end: Timestamp| end.moved(-i64::try_from((desk.ttl() * 2 / 3).as_millis()).unwrap_or(0));
+    let mut backoff = Backoff::new();
+    let mut next = beat_at(*expires.borrow());
+    loop {
+        let end = *expires.borrow();
+        let beat = async {
+            clock.sleep_until(next.min(end)).await;
+            desk.heartbeat(lease).await
+        };
+        let beaten = tokio::select! {
+            beaten = beat => beaten,
+            () = clock.sleep_until(end) => {
+                return "it ran out because the daemon could not be reached".to_owned();
+            }
+        };
+        match beaten {
+            Ok(end) => {
+                expires.send_replace(end);
+                backoff = Backoff::new();
+                next = beat_at(end);
+            }
+            Err(Denial::Lost(reason)) => return reason,
+            Err(Denial::NoAnswer(error)) => next = clock.now().after(backoff.wait(error.retry_after())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! One run of the command: started, fed, listened to, and ended if need be.
+//!
+//! It has a process group of its own, so that the terminal's Ctrl-C does not reach it, and so that what it started goes
+//! when it is killed. A command that does not read its input, or leaves somebody behind who holds its output, holds up
+//! nothing.
+//!
+//! Deliberately absent: any judgement of how it ended.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join3;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::environment::LABEL_PREFIX;
+use super::order::{Order, reaches};
+use super::tail::Tail;
+
+/// How long a command that was told to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often it is looked whether all of a group has ended.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long what a command said may take to arrive after its end. Longer only if somebody it left behind holds it open.
+const DRAIN: Duration = Duration::from_millis(250);
+/// The longest line that is handed on whole, in bytes.
+const LINE_MAX: usize = 64 * 1024;
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct CommandLine {
+    /// The program, looked for as a shell would.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+/// Where a command's stdout goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To our stdout.
+    Stdout,
+    /// To our stderr.
+    Stderr,
+    /// Line by line to whoever runs it.
+    Lines,
+}
+
+/// A command that runs.
+pub struct Process {
+    child: Child,
+    group: Pid,
+}
+
+impl Process {
+    /// Starts the command with these variables besides those of this process.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(line: &CommandLine, variables: &[(String, String)], output: Output) -> io::Result<Self> {
+        let mut command = Command::new(&line.program);
+        for (name, _) in std::env::vars_os() {
+            // This process may be a command of another recovery's itself.
+            if name.as_encoded_bytes().starts_with(LABEL_PREFIX.as_bytes()) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(&line.arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdout(match output {
+                Output::Stdout => Stdio::inherit(),
+                Output::Stderr => io::stderr().as_fd().try_clone_to_owned()?.into(),
+                Output::Lines => Stdio::piped(),
+            })
+            .process_group(0)
+            .kill_on_drop(true);
+        let child = command.spawn()?;
+        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let group = id.ok_or_else(|| io::Error::other("it has no process id"))?;
+        Ok(Self { child, group })
+    }
+
+    /// Feeds it the input and waits for its end. Gives how it ended, and the end of what it said on stderr. Lines of
+    /// stdout go to `lines`, where that was asked for.
+    ///
+    /// # Errors
+    /// When the system cannot say how it ended.
+    pub async fn run(
+        mut self,
+        input: Bytes,
+        mut orders: watch::Receiver<Order>,
+        lines: mpsc::Sender<Bytes>,
+    ) -> io::Result<(ExitStatus, Tail)> {
+        let mut said = Tail::default();
+        let pipes = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
+        let status = {
+            let mut talk = std::pin::pin!(join3(
+                feed(pipes.0, input),
+                hand_on(pipes.1, lines),
+                hear(pipes.2, &mut said)
+            ));
+            let mut end = std::pin::pin!(self.end(&mut orders));
+            tokio::select! {
+                status = &mut end => {
+                    let _ = timeout(DRAIN, talk).await;
+                    status
+                }
+                _ = &mut talk => end.await,
+            }
+        };
+        Ok((status?, said))
+    }
+
+    /// Waits until it has ended, and sees to it when it is told to.
+    async fn end(&mut self, orders: &mut watch::Receiver<Order>) -> io::Result<ExitStatus> {
+        tokio::select! {
+            status = self.child.wait() => return status,
+            _ = reaches(orders, Order::Terminate) => {}
+        }
+        if *orders.borrow() == Order::Terminate {
+            // Whoever is gone already need not be told.
+            let _ = kill_process_group(self.group, Signal::TERM);
+            let all = async {
+                let status = self.child.wait().await;
+                while test_kill_process_group(self.group).is_ok() {
+                    sleep(LOOK).await;
+                }
+                status
+            };
+            tokio::select! {
+                status = all => return status,
+                () = sleep(GRACE) => {}
+                _ = reaches(orders, Order::Kill) => {}
+            }
+        }
+        let _ = kill_process_group(self.group, Signal::KILL);
+        self.child.wait().await
+    }
+}
+
+async fn feed(pipe: Option<ChildStdin>, input: Bytes) {
+    if let Some(mut pipe) = pipe {
+        // A command need not read what it does not need.
+        let _ = pipe.write_all(&input).await;
+    }
+}
+
+async fn hear(pipe: Option<ChildStderr>, said: &mut Tail) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = [0; 8 * 1024];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        said.push(&buffer[..count]);
+    }
+}
+
+async fn hand_on(pipe: Option<ChildStdout>, lines: mpsc::Sender<Bytes>) {
+    let Some(mut pipe) = pipe else { return };
+    let (mut held, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        let mut rest = &buffer[..count];
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            held.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            // Nobody listens any more only when it is all over.
+            let _ = lines.send(std::mem::take(&mut held).into()).await;
+        }
+        held.extend_from_slice(rest);
+        if held.len() > LINE_MAX {
+            let _ = lines.send(std::mem::take(&mut held).into()).await;
+        }
+    }
+    if !held.is_empty() {
+        let _ = lines.send(held.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
