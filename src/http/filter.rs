@@ -72,7 +72,7 @@ impl FilterDocument {
     ///
     /// # Errors
     /// When something in it cannot be read.
-    pub fn as_written(self) -> Result<ReplayFilter, Problem> {
+    pub fn written(self) -> Result<ReplayFilter, Problem> {
         let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
             text.map(|text| request::instant(name, &text)).transpose()
         };
