@@ -31,7 +31,8 @@ use crate::incident::Observation;
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, Timestamp, WorkflowName,
+    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, StepName, Timestamp,
+    WorkflowName,
 };
 use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
@@ -201,7 +202,7 @@ impl Census {
             match item.state(now) {
                 ItemState::Overdue => {
                     let standing = item.standing();
-                    state.claimable.put(&standing, ItemState::Overdue, now);
+                    state.put_claimable(&standing, ItemState::Overdue, now);
                     let key = state.workflow(&item.workflow).add_troubled(IncidentKind::Overdue, &standing);
                     state.touched.insert(key);
                 }
@@ -272,7 +273,7 @@ impl Census {
     /// The first `limit` items that may be claimed and are wanted, after a place in their order.
     pub fn claimable(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Vec<Place> {
         let now = self.clock.now();
-        self.lock().claimable.first(wanted, after, limit, now)
+        self.freed(now).claimable.first(wanted, after, limit, now)
     }
 
     /// Reserves those of the items that may still be claimed, at most `limit` of them.
@@ -283,9 +284,22 @@ impl Census {
     /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
     pub fn reserve_first(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.freed(now);
         let places = state.claimable.first(wanted, after, limit, now);
         Reservation { places: state.claimable.reserve(&places, limit), census: self }
+    }
+
+    /// The state when everything has become ready whose time has come. That is done bit by bit: what a night has gathered
+    /// must not keep the committing thread waiting.
+    fn freed(&self, now: Timestamp) -> MutexGuard<'_, State> {
+        loop {
+            let mut state = self.lock();
+            let all = state.claimable.free(now);
+            self.wake(&mut state);
+            if all {
+                return state;
+            }
+        }
     }
 
     /// Completes when an item that may be claimed has come since this was enabled, or first polled.
@@ -311,7 +325,9 @@ impl Census {
         for item in items.iter().filter(|item| item.state(now) == ItemState::Open) {
             // One that has fired stands among the overdue ones, or will in a moment.
             if state.wheel.contains(item.number.0) {
-                state.claimable.fill(&item.standing(), now);
+                let standing = item.standing();
+                let step = state.shelved_step(&standing);
+                state.claimable.fill(&standing, step, now);
             }
         }
         self.wake(&mut state);
@@ -320,6 +336,11 @@ impl Census {
     /// Takes note that all of them were read.
     pub fn filled_open(&self) {
         self.lock().claimable.filled();
+    }
+
+    /// Has items that are not due reserved no longer, because not all of them could be read.
+    pub fn drop_open(&self) {
+        self.lock().claimable.drop_open();
     }
 
     /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers more than
@@ -411,6 +432,17 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
+    fn put_claimable(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
+        let step = self.shelved_step(standing);
+        self.claimable.put(standing, state, step, now);
+    }
+
+    /// The step of an item, if its workflow names that.
+    fn shelved_step(&self, standing: &Standing) -> Option<StepName> {
+        let policy = self.policies.policy(&standing.workflow);
+        standing.step.as_ref().filter(|step| policy.step(step).is_some()).cloned()
+    }
+
     /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
     /// in a recovery, and no reason to decide about any incident. False if it is another one.
     fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
@@ -426,7 +458,7 @@ impl State {
             // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
             _ => return false,
         };
-        self.claimable.put(after, state, now);
+        self.put_claimable(after, state, now);
         true
     }
 
@@ -466,17 +498,17 @@ impl State {
                     // Just read or committed: there is nothing to look up again.
                     let key = census.add_troubled(IncidentKind::Overdue, standing);
                     self.touched.insert(key);
-                    self.claimable.put(standing, ItemState::Overdue, now);
+                    self.put_claimable(standing, ItemState::Overdue, now);
                 } else {
                     self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
-                    self.claimable.put(standing, ItemState::Open, now);
+                    self.put_claimable(standing, ItemState::Open, now);
                 }
             }
             Status::Failed => {
                 census.unclosed += 1;
                 let key = census.add_troubled(IncidentKind::Failed, standing);
                 self.touched.insert(key);
-                self.claimable.put(standing, ItemState::Failed, now);
+                self.put_claimable(standing, ItemState::Failed, now);
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.insert((record_until, standing.number));
