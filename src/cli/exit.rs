@@ -13,7 +13,7 @@ Exit codes:
   1   the daemon refused it: no such item or incident, a conflict, a value it does not take, lines of an import;
       or a receiver did not take its test
   64  the command line is wrong
-  65  the configuration or the data is wrong
+  65  the configuration or the data is wrong, or an export that was handed in is incomplete
   69  not available: the daemon is not reachable or overloaded, the disk is full, the address or directory is taken
   70  the daemon or this program failed
   74  something cannot be read or written
@@ -29,7 +29,7 @@ pub enum Exit {
     Refused = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// The configuration, or data that was to be read, is wrong.
+    /// The configuration, or data that was to be read, is wrong or not all there.
     Data = 65,
     /// Something that is needed is not there, or is busy. Trying again later may help.
     Unavailable = 69,
