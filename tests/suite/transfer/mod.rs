@@ -2,6 +2,8 @@
 
 mod damage;
 mod interruptions;
+mod memory;
+mod moving;
 mod resuming;
 
 use std::io::Write as _;
