@@ -10,9 +10,14 @@ use super::{PATIENCE, text};
 use crate::support::{DaemonProcess, process};
 
 const COUNT: usize = 8_000;
-const PAYLOAD: usize = 16_000;
-/// Half of what all payloads take together.
-const GROWTH_MAX: u64 = 64_000_000;
+const PAYLOAD: usize = 24_000;
+/// Two thirds of what all payloads take together.
+const GROWTH_MAX: u64 = 128_000_000;
+
+/// Makes what a process takes now the most that it has taken so far.
+fn forget_peak(id: u32) {
+    std::fs::write(format!("/proc/{id}/clear_refs"), "5").expect("one's own child may be told so");
+}
 
 /// The most memory that a process has taken so far, in bytes; nothing when it has ended.
 fn peak(id: u32) -> Option<u64> {
@@ -60,6 +65,7 @@ async fn memory_is_bounded_on_both_sides() {
         response.bytes().await.expect("the answers");
     }
     let file = directory.path().join("export.zst");
+    forget_peak(daemon.id());
     let before = peak(daemon.id()).expect("it runs");
     let run = async |arguments: &[&str]| {
         let url = daemon.url("");
@@ -72,5 +78,5 @@ async fn memory_is_bounded_on_both_sides() {
     let importer = run(&["import"]).await;
     assert!(grown < GROWTH_MAX, "the daemon grew by {grown} bytes");
     assert!(exporter < GROWTH_MAX, "the exporter took {exporter} bytes");
-    assert!(importer < 3 * GROWTH_MAX / 2, "the importer took {importer} bytes");
+    assert!(importer < GROWTH_MAX, "the importer took {importer} bytes");
 }
