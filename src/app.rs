@@ -128,6 +128,7 @@ impl Daemon {
             random,
             settings: WardenSettings {
                 payload_max: config.limits.payload_max,
+                waiting_claims_max: config.limits.waiting_claims_max,
                 external_url,
                 incident_history: config.incident_history,
                 heartbeat: config.heartbeat.clone(),

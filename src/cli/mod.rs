@@ -9,6 +9,7 @@
 mod ack;
 mod action;
 mod age;
+mod archive;
 mod check;
 mod client;
 mod close;
@@ -35,6 +36,7 @@ mod pages;
 mod payload;
 mod person;
 mod piece;
+mod progress;
 mod recover;
 mod replay;
 mod resend;

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -32,12 +31,9 @@ use super::view::{ItemView, LeaseView};
 use crate::config::Scope;
 use crate::model::item::Merge;
 use crate::model::{Item, LeaseId, Timestamp};
-use crate::warden::WardenError;
 use crate::warden::items::ReportError;
-use crate::warden::leases::{ClaimItems, CompleteStep, FailAttempt, place_after};
-
-/// How long a lease holds unless the claim says otherwise.
-const TTL_DEFAULT: Duration = Duration::from_secs(60);
+use crate::warden::leases::{ClaimItems, CompleteStep, FailAttempt, TTL_DEFAULT, place_after};
+use crate::warden::{Warden, WardenError};
 
 /// What is to be claimed.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -133,7 +129,7 @@ pub async fn claim(
         wait: wait.unwrap_or_default(),
         worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
     };
-    let claimed = server.warden.claim(claim).await?;
+    let claimed = Warden::claim(&server.warden, claim).await?;
     let next_cursor = place_after(&claimed).map(write_cursor);
     let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor };
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
@@ -220,7 +216,7 @@ async fn leased(server: &Server, access: &Access, id: &str) -> Result<(LeaseId, 
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeartbeatDocument {
-    /// For how long from now on the lease is to hold; 60s by default.
+    /// For how long from now on the lease is to hold; by default 60s, or as long as it holds already if that is longer.
     ttl: Option<String>,
     /// A merge patch of the item's progress document.
     #[schema(value_type = Option<Object>)]
@@ -241,9 +237,9 @@ pub async fn heartbeat(
     let (lease, _) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
     let document: HeartbeatDocument = optional_document(&server, &parts, body).await?;
-    let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?.unwrap_or(TTL_DEFAULT);
+    let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
     let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
-    let held = item.work.lease.as_ref().map(|held| LeaseView::new(item.number, held));
+    let held = item.work.lease.as_ref().map(|held| LeaseView::new(&item, held));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
 

@@ -85,6 +85,7 @@ struct Figures {
     oldest_waiting: Duration,
     drift: Duration,
     silences: usize,
+    waiting_claims: usize,
     /// Sent, failed, withheld.
     heartbeats: [u64; 3],
     /// Taken, failed.
@@ -117,6 +118,7 @@ impl Figures {
             drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
             silences: warden.active_silences(),
             redrives: [&redrives.taken, &redrives.failed].map(|count| count.load(Ordering::Relaxed)),
+            waiting_claims: warden.waiting_claims(),
             replays_running: warden.running_replays(),
             replay_posts: warden.replay_counts().posts(),
             replay_items: warden.replay_counts().ends(),
@@ -249,6 +251,7 @@ impl Collector for Figures {
             "How long the commit under way has taken",
             store.busy_for.as_secs_f64(),
         )?;
+        gauge("claims_waiting", "Claims that wait for an item", float(self.waiting_claims as u64))?;
         gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::item::Closing;
-use super::lease::Advance;
+use super::lease::{Advance, StepDeadline};
 use super::{
     CloseOutcome, DURATION_MAX, Expectation, Item, Redrive, RetryPolicy, Severity, StepName, Timestamp,
     WorkflowName,
@@ -105,8 +105,8 @@ impl Policy {
             None => Advance::Close(self.closing(CloseOutcome::Success, now)),
             Some(step) => {
                 let deadline = match step.deadline {
-                    Some(deadline) => now.after(deadline),
-                    None => item.deadline.max(item.created_at.after(self.deadline)),
+                    Some(deadline) => StepDeadline::At(now.after(deadline)),
+                    None => StepDeadline::NotBefore(item.created_at.after(self.deadline)),
                 };
                 Advance::To { step: step.name.clone(), deadline }
             }

@@ -33,7 +33,8 @@ use crate::incident::Observation;
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, Timestamp, WorkflowName,
+    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, StepName, Timestamp,
+    WorkflowName,
 };
 use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
@@ -276,7 +277,7 @@ impl Census {
     /// The first `limit` items that may be claimed and are wanted, after a place in their order.
     pub fn claimable(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Vec<Place> {
         let now = self.clock.now();
-        self.lock().claimable.first(wanted, after, limit, now)
+        self.freed(now).claimable.first(wanted, after, limit, now)
     }
 
     /// Reserves those of the items that may still be claimed, at most `limit` of them.
@@ -287,9 +288,22 @@ impl Census {
     /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
     pub fn reserve_first(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.freed(now);
         let places = state.claimable.first(wanted, after, limit, now);
         Reservation { places: state.claimable.reserve(&places, limit), census: self }
+    }
+
+    /// The state when everything has become ready whose time has come. That is done bit by bit: what a night has gathered
+    /// must not keep the committing thread waiting.
+    fn freed(&self, now: Timestamp) -> MutexGuard<'_, State> {
+        loop {
+            let mut state = self.lock();
+            let all = state.claimable.free(now);
+            self.wake(&mut state);
+            if all {
+                return state;
+            }
+        }
     }
 
     /// Completes when an item that may be claimed has come since this was enabled, or first polled.
@@ -315,7 +329,9 @@ impl Census {
         for item in items.iter().filter(|item| item.state(now) == ItemState::Open) {
             // One that has fired stands among the overdue ones, or will in a moment.
             if state.wheel.contains(item.number.0) {
-                state.claimable.fill(&item.standing(), now);
+                let standing = item.standing();
+                let step = state.shelved_step(&standing);
+                state.claimable.fill(&standing, step, now);
             }
         }
         self.wake(&mut state);
@@ -324,6 +340,11 @@ impl Census {
     /// Takes note that all of them were read.
     pub fn filled_open(&self) {
         self.lock().claimable.filled();
+    }
+
+    /// Has items that are not due reserved no longer, because not all of them could be read.
+    pub fn drop_open(&self) {
+        self.lock().claimable.drop_open();
     }
 
     /// The first of a workflow's items that is to be sent again by itself by `now` and not among those that are taken.
@@ -435,8 +456,15 @@ impl State {
 
     /// Takes note of who may have an item that is in this state.
     fn stand(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
-        self.claimable.put(standing, state, now);
+        let step = self.shelved_step(standing);
+        self.claimable.put(standing, state, step, now);
         self.redrivable.put(standing, state);
+    }
+
+    /// The step of an item, if its workflow names that.
+    fn shelved_step(&self, standing: &Standing) -> Option<StepName> {
+        let policy = self.policies.policy(&standing.workflow);
+        standing.step.as_ref().filter(|step| policy.step(step).is_some()).cloned()
     }
 
     /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far

@@ -3,6 +3,8 @@
 //! Which items may be claimed is found in the census and judged by the store, so that however many ask at once, none is
 //! given to two. A claim that finds nothing may wait; it looks again when something has come or a lease has run out.
 //!
+//! A claim is no write that could be repeated: one whose answer is lost leaves its items to nobody until its time has run out.
+//!
 //! Deliberately absent: anything that happens by itself when a lease runs out. The item may be claimed again, and that is
 //! all there is to it.
 
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::census::{Place, Reservation, Wanted};
@@ -24,13 +26,15 @@ use crate::model::{
     CloseOutcome, Item, ItemFilter, ItemNumber, ItemState, LeaseAct, LeaseId, LeaseLost, Order, Position,
     Timestamp,
 };
-use crate::store::{Claim, Command, ListItems, Outcome};
+use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 
 /// The most items that one claim gets.
 pub const CLAIM_MAX: usize = 1000;
 /// The shortest and the longest time for which a lease holds without a heartbeat.
 pub const TTL: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+/// For how long a lease holds of which nothing else is said.
+pub const TTL_DEFAULT: Duration = Duration::from_secs(60);
 /// The longest time that a claim waits for something to come.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -91,14 +95,39 @@ pub struct LeaseCounts {
     pub lost: AtomicU64,
 }
 
+/// Whether the census knows of items that are not due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenItems {
+    /// Nobody has asked for such ones yet.
+    Unknown,
+    /// They are being read.
+    BeingRead,
+    /// It does.
+    Kept,
+}
+
 /// What the service keeps for leases.
-#[derive(Default)]
 pub struct Leases {
     counts: LeaseCounts,
-    /// Set once the census keeps items that are not due.
-    keeps_open: OnceCell<()>,
+    open: watch::Sender<OpenItems>,
+    /// Places for claims that wait.
+    waiting: Semaphore,
+    waiting_max: usize,
     /// Ends all waiting.
     closing: CancellationToken,
+}
+
+impl Leases {
+    /// Nothing is leased yet, and so many claims may wait at a time.
+    pub fn new(waiting_max: usize) -> Self {
+        Self {
+            counts: LeaseCounts::default(),
+            open: watch::Sender::new(OpenItems::Unknown),
+            waiting: Semaphore::new(waiting_max),
+            waiting_max,
+            closing: CancellationToken::new(),
+        }
+    }
 }
 
 impl Warden {
@@ -106,22 +135,28 @@ impl Warden {
     ///
     /// # Errors
     /// When a limit is broken or the store refuses.
-    pub async fn claim(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
-        let ClaimItems { filter, after, max, ttl, wait, worker } = request;
-        check(max, ttl, wait, &worker)?;
-        if filter.states.contains(&ItemState::Open) {
-            self.keep_open().await?;
+    pub async fn claim(warden: &Arc<Self>, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
+        let ClaimItems { max, ttl, wait, ref worker, .. } = request;
+        check(max, ttl, wait, worker)?;
+        if request.filter.states.contains(&ItemState::Open) {
+            Self::keep_open(warden).await?;
         }
+        warden.claim_or_wait(request).await
+    }
+
+    async fn claim_or_wait(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
+        let ClaimItems { filter, after, max, ttl, wait, worker } = request;
         let filter = Arc::new(filter);
         let after = after.map(|position| (position.deadline, position.number));
         let until = self.clock.now().after(wait);
+        // Beyond a number of them nobody waits: the places among the requests in flight are for others as well.
+        let waits = if wait.is_zero() { None } else { self.leases.waiting.try_acquire().ok() };
         loop {
             let mut come = pin!(self.census.claimable_has_come());
             come.as_mut().enable();
-            let reservation = self.reserve(&filter, after, max).await?;
-            let claimed = self.claim_reserved(&reservation, &filter, ttl, &worker).await?;
-            drop(reservation);
-            if !claimed.is_empty() || self.clock.now() >= until {
+            let claimed = self.claim_first(&filter, after, max, ttl, &worker).await?;
+            let now = self.clock.now();
+            if !claimed.is_empty() || waits.is_none() || now >= until {
                 self.leases.counts.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
                 return Ok(claimed);
             }
@@ -133,11 +168,32 @@ impl Warden {
         }
     }
 
+    /// Claims the first items that there are after a place. What the store refuses, because it has changed a moment ago, is
+    /// passed over: that there is nothing is said only when there is nothing behind it either.
+    async fn claim_first(
+        &self,
+        filter: &Arc<ItemFilter>,
+        mut after: Option<Place>,
+        max: usize,
+        ttl: Duration,
+        worker: &Arc<str>,
+    ) -> Result<Vec<Item>, WardenError> {
+        loop {
+            let reservation = self.reserve(filter, after, max).await?;
+            let Some(last) = reservation.places.last().copied() else { return Ok(Vec::new()) };
+            let claimed = self.claim_reserved(&reservation, filter, ttl, worker).await?;
+            if !claimed.is_empty() {
+                return Ok(claimed);
+            }
+            after = Some(last);
+        }
+    }
+
     /// Reserves items that are as the filter says, as far as can be known before the store is asked.
     async fn reserve(
         &self,
         filter: &ItemFilter,
-        after: Option<Place>,
+        mut after: Option<Place>,
         max: usize,
     ) -> Result<Reservation<'_>, WardenError> {
         let wanted = Wanted {
@@ -148,21 +204,22 @@ impl Warden {
         if !filter.needs_record() {
             return Ok(self.census.reserve_first(&wanted, after, max));
         }
-        // Looked up before they are reserved: what is not wanted stays there for others, and nobody is woken for it.
-        // All of them if need be: an empty answer says that there is nothing, and not that it is far away.
-        let mut after = after;
+        // Looked up before they are reserved: what is not wanted stays there for others, and nobody is woken for it. All of them
+        // if need be, but few at first: where a step is all that is asked for, nearly each of them is wanted.
+        let mut bite = max.min(BITE);
         loop {
-            let places = self.census.claimable(&wanted, after, BITE);
+            let places = self.census.claimable(&wanted, after, bite);
             let numbers = places.iter().map(|(_, number)| *number).collect();
             let now = self.clock.now();
             let items = self.store.items(numbers).await?;
             let fitting = items.iter().filter(|item| filter.admits(item, now));
             let fitting: Vec<Place> = fitting.map(|item| (item.deadline, item.number)).collect();
             let reservation = self.census.reserve(&fitting, max);
-            if !reservation.places.is_empty() || places.len() < BITE {
+            if !reservation.places.is_empty() || places.len() < bite || self.leases.closing.is_cancelled() {
                 return Ok(reservation);
             }
             after = places.last().copied();
+            bite = (2 * bite).min(BITE);
         }
     }
 
@@ -199,27 +256,55 @@ impl Warden {
         Ok(claimed)
     }
 
-    /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones reads all items
-    /// once.
-    async fn keep_open(&self) -> Result<(), WardenError> {
-        let fill = || async {
-            self.census.keep_open();
-            let filter = ItemFilter { states: vec![ItemState::Open], ..ItemFilter::default() };
-            let (order, limit) = (Order::Created, OPEN_PAGE);
-            let mut after = None;
-            loop {
-                let now = self.clock.now();
-                let question = ListItems { filter: filter.clone(), order, after, limit, now };
-                let page = self.store.list(question).await?;
-                self.census.fill_open(&page.data);
-                after = page.next;
-                if after.is_none() {
-                    self.census.filled_open();
-                    return Ok(());
-                }
+    /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones has all items read
+    /// once, whether it waits for that or goes away.
+    async fn keep_open(warden: &Arc<Self>) -> Result<(), WardenError> {
+        let begins = warden.leases.open.send_if_modified(|open| {
+            let begins = *open == OpenItems::Unknown;
+            if begins {
+                *open = OpenItems::BeingRead;
             }
-        };
-        self.leases.keeps_open.get_or_try_init(fill).await.copied()
+            begins
+        });
+        if begins {
+            let reading = warden.clone();
+            tokio::spawn(async move {
+                let read = reading.read_open().await;
+                if let Err(error) = &read {
+                    tracing::warn!(%error, "the items that are not due could not be read for those who claim them");
+                    reading.census.drop_open();
+                }
+                reading.leases.open.send_replace(if read.is_ok() {
+                    OpenItems::Kept
+                } else {
+                    OpenItems::Unknown
+                });
+            });
+        }
+        let mut open = warden.leases.open.subscribe();
+        let known = open.wait_for(|open| *open != OpenItems::BeingRead).await.map(|open| *open);
+        match known {
+            Ok(OpenItems::Kept) => Ok(()),
+            _ => Err(StoreError::Overloaded.into()),
+        }
+    }
+
+    async fn read_open(&self) -> Result<(), StoreError> {
+        self.census.keep_open();
+        let filter = ItemFilter { states: vec![ItemState::Open], ..ItemFilter::default() };
+        let (order, limit) = (Order::Created, OPEN_PAGE);
+        let mut after = None;
+        loop {
+            let now = self.clock.now();
+            let question = ListItems { filter: filter.clone(), order, after, limit, now };
+            let page = self.store.list(question).await?;
+            self.census.fill_open(&page.data);
+            after = page.next;
+            if after.is_none() {
+                self.census.filled_open();
+                return Ok(());
+            }
+        }
     }
 
     /// The item that was leased, whether the lease still holds or not.
@@ -231,19 +316,21 @@ impl Warden {
         item.ok_or_else(|| self.lost(LeaseLost::Forgotten))
     }
 
-    /// Holds a lease for longer: until `ttl` from now.
+    /// Holds a lease for longer: until `ttl` from now; without one for a minute, unless it holds for longer already.
     ///
     /// # Errors
     /// When the lease holds no longer, a limit is broken, or the store refuses.
     pub async fn heartbeat(
         &self,
         lease: LeaseId,
-        ttl: Duration,
+        ttl: Option<Duration>,
         progress: Option<Merge<Map<String, Value>>>,
     ) -> Result<Item, WardenError> {
-        check_ttl(ttl)?;
         let now = self.clock.now();
-        self.act_on_lease(lease, LeaseAct::Heartbeat { expires_at: now.after(ttl), progress }, now).await
+        let (may_shorten, ttl) = (ttl.is_some(), ttl.unwrap_or(TTL_DEFAULT));
+        check_ttl(ttl)?;
+        let act = LeaseAct::Heartbeat { expires_at: now.after(ttl), may_shorten, progress };
+        self.act_on_lease(lease, act, now).await
     }
 
     /// Takes note that the step is done of an item that was read by [`Warden::leased_item`]. After the last step it is closed.
@@ -285,7 +372,10 @@ impl Warden {
         let error = Box::new(self.error(request.error, &item.key(), now)?);
         let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
         let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }, now).await?;
-        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
+        // Not when it was said before.
+        if item.has_error(&id) {
+            tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
+        }
         Ok(item)
     }
 
@@ -308,6 +398,7 @@ impl Warden {
             LeaseAct::Release { .. } => Some(&counts.released),
         };
         match self.apply_one(Command::ActOnLease { lease, act, now }).await? {
+            Outcome::LeaseLost(LeaseLost::Unknown) => Err(WardenError::LeaseNotFound),
             Outcome::LeaseLost(lost) => Err(self.lost(lost)),
             outcome => {
                 let item = changed(outcome)?;
@@ -325,6 +416,11 @@ impl Warden {
     /// What became of leases since the start.
     pub fn lease_counts(&self) -> &LeaseCounts {
         &self.leases.counts
+    }
+
+    /// How many claims wait.
+    pub fn waiting_claims(&self) -> usize {
+        self.leases.waiting_max.saturating_sub(self.leases.waiting.available_permits())
     }
 
     /// Has no claim wait any longer, nor any to come.

@@ -63,6 +63,8 @@ pub struct WardenSettings {
     pub payload_max: u64,
     /// What links in notifications begin with, without a slash at the end.
     pub external_url: String,
+    /// How many claims may wait at a time.
+    pub waiting_claims_max: usize,
     /// How long resolved incidents are remembered.
     pub incident_history: Duration,
     /// The dead man's switch outside, if there is one.
@@ -174,7 +176,7 @@ impl Warden {
             live_incidents,
             silences: Silences::default(),
             replays: Replays::new(replays.clone(), stop.clone()),
-            leases: Leases::default(),
+            leases: Leases::new(settings.waiting_claims_max),
             actions,
             receivers: by_name,
             notifier,

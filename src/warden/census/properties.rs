@@ -146,10 +146,11 @@ impl Play {
             }
             Write::Fail { .. } => item.report(fatal(now)).unwrap(),
             Write::Hold { millis, .. } if item.is_claimable(now) => {
-                item.claim(1, "worker".into(), self.at(*millis));
+                item.claim(item.version, "worker".into(), self.at(*millis));
             }
             Write::Release { .. } if item.work.running(now).is_some() => {
-                item.act(1, LeaseAct::Release { retry_at: None, counts: true }, now).unwrap();
+                let token = item.work.lease.as_ref().unwrap().token;
+                item.act(token, LeaseAct::Release { retry_at: None, counts: true }, now).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
