@@ -96,3 +96,24 @@ async fn what_somebody_else_is_done_with_by_its_turn_is_sent() {
     assert_eq!(counts(&ended), [2, 2, 2, 0, 0]);
     assert_eq!(arrived(&target).await, ["first", "second"]);
 }
+
+#[tokio::test]
+async fn an_item_whose_lease_ran_out_on_the_way_is_closed_all_the_same() {
+    let target = RawReceiver::start().await;
+    let daemon = TestDaemon::start().await;
+    lose(&daemon, "file-1").await;
+    let document = to_url(&target.url(), json!({"on_success": "close", "timeout": "10m"}));
+    let replay = start(&daemon, document).await;
+    let request = target.request().await;
+    // As if the machine had slept.
+    daemon.advance(3600 * SECOND);
+    assert_eq!(claim(&daemon, "host-1").await.len(), 1);
+    request.answer("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+    let ended = when(&daemon, &replay, "its end", |replay| replay["status"] == "completed").await;
+    assert_eq!(counts(&ended), [1, 1, 1, 0, 0]);
+    eventually("the item to be closed", || async {
+        let item = daemon.get("/v1/workflows/uploads/items/file-1").await;
+        (item["state"] == "closed").then_some(())
+    })
+    .await;
+}
