@@ -133,6 +133,7 @@ impl Daemon {
                 incident_history: config.incident_history,
                 heartbeat: config.heartbeat.clone(),
                 replay: config.replay.clone(),
+                redrives: config.redrives.clone(),
             },
         };
         let (warden, loops) = Warden::start(parts).await?;

@@ -13,6 +13,7 @@
 mod claimable;
 #[cfg(test)]
 mod properties;
+mod redrivable;
 mod troubled;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -23,6 +24,7 @@ use tokio::sync::futures::Notified;
 
 use self::claimable::Claimable;
 pub use self::claimable::Wanted;
+use self::redrivable::Redrivable;
 pub use self::troubled::Place;
 use self::troubled::{Groups, Troubled};
 use super::Workflows;
@@ -109,6 +111,7 @@ struct State {
     fired: HashSet<ItemNumber>,
     workflows: HashMap<WorkflowName, WorkflowCensus>,
     claimable: Claimable,
+    redrivable: Redrivable,
     /// Where the labels are found by which a workflow's items are split.
     policies: Arc<Workflows>,
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
@@ -153,6 +156,7 @@ impl Census {
             fired: HashSet::new(),
             workflows: HashMap::new(),
             claimable: Claimable::default(),
+            redrivable: Redrivable::new(policies.redriving()),
             policies,
             kept_payloads: BTreeSet::new(),
             touched: HashSet::new(),
@@ -202,7 +206,7 @@ impl Census {
             match item.state(now) {
                 ItemState::Overdue => {
                     let standing = item.standing();
-                    state.put_claimable(&standing, ItemState::Overdue, now);
+                    state.stand(&standing, ItemState::Overdue, now);
                     let key = state.workflow(&item.workflow).add_troubled(IncidentKind::Overdue, &standing);
                     state.touched.insert(key);
                 }
@@ -343,6 +347,24 @@ impl Census {
         self.lock().claimable.drop_open();
     }
 
+    /// The first of a workflow's items that is to be sent again by itself by `now` and not among those that are taken.
+    ///
+    /// # Errors
+    /// When there is none; says when to ask again.
+    pub fn redrivable(
+        &self,
+        workflow: &str,
+        taken: &HashSet<ItemNumber>,
+        now: Timestamp,
+    ) -> Result<ItemNumber, Timestamp> {
+        self.lock().redrivable.first(workflow, taken, now)
+    }
+
+    /// What wakes whoever waits for them, when one comes that is due before all others.
+    pub fn redrivable_sooner(&self, workflow: &str) -> Arc<Notify> {
+        self.lock().redrivable.sooner(workflow)
+    }
+
     /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers more than
     /// `remembered_max` tells.
     pub fn forgettable(
@@ -432,9 +454,11 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
-    fn put_claimable(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
+    /// Takes note of who may have an item that is in this state.
+    fn stand(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
         let step = self.shelved_step(standing);
         self.claimable.put(standing, state, step, now);
+        self.redrivable.put(standing, state);
     }
 
     /// The step of an item, if its workflow names that.
@@ -446,7 +470,8 @@ impl State {
     /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
     /// in a recovery, and no reason to decide about any incident. False if it is another one.
     fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
-        if (Standing { free_at: after.free_at, ..before.clone() }) != *after {
+        let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
+        if held != *after {
             return false;
         }
         let Some(census) = self.workflows.get(&after.workflow) else { return false };
@@ -458,7 +483,7 @@ impl State {
             // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
             _ => return false,
         };
-        self.put_claimable(after, state, now);
+        self.stand(after, state, now);
         true
     }
 
@@ -482,6 +507,7 @@ impl State {
             }
         };
         self.claimable.remove(standing.number);
+        self.redrivable.remove(standing.number);
         if standing.status == Status::Open && troubled.is_none() {
             self.wheel.cancel(standing.number.0);
             self.fired.remove(&standing.number);
@@ -498,17 +524,17 @@ impl State {
                     // Just read or committed: there is nothing to look up again.
                     let key = census.add_troubled(IncidentKind::Overdue, standing);
                     self.touched.insert(key);
-                    self.put_claimable(standing, ItemState::Overdue, now);
+                    self.stand(standing, ItemState::Overdue, now);
                 } else {
                     self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
-                    self.put_claimable(standing, ItemState::Open, now);
+                    self.stand(standing, ItemState::Open, now);
                 }
             }
             Status::Failed => {
                 census.unclosed += 1;
                 let key = census.add_troubled(IncidentKind::Failed, standing);
                 self.touched.insert(key);
-                self.put_claimable(standing, ItemState::Failed, now);
+                self.stand(standing, ItemState::Failed, now);
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.insert((record_until, standing.number));

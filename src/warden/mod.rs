@@ -12,12 +12,15 @@ mod census;
 mod error;
 mod expectations;
 mod heartbeat;
+mod hold;
 mod incidents;
 pub mod items;
 pub mod leases;
 mod overdue;
+mod post;
 mod pulse;
 mod receivers;
+mod redrives;
 mod replays;
 mod retries;
 pub mod silences;
@@ -25,10 +28,11 @@ mod summary;
 mod sweep;
 mod workflows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,11 +46,12 @@ use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
 use self::leases::Leases;
 use self::pulse::Pulse;
+pub use self::redrives::{RedriveCounts, RedriveTarget};
 use self::replays::Replays;
 pub use self::replays::{ReplayAct, ReplayCounts, ReplayEntry, ReplaySettings, StartReplay};
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
-use crate::model::{Clock, Random};
+use crate::model::{Clock, Random, WorkflowName};
 use crate::notifier::{Notifier, NotifierService, Receiver};
 use crate::outbound::Outbound;
 use crate::store::{DiskUse, Store, StoreError, StoreStatus};
@@ -66,6 +71,8 @@ pub struct WardenSettings {
     pub heartbeat: Option<HeartbeatSettings>,
     /// What replays may do.
     pub replay: ReplaySettings,
+    /// Where the overdue items of workflows are sent by themselves.
+    pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
 }
 
 /// What the service works with; all of it is handed in.
@@ -104,6 +111,8 @@ pub struct Warden {
     deciding: Pulse,
     heartbeats: HeartbeatCounts,
     outbound: Arc<dyn Outbound>,
+    payloads: Semaphore,
+    redrives: RedriveCounts,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: WardenSettings,
@@ -176,6 +185,8 @@ impl Warden {
             deciding: Pulse::default(),
             heartbeats: HeartbeatCounts::default(),
             outbound: outbound.clone(),
+            payloads: post::payload_budget(),
+            redrives: RedriveCounts::default(),
             clock,
             random,
             settings,
@@ -196,6 +207,10 @@ impl Warden {
         if let Some(settings) = warden.settings.heartbeat.clone() {
             let (beat, beat_stop) = (warden.clone(), stop.clone());
             running.spawn(async move { beat.beat(settings, outbound, beat_stop).await });
+        }
+        for (workflow, target) in warden.settings.redrives.clone() {
+            let (redrive, redrive_stop) = (warden.clone(), stop.clone());
+            running.spawn(async move { redrive.redrive(workflow, target, redrive_stop).await });
         }
         Self::recover_replays(&warden).await?;
         Ok((warden, Loops { running, replays, stop }))
@@ -232,7 +247,7 @@ impl Warden {
     }
 
     /// The figures of all workflows that have or had items.
-    pub fn tallies(&self) -> Vec<(crate::model::WorkflowName, Tally)> {
+    pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
         self.census.tallies()
     }
 

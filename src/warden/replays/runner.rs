@@ -5,6 +5,7 @@
 //! chunks that have changed. An item that has ended by a commit is never sent again. What was on its way when the process
 //! ended is, under the same id.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +20,15 @@ use super::line::{Line, Place};
 use super::live::{ActRequest, LiveReplay, ReplayAct};
 use super::pacer::Pacer;
 use crate::model::replay::ItemEnd;
-use crate::model::{Replay, ReplayChunk, ReplayStatus, Timestamp};
+use crate::model::{Item, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
 use crate::store::{Command, Outcome, REPLAY_CHUNKS_MAX, StoreError};
 use crate::warden::{Warden, WardenError};
 
 /// How many chunks may have changed before no further one is taken in: the items on their way may stand in as many more as
 /// there are of them, and all of it goes into one commit.
 const CHANGES_MAX: usize = 16;
+/// What is soon, in seconds at the full rate.
+const SOON: f64 = 10.0;
 /// How long the loop waits before it tries a commit again that the store had no room for.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// How long nothing is sent when the store has no room.
@@ -180,25 +183,27 @@ impl Runner {
                 return Ok(());
             };
             self.line.take_in(chunk);
-            self.drop_closed().await?;
+            self.drop_unneeded().await?;
         }
         Ok(())
     }
 
-    /// Has those that wait and were closed meanwhile end, without a turn for each of them.
-    async fn drop_closed(&mut self) -> Result<(), StoreError> {
-        let numbers = self.line.waiting().map(|place| place.number).collect();
+    /// Has those end that wait and need not be sent, without a turn for each of them: what was closed meanwhile and, if it
+    /// will be its turn soon, what somebody else works on.
+    async fn drop_unneeded(&mut self) -> Result<(), StoreError> {
+        let numbers: Vec<ItemNumber> = self.line.waiting().map(|place| place.number).collect();
+        let per_second = self.live.lock().replay.pace.max_per_second;
+        let soon = numbers.len() as f64 <= per_second * SOON;
         let items = self.warden.store.items(numbers).await?;
-        // Those that this replay may have closed itself are looked at one by one.
-        let own = &self.live.id().0;
-        let is_ours =
-            |item: &crate::model::Item| item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
-        let kept: std::collections::HashSet<_> = items
-            .iter()
-            .filter(|item| item.closed.is_none() || is_ours(item))
-            .map(|item| item.number)
-            .collect();
-        for place in self.line.drop_waiting(|place| !kept.contains(&place.number)) {
+        let (now, own) = (self.warden.clock.now(), &self.live.id().0);
+        let is_needed = |item: &&Item| {
+            let ours = item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
+            let is_busy = soon && item.work.running(now).is_some();
+            // Those that this replay may have closed itself are looked at one by one.
+            ours || (item.closed.is_none() && !is_busy)
+        };
+        let needed: HashSet<_> = items.iter().filter(is_needed).map(|item| item.number).collect();
+        for place in self.line.drop_waiting(|place| !needed.contains(&place.number)) {
             self.end(place, ItemEnd::Skipped);
         }
         Ok(())

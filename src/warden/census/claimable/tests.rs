@@ -14,6 +14,7 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
         labels: Labels::default(),
         step: step.map(|step| StepName::new(step).unwrap()),
         deadline: at(deadline),
+        attempts: 0,
         free_at: Timestamp::MIN,
         status: Status::Open,
     }

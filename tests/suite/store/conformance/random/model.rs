@@ -442,6 +442,7 @@ pub fn standing(item: &Item) -> Standing {
         labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,
+        attempts: item.work.attempts,
         free_at: item.work.free_at(),
         status,
     }
