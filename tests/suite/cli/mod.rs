@@ -5,6 +5,8 @@
 mod connection;
 mod incidents;
 mod lists;
+mod recover;
+mod retry;
 mod silences;
 
 use std::process::{Command, Stdio};
