@@ -131,6 +131,7 @@ impl Daemon {
                 external_url,
                 incident_history: config.incident_history,
                 heartbeat: config.heartbeat.clone(),
+                replay: config.replay.clone(),
             },
         };
         let (warden, loops) = Warden::start(parts).await?;

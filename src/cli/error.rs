@@ -67,6 +67,9 @@ pub enum CliError {
     /// A receiver did not take its test; why is said already.
     #[error("the test did not reach {0}")]
     NotDelivered(String),
+    /// A replay that was followed did not come to a good end.
+    #[error("{0}")]
+    ReplayNotDone(String),
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -92,7 +95,10 @@ impl CliError {
                 ErrorKind::PermissionDenied => Exit::Permission,
                 _ => Exit::Unavailable,
             },
-            Self::LinesRefused { .. } | Self::ItemsLeft { .. } | Self::NotDelivered(_) => Exit::Refused,
+            Self::LinesRefused { .. }
+            | Self::ItemsLeft { .. }
+            | Self::NotDelivered(_)
+            | Self::ReplayNotDone(_) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
             Self::Start(_) => Exit::Internal,
         }

@@ -11,7 +11,8 @@ pub const HELP: &str = "\
 Exit codes:
   0   done
   1   the daemon refused it: no such item or incident, a conflict, a value it does not take, lines of an import;
-      or a receiver did not take its test; or a recovery did not get all of its items done
+      a receiver did not take its test; a recovery did not get all of its items done; a replay that was followed paused,
+      or not all of its items got through
   64  the command line is wrong
   65  the configuration or the data is wrong
   69  not available: the daemon is not reachable or overloaded, the disk is full, the address or directory is taken

@@ -36,6 +36,7 @@ mod payload;
 mod person;
 mod piece;
 mod recover;
+mod replay;
 mod resend;
 mod retry;
 mod serve;
@@ -77,6 +78,7 @@ enum Command {
     Close(close::Close),
     Recover(recover::Recover),
     Retry(retry::Retry),
+    Replay(replay::Replay),
     Export(export::Export),
     Import(import::Import),
     Deliveries(deliveries::Deliveries),
@@ -120,6 +122,7 @@ impl Cli {
             Command::Close(close) => connection::block_on(close.run(console)),
             Command::Recover(recover) => connection::block_on(recover.run(console)),
             Command::Retry(retry) => connection::block_on(retry.run(console)),
+            Command::Replay(replay) => connection::block_on(replay.run(console)),
             Command::Export(export) => connection::block_on(export.run(console)),
             Command::Import(import) => connection::block_on(import.run(console)),
             Command::Deliveries(deliveries) => connection::block_on(deliveries.run(console)),

@@ -23,6 +23,7 @@ mod heartbeat;
 mod origin;
 mod path;
 mod receiver;
+mod replay;
 mod retry;
 mod secret;
 mod setting;
@@ -54,13 +55,14 @@ use self::alerting::WrittenAlerting;
 use self::checks::Checks;
 use self::heartbeat::WrittenHeartbeat;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
+use self::replay::WrittenReplay;
 use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
 use crate::model::{Policy, Severity, WorkflowName};
 use crate::notifier::Receiver;
-use crate::warden::HeartbeatSettings;
+use crate::warden::{HeartbeatSettings, ReplaySettings};
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
@@ -85,6 +87,8 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     /// The dead man's switch outside, if there is one.
     pub heartbeat: Option<HeartbeatSettings>,
+    /// What replays may do.
+    pub replay: ReplaySettings,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
 }
@@ -113,6 +117,7 @@ struct Tables {
     alerting: WrittenAlerting,
     workflow_defaults: WrittenWorkflowDefaults,
     heartbeat: WrittenHeartbeat,
+    replay: WrittenReplay,
     receiver_defaults: WrittenReceiverDefaults,
     #[serde(default)]
     receivers: BTreeMap<String, WrittenReceiver>,
@@ -176,6 +181,7 @@ impl Tables {
             alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
         let heartbeat = self.heartbeat.resolve(checks_of);
+        let replay = self.replay.resolve(checks_of);
         let tokens = token::resolve(checks_of, self.tokens);
 
         let problems = checks.into_problems();
@@ -193,6 +199,7 @@ impl Tables {
             workflows,
             receivers,
             heartbeat,
+            replay,
             tokens,
         })
     }

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use self::form::ReceiverFormat;
+pub(super) use self::transport::{networks, roots};
 use super::checks::Checks;
 use super::duration;
 use super::path::SettingPath;

@@ -20,7 +20,7 @@ use self::line::Asked;
 use super::Server;
 use super::access::Access;
 use super::body::{announced_length, next_data};
-use super::list::NDJSON;
+use super::export::NDJSON;
 use super::problem::{Problem, success};
 use super::request::NoQuery;
 use crate::config::Scope;
@@ -37,6 +37,9 @@ const GROUPS_UNDER_WAY: usize = 4;
 const LINE_OVERHEAD: u64 = 16 * 1024;
 
 /// Create and close many items: NDJSON, one line each; the answer has a line for a line, in order.
+///
+/// What `GET /v1/export` answers can be handed in as it is: `cursor` is passed over, and `{"op":"end",…}` is answered with
+/// 200; nothing is made of the number and the checksum that it tells.
 #[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "items",
     request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 200, description = "A line for each line: its status, or a problem", body = String,
@@ -62,8 +65,8 @@ fn too_many_bytes(limit: u64) -> Problem {
     ))
 }
 
-/// A line that waits for its answer, with the reason if it was refused already.
-type Waiting = (Asked, Option<Problem>);
+/// A line that waits for its answer, and whether it waits for the disk; if it was refused already, why.
+type Waiting = (Asked, Result<bool, Problem>);
 
 /// Lines that are committed together.
 struct Group {
@@ -180,7 +183,7 @@ impl Batch {
     async fn add(
         &mut self,
         asked: Asked,
-        request: Result<BatchItem, Problem>,
+        request: Result<Option<BatchItem>, Problem>,
         bytes: usize,
     ) -> Result<(), Problem> {
         if self.lines == self.server.batch_items_max {
@@ -190,8 +193,8 @@ impl Batch {
             )));
         }
         self.lines += 1;
-        let refused = request.map(|request| self.requests.push(Ok(request))).err();
-        self.gathering.push((asked, refused));
+        let waits = request.map(|change| change.map(|change| self.requests.push(Ok(change))).is_some());
+        self.gathering.push((asked, waits));
         self.bytes += bytes;
         if self.gathering.len() >= GROUP_LINES || self.bytes >= GROUP_BYTES {
             self.submit();
@@ -222,13 +225,14 @@ impl Batch {
             Err(problem) => (Vec::new(), problem),
         };
         let mut results = results.into_iter();
-        for (asked, refused) in lines {
+        for (asked, waits) in lines {
             self.answered += 1;
-            let result = match refused {
-                Some(problem) => Err(problem),
-                None => results
+            let result = match waits {
+                Err(problem) => Err(problem),
+                Ok(false) => Ok(None),
+                Ok(true) => results
                     .next()
-                    .map_or_else(|| Err(failure.clone()), |result| result.map_err(Problem::from)),
+                    .map_or_else(|| Err(failure.clone()), |result| result.map(Some).map_err(Problem::from)),
             };
             line::answer(self.answered, &asked, &result, &mut self.answers);
         }

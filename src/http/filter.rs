@@ -11,6 +11,7 @@ use super::access::Access;
 use super::problem::Problem;
 use super::request;
 use crate::model::item::check_labels;
+use crate::model::replay::ReplayFilter;
 use crate::model::{ItemFilter, ItemState, Timestamp};
 
 /// Which items are meant, in a document. Every criterion that is given must hold.
@@ -61,6 +62,29 @@ impl FilterDocument {
             states,
             labels: self.labels.into_iter().collect(),
             step: self.step,
+            created_after: instant("created_after", self.created_after)?,
+            created_before: instant("created_before", self.created_before)?,
+            deadline_after: instant("deadline_after", self.deadline_after)?,
+            deadline_before: instant("deadline_before", self.deadline_before)?,
+        })
+    }
+    /// The same as it is written, with instants of the wall clock.
+    ///
+    /// # Errors
+    /// When something in it cannot be read.
+    pub fn as_written(self) -> Result<ReplayFilter, Problem> {
+        let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
+            text.map(|text| request::instant(name, &text)).transpose()
+        };
+        let mut states = self.states;
+        if states.is_empty() {
+            states = vec![ItemState::Overdue, ItemState::Failed];
+        }
+        Ok(ReplayFilter {
+            workflows: self.workflows.into_iter().map(Into::into).collect(),
+            states,
+            labels: self.labels,
+            step: self.step.map(request::step).transpose()?,
             created_after: instant("created_after", self.created_after)?,
             created_before: instant("created_before", self.created_before)?,
             deadline_after: instant("deadline_after", self.deadline_after)?,

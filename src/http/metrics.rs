@@ -87,6 +87,10 @@ struct Figures {
     silences: usize,
     /// Sent, failed, withheld.
     heartbeats: [u64; 3],
+    replays_running: usize,
+    replay_posts: u64,
+    /// Succeeded, failed, skipped.
+    replay_items: [u64; 3],
     /// What became of leases, in words.
     leases: [(&'static str, u64); 5],
 }
@@ -109,6 +113,9 @@ impl Figures {
             receivers,
             drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
             silences: warden.active_silences(),
+            replays_running: warden.running_replays(),
+            replay_posts: warden.replay_counts().posts(),
+            replay_items: warden.replay_counts().ends(),
             heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
                 .map(|count| count.load(Ordering::Relaxed)),
             leases: [
@@ -242,6 +249,7 @@ impl Collector for Figures {
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
         let waiting: usize = self.receivers.iter().map(|receiver| receiver.waiting).sum();
+        gauge("replays_running", "Replays that run", float(self.replays_running as u64))?;
         gauge("silences_active", "Silences that hold", float(self.silences as u64))?;
         gauge("deliveries_waiting", "Deliveries in the outbox", float(waiting as u64))?;
         gauge(
@@ -266,6 +274,15 @@ impl Collector for Figures {
             "Heartbeats that were not sent since something was not well",
             withheld,
         )?;
+        let [succeeded, failed, skipped] = self.replay_items;
+        counter(
+            "replay_posts",
+            "Items posted by replays, those among them that had to wait",
+            self.replay_posts,
+        )?;
+        counter("replay_items_succeeded", "Items of replays that their targets took", succeeded)?;
+        counter("replay_items_failed", "Items of replays that their targets did not take", failed)?;
+        counter("replay_items_skipped", "Items of replays that were not sent", skipped)?;
         counter("store_commits", "Groups committed since the start", store.commits)?;
         counter("store_commands", "Commands committed since the start", store.commands)?;
         counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;

@@ -12,6 +12,7 @@ mod body;
 mod connection;
 mod deliveries;
 mod document;
+mod export;
 mod filter;
 mod incidents;
 mod items;
@@ -23,7 +24,9 @@ mod openapi;
 mod operation;
 mod page;
 mod problem;
+mod question;
 mod receivers;
+mod replays;
 mod request;
 mod silences;
 mod view;
@@ -124,7 +127,8 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(leases::release))
         .routes(routes!(batch::batch))
         .routes(routes!(list::list))
-        .routes(routes!(list::export))
+        .routes(routes!(list::summary))
+        .routes(routes!(export::export))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::get))
         .routes(routes!(workflows::stats))
@@ -141,6 +145,11 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(incidents::comment))
         .routes(routes!(silences::list, silences::post))
         .routes(routes!(silences::get, silences::delete))
+        .routes(routes!(replays::list, replays::post))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::pause))
+        .routes(routes!(replays::resume))
+        .routes(routes!(replays::cancel))
         .routes(routes!(operation::healthz))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))

@@ -11,7 +11,7 @@ use super::problem::ProblemDocument;
 #[openapi(
     info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
     tags((name = "items", description = "Create, close, read, list"),
-        (name = "recovery", description = "Claim items, retry them"),
+        (name = "recovery", description = "Claim items, retry them, have them replayed"),
         (name = "workflows", description = "Policies and figures"),
         (name = "alerts", description = "Incidents, silences, deliveries and receivers"),
         (name = "operation", description = "Health, metrics, this description")),

@@ -18,6 +18,8 @@ pub mod success {
 
     /// Something was made.
     pub const CREATED: StatusCode = StatusCode::CREATED;
+    /// Something was begun, and goes on by itself.
+    pub const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
     /// It is there, or here it is.
     pub const OK: StatusCode = StatusCode::OK;
     /// It is done, and there is nothing to say.
@@ -108,6 +110,14 @@ problems! {
     silence_not_found: NOT_FOUND, "silence-not-found", "There is no such silence";
     /// One silence too many.
     too_many_silences: UNPROCESSABLE_ENTITY, "too-many-silences", "There are too many silences";
+    /// No such replay.
+    replay_not_found: NOT_FOUND, "replay-not-found", "There is no such replay";
+    /// It is over.
+    replay_ended: CONFLICT, "replay-ended", "The replay has ended";
+    /// One replay too many.
+    too_many_replays: UNPROCESSABLE_ENTITY, "too-many-replays", "There are too many replays";
+    /// Too many items at once.
+    selection_too_large: UNPROCESSABLE_ENTITY, "selection-too-large", "Too many items are selected";
     /// The path does not take this method.
     method_not_allowed: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
     /// The body took too long.
@@ -242,6 +252,10 @@ impl From<WardenError> for Problem {
             }
             WardenError::SilenceNotFound => Self::silence_not_found(detail),
             WardenError::TooManySilences { .. } => Self::too_many_silences(detail),
+            WardenError::ReplayNotFound => Self::replay_not_found(detail),
+            WardenError::ReplayEnded(_) => Self::replay_ended(detail),
+            WardenError::TooManyReplays(_) => Self::too_many_replays(detail),
+            WardenError::SelectionTooLarge { .. } => Self::selection_too_large(detail),
             WardenError::StorageFull => Self::storage_full(detail).retry_after(30),
             WardenError::Store(StoreError::Overloaded) => Self::overloaded(detail).retry_after(1),
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),

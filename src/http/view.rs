@@ -2,6 +2,8 @@
 
 mod alerts;
 mod receivers;
+mod replay;
+mod summary;
 mod workflow;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,8 @@ use utoipa::ToSchema;
 
 pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
 pub use self::receivers::{ReceiverTestView, ReceiverView};
+pub use self::replay::ReplayView;
+pub use self::summary::SummaryView;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::lease::{StepRecord, StepStatus};
 use crate::model::{Item, ItemNumber, ItemState, Lease, LeaseId, Timestamp};

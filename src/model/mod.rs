@@ -1,4 +1,4 @@
-//! What the warden speaks about: items, workflows, incidents, deliveries, and time.
+//! What the warden speaks about: items, workflows, incidents, deliveries, replays, and time.
 //!
 //! Everything here is data and pure transitions that take `now`; nothing performs input or output. The one
 //! exception is [`time`], which defines the clock that everything else is handed.
@@ -15,9 +15,11 @@ pub mod lease;
 pub mod name;
 pub mod notification;
 pub mod random;
+pub mod replay;
 pub mod retry;
 pub mod severity;
 pub mod silence;
+pub mod summary;
 pub mod time;
 pub mod workflow;
 
@@ -35,8 +37,10 @@ pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
 pub use notification::{Notification, Sample, Subject};
 pub use random::{Random, SeededRandom, SystemRandom};
+pub use replay::{Replay, ReplayChunk, ReplayId, ReplayStatus};
 pub use retry::{Backoff, BackoffError, RetryPolicy};
 pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
+pub use summary::Summary;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use workflow::{AlertPolicy, Escalation, Policy, Step, Workflow};

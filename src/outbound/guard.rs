@@ -1,4 +1,4 @@
-//! The guard against server-side request forgery: which addresses notifications may go to.
+//! The guard against server-side request forgery: which addresses may be called.
 //!
 //! Whoever may name a receiver could otherwise make the warden, which stands inside the network, talk to
 //! what only the inside can reach: a cloud's metadata service, a database, the warden itself. Invariants:
@@ -123,8 +123,8 @@ impl fmt::Display for RefusedHost {
         }
         write!(
             formatter,
-            ", and only public addresses are notified unless the receiver sets `allow_private = true` or names \
-             their network in `allow_networks`"
+            ", and only public addresses are called unless its table in the configuration sets \
+             `allow_private = true` or names their network in `allow_networks`"
         )
     }
 }

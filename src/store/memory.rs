@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
+    Replay, ReplayChunk, ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 #[derive(Default)]
@@ -32,6 +32,8 @@ struct State {
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
     silences: BTreeMap<SilenceId, Silence>,
+    replays: BTreeMap<ReplayId, Replay>,
+    replay_chunks: BTreeMap<(ReplayId, u32), ReplayChunk>,
     commits: u64,
     commands: u64,
 }
@@ -166,6 +168,22 @@ impl Rows for State {
         self.progresses.remove(workflow);
         Ok(())
     }
+
+    fn put_replay(&mut self, replay: &Replay) -> Result<(), Infallible> {
+        self.replays.insert(replay.id.clone(), replay.clone());
+        Ok(())
+    }
+
+    fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), Infallible> {
+        self.replay_chunks.insert((replay.clone(), chunk.index), chunk.clone());
+        Ok(())
+    }
+
+    fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, Infallible> {
+        self.replay_chunks.retain(|(replay, _), _| replay != id);
+        self.replays.remove(id);
+        Ok(true)
+    }
 }
 
 impl Store for MemoryStore {
@@ -290,6 +308,27 @@ impl Store for MemoryStore {
 
     fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
         self.answer(|state| state.silences.values().cloned().collect())
+    }
+
+    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
+        self.answer(|state| state.replays.values().cloned().collect())
+    }
+
+    fn replay_chunk(
+        &self,
+        replay: ReplayId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
+        self.answer(|state| state.replay_chunks.get(&(replay, index)).cloned())
+    }
+
+    fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
+        self.answer(|state| {
+            let mut ids: Vec<ReplayId> = state.replay_chunks.keys().map(|(id, _)| id.clone()).collect();
+            ids.dedup();
+            ids.retain(|id| !state.replays.contains_key(id));
+            ids
+        })
     }
 
     fn status(&self) -> StoreStatus {

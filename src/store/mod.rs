@@ -34,8 +34,8 @@ use futures_util::future::BoxFuture;
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey,
-    ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Order, Page, PayloadInfo, Position, Progress, Silence,
-    SilenceId, Standing, StepName, Timestamp, Workflow, WorkflowName,
+    ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Order, Page, PayloadInfo, Position, Progress, Replay,
+    ReplayChunk, ReplayId, Silence, SilenceId, Standing, StepName, Timestamp, Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -164,10 +164,30 @@ pub enum Command {
     },
     /// Removes it. Outcome: `Done`.
     ForgetProgress(WorkflowName),
+    /// Writes chunks of the selection of a replay that is being made. It is there when its document is.
+    /// Outcomes: `Done`, `StorageFull`.
+    PutReplayChunks {
+        /// The replay.
+        replay: ReplayId,
+        /// The chunks; at most [`REPLAY_CHUNKS_MAX`].
+        chunks: Vec<ReplayChunk>,
+    },
+    /// Writes a replay and chunks that have changed with it, together. Outcome: `Done`.
+    PutReplay {
+        /// The replay as it stands now.
+        replay: Box<Replay>,
+        /// The chunks; at most [`REPLAY_CHUNKS_MAX`].
+        chunks: Vec<ReplayChunk>,
+    },
+    /// Removes a replay and its chunks, or the chunks of one that was never made. Outcome: `Done`, or `Partly` when it
+    /// must be said again.
+    ForgetReplay(ReplayId),
 }
 
 /// The most deliveries that one incident commits at once: a command's keys must fit into one atomic batch.
 pub const DELIVERIES_MAX: usize = 32;
+/// The most chunks of a replay that are written at once, for the same reason.
+pub const REPLAY_CHUNKS_MAX: usize = 288;
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -364,6 +384,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// All silences, by their ids.
     fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>>;
+
+    /// All replays, by their ids.
+    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>>;
+
+    /// A chunk of a replay's selection.
+    fn replay_chunk(
+        &self,
+        replay: ReplayId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>>;
+
+    /// The replays of which there are chunks and no document, by their ids: they are being made, or never were.
+    fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>>;
 
     /// How the engine is doing.
     fn status(&self) -> StoreStatus;

@@ -1,8 +1,9 @@
-//! Records: the persistent part of items, incidents, deliveries, workflows and progress, apart from the types that the
-//! program works with.
+//! Records: the persistent part of items, incidents, deliveries, workflows, progress and replays, apart from the types
+//! that the program works with.
 //!
-//! Every record begins with a byte that names its format. Item records are compact binary (postcard), since every
-//! start reads all of them; the others, which are few, are JSON.
+//! Every record begins with a byte that names its format. Item records and the chunks of replays are compact binary
+//! (postcard), since every start reads all of the ones and there are many of the others; the rest, which is little, is
+//! JSON.
 //!
 //! To change a format: add a new struct with the next version byte and write that one; keep reading the old
 //! ones for good; seal a fixture of the new one beside the old in `tests/fixtures`. A field of a postcard struct
@@ -19,13 +20,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::item::{Closed, ItemDetail};
 use crate::model::lease::LeaseEnd;
+use crate::model::replay::ItemProgress;
 use crate::model::{
-    Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, Work, WorkflowName,
+    Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, ReplayChunk, StepName, Timestamp, Work,
+    WorkflowName,
 };
 
 const ITEM_V1: u8 = 1;
 const ITEM_V2: u8 = 2;
 const DOCUMENT_V1: u8 = 1;
+const REPLAY_CHUNK_V1: u8 = 1;
 
 /// A stored record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,6 +181,29 @@ fn decode_work(record: WorkRecordV2<'_>) -> Work {
         attempts: record.attempts,
         retry_at: record.retry_at,
     }
+}
+
+/// Version 1 of a chunk of a replay's selection. Its index is in the key.
+#[derive(Serialize, Deserialize)]
+struct ReplayChunkRecordV1 {
+    items: Vec<(ItemNumber, ItemProgress)>,
+}
+
+/// Writes a chunk of a replay's selection. With as many items as one holds it takes less than 3 KiB.
+pub fn encode_replay_chunk(chunk: &ReplayChunk) -> Vec<u8> {
+    let record = ReplayChunkRecordV1 { items: chunk.items.clone() };
+    postcard::to_extend(&record, vec![REPLAY_CHUNK_V1])
+        .expect("writing plain data into a growing buffer cannot fail")
+}
+
+/// Reads a chunk of a replay's selection.
+///
+/// # Errors
+/// When the bytes are no chunk that this version knows.
+pub fn decode_replay_chunk(index: u32, bytes: &[u8]) -> Result<ReplayChunk, RecordError> {
+    let body = expect_version(bytes, REPLAY_CHUNK_V1)?;
+    let record: ReplayChunkRecordV1 = postcard::from_bytes(body).map_err(damaged)?;
+    Ok(ReplayChunk { index, items: record.items })
 }
 
 /// Writes a document.

@@ -8,8 +8,8 @@ use super::{Change, Claim, Command, Creation, Outcome};
 use crate::model::item::{Closing, Item};
 use crate::model::lease::LeaseRefusal;
 use crate::model::{
-    Delivery, Incident, IncidentId, ItemKey, ItemNumber, LeaseAct, LeaseId, LeaseLost, Progress, Silence,
-    SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
+    Delivery, Incident, IncidentId, ItemKey, ItemNumber, LeaseAct, LeaseId, LeaseLost, Progress, Replay,
+    ReplayChunk, ReplayId, Silence, SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
 };
 
 /// Rows as an engine has them: what was written shows in what is read next.
@@ -55,6 +55,12 @@ pub(super) trait Rows {
     fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), Self::Error>;
     /// Removes it, if it is there.
     fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), Self::Error>;
+    /// Writes a replay.
+    fn put_replay(&mut self, replay: &Replay) -> Result<(), Self::Error>;
+    /// Writes a chunk of a replay.
+    fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), Self::Error>;
+    /// Removes some of a replay's chunks, or the replay when none is left; whether it is gone.
+    fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, Self::Error>;
 }
 
 /// Whether the command may need more space than it frees: such ones are refused while the disk is full.
@@ -67,6 +73,7 @@ pub(super) fn grows(command: &Command) -> bool {
             | Command::Claim(_)
             | Command::NoteWorkflow(_)
             | Command::PutSilence(_)
+            | Command::PutReplayChunks { .. }
     )
 }
 
@@ -135,6 +142,16 @@ pub(super) fn settle<R: Rows>(
             rows.put_progress(&workflow, &progress).map(|()| Outcome::Done)
         }
         Command::ForgetProgress(workflow) => rows.remove_progress(&workflow).map(|()| Outcome::Done),
+        Command::PutReplayChunks { replay, chunks } => {
+            put_chunks(&replay, &chunks, rows).map(|()| Outcome::Done)
+        }
+        Command::PutReplay { replay, chunks } => {
+            rows.put_replay(&replay)?;
+            put_chunks(&replay.id, &chunks, rows).map(|()| Outcome::Done)
+        }
+        Command::ForgetReplay(id) => {
+            Ok(if rows.remove_replay(&id)? { Outcome::Done } else { Outcome::Partly })
+        }
     }
 }
 
@@ -254,6 +271,10 @@ fn update<R: Rows>(
     rows.update_item(item)?;
     note(changes, Some(before), Some(item));
     Ok(())
+}
+
+fn put_chunks<R: Rows>(replay: &ReplayId, chunks: &[ReplayChunk], rows: &mut R) -> Result<(), R::Error> {
+    chunks.iter().try_for_each(|chunk| rows.put_replay_chunk(replay, chunk))
 }
 
 /// Changes an open item, unless `transition` gives another outcome.

@@ -1,6 +1,6 @@
 //! Why the warden did not do what it was asked.
 
-use crate::model::{DeliveryId, Item, LeaseLost, NameError, WorkflowName};
+use crate::model::{DeliveryId, Item, LeaseLost, NameError, ReplayStatus, WorkflowName};
 use crate::notifier::ResendError;
 use crate::store::StoreError;
 
@@ -80,6 +80,23 @@ pub enum WardenError {
     /// No more silences are taken.
     #[error("there are {limit} silences already that are not over; end some, or make one that matches more")]
     TooManySilences {
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no such replay.
+    #[error("there is no such replay, or it ended so long ago that it is forgotten")]
+    ReplayNotFound,
+    /// The replay is over.
+    #[error("the replay is {status}: it cannot be changed any more; start another one for what is left", status = .0.as_str())]
+    ReplayEnded(ReplayStatus),
+    /// No more replays are taken.
+    #[error("{0}")]
+    TooManyReplays(String),
+    /// More items are selected than one replay takes.
+    #[error(
+        "more than the {limit} items that replay.items_max allows are selected; choose fewer, and start several replays"
+    )]
+    SelectionTooLarge {
         /// The limit.
         limit: usize,
     },

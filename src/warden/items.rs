@@ -410,7 +410,18 @@ impl Warden {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Page<Item>, WardenError> {
-        let now = self.clock.now();
+        self.list_at(filter, order, after, limit, self.clock.now()).await
+    }
+
+    /// The same, as states are at `now`.
+    pub(super) async fn list_at(
+        &self,
+        filter: ItemFilter,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Page<Item>, WardenError> {
         // The overdue ones stand in order in the census; anything else in order of deadlines is a scan.
         if order == Order::Deadline && filter.states == [ItemState::Overdue] {
             return self.list_overdue(&filter, after, limit, now).await;

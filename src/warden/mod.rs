@@ -18,8 +18,10 @@ pub mod leases;
 mod overdue;
 mod pulse;
 mod receivers;
+mod replays;
 mod retries;
 pub mod silences;
+mod summary;
 mod sweep;
 mod workflows;
 
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::alerting::Act;
 use self::alerting::{Actions, LiveIncidents};
@@ -39,6 +42,8 @@ use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
 use self::leases::Leases;
 use self::pulse::Pulse;
+use self::replays::Replays;
+pub use self::replays::{ReplayAct, ReplayCounts, ReplayEntry, ReplaySettings, StartReplay};
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random};
@@ -57,6 +62,8 @@ pub struct WardenSettings {
     pub incident_history: Duration,
     /// The dead man's switch outside, if there is one.
     pub heartbeat: Option<HeartbeatSettings>,
+    /// What replays may do.
+    pub replay: ReplaySettings,
 }
 
 /// What the service works with; all of it is handed in.
@@ -85,6 +92,7 @@ pub struct Warden {
     workflows: Arc<Workflows>,
     live_incidents: LiveIncidents,
     silences: Silences,
+    replays: Replays,
     leases: Leases,
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
@@ -93,6 +101,7 @@ pub struct Warden {
     expecting: Pulse,
     deciding: Pulse,
     heartbeats: HeartbeatCounts,
+    outbound: Arc<dyn Outbound>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: WardenSettings,
@@ -101,6 +110,7 @@ pub struct Warden {
 /// The loops of a service that runs.
 pub struct Loops {
     running: JoinSet<()>,
+    replays: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -114,6 +124,8 @@ impl Loops {
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.running.join_next().await.is_some() {}
+        self.replays.close();
+        self.replays.wait().await;
     }
 }
 
@@ -141,6 +153,7 @@ impl Warden {
         let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
+        let (stop, replays) = (CancellationToken::new(), TaskTracker::new());
         notifier.take_up(store.outbox().await?, clock.now());
         let live_incidents = LiveIncidents::default();
         let (actions, asked) = alerting::action_channel();
@@ -151,6 +164,7 @@ impl Warden {
             workflows,
             live_incidents,
             silences: Silences::default(),
+            replays: Replays::new(replays.clone(), stop.clone()),
             leases: Leases::default(),
             actions,
             receivers: by_name,
@@ -159,6 +173,7 @@ impl Warden {
             expecting: Pulse::default(),
             deciding: Pulse::default(),
             heartbeats: HeartbeatCounts::default(),
+            outbound: outbound.clone(),
             clock,
             random,
             settings,
@@ -167,7 +182,6 @@ impl Warden {
         warden.recover_incidents().await?;
         warden.recall_deliveries().await?;
 
-        let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         running.spawn(service.run(stop.clone()));
         let (watch, alert, sweep) = (warden.clone(), warden.clone(), warden.clone());
@@ -181,7 +195,8 @@ impl Warden {
             let (beat, beat_stop) = (warden.clone(), stop.clone());
             running.spawn(async move { beat.beat(settings, outbound, beat_stop).await });
         }
-        Ok((warden, Loops { running, stop }))
+        Self::recover_replays(&warden).await?;
+        Ok((warden, Loops { running, replays, stop }))
     }
 
     /// The clock that everything is judged by.

@@ -164,12 +164,7 @@ impl Warden {
     fn check_matchers(&self, request: &MakeSilence) -> Result<(), WardenError> {
         let invalid = |message: String| Err(WardenError::Invalid(message));
         let glob = &request.workflow;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
-        if glob.is_empty() || glob.len() > GLOB_MAX || !glob.bytes().all(plain) {
-            return invalid(format!(
-                "{glob:?} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?"
-            ));
-        }
+        check_glob(glob)?;
         for (label, value) in &request.labels {
             if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
                 return invalid(format!(
@@ -245,6 +240,20 @@ impl Warden {
         }
         Ok(())
     }
+}
+
+/// Checks a glob of workflows.
+///
+/// # Errors
+/// When no workflow can have a name like that, or it is too long.
+pub(super) fn check_glob(glob: &str) -> Result<(), WardenError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
+    if glob.is_empty() || glob.len() > GLOB_MAX || !glob.bytes().all(plain) {
+        return Err(WardenError::Invalid(format!(
+            "{glob:?} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?"
+        )));
+    }
+    Ok(())
 }
 
 /// Checks the name of somebody who does something.

@@ -40,6 +40,9 @@ impl Warden {
                 if let Err(error) = self.sweep_silences().await {
                     tracing::warn!(%error, "silences that are over could not be swept");
                 }
+                if let Err(error) = self.sweep_replays().await {
+                    tracing::warn!(%error, "replays that are over could not be swept");
+                }
                 history_at = self.clock.now().after(HISTORY_PAUSE);
             }
             let wait_until = match swept {

@@ -13,6 +13,7 @@ mod clock;
 mod commands;
 mod faults;
 mod recovery;
+mod replay;
 mod store;
 mod support;
 mod sweep;

@@ -77,7 +77,11 @@ impl WrittenReceiver {
 }
 
 /// The networks that are allowed besides the public ones. An address stands for a network of its own.
-pub(super) fn networks(checks: &mut Checks<'_>, path: &SettingPath, written: &[String]) -> Vec<IpNet> {
+pub(in crate::config) fn networks(
+    checks: &mut Checks<'_>,
+    path: &SettingPath,
+    written: &[String],
+) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (index, text) in written.iter().enumerate() {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
@@ -97,7 +101,7 @@ pub(super) fn networks(checks: &mut Checks<'_>, path: &SettingPath, written: &[S
 }
 
 /// The CA certificates in a file, if one is named.
-pub(super) fn roots(checks: &mut Checks<'_>, path: &SettingPath, written: &str) -> Option<Roots> {
+pub(in crate::config) fn roots(checks: &mut Checks<'_>, path: &SettingPath, written: &str) -> Option<Roots> {
     if written.is_empty() {
         return None;
     }

@@ -43,6 +43,17 @@ const FAULTS: &[(&str, &str)] = &[
     ("storage.path = \"\"", "warden.toml:1:9: storage.path: is empty"),
     ("storage.cache = 1", "warden.toml:1:9: storage.cache: is 1 B, but must be from 1.0 MiB"),
     ("storage.stall_timeout = \"10ms\"", "warden.toml:1:9: storage.stall_timeout: must be at least 1s"),
+    ("[replay]\nrunning_max = 0", "warden.toml:2:1: replay.running_max: is 0, but must be from 1 to 1000"),
+    ("[replay]\nitems_max = 0", "warden.toml:2:1: replay.items_max: is 0, but must be from 1 to 100000000"),
+    (
+        "[replay]\nallow_networks = [\"10.0.0.0/8\", \"10.1.2.3/8\"]",
+        "warden.toml:2:33: replay.allow_networks[1]: \"10.1.2.3/8\" is an address within a network: write 10.0.0.0/8",
+    ),
+    (
+        "[replay]\nca_file = \"/nowhere/ca.pem\"",
+        "warden.toml:2:1: replay.ca_file: cannot read the file \"/nowhere/ca.pem\": No such file",
+    ),
+    ("[replay]\nallow = true", "warden.toml:2:1: replay.allow: unknown field `allow`, expected one of"),
     (
         "[limits]\npayload_max = \"65MiB\"",
         "warden.toml:2:1: limits.payload_max: is 65.0 MiB, but must be from 1 B to 64.0 MiB",

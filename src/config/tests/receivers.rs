@@ -383,3 +383,20 @@ fn a_receiver_is_left_out_where_incidents_are_milder_than_it_wants_to_hear_of() 
     assert_eq!(told("info"), ("all".to_owned(), Vec::new(), "all".to_owned()));
     assert_eq!(config.default_workflow.alerting, config.workflows["critical"].alerting);
 }
+
+#[test]
+fn targets_of_replays_may_be_inside_but_not_where_clouds_keep_their_secrets() {
+    use crate::outbound::guard::check_literal;
+    let transport = load(Sources::default()).replay.transport;
+    assert!(!transport.allow_private);
+    let allows = |url: &str| check_literal(&url.parse().unwrap(), &transport.allow_networks).is_ok();
+    for inside in ["127.0.0.1", "10.9.8.7", "172.31.0.1", "192.168.1.1", "[::1]", "[fd00::1]", "8.8.8.8"] {
+        assert!(allows(&format!("http://{inside}/")), "{inside}");
+    }
+    for refused in ["169.254.169.254", "[fe80::1]", "0.0.0.0", "100.64.0.1", "[::ffff:169.254.169.254]"] {
+        assert!(!allows(&format!("http://{refused}/")), "{refused}");
+    }
+    let only_public = load(file("[replay]\nallow_networks = []\nallow_private = true\nitems_max = 7")).replay;
+    assert!(only_public.transport.allow_networks.is_empty() && only_public.transport.allow_private);
+    assert_eq!((only_public.items_max, only_public.running_max), (7, 16));
+}

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -23,6 +24,8 @@ use crate::warden::items::{BatchItem, CreateItem, Done};
 enum Operation {
     Create,
     Close,
+    /// What ends an export. It changes nothing, so that an export can be handed in as it is.
+    End,
 }
 
 /// A line of a batch.
@@ -31,7 +34,7 @@ enum Operation {
 struct Line<'a> {
     op: Operation,
     #[serde(borrow)]
-    workflow: Cow<'a, str>,
+    workflow: Option<Cow<'a, str>>,
     #[serde(borrow)]
     id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -48,6 +51,15 @@ struct Line<'a> {
     outcome: Option<Cow<'a, str>>,
     /// What the header is to a create of its own that leaves the id to the server.
     idempotency_key: Option<String>,
+    /// Where the export goes on behind this line.
+    #[serde(rename = "cursor")]
+    _cursor: Option<IgnoredAny>,
+    /// What an end says of the lines before it. They need not be those of this batch: a client that cares has checked
+    /// before it cuts an export into batches.
+    #[serde(rename = "lines")]
+    _lines: Option<IgnoredAny>,
+    #[serde(rename = "sha256")]
+    _sha256: Option<IgnoredAny>,
 }
 
 /// What is remembered of a line while it is committed.
@@ -57,36 +69,57 @@ pub struct Asked {
     id: Option<String>,
 }
 
-/// Reads a line and checks that the client may ask for that. What can be told of it is noted in `asked` in any case.
+/// Reads a line and checks that the client may ask for that; nothing, when there is nothing to be done for it. What can
+/// be told of it is noted in `asked` in any case.
 ///
 /// # Errors
 /// When it cannot be read or is not allowed.
-pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<BatchItem, Problem> {
+pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<Option<BatchItem>, Problem> {
     let line: Line<'_> = request::object("the line", bytes)?;
-    asked.workflow = Some(line.workflow.clone().into_owned());
+    asked.workflow = line.workflow.clone().map(Cow::into_owned);
     asked.id = line.id.clone().map(Cow::into_owned);
-    let workflow = WorkflowName::new(&*line.workflow).map_err(WardenError::from)?;
-    access.require_for(Scope::Ingest, &workflow)?;
-    let id = line.id.as_deref().map(ItemId::new).transpose().map_err(WardenError::from)?;
     match line.op {
-        Operation::Close => {
-            let id = id.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
-            let outcome = line.outcome.map(|text| items::outcome(&text)).transpose()?;
-            Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
-        }
-        Operation::Create => {
-            let (payload, default_type) = payload(line.payload, line.payload_base64.as_deref())?;
-            Ok(BatchItem::Create(Box::new(CreateItem {
-                workflow,
-                id,
-                idempotency_key: line.idempotency_key.map(request::idempotency_key).transpose()?,
-                content_type: line.content_type.as_deref().unwrap_or(default_type).into(),
-                payload,
-                deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
-                labels: line.labels.unwrap_or_default(),
-                step: line.step.map(request::step).transpose()?,
-            })))
-        }
+        Operation::Create => create(line, access).map(Some),
+        Operation::Close => close(line, access).map(Some),
+        Operation::End => Ok(None),
+    }
+}
+
+fn create(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
+    let workflow = line.workflow(access)?;
+    let id = line.id()?;
+    let (payload, default_type) = payload(line.payload, line.payload_base64.as_deref())?;
+    Ok(BatchItem::Create(Box::new(CreateItem {
+        workflow,
+        id,
+        idempotency_key: line.idempotency_key.map(request::idempotency_key).transpose()?,
+        content_type: line.content_type.as_deref().unwrap_or(default_type).into(),
+        payload,
+        deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
+        labels: line.labels.unwrap_or_default(),
+        step: line.step.map(request::step).transpose()?,
+    })))
+}
+
+fn close(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
+    let workflow = line.workflow(access)?;
+    let id = line.id()?.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
+    let outcome = line.outcome.map(|text| items::outcome(&text)).transpose()?;
+    Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
+}
+
+impl Line<'_> {
+    /// The workflow that it names, if the client may change its items.
+    fn workflow(&self, access: &Access) -> Result<WorkflowName, Problem> {
+        let name = self.workflow.as_deref().ok_or_else(|| Problem::invalid("the line names no workflow"))?;
+        let workflow = WorkflowName::new(name).map_err(WardenError::from)?;
+        access.require_for(Scope::Ingest, &workflow)?;
+        Ok(workflow)
+    }
+
+    fn id(&self) -> Result<Option<ItemId>, Problem> {
+        let id = self.id.as_deref().map(ItemId::new).transpose();
+        Ok(id.map_err(WardenError::from)?)
     }
 }
 
@@ -114,8 +147,10 @@ fn payload(value: Option<&RawValue>, base64: Option<&str>) -> Result<(Bytes, &'s
 #[derive(Serialize)]
 struct LineAnswer<'a> {
     status: u16,
-    workflow: &'a str,
-    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
 }
@@ -133,18 +168,18 @@ struct LineProblem<'a> {
     problem: ProblemDocument<'a>,
 }
 
-/// Writes the answer to the line of this number.
-pub fn answer(number: usize, asked: &Asked, result: &Result<Done, Problem>, text: &mut Vec<u8>) {
+/// Writes the answer to the line of this number. What had nothing to be done for it is done.
+pub fn answer(number: usize, asked: &Asked, result: &Result<Option<Done>, Problem>, text: &mut Vec<u8>) {
+    let (workflow, id) = (asked.workflow.as_deref(), asked.id.as_deref());
     let mut done = |status: StatusCode, id, version| {
-        let workflow = asked.workflow.as_deref().unwrap_or_default();
         serde_json::to_writer(&mut *text, &LineAnswer { status: status.as_u16(), workflow, id, version })
     };
     let written = match result {
-        Ok(Done::Created(item)) => done(success::CREATED, &item.id, Some(item.version)),
-        Ok(Done::Existed(item)) => done(success::OK, &item.id, Some(item.version)),
-        Ok(Done::Closed) => done(success::DONE, asked.id.as_deref().unwrap_or_default(), None),
+        Ok(Some(Done::Created(item))) => done(success::CREATED, Some(&item.id), Some(item.version)),
+        Ok(Some(Done::Existed(item))) => done(success::OK, Some(&item.id), Some(item.version)),
+        Ok(Some(Done::Closed)) => done(success::DONE, id, None),
+        Ok(None) => done(success::OK, id, None),
         Err(problem) => {
-            let (workflow, id) = (asked.workflow.as_deref(), asked.id.as_deref());
             let problem = LineProblem { line: number, workflow, id, problem: problem.document(None) };
             serde_json::to_writer(&mut *text, &problem)
         }

@@ -150,8 +150,8 @@ fn a_name_with_private_addresses_alone_is_refused_by_a_message_that_says_the_way
     assert_eq!(
         refused.to_string(),
         "`hook.internal` leads to 10.0.0.1 (private), fd00::1 (unique-local), and only public addresses \
-         are notified unless the receiver sets `allow_private = true` or names their network in \
-         `allow_networks`"
+         are called unless its table in the configuration sets `allow_private = true` or names their \
+         network in `allow_networks`"
     );
 }
 

@@ -149,14 +149,15 @@ impl Queue {
 }
 
 /// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
-/// others that are too late. So is progress, by which a restart knows what is missed, and the probe, since a store that is
-/// busy commits.
+/// others that are too late. So is progress, by which a restart knows what is missed, that of replays, which people may
+/// have to stop just then, and the probe, since a store that is busy commits.
 fn tells_people(command: &Command) -> bool {
     matches!(
         command,
         Command::CommitIncident { .. }
             | Command::RecordDelivery(_)
             | Command::PutProgress { .. }
+            | Command::PutReplay { .. }
             | Command::Probe(_)
     )
 }

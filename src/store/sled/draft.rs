@@ -19,12 +19,12 @@ use hashbrown::HashMap;
 use super::layout::{self, BATCH_MAX, PIECE_SIZE};
 use crate::model::item::ItemDetail;
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Silence, SilenceId, Timestamp,
-    Workflow, WorkflowName,
+    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Replay, ReplayChunk, ReplayId,
+    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 use crate::store::record::{self, RecordError};
 use crate::store::settle::Rows;
-use crate::store::{Command, DELIVERIES_MAX};
+use crate::store::{Command, DELIVERIES_MAX, REPLAY_CHUNKS_MAX};
 
 /// The most payload pieces that go into the batch of their command; a larger payload is laid down ahead of it.
 const PIECES_AT_ONCE: u16 = 256;
@@ -34,6 +34,8 @@ const PIECES_REMOVED_AT_ONCE: u16 = 64;
 const KEYS_BESIDES: usize = 70;
 /// How many keys of a forgotten incident are removed by one command.
 const INCIDENT_KEYS_AT_ONCE: usize = 200;
+/// How many chunks of a forgotten replay are removed by one command.
+const REPLAY_KEYS_AT_ONCE: usize = 200;
 /// How many numbers are set aside by one write of the next number.
 const NUMBERS_AT_ONCE: u64 = 65_536;
 /// How many bytes of keys and values may be applied before they are synced, unless one batch holds more. The database
@@ -46,9 +48,13 @@ const INCIDENT_PIECES_MAX: usize = 16;
 const DELIVERY_PIECES_MAX: usize = 12;
 /// The largest document of a delivery with all its attempts and the beginnings of their answers, in pieces.
 const ATTEMPTED_PIECES_MAX: usize = 40;
+/// The largest document of a replay, in pieces: its globs, its target, and the failures and reasons that it keeps.
+const REPLAY_PIECES_MAX: usize = 32;
 
 const _: () = assert!(PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
 const _: () = assert!(INCIDENT_PIECES_MAX + DELIVERIES_MAX * DELIVERY_PIECES_MAX <= BATCH_MAX);
+const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_CHUNKS_MAX <= BATCH_MAX);
+const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_KEYS_AT_ONCE <= BATCH_MAX);
 
 /// What goes wrong between the commands and the disk. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +127,9 @@ impl Draft {
             Command::CommitIncident { deliveries, .. } => {
                 INCIDENT_PIECES_MAX + deliveries.len() * DELIVERY_PIECES_MAX
             }
-            Command::ForgetIncident(_) => BATCH_MAX,
+            Command::PutReplayChunks { chunks, .. } => chunks.len(),
+            Command::PutReplay { chunks, .. } => REPLAY_PIECES_MAX + chunks.len(),
+            Command::ForgetIncident(_) | Command::ForgetReplay(_) => BATCH_MAX,
             _ => KEYS_BESIDES + usize::from(PIECES_REMOVED_AT_ONCE),
         };
         if self.pending.len() + keys > BATCH_MAX { self.apply() } else { Ok(()) }
@@ -425,6 +433,30 @@ impl Rows for Draft {
             return Ok(false);
         }
         self.remove_pieces(&layout::incident(id), 0)?;
+        Ok(true)
+    }
+
+    fn put_replay(&mut self, replay: &Replay) -> Result<(), DraftError> {
+        self.put_document(&layout::replay(&replay.id), &record::encode_document(replay), REPLAY_PIECES_MAX)
+    }
+
+    fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), DraftError> {
+        self.put(&layout::replay_chunk(replay, chunk.index), &record::encode_replay_chunk(chunk));
+        Ok(())
+    }
+
+    fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, DraftError> {
+        // The scan sees only what the database has been given.
+        self.apply()?;
+        let chunks = self.tree.scan_prefix(layout::replay_chunks(id)).keys();
+        let keys: Vec<sled::IVec> = chunks.take(REPLAY_KEYS_AT_ONCE).collect::<Result<_, _>>()?;
+        for key in &keys {
+            self.remove(key);
+        }
+        if keys.len() == REPLAY_KEYS_AT_ONCE {
+            return Ok(false);
+        }
+        self.remove_pieces(&layout::replay(id), 0)?;
         Ok(true)
     }
 

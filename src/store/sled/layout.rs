@@ -23,6 +23,8 @@
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
 //! x workflow                 -> document         how far what is expected of it has come to pass
 //! s silence 0 piece          -> document piece   a silence
+//! y replay 0 piece           -> document piece   a replay
+//! z replay 0 index           -> chunk record     a chunk of its selection; alone, of a replay that was never made
 //! m "probe"                  -> instant          when it was last shown that commits go through
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
@@ -35,7 +37,7 @@
 //! below 6 KiB, whence [`PIECE_SIZE`] and the limits in [`crate::model::item`]. A batch of more than some 600
 //! operations makes it leak memory, whence [`BATCH_MAX`].
 
-use crate::model::{DeliveryId, IncidentId, ItemKey, ItemNumber, SilenceId, WorkflowName};
+use crate::model::{DeliveryId, IncidentId, ItemKey, ItemNumber, ReplayId, SilenceId, WorkflowName};
 
 /// The version of this layout.
 pub(super) const FORMAT: &str = "process-warden data, format 1\n";
@@ -60,6 +62,8 @@ pub(super) const INCIDENT: u8 = b'n';
 pub(super) const DELIVERY: u8 = b'd';
 pub(super) const PROGRESS: u8 = b'x';
 pub(super) const SILENCE: u8 = b's';
+pub(super) const REPLAY: u8 = b'y';
+pub(super) const REPLAY_CHUNK: u8 = b'z';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
 pub(super) const PROBE: &[u8] = b"mprobe";
 
@@ -114,6 +118,27 @@ pub(super) fn incident(id: &IncidentId) -> Vec<u8> {
 /// What the keys of all pieces of a silence begin with.
 pub(super) fn silence(id: &SilenceId) -> Vec<u8> {
     two_part(SILENCE, &id.0, &[])
+}
+
+/// What the keys of all pieces of a replay begin with.
+pub(super) fn replay(id: &ReplayId) -> Vec<u8> {
+    two_part(REPLAY, &id.0, &[])
+}
+
+/// What the keys of all chunks of a replay begin with.
+pub(super) fn replay_chunks(id: &ReplayId) -> Vec<u8> {
+    two_part(REPLAY_CHUNK, &id.0, &[])
+}
+
+/// The key of a chunk of a replay.
+pub(super) fn replay_chunk(id: &ReplayId, index: u32) -> Vec<u8> {
+    two_part(REPLAY_CHUNK, &id.0, &index.to_be_bytes())
+}
+
+/// The id of the replay in the key of a chunk.
+pub(super) fn replay_of_chunk(key: &[u8]) -> Option<ReplayId> {
+    let id = key.get(1..)?.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(id).ok().map(|id| ReplayId(id.into()))
 }
 
 /// What the keys of all deliveries of an incident begin with.

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
-    Progress, Silence, Timestamp, Workflow, WorkflowName,
+    Progress, Replay, ReplayChunk, ReplayId, Silence, Timestamp, Workflow, WorkflowName,
 };
 
 /// How many changes are shown to the observer at once while records are read at start.
@@ -282,6 +282,27 @@ impl Rows {
         self.tree.scan_prefix([layout::PROGRESS]).map(progress).collect()
     }
 
+    fn replay_chunk(&self, replay: &ReplayId, index: u32) -> Result<Option<ReplayChunk>, ReadError> {
+        let value = self.tree.get(layout::replay_chunk(replay, index))?;
+        Ok(value.map(|value| record::decode_replay_chunk(index, &value)).transpose()?)
+    }
+
+    fn unmade_replays(&self) -> Result<Vec<ReplayId>, ReadError> {
+        let mut unmade = Vec::new();
+        let mut from = vec![layout::REPLAY_CHUNK];
+        while let Some(entry) = self.tree.range(from..vec![layout::REPLAY_CHUNK + 1]).keys().next() {
+            let id = layout::replay_of_chunk(&entry?)
+                .ok_or_else(|| RecordError::Damaged("a key holds no id of a replay".into()))?;
+            if !self.tree.contains_key(layout::piece(&layout::replay(&id), 0))? {
+                unmade.push(id.clone());
+            }
+            // On behind all chunks of this one, however many they are.
+            from = layout::replay_chunks(&id);
+            from.extend([u8::MAX; 5]);
+        }
+        Ok(unmade)
+    }
+
     fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
         let mut page = listing::page(question, self.records(listing::scan_from(question)))?;
         // A detail belongs to the record it is read with; meanwhile there may be another, or none.
@@ -439,6 +460,22 @@ impl Store for SledStore {
 
     fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
         self.read(|rows| rows.all(&[layout::SILENCE]))
+    }
+
+    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
+        self.read(|rows| rows.all(&[layout::REPLAY]))
+    }
+
+    fn replay_chunk(
+        &self,
+        replay: ReplayId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
+        self.read(move |rows| rows.replay_chunk(&replay, index))
+    }
+
+    fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
+        self.read(Rows::unmade_replays)
     }
 
     fn status(&self) -> StoreStatus {

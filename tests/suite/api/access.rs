@@ -10,7 +10,7 @@ use super::item;
 use crate::support::{Answer, TestDaemon, TestReceiver, Wire, ask, eventually};
 
 /// A daemon with a token of each scope, one limited to `up*`, and one that may do everything. A token is its name.
-async fn guarded() -> TestDaemon {
+pub async fn guarded() -> TestDaemon {
     guarded_with("").await
 }
 
@@ -39,11 +39,11 @@ async fn guarded_with(config: &str) -> TestDaemon {
     daemon
 }
 
-async fn ask_as(token: &str, request: RequestBuilder) -> Answer {
+pub async fn ask_as(token: &str, request: RequestBuilder) -> Answer {
     ask(request.bearer_auth(token)).await
 }
 
-async fn get_as(daemon: &TestDaemon, token: &str, path: &str) -> Answer {
+pub async fn get_as(daemon: &TestDaemon, token: &str, path: &str) -> Answer {
     ask_as(token, daemon.request(Method::GET, path)).await
 }
 
@@ -95,6 +95,7 @@ async fn a_token_allows_what_its_scopes_say() {
         (Method::POST, format!("{path}/errors"), r#"{"type":"io"}"#.into(), "ingest"),
         (Method::GET, path.clone(), String::new(), "read"),
         (Method::GET, "/v1/items".into(), String::new(), "read"),
+        (Method::GET, "/v1/items/summary".into(), String::new(), "read"),
         (Method::GET, "/v1/workflows".into(), String::new(), "read"),
         (Method::GET, "/v1/workflows/uploads".into(), String::new(), "read"),
         (Method::GET, "/v1/workflows/uploads/stats".into(), String::new(), "read"),
@@ -178,6 +179,8 @@ async fn lists_hold_what_the_token_may_see() {
     only_uploads(&get_as(&daemon, "limited", "/v1/workflows").await.json(200), "name");
     let exported = get_as(&daemon, "limited", "/v1/export").await.lines(200);
     assert!(exported.len() == 1 && exported[0]["workflow"] == "uploads", "{exported:?}");
+    let summary = get_as(&daemon, "limited", "/v1/items/summary").await.json(200);
+    assert_eq!(summary["by_workflow"], json!({"uploads": 1}));
     let figures = get_as(&daemon, "limited", "/metrics").await;
     assert!(
         figures.text().contains("\"uploads\"") && !figures.text().contains("\"reports\""),

@@ -1,6 +1,6 @@
 //! The API, request by request, over real connections. Every answer is held against `/openapi.json` on the way.
 
-mod access;
+pub mod access;
 mod batch;
 mod closing;
 mod connections;
@@ -20,6 +20,7 @@ mod ranges;
 mod receivers;
 mod retention;
 mod slowness;
+mod summary;
 mod workflows;
 
 /// The path of an item of the workflow `uploads`; the id stands as it does in a path.

@@ -21,6 +21,7 @@ async fn the_description_lists_every_path_with_its_methods() {
         ("/v1/workflows/{workflow}/items/{id}/errors", "post"),
         ("/v1/batch", "post"),
         ("/v1/items", "get"),
+        ("/v1/items/summary", "get"),
         ("/v1/export", "get"),
         ("/v1/workflows", "get"),
         ("/v1/workflows/{workflow}", "get"),

@@ -6,6 +6,7 @@ mod connection;
 mod incidents;
 mod lists;
 mod recover;
+mod replays;
 mod retry;
 mod silences;
 

@@ -2,7 +2,7 @@
 
 mod connections;
 mod disk_full;
-mod kill;
+pub mod kill;
 mod lifecycle;
 mod load;
 mod mount;

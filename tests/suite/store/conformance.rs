@@ -10,3 +10,4 @@ mod payloads;
 mod progress;
 mod random;
 mod reading;
+mod replays;

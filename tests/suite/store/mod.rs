@@ -7,4 +7,5 @@ mod directory;
 mod engine;
 mod failing;
 mod record_format;
+mod replay_format;
 mod sample;

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use warden::model::item::{Closing, ItemPatch};
+use warden::model::replay::{
+    ItemProgress, OnSuccess, Pace, ReplayFailure, ReplayFilter, ReplayStatus, ReplayTarget,
+};
 use warden::model::{
     Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Expectation,
     Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId,
-    ItemKey, ItemNumber, Labels, Order, PayloadInfo, Progress, Schedule, Severity, Silence, SilenceId,
-    StepName, Timestamp, Workflow, WorkflowName,
+    ItemKey, ItemNumber, ItemState, Labels, Order, PayloadInfo, Progress, Replay, ReplayChunk, ReplayId,
+    Schedule, Severity, Silence, SilenceId, StepName, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -187,6 +190,70 @@ pub fn silence(id: &str) -> Silence {
         comment: "maintenance".into(),
         created_at: at(0),
     }
+}
+
+pub fn replay_id(id: &str) -> ReplayId {
+    ReplayId(format!("rpl_{id}").into())
+}
+
+/// One that waits for somebody, after a failure.
+pub fn replay(id: &str) -> Replay {
+    Replay {
+        id: replay_id(id),
+        name: "monday".into(),
+        filter: ReplayFilter {
+            workflows: vec!["uploads*".into()],
+            states: vec![ItemState::Overdue, ItemState::Failed],
+            labels: [("region".to_owned(), "eu".to_owned())].into(),
+            step: Some(step("backup")),
+            created_after: Some(at(-90)),
+            created_before: Some(at(-80)),
+            deadline_after: None,
+            deadline_before: Some(at(-5)),
+        },
+        target: ReplayTarget {
+            url: "http://target.internal/in?key=sesame".into(),
+            secret: Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()),
+        },
+        pace: Pace {
+            max_per_second: 0.5,
+            concurrency: 8,
+            canary: 2,
+            ramp_up: Duration::from_secs(60),
+            pause_after_failures: 20,
+        },
+        on_success: OnSuccess::Close,
+        timeout: Duration::from_millis(2500),
+        status: ReplayStatus::Paused,
+        reason: Some("the canary failed".into()),
+        created_at: at(0),
+        started_at: Some(at(1)),
+        ended_at: None,
+        total: 300,
+        succeeded: 1,
+        failed: 1,
+        skipped: 2,
+        canary_passed: 1,
+        failures_in_a_row: 1,
+        chunks_done: 0,
+        failures: vec![ReplayFailure {
+            workflow: workflow("uploads"),
+            id: ItemId::new("file-1").unwrap(),
+            reason: "HTTP 502: bad gateway".into(),
+            status: Some(502),
+            at: at(2),
+        }],
+        failure_reasons: [("HTTP 502".into(), 1)].into(),
+    }
+}
+
+/// A chunk of so many items, of which every fourth has ended in each way.
+pub fn replay_chunk(index: u32, items: u64) -> ReplayChunk {
+    use ItemProgress::{Failed, Pending, Skipped, Succeeded};
+    let progress = |number: u64| [Pending, Succeeded, Failed, Skipped][(number % 4) as usize];
+    let first = u64::from(index) << 8;
+    let items = (0..items).map(|number| (ItemNumber(first + number), progress(number)));
+    ReplayChunk { index, items: items.collect() }
 }
 
 pub fn delivery(incident: &str, id: &str) -> Delivery {

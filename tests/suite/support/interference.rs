@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
 use warden::model::{
-    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Silence, Workflow,
-    WorkflowName,
+    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Replay,
+    ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{
@@ -28,6 +28,11 @@ pub trait Interference: Send + Sync + 'static {
 
     /// An error is answered instead of the items.
     fn before_reading_items(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// An error is answered instead of a payload.
+    fn before_reading_payload(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -96,7 +101,10 @@ impl<I: Interference> Store for InterferedStore<I> {
         offset: u64,
         length: usize,
     ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
-        self.inner.payload(number, offset, length)
+        match self.interference.before_reading_payload() {
+            Ok(()) => self.inner.payload(number, offset, length),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
@@ -141,6 +149,22 @@ impl<I: Interference> Store for InterferedStore<I> {
 
     fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
         self.inner.silences()
+    }
+
+    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
+        self.inner.replays()
+    }
+
+    fn replay_chunk(
+        &self,
+        replay: ReplayId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
+        self.inner.replay_chunk(replay, index)
+    }
+
+    fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
+        self.inner.unmade_replays()
     }
 
     fn disk_use(&self) -> DiskUse {

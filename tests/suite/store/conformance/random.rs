@@ -89,6 +89,7 @@ impl Telling {
         self.compare_lists().await;
         self.compare_standings();
         self.compare_incidents().await;
+        self.compare_replays().await;
     }
 
     /// Every key there is, with its payload. The model learns the numbers that it could not know.
@@ -146,6 +147,17 @@ impl Telling {
         let mut found = self.notes.standings();
         found.retain(|standing| model::counts(standing, self.now));
         assert_eq!(found, expected);
+    }
+
+    async fn compare_replays(&self) {
+        assert_eq!(self.engine.replays().await.unwrap(), self.model.replays());
+        assert_eq!(self.engine.unmade_replays().await.unwrap(), self.model.unmade_replays());
+        for id in story::replay_ids() {
+            for index in 0..story::CHUNKS {
+                let found = self.engine.replay_chunk(id.clone(), index).await.unwrap();
+                assert_eq!(found, self.model.replay_chunk(&id, index), "chunk {index} of {id:?}");
+            }
+        }
     }
 
     async fn compare_incidents(&self) {

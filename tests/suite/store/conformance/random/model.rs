@@ -11,7 +11,8 @@ use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, M
 use warden::model::lease::LeaseRefusal;
 use warden::model::{
     Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
-    LeaseLost, Progress, Silence, SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
+    LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing, Timestamp, Work,
+    Workflow, WorkflowName,
 };
 use warden::store::{Claim, Command, Creation, Outcome};
 
@@ -36,6 +37,8 @@ pub struct Model {
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
     silences: BTreeMap<SilenceId, Silence>,
+    replays: BTreeMap<ReplayId, Replay>,
+    replay_chunks: BTreeMap<(ReplayId, u32), ReplayChunk>,
 }
 
 impl Model {
@@ -68,6 +71,20 @@ impl Model {
 
     pub fn silences(&self) -> Vec<Silence> {
         self.silences.values().cloned().collect()
+    }
+
+    pub fn replays(&self) -> Vec<Replay> {
+        self.replays.values().cloned().collect()
+    }
+
+    pub fn replay_chunk(&self, replay: &ReplayId, index: u32) -> Option<ReplayChunk> {
+        self.replay_chunks.get(&(replay.clone(), index)).cloned()
+    }
+
+    pub fn unmade_replays(&self) -> Vec<ReplayId> {
+        let ids: std::collections::BTreeSet<&ReplayId> =
+            self.replay_chunks.keys().map(|(id, _)| id).collect();
+        ids.into_iter().filter(|id| !self.replays.contains_key(id)).cloned().collect()
     }
 
     pub fn workflows(&self) -> Vec<Workflow> {
@@ -195,9 +212,29 @@ impl Model {
                 self.progresses.remove(workflow);
                 Outcome::Done
             }
+            Command::PutReplayChunks { replay, chunks } => {
+                self.put_chunks(replay, chunks);
+                Outcome::Done
+            }
+            Command::PutReplay { replay, chunks } => {
+                self.replays.insert(replay.id.clone(), (**replay).clone());
+                self.put_chunks(&replay.id, chunks);
+                Outcome::Done
+            }
+            Command::ForgetReplay(id) => {
+                self.replays.remove(id);
+                self.replay_chunks.retain(|(replay, _), _| replay != id);
+                Outcome::Done
+            }
         };
         self.forget_what_ran_out(now);
         outcome
+    }
+
+    fn put_chunks(&mut self, replay: &ReplayId, chunks: &[ReplayChunk]) {
+        for chunk in chunks {
+            self.replay_chunks.insert((replay.clone(), chunk.index), chunk.clone());
+        }
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) {

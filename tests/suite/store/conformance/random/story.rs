@@ -12,14 +12,14 @@ use warden::model::item::{Closing, ItemPatch, Merge};
 use warden::model::lease::{Advance, AfterFailure};
 use warden::model::{
     CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemFilter, ItemKey, ItemNumber,
-    ItemState, LeaseAct, LeaseId, Timestamp,
+    ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
 use warden::store::{Claim, Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
     delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, progress,
-    silence, step, workflow,
+    replay, replay_chunk, replay_id, silence, step, workflow,
 };
 
 /// A thing that happens.
@@ -50,6 +50,13 @@ pub fn key((workflow, id): &Key) -> ItemKey {
 
 pub fn incident_ids() -> impl Iterator<Item = IncidentId> {
     INCIDENTS.into_iter().map(incident_id)
+}
+
+/// The replays of this world have the same ids, and so many chunks at most.
+pub const CHUNKS: u32 = 3;
+
+pub fn replay_ids() -> impl Iterator<Item = ReplayId> {
+    INCIDENTS.into_iter().map(replay_id)
 }
 
 /// A command before it is known when and about which number it is given.
@@ -101,7 +108,14 @@ pub enum Action {
     /// With a comment of this length.
     PutSilence(&'static str, usize),
     ForgetSilence(&'static str),
+    PutReplayChunks(&'static str, Vec<Chunk>),
+    /// With a reason of this length.
+    PutReplay(&'static str, usize, Vec<Chunk>),
+    ForgetReplay(&'static str),
 }
+
+/// Its index, and how many items it holds.
+type Chunk = (u32, u64);
 
 /// What the holder of a lease says.
 #[derive(Clone, Copy, Debug)]
@@ -194,6 +208,15 @@ impl Action {
                 Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
             }
             Self::ForgetSilence(id) => Command::ForgetSilence(silence(id).id),
+            Self::PutReplayChunks(id, chunks) => {
+                Command::PutReplayChunks { replay: replay_id(id), chunks: self::chunks(chunks) }
+            }
+            Self::PutReplay(id, length, chunks) => {
+                let reason = Some("r".repeat(*length).into());
+                let replay = warden::model::Replay { reason, ..replay(id) };
+                Command::PutReplay { replay: Box::new(replay), chunks: self::chunks(chunks) }
+            }
+            Self::ForgetReplay(id) => Command::ForgetReplay(replay_id(id)),
         }
     }
 }
@@ -228,6 +251,10 @@ impl Holder {
 /// The number that the key stood for before this list of commands.
 fn number(model: &Model, name: &Key) -> ItemNumber {
     model.entry(&key(name)).map_or(ItemNumber(u64::MAX), |entry| entry.item.number)
+}
+
+fn chunks(chunks: &[Chunk]) -> Vec<ReplayChunk> {
+    chunks.iter().map(|(index, items)| replay_chunk(*index, *items)).collect()
 }
 
 fn sent(incident: &str, (id, status, size): Sent) -> Delivery {
@@ -288,6 +315,13 @@ fn actions() -> impl Strategy<Value = Action> {
     let incident = || select(&INCIDENTS[..]);
     let status = select(vec![DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Dead]);
     let sent = (select(vec!["a", "b", "c"]), status, select(vec![1_usize, 5000, 19_000])).boxed();
+    let chunks = || vec((0..CHUNKS, select(vec![0_u64, 1, 256])), 0..3);
+    let replay_action = prop_oneof![
+        2 => (incident(), chunks()).prop_map(|(id, chunks)| Action::PutReplayChunks(id, chunks)),
+        3 => (incident(), select(vec![0_usize, 5000]), chunks())
+            .prop_map(|(id, length, chunks)| Action::PutReplay(id, length, chunks)),
+        2 => incident().prop_map(Action::ForgetReplay),
+    ];
     prop_oneof![
         8 => create,
         6 => close,
@@ -308,6 +342,7 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
         1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
         1 => incident().prop_map(Action::ForgetSilence),
+        2 => replay_action,
     ]
 }
 

@@ -1,0 +1,43 @@
+//! `warden replay pause`, `resume` and `cancel`: what people do about a replay.
+
+use clap::Args;
+use reqwest::Method;
+
+use super::view::ReplayView;
+use crate::cli::client::Query;
+use crate::cli::connection::{Connection, Format};
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::id;
+use crate::cli::table::shown;
+
+/// Which replay.
+#[derive(Args)]
+pub struct Act {
+    /// Its id
+    #[arg(value_parser = id::read)]
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Act {
+    /// Does it, and prints the replay.
+    ///
+    /// # Errors
+    /// When there is none, it has ended, or the daemon cannot be asked or refuses.
+    pub async fn run(self, what: &str, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let request =
+            client.request(Method::POST, &format!("/v1/replays/{}/{what}", self.id), &Query::new())?;
+        let (text, replay) = client.send(request).await?.document::<ReplayView>().await?;
+        match self.connection.output {
+            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Table => {
+                let said = format!("{} is {}: {}", replay.id, replay.status, replay.progress(console.now));
+                writeln!(console.out, "{}", shown(&said))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! `warden replay list`: lists replays.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::view::ReplayView;
+use crate::cli::age::relative;
+use crate::cli::connection::Connection;
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::pages::{Extent, Row};
+use crate::model::{ReplayStatus, Timestamp};
+
+/// List replays, the newest first
+#[derive(Args)]
+pub struct List {
+    /// Where they stand; repeatable [default: all]
+    #[arg(long = "status", value_name = "STATUS", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(ReplayStatus::ALL.map(ReplayStatus::as_str)))]
+    statuses: Vec<String>,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl List {
+    /// Prints the replays, page by page.
+    ///
+    /// # Errors
+    /// When the daemon cannot be asked or refuses.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let query = self.statuses.into_iter().map(|status| ("status", status)).collect();
+        self.extent.print::<ReplayView>(&self.connection, ("/v1/replays", &query), console).await
+    }
+}
+
+impl Row for ReplayView {
+    const HEADER: &'static [&'static str] = &["ID", "STATUS", "NAME", "TARGET", "STARTED", "PROGRESS"];
+    const NONE: &'static str = "No replay is like that.";
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.status.clone(),
+            self.name.clone(),
+            self.target.url.clone(),
+            relative(self.created_at, now),
+            self.progress(now),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::view::tests::replay;
+    use super::*;
+    use crate::cli::table::table;
+    use crate::cli::view::tests::now;
+
+    #[test]
+    fn a_line_says_where_it_stands_and_how_far_it_has_come() {
+        let done = json!({"id": "rpl_2", "name": "", "status": "completed", "succeeded": 4996, "failed": 4,
+            "skipped": 0, "eta": null});
+        let expected = "\
+ID     STATUS     NAME    TARGET                      STARTED  PROGRESS
+rpl_1  running    monday  https://target.internal/in  15m ago  1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
+rpl_2  completed          https://target.internal/in  15m ago  5000 of 5000, 4 failed";
+        let cells = [replay(json!({})), replay(done)].map(|replay| replay.cells(now()));
+        assert_eq!(table(ReplayView::HEADER, cells), expected);
+    }
+}

@@ -1,0 +1,65 @@
+//! Following a replay until it waits for somebody or has ended.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::view::ReplayView;
+use crate::cli::client::{Client, Query};
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::table::shown;
+use crate::model::{Clock as _, SystemClock};
+
+/// How often the daemon is asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often at most it is said how far it has come.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// Asks for a replay.
+///
+/// # Errors
+/// When there is none, or the daemon cannot be asked.
+pub async fn ask(client: &Client, id: &str) -> Result<(String, ReplayView), CliError> {
+    let request = client.request(Method::GET, &format!("/v1/replays/{id}"), &Query::new())?;
+    Ok(client.send(request).await?.document::<ReplayView>().await?)
+}
+
+/// Follows a replay, and says now and then how far it has come. Gives what the daemon answered last.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub async fn follow(
+    client: &Client,
+    id: &str,
+    console: &mut Console<'_>,
+) -> Result<(String, ReplayView), CliError> {
+    let clock = SystemClock::new();
+    let (mut told_at, mut told) = (clock.now(), String::new());
+    loop {
+        let (text, replay) = ask(client, id).await?;
+        console.now = clock.wall();
+        let now = clock.now();
+        if replay.is_ended() || replay.status == "paused" {
+            return Ok((text, replay));
+        }
+        let progress = replay.progress(console.now);
+        if told.is_empty() || (progress != told && now.since(told_at) >= TOLD_EVERY) {
+            writeln!(console.notes, "{}", shown(&progress))?;
+            (told_at, told) = (now, progress);
+        }
+        clock.sleep_until(now.after(EVERY)).await;
+    }
+}
+
+/// Says by how the program ends what became of a replay that was followed.
+///
+/// # Errors
+/// When it did not come to a good end.
+pub fn judge(replay: &ReplayView, console: &Console<'_>) -> Result<(), CliError> {
+    if replay.status == "completed" && replay.failed == 0 {
+        return Ok(());
+    }
+    let (id, standing, progress) = (&replay.id, replay.standing(console.now), replay.progress(console.now));
+    Err(CliError::ReplayNotDone(shown(&format!("the replay {id} is {standing} ({progress})"))))
+}

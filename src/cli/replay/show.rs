@@ -1,0 +1,133 @@
+//! `warden replay show`: one replay.
+
+use clap::Args;
+
+use super::progress::{ask, follow, judge};
+use super::view::{FailureView, ReplayView};
+use crate::cli::age::{dated, relative};
+use crate::cli::connection::{Connection, Format};
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::id;
+use crate::cli::table::table;
+use crate::model::Timestamp;
+
+/// Show a replay, how far it has come, and what failed
+#[derive(Args)]
+pub struct Show {
+    /// Its id
+    #[arg(value_parser = id::read)]
+    id: String,
+    /// Wait until it has ended or waits for somebody, and say how it goes; fails unless all went well
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Show {
+    /// Prints the replay.
+    ///
+    /// # Errors
+    /// When there is none, or the daemon cannot be asked; and when it was followed and did not come to a good end.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let (text, replay) = if self.follow {
+            follow(&client, &self.id, console).await?
+        } else {
+            ask(&client, &self.id).await?
+        };
+        print(&text, &replay, self.connection.output, console)?;
+        if self.follow { judge(&replay, console) } else { Ok(()) }
+    }
+}
+
+/// Prints a replay.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn print(
+    text: &str,
+    replay: &ReplayView,
+    format: Format,
+    console: &mut Console<'_>,
+) -> Result<(), CliError> {
+    match format {
+        Format::Json => writeln!(console.out, "{text}")?,
+        Format::Table => writeln!(console.out, "{}", shown(replay, console.now))?,
+    }
+    Ok(())
+}
+
+fn shown(replay: &ReplayView, now: Timestamp) -> String {
+    let at = |instant| dated(instant, now);
+    let pace = format!("{}/s, {} at a time", replay.max_per_second, replay.concurrency);
+    let canary = (replay.canary > 0).then(|| replay.canary.to_string());
+    let rows = [
+        ("id", Some(replay.id.clone())),
+        ("name", Some(replay.name.clone()).filter(|name| !name.is_empty())),
+        ("status", Some(replay.standing(now))),
+        ("items", Some(replay.selection())),
+        ("target", Some(replay.target.url.clone())),
+        ("on success", Some(replay.on_success.clone())),
+        ("pace", Some(pace)),
+        ("canary", canary),
+        ("started", Some(at(replay.created_at))),
+        ("ended", replay.ended_at.map(at)),
+        ("progress", Some(replay.progress(now))),
+        ("sent", Some(replay.sent.to_string())),
+    ];
+    let rows = rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
+    let mut text = table(&[], rows);
+    if !replay.failure_reasons.is_empty() {
+        let mut reasons: Vec<_> = replay.failure_reasons.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let rows = reasons.into_iter().map(|(reason, count)| vec![count.to_string(), reason.clone()]);
+        text.push_str("\n\n");
+        text.push_str(&table(&["FAILED", "REASON"], rows));
+    }
+    if !replay.failures.is_empty() {
+        text.push_str("\n\n");
+        let rows = replay.failures.iter().map(|failure| cells(failure, now));
+        text.push_str(&table(&["WHEN", "WORKFLOW", "ID", "LATEST FAILURES"], rows));
+    }
+    text
+}
+
+fn cells(failure: &FailureView, now: Timestamp) -> Vec<String> {
+    let FailureView { workflow, id, reason, at } = failure.clone();
+    vec![relative(at, now), workflow, id, reason]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::view::tests::replay;
+    use super::*;
+    use crate::cli::view::tests::now;
+
+    #[test]
+    fn a_replay_is_shown_with_how_far_it_has_come_and_what_failed() {
+        let expected = "\
+id          rpl_1
+name        monday
+status      running
+items       overdue or failed of up* at copy with region:eu
+target      https://target.internal/in
+on success  accept
+pace        50/s, 8 at a time
+canary      5
+started     2026-01-31T12:15:00.000Z (15m ago)
+progress    1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
+sent        1240
+
+FAILED  REASON
+3       HTTP 422
+1       HTTP 502
+
+WHEN    WORKFLOW  ID      LATEST FAILURES
+1m ago  uploads   file-7  HTTP 502: bad\\ngateway";
+        assert_eq!(shown(&replay(json!({})), now()), expected);
+    }
+}

@@ -1,0 +1,255 @@
+//! `warden replay start`: starts a replay.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Method, RequestBuilder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::progress::{follow, judge};
+use super::show;
+use super::view::ReplayView;
+use crate::cli::age::dated;
+use crate::cli::client::{Client, ClientError, Query};
+use crate::cli::connection::{Connection, Format};
+use crate::cli::console::Console;
+use crate::cli::error::CliError;
+use crate::cli::filter::Filter;
+use crate::cli::table::{shown, table};
+use crate::model::{Random, SystemRandom, Timestamp, parse_duration};
+
+/// Start a replay, and print its id
+///
+/// Each item is posted with its payload and content type, and headers that say which it is. Without --state those are sent
+/// that are overdue or have failed.
+#[derive(Args)]
+pub struct Start {
+    /// Where the items go: http or https
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// What people call it
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+    #[command(flatten)]
+    filter: Filter,
+    /// The most items in a second
+    #[arg(long, value_name = "NUMBER", default_value_t = 50.0)]
+    max_per_second: f64,
+    /// The most items at one time
+    #[arg(long, value_name = "NUMBER", default_value_t = 8)]
+    concurrency: usize,
+    /// Send so many first; the others follow when all of these have succeeded, and else it pauses
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    canary: u64,
+    /// How long the rate takes to grow from nothing to its maximum
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    ramp_up: Duration,
+    /// Close the items that the target takes, instead of leaving them to whoever took them
+    #[arg(long)]
+    close: bool,
+    /// How long the target may take for one item
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    timeout: Duration,
+    /// How many failures in a row make it pause; 0 for however many
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pause_after_failures: u64,
+    /// What signs the items by the rules of Standard Webhooks: whsec_ and base64. Better given by the environment
+    #[arg(long, env = "WARDEN_REPLAY_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+    /// Only say what would be sent
+    #[arg(long, conflicts_with_all = ["follow", "idempotency_key"])]
+    dry_run: bool,
+    /// Wait until it has ended or waits for somebody, and say how it goes; fails unless all went well
+    #[arg(long)]
+    follow: bool,
+    /// Makes a repetition known: the same key finds the same replay [default: a new one]
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What would be sent, as far as people are shown it.
+#[derive(Debug, Deserialize)]
+struct SummaryView {
+    count: u64,
+    bytes: u64,
+    oldest_deadline: Option<Timestamp>,
+    #[serde(default)]
+    by_workflow: BTreeMap<String, u64>,
+    #[serde(default)]
+    by_step: BTreeMap<String, u64>,
+    #[serde(default)]
+    by_state: BTreeMap<String, u64>,
+}
+
+impl Start {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the daemon refuses it or cannot be asked; and when it was followed and did not come to a good end.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let (format, following, dry_run) = (self.connection.output, self.follow, self.dry_run);
+        let client = self.connection.open()?;
+        let key = self.idempotency_key.clone();
+        let key = key.unwrap_or_else(|| SystemRandom.id("key", console.now).to_string());
+        let document = self.document()?;
+        let request = || {
+            let request = client.request(Method::POST, "/v1/replays", &Query::new())?;
+            Ok::<_, ClientError>(request.header("idempotency-key", &key).json(&document))
+        };
+        if dry_run {
+            return preview(&client, request()?, format, console).await;
+        }
+        let (text, replay) = match started(&client, request()?).await {
+            // Whether it was started is not known, and by the key it is not started twice.
+            Err(ClientError::BrokenOff { .. }) => started(&client, request()?).await?,
+            answered => answered?,
+        };
+        if following {
+            let said = format!("{} was started, with {} items", replay.id, replay.total);
+            writeln!(console.notes, "{}", shown(&said))?;
+            let (text, replay) = follow(&client, &replay.id, console).await?;
+            show::print(&text, &replay, format, console)?;
+            return judge(&replay, console);
+        }
+        match format {
+            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Table => {
+                writeln!(console.out, "{}", shown(&replay.id))?;
+                let said = format!(
+                    "The replay of {} items to {} is {}.",
+                    replay.total,
+                    replay.target.url,
+                    replay.standing(console.now)
+                );
+                writeln!(console.notes, "{}", shown(&said))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the daemon is told.
+    fn document(self) -> Result<Value, CliError> {
+        let duration = |duration| humantime::format_duration(duration).to_string();
+        Ok(json!({
+            "name": self.name,
+            "filter": self.filter.document()?,
+            // An empty variable is how scripts say that there is none.
+            "target": {"url": self.to, "secret": self.secret.filter(|secret| !secret.is_empty())},
+            "max_per_second": self.max_per_second,
+            "concurrency": self.concurrency,
+            "canary": self.canary,
+            "ramp_up": duration(self.ramp_up),
+            "on_success": if self.close { "close" } else { "accept" },
+            "timeout": duration(self.timeout),
+            "pause_after_failures": self.pause_after_failures,
+            "dry_run": self.dry_run,
+        }))
+    }
+}
+
+async fn started(client: &Client, request: RequestBuilder) -> Result<(String, ReplayView), ClientError> {
+    client.send(request).await?.document().await
+}
+
+async fn preview(
+    client: &Client,
+    request: RequestBuilder,
+    format: Format,
+    console: &mut Console<'_>,
+) -> Result<(), CliError> {
+    let (text, summary) = client.send(request).await?.document::<SummaryView>().await?;
+    match format {
+        Format::Json => writeln!(console.out, "{text}")?,
+        Format::Table => writeln!(console.out, "{}", previewed(&summary, console.now))?,
+    }
+    Ok(())
+}
+
+fn previewed(summary: &SummaryView, now: Timestamp) -> String {
+    let counts = |counts: &BTreeMap<String, u64>| {
+        let count = |(name, count): (&String, &u64)| {
+            format!("{count} {}", if name.is_empty() { "at no step" } else { name })
+        };
+        let text = counts.iter().map(count).collect::<Vec<_>>().join(", ");
+        (!text.is_empty()).then_some(text)
+    };
+    let rows = [
+        ("items", Some(summary.count.to_string())),
+        ("payloads", Some(bytesize::ByteSize(summary.bytes).to_string())),
+        ("oldest", summary.oldest_deadline.map(|deadline| format!("due {}", dated(deadline, now)))),
+        ("by workflow", counts(&summary.by_workflow)),
+        ("by step", counts(&summary.by_step)),
+        ("by state", counts(&summary.by_state)),
+    ];
+    table(&[], rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?])))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::view::tests::now;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        start: Start,
+    }
+
+    fn parse(flags: &str) -> Result<Start, clap::Error> {
+        let line = format!("x --to http://target.internal/in {flags}");
+        Line::try_parse_from(line.split_whitespace()).map(|line| line.start)
+    }
+
+    #[test]
+    fn every_flag_is_handed_on() {
+        let flags = "--name monday --workflow up* --state failed --label region:eu --step copy --max-per-second 0.5 \
+                     --concurrency 3 --canary 5 --ramp-up 90s --close --timeout 5s --pause-after-failures 0 \
+                     --secret whsec_x --dry-run";
+        let expected = json!({"name": "monday",
+            "filter": {"workflows": ["up*"], "states": ["failed"], "labels": {"region": "eu"}, "step": "copy"},
+            "target": {"url": "http://target.internal/in", "secret": "whsec_x"}, "max_per_second": 0.5,
+            "concurrency": 3, "canary": 5, "ramp_up": "1m 30s", "on_success": "close", "timeout": "5s",
+            "pause_after_failures": 0, "dry_run": true});
+        assert_eq!(parse(flags).unwrap().document().unwrap(), expected);
+    }
+
+    #[test]
+    fn without_flags_it_is_as_the_daemon_would_have_it() {
+        let expected = json!({"name": "", "filter": {}, "target": {"url": "http://target.internal/in", "secret": null},
+            "max_per_second": 50.0, "concurrency": 8, "canary": 0, "ramp_up": "0s", "on_success": "accept",
+            "timeout": "30s", "pause_after_failures": 20, "dry_run": false});
+        assert_eq!(parse("").unwrap().document().unwrap(), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_at_once() {
+        for flags in
+            ["--max-per-second fast", "--ramp-up soon", "--canary -1", "--dry-run --follow", "--state late"]
+        {
+            assert!(parse(flags).is_err(), "{flags}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_sent_is_told_in_figures() {
+        let summary = json!({"count": 312, "bytes": 1_048_576, "oldest_created_at": null,
+            "oldest_deadline": "2026-01-31T12:15:00.000Z", "by_workflow": {"uploads": 300, "reports": 12},
+            "by_step": {"": 12, "copy": 300}, "by_state": {"overdue": 312}, "other_steps": 0});
+        let expected = "\
+items        312
+payloads     1.0 MiB
+oldest       due 2026-01-31T12:15:00.000Z (15m ago)
+by workflow  12 reports, 300 uploads
+by step      12 at no step, 300 copy
+by state     312 overdue";
+        assert_eq!(previewed(&serde_json::from_value(summary).unwrap(), now()), expected);
+        let none = json!({"count": 0, "bytes": 0, "oldest_deadline": null});
+        assert_eq!(previewed(&serde_json::from_value(none).unwrap(), now()), "items     0\npayloads  0 B");
+    }
+}

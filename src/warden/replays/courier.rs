@@ -1,0 +1,224 @@
+//! One item of a replay on its way: leased, posted, and what follows from the answer.
+//!
+//! The lease keeps everybody else from working on the item meanwhile. Whoever it cannot be had from is not waited for: the
+//! item is closed, or somebody else works on it. What ends the lease is not done here but handed back, to be committed
+//! together with how the item ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::post::{Posted, Target, post};
+use crate::model::item::Closing;
+use crate::model::lease::{Advance, AfterFailure, LeaseEnd};
+use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
+use crate::model::{
+    CloseOutcome, Item, ItemError, ItemFilter, ItemNumber, LeaseAct, LeaseId, ReplayId, Timestamp,
+};
+use crate::store::{Claim, Command, Outcome, StoreError};
+use crate::warden::Warden;
+use crate::warden::items::repeatable_id;
+
+/// How much longer than the target may take an item is leased: for the commits before and after.
+const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// How often a claim is tried that others come before.
+const CLAIMS_MAX: u32 = 3;
+/// What one permit of the budget for payloads stands for, in bytes.
+const PERMIT: u64 = 1024;
+/// The most bytes of payloads that all replays together have in memory at a time.
+const PAYLOADS_MAX: u64 = 256 << 20;
+
+/// The budget for payloads in memory, which all replays share.
+pub fn payload_budget() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::try_from(PAYLOADS_MAX / PERMIT).unwrap_or(Semaphore::MAX_PERMITS)))
+}
+
+/// What a replay sends its items with.
+pub struct Courier {
+    /// The replay, in whose name they are leased.
+    pub replay: ReplayId,
+    /// Where they go.
+    pub target: Target,
+    /// What becomes of those that were taken.
+    pub on_success: OnSuccess,
+}
+
+/// What became of an item.
+pub enum Sent {
+    /// It was posted and has ended. The command ends its lease.
+    Ended(ItemEnd, Command),
+    /// It has ended without having been posted.
+    Unposted(ItemEnd),
+    /// The target has no room. The command gives the item back.
+    Busy {
+        /// What it answered.
+        what: Arc<str>,
+        /// How long it wants to be left alone, if it says so.
+        wait: Option<Duration>,
+        /// The command.
+        release: Command,
+    },
+    /// It took so long to get ready that the item is better given back. The command does so.
+    Late(Command),
+    /// The store could not do its part; it was not posted.
+    Stuck(StuckReason),
+}
+
+/// Why the store could not do its part.
+pub enum StuckReason {
+    /// The disk is full.
+    Full,
+    /// Something else.
+    Store(StoreError),
+}
+
+impl From<StoreError> for StuckReason {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+enum Claimed {
+    Leased(Box<Item>),
+    Ended(ItemEnd),
+}
+
+impl Courier {
+    /// Sends one item.
+    pub async fn send(&self, warden: &Warden, number: ItemNumber) -> Sent {
+        match self.try_send(warden, number).await {
+            Ok(sent) => sent,
+            Err(reason) => Sent::Stuck(reason),
+        }
+    }
+
+    async fn try_send(&self, warden: &Warden, number: ItemNumber) -> Result<Sent, StuckReason> {
+        let item = match self.claim(warden, number).await? {
+            Claimed::Leased(item) => item,
+            Claimed::Ended(end) => return Ok(Sent::Unposted(end)),
+        };
+        let Some((lease, expires_at)) = lease_of(&item) else {
+            return Ok(Sent::Unposted(ItemEnd::Skipped));
+        };
+        let size = item.payload.as_ref().map_or(0, |info| info.size);
+        let permits = u32::try_from(size.div_ceil(PERMIT)).unwrap_or(u32::MAX);
+        // It is never closed, and no payload is as large as the budget.
+        let _held = warden.replays.payloads.acquire_many(permits).await;
+        let payload = warden.store.payload(number, 0, usize::try_from(size).unwrap_or(usize::MAX)).await?;
+        let now = warden.clock.now();
+        let act = |act| Command::ActOnLease { lease, act, now: warden.clock.now() };
+        let Some(payload) = payload.filter(|payload| payload.len() as u64 == size) else {
+            // It was closed since.
+            return Ok(Sent::Unposted(ItemEnd::Skipped));
+        };
+        if now.after(self.target.timeout) >= expires_at {
+            return Ok(Sent::Late(act(LeaseAct::Release { retry_at: None, counts: false })));
+        }
+        let id = webhook_id(&self.replay, number);
+        let posted = post(&*warden.outbound, &*warden.clock, &self.target, &id, &item, payload).await;
+        let now = warden.clock.now();
+        Ok(match posted {
+            Posted::Taken => Sent::Ended(ItemEnd::Succeeded, act(self.after_success(warden, &item, now))),
+            Posted::Busy { what, wait } => {
+                let release = act(LeaseAct::Release { retry_at: None, counts: false });
+                Sent::Busy { what, wait, release }
+            }
+            Posted::Refused { status, counts_as, reason } => {
+                let error = Box::new(self.error(warden, &reason, status, now));
+                let fail = act(LeaseAct::Fail { error, then: AfterFailure::Retry(now) });
+                let (workflow, id) = (item.workflow, item.id);
+                let failure = ReplayFailure { workflow, id, reason, status, at: now };
+                Sent::Ended(ItemEnd::Failed { failure, counts_as }, fail)
+            }
+        })
+    }
+
+    /// Leases the item, or says how it ended where that cannot be.
+    async fn claim(&self, warden: &Warden, number: ItemNumber) -> Result<Claimed, StuckReason> {
+        let mut before = None;
+        for _ in 0..CLAIMS_MAX {
+            let mut outcomes = warden.store.apply(self.claiming(warden, number, before.take())).await?;
+            match outcomes.pop() {
+                Some(Outcome::Changed(item)) => return Ok(Claimed::Leased(item)),
+                Some(Outcome::StorageFull) => return Err(StuckReason::Full),
+                _ => {}
+            }
+            let now = warden.clock.now();
+            let Some(item) = warden.store.items(vec![number]).await?.pop() else { break };
+            let is_ours = |worker: &str| worker == &*self.replay.0;
+            let last = item.work.lease.as_ref().filter(|lease| is_ours(&lease.worker));
+            if item.closed.is_some() {
+                // By this replay, before it was interrupted: its answer was never noted.
+                let was_done = last.is_some_and(|lease| lease.ended == Some(LeaseEnd::Completed));
+                return Ok(Claimed::Ended(if was_done { ItemEnd::Succeeded } else { ItemEnd::Skipped }));
+            }
+            before = match item.work.running(now) {
+                // Left behind when this replay was interrupted: it is not known whether the target took it.
+                Some(lease) if is_ours(&lease.worker) => {
+                    let lease = LeaseId { item: number, token: lease.token };
+                    let act = LeaseAct::Release { retry_at: None, counts: false };
+                    Some(Command::ActOnLease { lease, act, now })
+                }
+                Some(_) => return Ok(Claimed::Ended(ItemEnd::Skipped)),
+                // Whoever asks for a replay does not want to wait for the next attempt of others.
+                None if item.work.free_at() > now => Some(Command::Retry { key: item.key(), now }),
+                None => None,
+            };
+        }
+        Ok(Claimed::Ended(ItemEnd::Skipped))
+    }
+
+    fn claiming(&self, warden: &Warden, number: ItemNumber, before: Option<Command>) -> Vec<Command> {
+        let now = warden.clock.now();
+        let claim = Claim {
+            number,
+            // It was selected; what has become of it since does not matter, unless it was closed.
+            filter: Arc::new(ItemFilter::default()),
+            worker: self.replay.0.clone(),
+            expires_at: now.after(self.target.timeout + LEASE_MARGIN),
+            now,
+        };
+        before.into_iter().chain([Command::Claim(Box::new(claim))]).collect()
+    }
+
+    fn after_success(&self, warden: &Warden, item: &Item, now: Timestamp) -> LeaseAct {
+        match self.on_success {
+            OnSuccess::Accept => LeaseAct::Release { retry_at: None, counts: true },
+            OnSuccess::Close => {
+                let policy = warden.workflows.policy(&item.workflow);
+                let closing = Closing {
+                    outcome: CloseOutcome::Success,
+                    at: now,
+                    retention: policy.retention,
+                    keep_payload: policy.keep_payload,
+                };
+                LeaseAct::Complete { advance: Advance::Close(closing), progress: None }
+            }
+        }
+    }
+
+    /// What is remembered of a failure with the item itself.
+    fn error(&self, warden: &Warden, reason: &str, status: Option<u16>, now: Timestamp) -> ItemError {
+        ItemError {
+            id: warden.random.id("err", now),
+            kind: "replay".to_owned(),
+            message: format!("the replay {} did not get it through: {reason}", self.replay.0),
+            retryable: true,
+            fatal: false,
+            step: None,
+            at: now,
+            data: serde_json::json!({"replay": self.replay.0, "status": status}),
+        }
+    }
+}
+
+/// The id that every attempt to post this item in this replay has.
+fn webhook_id(replay: &ReplayId, number: ItemNumber) -> Arc<str> {
+    repeatable_id("msg", &[&replay.0, &number.0.to_string()])
+}
+
+fn lease_of(item: &Item) -> Option<(LeaseId, Timestamp)> {
+    let lease = item.work.lease.as_ref()?;
+    Some((LeaseId { item: item.number, token: lease.token }, lease.expires_at))
+}

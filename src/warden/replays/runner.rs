@@ -1,0 +1,394 @@
+//! The loop of one replay, from its start to its end.
+//!
+//! It alone changes the replay, so that what people do never crosses what the answers of the target do. Results gather
+//! while a commit is under way, and go into the next one together: first what ends the leases, then the document with the
+//! chunks that have changed. An item that has ended by a commit is never sent again. What was on its way when the process
+//! ended is, under the same id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::courier::{Courier, Sent, StuckReason};
+use super::line::{Line, Place};
+use super::live::{ActRequest, LiveReplay, ReplayAct};
+use super::pacer::Pacer;
+use crate::model::replay::ItemEnd;
+use crate::model::{Replay, ReplayChunk, ReplayStatus, Timestamp};
+use crate::store::{Command, Outcome, REPLAY_CHUNKS_MAX, StoreError};
+use crate::warden::{Warden, WardenError};
+
+/// How many chunks may have changed before no further one is taken in: the items on their way may stand in as many more as
+/// there are of them, and all of it goes into one commit.
+const CHANGES_MAX: usize = 16;
+/// How long the loop waits before it tries a commit again that the store had no room for.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// How long nothing is sent when the store has no room.
+const STUCK_WAIT: Duration = Duration::from_secs(1);
+/// How long nothing is sent when the disk is full.
+const FULL_WAIT: Duration = Duration::from_secs(10);
+
+type Answer = oneshot::Sender<Result<(), WardenError>>;
+type Committed = Result<Vec<Outcome>, StoreError>;
+
+/// The loop's own things.
+pub struct Runner {
+    warden: Arc<Warden>,
+    live: Arc<LiveReplay>,
+    courier: Arc<Courier>,
+    line: Line,
+    pacer: Pacer,
+    /// What ends the leases of the items that have ended since the last commit was put together.
+    lease_ends: Vec<Command>,
+    /// Whether the document has changed since then.
+    changed: bool,
+    /// Who waits for the next commit.
+    waiting: Vec<Answer>,
+    /// The commit that is under way, and who waits for it.
+    round: Option<Round>,
+    /// When a commit is tried again that the store had no room for.
+    again_at: Timestamp,
+}
+
+struct Round {
+    commands: Vec<Command>,
+    waiting: Vec<Answer>,
+}
+
+/// Why the loop ends.
+enum Ended {
+    /// So has the replay.
+    Replay,
+    /// The store has failed, or is closing.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Runner {
+    /// The loop of a replay that is in the store, from where it was left.
+    pub fn new(warden: Arc<Warden>, live: Arc<LiveReplay>, courier: Courier) -> Self {
+        let now = warden.clock.now();
+        let (line, pacer) = {
+            let replay = &live.lock().replay;
+            (Line::new(replay.chunks_done, ReplayChunk::count(replay.total)), pacer(replay, now))
+        };
+        Self {
+            warden,
+            live,
+            courier: Arc::new(courier),
+            line,
+            pacer,
+            lease_ends: Vec::new(),
+            changed: false,
+            waiting: Vec::new(),
+            round: None,
+            again_at: now,
+        }
+    }
+
+    /// Runs the replay until it has ended or `stop`. What is on its way then is broken off; what has ended is written down.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<ActRequest>, stop: CancellationToken) {
+        match self.go_on(&mut asked, &stop).await {
+            Ok(()) => {
+                if let Some(round) = self.round.take() {
+                    let _ = self.warden.store.apply(round.commands).await;
+                }
+                if let Some(round) = self.next_round() {
+                    let _ = self.warden.store.apply(round.commands).await;
+                }
+            }
+            Err(Ended::Replay) => {}
+            Err(Ended::Store(StoreError::Closing)) => {}
+            Err(Ended::Store(error)) => {
+                tracing::error!(replay = &*self.live.id().0, %error, "the replay cannot go on");
+            }
+        }
+    }
+
+    async fn go_on(
+        &mut self,
+        asked: &mut mpsc::Receiver<ActRequest>,
+        stop: &CancellationToken,
+    ) -> Result<(), Ended> {
+        let (warden, courier) = (self.warden.clone(), self.courier.clone());
+        let send = |place: Place| {
+            let (warden, courier) = (&warden, &courier);
+            async move { (place, courier.send(warden, place.number).await) }
+        };
+        let mut on_their_way = FuturesUnordered::new();
+        let mut committing: Option<BoxFuture<'static, Committed>> = None;
+        loop {
+            self.take_in().await?;
+            let next = loop {
+                let next = self.next_at(on_their_way.len());
+                if next > warden.clock.now() {
+                    break next;
+                }
+                let Some(place) = self.begin_one() else { break Timestamp::MAX };
+                on_their_way.push(send(place));
+                self.live.lock().on_their_way = on_their_way.len();
+                self.take_in().await?;
+            };
+            if committing.is_none() {
+                committing = self.commit();
+            }
+            let is_idle = committing.is_none() && self.round.is_none() && on_their_way.is_empty();
+            if is_idle && self.live.status().is_ended() {
+                return Err(Ended::Replay);
+            }
+            let again_at = if self.round.is_some() { self.again_at } else { Timestamp::MAX };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Some(committed) = OptionFuture::from(committing.as_mut()) => {
+                    committing = None;
+                    self.committed(committed)?;
+                }
+                Some((place, sent)) = on_their_way.next() => {
+                    self.live.lock().on_their_way = on_their_way.len();
+                    self.take_note(place, sent)?;
+                }
+                Some(request) = asked.recv() => self.act(request),
+                () = warden.clock.sleep_until(next.min(again_at)) => {}
+            }
+        }
+    }
+
+    /// Takes in the next chunks of the selection until something waits to be sent. What need not be sent any more ends.
+    async fn take_in(&mut self) -> Result<(), StoreError> {
+        while self.line.changes() < CHANGES_MAX
+            && self.live.status() == ReplayStatus::Running
+            && let Some(index) = self.line.wants()
+        {
+            let chunk = self.warden.store.replay_chunk(self.live.id().clone(), index).await?;
+            let Some(chunk) = chunk else {
+                let reason =
+                    "a part of its selection is missing in the store: is the data directory damaged?";
+                tracing::error!(replay = &*self.live.id().0, index, "{reason}");
+                self.live.lock().replay.pause(Some(reason.into()));
+                self.changed = true;
+                return Ok(());
+            };
+            self.line.take_in(chunk);
+            self.drop_closed().await?;
+        }
+        Ok(())
+    }
+
+    /// Has those that wait and were closed meanwhile end, without a turn for each of them.
+    async fn drop_closed(&mut self) -> Result<(), StoreError> {
+        let numbers = self.line.waiting().map(|place| place.number).collect();
+        let items = self.warden.store.items(numbers).await?;
+        // Those that this replay may have closed itself are looked at one by one.
+        let own = &self.live.id().0;
+        let is_ours =
+            |item: &crate::model::Item| item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
+        let kept: std::collections::HashSet<_> = items
+            .iter()
+            .filter(|item| item.closed.is_none() || is_ours(item))
+            .map(|item| item.number)
+            .collect();
+        for place in self.line.drop_waiting(|place| !kept.contains(&place.number)) {
+            self.end(place, ItemEnd::Skipped);
+        }
+        Ok(())
+    }
+
+    /// When the next item may be sent, if one may be.
+    fn next_at(&self, on_their_way: usize) -> Timestamp {
+        if self.line.waiting().next().is_none() {
+            return Timestamp::MAX;
+        }
+        let state = self.live.lock();
+        let room = state.replay.room(on_their_way).min(state.hold.room().saturating_sub(on_their_way));
+        if room == 0 { Timestamp::MAX } else { self.pacer.free_at().max(state.hold.until()) }
+    }
+
+    fn begin_one(&mut self) -> Option<Place> {
+        let now = self.warden.clock.now();
+        let place = self.line.take()?;
+        self.pacer.note(now);
+        let mut state = self.live.lock();
+        if state.replay.started_at.is_none() {
+            state.replay.begin(now);
+            drop(state);
+            self.changed = true;
+        }
+        Some(place)
+    }
+
+    /// Takes note of what became of an item.
+    fn take_note(&mut self, place: Place, sent: Sent) -> Result<(), StoreError> {
+        let now = self.warden.clock.now();
+        let counts = &self.warden.replays.counts;
+        match sent {
+            Sent::Ended(end, lease_end) => {
+                counts.sent();
+                self.live.lock().hold.free(now);
+                self.lease_ends.push(lease_end);
+                self.end(place, end);
+            }
+            Sent::Unposted(end) => {
+                self.pacer.take_back();
+                self.end(place, end);
+            }
+            Sent::Busy { what, wait, release } => {
+                counts.sent();
+                self.put_back(place, Some(release));
+                let until = {
+                    let hold = &mut self.live.lock().hold;
+                    hold.busy(wait, now);
+                    hold.until()
+                };
+                tracing::info!(replay = &*self.live.id().0, %until, "the target has no room ({what}); waiting");
+            }
+            Sent::Late(release) => self.put_back(place, Some(release)),
+            Sent::Stuck(StuckReason::Full) => {
+                self.put_back(place, None);
+                self.live.lock().hold.stuck(FULL_WAIT, now);
+            }
+            Sent::Stuck(StuckReason::Store(StoreError::Overloaded)) => {
+                self.put_back(place, None);
+                self.live.lock().hold.stuck(STUCK_WAIT, now);
+            }
+            Sent::Stuck(StuckReason::Store(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self, place: Place, release: Option<Command>) {
+        self.lease_ends.extend(release);
+        self.line.put_back(place);
+    }
+
+    fn end(&mut self, place: Place, end: ItemEnd) {
+        let now = self.warden.clock.now();
+        self.warden.replays.counts.ended(&end);
+        self.line.end(place, (&end).into());
+        self.changed = true;
+        let mut state = self.live.lock();
+        let before = state.replay.status;
+        state.recent.note(now);
+        state.replay.note(end, now);
+        told(&state.replay, before);
+    }
+
+    fn act(&mut self, request: ActRequest) {
+        let ActRequest { act, answer } = request;
+        let now = self.warden.clock.now();
+        let mut state = self.live.lock();
+        let before = state.replay.status;
+        if before.is_ended() {
+            // Whoever asked may have gone.
+            let _ = answer.send(Err(WardenError::ReplayEnded(before)));
+            return;
+        }
+        match act {
+            ReplayAct::Pause => state.replay.pause(None),
+            ReplayAct::Resume => {
+                state.replay.resume();
+                state.hold.clear();
+                if before == ReplayStatus::Paused {
+                    self.pacer = pacer(&state.replay, now);
+                }
+            }
+            ReplayAct::Cancel => state.replay.cancel(now),
+        }
+        told(&state.replay, before);
+        drop(state);
+        self.changed = true;
+        self.waiting.push(answer);
+    }
+
+    /// Begins the next commit if there is anything to be committed.
+    fn commit(&mut self) -> Option<BoxFuture<'static, Committed>> {
+        if self.round.is_none() {
+            self.round = self.next_round();
+        } else if self.warden.clock.now() < self.again_at {
+            return None;
+        }
+        let round = self.round.as_ref()?;
+        Some(self.warden.store.submit(round.commands.clone()))
+    }
+
+    fn next_round(&mut self) -> Option<Round> {
+        if !self.changed && self.lease_ends.is_empty() {
+            return None;
+        }
+        let mut commands = std::mem::take(&mut self.lease_ends);
+        if std::mem::take(&mut self.changed) {
+            let chunks = self.line.take_changes(REPLAY_CHUNKS_MAX);
+            let mut state = self.live.lock();
+            state.replay.chunks_done = self.line.done();
+            commands.push(Command::PutReplay { replay: Box::new(state.replay.clone()), chunks });
+        }
+        Some(Round { commands, waiting: std::mem::take(&mut self.waiting) })
+    }
+
+    fn committed(&mut self, committed: Committed) -> Result<(), StoreError> {
+        match committed {
+            Ok(_) => {
+                let round = self.round.take();
+                for answer in round.into_iter().flat_map(|round| round.waiting) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(Ok(()));
+                }
+                Ok(())
+            }
+            Err(StoreError::Overloaded) => {
+                self.again_at = self.warden.clock.now().after(TRY_AGAIN);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn pacer(replay: &Replay, now: Timestamp) -> Pacer {
+    Pacer::new(replay.pace.max_per_second, replay.pace.ramp_up, now)
+}
+
+/// Says in the log what has become of a replay.
+fn told(replay: &Replay, before: ReplayStatus) {
+    if replay.status == before {
+        return;
+    }
+    let (id, name) = (&*replay.id.0, &*replay.name);
+    let Replay { total, succeeded, failed, skipped, .. } = replay;
+    match (&replay.reason, replay.status) {
+        (Some(reason), ReplayStatus::Paused) => {
+            tracing::warn!(
+                replay = id,
+                name,
+                total,
+                succeeded,
+                failed,
+                skipped,
+                "the replay pauses: {reason}"
+            );
+        }
+        (_, status) => {
+            let status = status.as_str();
+            tracing::info!(
+                replay = id,
+                name,
+                status,
+                total,
+                succeeded,
+                failed,
+                skipped,
+                "the replay has changed"
+            );
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Starting a replay: what is asked for is checked, the selection frozen, and all of it written down before it runs.
+//!
+//! The chunks go first, in bites, and the document last: a replay is there when its document is. What is left of one that
+//! was not finished is swept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use wildmatch::WildMatch;
+
+use super::{ReplayEntry, UNENDED_MAX};
+use crate::model::item::check_labels;
+use crate::model::replay::{
+    CHUNK_ITEMS, GLOBS_MAX, OnSuccess, Pace, REPLAY_NAME_MAX, ReplayFilter, ReplayTarget, TARGET_URL_MAX,
+};
+use crate::model::{
+    ItemFilter, ItemNumber, ItemState, Order, Replay, ReplayChunk, ReplayId, ReplayStatus, Summary, Timestamp,
+};
+use crate::outbound::{SigningKey, guard};
+use crate::store::{Command, ListItems, Outcome, StoreError};
+use crate::warden::items::repeatable_id;
+use crate::warden::silences::check_glob;
+use crate::warden::{Warden, WardenError};
+
+/// How many items are read at once while they are selected.
+const PAGE: usize = 1_000;
+/// How many chunks are written at once.
+const CHUNKS_AT_ONCE: usize = 32;
+/// The least and the most items in a second.
+const RATES: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
+/// The most items at one time.
+const CONCURRENCY_MAX: usize = 256;
+/// The longest that a target may take for one item.
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+/// The longest that the rate may take to grow.
+const RAMP_UP_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// A replay to be started.
+#[derive(Clone, Debug)]
+pub struct StartReplay {
+    /// What people call it; may be empty.
+    pub name: Arc<str>,
+    /// Which items.
+    pub filter: ReplayFilter,
+    /// Where they go.
+    pub target: ReplayTarget,
+    /// How fast, and how carefully.
+    pub pace: Pace,
+    /// What becomes of an item that the target took.
+    pub on_success: OnSuccess,
+    /// How long the target may take for one item.
+    pub timeout: Duration,
+    /// A repetition with the same key, by the same token, finds the first one.
+    pub idempotency_key: Option<String>,
+}
+
+impl Warden {
+    /// Starts a replay. It is made also when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// When something in the request is not as it must be, too many items are selected, too many replays run or have not
+    /// ended, or the store refuses.
+    pub async fn start_replay(warden: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
+        let making = warden.clone();
+        let made = warden.replays.loops.spawn(async move { Self::make_replay(&making, request).await });
+        match made.await {
+            Ok(made) => made,
+            Err(_) => Err(WardenError::Store(StoreError::Closing)),
+        }
+    }
+
+    /// What a replay would send.
+    ///
+    /// # Errors
+    /// When something in the request is not as it must be, or the store cannot read.
+    pub async fn preview_replay(&self, request: &StartReplay) -> Result<Summary, WardenError> {
+        self.check_replay(request)?;
+        self.summary(self.replay_filter(&request.filter)).await
+    }
+
+    async fn make_replay(warden: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
+        let _making = tokio::select! {
+            making = warden.replays.making.lock() => making,
+            () = warden.replays.stop.cancelled() => return Err(WardenError::Store(StoreError::Closing)),
+        };
+        let now = warden.clock.now();
+        let id = match &request.idempotency_key {
+            Some(key) => ReplayId(repeatable_id("rpl", &[key])),
+            None => ReplayId(warden.random.id("rpl", now)),
+        };
+        if let Some(live) = warden.replays.get(&id) {
+            return Ok(live.entry(now));
+        }
+        let url = warden.check_replay(&request)?;
+        let _slot = warden.replays.slot(warden.settings.replay.running_max)?;
+        let unended = warden.replays.all().iter().filter(|live| !live.status().is_ended()).count();
+        if unended >= UNENDED_MAX {
+            let message =
+                format!("{UNENDED_MAX} replays have not ended; cancel those that are no longer wanted");
+            return Err(WardenError::TooManyReplays(message));
+        }
+        let filter = warden.replay_filter(&request.filter);
+        let selection = warden.select(&filter, now).await?;
+        warden.lay_chunks(&id, &selection).await?;
+        let StartReplay { name, filter, target, pace, on_success, timeout, .. } = request;
+        let mut replay = Replay {
+            id,
+            name,
+            filter,
+            target: ReplayTarget { url: url.as_str().into(), ..target },
+            pace,
+            on_success,
+            timeout,
+            status: ReplayStatus::Running,
+            reason: None,
+            created_at: now,
+            started_at: None,
+            ended_at: None,
+            total: selection.len() as u64,
+            succeeded: 0,
+            failed: 0,
+            skipped: 0,
+            canary_passed: 0,
+            failures_in_a_row: 0,
+            chunks_done: 0,
+            failures: Vec::new(),
+            failure_reasons: std::collections::BTreeMap::new(),
+        };
+        drop(selection);
+        replay.complete_if_done(now);
+        let command = Command::PutReplay { replay: Box::new(replay.clone()), chunks: Vec::new() };
+        warden.store.apply(vec![command]).await?;
+        let (id, total) = (replay.id.clone(), replay.total);
+        tracing::info!(replay = &*id.0, name = &*replay.name, target = %url.origin().ascii_serialization(), total,
+            "a replay was started");
+        Self::take_up(warden, replay);
+        warden.replay(&id)
+    }
+
+    /// The items of a filter, judged by one `now`; the earliest deadline first.
+    async fn select(
+        &self,
+        filter: &ItemFilter,
+        now: Timestamp,
+    ) -> Result<Vec<(Timestamp, ItemNumber)>, WardenError> {
+        let limit = self.settings.replay.items_max;
+        let mut selection = Vec::new();
+        let mut after = None;
+        loop {
+            let question =
+                ListItems { filter: filter.clone(), order: Order::Created, after, limit: PAGE, now };
+            let page = self.store.list(question).await?;
+            selection.extend(page.data.iter().map(|item| (item.deadline, item.number)));
+            if selection.len() > limit {
+                return Err(WardenError::SelectionTooLarge { limit });
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+            if self.replays.stop.is_cancelled() {
+                return Err(WardenError::Store(StoreError::Closing));
+            }
+        }
+        selection.sort_unstable();
+        Ok(selection)
+    }
+
+    async fn lay_chunks(
+        &self,
+        id: &ReplayId,
+        selection: &[(Timestamp, ItemNumber)],
+    ) -> Result<(), WardenError> {
+        let number = |(_, number): &(Timestamp, ItemNumber)| *number;
+        let mut index = 0;
+        for bite in selection.chunks(CHUNK_ITEMS * CHUNKS_AT_ONCE) {
+            let numbered = (index..).zip(bite.chunks(CHUNK_ITEMS));
+            let chunks: Vec<_> =
+                numbered.map(|(index, items)| ReplayChunk::new(index, items.iter().map(number))).collect();
+            index += CHUNKS_AT_ONCE as u32;
+            let command = Command::PutReplayChunks { replay: id.clone(), chunks };
+            if self.store.apply(vec![command]).await?.contains(&Outcome::StorageFull) {
+                return Err(WardenError::StorageFull);
+            }
+        }
+        Ok(())
+    }
+
+    /// The filter by which items are chosen. Its instants are those of the wall clock.
+    fn replay_filter(&self, filter: &ReplayFilter) -> ItemFilter {
+        let steady = |instant: Option<Timestamp>| instant.map(|instant| self.clock.to_steady(instant));
+        ItemFilter {
+            workflows: filter.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
+            allowed: Vec::new(),
+            states: filter.states.clone(),
+            labels: filter.labels.clone().into_iter().collect(),
+            step: filter.step.as_ref().map(ToString::to_string),
+            created_after: steady(filter.created_after),
+            created_before: steady(filter.created_before),
+            deadline_after: steady(filter.deadline_after),
+            deadline_before: steady(filter.deadline_before),
+        }
+    }
+
+    /// Checks what is asked for; gives the address of the target.
+    ///
+    /// # Errors
+    /// Says what is not as it must be.
+    fn check_replay(&self, request: &StartReplay) -> Result<Url, WardenError> {
+        let name = &request.name;
+        if name.len() > REPLAY_NAME_MAX || name.chars().any(char::is_control) {
+            return invalid(format!(
+                "the name of a replay is at most {REPLAY_NAME_MAX} bytes without control characters"
+            ));
+        }
+        check_filter(&request.filter)?;
+        check_pace(&request.pace)?;
+        if request.timeout.is_zero() || request.timeout > TIMEOUT_MAX {
+            return invalid("timeout is more than zero and at most 10m".to_owned());
+        }
+        if let Some(secret) = &request.target.secret {
+            secret
+                .parse::<SigningKey>()
+                .map_err(|error| WardenError::Invalid(format!("target.secret: {error}")))?;
+        }
+        self.check_target(&request.target.url)
+    }
+
+    fn check_target(&self, text: &str) -> Result<Url, WardenError> {
+        let url = match Url::parse(text) {
+            // Nothing of it is repeated: it may hold a secret.
+            Err(error) => return invalid(format!("target.url is not a URL: {error}")),
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                return invalid("target.url must begin with http:// or https://".to_owned());
+            }
+            Ok(url) if url.fragment().is_some() => {
+                return invalid(
+                    "target.url ends with its path or query: a fragment is never sent".to_owned(),
+                );
+            }
+            Ok(url) => url,
+        };
+        if url.as_str().len() > TARGET_URL_MAX {
+            return invalid(format!("target.url is at most {TARGET_URL_MAX} bytes long"));
+        }
+        let transport = &self.settings.replay.transport;
+        if !transport.allow_private {
+            guard::check_literal(&url, &transport.allow_networks)
+                .map_err(|refused| WardenError::Invalid(format!("target.url: {refused} ([replay])")))?;
+        }
+        Ok(url)
+    }
+}
+
+/// Checks which items are asked for.
+///
+/// # Errors
+/// When no item could be like that, or there is too much of it.
+fn check_filter(filter: &ReplayFilter) -> Result<(), WardenError> {
+    if filter.workflows.len() > GLOBS_MAX {
+        return invalid(format!("a filter takes at most {GLOBS_MAX} globs of workflows"));
+    }
+    filter.workflows.iter().try_for_each(|glob| check_glob(glob))?;
+    if filter.states.contains(&ItemState::Closed) {
+        return invalid("a closed item cannot be replayed: it has no payload any more".to_owned());
+    }
+    check_labels(&filter.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))
+}
+
+fn check_pace(pace: &Pace) -> Result<(), WardenError> {
+    if !RATES.contains(&pace.max_per_second) {
+        let (least, most) = (RATES.start(), RATES.end());
+        return invalid(format!("max_per_second is a number from {least} to {most}"));
+    }
+    if !(1..=CONCURRENCY_MAX).contains(&pace.concurrency) {
+        return invalid(format!("concurrency is a number from 1 to {CONCURRENCY_MAX}"));
+    }
+    if pace.ramp_up > RAMP_UP_MAX {
+        return invalid("ramp_up is at most 7d".to_owned());
+    }
+    Ok(())
+}
+
+fn invalid<T>(message: String) -> Result<T, WardenError> {
+    Err(WardenError::Invalid(message))
+}
