@@ -35,6 +35,7 @@ mod pages;
 mod payload;
 mod person;
 mod piece;
+mod preview;
 mod recover;
 mod replay;
 mod resend;

@@ -124,3 +124,20 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_claimed() {
     assert!(said.contains("<COMMAND>"), "{said}");
     assert_eq!(item(&daemon, "a").await["version"], 1);
 }
+
+#[tokio::test]
+async fn a_dry_run_shows_what_there_is_and_touches_nothing() {
+    let (daemon, scene) = (TestDaemon::start().await, Scene::new());
+    lose_many(&daemon, 3).await;
+    daemon.create("uploads", "open", "?deadline=1h", "payload").await;
+    let arguments = ["recover", "--workflow", "up*", "--dry-run"];
+    let figures = crate::cli::warden(&daemon, &arguments).await.done();
+    for line in ["items        3\n", "by workflow  3 uploads\n", "by state     3 overdue\n"] {
+        assert!(figures.contains(line), "{line}: {figures}");
+    }
+    let summary = crate::cli::warden(&daemon, &[&arguments[..], &["--output", "json"]].concat()).await.json();
+    assert_eq!(summary, daemon.get("/v1/items/summary?workflow=up*&state=overdue&state=failed").await);
+    scene.recovered(&daemon, "--dry-run", APPEND).await.done();
+    assert!(scene.lines("ran").is_empty());
+    assert_eq!(item(&daemon, "file-000").await["version"], 1);
+}
