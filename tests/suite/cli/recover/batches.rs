@@ -92,7 +92,7 @@ async fn an_item_that_is_closed_meanwhile_does_not_end_its_batch() {
     })
     .await;
     std::fs::write(scene.path("go"), "").unwrap();
-    assert_eq!(crate::support::within_patience("the end", running.ended()).await, 1);
+    assert_eq!(running.ended().await, 1);
     let notes = running.notes();
     assert!(notes.contains("uploads/b failed: exit 7") && notes.contains("uploads/a lost: "), "{notes}");
 }

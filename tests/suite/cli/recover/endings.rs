@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Scene, in_state, item, lose, lose_many, runs};
-use crate::support::{TestDaemon, within_patience};
+use crate::support::TestDaemon;
 
 #[tokio::test]
 async fn after_ctrl_c_what_runs_may_finish_and_all_else_can_be_claimed_at_once() {
@@ -17,7 +17,7 @@ async fn after_ctrl_c_what_runs_may_finish_and_all_else_can_be_claimed_at_once()
     running.signal(Signal::INT);
     running.said("claiming nothing more; 2 running may finish, once more to end them").await;
     std::fs::write(scene.path("go"), "").unwrap();
-    assert_eq!(within_patience("the recovery to end", running.ended()).await, 130);
+    assert_eq!(running.ended().await, 130);
     let notes = running.notes();
     assert!(notes.contains("done 2, failed 0, to be retried 0, lost 0, skipped 0"), "{notes}");
     assert!(notes.ends_with("warden: interrupted\n"), "{notes}");
@@ -36,7 +36,7 @@ async fn a_second_ctrl_c_ends_what_runs_and_gives_it_back_unharmed() {
     running.signal(Signal::INT);
     running.said("claiming nothing more").await;
     running.signal(Signal::TERM);
-    assert_eq!(within_patience("the recovery to end", running.ended()).await, 130);
+    assert_eq!(running.ended().await, 130);
     let notes = running.notes();
     assert!(notes.contains("done 0, failed 0, to be retried 0, lost 0, skipped 2"), "{notes}");
     assert!(!processes.iter().any(|process| runs(process)));
@@ -60,7 +60,7 @@ async fn a_third_ctrl_c_leaves_at_once_whoever_does_not_listen() {
     running.signal(Signal::INT);
     running.said("ending 1 running").await;
     running.signal(Signal::INT);
-    assert_eq!(within_patience("the recovery to end", running.ended()).await, 130);
+    assert_eq!(running.ended().await, 130);
     assert!(!runs(&processes[0]));
 }
 
@@ -80,7 +80,7 @@ async fn a_command_whose_item_is_closed_meanwhile_is_killed() {
     let mut running = scene.start(&daemon.url(""), "--lease-ttl 1s", script);
     let processes = scene.lines_when("ran", 1).await;
     daemon.close("uploads", "a").await;
-    assert_eq!(within_patience("the recovery to end", running.ended()).await, 1);
+    assert_eq!(running.ended().await, 1);
     let notes = running.notes();
     assert!(notes.contains("uploads/a lost: ") && notes.contains("closed"), "{notes}");
     assert!(notes.contains("done 1, failed 0, to be retried 0, lost 1, skipped 0"), "{notes}");
@@ -98,7 +98,7 @@ async fn a_command_whose_lease_has_gone_to_another_is_killed_and_does_nothing_to
     daemon.advance(std::time::Duration::from_secs(4));
     let claimed = daemon.send_json(Method::POST, "/v1/leases", json!({"worker": "other"})).await.json(200);
     assert_eq!(claimed["leases"].as_array().unwrap().len(), 1);
-    assert_eq!(within_patience("the recovery to end", running.ended()).await, 1);
+    assert_eq!(running.ended().await, 1);
     let notes = running.notes();
     assert!(notes.contains("uploads/a lost: "), "{notes}");
     assert_eq!(item(&daemon, "a").await["lease"]["worker"], "other");

@@ -5,10 +5,10 @@ mod bounds;
 mod commands;
 mod endings;
 mod outages;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -97,12 +97,11 @@ impl Running {
 
     /// Waits for its end, and gives its exit code.
     pub async fn ended(&mut self) -> i32 {
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it can be asked") {
-                return status.code().expect("an exit code");
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("the recovery to end", || {
+            let status = self.child.try_wait().expect("it can be asked");
+            async move { status.map(|status| status.code().expect("an exit code")) }
+        })
+        .await
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Scene, numbered};
 use crate::support::daemon::expect;
-use crate::support::{DaemonProcess, process, within_patience};
+use crate::support::{DaemonProcess, process};
 
 /// Starts a daemon on a directory, at this address.
 fn start_at(directory: &Path, address: &str) -> DaemonProcess {
@@ -55,7 +55,7 @@ async fn a_daemon_that_is_killed_in_the_middle_is_waited_for_and_every_item_is_r
     // Amid claims and settlements.
     daemon.kill();
     let daemon = start_at(directory.path(), &address);
-    let code = within_patience("the recovery to end", running.ended()).await;
+    let code = running.ended().await;
     assert_eq!(code, 0, "{}", running.notes());
     assert_eq!(scene.sorted("ran"), ids, "{}", running.notes());
     assert_eq!(closed(&daemon).await, ids.len());
@@ -70,7 +70,7 @@ async fn a_daemon_that_does_not_come_back_is_given_up() {
     let mut running = scene.start(&daemon.url(""), flags, "echo $WARDEN_ITEM_ID >> ran; sleep 0.05");
     scene.lines_when("ran", 3).await;
     daemon.kill();
-    assert_eq!(within_patience("the recovery to end", running.ended()).await, 69);
+    assert_eq!(running.ended().await, 69);
     let notes = running.notes();
     assert!(
         notes.contains("waiting at most 1s for the daemon") || notes.contains("its answer is lost"),
