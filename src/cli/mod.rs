@@ -36,6 +36,7 @@ mod pages;
 mod payload;
 mod person;
 mod piece;
+mod preview;
 mod progress;
 mod recover;
 mod replay;

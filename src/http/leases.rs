@@ -31,8 +31,9 @@ use super::view::{ItemView, LeaseView};
 use crate::config::Scope;
 use crate::model::item::Merge;
 use crate::model::{Item, LeaseId, Timestamp};
+use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
-use crate::warden::leases::{ClaimItems, CompleteStep, FailAttempt, TTL_DEFAULT, place_after};
+use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::{Warden, WardenError};
 
 /// What is to be claimed.

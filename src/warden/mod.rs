@@ -9,6 +9,7 @@
 
 mod alerting;
 mod census;
+pub mod claims;
 mod error;
 mod expectations;
 mod heartbeat;
@@ -41,10 +42,11 @@ pub use self::alerting::Act;
 use self::alerting::{Actions, LiveIncidents};
 use self::census::Census;
 pub use self::census::Tally;
+use self::claims::Claims;
 pub use self::error::WardenError;
 use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
-use self::leases::Leases;
+use self::leases::LeaseCounts;
 use self::pulse::Pulse;
 pub use self::redrives::{RedriveCounts, RedriveTarget};
 use self::replays::Replays;
@@ -102,7 +104,8 @@ pub struct Warden {
     live_incidents: LiveIncidents,
     silences: Silences,
     replays: Replays,
-    leases: Leases,
+    claims: Claims,
+    lease_counts: LeaseCounts,
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
@@ -176,7 +179,8 @@ impl Warden {
             live_incidents,
             silences: Silences::default(),
             replays: Replays::new(replays.clone(), stop.clone()),
-            leases: Leases::new(settings.waiting_claims_max),
+            claims: Claims::new(settings.waiting_claims_max),
+            lease_counts: LeaseCounts::default(),
             actions,
             receivers: by_name,
             notifier,

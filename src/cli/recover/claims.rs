@@ -84,11 +84,14 @@ impl Claims {
 
     fn take(&mut self, claim: Claim, expires: Timestamp) -> Gain {
         self.trouble = None;
-        if claim.leases.is_empty() {
-            return Gain::Nothing;
+        match claim.next_cursor {
+            // It may be that all that was claimed is closed already; what is behind it is not.
+            Some(cursor) => {
+                self.cursor = Some(cursor);
+                Gain::Leases(claim.leases, expires)
+            }
+            None => Gain::Nothing,
         }
-        self.cursor = claim.next_cursor.or(self.cursor.take());
-        Gain::Leases(claim.leases, expires)
     }
 
     fn fail(&mut self, error: ClientError) -> Gain {

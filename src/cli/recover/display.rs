@@ -3,9 +3,10 @@
 //!
 //! All of it goes to stderr, and what cannot be written is not missed: a recovery must not end because nobody watches.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::report::{Ending, Report};
 use super::summary::Summary;
@@ -32,16 +33,7 @@ pub struct Display<'a, 'b> {
 impl<'a, 'b> Display<'a, 'b> {
     /// Begins to show; with a bar, if that is wanted.
     pub fn new(console: &'a mut Console<'b>, with_bar: bool, total: Option<u64>, now: Timestamp) -> Self {
-        let bar = with_bar.then(|| {
-            let target = ProgressDrawTarget::stderr();
-            let bar = ProgressBar::with_draw_target(total, target);
-            let template = match total {
-                Some(_) => "{bar:30} {pos}/{len} {msg}  {per_sec}, {eta} left",
-                None => "{spinner} {pos} {msg}  {per_sec}, {elapsed}",
-            };
-            bar.with_style(ProgressStyle::with_template(template).expect("the template is one"))
-        });
-        Self { console, bar, total, started: now, told: now }
+        Self { console, bar: with_bar.then(|| bar(total)), total, started: now, told: now }
     }
 
     /// When there is something to show next although nothing happens.
@@ -70,8 +62,8 @@ impl<'a, 'b> Display<'a, 'b> {
             self.note(&line);
         }
         if let Some(bar) = &self.bar {
-            bar.set_message(message(summary));
             bar.set_position(summary.items());
+            bar.set_message(message(summary));
         }
     }
 
@@ -87,9 +79,21 @@ impl<'a, 'b> Display<'a, 'b> {
         }
     }
 
-    /// Asks something that is answered on the same line.
+    /// Asks something that is answered on the same line. A bar is gone until [`Display::answered`].
     pub fn ask(&mut self, question: &str) {
-        self.write(format!("{question} [y/N] ").as_bytes());
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let _ = write!(self.console.notes, "{question} [y/N] ").and_then(|()| self.console.notes.flush());
+    }
+
+    /// Goes on after a question. The time that the answer took does not count for the rate.
+    pub fn answered(&mut self, summary: &Summary) {
+        self.bar = self.bar.take().map(|_| {
+            let bar = bar(self.total).with_position(summary.items());
+            bar.reset_eta();
+            bar
+        });
     }
 
     /// Takes the bar away.
@@ -108,6 +112,27 @@ impl<'a, 'b> Display<'a, 'b> {
             None => write(),
         }
     }
+}
+
+/// A bar as long as there are items, or something that turns if that is not known.
+fn bar(total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => "{bar:30} {pos}/{len}  {msg}  {rate}{left}",
+        None => "{spinner} {msg}  {rate}",
+    };
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        if state.pos() > 0 {
+            let _ = write!(text, "{:.1}/s", state.per_sec());
+        }
+    };
+    let left = |state: &ProgressState, text: &mut dyn Write| {
+        if state.pos() > 0 {
+            let _ = write!(text, ", {} left", short(state.eta()));
+        }
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is one");
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    bar.with_style(style.with_key("rate", rate).with_key("left", left))
 }
 
 /// The line about an item; none if it is done.

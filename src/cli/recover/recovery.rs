@@ -291,13 +291,15 @@ impl<'a, 'b> Recovery<'a, 'b> {
             let mut answer = String::new();
             io::stdin().read_line(&mut answer).map(|_| answer)
         });
-        tokio::select! {
+        let goes_on = tokio::select! {
             answer = answer => matches!(answer, Ok(Ok(answer)) if canary::is_yes(&answer)),
             () = self.signals.next() => {
                 self.display.note("");
                 self.wind_up();
                 false
             }
-        }
+        };
+        self.display.answered(&self.summary);
+        goes_on
     }
 }

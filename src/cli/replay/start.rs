@@ -1,24 +1,22 @@
 //! `warden replay start`: starts a replay.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Method, RequestBuilder};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::progress::{follow, judge};
 use super::show;
 use super::view::ReplayView;
-use crate::cli::age::dated;
 use crate::cli::client::{Client, ClientError, Query};
 use crate::cli::connection::{Connection, Format};
 use crate::cli::console::Console;
 use crate::cli::error::CliError;
 use crate::cli::filter::Filter;
-use crate::cli::table::{shown, table};
-use crate::model::{Random, SystemRandom, Timestamp, parse_duration};
+use crate::cli::preview::Preview;
+use crate::cli::table::shown;
+use crate::model::{Random, SystemRandom, parse_duration};
 
 /// Start a replay, and print its id
 ///
@@ -69,20 +67,6 @@ pub struct Start {
     idempotency_key: Option<String>,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// What would be sent, as far as people are shown it.
-#[derive(Debug, Deserialize)]
-struct SummaryView {
-    count: u64,
-    bytes: u64,
-    oldest_deadline: Option<Timestamp>,
-    #[serde(default)]
-    by_workflow: BTreeMap<String, u64>,
-    #[serde(default)]
-    by_step: BTreeMap<String, u64>,
-    #[serde(default)]
-    by_state: BTreeMap<String, u64>,
 }
 
 impl Start {
@@ -161,31 +145,12 @@ async fn preview(
     format: Format,
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
-    let (text, summary) = client.send(request).await?.document::<SummaryView>().await?;
+    let (text, preview) = client.send(request).await?.document::<Preview>().await?;
     match format {
         Format::Json => writeln!(console.out, "{text}")?,
-        Format::Table => writeln!(console.out, "{}", previewed(&summary, console.now))?,
+        Format::Table => writeln!(console.out, "{}", preview.shown(console.now))?,
     }
     Ok(())
-}
-
-fn previewed(summary: &SummaryView, now: Timestamp) -> String {
-    let counts = |counts: &BTreeMap<String, u64>| {
-        let count = |(name, count): (&String, &u64)| {
-            format!("{count} {}", if name.is_empty() { "at no step" } else { name })
-        };
-        let text = counts.iter().map(count).collect::<Vec<_>>().join(", ");
-        (!text.is_empty()).then_some(text)
-    };
-    let rows = [
-        ("items", Some(summary.count.to_string())),
-        ("payloads", Some(bytesize::ByteSize(summary.bytes).to_string())),
-        ("oldest", summary.oldest_deadline.map(|deadline| format!("due {}", dated(deadline, now)))),
-        ("by workflow", counts(&summary.by_workflow)),
-        ("by step", counts(&summary.by_step)),
-        ("by state", counts(&summary.by_state)),
-    ];
-    table(&[], rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?])))
 }
 
 #[cfg(test)]
@@ -193,7 +158,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::view::tests::now;
 
     #[derive(Parser)]
     struct Line {
@@ -234,22 +198,5 @@ mod tests {
         {
             assert!(parse(flags).is_err(), "{flags}");
         }
-    }
-
-    #[test]
-    fn what_would_be_sent_is_told_in_figures() {
-        let summary = json!({"count": 312, "bytes": 1_048_576, "oldest_created_at": null,
-            "oldest_deadline": "2026-01-31T12:15:00.000Z", "by_workflow": {"uploads": 300, "reports": 12},
-            "by_step": {"": 12, "copy": 300}, "by_state": {"overdue": 312}, "other_steps": 0});
-        let expected = "\
-items        312
-payloads     1.0 MiB
-oldest       due 2026-01-31T12:15:00.000Z (15m ago)
-by workflow  12 reports, 300 uploads
-by step      12 at no step, 300 copy
-by state     312 overdue";
-        assert_eq!(previewed(&serde_json::from_value(summary).unwrap(), now()), expected);
-        let none = json!({"count": 0, "bytes": 0, "oldest_deadline": null});
-        assert_eq!(previewed(&serde_json::from_value(none).unwrap(), now()), "items     0\npayloads  0 B");
     }
 }

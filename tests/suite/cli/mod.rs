@@ -5,7 +5,9 @@
 mod connection;
 mod incidents;
 mod lists;
+mod recover;
 mod replays;
+mod retry;
 mod silences;
 
 use std::process::{Command, Stdio};

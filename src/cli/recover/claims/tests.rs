@@ -46,6 +46,14 @@ async fn each_claim_goes_on_behind_the_last_item_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_claim_whose_items_were_all_closed_meanwhile_is_not_the_end() {
+    let (daemon, mut claims) = claims([leases(&[], "c1".into()), leases(&[], Value::Null)]).await;
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Leases(none, _) if none.is_empty()));
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Nothing));
+    assert_eq!(daemon.asked()[1].1["cursor"], "c1");
+}
+
+#[tokio::test]
 async fn after_a_lost_answer_nothing_is_claimed_until_what_it_may_have_held_is_free_again() {
     let replies = [leases(&["a"], "c1".into()), Reply::BrokenOff, leases(&["b"], "c2".into())];
     let (daemon, mut claims) = claims(replies).await;

@@ -1,4 +1,4 @@
-//! What a recovery would do: how many items, how old, how large, and where they are stuck.
+//! What a recovery or a replay would take: how many items, how old, how large, and where they are stuck.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use bytesize::ByteSize;
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::cli::age::dated;
-use crate::cli::client::{Client, ClientError, Query};
-use crate::cli::table::table;
+use super::age::dated;
+use super::client::{Client, ClientError, Query};
+use super::table::table;
 use crate::model::Timestamp;
 
 /// The items of a selection, as the daemon sums them up.
@@ -23,6 +23,9 @@ pub struct Preview {
     by_workflow: BTreeMap<String, u64>,
     #[serde(default)]
     by_step: BTreeMap<String, u64>,
+    /// Items at steps that are too many to be told apart.
+    #[serde(default)]
+    other_steps: u64,
     #[serde(default)]
     by_state: BTreeMap<String, u64>,
 }
@@ -39,25 +42,22 @@ impl Preview {
 
     /// It for people.
     pub fn shown(&self, now: Timestamp) -> String {
-        if self.count == 0 {
-            return "No item is like that.".to_owned();
-        }
         let at = |instant: Option<Timestamp>| instant.map(|instant| dated(instant, now));
-        let counts = |counts: &BTreeMap<String, u64>| {
-            let count = |(name, count): (&String, &u64)| match name.as_str() {
-                "" => format!("no step: {count}"),
-                name => format!("{name}: {count}"),
-            };
-            (!counts.is_empty()).then(|| counts.iter().map(count).collect::<Vec<_>>().join(", "))
+        let counts = |counts: &BTreeMap<String, u64>, others: u64| {
+            let name = |name: &str| if name.is_empty() { "at no step".to_owned() } else { name.to_owned() };
+            let counts = counts.iter().map(|(of, count)| format!("{count} {}", name(of)));
+            let others = (others > 0).then(|| format!("{others} elsewhere"));
+            let text = counts.chain(others).collect::<Vec<_>>().join(", ");
+            (!text.is_empty()).then_some(text)
         };
         let rows = [
             ("items", Some(self.count.to_string())),
             ("payloads", Some(ByteSize(self.bytes).to_string())),
             ("oldest", at(self.oldest_created_at)),
             ("first due", at(self.oldest_deadline)),
-            ("by state", counts(&self.by_state)),
-            ("by workflow", counts(&self.by_workflow)),
-            ("by step", counts(&self.by_step)),
+            ("by workflow", counts(&self.by_workflow, 0)),
+            ("by step", counts(&self.by_step, self.other_steps)),
+            ("by state", counts(&self.by_state, 0)),
         ];
         table(&[], rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?])))
     }
@@ -68,26 +68,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::view::tests::now;
 
     #[test]
-    fn a_preview_says_how_many_how_old_how_large_and_where() {
-        let document = json!({
-            "count": 312, "bytes": 5_242_880, "oldest_created_at": "2026-01-31T11:00:00.000Z",
-            "oldest_deadline": "2026-01-31T11:15:00.000Z", "by_workflow": {"uploads": 312},
-            "by_step": {"": 300, "backup": 12}, "by_state": {"failed": 2, "overdue": 310}, "added_later": 1,
-        });
-        let preview: Preview = serde_json::from_value(document).unwrap();
+    fn a_selection_is_told_in_figures() {
+        let document = json!({"count": 312, "bytes": 1_048_576, "oldest_created_at": "2026-01-31T11:30:00.000Z",
+            "oldest_deadline": "2026-01-31T12:15:00.000Z", "by_workflow": {"uploads": 300, "reports": 12},
+            "by_step": {"": 10, "copy": 300}, "by_state": {"overdue": 312}, "other_steps": 2, "added_later": 1});
         let expected = "\
 items        312
-payloads     5.0 MiB
-oldest       2026-01-31T11:00:00.000Z (1h ago)
-first due    2026-01-31T11:15:00.000Z (45m ago)
-by state     failed: 2, overdue: 310
-by workflow  uploads: 312
-by step      no step: 300, backup: 12";
-        assert_eq!(preview.shown(Timestamp::parse("2026-01-31T12:00:00Z").unwrap()), expected);
+payloads     1.0 MiB
+oldest       2026-01-31T11:30:00.000Z (1h ago)
+first due    2026-01-31T12:15:00.000Z (15m ago)
+by workflow  12 reports, 300 uploads
+by step      10 at no step, 300 copy, 2 elsewhere
+by state     312 overdue";
+        assert_eq!(serde_json::from_value::<Preview>(document).unwrap().shown(now()), expected);
         let none = json!({"count": 0, "bytes": 0, "oldest_created_at": null, "oldest_deadline": null});
         let none: Preview = serde_json::from_value(none).unwrap();
-        assert_eq!(none.shown(Timestamp::from_millis(0)), "No item is like that.");
+        assert_eq!(none.shown(now()), "items     0\npayloads  0 B");
     }
 }
