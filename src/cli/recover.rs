@@ -4,6 +4,7 @@
 //! behind when it dies is free again after a while. Commands' stdout is theirs; what is told about them goes to stderr.
 
 mod attempt;
+mod audience;
 mod backoff;
 mod batch;
 mod canary;
@@ -13,6 +14,7 @@ mod display;
 mod environment;
 mod keeper;
 mod lease;
+mod listener;
 mod order;
 mod pace;
 mod process;
@@ -35,6 +37,7 @@ use clap::{Arg, Args};
 use tokio::time::timeout;
 
 use self::attempt::Work;
+use self::audience::Audience;
 use self::desk::{Desk, Terms};
 use self::display::Display;
 use self::pace::Pace;
@@ -47,7 +50,7 @@ use super::console::Console;
 use super::error::CliError;
 use super::filter::Filter;
 use super::preview::Preview;
-use crate::model::{SystemClock, parse_duration};
+use crate::model::{Clock as _, SystemClock, parse_duration};
 use crate::outbound::Rate;
 
 /// The states in which an item can be claimed.
@@ -166,13 +169,15 @@ impl Recover {
         }
         let preview = preview(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
-        let plan = self.plan(client)?;
-        let display = Display::new(console, shows_bar(), total, plan.work.desk.clock().now());
-        let outcome = Recovery::new(plan, display).map_err(|error| CliError::Start(error.to_string()))?;
-        finish(outcome.run().await, self.connection.output, console)
+        let (audience, seat) = Audience::new();
+        let plan = self.plan(client, total, audience.clone())?;
+        let clock = SystemClock::new();
+        let display = Display::new(console, shows_bar(), total, clock.now());
+        let outcome = beside(plan, audience, display.watch(seat, &clock)).await?;
+        finish(outcome, self.connection.output, console)
     }
 
-    fn plan(&mut self, client: Client) -> Result<Plan, CliError> {
+    fn plan(&mut self, client: Client, total: Option<u64>, audience: Audience) -> Result<Plan, CliError> {
         let mut words = std::mem::take(&mut self.command).into_iter();
         let program = words.next().ok_or_else(|| CliError::Usage("there is no command to run".to_owned()))?;
         let pace = Pace::new(self.rate, self.exec_batch, self.max);
@@ -197,9 +202,11 @@ impl Recover {
             timeout: self.timeout,
             on_success: self.on_success,
             output,
+            audience,
         };
         Ok(Plan {
             work,
+            total,
             concurrency: self.concurrency,
             pace: match self.canary {
                 Some(items) => pace.gated(items),
@@ -221,6 +228,28 @@ async fn preview(client: &Client, query: &super::client::Query) -> Result<Option
         Ok(Err(ClientError::Refused { .. })) | Err(_) => Ok(None),
         Ok(Err(error)) => Err(error),
     }
+}
+
+/// Recovers on a thread of its own, beside what is shown on this one: whoever stops the terminal must not stop the
+/// heartbeats.
+///
+/// # Errors
+/// When the system has no thread for it, or signals cannot be listened to.
+async fn beside(
+    plan: Plan,
+    audience: Audience,
+    shown: impl Future<Output = ()>,
+) -> Result<Outcome, CliError> {
+    let failed = |error: &dyn std::error::Error| CliError::Start(error.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let recovering =
+        runtime.spawn(async move { Ok::<_, io::Error>(Recovery::new(plan, audience)?.run().await) });
+    shown.await;
+    let outcome = recovering.await;
+    // Nothing is left that would have to be waited for.
+    runtime.shutdown_background();
+    outcome.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
 fn shows_bar() -> bool {
@@ -247,9 +276,9 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
             let text = serde_json::to_string(&summary).map_err(io::Error::from)?;
             writeln!(console.out, "{text}")?;
         }
-        Format::Table if summary.items() > 0 => {
+        Format::Table if summary.counts.items() > 0 => {
             // Without stderr the exit code has to do.
-            let _ = writeln!(console.notes, "{}", summary.line(took));
+            let _ = writeln!(console.notes, "{}", summary.counts.line(took));
         }
         Format::Table if failure.is_none() && !summary.interrupted => {
             let _ = writeln!(console.notes, "Nothing is to be recovered.");
@@ -259,8 +288,8 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
     match failure {
         Some(error) => Err(error),
         None if summary.interrupted => Err(CliError::Interrupted),
-        None if summary.left() > 0 => {
-            Err(CliError::ItemsLeft { left: summary.left(), items: summary.items() })
+        None if summary.counts.left() > 0 => {
+            Err(CliError::ItemsLeft { left: summary.counts.left(), items: summary.counts.items() })
         }
         None => Ok(()),
     }

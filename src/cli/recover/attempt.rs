@@ -12,12 +12,14 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 
+use super::audience::Audience;
 use super::backoff::Backoff;
 use super::batch::{self, Told};
 use super::desk::{Denial, Desk};
 use super::environment::variables;
 use super::keeper::{Held, Loss};
 use super::lease::Lease;
+use super::listener::Listener;
 use super::order::{Order, give, reaches};
 use super::process::{CommandLine, Output, Process};
 use super::report::{Ending, Report};
@@ -26,8 +28,6 @@ use crate::model::Timestamp;
 
 /// How many items of a batch are fetched or settled at once.
 const AT_ONCE: usize = 8;
-/// How many lines of the command's may wait to be looked at.
-const LINES_MAX: usize = 64;
 
 /// What is done for each item.
 pub struct Work {
@@ -43,15 +43,8 @@ pub struct Work {
     pub on_success: OnSuccess,
     /// Where its stdout goes.
     pub output: Output,
-}
-
-/// What those who run the attempts should know.
-#[derive(Debug)]
-pub enum Event {
-    /// What became of an item.
-    Report(Report),
-    /// A line of a command's stdout.
-    Line(Bytes),
+    /// Who sees what it writes, where that is shown line by line.
+    pub audience: Audience,
 }
 
 /// An attempt.
@@ -62,7 +55,7 @@ pub struct Attempt {
     /// The leases that are lost, and why.
     lost: HashMap<String, String>,
     orders: watch::Receiver<Order>,
-    events: mpsc::Sender<Event>,
+    reports: mpsc::Sender<Report>,
 }
 
 impl Attempt {
@@ -72,12 +65,12 @@ impl Attempt {
         expires: Timestamp,
         work: Arc<Work>,
         orders: watch::Receiver<Order>,
-        events: mpsc::Sender<Event>,
+        reports: mpsc::Sender<Report>,
     ) -> Self {
         let (tell, losses) = mpsc::unbounded_channel();
         let keep = |lease| Held::keep(lease, expires, work.desk.clone(), tell.clone());
         let held = leases.into_iter().map(keep).collect();
-        Self { work, held, losses, lost: HashMap::new(), orders, events }
+        Self { work, held, losses, lost: HashMap::new(), orders, reports }
     }
 
     /// Makes it.
@@ -164,7 +157,7 @@ impl Attempt {
         bundle: &[Held],
     ) -> io::Result<(End, String, Vec<Told>)> {
         let (orders, ordered) = watch::channel(Order::Run);
-        let (lines, mut received) = mpsc::channel(LINES_MAX);
+        let mut listener = Listener::new(self.work.in_batches, self.work.audience.clone());
         let (clock, timeout) = (self.work.desk.clone(), self.work.timeout);
         let mut timer = std::pin::pin!(async move {
             match timeout {
@@ -172,12 +165,11 @@ impl Attempt {
                 None => std::future::pending().await,
             }
         });
-        let mut running = std::pin::pin!(process.run(input, ordered, lines));
-        let (mut end, mut told, mut heard) = (None, Vec::new(), Order::Finish);
+        let mut running = Box::pin(process.run(input, ordered, &mut listener));
+        let (mut end, mut heard) = (None, Order::Finish);
         let (status, said) = loop {
             tokio::select! {
                 ended = &mut running => break ended?,
-                Some(line) = received.recv() => self.hear(line, &mut told).await,
                 Some(loss) = self.losses.recv() => {
                     if self.ends_by(&loss, bundle).await {
                         end.get_or_insert(End::Lost(loss.reason));
@@ -195,19 +187,8 @@ impl Attempt {
                 }
             }
         };
-        while let Ok(line) = received.try_recv() {
-            self.hear(line, &mut told).await;
-        }
-        Ok((end.unwrap_or(End::Ended(status)), said.text(), told))
-    }
-
-    /// Takes note of what a command says of an item, and hands on whatever else it says.
-    async fn hear(&self, line: Bytes, told: &mut Vec<Told>) {
-        match batch::read(&line).filter(|_| self.work.in_batches) {
-            Some(item) => told.push(item),
-            // Nobody listens any more only when it is all over.
-            None => drop(self.events.send(Event::Line(line)).await),
-        }
+        drop(running);
+        Ok((end.unwrap_or(End::Ended(status)), said.text(), listener.told))
     }
 
     /// Takes note of a lost lease, and says whether the command must end by it. One that works on other items as well may
@@ -248,7 +229,7 @@ impl Attempt {
             let item = held.lease.item;
             let report = Report { workflow: item.workflow, id: item.id, ending, reason };
             // Nobody listens any more only when it is all over.
-            let _ = self.events.send(Event::Report(report)).await;
+            let _ = self.reports.send(report).await;
         });
         settled.buffer_unordered(AT_ONCE).collect::<()>().await;
     }

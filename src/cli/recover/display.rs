@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::report::{Ending, Report};
-use super::summary::Summary;
+use super::audience::{Over, Said, Seat};
+use super::summary::Counts;
 use crate::cli::age::short;
 use crate::cli::console::Console;
-use crate::cli::table::shown;
-use crate::model::Timestamp;
+use crate::model::{Clock, Timestamp};
 
 /// How often it is told how far it is where there is no terminal.
 const TELLS_EVERY: Duration = Duration::from_secs(10);
-/// How often a bar moves although nothing happens.
-const TICKS_EVERY: Duration = Duration::from_millis(250);
+/// How often a bar shows that it is alive although nothing happens.
+const MOVES_EVERY: Duration = Duration::from_millis(200);
 
 /// What is seen.
 pub struct Display<'a, 'b> {
@@ -36,70 +35,74 @@ impl<'a, 'b> Display<'a, 'b> {
         Self { console, bar: with_bar.then(|| bar(total)), total, started: now, told: now }
     }
 
-    /// When there is something to show next although nothing happens.
-    pub fn next(&self) -> Timestamp {
-        self.told.after(if self.bar.is_some() { TICKS_EVERY } else { TELLS_EVERY })
-    }
-
-    /// How many items there seem to be.
-    pub fn total(&self) -> Option<u64> {
-        self.total
-    }
-
-    /// Says something.
-    pub fn note(&mut self, line: &str) {
-        self.write(&[line.as_bytes(), b"\n"].concat());
-    }
-
-    /// Shows a line that a command wrote, as it is.
-    pub fn line(&mut self, line: &[u8]) {
-        self.write(&[line, b"\n"].concat());
-    }
-
-    /// Tells of an item that is not done, and moves on.
-    pub fn report(&mut self, report: &Report, summary: &Summary) {
-        if let Some(line) = told(report) {
-            self.note(&line);
+    /// Shows what is told, until it ends.
+    pub async fn watch(mut self, mut seat: Seat, clock: &dyn Clock) {
+        loop {
+            let said = tokio::select! {
+                said = seat.next() => said,
+                () = clock.sleep_until(self.next()) => Ok(None),
+            };
+            let counts = seat.counts();
+            match said {
+                Ok(Some(said)) => self.show(said, counts),
+                Ok(None) => self.move_bar(counts),
+                Err(Over) => break,
+            }
+            self.tick(counts, clock.now());
         }
-        if let Some(bar) = &self.bar {
-            bar.set_position(summary.items());
-            bar.set_message(message(summary));
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
         }
+    }
+
+    fn show(&mut self, said: Said, counts: Counts) {
+        match said {
+            Said::Note(line) => self.write(&[line.as_bytes(), b"\n"].concat()),
+            Said::Line(line) => self.write(&[&line[..], b"\n"].concat()),
+            Said::Ask(question) => {
+                // It comes back with the answer.
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+                let _ =
+                    write!(self.console.notes, "{question} [y/N] ").and_then(|()| self.console.notes.flush());
+            }
+            Said::Answered => {
+                self.bar = self.bar.take().map(|_| {
+                    let bar = bar(self.total).with_position(counts.items()).with_message(message(counts));
+                    bar.reset_eta();
+                    bar
+                });
+            }
+        }
+    }
+
+    /// When there is something to show next although nothing is said.
+    fn next(&self) -> Timestamp {
+        self.told.after(if self.bar.is_some() { MOVES_EVERY } else { TELLS_EVERY })
     }
 
     /// Shows how far it is, when it is time to.
-    pub fn tick(&mut self, summary: &Summary, now: Timestamp) {
+    fn tick(&mut self, counts: Counts, now: Timestamp) {
         if now < self.next() {
             return;
         }
         self.told = now;
         match &self.bar {
+            Some(bar) if bar.is_finished() => {}
             Some(bar) => bar.tick(),
-            None => self.note(&progress(summary, self.total, now.since(self.started))),
+            None => {
+                let line = progress(counts, self.total, now.since(self.started));
+                self.write(&[line.as_bytes(), b"\n"].concat());
+            }
         }
     }
 
-    /// Asks something that is answered on the same line. A bar is gone until [`Display::answered`].
-    pub fn ask(&mut self, question: &str) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        let _ = write!(self.console.notes, "{question} [y/N] ").and_then(|()| self.console.notes.flush());
-    }
-
-    /// Goes on after a question. The time that the answer took does not count for the rate.
-    pub fn answered(&mut self, summary: &Summary) {
-        self.bar = self.bar.take().map(|_| {
-            let bar = bar(self.total).with_position(summary.items());
-            bar.reset_eta();
-            bar
-        });
-    }
-
-    /// Takes the bar away.
-    pub fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+    /// Draws where it stands, unless it was drawn just now or there is a question to be answered.
+    fn move_bar(&self, counts: Counts) {
+        if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) {
+            bar.set_message(message(counts));
+            bar.set_position(counts.items());
         }
     }
 
@@ -135,29 +138,22 @@ fn bar(total: Option<u64>) -> ProgressBar {
     bar.with_style(style.with_key("rate", rate).with_key("left", left))
 }
 
-/// The line about an item; none if it is done.
-fn told(report: &Report) -> Option<String> {
-    let Report { workflow, id, ending, reason } = report;
-    let said = format!("{workflow}/{id} {}: {reason}", ending.as_str());
-    (*ending != Ending::Done).then(|| shown(&said))
-}
-
 /// What a bar says besides how long it is.
-fn message(summary: &Summary) -> String {
-    let Summary { done, failed, to_be_retried, lost, .. } = summary;
-    let others = [(*failed, "failed"), (*to_be_retried, "to be retried"), (*lost, "lost")];
+fn message(counts: Counts) -> String {
+    let Counts { done, failed, to_be_retried, lost, .. } = counts;
+    let others = [(failed, "failed"), (to_be_retried, "to be retried"), (lost, "lost")];
     let others =
         others.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}"));
     format!("{done} done{}", others.collect::<String>())
 }
 
 /// How far it is, in one line.
-fn progress(summary: &Summary, total: Option<u64>, elapsed: Duration) -> String {
-    let items = summary.items();
+fn progress(counts: Counts, total: Option<u64>, elapsed: Duration) -> String {
+    let items = counts.items();
     let rate = items as f64 / elapsed.as_secs_f64().max(0.001);
     let mut line = match total {
-        Some(total) => format!("{items} of {total}: {}, {rate:.1}/s", message(summary)),
-        None => format!("{items}: {}, {rate:.1}/s", message(summary)),
+        Some(total) => format!("{items} of {total}: {}, {rate:.1}/s", message(counts)),
+        None => format!("{items}: {}, {rate:.1}/s", message(counts)),
     };
     if let Some(left) = total.and_then(|total| total.checked_sub(items)).filter(|_| items > 0) {
         let left = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
@@ -168,30 +164,20 @@ fn progress(summary: &Summary, total: Option<u64>, elapsed: Duration) -> String 
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::tests::report;
     use super::*;
 
-    fn summary(done: u64, failed: u64) -> Summary {
-        Summary { done, failed, ..Summary::default() }
-    }
-
-    #[test]
-    fn an_item_that_is_not_done_is_told_in_one_line_that_steers_no_terminal() {
-        let mut failed = report(Ending::Failed);
-        failed.id = "a\nb".to_owned();
-        assert_eq!(told(&failed).as_deref(), Some("uploads/a\\nb failed: exit 3: no"));
-        assert_eq!(told(&report(Ending::Retry)).as_deref(), Some("uploads/a to be retried: exit 3: no"));
-        assert_eq!(told(&report(Ending::Done)), None);
+    fn counts(done: u64, failed: u64) -> Counts {
+        Counts { done, failed, ..Counts::default() }
     }
 
     #[test]
     fn how_far_it_is_names_what_went_wrong_only_if_something_did() {
         let minute = Duration::from_secs(60);
-        let line = progress(&summary(118, 2), Some(300), minute);
+        let line = progress(counts(118, 2), Some(300), minute);
         assert_eq!(line, "120 of 300: 118 done, 2 failed, 2.0/s, 1m 30s left");
-        assert_eq!(progress(&summary(6, 0), None, minute), "6: 6 done, 0.1/s");
-        assert_eq!(progress(&summary(0, 0), Some(9), minute), "0 of 9: 0 done, 0.0/s");
-        assert_eq!(progress(&summary(9, 0), Some(8), minute), "9 of 8: 9 done, 0.1/s");
+        assert_eq!(progress(counts(6, 0), None, minute), "6: 6 done, 0.1/s");
+        assert_eq!(progress(counts(0, 0), Some(9), minute), "0 of 9: 0 done, 0.0/s");
+        assert_eq!(progress(counts(9, 0), Some(8), minute), "9 of 8: 9 done, 0.1/s");
     }
 
     #[test]
@@ -200,12 +186,13 @@ mod tests {
         let start = Timestamp::from_millis(1_767_225_600_000);
         let mut console = Console { out: &mut out, notes: &mut notes, now: start };
         let mut display = Display::new(&mut console, false, Some(4), start);
-        display.tick(&summary(1, 0), start.after(TELLS_EVERY - Duration::from_millis(1)));
-        display.tick(&summary(2, 0), start.after(TELLS_EVERY));
-        display.tick(&summary(3, 0), start.after(TELLS_EVERY));
-        display.report(&report(Ending::Failed), &summary(3, 1));
+        display.tick(counts(1, 0), start.after(TELLS_EVERY - Duration::from_millis(1)));
+        display.show(Said::Line("aside".into()), counts(1, 0));
+        display.tick(counts(2, 0), start.after(TELLS_EVERY));
+        display.tick(counts(3, 0), start.after(TELLS_EVERY));
+        display.show(Said::Note("that is it".to_owned()), counts(3, 0));
         let notes = String::from_utf8(notes).unwrap();
-        assert_eq!(notes, "2 of 4: 2 done, 0.2/s, 10s left\nuploads/a failed: exit 3: no\n");
+        assert_eq!(notes, "aside\n2 of 4: 2 done, 0.2/s, 10s left\nthat is it\n");
         assert!(out.is_empty());
     }
 }

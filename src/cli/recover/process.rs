@@ -17,10 +17,11 @@ use futures_util::future::join3;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::environment::LABEL_PREFIX;
+use super::listener::Listener;
 use super::order::{Order, reaches};
 use super::tail::Tail;
 
@@ -91,7 +92,7 @@ impl Process {
     }
 
     /// Feeds it the input and waits for its end. Gives how it ended, and the end of what it said on stderr. Lines of
-    /// stdout go to `lines`, where that was asked for.
+    /// stdout go to the listener, where that was asked for.
     ///
     /// # Errors
     /// When the system cannot say how it ended.
@@ -99,14 +100,14 @@ impl Process {
         mut self,
         input: Bytes,
         mut orders: watch::Receiver<Order>,
-        lines: mpsc::Sender<Bytes>,
+        listener: &mut Listener,
     ) -> io::Result<(ExitStatus, Tail)> {
         let mut said = Tail::default();
         let pipes = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let status = {
             let mut talk = std::pin::pin!(join3(
                 feed(pipes.0, input),
-                hand_on(pipes.1, lines),
+                hand_on(pipes.1, listener),
                 hear(pipes.2, &mut said)
             ));
             let mut end = std::pin::pin!(self.end(&mut orders));
@@ -163,7 +164,7 @@ async fn hear(pipe: Option<ChildStderr>, said: &mut Tail) {
     }
 }
 
-async fn hand_on(pipe: Option<ChildStdout>, lines: mpsc::Sender<Bytes>) {
+async fn hand_on(pipe: Option<ChildStdout>, listener: &mut Listener) {
     let Some(mut pipe) = pipe else { return };
     let (mut held, mut buffer) = (Vec::new(), [0; 8 * 1024]);
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
@@ -171,16 +172,15 @@ async fn hand_on(pipe: Option<ChildStdout>, lines: mpsc::Sender<Bytes>) {
         while let Some(end) = memchr::memchr(b'\n', rest) {
             held.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            // Nobody listens any more only when it is all over.
-            let _ = lines.send(std::mem::take(&mut held).into()).await;
+            listener.hear(std::mem::take(&mut held).into()).await;
         }
         held.extend_from_slice(rest);
         if held.len() > LINE_MAX {
-            let _ = lines.send(std::mem::take(&mut held).into()).await;
+            listener.hear(std::mem::take(&mut held).into()).await;
         }
     }
     if !held.is_empty() {
-        let _ = lines.send(held.into()).await;
+        listener.hear(held.into()).await;
     }
 }
 

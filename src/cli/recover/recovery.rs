@@ -8,20 +8,21 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use super::attempt::{Attempt, Event, Work};
+use super::attempt::{Attempt, Work};
+use super::audience::Audience;
 use super::canary::{self, Next};
 use super::claims::{Claims, Gain};
-use super::display::Display;
 use super::lease::Lease;
 use super::order::{Order, give};
 use super::pace::{Bite, Pace};
+use super::report::Report;
 use super::signals::Signals;
 use super::summary::Summary;
 use crate::cli::error::CliError;
 use crate::model::Timestamp;
 
-/// How many events may wait to be looked at.
-const EVENTS_MAX: usize = 256;
+/// How many reports may wait to be looked at.
+const REPORTS_MAX: usize = 256;
 /// How long it may take to tell the daemon of what somebody has no more patience for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -37,6 +38,8 @@ pub struct Plan {
     pub patience: Duration,
     /// Whether there is somebody to ask.
     pub somebody_is_there: bool,
+    /// How many items there seem to be.
+    pub total: Option<u64>,
 }
 
 /// What a recovery came to.
@@ -50,20 +53,22 @@ pub struct Outcome {
 }
 
 /// A recovery that runs.
-pub struct Recovery<'a, 'b> {
+pub struct Recovery {
     work: Arc<Work>,
     claims: Claims,
     pace: Pace,
     concurrency: usize,
     somebody_is_there: bool,
-    display: Display<'a, 'b>,
+    /// How many items there seem to be.
+    total: Option<u64>,
+    audience: Audience,
     signals: Signals,
     /// How often somebody wanted it to end.
     signalled: u32,
     /// When it is over, whatever is left.
     gives_up: Option<Timestamp>,
     orders: watch::Sender<Order>,
-    events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     running: JoinSet<io::Result<()>>,
     /// Whether nothing is claimable any more.
     exhausted: bool,
@@ -73,19 +78,19 @@ pub struct Recovery<'a, 'b> {
 
 /// What a recovery waits for.
 enum Happening {
-    Event(Event),
+    Report(Report),
     Ended(Result<io::Result<()>, JoinError>),
     Gain(Gain),
     Signal,
     Time,
 }
 
-impl<'a, 'b> Recovery<'a, 'b> {
+impl Recovery {
     /// Makes ready.
     ///
     /// # Errors
     /// When signals cannot be listened to.
-    pub fn new(plan: Plan, display: Display<'a, 'b>) -> io::Result<Self> {
+    pub fn new(plan: Plan, audience: Audience) -> io::Result<Self> {
         let work = Arc::new(plan.work);
         Ok(Self {
             claims: Claims::at(work.desk.clone(), plan.patience),
@@ -93,12 +98,13 @@ impl<'a, 'b> Recovery<'a, 'b> {
             pace: plan.pace,
             concurrency: plan.concurrency,
             somebody_is_there: plan.somebody_is_there,
-            display,
+            total: plan.total,
+            audience,
             signals: Signals::listen()?,
             signalled: 0,
             gives_up: None,
             orders: watch::Sender::new(Order::Run),
-            events: mpsc::channel(EVENTS_MAX),
+            reports: mpsc::channel(REPORTS_MAX),
             running: JoinSet::new(),
             exhausted: false,
             summary: Summary::default(),
@@ -112,27 +118,24 @@ impl<'a, 'b> Recovery<'a, 'b> {
         loop {
             let due = self.claim();
             if due.is_none() && !self.claims.is_asked() && self.running.is_empty() {
-                self.hear_all();
+                self.note_all();
                 if self.pace.at_gate() && self.goes_on() && self.judge_canary().await {
                     continue;
                 }
                 break;
             }
             match self.happening(due).await {
-                Happening::Event(event) => self.hear(event),
+                Happening::Report(report) => self.note(report),
                 Happening::Ended(ended) => self.note_end(ended),
                 Happening::Gain(gain) => self.take(gain),
                 Happening::Signal => self.wind_up(),
                 Happening::Time => {}
             }
-            let now = self.now();
-            self.display.tick(&self.summary, now);
-            if self.gives_up.is_some_and(|at| at <= now) {
+            if self.gives_up.is_some_and(|at| at <= self.now()) {
                 break;
             }
         }
-        self.hear_all();
-        self.display.end();
+        self.note_all();
         let took = self.now().since(started);
         self.summary.seconds = took.as_secs_f64();
         self.summary.interrupted = self.signalled > 0;
@@ -167,7 +170,7 @@ impl<'a, 'b> Recovery<'a, 'b> {
     }
 
     async fn happening(&mut self, due: Option<Timestamp>) -> Happening {
-        let next = [Some(self.display.next()), due, self.gives_up].into_iter().flatten().min();
+        let next = [due, self.gives_up].into_iter().flatten().min();
         let clock = self.work.desk.clock();
         let time = async {
             match next {
@@ -178,26 +181,21 @@ impl<'a, 'b> Recovery<'a, 'b> {
         tokio::select! {
             biased;
             () = self.signals.next() => Happening::Signal,
-            Some(event) = self.events.1.recv() => Happening::Event(event),
+            Some(report) = self.reports.1.recv() => Happening::Report(report),
             Some(ended) = self.running.join_next() => Happening::Ended(ended),
             gain = self.claims.gain() => Happening::Gain(gain),
             () = time => Happening::Time,
         }
     }
 
-    fn hear(&mut self, event: Event) {
-        match event {
-            Event::Line(line) => self.display.line(&line),
-            Event::Report(report) => {
-                self.summary.count(report.clone());
-                self.display.report(&report, &self.summary);
-            }
-        }
+    fn note(&mut self, report: Report) {
+        self.summary.note(report.clone());
+        self.audience.report(&report, self.summary.counts);
     }
 
-    fn hear_all(&mut self) {
-        while let Ok(event) = self.events.1.try_recv() {
-            self.hear(event);
+    fn note_all(&mut self) {
+        while let Ok(report) = self.reports.1.try_recv() {
+            self.note(report);
         }
     }
 
@@ -218,7 +216,7 @@ impl<'a, 'b> Recovery<'a, 'b> {
             Gain::Nothing => self.exhausted = true,
             Gain::Later(said) => {
                 if let Some(said) = said {
-                    self.display.note(&said);
+                    self.audience.note(said);
                 }
             }
             Gain::Never(error) => self.stop_by(error),
@@ -233,8 +231,8 @@ impl<'a, 'b> Recovery<'a, 'b> {
             false => leases.into_iter().map(|lease| vec![lease]).collect(),
         };
         for bundle in bundles {
-            let (work, events) = (self.work.clone(), self.events.0.clone());
-            let attempt = Attempt::at(bundle, expires, work, self.orders.subscribe(), events);
+            let (work, reports) = (self.work.clone(), self.reports.0.clone());
+            let attempt = Attempt::at(bundle, expires, work, self.orders.subscribe(), reports);
             self.running.spawn(attempt.run());
         }
     }
@@ -266,27 +264,27 @@ impl<'a, 'b> Recovery<'a, 'b> {
             self.gives_up = Some(self.now().after(LAST_WORDS));
         }
         if running > 0 || order == Order::Kill {
-            self.display.note(&said);
+            self.audience.note(said);
         }
     }
 
     /// Whether it goes on after its first items.
     async fn judge_canary(&mut self) -> bool {
-        let rest = self.display.total().map(|total| total.saturating_sub(self.summary.items()));
-        let goes_on = match canary::judge(&self.summary, rest, self.somebody_is_there) {
+        let rest = self.total.map(|total| total.saturating_sub(self.summary.counts.items()));
+        let goes_on = match canary::judge(self.summary.counts, rest, self.somebody_is_there) {
             Next::GoOn => true,
             Next::Stop(said) => {
-                self.display.note(&said);
+                self.audience.note(said);
                 false
             }
-            Next::Ask(question) => self.ask(&question).await,
+            Next::Ask(question) => self.ask(question).await,
         };
         self.pace.open();
         goes_on
     }
 
-    async fn ask(&mut self, question: &str) -> bool {
-        self.display.ask(question);
+    async fn ask(&mut self, question: String) -> bool {
+        self.audience.ask(question);
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             io::stdin().read_line(&mut answer).map(|_| answer)
@@ -294,12 +292,12 @@ impl<'a, 'b> Recovery<'a, 'b> {
         let goes_on = tokio::select! {
             answer = answer => matches!(answer, Ok(Ok(answer)) if canary::is_yes(&answer)),
             () = self.signals.next() => {
-                self.display.note("");
+                self.audience.note(String::new());
                 self.wind_up();
                 false
             }
         };
-        self.display.answered(&self.summary);
+        self.audience.answered();
         goes_on
     }
 }

@@ -9,9 +9,9 @@ use super::report::{Ending, Report};
 /// How many items that are not done are told in the summary.
 const TOLD: usize = 20;
 
-/// What became of all items of a recovery.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Summary {
+/// How many items ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
     /// Items that are done.
     pub done: u64,
     /// Items that have failed.
@@ -22,6 +22,14 @@ pub struct Summary {
     pub lost: u64,
     /// Items that were given back unharmed.
     pub skipped: u64,
+}
+
+/// What became of all items of a recovery.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many ended how.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Whether somebody interrupted it.
     pub interrupted: bool,
     /// How long it took, in seconds.
@@ -30,22 +38,19 @@ pub struct Summary {
     pub not_done: Vec<Report>,
 }
 
-impl Summary {
-    /// Counts an item.
-    pub fn count(&mut self, report: Report) {
-        *match report.ending {
+impl Counts {
+    /// Counts an item that ended like this.
+    pub fn count(&mut self, ending: Ending) {
+        *match ending {
             Ending::Done => &mut self.done,
             Ending::Failed => &mut self.failed,
             Ending::Retry => &mut self.to_be_retried,
             Ending::Lost => &mut self.lost,
             Ending::Skipped => &mut self.skipped,
         } += 1;
-        if report.ending != Ending::Done && self.not_done.len() < TOLD {
-            self.not_done.push(report);
-        }
     }
 
-    /// How many items there are in it.
+    /// How many items there are.
     pub fn items(&self) -> u64 {
         self.done + self.left()
     }
@@ -57,7 +62,7 @@ impl Summary {
 
     /// It for people, in one line.
     pub fn line(&self, took: Duration) -> String {
-        let Self { done, failed, to_be_retried, lost, skipped, .. } = self;
+        let Self { done, failed, to_be_retried, lost, skipped } = self;
         let took = Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         // The milliseconds of an hour tell nobody anything.
         let took = if took >= Duration::from_secs(10) { Duration::from_secs(took.as_secs()) } else { took };
@@ -65,6 +70,16 @@ impl Summary {
             "done {done}, failed {failed}, to be retried {to_be_retried}, lost {lost}, skipped {skipped}, in {}",
             humantime::format_duration(took)
         )
+    }
+}
+
+impl Summary {
+    /// Takes note of what became of an item.
+    pub fn note(&mut self, report: Report) {
+        self.counts.count(report.ending);
+        if report.ending != Ending::Done && self.not_done.len() < TOLD {
+            self.not_done.push(report);
+        }
     }
 }
 
@@ -89,15 +104,17 @@ pub mod tests {
             (Ending::Skipped, 1),
         ];
         for (ending, times) in endings {
-            (0..times).for_each(|_| summary.count(report(ending)));
+            (0..times).for_each(|_| summary.note(report(ending)));
         }
-        assert_eq!((summary.items(), summary.left()), (76, 36));
+        let counts = summary.counts;
+        assert_eq!((counts.items(), counts.left()), (76, 36));
         assert_eq!(
-            summary.line(Duration::from_micros(1_234_567)),
+            counts.line(Duration::from_micros(1_234_567)),
             "done 40, failed 30, to be retried 3, lost 2, skipped 1, in 1s 234ms"
         );
-        assert!(summary.line(Duration::from_millis(3_601_234)).ends_with("in 1h 1s"));
+        assert!(counts.line(Duration::from_millis(3_601_234)).ends_with("in 1h 1s"));
         let document = serde_json::to_value(&summary).unwrap();
+        assert_eq!((&document["done"], &document["failed"]), (&40.into(), &30.into()));
         assert_eq!(document["not_done"].as_array().unwrap().len(), TOLD);
         let expected = serde_json::json!({
             "workflow": "uploads", "id": "a", "ending": "failed", "reason": "exit 3: no",

@@ -1,6 +1,9 @@
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cli::recover::audience::{Said, Seat};
 use crate::cli::recover::lease::tests::{document, lease};
 use crate::cli::recover::stand_in::{Reply, START, StandIn, TTL};
 use crate::model::Clock as _;
@@ -17,12 +20,16 @@ struct Stage {
     orders: watch::Sender<Order>,
     script: &'static str,
     in_batches: bool,
+    audience: Audience,
+    seat: Mutex<Seat>,
 }
 
 impl Stage {
     async fn new(script: &'static str, replies: impl IntoIterator<Item = Reply>) -> Self {
         let daemon = StandIn::answering(replies).await;
-        Self { daemon, orders: watch::Sender::new(Order::Run), script, in_batches: false }
+        let (audience, seat) = Audience::new();
+        let (orders, seat) = (watch::Sender::new(Order::Run), Mutex::new(seat));
+        Self { daemon, orders, script, in_batches: false, audience, seat }
     }
 
     fn work(&self) -> Work {
@@ -34,22 +41,24 @@ impl Stage {
             timeout: None,
             on_success: OnSuccess::Complete,
             output: Output::Lines,
+            audience: self.audience.clone(),
         }
     }
 
     async fn play(&self, ids: &[&str], work: Work) -> (io::Result<()>, Vec<Report>, Vec<Bytes>) {
-        let (tell, mut events) = mpsc::channel(1_000);
+        let (tell, mut told) = mpsc::channel(1_000);
         let leases = ids.iter().map(|id| lease("uploads", id)).collect();
         let attempt =
             Attempt::at(leases, START.after(TTL), Arc::new(work), self.orders.subscribe(), tell).run();
         let result = tokio::time::timeout(Duration::from_secs(30), attempt).await.expect("it ends");
-        let (mut reports, mut lines) = (Vec::new(), Vec::new());
-        while let Ok(event) = events.try_recv() {
-            match event {
-                Event::Report(report) => reports.push(report),
-                Event::Line(line) => lines.push(line),
-            }
-        }
+        let mut reports: Vec<Report> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        let mut seat = self.seat.lock().unwrap();
+        let lines = std::iter::from_fn(|| seat.said.try_recv().ok());
+        let lines = lines.map(|said| match said {
+            Said::Line(line) => line,
+            other => panic!("a line: {other:?}"),
+        });
+        let lines = lines.collect();
         reports.sort_by(|one, other| one.id.cmp(&other.id));
         (result, reports, lines)
     }
@@ -123,18 +132,18 @@ async fn a_command_that_cannot_be_run_has_its_items_given_back() {
 
 #[tokio::test]
 async fn a_command_that_is_ended_because_somebody_wants_it_has_its_item_given_back_whatever_it_says() {
-    let stage =
+    let mut stage =
         Stage::new("trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done", [item("overdue")]).await;
-    let (tell, mut events) = mpsc::channel(10);
+    let (tell, mut told) = mpsc::channel(10);
     let leases = vec![lease("uploads", "a")];
     let work = Arc::new(stage.work());
     let attempt = Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell);
     let running = tokio::spawn(attempt.run());
-    assert!(matches!(events.recv().await, Some(Event::Line(_))));
+    let up = stage.seat.get_mut().unwrap().said.recv().await;
+    assert!(matches!(up, Some(Said::Line(_))), "{up:?}");
     give(&stage.orders, Order::Finish);
     give(&stage.orders, Order::Terminate);
-    let Some(Event::Report(told)) = events.recv().await else { panic!("a report") };
-    assert_eq!(told, report("a", Ending::Skipped, "interrupted"));
+    assert_eq!(told.recv().await, Some(report("a", Ending::Skipped, "interrupted")));
     running.await.unwrap().unwrap();
 }
 
@@ -177,13 +186,12 @@ async fn of_a_batch_each_item_ends_as_the_command_says_and_the_others_as_it_does
 async fn a_payload_that_did_not_come_with_its_lease_is_fetched_and_one_that_is_gone_is_a_lost_item() {
     let replies = [Reply::Problem(410, "closed since")];
     let stage = Stage::new("exit 0", replies).await;
-    let (tell, mut events) = mpsc::channel(10);
+    let (tell, mut told) = mpsc::channel(10);
     let mut leases = vec![lease("uploads", "a")];
     leases[0].payload = None;
     let work = Arc::new(stage.work());
     Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell).run().await.unwrap();
-    let Some(Event::Report(told)) = events.recv().await else { panic!("a report") };
-    assert_eq!(told, report("a", Ending::Lost, "closed since"));
+    assert_eq!(told.recv().await, Some(report("a", Ending::Lost, "closed since")));
     let asked = stage.daemon.asked();
     assert_eq!(asked.len(), 1, "the command did not run, and nothing is settled: {asked:?}");
     assert_eq!(asked[0].0, "GET /v1/workflows/uploads/items/a/payload");

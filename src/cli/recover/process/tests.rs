@@ -1,6 +1,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 
 use super::*;
+use crate::cli::recover::audience::{Audience, Said, Seat};
 
 fn shell(script: &str) -> CommandLine {
     CommandLine { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
@@ -14,12 +15,37 @@ struct Ran {
 }
 
 async fn run(script: &str, input: Bytes, orders: watch::Receiver<Order>) -> Ran {
-    let (lines, mut received) = mpsc::channel(1_000);
+    let (mut listener, mut seat) = listener();
     let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
-    let ran = timeout(Duration::from_secs(30), process.run(input, orders, lines)).await;
+    let ran = timeout(Duration::from_secs(30), process.run(input, orders, &mut listener)).await;
     let (status, said) = ran.expect("it ends").unwrap();
-    let lines = std::iter::from_fn(|| received.try_recv().ok()).collect();
+    let lines = std::iter::from_fn(|| seat.said.try_recv().ok()).map(line).collect();
     Ran { status, said: said.text(), lines }
+}
+
+fn listener() -> (Listener, Seat) {
+    let (audience, seat) = Audience::new();
+    (Listener::new(false, audience), seat)
+}
+
+fn line(said: Said) -> Bytes {
+    match said {
+        Said::Line(line) => line,
+        other => panic!("a line: {other:?}"),
+    }
+}
+
+/// Starts a script, and gives it as it runs with the first line that it writes.
+async fn start(
+    script: &str,
+    ordered: watch::Receiver<Order>,
+) -> (tokio::task::JoinHandle<(ExitStatus, Tail)>, Bytes) {
+    let (mut listener, mut seat) = listener();
+    let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
+    let running =
+        tokio::spawn(async move { process.run(Bytes::from("go\n"), ordered, &mut listener).await.unwrap() });
+    let first = timeout(Duration::from_secs(30), seat.said.recv()).await.expect("it writes a line");
+    (running, line(first.unwrap()))
 }
 
 /// Runs a script that nobody tells anything.
@@ -71,12 +97,9 @@ async fn a_line_without_end_comes_in_pieces() {
 async fn whoever_is_told_to_end_may_tidy_up_and_takes_along_what_it_started() {
     let (orders, ordered) = watch::channel(Order::Run);
     let script = "trap 'echo tidy >&2; exit 7' TERM; sleep 60 & echo $!; read line; wait";
-    let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
-    let (lines, mut received) = mpsc::channel(10);
-    let running = tokio::spawn(process.run(Bytes::from("go\n"), ordered, lines));
-    let started = received.recv().await.unwrap();
+    let (running, started) = start(script, ordered).await;
     orders.send_replace(Order::Terminate);
-    let (status, said) = running.await.unwrap().unwrap();
+    let (status, said) = running.await.unwrap();
     assert_eq!((status.code(), &*said.text()), (Some(7), "tidy"));
     let started = Pid::from_raw(std::str::from_utf8(&started).unwrap().parse().unwrap()).unwrap();
     assert!(rustix::process::test_kill_process(started).is_err() || is_zombie(started), "it is gone");
@@ -93,14 +116,11 @@ fn is_zombie(process: Pid) -> bool {
 async fn whoever_does_not_listen_is_killed() {
     let (orders, ordered) = watch::channel(Order::Run);
     let script = "trap '' TERM; echo up; while :; do sleep 1; done";
-    let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
-    let (lines, mut received) = mpsc::channel(10);
-    let running = tokio::spawn(process.run(Bytes::new(), ordered, lines));
-    received.recv().await.unwrap();
+    let (running, _) = start(script, ordered).await;
     orders.send_replace(Order::Terminate);
     tokio::task::yield_now().await;
     orders.send_replace(Order::Kill);
-    let (status, _) = running.await.unwrap().unwrap();
+    let (status, _) = running.await.unwrap();
     assert_eq!(status.signal(), Some(9));
 }
 

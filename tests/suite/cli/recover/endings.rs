@@ -1,11 +1,14 @@
 //! Ends that come from outside: Ctrl-C, and leases that are lost.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Scene, in_state, item, lose, lose_many, runs};
-use crate::support::TestDaemon;
+use crate::support::{TestDaemon, eventually, within_patience};
 
 #[tokio::test]
 async fn after_ctrl_c_what_runs_may_finish_and_all_else_can_be_claimed_at_once() {
@@ -95,7 +98,7 @@ async fn a_command_whose_lease_has_gone_to_another_is_killed_and_does_nothing_to
     let mut running = scene.start(&daemon.url(""), "--lease-ttl 3s", "echo $$ >> ran; sleep 60");
     scene.lines_when("ran", 1).await;
     // To the daemon the lease has run out before the first heartbeat.
-    daemon.advance(std::time::Duration::from_secs(4));
+    daemon.advance(Duration::from_secs(4));
     let claimed = daemon.send_json(Method::POST, "/v1/leases", json!({"worker": "other"})).await.json(200);
     assert_eq!(claimed["leases"].as_array().unwrap().len(), 1);
     assert_eq!(running.ended().await, 1);
@@ -117,4 +120,34 @@ async fn two_recoveries_at_once_never_run_an_item_twice() {
     both.1.done();
     assert_eq!(scene.sorted("ran"), ids);
     assert_eq!(in_state(&daemon, "closed").await, ids);
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_what_is_told_does_not_cost_a_lease() {
+    let (daemon, scene) = (TestDaemon::start().await, Scene::new());
+    let ids = lose_many(&daemon, 80).await;
+    // Far more is told than a pipe holds, and then the last command wants its lease for long.
+    let script = "echo $WARDEN_ITEM_ID >> ran; \
+        [ $WARDEN_ITEM_ID = file-079 ] || { head -c 1500 /dev/zero | tr '\\0' x >&2; exit 1; }; \
+        until [ -e go ]; do sleep 0.01; done";
+    let mut command = scene.recover(&daemon.url(""), "--concurrency 8 --lease-ttl 1s", script);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let notes = child.stderr.take().unwrap();
+    eventually("the last command", || async { scene.lines("ran").contains(&ids[79]).then_some(()) }).await;
+    let lease = item(&daemon, "file-079").await["lease"]["expires_at"].clone();
+    daemon.advance(Duration::from_millis(500));
+    eventually("a heartbeat", || async {
+        (item(&daemon, "file-079").await["lease"]["expires_at"] != lease).then_some(())
+    })
+    .await;
+    std::fs::write(scene.path("go"), "").unwrap();
+    eventually("the last item to be closed", || async {
+        (item(&daemon, "file-079").await["state"] == "closed").then_some(())
+    })
+    .await;
+    assert!(child.try_wait().unwrap().is_none(), "it still waits for somebody to read");
+    let read = tokio::task::spawn_blocking(move || std::io::read_to_string(notes).unwrap());
+    let notes = within_patience("all to be read", read).await.unwrap();
+    assert!(notes.contains("done 1, failed 79, to be retried 0, lost 0, skipped 0"), "{notes}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

@@ -77,14 +77,16 @@ impl Drop for OnTerminal {
 async fn whoever_sits_there_is_asked_after_the_canary_and_a_yes_goes_on() {
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
     let ids = lose_many(&daemon, 5).await;
-    let mut running = OnTerminal::start(&scene, &daemon, "--canary 2", "echo it is $WARDEN_ITEM_ID");
+    // Slowly enough for the bar to be drawn between them.
+    let script = "echo it is $WARDEN_ITEM_ID; sleep 0.2";
+    let mut running = OnTerminal::start(&scene, &daemon, "--canary 2", script);
     running.shows("2 of the first 2 are done. Go on with the other 3? [y/N] ").await;
     assert_eq!(in_state(&daemon, "closed").await, ids[..2]);
     running.answer("y\n");
     assert_eq!(running.ended().await, 0);
     running.shows("done 5, failed 0, to be retried 0, lost 0, skipped 0").await;
     let screen = running.screen();
-    assert!(screen.contains("5/5"), "there is a bar: {screen}");
+    assert!(screen.contains("1/5  1 done") && screen.contains("4/5  4 done"), "there is a bar: {screen}");
     assert!(ids.iter().all(|id| screen.contains(&format!("it is {id}\r\n"))), "{screen}");
 }
 
