@@ -204,13 +204,20 @@ impl Claimed {
     }
 }
 
-/// The lease that the path names, and its item, provided that this access allows it.
-async fn leased(server: &Server, access: &Access, id: &str) -> Result<(LeaseId, Item), Problem> {
+/// The lease that the path names, its item, and what its holder says, provided that this access allows it. The item is read
+/// when all has been said, which may have taken its time.
+async fn said<T>(
+    server: &Server,
+    access: &Access,
+    id: &str,
+    document: impl Future<Output = Result<T, Problem>>,
+) -> Result<(LeaseId, Item, T), Problem> {
     access.require(Scope::Recover)?;
     let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
+    let document = document.await?;
     let item = server.warden.leased_item(lease).await?;
     access.require_for(Scope::Recover, &item.workflow)?;
-    Ok((lease, item))
+    Ok((lease, item, document))
 }
 
 /// A sign of life of a holder.
@@ -235,9 +242,9 @@ pub async fn heartbeat(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<LeaseView>, Problem> {
-    let (lease, _) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let document: HeartbeatDocument = optional_document(&server, &parts, body).await?;
+    let document = optional_document::<HeartbeatDocument>(&server, &parts, body);
+    let (lease, _, document) = said(&server, &access, &id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
     let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
     let held = item.work.lease.as_ref().map(|held| LeaseView::new(&item, held));
@@ -266,9 +273,9 @@ pub async fn complete(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<ItemView>, Problem> {
-    let (lease, item) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let document: CompleteDocument = optional_document(&server, &parts, body).await?;
+    let document = optional_document::<CompleteDocument>(&server, &parts, body);
+    let (lease, item, document) = said(&server, &access, &id, document).await?;
     let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
     let item = server.warden.complete(lease, &item, request).await?;
     Ok(Json(ItemView::new(item, &server.warden)))
@@ -317,9 +324,9 @@ pub async fn fail(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<ItemView>, Problem> {
-    let (lease, item) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let FailDocument { error, retry_after } = document(&server, &parts, body).await?;
+    let document = document(&server, &parts, body);
+    let (lease, item, FailDocument { error, retry_after }) = said(&server, &access, &id, document).await?;
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
@@ -353,9 +360,9 @@ pub async fn release(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<ItemView>, Problem> {
-    let (lease, _) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let document: ReleaseDocument = optional_document(&server, &parts, body).await?;
+    let document = optional_document::<ReleaseDocument>(&server, &parts, body);
+    let (lease, _, document) = said(&server, &access, &id, document).await?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
     let item = server.warden.release(lease, delay.unwrap_or_default()).await?;
     Ok(Json(ItemView::new(item, &server.warden)))
