@@ -14,6 +14,7 @@ mod restarts;
 mod selection;
 mod sending;
 mod steering;
+mod trouble;
 
 use std::time::Duration;
 
