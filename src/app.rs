@@ -128,10 +128,12 @@ impl Daemon {
             random,
             settings: WardenSettings {
                 payload_max: config.limits.payload_max,
+                waiting_claims_max: config.limits.waiting_claims_max,
                 external_url,
                 incident_history: config.incident_history,
                 heartbeat: config.heartbeat.clone(),
                 replay: config.replay.clone(),
+                redrives: config.redrives.clone(),
             },
         };
         let (warden, loops) = Warden::start(parts).await?;

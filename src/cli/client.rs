@@ -215,6 +215,11 @@ impl Answer<'_> {
         }
     }
 
+    /// That the answer is not all of it.
+    pub fn broken_off(&self, cause: impl Into<String>) -> ClientError {
+        ClientError::BrokenOff { base: self.client.base.clone(), cause: cause.into() }
+    }
+
     /// That what was answered is not what a warden answers.
     pub fn stranger(&self, what: impl Into<String>) -> ClientError {
         self.client.stranger(what.into())

@@ -14,7 +14,7 @@ Exit codes:
       a receiver did not take its test; a recovery did not get all of its items done; a replay that was followed paused,
       or not all of its items got through
   64  the command line is wrong
-  65  the configuration or the data is wrong
+  65  the configuration or the data is wrong, or an export that was handed in is incomplete
   69  not available: the daemon is not reachable or overloaded, the disk is full, the address or directory is taken
   70  the daemon or this program failed
   74  something cannot be read or written
@@ -31,7 +31,7 @@ pub enum Exit {
     Refused = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// The configuration, or data that was to be read, is wrong.
+    /// The configuration, or data that was to be read, is wrong or not all there.
     Data = 65,
     /// Something that is needed is not there, or is busy. Trying again later may help.
     Unavailable = 69,

@@ -1,24 +1,36 @@
 //! `warden export`: items with their payloads, as `warden import` takes them.
 
-use std::path::PathBuf;
+mod download;
+
+use std::io::{ErrorKind, IsTerminal, stdout};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use reqwest::Method;
 
+use self::download::Download;
+use super::archive::{Compression, LineError, Part, Survey, Target, survey};
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
 use super::filter::Filter;
+use super::progress::Progress;
 use super::sink::Sink;
 
 /// Write items with their payloads, a line of JSON each, as `warden import` takes them
 ///
-/// Closed items have no payload any more and are left out.
+/// Closed items have no payload any more and are left out. The last line says how many lines there are before it and what
+/// they hash to: without it the export is incomplete. What was interrupted is completed by the same command with --resume.
 #[derive(Args)]
 pub struct Export {
     /// The file to write to, overwriting it [default: stdout]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    /// Compress the lines
+    #[arg(long, value_enum, value_name = "HOW")]
+    compress: Option<Compression>,
+    /// Go on with what an interrupted export of the same items left in the file; begin it where there is none
+    #[arg(long, requires = "file")]
+    resume: bool,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -29,23 +41,95 @@ impl Export {
     /// Writes the lines as they arrive.
     ///
     /// # Errors
-    /// When the daemon cannot be asked, or the lines cannot be written. What was written until then are whole lines
-    /// but for the last.
+    /// When the daemon cannot be asked, the lines cannot be written, or what arrives is not what was sent. What was
+    /// written until then can be gone on with.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let client = self.connection.open()?;
-        let request = client.request(Method::GET, "/v1/export", &self.filter.query())?;
-        let mut answer = client.send(request).await?;
-        let mut sink = Sink::open(self.file.as_deref(), console.out)?;
-        let mut items = 0;
-        while let Some(bytes) = answer.chunk().await? {
-            items += memchr::memchr_iter(b'\n', &bytes).count();
-            sink.write(&bytes)?;
+        let is_shown = self.file.as_deref().is_none_or(is_stdout) && stdout().is_terminal();
+        if is_shown && self.compress.is_some() {
+            let what = "compressed lines are nothing for a terminal; name a file with --file";
+            return Err(CliError::Usage(what.to_owned()));
         }
-        sink.finish()?;
-        if self.connection.output == Format::Table {
-            let plural = if items == 1 { "" } else { "s" };
-            writeln!(console.notes, "exported {items} item{plural}")?;
+        let client = self.connection.open()?;
+        let is_told = self.connection.output == Format::Table;
+        let part = match self.survey()? {
+            None => None,
+            Some(Survey::Partial(part)) => Some(part),
+            Some(Survey::Complete(items)) => {
+                if is_told {
+                    writeln!(console.notes, "the export is complete already: {}", counted(items))?;
+                }
+                return Ok(());
+            }
+        };
+        let Part { length, ledger, is_compressed } = part.unwrap_or_default();
+        let before = ledger.lines();
+        let progress = Progress::of_items("exporting", None);
+        let mut download = Download::new(&client, self.filter.query(), ledger, progress);
+        // Only when there is something to write is the file that is there given up.
+        let answer = download.ask().await?;
+        let sink = match &self.file {
+            Some(path) if length > 0 => Sink::behind(path, length)?,
+            path => Sink::open(path.as_deref(), console.out)?,
+        };
+        let is_compressed = is_compressed || (self.compress.is_some() && length == 0);
+        let mut target = Target::new(sink, is_compressed.then_some(Compression::Zstd))?;
+        let written = download.run(answer, &mut target, console.notes).await;
+        let items = download.ledger().lines();
+        drop(download);
+        if let Err(error) = written {
+            let file = self.file.as_deref().filter(|path| !is_stdout(path) && items > 0);
+            // The error says more than that this fails too.
+            if let (Ok(()), Some(path)) = (target.flush(), file) {
+                let (so_far, path) = (counted(items), path.display());
+                writeln!(console.notes, "{so_far} so far are in {path}; --resume goes on behind them")?;
+            }
+            return Err(error);
+        }
+        target.finish()?;
+        if is_told && before > 0 {
+            let more = items - before;
+            writeln!(console.notes, "exported {more} more; the file holds {}", counted(items))?;
+        } else if is_told {
+            writeln!(console.notes, "exported {}", counted(items))?;
         }
         Ok(())
     }
+
+    /// What there is already, if that is to be gone on with.
+    fn survey(&self) -> Result<Option<Survey>, CliError> {
+        let Some(path) = self.file.as_deref().filter(|_| self.resume) else { return Ok(None) };
+        if is_stdout(path) {
+            return Err(CliError::Usage("--resume goes on with a file, and - is none".to_owned()));
+        }
+        let progress = Progress::of_bytes("checking", path.metadata().ok().map(|metadata| metadata.len()));
+        let survey = match survey(path, |position| progress.reach(position)) {
+            Ok(survey) => survey,
+            Err(LineError::Read(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(LineError::Read(error)) => {
+                return Err(CliError::File { verb: "read", path: path.to_owned(), error });
+            }
+            Err(LineError::Damaged(what)) => {
+                let path = path.display();
+                return Err(CliError::Data(format!(
+                    "cannot go on with {path}: {what}; it is left as it is, export to another file"
+                )));
+            }
+        };
+        match &survey {
+            Survey::Partial(part) if part.length > 0 && !part.is_compressed && self.compress.is_some() => {
+                let path = path.display();
+                Err(CliError::Usage(format!("{path} is not compressed; go on with it without --compress")))
+            }
+            _ => Ok(Some(survey)),
+        }
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn counted(items: u64) -> String {
+    let plural = if items == 1 { "" } else { "s" };
+    format!("{items} item{plural}")
 }

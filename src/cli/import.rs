@@ -1,12 +1,12 @@
 //! `warden import`: hands many items in, or closes them.
 //!
 //! The lines go to the daemon in pieces, one after the other, with one piece in memory. What is overloaded is asked
-//! again; a line that the daemon refuses is counted and told, and does not hold up the others.
+//! again; a line that the daemon refuses is counted and told, and does not hold up the others. What an export says of
+//! itself at its end is checked here, and of a file before anything of it is handed in.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufRead, BufReader, stdin};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,11 +14,13 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
+use super::archive::{Ending, Line, LineError, Lines, Source};
 use super::client::{Client, ClientError, Problem, Query};
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::piece::{Line, Pieces};
+use super::piece::Pieces;
+use super::progress::Progress;
 
 /// How many refusals are told.
 const REFUSALS_TOLD: usize = 10;
@@ -29,7 +31,8 @@ const WAIT_MAX: u64 = 30;
 
 /// Create and close many items, from the lines that `warden export` writes
 ///
-/// Importing a file again is fine: what is there already is left alone.
+/// Importing a file again is fine: what is there already is left alone. Whether it is compressed is seen, and what it says
+/// of itself at its end is checked. What is known to be incomplete is handed in, and ends with exit code 65.
 #[derive(Args)]
 pub struct Import {
     /// The file with the lines, or - for stdin
@@ -49,6 +52,8 @@ struct Summary {
     existed: u64,
     closed: u64,
     refused: u64,
+    /// Whether the lines were all of an export; nothing if they come from none.
+    complete: Option<bool>,
     /// The first refusals; at most [`REFUSALS_TOLD`].
     refusals: Vec<Refusal>,
 }
@@ -72,45 +77,105 @@ impl Import {
     /// Hands the lines in and prints what became of them.
     ///
     /// # Errors
-    /// When the lines cannot be read, the daemon cannot be asked, or some were refused. What was handed in until then
-    /// stays.
+    /// When the lines cannot be read, are not what an end says of them, or are known not to be all; the daemon cannot be
+    /// asked, or refuses some. What was handed in until then stays.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
+        // What is damaged must not be handed in: its items would stand in the way of the right ones. Only of what can be
+        // read once is the beginning handed in before the end is seen.
+        if self.is_file() {
+            self.check().await?;
+        }
         let mut summary = Summary::default();
-        let result = import(&client, &self.file, &mut summary).await;
+        let result = self.hand_all_in(&client, &mut summary).await;
         // Where nothing was done the error alone says so.
         if result.is_ok() || summary.lines > 0 {
             summary.print(self.connection.output, console)?;
         }
-        result?;
-        match summary.refused {
-            0 => Ok(()),
-            refused => Err(CliError::LinesRefused { refused, lines: summary.lines }),
+        match result? {
+            Ending::Incomplete => Err(self.incomplete(&summary)),
+            _ if summary.refused > 0 => {
+                Err(CliError::LinesRefused { refused: summary.refused, lines: summary.lines })
+            }
+            _ => Ok(()),
         }
     }
-}
 
-async fn import(client: &Client, path: &Path, summary: &mut Summary) -> Result<(), CliError> {
-    let cannot_read = |error| CliError::File { verb: "read", path: path.to_owned(), error };
-    let input: Box<dyn BufRead + Send> = if path.as_os_str() == "-" {
-        Box::new(BufReader::new(stdin()))
-    } else {
-        Box::new(BufReader::new(File::open(path).map_err(cannot_read)?))
-    };
-    let mut pieces = Pieces::of(input);
-    loop {
-        // Away from the thread that keeps the connection: standard input may take its time.
-        let reading = tokio::task::spawn_blocking(move || {
-            let piece = pieces.next_piece();
-            (pieces, piece)
+    /// Whether it can be read twice.
+    fn is_file(&self) -> bool {
+        self.file.as_os_str() != "-" && self.file.metadata().is_ok_and(|metadata| metadata.is_file())
+    }
+
+    fn lines(&self) -> Result<Lines, CliError> {
+        let source = Source::open(&self.file).map_err(|error| self.unreadable(LineError::Read(error)))?;
+        Ok(Lines::of(source))
+    }
+
+    fn progress(&self, verb: &'static str) -> Progress {
+        let length = self.file.metadata().ok().filter(|_| self.is_file()).map(|metadata| metadata.len());
+        Progress::of_bytes(verb, length)
+    }
+
+    /// Reads the file to its end.
+    async fn check(&self) -> Result<(), CliError> {
+        let (mut lines, progress) = (self.lines()?, self.progress("checking"));
+        let checking = tokio::task::spawn_blocking(move || {
+            while lines.next_line()?.is_some() {
+                progress.reach(lines.position());
+            }
+            Ok(())
         });
-        let piece;
-        (pieces, piece) = reading.await.map_err(|error| CliError::Start(error.to_string()))?;
-        let piece = piece.map_err(cannot_read)?;
-        if piece.is_empty() {
-            return Ok(());
+        let checked = checking.await.map_err(|error| CliError::Start(error.to_string()))?;
+        checked.map_err(|error| match self.unreadable(error) {
+            CliError::Data(what) => CliError::Data(format!("{what}; nothing of it was handed in")),
+            error => error,
+        })
+    }
+
+    async fn hand_all_in(&self, client: &Client, summary: &mut Summary) -> Result<Ending, CliError> {
+        let (mut pieces, progress) = (Pieces::of(self.lines()?), self.progress("importing"));
+        loop {
+            // Away from the thread that keeps the connection: standard input may take its time.
+            let reading = tokio::task::spawn_blocking(move || {
+                let piece = pieces.next_piece();
+                (pieces, piece)
+            });
+            let piece;
+            (pieces, piece) = reading.await.map_err(|error| CliError::Start(error.to_string()))?;
+            let piece = piece.map_err(|error| self.unreadable(error))?;
+            if piece.is_empty() {
+                let ending = pieces.lines().ending();
+                summary.complete = match ending {
+                    Ending::Whole => Some(true),
+                    Ending::Incomplete => Some(false),
+                    Ending::Unknown => None,
+                };
+                return Ok(ending);
+            }
+            hand_in(client, piece, summary).await?;
+            progress.reach(pieces.lines().position());
         }
-        hand_in(client, piece, summary).await?;
+    }
+
+    fn unreadable(&self, error: LineError) -> CliError {
+        match error {
+            LineError::Read(error) => CliError::File { verb: "read", path: self.file.clone(), error },
+            LineError::Damaged(what) => CliError::Data(format!("{} is damaged: {what}", self.name())),
+        }
+    }
+
+    fn name(&self) -> Cow<'_, str> {
+        if self.file.as_os_str() == "-" { "the input".into() } else { self.file.to_string_lossy() }
+    }
+
+    fn incomplete(&self, summary: &Summary) -> CliError {
+        let Summary { lines, refused, .. } = summary;
+        let refused = if *refused > 0 { format!(", {refused} of which were refused") } else { String::new() };
+        let name = self.name();
+        CliError::Data(format!(
+            "{name} is not a whole export: its end is missing; the {lines} lines that are there were handed in{refused}; \
+             complete the file with `warden export --resume` and import it again"
+        ))
     }
 }
 
@@ -146,7 +211,8 @@ async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Re
 
 /// Sends the lines in one request. Gives an answer for each, in order.
 async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, ClientError> {
-    let body: Vec<u8> = lines.iter().flat_map(|line| &line.text).copied().collect();
+    let mut body = Vec::with_capacity(lines.iter().map(|line| line.text.len()).sum());
+    lines.iter().for_each(|line| body.extend_from_slice(&line.text));
     let request = client.request(Method::POST, "/v1/batch", &Query::new())?;
     let answer = client.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?;
     let short = answer.stranger(format!("it did not answer each of {} lines", lines.len()));
@@ -218,7 +284,9 @@ mod tests {
             r#"{"line":7,"type":"/problems/item-closed","title":"The item is closed","status":409,"detail":"since"}"#,
             12,
         );
-        let Summary { lines: 18, created: 3, existed: 2, closed: 1, refused: 12, refusals } = summary else {
+        let Summary { lines: 18, created: 3, existed: 2, closed: 1, refused: 12, complete: None, refusals } =
+            summary
+        else {
             panic!("{summary:?}")
         };
         assert_eq!(refusals.len(), REFUSALS_TOLD);

@@ -9,6 +9,7 @@
 mod ack;
 mod action;
 mod age;
+mod archive;
 mod check;
 mod client;
 mod close;
@@ -36,6 +37,7 @@ mod payload;
 mod person;
 mod piece;
 mod preview;
+mod progress;
 mod recover;
 mod replay;
 mod resend;

@@ -1,45 +1,44 @@
 //! Cuts the lines of an import into pieces that fit into one request, with no more than one of them in memory.
 
-use std::io::{self, BufRead, Read};
+use super::archive::{Line, LineError, Lines};
 
 /// The most lines in a piece.
 pub const LINES_MAX: usize = 1_000;
 /// The most bytes in a piece, unless one line alone has more.
 pub const BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The most bytes in a line: the largest payload in base64, and all that goes with it.
-pub const LINE_MAX: usize = 96 * 1024 * 1024;
 
-/// A line that is not blank.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Its number in the input, from 1.
-    pub number: u64,
-    /// Its bytes, with the line feed at its end.
-    pub text: Vec<u8>,
-}
-
-/// The input that pieces are taken from.
-pub struct Pieces<R> {
-    input: R,
-    number: u64,
+/// The lines that pieces are taken from.
+pub struct Pieces {
+    lines: Lines,
     /// The line that did not fit into the piece before.
     held: Option<Line>,
 }
 
-impl<R: BufRead> Pieces<R> {
-    /// Pieces of this input.
-    pub fn of(input: R) -> Self {
-        Self { input, number: 0, held: None }
+impl Pieces {
+    /// Pieces of these lines.
+    pub fn of(lines: Lines) -> Self {
+        Self { lines, held: None }
+    }
+
+    /// What they are taken from.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// The next piece; empty at the end.
     ///
     /// # Errors
-    /// When the input cannot be read, or a line is longer than [`LINE_MAX`].
-    pub fn next_piece(&mut self) -> io::Result<Vec<Line>> {
+    /// When a line of it cannot be read; then none of it is given out.
+    pub fn next_piece(&mut self) -> Result<Vec<Line>, LineError> {
         let (mut piece, mut bytes) = (Vec::new(), 0);
         while piece.len() < LINES_MAX {
-            let Some(line) = self.next_line()? else { break };
+            let line = match self.held.take() {
+                Some(line) => line,
+                None => match self.lines.next_line()? {
+                    Some(line) => line,
+                    None => break,
+                },
+            };
             if bytes + line.text.len() > BYTES_MAX && !piece.is_empty() {
                 self.held = Some(line);
                 break;
@@ -49,41 +48,20 @@ impl<R: BufRead> Pieces<R> {
         }
         Ok(piece)
     }
-
-    fn next_line(&mut self) -> io::Result<Option<Line>> {
-        if let Some(line) = self.held.take() {
-            return Ok(Some(line));
-        }
-        loop {
-            let mut text = Vec::new();
-            let read = (&mut self.input).take(LINE_MAX as u64 + 1).read_until(b'\n', &mut text)?;
-            if read == 0 {
-                return Ok(None);
-            }
-            self.number += 1;
-            if text.len() > LINE_MAX {
-                let message = format!("line {} is longer than {LINE_MAX} bytes", self.number);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
-            if text.trim_ascii().is_empty() {
-                continue;
-            }
-            if text.last() != Some(&b'\n') {
-                text.push(b'\n');
-            }
-            return Ok(Some(Line { number: self.number, text }));
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cli::archive::Source;
 
     fn pieces(input: &[u8]) -> Vec<Vec<Line>> {
-        let mut pieces = Pieces::of(input);
+        let source = Source::of(Cursor::new(input.to_vec())).unwrap();
+        let mut pieces = Pieces::of(Lines::of(source));
         std::iter::from_fn(|| Some(pieces.next_piece().unwrap()).filter(|piece| !piece.is_empty())).collect()
     }
 
@@ -108,15 +86,8 @@ mod tests {
     #[test]
     fn blank_lines_count_and_are_left_out() {
         let found = pieces(b"\n{1}\r\n  \n{2}");
-        let expected = [(2, &b"{1}\r\n"[..]), (4, b"{2}\n")];
-        let expected = expected.map(|(number, text)| Line { number, text: text.to_vec() });
-        assert_eq!(found, [expected.to_vec()]);
-    }
-
-    #[test]
-    fn a_line_without_end_is_refused() {
-        let mut pieces = Pieces::of(io::BufReader::new(io::repeat(b'x')));
-        assert_eq!(pieces.next_piece().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let found: Vec<_> = found.concat().into_iter().map(|line| (line.number, line.text)).collect();
+        assert_eq!(found, [(2, b"{1}\r\n".to_vec()), (4, b"{2}\n".to_vec())]);
     }
 
     proptest! {

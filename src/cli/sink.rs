@@ -1,7 +1,7 @@
 //! Where the bytes of an export or of a payload go: a file, or stdout.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
@@ -29,6 +29,17 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Opens a file that is there, to write behind this place, which becomes its end.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or cut.
+    pub fn behind(path: &Path, length: u64) -> Result<Self, CliError> {
+        let file = File::options().write(true).open(path).map_err(|error| cannot_write(path, error))?;
+        let mut sink = Self::File(BufWriter::new(file), path.to_owned());
+        sink.cut(length)?;
+        Ok(sink)
+    }
+
     /// Writes all of the bytes.
     ///
     /// # Errors
@@ -38,6 +49,44 @@ impl<'a> Sink<'a> {
             Self::Out(out) => Ok(out.write_all(bytes)?),
             Self::File(file, path) => file.write_all(bytes).map_err(|error| cannot_write(path, error)),
         }
+    }
+
+    /// Writes what is still held back.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<(), CliError> {
+        match self {
+            Self::Out(out) => Ok(out.flush()?),
+            Self::File(file, path) => file.flush().map_err(|error| cannot_write(path, error)),
+        }
+    }
+
+    /// How long the file is by now; nothing if it is none, or a pipe or device.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn length(&mut self) -> Result<Option<u64>, CliError> {
+        let Self::File(file, path) = self else { return Ok(None) };
+        let length = file.get_ref().metadata().and_then(|metadata| {
+            if metadata.is_file() { file.stream_position().map(Some) } else { Ok(None) }
+        });
+        length.map_err(|error| cannot_write(path, error))
+    }
+
+    /// Makes this place the end of the file, and goes on writing there.
+    ///
+    /// # Errors
+    /// When it is no file, or cannot be cut.
+    pub fn cut(&mut self, length: u64) -> Result<(), CliError> {
+        let Self::File(file, path) = self else {
+            return Err(CliError::Output(std::io::ErrorKind::NotSeekable.into()));
+        };
+        let cut = file.flush().and_then(|()| {
+            file.get_ref().set_len(length)?;
+            file.seek(SeekFrom::Start(length)).map(|_| ())
+        });
+        cut.map_err(|error| cannot_write(path, error))
     }
 
     /// Brings what was written to where it should be; of a file, to the disk.

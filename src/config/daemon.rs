@@ -63,6 +63,7 @@ impl Limits {
         checks.within(&at("header_max"), self.header_max, 8 * KIB..=MIB, ByteSize);
         checks.within(&at("batch_items_max"), self.batch_items_max, 1..=10_000_000, |n| n);
         checks.within(&at("connections_max"), self.connections_max, 1..=1_000_000, |n| n);
+        checks.within(&at("waiting_claims_max"), self.waiting_claims_max, 1..=1_000_000, |n| n);
         checks.within(&at("requests_max"), self.requests_max, 1..=1_000_000, |n| n);
         checks.within(&at("queue_max"), self.queue_max, 1..=10_000_000, |n| n);
         checks.within(&at("workflows_max"), self.workflows_max, 1..=1_000_000, |n| n);

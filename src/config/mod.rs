@@ -23,6 +23,7 @@ mod heartbeat;
 mod origin;
 mod path;
 mod receiver;
+mod redrive;
 mod replay;
 mod retry;
 mod secret;
@@ -62,7 +63,7 @@ use self::token::WrittenToken;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
 use crate::model::{Policy, Severity, WorkflowName};
 use crate::notifier::Receiver;
-use crate::warden::{HeartbeatSettings, ReplaySettings};
+use crate::warden::{HeartbeatSettings, RedriveTarget, ReplaySettings};
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
@@ -89,6 +90,8 @@ pub struct Config {
     pub heartbeat: Option<HeartbeatSettings>,
     /// What replays may do.
     pub replay: ReplaySettings,
+    /// Where the overdue items of workflows are sent by themselves. Each has a policy that says when.
+    pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
 }
@@ -168,9 +171,13 @@ impl Tables {
 
         let mut default_workflow =
             workflow::default_policy(checks_of, &self.workflow_defaults, &self.alerting);
-        let mut workflows = BTreeMap::new();
+        let redrive_defaults = self.workflow_defaults.redrive.resolve(checks_of);
+        let (mut workflows, mut redrives) = (BTreeMap::new(), BTreeMap::new());
         for (name, workflow) in self.workflows {
-            workflows.extend(workflow.resolve(checks_of, &name, &default_workflow, &names));
+            let resolved = workflow.resolve(checks_of, &name, &default_workflow, redrive_defaults, &names);
+            let Some((name, policy, redrive)) = resolved else { continue };
+            redrives.extend(redrive.map(|target| (name.clone(), target)));
+            workflows.insert(name, policy);
         }
         let least: BTreeMap<Arc<str>, Severity> =
             receivers.iter().map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect();
@@ -200,6 +207,7 @@ impl Tables {
             receivers,
             heartbeat,
             replay,
+            redrives,
             tokens,
         })
     }

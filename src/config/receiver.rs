@@ -165,7 +165,7 @@ fn rate(checks: &mut Checks<'_>, path: &SettingPath, text: &str) -> Option<Rate>
     text.parse().map_err(|error| checks.problem(path, format!("{text:?} {error}"))).ok()
 }
 
-fn keys(checks: &mut Checks<'_>, path: &SettingPath, secrets: &Secrets) -> Vec<SigningKey> {
+pub(super) fn keys(checks: &mut Checks<'_>, path: &SettingPath, secrets: &Secrets) -> Vec<SigningKey> {
     let mut key = |path: &SettingPath, secret: &Secret| {
         let resolved = secret.parse(checks.environment(), "signing secret", str::parse);
         resolved.map_err(|message| checks.problem(path, message)).ok()

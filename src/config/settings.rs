@@ -81,6 +81,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// The most requests in flight.
     pub requests_max: usize,
+    /// The most claims that wait for something to come at once.
+    pub waiting_claims_max: usize,
     /// The most bytes of request bodies held in memory at once; at least `payload_max`.
     #[serde(deserialize_with = "size::required")]
     pub buffered_max: u64,

@@ -14,8 +14,10 @@ use super::checks::Checks;
 use super::duration;
 use super::expectation::WrittenExpectation;
 use super::path::SettingPath;
+use super::redrive::{RedriveDefaults, WrittenRedrive, WrittenRedriveDefaults};
 use super::retry::{WrittenRetry, WrittenRetryDefaults};
 use crate::model::{AlertPolicy, Policy, Severity, Step, StepName, WorkflowName};
+use crate::warden::RedriveTarget;
 
 /// `[workflow_defaults]` as written.
 #[derive(Debug, Deserialize)]
@@ -29,6 +31,7 @@ pub struct WrittenWorkflowDefaults {
     #[serde(deserialize_with = "duration::required")]
     keep_payload: Duration,
     retry: WrittenRetryDefaults,
+    pub redrive: WrittenRedriveDefaults,
     pub create_on_first_use: bool,
 }
 
@@ -45,6 +48,7 @@ pub struct WrittenWorkflow {
     pub keep_payload: Option<Duration>,
     pub steps: Option<Vec<WrittenStep>>,
     pub retry: Option<WrittenRetry>,
+    pub redrive: Option<WrittenRedrive>,
     pub expect: Option<WrittenExpectation>,
     pub receivers: Option<Vec<Arc<str>>>,
     pub escalate: Option<Vec<WrittenEscalation>>,
@@ -81,6 +85,7 @@ pub(super) fn default_policy(
         keep_payload: defaults.keep_payload,
         steps: Vec::new(),
         retry: defaults.retry.resolve(checks, &SettingPath::dotted("workflow_defaults.retry")),
+        redrive: None,
         expect: None,
         alerting: alerting.policy(),
     }
@@ -102,14 +107,17 @@ impl WrittenWorkflow {
         checks: &mut Checks<'_>,
         name: &str,
         base: &Policy,
+        redrive: RedriveDefaults,
         receivers: &BTreeSet<String>,
-    ) -> Option<(WorkflowName, Policy)> {
+    ) -> Option<(WorkflowName, Policy, Option<RedriveTarget>)> {
         let table = SettingPath::dotted("workflows").key(name);
         let name = WorkflowName::new(name).map_err(|error| checks.problem(&table, error.to_string())).ok();
         self.check(checks, &table, base, receivers);
         let steps = self.steps.map(|steps| resolve_steps(checks, &table.key("steps"), steps));
         let retry =
             self.retry.map_or(base.retry, |retry| retry.resolve(checks, &table.key("retry"), base.retry));
+        let redrive =
+            self.redrive.and_then(|written| written.resolve(checks, &table.key("redrive"), redrive)).unzip();
         let expect = self.expect.and_then(|expect| expect.resolve(checks, &table.key("expect")));
         let alerting = base.alerting.clone();
         let policy = Policy {
@@ -119,6 +127,7 @@ impl WrittenWorkflow {
             keep_payload: self.keep_payload.unwrap_or(base.keep_payload),
             steps: steps.unwrap_or_else(|| base.steps.clone()),
             retry,
+            redrive: redrive.0,
             expect,
             alerting: AlertPolicy {
                 group_wait: self.group_wait.unwrap_or(alerting.group_wait),
@@ -133,7 +142,7 @@ impl WrittenWorkflow {
                 runbook_url: self.runbook_url.or(alerting.runbook_url),
             },
         };
-        name.map(|name| (name, policy))
+        name.map(|name| (name, policy, redrive.1))
     }
 
     fn check(

@@ -20,7 +20,8 @@ use crate::model::{ItemFilter, ItemState, Timestamp};
 pub struct FilterDocument {
     /// Globs of workflow names, any of which may match; all of them if none is given.
     workflows: Vec<String>,
-    /// `open`, `overdue` or `failed`, any of which may hold; the last two if none is given.
+    /// `open`, `overdue` or `failed`, any of which may hold. If none is given a claim takes those that are overdue, a replay
+    /// those that have failed as well.
     #[schema(value_type = Vec<String>)]
     states: Vec<ItemState>,
     /// Labels that must be there with exactly this value.
@@ -49,13 +50,8 @@ impl FilterDocument {
             Ok(instant.map(|instant| clock.to_steady(instant)))
         };
         check_labels(&self.labels).map_err(|refusal| Problem::invalid(refusal.to_string()))?;
-        let mut states = self.states;
-        if states.contains(&ItemState::Closed) {
-            return Err(Problem::invalid("closed items are done; there is nothing to recover of them"));
-        }
-        if states.is_empty() {
-            states = vec![ItemState::Overdue, ItemState::Failed];
-        }
+        // Not the failed ones by themselves: whoever claims on and on would get one that fails at once again and again.
+        let states = recoverable(self.states, &[ItemState::Overdue])?;
         Ok(ItemFilter {
             workflows: self.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
             allowed: access.workflows(),
@@ -68,18 +64,16 @@ impl FilterDocument {
             deadline_before: instant("deadline_before", self.deadline_before)?,
         })
     }
+
     /// The same as it is written, with instants of the wall clock.
     ///
     /// # Errors
     /// When something in it cannot be read.
-    pub fn as_written(self) -> Result<ReplayFilter, Problem> {
+    pub fn written(self) -> Result<ReplayFilter, Problem> {
         let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
             text.map(|text| request::instant(name, &text)).transpose()
         };
-        let mut states = self.states;
-        if states.is_empty() {
-            states = vec![ItemState::Overdue, ItemState::Failed];
-        }
+        let states = recoverable(self.states, &[ItemState::Overdue, ItemState::Failed])?;
         Ok(ReplayFilter {
             workflows: self.workflows.into_iter().map(Into::into).collect(),
             states,
@@ -91,4 +85,13 @@ impl FilterDocument {
             deadline_before: instant("deadline_before", self.deadline_before)?,
         })
     }
+}
+
+/// The states that are named, or those that are meant if none is.
+fn recoverable(named: Vec<ItemState>, meant: &[ItemState]) -> Result<Vec<ItemState>, Problem> {
+    if named.iter().any(|state| matches!(state, ItemState::Closed | ItemState::Held)) {
+        let detail = "states are any of open, overdue and failed; of others there is nothing to recover";
+        return Err(Problem::invalid(detail));
+    }
+    Ok(if named.is_empty() { meant.to_vec() } else { named })
 }

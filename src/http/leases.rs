@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -32,12 +31,10 @@ use super::view::{ItemView, LeaseView};
 use crate::config::Scope;
 use crate::model::item::Merge;
 use crate::model::{Item, LeaseId, Timestamp};
-use crate::warden::WardenError;
+use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
-use crate::warden::leases::{ClaimItems, CompleteStep, FailAttempt, place_after};
-
-/// How long a lease holds unless the claim says otherwise.
-const TTL_DEFAULT: Duration = Duration::from_secs(60);
+use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
+use crate::warden::{Warden, WardenError};
 
 /// What is to be claimed.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -133,7 +130,7 @@ pub async fn claim(
         wait: wait.unwrap_or_default(),
         worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
     };
-    let claimed = server.warden.claim(claim).await?;
+    let claimed = Warden::claim(&server.warden, claim).await?;
     let next_cursor = place_after(&claimed).map(write_cursor);
     let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor };
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
@@ -207,20 +204,27 @@ impl Claimed {
     }
 }
 
-/// The lease that the path names, and its item, provided that this access allows it.
-async fn leased(server: &Server, access: &Access, id: &str) -> Result<(LeaseId, Item), Problem> {
+/// The lease that the path names, its item, and what its holder says, provided that this access allows it. The item is read
+/// when all has been said, which may have taken its time.
+async fn said<T>(
+    server: &Server,
+    access: &Access,
+    id: &str,
+    document: impl Future<Output = Result<T, Problem>>,
+) -> Result<(LeaseId, Item, T), Problem> {
     access.require(Scope::Recover)?;
     let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
+    let document = document.await?;
     let item = server.warden.leased_item(lease).await?;
     access.require_for(Scope::Recover, &item.workflow)?;
-    Ok((lease, item))
+    Ok((lease, item, document))
 }
 
 /// A sign of life of a holder.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeartbeatDocument {
-    /// For how long from now on the lease is to hold; 60s by default.
+    /// For how long from now on the lease is to hold; by default 60s, or as long as it holds already if that is longer.
     ttl: Option<String>,
     /// A merge patch of the item's progress document.
     #[schema(value_type = Option<Object>)]
@@ -238,12 +242,12 @@ pub async fn heartbeat(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<LeaseView>, Problem> {
-    let (lease, _) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let document: HeartbeatDocument = optional_document(&server, &parts, body).await?;
-    let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?.unwrap_or(TTL_DEFAULT);
+    let document = optional_document::<HeartbeatDocument>(&server, &parts, body);
+    let (lease, _, document) = said(&server, &access, &id, document).await?;
+    let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
     let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
-    let held = item.work.lease.as_ref().map(|held| LeaseView::new(item.number, held));
+    let held = item.work.lease.as_ref().map(|held| LeaseView::new(&item, held));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
 
@@ -269,9 +273,9 @@ pub async fn complete(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<ItemView>, Problem> {
-    let (lease, item) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let document: CompleteDocument = optional_document(&server, &parts, body).await?;
+    let document = optional_document::<CompleteDocument>(&server, &parts, body);
+    let (lease, item, document) = said(&server, &access, &id, document).await?;
     let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
     let item = server.warden.complete(lease, &item, request).await?;
     Ok(Json(ItemView::new(item, &server.warden)))
@@ -320,9 +324,9 @@ pub async fn fail(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<ItemView>, Problem> {
-    let (lease, item) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let FailDocument { error, retry_after } = document(&server, &parts, body).await?;
+    let document = document(&server, &parts, body);
+    let (lease, item, FailDocument { error, retry_after }) = said(&server, &access, &id, document).await?;
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
@@ -356,9 +360,9 @@ pub async fn release(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<ItemView>, Problem> {
-    let (lease, _) = leased(&server, &access, &id).await?;
     let (parts, body) = request.into_parts();
-    let document: ReleaseDocument = optional_document(&server, &parts, body).await?;
+    let document = optional_document::<ReleaseDocument>(&server, &parts, body);
+    let (lease, _, document) = said(&server, &access, &id, document).await?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
     let item = server.warden.release(lease, delay.unwrap_or_default()).await?;
     Ok(Json(ItemView::new(item, &server.warden)))

@@ -85,8 +85,11 @@ struct Figures {
     oldest_waiting: Duration,
     drift: Duration,
     silences: usize,
+    waiting_claims: usize,
     /// Sent, failed, withheld.
     heartbeats: [u64; 3],
+    /// Taken, failed.
+    redrives: [u64; 2],
     replays_running: usize,
     replay_posts: u64,
     /// Succeeded, failed, skipped.
@@ -101,6 +104,7 @@ impl Figures {
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock().now();
         let beats = warden.heartbeats();
+        let redrives = warden.redrive_counts();
         let leases = warden.lease_counts();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
@@ -113,6 +117,8 @@ impl Figures {
             receivers,
             drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
             silences: warden.active_silences(),
+            waiting_claims: warden.waiting_claims(),
+            redrives: [&redrives.taken, &redrives.failed].map(|count| count.load(Ordering::Relaxed)),
             replays_running: warden.running_replays(),
             replay_posts: warden.replay_counts().posts(),
             replay_items: warden.replay_counts().ends(),
@@ -245,6 +251,7 @@ impl Collector for Figures {
             "How long the commit under way has taken",
             store.busy_for.as_secs_f64(),
         )?;
+        gauge("claims_waiting", "Claims that wait for an item", float(self.waiting_claims as u64))?;
         gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
         gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
         gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
@@ -283,6 +290,9 @@ impl Collector for Figures {
         counter("replay_items_succeeded", "Items of replays that their targets took", succeeded)?;
         counter("replay_items_failed", "Items of replays that their targets did not take", failed)?;
         counter("replay_items_skipped", "Items of replays that were not sent", skipped)?;
+        let [taken, failed] = self.redrives;
+        counter("redrives_taken", "Overdue items that were sent by themselves and taken", taken)?;
+        counter("redrives_failed", "Overdue items that were sent by themselves and not taken", failed)?;
         counter("store_commits", "Groups committed since the start", store.commits)?;
         counter("store_commands", "Commands committed since the start", store.commands)?;
         counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;

@@ -211,7 +211,7 @@ fn filter(document: ReplayFilterDocument) -> Result<ReplayFilter, Problem> {
     if let Some(name) = document.unknown.keys().next() {
         return Err(Problem::invalid(format!("there is no field {name:?} in a filter")));
     }
-    document.filter.as_written()
+    document.filter.written()
 }
 
 /// Get a replay, and how far it has come.

@@ -19,7 +19,7 @@ pub use self::replay::ReplayView;
 pub use self::summary::SummaryView;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::lease::{StepRecord, StepStatus};
-use crate::model::{Item, ItemNumber, ItemState, Lease, LeaseId, Timestamp};
+use crate::model::{Item, ItemState, Lease, LeaseId, Timestamp};
 use crate::warden::Warden;
 
 /// An item.
@@ -88,16 +88,19 @@ pub struct LeaseView {
     token: u64,
     /// Who holds it.
     worker: Arc<str>,
+    /// How often the item was claimed at its present step, this time among them.
+    attempt: u32,
     /// From when on it holds no longer, unless a heartbeat comes before.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
 }
 
 impl LeaseView {
-    /// A lease of the item of this number.
-    pub fn new(item: ItemNumber, lease: &Lease) -> Self {
+    /// A lease of this item.
+    pub fn new(item: &Item, lease: &Lease) -> Self {
         Self {
-            id: LeaseId { item, token: lease.token }.to_string(),
+            id: LeaseId { item: item.number, token: lease.token }.to_string(),
+            attempt: item.work.attempts,
             token: lease.token,
             worker: lease.worker.clone(),
             expires_at: lease.expires_at,
@@ -137,7 +140,7 @@ impl ItemView {
         let now = warden.clock().now();
         let state = item.state(now);
         let lease = item.work.running(now).filter(|_| item.closed.is_none());
-        let lease = lease.map(|lease| LeaseView::new(item.number, lease));
+        let lease = lease.map(|lease| LeaseView::new(&item, lease));
         let incident = warden.incident_of(&item).map(|id| id.0);
         let detail = item.detail.map(|detail| *detail).unwrap_or_default();
         let payload = item.payload;

@@ -33,10 +33,10 @@ impl ItemFilter {
         any(&self.workflows) && any(&self.allowed)
     }
 
-    /// Whether it names anything besides workflows, states and the step.
+    /// Whether it names anything that only an item's record tells: anything besides workflows and states.
     pub fn needs_record(&self) -> bool {
         let bounds = [self.created_after, self.created_before, self.deadline_after, self.deadline_before];
-        !self.labels.is_empty() || bounds.iter().any(Option::is_some)
+        self.step.is_some() || !self.labels.is_empty() || bounds.iter().any(Option::is_some)
     }
 
     /// Whether the item is chosen. Items that exist only as a tombstone of something never created, or whose

@@ -451,6 +451,7 @@ impl Item {
             labels: self.labels.clone(),
             step: self.step.clone(),
             deadline: self.deadline,
+            attempts: self.work.attempts,
             free_at: self.work.free_at(),
             status,
         }
@@ -472,6 +473,8 @@ pub struct Standing {
     pub step: Option<StepName>,
     /// By when it must be closed.
     pub deadline: Timestamp,
+    /// How often it was claimed at its step, less what was given back unharmed.
+    pub attempts: u32,
     /// From when on it may be claimed, as far as leases and waits go.
     pub free_at: Timestamp,
     /// Whether it is open, failed or closed.

@@ -88,7 +88,10 @@ pub enum LeaseEnd {
 pub struct Work {
     /// The latest lease, be it running, ended or expired.
     pub lease: Option<Lease>,
-    /// How often the item was claimed at its present step, less what was given back unharmed.
+    /// The token of the last lease before it that its holder ended, and how: an answer may have been lost, and be asked for
+    /// again when the item has long been claimed by another.
+    pub ended_before: Option<(u64, LeaseEnd)>,
+    /// How often the item was claimed at its present step, less what was given back unharmed. A lease that ran out counts.
     pub attempts: u32,
     /// Before this instant it is not to be claimed.
     pub retry_at: Option<Timestamp>,
@@ -115,6 +118,15 @@ pub struct StepRecord {
     pub at: Timestamp,
 }
 
+/// By when an item must be closed that enters a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepDeadline {
+    /// The step has a deadline of its own.
+    At(Timestamp),
+    /// By when it had to be closed before, or at this instant if that is later.
+    NotBefore(Timestamp),
+}
+
 /// Where an item goes when its step is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advance {
@@ -123,7 +135,7 @@ pub enum Advance {
         /// Which.
         step: StepName,
         /// By when the item must be closed from then on.
-        deadline: Timestamp,
+        deadline: StepDeadline,
     },
     /// Nowhere: it is done.
     Close(Closing),
@@ -147,6 +159,8 @@ pub enum LeaseAct {
     Heartbeat {
         /// Until when.
         expires_at: Timestamp,
+        /// Whether that may be earlier than it holds already.
+        may_shorten: bool,
         /// A patch of the progress document.
         progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
     },
@@ -185,6 +199,9 @@ pub enum LeaseLost {
     /// It ran out, and nobody has claimed the item since.
     #[error("the lease ran out at {0}; send heartbeats, or claim with a longer ttl")]
     Expired(Timestamp),
+    /// No claim ever gave it out.
+    #[error("no claim ever gave this lease out")]
+    Unknown,
     /// Somebody else claimed the item after it ran out or was ended.
     #[error("the item was claimed by another worker meanwhile")]
     Taken,
@@ -226,6 +243,26 @@ impl LeaseAct {
     }
 }
 
+impl LeaseAct {
+    /// Whether it may add to the item's progress, errors or steps.
+    pub const fn adds_detail(&self) -> bool {
+        match self {
+            Self::Heartbeat { progress, .. } => progress.is_some(),
+            Self::Complete { .. } | Self::Fail { .. } => true,
+            Self::Release { .. } => false,
+        }
+    }
+
+    /// Whether what it adds may be large.
+    pub const fn grows(&self) -> bool {
+        match self {
+            Self::Heartbeat { progress, .. } | Self::Complete { progress, .. } => progress.is_some(),
+            Self::Fail { .. } => true,
+            Self::Release { .. } => false,
+        }
+    }
+}
+
 impl Work {
     /// From when on the item may be claimed, as far as leases and waits go; long ago if it could at any time.
     pub fn free_at(&self) -> Timestamp {
@@ -247,6 +284,9 @@ impl Item {
 
     /// Leases it to a worker.
     pub fn claim(&mut self, token: u64, worker: Arc<str>, expires_at: Timestamp) {
+        if let Some(Lease { token, ended: Some(end), .. }) = self.work.lease {
+            self.work.ended_before = Some((token, end));
+        }
         self.work.lease = Some(Lease { token, worker, expires_at, ended: None });
         self.work.attempts = self.work.attempts.saturating_add(1);
         self.work.retry_at = None;
@@ -261,10 +301,11 @@ impl Item {
         let (end, version) = (act.end(), self.version);
         self.check_holder(token, end, now)?;
         match act {
-            LeaseAct::Heartbeat { expires_at, progress } => {
+            LeaseAct::Heartbeat { expires_at, may_shorten, progress } => {
                 self.note_progress(progress)?;
                 if let Some(lease) = &mut self.work.lease {
-                    lease.expires_at = expires_at;
+                    let least = if may_shorten { expires_at } else { lease.expires_at };
+                    lease.expires_at = expires_at.max(least);
                 }
             }
             LeaseAct::Complete { advance, progress } => {
@@ -297,10 +338,13 @@ impl Item {
 
     fn check_holder(&self, token: u64, end: Option<LeaseEnd>, now: Timestamp) -> Result<(), LeaseRefusal> {
         let lost = |lost| Err(LeaseRefusal::Lost(lost));
-        let Some(lease) = self.work.lease.as_ref().filter(|lease| lease.token == token) else {
+        let known = self.work.lease.as_ref().filter(|lease| token <= lease.token);
+        let Some(lease) = known else { return lost(LeaseLost::Unknown) };
+        let before = self.work.ended_before.filter(|(ended, _)| *ended == token).map(|(_, end)| end);
+        if lease.token != token && before.is_none() {
             return lost(self.closed.map_or(LeaseLost::Taken, |closed| LeaseLost::Closed(closed.at)));
-        };
-        match (lease.ended, self.closed) {
+        }
+        match (before.or(lease.ended), self.closed) {
             (Some(ended), _) if Some(ended) == end => Err(LeaseRefusal::Repeated),
             (Some(ended), _) => lost(LeaseLost::Ended(ended)),
             (None, Some(closed)) => lost(LeaseLost::Closed(closed.at)),
@@ -331,7 +375,10 @@ impl Item {
             Advance::To { step, deadline } => {
                 self.step = Some(step);
                 self.step_entered_at = now;
-                self.deadline = deadline;
+                self.deadline = match deadline {
+                    StepDeadline::At(deadline) => deadline,
+                    StepDeadline::NotBefore(least) => self.deadline.max(least),
+                };
                 self.failed_at = None;
                 self.work.attempts = 0;
                 self.work.retry_at = None;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::item::Closing;
-use super::lease::Advance;
+use super::lease::{Advance, StepDeadline};
 use super::{
-    CloseOutcome, DURATION_MAX, Expectation, Item, RetryPolicy, Severity, StepName, Timestamp, WorkflowName,
+    CloseOutcome, DURATION_MAX, Expectation, Item, Redrive, RetryPolicy, Severity, StepName, Timestamp,
+    WorkflowName,
 };
 
 /// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
@@ -72,6 +73,8 @@ pub struct Policy {
     pub steps: Vec<Step>,
     /// What becomes of an item whose attempt failed.
     pub retry: RetryPolicy,
+    /// Where its overdue items are sent by themselves; nothing if they are not.
+    pub redrive: Option<Redrive>,
     /// When items are to be created; nothing if they come as they like.
     pub expect: Option<Expectation>,
     /// When and where people are told.
@@ -102,8 +105,8 @@ impl Policy {
             None => Advance::Close(self.closing(CloseOutcome::Success, now)),
             Some(step) => {
                 let deadline = match step.deadline {
-                    Some(deadline) => now.after(deadline),
-                    None => item.deadline.max(item.created_at.after(self.deadline)),
+                    Some(deadline) => StepDeadline::At(now.after(deadline)),
+                    None => StepDeadline::NotBefore(item.created_at.after(self.deadline)),
                 };
                 Advance::To { step: step.name.clone(), deadline }
             }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::settle::{Rows, settle};
+use super::settle::{Detail, Rows, settle};
 use super::{
     Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
     StoreStatus, listing,
@@ -102,10 +102,10 @@ impl Rows for State {
         if let Some(digest) = item.idempotency_key {
             self.idempotency_keys.insert((item.workflow.clone(), digest), item.number);
         }
-        self.update_item(item)
+        self.update_item(item, Detail::Changed)
     }
 
-    fn update_item(&mut self, item: &Item) -> Result<(), Infallible> {
+    fn update_item(&mut self, item: &Item, _detail: Detail) -> Result<(), Infallible> {
         self.items.insert(item.number, item.clone());
         Ok(())
     }

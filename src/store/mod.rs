@@ -114,7 +114,7 @@ pub enum Command {
     /// Outcomes: `Changed`, `NotClaimable`, `StorageFull`.
     Claim(Box<Claim>),
     /// Does what the holder of a lease asks for, provided that the lease holds. Repeating what ended it changes nothing.
-    /// Outcomes: `Changed`, `LeaseLost`, `Refused`.
+    /// Outcomes: `Changed`, `LeaseLost`, `Refused`; and `StorageFull` for what adds errors or progress.
     ActOnLease {
         /// The lease.
         lease: LeaseId,

@@ -81,6 +81,7 @@ struct ItemRecordV2<'a> {
 struct WorkRecordV2<'a> {
     #[serde(borrow)]
     lease: Option<LeaseRecordV2<'a>>,
+    ended_before: Option<(u64, LeaseEnd)>,
     attempts: u32,
     retry_at: Option<Timestamp>,
 }
@@ -121,6 +122,7 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
             expires_at: lease.expires_at,
             ended: lease.ended,
         }),
+        ended_before: item.work.ended_before,
         attempts: item.work.attempts,
         retry_at: item.work.retry_at,
     });
@@ -178,6 +180,7 @@ fn decode_work(record: WorkRecordV2<'_>) -> Work {
             expires_at: lease.expires_at,
             ended: lease.ended,
         }),
+        ended_before: record.ended_before,
         attempts: record.attempts,
         retry_at: record.retry_at,
     }

@@ -12,6 +12,13 @@ use crate::model::{
     ReplayChunk, ReplayId, Silence, SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
 };
 
+/// Whether an item's progress, errors or steps have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    Changed,
+    Same,
+}
+
 /// Rows as an engine has them: what was written shows in what is read next.
 pub(super) trait Rows {
     /// What goes wrong below.
@@ -31,8 +38,8 @@ pub(super) trait Rows {
     ) -> Result<Option<ItemNumber>, Self::Error>;
     /// Adds an item with its names, and its payload if it has one.
     fn insert_item(&mut self, item: &Item, payload: Option<bytes::Bytes>) -> Result<(), Self::Error>;
-    /// Writes a changed item over the old one.
-    fn update_item(&mut self, item: &Item) -> Result<(), Self::Error>;
+    /// Writes a changed item over the old one; its detail, which may be large, only where that has changed.
+    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), Self::Error>;
     /// Removes an item's payload, if it is there.
     fn remove_payload(&mut self, item: &Item) -> Result<(), Self::Error>;
     /// Removes an item with its names; its payload is gone already.
@@ -65,6 +72,9 @@ pub(super) trait Rows {
 
 /// Whether the command may need more space than it frees: such ones are refused while the disk is full.
 pub(super) fn grows(command: &Command) -> bool {
+    if let Command::ActOnLease { act, .. } = command {
+        return act.grows();
+    }
     matches!(
         command,
         Command::Create(_)
@@ -118,7 +128,7 @@ pub(super) fn settle<R: Rows>(
                 if let Some(closed) = &mut item.closed {
                     closed.payload_until = closed.at;
                 }
-                rows.update_item(&item)?;
+                rows.update_item(&item, Detail::Same)?;
                 note(changes, Some(before), Some(&item));
             }
             Ok(Outcome::Done)
@@ -221,7 +231,7 @@ fn close<R: Rows>(
         Some(mut item) => {
             let before = item.standing();
             item.close(closing);
-            update(&item, before, rows, changes)?;
+            update(&item, before, Detail::Same, rows, changes)?;
             Ok(Outcome::Closed(Box::new(item)))
         }
     }
@@ -234,7 +244,7 @@ fn lease_out<R: Rows>(claim: Claim, rows: &mut R, changes: &mut Vec<Change>) -> 
     let before = item.standing();
     // From the numbers of the items, which grow for ever, across restarts as well.
     item.claim(rows.next_number()?.0, worker, expires_at);
-    update(&item, before, rows, changes)?;
+    update(&item, before, Detail::Same, rows, changes)?;
     Ok(Outcome::Changed(Box::new(item)))
 }
 
@@ -249,8 +259,9 @@ fn act_on_lease<R: Rows>(
         return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
     };
     let before = item.standing();
+    let detail = if act.adds_detail() { Detail::Changed } else { Detail::Same };
     match item.act(lease.token, act, now) {
-        Ok(()) => update(&item, before, rows, changes)?,
+        Ok(()) => update(&item, before, detail, rows, changes)?,
         Err(LeaseRefusal::Repeated) => {}
         Err(LeaseRefusal::Lost(lost)) => return Ok(Outcome::LeaseLost(lost)),
         Err(LeaseRefusal::Item(refusal)) => return Ok(Outcome::Refused(refusal)),
@@ -262,13 +273,14 @@ fn act_on_lease<R: Rows>(
 fn update<R: Rows>(
     item: &Item,
     before: Standing,
+    detail: Detail,
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<(), R::Error> {
     if item.closed.is_some() && item.stored_payload().is_none() {
         rows.remove_payload(item)?;
     }
-    rows.update_item(item)?;
+    rows.update_item(item, detail)?;
     note(changes, Some(before), Some(item));
     Ok(())
 }
@@ -294,7 +306,7 @@ fn change<R: Rows>(
             if let Err(refusal) = transition(&mut item) {
                 return Ok(refusal);
             }
-            update(&item, before, rows, changes)?;
+            update(&item, before, Detail::Changed, rows, changes)?;
             Ok(Outcome::Changed(Box::new(item)))
         }
     }

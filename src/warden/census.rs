@@ -11,18 +11,21 @@
 //! Deliberately absent: anything that is decided from these numbers.
 
 mod claimable;
+mod claims;
 #[cfg(test)]
 mod properties;
+mod redrivable;
 mod troubled;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use self::claimable::Claimable;
 pub use self::claimable::Wanted;
+pub use self::claims::Reservation;
+use self::redrivable::Redrivable;
 pub use self::troubled::Place;
 use self::troubled::{Groups, Troubled};
 use super::Workflows;
@@ -31,7 +34,8 @@ use crate::incident::Observation;
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, Timestamp, WorkflowName,
+    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, StepName, Timestamp,
+    WorkflowName,
 };
 use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
@@ -108,6 +112,7 @@ struct State {
     fired: HashSet<ItemNumber>,
     workflows: HashMap<WorkflowName, WorkflowCensus>,
     claimable: Claimable,
+    redrivable: Redrivable,
     /// Where the labels are found by which a workflow's items are split.
     policies: Arc<Workflows>,
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
@@ -129,21 +134,6 @@ pub struct Census {
     claimable: Notify,
 }
 
-/// Items that are reserved for somebody who is about to claim them, and given back when this is dropped.
-pub struct Reservation<'a> {
-    /// Where they stand, in order.
-    pub places: Vec<Place>,
-    census: &'a Census,
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        let mut state = self.census.lock();
-        state.claimable.give_back(&self.places);
-        self.census.wake(&mut state);
-    }
-}
-
 impl Census {
     /// An empty census of workflows with these policies, of which this is expected.
     pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<Expectations>) -> Self {
@@ -152,6 +142,7 @@ impl Census {
             fired: HashSet::new(),
             workflows: HashMap::new(),
             claimable: Claimable::default(),
+            redrivable: Redrivable::new(policies.redriving()),
             policies,
             kept_payloads: BTreeSet::new(),
             touched: HashSet::new(),
@@ -201,7 +192,7 @@ impl Census {
             match item.state(now) {
                 ItemState::Overdue => {
                     let standing = item.standing();
-                    state.claimable.put(&standing, ItemState::Overdue, now);
+                    state.stand(&standing, ItemState::Overdue, now);
                     let key = state.workflow(&item.workflow).add_troubled(IncidentKind::Overdue, &standing);
                     state.touched.insert(key);
                 }
@@ -269,57 +260,22 @@ impl Census {
         found
     }
 
-    /// The first `limit` items that may be claimed and are wanted, after a place in their order.
-    pub fn claimable(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Vec<Place> {
-        let now = self.clock.now();
-        self.lock().claimable.first(wanted, after, limit, now)
+    /// The first of a workflow's items that is to be sent again by itself by `now` and not among those that are taken.
+    ///
+    /// # Errors
+    /// When there is none; says when to ask again.
+    pub fn redrivable(
+        &self,
+        workflow: &str,
+        taken: &HashSet<ItemNumber>,
+        now: Timestamp,
+    ) -> Result<ItemNumber, Timestamp> {
+        self.lock().redrivable.first(workflow, taken, now)
     }
 
-    /// Reserves those of the items that may still be claimed, at most `limit` of them.
-    pub fn reserve(&self, places: &[Place], limit: usize) -> Reservation<'_> {
-        Reservation { places: self.lock().claimable.reserve(places, limit), census: self }
-    }
-
-    /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
-    pub fn reserve_first(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        let places = state.claimable.first(wanted, after, limit, now);
-        Reservation { places: state.claimable.reserve(&places, limit), census: self }
-    }
-
-    /// Completes when an item that may be claimed has come since this was enabled, or first polled.
-    pub fn claimable_has_come(&self) -> Notified<'_> {
-        self.claimable.notified()
-    }
-
-    /// When the next of the items that are held, or wait, may be claimed again.
-    pub fn next_free(&self) -> Timestamp {
-        self.lock().claimable.next_free()
-    }
-
-    /// Has items that are not due yet reserved as well from now on. Those that there are already are to be read and handed to
-    /// [`Census::fill_open`], followed by [`Census::filled_open`].
-    pub fn keep_open(&self) {
-        self.lock().claimable.keep_open();
-    }
-
-    /// Takes items that were read since [`Census::keep_open`]. Those that are not open by now are passed over.
-    pub fn fill_open(&self, items: &[Item]) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        for item in items.iter().filter(|item| item.state(now) == ItemState::Open) {
-            // One that has fired stands among the overdue ones, or will in a moment.
-            if state.wheel.contains(item.number.0) {
-                state.claimable.fill(&item.standing(), now);
-            }
-        }
-        self.wake(&mut state);
-    }
-
-    /// Takes note that all of them were read.
-    pub fn filled_open(&self) {
-        self.lock().claimable.filled();
+    /// What wakes whoever waits for them, when one comes that is due before all others.
+    pub fn redrivable_sooner(&self, workflow: &str) -> Arc<Notify> {
+        self.lock().redrivable.sooner(workflow)
     }
 
     /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers more than
@@ -411,10 +367,24 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
+    /// Takes note of who may have an item that is in this state.
+    fn stand(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
+        let step = self.shelved_step(standing);
+        self.claimable.put(standing, state, step, now);
+        self.redrivable.put(standing, state);
+    }
+
+    /// The step of an item, if its workflow names that.
+    fn shelved_step(&self, standing: &Standing) -> Option<StepName> {
+        let policy = self.policies.policy(&standing.workflow);
+        standing.step.as_ref().filter(|step| policy.step(step).is_some()).cloned()
+    }
+
     /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
     /// in a recovery, and no reason to decide about any incident. False if it is another one.
     fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
-        if (Standing { free_at: after.free_at, ..before.clone() }) != *after {
+        let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
+        if held != *after {
             return false;
         }
         let Some(census) = self.workflows.get(&after.workflow) else { return false };
@@ -426,7 +396,7 @@ impl State {
             // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
             _ => return false,
         };
-        self.claimable.put(after, state, now);
+        self.stand(after, state, now);
         true
     }
 
@@ -450,6 +420,7 @@ impl State {
             }
         };
         self.claimable.remove(standing.number);
+        self.redrivable.remove(standing.number);
         if standing.status == Status::Open && troubled.is_none() {
             self.wheel.cancel(standing.number.0);
             self.fired.remove(&standing.number);
@@ -466,17 +437,17 @@ impl State {
                     // Just read or committed: there is nothing to look up again.
                     let key = census.add_troubled(IncidentKind::Overdue, standing);
                     self.touched.insert(key);
-                    self.claimable.put(standing, ItemState::Overdue, now);
+                    self.stand(standing, ItemState::Overdue, now);
                 } else {
                     self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
-                    self.claimable.put(standing, ItemState::Open, now);
+                    self.stand(standing, ItemState::Open, now);
                 }
             }
             Status::Failed => {
                 census.unclosed += 1;
                 let key = census.add_troubled(IncidentKind::Failed, standing);
                 self.touched.insert(key);
-                self.claimable.put(standing, ItemState::Failed, now);
+                self.stand(standing, ItemState::Failed, now);
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.insert((record_until, standing.number));

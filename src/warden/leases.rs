@@ -1,61 +1,25 @@
-//! Leases: items are claimed, held, and ended by their holders.
-//!
-//! Which items may be claimed is found in the census and judged by the store, so that however many ask at once, none is
-//! given to two. A claim that finds nothing may wait; it looks again when something has come or a lease has run out.
+//! Leases: what the holders of claimed items say.
 //!
 //! Deliberately absent: anything that happens by itself when a lease runs out. The item may be claimed again, and that is
 //! all there is to it.
 
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
-use tokio_util::sync::CancellationToken;
 
-use super::census::{Place, Reservation, Wanted};
 use super::items::{ReportError, changed};
 use super::{Warden, WardenError};
 use crate::model::item::Merge;
-use crate::model::lease::{Advance, AfterFailure, WORKER_MAX};
-use crate::model::{
-    CloseOutcome, Item, ItemFilter, ItemNumber, ItemState, LeaseAct, LeaseId, LeaseLost, Order, Position,
-    Timestamp,
-};
-use crate::store::{Claim, Command, ListItems, Outcome};
+use crate::model::lease::{Advance, AfterFailure};
+use crate::model::{CloseOutcome, Item, LeaseAct, LeaseId, LeaseLost, Timestamp};
+use crate::store::{Command, Outcome};
 
-/// The most items that one claim gets.
-pub const CLAIM_MAX: usize = 1000;
 /// The shortest and the longest time for which a lease holds without a heartbeat.
 pub const TTL: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
-/// The longest time that a claim waits for something to come.
-pub const WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// How many items are looked up at once for a claim that names what only their records tell.
-const BITE: usize = 512;
-/// How many items are read at once when those that are not due are first asked for.
-const OPEN_PAGE: usize = 1000;
-
-/// What is asked of a claim.
-#[derive(Clone, Debug)]
-pub struct ClaimItems {
-    /// Which items. States other than open, overdue and failed hold nothing that could be claimed.
-    pub filter: ItemFilter,
-    /// After which place in the order of deadlines.
-    pub after: Option<Position>,
-    /// How many at most.
-    pub max: usize,
-    /// For how long each is held unless a heartbeat comes.
-    pub ttl: Duration,
-    /// How long to wait if there is none.
-    pub wait: Duration,
-    /// Who claims.
-    pub worker: Arc<str>,
-}
-
+/// For how long a lease holds of which nothing else is said.
+pub const TTL_DEFAULT: Duration = Duration::from_secs(60);
 /// What the holder of a lease says when the step is done.
 #[derive(Clone, Debug, Default)]
 pub struct CompleteStep {
@@ -91,137 +55,7 @@ pub struct LeaseCounts {
     pub lost: AtomicU64,
 }
 
-/// What the service keeps for leases.
-#[derive(Default)]
-pub struct Leases {
-    counts: LeaseCounts,
-    /// Set once the census keeps items that are not due.
-    keeps_open: OnceCell<()>,
-    /// Ends all waiting.
-    closing: CancellationToken,
-}
-
 impl Warden {
-    /// Leases items to a worker, the earliest deadline first.
-    ///
-    /// # Errors
-    /// When a limit is broken or the store refuses.
-    pub async fn claim(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
-        let ClaimItems { filter, after, max, ttl, wait, worker } = request;
-        check(max, ttl, wait, &worker)?;
-        if filter.states.contains(&ItemState::Open) {
-            self.keep_open().await?;
-        }
-        let filter = Arc::new(filter);
-        let after = after.map(|position| (position.deadline, position.number));
-        let until = self.clock.now().after(wait);
-        loop {
-            let mut come = pin!(self.census.claimable_has_come());
-            come.as_mut().enable();
-            let reservation = self.reserve(&filter, after, max).await?;
-            let claimed = self.claim_reserved(&reservation, &filter, ttl, &worker).await?;
-            drop(reservation);
-            if !claimed.is_empty() || self.clock.now() >= until {
-                self.leases.counts.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
-                return Ok(claimed);
-            }
-            tokio::select! {
-                () = come => {}
-                () = self.clock.sleep_until(until.min(self.census.next_free())) => {}
-                () = self.leases.closing.cancelled() => return Ok(Vec::new()),
-            }
-        }
-    }
-
-    /// Reserves items that are as the filter says, as far as can be known before the store is asked.
-    async fn reserve(
-        &self,
-        filter: &ItemFilter,
-        after: Option<Place>,
-        max: usize,
-    ) -> Result<Reservation<'_>, WardenError> {
-        let wanted = Wanted {
-            admits: &|workflow| filter.admits_workflow(workflow),
-            states: &filter.states,
-            step: filter.step.as_deref(),
-        };
-        if !filter.needs_record() {
-            return Ok(self.census.reserve_first(&wanted, after, max));
-        }
-        // Looked up before they are reserved: what is not wanted stays there for others, and nobody is woken for it.
-        // All of them if need be: an empty answer says that there is nothing, and not that it is far away.
-        let mut after = after;
-        loop {
-            let places = self.census.claimable(&wanted, after, BITE);
-            let numbers = places.iter().map(|(_, number)| *number).collect();
-            let now = self.clock.now();
-            let items = self.store.items(numbers).await?;
-            let fitting = items.iter().filter(|item| filter.admits(item, now));
-            let fitting: Vec<Place> = fitting.map(|item| (item.deadline, item.number)).collect();
-            let reservation = self.census.reserve(&fitting, max);
-            if !reservation.places.is_empty() || places.len() < BITE {
-                return Ok(reservation);
-            }
-            after = places.last().copied();
-        }
-    }
-
-    async fn claim_reserved(
-        &self,
-        reservation: &Reservation<'_>,
-        filter: &Arc<ItemFilter>,
-        ttl: Duration,
-        worker: &Arc<str>,
-    ) -> Result<Vec<Item>, WardenError> {
-        if reservation.places.is_empty() {
-            return Ok(Vec::new());
-        }
-        let now = self.clock.now();
-        let claim = |(_, number): &Place| {
-            Command::Claim(Box::new(Claim {
-                number: *number,
-                filter: filter.clone(),
-                worker: worker.clone(),
-                expires_at: now.after(ttl),
-                now,
-            }))
-        };
-        let outcomes = self.store.apply(reservation.places.iter().map(claim).collect()).await?;
-        let mut claimed = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Changed(item) => claimed.push(*item),
-                // What was claimed before the disk was full is the caller's.
-                Outcome::StorageFull if claimed.is_empty() => return Err(WardenError::StorageFull),
-                _ => {}
-            }
-        }
-        Ok(claimed)
-    }
-
-    /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones reads all items
-    /// once.
-    async fn keep_open(&self) -> Result<(), WardenError> {
-        let fill = || async {
-            self.census.keep_open();
-            let filter = ItemFilter { states: vec![ItemState::Open], ..ItemFilter::default() };
-            let (order, limit) = (Order::Created, OPEN_PAGE);
-            let mut after = None;
-            loop {
-                let now = self.clock.now();
-                let question = ListItems { filter: filter.clone(), order, after, limit, now };
-                let page = self.store.list(question).await?;
-                self.census.fill_open(&page.data);
-                after = page.next;
-                if after.is_none() {
-                    self.census.filled_open();
-                    return Ok(());
-                }
-            }
-        };
-        self.leases.keeps_open.get_or_try_init(fill).await.copied()
-    }
-
     /// The item that was leased, whether the lease still holds or not.
     ///
     /// # Errors
@@ -231,19 +65,21 @@ impl Warden {
         item.ok_or_else(|| self.lost(LeaseLost::Forgotten))
     }
 
-    /// Holds a lease for longer: until `ttl` from now.
+    /// Holds a lease for longer: until `ttl` from now; without one for a minute, unless it holds for longer already.
     ///
     /// # Errors
     /// When the lease holds no longer, a limit is broken, or the store refuses.
     pub async fn heartbeat(
         &self,
         lease: LeaseId,
-        ttl: Duration,
+        ttl: Option<Duration>,
         progress: Option<Merge<Map<String, Value>>>,
     ) -> Result<Item, WardenError> {
-        check_ttl(ttl)?;
         let now = self.clock.now();
-        self.act_on_lease(lease, LeaseAct::Heartbeat { expires_at: now.after(ttl), progress }, now).await
+        let (may_shorten, ttl) = (ttl.is_some(), ttl.unwrap_or(TTL_DEFAULT));
+        check_ttl(ttl)?;
+        let act = LeaseAct::Heartbeat { expires_at: now.after(ttl), may_shorten, progress };
+        self.act_on_lease(lease, act, now).await
     }
 
     /// Takes note that the step is done of an item that was read by [`Warden::leased_item`]. After the last step it is closed.
@@ -285,7 +121,10 @@ impl Warden {
         let error = Box::new(self.error(request.error, &item.key(), now)?);
         let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
         let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }, now).await?;
-        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
+        // Not when it was said before.
+        if item.has_error(&id) {
+            tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
+        }
         Ok(item)
     }
 
@@ -300,7 +139,7 @@ impl Warden {
     }
 
     async fn act_on_lease(&self, lease: LeaseId, act: LeaseAct, now: Timestamp) -> Result<Item, WardenError> {
-        let counts = &self.leases.counts;
+        let counts = &self.lease_counts;
         let count = match act {
             LeaseAct::Heartbeat { .. } => None,
             LeaseAct::Complete { .. } => Some(&counts.completed),
@@ -308,6 +147,7 @@ impl Warden {
             LeaseAct::Release { .. } => Some(&counts.released),
         };
         match self.apply_one(Command::ActOnLease { lease, act, now }).await? {
+            Outcome::LeaseLost(LeaseLost::Unknown) => Err(WardenError::LeaseNotFound),
             Outcome::LeaseLost(lost) => Err(self.lost(lost)),
             outcome => {
                 let item = changed(outcome)?;
@@ -318,43 +158,21 @@ impl Warden {
     }
 
     fn lost(&self, lost: LeaseLost) -> WardenError {
-        self.leases.counts.lost.fetch_add(1, Ordering::Relaxed);
+        self.lease_counts.lost.fetch_add(1, Ordering::Relaxed);
         WardenError::LeaseLost(lost)
     }
 
     /// What became of leases since the start.
     pub fn lease_counts(&self) -> &LeaseCounts {
-        &self.leases.counts
-    }
-
-    /// Has no claim wait any longer, nor any to come.
-    pub fn stop_waiting(&self) {
-        self.leases.closing.cancel();
+        &self.lease_counts
     }
 }
 
-/// Where a claim goes on that passes over what these items come after.
-pub fn place_after(claimed: &[Item]) -> Option<Position> {
-    let place = |item: &Item| (item.deadline, item.number);
-    let last: Option<(Timestamp, ItemNumber)> = claimed.iter().map(place).max();
-    last.map(|(deadline, number)| Position { deadline, number })
-}
-
-fn check(max: usize, ttl: Duration, wait: Duration, worker: &str) -> Result<(), WardenError> {
-    let refuse = |message: String| Err(WardenError::Invalid(message));
-    if !(1..=CLAIM_MAX).contains(&max) {
-        return refuse(format!("max is {max}; a claim gets 1 to {CLAIM_MAX} items"));
-    }
-    if wait > WAIT_MAX {
-        return refuse(format!("a claim waits at most {}", humantime::format_duration(WAIT_MAX)));
-    }
-    if !(1..=WORKER_MAX).contains(&worker.len()) || worker.chars().any(char::is_control) {
-        return refuse(format!("a worker's name is 1 to {WORKER_MAX} bytes without control characters"));
-    }
-    check_ttl(ttl)
-}
-
-fn check_ttl(ttl: Duration) -> Result<(), WardenError> {
+/// Checks for how long a lease is to hold.
+///
+/// # Errors
+/// When that is too short or too long.
+pub(super) fn check_ttl(ttl: Duration) -> Result<(), WardenError> {
     if TTL.contains(&ttl) {
         return Ok(());
     }

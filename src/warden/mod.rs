@@ -9,15 +9,19 @@
 
 mod alerting;
 mod census;
+pub mod claims;
 mod error;
 mod expectations;
 mod heartbeat;
+mod hold;
 mod incidents;
 pub mod items;
 pub mod leases;
 mod overdue;
+mod post;
 mod pulse;
 mod receivers;
+mod redrives;
 mod replays;
 mod retries;
 pub mod silences;
@@ -25,10 +29,11 @@ mod summary;
 mod sweep;
 mod workflows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,16 +42,18 @@ pub use self::alerting::Act;
 use self::alerting::{Actions, LiveIncidents};
 use self::census::Census;
 pub use self::census::Tally;
+use self::claims::Claims;
 pub use self::error::WardenError;
 use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
-use self::leases::Leases;
+use self::leases::LeaseCounts;
 use self::pulse::Pulse;
+pub use self::redrives::{RedriveCounts, RedriveTarget};
 use self::replays::Replays;
 pub use self::replays::{ReplayAct, ReplayCounts, ReplayEntry, ReplaySettings, StartReplay};
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
-use crate::model::{Clock, Random};
+use crate::model::{Clock, Random, WorkflowName};
 use crate::notifier::{Notifier, NotifierService, Receiver};
 use crate::outbound::Outbound;
 use crate::store::{DiskUse, Store, StoreError, StoreStatus};
@@ -58,12 +65,16 @@ pub struct WardenSettings {
     pub payload_max: u64,
     /// What links in notifications begin with, without a slash at the end.
     pub external_url: String,
+    /// How many claims may wait at a time.
+    pub waiting_claims_max: usize,
     /// How long resolved incidents are remembered.
     pub incident_history: Duration,
     /// The dead man's switch outside, if there is one.
     pub heartbeat: Option<HeartbeatSettings>,
     /// What replays may do.
     pub replay: ReplaySettings,
+    /// Where the overdue items of workflows are sent by themselves.
+    pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
 }
 
 /// What the service works with; all of it is handed in.
@@ -93,7 +104,8 @@ pub struct Warden {
     live_incidents: LiveIncidents,
     silences: Silences,
     replays: Replays,
-    leases: Leases,
+    claims: Claims,
+    lease_counts: LeaseCounts,
     actions: Actions,
     receivers: HashMap<Arc<str>, Receiver>,
     notifier: Notifier,
@@ -102,6 +114,8 @@ pub struct Warden {
     deciding: Pulse,
     heartbeats: HeartbeatCounts,
     outbound: Arc<dyn Outbound>,
+    payloads: Semaphore,
+    redrives: RedriveCounts,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: WardenSettings,
@@ -165,7 +179,8 @@ impl Warden {
             live_incidents,
             silences: Silences::default(),
             replays: Replays::new(replays.clone(), stop.clone()),
-            leases: Leases::default(),
+            claims: Claims::new(settings.waiting_claims_max),
+            lease_counts: LeaseCounts::default(),
             actions,
             receivers: by_name,
             notifier,
@@ -174,6 +189,8 @@ impl Warden {
             deciding: Pulse::default(),
             heartbeats: HeartbeatCounts::default(),
             outbound: outbound.clone(),
+            payloads: post::payload_budget(),
+            redrives: RedriveCounts::default(),
             clock,
             random,
             settings,
@@ -194,6 +211,10 @@ impl Warden {
         if let Some(settings) = warden.settings.heartbeat.clone() {
             let (beat, beat_stop) = (warden.clone(), stop.clone());
             running.spawn(async move { beat.beat(settings, outbound, beat_stop).await });
+        }
+        for (workflow, target) in warden.settings.redrives.clone() {
+            let (redrive, redrive_stop) = (warden.clone(), stop.clone());
+            running.spawn(async move { redrive.redrive(workflow, target, redrive_stop).await });
         }
         Self::recover_replays(&warden).await?;
         Ok((warden, Loops { running, replays, stop }))
@@ -230,7 +251,7 @@ impl Warden {
     }
 
     /// The figures of all workflows that have or had items.
-    pub fn tallies(&self) -> Vec<(crate::model::WorkflowName, Tally)> {
+    pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
         self.census.tallies()
     }
 

@@ -48,7 +48,9 @@ impl Warden {
         let retry = |item: &Item| Command::Retry { key: item.key(), now };
         let commands: Vec<Command> = page.data.iter().filter(to_retry).map(retry).collect();
         let outcomes = if commands.is_empty() { Vec::new() } else { self.store.apply(commands).await? };
-        let count = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Changed(_))).count() as u64;
+        let versions = page.data.iter().filter(to_retry).map(|item| item.version);
+        let is_changed = |(outcome, before): &(Outcome, u64)| matches!(outcome, Outcome::Changed(item) if item.version != *before);
+        let count = outcomes.into_iter().zip(versions).filter(is_changed).count() as u64;
         Ok(Retried { count, next: page.next })
     }
 }

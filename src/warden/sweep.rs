@@ -30,7 +30,9 @@ impl Warden {
         let mut history_at = self.clock.now();
         loop {
             let swept = self.sweep_items().await;
-            if self.clock.now() >= history_at {
+            // Read once: what the clock passes over meanwhile is looked through the next time.
+            let now = self.clock.now();
+            if now >= history_at {
                 for alarm in self.store.disk_use().alarms {
                     tracing::error!("{alarm}");
                 }
@@ -43,7 +45,7 @@ impl Warden {
                 if let Err(error) = self.sweep_replays().await {
                     tracing::warn!(%error, "replays that are over could not be swept");
                 }
-                history_at = self.clock.now().after(HISTORY_PAUSE);
+                history_at = now.after(HISTORY_PAUSE);
             }
             let wait_until = match swept {
                 Ok(true) => self.clock.now(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::WardenError;
-use crate::model::{Policy, Timestamp, Workflow, WorkflowName};
+use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName};
 
 /// The policies of the configuration, and the workflows that were made on first use.
 pub struct Workflows {
@@ -57,6 +57,13 @@ impl Workflows {
     /// What holds for a workflow: its own policy, or the default.
     pub fn policy(&self, name: &str) -> &Arc<Policy> {
         self.configured.get(name).unwrap_or(&self.default)
+    }
+
+    /// The workflows whose overdue items are sent by themselves.
+    pub fn redriving(&self) -> impl Iterator<Item = (WorkflowName, Redrive)> {
+        let redrives =
+            |(name, policy): (&WorkflowName, &Arc<Policy>)| Some((name.clone(), policy.redrive.clone()?));
+        self.configured.iter().filter_map(redrives)
     }
 
     /// The workflow that must be committed together with this use of it; nothing when it is known. What comes of that is

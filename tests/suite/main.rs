@@ -17,6 +17,7 @@ mod replay;
 mod store;
 mod support;
 mod sweep;
+mod transfer;
 
 /// The daemon's own allocator, so that measured memory is that of the daemon.
 #[global_allocator]

@@ -26,6 +26,7 @@ fn variables() -> Environment {
         ("PAGERDUTY_KEY", "abc"),
         ("SLACK_URL", "https://hooks.slack.com/services/a"),
         ("TICKETS_TOKEN", "Bearer b"),
+        ("REDRIVE_SECRET", SECRET),
     ]
     .into_iter()
     .collect()
@@ -109,6 +110,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         keep_payload,
         steps,
         retry,
+        redrive,
         expect,
         receivers,
         escalate,
@@ -130,6 +132,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );
+    assert!(redrive.is_some());
     assert!(retry.is_some() && escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());
 }

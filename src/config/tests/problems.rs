@@ -43,6 +43,34 @@ const FAULTS: &[(&str, &str)] = &[
     ("storage.path = \"\"", "warden.toml:1:9: storage.path: is empty"),
     ("storage.cache = 1", "warden.toml:1:9: storage.cache: is 1 B, but must be from 1.0 MiB"),
     ("storage.stall_timeout = \"10ms\"", "warden.toml:1:9: storage.stall_timeout: must be at least 1s"),
+    (
+        "[workflows.a]\nredrive = { url = \"ftp://x\" }",
+        "warden.toml:2:13: workflows.a.redrive.url: must begin with http:// or https://",
+    ),
+    (
+        "[workflows.a]\nredrive = { url = \"http://x\", after = \"0s\" }",
+        "warden.toml:2:31: workflows.a.redrive.after: must be more than zero",
+    ),
+    (
+        "[workflows.a]\nredrive = { url = \"http://x\", rate = \"fast\" }",
+        "warden.toml:2:31: workflows.a.redrive.rate: \"fast\" is no rate",
+    ),
+    (
+        "[workflows.a]\nredrive = { url = \"http://x\", max_attempts = 0 }",
+        "warden.toml:2:31: workflows.a.redrive.max_attempts: is 0, but must be from 1 to 1000",
+    ),
+    (
+        "[workflows.a]\nredrive = { url = \"http://x\", secret = \"env:GONE\" }",
+        "warden.toml:2:31: workflows.a.redrive.secret: the environment variable GONE is not set",
+    ),
+    (
+        "[workflows.a]\nredrive = { after = \"1m\" }",
+        "warden.toml:2:1: workflows.a.redrive: missing field `url`",
+    ),
+    (
+        "[workflow_defaults]\nredrive = { rate = \"0/s\" }",
+        "warden.toml:2:13: workflow_defaults.redrive.rate: \"0/s\" is no rate",
+    ),
     ("[replay]\nrunning_max = 0", "warden.toml:2:1: replay.running_max: is 0, but must be from 1 to 1000"),
     ("[replay]\nitems_max = 0", "warden.toml:2:1: replay.items_max: is 0, but must be from 1 to 100000000"),
     (

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{CronSchedule, Expectation, Policy, RetryPolicy, Schedule, Severity, Timestamp};
+use crate::model::{CronSchedule, Expectation, Policy, Redrive, RetryPolicy, Schedule, Severity, Timestamp};
 use crate::warden::{Tally, WorkflowEntry};
 
 /// A workflow and what holds for it.
@@ -23,6 +23,8 @@ pub struct WorkflowView {
     steps: Vec<StepView>,
     /// What becomes of an item whose attempt failed.
     retry: RetryView,
+    /// Where overdue items are sent by themselves, if they are.
+    redrive: Option<RedriveView>,
     /// When items are to be created, if that is known.
     expect: Option<ExpectationView>,
     #[schema(value_type = Vec<String>)]
@@ -54,6 +56,25 @@ pub struct RetryView {
 impl From<RetryPolicy> for RetryView {
     fn from(policy: RetryPolicy) -> Self {
         Self { max: policy.max, backoff: policy.backoff.to_string(), jitter: policy.jitter }
+    }
+}
+
+/// When overdue items are sent by themselves.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RedriveView {
+    /// Scheme, host and port of where they are sent.
+    #[schema(value_type = String)]
+    to: Arc<str>,
+    /// How long an item must have been overdue, and is left alone after each attempt.
+    after: String,
+    /// After how many attempts at its step it is not sent any more.
+    max_attempts: u32,
+}
+
+impl From<&Redrive> for RedriveView {
+    fn from(redrive: &Redrive) -> Self {
+        let after = humantime::format_duration(redrive.after).to_string();
+        Self { to: redrive.to.clone(), after, max_attempts: redrive.max_attempts }
     }
 }
 
@@ -118,6 +139,7 @@ impl From<WorkflowEntry> for WorkflowView {
                 .map(|step| StepView { name: step.name.to_string(), deadline: step.deadline.map(duration) })
                 .collect(),
             retry: policy.retry.into(),
+            redrive: policy.redrive.as_ref().map(RedriveView::from),
             expect: policy.expect.as_ref().map(ExpectationView::from),
             receivers: alerting.receivers.clone(),
             group_wait: duration(alerting.group_wait),

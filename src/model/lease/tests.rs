@@ -77,7 +77,7 @@ fn release(counts: bool) -> LeaseAct {
 }
 
 fn to(name: &str, deadline: i64) -> Advance {
-    Advance::To { step: step(name), deadline: at(deadline) }
+    Advance::To { step: step(name), deadline: StepDeadline::At(at(deadline)) }
 }
 
 #[test]
@@ -94,7 +94,11 @@ fn a_leased_item_is_nobody_elses_until_the_lease_runs_out() {
 fn a_heartbeat_holds_a_lease_longer_and_notes_progress() {
     let mut item = leased();
     let progress = Map::from_iter([("done".to_owned(), json!(3))]);
-    let act = LeaseAct::Heartbeat { expires_at: at(9_000), progress: Some(Merge::Change(progress.clone())) };
+    let act = LeaseAct::Heartbeat {
+        expires_at: at(9_000),
+        may_shorten: true,
+        progress: Some(Merge::Change(progress.clone())),
+    };
     item.act(1, act, at(4_999)).unwrap();
     assert!(!item.is_claimable(at(8_999)));
     assert_eq!((&item.detail().progress, item.version), (&progress, 3));
@@ -103,7 +107,7 @@ fn a_heartbeat_holds_a_lease_longer_and_notes_progress() {
 #[test]
 fn a_heartbeat_that_comes_too_late_changes_nothing() {
     let mut item = leased();
-    let act = LeaseAct::Heartbeat { expires_at: at(9_000), progress: None };
+    let act = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
     let before = item.clone();
     let refused = item.act(1, act, at(5_000));
     assert_eq!(refused, Err(LeaseRefusal::Lost(LeaseLost::Expired(at(5_000)))));
@@ -196,7 +200,14 @@ fn a_closed_item_is_lost_to_whoever_held_it() {
     let mut item = leased();
     item.close(closing(at(2_000)));
     let lost = Err(LeaseRefusal::Lost(LeaseLost::Closed(at(2_000))));
-    assert_eq!(item.act(1, LeaseAct::Heartbeat { expires_at: at(9_000), progress: None }, at(2_001)), lost);
+    assert_eq!(
+        item.act(
+            1,
+            LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None },
+            at(2_001)
+        ),
+        lost
+    );
     assert_eq!(item.act(1, complete(to("backup", 9_000)), at(2_001)), lost);
     assert!(!item.is_claimable(at(99_000)));
 }
@@ -223,9 +234,56 @@ fn what_ended_a_lease_may_be_repeated_and_nothing_else_may_follow() {
         let ended = item.clone();
         // Also after the lease would have run out.
         assert_eq!(item.act(1, act, at(6_000)), Err(LeaseRefusal::Repeated));
-        let heartbeat = LeaseAct::Heartbeat { expires_at: at(9_000), progress: None };
+        let heartbeat = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
         assert_eq!(item.act(1, heartbeat, at(2_001)), Err(LeaseRefusal::Lost(LeaseLost::Ended(end))));
         assert_eq!(item, ended);
+    }
+}
+
+#[test]
+fn what_ended_a_lease_may_be_repeated_when_another_has_the_item() {
+    let mut item = leased();
+    item.act(1, complete(to("backup", 9_000)), at(2_000)).unwrap();
+    item.claim(2, "other".into(), at(20_000));
+    let held = item.clone();
+    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(3_000)), Err(LeaseRefusal::Repeated));
+    let lost = Err(LeaseRefusal::Lost(LeaseLost::Ended(LeaseEnd::Completed)));
+    assert_eq!(item.act(1, release(true), at(3_000)), lost);
+    assert_eq!(item, held);
+    item.act(2, release(true), at(3_000)).unwrap();
+    item.claim(3, "third".into(), at(20_000));
+    let lost = Err(LeaseRefusal::Lost(LeaseLost::Taken));
+    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(3_000)), lost);
+}
+
+#[test]
+fn a_heartbeat_that_names_no_time_never_shortens_a_lease() {
+    let mut item = leased();
+    let beat = |expires_at, may_shorten| LeaseAct::Heartbeat {
+        expires_at: at(expires_at),
+        may_shorten,
+        progress: None,
+    };
+    item.act(1, beat(3_000, false), at(2_000)).unwrap();
+    assert!(!item.is_claimable(at(4_999)));
+    item.act(1, beat(3_000, true), at(2_000)).unwrap();
+    assert!(item.is_claimable(at(3_000)));
+}
+
+#[test]
+fn a_token_that_nobody_was_given_is_that_of_no_lease() {
+    let unknown = Err(LeaseRefusal::Lost(LeaseLost::Unknown));
+    assert_eq!(item().act(1, release(true), at(2_000)), unknown);
+    assert_eq!(leased().act(2, release(true), at(2_000)), unknown);
+}
+
+#[test]
+fn a_step_without_a_deadline_of_its_own_takes_none_of_the_time_that_an_item_has() {
+    for (least, expected) in [(500, 1_000), (3_000, 3_000)] {
+        let mut item = leased();
+        let advance = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(at(least)) };
+        item.act(1, complete(advance), at(2_000)).unwrap();
+        assert_eq!(item.deadline, at(expected));
     }
 }
 

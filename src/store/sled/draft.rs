@@ -23,15 +23,16 @@ use crate::model::{
     Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 use crate::store::record::{self, RecordError};
-use crate::store::settle::Rows;
+use crate::store::settle::{Detail, Rows};
 use crate::store::{Command, DELIVERIES_MAX, REPLAY_CHUNKS_MAX};
 
 /// The most payload pieces that go into the batch of their command; a larger payload is laid down ahead of it.
 const PIECES_AT_ONCE: u16 = 256;
 /// The most payload pieces that a close removes by itself; more are left to be reclaimed bit by bit.
 const PIECES_REMOVED_AT_ONCE: u16 = 64;
-/// The most keys that a command changes beyond a payload or deliveries: names, record, detail, mark, next number.
-const KEYS_BESIDES: usize = 70;
+/// The most keys that a command changes beyond a payload or deliveries: names, record, mark, next number, and the pieces of
+/// the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64 steps.
+const KEYS_BESIDES: usize = 110;
 /// How many keys of a forgotten incident are removed by one command.
 const INCIDENT_KEYS_AT_ONCE: usize = 200;
 /// How many chunks of a forgotten replay are removed by one command.
@@ -256,14 +257,14 @@ impl Draft {
         Ok(record::decode_document(&bytes)?)
     }
 
-    fn write_item(&mut self, item: &Item) -> Result<(), DraftError> {
+    fn write_item(&mut self, item: &Item, detail: Detail) -> Result<(), DraftError> {
         self.put(&layout::numbered(layout::RECORD, item.number), &record::encode_item(item));
         match &item.detail {
-            Some(detail) => {
+            Some(written) if detail == Detail::Changed => {
                 let prefix = layout::numbered(layout::DETAIL, item.number);
-                self.put_pieces(&prefix, &record::encode_document(detail))
+                self.put_pieces(&prefix, &record::encode_document(written))
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -341,11 +342,11 @@ impl Rows for Draft {
         if let Some(digest) = &item.idempotency_key {
             self.put(&layout::idempotency_key(&item.workflow, digest), &number);
         }
-        self.write_item(item)
+        self.write_item(item, Detail::Changed)
     }
 
-    fn update_item(&mut self, item: &Item) -> Result<(), DraftError> {
-        self.write_item(item)
+    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), DraftError> {
+        self.write_item(item, detail)
     }
 
     fn remove_payload(&mut self, item: &Item) -> Result<(), DraftError> {

@@ -8,22 +8,34 @@
 //! * Items that are not due yet are kept only from the moment on at which somebody first asks for such ones: most daemons
 //!   are never asked, and would pay for each of their items.
 //!
+//! * Whether an open item is overdue is a question of the time, here as everywhere: it may be claimed as such before the
+//!   timers have come round to it.
+//! * Only the steps that a workflow's policy names have shelves of their own. Any others are chosen by clients, who could
+//!   make as many of them as there are items.
+//!
 //! Deliberately absent: labels and other criteria that few claims name. Whoever asks looks the items up.
 
 use std::cmp::Reverse;
 use std::collections::btree_set::Range;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
-use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::troubled::Place;
 use crate::model::{ItemNumber, ItemState, Standing, StepName, Timestamp, WorkflowName};
+
+/// How many items are taken at once from those whose time has come.
+const FREED_AT_ONCE: usize = 4096;
+/// After every deadline.
+const END: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// A shelf: items of one workflow, in one state, at one step.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Shelf {
     workflow: WorkflowName,
     state: ItemState,
+    /// One of those that the workflow's policy names; nothing for items at any other, or at none.
     step: Option<StepName>,
 }
 
@@ -56,10 +68,20 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn is_met_by(&self, shelf: &Shelf) -> bool {
-        self.states.contains(&shelf.state)
-            && self.step.is_none_or(|wanted| shelf.step.as_deref() == Some(wanted))
-            && (self.admits)(&shelf.workflow)
+    /// Between which deadlines what stands on a shelf is wanted, if any of it is: from the first on, and before the second.
+    fn range_of(&self, shelf: &Shelf, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let in_time = now.after(Duration::from_millis(1));
+        let has = |state| self.states.contains(&state);
+        let range = match (shelf.state, has(ItemState::Open), has(ItemState::Overdue)) {
+            (ItemState::Open, true, true) => (Timestamp::MIN, END),
+            (ItemState::Open, true, false) => (in_time, END),
+            (ItemState::Open, false, true) => (Timestamp::MIN, in_time),
+            (ItemState::Open, false, false) => return None,
+            (state, ..) if has(state) => (Timestamp::MIN, END),
+            _ => return None,
+        };
+        let is_at = |wanted: &str| shelf.step.as_ref().is_none_or(|step| step.as_str() == wanted);
+        (self.step.is_none_or(is_at) && (self.admits)(&shelf.workflow)).then_some(range)
     }
 }
 
@@ -78,47 +100,57 @@ pub struct Claimable {
 }
 
 impl Claimable {
-    /// Takes note that an item is in this state, wherever it stood before.
-    pub fn put(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
-        self.remove(standing.number);
+    /// Takes note that an item is in this state, wherever it stood before. `step` is its step if its workflow names that.
+    pub fn put(&mut self, standing: &Standing, state: ItemState, step: Option<StepName>, now: Timestamp) {
+        let was_ready = self.remove(standing.number);
         if state == ItemState::Open && !self.keeps_open {
             return;
         }
-        let (workflow, step) = (standing.workflow.clone(), standing.step.clone());
-        let shelf = Shelf { workflow, state, step };
+        let shelf = Shelf { workflow: standing.workflow.clone(), state, step };
         let shelf =
             self.ready.get_key_value(&shelf).map_or_else(|| Arc::new(shelf), |(known, _)| known.clone());
         let hold = if standing.free_at <= now { Hold::Ready } else { Hold::Busy(standing.free_at) };
         let entry = Entry { shelf, deadline: standing.deadline, hold };
-        self.stand(standing.number, &entry);
+        self.stand(standing.number, &entry, was_ready);
         self.entries.insert(standing.number, entry);
     }
 
-    /// Takes an item out, wherever it stands.
-    pub fn remove(&mut self, number: ItemNumber) {
+    /// Takes an item out, wherever it stands. Whether it stood there to be claimed.
+    pub fn remove(&mut self, number: ItemNumber) -> bool {
         if let Some(changed) = &mut self.changed {
             changed.insert(number);
         }
         match self.entries.remove(&number) {
-            Some(Entry { shelf, deadline, hold: Hold::Ready }) => self.unshelve(&shelf, (deadline, number)),
+            Some(Entry { shelf, deadline, hold: Hold::Ready }) => {
+                self.unshelve(&shelf, (deadline, number));
+                return true;
+            }
             Some(Entry { hold: Hold::Busy(until), .. }) => drop(self.busy.remove(&(until, number))),
             Some(Entry { hold: Hold::Reserved, .. }) | None => {}
         }
+        false
     }
 
-    /// The first `limit` items after a place, in order.
+    /// The first `limit` items after a place, in order. Those whose time has come are to be freed before.
     pub fn first(
-        &mut self,
+        &self,
         wanted: &Wanted<'_>,
         after: Option<Place>,
         limit: usize,
         now: Timestamp,
     ) -> Vec<Place> {
-        self.free(now);
-        let from = after.map_or(Unbounded, Excluded);
-        let met = self.ready.iter().filter(|(shelf, _)| wanted.is_met_by(shelf));
-        let mut rows: Vec<Range<'_, Place>> =
-            met.map(|(_, places)| places.range((from, Unbounded))).collect();
+        let row = |(shelf, places): (&Arc<Shelf>, _)| -> Option<Range<'_, Place>> {
+            let places: &BTreeSet<Place> = places;
+            let (from, to) = wanted.range_of(shelf, now)?;
+            let (from, to) = ((from, ItemNumber(0)), (to, ItemNumber(0)));
+            match after {
+                // A range that ends before it begins must not be asked for.
+                Some(after) if after >= to => None,
+                Some(after) if after >= from => Some(places.range((Excluded(after), Excluded(to)))),
+                _ => Some(places.range((Included(from), Excluded(to)))),
+            }
+        };
+        let mut rows: Vec<Range<'_, Place>> = self.ready.iter().filter_map(row).collect();
         let first =
             |(row, places): (usize, &mut Range<'_, Place>)| places.next().map(|place| Reverse((*place, row)));
         let mut heads: BinaryHeap<_> = rows.iter_mut().enumerate().filter_map(first).collect();
@@ -178,10 +210,10 @@ impl Claimable {
     }
 
     /// Puts an item in that is not due, as it was read, unless it has changed since reading began.
-    pub fn fill(&mut self, standing: &Standing, now: Timestamp) {
+    pub fn fill(&mut self, standing: &Standing, step: Option<StepName>, now: Timestamp) {
         let Some(changed) = self.changed.take() else { return };
         if !changed.contains(&standing.number) {
-            self.put(standing, ItemState::Open, now);
+            self.put(standing, ItemState::Open, step, now);
         }
         self.changed = Some(changed);
     }
@@ -191,15 +223,30 @@ impl Claimable {
         self.changed = None;
     }
 
-    /// Makes those ready whose time has come.
-    fn free(&mut self, now: Timestamp) {
-        while let Some((until, number)) = self.busy.pop_first() {
-            if until > now {
-                self.busy.insert((until, number));
-                return;
-            }
-            self.make_ready(number, &Hold::Busy(until));
+    /// Keeps no items any more that are not due, because they could not be read.
+    pub fn drop_open(&mut self) {
+        (self.keeps_open, self.changed) = (false, None);
+        let is_open = |(number, entry): (&ItemNumber, &Entry)| {
+            (entry.shelf.state == ItemState::Open).then_some(*number)
+        };
+        let open: Vec<ItemNumber> = self.entries.iter().filter_map(is_open).collect();
+        for number in open {
+            self.remove(number);
         }
+    }
+
+    /// Makes some of those ready whose time has come; whether that were all of them.
+    pub fn free(&mut self, now: Timestamp) -> bool {
+        for _ in 0..FREED_AT_ONCE {
+            match self.busy.first().copied() {
+                Some((until, number)) if until <= now => {
+                    self.busy.pop_first();
+                    self.make_ready(number, &Hold::Busy(until));
+                }
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// Puts an item on its shelf that is held like this.
@@ -207,21 +254,24 @@ impl Claimable {
         if let Some(mut entry) = self.entries.remove(&number) {
             if entry.hold == *hold {
                 entry.hold = Hold::Ready;
-                self.stand(number, &entry);
+                self.stand(number, &entry, false);
             }
             self.entries.insert(number, entry);
         }
     }
 
-    /// Puts an item where its entry says, and takes note that whoever waits has something to look at; be it that they have
-    /// to wake earlier than they meant to.
-    fn stand(&mut self, number: ItemNumber, entry: &Entry) {
-        self.news = true;
+    /// Puts an item where its entry says. Whoever waits has something to look at if it can be claimed and could not before, or
+    /// if they have to wake earlier for it than they meant to.
+    fn stand(&mut self, number: ItemNumber, entry: &Entry, was_ready: bool) {
         match entry.hold {
             Hold::Ready => {
+                self.news |= !was_ready;
                 self.ready.entry(entry.shelf.clone()).or_default().insert((entry.deadline, number));
             }
-            Hold::Busy(until) => drop(self.busy.insert((until, number))),
+            Hold::Busy(until) => {
+                self.news |= self.busy.first().is_none_or(|(first, _)| until < *first);
+                self.busy.insert((until, number));
+            }
             Hold::Reserved => {}
         }
     }

@@ -15,7 +15,7 @@ use crate::config::{Config, Sources};
 use crate::model::item::{Closing, ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
 use crate::model::{
-    CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, StepName, Work,
+    CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName, Work,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -23,6 +23,10 @@ const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
 const STEPS: [&str; 2] = ["copy", "backup"];
 /// Where an item may be; the second of the workflows is split by it.
 const REGIONS: [Option<&str>; 3] = [None, Some("eu"), Some("us")];
+
+/// When overdue items are sent again, and how often.
+const REDRIVEN_AFTER: Duration = Duration::from_millis(30);
+const ATTEMPTS_MAX: u32 = 2;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -58,11 +62,12 @@ enum Watcher {
     LookedUp { due: Vec<ItemNumber>, items: Vec<Item> },
 }
 
-/// The policies of the configuration's defaults, with one workflow that is split.
+/// The policies of the configuration's defaults, with one workflow that is split, and whose overdue items are sent again.
 fn policies() -> Arc<Workflows> {
     let config = Config::load(Sources::default()).unwrap();
     let mut split = config.default_workflow.clone();
     split.alerting.group_by = vec!["region".into()];
+    split.redrive = Some(Redrive { to: "".into(), after: REDRIVEN_AFTER, max_attempts: ATTEMPTS_MAX });
     let configured = [(WorkflowName::new(WORKFLOWS[1]).unwrap(), split)].into();
     Arc::new(Workflows::new(configured, config.default_workflow, true, 10))
 }
@@ -141,10 +146,11 @@ impl Play {
             }
             Write::Fail { .. } => item.report(fatal(now)).unwrap(),
             Write::Hold { millis, .. } if item.is_claimable(now) => {
-                item.claim(1, "worker".into(), self.at(*millis));
+                item.claim(item.version, "worker".into(), self.at(*millis));
             }
             Write::Release { .. } if item.work.running(now).is_some() => {
-                item.act(1, LeaseAct::Release { retry_at: None, counts: true }, now).unwrap();
+                let token = item.work.lease.as_ref().unwrap().token;
+                item.act(token, LeaseAct::Release { retry_at: None, counts: true }, now).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
@@ -242,6 +248,23 @@ impl Play {
         Ok(())
     }
 
+    fn check_redrivable(&self, workflow: &str, overdue: &[&Item]) -> Result<(), TestCaseError> {
+        let due = |item: &&&Item| (item.deadline.after(REDRIVEN_AFTER).max(item.work.free_at()), item.number);
+        let are_sent = workflow == WORKFLOWS[1];
+        let items = overdue.iter().filter(|item| are_sent && item.work.attempts < ATTEMPTS_MAX);
+        let mut expected: Vec<_> = items.map(|item| due(&item)).collect();
+        expected.sort_unstable();
+        let (mut taken, mut found) = (HashSet::new(), Vec::new());
+        while let Ok(number) = self.census.redrivable(workflow, &taken, Timestamp::MAX) {
+            taken.insert(number);
+            found.push(number);
+        }
+        prop_assert_eq!(&found, &expected.iter().map(|place| place.1).collect::<Vec<_>>());
+        let first = self.census.redrivable(workflow, &HashSet::new(), Timestamp::MIN);
+        prop_assert_eq!(first, Err(expected.first().map_or(Timestamp::MAX, |place| place.0)));
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), TestCaseError> {
         let now = self.clock.now();
         let mut timers = 0;
@@ -283,6 +306,7 @@ impl Play {
                 prop_assert_eq!(&reserved.places, &expected, "of those that are {:?}", state);
                 // They are given back, and so are there again for the next to ask.
             }
+            self.check_redrivable(name, &overdue)?;
             let tally = self.census.tally(name);
             prop_assert_eq!(tally.unclosed, (open.len() + overdue.len() + failed.len()) as u64);
             prop_assert_eq!(tally.closed, of(ItemState::Closed).len() as u64);

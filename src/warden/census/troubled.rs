@@ -132,6 +132,7 @@ mod tests {
             labels: Labels::default(),
             step: None,
             deadline: Timestamp::from_millis(0),
+            attempts: 0,
             free_at: Timestamp::MIN,
             status: Status::Open,
         }

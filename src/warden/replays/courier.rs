@@ -7,9 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
-use super::post::{Posted, Target, post};
 use crate::model::item::Closing;
 use crate::model::lease::{Advance, AfterFailure, LeaseEnd};
 use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
@@ -19,21 +16,10 @@ use crate::model::{
 use crate::store::{Claim, Command, Outcome, StoreError};
 use crate::warden::Warden;
 use crate::warden::items::repeatable_id;
+use crate::warden::post::{LEASE_MARGIN, Posted, Sending, Target};
 
-/// How much longer than the target may take an item is leased: for the commits before and after.
-const LEASE_MARGIN: Duration = Duration::from_secs(60);
 /// How often a claim is tried that others come before.
 const CLAIMS_MAX: u32 = 3;
-/// What one permit of the budget for payloads stands for, in bytes.
-const PERMIT: u64 = 1024;
-/// The most bytes of payloads that all replays together have in memory at a time.
-const PAYLOADS_MAX: u64 = 256 << 20;
-
-/// The budget for payloads in memory, which all replays share.
-pub fn payload_budget() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(usize::try_from(PAYLOADS_MAX / PERMIT).unwrap_or(Semaphore::MAX_PERMITS)))
-}
-
 /// What a replay sends its items with.
 pub struct Courier {
     /// The replay, in whose name they are leased.
@@ -98,32 +84,22 @@ impl Courier {
             Claimed::Leased(item) => item,
             Claimed::Ended(end) => return Ok(Sent::Unposted(end)),
         };
-        let Some((lease, expires_at)) = lease_of(&item) else {
+        let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
             return Ok(Sent::Unposted(ItemEnd::Skipped));
         };
-        let size = item.payload.as_ref().map_or(0, |info| info.size);
-        let permits = u32::try_from(size.div_ceil(PERMIT)).unwrap_or(u32::MAX);
-        // It is never closed, and no payload is as large as the budget.
-        let _held = warden.replays.payloads.acquire_many(permits).await;
-        let payload = warden.store.payload(number, 0, usize::try_from(size).unwrap_or(usize::MAX)).await?;
-        let now = warden.clock.now();
+        let lease = LeaseId { item: number, token };
         let act = |act| Command::ActOnLease { lease, act, now: warden.clock.now() };
-        let Some(payload) = payload.filter(|payload| payload.len() as u64 == size) else {
-            // It was closed since.
-            return Ok(Sent::Unposted(ItemEnd::Skipped));
-        };
-        if now.after(self.target.timeout) >= expires_at {
-            return Ok(Sent::Late(act(LeaseAct::Release { retry_at: None, counts: false })));
-        }
+        let release = || act(LeaseAct::Release { retry_at: None, counts: false });
         let id = webhook_id(&self.replay, number);
-        let posted = post(&*warden.outbound, &*warden.clock, &self.target, &id, &item, payload).await;
+        let posted = match warden.post_leased(&self.target, &id, &item).await? {
+            Sending::Posted(posted) => posted,
+            Sending::Gone => return Ok(Sent::Unposted(ItemEnd::Skipped)),
+            Sending::Late => return Ok(Sent::Late(release())),
+        };
         let now = warden.clock.now();
         Ok(match posted {
             Posted::Taken => Sent::Ended(ItemEnd::Succeeded, act(self.after_success(warden, &item, now))),
-            Posted::Busy { what, wait } => {
-                let release = act(LeaseAct::Release { retry_at: None, counts: false });
-                Sent::Busy { what, wait, release }
-            }
+            Posted::Busy { what, wait } => Sent::Busy { what, wait, release: release() },
             Posted::Refused { status, counts_as, reason } => {
                 let error = Box::new(self.error(warden, &reason, status, now));
                 let fail = act(LeaseAct::Fail { error, then: AfterFailure::Retry(now) });
@@ -216,9 +192,4 @@ impl Courier {
 /// The id that every attempt to post this item in this replay has.
 fn webhook_id(replay: &ReplayId, number: ItemNumber) -> Arc<str> {
     repeatable_id("msg", &[&replay.0, &number.0.to_string()])
-}
-
-fn lease_of(item: &Item) -> Option<(LeaseId, Timestamp)> {
-    let lease = item.work.lease.as_ref()?;
-    Some((LeaseId { item: item.number, token: lease.token }, lease.expires_at))
 }

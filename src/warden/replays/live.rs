@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::hold::Hold;
 use super::recent::Recent;
 use crate::model::{Replay, ReplayId, ReplayStatus, Timestamp};
 use crate::warden::WardenError;
+use crate::warden::hold::Hold;
 
 /// How many acts may wait for a replay's loop.
 const ACTS_MAX: usize = 16;

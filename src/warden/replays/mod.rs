@@ -2,16 +2,14 @@
 //!
 //! All replays that are remembered are in memory as documents, of which there are few; their selections are not. Each that
 //! has not ended has a loop of its own ([`runner`]), also while it is paused, which alone changes it. What is to be sent
-//! when is decided by pure parts: the [`line`], the [`pacer`], the [`hold`], and the document itself.
+//! when is decided by pure parts: the [`line`], the [`pacer`], the [`hold`](super::hold), and the document itself.
 //!
 //! Deliberately absent: a second try of an item that failed. Whoever looks after the replay decides what to do about it.
 
 mod courier;
-mod hold;
 mod line;
 mod live;
 mod pacer;
-mod post;
 mod recent;
 mod runner;
 mod start;
@@ -23,16 +21,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::courier::{Courier, payload_budget};
+use self::courier::Courier;
 use self::live::LiveReplay;
 pub use self::live::{ReplayAct, ReplayEntry};
-use self::post::Target;
 use self::runner::Runner;
 pub use self::start::StartReplay;
+use super::post::Target;
 use super::{Warden, WardenError};
 use crate::model::replay::ItemEnd;
 use crate::model::{Replay, ReplayId, ReplayStatus, Timestamp};
@@ -98,7 +95,6 @@ pub struct Replays {
     starting: Mutex<usize>,
     /// Held while one is made: one selection at a time is enough for the memory, and a repetition waits for the first.
     making: tokio::sync::Mutex<()>,
-    payloads: Arc<Semaphore>,
     counts: ReplayCounts,
     loops: TaskTracker,
     stop: CancellationToken,
@@ -111,7 +107,6 @@ impl Replays {
             replays: RwLock::default(),
             starting: Mutex::default(),
             making: tokio::sync::Mutex::default(),
-            payloads: payload_budget(),
             counts: ReplayCounts::default(),
             loops,
             stop,
@@ -217,7 +212,7 @@ impl Warden {
         let transport = self.settings.replay.transport.clone();
         Ok(Courier {
             replay: replay.id.clone(),
-            target: Target { url, keys, timeout: replay.timeout, transport },
+            target: Target { name: "replay".into(), url, keys, timeout: replay.timeout, transport },
             on_success: replay.on_success,
         })
     }

@@ -5,6 +5,9 @@
 //! chunks that have changed. An item that has ended by a commit is never sent again. What was on its way when the process
 //! ended is, under the same id.
 
+mod rounds;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,27 +17,27 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::rounds::{Committed, Round};
 use super::courier::{Courier, Sent, StuckReason};
 use super::line::{Line, Place};
 use super::live::{ActRequest, LiveReplay, ReplayAct};
 use super::pacer::Pacer;
 use crate::model::replay::ItemEnd;
-use crate::model::{Replay, ReplayChunk, ReplayStatus, Timestamp};
-use crate::store::{Command, Outcome, REPLAY_CHUNKS_MAX, StoreError};
+use crate::model::{Item, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
+use crate::store::{Command, StoreError};
 use crate::warden::{Warden, WardenError};
 
 /// How many chunks may have changed before no further one is taken in: the items on their way may stand in as many more as
 /// there are of them, and all of it goes into one commit.
 const CHANGES_MAX: usize = 16;
-/// How long the loop waits before it tries a commit again that the store had no room for.
-const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// What is soon, in seconds at the full rate.
+const SOON: f64 = 10.0;
 /// How long nothing is sent when the store has no room.
 const STUCK_WAIT: Duration = Duration::from_secs(1);
 /// How long nothing is sent when the disk is full.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
 type Answer = oneshot::Sender<Result<(), WardenError>>;
-type Committed = Result<Vec<Outcome>, StoreError>;
 
 /// The loop's own things.
 pub struct Runner {
@@ -53,11 +56,6 @@ pub struct Runner {
     round: Option<Round>,
     /// When a commit is tried again that the store had no room for.
     again_at: Timestamp,
-}
-
-struct Round {
-    commands: Vec<Command>,
-    waiting: Vec<Answer>,
 }
 
 /// Why the loop ends.
@@ -150,15 +148,16 @@ impl Runner {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                // Before the answers of a fast target, which may leave no time for anything else.
+                Some(request) = asked.recv() => self.act(request),
                 Some(committed) = OptionFuture::from(committing.as_mut()) => {
                     committing = None;
-                    self.committed(committed)?;
+                    self.committed(committed).await?;
                 }
                 Some((place, sent)) = on_their_way.next() => {
                     self.live.lock().on_their_way = on_their_way.len();
                     self.take_note(place, sent)?;
                 }
-                Some(request) = asked.recv() => self.act(request),
                 () = warden.clock.sleep_until(next.min(again_at)) => {}
             }
         }
@@ -180,25 +179,27 @@ impl Runner {
                 return Ok(());
             };
             self.line.take_in(chunk);
-            self.drop_closed().await?;
+            self.drop_unneeded().await?;
         }
         Ok(())
     }
 
-    /// Has those that wait and were closed meanwhile end, without a turn for each of them.
-    async fn drop_closed(&mut self) -> Result<(), StoreError> {
-        let numbers = self.line.waiting().map(|place| place.number).collect();
+    /// Has those end that wait and need not be sent, without a turn for each of them: what was closed meanwhile and, if it
+    /// will be its turn soon, what somebody else works on.
+    async fn drop_unneeded(&mut self) -> Result<(), StoreError> {
+        let numbers: Vec<ItemNumber> = self.line.waiting().map(|place| place.number).collect();
+        let per_second = self.live.lock().replay.pace.max_per_second;
+        let soon = numbers.len() as f64 <= per_second * SOON;
         let items = self.warden.store.items(numbers).await?;
-        // Those that this replay may have closed itself are looked at one by one.
-        let own = &self.live.id().0;
-        let is_ours =
-            |item: &crate::model::Item| item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
-        let kept: std::collections::HashSet<_> = items
-            .iter()
-            .filter(|item| item.closed.is_none() || is_ours(item))
-            .map(|item| item.number)
-            .collect();
-        for place in self.line.drop_waiting(|place| !kept.contains(&place.number)) {
+        let (now, own) = (self.warden.clock.now(), &self.live.id().0);
+        let is_needed = |item: &&Item| {
+            let ours = item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
+            let is_busy = soon && item.work.running(now).is_some();
+            // Those that this replay may have closed itself are looked at one by one.
+            ours || (item.closed.is_none() && !is_busy)
+        };
+        let needed: HashSet<_> = items.iter().filter(is_needed).map(|item| item.number).collect();
+        for place in self.line.drop_waiting(|place| !needed.contains(&place.number)) {
             self.end(place, ItemEnd::Skipped);
         }
         Ok(())
@@ -308,49 +309,6 @@ impl Runner {
         drop(state);
         self.changed = true;
         self.waiting.push(answer);
-    }
-
-    /// Begins the next commit if there is anything to be committed.
-    fn commit(&mut self) -> Option<BoxFuture<'static, Committed>> {
-        if self.round.is_none() {
-            self.round = self.next_round();
-        } else if self.warden.clock.now() < self.again_at {
-            return None;
-        }
-        let round = self.round.as_ref()?;
-        Some(self.warden.store.submit(round.commands.clone()))
-    }
-
-    fn next_round(&mut self) -> Option<Round> {
-        if !self.changed && self.lease_ends.is_empty() {
-            return None;
-        }
-        let mut commands = std::mem::take(&mut self.lease_ends);
-        if std::mem::take(&mut self.changed) {
-            let chunks = self.line.take_changes(REPLAY_CHUNKS_MAX);
-            let mut state = self.live.lock();
-            state.replay.chunks_done = self.line.done();
-            commands.push(Command::PutReplay { replay: Box::new(state.replay.clone()), chunks });
-        }
-        Some(Round { commands, waiting: std::mem::take(&mut self.waiting) })
-    }
-
-    fn committed(&mut self, committed: Committed) -> Result<(), StoreError> {
-        match committed {
-            Ok(_) => {
-                let round = self.round.take();
-                for answer in round.into_iter().flat_map(|round| round.waiting) {
-                    // Whoever asked may have gone.
-                    let _ = answer.send(Ok(()));
-                }
-                Ok(())
-            }
-            Err(StoreError::Overloaded) => {
-                self.again_at = self.warden.clock.now().after(TRY_AGAIN);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
     }
 }
 

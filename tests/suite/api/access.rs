@@ -207,7 +207,8 @@ async fn a_token_claims_and_holds_only_items_of_its_workflows() {
     assert_eq!((foreign.len(), &foreign[0]["item"]["workflow"]), (1, &json!("reports")));
     let act = |token: &'static str, lease: &Value, act: &str| {
         let path = format!("/v1/leases/{}/{act}", lease["id"].as_str().expect("an id"));
-        ask_as(token, daemon.request(Method::POST, &path))
+        let document = if act == "fail" { r#"{"error":{"type":"x"}}"# } else { "" };
+        ask_as(token, daemon.request(Method::POST, &path).body(document))
     };
     for what in ["heartbeat", "complete", "fail", "release"] {
         act("limited", &foreign[0], what).await.refused(403, "forbidden");

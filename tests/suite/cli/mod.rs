@@ -38,6 +38,13 @@ impl Said {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
+    /// Expects this exit code, and gives what is on stdout and on stderr.
+    #[track_caller]
+    pub fn ended(self, code: i32) -> (String, String) {
+        assert_eq!(self.code, code, "{}", self.notes);
+        (self.out, self.notes)
+    }
+
     /// Expects this exit code and nothing on stdout, and gives what is on stderr.
     #[track_caller]
     pub fn failed(self, code: i32) -> String {

@@ -1,4 +1,5 @@
-//! Two hundred claimants at once: none of them ever holds what another holds, as their history shows.
+//! Two hundred claimants at once: none of them ever holds what another holds, as their history shows; nor does anybody when
+//! leases run out.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestDaemon, client};
+use crate::support::{TestDaemon, ask, client};
 
 const CLAIMANTS: usize = 200;
 const ITEMS: usize = 2_000;
@@ -25,8 +26,8 @@ struct Held {
     end: &'static str,
 }
 
-/// Claims items and ends the leases, some by completing, some by failing for a moment, some by giving them back, and some by
-/// leaving them to run out; until everything is closed.
+/// Claims items and ends the leases, some by completing, some by failing for a moment, some by giving them back; until
+/// everything is closed.
 async fn work(
     url: String,
     number: usize,
@@ -113,4 +114,33 @@ async fn two_hundred_claimants_never_hold_one_item_twice() {
     }
     let tokens: std::collections::HashSet<u64> = history.iter().map(|held| held.token).collect();
     assert_eq!(tokens.len(), history.len(), "no token is given twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_out_is_claimed_by_one_of_many_who_wait_for_it() {
+    let daemon = Arc::new(TestDaemon::builder().on_sled().start().await);
+    for number in 0..100 {
+        daemon.create("uploads", &number.to_string(), "?deadline=0s", "x").await;
+    }
+    let mut last_tokens: HashMap<String, u64> = HashMap::new();
+    for _ in 0..10 {
+        let claimants = (0..50).map(|number| {
+            let request = daemon.request(Method::POST, "/v1/leases");
+            let claim = json!({"max": 1 + number % 4, "ttl": "10s", "payloads": false});
+            tokio::spawn(async move { ask(request.json(&claim)).await.json(200)["leases"].clone() })
+        });
+        let claimants: Vec<_> = claimants.collect();
+        let mut tokens: HashMap<String, u64> = HashMap::new();
+        for claimant in claimants {
+            for lease in claimant.await.expect("no panic").as_array().expect("a list") {
+                let item = lease["item"]["id"].as_str().expect("an id").to_owned();
+                let token = lease["token"].as_u64().expect("a token");
+                assert!(last_tokens.get(&item).is_none_or(|last| *last < token), "tokens of one item grow");
+                assert_eq!(tokens.insert(item, token), None, "it is claimed by two");
+            }
+        }
+        assert_eq!(tokens.len(), 100, "125 were asked for");
+        last_tokens = tokens;
+        daemon.advance(Duration::from_secs(10));
+    }
 }

@@ -51,12 +51,20 @@ async fn heartbeats_hold_a_lease_and_note_progress() {
     for _ in 0..5 {
         daemon.advance(Duration::from_secs(50));
         let held = act(&daemon, &lease, "heartbeat", json!({"progress": {"copied": 3}})).await.json(200);
-        assert_eq!((&held["id"], &held["token"]), (&lease["id"], &lease["token"]));
+        assert_eq!(
+            (&held["id"], &held["token"], &held["attempt"]),
+            (&lease["id"], &lease["token"], &json!(1))
+        );
     }
     assert_eq!(item(&daemon, "file-1").await["progress"], json!({"copied": 3}));
     act(&daemon, &lease, "heartbeat", json!({"ttl": "5m"})).await.json(200);
+    act(&daemon, &lease, "heartbeat", json!({"progress": {"copied": 4}})).await.json(200);
     daemon.advance(Duration::from_secs(299));
-    assert_eq!(claim(&daemon, json!({})).await, Vec::<Value>::new());
+    assert_eq!(
+        claim(&daemon, json!({})).await,
+        Vec::<Value>::new(),
+        "one that names no time takes none away"
+    );
     daemon.advance(Duration::from_secs(1));
     let detail = act(&daemon, &lease, "heartbeat", json!({})).await.refused(409, "lease-lost");
     assert!(detail.contains("ran out"), "{detail}");
@@ -139,6 +147,30 @@ async fn what_ended_a_lease_may_be_said_again() {
 }
 
 #[tokio::test]
+async fn what_ended_a_lease_may_be_said_again_when_another_has_the_next_step() {
+    let daemon = with_steps().await;
+    let first = claim_one(&daemon).await;
+    act(&daemon, &first, "complete", json!({})).await.json(200);
+    let second = claim(&daemon, json!({"states": ["open"]})).await;
+    let again = act(&daemon, &first, "complete", json!({})).await.json(200);
+    assert_eq!((&again["step"], &again["lease"]["id"]), (&json!("backup"), &second[0]["id"]));
+    act(&daemon, &second[0], "complete", json!({})).await.json(200);
+    assert_eq!(item(&daemon, "file-1").await["step"], "check");
+}
+
+#[tokio::test]
+async fn a_deadline_that_was_moved_while_an_item_was_held_stays_moved() {
+    let daemon = with_steps().await;
+    let lease = claim_one(&daemon).await;
+    act(&daemon, &lease, "complete", json!({})).await.json(200);
+    let mut leases = claim(&daemon, json!({"states": ["open"]})).await;
+    let patch = json!({"deadline": "5h"});
+    daemon.send_json(Method::PATCH, "/v1/workflows/uploads/items/file-1", patch).await.json(200);
+    let at_check = act(&daemon, &leases.remove(0), "complete", json!({})).await.json(200);
+    assert_eq!(at_check["deadline"], "2026-01-01T05:00:00.000Z");
+}
+
+#[tokio::test]
 async fn a_released_item_was_never_tried_and_may_be_kept_back_for_a_while() {
     let daemon = with_steps().await;
     let lease = claim_one(&daemon).await;
@@ -183,6 +215,7 @@ async fn what_is_no_id_of_a_lease_is_not_found_and_one_of_a_forgotten_item_is_lo
         beat(id).await.refused(404, "lease-not-found");
     }
     beat(&format!("lse_{}", "f".repeat(32))).await.refused(409, "lease-lost");
+    beat(&format!("lse_{:016x}{:016x}", 1, 1)).await.refused(404, "lease-not-found");
     let lease = claim_one(&daemon).await;
     daemon.close("uploads", "file-1").await;
     daemon.advance(Duration::from_secs(2 * 24 * 60 * 60));

@@ -16,7 +16,7 @@ use crate::support::daemon::expect;
 use crate::support::{DaemonProcess, TestReceiver, eventually, process};
 
 const ITEMS: usize = 10_000;
-/// How many files the service that backs up has taken when it is killed, and how many the one that copies.
+/// How many files the service that backs up takes before it hangs and is killed, and how many the one that copies.
 const BACKED_UP: usize = 1_500;
 const COPIED: usize = 4_000;
 /// How long a file may take. Long enough to create all of them before the first is late.
@@ -111,7 +111,7 @@ fn recover(address: &str, step: &str, service: &Service, log: &Path) -> Child {
 async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_through() {
     let receiver = TestReceiver::start().await;
     let mut mortal = Mortal::start(&receiver);
-    let (mut copy, mut backup) = (Service::start().await, Service::start().await);
+    let (mut copy, mut backup) = (Service::start(COPIED).await, Service::start(BACKED_UP).await);
 
     // The application hands every file in before it does anything else, and its workers take it from step to step.
     let pipeline = Pipeline::of(mortal.daemon(), &copy, &backup);
@@ -190,7 +190,8 @@ async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_t
     );
 
     // Every file is through, once and byte for byte, and whoever was told that something was open hears that it is over.
-    assert_eq!(mortal.unclosed().await, 0);
+    let left = mortal.get("/v1/items?state=open&state=overdue&state=failed").await;
+    assert_eq!(mortal.unclosed().await, 0, "{left}, after {done}");
     for service in [&copy, &backup] {
         assert_eq!(service.count(), ITEMS);
         for number in 0..ITEMS {

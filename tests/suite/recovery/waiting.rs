@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::{act, claim_one, ids};
 use crate::support::daemon::expect;
-use crate::support::{TestDaemon, within_patience};
+use crate::support::{TestDaemon, eventually, within_patience};
 
 /// A claim that waits, and does so by now.
 async fn waiting(daemon: &TestDaemon, document: Value) -> JoinHandle<Vec<Value>> {
@@ -18,12 +18,17 @@ async fn waiting(daemon: &TestDaemon, document: Value) -> JoinHandle<Vec<Value>>
     let waiting = tokio::spawn(async move {
         expect(request, reqwest::StatusCode::OK).await["leases"].as_array().unwrap().clone()
     });
-    // Requests are handled in turn on one connection of another client, so a few answers later it waits.
-    for _ in 0..20 {
-        daemon.get("/v1/items").await;
-    }
-    assert!(!waiting.is_finished());
+    wait_for_waiting(daemon, 1).await;
     waiting
+}
+
+/// Waits until so many claims wait.
+async fn wait_for_waiting(daemon: &TestDaemon, count: usize) {
+    eventually("claims that wait", || async {
+        let figures = daemon.ask(Method::GET, "/metrics").await;
+        figures.text().contains(&format!("warden_claims_waiting {count}.0\n")).then_some(())
+    })
+    .await;
 }
 
 async fn got(waiting: JoinHandle<Vec<Value>>) -> Vec<Value> {
@@ -94,4 +99,16 @@ async fn a_daemon_that_stops_keeps_nobody_waiting() {
     let waiting = waiting(&daemon, json!({})).await;
     within_patience("the daemon to stop", daemon.stop()).await;
     assert_eq!(got(waiting).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn beyond_their_limit_claims_are_answered_without_waiting() {
+    let daemon = TestDaemon::builder().config("[limits]\nwaiting_claims_max = 1").start().await;
+    let first = waiting(&daemon, json!({})).await;
+    let document = json!({"wait": "60s"});
+    let answer = daemon.send_json(Method::POST, "/v1/leases", document).await.json(200);
+    assert_eq!(answer["leases"], json!([]));
+    daemon.create("uploads", "file-1", "?deadline=0s", "x").await;
+    assert_eq!(ids(&got(first).await), ["file-1"]);
+    wait_for_waiting(&daemon, 0).await;
 }

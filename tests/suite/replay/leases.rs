@@ -78,3 +78,42 @@ async fn two_replays_of_the_same_items_send_none_at_the_same_time() {
     request.answer("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
     when(&daemon, &first, "its end", |replay| replay["status"] == "completed").await;
 }
+
+#[tokio::test]
+async fn what_somebody_else_is_done_with_by_its_turn_is_sent() {
+    let target = TestReceiver::start().await;
+    let daemon = TestDaemon::start().await;
+    daemon.advance(SECOND);
+    lose(&daemon, "second").await;
+    let lease = claim(&daemon, "host-1").await.remove(0);
+    daemon.create("uploads", "first", "?deadline=2026-01-01T00:00:00Z", "x").await;
+    let replay = start(&daemon, to(&target, json!({"max_per_second": 0.01}))).await;
+    when(&daemon, &replay, "the first", |replay| replay["succeeded"] == 1).await;
+    let path = format!("/v1/leases/{}/release", lease["id"].as_str().unwrap());
+    daemon.ask(Method::POST, &path).await.json(200);
+    daemon.advance(100 * SECOND);
+    let ended = when(&daemon, &replay, "its end", |replay| replay["status"] == "completed").await;
+    assert_eq!(counts(&ended), [2, 2, 2, 0, 0]);
+    assert_eq!(arrived(&target).await, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn an_item_whose_lease_ran_out_on_the_way_is_closed_all_the_same() {
+    let target = RawReceiver::start().await;
+    let daemon = TestDaemon::start().await;
+    lose(&daemon, "file-1").await;
+    let document = to_url(&target.url(), json!({"on_success": "close", "timeout": "10m"}));
+    let replay = start(&daemon, document).await;
+    let request = target.request().await;
+    // As if the machine had slept.
+    daemon.advance(3600 * SECOND);
+    assert_eq!(claim(&daemon, "host-1").await.len(), 1);
+    request.answer("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+    let ended = when(&daemon, &replay, "its end", |replay| replay["status"] == "completed").await;
+    assert_eq!(counts(&ended), [1, 1, 1, 0, 0]);
+    eventually("the item to be closed", || async {
+        let item = daemon.get("/v1/workflows/uploads/items/file-1").await;
+        (item["state"] == "closed").then_some(())
+    })
+    .await;
+}

@@ -27,7 +27,7 @@ async fn what_is_not_as_it_must_be_is_refused_with_what_is_wrong() {
         (json!({"target": {"url": "http://169.254.169.254/latest"}}), "169.254.169.254 (link-local)"),
         (json!({"target": {"secret": "sesame"}}), "target.secret: a signing secret starts with `whsec_`"),
         (json!({"target": {"key": "x"}}), "unknown field `key`"),
-        (json!({"filter": {"states": ["closed"]}}), "a closed item cannot be replayed"),
+        (json!({"filter": {"states": ["closed"]}}), "states are any of open, overdue and failed"),
         (json!({"filter": {"states": ["late"]}}), "unknown variant `late`"),
         (json!({"filter": {"workflows": ["a/b"]}}), "\"a/b\" is no glob of workflows"),
         (json!({"filter": {"workflows": vec!["a"; 33]}}), "at most 32 globs"),

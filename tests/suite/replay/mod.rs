@@ -9,6 +9,7 @@ mod leases;
 mod limits;
 mod outcomes;
 mod pace;
+mod redrives;
 mod restarts;
 mod selection;
 mod sending;

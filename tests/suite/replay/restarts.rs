@@ -1,7 +1,18 @@
 //! A restart at any point of a replay: nothing that has ended is sent again, and what was on its way is, under its id.
 
+use std::sync::Arc;
+
+use warden::model::item::Closing;
+use warden::model::lease::Advance;
+use warden::model::replay::{ItemProgress, ReplayChunk, ReplayStatus};
+use warden::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, Replay, Timestamp};
+use warden::store::memory::MemoryStore;
+use warden::store::{Claim, Command, Creation, Outcome, Store};
+
 use super::*;
 use crate::alerts::raw::RawReceiver;
+use crate::store::sample::{IntoCommand, closing, creation, replay as sample, replay_id};
+use crate::support::daemon::START;
 
 fn on_each_engine() -> [crate::support::daemon::Builder; 2] {
     [TestDaemon::builder(), TestDaemon::builder().on_sled()]
@@ -128,4 +139,96 @@ async fn after_it_was_cancelled() {
         assert_eq!((&later["status"], counts(&later)), (&json!("cancelled"), [3, 1, 1, 0, 0]));
         assert_eq!(arrived(&target).await, ["0000"]);
     }
+}
+
+/// A store in which a replay was interrupted at an instant that no test could hit.
+struct Interrupted(MemoryStore);
+
+impl Interrupted {
+    async fn one(&self, command: Command) -> Outcome {
+        self.0.apply(vec![command]).await.unwrap().pop().unwrap()
+    }
+
+    /// An item that is overdue by the time that the daemon starts.
+    async fn lose(&self, id: &str) -> ItemNumber {
+        let creation = Creation { created_at: START, deadline: START, ..creation(id, "payload") };
+        match self.one(creation.into_command()).await {
+            Outcome::Created(item) => item.number,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Leases it for another hour.
+    async fn lease(&self, number: ItemNumber, worker: &str) -> LeaseId {
+        let (filter, expires_at) = (Arc::new(ItemFilter::default()), START.after(3600 * SECOND));
+        let claim = Claim { number, filter, worker: worker.into(), expires_at, now: START };
+        match self.one(Command::Claim(Box::new(claim))).await {
+            Outcome::Changed(item) => LeaseId { item: number, token: item.work.lease.unwrap().token },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Closes it by its lease.
+    async fn complete(&self, lease: LeaseId, now: Timestamp) {
+        let closing = Closing { retention: 3600 * SECOND, ..closing(now) };
+        let act = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
+        let outcome = self.one(Command::ActOnLease { lease, act, now }).await;
+        assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn between_the_end_of_a_lease_and_the_note_of_it() {
+    let target = TestReceiver::start().await;
+    let store = Interrupted(MemoryStore::new());
+    let replay = replay_id("1");
+    let mut items = Vec::new();
+    for id in ["done", "done elsewhere", "on its way", "held elsewhere", "noted", "untouched"] {
+        items.push((store.lose(id).await, ItemProgress::Pending));
+    }
+    items[4].1 = ItemProgress::Succeeded;
+    for (position, worker) in [(0, &*replay.0), (1, "host-1")] {
+        let lease = store.lease(items[position].0, worker).await;
+        store.complete(lease, START).await;
+    }
+    store.lease(items[2].0, &replay.0).await;
+    store.lease(items[3].0, "host-1").await;
+    let mut document = Replay {
+        status: ReplayStatus::Running,
+        reason: None,
+        total: 6,
+        succeeded: 1,
+        failed: 0,
+        skipped: 0,
+        failures: Vec::new(),
+        ..sample("1")
+    };
+    document.target.url = target.url().into();
+    document.failure_reasons.clear();
+    (document.pace.canary, document.pace.max_per_second) = (0, 1000.0);
+    document.pace.ramp_up = Duration::ZERO;
+    let chunks = vec![ReplayChunk { index: 0, items }];
+    store.one(Command::PutReplay { replay: Box::new(document), chunks }).await;
+
+    let store = store.0;
+    let daemon = TestDaemon::builder().on(move || Arc::new(store.reopened())).start().await;
+    let ended = completed(&daemon, &json!({"id": &*replay.0})).await;
+    // The one that was done is not sent again, the one on its way is; with those of others it has nothing to do.
+    assert_eq!(counts(&ended), [6, 4, 4, 0, 2]);
+    assert_eq!(arrived(&target).await, ["on%20its%20way", "untouched"]);
+}
+
+#[tokio::test]
+async fn while_its_selection_is_written_leaves_nothing_behind() {
+    let store = Interrupted(MemoryStore::new());
+    let chunks = vec![ReplayChunk::new(0, [1, 2].map(ItemNumber).into_iter())];
+    store.one(Command::PutReplayChunks { replay: replay_id("1"), chunks }).await;
+    let (store, looked_at) = (store.0.reopened(), store.0);
+    let daemon = TestDaemon::builder().on(move || Arc::new(store.reopened())).start().await;
+    eventually("the chunks to be gone", || async {
+        looked_at.unmade_replays().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(looked_at.replay_chunk(replay_id("1"), 0).await.unwrap(), None);
+    assert_eq!(daemon.get("/v1/replays").await["data"], json!([]));
 }

@@ -8,4 +8,4 @@ mod engine;
 mod failing;
 mod record_format;
 mod replay_format;
-mod sample;
+pub mod sample;

@@ -95,7 +95,7 @@ fn items() -> [(&'static str, Item); 5] {
 fn leased_items() -> [(&'static str, Item); 3] {
     let [(_, plain), ..] = items();
     let lease = |ended| Some(Lease { token: 300, worker: "höst-1".into(), expires_at: at(90_000), ended });
-    let work = |ended, retry_at| Work { lease: lease(ended), attempts: 3, retry_at };
+    let work = |ended, retry_at| Work { lease: lease(ended), ended_before: None, attempts: 3, retry_at };
     let item = |work| Item { work, ..plain.clone() };
     [
         ("leased", item(work(None, None))),
@@ -109,6 +109,7 @@ fn leased_items() -> [(&'static str, Item); 3] {
                     expires_at: Timestamp::MAX,
                     ended: Some(LeaseEnd::Released),
                 }),
+                ended_before: Some((u64::MAX, LeaseEnd::Completed)),
                 attempts: u32::MAX,
                 retry_at: Some(Timestamp::MIN),
             }),

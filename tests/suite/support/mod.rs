@@ -5,6 +5,7 @@ pub mod answer;
 pub mod daemon;
 pub mod interference;
 pub mod process;
+pub mod proxy;
 pub mod receiver;
 mod schema;
 pub mod wire;
@@ -12,6 +13,7 @@ pub mod wire;
 pub use answer::{Answer, ask};
 pub use daemon::TestDaemon;
 pub use process::DaemonProcess;
+pub use proxy::{Fate, Proxy};
 pub use receiver::TestReceiver;
 pub use wire::Wire;
 

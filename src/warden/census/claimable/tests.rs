@@ -14,13 +14,20 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
         labels: Labels::default(),
         step: step.map(|step| StepName::new(step).unwrap()),
         deadline: at(deadline),
+        attempts: 0,
         free_at: Timestamp::MIN,
         status: Status::Open,
     }
 }
 
+/// Puts an item there whose workflow names its step.
+fn put(claimable: &mut Claimable, standing: &Standing, state: ItemState, now: Timestamp) {
+    claimable.put(standing, state, standing.step.clone(), now);
+}
+
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
     let wanted = Wanted { admits: &|name| name != "secret", states, step };
+    assert!(claimable.free(at(1_000)));
     let places = claimable.first(&wanted, None, limit, at(1_000));
     claimable.reserve(&places, limit).into_iter().map(|(_, number)| number.0).collect()
 }
@@ -35,9 +42,9 @@ fn filled() -> Claimable {
         (4, "uploads", Some("copy"), 20),
         (5, "secret", Some("copy"), 5),
     ] {
-        claimable.put(&standing(number, workflow, step, deadline), ItemState::Overdue, at(1_000));
+        put(&mut claimable, &standing(number, workflow, step, deadline), ItemState::Overdue, at(1_000));
     }
-    claimable.put(&standing(6, "uploads", Some("copy"), 1), ItemState::Failed, at(1_000));
+    put(&mut claimable, &standing(6, "uploads", Some("copy"), 1), ItemState::Failed, at(1_000));
     claimable
 }
 
@@ -47,7 +54,9 @@ const BOTH: &[ItemState] = &[ItemState::Overdue, ItemState::Failed];
 fn the_earliest_deadline_goes_first_across_workflows_states_and_steps() {
     assert_eq!(reserve(&mut filled(), BOTH, None, 10), [6, 2, 4, 3, 1]);
     assert_eq!(reserve(&mut filled(), BOTH, None, 2), [6, 2]);
-    assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("copy"), 10), [4, 1]);
+    // One that stands at a step which no policy names may be at any; whoever asks looks it up.
+    assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("copy"), 10), [4, 3, 1]);
+    assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("backup"), 10), [2, 3]);
     assert_eq!(reserve(&mut filled(), &[ItemState::Open, ItemState::Closed], None, 10), Vec::<u64>::new());
 }
 
@@ -74,10 +83,11 @@ fn what_changed_while_it_was_reserved_is_not_given_back_a_second_time() {
 fn what_is_held_comes_back_when_its_time_is_over() {
     let mut claimable = Claimable::default();
     let held = Standing { free_at: at(1_500), ..standing(1, "uploads", None, 10) };
-    claimable.put(&held, ItemState::Overdue, at(1_000));
+    put(&mut claimable, &held, ItemState::Overdue, at(1_000));
     assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
     assert_eq!(claimable.next_free(), at(1_500));
     let wanted = Wanted { admits: &|_| true, states: BOTH, step: None };
+    assert!(claimable.free(at(1_500)));
     assert_eq!(claimable.first(&wanted, None, 10, at(1_500)), [(at(10), ItemNumber(1))]);
     assert_eq!(claimable.next_free(), Timestamp::MAX);
     // It stands elsewhere by then than where it was put, and is found all the same.
@@ -87,7 +97,7 @@ fn what_is_held_comes_back_when_its_time_is_over() {
 
 #[test]
 fn a_place_in_the_order_is_where_the_next_claim_goes_on() {
-    let mut claimable = filled();
+    let claimable = filled();
     let wanted = Wanted { admits: &|_| true, states: BOTH, step: None };
     let after = Some((at(20), ItemNumber(4)));
     let found = claimable.first(&wanted, after, 10, at(1_000));
@@ -104,7 +114,7 @@ fn whoever_waits_hears_of_what_has_become_ready_or_will() {
     claimable.give_back(&[(at(1), ItemNumber(6))]);
     assert!(claimable.take_news());
     let held = Standing { free_at: at(1_500), ..standing(9, "uploads", None, 10) };
-    claimable.put(&held, ItemState::Overdue, at(1_000));
+    put(&mut claimable, &held, ItemState::Overdue, at(1_000));
     assert!(claimable.take_news());
 }
 
@@ -112,17 +122,66 @@ fn whoever_waits_hears_of_what_has_become_ready_or_will() {
 fn items_that_are_not_due_are_kept_only_once_they_are_asked_for() {
     let open = &[ItemState::Open];
     let mut claimable = Claimable::default();
-    claimable.put(&standing(1, "uploads", None, 10), ItemState::Open, at(0));
+    put(&mut claimable, &standing(1, "uploads", None, 2_010), ItemState::Open, at(0));
     assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
     claimable.keep_open();
     // While they are read, one comes, one goes, and one is closed that was read before.
-    claimable.put(&standing(2, "uploads", None, 20), ItemState::Open, at(0));
+    put(&mut claimable, &standing(2, "uploads", None, 2_020), ItemState::Open, at(0));
     claimable.remove(ItemNumber(3));
     for number in [1, 2, 3] {
-        claimable.fill(&standing(number, "uploads", None, number as i64 * 10), at(0));
+        claimable.fill(&standing(number, "uploads", None, 2_000 + number as i64 * 10), None, at(0));
     }
     claimable.filled();
     assert_eq!(reserve(&mut claimable, open, None, 10), [1, 2]);
-    claimable.fill(&standing(4, "uploads", None, 40), at(0));
+    claimable.fill(&standing(4, "uploads", None, 2_040), None, at(0));
     assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
+}
+
+#[test]
+fn an_open_item_is_claimed_as_overdue_as_soon_as_it_is() {
+    let mut claimable = Claimable::default();
+    claimable.keep_open();
+    claimable.filled();
+    for (number, deadline) in [(1, 999), (2, 1_000), (3, 1_001)] {
+        put(&mut claimable, &standing(number, "uploads", None, deadline), ItemState::Open, at(0));
+    }
+    assert_eq!(reserve(&mut claimable, &[ItemState::Open], None, 10), [3]);
+    assert_eq!(reserve(&mut claimable, &[ItemState::Overdue], None, 1), [1]);
+    assert_eq!(reserve(&mut claimable, &[ItemState::Overdue], None, 10), [2]);
+}
+
+#[test]
+fn what_changes_without_becoming_claimable_is_no_news() {
+    let mut claimable = filled();
+    claimable.take_news();
+    put(&mut claimable, &standing(1, "uploads", Some("backup"), 45), ItemState::Overdue, at(1_000));
+    assert!(!claimable.take_news(), "it could be claimed before");
+    let held = |until| Standing { free_at: at(until), ..standing(1, "uploads", None, 10) };
+    put(&mut claimable, &held(5_000), ItemState::Overdue, at(1_000));
+    assert!(claimable.take_news(), "somebody has to wake for it");
+    put(&mut claimable, &held(9_000), ItemState::Overdue, at(1_000));
+    claimable.take_news();
+    put(&mut claimable, &Standing { number: ItemNumber(77), ..held(9_500) }, ItemState::Overdue, at(1_000));
+    assert!(!claimable.take_news(), "nobody wakes earlier for it");
+}
+
+#[test]
+fn items_at_steps_that_no_policy_names_share_a_shelf() {
+    let mut claimable = Claimable::default();
+    for number in 0..100 {
+        let step = format!("step-{number}");
+        claimable.put(&standing(number, "uploads", Some(&step), 10), ItemState::Overdue, None, at(1_000));
+    }
+    assert_eq!(claimable.ready.len(), 1);
+    assert_eq!(reserve(&mut claimable, BOTH, Some("step-7"), 200).len(), 100, "whoever asks looks them up");
+}
+
+#[test]
+fn what_could_not_be_read_whole_is_kept_no_longer() {
+    let mut claimable = filled();
+    claimable.keep_open();
+    put(&mut claimable, &standing(9, "uploads", None, 2_000), ItemState::Open, at(1_000));
+    claimable.drop_open();
+    assert_eq!(reserve(&mut claimable, &[ItemState::Open, ItemState::Overdue], None, 10), [2, 4, 3, 1]);
+    assert!(claimable.changed.is_none());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -31,7 +31,14 @@ pub fn payload(number: usize) -> Vec<u8> {
         .collect()
 }
 
-type Files = Arc<Mutex<HashMap<String, Bytes>>>;
+/// The files that a service keeps.
+struct Shelf {
+    files: Mutex<HashMap<String, Bytes>>,
+    /// When it has so many, further requests hang: its machine is about to be taken away.
+    hangs_at: AtomicUsize,
+}
+
+type Files = Arc<Shelf>;
 
 /// A service that keeps files by their ids. A file that comes again changes nothing, and must be the same.
 pub struct Service {
@@ -43,7 +50,10 @@ pub struct Service {
 }
 
 async fn keep(State(files): State<Files>, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    let mut files = files.lock().unwrap();
+    if files.files.lock().unwrap().len() >= files.hangs_at.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
+    let mut files = files.files.lock().unwrap();
     match files.get(&id) {
         Some(known) if *known != body => StatusCode::CONFLICT,
         _ => {
@@ -54,8 +64,9 @@ async fn keep(State(files): State<Files>, Path(id): Path<String>, body: Bytes) -
 }
 
 impl Service {
-    pub async fn start() -> Self {
-        let files = Files::default();
+    /// A service that hangs once it has so many files.
+    pub async fn start(hangs_at: usize) -> Self {
+        let files = Files::new(Shelf { files: Mutex::default(), hangs_at: AtomicUsize::new(hangs_at) });
         let router = Router::new().route("/{id}", post(keep)).with_state(files.clone());
         Self::serve(files, router).await
     }
@@ -77,7 +88,7 @@ impl Service {
             }
             StatusCode::NO_CONTENT
         }
-        let files = Files::default();
+        let files = Files::new(Shelf { files: Mutex::default(), hangs_at: AtomicUsize::new(usize::MAX) });
         let state = (files.clone(), [copy.files.clone(), backup.files.clone()]);
         Self::serve(files, Router::new().route("/", post(take)).with_state(state)).await
     }
@@ -98,8 +109,9 @@ impl Service {
         self.runtime.take().expect("it runs").shutdown_background();
     }
 
-    /// Starts it again where it was, with what it had.
+    /// Starts it again where it was, with what it had, on a machine that stays.
     pub async fn come_back(&mut self) {
+        self.files.hangs_at.store(usize::MAX, Ordering::SeqCst);
         let listener = crate::support::eventually("the port to be free", || async {
             TcpListener::bind(self.address).await.ok()
         })
@@ -108,11 +120,11 @@ impl Service {
     }
 
     pub fn count(&self) -> usize {
-        self.files.lock().unwrap().len()
+        self.files.files.lock().unwrap().len()
     }
 
     pub fn has(&self, id: &str, payload: &[u8]) -> bool {
-        self.files.lock().unwrap().get(id).is_some_and(|file| file[..] == *payload)
+        self.files.files.lock().unwrap().get(id).is_some_and(|file| file[..] == *payload)
     }
 }
 

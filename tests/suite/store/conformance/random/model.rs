@@ -97,13 +97,9 @@ impl Model {
         self.entries.get_mut(key).unwrap().item.number = number;
     }
 
-    /// Takes note of the token that the engine gave, which is larger than any number before.
+    /// Takes note of the token that the engine gave; it was neither that of a lease nor the number of an item before.
     pub fn learn_token(&mut self, key: &ItemKey, token: u64) {
-        let largest = self.numbers.iter().map(|number| number.0).max().unwrap_or_default();
-        assert!(
-            token > 0 && self.numbers.insert(ItemNumber(token)),
-            "the token {token} was given before, of {largest}"
-        );
+        assert!(token > 0 && self.numbers.insert(ItemNumber(token)), "the token {token} was given before");
         let lease = &mut self.entries.get_mut(key).unwrap().item.work.lease;
         lease.as_mut().unwrap().token = token;
     }
@@ -446,6 +442,7 @@ pub fn standing(item: &Item) -> Standing {
         labels: item.labels.clone(),
         step: item.step.clone(),
         deadline: item.deadline,
+        attempts: item.work.attempts,
         free_at: item.work.free_at(),
         status,
     }

@@ -9,7 +9,7 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_oneof, sample::select};
 use serde_json::{Map, Value, json};
 use warden::model::item::{Closing, ItemPatch, Merge};
-use warden::model::lease::{Advance, AfterFailure};
+use warden::model::lease::{Advance, AfterFailure, StepDeadline};
 use warden::model::{
     CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemFilter, ItemKey, ItemNumber,
     ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
@@ -225,9 +225,11 @@ impl Holder {
     fn act(self, now: Timestamp) -> LeaseAct {
         let later = |millis: u64| now.after(Duration::from_millis(millis));
         let error = Box::new(error("lease", now));
-        let next = Advance::To { step: step("backup"), deadline: later(50) };
+        let next = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(later(50)) };
         match self {
-            Self::Beats(time) => LeaseAct::Heartbeat { expires_at: later(time), progress: None },
+            Self::Beats(time) => {
+                LeaseAct::Heartbeat { expires_at: later(time), may_shorten: time % 2 == 0, progress: None }
+            }
             Self::Completes => {
                 LeaseAct::Complete { advance: next, progress: Some(merge(json!({"done": true}))) }
             }

@@ -1,4 +1,4 @@
-//! Posting an item to a target: what is written, and what the answer means.
+//! Posting an item that is leased to a target: what is written, and what the answer means.
 //!
 //! What goes out is the payload, byte for byte, with its content type. The headers say which item it is; with a key they
 //! are those of Standard Webhooks as well, so that a target may check that they are genuine and know a repetition.
@@ -13,13 +13,23 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use tokio::sync::Semaphore;
+
+use super::Warden;
 use crate::model::replay::REASON_MAX;
 use crate::model::{Clock, Item};
 use crate::outbound::{
     Endpoint, Outbound, OutboundError, OutboundRequest, OutboundResponse, SigningKey, Transport, retry_after,
     signature,
 };
+use crate::store::StoreError;
 
+/// How much longer than the target may take an item is to be leased: for the commits before and after.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(60);
+/// What one permit of the budget for payloads stands for, in bytes.
+const PERMIT: u64 = 1024;
+/// The most bytes of payloads that are in memory at a time to be posted, unless one alone is larger.
+const PAYLOADS_MAX: u64 = 256 << 20;
 /// Too many requests.
 const TOO_MANY: u16 = 429;
 /// No service for now.
@@ -31,6 +41,8 @@ const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// Where items are posted, and how.
 #[derive(Clone, Debug)]
 pub struct Target {
+    /// What the target is known by.
+    pub name: Arc<str>,
     /// Where to.
     pub url: Endpoint,
     /// What signs them; a signature for each.
@@ -64,8 +76,52 @@ pub enum Posted {
     },
 }
 
+/// What became of an item that was to be posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// It was posted.
+    Posted(Posted),
+    /// It was not: it was closed meanwhile.
+    Gone,
+    /// It was not: so little is left of its lease that it is better given back.
+    Late,
+}
+
+/// The budget for payloads that wait to be posted, for all that post.
+pub fn payload_budget() -> Semaphore {
+    Semaphore::new(usize::try_from(PAYLOADS_MAX / PERMIT).unwrap_or(Semaphore::MAX_PERMITS))
+}
+
+impl Warden {
+    /// Posts an item once that is leased.
+    ///
+    /// # Errors
+    /// When the store cannot read its payload.
+    pub(super) async fn post_leased(
+        &self,
+        target: &Target,
+        id: &str,
+        item: &Item,
+    ) -> Result<Sending, StoreError> {
+        let size = item.payload.as_ref().map_or(0, |info| info.size);
+        let permits = u32::try_from(size.min(PAYLOADS_MAX).div_ceil(PERMIT)).unwrap_or(u32::MAX);
+        // It is never closed.
+        let _held = self.payloads.acquire_many(permits).await;
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let payload = self.store.payload(item.number, 0, length).await?;
+        let Some(payload) = payload.filter(|payload| payload.len() as u64 == size) else {
+            return Ok(Sending::Gone);
+        };
+        let expires_at = item.work.lease.as_ref().map(|lease| lease.expires_at);
+        if expires_at.is_none_or(|expires_at| self.clock.now().after(target.timeout) >= expires_at) {
+            return Ok(Sending::Late);
+        }
+        Ok(Sending::Posted(post(&*self.outbound, &*self.clock, target, id, item, payload).await))
+    }
+}
+
 /// Posts an item once. `id` is that of all attempts that are to be known as one; it holds no full stop.
-pub async fn post(
+async fn post(
     outbound: &dyn Outbound,
     clock: &dyn Clock,
     target: &Target,
@@ -74,7 +130,7 @@ pub async fn post(
     payload: Bytes,
 ) -> Posted {
     let request = OutboundRequest {
-        receiver: "replay".into(),
+        receiver: target.name.clone(),
         method: Method::POST,
         url: target.url.clone(),
         headers: headers(target, id, clock, item, &payload),
@@ -169,8 +225,13 @@ mod tests {
 
     fn headers_of(item: &Item) -> HeaderMap {
         let url = "http://target.internal/".parse().unwrap();
-        let target =
-            Target { url, keys: Vec::new(), timeout: Duration::from_secs(1), transport: Arc::default() };
+        let target = Target {
+            name: "test".into(),
+            url,
+            keys: Vec::new(),
+            timeout: Duration::from_secs(1),
+            transport: Arc::default(),
+        };
         headers(&target, "msg_1", &ManualClock::new(NOW), item, b"x")
     }
 

@@ -1,6 +1,6 @@
 //! When a target that has no room is asked again.
 //!
-//! The whole replay waits as long as the target asks for, or else longer from time to time. Then one item is sent, and the
+//! Everything that goes there waits as long as the target asks for, or else longer from time to time. Then one item is sent, and the
 //! others follow when it is answered otherwise.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ const WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest wait that the target did not ask for.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Holds a replay back.
+/// Holds back what goes to one target.
 #[derive(Clone, Debug, Default)]
 pub struct Hold {
     until: Option<Timestamp>,

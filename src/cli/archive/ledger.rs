@@ -1,0 +1,157 @@
+//! What is known of the lines of a file, and what their end has to say.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What a line is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It is to be handed in. An export goes on behind it at this cursor, if an export wrote it.
+    Item(Option<String>),
+    /// It ends what is before it.
+    End(End),
+    /// It is no JSON object, or not all of one.
+    Unreadable,
+}
+
+/// The line that ends an export.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    op: String,
+    lines: u64,
+    sha256: String,
+}
+
+/// What all lines have in common.
+#[derive(Deserialize)]
+struct Marks {
+    op: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Entry {
+    /// What this line is.
+    pub fn read(line: &[u8]) -> Self {
+        match serde_json::from_slice(line) {
+            Ok(Marks { op: Some(op), .. }) if op == "end" => {
+                serde_json::from_slice(line).map_or(Self::Unreadable, Self::End)
+            }
+            Ok(Marks { cursor, .. }) => Self::Item(cursor),
+            Err(_) => Self::Unreadable,
+        }
+    }
+}
+
+/// What is known of the lines since the beginning, or since the last end.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    lines: u64,
+    digest: Sha256,
+    cursor: Option<String>,
+}
+
+impl Ledger {
+    /// Takes note of an item's line, with its line feed.
+    pub fn note(&mut self, line: &[u8], cursor: Option<&str>) {
+        self.lines += 1;
+        self.digest.update(line);
+        if let Some(cursor) = cursor {
+            self.cursor = Some(cursor.to_owned());
+        }
+    }
+
+    /// Takes note of bytes that are no line, such as blank ones.
+    pub fn pass_over(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    /// How many lines there were.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Where an export goes on behind them.
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// The line that ends them, with its line feed.
+    pub fn end(&self) -> Vec<u8> {
+        let end = End { op: "end".to_owned(), lines: self.lines, sha256: self.sha256() };
+        let mut line = serde_json::to_vec(&end).expect("three plain fields can be written");
+        line.push(b'\n');
+        line
+    }
+
+    /// Holds the lines to what their end says.
+    ///
+    /// # Errors
+    /// When they are not those that it was written for; what it says and they are.
+    pub fn check(&self, end: &End) -> Result<(), String> {
+        if end.lines != self.lines {
+            return Err(format!("is for {} lines, and there are {} before it", end.lines, self.lines));
+        }
+        let sha256 = self.sha256();
+        if !end.sha256.eq_ignore_ascii_case(&sha256) {
+            return Err(format!(
+                "is for lines with the SHA-256 {}, and those before it have {sha256}",
+                end.sha256
+            ));
+        }
+        Ok(())
+    }
+
+    fn sha256(&self) -> String {
+        self.digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_by_what_it_says() {
+        let item = |cursor: Option<&str>| Entry::Item(cursor.map(str::to_owned));
+        let deep =
+            format!(r#"{{"op":"create","payload":{}1{},"cursor":"c"}}"#, "[".repeat(500), "]".repeat(500));
+        for (line, expected) in [
+            (r#"{"op":"create","cursor":"abc","payload":"{\"cursor\":\"x\"}"}"#, item(Some("abc"))),
+            (r#"{"op":"create","payload":{"op":"end","cursor":"x"}}"#, item(None)),
+            (r#"{"op":"close","workflow":"uploads"}"#, item(None)),
+            ("{}", item(None)),
+            (&deep, item(Some("c"))),
+            (r#"{"op":"create","cursor":"ab"#, Entry::Unreadable),
+            ("[]", Entry::Unreadable),
+            (r#"{"op":"end","lines":3}"#, Entry::Unreadable),
+            (
+                r#"{"op":"end","lines":3,"sha256":"00"}"#,
+                Entry::End(End { op: "end".into(), lines: 3, sha256: "00".into() }),
+            ),
+        ] {
+            assert_eq!(Entry::read(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_end_holds_for_the_lines_that_it_was_written_for() {
+        let mut ledger = Ledger::default();
+        let end = |ledger: &Ledger| match Entry::read(&ledger.end()) {
+            Entry::End(end) => end,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ledger.check(&end(&ledger)), Ok(()));
+        ledger.note(b"{\"a\":1}\n", Some("c1"));
+        ledger.note(b"{\"b\":2}\n", None);
+        assert_eq!((ledger.lines(), ledger.cursor()), (2, Some("c1")));
+        let whole = end(&ledger);
+        assert_eq!(ledger.check(&whole), Ok(()));
+        let mut other = Ledger::default();
+        other.note(b"{\"a\":1}\n", None);
+        assert!(other.check(&whole).unwrap_err().contains("is for 2 lines, and there are 1 before it"));
+        other.note(b"{\"b\":3}\n", None);
+        assert!(other.check(&whole).unwrap_err().contains("SHA-256"));
+        ledger.pass_over(b"\n");
+        assert!(ledger.check(&whole).is_err(), "a blank line is no line, but it is not nothing");
+    }
+}

@@ -1,0 +1,175 @@
+//! The overdue items that are to be sent again by themselves, in the order in which that is due.
+//!
+//! Kept for the workflows that ask for it alone. What stands here is a hint: the store judges each claim anew.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::model::{ItemNumber, ItemState, Redrive, Standing, Timestamp, WorkflowName};
+
+/// The items of one workflow.
+#[derive(Debug)]
+struct Queue {
+    policy: Redrive,
+    due: BTreeSet<(Timestamp, ItemNumber)>,
+    sooner: Arc<Notify>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Redrivable {
+    queues: HashMap<WorkflowName, Queue>,
+    places: HashMap<ItemNumber, (WorkflowName, Timestamp)>,
+}
+
+impl Redrivable {
+    /// Nothing yet, of these workflows.
+    pub fn new(policies: impl Iterator<Item = (WorkflowName, Redrive)>) -> Self {
+        let queue = |policy| Queue { policy, due: BTreeSet::new(), sooner: Arc::default() };
+        Self {
+            queues: policies.map(|(name, policy)| (name, queue(policy))).collect(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// Takes note that an item is in this state, wherever it stood before.
+    pub fn put(&mut self, standing: &Standing, state: ItemState) {
+        self.remove(standing.number);
+        if state != ItemState::Overdue {
+            return;
+        }
+        let Some(queue) = self.queues.get_mut(&standing.workflow) else { return };
+        let Some(due_at) = queue.policy.due_at(standing) else { return };
+        let place = (due_at, standing.number);
+        queue.due.insert(place);
+        if queue.due.first() == Some(&place) {
+            queue.sooner.notify_one();
+        }
+        self.places.insert(standing.number, (standing.workflow.clone(), due_at));
+    }
+
+    /// Takes an item out, wherever it stands.
+    pub fn remove(&mut self, number: ItemNumber) {
+        if let Some((workflow, due_at)) = self.places.remove(&number)
+            && let Some(queue) = self.queues.get_mut(&workflow)
+        {
+            queue.due.remove(&(due_at, number));
+        }
+    }
+
+    /// The first of a workflow's items that is due by `now` and not among those that are taken.
+    ///
+    /// # Errors
+    /// When there is none; says when to ask again.
+    pub fn first(
+        &self,
+        workflow: &str,
+        taken: &HashSet<ItemNumber>,
+        now: Timestamp,
+    ) -> Result<ItemNumber, Timestamp> {
+        let queue = self.queues.get(workflow);
+        let first = queue.and_then(|queue| queue.due.iter().find(|(_, number)| !taken.contains(number)));
+        match first {
+            Some((due_at, number)) if *due_at <= now => Ok(*number),
+            Some((due_at, _)) => Err(*due_at),
+            None => Err(Timestamp::MAX),
+        }
+    }
+
+    /// What wakes whoever waits for a workflow's items, when one comes that is due before all others.
+    pub fn sooner(&self, workflow: &str) -> Arc<Notify> {
+        self.queues.get(workflow).map(|queue| queue.sooner.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::model::Labels;
+    use crate::model::item::Status;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn standing(number: u64, workflow: &str, deadline: i64) -> Standing {
+        Standing {
+            number: ItemNumber(number),
+            workflow: WorkflowName::new(workflow).unwrap(),
+            created_at: Some(at(0)),
+            labels: Labels::default(),
+            step: None,
+            deadline: at(deadline),
+            attempts: 0,
+            free_at: Timestamp::MIN,
+            status: Status::Open,
+        }
+    }
+
+    fn redrivable() -> Redrivable {
+        let policy = Redrive { to: "".into(), after: Duration::from_millis(100), max_attempts: 2 };
+        Redrivable::new([(WorkflowName::new("uploads").unwrap(), policy)].into_iter())
+    }
+
+    /// The numbers of those that are due, in their order.
+    fn due(redrivable: &Redrivable, now: i64) -> Vec<u64> {
+        let mut taken = HashSet::new();
+        while let Ok(number) = redrivable.first("uploads", &taken, at(now)) {
+            taken.insert(number);
+        }
+        let mut due: Vec<u64> = taken.into_iter().map(|number| number.0).collect();
+        due.sort_unstable();
+        due
+    }
+
+    #[test]
+    fn items_come_up_some_time_after_their_deadlines_the_earliest_first() {
+        let mut redrivable = redrivable();
+        for (number, deadline) in [(1, 30), (2, 10), (3, 20)] {
+            redrivable.put(&standing(number, "uploads", deadline), ItemState::Overdue);
+        }
+        redrivable.put(&standing(4, "reports", 0), ItemState::Overdue);
+        redrivable.put(&standing(5, "uploads", 0), ItemState::Failed);
+        redrivable.put(&standing(6, "uploads", 0), ItemState::Open);
+        let none = HashSet::new();
+        assert_eq!(redrivable.first("uploads", &none, at(109)), Err(at(110)));
+        assert_eq!(redrivable.first("uploads", &none, at(125)), Ok(ItemNumber(2)));
+        assert_eq!(redrivable.first("reports", &none, at(1_000)), Err(Timestamp::MAX));
+        assert_eq!((due(&redrivable, 125), due(&redrivable, 1_000)), (vec![2, 3], vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn what_is_held_or_has_had_its_attempts_or_is_gone_is_not_due() {
+        let mut redrivable = redrivable();
+        for number in 1..=4 {
+            redrivable.put(&standing(number, "uploads", 0), ItemState::Overdue);
+        }
+        let held = Standing { attempts: 1, free_at: at(500), ..standing(1, "uploads", 0) };
+        redrivable.put(&held, ItemState::Overdue);
+        redrivable.put(&Standing { attempts: 2, ..standing(2, "uploads", 0) }, ItemState::Overdue);
+        redrivable.put(&standing(3, "uploads", 0), ItemState::Failed);
+        redrivable.remove(ItemNumber(4));
+        assert_eq!((due(&redrivable, 499), due(&redrivable, 500)), (vec![], vec![1]));
+        redrivable.remove(ItemNumber(1));
+        assert!(redrivable.places.is_empty());
+    }
+
+    #[test]
+    fn whoever_waits_hears_of_one_that_comes_before_all_others() {
+        let mut redrivable = redrivable();
+        let sooner = redrivable.sooner("uploads");
+        let heard = || sooner.notified().now_or_never().is_some();
+        redrivable.put(&standing(1, "uploads", 50), ItemState::Overdue);
+        assert!(heard() && !heard());
+        redrivable.put(&standing(2, "uploads", 60), ItemState::Overdue);
+        assert!(!heard());
+        redrivable.put(&standing(3, "uploads", 40), ItemState::Overdue);
+        assert!(heard());
+    }
+}

@@ -1,0 +1,290 @@
+//! Claims: items are leased to those who ask for them.
+//!
+//! Which items may be claimed is found in the census and judged by the store, so that however many ask at once, none is
+//! given to two. A claim that finds nothing may wait; it looks again when something has come or a lease has run out.
+//!
+//! A claim is no write that could be repeated: one whose answer is lost leaves its items to nobody until its time has run out.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::census::{Place, Reservation, Wanted};
+use super::leases::check_ttl;
+use super::{Warden, WardenError};
+use crate::model::lease::WORKER_MAX;
+use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Order, Position, Timestamp};
+use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
+
+/// The most items that one claim gets.
+pub const CLAIM_MAX: usize = 1000;
+/// The longest time that a claim waits for something to come.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many items are looked up at once for a claim that names what only their records tell.
+const BITE: usize = 512;
+/// How many items are read at once when those that are not due are first asked for.
+const OPEN_PAGE: usize = 1000;
+
+/// What is asked of a claim.
+#[derive(Clone, Debug)]
+pub struct ClaimItems {
+    /// Which items. States other than open, overdue and failed hold nothing that could be claimed.
+    pub filter: ItemFilter,
+    /// After which place in the order of deadlines.
+    pub after: Option<Position>,
+    /// How many at most.
+    pub max: usize,
+    /// For how long each is held unless a heartbeat comes.
+    pub ttl: Duration,
+    /// How long to wait if there is none.
+    pub wait: Duration,
+    /// Who claims.
+    pub worker: Arc<str>,
+}
+
+/// Whether the census knows of items that are not due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenItems {
+    /// Nobody has asked for such ones yet.
+    Unknown,
+    /// They are being read.
+    BeingRead,
+    /// It does.
+    Kept,
+}
+
+/// What the service keeps for claims.
+pub struct Claims {
+    open: watch::Sender<OpenItems>,
+    /// Places for claims that wait.
+    waiting: Semaphore,
+    waiting_max: usize,
+    /// Ends all waiting.
+    closing: CancellationToken,
+}
+
+impl Claims {
+    /// Nobody waits yet, and so many claims may wait at a time.
+    pub fn new(waiting_max: usize) -> Self {
+        Self {
+            open: watch::Sender::new(OpenItems::Unknown),
+            waiting: Semaphore::new(waiting_max),
+            waiting_max,
+            closing: CancellationToken::new(),
+        }
+    }
+}
+
+impl Warden {
+    /// Leases items to a worker, the earliest deadline first.
+    ///
+    /// # Errors
+    /// When a limit is broken or the store refuses.
+    pub async fn claim(warden: &Arc<Self>, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
+        let ClaimItems { max, ttl, wait, ref worker, .. } = request;
+        check(max, ttl, wait, worker)?;
+        if request.filter.states.contains(&ItemState::Open) {
+            Self::keep_open(warden).await?;
+        }
+        warden.claim_or_wait(request).await
+    }
+
+    async fn claim_or_wait(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
+        let ClaimItems { filter, after, max, ttl, wait, worker } = request;
+        let filter = Arc::new(filter);
+        let after = after.map(|position| (position.deadline, position.number));
+        let until = self.clock.now().after(wait);
+        // Beyond a number of them nobody waits: the places among the requests in flight are for others as well.
+        let waits = if wait.is_zero() { None } else { self.claims.waiting.try_acquire().ok() };
+        loop {
+            let mut come = pin!(self.census.claimable_has_come());
+            come.as_mut().enable();
+            let claimed = self.claim_first(&filter, after, max, ttl, &worker).await?;
+            let now = self.clock.now();
+            if !claimed.is_empty() || waits.is_none() || now >= until {
+                self.lease_counts.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
+                return Ok(claimed);
+            }
+            tokio::select! {
+                () = come => {}
+                () = self.clock.sleep_until(until.min(self.census.next_free())) => {}
+                () = self.claims.closing.cancelled() => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    /// Claims the first items that there are after a place. What the store refuses, because it has changed a moment ago, is
+    /// passed over: that there is nothing is said only when there is nothing behind it either.
+    async fn claim_first(
+        &self,
+        filter: &Arc<ItemFilter>,
+        mut after: Option<Place>,
+        max: usize,
+        ttl: Duration,
+        worker: &Arc<str>,
+    ) -> Result<Vec<Item>, WardenError> {
+        loop {
+            let reservation = self.reserve(filter, after, max).await?;
+            let Some(last) = reservation.places.last().copied() else { return Ok(Vec::new()) };
+            let claimed = self.claim_reserved(&reservation, filter, ttl, worker).await?;
+            if !claimed.is_empty() {
+                return Ok(claimed);
+            }
+            after = Some(last);
+        }
+    }
+
+    /// Reserves items that are as the filter says, as far as can be known before the store is asked.
+    async fn reserve(
+        &self,
+        filter: &ItemFilter,
+        mut after: Option<Place>,
+        max: usize,
+    ) -> Result<Reservation<'_>, WardenError> {
+        let wanted = Wanted {
+            admits: &|workflow| filter.admits_workflow(workflow),
+            states: &filter.states,
+            step: filter.step.as_deref(),
+        };
+        if !filter.needs_record() {
+            return Ok(self.census.reserve_first(&wanted, after, max));
+        }
+        // Looked up before they are reserved: what is not wanted stays there for others, and nobody is woken for it. All of them
+        // if need be, but few at first: where a step is all that is asked for, nearly each of them is wanted.
+        let mut bite = max.min(BITE);
+        loop {
+            let places = self.census.claimable(&wanted, after, bite);
+            let numbers = places.iter().map(|(_, number)| *number).collect();
+            let now = self.clock.now();
+            let items = self.store.items(numbers).await?;
+            let fitting = items.iter().filter(|item| filter.admits(item, now));
+            let fitting: Vec<Place> = fitting.map(|item| (item.deadline, item.number)).collect();
+            let reservation = self.census.reserve(&fitting, max);
+            if !reservation.places.is_empty() || places.len() < bite || self.claims.closing.is_cancelled() {
+                return Ok(reservation);
+            }
+            after = places.last().copied();
+            bite = (2 * bite).min(BITE);
+        }
+    }
+
+    async fn claim_reserved(
+        &self,
+        reservation: &Reservation<'_>,
+        filter: &Arc<ItemFilter>,
+        ttl: Duration,
+        worker: &Arc<str>,
+    ) -> Result<Vec<Item>, WardenError> {
+        if reservation.places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        let claim = |(_, number): &Place| {
+            Command::Claim(Box::new(Claim {
+                number: *number,
+                filter: filter.clone(),
+                worker: worker.clone(),
+                expires_at: now.after(ttl),
+                now,
+            }))
+        };
+        let outcomes = self.store.apply(reservation.places.iter().map(claim).collect()).await?;
+        let mut claimed = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Changed(item) => claimed.push(*item),
+                // What was claimed before the disk was full is the caller's.
+                Outcome::StorageFull if claimed.is_empty() => return Err(WardenError::StorageFull),
+                _ => {}
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones has all items read
+    /// once, whether it waits for that or goes away.
+    async fn keep_open(warden: &Arc<Self>) -> Result<(), WardenError> {
+        let begins = warden.claims.open.send_if_modified(|open| {
+            let begins = *open == OpenItems::Unknown;
+            if begins {
+                *open = OpenItems::BeingRead;
+            }
+            begins
+        });
+        if begins {
+            let reading = warden.clone();
+            tokio::spawn(async move {
+                let read = reading.read_open().await;
+                if let Err(error) = &read {
+                    tracing::warn!(%error, "the items that are not due could not be read for those who claim them");
+                    reading.census.drop_open();
+                }
+                reading.claims.open.send_replace(if read.is_ok() {
+                    OpenItems::Kept
+                } else {
+                    OpenItems::Unknown
+                });
+            });
+        }
+        let mut open = warden.claims.open.subscribe();
+        let known = open.wait_for(|open| *open != OpenItems::BeingRead).await.map(|open| *open);
+        match known {
+            Ok(OpenItems::Kept) => Ok(()),
+            _ => Err(StoreError::Overloaded.into()),
+        }
+    }
+
+    async fn read_open(&self) -> Result<(), StoreError> {
+        self.census.keep_open();
+        let filter = ItemFilter { states: vec![ItemState::Open], ..ItemFilter::default() };
+        let (order, limit) = (Order::Created, OPEN_PAGE);
+        let mut after = None;
+        loop {
+            let now = self.clock.now();
+            let question = ListItems { filter: filter.clone(), order, after, limit, now };
+            let page = self.store.list(question).await?;
+            self.census.fill_open(&page.data);
+            after = page.next;
+            if after.is_none() {
+                self.census.filled_open();
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many claims wait.
+    pub fn waiting_claims(&self) -> usize {
+        self.claims.waiting_max.saturating_sub(self.claims.waiting.available_permits())
+    }
+
+    /// Has no claim wait any longer, nor any to come.
+    pub fn stop_waiting(&self) {
+        self.claims.closing.cancel();
+    }
+}
+
+/// Where a claim goes on that passes over what these items come after.
+pub fn place_after(claimed: &[Item]) -> Option<Position> {
+    let place = |item: &Item| (item.deadline, item.number);
+    let last: Option<(Timestamp, ItemNumber)> = claimed.iter().map(place).max();
+    last.map(|(deadline, number)| Position { deadline, number })
+}
+
+fn check(max: usize, ttl: Duration, wait: Duration, worker: &str) -> Result<(), WardenError> {
+    let refuse = |message: String| Err(WardenError::Invalid(message));
+    if !(1..=CLAIM_MAX).contains(&max) {
+        return refuse(format!("max is {max}; a claim gets 1 to {CLAIM_MAX} items"));
+    }
+    if wait > WAIT_MAX {
+        return refuse(format!("a claim waits at most {}", humantime::format_duration(WAIT_MAX)));
+    }
+    if !(1..=WORKER_MAX).contains(&worker.len()) || worker.chars().any(char::is_control) {
+        return refuse(format!("a worker's name is 1 to {WORKER_MAX} bytes without control characters"));
+    }
+    check_ttl(ttl)
+}

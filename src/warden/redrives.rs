@@ -1,0 +1,203 @@
+//! Redriving: overdue items of the workflows that ask for it are sent to where their work begins, by themselves.
+//!
+//! One loop for each such workflow. What is due is found in the census and judged by the store, as for any claim; the loop
+//! holds the lease of an item while it posts it, as worker [`WORKER`], and then leaves it alone for as long as the policy
+//! says. An attempt that was interrupted counts as one.
+//!
+//! Deliberately absent: giving up. Who has had all attempts stays overdue, and people have been told of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use super::Warden;
+use super::hold::Hold;
+use super::items::repeatable_id;
+use super::post::{LEASE_MARGIN, Posted, Sending, Target};
+use crate::model::lease::AfterFailure;
+use crate::model::{
+    Item, ItemError, ItemFilter, ItemNumber, ItemState, LeaseAct, LeaseId, Redrive, Timestamp, WorkflowName,
+};
+use crate::outbound::{Endpoint, Rate, RateLimiter, SigningKey};
+use crate::store::{Claim, Command, Outcome, StoreError};
+
+/// In whose name items are leased meanwhile.
+pub const WORKER: &str = "redrive";
+/// How many items of a workflow are on their way at a time at most.
+const AT_ONCE: usize = 16;
+/// How long the target may take for one item.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long nothing is sent when the store has no room.
+const STUCK_WAIT: Duration = Duration::from_secs(1);
+/// How long nothing is sent when the disk is full.
+const FULL_WAIT: Duration = Duration::from_secs(10);
+
+/// Where the overdue items of a workflow are sent.
+#[derive(Clone, Debug)]
+pub struct RedriveTarget {
+    /// Where to.
+    pub url: Endpoint,
+    /// What signs them; a signature for each.
+    pub keys: Vec<SigningKey>,
+    /// How many at most.
+    pub rate: Rate,
+}
+
+/// What became of redriven items since the start.
+#[derive(Debug, Default)]
+pub struct RedriveCounts {
+    /// Posts that were answered with 2xx.
+    pub taken: AtomicU64,
+    /// Posts that were not, but for those that are to come later.
+    pub failed: AtomicU64,
+}
+
+/// What became of an item.
+enum Redriven {
+    /// It was posted.
+    Posted,
+    /// It was not: somebody came before, or it is closed.
+    Unposted,
+    /// The target has no room.
+    Busy(Option<Duration>),
+    /// The disk is full.
+    Full,
+}
+
+impl Warden {
+    /// Sends a workflow's overdue items until `stop`.
+    pub(super) async fn redrive(
+        &self,
+        workflow: WorkflowName,
+        target: RedriveTarget,
+        stop: CancellationToken,
+    ) {
+        let Some(policy) = self.workflows.policy(&workflow).redrive.clone() else { return };
+        let RedriveTarget { url, keys, rate } = target;
+        let transport = self.settings.replay.transport.clone();
+        let target =
+            Target { name: format!("redrive of {workflow}").into(), url, keys, timeout: TIMEOUT, transport };
+        let filter = Arc::new(ItemFilter { states: vec![ItemState::Overdue], ..ItemFilter::default() });
+        let sooner = self.census.redrivable_sooner(&workflow);
+        let send = |number: ItemNumber| {
+            let (target, filter, policy) = (&target, &filter, &policy);
+            async move { (number, self.redrive_one(number, target, filter.clone(), policy).await) }
+        };
+        let (mut limiter, mut hold) = (RateLimiter::new(rate), Hold::default());
+        let (mut taken, mut on_their_way) = (HashSet::new(), FuturesUnordered::new());
+        loop {
+            let next = loop {
+                if taken.len() >= AT_ONCE.min(hold.room()) {
+                    break Timestamp::MAX;
+                }
+                let (now, free_at) = (self.clock.now(), limiter.free_at().max(hold.until()));
+                if free_at > now {
+                    break free_at;
+                }
+                match self.census.redrivable(&workflow, &taken, now) {
+                    Ok(number) => {
+                        limiter.note(now);
+                        taken.insert(number);
+                        on_their_way.push(send(number));
+                    }
+                    Err(due_at) => break due_at,
+                }
+            };
+            let (number, redriven) = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(ended) = on_their_way.next() => ended,
+                () = sooner.notified() => continue,
+                () = self.clock.sleep_until(next) => continue,
+            };
+            taken.remove(&number);
+            let now = self.clock.now();
+            match redriven {
+                Ok(Redriven::Posted) => hold.free(now),
+                Ok(Redriven::Unposted) => {}
+                Ok(Redriven::Busy(wait)) => {
+                    hold.busy(wait, now);
+                    let until = hold.until();
+                    tracing::info!(%workflow, %until, "the target of redriven items has no room; waiting");
+                }
+                Ok(Redriven::Full) => hold.stuck(FULL_WAIT, now),
+                Err(StoreError::Overloaded) => hold.stuck(STUCK_WAIT, now),
+                Err(StoreError::Closing) => return,
+                Err(error) => {
+                    tracing::error!(%workflow, %error, "overdue items could not be sent again");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn redrive_one(
+        &self,
+        number: ItemNumber,
+        target: &Target,
+        filter: Arc<ItemFilter>,
+        policy: &Redrive,
+    ) -> Result<Redriven, StoreError> {
+        let now = self.clock.now();
+        let expires_at = now.after(TIMEOUT + LEASE_MARGIN);
+        let claim = Claim { number, filter, worker: WORKER.into(), expires_at, now };
+        let item = match self.store.apply(vec![Command::Claim(Box::new(claim))]).await?.pop() {
+            Some(Outcome::Changed(item)) => item,
+            Some(Outcome::StorageFull) => return Ok(Redriven::Full),
+            _ => return Ok(Redriven::Unposted),
+        };
+        let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
+            return Ok(Redriven::Unposted);
+        };
+        let id = repeatable_id("msg", &[WORKER, &number.0.to_string(), &item.work.attempts.to_string()]);
+        let sending = self.post_leased(target, &id, &item).await?;
+        let now = self.clock.now();
+        let (act, redriven) = match sending {
+            Sending::Gone => return Ok(Redriven::Unposted),
+            Sending::Late => (LeaseAct::Release { retry_at: None, counts: false }, Redriven::Unposted),
+            Sending::Posted(Posted::Taken) => {
+                self.redrives.taken.fetch_add(1, Ordering::Relaxed);
+                let retry_at = Some(now.after(policy.after));
+                (LeaseAct::Release { retry_at, counts: true }, Redriven::Posted)
+            }
+            Sending::Posted(Posted::Busy { wait, .. }) => {
+                (LeaseAct::Release { retry_at: None, counts: false }, Redriven::Busy(wait))
+            }
+            Sending::Posted(Posted::Refused { status, reason, .. }) => {
+                self.redrives.failed.fetch_add(1, Ordering::Relaxed);
+                let (workflow, attempt) = (&item.workflow, item.work.attempts);
+                tracing::info!(%workflow, item = %item.id, attempt, "a redriven item did not get through: {reason}");
+                let error = Box::new(self.redrive_error(&item, &reason, status, now));
+                let then = AfterFailure::Retry(now.after(policy.after));
+                (LeaseAct::Fail { error, then }, Redriven::Posted)
+            }
+        };
+        let lease = LeaseId { item: number, token };
+        // When this cannot be committed the lease runs out by itself, and the attempt has counted.
+        self.store.apply(vec![Command::ActOnLease { lease, act, now }]).await?;
+        Ok(redriven)
+    }
+
+    /// What is remembered of a failure with the item itself.
+    fn redrive_error(&self, item: &Item, reason: &str, status: Option<u16>, now: Timestamp) -> ItemError {
+        ItemError {
+            id: self.random.id("err", now),
+            kind: WORKER.to_owned(),
+            message: format!("attempt {} to redrive it did not get through: {reason}", item.work.attempts),
+            retryable: true,
+            fatal: false,
+            step: None,
+            at: now,
+            data: serde_json::json!({"status": status}),
+        }
+    }
+
+    /// What became of redriven items since the start.
+    pub fn redrive_counts(&self) -> &RedriveCounts {
+        &self.redrives
+    }
+}
