@@ -170,6 +170,8 @@ impl Recover {
         let preview = preview(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
         let (audience, seat) = Audience::new();
+        // A client of its own, since connections live on the thread that opened them.
+        let client = self.connection.open()?;
         let plan = self.plan(client, total, audience.clone())?;
         let clock = SystemClock::new();
         let display = Display::new(console, shows_bar(), total, clock.now());
