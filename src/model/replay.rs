@@ -45,6 +45,11 @@ pub const OTHER_REASONS: &str = "other";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReplayId(pub Arc<str>);
 
+impl ReplayId {
+    /// What the ids of replays begin with, followed by an underscore.
+    pub const PREFIX: &str = "rpl";
+}
+
 /// Where a replay stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -71,6 +71,8 @@ pub struct Claim {
     pub worker: Arc<str>,
     /// Until when.
     pub expires_at: Timestamp,
+    /// Whether it is also claimed if it waits for its next attempt.
+    pub ignores_wait: bool,
     /// Now.
     pub now: Timestamp,
 }

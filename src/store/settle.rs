@@ -238,8 +238,12 @@ fn close<R: Rows>(
 }
 
 fn lease_out<R: Rows>(claim: Claim, rows: &mut R, changes: &mut Vec<Change>) -> Result<Outcome, R::Error> {
-    let Claim { number, filter, worker, expires_at, now } = claim;
-    let found = rows.item(number)?.filter(|item| item.is_claimable(now) && filter.admits(item, now));
+    let Claim { number, filter, worker, expires_at, ignores_wait, now } = claim;
+    let is_free = |item: &Item| match ignores_wait {
+        true => item.closed.is_none() && item.work.running(now).is_none(),
+        false => item.is_claimable(now),
+    };
+    let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
     let before = item.standing();
     // From the numbers of the items, which grow for ever, across restarts as well.

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::census::{Place, Reservation, Wanted};
 use super::leases::check_ttl;
-use super::{Warden, WardenError};
+use super::{Warden, WardenError, redrives};
 use crate::model::lease::WORKER_MAX;
-use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Order, Position, Timestamp};
+use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Order, Position, ReplayId, Timestamp};
 use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 
 /// The most items that one claim gets.
@@ -190,6 +190,7 @@ impl Warden {
                 filter: filter.clone(),
                 worker: worker.clone(),
                 expires_at: now.after(ttl),
+                ignores_wait: false,
                 now,
             }))
         };
@@ -285,6 +286,9 @@ fn check(max: usize, ttl: Duration, wait: Duration, worker: &str) -> Result<(), 
     }
     if !(1..=WORKER_MAX).contains(&worker.len()) || worker.chars().any(char::is_control) {
         return refuse(format!("a worker's name is 1 to {WORKER_MAX} bytes without control characters"));
+    }
+    if worker == redrives::WORKER || worker.starts_with(&format!("{}_", ReplayId::PREFIX)) {
+        return refuse(format!("{worker} is what the warden calls itself; a worker has another name"));
     }
     check_ttl(ttl)
 }

@@ -83,7 +83,7 @@ pub enum Sending {
     Posted(Posted),
     /// It was not: it was closed meanwhile.
     Gone,
-    /// It was not: so little is left of its lease that it is better given back.
+    /// It was not: so little is left of its lease that it is better given back, or it may not be posted any more.
     Late,
 }
 
@@ -93,7 +93,7 @@ pub fn payload_budget() -> Semaphore {
 }
 
 impl Warden {
-    /// Posts an item once that is leased.
+    /// Posts an item once that is leased, if it still may be when all is ready for it.
     ///
     /// # Errors
     /// When the store cannot read its payload.
@@ -102,6 +102,7 @@ impl Warden {
         target: &Target,
         id: &str,
         item: &Item,
+        may_still: impl Fn() -> bool,
     ) -> Result<Sending, StoreError> {
         let size = item.payload.as_ref().map_or(0, |info| info.size);
         let permits = u32::try_from(size.min(PAYLOADS_MAX).div_ceil(PERMIT)).unwrap_or(u32::MAX);
@@ -113,7 +114,9 @@ impl Warden {
             return Ok(Sending::Gone);
         };
         let expires_at = item.work.lease.as_ref().map(|lease| lease.expires_at);
-        if expires_at.is_none_or(|expires_at| self.clock.now().after(target.timeout) >= expires_at) {
+        let is_late =
+            expires_at.is_none_or(|expires_at| self.clock.now().after(target.timeout) >= expires_at);
+        if is_late || !may_still() {
             return Ok(Sending::Late);
         }
         Ok(Sending::Posted(post(&*self.outbound, &*self.clock, target, id, item, payload).await))

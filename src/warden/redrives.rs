@@ -34,6 +34,8 @@ const AT_ONCE: usize = 16;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long nothing is sent when the store has no room.
 const STUCK_WAIT: Duration = Duration::from_secs(1);
+/// How long an item waits that a target had no room for, unless the target says so.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// How long nothing is sent when the disk is full.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
@@ -144,7 +146,7 @@ impl Warden {
     ) -> Result<Redriven, StoreError> {
         let now = self.clock.now();
         let expires_at = now.after(TIMEOUT + LEASE_MARGIN);
-        let claim = Claim { number, filter, worker: WORKER.into(), expires_at, now };
+        let claim = Claim { number, filter, worker: WORKER.into(), expires_at, ignores_wait: false, now };
         let item = match self.store.apply(vec![Command::Claim(Box::new(claim))]).await?.pop() {
             Some(Outcome::Changed(item)) => item,
             Some(Outcome::StorageFull) => return Ok(Redriven::Full),
@@ -153,8 +155,9 @@ impl Warden {
         let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
             return Ok(Redriven::Unposted);
         };
-        let id = repeatable_id("msg", &[WORKER, &number.0.to_string(), &item.work.attempts.to_string()]);
-        let sending = self.post_leased(target, &id, &item).await?;
+        // Another one for each attempt: a target that knows the id would take it for a repetition, and do nothing.
+        let id = repeatable_id("msg", &[WORKER, &number.0.to_string(), &token.to_string()]);
+        let sending = self.post_leased(target, &id, &item, || true).await?;
         let now = self.clock.now();
         let (act, redriven) = match sending {
             Sending::Gone => return Ok(Redriven::Unposted),
@@ -165,7 +168,9 @@ impl Warden {
                 (LeaseAct::Release { retry_at, counts: true }, Redriven::Posted)
             }
             Sending::Posted(Posted::Busy { wait, .. }) => {
-                (LeaseAct::Release { retry_at: None, counts: false }, Redriven::Busy(wait))
+                // Behind the others, so that one which is never taken does not keep them back.
+                let retry_at = Some(now.after(wait.unwrap_or(BUSY_WAIT)));
+                (LeaseAct::Release { retry_at, counts: false }, Redriven::Busy(wait))
             }
             Sending::Posted(Posted::Refused { status, reason, .. }) => {
                 self.redrives.failed.fetch_add(1, Ordering::Relaxed);

@@ -99,7 +99,7 @@ impl Queue {
         let bytes: u64 = commands.iter().map(|command| payload_size(command) as u64).sum();
         let fits = waiting.commands == 0
             || (waiting.commands + commands.len() <= self.limit && waiting.bytes + bytes <= self.bytes_limit);
-        if !fits && !commands.iter().all(tells_people) {
+        if !fits && !commands.iter().all(tells_people) && !is_round(&commands) {
             return Err(StoreError::Overloaded);
         }
         waiting.commands += commands.len();
@@ -160,6 +160,14 @@ fn tells_people(command: &Command) -> bool {
             | Command::PutReplay { .. }
             | Command::Probe(_)
     )
+}
+
+/// A round of a replay: how far it has come, behind what ends the leases of the items that have ended. There are no more of them
+/// than there are items on their way, and whoever wants to stop it waits for it.
+fn is_round(commands: &[Command]) -> bool {
+    matches!(commands.split_last(), Some((Command::PutReplay { .. }, before)) if before.iter().all(|command| {
+        matches!(command, Command::ActOnLease { .. } | Command::Close { .. })
+    }))
 }
 
 fn payload_size(command: &Command) -> usize {

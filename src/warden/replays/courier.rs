@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::item::Closing;
 use crate::model::lease::{Advance, AfterFailure, LeaseEnd};
 use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
 use crate::model::{
-    CloseOutcome, Item, ItemError, ItemFilter, ItemNumber, LeaseAct, LeaseId, ReplayId, Timestamp,
+    CloseOutcome, Item, ItemError, ItemFilter, ItemKey, ItemNumber, LeaseAct, LeaseId, ReplayId, Timestamp,
 };
 use crate::store::{Claim, Command, Outcome, StoreError};
 use crate::warden::Warden;
@@ -32,12 +31,14 @@ pub struct Courier {
 
 /// What became of an item.
 pub enum Sent {
-    /// It was posted and has ended. The command ends its lease.
-    Ended(ItemEnd, Command),
+    /// It was posted and has ended. The commands end its lease, and close it if it is to be.
+    Ended(ItemEnd, Vec<Command>),
     /// It has ended without having been posted.
     Unposted(ItemEnd),
     /// The target has no room. The command gives the item back.
     Busy {
+        /// The item.
+        key: ItemKey,
         /// What it answered.
         what: Arc<str>,
         /// How long it wants to be left alone, if it says so.
@@ -45,7 +46,8 @@ pub enum Sent {
         /// The command.
         release: Command,
     },
-    /// It took so long to get ready that the item is better given back. The command does so.
+    /// It took so long to get ready that the item is better given back, or the replay was paused meanwhile. The command does
+    /// so.
     Late(Command),
     /// The store could not do its part; it was not posted.
     Stuck(StuckReason),
@@ -71,15 +73,20 @@ enum Claimed {
 }
 
 impl Courier {
-    /// Sends one item.
-    pub async fn send(&self, warden: &Warden, number: ItemNumber) -> Sent {
-        match self.try_send(warden, number).await {
+    /// Sends one item, if it still may when all is ready for it.
+    pub async fn send(&self, warden: &Warden, number: ItemNumber, may_still: impl Fn() -> bool) -> Sent {
+        match self.try_send(warden, number, may_still).await {
             Ok(sent) => sent,
             Err(reason) => Sent::Stuck(reason),
         }
     }
 
-    async fn try_send(&self, warden: &Warden, number: ItemNumber) -> Result<Sent, StuckReason> {
+    async fn try_send(
+        &self,
+        warden: &Warden,
+        number: ItemNumber,
+        may_still: impl Fn() -> bool,
+    ) -> Result<Sent, StuckReason> {
         let item = match self.claim(warden, number).await? {
             Claimed::Leased(item) => item,
             Claimed::Ended(end) => return Ok(Sent::Unposted(end)),
@@ -91,21 +98,21 @@ impl Courier {
         let act = |act| Command::ActOnLease { lease, act, now: warden.clock.now() };
         let release = || act(LeaseAct::Release { retry_at: None, counts: false });
         let id = webhook_id(&self.replay, number);
-        let posted = match warden.post_leased(&self.target, &id, &item).await? {
+        let posted = match warden.post_leased(&self.target, &id, &item, may_still).await? {
             Sending::Posted(posted) => posted,
             Sending::Gone => return Ok(Sent::Unposted(ItemEnd::Skipped)),
             Sending::Late => return Ok(Sent::Late(release())),
         };
         let now = warden.clock.now();
         Ok(match posted {
-            Posted::Taken => Sent::Ended(ItemEnd::Succeeded, act(self.after_success(warden, &item, now))),
-            Posted::Busy { what, wait } => Sent::Busy { what, wait, release: release() },
+            Posted::Taken => Sent::Ended(ItemEnd::Succeeded, self.after_success(warden, &item, lease, now)),
+            Posted::Busy { what, wait } => Sent::Busy { key: item.key(), what, wait, release: release() },
             Posted::Refused { status, counts_as, reason } => {
                 let error = Box::new(self.error(warden, &reason, status, now));
                 let fail = act(LeaseAct::Fail { error, then: AfterFailure::Retry(now) });
                 let (workflow, id) = (item.workflow, item.id);
                 let failure = ReplayFailure { workflow, id, reason, status, at: now };
-                Sent::Ended(ItemEnd::Failed { failure, counts_as }, fail)
+                Sent::Ended(ItemEnd::Failed { failure, counts_as }, vec![fail])
             }
         })
     }
@@ -137,8 +144,6 @@ impl Courier {
                     Some(Command::ActOnLease { lease, act, now })
                 }
                 Some(_) => return Ok(Claimed::Ended(ItemEnd::Skipped)),
-                // Whoever asks for a replay does not want to wait for the next attempt of others.
-                None if item.work.free_at() > now => Some(Command::Retry { key: item.key(), now }),
                 None => None,
             };
         }
@@ -153,23 +158,28 @@ impl Courier {
             filter: Arc::new(ItemFilter::default()),
             worker: self.replay.0.clone(),
             expires_at: now.after(self.target.timeout + LEASE_MARGIN),
+            // Whoever asks for a replay does not want to wait for the next attempt of others.
+            ignores_wait: true,
             now,
         };
         before.into_iter().chain([Command::Claim(Box::new(claim))]).collect()
     }
 
-    fn after_success(&self, warden: &Warden, item: &Item, now: Timestamp) -> LeaseAct {
+    /// What follows for an item that the target took. That it is closed is said a second time without the lease: the target has
+    /// done its work, whoever holds the item by now.
+    fn after_success(&self, warden: &Warden, item: &Item, lease: LeaseId, now: Timestamp) -> Vec<Command> {
+        let policy = warden.workflows.policy(&item.workflow);
         match self.on_success {
-            OnSuccess::Accept => LeaseAct::Release { retry_at: None, counts: true },
+            OnSuccess::Accept => {
+                // What works on it now is not to get it once more from the workflow itself.
+                let retry_at = policy.redrive.as_ref().map(|redrive| now.after(redrive.after));
+                let act = LeaseAct::Release { retry_at, counts: true };
+                vec![Command::ActOnLease { lease, act, now }]
+            }
             OnSuccess::Close => {
-                let policy = warden.workflows.policy(&item.workflow);
-                let closing = Closing {
-                    outcome: CloseOutcome::Success,
-                    at: now,
-                    retention: policy.retention,
-                    keep_payload: policy.keep_payload,
-                };
-                LeaseAct::Complete { advance: Advance::Close(closing), progress: None }
+                let closing = policy.closing(CloseOutcome::Success, now);
+                let act = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
+                vec![Command::ActOnLease { lease, act, now }, Command::Close { key: item.key(), closing }]
             }
         }
     }

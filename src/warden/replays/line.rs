@@ -15,6 +15,8 @@ pub struct Place {
     position: usize,
     /// The item.
     pub number: ItemNumber,
+    /// How often the target had no room for it.
+    pub refused: u32,
 }
 
 /// See the module's documentation.
@@ -57,6 +59,7 @@ impl Line {
             chunk: index,
             position,
             number: *number,
+            refused: 0,
         }));
         if !chunk.is_done() {
             self.chunks.insert(index, chunk);
@@ -76,6 +79,12 @@ impl Line {
     /// Puts an item back that was not sent after all; it is the next then.
     pub fn put_back(&mut self, place: Place) {
         self.waiting.push_front(place);
+    }
+
+    /// Puts an item back that the target had no room for: behind the others, so that one which it never takes does not keep
+    /// them back.
+    pub fn put_behind(&mut self, place: Place) {
+        self.waiting.push_back(Place { refused: place.refused + 1, ..place });
     }
 
     /// Takes out of those that wait what `is_over` says that it need not be sent.

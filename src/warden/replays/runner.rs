@@ -22,14 +22,16 @@ use super::courier::{Courier, Sent, StuckReason};
 use super::line::{Line, Place};
 use super::live::{ActRequest, LiveReplay, ReplayAct};
 use super::pacer::Pacer;
-use crate::model::replay::ItemEnd;
-use crate::model::{Item, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
+use crate::model::replay::{ItemEnd, ReplayFailure};
+use crate::model::{Item, ItemKey, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
 use crate::store::{Command, StoreError};
 use crate::warden::{Warden, WardenError};
 
 /// How many chunks may have changed before no further one is taken in: the items on their way may stand in as many more as
 /// there are of them, and all of it goes into one commit.
 const CHANGES_MAX: usize = 16;
+/// How often a target may have no room for an item before that counts as a failure: it may be that item that it has none for.
+const REFUSED_MAX: u32 = 20;
 /// What is soon, in seconds at the full rate.
 const SOON: f64 = 10.0;
 /// How long nothing is sent when the store has no room.
@@ -118,10 +120,11 @@ impl Runner {
         asked: &mut mpsc::Receiver<ActRequest>,
         stop: &CancellationToken,
     ) -> Result<(), Ended> {
-        let (warden, courier) = (self.warden.clone(), self.courier.clone());
+        let (warden, courier, live) = (self.warden.clone(), self.courier.clone(), self.live.clone());
         let send = |place: Place| {
-            let (warden, courier) = (&warden, &courier);
-            async move { (place, courier.send(warden, place.number).await) }
+            let (warden, courier, live) = (&warden, &courier, live.clone());
+            let may_still = move || live.status() == ReplayStatus::Running;
+            async move { (place, courier.send(warden, place.number, may_still).await) }
         };
         let mut on_their_way = FuturesUnordered::new();
         let mut committing: Option<BoxFuture<'static, Committed>> = None;
@@ -152,7 +155,7 @@ impl Runner {
                 Some(request) = asked.recv() => self.act(request),
                 Some(committed) = OptionFuture::from(committing.as_mut()) => {
                     committing = None;
-                    self.committed(committed).await?;
+                    self.committed(committed)?;
                 }
                 Some((place, sent)) = on_their_way.next() => {
                     self.live.lock().on_their_way = on_their_way.len();
@@ -236,16 +239,24 @@ impl Runner {
             Sent::Ended(end, lease_end) => {
                 counts.sent();
                 self.live.lock().hold.free(now);
-                self.lease_ends.push(lease_end);
+                self.lease_ends.extend(lease_end);
                 self.end(place, end);
             }
             Sent::Unposted(end) => {
                 self.pacer.take_back();
                 self.end(place, end);
             }
-            Sent::Busy { what, wait, release } => {
+            Sent::Busy { key, what, wait, release } => {
                 counts.sent();
-                self.put_back(place, Some(release));
+                self.lease_ends.push(release);
+                if place.refused >= REFUSED_MAX {
+                    let reason = format!("{what}, {REFUSED_MAX} times and once more").into();
+                    let ItemKey { workflow, id } = key;
+                    let failure = ReplayFailure { workflow, id, reason, status: None, at: now };
+                    self.end(place, ItemEnd::Failed { failure, counts_as: what.clone() });
+                } else {
+                    self.line.put_behind(place);
+                }
                 let until = {
                     let hold = &mut self.live.lock().hold;
                     hold.busy(wait, now);

@@ -86,8 +86,8 @@ impl Warden {
         };
         let now = warden.clock.now();
         let id = match &request.idempotency_key {
-            Some(key) => ReplayId(repeatable_id("rpl", &[key])),
-            None => ReplayId(warden.random.id("rpl", now)),
+            Some(key) => ReplayId(repeatable_id(ReplayId::PREFIX, &[key])),
+            None => ReplayId(warden.random.id(ReplayId::PREFIX, now)),
         };
         if let Some(live) = warden.replays.get(&id) {
             return Ok(live.entry(now));

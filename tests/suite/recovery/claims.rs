@@ -152,6 +152,8 @@ async fn a_claim_that_says_something_impossible_is_refused() {
         (json!({"wait": "61s"}), "at most 1m"),
         (json!({"worker": ""}), "worker"),
         (json!({"worker": "a\nb"}), "worker"),
+        (json!({"worker": "rpl_1"}), "another name"),
+        (json!({"worker": "redrive"}), "another name"),
         (json!({"states": ["late"]}), "unknown variant `late`"),
         (json!({"states": ["closed"]}), "nothing to recover"),
         (json!({"labels": {"bad name": "x"}}), "label"),

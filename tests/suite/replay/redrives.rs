@@ -136,13 +136,12 @@ async fn a_target_without_room_is_left_alone_and_that_is_no_attempt() {
     daemon.create("uploads", "file-1", "?deadline=0s", "payload").await;
     target.answer(503, &[("retry-after", "40")]);
     daemon.advance(5 * MINUTE);
-    let first = target.next().await;
+    target.next().await;
     settled(&daemon, "file-1", 0).await;
     daemon.advance(39 * SECOND);
     daemon.advance(SECOND);
     let second = target.next().await;
     assert_eq!((named(&second), second.header("webhook-timestamp")), (("file-1", "1"), "1767225940"));
-    assert_eq!(second.header("webhook-id"), first.header("webhook-id"));
     assert_eq!(settled(&daemon, "file-1", 1).await["errors"], json!([]));
 }
 

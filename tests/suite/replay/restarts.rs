@@ -161,7 +161,8 @@ impl Interrupted {
     /// Leases it for another hour.
     async fn lease(&self, number: ItemNumber, worker: &str) -> LeaseId {
         let (filter, expires_at) = (Arc::new(ItemFilter::default()), START.after(3600 * SECOND));
-        let claim = Claim { number, filter, worker: worker.into(), expires_at, now: START };
+        let claim =
+            Claim { number, filter, worker: worker.into(), expires_at, ignores_wait: false, now: START };
         match self.one(Command::Claim(Box::new(claim))).await {
             Outcome::Changed(item) => LeaseId { item: number, token: item.work.lease.unwrap().token },
             other => panic!("{other:?}"),

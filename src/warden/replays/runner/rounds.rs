@@ -5,10 +5,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{Answer, Runner};
-use crate::model::ItemNumber;
-use crate::model::item::Closing;
-use crate::model::lease::Advance;
-use crate::model::{LeaseAct, LeaseLost};
 use crate::store::{Command, Outcome, REPLAY_CHUNKS_MAX, StoreError};
 
 /// How long the loop waits before it tries a commit again that the store had no room for.
@@ -51,15 +47,15 @@ impl Runner {
     }
 
     /// Takes note of what became of the commit that was under way.
-    pub(super) async fn committed(&mut self, committed: Committed) -> Result<(), StoreError> {
+    pub(super) fn committed(&mut self, committed: Committed) -> Result<(), StoreError> {
         match committed {
-            Ok(outcomes) => {
+            Ok(_) => {
                 let Some(round) = self.round.take() else { return Ok(()) };
                 for answer in round.waiting {
                     // Whoever asked may have gone.
                     let _ = answer.send(Ok(()));
                 }
-                self.close_after_all(round.commands.iter().zip(outcomes)).await
+                Ok(())
             }
             Err(StoreError::Overloaded) => {
                 self.again_at = self.warden.clock.now().after(TRY_AGAIN);
@@ -67,32 +63,5 @@ impl Runner {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Closes the items whose leases ran out before it could be noted that their work is done, as it may happen when the
-    /// machine slept meanwhile: the target has said so, whoever holds them by now.
-    async fn close_after_all(
-        &mut self,
-        settled: impl Iterator<Item = (&Command, Outcome)>,
-    ) -> Result<(), StoreError> {
-        for (number, closing) in settled.filter_map(unclosed) {
-            let items = self.warden.store.items(vec![number]).await?;
-            let closes = items.into_iter().map(|item| Command::Close { key: item.key(), closing });
-            self.lease_ends.extend(closes);
-        }
-        Ok(())
-    }
-}
-
-/// The item that should have been closed by its lease, and how, where the lease had run out by then.
-fn unclosed((command, outcome): (&Command, Outcome)) -> Option<(ItemNumber, Closing)> {
-    let Outcome::LeaseLost(LeaseLost::Expired(_) | LeaseLost::Taken) = outcome else { return None };
-    match command {
-        Command::ActOnLease {
-            lease,
-            act: LeaseAct::Complete { advance: Advance::Close(closing), .. },
-            ..
-        } => Some((lease.item, *closing)),
-        _ => None,
     }
 }

@@ -245,7 +245,7 @@ impl Model {
         let Some(key) = self.by_number(claim.number) else { return Outcome::NotClaimable };
         let item = &mut self.entries.get_mut(&key).unwrap().item;
         let held = item.work.lease.as_ref().is_some_and(|it| it.ended.is_none() && it.expires_at > claim.now);
-        let waits = item.work.retry_at.is_some_and(|at| at > claim.now);
+        let waits = !claim.ignores_wait && item.work.retry_at.is_some_and(|at| at > claim.now);
         if item.closed.is_some() || held || waits || !claim.filter.admits(item, claim.now) {
             return Outcome::NotClaimable;
         }
