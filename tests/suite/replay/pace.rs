@@ -161,9 +161,11 @@ async fn a_target_without_room_is_left_alone_as_long_as_it_asks_for() {
     daemon.advance(SECOND);
     let second = target.next().await;
     assert_eq!(second.header("webhook-timestamp"), "1767225640", "not before");
-    for (name, same) in [("warden-item-id", true), ("webhook-id", true), ("warden-attempt", true)] {
-        assert_eq!(first.header(name) == second.header(name), same, "{name}");
-    }
+    assert_ne!(
+        second.header("warden-item-id"),
+        first.header("warden-item-id"),
+        "the first goes behind the others"
+    );
     // Without a word of how long, the wait is short, and longer the second time.
     let held =
         when(&daemon, &replay, "a wait", |replay| replay["held_until"] == "2026-01-01T00:00:42.000Z").await;
@@ -172,6 +174,11 @@ async fn a_target_without_room_is_left_alone_as_long_as_it_asks_for() {
     let ended = completed(&daemon, &replay).await;
     assert_eq!((counts(&ended), &ended["failure_reasons"]), ([2, 2, 2, 0, 0], &json!({})));
     assert_eq!(ended["held_until"], json!(null));
+    for (before, again) in [first, second].iter().zip(target.arrived().await) {
+        for name in ["warden-item-id", "webhook-id", "warden-attempt"] {
+            assert_eq!(before.header(name), again.header(name), "{name}");
+        }
+    }
     let items = daemon.get("/v1/items").await;
     for item in items["data"].as_array().unwrap() {
         assert_eq!(
@@ -180,4 +187,26 @@ async fn a_target_without_room_is_left_alone_as_long_as_it_asks_for() {
             "being put off is no attempt"
         );
     }
+}
+
+#[tokio::test]
+async fn an_item_that_a_target_never_has_room_for_keeps_no_other_back_and_fails_at_last() {
+    let target = TestReceiver::start().await;
+    let daemon = TestDaemon::start().await;
+    lose(&daemon, "poison").await;
+    target.usually(503, &[]);
+    let replay = start(&daemon, to(&target, json!({}))).await;
+    for _ in 0..21 {
+        target.next().await;
+        // Longer than it is ever waited for on its own account.
+        when(&daemon, &replay, "an item that is not on its way", |replay| {
+            !replay["held_until"].is_null() || replay["status"] == "completed"
+        })
+        .await;
+        daemon.advance(120 * SECOND);
+    }
+    let ended = completed(&daemon, &replay).await;
+    assert_eq!((counts(&ended), &ended["failure_reasons"]), ([1, 1, 0, 1, 0], &json!({"HTTP 503": 1})));
+    let poison = daemon.get("/v1/workflows/uploads/items/poison").await;
+    assert_eq!((&poison["state"], &poison["lease"]), (&json!("overdue"), &json!(null)));
 }

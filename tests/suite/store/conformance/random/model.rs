@@ -18,8 +18,8 @@ use warden::store::{Claim, Command, Creation, Outcome};
 
 /// The number of an item before the engine has told it.
 pub const UNKNOWN: ItemNumber = ItemNumber(0);
-/// The token of a lease before the engine has told it.
-pub const UNKNOWN_TOKEN: u64 = 0;
+/// The token of a lease before the engine has told it: larger than any that it has told.
+pub const UNKNOWN_TOKEN: u64 = u64::MAX;
 
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -99,7 +99,10 @@ impl Model {
 
     /// Takes note of the token that the engine gave; it was neither that of a lease nor the number of an item before.
     pub fn learn_token(&mut self, key: &ItemKey, token: u64) {
-        assert!(token > 0 && self.numbers.insert(ItemNumber(token)), "the token {token} was given before");
+        assert!(
+            token != UNKNOWN_TOKEN && self.numbers.insert(ItemNumber(token)),
+            "the token {token} was given before"
+        );
         let lease = &mut self.entries.get_mut(key).unwrap().item.work.lease;
         lease.as_mut().unwrap().token = token;
     }

@@ -186,7 +186,7 @@ impl Action {
             })),
             Self::Act(name, holder) => {
                 let lease = model.entry(&key(name)).and_then(|entry| entry.item.work.lease.clone());
-                let token = lease.map_or(u64::MAX, |lease| lease.token);
+                let token = lease.map_or(0, |lease| lease.token);
                 let lease = LeaseId { item: number(model, name), token };
                 Command::ActOnLease { lease, act: holder.act(now), now }
             }
