@@ -42,6 +42,7 @@ impl Stage {
             on_success: OnSuccess::Complete,
             output: Output::Lines,
             audience: self.audience.clone(),
+            moved_on: MovedOn::default(),
         }
     }
 
