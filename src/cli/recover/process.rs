@@ -43,7 +43,7 @@ const BATCH_LINE_MAX: usize = 1024 * 1024;
 
 /// How many files are open at most without a command, and for each that runs: three pipes while it starts, and a
 /// connection or two.
-const FILES_MAX: (u64, u64) = (256, 12);
+const FILES: (u64, u64) = (256, 12);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -166,7 +166,7 @@ impl Process {
 /// Lets this process open as many files as so many commands at once need, as far as the system allows.
 pub fn raise_file_limit(concurrency: usize) {
     let limit = getrlimit(Resource::Nofile);
-    let needed = FILES_MAX.0 + FILES_MAX.1 * u64::try_from(concurrency).unwrap_or(u64::MAX / FILES_MAX.1 / 2);
+    let needed = FILES.0 + FILES.1 * u64::try_from(concurrency).unwrap_or(u64::MAX / FILES.1 / 2);
     // No more than that: the commands inherit it, and not every program can do with many.
     if let Some(current) = limit.current.filter(|current| *current < needed) {
         let raised = needed.min(limit.maximum.unwrap_or(u64::MAX)).max(current);

@@ -139,3 +139,17 @@ async fn a_dry_run_shows_what_there_is_and_touches_nothing() {
     assert!(scene.lines("ran").is_empty());
     assert_eq!(item(&daemon, "file-000").await["version"], 1);
 }
+
+#[tokio::test]
+async fn an_item_that_comes_to_its_next_step_is_not_tried_at_that_one_by_the_same_run() {
+    let steps = "[workflows.uploads]\n\
+        steps = [{name = \"copy\", deadline = \"5m\"}, {name = \"backup\", deadline = \"2h\"}]";
+    let (daemon, scene) = (TestDaemon::builder().config(steps).start().await, Scene::new());
+    daemon.create("uploads", "a", "", "payload").await;
+    let said = scene.recovered(&daemon, "--state open", "echo $WARDEN_STEP >> ran").await;
+    assert!(said.notes.starts_with("done 1, failed 0, to be retried 0, lost 0, skipped 0"), "{}", said.notes);
+    said.done();
+    assert_eq!(scene.lines("ran"), ["copy"]);
+    let item = item(&daemon, "a").await;
+    assert!(item["step"] == "backup" && item["lease"].is_null(), "it is given back: {item}");
+}
