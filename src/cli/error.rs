@@ -53,6 +53,9 @@ pub enum CliError {
         /// Of how many.
         items: u64,
     },
+    /// Somebody did not want a recovery to go on after its first items.
+    #[error("stopped after the canary")]
+    Declined,
     /// The command that was to recover items cannot be run.
     #[error("cannot run {}: {error}", program.display())]
     Command {
@@ -97,6 +100,7 @@ impl CliError {
             },
             Self::LinesRefused { .. }
             | Self::ItemsLeft { .. }
+            | Self::Declined
             | Self::NotDelivered(_)
             | Self::ReplayNotDone(_) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,

@@ -36,12 +36,12 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, Args};
 use tokio::time::timeout;
 
-use self::attempt::Work;
+use self::attempt::{MovedOn, Work};
 use self::audience::Audience;
 use self::desk::{Desk, Terms};
 use self::display::Display;
 use self::pace::Pace;
-use self::process::{CommandLine, Output};
+use self::process::{CommandLine, Output, raise_file_limit};
 use self::recovery::{Outcome, Plan, Recovery};
 use self::verdict::OnSuccess;
 use super::client::{Client, ClientError};
@@ -187,8 +187,6 @@ impl Recover {
             selection: self.filter.document()?,
             ttl: self.lease_ttl,
             worker: Some(self.worker.take().unwrap_or_else(worker)),
-            // Those of a batch are fetched one by one: a thousand large ones at once would not fit.
-            payloads: self.exec_batch.is_none(),
         };
         let output = match (self.exec_batch, self.connection.output) {
             (Some(_), _) => Output::Lines,
@@ -205,7 +203,9 @@ impl Recover {
             on_success: self.on_success,
             output,
             audience,
+            moved_on: MovedOn::default(),
         };
+        raise_file_limit(self.concurrency);
         Ok(Plan {
             work,
             total,
@@ -288,11 +288,11 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
         Format::Table => {}
     }
     match failure {
-        Some(error) => Err(error),
-        None if summary.interrupted => Err(CliError::Interrupted),
-        None if summary.counts.left() > 0 => {
+        Some(error) if !(summary.interrupted && matches!(error, CliError::Declined)) => Err(error),
+        _ if summary.interrupted => Err(CliError::Interrupted),
+        _ if summary.counts.left() > 0 => {
             Err(CliError::ItemsLeft { left: summary.counts.left(), items: summary.counts.items() })
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }

@@ -3,22 +3,23 @@
 //! Invariants: a command runs only while the leases of its items hold; every item that was claimed is reported exactly
 //! once, after the daemon was told or can be told no longer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::audience::Audience;
 use super::backoff::Backoff;
-use super::batch::{self, Told};
+use super::batch;
 use super::desk::{Denial, Desk};
 use super::environment::variables;
 use super::keeper::{Held, Loss};
-use super::lease::Lease;
+use super::lease::{Lease, Settlement};
 use super::listener::Listener;
 use super::order::{Order, give, reaches};
 use super::process::{CommandLine, Output, Process};
@@ -45,6 +46,29 @@ pub struct Work {
     pub output: Output,
     /// Who sees what it writes, where that is shown line by line.
     pub audience: Audience,
+    /// The items that are done with their step, and not closed.
+    pub moved_on: MovedOn,
+}
+
+/// The items that this recovery may have brought to their next step, by workflow and id. With it their deadline has
+/// moved, so that a claim may bring them again; and the command is not for that step.
+#[derive(Debug, Default)]
+pub struct MovedOn(Mutex<HashSet<(String, String)>>);
+
+impl MovedOn {
+    /// Whether this item is one of them.
+    pub fn has(&self, lease: &Lease) -> bool {
+        self.items().contains(&key(lease))
+    }
+
+    fn items(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        // What is in it is whole, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(lease: &Lease) -> (String, String) {
+    (lease.item.workflow.clone(), lease.item.id.clone())
 }
 
 /// An attempt.
@@ -109,14 +133,14 @@ impl Attempt {
                 return Err(error);
             }
         };
-        let (end, said, told) = match self.supervise(process, input, &bundle).await {
+        let (end, said, listener) = match self.supervise(process, input, &bundle).await {
             Ok(ended) => ended,
             Err(error) => {
                 self.give_back(bundle, "how the command ended is not known").await;
                 return Err(error);
             }
         };
-        let verdict = |held: &Held| self.verdict(held, &end, &said, &told);
+        let verdict = |held: &Held| self.verdict(held, &end, &said, &listener);
         self.settle(bundle.into_iter().map(|held| (verdict(&held), held)).collect()).await;
         Ok(())
     }
@@ -134,9 +158,17 @@ impl Attempt {
                 return (Vec::new(), Vec::new());
             }
         };
+        // One that was lost while others were worked on must not be begun.
+        while let Ok(loss) = self.losses.try_recv() {
+            self.lost.insert(loss.lease, loss.reason);
+        }
         let (mut ready, mut inputs, mut without) = (Vec::new(), Vec::new(), Vec::new());
         for (mut held, payload) in bundle.into_iter().zip(payloads) {
             held.lease.payload = None;
+            let payload = match self.lost.get(&held.lease.id) {
+                Some(reason) => Err(Verdict::Lost(reason.clone())),
+                None => payload,
+            };
             match payload {
                 Ok(payload) => {
                     ready.push(held);
@@ -155,7 +187,7 @@ impl Attempt {
         process: Process,
         input: Bytes,
         bundle: &[Held],
-    ) -> io::Result<(End, String, Vec<Told>)> {
+    ) -> io::Result<(End, String, Listener)> {
         let (orders, ordered) = watch::channel(Order::Run);
         let mut listener = Listener::new(self.work.in_batches, self.work.audience.clone());
         let (clock, timeout) = (self.work.desk.clone(), self.work.timeout);
@@ -167,12 +199,30 @@ impl Attempt {
         });
         let mut running = Box::pin(process.run(input, ordered, &mut listener));
         let (mut end, mut heard) = (None, Order::Finish);
+        let mut asking = JoinSet::new();
         let (status, said) = loop {
             tokio::select! {
                 ended = &mut running => break ended?,
                 Some(loss) = self.losses.recv() => {
-                    if self.ends_by(&loss, bundle).await {
-                        end.get_or_insert(End::Lost(loss.reason));
+                    self.lost.insert(loss.lease.clone(), loss.reason.clone());
+                    let lost = bundle.iter().find(|held| held.lease.id == loss.lease);
+                    let all = bundle.iter().all(|held| self.lost.contains_key(&held.lease.id));
+                    match lost.map(|held| held.lease.clone()) {
+                        // Its batch may go on if it is closed: nobody else works on it.
+                        Some(lease) if loss.denied && !all => {
+                            let desk = self.work.desk.clone();
+                            asking.spawn(async move { (desk.is_closed(&lease).await, loss.reason) });
+                        }
+                        Some(_) => {
+                            end.get_or_insert(End::Lost(loss.reason));
+                            give(&orders, Order::Kill);
+                        }
+                        None => {}
+                    }
+                }
+                Some(Ok((is_closed, reason))) = asking.join_next() => {
+                    if !is_closed {
+                        end.get_or_insert(End::Lost(reason));
                         give(&orders, Order::Kill);
                     }
                 }
@@ -188,27 +238,22 @@ impl Attempt {
             }
         };
         drop(running);
-        Ok((end.unwrap_or(End::Ended(status)), said.text(), listener.told))
+        Ok((end.unwrap_or(End::Ended(status)), said.text(), listener))
     }
 
-    /// Takes note of a lost lease, and says whether the command must end by it. One that works on other items as well may
-    /// go on if this one is closed: nobody else works on it.
-    async fn ends_by(&mut self, loss: &Loss, bundle: &[Held]) -> bool {
-        self.lost.insert(loss.lease.clone(), loss.reason.clone());
-        let Some(lost) = bundle.iter().find(|held| held.lease.id == loss.lease) else { return false };
-        let all = bundle.iter().all(|held| self.lost.contains_key(&held.lease.id));
-        all || !self.work.desk.is_closed(&lost.lease).await
-    }
-
-    fn verdict(&self, held: &Held, end: &End, said: &str, told: &[Told]) -> Verdict {
+    fn verdict(&self, held: &Held, end: &End, said: &str, listener: &Listener) -> Verdict {
         let item = &held.lease.item;
-        let told = told.iter().rev().find(|told| told.id == item.id && told.workflow == item.workflow);
+        let told =
+            listener.told.iter().rev().find(|told| told.id == item.id && told.workflow == item.workflow);
         let verdict = match (told, end) {
             (Some(told), _) => told.verdict(),
             (None, End::Lost(reason)) if !self.lost.contains_key(&held.lease.id) => {
                 Verdict::Untried(format!("its batch was ended, because another item was lost: {reason}"))
             }
-            (None, end) => Verdict::of(end, said),
+            (None, end) => match (Verdict::of(end, said), listener.doubt()) {
+                (Verdict::Done, Some(doubt)) => Verdict::Untried(doubt.to_owned()),
+                (verdict, _) => verdict,
+            },
         };
         match self.lost.get(&held.lease.id) {
             // Whether that was because it is done is asked when it is settled.
@@ -265,8 +310,16 @@ async fn settle(work: &Work, held: &Held, verdict: &Verdict) -> (Ending, String)
     let Some(settlement) = verdict.settlement(work.on_success) else {
         return (Ending::Lost, verdict.reason());
     };
+    // Noted before, since a claim may bring it as soon as the daemon has been told.
+    let moves_on = settlement == Settlement::Complete { close: false };
+    if moves_on {
+        work.moved_on.items().insert(key(&held.lease));
+    }
     match work.desk.settle(&held.lease.id, &settlement, held.expires()).await {
         Ok(item) => {
+            if moves_on && item.state == "closed" {
+                work.moved_on.items().remove(&key(&held.lease));
+            }
             let ending = match verdict {
                 Verdict::Done => Ending::Done,
                 Verdict::Failed { .. } if item.state == "failed" => Ending::Failed,

@@ -82,6 +82,11 @@ impl Audience {
         let _ = self.said.send(Said::Line(line)).await;
     }
 
+    /// Hands on a line that a command wrote, unless there is no room for it.
+    pub fn line_if_there_is_room(&self, line: Bytes) {
+        self.say(Said::Line(line));
+    }
+
     /// Tells what became of an item, and how far it is with it.
     pub fn report(&self, report: &Report, counts: Counts) {
         self.counts.send_replace(counts);

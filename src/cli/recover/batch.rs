@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::lease::Lease;
 use super::tail::Tail;
@@ -30,22 +31,25 @@ struct Line<'a> {
 }
 
 /// What the command says of one of its items.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The workflow the item belongs to.
     pub workflow: String,
     /// Its id within the workflow.
     pub id: String,
-    outcome: Outcome,
-    message: Option<String>,
+    outcome: Value,
+    message: Value,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Done,
-    Retry,
-    Failed,
+/// What a line of the command's stdout is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It says this of an item.
+    Of(Told),
+    /// It was to say something of an item, and which cannot be read.
+    Garbled,
+    /// It is something else.
+    Aside,
 }
 
 /// The line for an item, with its line feed. A payload that is text stands in it as such.
@@ -68,23 +72,44 @@ pub fn line(lease: &Lease, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What the command says on this line, if it speaks of an item.
-pub fn read(line: &[u8]) -> Option<Told> {
-    serde_json::from_slice(line).ok()
+/// What the command says on this line.
+pub fn read(line: &[u8]) -> Said {
+    // A message need not be UTF-8 for the item to be known.
+    let line = String::from_utf8_lossy(line);
+    if !line.trim_start().starts_with('{') {
+        return Said::Aside;
+    }
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(&line) else {
+        return if line.contains("\"outcome\"") { Said::Garbled } else { Said::Aside };
+    };
+    let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+    match (take("workflow"), take("id"), take("outcome"), take("message")) {
+        (Value::String(workflow), Value::String(id), outcome, message) if !outcome.is_null() => {
+            Said::Of(Told { workflow, id, outcome, message })
+        }
+        _ => Said::Aside,
+    }
 }
 
 impl Told {
     /// What follows from it.
     pub fn verdict(&self) -> Verdict {
-        if self.outcome == Outcome::Done {
-            return Verdict::Done;
-        }
-        let mut message = Tail::default();
-        message.push(self.message.as_deref().unwrap_or("the command gave no reason").as_bytes());
-        let (kind, retryable) = match self.outcome {
-            Outcome::Retry => ("retry", true),
-            _ => ("failed", false),
+        let reason = match &self.message {
+            Value::Null => "the command gave no reason".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
         };
+        let (kind, reason, retryable) = match self.outcome.as_str() {
+            Some("done") => return Verdict::Done,
+            Some("retry") => ("retry", reason, true),
+            Some("failed") => ("failed", reason, false),
+            _ => {
+                let outcome = &self.outcome;
+                ("outcome", format!("{reason}\n{outcome} is no outcome: it is done, retry or failed"), false)
+            }
+        };
+        let mut message = Tail::default();
+        message.push(reason.as_bytes());
         Verdict::Failed { kind: kind.to_owned(), message: message.text(), retryable }
     }
 }
@@ -134,18 +159,32 @@ mod tests {
     fn what_a_command_says_of_an_item_counts_and_all_else_is_something_else() {
         let verdict = |outcome: &str, message: Value| {
             let line = json!({"workflow": "w", "id": "a", "outcome": outcome, "message": message, "more": 1});
-            read(line.to_string().as_bytes()).map(|told| told.verdict())
+            match read(line.to_string().as_bytes()) {
+                Said::Of(told) => told.verdict(),
+                other => panic!("of an item: {other:?}"),
+            }
         };
-        let failed = |kind: &str, message: &str, retryable| {
-            Some(Verdict::Failed { kind: kind.to_owned(), message: message.to_owned(), retryable })
+        let failed = |kind: &str, message: &str, retryable| Verdict::Failed {
+            kind: kind.to_owned(),
+            message: message.to_owned(),
+            retryable,
         };
-        assert_eq!(verdict("done", Value::Null), Some(Verdict::Done));
+        assert_eq!(verdict("done", Value::Null), Verdict::Done);
         assert_eq!(verdict("retry", "no\u{7} host".into()), failed("retry", "no\u{fffd} host", true));
         assert_eq!(verdict("failed", Value::Null), failed("failed", "the command gave no reason", false));
-        assert_eq!(verdict("odd", Value::Null), None);
-        for line in ["", "3 files copied", "{}", "[]", r#"{"workflow":"w","id":"a"}"#] {
-            assert_eq!(read(line.as_bytes()), None, "{line}");
+        assert_eq!(verdict("retry", json!({"code": 7})), failed("retry", "{\"code\":7}", true));
+        let odd = "no host\n\"fialed\" is no outcome: it is done, retry or failed";
+        assert_eq!(verdict("fialed", "no host".into()), failed("outcome", odd, false));
+        for line in ["", "3 files copied", "{}", "[]", "{not JSON}", r#"{"workflow":"w","id":"a"}"#] {
+            assert_eq!(read(line.as_bytes()), Said::Aside, "{line}");
         }
+        for line in
+            [r#"{"workflow":"w","id":"a","outcome":"failed","message":"no "host""}"#, r#"{"outcome":"#]
+        {
+            assert_eq!(read(line.as_bytes()), Said::Garbled, "{line}");
+        }
+        let line = b"{\"workflow\":\"w\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"\xff\"}";
+        assert!(matches!(read(line), Said::Of(told) if told.id == "a"));
     }
 
     #[test]

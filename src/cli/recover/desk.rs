@@ -19,9 +19,11 @@ use crate::cli::item::Item;
 use crate::incident::notification::path_segment;
 use crate::model::{Clock, ItemId, Timestamp, WorkflowName};
 
-/// How many questions about leases are on the way at once.
-const CALLS_MAX: usize = 16;
-/// The least and the most time that the daemon has to answer such a question.
+/// How many payloads are on the way at once. Heartbeats and settlements wait for none of them.
+const PAYLOADS_MAX: usize = 16;
+/// How long a payload may take.
+const PAYLOAD_TIME: Duration = Duration::from_secs(120);
+/// The least and the most time that the daemon has to answer a question about a lease.
 const CALL_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// How items are claimed.
@@ -33,8 +35,6 @@ pub struct Terms {
     pub ttl: Duration,
     /// In whose name; without one it is the token's.
     pub worker: Option<String>,
-    /// Whether payloads come with the leases.
-    pub payloads: bool,
 }
 
 /// A daemon that hands out leases.
@@ -42,7 +42,7 @@ pub struct Desk {
     client: Client,
     clock: Arc<dyn Clock>,
     terms: Terms,
-    calls: Semaphore,
+    payloads: Semaphore,
 }
 
 /// Why something was not done with a lease.
@@ -63,7 +63,7 @@ struct Fate {
 impl Desk {
     /// A desk at which leases are claimed on these terms.
     pub fn new(client: Client, clock: Arc<dyn Clock>, terms: Terms) -> Self {
-        Self { client, clock, terms, calls: Semaphore::new(CALLS_MAX) }
+        Self { client, clock, terms, payloads: Semaphore::new(PAYLOADS_MAX) }
     }
 
     /// The clock that leases are counted by.
@@ -84,11 +84,13 @@ impl Desk {
         let mut document = self.terms.selection.clone();
         document.insert("max".to_owned(), max.into());
         document.insert("ttl".to_owned(), self.ttl_text().into());
-        document.insert("payloads".to_owned(), self.terms.payloads.into());
+        // They are fetched while the leases are kept alive: all at once could outlast them, and might not fit.
+        document.insert("payloads".to_owned(), false.into());
         document.extend(self.terms.worker.clone().map(|worker| ("worker".to_owned(), worker.into())));
         document.extend(cursor.map(|cursor| ("cursor".to_owned(), cursor.into())));
         let asked = self.clock.now();
-        let request = self.client.request(Method::POST, "/v1/leases", &Query::new())?.json(&document);
+        let request = self.client.request(Method::POST, "/v1/leases", &Query::new())?;
+        let request = request.json(&document).timeout(CALL_TIME.1);
         let bytes = self.client.send(request).await?.bytes().await?;
         let claim =
             serde_json::from_slice(&bytes).map_err(|error| self.client.stranger(error.to_string()))?;
@@ -143,33 +145,32 @@ impl Desk {
     /// # Errors
     /// When the item was closed meanwhile, or there is no answer.
     pub async fn payload(&self, lease: &Lease) -> Result<Bytes, Denial> {
-        self.about(lease, "/payload").await
+        let _permit = self.payloads.acquire().await;
+        self.about(lease, "/payload", PAYLOAD_TIME).await
     }
 
     /// Whether an item whose lease is lost is closed. Where that cannot be learnt it counts as open.
     pub async fn is_closed(&self, lease: &Lease) -> bool {
-        let known = self.about(lease, "").await;
+        let known = self.about(lease, "", self.call_time()).await;
         let fate = known.ok().and_then(|bytes| serde_json::from_slice::<Fate>(&bytes).ok());
         fate.is_some_and(|fate| fate.state == "closed")
     }
 
-    async fn about(&self, lease: &Lease, below: &str) -> Result<Bytes, Denial> {
+    async fn about(&self, lease: &Lease, below: &str, most: Duration) -> Result<Bytes, Denial> {
         let name = |error: crate::model::NameError| Denial::NoAnswer(self.client.stranger(error.to_string()));
         let workflow = WorkflowName::new(lease.item.workflow.as_str()).map_err(name)?;
         let id = ItemId::new(lease.item.id.as_str()).map_err(name)?;
         let request = self.client.item_request(Method::GET, (&workflow, &id), below, &Query::new());
-        self.ask(request.map_err(Denial::NoAnswer)?).await
+        self.ask(request.map_err(Denial::NoAnswer)?.timeout(most)).await
     }
 
     async fn act(&self, lease: &str, verb: &str, document: &Value) -> Result<Bytes, Denial> {
         let path = format!("/v1/leases/{}/{verb}", path_segment(lease));
         let request = self.client.request(Method::POST, &path, &Query::new());
-        let most = (self.terms.ttl / 3).clamp(CALL_TIME.0, CALL_TIME.1);
-        self.ask(request.map_err(Denial::NoAnswer)?.json(document).timeout(most)).await
+        self.ask(request.map_err(Denial::NoAnswer)?.json(document).timeout(self.call_time())).await
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Denial> {
-        let _call = self.calls.acquire().await;
         let answered = async { self.client.send(request).await?.bytes().await };
         answered.await.map_err(|error| match error {
             ClientError::Refused { problem, .. } if matches!(problem.status, 404 | 409 | 410) => {
@@ -177,6 +178,10 @@ impl Desk {
             }
             error => Denial::NoAnswer(error),
         })
+    }
+
+    fn call_time(&self) -> Duration {
+        (self.terms.ttl / 3).clamp(CALL_TIME.0, CALL_TIME.1)
     }
 
     fn ttl_text(&self) -> String {

@@ -3,22 +3,37 @@
 use super::lease::Lease;
 
 /// What the variables for labels begin with.
-pub const LABEL_PREFIX: &str = "WARDEN_LABEL_";
+const LABEL_PREFIX: &str = "WARDEN_LABEL_";
+/// The other variables, in the order in which they are told.
+const NAMES: [&str; 6] = [
+    "WARDEN_WORKFLOW",
+    "WARDEN_ITEM_ID",
+    "WARDEN_STEP",
+    "WARDEN_ATTEMPT",
+    "WARDEN_LEASE",
+    "WARDEN_CONTENT_TYPE",
+];
+
+/// Whether a variable of this name is what a command is told about its item.
+pub fn tells_of_item(name: &[u8]) -> bool {
+    name.starts_with(LABEL_PREFIX.as_bytes()) || NAMES.iter().any(|own| own.as_bytes() == name)
+}
 
 /// The variables for a command that recovers this item. Where two labels have the name of one variable, the last in the
 /// order of their names counts.
 pub fn variables(lease: &Lease) -> Vec<(String, String)> {
     let item = &lease.item;
     let own = [
-        ("WARDEN_WORKFLOW", item.workflow.clone()),
-        ("WARDEN_ITEM_ID", item.id.clone()),
-        ("WARDEN_STEP", item.step.clone().unwrap_or_default()),
-        ("WARDEN_ATTEMPT", lease.attempt.to_string()),
-        ("WARDEN_LEASE", lease.id.clone()),
-        ("WARDEN_CONTENT_TYPE", item.payload.content_type.clone()),
+        item.workflow.clone(),
+        item.id.clone(),
+        item.step.clone().unwrap_or_default(),
+        lease.attempt.to_string(),
+        lease.id.clone(),
+        item.payload.content_type.clone(),
     ];
     let labels = item.labels.iter().map(|(name, value)| (label_variable(name), value.clone()));
-    own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(labels).collect()
+    let own = NAMES.map(str::to_owned).into_iter().zip(own);
+    own.chain(labels).collect()
 }
 
 fn label_variable(name: &str) -> String {
@@ -50,6 +65,12 @@ mod tests {
             "WARDEN_LABEL_REGION=eu",
         ];
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_a_command_is_told_of_its_item_is_known_by_its_name() {
+        assert!(variables(&lease("uploads", "a")).iter().all(|(name, _)| tells_of_item(name.as_bytes())));
+        assert!(!tells_of_item(b"WARDEN_URL") && !tells_of_item(b"WARDEN_TOKEN"));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Loss {
     pub lease: String,
     /// Why.
     pub reason: String,
+    /// Whether the daemon said so; otherwise it ran out, and may be another's.
+    pub denied: bool,
 }
 
 impl Held {
@@ -41,9 +43,9 @@ impl Held {
         let (told, known) = watch::channel(expires);
         let id = lease.id.clone();
         let keeper = tokio::spawn(async move {
-            let reason = keep(&desk, &id, &told).await;
+            let (denied, reason) = keep(&desk, &id, &told).await;
             // Whoever does not listen any more has no use for it.
-            let _ = losses.send(Loss { lease: id, reason });
+            let _ = losses.send(Loss { lease: id, reason, denied });
         });
         Self { lease, expires: known, _keeper: AbortOnDropHandle::new(keeper) }
     }
@@ -54,8 +56,9 @@ impl Held {
     }
 }
 
-/// Sends heartbeats, every third of the lease's time. Gives the reason when the lease is lost.
-async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> String {
+/// Sends heartbeats, every third of the lease's time. When the lease is lost, it gives whether the daemon said so, and the
+/// reason.
+async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> (bool, String) {
     let clock = desk.clock();
     // A third after its beginning, counted from its end.
     let beat_at = |end: Timestamp| end.moved(-i64::try_from((desk.ttl() * 2 / 3).as_millis()).unwrap_or(0));
@@ -70,7 +73,7 @@ async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> S
         let beaten = tokio::select! {
             beaten = beat => beaten,
             () = clock.sleep_until(end) => {
-                return "it ran out because the daemon could not be reached".to_owned();
+                return (false, "it ran out because the daemon could not be reached".to_owned());
             }
         };
         match beaten {
@@ -79,7 +82,7 @@ async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> S
                 backoff = Backoff::new();
                 next = beat_at(end);
             }
-            Err(Denial::Lost(reason)) => return reason,
+            Err(Denial::Lost(reason)) => return (true, reason),
             Err(Denial::NoAnswer(error)) => next = clock.now().after(backoff.wait(error.retry_after())),
         }
     }

@@ -14,13 +14,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join3;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit, test_kill_process_group,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::environment::LABEL_PREFIX;
+use super::environment::tells_of_item;
 use super::listener::Listener;
 use super::order::{Order, reaches};
 use super::tail::Tail;
@@ -30,9 +32,18 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often it is looked whether all of a group has ended.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long what a command said may take to arrive after its end. Longer only if somebody it left behind holds it open.
+/// Of a batch, each piece has as long, since what it says of its items must not be missed.
 const DRAIN: Duration = Duration::from_millis(250);
-/// The longest line that is handed on whole, in bytes.
+/// How long all that a command said of a batch may take to arrive after its end.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// The longest line that is handed on whole, in bytes; what is said of the items of a batch may be longer.
 const LINE_MAX: usize = 64 * 1024;
+/// The longest line of a batch that is handed on whole, in bytes.
+const BATCH_LINE_MAX: usize = 1024 * 1024;
+
+/// How many files are open at most without a command, and for each that runs: three pipes while it starts, and a
+/// connection or two.
+const FILES: (u64, u64) = (256, 12);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -69,7 +80,7 @@ impl Process {
         let mut command = Command::new(&line.program);
         for (name, _) in std::env::vars_os() {
             // This process may be a command of another recovery's itself.
-            if name.as_encoded_bytes().starts_with(LABEL_PREFIX.as_bytes()) {
+            if tells_of_item(name.as_encoded_bytes()) {
                 command.env_remove(name);
             }
         }
@@ -104,16 +115,19 @@ impl Process {
     ) -> io::Result<(ExitStatus, Tail)> {
         let mut said = Tail::default();
         let pipes = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
+        let (over, ended) = watch::channel(false);
+        let most = if listener.in_batches() { DRAIN_MAX } else { DRAIN };
         let status = {
             let mut talk = std::pin::pin!(join3(
-                feed(pipes.0, input),
-                hand_on(pipes.1, listener),
-                hear(pipes.2, &mut said)
+                until_quiet(feed(pipes.0, input), ended.clone()),
+                hand_on(pipes.1, listener, ended.clone()),
+                until_quiet(hear(pipes.2, &mut said), ended),
             ));
             let mut end = std::pin::pin!(self.end(&mut orders));
             tokio::select! {
                 status = &mut end => {
-                    let _ = timeout(DRAIN, talk).await;
+                    over.send_replace(true);
+                    let _ = timeout(most, talk).await;
                     status
                 }
                 _ = &mut talk => end.await,
@@ -149,6 +163,32 @@ impl Process {
     }
 }
 
+/// Lets this process open as many files as so many commands at once need, as far as the system allows.
+pub fn raise_file_limit(concurrency: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = FILES.0 + FILES.1 * u64::try_from(concurrency).unwrap_or(u64::MAX / FILES.1 / 2);
+    // No more than that: the commands inherit it, and not every program can do with many.
+    if let Some(current) = limit.current.filter(|current| *current < needed) {
+        let raised = needed.min(limit.maximum.unwrap_or(u64::MAX)).max(current);
+        // Where it stays as it is, a command that finds no room says so.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum });
+    }
+}
+
+/// Waits for the end of the command, and for as long afterwards as something may take to arrive.
+async fn quiet(ended: &mut watch::Receiver<bool>) {
+    // Whoever would say it is there for as long as somebody waits.
+    let _ = ended.wait_for(|ended| *ended).await;
+    sleep(DRAIN).await;
+}
+
+async fn until_quiet(talk: impl Future<Output = ()>, mut ended: watch::Receiver<bool>) {
+    tokio::select! {
+        () = talk => {}
+        () = quiet(&mut ended) => {}
+    }
+}
+
 async fn feed(pipe: Option<ChildStdin>, input: Bytes) {
     if let Some(mut pipe) = pipe {
         // A command need not read what it does not need.
@@ -164,23 +204,33 @@ async fn hear(pipe: Option<ChildStderr>, said: &mut Tail) {
     }
 }
 
-async fn hand_on(pipe: Option<ChildStdout>, listener: &mut Listener) {
+async fn hand_on(pipe: Option<ChildStdout>, listener: &mut Listener, mut ended: watch::Receiver<bool>) {
     let Some(mut pipe) = pipe else { return };
+    let most = if listener.in_batches() { BATCH_LINE_MAX } else { LINE_MAX };
     let (mut held, mut buffer) = (Vec::new(), [0; 8 * 1024]);
-    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = pipe.read(&mut buffer) => read,
+            () = quiet(&mut ended) => break,
+        };
+        let Ok(count @ 1..) = read else {
+            listener.heard_out = read.is_ok();
+            break;
+        };
         let mut rest = &buffer[..count];
         while let Some(end) = memchr::memchr(b'\n', rest) {
             held.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            listener.hear(std::mem::take(&mut held).into()).await;
+            listener.hear(std::mem::take(&mut held).into(), &mut ended).await;
         }
         held.extend_from_slice(rest);
-        if held.len() > LINE_MAX {
-            listener.hear(std::mem::take(&mut held).into()).await;
+        if held.len() > most {
+            listener.hear(std::mem::take(&mut held).into(), &mut ended).await;
         }
     }
     if !held.is_empty() {
-        listener.hear(held.into()).await;
+        listener.hear(held.into(), &mut ended).await;
     }
 }
 

@@ -12,7 +12,7 @@ use super::attempt::{Attempt, Work};
 use super::audience::Audience;
 use super::canary::{self, Next};
 use super::claims::{Claims, Gain};
-use super::lease::Lease;
+use super::lease::{Lease, Settlement};
 use super::order::{Order, give};
 use super::pace::{Bite, Pace};
 use super::report::Report;
@@ -225,6 +225,19 @@ impl Recovery {
 
     /// Begins to work on what was claimed. When nothing is to begin any more, it is given back.
     fn begin(&mut self, leases: Vec<Lease>, expires: Timestamp) {
+        let (again, leases): (Vec<_>, Vec<_>) =
+            leases.into_iter().partition(|lease| self.work.moved_on.has(lease));
+        for lease in again {
+            let work = self.work.clone();
+            self.running.spawn(async move {
+                // If it cannot be told it runs out.
+                let _ = work.desk.settle(&lease.id, &Settlement::Release, expires).await;
+                Ok(())
+            });
+        }
+        if leases.is_empty() {
+            return;
+        }
         self.pace.begun(leases.len(), self.now());
         let bundles: Vec<Vec<Lease>> = match self.work.in_batches {
             true => vec![leases],
@@ -277,7 +290,13 @@ impl Recovery {
                 self.audience.note(said);
                 false
             }
-            Next::Ask(question) => self.ask(question).await,
+            Next::Ask(question) => {
+                let goes_on = self.ask(question).await;
+                if !goes_on {
+                    self.failure.get_or_insert(CliError::Declined);
+                }
+                goes_on
+            }
         };
         self.pace.open();
         goes_on

@@ -68,7 +68,6 @@ impl StandIn {
             selection: json!({"states": ["overdue"]}).as_object().unwrap().clone(),
             ttl: TTL,
             worker: Some("host-1".to_owned()),
-            payloads: true,
         };
         let desk = Desk::new(Client::new(&url, None).unwrap(), Arc::new(clock.clone()), terms);
         Self { desk: Arc::new(desk), clock, script, heard, _server: AbortOnDropHandle::new(server) }

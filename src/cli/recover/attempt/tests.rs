@@ -42,6 +42,7 @@ impl Stage {
             on_success: OnSuccess::Complete,
             output: Output::Lines,
             audience: self.audience.clone(),
+            moved_on: MovedOn::default(),
         }
     }
 
@@ -196,4 +197,69 @@ async fn a_payload_that_did_not_come_with_its_lease_is_fetched_and_one_that_is_g
     assert_eq!(asked.len(), 1, "the command did not run, and nothing is settled: {asked:?}");
     assert_eq!(asked[0].0, "GET /v1/workflows/uploads/items/a/payload");
     assert_eq!(stage.daemon.clock.now(), START);
+}
+
+#[tokio::test]
+async fn an_outcome_does_not_wait_behind_what_nobody_looks_at() {
+    let script = "yes | head -n 5000; echo '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"no\"}'";
+    let mut stage = Stage::new(script, [item("failed")]).await;
+    stage.in_batches = true;
+    let (_, reports, _) = stage.play(&["a"], stage.work()).await;
+    assert_eq!(reports, [report("a", Ending::Failed, "failed: no")]);
+}
+
+#[tokio::test]
+async fn an_item_of_which_something_may_have_been_missed_is_not_done() {
+    for (script, doubt) in [
+        ("sleep 2 & exit 0", "what the command left behind still holds its stdout, and may say more"),
+        (
+            "echo '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"no \"host\"\"}'",
+            "the command wrote an outcome that is no JSON, which may be this item's",
+        ),
+    ] {
+        let mut stage = Stage::new(script, [item("overdue")]).await;
+        stage.in_batches = true;
+        let (_, reports, _) = stage.play(&["a"], stage.work()).await;
+        assert_eq!(reports, [report("a", Ending::Skipped, doubt)]);
+        assert_eq!(stage.daemon.asked()[0].0, "POST /v1/leases/lse_a/release");
+    }
+}
+
+#[tokio::test]
+async fn what_is_lost_while_another_part_of_its_batch_runs_is_not_begun() {
+    let mut stage = Stage::new("echo up; sleep 60", (0..2).map(|_| Reply::Problem(409, "taken"))).await;
+    stage.in_batches = true;
+    let (tell, mut told) = mpsc::channel(10);
+    let mut leases = vec![lease("uploads", "a"), lease("uploads", "b")];
+    leases.iter_mut().for_each(|lease| lease.item.payload.size = batch::BYTES_MAX);
+    let work = Arc::new(stage.work());
+    let attempt = Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell);
+    let running = tokio::spawn(attempt.run());
+    let up = stage.seat.get_mut().unwrap().said.recv().await;
+    assert!(matches!(up, Some(Said::Line(_))), "{up:?}");
+    let mut reports = Vec::new();
+    while reports.len() < 2 {
+        stage.daemon.clock.advance(Duration::from_millis(500));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        reports.extend(told.try_recv());
+        // Longer than its lease it must not take.
+        assert!(stage.daemon.clock.now() < START.after(TTL * 4), "{reports:?}");
+    }
+    running.await.unwrap().unwrap();
+    assert_eq!(reports, [report("a", Ending::Lost, "taken"), report("b", Ending::Lost, "taken")]);
+}
+
+#[tokio::test]
+async fn an_item_that_has_come_to_its_next_step_is_known_again() {
+    for (state, moved_on) in [("overdue", true), ("closed", false)] {
+        let stage = Stage::new("exit 0", [item(state)]).await;
+        let (tell, _told) = mpsc::channel(10);
+        let work = Arc::new(stage.work());
+        let orders = stage.orders.subscribe();
+        Attempt::at(vec![lease("uploads", "a")], START.after(TTL), work.clone(), orders, tell)
+            .run()
+            .await
+            .unwrap();
+        assert_eq!(work.moved_on.has(&lease("uploads", "a")), moved_on, "{state}");
+    }
 }

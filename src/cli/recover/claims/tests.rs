@@ -37,7 +37,7 @@ async fn each_claim_goes_on_behind_the_last_item_of_the_one_before() {
     assert!(matches!(claim(&mut claims, 1).await, Gain::Nothing));
     assert!(matches!(claim(&mut claims, 1).await, Gain::Leases(..)));
     let first = json!({
-        "states": ["overdue"], "max": 2, "ttl": "1m", "payloads": true, "worker": "host-1",
+        "states": ["overdue"], "max": 2, "ttl": "1m", "payloads": false, "worker": "host-1",
     });
     let mut asked = daemon.asked().into_iter();
     assert_eq!(asked.next(), Some(("POST /v1/leases".to_owned(), first)));

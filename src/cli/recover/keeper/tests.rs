@@ -19,7 +19,7 @@ fn keep(daemon: &StandIn) -> (Held, mpsc::UnboundedReceiver<Loss>) {
 
 async fn lost(losses: &mut mpsc::UnboundedReceiver<Loss>) -> String {
     let loss = tokio::time::timeout(Duration::from_secs(30), losses.recv()).await.expect("it is told");
-    let Loss { lease, reason } = loss.unwrap();
+    let Loss { lease, reason, .. } = loss.unwrap();
     assert_eq!(lease, "lse_a");
     reason
 }

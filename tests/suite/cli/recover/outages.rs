@@ -42,7 +42,7 @@ async fn a_daemon_that_is_killed_in_the_middle_is_waited_for_and_every_item_is_r
     let daemon = DaemonProcess::on(directory.path());
     let ids = lose_many(&daemon, 120).await;
     let (address, url) = (daemon.address().to_owned(), daemon.url(""));
-    let flags = "--concurrency 4 --lease-ttl 5s --patience 25s";
+    let flags = "--concurrency 4 --lease-ttl 15s --patience 60s";
     let script = "echo $WARDEN_ITEM_ID >> ran; until [ -e go ]; do sleep 0.01; done; echo >> ended";
     let mut running = scene.start(&url, flags, script);
     scene.lines_when("ran", 4).await;

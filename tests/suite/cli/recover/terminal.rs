@@ -77,16 +77,18 @@ impl Drop for OnTerminal {
 async fn whoever_sits_there_is_asked_after_the_canary_and_a_yes_goes_on() {
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
     let ids = lose_many(&daemon, 5).await;
-    // Slowly enough for the bar to be drawn between them.
-    let script = "echo it is $WARDEN_ITEM_ID; sleep 0.2";
+    // The last waits until the bar has been drawn without it.
+    let script = "echo it is $WARDEN_ITEM_ID; [ $WARDEN_ITEM_ID = file-004 ] || exit 0; \
+        until [ -e go ]; do sleep 0.01; done";
     let mut running = OnTerminal::start(&scene, &daemon, "--canary 2", script);
     running.shows("2 of the first 2 are done. Go on with the other 3? [y/N] ").await;
     assert_eq!(in_state(&daemon, "closed").await, ids[..2]);
     running.answer("y\n");
+    running.shows("4/5  4 done").await;
+    std::fs::write(scene.path("go"), "").unwrap();
     assert_eq!(running.ended().await, 0);
     running.shows("done 5, failed 0, to be retried 0, lost 0, skipped 0").await;
     let screen = running.screen();
-    assert!(screen.contains("1/5  1 done") && screen.contains("4/5  4 done"), "there is a bar: {screen}");
     assert!(ids.iter().all(|id| screen.contains(&format!("it is {id}\r\n"))), "{screen}");
 }
 
@@ -98,6 +100,18 @@ async fn a_no_after_the_canary_is_the_end() {
     running.shows("1 of the first 2 are done. Go on with the other 3? [y/N] ").await;
     running.answer("\n");
     assert_eq!(running.ended().await, 1);
+    assert_eq!(in_state(&daemon, "overdue").await, ids[2..]);
+}
+
+#[tokio::test]
+async fn a_no_after_a_canary_that_did_well_is_no_success_either() {
+    let (daemon, scene) = (TestDaemon::start().await, Scene::new());
+    let ids = lose_many(&daemon, 5).await;
+    let mut running = OnTerminal::start(&scene, &daemon, "--canary 2", "exit 0");
+    running.shows("2 of the first 2 are done. Go on with the other 3? [y/N] ").await;
+    running.answer("n\n");
+    assert_eq!(running.ended().await, 1);
+    running.shows("stopped after the canary").await;
     assert_eq!(in_state(&daemon, "overdue").await, ids[2..]);
 }
 
