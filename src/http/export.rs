@@ -238,7 +238,7 @@ mod tests {
             (of("é", 2 * READABLE), true),
             // A third of it is escaped, and then a little more.
             (of("ab\n", 3 * READABLE), true),
-            (of("ab\n", 3 * READABLE) + "\n", false),
+            (of("ab\n", 3 * READABLE) + "\n\n\n", false),
         ] {
             assert_eq!(readable(text.as_bytes()).is_some(), expected, "{:?}", &text[..4]);
             if let (true, true) = (expected, text.len() > READABLE) {
