@@ -54,7 +54,7 @@ pub struct ClaimDocument {
     /// Whether the payloads are wanted in the answer; true by default.
     payloads: bool,
     /// The `next_cursor` of an earlier claim: only items that come after those of that one, so that a run which hands it on
-    /// gets each item once.
+    /// gets each item once, unless that comes again at its next step with a later deadline.
     cursor: Option<String>,
     /// What nobody knows here. It is refused.
     #[serde(flatten)]

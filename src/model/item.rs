@@ -36,7 +36,8 @@ pub const DEPTH_MAX: usize = 64;
 /// How many of the latest errors an item keeps.
 pub const ERRORS_KEPT: usize = 20;
 
-/// The store's own handle for an item: dense, ever-growing, never used twice. Clients never see it.
+/// The store's own handle for an item: ever-growing, and never used twice, not even as the token of a lease. Clients see it
+/// only as a part of ids and cursors that mean nothing to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ItemNumber(pub u64);
 

@@ -16,7 +16,7 @@
 //! k workflow 0 digest        -> number           the Idempotency-Key it was made with
 //! r number                   -> item record      small; all of them are read at start
 //! p number piece             -> bytes            the payload, cut into pieces
-//! e number piece             -> document piece   progress and errors, if there are any
+//! e number piece             -> document piece   progress, errors and steps, if there are any
 //! g number                   -> count            payload pieces that belong to nobody any more
 //! w name                     -> document         a workflow made on first use
 //! n incident 0 piece         -> document piece   an incident
