@@ -145,7 +145,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Gets the payloads that did not come with the leases. Items without one are settled, and are not among those that
+    /// Gets the payloads. Items without one are settled, and are not among those that
     /// it gives.
     async fn fetch(&mut self, bundle: Vec<Held>) -> (Vec<Held>, Vec<Bytes>) {
         let desk = &self.work.desk;
@@ -163,8 +163,7 @@ impl Attempt {
             self.lost.insert(loss.lease, loss.reason);
         }
         let (mut ready, mut inputs, mut without) = (Vec::new(), Vec::new(), Vec::new());
-        for (mut held, payload) in bundle.into_iter().zip(payloads) {
-            held.lease.payload = None;
+        for (held, payload) in bundle.into_iter().zip(payloads) {
             let payload = match self.lost.get(&held.lease.id) {
                 Some(reason) => Err(Verdict::Lost(reason.clone())),
                 None => payload,
@@ -287,9 +286,6 @@ fn stronger(order: Order) -> Order {
 
 /// The payload of a leased item, or what follows for it without one.
 async fn payload(desk: &Desk, held: &Held) -> Result<Bytes, Verdict> {
-    if let Some(payload) = &held.lease.payload {
-        return Ok(payload.clone());
-    }
     let (clock, mut backoff) = (desk.clock(), Backoff::new());
     loop {
         match desk.payload(&held.lease).await {

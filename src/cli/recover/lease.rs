@@ -1,9 +1,6 @@
 //! What a claim brings: items that nobody else works on for a while.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use crate::cli::item::Item;
 
@@ -25,15 +22,6 @@ pub struct Lease {
     pub attempt: u64,
     /// The item.
     pub item: Item,
-    /// The payload, where the claim asked for it and it came along.
-    #[serde(default, rename = "payload_base64", deserialize_with = "payload")]
-    pub payload: Option<Bytes>,
-}
-
-fn payload<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    let decode = |text: String| STANDARD.decode(text).map(Bytes::from);
-    text.map(decode).transpose().map_err(|error| de::Error::custom(format!("payload_base64: {error}")))
 }
 
 /// What is done with a lease in the end.
@@ -74,26 +62,11 @@ pub mod tests {
                 "step_entered_at": "2026-01-31T11:00:00.000Z", "progress": {}, "errors": [], "incident": null,
                 "payload": {"size": 3, "content_type": "text/plain", "sha256": "00"}, "version": 1,
             },
-            "payload_base64": "AP8K",
         })
     }
 
     /// The same, as it is read.
     pub fn lease(workflow: &str, id: &str) -> Lease {
         serde_json::from_value(document(workflow, id)).unwrap()
-    }
-
-    #[test]
-    fn a_payload_comes_along_or_does_not() {
-        assert_eq!(lease("uploads", "a").payload.as_deref(), Some(&b"\0\xff\n"[..]));
-        let mut document = document("uploads", "a");
-        document["payload_base64"] = Value::Null;
-        assert_eq!(serde_json::from_value::<Lease>(document.clone()).unwrap().payload, None);
-        document.as_object_mut().unwrap().remove("payload_base64");
-        assert_eq!(serde_json::from_value::<Lease>(document.clone()).unwrap().payload, None);
-        document["payload_base64"] = "?".into();
-        assert!(
-            serde_json::from_value::<Lease>(document).unwrap_err().to_string().contains("payload_base64")
-        );
     }
 }

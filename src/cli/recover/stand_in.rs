@@ -24,6 +24,9 @@ pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// For how long the leases of the tests last.
 pub const TTL: Duration = Duration::from_secs(60);
 
+/// The payload of every item, unless the next answer is that it is gone. It is handed out without a word of it.
+const PAYLOAD: &[u8] = b"\0\xff\n";
+
 /// What is answered.
 pub enum Reply {
     /// 200 with this document.
@@ -99,6 +102,10 @@ async fn answer(State((script, heard)): State<Shared>, method: Method, uri: Uri,
     let document = serde_json::from_slice(&body).unwrap_or_default();
     let reply = {
         let mut script = script.lock().unwrap();
+        let is_gone = matches!(script.replies.front(), Some(Reply::Problem(410, _)));
+        if uri.path().ends_with("/payload") && !is_gone {
+            return Bytes::from_static(PAYLOAD).into_response();
+        }
         script.asked.push((format!("{method} {uri}"), document));
         script.replies.pop_front()
     };

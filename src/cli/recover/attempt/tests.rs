@@ -184,12 +184,11 @@ async fn of_a_batch_each_item_ends_as_the_command_says_and_the_others_as_it_does
 }
 
 #[tokio::test]
-async fn a_payload_that_did_not_come_with_its_lease_is_fetched_and_one_that_is_gone_is_a_lost_item() {
+async fn an_item_whose_payload_is_gone_is_lost() {
     let replies = [Reply::Problem(410, "closed since")];
     let stage = Stage::new("exit 0", replies).await;
     let (tell, mut told) = mpsc::channel(10);
-    let mut leases = vec![lease("uploads", "a")];
-    leases[0].payload = None;
+    let leases = vec![lease("uploads", "a")];
     let work = Arc::new(stage.work());
     Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell).run().await.unwrap();
     assert_eq!(told.recv().await, Some(report("a", Ending::Lost, "closed since")));
