@@ -156,7 +156,7 @@ async fn what_waits_for_a_paused_receiver_for_a_day_is_dead_and_can_be_sent_agai
             dead["attempts"][1]["error"],
             "the receiver is paused since 2026-01-01T00:00:10.000Z: it answered 410"
         );
-        assert_eq!(metric(&daemon, "warden_deliveries_dead_total").await, 1.0);
+        metric_becomes(&daemon, "warden_deliveries_dead_total", 1.0).await;
         waiting(&daemon, 0).await;
 
         post(&daemon, &format!("/v1/deliveries/{}/resend", first.header("webhook-id"))).await;

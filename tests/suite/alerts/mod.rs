@@ -165,3 +165,9 @@ pub async fn metric(daemon: &TestDaemon, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
 }
+
+/// Waits until a figure of the metrics is this: what happened is committed first, and counted then.
+pub async fn metric_becomes(daemon: &TestDaemon, name: &str, value: f64) {
+    let what = format!("{name} of {value}");
+    eventually(&what, || async { (metric(daemon, name).await == value).then_some(()) }).await;
+}

@@ -71,8 +71,7 @@ async fn an_item_that_stays_overdue_is_sent_so_often_and_left_alone_in_between()
         daemon.advance(60 * MINUTE);
         assert_eq!(named(&target.next().await), ("file-2", "1"));
         assert_eq!(target.arrived().await.len(), 0);
-        let metric = crate::alerts::metric;
-        assert_eq!(metric(&daemon, "warden_redrives_taken_total").await, 3.0);
+        crate::alerts::metric_becomes(&daemon, "warden_redrives_taken_total", 3.0).await;
     }
 }
 
@@ -126,7 +125,7 @@ async fn a_target_that_does_not_take_it_is_asked_again_and_what_it_said_is_remem
     daemon.advance(5 * MINUTE);
     assert_eq!(named(&target.next().await), ("file-1", "2"));
     assert_eq!(settled(&daemon, "file-1", 2).await["state"], "overdue");
-    assert_eq!(crate::alerts::metric(&daemon, "warden_redrives_failed_total").await, 1.0);
+    crate::alerts::metric_becomes(&daemon, "warden_redrives_failed_total", 1.0).await;
 }
 
 #[tokio::test]
