@@ -79,6 +79,35 @@ impl Surroundings {
         };
         Ok(Self { clock, random: Arc::new(SystemRandom), outbound: Arc::new(outbound), store })
     }
+
+    /// What the domain service works with, as the configuration says. Links in notifications name `address` unless it
+    /// says otherwise.
+    pub fn parts(self, config: &Config, address: SocketAddr) -> Parts {
+        let Self { clock, random, outbound, store } = self;
+        let external_url = config.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        Parts {
+            store,
+            workflows: Workflows::new(
+                config.workflows.clone(),
+                config.default_workflow.clone(),
+                config.create_on_first_use,
+                config.limits.workflows_max,
+            ),
+            receivers: config.receivers.clone(),
+            outbound,
+            clock,
+            random,
+            settings: WardenSettings {
+                payload_max: config.limits.payload_max,
+                waiting_claims_max: config.limits.waiting_claims_max,
+                external_url,
+                incident_history: config.incident_history,
+                heartbeat: config.heartbeat.clone(),
+                replay: config.replay.clone(),
+                redrives: config.redrives.clone(),
+            },
+        }
+    }
 }
 
 fn sled_settings(config: &Config) -> SledSettings {
@@ -110,33 +139,10 @@ impl Daemon {
     /// # Errors
     /// When the store cannot be read or the address cannot be taken.
     pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Self, AppError> {
-        let Surroundings { clock, random, outbound, store } = surroundings;
+        let store = surroundings.store.clone();
         let listener = Listener::bind(config.server.listen).await?;
         let address = listener.address();
-        let external_url = config.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let parts = Parts {
-            store: store.clone(),
-            workflows: Workflows::new(
-                config.workflows.clone(),
-                config.default_workflow.clone(),
-                config.create_on_first_use,
-                config.limits.workflows_max,
-            ),
-            receivers: config.receivers.clone(),
-            outbound,
-            clock,
-            random,
-            settings: WardenSettings {
-                payload_max: config.limits.payload_max,
-                waiting_claims_max: config.limits.waiting_claims_max,
-                external_url,
-                incident_history: config.incident_history,
-                heartbeat: config.heartbeat.clone(),
-                replay: config.replay.clone(),
-                redrives: config.redrives.clone(),
-            },
-        };
-        let (warden, loops) = Warden::start(parts).await?;
+        let (warden, loops) = Warden::start(surroundings.parts(config, address)).await?;
         let server = Server::new(warden.clone(), config);
         let stop = CancellationToken::new();
         let (router, limits, patience) =

@@ -1,6 +1,6 @@
 //! The queues of all receivers together, and of which incidents it has changed whether people are reached: pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Receiver;
@@ -14,7 +14,7 @@ pub(super) struct Dispatcher {
     queues: BTreeMap<Arc<str>, ReceiverQueue>,
     /// Refreshes that were let go and are not on their way yet.
     refreshes: Vec<Delivery>,
-    changed: HashSet<IncidentId>,
+    changed: BTreeSet<IncidentId>,
 }
 
 impl Dispatcher {
@@ -22,7 +22,7 @@ impl Dispatcher {
         let queue = |receiver: &Receiver| {
             (receiver.name.clone(), ReceiverQueue::new(receiver.concurrency, receiver.rate))
         };
-        Self { queues: receivers.map(queue).collect(), refreshes: Vec::new(), changed: HashSet::new() }
+        Self { queues: receivers.map(queue).collect(), refreshes: Vec::new(), changed: BTreeSet::new() }
     }
 
     /// Takes a delivery.
@@ -99,7 +99,7 @@ impl Dispatcher {
     }
 
     /// The incidents for which that may have changed since it was last asked.
-    pub(super) fn take_changed(&mut self) -> HashSet<IncidentId> {
+    pub(super) fn take_changed(&mut self) -> BTreeSet<IncidentId> {
         std::mem::take(&mut self.changed)
     }
 

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -187,7 +187,7 @@ impl Notifier {
     }
 
     /// The incidents for which it has changed since this was last called.
-    pub fn take_failing_changed(&self) -> HashSet<IncidentId> {
+    pub fn take_failing_changed(&self) -> BTreeSet<IncidentId> {
         self.0.lock().take_changed()
     }
 
@@ -254,13 +254,14 @@ impl NotifierService {
         loop {
             let next = self.start_due();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
-                () = self.shared.arrived.notified() => {}
                 Some(finished) = self.attempts.join_next() => {
                     if let Ok(finished) = finished {
                         self.finish(finished);
                     }
                 }
+                () = self.shared.arrived.notified() => {}
                 () = self.shared.post.clock.sleep_until(next) => {}
             }
         }

@@ -20,7 +20,7 @@ use crate::model::{
     Replay, ReplayChunk, ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     last_number: u64,
     items: BTreeMap<ItemNumber, Item>,
@@ -55,6 +55,12 @@ impl MemoryStore {
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self { state: self.state.clone(), observer: OnceLock::new() }
+    }
+
+    /// A store of its own with what this one holds now, without its observer: a copy of the disk.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.lock().clone())), observer: OnceLock::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -10,7 +10,7 @@ mod live;
 mod refreshes;
 mod wakes;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +89,7 @@ impl Warden {
             silences_change = self.silences.next_change(now);
             let attended = self.attend_all(std::mem::take(&mut touched), &mut wakes, &mut refreshes);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 done = attended => if let Err(error) = done {
                     tracing::error!(%error, "an incident could not be committed");
@@ -98,11 +99,10 @@ impl Warden {
             let next = wakes.first().min(silences_change);
             self.decided(next);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
-                () = self.census.troubled() => {}
-                () = self.notifier.failing_changed() => {}
-                // Which incidents it concerns is not worth finding out.
-                () = self.silences.changed() => touched = self.live_incidents.keys(),
+                // Before the items of a storm, which may leave no time for anything else. What is touched meanwhile is
+                // decided about in each turn, whatever began it.
                 Some(request) = asked.recv() => match self.carry_out(request).await {
                     Ok(key) => touched.extend(key),
                     Err(error) => {
@@ -110,6 +110,10 @@ impl Warden {
                         return;
                     }
                 },
+                // Which incidents it concerns is not worth finding out.
+                () = self.silences.changed() => touched = self.live_incidents.keys(),
+                () = self.notifier.failing_changed() => {}
+                () = self.census.troubled() => {}
                 () = self.clock.sleep_until(next) => {}
             }
         }
@@ -118,7 +122,7 @@ impl Warden {
     /// Decides about incidents, several at a time since each waits for its commit; no two of one key.
     async fn attend_all(
         &self,
-        keys: HashSet<IncidentKey>,
+        keys: BTreeSet<IncidentKey>,
         wakes: &mut Wakes,
         refreshes: &mut Refreshes,
     ) -> Result<(), StoreError> {

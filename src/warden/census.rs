@@ -17,7 +17,7 @@ mod properties;
 mod redrivable;
 mod troubled;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -110,14 +110,14 @@ impl WorkflowCensus {
 struct State {
     wheel: TimerWheel,
     fired: HashSet<ItemNumber>,
-    workflows: HashMap<WorkflowName, WorkflowCensus>,
+    workflows: BTreeMap<WorkflowName, WorkflowCensus>,
     claimable: Claimable,
     redrivable: Redrivable,
     /// Where the labels are found by which a workflow's items are split.
     policies: Arc<Workflows>,
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
     kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
-    touched: HashSet<IncidentKey>,
+    touched: BTreeSet<IncidentKey>,
     /// Whether what is committed from here on is new, and not read from the store at the start.
     recovered: bool,
     /// Until when the one who waits for timers sleeps.
@@ -140,12 +140,12 @@ impl Census {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
             fired: HashSet::new(),
-            workflows: HashMap::new(),
+            workflows: BTreeMap::new(),
             claimable: Claimable::default(),
             redrivable: Redrivable::new(policies.redriving()),
             policies,
             kept_payloads: BTreeSet::new(),
-            touched: HashSet::new(),
+            touched: BTreeSet::new(),
             recovered: false,
             asleep_until: Timestamp::MAX,
         };
@@ -222,7 +222,7 @@ impl Census {
     }
 
     /// The incidents whose items have changed since the last call.
-    pub fn take_touched(&self) -> HashSet<IncidentKey> {
+    pub fn take_touched(&self) -> BTreeSet<IncidentKey> {
         std::mem::take(&mut self.lock().touched)
     }
 

@@ -111,6 +111,7 @@ impl Warden {
                 return Ok(claimed);
             }
             tokio::select! {
+                biased;
                 () = come => {}
                 () = self.clock.sleep_until(until.min(self.census.next_free())) => {}
                 () = self.claims.closing.cancelled() => return Ok(Vec::new()),

@@ -7,7 +7,7 @@
 //!
 //! Something that is missed is committed before anybody is told, so a restart goes on with the same incident.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Watched {
 
 /// What is expected of workflows, and how far it has come to pass. See the module's documentation.
 pub struct Expectations {
-    watched: HashMap<WorkflowName, Mutex<Watched>>,
+    watched: BTreeMap<WorkflowName, Mutex<Watched>>,
     /// Workflows of which nothing is expected any more, but progress is stored.
     obsolete: Mutex<Vec<WorkflowName>>,
     /// Whether what is created from here on is new, and not read from the store at the start.
@@ -70,7 +70,7 @@ impl Expectations {
     pub fn new(clock: Arc<dyn Clock>, stored: Vec<(WorkflowName, Progress)>, workflows: &Workflows) -> Self {
         let mut stored: HashMap<WorkflowName, Progress> = stored.into_iter().collect();
         let (now, wall_offset) = (clock.now(), clock.wall_offset());
-        let mut watched = HashMap::new();
+        let mut watched = BTreeMap::new();
         for entry in workflows.list() {
             let Some(expectation) = entry.policy.expect.clone() else { continue };
             let saved = stored.remove(&entry.name).filter(|progress| progress.is_of(&expectation));
@@ -194,6 +194,7 @@ impl Warden {
                 self.expectations.next_look().map_or(Timestamp::MAX, |look_at| look_at.min(save_at));
             self.expected(look_at);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = self.expectations.turned.notified() => {}
                 () = self.clock.sleep_until(look_at) => {}

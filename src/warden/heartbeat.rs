@@ -61,10 +61,12 @@ impl Warden {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = beat => {}
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.clock.sleep_until(next) => {}
             }

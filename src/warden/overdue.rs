@@ -28,6 +28,7 @@ impl Warden {
             let is_storm = due.len() == BITE;
             if !due.is_empty() {
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     done = self.look_again(due) => if let Err(error) = done {
                         tracing::error!(%error, "fired timers could not be looked up");
@@ -42,6 +43,7 @@ impl Warden {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.census.sooner() => {}
                 () = self.clock.sleep_until(next) => {}

@@ -111,6 +111,7 @@ impl Warden {
                 }
             };
             let (number, redriven) = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 Some(ended) = on_their_way.next() => ended,
                 () = sooner.notified() => continue,

@@ -56,6 +56,7 @@ impl Warden {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.clock.sleep_until(wait_until) => {}
             }

@@ -253,7 +253,7 @@ async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a
     stage.call().await.answer.send(200).unwrap();
     failing_changed(&stage).await;
     assert!(!is_failing(&stage));
-    assert_eq!(stage.notifier.take_failing_changed(), HashSet::new());
+    assert_eq!(stage.notifier.take_failing_changed(), BTreeSet::new());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The incidents that may still change: the open ones, and those that a flapping workflow may go on with.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::model::{Incident, IncidentId, IncidentKey, IncidentStatus};
@@ -8,7 +8,7 @@ use crate::model::{Incident, IncidentId, IncidentKey, IncidentStatus};
 /// Incidents as they may be looked at from outside the loop that decides about them: for each key the one that is open or
 /// was resolved a moment ago.
 #[derive(Default)]
-pub struct LiveIncidents(RwLock<HashMap<IncidentKey, Incident>>);
+pub struct LiveIncidents(RwLock<BTreeMap<IncidentKey, Incident>>);
 
 impl LiveIncidents {
     /// The open or lately resolved incident of a key.
@@ -46,7 +46,7 @@ impl LiveIncidents {
     }
 
     /// The keys of those with these ids.
-    pub(super) fn keys_of(&self, ids: &HashSet<IncidentId>) -> Vec<IncidentKey> {
+    pub(super) fn keys_of(&self, ids: &BTreeSet<IncidentId>) -> Vec<IncidentKey> {
         if ids.is_empty() {
             return Vec::new();
         }
@@ -55,7 +55,7 @@ impl LiveIncidents {
     }
 
     /// The keys of all of them.
-    pub(in crate::warden) fn keys(&self) -> HashSet<IncidentKey> {
+    pub(in crate::warden) fn keys(&self) -> BTreeSet<IncidentKey> {
         self.read().keys().cloned().collect()
     }
 
@@ -67,7 +67,7 @@ impl LiveIncidents {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<IncidentKey, Incident>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<IncidentKey, Incident>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

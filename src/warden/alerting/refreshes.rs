@@ -3,7 +3,7 @@
 //! Nothing of it is kept, for it says nothing new: it carries the figures of the moment, and the next one comes soon. After
 //! a restart the first goes out at once, since the receiver may be about to forget.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// When each incident is to be refreshed next, receiver by receiver.
 #[derive(Default)]
-pub struct Refreshes(HashMap<IncidentKey, HashMap<Arc<str>, Timestamp>>);
+pub struct Refreshes(BTreeMap<IncidentKey, BTreeMap<Arc<str>, Timestamp>>);
 
 impl Warden {
     /// Refreshes an incident where it is time. Returns when the next refresh is due, if there is to be one.
@@ -28,7 +28,7 @@ impl Warden {
         refreshes: &mut Refreshes,
     ) -> Result<Option<Timestamp>, StoreError> {
         let incident = self.live_incidents.get(key).filter(is_open);
-        let forgetful = incident.as_ref().map_or_else(HashMap::new, |incident| self.forgetful(incident));
+        let forgetful = incident.as_ref().map_or_else(BTreeMap::new, |incident| self.forgetful(incident));
         let Some(incident) = incident.filter(|_| !forgetful.is_empty()) else {
             refreshes.0.remove(key);
             return Ok(None);
@@ -50,7 +50,7 @@ impl Warden {
     }
 
     /// The receivers that were told of an incident and forget it, and after how long they are to hear of it again.
-    fn forgetful(&self, incident: &Incident) -> HashMap<Arc<str>, Duration> {
+    fn forgetful(&self, incident: &Incident) -> BTreeMap<Arc<str>, Duration> {
         let every = |name: &Arc<str>| Some((name.clone(), self.receivers.get(name)?.resend()?));
         incident.told.iter().filter_map(every).collect()
     }

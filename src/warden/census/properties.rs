@@ -79,7 +79,7 @@ struct Play {
     written: Vec<Change>,
     watcher: Watcher,
     /// What the loop that decides saw last.
-    decided: HashMap<IncidentKey, Observation>,
+    decided: BTreeMap<IncidentKey, Observation>,
     created: u64,
     closed: u64,
 }
@@ -94,7 +94,7 @@ impl Play {
         census.keep_open();
         census.filled_open();
         let watcher = Watcher::Fired { due: Vec::new() };
-        let (items, written, decided) = (BTreeMap::new(), Vec::new(), HashMap::new());
+        let (items, written, decided) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         Self { clock, census, items, written, watcher, decided, created: 0, closed: 0 }
     }
 

@@ -81,6 +81,7 @@ impl Warden {
 
     async fn make_replay(warden: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
         let _making = tokio::select! {
+            biased;
             making = warden.replays.making.lock() => making,
             () = warden.replays.stop.cancelled() => return Err(WardenError::Store(StoreError::Closing)),
         };
