@@ -296,7 +296,9 @@ impl ReceiverQueue {
     fn judge(&mut self, attempt: Attempt, retry_after: Option<Duration>, now: Timestamp) -> Option<Turn> {
         let away_since = self.away_since.take().unwrap_or(now);
         let turn = if attempt.error.is_none() {
-            self.breaker.succeeded().then(|| {
+            // While it is paused nothing goes, and what would be due would be given up.
+            let may_go = self.breaker.succeeded() && self.pause.is_none();
+            may_go.then(|| {
                 self.make_due(now);
                 Turn::Closed
             })

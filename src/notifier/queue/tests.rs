@@ -329,6 +329,23 @@ fn a_receiver_that_is_gone_gets_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn nothing_is_given_up_when_an_attempt_of_before_succeeds_after_its_receiver_was_paused() {
+    let mut stage = Stage::set(6, None);
+    for of in ["a", "b", "c", "d", "e", "f", "g"] {
+        stage.accept(of, 1);
+    }
+    stage.begin();
+    for _ in 0..5 {
+        stage.answer(Answer::Gone);
+    }
+    assert_eq!(stage.answer(Answer::Yes), None, "it stays paused, whatever was under way");
+    assert_eq!((stage.begin(), stage.given_up.len()), (vec![], 0));
+    assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Paused { .. }));
+    stage.queue.resume(stage.now);
+    assert_eq!(stage.begin().len(), 6);
+}
+
+#[test]
 fn what_has_waited_for_a_paused_receiver_for_its_day_is_given_up_in_its_order_and_without_an_attempt() {
     let mut stage = Stage::set(1, Some(Rate { count: 1, per: 2 * DAY }));
     stage.accept("a", 1);
