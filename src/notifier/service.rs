@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -78,7 +79,9 @@ impl Notifier {
     pub fn take_up(&self, outbox: Vec<Delivery>, now: Timestamp) {
         self.change(|dispatcher| {
             for mut delivery in outbox {
-                let tried_at = delivery.attempts.last().map_or(delivery.created_at, |attempt| attempt.at);
+                let ended_at =
+                    |attempt: &Attempt| attempt.at.after(Duration::from_millis(attempt.latency_ms));
+                let tried_at = delivery.attempts.last().map_or(delivery.created_at, ended_at);
                 if tried_at > now {
                     delivery.next_attempt_at = now;
                 }

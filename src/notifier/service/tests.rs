@@ -177,12 +177,21 @@ async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_oth
     };
     let mut ahead = delivery("inc_1", "dlv_1", Event::Opened);
     ahead.record(attempt(START.after(hour)), DeliveryStatus::Pending, START.after(2 * hour));
+    let mut ended_ahead = delivery("inc_3", "dlv_3", Event::Opened);
+    // The machine slept while it was under way.
+    let slept = Attempt { latency_ms: 60_000, ..attempt(START) };
+    ended_ahead.record(slept, DeliveryStatus::Pending, START.after(hour));
     let mut in_time = delivery("inc_2", "dlv_2", Event::Opened);
     in_time.record(attempt(START), DeliveryStatus::Pending, START.after(hour));
-    stage.notifier.take_up(vec![in_time.clone(), ahead], START);
-    let first = stage.call().await;
-    assert_eq!(first.webhook_id, "dlv_1");
-    first.answer.send(200).unwrap();
+    stage.notifier.take_up(vec![in_time.clone(), ahead, ended_ahead], START);
+    let mut at_once = Vec::new();
+    for _ in 0..2 {
+        let call = stage.call().await;
+        at_once.push(call.webhook_id.clone());
+        call.answer.send(200).unwrap();
+    }
+    at_once.sort();
+    assert_eq!(at_once, ["dlv_1", "dlv_3"]);
     stage.clock.advance(hour);
     let second = stage.call().await;
     assert_eq!(second.webhook_id, "dlv_2");
