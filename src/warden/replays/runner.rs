@@ -147,7 +147,9 @@ impl Runner {
             if is_idle && self.live.status().is_ended() {
                 return Err(Ended::Replay);
             }
-            let again_at = if self.round.is_some() { self.again_at } else { Timestamp::MAX };
+            // Not while one is under way: that it ends is waited for, and not an instant that has passed.
+            let waits_to_commit = self.round.is_some() && committing.is_none();
+            let again_at = if waits_to_commit { self.again_at } else { Timestamp::MAX };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
