@@ -70,21 +70,23 @@ pub(super) trait Rows {
     fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, Self::Error>;
 }
 
-/// Whether the command may need more space than it frees: such ones are refused while the disk is full.
-pub(super) fn grows(command: &Command) -> bool {
-    if let Command::ActOnLease { act, .. } = command {
-        return act.grows();
+impl Command {
+    /// Whether it may need more space than it frees: such ones are refused while the disk is full.
+    pub fn grows(&self) -> bool {
+        if let Self::ActOnLease { act, .. } = self {
+            return act.grows();
+        }
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::Patch { .. }
+                | Self::Report { .. }
+                | Self::Claim(_)
+                | Self::NoteWorkflow(_)
+                | Self::PutSilence(_)
+                | Self::PutReplayChunks { .. }
+        )
     }
-    matches!(
-        command,
-        Command::Create(_)
-            | Command::Patch { .. }
-            | Command::Report { .. }
-            | Command::Claim(_)
-            | Command::NoteWorkflow(_)
-            | Command::PutSilence(_)
-            | Command::PutReplayChunks { .. }
-    )
 }
 
 /// Carries one command out on the rows and notes what changed.

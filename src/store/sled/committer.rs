@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::draft::{Draft, DraftError};
 use super::space::Space;
 use crate::model::Clock;
-use crate::store::settle::{grows, settle};
+use crate::store::settle::settle;
 use crate::store::{Change, Command, Observer, Outcome, StoreError};
 
 /// The most commands that share one sync.
@@ -241,7 +241,7 @@ impl Committer {
             let mut outcomes = Vec::with_capacity(request.commands.len());
             for command in std::mem::take(&mut request.commands) {
                 commands += 1;
-                if grows(&command) && !self.space.admits(payload_size(&command) as u64) {
+                if command.grows() && !self.space.admits(payload_size(&command) as u64) {
                     outcomes.push(Outcome::StorageFull);
                     continue;
                 }

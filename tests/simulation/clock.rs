@@ -1,0 +1,136 @@
+//! Time that only the simulation moves.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use warden::model::{Clock, Timestamp};
+
+/// How often the clock may be read at one instant.
+const READINGS_MAX: u64 = 300_000;
+
+/// The simulation's clock. It knows who sleeps until when, so that time can go from one event to the next.
+#[derive(Clone)]
+pub struct SimulatedClock(Arc<Mutex<State>>);
+
+struct State {
+    now: Timestamp,
+    latest: Timestamp,
+    /// How far the wall clock is ahead, in milliseconds.
+    drift: i64,
+    sleepers: BTreeMap<(Timestamp, u64), Waker>,
+    last_sleeper: u64,
+    /// How often it was read since it was set.
+    readings: u64,
+}
+
+impl SimulatedClock {
+    pub fn new(start: Timestamp) -> Self {
+        let sleepers = BTreeMap::new();
+        Self(Arc::new(Mutex::new(State {
+            now: start,
+            latest: start,
+            drift: 0,
+            sleepers,
+            last_sleeper: 0,
+            readings: 0,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nothing panics under the lock")
+    }
+
+    /// The next instant at which somebody wakes.
+    pub fn next_event(&self) -> Option<Timestamp> {
+        self.lock().sleepers.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Sets the clock, and wakes whoever's time has come.
+    pub fn set(&self, instant: Timestamp) {
+        let mut state = self.lock();
+        state.now = instant;
+        state.latest = instant.max(state.latest);
+        state.readings = 0;
+        let later = state.sleepers.split_off(&(instant.after(Duration::from_millis(1)), 0));
+        let woken = std::mem::replace(&mut state.sleepers, later);
+        drop(state);
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// The present instant, and the latest that it ever showed.
+    pub fn read(&self) -> (Timestamp, Timestamp) {
+        let state = self.lock();
+        (state.now, state.latest)
+    }
+
+    /// Whether somebody reads it again and again without ever waiting.
+    pub fn is_spun(&self) -> bool {
+        self.lock().readings > READINGS_MAX
+    }
+
+    /// Sets the wall clock away from the steady one.
+    pub fn set_drift(&self, millis: i64) {
+        self.lock().drift = millis;
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        let mut state = self.lock();
+        state.readings += 1;
+        let (now, is_spinning) = (state.now, state.readings > READINGS_MAX);
+        drop(state);
+        // Whoever is told so must end: nothing else would get its turn again.
+        assert!(!is_spinning, "somebody turns in a circle at {now}");
+        now
+    }
+
+    fn wall(&self) -> Timestamp {
+        let state = self.lock();
+        Timestamp::from_millis(state.now.as_millis() + state.drift)
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(Sleep { clock: self.clone(), until: instant, place: None })
+    }
+}
+
+struct Sleep {
+    clock: SimulatedClock,
+    until: Timestamp,
+    place: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let clock = self.clock.clone();
+        let mut state = clock.lock();
+        if self.until <= state.now {
+            return Poll::Ready(());
+        }
+        let place = *self.place.get_or_insert_with(|| {
+            state.last_sleeper += 1;
+            state.last_sleeper
+        });
+        let old = state.sleepers.insert((self.until, place), context.waker().clone());
+        // Not under the lock: with the last of its wakers somebody who sleeps may go.
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            let waker = self.clock.lock().sleepers.remove(&(self.until, place));
+            drop(waker);
+        }
+    }
+}

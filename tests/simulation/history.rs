@@ -1,0 +1,83 @@
+//! Everything that was seen from outside, in one order.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use warden::model::{Clock, ItemKey, WorkflowName};
+
+use crate::clock::SimulatedClock;
+use crate::items::{Items, Moment};
+use crate::leases::Leases;
+
+/// What clients, workers and operators saw.
+#[derive(Default)]
+pub struct Seen {
+    pub items: Items,
+    pub leases: Leases,
+    /// Which item a create with this idempotency key was answered with.
+    pub named: BTreeMap<(WorkflowName, u64), (ItemKey, Moment)>,
+    order: u64,
+    operations: u64,
+    wrong: Option<String>,
+}
+
+impl Seen {
+    /// Takes note of what must not be.
+    pub fn fail(&mut self, wrong: String) {
+        self.wrong.get_or_insert(wrong);
+    }
+}
+
+/// What was seen, for everybody to add to.
+#[derive(Clone)]
+pub struct History {
+    seen: Arc<Mutex<Seen>>,
+    clock: SimulatedClock,
+    verbose: bool,
+}
+
+impl History {
+    pub fn new(clock: SimulatedClock, verbose: bool) -> Self {
+        Self { seen: Arc::default(), clock, verbose }
+    }
+
+    /// Tells what somebody saw, if anybody listens.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.verbose {
+            println!("{} {}", self.clock.now(), what());
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("nothing panics under the lock")
+    }
+
+    /// This moment, which is no other.
+    pub fn moment(&self) -> Moment {
+        let (at, latest) = self.clock.read();
+        let mut seen = self.lock();
+        seen.order += 1;
+        Moment { order: seen.order, at, latest }
+    }
+
+    /// Takes note of what must not be.
+    pub fn note(&self, check: Result<(), String>) {
+        if let Err(wrong) = check {
+            self.lock().fail(wrong);
+        }
+    }
+
+    /// Counts something that was done.
+    pub fn count(&self) {
+        self.lock().operations += 1;
+    }
+
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// What must not be and was seen first.
+    pub fn wrong(&self) -> Option<String> {
+        self.lock().wrong.clone()
+    }
+}

@@ -1,0 +1,268 @@
+//! A network whose other side fails in every way, and what was heard there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use warden::model::notification::Notification;
+use warden::model::{Clock, Event, IncidentKey, ItemId, ItemKey, Timestamp, WorkflowName};
+use warden::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+
+use crate::clock::SimulatedClock;
+use crate::dice::Dice;
+use crate::target::{Posted, Target};
+
+/// The longest that a receiver asks to be left alone, in seconds.
+const WAIT_MAX: u64 = 120;
+
+/// How a host answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Up,
+    /// It takes its time, at times more than it is given.
+    Slow,
+    /// Nobody listens.
+    Refusing,
+    /// Nothing is ever answered, nor taken.
+    Hanging,
+    /// The connection breaks, before or after the message was taken.
+    Resetting,
+    Failing,
+    Redirecting,
+    /// What comes is no HTTP, whether the message was taken or not.
+    Garbage,
+    /// It asks to be left alone for a while.
+    Busy,
+    /// It says that it is there no longer.
+    Gone,
+    /// Now this, now that.
+    Flaky,
+}
+
+impl Mood {
+    pub const BAD: [Self; 10] = [
+        Self::Slow,
+        Self::Refusing,
+        Self::Hanging,
+        Self::Resetting,
+        Self::Failing,
+        Self::Redirecting,
+        Self::Garbage,
+        Self::Busy,
+        Self::Gone,
+        Self::Flaky,
+    ];
+}
+
+/// What one receiver makes of what it heard.
+#[derive(Default)]
+pub struct Story {
+    heard: BTreeSet<String>,
+    /// For each incident whether it is open, as far as the receiver knows.
+    pub incidents: BTreeMap<Arc<str>, (IncidentKey, bool)>,
+}
+
+struct Host {
+    mood: Mood,
+    /// Since when it has been up.
+    since: Timestamp,
+    story: Story,
+}
+
+struct State {
+    hosts: BTreeMap<String, Host>,
+    wrong: Vec<String>,
+    calls: u64,
+}
+
+/// The network.
+pub struct Network {
+    state: Mutex<State>,
+    target: Target,
+    clock: SimulatedClock,
+    dice: Dice,
+}
+
+impl Network {
+    pub fn new(hosts: &[&str], target: Target, clock: SimulatedClock, dice: Dice) -> Arc<Self> {
+        let host = |name: &&str| {
+            let story = Story::default();
+            (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, story })
+        };
+        let hosts = hosts.iter().map(host).collect();
+        let state = State { hosts, wrong: Vec::new(), calls: 0 };
+        Arc::new(Self { state: Mutex::new(state), target, clock, dice })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics under the lock")
+    }
+
+    pub fn set_mood(&self, host: &str, mood: Mood) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let host = state.hosts.get_mut(&format!("{host}.test")).expect("a host that there is");
+        if mood == Mood::Up && host.mood != Mood::Up {
+            host.since = now;
+        }
+        host.mood = mood;
+    }
+
+    /// Since when a host has been up, if it is.
+    pub fn up_since(&self, host: &str) -> Option<Timestamp> {
+        let state = self.lock();
+        let host = &state.hosts[&format!("{host}.test")];
+        (host.mood == Mood::Up).then_some(host.since)
+    }
+
+    /// Takes note of what is finished for good, when the daemon starts.
+    pub fn note_finished(&self) {
+        self.target.note_finished();
+    }
+
+    /// Looks at what a receiver knows.
+    pub fn story<T>(&self, host: &str, look: impl FnOnce(&Story) -> T) -> T {
+        look(&self.lock().hosts[&format!("{host}.test")].story)
+    }
+
+    /// What no receiver should ever hear, if any did.
+    pub fn wrong(&self) -> Option<String> {
+        self.lock().wrong.first().cloned()
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    async fn pass(&self, most: u64) {
+        let until = self.clock.now().after(self.dice.millis(most));
+        self.clock.sleep_until(until).await;
+    }
+
+    /// The message has arrived and was taken.
+    fn take(&self, request: &OutboundRequest) {
+        let header = |name: &str| {
+            let value = request.headers.get(name).map(|value| value.to_str().expect("plain text"));
+            value.unwrap_or_default().to_owned()
+        };
+        let webhook_id = header("webhook-id");
+        if request.headers.contains_key("warden-item-id") {
+            let key = ItemKey {
+                workflow: WorkflowName::new(header("warden-workflow")).expect("a workflow's name"),
+                id: ItemId::new(header("warden-item-id")).expect("an item's id"),
+            };
+            let path = request.url.url().path().to_owned();
+            tracing::info!(%path, %webhook_id, ?key, "posted");
+            self.target.take(Posted { key, webhook_id, path, body: request.body.clone() });
+            return;
+        }
+        let notification: Notification =
+            serde_json::from_slice(&request.body).expect("a notification in the standard form");
+        let host = host_of(request);
+        tracing::info!(%host, %webhook_id, event = notification.event.as_str(), incident = %notification.data.id, "heard");
+        let mut state = self.lock();
+        let story = &mut state.hosts.get_mut(&host).expect("a host that there is").story;
+        if let Some(wrong) = story.hear(webhook_id, notification) {
+            state.wrong.push(format!("{host} heard {wrong}"));
+        }
+    }
+
+    async fn answer(&self, request: &OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+        let status = |status| Ok(OutboundResponse { status, retry_after: None, excerpt: String::new() });
+        let host = host_of(request);
+        self.pass(30).await;
+        let mood = match self.lock().hosts.get(&host).map(|host| host.mood) {
+            Some(Mood::Flaky) if self.dice.chance(500) => Mood::Up,
+            Some(Mood::Flaky) => *self.dice.pick(&Mood::BAD[..8]),
+            Some(mood) => mood,
+            None => return Err(OutboundError::Connect(host)),
+        };
+        match mood {
+            Mood::Up | Mood::Flaky => {
+                self.take(request);
+                self.pass(200).await;
+                status(204)
+            }
+            Mood::Slow => {
+                self.pass(10_000).await;
+                self.take(request);
+                self.pass(10_000).await;
+                status(200)
+            }
+            Mood::Refusing => Err(OutboundError::Connect(host)),
+            Mood::Hanging => std::future::pending().await,
+            Mood::Resetting | Mood::Garbage => {
+                if self.dice.chance(500) {
+                    self.take(request);
+                }
+                self.pass(200).await;
+                Err(OutboundError::Other("the connection broke".into()))
+            }
+            Mood::Failing => status(500),
+            Mood::Redirecting => status(302),
+            Mood::Busy => {
+                let wait = 1 + self.dice.below(WAIT_MAX);
+                let retry_after = self.dice.chance(800).then(|| wait.to_string());
+                let status = *self.dice.pick(&[429, 503]);
+                Ok(OutboundResponse { status, retry_after, excerpt: String::new() })
+            }
+            Mood::Gone => status(410),
+        }
+    }
+}
+
+impl Outbound for Network {
+    fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
+        Box::pin(async move {
+            self.lock().calls += 1;
+            let ends = self.clock.sleep_until(self.clock.now().after(request.timeout));
+            tokio::select! {
+                biased;
+                () = ends => Err(OutboundError::Timeout(request.timeout)),
+                answer = self.answer(&request) => answer,
+            }
+        })
+    }
+}
+
+fn host_of(request: &OutboundRequest) -> String {
+    request.url.url().host_str().expect("an address with a host").to_owned()
+}
+
+impl Story {
+    /// Takes a notification in; says what is wrong with it, if anything is.
+    fn hear(&mut self, webhook_id: String, notification: Notification) -> Option<String> {
+        // A repetition, which the receiver knows by its id.
+        if !self.heard.insert(webhook_id) || notification.event == Event::Test {
+            return None;
+        }
+        let subject = notification.data;
+        let key = IncidentKey {
+            workflow: WorkflowName::new(subject.workflow.clone()).expect("a workflow's name"),
+            kind: subject.kind,
+            group: subject.group,
+        };
+        let is_open = self.incidents.get(&subject.id).is_some_and(|(_, is_open)| *is_open);
+        let event = notification.event;
+        let wrong = match event {
+            Event::Opened if is_open => Some("that an incident opened which it knew to be open"),
+            Event::Resolved if !is_open => Some("the end of an incident that it did not know to be open"),
+            Event::Grown | Event::Reminder if !is_open => {
+                Some("news of an incident of which it knew nothing")
+            }
+            _ => None,
+        };
+        self.incidents.insert(subject.id.clone(), (key, event != Event::Resolved));
+        wrong.map(|wrong| format!("{wrong}: {event:?} of {}", subject.id))
+    }
+
+    /// The open incidents of this key.
+    pub fn open(&self, key: &IncidentKey) -> usize {
+        self.incidents.values().filter(|(other, is_open)| *is_open && other == key).count()
+    }
+}
+
+/// How long after its trouble a receiver may have to wait for what it is owed: the longest pause between two attempts with its
+/// jitter, what it asked for itself, and a probe.
+pub const RECOVERY: Duration = Duration::from_secs(6 * 60 + WAIT_MAX + 65);

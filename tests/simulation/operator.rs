@@ -1,0 +1,160 @@
+//! People: they look after incidents, want quiet, and replay what was lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use warden::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
+use warden::model::{Clock, IncidentStatus, ItemState, ReplayStatus};
+use warden::store::ListDeliveries;
+use warden::warden::silences::{MakeSilence, Until};
+use warden::warden::{Act, ReplayAct, StartReplay, Warden};
+
+use crate::clock::SimulatedClock;
+use crate::dice::Dice;
+use crate::history::History;
+use crate::quiet::Quiet;
+use crate::world::{RECEIVERS, WORKFLOWS};
+
+/// Somebody on call.
+#[derive(Clone)]
+pub struct Operator {
+    pub warden: Arc<Warden>,
+    pub history: History,
+    pub quiet: Quiet,
+    pub clock: SimulatedClock,
+    pub dice: Dice,
+}
+
+impl Operator {
+    /// Does something or other.
+    pub async fn act(self) {
+        match self.dice.below(100) {
+            0..30 => self.look_after().await,
+            30..45 => self.silence().await,
+            45..52 => self.end_silence().await,
+            52..58 => self.resend().await,
+            58..62 => drop(self.warden.test_receiver(*self.dice.pick::<&str>(&RECEIVERS)).await),
+            62..80 => self.replay().await,
+            _ => self.steer().await,
+        }
+        self.history.count();
+    }
+
+    async fn look_after(&self) {
+        let Ok(incidents) = self.warden.incidents(None, 20).await else { return };
+        let open: Vec<_> =
+            incidents.iter().filter(|incident| incident.status == IncidentStatus::Open).collect();
+        if open.is_empty() {
+            return;
+        }
+        let incident = self.dice.pick(&open);
+        let act = match self.dice.below(4) {
+            0 => {
+                let duration = self.dice.millis(600_000);
+                self.quiet.until(&incident.key.workflow, self.clock.now().after(duration));
+                Act::Snooze(duration)
+            }
+            1 => Act::Comment,
+            _ => Act::Acknowledge,
+        };
+        let _ = self.warden.act(incident.id.clone(), act, "ada".into(), Some("on it".into())).await;
+    }
+
+    async fn silence(&self) {
+        let workflow = *self.dice.pick(&WORKFLOWS);
+        let (ahead, lasts) = (self.dice.millis(60_000), Duration::from_secs(1 + self.dice.below(900)));
+        let starts_at = self.dice.chance(500).then(|| self.clock.wall().after(ahead));
+        self.quiet.until(workflow, self.clock.now().after(ahead + lasts));
+        let request = MakeSilence {
+            workflow: workflow.into(),
+            kind: None,
+            labels: BTreeMap::new(),
+            starts_at,
+            ends_at: Until::After(lasts),
+            author: "ada".into(),
+            comment: "maintenance".into(),
+            idempotency_key: None,
+        };
+        let _ = self.warden.make_silence(request).await;
+    }
+
+    async fn end_silence(&self) {
+        let silences = self.warden.silences();
+        if !silences.is_empty() {
+            let _ = self.warden.end_silence(&self.dice.pick(&silences).id).await;
+        }
+    }
+
+    async fn resend(&self) {
+        let question = ListDeliveries { limit: 20, ..ListDeliveries::default() };
+        let Ok(page) = self.warden.list_deliveries(question).await else { return };
+        if !page.data.is_empty() {
+            let _ = self.warden.resend(self.dice.pick(&page.data).id.clone()).await;
+        }
+    }
+
+    async fn replay(&self) {
+        let on_success = *self.dice.pick(&[OnSuccess::Accept, OnSuccess::Close]);
+        let path = if on_success == OnSuccess::Close { "close" } else { "accept" };
+        let request = StartReplay {
+            name: "again".into(),
+            filter: ReplayFilter {
+                workflows: Vec::new(),
+                states: vec![ItemState::Overdue, ItemState::Failed],
+                labels: BTreeMap::new(),
+                step: None,
+                created_after: None,
+                created_before: None,
+                deadline_after: None,
+                deadline_before: None,
+            },
+            target: ReplayTarget {
+                url: format!("http://target.test/{path}/{}", self.dice.below(1_000_000)).into(),
+                secret: None,
+            },
+            pace: Pace {
+                max_per_second: *self.dice.pick(&[0.2, 5.0, 1000.0]),
+                concurrency: 1 + self.dice.below(4) as usize,
+                canary: self.dice.below(3),
+                ramp_up: Duration::ZERO,
+                pause_after_failures: self.dice.below(8),
+            },
+            on_success,
+            timeout: Duration::from_secs(1 + self.dice.below(20)),
+            idempotency_key: None,
+        };
+        let _ = Warden::start_replay(&self.warden, request).await;
+    }
+
+    async fn steer(&self) {
+        let replays = self.warden.replays();
+        if !replays.is_empty() {
+            let act =
+                *self.dice.pick(&[ReplayAct::Pause, ReplayAct::Resume, ReplayAct::Resume, ReplayAct::Cancel]);
+            let _ = self.warden.act_on_replay(&self.dice.pick(&replays).replay.id, act).await;
+        }
+    }
+
+    /// Ends all that is quiet by people's wish, and has everything go on that waits for them.
+    pub async fn tidy(self) {
+        for silence in self.warden.silences() {
+            let _ = self.warden.end_silence(&silence.id).await;
+        }
+        for incident in self.warden.incidents(None, 1000).await.unwrap_or_default() {
+            if incident.snoozed_until.is_some() {
+                let _ = self.warden.act(incident.id, Act::Snooze(Duration::ZERO), "ada".into(), None).await;
+            }
+        }
+        self.resume().await;
+    }
+
+    /// Has the replays go on that wait for people.
+    pub async fn resume(self) {
+        for entry in self.warden.replays() {
+            if entry.replay.status == ReplayStatus::Paused {
+                let _ = self.warden.act_on_replay(&entry.replay.id, ReplayAct::Resume).await;
+            }
+        }
+    }
+}

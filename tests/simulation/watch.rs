@@ -1,0 +1,235 @@
+//! What must be true of alerts while time passes: whatever is overdue is told within its bound, by one incident, and whatever
+//! was told ends when nothing is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use warden::model::incident::group_of;
+use warden::model::{
+    Incident, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState, Order, Timestamp,
+};
+use warden::store::memory::MemoryStore;
+use warden::store::{ListItems, Store as _};
+use warden::warden::Warden;
+
+use crate::disk::Disk;
+use crate::network::{Network, RECOVERY};
+use crate::quiet::Quiet;
+use crate::world::{GROUP_INTERVAL_MAX, GROUP_WAIT_MAX, RECEIVERS, SPLIT_WORKFLOW};
+
+/// What commits, the network and the steps in which time passes take together at most.
+pub const SLACK: Duration = Duration::from_secs(90);
+
+/// Everything that is stored of items.
+pub fn items(store: &MemoryStore, now: Timestamp) -> Vec<Item> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let question =
+            ListItems { filter: ItemFilter::default(), order: Order::Created, after, limit: 1000, now };
+        let page =
+            store.list(question).now_or_never().expect("memory never waits").expect("memory never fails");
+        all.extend(page.data);
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
+/// How many items are overdue or have failed, by the incident that there should be of them.
+pub fn troubles(store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u64> {
+    let mut troubles = BTreeMap::new();
+    for item in items(store, now) {
+        let kind = match item.state(now) {
+            ItemState::Overdue => IncidentKind::Overdue,
+            ItemState::Failed => IncidentKind::Failed,
+            _ => continue,
+        };
+        let group = group_of(&item.labels, group_by(&item.workflow).as_slice());
+        *troubles.entry(IncidentKey { workflow: item.workflow, kind, group }).or_default() += 1;
+    }
+    troubles
+}
+
+fn group_by(workflow: &str) -> Vec<Arc<str>> {
+    if workflow == SPLIT_WORKFLOW { vec!["region".into()] } else { Vec::new() }
+}
+
+/// Since when there has been trouble, or none any more, incident by incident.
+#[derive(Clone, Default)]
+pub struct Weather(Arc<Mutex<BTreeMap<IncidentKey, (bool, Timestamp)>>>);
+
+impl Weather {
+    /// Takes note of what has changed by a commit, or by time.
+    pub fn note(&self, store: &MemoryStore, now: Timestamp) {
+        let troubles = troubles(store, now);
+        let mut weather = self.0.lock().expect("nothing panics under the lock");
+        for (key, (is_bad, since)) in weather.iter_mut() {
+            if *is_bad != troubles.contains_key(key) {
+                (*is_bad, *since) = (!*is_bad, now);
+            }
+        }
+        for key in troubles.into_keys() {
+            weather.entry(key).or_insert((true, now));
+        }
+    }
+
+    fn since(&self, key: &IncidentKey) -> Timestamp {
+        let weather = self.0.lock().expect("nothing panics under the lock");
+        weather.get(key).map_or(Timestamp::MIN, |(_, since)| *since)
+    }
+}
+
+/// The open incidents that are stored.
+pub fn open_incidents(store: &MemoryStore) -> Vec<Incident> {
+    incidents(store).into_iter().filter(|incident| incident.status == IncidentStatus::Open).collect()
+}
+
+fn incidents(store: &MemoryStore) -> Vec<Incident> {
+    let all = store.incidents(None, 10_000).now_or_never().expect("memory never waits");
+    all.expect("memory never fails")
+}
+
+/// Watches one life of the daemon.
+pub struct Watch {
+    warden: Arc<Warden>,
+    disk: Arc<Disk>,
+    network: Arc<Network>,
+    quiet: Quiet,
+    weather: Weather,
+    /// Since when nothing has stood in the way of telling a receiver of an incident.
+    free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
+}
+
+impl Watch {
+    pub fn new(
+        warden: Arc<Warden>,
+        disk: Arc<Disk>,
+        network: Arc<Network>,
+        quiet: Quiet,
+        weather: Weather,
+    ) -> Self {
+        let free = BTreeMap::new();
+        Self { warden, disk, network, quiet, weather, free }
+    }
+
+    /// The clock has jumped. What was under way then was under way for all of that time, so that everything begins anew.
+    pub fn jumped(&mut self) {
+        self.free.clear();
+    }
+
+    /// Looks at everything.
+    pub fn look(&mut self, now: Timestamp) -> Result<(), String> {
+        let open = open_incidents(self.disk.durable());
+        for (index, incident) in open.iter().enumerate() {
+            if let Some(twin) = open[..index].iter().find(|other| other.key == incident.key) {
+                return Err(format!("{} and {} are open for {:?}", incident.id.0, twin.id.0, incident.key));
+            }
+        }
+        for status in self.warden.receiver_statuses() {
+            let is_paused = matches!(status.state, warden::notifier::ReceiverState::Paused { .. });
+            if is_paused && self.network.up_since(&status.name).is_some() {
+                let _ = self.warden.resume_receiver(&status.name);
+            }
+        }
+        self.weather.note(self.disk.durable(), now);
+        let troubles = troubles(self.disk.durable(), now);
+        let faults = self.disk.faults();
+        let is_healthy = faults.overloaded == 0 && !faults.slow;
+        let told_before: BTreeSet<IncidentKey> = incidents(self.disk.durable())
+            .into_iter()
+            .filter(|incident| incident.notified_at.is_some())
+            .map(|incident| incident.key)
+            .collect();
+        let before = std::mem::take(&mut self.free);
+        for receiver in RECEIVERS {
+            let is_reachable = self
+                .network
+                .up_since(receiver)
+                .is_some_and(|since| since == Timestamp::MIN || since.after(RECOVERY) <= now);
+            if !is_healthy || !is_reachable {
+                continue;
+            }
+            let known: BTreeMap<IncidentKey, bool> = self.network.story(receiver, |story| {
+                let keys = story.incidents.values().map(|(key, _)| key);
+                keys.map(|key| (key.clone(), story.open(key) > 0)).collect()
+            });
+            for key in troubles.keys().chain(known.keys().filter(|key| !troubles.contains_key(*key))) {
+                let is_bad = troubles.contains_key(key);
+                let knows = known.get(key).copied().unwrap_or_default();
+                // The end is told also where people want to hear nothing.
+                if is_bad && (!is_told(&self.warden, key, receiver) || self.quiet.holds(&key.workflow, now)) {
+                    continue;
+                }
+                let place = (key.clone(), receiver);
+                let free = before.get(&place).copied().unwrap_or(now);
+                self.free.insert(place, free);
+                let since = free.max(self.weather.since(key));
+                let bound = match is_bad {
+                    true if told_before.contains(key) => GROUP_WAIT_MAX + GROUP_INTERVAL_MAX,
+                    true => GROUP_WAIT_MAX,
+                    false => Duration::ZERO,
+                };
+                if knows != is_bad && now > since.after(bound + SLACK) {
+                    let what = if is_bad { "trouble" } else { "the end of trouble" };
+                    let (workflow, kind, group) = (&key.workflow, key.kind.as_str(), &key.group);
+                    return Err(format!(
+                        "at {now} {receiver} does not know of {what} in {workflow} ({kind}, {group:?}) since {since}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at everything after so long a calm that all must be as it should.
+    pub fn look_closely(&mut self, now: Timestamp) -> Result<(), String> {
+        self.look(now)?;
+        let troubles = troubles(self.disk.durable(), now);
+        let open = open_incidents(self.disk.durable());
+        for key in troubles.keys() {
+            if !open.iter().any(|incident| incident.key == *key) {
+                return Err(format!("there is no incident about {key:?}"));
+            }
+        }
+        for incident in &open {
+            let live = self.warden.incident(incident.id.clone()).now_or_never();
+            let count = live.and_then(Result::ok).map(|incident| incident.count);
+            if let Some(count) = count.filter(|count| troubles.get(&incident.key) != Some(count)) {
+                let there = troubles.get(&incident.key).copied().unwrap_or_default();
+                return Err(format!("{:?} counts {count} items, and there are {there}", incident.key));
+            }
+        }
+        for receiver in RECEIVERS {
+            let stories = self.network.story(receiver, |story| {
+                let keys =
+                    story.incidents.values().filter(|(_, is_open)| *is_open).map(|(key, _)| key.clone());
+                keys.collect::<Vec<_>>()
+            });
+            for (index, key) in stories.iter().enumerate() {
+                if !troubles.contains_key(key) {
+                    return Err(format!("{receiver} was never told of the end of {key:?}"));
+                }
+                if stories[..index].contains(key) {
+                    return Err(format!("{receiver} knows two open incidents of {key:?}"));
+                }
+            }
+            for key in troubles.keys() {
+                if is_told(&self.warden, key, receiver) && !stories.contains(key) {
+                    return Err(format!("{receiver} was never told of {key:?}"));
+                }
+            }
+        }
+        let outbox = self.disk.durable().outbox().now_or_never().expect("memory never waits");
+        match outbox.expect("memory never fails").first() {
+            Some(delivery) => Err(format!("{} still waits for {}", delivery.id.0, delivery.receiver)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_told(warden: &Warden, key: &IncidentKey, receiver: &str) -> bool {
+    warden.workflows().policy(&key.workflow).alerting.receivers.iter().any(|name| &**name == receiver)
+}
