@@ -1,0 +1,140 @@
+//! Plants bugs in the daemon, one at a time, and sees whether the simulation finds them.
+//!
+//! All of them are built once, into a copy of the sources, each behind a switch that is set when the simulation is started. A
+//! planted bug that no seed finds is a hole in the simulation. So is one that is not found again when the sources change: a
+//! bug whose place is no longer there is an error, and is to be planted anew.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 3000 |
+//! | `MUTANTS` | only those whose names contain this | all |
+
+mod planted;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use planted::{PLANTED, Planted};
+
+const SEEDS: &str = "3000";
+
+/// What the copy has besides: it tells which bug is switched on.
+const SWITCH: &str = "
+/// Which planted bug is switched on.
+pub mod planted {
+    /// Whether it is this one.
+    pub fn is(number: usize) -> bool {
+        static SWITCHED_ON: std::sync::OnceLock<Option<usize>> = std::sync::OnceLock::new();
+        *SWITCHED_ON.get_or_init(|| std::env::var(\"MUTANT\").ok()?.parse().ok()) == Some(number)
+    }
+}
+";
+
+#[test]
+fn the_simulation_finds_every_planted_bug_and_none_where_there_is_none() {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
+    copy_sources(&copy);
+    for (number, bug) in PLANTED.iter().enumerate() {
+        plant(&copy, number, bug);
+    }
+    let simulation = build(&copy);
+    let found = simulate(&simulation, None, "100");
+    assert_eq!(found, None, "there is no bug, or one that was not planted");
+    let only = std::env::var("MUTANTS").unwrap_or_default();
+    let seeds = std::env::var("MUTANT_SEEDS").unwrap_or_else(|_| SEEDS.to_owned());
+    let mut hidden = Vec::new();
+    for (number, Planted { name, .. }) in PLANTED.iter().enumerate().filter(|(_, it)| it.name.contains(&only))
+    {
+        match simulate(&simulation, Some(number), &seeds) {
+            Some(found) => println!("found: {name}\n       {found}"),
+            None => hidden.push(*name),
+        }
+    }
+    assert!(hidden.is_empty(), "{seeds} seeds did not find these planted bugs: {hidden:#?}");
+}
+
+/// Everything that cargo needs to build the simulation.
+fn copy_sources(copy: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if copy.exists() {
+        fs::remove_dir_all(copy).expect("the copy of before can be removed");
+    }
+    fs::create_dir_all(copy).expect("a directory");
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        fs::copy(root.join(name), copy.join(name)).expect("it can be copied");
+    }
+    for name in ["src", "config", "tests", "benches"] {
+        copy_directory(&root.join(name), &copy.join(name));
+    }
+    let library = copy.join("src/lib.rs");
+    let text = fs::read_to_string(&library).expect("the library's root") + SWITCH;
+    fs::write(library, text).expect("it can be written");
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_directory(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("it can be copied");
+        }
+    }
+}
+
+/// Puts a bug in its place, behind its switch.
+fn plant(copy: &Path, number: usize, bug: &Planted) {
+    let Planted { name, file, original, planted } = bug;
+    let path = copy.join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {file}: {error}"));
+    let places = text.matches(original).count();
+    assert_eq!(places, 1, "{file} has {places} places for this bug, which must be planted anew: {name}");
+    let planted = planted.replace("BUG", &format!("crate::planted::is({number})"));
+    fs::write(&path, text.replacen(original, &planted, 1)).expect("it can be written");
+}
+
+/// Builds the simulation of the copy; gives its path. What it depends on is built already, for this very test.
+fn build(copy: &Path) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "test",
+            "--locked",
+            "--test",
+            "simulation",
+            "--no-run",
+            "--message-format=json-render-diagnostics",
+        ])
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .expect("cargo runs");
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let path = message["executable"].as_str()?.to_owned();
+        (message["target"]["name"] == "simulation").then_some(PathBuf::from(path))
+    });
+    executables.last().expect("cargo names what it has built")
+}
+
+/// Runs the simulation; gives what it found, if it found anything.
+fn simulate(simulation: &Path, mutant: Option<usize>, seeds: &str) -> Option<String> {
+    let mut command = Command::new(simulation);
+    command.args(["no_story_breaks_a_promise", "--exact"]).env("SEEDS", seeds).env_remove("SEED");
+    if let Some(mutant) = mutant {
+        command.env("MUTANT", mutant.to_string());
+    }
+    let output = command.output().expect("the simulation runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let found = said.lines().find(|line| line.starts_with("seed "));
+    match (output.status.success(), found) {
+        (true, _) => None,
+        (false, Some(found)) => Some(found.to_owned()),
+        (false, None) => panic!("the simulation has failed:\n{said}"),
+    }
+}
