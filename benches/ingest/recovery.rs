@@ -17,11 +17,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::connection::Connection;
-use super::failure::Failure;
-use super::peer::{Peer, PeerKind};
-use super::settings::Settings;
-use super::storm;
+use crate::load::{self, Connection, Failure, Server, Settings};
+use crate::storm;
 
 /// By which name it is chosen.
 pub const NAME: &str = "recovery";
@@ -40,13 +37,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     let items = if settings.smoke { ITEMS_SMOKE } else { ITEMS };
     let window = if settings.smoke { Duration::from_millis(300) } else { Duration::from_secs(5) };
-    let peer = Peer::start_with(PeerKind::Warden, &settings.directory, &[("WARDEN_STORAGE__CACHE", "1GiB")])?;
-    let target = Peer::start(PeerKind::Noop, &settings.directory)?;
+    let peer = Server::warden(&settings.directory, &[("WARDEN_STORAGE__CACHE", "1GiB")])?;
+    let target = Server::noop(&settings.directory)?;
     let (address, target_address) = (peer.address(), target.address());
     let blame = |failure| peer.blame(failure);
 
     let overdue = SystemTime::now() - Duration::from_secs(60);
-    runtime.block_on(storm::fill(address, items, overdue)).map_err(blame)?;
+    runtime.block_on(load::fill(address, storm::lines(items, overdue))).map_err(blame)?;
     println!("\n{NAME}: {items} items of 100 bytes are overdue; {} MiB resident", peer.resident_memory());
     for (claimants, max) in CLAIMANTS {
         let seen = runtime.block_on(claims(address, claimants, max, window)).map_err(blame)?;
