@@ -1,8 +1,13 @@
 //! A server as a process of its own, with a directory of its own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a bench measures real time; nothing here is the daemon's own"
+)]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -11,6 +16,9 @@ use super::failure::Failure;
 
 /// How much of a server's log a failure shows, in lines.
 const LOG_LINES: usize = 20;
+/// How long a server that says nothing by itself may take until it can be reached, and how often that is tried.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How a server is ended when nobody cares how it ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,6 +122,21 @@ impl Drop for Process {
         }
         drop(self.child.wait());
     }
+}
+
+/// Waits until a server that says nothing by itself can be reached, as `reached` tries.
+pub fn wait_until(process: &mut Process, mut reached: impl FnMut() -> bool) -> Result<(), Failure> {
+    let began = Instant::now();
+    while !reached() {
+        if let Some(status) = process.ended() {
+            return Err(process.failure(format!("has not started: {status}")));
+        }
+        if began.elapsed() > START_TIMEOUT {
+            return Err(process.failure(format!("could not be reached within {START_TIMEOUT:?}")));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
 }
 
 fn spawn(mut command: Command, directory: &Path) -> Result<Child, Failure> {
