@@ -5,6 +5,7 @@
 //! expected ends the bench with the answer's text.
 
 mod begin;
+mod claims;
 mod client;
 mod connection;
 mod failure;
@@ -22,8 +23,9 @@ mod settings;
 mod statistics;
 
 pub use begin::begin;
+pub use claims::claim;
 pub use client::{Client, HttpClient, Reception};
-pub use connection::Connection;
+pub use connection::{Connection, post};
 pub use failure::Failure;
 pub use fill::fill;
 pub use histogram::Histogram;
@@ -35,4 +37,4 @@ pub use round::{Measurement, run};
 pub use script::{Kind, Workload};
 pub use server::{Server, resident_memory};
 pub use settings::{Settings, text, variable};
-pub use statistics::{median, quantile};
+pub use statistics::{median, quantile, thousands};

@@ -13,6 +13,8 @@ const KIB: usize = 1024;
 /// In which goals are set.
 pub const GOAL_CONNECTIONS: usize = 256;
 const BATCH: usize = 1_000;
+/// A peer that syncs for each item may sync slowly.
+const BATCH_SMOKE: usize = 50;
 const BATCH_CONNECTIONS: usize = 4;
 
 /// A workload at a number of connections.
@@ -25,10 +27,12 @@ struct Cell {
 /// Measures every cell that the settings choose, prints the table, and after a whole run writes the document.
 pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     let kinds = PeerKind::chosen()?;
-    let chosen: Vec<Cell> = cells().into_iter().filter(|cell| is_chosen(cell, settings)).collect();
+    let chosen: Vec<Cell> =
+        cells(settings.smoke).into_iter().filter(|cell| is_chosen(cell, settings)).collect();
     let deadline = settings.chooses(deadline::NAME) && kinds.contains(&PeerKind::Warden);
     if chosen.is_empty() && !deadline {
-        let names = cells().into_iter().map(|cell| cell.name).chain([deadline::NAME.to_owned()]);
+        let names =
+            cells(settings.smoke).into_iter().map(|cell| cell.name).chain([deadline::NAME.to_owned()]);
         let names: Vec<String> = names.collect();
         return Err(Failure::Settings(format!("BENCH_ONLY chooses no cell; there are {}", names.join(", "))));
     }
@@ -57,7 +61,7 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-fn cells() -> Vec<Cell> {
+fn cells(smoke: bool) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (mix, kind) in [("create", Kind::Create), ("pair", Kind::Pair)] {
         for connections in [1, 16, GOAL_CONNECTIONS] {
@@ -71,7 +75,8 @@ fn cells() -> Vec<Cell> {
         cells.push(Cell { name, workload, connections: GOAL_CONNECTIONS });
     }
     for (mix, kind) in [("batch-create", Kind::Create), ("batch-pair", Kind::Pair)] {
-        let workload = Workload { batch: Some(BATCH), kind, payload: KIB };
+        let batch = Some(if smoke { BATCH_SMOKE } else { BATCH });
+        let workload = Workload { batch, kind, payload: KIB };
         let name = format!("{mix}-{BATCH_CONNECTIONS}");
         cells.push(Cell { name, workload, connections: BATCH_CONNECTIONS });
     }

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::cell::GOAL_CONNECTIONS;
 use crate::deadline::{CONNECTIONS, Latencies, Told, milliseconds};
-use crate::load::{Failure, Kind, text};
+use crate::load::{Failure, Kind, text, thousands};
 use crate::peer::PeerKind;
 use crate::report::{Row, Rows, Seen};
 
@@ -165,17 +165,4 @@ fn told(told: &Told) -> String {
     let rate = thousands(creates.items_per_second);
     row(format!("{CONNECTIONS} connections create, {rate} items/s"), loaded);
     section
-}
-
-/// A whole number with its thousands apart.
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
