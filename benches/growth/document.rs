@@ -4,11 +4,26 @@ use std::fmt::Write;
 use std::fs;
 
 use crate::churn::{self, Churned};
-use crate::load::{Failure, Machine, Settings, text, thousands};
+use crate::load::{Failure, Machine, Settings, text, thousands, wrapped};
 use crate::size::{CLAIMANTS, CONNECTIONS, OVERDUE_SHARE, PAYLOAD, Size};
 use crate::sizes::title;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/growth.md");
+
+const HEAD: &str = "\
+# Growth
+
+What the daemon costs and how fast it is, the more items are open. This page is written by the bench itself:
+
+";
+
+const LARGEST: &str = "\
+Ten million items are measured only when they are asked for (`GROWTH_ITEMS=10k,1M,10M`): they take half an hour, tens of
+gigabytes of disk and about as much memory as a small machine has. How the bench works is at its head, in
+`benches/growth/main.rs`.
+
+";
+
 const MILLION: usize = 1_000_000;
 
 /// Writes it.
@@ -25,41 +40,39 @@ pub fn write(
 }
 
 fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Churned) -> String {
-    let mut page = "# Growth\n\nWhat the daemon costs and how fast it is, the more items are open. This page is written by the \
-        bench itself:\n\n"
-        .to_owned();
+    let mut page = HEAD.to_owned();
     let asked = text("GROWTH_ITEMS").map(|list| format!("GROWTH_ITEMS={list} ")).unwrap_or_default();
     let _ = writeln!(page, "    {asked}cargo bench --bench growth\n");
-    page.push_str(
-        "Ten million items are measured only when they are asked for (`GROWTH_ITEMS=10k,1M,10M`): they take half an hour, tens \
-         of gigabytes of disk and about as much memory as a small machine has.\n\n",
-    );
+    page.push_str(LARGEST);
+    page.push_str(&machine.caution());
     page.push_str("## Goals\n\n");
     page.push_str(&goals(sizes, churned));
     page.push_str("\n## By size\n\n");
     page.push_str(&by_size(sizes));
-    let _ = write!(
-        page,
-        "\nItems have {PAYLOAD} bytes and come in batches; one of {OVERDUE_SHARE} is overdue (of the smallest size, more). Then the \
+    page.push('\n');
+    let conditions = format!(
+        "Items have {PAYLOAD} bytes and come in batches; one of {OVERDUE_SHARE} is overdue (of the smallest size, more). Then the \
          daemon is killed, and started on its default settings: the time to the line that says where it listens, at which all is \
          recovered, with the files in the kernel's cache. Creates and closes are medians of {} rounds of {:?} with {CONNECTIONS} \
          connections, each asking again when it is answered; what was created in a round is closed after it. A list is the \
-         first page of fifty, asked for by one client. Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is what is \
-         resident. The payloads are small beside what is kept of each item, its name, record and timer, so the \
-         ratio of the disk to them says less here than below.\n",
+         first page of fifty, asked for by one client. Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is what \
+         is resident. The payloads are small beside what is kept of each item, its name, record and timer, so the ratio of the \
+         disk to them says less here than below.",
         settings.rounds, settings.round
     );
+    page.push_str(&wrapped(&conditions, ""));
     page.push_str("\n## Churn\n\n");
     page.push_str(&churn(churned));
-    let _ = write!(
-        page,
-        "\nOf {} open items of {} bytes each is replaced by a new one, over and over, in batches: creates and closes alternate. The \
-         records of closed items are kept for a day, which is a part of the disk that grows here. The disk is always that beyond what a daemon without items takes: {} MiB, \
-         nearly all of it ballast against a full disk.\n",
+    page.push('\n');
+    let conditions = format!(
+        "Of {} open items of {} bytes each is replaced by a new one, over and over, in batches: creates and closes alternate. The \
+         records of closed items are kept for a day, which is a part of the disk that grows here. The disk is always that beyond \
+         what a daemon without items takes: {} MiB, nearly all of it ballast against a full disk.",
         title(churned.items),
         churn::PAYLOAD,
         churned.empty >> 20
     );
+    page.push_str(&wrapped(&conditions, ""));
     page.push_str("\n## The machine\n\n");
     page.push_str(&machine.markdown());
     page

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::failure::Failure;
+use super::prose::wrapped;
 
 const SYNCS: usize = 200;
 const BLOCK: usize = 4 * 1024;
@@ -18,6 +19,9 @@ const BLOCK: usize = 4 * 1024;
 /// What matters of a machine, and nothing that tells which one it is.
 pub struct Machine {
     rows: Vec<(&'static str, String)>,
+    /// How many of its processors were busy with other work before the run.
+    busy: f64,
+    processors: usize,
 }
 
 impl Machine {
@@ -45,7 +49,22 @@ impl Machine {
             ("compiler", compiler.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()),
             ("Process Warden", format!("{}, sled 0.34.7", env!("CARGO_PKG_VERSION"))),
         ];
-        Ok(Self { rows })
+        Ok(Self { rows, busy: load.parse().unwrap_or_default(), processors: count })
+    }
+
+    /// A warning, if there was so much other work that the figures say little.
+    pub fn caution(&self) -> String {
+        match self.busy > self.processors as f64 / 4.0 {
+            true => {
+                wrapped(
+                    "**The machine was busy with other work during this run**, see its load average below. Whoever waits for a \
+                 processor or for the disk waits longer then, and the rates are lower and the ratios other than on a quiet machine. \
+                 Run it again there before you draw conclusions.",
+                    "",
+                ) + "\n"
+            }
+            false => String::new(),
+        }
     }
 
     /// As a table.

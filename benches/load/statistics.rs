@@ -17,16 +17,3 @@ pub fn quantile(values: &mut [Duration], share: f64) -> Duration {
     let rank = (values.len() as f64 * share).ceil() as usize;
     values[rank.clamp(1, values.len()) - 1]
 }
-
-/// A whole number with its thousands apart.
-pub fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}

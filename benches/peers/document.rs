@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::cell::GOAL_CONNECTIONS;
 use crate::deadline::{CONNECTIONS, Latencies, Told, milliseconds};
-use crate::load::{Failure, Kind, text, thousands};
+use crate::load::{Failure, Kind, text, thousands, wrapped};
 use crate::peer::PeerKind;
 use crate::report::{Row, Rows, Seen};
 
@@ -18,8 +18,8 @@ What a durable create costs here and elsewhere. This page is written by the benc
 
     cargo bench --bench peers
 
-The peers come from Debian's packages (`postgresql`, `redis-server`, `beanstalkd`); one that is not installed is skipped. How the
-bench works and what can be set is at its head, in `benches/peers/main.rs`. Where the daemon's own time goes is in
+The peers come from Debian's packages (`postgresql`, `redis-server`, `beanstalkd`); one that is not installed is skipped.
+How the bench works and what can be set is at its head, in `benches/peers/main.rs`. Where the daemon's own time goes is in
 [`performance.md`](performance.md), how it grows in [`growth.md`](growth.md).
 
 ";
@@ -48,16 +48,18 @@ pub fn write(seen: &Seen<'_>) -> Result<(), Failure> {
 
 fn render(seen: &Seen<'_>) -> String {
     let mut page = HEAD.to_owned();
+    page.push_str(&seen.machine.caution());
     page.push_str("## Goals\n\n");
     page.push_str(&goals(seen));
     page.push_str("\n## Figures\n\n");
     let settings = seen.settings;
-    let _ = writeln!(
-        page,
+    let conditions = format!(
         "Payloads of 1 KiB where nothing else is said; medians of {} rounds of {:?} for each peer. A ratio is the daemon's rate to \
-         that of the peer.\n",
+         that of the peer.",
         settings.rounds, settings.round
     );
+    page.push_str(&wrapped(&conditions, ""));
+    page.push('\n');
     page.push_str("| what | peer | items/s | p50, ms | p99, ms | ratio |\n|---|---|---:|---:|---:|---:|\n");
     for rows in &seen.rows {
         page.push_str(&figures(rows));
@@ -74,7 +76,7 @@ fn render(seen: &Seen<'_>) -> String {
     page.push_str("\n## How each is run\n\n");
     page.push_str("All listen on TCP on loopback and keep their data on the same file system.\n\n");
     for (kind, _) in &seen.peers {
-        let _ = writeln!(page, "- **{}**: {}", kind.name(), kind.configuration());
+        page.push_str(&wrapped(&format!("- **{}**: {}", kind.name(), kind.configuration()), "  "));
     }
     page.push('\n');
     page.push_str(READING);
@@ -148,15 +150,18 @@ fn figures(rows: &Rows) -> String {
 
 fn told(told: &Told) -> String {
     let Told { open, quiet, loaded, creates } = told;
-    let payloads = if text("BENCH_OPEN").is_some() { " (`BENCH_OPEN`)" } else { "" };
-    let mut section = format!(
-        "{} items of 100 bytes are open{payloads}. One item at a time, in a workflow of its own with a `group_wait` of 0, is \
-         forgotten: from the deadline that the daemon has answered with to the moment at which the receiver has the whole \
-         notification. What lies between is the timer, a look at the item, the commit of the incident with its notification, and \
-         the post. Deadlines are whole milliseconds. No peer does this by itself.\n\n\
-         | meanwhile | items | p50, ms | p99, ms | max, ms |\n|---|---:|---:|---:|---:|\n",
-        thousands(*open as f64)
+    let asked = if text("BENCH_OPEN").is_some() { " (`BENCH_OPEN`)" } else { "" };
+    let mut section = wrapped(
+        &format!(
+            "{} items of 100 bytes are open{asked}. One item at a time, in a workflow of its own with a `group_wait` of 0, is \
+             forgotten: from the deadline that the daemon has answered with to the moment at which the receiver has the whole \
+             notification. What lies between is the timer, a look at the item, the commit of the incident with its \
+             notification, and the post. Deadlines are whole milliseconds. No peer does this by itself.",
+            thousands(*open as f64)
+        ),
+        "",
     );
+    section.push_str("\n| meanwhile | items | p50, ms | p99, ms | max, ms |\n|---|---:|---:|---:|---:|\n");
     let mut row = |name: String, latencies: &Latencies| {
         let [p50, p99, max] = [latencies.p50, latencies.p99, latencies.max].map(milliseconds);
         let _ = writeln!(section, "| {name} | {} | {p50:.1} | {p99:.1} | {max:.1} |", latencies.count);
