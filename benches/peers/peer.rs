@@ -101,7 +101,6 @@ impl Installed {
             }
             PeerKind::Beanstalkd => {
                 let program = installed::program("beanstalkd")?;
-                // It says 1.12 where others say 1.12.0.
                 let version = installed::version(&program, "-v");
                 (program, version)
             }

@@ -122,7 +122,9 @@ impl Dialect for Messages {
                         let (changed, items) = (self.changed.unwrap_or_default(), self.items);
                         return Err(Failure::Answer(format!("{changed} rows were changed, not {items}")));
                     }
-                    self.missing -= 1;
+                    let missing = self.missing.checked_sub(1);
+                    self.missing = missing
+                        .ok_or_else(|| Failure::Answer("the server is ready once too often".into()))?;
                 }
                 _ => {}
             }
