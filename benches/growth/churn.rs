@@ -6,7 +6,7 @@
 )]
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -22,6 +22,9 @@ const TURNOVERS: usize = 5;
 const TURNOVERS_SMOKE: usize = 2;
 /// How many batches are under way at a time.
 const CHURNERS: usize = 4;
+/// How long the daemon is left alone at last, to see whether space comes back.
+pub const REST: Duration = Duration::from_secs(10);
+const REST_SMOKE: Duration = Duration::from_millis(100);
 
 /// What was seen.
 pub struct Churned {
@@ -29,12 +32,16 @@ pub struct Churned {
     /// The disk that a daemon without items takes.
     pub empty: u64,
     pub turnovers: Vec<Turnover>,
+    /// The disk after a while without any load.
+    pub rested: u64,
 }
 
 /// After all items were replaced once more; the first one is after they were filled in.
 pub struct Turnover {
     /// Creates and closes.
     pub per_second: f64,
+    /// How long the longest batch took.
+    pub longest: Duration,
     /// Beyond what a daemon without items takes.
     pub disk: u64,
     pub ratio: f64,
@@ -56,7 +63,7 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
     let mut turnovers = Vec::new();
     for number in 0..=count {
         let began = Instant::now();
-        runtime
+        let longest = runtime
             .block_on(replace(server.address(), items, number))
             .map_err(|failure| server.blame(failure))?;
         let lines = if number == 0 { items } else { 2 * items };
@@ -65,17 +72,21 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
         let ratio = disk as f64 / (items * PAYLOAD) as f64;
         let memory = server.resident_memory();
         println!(
-            "  replaced {number} times: {per_second:>7.0} items/s, disk {} MiB, {ratio:.2} times the payloads; resident {memory} MiB",
+            "  replaced {number} times: {per_second:>7.0} items/s, longest batch {:.0} ms, disk {} MiB, {ratio:.2} times the payloads; resident {memory} MiB",
+            longest.as_secs_f64() * 1e3,
             disk >> 20
         );
-        turnovers.push(Turnover { per_second, disk, ratio, memory });
+        turnovers.push(Turnover { per_second, longest, disk, ratio, memory });
     }
+    std::thread::sleep(if settings.smoke { REST_SMOKE } else { REST });
+    let rested = bytes_on_disk(&server.data())?.saturating_sub(empty);
+    println!("  a while later, without load: disk {} MiB", rested >> 20);
     server.stop()?;
-    Ok(Churned { items, empty, turnovers })
+    Ok(Churned { items, empty, turnovers, rested })
 }
 
-/// Creates the items of this turnover, and closes each one's predecessor of the last.
-async fn replace(address: SocketAddr, items: usize, turnover: usize) -> Result<(), Failure> {
+/// Creates the items of this turnover, and closes each one's predecessor of the last. How long the longest batch took.
+async fn replace(address: SocketAddr, items: usize, turnover: usize) -> Result<Duration, Failure> {
     let payload = payload_text(PAYLOAD);
     let lines = |number: usize| {
         let create = format!(
@@ -89,6 +100,6 @@ async fn replace(address: SocketAddr, items: usize, turnover: usize) -> Result<(
     };
     let parts =
         (0..CHURNERS).map(|churner| load::fill(address, (churner..items).step_by(CHURNERS).flat_map(lines)));
-    futures_util::future::try_join_all(parts).await?;
-    Ok(())
+    let longest = futures_util::future::try_join_all(parts).await?;
+    Ok(longest.into_iter().max().unwrap_or_default())
 }

@@ -64,11 +64,13 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     page.push_str(&churn(churned));
     page.push('\n');
     let conditions = format!(
-        "Of {} open items of {} bytes each is replaced by a new one, over and over, in batches: creates and closes alternate. The \
-         records of closed items are kept for a day, which is a part of the disk that grows here. The disk is always that beyond \
+        "Of {} open items of {} bytes each is replaced by a new one, over and over, in batches of two thousand in which \
+         creates and closes alternate. {:?} after the last one, without any load, the disk was {} MiB. The records of closed items are kept for a day, which is a part of the disk that grows here. The disk is always that beyond \
          what a daemon without items takes: {} MiB, nearly all of it ballast against a full disk.",
         title(churned.items),
         churn::PAYLOAD,
+        churn::REST,
+        thousands((churned.rested >> 20) as f64),
         churned.empty >> 20
     );
     page.push_str(&wrapped(&conditions, ""));
@@ -148,7 +150,7 @@ fn by_size(sizes: &[Size]) -> String {
 
 fn churn(churned: &Churned) -> String {
     let mut table =
-        "| replaced | items a second | disk | to the payloads | resident |\n|---|---:|---:|---:|---:|\n"
+        "| replaced | items a second | longest batch | disk | to the payloads | resident |\n|---|---:|---:|---:|---:|---:|\n"
             .to_owned();
     for (number, turnover) in churned.turnovers.iter().enumerate() {
         let replaced = match number {
@@ -158,8 +160,9 @@ fn churn(churned: &Churned) -> String {
         };
         let _ = writeln!(
             table,
-            "| {replaced} | {} | {} MiB | {:.2} | {} MiB |",
+            "| {replaced} | {} | {} ms | {} MiB | {:.2} | {} MiB |",
             thousands(turnover.per_second),
+            thousands(turnover.longest.as_secs_f64() * 1e3),
             thousands((turnover.disk >> 20) as f64),
             turnover.ratio,
             thousands(turnover.memory as f64)
