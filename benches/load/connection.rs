@@ -50,6 +50,15 @@ impl Connection {
     }
 }
 
+/// A request that posts a document.
+pub fn post(address: SocketAddr, path: &str, document: &str) -> Vec<u8> {
+    let length = document.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{document}"
+    )
+    .into_bytes()
+}
+
 struct Answer {
     received: Vec<u8>,
     body: Vec<u8>,

@@ -1,23 +1,42 @@
-//! The load generator: what it sends, to whom, how it measures and how it reports.
+//! What the benches stand on: the load generator, the servers that it drives, and what they are asked besides.
 //!
-//! It shares two cores with the server it measures, so it is lean: one thread, requests rendered once and stamped
-//! with fresh ids, no allocation for a request, no HTTP client library. It trusts no answer: a status other than
-//! the one expected ends the bench with the answer's body.
+//! The generator shares two cores with the server it measures, so it is lean: one thread, requests rendered once and
+//! stamped with fresh ids, no allocation for a request, no client library. It trusts no answer: one that is not what was
+//! expected ends the bench with the answer's text.
 
-mod cell;
+mod begin;
+mod claims;
+mod client;
 mod connection;
 mod failure;
+mod fill;
 mod histogram;
+mod ids;
+mod machine;
 mod noop;
-mod peer;
-mod recovery;
-mod report;
+mod process;
+mod prose;
+mod receiver;
 mod round;
 mod script;
+mod server;
 mod settings;
-mod storm;
+mod statistics;
 
-pub use cell::measure_all;
+pub use begin::begin;
+pub use claims::claim;
+pub use client::{Client, HttpClient, Reception};
+pub use connection::{Connection, post};
 pub use failure::Failure;
-pub use noop::{ARGUMENT as NOOP_ARGUMENT, serve as serve_noop};
-pub use settings::Settings;
+pub use fill::fill;
+pub use histogram::Histogram;
+pub use ids::{ID, ID_LENGTH, Ids, payload_text, places_of_ids};
+pub use machine::Machine;
+pub use process::{Ending, Process, wait_until};
+pub use prose::{thousands, wrapped};
+pub use receiver::{Notification, listen};
+pub use round::{Measurement, run};
+pub use script::{Kind, Workload};
+pub use server::{Server, resident_memory};
+pub use settings::{Settings, text, variable};
+pub use statistics::{median, quantile};

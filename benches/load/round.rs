@@ -4,17 +4,16 @@
     reason = "a bench measures real time; nothing here is the daemon's own"
 )]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::connection::Connection;
+use super::client::{Client, Reception};
 use super::failure::Failure;
 use super::histogram::Histogram;
-use super::script::{Ids, Reception, Script, Workload};
+use super::ids::Ids;
 
 /// For the server to accept the connections, so that the first requests do not pay for that.
 const SETTLING: Duration = Duration::from_millis(20);
@@ -37,37 +36,32 @@ struct Tally {
     errors: AtomicU64,
 }
 
-/// Drives the peer at `address` for at least `length`.
+/// Drives these connections for at least `length`, or until they have nothing more to ask for. An answer stands for
+/// `items_per_request` items.
 ///
 /// Every request that was begun is finished and counted, and the clock runs until the last of them is answered:
 /// so a round of few and long requests has no ends that are cut off.
 pub async fn run(
-    address: SocketAddr,
-    workload: Workload,
-    connections: usize,
+    clients: Vec<impl Client>,
+    items_per_request: usize,
     length: Duration,
     ids: &Arc<Ids>,
 ) -> Result<Measurement, Failure> {
-    let script = Script::new(workload);
-    let mut drivers = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        drivers.push((Connection::open(address).await?, script.clone()));
-    }
     tokio::time::sleep(SETTLING).await;
 
     let tally = Arc::new(Tally { latencies: Histogram::new(), errors: AtomicU64::new(0) });
     let start = Instant::now();
     let end = start + length;
     let mut running = JoinSet::new();
-    for (connection, script) in drivers {
-        running.spawn(drive(address, connection, script, ids.clone(), tally.clone(), end));
+    for client in clients {
+        running.spawn(drive(client, ids.clone(), tally.clone(), end));
     }
     while let Some(finished) = running.join_next().await {
         finished.map_err(|error| Failure::Answer(format!("a connection's driver has died: {error}")))??;
     }
     let elapsed = start.elapsed();
 
-    let items = tally.latencies.total() * workload.items_per_request() as u64;
+    let items = tally.latencies.total() * items_per_request as u64;
     Ok(Measurement {
         items_per_second: items as f64 / elapsed.as_secs_f64(),
         p50: tally.latencies.quantile(0.50),
@@ -77,29 +71,26 @@ pub async fn run(
 }
 
 async fn drive(
-    address: SocketAddr,
-    mut connection: Connection,
-    mut script: Script,
+    mut client: impl Client,
     ids: Arc<Ids>,
     tally: Arc<Tally>,
     end: Instant,
 ) -> Result<(), Failure> {
-    loop {
-        let request = script.next(&ids);
+    while client.prepare(&ids) {
         let sent = Instant::now();
-        let status = connection.exchange(request).await?;
+        let reception = client.exchange().await?;
         let answered = Instant::now();
-        match script.settle(status, connection.body())? {
+        match reception {
             Reception::Accepted => tally.latencies.record(answered - sent),
             Reception::Shed => {
                 tally.errors.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(SHED_PAUSE).await;
-                // A request may be shed before the whole of it is sent, and then the connection is of no more use.
-                connection = Connection::open(address).await?;
+                client.reconnect().await?;
             }
         }
         if answered >= end {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }

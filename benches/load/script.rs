@@ -1,11 +1,11 @@
-//! What one connection sends: requests that are rendered once, into which fresh ids are stamped each time.
+//! What one connection sends over HTTP: requests that are rendered once, into which fresh ids are stamped each time.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::client::Reception;
 use super::failure::Failure;
+use super::ids::{ID, ID_LENGTH, Ids, payload_text, places_of_ids};
 
-const ID_LENGTH: usize = 32;
 const WORKFLOW: &str = "bench";
 const CREATED: u16 = 201;
 const CLOSED: u16 = 204;
@@ -13,13 +13,22 @@ const BATCH_ANSWERED: u16 = 200;
 /// How much of a body a failure shows.
 const EXCERPT: usize = 2_000;
 
+/// What is done with the items of a workload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Create,
+    /// Each create is followed, on the same connection, by the closing of the same items.
+    Pair,
+    /// Items that are there already are closed.
+    Close,
+}
+
 /// The mix of requests of a cell.
 #[derive(Clone, Copy)]
 pub struct Workload {
-    /// `None`: an item a request. Otherwise as many items in each `POST /v1/batch`.
+    /// `None`: an item a request. Otherwise as many items in each batch.
     pub batch: Option<usize>,
-    /// Whether each create is followed, on the same connection, by the closing of the same items.
-    pub closes: bool,
+    pub kind: Kind,
     /// Bytes in a payload.
     pub payload: usize,
 }
@@ -31,50 +40,11 @@ impl Workload {
     }
 }
 
-/// Ids that are unique for the life of the bench and in no order, as those of real applications.
-pub struct Ids {
-    next: AtomicU64,
-    seed: u64,
-}
-
-impl Ids {
-    pub fn new() -> Self {
-        Self { next: AtomicU64::new(0), seed: rand::random() }
-    }
-
-    fn reserve(&self, count: usize) -> Range<u64> {
-        let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
-        first..first + count as u64
-    }
-
-    /// The second half alone is unique already: `scatter` is a bijection.
-    fn render(&self, number: u64) -> [u8; ID_LENGTH] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let halves = (u128::from(scatter(number ^ self.seed)) << 64) | u128::from(scatter(number));
-        std::array::from_fn(|place| DIGITS[(halves >> (124 - 4 * place) & 0xf) as usize])
-    }
-}
-
-/// The finalizer of SplitMix64: each number goes to another one, and neighbours far apart.
-fn scatter(number: u64) -> u64 {
-    let mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// How the server took a request.
-pub enum Reception {
-    Accepted,
-    /// 429 or 503: the server sheds load, as the contract allows; nothing was done.
-    Shed,
-}
-
 /// The requests of one connection, in their order for ever.
-#[derive(Clone)]
 pub struct Script {
     create: Template,
-    close: Option<Template>,
+    close: Template,
+    kind: Kind,
     /// The items of the request under way.
     items: Range<u64>,
     closing: bool,
@@ -93,26 +63,30 @@ impl Script {
                 ),
             ),
         };
-        Self {
-            create,
-            close: workload.closes.then_some(close),
-            items: 0..0,
-            closing: false,
-            batch: workload.batch.is_some(),
-        }
+        let closing = workload.kind == Kind::Close;
+        Self { create, close, kind: workload.kind, items: 0..0, closing, batch: workload.batch.is_some() }
     }
 
-    /// The next request, ready to be sent.
-    pub fn next(&mut self, ids: &Ids) -> &[u8] {
-        let template = match &mut self.close {
-            Some(close) if self.closing => close,
-            _ => {
-                self.items = ids.reserve(self.create.id_offsets.len());
-                &mut self.create
+    /// Makes the next request ready to be sent; false when there are no more ids.
+    pub fn next(&mut self, ids: &Ids) -> bool {
+        if !self.closing || self.kind == Kind::Close {
+            match ids.reserve(self.create.id_places.len()) {
+                Some(items) => self.items = items,
+                None => return false,
             }
-        };
-        template.stamp(ids, self.items.clone());
-        &template.bytes
+        }
+        let items = self.items.clone();
+        self.template().stamp(ids, items);
+        true
+    }
+
+    /// The request that was made ready.
+    pub fn request(&mut self) -> &[u8] {
+        &self.template().bytes
+    }
+
+    fn template(&mut self) -> &mut Template {
+        if self.closing { &mut self.close } else { &mut self.create }
     }
 
     /// Judges the answer to the last request, and goes on to the one after it.
@@ -126,9 +100,11 @@ impl Script {
             return Err(unexpected(expected, status, body));
         }
         if self.batch {
-            settle_lines(body, item_status, self.create.id_offsets.len())?;
+            settle_lines(body, item_status, self.create.id_places.len())?;
         }
-        self.closing = self.close.is_some() && !self.closing;
+        if self.kind == Kind::Pair {
+            self.closing = !self.closing;
+        }
         Ok(Reception::Accepted)
     }
 }
@@ -159,9 +135,6 @@ fn unexpected(expected: u16, status: u16, body: &[u8]) -> Failure {
     Failure::Unexpected { expected, status, body }
 }
 
-/// Stands where an id will be stamped; as long as one.
-const ID: &str = "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii";
-
 fn create_line(payload: usize) -> String {
     let payload = payload_text(payload);
     format!(
@@ -169,16 +142,9 @@ fn create_line(payload: usize) -> String {
     )
 }
 
-/// Text without a pattern, without characters that JSON would escape, and without a run that looks like [`ID`].
-fn payload_text(length: usize) -> String {
-    const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    (0..length as u64).map(|place| char::from(LETTERS[(scatter(place) & 31) as usize])).collect()
-}
-
-#[derive(Clone)]
 struct Template {
     bytes: Vec<u8>,
-    id_offsets: Vec<usize>,
+    id_places: Vec<usize>,
 }
 
 impl Template {
@@ -207,18 +173,13 @@ impl Template {
         let mut bytes =
             format!("{request_line} HTTP/1.1\r\nhost: {WORKFLOW}\r\n{headers}{length}\r\n").into_bytes();
         bytes.extend_from_slice(body);
-        let mut id_offsets = Vec::new();
-        let mut at = 0;
-        while let Some(found) = bytes[at..].windows(ID_LENGTH).position(|window| window == ID.as_bytes()) {
-            id_offsets.push(at + found);
-            at += found + ID_LENGTH;
-        }
-        Self { bytes, id_offsets }
+        let id_places = places_of_ids(&bytes);
+        Self { bytes, id_places }
     }
 
     fn stamp(&mut self, ids: &Ids, items: Range<u64>) {
-        for (offset, item) in self.id_offsets.iter().zip(items) {
-            self.bytes[*offset..*offset + ID_LENGTH].copy_from_slice(&ids.render(item));
+        for (place, item) in self.id_places.iter().zip(items) {
+            self.bytes[*place..*place + ID_LENGTH].copy_from_slice(&ids.render(item));
         }
     }
 }

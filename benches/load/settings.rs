@@ -1,21 +1,18 @@
-//! What the environment says about a run of the bench.
+//! What the environment says about a run of a bench.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::peer::PeerKind;
 
-/// See the table at the head of the bench for the variables.
+/// See the table at the head of each bench for the variables.
 pub struct Settings {
     /// Load in one round of a cell.
     pub round: Duration,
     pub rounds: usize,
     /// A cell's name must start with one of these; none: every cell.
     pub only: Vec<String>,
-    /// In the order of their turns.
-    pub peers: Vec<PeerKind>,
     pub directory: PathBuf,
     pub smoke: bool,
 }
@@ -31,30 +28,28 @@ impl Settings {
         }
         let round = Duration::try_from_secs_f64(seconds / rounds as f64)
             .map_err(|error| Failure::Settings(format!("BENCH_SECONDS is {seconds}: {error}")))?;
-        let peers = match text("BENCH_PEER").as_deref() {
-            None | Some("both") => vec![PeerKind::Warden, PeerKind::Noop],
-            Some("warden") => vec![PeerKind::Warden],
-            Some("noop") => vec![PeerKind::Noop],
-            Some(other) => {
-                return Err(Failure::Settings(format!(
-                    "BENCH_PEER is {other:?}; it takes both, warden or noop"
-                )));
-            }
-        };
         let only = text("BENCH_ONLY").unwrap_or_default();
         let only =
             only.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        let directory = text("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).into();
-        Ok(Self { round, rounds, only, peers, directory, smoke })
+        let directory =
+            PathBuf::from(text("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()));
+        std::fs::create_dir_all(&directory).map_err(Failure::system("making BENCH_DIR"))?;
+        Ok(Self { round, rounds, only, directory, smoke })
+    }
+
+    /// Whether a cell of this name is wanted.
+    pub fn chooses(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| name.starts_with(word.as_str()))
     }
 }
 
-/// An empty variable counts as one that is not set.
-fn text(name: &str) -> Option<String> {
+/// What a variable says. An empty one counts as one that is not set.
+pub fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn variable<T: FromStr>(name: &str) -> Result<Option<T>, Failure> {
+/// The same as a number.
+pub fn variable<T: FromStr>(name: &str) -> Result<Option<T>, Failure> {
     let Some(value) = text(name) else { return Ok(None) };
     match value.parse() {
         Ok(parsed) => Ok(Some(parsed)),

@@ -27,41 +27,21 @@
 //!
 //! What is set in `WARDEN_…` reaches the daemon, so that a setting can be measured.
 
+mod cell;
+#[path = "../load/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "each bench needs a part of it")]
 mod load;
+mod peer;
+mod recovery;
+mod report;
+mod storm;
 
 use std::process::ExitCode;
-
-use load::{Failure, Settings};
 
 // The daemon's own allocator, for the peer that does nothing and for the generator alike.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match arguments.first().map(String::as_str) {
-        Some(load::NOOP_ARGUMENT) => load::serve_noop(),
-        _ => settings(&arguments).and_then(|settings| load::measure_all(&settings)),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("\nthe bench has failed: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// `cargo bench` passes `--bench`. Without it we run as one of the tests (`cargo test --all-targets`), with whatever
-/// arguments the tests were given, and a smoke is all that is wanted.
-fn settings(arguments: &[String]) -> Result<Settings, Failure> {
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return Settings::from_environment(true);
-    }
-    match arguments.iter().find(|argument| *argument != "--bench") {
-        Some(argument) => Err(Failure::Settings(format!(
-            "unknown argument {argument:?}; choose cells with the variable BENCH_ONLY instead"
-        ))),
-        None => Settings::from_environment(false),
-    }
+    load::begin(cell::measure_all)
 }

@@ -1,17 +1,13 @@
 //! The cells of the table, and how each is measured: the peers in turn, round after round.
 
-use std::fs;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use super::failure::Failure;
-use super::peer::{Peer, PeerKind};
-use super::report::{self, Row};
-use super::round::{self, Measurement};
-use super::script::{Ids, Workload};
-use super::settings::Settings;
-use super::{recovery, storm};
+use crate::load::{self, Failure, HttpClient, Ids, Kind, Measurement, Server, Settings, Workload};
+use crate::peer::PeerKind;
+use crate::report::{self, Row};
+use crate::{recovery, storm};
 
 const KIB: usize = 1024;
 
@@ -24,6 +20,7 @@ struct Cell {
 
 /// Measures every cell that the settings choose and prints the table.
 pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
+    let kinds = PeerKind::chosen()?;
     let chosen: Vec<Cell> = cells().into_iter().filter(|cell| is_chosen(cell, settings)).collect();
     let wanted = |name| settings.only.is_empty() || settings.only.iter().any(|word| word == name);
     let (storm, recovery) = (wanted(storm::NAME), wanted(recovery::NAME));
@@ -33,7 +30,6 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
         let names: Vec<String> = names.collect();
         return Err(Failure::Settings(format!("BENCH_ONLY chooses no cell; there are {}", names.join(", "))));
     }
-    fs::create_dir_all(&settings.directory).map_err(Failure::system("making BENCH_DIR"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,12 +37,12 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     let ids = Arc::new(Ids::new());
     report::print_head(settings);
     for cell in &chosen {
-        measure(cell, settings, &runtime, &ids)?;
+        measure(cell, &kinds, settings, &runtime, &ids)?;
     }
-    if storm && settings.peers.contains(&PeerKind::Warden) {
+    if storm && kinds.contains(&PeerKind::Warden) {
         storm::measure(settings, &runtime, &ids)?;
     }
-    if recovery && settings.peers.contains(&PeerKind::Warden) {
+    if recovery && kinds.contains(&PeerKind::Warden) {
         recovery::measure(settings, &runtime)?;
     }
     Ok(())
@@ -54,17 +50,17 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
 
 fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
-    for (mix, closes) in [("create", false), ("pair", true)] {
+    for (mix, kind) in [("create", Kind::Create), ("pair", Kind::Pair)] {
         for connections in [1, 64, 256] {
-            let workload = Workload { batch: None, closes, payload: KIB };
+            let workload = Workload { batch: None, kind, payload: KIB };
             cells.push(Cell { name: format!("{mix}-{connections}"), workload, connections });
         }
     }
-    for (mix, closes) in [("batch-create", false), ("batch-pair", true)] {
+    for (mix, kind) in [("batch-create", Kind::Create), ("batch-pair", Kind::Pair)] {
         for payload in [KIB, 100] {
             for items in [1_000, 10_000] {
                 for connections in [1, 4, 16] {
-                    let workload = Workload { batch: Some(items), closes, payload };
+                    let workload = Workload { batch: Some(items), kind, payload };
                     let name = format!("{mix}-{items}x{payload}-{connections}");
                     cells.push(Cell { name, workload, connections });
                 }
@@ -76,33 +72,39 @@ fn cells() -> Vec<Cell> {
 
 fn is_chosen(cell: &Cell, settings: &Settings) -> bool {
     let light = cell.connections <= 64 && cell.workload.items_per_request() <= 1_000;
-    let wanted =
-        settings.only.is_empty() || settings.only.iter().any(|word| cell.name.starts_with(word.as_str()));
-    wanted && (light || !settings.smoke)
+    settings.chooses(&cell.name) && (light || !settings.smoke)
 }
 
-fn measure(cell: &Cell, settings: &Settings, runtime: &Runtime, ids: &Arc<Ids>) -> Result<(), Failure> {
+fn measure(
+    cell: &Cell,
+    kinds: &[PeerKind],
+    settings: &Settings,
+    runtime: &Runtime,
+    ids: &Arc<Ids>,
+) -> Result<(), Failure> {
     let mut peers = Vec::new();
-    for kind in &settings.peers {
-        peers.push((Peer::start(*kind, &settings.directory)?, Vec::<Measurement>::new()));
+    for kind in kinds {
+        peers.push((kind.start(settings)?, *kind, Vec::<Measurement>::new()));
     }
-    let run = |peer: &Peer, length| {
-        runtime
-            .block_on(round::run(peer.address(), cell.workload, cell.connections, length, ids))
-            .map_err(|failure| peer.blame(failure))
+    let run = |peer: &Server, length| {
+        let measured = async {
+            let clients = HttpClient::open_many(peer.address(), cell.workload, cell.connections).await?;
+            load::run(clients, cell.workload.items_per_request(), length, ids).await
+        };
+        runtime.block_on(measured).map_err(|failure| peer.blame(failure))
     };
-    for (peer, _) in &peers {
+    for (peer, _, _) in &peers {
         // Not counted: it warms caches and makes the workflow.
         run(peer, settings.round / 5)?;
     }
     for _ in 0..settings.rounds {
-        for (peer, measurements) in &mut peers {
+        for (peer, _, measurements) in &mut peers {
             measurements.push(run(peer, settings.round)?);
         }
     }
     let mut rows = Vec::new();
-    for (peer, measurements) in peers {
-        rows.push(Row { peer: peer.kind(), measurements });
+    for (peer, kind, measurements) in peers {
+        rows.push(Row { peer: kind, name: peer.name(), measurements });
         peer.stop()?;
     }
     report::print_rows(&cell.name, &rows);

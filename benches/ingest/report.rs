@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::peer::PeerKind;
-use super::round::Measurement;
-use super::settings::Settings;
+use crate::load::{Measurement, Settings, median};
+use crate::peer::PeerKind;
 
 /// The rounds of one peer in one cell.
 pub struct Row {
     pub peer: PeerKind,
+    pub name: &'static str,
     pub measurements: Vec<Measurement>,
 }
 
@@ -38,7 +38,7 @@ pub fn print_rows(cell: &str, rows: &[Row]) {
         };
         println!(
             "{cell:<28} {:<7} {rate:>10.0} {:>10} {:>10} {errors:>7} {ratio:>6}",
-            row.peer.name(),
+            row.name,
             milliseconds(p50),
             milliseconds(p99),
         );
@@ -55,13 +55,4 @@ fn ratio(rows: &[Row]) -> Option<f64> {
     let (warden, noop) = (of(PeerKind::Warden)?, of(PeerKind::Noop)?);
     let pairs = warden.measurements.iter().zip(&noop.measurements);
     Some(median(pairs.map(|(warden, noop)| warden.items_per_second / noop.items_per_second)))
-}
-
-/// The middle one, or the mean of the two in the middle.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let upper = values.len() / 2;
-    let lower = (values.len() - 1) / 2;
-    (values[lower] + values[upper]) / 2.0
 }

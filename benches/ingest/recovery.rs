@@ -15,13 +15,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
 
-use super::connection::Connection;
-use super::failure::Failure;
-use super::peer::{Peer, PeerKind};
-use super::settings::Settings;
-use super::storm;
+use crate::load::{self, Connection, Failure, Server, Settings, post};
+use crate::storm;
 
 /// By which name it is chosen.
 pub const NAME: &str = "recovery";
@@ -40,16 +36,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     let items = if settings.smoke { ITEMS_SMOKE } else { ITEMS };
     let window = if settings.smoke { Duration::from_millis(300) } else { Duration::from_secs(5) };
-    let peer = Peer::start_with(PeerKind::Warden, &settings.directory, &[("WARDEN_STORAGE__CACHE", "1GiB")])?;
-    let target = Peer::start(PeerKind::Noop, &settings.directory)?;
+    let peer = Server::warden(&settings.directory, &[("WARDEN_STORAGE__CACHE", "1GiB")])?;
+    let target = Server::noop(&settings.directory)?;
     let (address, target_address) = (peer.address(), target.address());
     let blame = |failure| peer.blame(failure);
 
     let overdue = SystemTime::now() - Duration::from_secs(60);
-    runtime.block_on(storm::fill(address, items, overdue)).map_err(blame)?;
+    runtime.block_on(load::fill(address, storm::lines(items, overdue))).map_err(blame)?;
     println!("\n{NAME}: {items} items of 100 bytes are overdue; {} MiB resident", peer.resident_memory());
     for (claimants, max) in CLAIMANTS {
-        let seen = runtime.block_on(claims(address, claimants, max, window)).map_err(blame)?;
+        let seen =
+            runtime.block_on(load::claim(address, claimants, max, window, usize::MAX)).map_err(blame)?;
         println!(
             "  {claimants:>2} claimants of {max:>3} at a time {:>9.0} items/s {:>9.0} claims/s, p50 {:>7.2} ms, p99 {:>7.2} ms",
             seen.items_per_second,
@@ -88,66 +85,6 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     );
     target.stop()?;
     peer.stop()
-}
-
-/// What claimants saw.
-struct Claims {
-    items_per_second: f64,
-    claims_per_second: f64,
-    p50: Duration,
-    p99: Duration,
-}
-
-async fn claims(
-    address: SocketAddr,
-    claimants: usize,
-    max: usize,
-    window: Duration,
-) -> Result<Claims, Failure> {
-    let document = format!(r#"{{"max":{max},"ttl":"24h"}}"#);
-    let began = Instant::now();
-    let mut running = JoinSet::new();
-    for _ in 0..claimants {
-        let request = post(address, "/v1/leases", &document);
-        running.spawn(async move {
-            let mut connection = Connection::open(address).await?;
-            let (mut items, mut took) = (0, Vec::new());
-            while began.elapsed() < window {
-                let asked = Instant::now();
-                let status = connection.exchange(&request).await?;
-                took.push(asked.elapsed());
-                let text = String::from_utf8_lossy(connection.body());
-                let claimed = text.matches("\"id\":\"lse_").count();
-                if claimed == 0 && status == 200 {
-                    // A fast machine has claimed all that there is.
-                    break;
-                }
-                // Each lease is named in itself and in its item.
-                if status != 200 || claimed > 2 * max {
-                    return Err(Failure::Answer(format!(
-                        "{status} to a claim, {claimed} leases: {text:.300}"
-                    )));
-                }
-                items += claimed / 2;
-            }
-            Ok::<_, Failure>((items, took))
-        });
-    }
-    let (mut items, mut took) = (0, Vec::new());
-    while let Some(ended) = running.join_next().await {
-        let (more, times) = ended.map_err(|error| Failure::Answer(error.to_string()))??;
-        items += more;
-        took.extend(times);
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    took.sort_unstable();
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
-    Ok(Claims {
-        items_per_second: items as f64 / seconds,
-        claims_per_second: took.len() as f64 / seconds,
-        p50: at(0.5),
-        p99: at(0.99),
-    })
 }
 
 /// Starts a replay, lets it run for a while, and cancels it: how many items it sent a second.
@@ -212,14 +149,6 @@ async fn export(address: SocketAddr) -> Result<Exported, Failure> {
         lines += buffer[..count].windows(2).filter(|pair| *pair == b"}\n").count() as u64;
     }
     Ok(Exported { lines, bytes, took: began.elapsed() })
-}
-
-fn post(address: SocketAddr, path: &str, document: &str) -> Vec<u8> {
-    let length = document.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{document}"
-    )
-    .into_bytes()
 }
 
 async fn ask(

@@ -1,0 +1,172 @@
+//! `docs/growth.md`, the whole of it, as a run has seen it.
+
+use std::fmt::Write;
+use std::fs;
+
+use crate::churn::{self, Churned};
+use crate::load::{Failure, Machine, Settings, text, thousands, wrapped};
+use crate::size::{CLAIMANTS, CONNECTIONS, OVERDUE_SHARE, PAYLOAD, Size};
+use crate::sizes::title;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/growth.md");
+
+const HEAD: &str = "\
+# Growth
+
+What the daemon costs and how fast it is, the more items are open. This page is written by the bench itself:
+
+";
+
+const LARGEST: &str = "\
+Ten million items are measured only when they are asked for (`GROWTH_ITEMS=10k,1M,10M`): they take a quarter of an hour, ten
+gigabytes of disk and several of memory. How the bench works is at its head, in `benches/growth/main.rs`.
+
+";
+
+const MILLION: usize = 1_000_000;
+
+/// Writes it.
+pub fn write(
+    machine: &Machine,
+    settings: &Settings,
+    sizes: &[Size],
+    churned: &Churned,
+) -> Result<(), Failure> {
+    fs::write(PATH, render(machine, settings, sizes, churned))
+        .map_err(Failure::system("writing docs/growth.md"))?;
+    println!("\nwritten to docs/growth.md");
+    Ok(())
+}
+
+fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Churned) -> String {
+    let mut page = HEAD.to_owned();
+    let asked = text("GROWTH_ITEMS").map(|list| format!("GROWTH_ITEMS={list} ")).unwrap_or_default();
+    let _ = writeln!(page, "    {asked}cargo bench --bench growth\n");
+    page.push_str(LARGEST);
+    page.push_str(&machine.caution());
+    page.push_str("## Goals\n\n");
+    page.push_str(&goals(sizes, churned));
+    page.push_str("\n## By size\n\n");
+    page.push_str(&by_size(sizes));
+    page.push('\n');
+    let conditions = format!(
+        "Items have {PAYLOAD} bytes and come in batches; one of {OVERDUE_SHARE} is overdue (of the smallest size, more). Then the \
+         daemon is killed, and started on its default settings: the time to the line that says where it listens, at which all is \
+         recovered, with the files in the kernel's cache. Creates and closes are medians of {} rounds of {:?} with {CONNECTIONS} \
+         connections, each asking again when it is answered; what was created in a round is closed after it. A list is the \
+         first page of fifty, asked for by one client. Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is what \
+         is resident. The payloads are small beside what is kept of each item, its name, record and timer, so the ratio of the \
+         disk to them says less here than below.",
+        settings.rounds, settings.round
+    );
+    page.push_str(&wrapped(&conditions, ""));
+    page.push_str("\n## Churn\n\n");
+    page.push_str(&churn(churned));
+    page.push('\n');
+    let conditions = format!(
+        "Of {} open items of {} bytes each is replaced by a new one, over and over, in batches of two thousand in which \
+         creates and closes alternate. {:?} after the last one, without any load, the disk was {} MiB. The records of closed items are kept for a day, which is a part of the disk that grows here. The disk is always that beyond \
+         what a daemon without items takes: {} MiB, nearly all of it ballast against a full disk.",
+        title(churned.items),
+        churn::PAYLOAD,
+        churn::REST,
+        thousands((churned.rested >> 20) as f64),
+        churned.empty >> 20
+    );
+    page.push_str(&wrapped(&conditions, ""));
+    page.push_str("\n## The machine\n\n");
+    page.push_str(&machine.markdown());
+    page
+}
+
+/// A table of what was to be reached.
+fn goals(sizes: &[Size], churned: &Churned) -> String {
+    let mut table = "| goal | wanted | seen | |\n|---|---:|---:|---|\n".to_owned();
+    let mut row = |goal: String, wanted: &str, seen: Option<(String, bool)>| {
+        let (seen, verdict) = match seen {
+            Some((seen, true)) => (seen, "met"),
+            Some((seen, false)) => (seen, "missed"),
+            None => (String::new(), "not measured"),
+        };
+        let _ = writeln!(table, "| {goal} | {wanted} | {seen} | {verdict} |");
+    };
+    if let (Some(first), Some(last)) = (sizes.first(), sizes.last()) {
+        let rates = [
+            ("creates", last.creates_per_second / first.creates_per_second),
+            ("closes", last.closes_per_second / first.closes_per_second),
+            ("lists", first.list_p50.as_secs_f64() / last.list_p50.as_secs_f64()),
+            ("claims", last.claims_per_second / first.claims_per_second),
+        ];
+        for (what, ratio) in rates {
+            let goal = format!("rate of {what}, {} to {}", title(last.items), title(first.items));
+            row(goal, "at least 0.67", Some((format!("{ratio:.2}"), ratio >= 2.0 / 3.0)));
+        }
+    }
+    for (items, seconds, wanted) in [(MILLION, 3.0, "at most 3 s"), (10 * MILLION, 30.0, "at most 30 s")] {
+        let seen = sizes.iter().find(|size| size.items == items).map(|size| size.start.as_secs_f64());
+        let seen = seen.map(|took| (format!("{took:.1} s"), took <= seconds));
+        row(format!("start with {}", title(items)), wanted, seen);
+    }
+    let memory = sizes.iter().find(|size| size.items == 10 * MILLION).map(|size| size.memory_loaded);
+    let memory = memory.map(|mebibytes| (format!("{} MiB", thousands(mebibytes as f64)), mebibytes <= 1536));
+    row("resident memory with 10 million".into(), "at most 1,536 MiB", memory);
+    let most = churned.turnovers.iter().map(|turnover| turnover.ratio).fold(0.0, f64::max);
+    row("disk under churn, to the payloads".into(), "at most 3", Some((format!("{most:.1}"), most <= 3.0)));
+    table
+}
+
+/// What stands in a row, of a size.
+type Cell<'a> = &'a dyn Fn(&Size) -> String;
+
+fn by_size(sizes: &[Size]) -> String {
+    let mut table = "| open items |".to_owned();
+    for size in sizes {
+        let _ = write!(table, " {} |", title(size.items));
+    }
+    table.push_str("\n|---|");
+    table.push_str(&"---:|".repeat(sizes.len()));
+    table.push('\n');
+    let rate = |rate: f64| thousands(rate);
+    let rows: [(&str, Cell); 12] = [
+        ("creates a second", &|size| rate(size.creates_per_second)),
+        ("closes a second", &|size| rate(size.closes_per_second)),
+        ("claims a second", &|size| rate(size.claims_per_second)),
+        ("list of the oldest overdue, p50", &|size| format!("{:.2} ms", size.list_p50.as_secs_f64() * 1e3)),
+        ("list of the oldest overdue, p99", &|size| format!("{:.2} ms", size.list_p99.as_secs_f64() * 1e3)),
+        ("start to ready", &|size| format!("{:.2} s", size.start.as_secs_f64())),
+        ("until the overdue are counted, after that", &|size| format!("{:.2} s", size.counted.as_secs_f64())),
+        ("resident after the start", &|size| format!("{} MiB", thousands(size.memory_idle as f64))),
+        ("resident at the end", &|size| format!("{} MiB", thousands(size.memory_loaded as f64))),
+        ("disk", &|size| format!("{} MiB", thousands((size.disk >> 20) as f64))),
+        ("disk, to the payloads", &|size| format!("{:.1}", size.disk_ratio())),
+        ("filled in, items a second", &|size| rate(size.filled_per_second)),
+    ];
+    for (name, cell) in rows {
+        let cells: String = sizes.iter().map(|size| format!(" {} |", cell(size))).collect();
+        let _ = writeln!(table, "| {name} |{cells}");
+    }
+    table
+}
+
+fn churn(churned: &Churned) -> String {
+    let mut table =
+        "| replaced | items a second | longest batch | disk | to the payloads | resident |\n|---|---:|---:|---:|---:|---:|\n"
+            .to_owned();
+    for (number, turnover) in churned.turnovers.iter().enumerate() {
+        let replaced = match number {
+            0 => "never".to_owned(),
+            1 => "once".to_owned(),
+            number => format!("{number} times"),
+        };
+        let _ = writeln!(
+            table,
+            "| {replaced} | {} | {} ms | {} MiB | {:.2} | {} MiB |",
+            thousands(turnover.per_second),
+            thousands(turnover.longest.as_secs_f64() * 1e3),
+            thousands((turnover.disk >> 20) as f64),
+            turnover.ratio,
+            thousands(turnover.memory as f64)
+        );
+    }
+    table
+}
