@@ -67,6 +67,12 @@ fn copy_sources(copy: &Path) {
     for name in ["src", "config", "tests", "benches"] {
         copy_directory(&root.join(name), &copy.join(name));
     }
+    // Under another name, so that what is built of it takes no other build's place.
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        let text = fs::read_to_string(copy.join(name)).expect("what was copied");
+        let text = text.replace("name = \"process-warden\"", "name = \"process-warden-mutants\"");
+        fs::write(copy.join(name), text).expect("it can be written");
+    }
     let library = copy.join("src/lib.rs");
     let text = fs::read_to_string(&library).expect("the library's root") + SWITCH;
     fs::write(library, text).expect("it can be written");

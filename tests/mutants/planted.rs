@@ -153,10 +153,12 @@ pub const PLANTED: [Planted; 29] = [
         planted: "if !BUG { lease.expires_at = expires_at.max(least) }",
     },
     Planted {
-        name: "an extension leaves the old timer behind",
+        name: "every other item gets no timer",
         file: "src/warden/census.rs",
-        original: "            self.wheel.cancel(standing.number.0);",
-        planted: "            if !BUG { self.wheel.cancel(standing.number.0); }",
+        original: "                    self.wheel.schedule(standing.number.0, standing.deadline.as_millis());",
+        planted: "                    if !BUG || standing.number.0 % 2 == 0 {
+                        self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
+                    }",
     },
     Planted {
         name: "what is overdue at a restart is not noticed",
@@ -175,12 +177,12 @@ pub const PLANTED: [Planted; 29] = [
     Planted {
         name: "timers that fire together with one of a closed item are lost",
         file: "src/warden/overdue.rs",
-        original: "                    if items.len() < due.len() {",
-        planted: r#"                    if BUG && items.len() < due.len() {
+        original: "                    self.census.confirm(&items, self.clock.now());",
+        planted: "                    if BUG && items.len() < due.len() {
                         self.census.discard(&due);
                         return Ok(());
                     }
-                    if items.len() < due.len() {"#,
+                    self.census.confirm(&items, self.clock.now());",
     },
     Planted {
         name: "what became of a replay's items is not written down",

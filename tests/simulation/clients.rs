@@ -170,7 +170,6 @@ impl Client {
             .tell(|| format!("create {workflow} key-{number} at {}: {}", began.order, shown(&result)));
         let (Ok(Done::Created(item)) | Ok(Done::Existed(item))) = &result else { return };
         let key = item.key();
-        let is_new = matches!(result, Ok(Done::Created(_)));
         let mut seen = self.history.lock();
         let first = seen.named.insert((workflow.clone(), number), (key.clone(), began));
         let begun = seen.items.create(&key, number, began);
@@ -178,7 +177,7 @@ impl Client {
         self.end(&begun, Fate::Done);
         let ended = self.history.moment();
         let mut seen = self.history.lock();
-        if let Some((first, since)) = first.filter(|(first, _)| !is_new && *first != key)
+        if let Some((first, since)) = first.filter(|(first, _)| *first != key)
             && !seen.items.may_be_closed(&first, since, ended)
         {
             seen.fail(format!("{workflow} key-{number} named {}, and then {}", first.id, key.id));
@@ -315,6 +314,9 @@ impl Client {
         self.history.tell(|| format!("heartbeat of {lease:?} until {expires_at:?}: {fate:?}"));
         let check = self.history.lock().leases.end(lease, index, fate, expires_at, ended);
         self.history.note(check);
+        if expires_at.is_some_and(|expires_at| expires_at < began.at.after(ttl)) {
+            self.history.note(Err(format!("a heartbeat of {lease:?} for {ttl:?} did not hold for so long")));
+        }
     }
 
     async fn finish(&self, item: &Item, lease: LeaseId, act: Act) {

@@ -54,7 +54,9 @@ impl SimulatedClock {
         let mut state = self.lock();
         state.now = instant;
         state.latest = instant.max(state.latest);
-        state.readings = 0;
+        if state.readings < READINGS_MAX {
+            state.readings = 0;
+        }
         let later = state.sleepers.split_off(&(instant.after(Duration::from_millis(1)), 0));
         let woken = std::mem::replace(&mut state.sleepers, later);
         drop(state);
@@ -69,7 +71,7 @@ impl SimulatedClock {
 
     /// Whether somebody reads it again and again without ever waiting.
     pub fn is_spun(&self) -> bool {
-        self.lock().readings > READINGS_MAX
+        self.lock().readings >= READINGS_MAX
     }
 
     /// Sets the wall clock away from the steady one.
@@ -82,10 +84,10 @@ impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
         let mut state = self.lock();
         state.readings += 1;
-        let (now, is_spinning) = (state.now, state.readings > READINGS_MAX);
+        let (now, readings) = (state.now, state.readings);
         drop(state);
-        // Whoever is told so must end: nothing else would get its turn again.
-        assert!(!is_spinning, "somebody turns in a circle at {now}");
+        // Whoever is told so ends: nobody else would get a turn again.
+        assert!(readings != READINGS_MAX, "somebody turns in a circle at {now}");
         now
     }
 

@@ -142,21 +142,10 @@ impl Network {
 
     /// The message has arrived and was taken.
     fn take(&self, request: &OutboundRequest) {
-        let header = |name: &str| {
-            let value = request.headers.get(name).map(|value| value.to_str().expect("plain text"));
-            value.unwrap_or_default().to_owned()
-        };
-        let webhook_id = header("webhook-id");
-        if request.headers.contains_key("warden-item-id") {
-            let key = ItemKey {
-                workflow: WorkflowName::new(header("warden-workflow")).expect("a workflow's name"),
-                id: ItemId::new(header("warden-item-id")).expect("an item's id"),
-            };
-            let path = request.url.url().path().to_owned();
-            tracing::info!(%path, %webhook_id, ?key, "posted");
-            self.target.take(Posted { key, webhook_id, path, body: request.body.clone() });
-            return;
+        if let Some(posted) = posted(request) {
+            return self.target.take(&posted);
         }
+        let webhook_id = header(request, "webhook-id");
         let notification: Notification =
             serde_json::from_slice(&request.body).expect("a notification in the standard form");
         let host = host_of(request);
@@ -172,6 +161,11 @@ impl Network {
         let status = |status| Ok(OutboundResponse { status, retry_after: None, excerpt: String::new() });
         let host = host_of(request);
         self.pass(30).await;
+        if let Some(posted) = posted(request) {
+            let Posted { path, webhook_id, key, .. } = &posted;
+            tracing::info!(%path, %webhook_id, ?key, "posted");
+            self.target.arrive(&posted);
+        }
         let mood = match self.lock().hosts.get(&host).map(|host| host.mood) {
             Some(Mood::Flaky) if self.dice.chance(500) => Mood::Up,
             Some(Mood::Flaky) => *self.dice.pick(&Mood::BAD[..8]),
@@ -224,6 +218,24 @@ impl Outbound for Network {
             }
         })
     }
+}
+
+fn header(request: &OutboundRequest, name: &str) -> String {
+    let value = request.headers.get(name).map(|value| value.to_str().expect("plain text"));
+    value.unwrap_or_default().to_owned()
+}
+
+/// What is posted, if it is an item.
+fn posted(request: &OutboundRequest) -> Option<Posted> {
+    request.headers.contains_key("warden-item-id").then(|| Posted {
+        key: ItemKey {
+            workflow: WorkflowName::new(header(request, "warden-workflow")).expect("a workflow's name"),
+            id: ItemId::new(header(request, "warden-item-id")).expect("an item's id"),
+        },
+        webhook_id: header(request, "webhook-id"),
+        path: request.url.url().path().to_owned(),
+        body: request.body.clone(),
+    })
 }
 
 fn host_of(request: &OutboundRequest) -> String {

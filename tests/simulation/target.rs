@@ -40,11 +40,20 @@ impl Target {
         Self { disk, history, finished: Mutex::default(), webhook_ids: Mutex::default() }
     }
 
-    /// Takes a payload in.
-    pub fn take(&self, posted: Posted) {
-        if let Err(wrong) = self.check(&posted) {
+    /// A payload arrives, whatever becomes of it.
+    pub fn arrive(&self, posted: &Posted) {
+        if let Err(wrong) = self.check(posted) {
             let Posted { key, path, .. } = posted;
             self.history.note(Err(format!("{} {} came to {path}{wrong}", key.workflow, key.id)));
+        }
+    }
+
+    /// It is taken.
+    pub fn take(&self, posted: &Posted) {
+        if posted.path.starts_with(CLOSES) {
+            // It is closed when the answer is noted, if it is.
+            let moment = self.history.moment();
+            self.history.lock().items.close(&posted.key, moment);
         }
     }
 
@@ -55,10 +64,6 @@ impl Target {
         let seen = &mut *self.history.lock();
         if !seen.items.was_handed_in(key, body) {
             return Err(" with a payload that nobody handed in".into());
-        }
-        if path.starts_with(CLOSES) {
-            // It is closed when the answer is noted, if it is.
-            seen.items.close(key, moment);
         }
         let Some(number) = item.expect("memory never fails").map(|item| item.number) else { return Ok(()) };
         if seen.leases.is_held(&seen.items, number, moment) {

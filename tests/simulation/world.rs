@@ -99,6 +99,8 @@ pub struct World {
     quiet: Quiet,
     weather: Weather,
     steps_left: u64,
+    /// Whether nothing goes wrong but what clients do.
+    is_peaceful: bool,
     lives: u64,
     digest: u64,
 }
@@ -119,6 +121,7 @@ impl World {
             quiet: Quiet::default(),
             weather,
             steps_left: 40 + dice.below(160),
+            is_peaceful: dice.chance(200),
             dice,
             clock,
             lives: 0,
@@ -271,7 +274,10 @@ impl World {
         };
         while self.steps_left > 0 {
             self.steps_left -= 1;
-            let roll = self.dice.below(1000);
+            let mut roll = self.dice.below(1000);
+            if self.is_peaceful && (640..790).contains(&roll) {
+                roll = 999;
+            }
             match roll {
                 0..560 => {
                     for _ in 0..1 + self.dice.below(4) {
@@ -386,9 +392,11 @@ impl World {
         }
         // Whatever is said is said by now.
         self.pass(idle, Duration::from_secs(180), Duration::from_secs(1)).await;
-        tokio::spawn(operator.clone().tidy());
-        self.pass(idle, Duration::from_secs(10), Duration::from_secs(1)).await;
-        self.quiet.end();
+        if self.dice.chance(500) {
+            tokio::spawn(operator.clone().tidy());
+            self.pass(idle, Duration::from_secs(10), Duration::from_secs(1)).await;
+            self.quiet.end();
+        }
         self.look(watch, loops)?;
         let rounds = (RECOVERY + GROUP_WAIT_MAX + GROUP_INTERVAL_MAX + SLACK * 2).as_secs() / 30;
         for _ in 0..rounds {
