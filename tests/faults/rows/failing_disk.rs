@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::load::Load;
+use crate::load::{Load, Shape};
 use crate::mount::{LoopMount, MemoryMount};
 use crate::scene::{SHAPE, Scene, a_moment};
 use crate::shim::Failing;
@@ -127,21 +128,26 @@ async fn fails(scene: &Scene, daemon: DaemonProcess, load: Load) {
 
 /// Reads fail: one while it serves, and a sector somewhere in the database as it opens.
 pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
-    let mut scene = Scene::new(&trial, SHAPE).await;
+    let shape = Shape { payload_max: 1 << 20, ..SHAPE };
+    let mut scene = Scene::new(&trial, shape).await;
     // So little that what is read comes from the disk.
     scene.set("WARDEN_STORAGE__CACHE", "1MiB");
     let failing = Failing::load_into(&mut scene).map_err(Skipped)?;
-    let (mut served, mut lived, mut opened, mut refused) = (0, 0, 0, 0);
+    let (mut served, mut broken, mut lived, mut opened, mut refused) = (0, 0, 0, 0, 0);
     for _ in 0..trial.rounds(3, 60) {
         let daemon = scene.start().await;
-        scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
         failing.once("pread");
-        a_moment(300).await;
-        // Whether it ends by that or lives on is its own affair.
+        // It has read next to nothing yet. Whether it ends by the error or lives on is its own affair.
+        let export = daemon.request(Method::GET, "/v1/export").send().await;
+        let whole = match export {
+            Ok(export) => export.bytes().await.is_ok(),
+            Err(_) => false,
+        };
         if !failing.take_back() {
             trial.made();
             served += 1;
+            broken += u32::from(!whole);
             lived += u32::from(is_alive(&daemon).await);
         }
         daemon.kill();
@@ -172,7 +178,7 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
             }
         }
     }
-    trial.note(format!("lived on after {lived} of {served} under load"));
+    trial.note(format!("lived on after {lived} of {served} under load, and broke {broken} exports off"));
     trial.note(format!("opened {opened} times and refused to {refused} times"));
     let daemon = scene.start().await;
     scene.settle(daemon).await;
@@ -180,6 +186,6 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
 }
 
 async fn is_alive(daemon: &DaemonProcess) -> bool {
-    let asked = daemon.request(reqwest::Method::GET, "/healthz").timeout(Duration::from_secs(5)).send().await;
+    let asked = daemon.request(Method::GET, "/healthz").timeout(Duration::from_secs(5)).send().await;
     asked.is_ok()
 }
