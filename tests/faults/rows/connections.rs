@@ -58,12 +58,16 @@ pub async fn slow_heads(trial: Trial) -> Result<(), Skipped> {
     .await
 }
 
-/// Bodies that never come to their end. They say that they will be larger than all that the daemon holds at once
+/// Bodies that never come to their end, of items and of batches. They say that they will be larger than all that the daemon holds at once
 /// (`limits.buffered_max`); what has come of them is far less.
 pub async fn slow_bodies(trial: Trial) -> Result<(), Skipped> {
     slow(trial, "WARDEN_LIMITS__BODY_TIMEOUT", |number| {
-        let path = slow_item(number);
-        format!("PUT {path} HTTP/1.1\r\nhost: warden\r\ncontent-length: {}\r\n\r\n", 1 << 20)
+        let request = if number.is_multiple_of(2) {
+            format!("PUT {}", slow_item(number))
+        } else {
+            "POST /v1/batch".to_owned()
+        };
+        format!("{request} HTTP/1.1\r\nhost: warden\r\ncontent-length: {}\r\n\r\n", 1 << 20)
     })
     .await
 }
@@ -98,7 +102,7 @@ async fn slow(trial: Trial, patience: &str, begin: fn(usize) -> String) -> Resul
     Ok(())
 }
 
-pub async fn connect(daemon: &DaemonProcess) -> TcpStream {
+async fn connect(daemon: &DaemonProcess) -> TcpStream {
     within_patience("a connection", TcpStream::connect(daemon.address())).await.expect("a connection")
 }
 
