@@ -21,7 +21,7 @@ const QUESTIONS: usize = 16;
 const HANDED_IN_AGAIN: u64 = 5;
 /// How many of the items that it was held to as closed before are looked at again, and handed in again, each time. There
 /// may be far more of them than of all others; at the end all are looked at.
-const CLOSED_AGAIN: [usize; 2] = [2_000, 50];
+const CLOSED_AGAIN: [usize; 2] = [500, 50];
 
 /// How far an item is known to have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

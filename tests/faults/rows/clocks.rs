@@ -27,7 +27,7 @@ pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
     // What was closed is remembered over all jumps.
     scene.set("WARDEN_WORKFLOW_DEFAULTS__RETENTION", "30d");
     let mut daemon = scene.start().await;
-    for round in 0..trial.rounds(3, 12) {
+    for round in 0..trial.rounds(3, 6) {
         let offset = OFFSETS[round as usize % OFFSETS.len()];
         let load = scene.press(&daemon).await;
         let later = format!("/v1/workflows/later-{round}/items/one");

@@ -81,7 +81,7 @@ async fn slow(trial: Trial, patience: &str, begin: fn(usize) -> String) -> Resul
     scene.set(patience, DAEMON_WAITS);
     scene.set("WARDEN_LIMITS__BUFFERED_MAX", BUFFERED_MAX);
     let daemon = scene.start().await;
-    for _ in 0..trial.rounds(1, 5) {
+    for _ in 0..trial.rounds(1, 3) {
         let load = scene.press(&daemon).await;
         let mut slow = Vec::with_capacity(SLOW);
         for number in 0..SLOW {

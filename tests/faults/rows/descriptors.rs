@@ -24,7 +24,7 @@ pub async fn exhausted(trial: Trial) -> Result<(), Skipped> {
     scene.launch_by(&["prlimit", &format!("--nofile={DESCRIPTORS}")]);
     // Nobody is to leave because of the time.
     scene.set("WARDEN_LIMITS__HEADER_TIMEOUT", "1h");
-    for round in 0..trial.rounds(1, 3) {
+    for round in 0..trial.rounds(1, 2) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;

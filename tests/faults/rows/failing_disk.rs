@@ -23,7 +23,7 @@ const SEGMENT: u64 = 512 * 1024;
 
 /// A disk that has less room than it says: what the file system has taken cannot be written, which a sync is told.
 pub async fn thin(trial: Trial) -> Result<(), Skipped> {
-    for _ in 0..trial.rounds(1, 8) {
+    for _ in 0..trial.rounds(1, 5) {
         let mut scene = Scene::new(&trial, SHAPE).await;
         let memory = MemoryMount::new(scene.directory(), THIN_ROOM).map_err(Skipped)?;
         let mut mount = LoopMount::new(memory.path(), THIN_PROMISED).map_err(Skipped)?;
@@ -48,7 +48,7 @@ pub async fn read_only(trial: Trial) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, SHAPE).await;
     let mut mount = LoopMount::new(scene.directory(), 512).map_err(Skipped)?;
     scene.keep_data_in(mount.path());
-    for _ in 0..trial.rounds(3, 20) {
+    for _ in 0..trial.rounds(3, 15) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
@@ -98,7 +98,7 @@ pub async fn sync_errors(trial: Trial) -> Result<(), Skipped> {
 async fn calls_fail(trial: Trial, calls: &[&str]) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, SHAPE).await;
     let failing = Failing::load_into(&mut scene).map_err(Skipped)?;
-    for round in 0..trial.rounds(4, 40) {
+    for round in 0..trial.rounds(4, 24) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
@@ -134,7 +134,7 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
     scene.set("WARDEN_STORAGE__CACHE", "1MiB");
     let failing = Failing::load_into(&mut scene).map_err(Skipped)?;
     let (mut served, mut broken, mut lived, mut opened, mut refused) = (0, 0, 0, 0, 0);
-    for _ in 0..trial.rounds(3, 30) {
+    for _ in 0..trial.rounds(3, 20) {
         let daemon = scene.start().await;
         let load = scene.press(&daemon).await;
         failing.once("pread");

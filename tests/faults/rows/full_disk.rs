@@ -22,7 +22,7 @@ pub async fn filled_by_others(trial: Trial) -> Result<(), Skipped> {
     let mount = LoopMount::new(scene.directory(), 128).map_err(Skipped)?;
     scene.keep_data_in(mount.path());
     let hog = mount.path().join("hog");
-    for round in 0..trial.rounds(1, 5) {
+    for round in 0..trial.rounds(1, 3) {
         let daemon = scene.start().await;
         let item = |number: usize| format!("/v1/workflows/uploads/items/round-{round}-{number}");
         let create = async |daemon: &DaemonProcess, number| {

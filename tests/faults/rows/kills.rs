@@ -8,7 +8,7 @@ use crate::trial::{Skipped, Trial};
 /// The daemon is killed amid creates and closes.
 pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
     let scene = Scene::new(&trial, SHAPE).await;
-    for _ in 0..trial.rounds(6, 100) {
+    for _ in 0..trial.rounds(6, 60) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
@@ -26,7 +26,7 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
 /// The daemon is killed again and again before it is ready, on data that a kill has left behind.
 pub async fn while_opening(trial: Trial) -> Result<(), Skipped> {
     let scene = Scene::new(&trial, SHAPE).await;
-    for _ in 0..trial.rounds(4, 40) {
+    for _ in 0..trial.rounds(4, 30) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
@@ -53,7 +53,7 @@ pub async fn while_opening(trial: Trial) -> Result<(), Skipped> {
 /// The daemon is told to stop amid creates and closes: it finishes what it has begun and ends in success.
 pub async fn told_to_stop(trial: Trial) -> Result<(), Skipped> {
     let scene = Scene::new(&trial, SHAPE).await;
-    for _ in 0..trial.rounds(3, 20) {
+    for _ in 0..trial.rounds(3, 15) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;

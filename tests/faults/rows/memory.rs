@@ -26,7 +26,7 @@ pub async fn limited(trial: Trial) -> Result<(), Skipped> {
     scene.set("WARDEN_STORAGE__CACHE", "16MiB");
     // Its allocator takes a gibibyte of addresses beforehand, which would count as if it were used.
     scene.set("MIMALLOC_ARENA_RESERVE", "0");
-    for round in 0..trial.rounds(1, 5) {
+    for round in 0..trial.rounds(1, 3) {
         let daemon = scene.start().await;
         limit(&daemon, ENOUGH);
         let (taken, refused) = hand_in(&daemon, &format!("enough-{round}")).await;

@@ -12,7 +12,7 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, shape).await;
     let mut mount = LoopMount::new(scene.directory(), 1024).map_err(Skipped)?;
     scene.keep_data_in(mount.path());
-    for _ in 0..trial.rounds(5, 40) {
+    for _ in 0..trial.rounds(5, 25) {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;

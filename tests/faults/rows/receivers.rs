@@ -17,7 +17,7 @@ const SLOWER: usize = 10;
 
 /// A bad day of this kind, and its end.
 pub async fn bad_day(trial: Trial, passage: Passage) -> Result<(), Skipped> {
-    for _ in 0..trial.rounds(1, 3) {
+    for _ in 0..trial.rounds(1, 2) {
         let receiver = TestReceiver::start().await;
         let gate = Gate::before(receiver.url(), passage);
         let scene = Scene::told_at(&trial, SHAPE, receiver, gate.url());
