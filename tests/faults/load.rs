@@ -277,8 +277,13 @@ async fn look(daemon: &DaemonProcess, number: u64, known: Known, shape: Shape) -
     };
     if now == Some(Known::Created) {
         let response = daemon.request(Method::GET, &format!("{}/payload", path(number))).send().await;
-        let bytes = response.expect("an answer").bytes().await.expect("a payload");
-        if bytes != payload(number, shape.payload_max) {
+        let response = response.expect("an answer");
+        let status = response.status();
+        let bytes = response.bytes().await.expect("a payload");
+        if status != StatusCode::OK {
+            lost =
+                Some(format!("item-{number}: its payload is {status} {}", String::from_utf8_lossy(&bytes)));
+        } else if bytes != payload(number, shape.payload_max) {
             lost = Some(format!("item-{number}: its payload came back changed ({} bytes)", bytes.len()));
         }
     }

@@ -218,14 +218,16 @@ impl Scene {
         self.hold(&daemon).await;
         let open = self.look(&daemon, true).await;
         assert!(open > 0, "the load leaves items open");
-        let incident = eventually("an incident that counts all that is open", || async {
+        let counting = async || {
             let page = get(&daemon, "/v1/incidents?status=open").await;
-            let incidents = page["data"].as_array()?;
-            let found =
-                incidents.iter().find(|found| found["workflow"] == WORKFLOW && found["count"] == open);
-            Some(found?["id"].as_str().expect("an id").to_owned())
-        })
-        .await;
+            let incidents = page["data"].as_array().expect("incidents").clone();
+            incidents.into_iter().find(|found| found["workflow"] == WORKFLOW)
+        };
+        let counts_all = || async { counting().await.filter(|incident| incident["count"] == open) };
+        let incident = match tokio::time::timeout(PATIENCE / 2, eventually("it", counts_all)).await {
+            Ok(incident) => incident["id"].as_str().expect("an id").to_owned(),
+            Err(_) => panic!("{open} items are open and overdue, but the incident is {:?}", counting().await),
+        };
         eventually("a notification about that incident", || async {
             self.opening(|of| of["id"] == *incident).await
         })

@@ -1,12 +1,9 @@
 //! Disks that fail: the daemon acknowledges nothing more, ends with a message that says why, and has everything once the
 //! disk is well again.
 
-use std::time::Duration;
-
-use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::load::{Load, Shape};
+use crate::load::Load;
 use crate::mount::{LoopMount, MemoryMount};
 use crate::scene::{SHAPE, Scene, a_moment};
 use crate::shim::Failing;
@@ -126,30 +123,19 @@ async fn fails(scene: &Scene, daemon: DaemonProcess, load: Load) {
     assert!(log.contains("the store failed: "), "it does not say why it ended: {log}");
 }
 
-/// Reads fail: one while it serves, and a sector somewhere in the database as it opens.
+/// A sector of the database cannot be read as the daemon opens it, on what a kill has left.
+///
+/// Deliberately absent: a read that fails while the daemon serves. The database applies a batch key by key, and one that it
+/// breaks off there stays half in force; see `docs/faults.md`.
 pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
-    let shape = Shape { payload_max: 1 << 20, ..SHAPE };
-    let mut scene = Scene::new(&trial, shape).await;
-    // So little that what is read comes from the disk.
-    scene.set("WARDEN_STORAGE__CACHE", "1MiB");
+    let mut scene = Scene::new(&trial, SHAPE).await;
     let failing = Failing::load_into(&mut scene).map_err(Skipped)?;
-    let (mut served, mut broken, mut lived, mut opened, mut refused) = (0, 0, 0, 0, 0);
+    let (mut opened, mut refused) = (0, 0);
     for _ in 0..trial.rounds(3, 20) {
         let daemon = scene.start().await;
+        scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
-        failing.once("pread");
-        // It has read next to nothing yet. Whether it ends by the error or lives on is its own affair.
-        let export = daemon.request(Method::GET, "/v1/export").send().await;
-        let whole = match export {
-            Ok(export) => export.bytes().await.is_ok(),
-            Err(_) => false,
-        };
-        if !failing.take_back() {
-            trial.made();
-            served += 1;
-            broken += u32::from(!whole);
-            lived += u32::from(is_alive(&daemon).await);
-        }
+        a_moment(300).await;
         daemon.kill();
         load.ended().await;
 
@@ -160,7 +146,6 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
             let segment = sector - sector % SEGMENT;
             failing.bad_sector(if attempt == 0 { segment } else { sector - sector % SECTOR });
             let started = scene.try_start().await;
-            failing.take_back();
             trial.made();
             match started {
                 // What is there was not needed for that.
@@ -169,23 +154,15 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
                     daemon.kill();
                 }
                 Err(said) => {
-                    assert!(
-                        said.contains("Input/output error"),
-                        "it does not say why it does not start: {said}"
-                    );
+                    assert!(said.contains("the disk fails"), "it does not say why it does not start: {said}");
                     refused += 1;
                 }
             }
+            failing.take_back();
         }
     }
-    trial.note(format!("lived on after {lived} of {served} under load, and broke {broken} exports off"));
     trial.note(format!("opened {opened} times and refused to {refused} times"));
     let daemon = scene.start().await;
     scene.settle(daemon).await;
     Ok(())
-}
-
-async fn is_alive(daemon: &DaemonProcess) -> bool {
-    let asked = daemon.request(Method::GET, "/healthz").timeout(Duration::from_secs(5)).send().await;
-    asked.is_ok()
 }

@@ -15,7 +15,7 @@ const AT_ONCE: usize = 64;
 /// How large they are, in bytes.
 const SIZE: usize = 1 << 20;
 /// How much the daemon may take beyond what it has when it is ready: enough for what its limits allow, or not.
-const ENOUGH: u64 = 256 << 20;
+const ENOUGH: u64 = 1 << 30;
 const TOO_LITTLE: u64 = 16 << 20;
 
 /// Large payloads come all at once. A daemon whose limits fit its memory refuses what is too much and lives; one whose limits
@@ -37,7 +37,7 @@ pub async fn limited(trial: Trial) -> Result<(), Skipped> {
         let load = scene.press(&daemon).await;
         load.stop().await;
         scene.hold(&daemon).await;
-        hold_to(&trial, &daemon, &format!("enough-{round}"), taken).await;
+        hold_to(&trial, &scene, &daemon, &format!("enough-{round}"), taken).await;
         daemon.kill();
 
         let daemon = scene.start().await;
@@ -51,7 +51,7 @@ pub async fn limited(trial: Trial) -> Result<(), Skipped> {
         load.ended().await;
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
-        hold_to(&trial, &daemon, &format!("too-little-{round}"), taken).await;
+        hold_to(&trial, &scene, &daemon, &format!("too-little-{round}"), taken).await;
         daemon.kill();
     }
     let daemon = scene.start().await;
@@ -82,16 +82,23 @@ async fn hand_in(daemon: &DaemonProcess, workflow: &str) -> (usize, usize) {
 }
 
 /// Holds the daemon to so many of them at least.
-async fn hold_to(trial: &Trial, daemon: &DaemonProcess, workflow: &str, taken: usize) {
+async fn hold_to(trial: &Trial, scene: &Scene, daemon: &DaemonProcess, workflow: &str, taken: usize) {
     let mut found = 0;
     for number in 0..PAYLOADS {
         let get = daemon.request(Method::GET, &format!("{}/payload", path(workflow, number)));
-        let response = get.send().await.expect("an answer");
-        if response.status() != StatusCode::OK {
+        let (status, bytes) = match get.send().await {
+            Ok(response) => (response.status(), response.bytes().await),
+            Err(error) => panic!("{}: {error}; it said {}", path(workflow, number), scene.log()),
+        };
+        if status != StatusCode::OK {
             continue;
         }
         found += 1;
-        if response.bytes().await.expect("a payload") != payload(number) {
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => panic!("{}: {error}; it said {}", path(workflow, number), scene.log()),
+        };
+        if bytes != payload(number) {
             trial.lost(format!("{}: its payload came back changed", path(workflow, number)));
         }
     }

@@ -65,7 +65,7 @@ pub const ALL: &[Row] = &[
     row("sync-errors", "fdatasync or sync_file_range fails with EIO", Alone, |trial| {
         Box::pin(failing_disk::sync_errors(trial))
     }),
-    row("read-errors", "pread fails with EIO at open and under load", Alone, |trial| {
+    row("read-errors", "a bad sector while it opens", Alone, |trial| {
         Box::pin(failing_disk::read_errors(trial))
     }),
     row("idle", "10,000 connections that do nothing", Alone, |trial| Box::pin(connections::idle(trial))),
