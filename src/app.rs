@@ -23,6 +23,8 @@ use crate::warden::{Loops, Parts, Warden, WardenSettings, Workflows};
 
 /// How often the health of the store is looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// How many open files are kept from connections, or half of all where there are fewer than twice as many.
+const FILES_KEPT: u64 = 256;
 
 /// Why the daemon could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -203,8 +205,9 @@ impl Daemon {
 /// # Errors
 /// Why it could not start or go on. After a failure of the store nothing is waited for: what was acknowledged is safe,
 /// and a thread may hang for ever.
-pub async fn run(config: Config) -> Result<(), AppError> {
-    raise_file_limit();
+pub async fn run(mut config: Config) -> Result<(), AppError> {
+    let files = raise_file_limit();
+    config.limits.connections_max = connections_within(files, config.limits.connections_max);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut daemon = tokio::select! {
@@ -265,12 +268,47 @@ fn notify_service_manager(state: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// Every connection takes a file descriptor, and the soft limit is 1024 on most systems.
-fn raise_file_limit() {
+/// Every connection takes a file descriptor, and the soft limit is 1024 on most systems. The limit as it is then; nothing if
+/// there is none.
+fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
     {
         tracing::debug!(%error, "the limit of open files could not be raised");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+/// How many connections there may be, of those that the configuration allows, so that what the daemon needs besides has its
+/// file descriptors too: the store, and the calls by which people are told.
+fn connections_within(files: Option<u64>, configured: usize) -> usize {
+    let Some(files) = files else { return configured };
+    let kept = FILES_KEPT.min(files / 2);
+    let most = usize::try_from(files - kept).unwrap_or(usize::MAX);
+    if most < configured {
+        tracing::warn!(
+            "limits.connections_max is {configured}, but the system grants {files} open files: at most {most} connections \
+             are served at once; raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower the setting"
+        );
+    }
+    configured.min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_what_the_daemon_needs_besides() {
+        for (files, configured, connections) in [
+            (None, 16_384, 16_384),
+            (Some(65_536), 16_384, 16_384),
+            (Some(1024), 16_384, 768),
+            (Some(256), 16_384, 128),
+            (Some(1024), 100, 100),
+        ] {
+            assert_eq!(connections_within(files, configured), connections, "{files:?}, {configured}");
+        }
     }
 }

@@ -71,7 +71,8 @@ impl From<&AppError> for Exit {
             {
                 Self::Permission
             }
-            AppError::Open(OpenError::Unusable { .. }) | AppError::Stalled(_) => Self::InputOutput,
+            AppError::Open(OpenError::Unusable { .. } | OpenError::Unreadable { .. })
+            | AppError::Stalled(_) => Self::InputOutput,
             AppError::Open(
                 OpenError::NotOurs { .. } | OpenError::Format { .. } | OpenError::Damaged { .. },
             ) => Self::Data,

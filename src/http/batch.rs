@@ -128,7 +128,7 @@ impl Batch {
     async fn read(&mut self, mut body: Body) -> Result<(), Problem> {
         // A byte of the payload may take six in a JSON string: \u0001.
         let line_max = (self.server.warden.payload_max() * 6 + LINE_OVERHEAD).min(self.server.batch_max);
-        let mut hold = self.server.bodies.hold(GROUP_BYTES as u64)?;
+        let mut hold = self.server.bodies.hold(0)?;
         let mut buffer = BytesMut::new();
         let (mut seen, mut searched) = (0, 0);
         // Whether the line that is being read was refused already, and is thrown away as it comes.
@@ -138,6 +138,8 @@ impl Batch {
             if seen > self.server.batch_max {
                 return Err(too_many_bytes(self.server.batch_max));
             }
+            // For what gathers, and below for the line that is being read.
+            hold.grow(seen.min(GROUP_BYTES as u64), GROUP_BYTES as u64)?;
             buffer.extend_from_slice(&data);
             while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
                 let line = buffer.split_to(searched + end + 1).freeze();

@@ -6,6 +6,8 @@
 //!   does. None is ever cut short.
 //! * All bodies that are held at once fit into one budget; what does not fit is refused with 503, not queued. One that
 //!   asks for more than the whole budget gets the whole of it, when it is free.
+//! * The budget is taken by what has come, not by what is announced: a client that announces much and sends nothing keeps
+//!   nobody out.
 //! * A body that arrives too slowly is refused with 408.
 //! * After a refusal the rest of the body is not read here; the connection ends with the answer.
 
@@ -81,7 +83,10 @@ impl BodyLimits {
         limit: u64,
         too_large: fn(u64) -> Problem,
     ) -> Result<Held, Problem> {
-        let mut hold = self.hold(announced)?;
+        // What would not fit now is refused before it is sent.
+        drop(self.hold(announced)?);
+        let mut hold = self.hold(0)?;
+        let growth_max = if announced == 0 { limit } else { announced };
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         while let Some(data) = next_data(&mut body).await? {
@@ -89,7 +94,7 @@ impl BodyLimits {
             if length > limit {
                 return Err(too_large(limit));
             }
-            hold.grow(length, limit)?;
+            hold.grow(length, growth_max)?;
             // Most bodies come in one piece, which is kept as it is.
             if first.is_empty() && rest.is_empty() {
                 first = data;

@@ -11,7 +11,7 @@ mod api;
 mod cli;
 mod clock;
 mod commands;
-mod faults;
+mod lifecycle;
 mod recovery;
 mod replay;
 mod store;

@@ -1,8 +1,8 @@
 //! The data directory: taking it, and making sure that what the database finds in it is sound.
 //!
 //! The database cannot be trusted with this. It fails for ever over a file that it left behind when it was killed
-//! while opening; it builds on data that the kernel has not written yet; and it syncs neither directories nor,
-//! reliably, its own file. All of that is seen to here, before and after it opens.
+//! while opening; it builds on data that the kernel has not written yet; it gives up what it cannot read; and it syncs
+//! neither directories nor, reliably, its own file. All of that is seen to here, before and after it opens.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::layout;
+use super::survey::survey;
 
 /// Why a data directory cannot be worked in. The daemon refuses to start and says so.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,17 @@ pub enum OpenError {
         found: String,
         /// The format known.
         known: &'static str,
+    },
+    /// The disk does not give back what is on it.
+    #[error(
+        "cannot read the database in {path}: {error}; the disk fails. Nothing was changed: copy the directory to another \
+         disk, and if that cannot read it either, restore it from a backup"
+    )]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
     },
     /// The database in it does not open.
     #[error(
@@ -124,6 +136,10 @@ impl Directory {
             }
             _ => unusable(path)(error),
         })?;
+        if !directory.is_new() {
+            let unreadable = |error| OpenError::Unreadable { path: path.clone(), error };
+            survey(&directory.database()).map_err(unreadable)?;
+        }
         Ok(directory)
     }
 

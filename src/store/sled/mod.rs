@@ -12,6 +12,7 @@ mod directory;
 mod draft;
 mod layout;
 mod space;
+mod survey;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};

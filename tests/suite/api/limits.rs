@@ -52,6 +52,13 @@ async fn an_answer_that_is_still_being_sent_counts_as_a_request() {
 async fn bodies_beyond_buffered_max_are_asked_to_come_back() {
     let daemon = TestDaemon::builder().config("[limits]\nbuffered_max = \"1MiB\"").start().await;
     let mut under_way = begin_create(&daemon, "file-1", 1 << 20).await;
+    // What is only announced takes no room.
+    daemon.create("uploads", "file-0", "", "hello").await;
+    under_way.send(vec![b'x'; (1 << 20) - 1]).await;
+    eventually("the body to have come", || async {
+        (daemon.send(Method::PUT, &item("file-0"), "hello").await.status == 503).then_some(())
+    })
+    .await;
     let line = json!({"op": "create", "workflow": "uploads", "id": "file-3", "payload": 1}).to_string();
     let create = daemon.send(Method::PUT, &item("file-2"), "hello").await;
     let batch = daemon.send(Method::POST, "/v1/batch", line.clone()).await;
@@ -59,7 +66,7 @@ async fn bodies_beyond_buffered_max_are_asked_to_come_back() {
         assert!(refused.refused(503, "overloaded").contains("limits.buffered_max"));
         assert_eq!(refused.header("retry-after"), "1");
     }
-    under_way.send(vec![b'x'; 1 << 20]).await;
+    under_way.send("x").await;
     assert_eq!(under_way.answer().await.status, 201);
     daemon.create("uploads", "file-2", "", "hello").await;
     let answers = daemon.send(Method::POST, "/v1/batch", line).await.lines(200);

@@ -1,12 +1,17 @@
 //! `kill -9` in the middle of a replay, with the real binary and its store on disk.
+//!
+//! `KILL_ROUNDS` sets how many kills there are (4 by default).
 
 use std::collections::HashMap;
 
 use super::*;
-use crate::faults::kill::rounds;
 use crate::support::{DaemonProcess, ask};
 
 const ITEMS: usize = 400;
+
+fn rounds() -> u32 {
+    std::env::var("KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
 
 async fn get(daemon: &DaemonProcess, path: &str) -> Value {
     ask(daemon.request(Method::GET, path)).await.json(200)
@@ -31,7 +36,7 @@ async fn nothing_that_has_ended_is_sent_again_and_what_was_on_its_way_keeps_its_
         assert_eq!(replay["total"], ITEMS);
 
         let mut messages: HashMap<String, Vec<String>> = HashMap::new();
-        for round in 0..rounds("KILL_ROUNDS", 4) {
+        for round in 0..rounds() {
             let wanted = u64::from(round + 1) * 60;
             let known = eventually("progress", || async {
                 let replay = get(&daemon, &path(&replay, "")).await;
@@ -66,7 +71,7 @@ async fn nothing_that_has_ended_is_sent_again_and_what_was_on_its_way_keeps_its_
             assert!(messages.iter().all(|message| message == &messages[0]), "{id} came as {messages:?}");
         }
         // At most as many as were on their way at each kill.
-        assert!(again <= rounds("KILL_ROUNDS", 4) as usize * 8, "{again} came again");
+        assert!(again <= rounds() as usize * 8, "{again} came again");
         if on_success == "close" {
             let left = get(&daemon, "/v1/items/summary?state=open&state=overdue&state=failed").await;
             assert_eq!(left["count"], 0);

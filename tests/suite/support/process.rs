@@ -93,13 +93,18 @@ impl DaemonProcess {
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it can be waited for");
+        self.wait();
     }
 
     /// Asks it to stop with SIGTERM and waits until it has ended.
     pub fn terminate(mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be signalled");
+        self.wait()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("it can be waited for")
     }
 }

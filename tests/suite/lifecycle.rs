@@ -1,10 +1,6 @@
-//! How the daemon starts, refuses to start, and ends.
+//! How the daemon starts and refuses to start. How it ends is a row of the fault matrix (`tests/faults`).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use super::load::{Memory, Shape};
-use crate::support::{DaemonProcess, eventually, process};
+use crate::support::{DaemonProcess, process};
 
 fn refusal(directory: &std::path::Path) -> String {
     let log = directory.join("refused.log");
@@ -12,22 +8,6 @@ fn refusal(directory: &std::path::Path) -> String {
         Ok(_) => panic!("it started"),
         Err(said) => said,
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_is_told_to_stop_under_load_finishes_commits_and_exits_with_0() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let shape = Shape { clients: 8, payload_max: 5_000, deadline: "1h" };
-    let memory = Memory::default();
-    let daemon = DaemonProcess::on(directory.path());
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut clients = memory.press(&daemon, shape, stop.clone());
-    eventually("some acknowledgements", || async { (memory.acknowledged() > 50).then_some(()) }).await;
-    let status = tokio::task::spawn_blocking(|| daemon.terminate()).await.expect("it ends");
-    assert!(status.success(), "{status}");
-    stop.store(true, Ordering::Relaxed);
-    while clients.join_next().await.is_some() {}
-    memory.hold_to(&DaemonProcess::on(directory.path()), shape).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,143 @@
+//! Small file systems of a row's own: to fill, to take their power or their disk away, to set read-only.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A mounted ext4 in a file.
+pub struct LoopMount {
+    image: PathBuf,
+    point: PathBuf,
+    mounted: bool,
+}
+
+/// A file system in memory, of a size that can be changed. A disk in a file in it has as much room as that, whatever it
+/// promises.
+pub struct MemoryMount {
+    point: PathBuf,
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    output(program, arguments).map(|_| ())
+}
+
+fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output =
+        Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
+
+fn only_root() -> Result<(), String> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err("it takes root to mount a file system".into())
+    }
+}
+
+impl LoopMount {
+    /// Makes one of that size below the directory. Where that cannot be done (not root, no loop devices) it says why.
+    pub fn new(directory: &Path, mebibytes: u64) -> Result<Self, String> {
+        only_root()?;
+        let (image, point) = (directory.join("image"), directory.join("mount"));
+        let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
+        file.set_len(mebibytes << 20).map_err(|error| error.to_string())?;
+        std::fs::create_dir(&point).map_err(|error| error.to_string())?;
+        run("mkfs.ext4", &["-q", "-F", text(&image)])?;
+        let mut mount = Self { image, point, mounted: false };
+        mount.mount()?;
+        Ok(mount)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.point
+    }
+
+    fn mount(&mut self) -> Result<(), String> {
+        run("mount", &["-o", "loop,errors=remount-ro", text(&self.image), text(&self.point)])?;
+        self.mounted = true;
+        Ok(())
+    }
+
+    fn unmount(&mut self) -> Result<(), String> {
+        run("umount", &[text(&self.point)])?;
+        self.mounted = false;
+        Ok(())
+    }
+
+    /// Shuts the file system down as a power cut does: what is not on its device is gone, and every call fails.
+    pub fn cut(&self) -> Result<(), String> {
+        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH. Perl, which every Debian has, makes the call: this crate
+        // has no unsafe code.
+        const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die $!; my $how = pack("L", 2); ioctl($f, 0x8004587d, $how) or die $!"#;
+        run("perl", &["-e", SHUTDOWN, text(&self.point)])
+    }
+
+    /// Has the kernel find an error in the file system, upon which it makes it read-only under everybody's hands.
+    pub fn find_error(&self) -> Result<(), String> {
+        let device = output("findmnt", &["--noheadings", "--output", "SOURCE", text(&self.point)])?;
+        let name = device.trim_start_matches("/dev/");
+        let trigger = Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error");
+        std::fs::write(&trigger, "a test").map_err(|error| format!("{}: {error}", trigger.display()))
+    }
+
+    /// Unmounts and mounts again: the power is back.
+    pub fn restore(&mut self) -> Result<(), String> {
+        self.unmount()?;
+        self.mount()
+    }
+
+    /// Unmounts, repairs and mounts again, as whoever looks after the machine does.
+    pub fn repair(&mut self) -> Result<(), String> {
+        self.unmount()?;
+        let check = Command::new("e2fsck").args(["-f", "-y", text(&self.image)]).output();
+        let check = check.map_err(|error| format!("e2fsck: {error}"))?;
+        // 1 says that there was something to repair.
+        if !matches!(check.status.code(), Some(0 | 1)) {
+            return Err(format!("e2fsck: {}", String::from_utf8_lossy(&check.stdout)));
+        }
+        self.mount()
+    }
+}
+
+impl Drop for LoopMount {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = run("umount", &["-l", text(&self.point)]);
+        }
+    }
+}
+
+impl MemoryMount {
+    /// Makes one of that size below the directory. Where that cannot be done (not root) it says why.
+    pub fn new(directory: &Path, mebibytes: u64) -> Result<Self, String> {
+        only_root()?;
+        let point = directory.join("memory");
+        std::fs::create_dir(&point).map_err(|error| error.to_string())?;
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs", text(&point)])?;
+        Ok(Self { point })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.point
+    }
+
+    /// Gives it another size.
+    pub fn resize(&self, mebibytes: u64) -> Result<(), String> {
+        run("mount", &["-o", &format!("remount,size={mebibytes}m"), text(&self.point)])
+    }
+}
+
+impl Drop for MemoryMount {
+    fn drop(&mut self) {
+        let _ = run("umount", &["-l", text(&self.point)]);
+    }
+}
