@@ -4,7 +4,7 @@
 //! that is wrong fails alone. The answer begins when the last line is done: a client that sends everything before it
 //! reads anything must not wait for a server that waits for it.
 
-mod line;
+pub(super) mod line;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -293,6 +293,17 @@ pub struct PatchDocument {
     progress: Option<Merge<Map<String, Value>>>,
 }
 
+impl PatchDocument {
+    /// What is to be changed, of whatever version.
+    ///
+    /// # Errors
+    /// When the deadline cannot be read.
+    pub(super) fn read(self) -> Result<PatchItem, Problem> {
+        let deadline = self.deadline.map(|text| request::deadline(&text)).transpose()?;
+        Ok(PatchItem { deadline, labels: self.labels, progress: self.progress, if_version: None })
+    }
+}
+
 /// Reads a member that may be left out but not be null.
 fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -323,8 +334,7 @@ pub async fn patch(
     let (parts, body) = request.into_parts();
     let if_version = request::if_match(&parts.headers)?;
     let document: PatchDocument = document(&server, &parts, body).await?;
-    let deadline = document.deadline.map(|text| request::deadline(&text)).transpose()?;
-    let patch = PatchItem { deadline, labels: document.labels, progress: document.progress, if_version };
+    let patch = PatchItem { if_version, ..document.read()? };
     Ok(show(success::OK, server.warden.patch(key, patch).await?, &server))
 }
 

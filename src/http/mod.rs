@@ -14,6 +14,8 @@ mod deliveries;
 mod document;
 mod export;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod incidents;
 mod items;
 mod leases;

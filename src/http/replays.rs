@@ -183,7 +183,11 @@ pub async fn post(
     Ok(response)
 }
 
-fn start(document: ReplayDocument) -> Result<StartReplay, Problem> {
+/// Reads what is to be started, but for what makes a repetition known.
+///
+/// # Errors
+/// When something in it cannot be read.
+pub(super) fn start(document: ReplayDocument) -> Result<StartReplay, Problem> {
     let duration = |name, text: Option<String>, default: &str| {
         request::duration(name, text.as_deref().unwrap_or(default))
     };
