@@ -282,6 +282,7 @@ pub fn outcome(text: &str) -> Result<CloseOutcome, Problem> {
 pub struct PatchDocument {
     /// A duration from now, or an RFC 3339 instant. It cannot be removed.
     #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = String)]
     deadline: Option<String>,
     /// Labels to set, or to remove by null; null for all of them.
     #[serde(default, deserialize_with = "merge")]

@@ -119,7 +119,7 @@ pub struct ReplayDocument {
     ramp_up: Option<String>,
     /// `accept` (default): the item is left to whoever took it. `close`: it is done, and is closed.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String)]
     on_success: OnSuccess,
     /// How long the target may take for one item; `30s` by default, at most 10 minutes.
     #[serde(default)]
