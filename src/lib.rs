@@ -19,10 +19,15 @@
 //! | [`timer`] | the wheel, a pure data structure |
 //! | [`store`] | `trait Store` and its engines: sled and memory |
 //! | [`model`] | items, workflows, incidents, ids, time; pure transitions that take `now` |
+//!
+//! Besides, for tests and with the feature `fuzzing`, there is `fuzzing`: what is demanded of all that reads bytes from
+//! outside.
 
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod incident;
 pub mod model;

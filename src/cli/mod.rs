@@ -24,6 +24,8 @@ mod error;
 mod exit;
 mod export;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod id;
 mod import;
 mod incident;

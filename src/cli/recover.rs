@@ -12,6 +12,8 @@ mod claims;
 mod desk;
 mod display;
 mod environment;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod keeper;
 mod lease;
 mod listener;

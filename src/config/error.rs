@@ -21,12 +21,13 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { origin, path, message } = self;
-        write!(formatter, "{origin}: ")?;
+        let mut shown = format!("{origin}: ");
         if !path.is_root() {
-            write!(formatter, "{path}: ")?;
+            write!(shown, "{path}: ")?;
         }
-        // A key or a value that a message repeats may hold a line break, and a problem is one line.
-        for character in message.chars() {
+        shown.push_str(message);
+        // A name, a key or a value that is repeated may hold a line break, and a problem is one line.
+        for character in shown.chars() {
             if character.is_control() {
                 write!(formatter, "{}", character.escape_default())?;
             } else {

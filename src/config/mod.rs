@@ -19,6 +19,8 @@ mod duration;
 mod environment;
 mod error;
 mod expectation;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod heartbeat;
 mod origin;
 mod path;

@@ -4,7 +4,7 @@
 //! that is wrong fails alone. The answer begins when the last line is done: a client that sends everything before it
 //! reads anything must not wait for a server that waits for it.
 
-mod line;
+pub(super) mod line;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ const LINE_OVERHEAD: u64 = 16 * 1024;
 /// What `GET /v1/export` answers can be handed in as it is: `cursor` is passed over, and `{"op":"end",…}` is answered with
 /// 200; nothing is made of the number and the checksum that it tells.
 #[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "items",
-    request_body(content = String, content_type = "application/x-ndjson"),
+    request_body(content = Option<String>, content_type = "application/x-ndjson"),
     responses((status = 200, description = "A line for each line: its status, or a problem", body = String,
             content_type = "application/x-ndjson")))]
 pub async fn batch(

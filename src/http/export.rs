@@ -153,21 +153,31 @@ impl Export {
         let payload = warden.payload(item.number, 0, size).await?;
         // Closed since it was listed.
         let Some(payload) = payload.filter(|payload| payload.len() == size) else { return Ok(()) };
-        let readable = readable(&payload);
-        let line = ItemLine {
-            op: "create",
-            cursor: write_cursor(Position { deadline: item.deadline, number: item.number }),
-            workflow: &item.workflow,
-            id: &item.id,
-            content_type: &info.content_type,
-            deadline: item.deadline,
-            labels: &item.labels,
-            step: item.step.as_deref(),
-            payload: readable,
-            payload_base64: readable.is_none().then(|| Base64(&payload)),
-        };
-        write_line(&line, text)
+        write_item_line(item, &info.content_type, &payload, text)
     }
+}
+
+/// Writes the line that creates the item again.
+pub(super) fn write_item_line(
+    item: &Item,
+    content_type: &str,
+    payload: &[u8],
+    text: &mut Vec<u8>,
+) -> Result<(), WardenError> {
+    let readable = readable(payload);
+    let line = ItemLine {
+        op: "create",
+        cursor: write_cursor(Position { deadline: item.deadline, number: item.number }),
+        workflow: &item.workflow,
+        id: &item.id,
+        content_type,
+        deadline: item.deadline,
+        labels: &item.labels,
+        step: item.step.as_deref(),
+        payload: readable,
+        payload_base64: readable.is_none().then_some(Base64(payload)),
+    };
+    write_line(&line, text)
 }
 
 /// The payload as text, if it is one and may be written so.

@@ -57,7 +57,8 @@ impl FilterDocument {
             allowed: access.workflows(),
             states,
             labels: self.labels.into_iter().collect(),
-            step: self.step,
+            // Of another name there is no step, and whoever claims would wait for one in vain.
+            step: self.step.map(request::step).transpose()?.map(|step| step.to_string()),
             created_after: instant("created_after", self.created_after)?,
             created_before: instant("created_before", self.created_before)?,
             deadline_after: instant("deadline_after", self.deadline_after)?,

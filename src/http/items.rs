@@ -282,6 +282,7 @@ pub fn outcome(text: &str) -> Result<CloseOutcome, Problem> {
 pub struct PatchDocument {
     /// A duration from now, or an RFC 3339 instant. It cannot be removed.
     #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = String)]
     deadline: Option<String>,
     /// Labels to set, or to remove by null; null for all of them.
     #[serde(default, deserialize_with = "merge")]
@@ -291,6 +292,17 @@ pub struct PatchDocument {
     #[serde(default, deserialize_with = "merge")]
     #[schema(value_type = Option<Object>)]
     progress: Option<Merge<Map<String, Value>>>,
+}
+
+impl PatchDocument {
+    /// What is to be changed, of whatever version.
+    ///
+    /// # Errors
+    /// When the deadline cannot be read.
+    pub(super) fn read(self) -> Result<PatchItem, Problem> {
+        let deadline = self.deadline.map(|text| request::deadline(&text)).transpose()?;
+        Ok(PatchItem { deadline, labels: self.labels, progress: self.progress, if_version: None })
+    }
 }
 
 /// Reads a member that may be left out but not be null.
@@ -323,8 +335,7 @@ pub async fn patch(
     let (parts, body) = request.into_parts();
     let if_version = request::if_match(&parts.headers)?;
     let document: PatchDocument = document(&server, &parts, body).await?;
-    let deadline = document.deadline.map(|text| request::deadline(&text)).transpose()?;
-    let patch = PatchItem { deadline, labels: document.labels, progress: document.progress, if_version };
+    let patch = PatchItem { if_version, ..document.read()? };
     Ok(show(success::OK, server.warden.patch(key, patch).await?, &server))
 }
 

@@ -105,7 +105,7 @@ pub struct ClaimedItemView {
 
 /// Claim items.
 #[utoipa::path(post, path = "/v1/leases", operation_id = "claim", tag = "recovery",
-    request_body(content = ClaimDocument),
+    request_body(content = Option<ClaimDocument>),
     responses((status = 200, description = "What was claimed", body = ClaimedView)))]
 pub async fn claim(
     State(server): State<Arc<Server>>,
@@ -233,7 +233,7 @@ pub struct HeartbeatDocument {
 
 /// Hold a lease for longer.
 #[utoipa::path(post, path = "/v1/leases/{id}/heartbeat", operation_id = "heartbeat", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = HeartbeatDocument),
+    params(("id" = String, Path)), request_body(content = Option<HeartbeatDocument>),
     responses((status = 200, description = "It is held until then", body = LeaseView)))]
 pub async fn heartbeat(
     State(server): State<Arc<Server>>,
@@ -264,7 +264,7 @@ pub struct CompleteDocument {
 
 /// Say that the step is done: the next step becomes claimable, or after the last the item closes.
 #[utoipa::path(post, path = "/v1/leases/{id}/complete", operation_id = "complete", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = CompleteDocument),
+    params(("id" = String, Path)), request_body(content = Option<CompleteDocument>),
     responses((status = 200, description = "The item as it is now", body = ItemView)))]
 pub async fn complete(
     State(server): State<Arc<Server>>,
@@ -351,7 +351,7 @@ pub struct ReleaseDocument {
 
 /// Give an item back unharmed: it was not tried.
 #[utoipa::path(post, path = "/v1/leases/{id}/release", operation_id = "release", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = ReleaseDocument),
+    params(("id" = String, Path)), request_body(content = Option<ReleaseDocument>),
     responses((status = 200, description = "The item as it is now", body = ItemView)))]
 pub async fn release(
     State(server): State<Arc<Server>>,

@@ -14,6 +14,8 @@ mod deliveries;
 mod document;
 mod export;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod incidents;
 mod items;
 mod leases;
@@ -76,7 +78,7 @@ impl Server {
     pub fn new(warden: Arc<Warden>, config: &Config) -> Arc<Self> {
         let limits = &config.limits;
         let (_, mut api) = routes().split_for_parts();
-        openapi::tell_problems(&mut api);
+        openapi::complete(&mut api);
         Arc::new(Self {
             warden,
             tokens: Tokens::new(&config.tokens),

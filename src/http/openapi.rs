@@ -1,5 +1,8 @@
 //! The description of the API: what all operations share. Each says for itself what it does and what its success is.
 
+mod forms;
+mod links;
+
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -33,11 +36,20 @@ impl utoipa::Modify for BearerScheme {
 
 /// What is known of the API before its operations.
 pub fn document() -> utoipa::openapi::OpenApi {
-    Api::openapi()
+    let mut api = Api::openapi();
+    api.info.description = api.info.description.map(|text| format!("{text}\n\n{}", forms::FORMATS));
+    api
+}
+
+/// Adds to what the operations say of themselves what is the same for all of them.
+pub fn complete(api: &mut utoipa::openapi::OpenApi) {
+    forms::tell(api);
+    links::tell(api);
+    tell_problems(api);
 }
 
 /// Adds to each operation that a token opens how it is refused, and how it fails.
-pub fn tell_problems(api: &mut utoipa::openapi::OpenApi) {
+fn tell_problems(api: &mut utoipa::openapi::OpenApi) {
     for (_, item) in api.paths.paths.iter_mut().filter(|(path, _)| !operation::is_open(path)) {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {

@@ -52,7 +52,8 @@ pub fn read_cursor(text: &str) -> Result<Position, Problem> {
         let deadline = Timestamp::from_millis(deadline.parse().ok()?);
         Some(Position { deadline, number: ItemNumber(number.parse().ok()?) })
     };
-    read().ok_or_else(not_ours)
+    // A sign or a zero too many is none of ours either, although a number can be read.
+    read().filter(|position| write_cursor(*position) == text).ok_or_else(not_ours)
 }
 
 /// What is asked of a list that is ordered by the names or ids of its entries.
@@ -101,4 +102,21 @@ fn decode(text: &str) -> Option<String> {
 
 fn not_ours() -> Problem {
     Problem::invalid("the cursor is none that this list gave out; begin again without one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_accepted_only_as_it_was_given_out() {
+        for (deadline, number) in [(0, 0), (-1, 7), (i64::MAX, u64::MAX), (i64::MIN, 1)] {
+            let position =
+                Position { deadline: Timestamp::from_millis(deadline), number: ItemNumber(number) };
+            assert_eq!(read_cursor(&write_cursor(position)).ok(), Some(position));
+        }
+        for text in ["+5:7", "5:+7", "05:7", "5:07", "-0:7", "5:7:", "5", ""] {
+            assert!(read_cursor(&name_cursor(text)).is_err(), "{text}");
+        }
+    }
 }

@@ -119,7 +119,7 @@ pub struct ReplayDocument {
     ramp_up: Option<String>,
     /// `accept` (default): the item is left to whoever took it. `close`: it is done, and is closed.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String)]
     on_success: OnSuccess,
     /// How long the target may take for one item; `30s` by default, at most 10 minutes.
     #[serde(default)]
@@ -183,7 +183,11 @@ pub async fn post(
     Ok(response)
 }
 
-fn start(document: ReplayDocument) -> Result<StartReplay, Problem> {
+/// Reads what is to be started, but for what makes a repetition known.
+///
+/// # Errors
+/// When something in it cannot be read.
+pub(super) fn start(document: ReplayDocument) -> Result<StartReplay, Problem> {
     let duration = |name, text: Option<String>, default: &str| {
         request::duration(name, text.as_deref().unwrap_or(default))
     };

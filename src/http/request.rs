@@ -264,8 +264,10 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     match header(headers, &IF_MATCH)? {
         None | Some("*") => Ok(None),
         Some(tag) => {
-            let version = tag.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
-            version.map(Some).ok_or_else(|| {
+            let tag = tag.trim();
+            let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse::<u64>().ok());
+            // The comparison is that of the text: "+3" and "03" are not the tag "3".
+            version.filter(|version| format!("\"{version}\"") == tag).map(Some).ok_or_else(|| {
                 Problem::precondition_failed(format!(
                     "the entity tag {tag:?} is none that this item ever had"
                 ))
@@ -342,6 +344,22 @@ mod tests {
         }
         assert_eq!(byte_range(None, 10), Ok(None));
         assert_eq!(byte_range(Some("bytes=0-"), 0), Err(()));
+    }
+
+    #[test]
+    fn an_entity_tag_is_taken_only_as_it_was_given_out() {
+        let read = |tag: &str| {
+            let headers = HeaderMap::from_iter([(IF_MATCH, axum::http::HeaderValue::from_str(tag).unwrap())]);
+            if_match(&headers).map_err(|problem| problem.slug())
+        };
+        for (tag, version) in
+            [("\"3\"", Some(3)), (" \"18446744073709551615\" ", Some(u64::MAX)), ("*", None)]
+        {
+            assert_eq!(read(tag), Ok(version), "{tag}");
+        }
+        for tag in ["\"+3\"", "\"03\"", "3", "W/\"3\"", "\"\"", "\"18446744073709551616\""] {
+            assert_eq!(read(tag), Err("precondition-failed"), "{tag}");
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub struct ErrorView {
     step: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    #[schema(value_type = Option<Object>)]
+    /// Whatever else was kept.
     data: Value,
 }
 

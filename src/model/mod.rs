@@ -9,6 +9,8 @@ pub mod delivery;
 pub mod duration;
 pub mod expectation;
 pub mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod incident;
 pub mod item;
 pub mod lease;

@@ -16,6 +16,8 @@
 //! Deliberately absent: retrying, measuring, and the judgement of which status is a success.
 
 mod endpoint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod guard;
 mod ping;
 mod rate;

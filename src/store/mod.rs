@@ -17,6 +17,8 @@
 //! Deliberately absent: timers, counters and the set of overdue items. They are derived from the feed of changes.
 //! Reads may see a change an instant before it is durable; an acknowledgement never does.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod listing;
 pub mod memory;
 pub mod record;

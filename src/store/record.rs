@@ -236,3 +236,21 @@ fn expect_version(bytes: &[u8], version: u8) -> Result<&[u8], RecordError> {
 fn damaged(error: impl std::fmt::Display) -> RecordError {
     RecordError::Damaged(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_in_a_document_is_the_same_however_often_it_is_written_and_read() {
+        for text in ["123456789012345678901224", "1e-7", "5e-324", "0.1", "-0.0", "18446744073709551615"] {
+            let detail: ItemDetail =
+                serde_json::from_str(&format!("{{\"progress\":{{\"a\":{text}}},\"errors\":[]}}"))
+                    .unwrap_or_else(|error| panic!("{error}: {text}"));
+            let expected = detail.progress["a"].as_f64();
+            assert_eq!(expected, text.parse().ok(), "{text}");
+            let again: ItemDetail = decode_document(&encode_document(&detail)).unwrap();
+            assert_eq!(again.progress["a"].as_f64(), expected, "{text}");
+        }
+    }
+}

@@ -487,3 +487,11 @@ fn a_text_nested_beyond_reason_is_refused() {
     let list = format!("\na = {}", "[".repeat(9_999));
     assert!(problem(&list).contains("recursion depth"), "{}", problem(&list));
 }
+
+#[test]
+fn a_problem_with_a_variable_of_an_odd_name_is_one_line() {
+    let problems = problems(environment(&[("WARDEN_SERVER__A\nB__C__D", "1"), ("WARDEN_A\t__B", "1")]));
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(problems.iter().any(|problem| problem.contains("WARDEN_SERVER__A\\nB__C__D: names 4 levels")));
+    assert!(problems.iter().any(|problem| problem.contains("WARDEN_A\\t__B")));
+}

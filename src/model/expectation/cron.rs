@@ -58,6 +58,12 @@ impl CronSchedule {
                 "it takes 5 fields (minute, hour, day of month, month, day of week) and has {found}"
             ));
         }
+        // The parser passes over nothing between commas, and a field with nothing else in it would be sought for centuries.
+        if let Some(field) = fields.iter().find(|field| field.split(',').any(str::is_empty)) {
+            return refuse(format!(
+                "in the field {field:?} there is nothing before, after or between its commas"
+            ));
+        }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let cron = match parser.parse(pattern) {
             Ok(cron) => cron,
@@ -171,6 +177,13 @@ mod tests {
             ("0 0 2 * * *", "UTC", "\"0 0 2 * * *\" is no cron pattern: it takes 5 fields"),
             ("", "UTC", "\"\" is no cron pattern: it takes 5 fields"),
             ("61 2 * * *", "UTC", "\"61 2 * * *\" is no cron pattern: Component error"),
+            (", 2 * * *", "UTC", "\", 2 * * *\" is no cron pattern: in the field \",\" there is nothing"),
+            (
+                "0 1,,2 * * *",
+                "UTC",
+                "\"0 1,,2 * * *\" is no cron pattern: in the field \"1,,2\" there is nothing",
+            ),
+            ("0 0 * * 1,", "UTC", "\"0 0 * * 1,\" is no cron pattern: in the field \"1,\" there is nothing"),
             ("@often", "UTC", "\"@often\" is no cron pattern: "),
             (&long, "UTC", "\"0 0 "),
             ("0 0 30 2 *", "UTC", "\"0 0 30 2 *\" never comes to pass"),

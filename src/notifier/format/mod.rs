@@ -14,6 +14,8 @@ mod alertmanager;
 mod cloudevents;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod pagerduty;
 #[cfg(test)]
 mod properties;

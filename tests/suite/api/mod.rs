@@ -19,6 +19,7 @@ mod payload;
 mod ranges;
 mod receivers;
 mod retention;
+mod schemathesis;
 mod slowness;
 mod summary;
 mod workflows;

@@ -129,3 +129,53 @@ async fn an_item_has_exactly_the_fields_that_are_declared() {
     let declared = fields(&document["components"]["schemas"]["ItemView"]["properties"]);
     assert_eq!(fields(&item), declared);
 }
+
+#[tokio::test]
+async fn what_requests_hold_is_described_by_its_form() {
+    let daemon = TestDaemon::start().await;
+    let document = daemon.get("/openapi.json").await;
+    let parameter = |path: &str, method: &str, name: &str| {
+        let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+        parameters.iter().find(|parameter| parameter["name"] == name).unwrap()["schema"].clone()
+    };
+    let limit = parameter("/v1/items", "get", "limit");
+    assert_eq!((&limit["minimum"], &limit["maximum"]), (&1.into(), &1000.into()));
+    let states = parameter("/v1/items", "get", "state");
+    assert_eq!(states["items"]["enum"].as_array().unwrap().len(), 5);
+    let item = "/v1/workflows/{workflow}/items/{id}";
+    assert_eq!(parameter(item, "put", "deadline")["format"], "deadline");
+    assert_eq!(parameter(item, "patch", "if-match")["type"], "string", "a header is left out and never null");
+    let field = |document_name: &str, name: &str| {
+        document["components"]["schemas"][document_name]["properties"][name].clone()
+    };
+    assert_eq!(field("ClaimDocument", "ttl")["format"], "humantime");
+    assert_eq!(field("ClaimDocument", "created_before")["format"], "date-time");
+    assert_eq!(document["components"]["schemas"]["ClaimDocument"]["additionalProperties"], false);
+    assert_eq!(field("PatchDocument", "deadline")["type"], "string");
+    assert_eq!(field("ErrorView", "data").get("type"), None, "it may be any JSON");
+    for path in ["/v1/leases", "/v1/leases/{id}/release", "/v1/incidents/{id}/ack", "/v1/batch"] {
+        assert_eq!(document["paths"][path]["post"]["requestBody"]["required"], false, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_link_of_the_description_leads_to_an_operation_that_takes_what_it_brings() {
+    let daemon = TestDaemon::start().await;
+    let document = daemon.get("/openapi.json").await;
+    let operations = operations(&document);
+    let mut links = 0;
+    for (path, operation) in &operations {
+        for response in operation["responses"].as_object().unwrap().values() {
+            for link in response["links"].as_object().into_iter().flat_map(|links| links.values()) {
+                links += 1;
+                let found = operations.iter().find(|(_, other)| other["operationId"] == link["operationId"]);
+                let (_, target) = found.unwrap_or_else(|| panic!("{path}: {link} leads nowhere"));
+                for name in link["parameters"].as_object().unwrap().keys() {
+                    let parameters = target["parameters"].as_array().unwrap();
+                    assert!(parameters.iter().any(|parameter| parameter["name"] == **name), "{path}: {link}");
+                }
+            }
+        }
+    }
+    assert_eq!(links, 10, "none is passed over");
+}

@@ -157,6 +157,7 @@ async fn a_claim_that_says_something_impossible_is_refused() {
         (json!({"states": ["late"]}), "unknown variant `late`"),
         (json!({"states": ["closed"]}), "nothing to recover"),
         (json!({"labels": {"bad name": "x"}}), "label"),
+        (json!({"step": "no step"}), "no valid step name"),
         (json!({"deadline_before": "tomorrow"}), "deadline_before"),
         (json!({"cursor": "%%%"}), "cursor"),
         (json!({"wrokflows": ["uploads"]}), "wrokflows"),

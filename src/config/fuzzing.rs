@@ -1,0 +1,43 @@
+//! What is demanded of a configuration, whatever is written in it. See [`crate::fuzzing`].
+
+use std::str::from_utf8;
+
+use super::{Config, ConfigFile, Environment, Origin, Sources};
+
+const FILE: &str = "warden.toml";
+
+/// A file, and behind it variables, with a NUL byte before each: a problem is one line that names where it is, what has none
+/// is read the same again.
+pub fn settings(bytes: &[u8]) {
+    let Ok(text) = from_utf8(bytes) else { return };
+    let mut parts = text.split('\0');
+    let file = parts.next().unwrap_or_default();
+    let lines = file.split('\n').count();
+    let environment: Environment = parts.filter_map(|part| part.split_once('=')).collect();
+    let sources = Sources { file: Some(ConfigFile::from_text(FILE, file)), environment, flags: Vec::new() };
+    match Config::load(sources.clone()) {
+        Ok(config) => {
+            let again = Config::load(sources).expect("it could be read");
+            assert_eq!(format!("{again:?}"), format!("{config:?}"));
+            assert!(config.workflows.len() <= config.limits.workflows_max);
+            let known = |name: &str| config.receivers.iter().any(|receiver| &*receiver.name == name);
+            for policy in config.workflows.values().chain([&config.default_workflow]) {
+                assert!(policy.alerting.receivers.iter().all(|name| known(name)), "no alert goes nowhere");
+            }
+        }
+        Err(error) => {
+            assert!(!error.problems().is_empty());
+            for problem in error.problems() {
+                let shown = problem.to_string();
+                assert!(!shown.chars().any(char::is_control), "{shown:?} is one line");
+                match &problem.origin {
+                    Origin::Defaults(_) => panic!("nobody can mend the defaults: {shown}"),
+                    Origin::File(name, Some(position)) => {
+                        assert!(&**name == FILE && (1..=lines).contains(&position.line), "{shown}");
+                    }
+                    Origin::File(..) | Origin::Variable(_) | Origin::CommandLine => {}
+                }
+            }
+        }
+    }
+}

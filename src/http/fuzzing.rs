@@ -1,0 +1,267 @@
+//! What is demanded of what clients send: cursors, queries, headers, the lines of batches, documents. See
+//! [`crate::fuzzing`].
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::str::from_utf8;
+
+use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE};
+use axum::http::{HeaderMap, HeaderValue};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::access::{Access, Tokens};
+use super::batch::line::{self, Asked};
+use super::export::write_item_line;
+use super::filter::FilterDocument;
+use super::incidents::{AcknowledgeDocument, CommentDocument, SnoozeDocument};
+use super::items::{ErrorDocument, PatchDocument};
+use super::leases::{ClaimDocument, CompleteDocument, FailDocument, HeartbeatDocument, ReleaseDocument};
+use super::page::{Paging, limit, name_cursor, read_cursor, write_cursor};
+use super::problem::Problem;
+use super::question::Question;
+use super::replays::{self, ReplayDocument};
+use super::request::{self, ByteRange, Query, byte_range};
+use super::silences::SilenceDocument;
+use crate::model::item::{ItemPatch, PROGRESS_SIZE_MAX};
+use crate::model::{
+    Item, ItemId, ItemNumber, Labels, ManualClock, PayloadInfo, Timestamp, Work, WorkflowName,
+};
+use crate::store::record::{decode_document, encode_document};
+use crate::warden::items::{BatchItem, CreateItem, Deadline, Done};
+
+const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// What is refused is the client's doing, in one line of words.
+fn refused(problem: &Problem) {
+    let document = serde_json::to_value(problem.document(None)).expect("a problem can be written");
+    let status = document["status"].as_u64().expect("a status");
+    assert!((400..500).contains(&status), "{document}");
+    assert!(document["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{document}");
+}
+
+fn everybody() -> Access {
+    Tokens::new(&[]).authenticate(&HeaderMap::new()).unwrap_or_else(|_| unreachable!("there are no tokens"))
+}
+
+/// Cursors: whatever is accepted is what we would have given out.
+pub fn cursors(bytes: &[u8]) {
+    let Ok(text) = from_utf8(bytes) else { return };
+    match read_cursor(text) {
+        Ok(position) => assert_eq!(write_cursor(position), text, "{position:?}"),
+        Err(problem) => refused(&problem),
+    }
+    let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let mut query = accepted(Query::parse(&format!("cursor={encoded}"))).expect("it is encoded");
+    match Paging::read(&mut query) {
+        Ok(paging) => assert_eq!(paging.after.map(|name| name_cursor(&name)).as_deref(), Some(text)),
+        Err(problem) => refused(&problem),
+    }
+    // And the other way round: whatever name a list may go on behind.
+    let cursor = name_cursor(text);
+    let mut query = accepted(Query::parse(&format!("cursor={cursor}"))).expect("it needs no encoding");
+    let paging = accepted(Paging::read(&mut query)).expect("it is ours");
+    assert_eq!(paging.after.as_deref(), Some(text));
+}
+
+fn accepted<T>(result: Result<T, Problem>) -> Option<T> {
+    result.inspect_err(refused).ok()
+}
+
+/// Queries: as they are, and as the lines `name=value` to be encoded, which are read as they were.
+pub fn queries(bytes: &[u8]) {
+    let Ok(text) = from_utf8(bytes) else { return };
+    let ask = |mut query: Query| -> Result<(), Problem> {
+        let length = limit(&mut query)?;
+        assert!((1..=1000).contains(&length));
+        let question = Question::read(&mut query, &everybody(), &ManualClock::new(NOW))?;
+        if let Some(step) = &question.filter.step {
+            assert!(text.contains("step"), "{step}");
+        }
+        query.finish("none")
+    };
+    accepted(Query::parse(text).and_then(ask));
+
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<(&str, &str)> = text.split('\n').filter_map(|line| line.split_once('=')).collect();
+    let written: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    let query = || accepted(Query::parse(&written.join("&"))).expect("all of it is encoded");
+    for (name, _) in &pairs {
+        let expected: Vec<&str> =
+            pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| *value).collect();
+        assert_eq!(query().all(name), expected, "{name:?}");
+    }
+    accepted(ask(query()));
+    if let Some(labels) = accepted(request::labels(query().all("label"))) {
+        let again = labels.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        assert_eq!(accepted(request::labels(again)), Some(labels));
+    }
+}
+
+/// Headers: a part lies within the whole and is the same when it is asked for in the plainest way; an entity tag is
+/// accepted only as we write it.
+pub fn headers(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+    let header = |name: HeaderName| HeaderMap::from_iter([(name, value.clone())]);
+    if let Some(Some(version)) = accepted(request::if_match(&header(IF_MATCH))) {
+        assert_eq!(value.to_str().map(str::trim).ok(), Some(&*format!("\"{version}\"")));
+    }
+    let tag = "\"9f86d081\"";
+    if request::has_already(&header(IF_NONE_MATCH), tag) {
+        let text = value.to_str().expect("it was read");
+        assert!(text.contains(tag) || text.contains('*'), "{text}");
+    }
+    accepted(request::content_type(&header(CONTENT_TYPE)));
+    let Some(Some(text)) =
+        accepted(request::header(&header(RANGE), &RANGE).map(|text| text.map(str::to_owned)))
+    else {
+        return;
+    };
+    accepted(request::idempotency_key(text.clone()));
+    for size in [0, 1, 10, 1 << 20, u64::MAX] {
+        if let Ok(Some(ByteRange { start, end })) = byte_range(Some(&text), size) {
+            assert!(start < end && end <= size, "{start} to {end} of {size}");
+            let plain = format!("bytes={start}-{}", end - 1);
+            assert_eq!(byte_range(Some(&plain), size), Ok(Some(ByteRange { start, end })));
+        }
+    }
+}
+
+/// The lines of batches: each is answered with one line, and what creates an item is, when it is exported, a line that
+/// creates the same.
+pub fn lines(bytes: &[u8]) {
+    let access = everybody();
+    for (number, text) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let text = text.trim_ascii();
+        if text.is_empty() {
+            continue;
+        }
+        let mut asked = Asked::default();
+        let request = line::read(text, &access, &mut asked);
+        let mut answer = Vec::new();
+        match request {
+            Ok(Some(BatchItem::Create(create))) => {
+                let item = item(&create);
+                exported(&create, &item);
+                let done = Done::Created(Box::new(item));
+                line::answer(number, &asked, &Ok(Some(done)), &mut answer);
+            }
+            Ok(Some(BatchItem::Close(..))) => {
+                line::answer(number, &asked, &Ok(Some(Done::Closed)), &mut answer);
+            }
+            Ok(None) => line::answer(number, &asked, &Ok(None), &mut answer),
+            Err(problem) => {
+                refused(&problem);
+                line::answer(number, &asked, &Err(problem), &mut answer);
+            }
+        }
+        assert_eq!(memchr::memchr_iter(b'\n', &answer).count(), 1, "it is one line");
+        let answer: Value = serde_json::from_slice(&answer).expect("of JSON");
+        assert!(answer["status"].is_u64(), "{answer}");
+    }
+}
+
+/// The item that a create makes.
+fn item(create: &CreateItem) -> Item {
+    let deadline = match create.deadline {
+        Some(Deadline::At(instant)) => instant,
+        Some(Deadline::In(duration)) => NOW.after(duration),
+        None => NOW,
+    };
+    Item {
+        number: ItemNumber(7),
+        workflow: create.workflow.clone(),
+        id: create.id.clone().unwrap_or_else(|| ItemId::new("file-1").expect("an id")),
+        created_at: NOW,
+        deadline,
+        failed_at: None,
+        closed: None,
+        labels: Labels::new(create.labels.clone()),
+        step: create.step.clone(),
+        step_entered_at: NOW,
+        payload: Some(PayloadInfo {
+            size: create.payload.len() as u64,
+            content_type: create.content_type.clone(),
+            sha256: [0; 32],
+        }),
+        idempotency_key: None,
+        version: 1,
+        work: Work::default(),
+        detail: None,
+    }
+}
+
+fn exported(create: &CreateItem, item: &Item) {
+    let mut text = Vec::new();
+    write_item_line(item, &create.content_type, &create.payload, &mut text).expect("a line can be written");
+    assert_eq!(memchr::memchr_iter(b'\n', &text).count(), 1, "it is one line");
+    let request = line::read(text.trim_ascii(), &everybody(), &mut Asked::default());
+    let Some(Some(BatchItem::Create(again))) = accepted(request) else { panic!("it creates an item") };
+    assert_eq!(again.payload, create.payload, "byte for byte");
+    assert_eq!((again.id.as_ref(), &again.workflow), (Some(&item.id), &item.workflow));
+    assert_eq!((&again.labels, &again.step), (&create.labels, &create.step));
+    assert_eq!(again.content_type, create.content_type);
+    let deadline = item.deadline.clamp(Timestamp::MIN, Timestamp::MAX);
+    assert!(matches!(again.deadline, Some(Deadline::At(at)) if at == deadline), "{:?}", again.deadline);
+}
+
+/// Documents: read as each that there is, and turned into what is asked of the warden. A patch leaves the item within its
+/// limits, as what is stored is read again, and is the same when it comes twice.
+pub fn bodies(bytes: &[u8]) {
+    if let Some(document) = object::<PatchDocument>(bytes)
+        && let Some(patch) = accepted(document.read())
+    {
+        patched(&ItemPatch { deadline: None, labels: patch.labels, progress: patch.progress });
+    }
+    if let Some(document) = object::<ReplayDocument>(bytes) {
+        accepted(replays::start(document));
+    }
+    if let Some(document) = object::<FilterDocument>(bytes) {
+        let written = serde_json::to_vec(&document).expect("a filter can be written");
+        let again: FilterDocument = object(&written).expect("and read");
+        assert_eq!(format!("{again:?}"), format!("{document:?}"));
+        accepted(document.written());
+    }
+    object::<ClaimDocument>(bytes);
+    object::<HeartbeatDocument>(bytes);
+    object::<CompleteDocument>(bytes);
+    object::<FailDocument>(bytes);
+    object::<ReleaseDocument>(bytes);
+    object::<ErrorDocument>(bytes);
+    object::<SilenceDocument>(bytes);
+    object::<AcknowledgeDocument>(bytes);
+    object::<SnoozeDocument>(bytes);
+    object::<CommentDocument>(bytes);
+}
+
+fn object<'a, T: Deserialize<'a> + Debug>(bytes: &'a [u8]) -> Option<T> {
+    accepted(request::object("the body", bytes))
+}
+
+fn patched(patch: &ItemPatch) {
+    let create = CreateItem {
+        workflow: WorkflowName::new("uploads").expect("a name"),
+        id: None,
+        idempotency_key: None,
+        content_type: "text/plain".into(),
+        payload: "hello".into(),
+        deadline: None,
+        labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+        step: None,
+    };
+    let mut once = item(&create);
+    let mut progress = serde_json::json!({"done": 3, "of": {"files": 4}});
+    once.detail.get_or_insert_default().progress =
+        std::mem::take(progress.as_object_mut().expect("an object"));
+    if let Err(refusal) = once.patch(patch) {
+        return assert!(!refusal.to_string().is_empty());
+    }
+    let detail = once.detail();
+    assert!(serde_json::to_vec(&detail.progress).is_ok_and(|text| text.len() <= PROGRESS_SIZE_MAX));
+    assert_eq!(decode_document(&encode_document(detail)).as_ref(), Ok(detail), "it is kept as it is");
+    let mut twice = once.clone();
+    twice.patch(patch).expect("it was fine before");
+    assert_eq!((twice.detail(), &twice.labels), (detail, &once.labels));
+}

@@ -1,0 +1,258 @@
+//! What the texts and numbers of requests have to be, wherever they stand in the description: a parameter or a field of a
+//! name means the same everywhere, so its form is said here once and not at each operation.
+//!
+//! Where the rules of JSON Schema suffice they are used. For the rest there are formats of our own, see [`FORMATS`]:
+//! generators and validators that do not know them pass over them, so nothing that is accepted is ruled out.
+
+use std::collections::BTreeMap;
+
+use utoipa::Number;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaType, Type};
+use utoipa::openapi::{KnownFormat, Object, OpenApi, RefOr, Required, Schema, SchemaFormat};
+
+/// What the formats are that no specification knows.
+pub const FORMATS: &str = "\
+Some texts have a format of their own: `humantime` is a duration such as `15m` or `1h 30m`, of whole milliseconds and at most \
+ten years; `deadline` is such a duration from now on, or an instant in RFC 3339; `cursor` is the `next_cursor` of an earlier \
+answer.";
+
+const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+const GLOB: &str = "^[A-Za-z0-9._*?-]{1,256}$";
+const ITEM_ID: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,256}$";
+const PLAIN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+const COMMENT: &str = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$";
+const LABEL: &str = "^[A-Za-z0-9._/-]{1,63}:[^\\u0000-\\u001f\\u007f-\\u009f]{0,255}$";
+const LABEL_NAME: &str = "^[A-Za-z0-9._/-]{1,63}$";
+
+/// What a value has to be.
+#[derive(Clone, Copy)]
+enum Form {
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A text of this pattern, so long in characters.
+    Text(&'static str, usize, usize),
+    /// A text of a format of our own.
+    Format(&'static str),
+    /// An instant in RFC 3339.
+    Instant,
+    /// A number from the one to the other.
+    Number(f64, f64),
+    /// A whole number from the one to the other.
+    Count(usize, usize),
+    /// Labels by their names, at most so many.
+    Labels,
+}
+
+fn of_parameter(operation: &str, parameter: &Parameter) -> Option<Form> {
+    let is_create = matches!(operation, "create_item" | "post_item");
+    let statuses = match operation {
+        "list_deliveries" => Some(Form::Words(&["pending", "delivered", "dead"])),
+        "list_incidents" => Some(Form::Words(&["open", "resolved"])),
+        "list_silences" => Some(Form::Words(&["pending", "active", "expired"])),
+        "list_replays" => Some(Form::Words(&["running", "paused", "completed", "cancelled"])),
+        _ => None,
+    };
+    Some(match (&parameter.parameter_in, parameter.name.as_str()) {
+        (ParameterIn::Path, "workflow") => Form::Text(NAME, 1, 128),
+        (ParameterIn::Path, "id") if operation.ends_with("_item") || operation.ends_with("_payload") => {
+            Form::Text(ITEM_ID, 1, 256)
+        }
+        (ParameterIn::Path, "id") if operation == "report_error" => Form::Text(ITEM_ID, 1, 256),
+        (ParameterIn::Query, "limit") => Form::Count(1, 1000),
+        (ParameterIn::Query, "cursor") => Form::Format("cursor"),
+        (ParameterIn::Query, "deadline") => Form::Format("deadline"),
+        (ParameterIn::Query, "label") if is_create => Form::Text(LABEL, 2, 319),
+        (ParameterIn::Query, "label") => Form::Text(":", 1, 4096),
+        (ParameterIn::Query, "step") if is_create => Form::Text(NAME, 1, 128),
+        (ParameterIn::Query, "state") => Form::Words(&["open", "overdue", "failed", "held", "closed"]),
+        (ParameterIn::Query, "status") => return statuses,
+        (ParameterIn::Query, "order") => Form::Words(&["created", "deadline"]),
+        (ParameterIn::Query, "outcome") => Form::Words(&["success", "discarded", "failed"]),
+        (ParameterIn::Query, name) if is_bound(name) => Form::Instant,
+        (ParameterIn::Header, "idempotency-key") => Form::Text("^[!-~]+$", 1, 255),
+        (ParameterIn::Header, "if-match") => Form::Text("^(\"[0-9]+\"|\\*)$", 1, 22),
+        _ => return None,
+    })
+}
+
+fn is_bound(name: &str) -> bool {
+    matches!(name, "created_before" | "created_after" | "deadline_before" | "deadline_after")
+}
+
+fn of_field(document: &str, field: &str) -> Option<Form> {
+    Some(match (document, field) {
+        (_, "deadline") => Form::Format("deadline"),
+        (_, "ttl" | "wait" | "delay" | "retry_after" | "for" | "ramp_up" | "timeout") => {
+            Form::Format("humantime")
+        }
+        (_, "cursor") => Form::Format("cursor"),
+        (_, "starts_at" | "ends_at") => Form::Instant,
+        (_, name) if is_bound(name) => Form::Instant,
+        (_, "states") => Form::Words(&["open", "overdue", "failed"]),
+        (_, "kind") => Form::Words(&["overdue", "failed", "missed", "held"]),
+        (_, "on_success") => Form::Words(&["accept", "close"]),
+        (_, "step") => Form::Text(NAME, 1, 128),
+        ("ReplayFilterDocument", "workflows") | (_, "workflow") => Form::Text(GLOB, 1, 256),
+        (_, "labels") => Form::Labels,
+        (_, "by" | "author" | "worker") => Form::Text(PLAIN, 1, 128),
+        ("CommentDocument", "comment") => Form::Text(COMMENT, 1, 512),
+        (_, "comment") => Form::Text(COMMENT, 0, 512),
+        (_, "name") => Form::Text(PLAIN, 0, 128),
+        (_, "type") => Form::Text("", 1, 128),
+        (_, "message") => Form::Text("", 0, 2048),
+        (_, "max") => Form::Count(1, 1000),
+        (_, "concurrency") => Form::Count(1, 256),
+        (_, "max_per_second") => Form::Number(0.01, 10_000.0),
+        _ => return None,
+    })
+}
+
+/// Says of every parameter and of every field of a request what it has to be.
+pub fn tell(api: &mut OpenApi) {
+    for item in api.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        operations.into_iter().flatten().for_each(tell_of_operation);
+    }
+    let Some(components) = &mut api.components else { return };
+    WHOLE.iter().for_each(|name| make_whole(&mut components.schemas, name));
+    for (name, schema) in &mut components.schemas {
+        if name.ends_with("Document") && name != "ProblemDocument" {
+            tell_of_document(name, schema);
+        }
+    }
+}
+
+/// Documents that are put together of others and take nothing else besides, which a schema that is put together cannot say.
+const WHOLE: [&str; 2] = ["ClaimDocument", "ReplayFilterDocument"];
+
+/// Puts the fields of all the parts of a document into one object.
+fn make_whole(schemas: &mut BTreeMap<String, RefOr<Schema>>, name: &str) {
+    let Some(RefOr::T(Schema::AllOf(parts))) = schemas.get(name) else { return };
+    let mut whole = Object::with_type(Type::Object);
+    whole.description = parts.description.clone();
+    for part in &parts.items {
+        let part = match part {
+            RefOr::Ref(reference) => {
+                reference.ref_location.rsplit('/').next().and_then(|name| schemas.get(name))
+            }
+            RefOr::T(_) => Some(part),
+        };
+        if let Some(RefOr::T(Schema::Object(part))) = part {
+            whole.properties.extend(part.properties.clone());
+        }
+    }
+    whole.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    schemas.insert(name.to_owned(), RefOr::T(Schema::Object(whole)));
+}
+
+fn tell_of_operation(operation: &mut Operation) {
+    let name = operation.operation_id.clone().unwrap_or_default();
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        let form = of_parameter(&name, parameter);
+        let Some(schema) = &mut parameter.schema else { continue };
+        // There is no header or parameter that is null: it is left out.
+        never_null(schema);
+        if let Some(form) = form {
+            form.tell(schema);
+        }
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        leave_out(body);
+    }
+}
+
+/// A body that may be missing is described as one that may be null, which is something else.
+fn leave_out(body: &mut RequestBody) {
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        if let Some(schema) = &mut content.schema
+            && never_null(schema)
+        {
+            body.required = Some(Required::False);
+        }
+        let Some(RefOr::T(Schema::OneOf(choice))) = &mut content.schema else { continue };
+        let is_null = |schema: &RefOr<Schema>| matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+        choice.items.retain(|schema| !is_null(schema));
+        if let (Some(only), true) = (choice.items.pop(), choice.items.is_empty()) {
+            content.schema = Some(only);
+            body.required = Some(Required::False);
+        }
+    }
+}
+
+fn tell_of_document(name: &str, schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    for (field, schema) in &mut object.properties {
+        if let Some(form) = of_field(name, field) {
+            form.tell(schema);
+        }
+    }
+}
+
+/// Takes from a schema that it may be null, and says whether it did.
+fn never_null(schema: &mut RefOr<Schema>) -> bool {
+    let RefOr::T(Schema::Object(object)) = schema else { return false };
+    let found = match &object.schema_type {
+        SchemaType::Array(types) => match types.as_slice() {
+            [found, Type::Null] | [Type::Null, found] => found.clone(),
+            _ => return false,
+        },
+        _ => return false,
+    };
+    object.schema_type = SchemaType::Type(found);
+    true
+}
+
+impl Form {
+    /// Says it; of a list, of what is in it.
+    fn tell(self, schema: &mut RefOr<Schema>) {
+        match schema {
+            RefOr::T(Schema::Array(array)) => {
+                if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                    self.tell(items);
+                }
+            }
+            RefOr::T(Schema::Object(object)) => self.tell_of(object),
+            _ => {}
+        }
+    }
+
+    fn tell_of(self, object: &mut Object) {
+        match self {
+            Self::Words(words) => {
+                let mut values: Vec<serde_json::Value> = words.iter().map(|word| (*word).into()).collect();
+                if matches!(&object.schema_type, SchemaType::Array(types) if types.contains(&Type::Null)) {
+                    values.push(serde_json::Value::Null);
+                }
+                object.enum_values = Some(values);
+            }
+            Self::Text(pattern, least, most) => {
+                object.pattern = Some(pattern.to_owned()).filter(|pattern| !pattern.is_empty());
+                object.min_length = Some(least).filter(|least| *least > 0);
+                object.max_length = Some(most);
+            }
+            Self::Format(format) => object.format = Some(SchemaFormat::Custom(format.to_owned())),
+            Self::Instant => object.format = Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)),
+            Self::Number(least, most) => {
+                object.minimum = Some(Number::Float(least));
+                object.maximum = Some(Number::Float(most));
+            }
+            Self::Count(least, most) => {
+                object.minimum = Some(Number::UInt(least));
+                object.maximum = Some(Number::UInt(most));
+            }
+            Self::Labels => {
+                let mut names = Object::with_type(Type::String);
+                Self::Text(LABEL_NAME, 1, 63).tell_of(&mut names);
+                object.property_names = Some(Box::new(Schema::Object(names)));
+                if let Some(AdditionalProperties::RefOr(values)) = object.additional_properties.as_deref_mut()
+                {
+                    Self::Text(PLAIN, 0, 255).tell(values);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+"""What Schemathesis cannot read from /openapi.json: formats of our own, and what holds between fields."""
+
+import json
+import os
+
+import schemathesis
+from hypothesis import strategies as st
+
+# Short ones: some are waited for.
+durations = st.sampled_from(["1s", "20s", "1m", "30s 500ms", "0h 1m", "1minute"])
+schemathesis.openapi.format("humantime", durations)
+schemathesis.openapi.format(
+    "deadline",
+    durations | st.sampled_from(["0s", "2h", "2020-02-29T23:59:59Z", "2027-01-01T00:00:00.123+01:00"]),
+)
+# Behind an item, and before the first of everything.
+schemathesis.openapi.format("cursor", st.sampled_from(["MTc2NzIyNTYwMDAwMDo3", "MDow"]))
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    """A batch, whatever it is."""
+    return value if isinstance(value, (bytes, str)) else json.dumps(value)
+
+
+@schemathesis.hook
+def map_case(context, case):
+    """What is said in words alone."""
+    operation = case.operation.definition.raw.get("operationId")
+    if operation in ("create_item", "post_item") and case.media_type is not None:
+        # Of all types that a payload may have: it is answered with its own, and would be read as such.
+        case.media_type = "application/octet-stream"
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return case
+    for place in (case.path_parameters, case.query):
+        for name, value in (place or {}).items():
+            place[name] = whole(value) if name in ("id", "label") else value
+    if case.query and isinstance(case.query.get("label"), list):
+        # A name stands once.
+        case.query["label"] = list({label.split(":")[0]: label for label in case.query["label"]}.values())
+    if isinstance(case.body, dict):
+        case.body = whole(case.body)
+        if operation == "create_silence":
+            # Either an end or a duration, an end lies ahead, and labels are those that a workflow is split by.
+            for name in ("starts_at", "ends_at", "labels"):
+                case.body.pop(name, None)
+            case.body["for"] = "1m"
+        if operation == "start_replay":
+            # Nobody outside is called, and a secret has a form that no pattern tells.
+            case.body["target"] = {"url": os.environ["REPLAY_TARGET"]}
+        if operation == "claim":
+            # It would be waited for.
+            case.body.pop("wait", None)
+    return case
+
+
+def whole(value):
+    """85.0 is a whole number to JSON Schema and to the daemon none, and the one counts characters, the other bytes."""
+    if isinstance(value, dict):
+        return {name: whole(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [whole(element) for element in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace")[: len(value)].decode(errors="ignore") or "x"[: len(value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    """Schemathesis takes null for a violation of a format where it is allowed beside texts."""
+    operation = case.operation.definition.raw.get("operationId")
+    if operation == "create_silence" and case.meta is not None and case.meta.generation.mode.is_negative:
+        return not (isinstance(case.body, dict) and None in (case.body.get("ends_at", ""), case.body.get("starts_at", "")))
+    return True
