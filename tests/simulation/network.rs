@@ -167,8 +167,8 @@ impl Network {
             self.target.arrive(&posted);
         }
         let mood = match self.lock().hosts.get(&host).map(|host| host.mood) {
-            Some(Mood::Flaky) if self.dice.chance(500) => Mood::Up,
-            Some(Mood::Flaky) => *self.dice.pick(&Mood::BAD[..8]),
+            Some(Mood::Flaky) if self.dice.chance(350) => Mood::Up,
+            Some(Mood::Flaky) => *self.dice.pick(&Mood::BAD[..9]),
             Some(mood) => mood,
             None => return Err(OutboundError::Connect(host)),
         };
