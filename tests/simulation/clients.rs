@@ -358,7 +358,8 @@ impl Client {
         self.history.note(check);
         if let Some(begun) = closing {
             let fate = match &result {
-                Ok(item) if item.closed.is_some() => Fate::Done,
+                // What was closed before is told again; by now there may be another item of its name.
+                Ok(item) if item.closed.is_some_and(|closed| closed.at >= began.at) => Fate::Done,
                 Ok(_) => Fate::Refused,
                 Err(error) => refusal(error),
             };
