@@ -61,9 +61,10 @@ struct Life {
 }
 
 impl Life {
-    /// The close that this one may be a repetition of: the item is remembered from then on.
-    fn first_close_of<'a>(&'a self, close: &'a Operation) -> &'a Operation {
-        let mut first = close;
+    /// From when on the id may be free again after this close: it may be a repetition, and then the item is remembered for as
+    /// long as that says which it repeats. The clock may have been set back in between.
+    fn free_from(&self, close: &Operation) -> Timestamp {
+        let (mut first, mut closed_at) = (close, close.began.at);
         for earlier in self.closes.iter().rev() {
             let is_earlier = earlier.began.order < first.began.order && earlier.fate != Fate::Refused;
             let lies_between = |create: &Operation| {
@@ -72,10 +73,10 @@ impl Life {
                     && create.ended.is_some_and(|ended| ended.order < first.began.order)
             };
             if is_earlier && !self.creates.iter().any(lies_between) {
-                first = earlier;
+                (first, closed_at) = (earlier, closed_at.min(earlier.began.at));
             }
         }
-        first
+        closed_at.after(RETENTION)
     }
 }
 
@@ -185,7 +186,7 @@ impl Items {
             return Err(format!("{} {} is open with a payload that nobody handed in", key.workflow, key.id));
         }
         for close in life.closes.iter().filter(|close| close.was_done_by(began)) {
-            let free_from = life.first_close_of(close).began.at.after(RETENTION);
+            let free_from = life.free_from(close);
             let may_be_new = life.creates.iter().any(|create| {
                 let latest = create.ended.unwrap_or(ended).latest;
                 create.may_follow(close.began) && latest >= free_from
