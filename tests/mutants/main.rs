@@ -120,12 +120,12 @@ fn build(copy: &Path) -> PathBuf {
         .expect("cargo runs");
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let path = message["executable"].as_str()?.to_owned();
         (message["target"]["name"] == "simulation").then_some(PathBuf::from(path))
     });
-    executables.last().expect("cargo names what it has built")
+    executables.next_back().expect("cargo names what it has built")
 }
 
 /// Runs the simulation; gives what it found, if it found anything.

@@ -34,7 +34,7 @@ impl Operator {
             30..45 => self.silence().await,
             45..52 => self.end_silence().await,
             52..58 => self.resend().await,
-            58..62 => drop(self.warden.test_receiver(*self.dice.pick::<&str>(&RECEIVERS)).await),
+            58..62 => drop(self.warden.test_receiver(self.dice.pick::<&str>(&RECEIVERS)).await),
             62..80 => self.replay().await,
             _ => self.steer().await,
         }
