@@ -6,11 +6,11 @@
 //! A claim is no write that could be repeated: one whose answer is lost leaves its items to nobody until its time has run out.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::census::{Place, Reservation, Wanted};
@@ -60,7 +60,9 @@ enum OpenItems {
 
 /// What the service keeps for claims.
 pub struct Claims {
-    open: watch::Sender<OpenItems>,
+    open: Mutex<OpenItems>,
+    /// That they were read, or could not be.
+    open_read: Notify,
     /// Places for claims that wait.
     waiting: Semaphore,
     waiting_max: usize,
@@ -72,11 +74,16 @@ impl Claims {
     /// Nobody waits yet, and so many claims may wait at a time.
     pub fn new(waiting_max: usize) -> Self {
         Self {
-            open: watch::Sender::new(OpenItems::Unknown),
+            open: Mutex::new(OpenItems::Unknown),
+            open_read: Notify::new(),
             waiting: Semaphore::new(waiting_max),
             waiting_max,
             closing: CancellationToken::new(),
         }
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenItems> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,13 +218,15 @@ impl Warden {
     /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones has all items read
     /// once, whether it waits for that or goes away.
     async fn keep_open(warden: &Arc<Self>) -> Result<(), WardenError> {
-        let begins = warden.claims.open.send_if_modified(|open| {
+        let claims = &warden.claims;
+        let begins = {
+            let mut open = claims.open();
             let begins = *open == OpenItems::Unknown;
             if begins {
                 *open = OpenItems::BeingRead;
             }
             begins
-        });
+        };
         if begins {
             let reading = warden.clone();
             tokio::spawn(async move {
@@ -226,18 +235,20 @@ impl Warden {
                     tracing::warn!(%error, "the items that are not due could not be read for those who claim them");
                     reading.census.drop_open();
                 }
-                reading.claims.open.send_replace(if read.is_ok() {
-                    OpenItems::Kept
-                } else {
-                    OpenItems::Unknown
-                });
+                *reading.claims.open() = if read.is_ok() { OpenItems::Kept } else { OpenItems::Unknown };
+                // In the order in which they came to wait.
+                reading.claims.open_read.notify_waiters();
             });
         }
-        let mut open = warden.claims.open.subscribe();
-        let known = open.wait_for(|open| *open != OpenItems::BeingRead).await.map(|open| *open);
-        match known {
-            Ok(OpenItems::Kept) => Ok(()),
-            _ => Err(StoreError::Overloaded.into()),
+        loop {
+            let mut read = pin!(claims.open_read.notified());
+            read.as_mut().enable();
+            let known = *claims.open();
+            match known {
+                OpenItems::Kept => return Ok(()),
+                OpenItems::Unknown => return Err(StoreError::Overloaded.into()),
+                OpenItems::BeingRead => read.await,
+            }
         }
     }
 
