@@ -14,6 +14,8 @@ use crate::model::{ItemNumber, ItemState, Redrive, Standing, Timestamp, Workflow
 struct Queue {
     policy: Redrive,
     due: BTreeSet<(Timestamp, ItemNumber)>,
+    /// When whoever waits for them asks again. Long ago if nobody waits.
+    asleep_until: Timestamp,
     sooner: Arc<Notify>,
 }
 
@@ -27,7 +29,12 @@ pub struct Redrivable {
 impl Redrivable {
     /// Nothing yet, of these workflows.
     pub fn new(policies: impl Iterator<Item = (WorkflowName, Redrive)>) -> Self {
-        let queue = |policy| Queue { policy, due: BTreeSet::new(), sooner: Arc::default() };
+        let queue = |policy| Queue {
+            policy,
+            due: BTreeSet::new(),
+            asleep_until: Timestamp::MIN,
+            sooner: Arc::default(),
+        };
         Self {
             queues: policies.map(|(name, policy)| (name, queue(policy))).collect(),
             places: HashMap::new(),
@@ -42,9 +49,9 @@ impl Redrivable {
         }
         let Some(queue) = self.queues.get_mut(&standing.workflow) else { return };
         let Some(due_at) = queue.policy.due_at(standing) else { return };
-        let place = (due_at, standing.number);
-        queue.due.insert(place);
-        if queue.due.first() == Some(&place) {
+        queue.due.insert((due_at, standing.number));
+        // Not only before all others: those that are taken stand here as well until they are claimed.
+        if due_at < queue.asleep_until {
             queue.sooner.notify_one();
         }
         self.places.insert(standing.number, (standing.workflow.clone(), due_at));
@@ -64,21 +71,23 @@ impl Redrivable {
     /// # Errors
     /// When there is none; says when to ask again.
     pub fn first(
-        &self,
+        &mut self,
         workflow: &str,
         taken: &HashSet<ItemNumber>,
         now: Timestamp,
     ) -> Result<ItemNumber, Timestamp> {
-        let queue = self.queues.get(workflow);
-        let first = queue.and_then(|queue| queue.due.iter().find(|(_, number)| !taken.contains(number)));
-        match first {
+        let Some(queue) = self.queues.get_mut(workflow) else { return Err(Timestamp::MAX) };
+        let first = queue.due.iter().find(|(_, number)| !taken.contains(number));
+        let found = match first {
             Some((due_at, number)) if *due_at <= now => Ok(*number),
             Some((due_at, _)) => Err(*due_at),
             None => Err(Timestamp::MAX),
-        }
+        };
+        queue.asleep_until = found.err().unwrap_or(Timestamp::MIN);
+        found
     }
 
-    /// What wakes whoever waits for a workflow's items, when one comes that is due before all others.
+    /// What wakes whoever waits for a workflow's items, when one comes that is due before they mean to ask again.
     pub fn sooner(&self, workflow: &str) -> Arc<Notify> {
         self.queues.get(workflow).map(|queue| queue.sooner.clone()).unwrap_or_default()
     }
@@ -118,7 +127,7 @@ mod tests {
     }
 
     /// The numbers of those that are due, in their order.
-    fn due(redrivable: &Redrivable, now: i64) -> Vec<u64> {
+    fn due(redrivable: &mut Redrivable, now: i64) -> Vec<u64> {
         let mut taken = HashSet::new();
         while let Ok(number) = redrivable.first("uploads", &taken, at(now)) {
             taken.insert(number);
@@ -141,7 +150,7 @@ mod tests {
         assert_eq!(redrivable.first("uploads", &none, at(109)), Err(at(110)));
         assert_eq!(redrivable.first("uploads", &none, at(125)), Ok(ItemNumber(2)));
         assert_eq!(redrivable.first("reports", &none, at(1_000)), Err(Timestamp::MAX));
-        assert_eq!((due(&redrivable, 125), due(&redrivable, 1_000)), (vec![2, 3], vec![1, 2, 3]));
+        assert_eq!((due(&mut redrivable, 125), due(&mut redrivable, 1_000)), (vec![2, 3], vec![1, 2, 3]));
     }
 
     #[test]
@@ -155,21 +164,30 @@ mod tests {
         redrivable.put(&Standing { attempts: 2, ..standing(2, "uploads", 0) }, ItemState::Overdue);
         redrivable.put(&standing(3, "uploads", 0), ItemState::Failed);
         redrivable.remove(ItemNumber(4));
-        assert_eq!((due(&redrivable, 499), due(&redrivable, 500)), (vec![], vec![1]));
+        assert_eq!((due(&mut redrivable, 499), due(&mut redrivable, 500)), (vec![], vec![1]));
         redrivable.remove(ItemNumber(1));
         assert!(redrivable.places.is_empty());
     }
 
     #[test]
-    fn whoever_waits_hears_of_one_that_comes_before_all_others() {
+    fn whoever_waits_hears_of_one_that_comes_before_they_ask_again() {
         let mut redrivable = redrivable();
         let sooner = redrivable.sooner("uploads");
         let heard = || sooner.notified().now_or_never().is_some();
+        let ask = |redrivable: &mut Redrivable, taken: &[u64]| {
+            let taken = taken.iter().copied().map(ItemNumber).collect();
+            redrivable.first("uploads", &taken, at(150))
+        };
+        assert_eq!(ask(&mut redrivable, &[]), Err(Timestamp::MAX));
         redrivable.put(&standing(1, "uploads", 50), ItemState::Overdue);
         assert!(heard() && !heard());
-        redrivable.put(&standing(2, "uploads", 60), ItemState::Overdue);
+        assert_eq!(ask(&mut redrivable, &[]), Ok(ItemNumber(1)));
+        redrivable.put(&standing(2, "uploads", 80), ItemState::Overdue);
+        assert!(!heard(), "they ask again anyway");
+        assert_eq!(ask(&mut redrivable, &[1]), Err(at(180)));
+        redrivable.put(&standing(3, "uploads", 90), ItemState::Overdue);
         assert!(!heard());
-        redrivable.put(&standing(3, "uploads", 40), ItemState::Overdue);
-        assert!(heard());
+        redrivable.put(&standing(4, "uploads", 70), ItemState::Overdue);
+        assert!(heard(), "although one that is taken stands before it");
     }
 }
