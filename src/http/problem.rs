@@ -106,6 +106,7 @@ problems! {
     delivery_not_found: NOT_FOUND, "delivery-not-found", "There is no such delivery";
     /// Nothing is left of it.
     incident_resolved: CONFLICT, "incident-resolved", "The incident is resolved";
+    incident_open: CONFLICT, "incident-open", "The incident is open";
     /// No such silence.
     silence_not_found: NOT_FOUND, "silence-not-found", "There is no such silence";
     /// One silence too many.
@@ -250,6 +251,7 @@ impl From<WardenError> for Problem {
             WardenError::IncidentResolved | WardenError::DeliveryOutdated(_) => {
                 Self::incident_resolved(detail)
             }
+            WardenError::DeliveryOvertaken => Self::incident_open(detail),
             WardenError::SilenceNotFound => Self::silence_not_found(detail),
             WardenError::TooManySilences { .. } => Self::too_many_silences(detail),
             WardenError::ReplayNotFound => Self::replay_not_found(detail),

@@ -33,7 +33,8 @@ struct Shared {
     /// Something may have become due.
     arrived: Notify,
     failing_changed: Notify,
-    /// Held while a delivery is made to wait again, so that no two do so with the same one.
+    /// Held while a delivery is made to wait again, so that no two do so with the same one, and while an incident is forgotten
+    /// of which none waits.
     resending: tokio::sync::Mutex<()>,
 }
 
@@ -52,6 +53,9 @@ pub enum ResendError {
         /// What told the same receiver of the end, if anything did.
         told_by: Option<DeliveryId>,
     },
+    /// It tells of an end, and its incident is open again: its receiver would take the incident for over.
+    #[error("the incident of the delivery is open again")]
+    Reopened,
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,7 +112,8 @@ impl Notifier {
     /// Has a delivery sent again that was delivered or given up: under the same id, and for another day.
     ///
     /// # Errors
-    /// When there is none, it is pending, its incident is over and it does not say so, or the store cannot note it.
+    /// When there is none, it is pending, it does not say what its incident is now, over or open, or the store cannot note
+    /// it.
     pub async fn resend(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery, ResendError> {
         let shared = &self.0;
         let _one_at_a_time = shared.resending.lock().await;
@@ -124,13 +129,19 @@ impl Notifier {
         Ok(delivery)
     }
 
-    /// Nobody is to be told again of an incident that is over, but of its end.
+    /// Has no delivery sent again for as long as this is held.
+    pub async fn hold_resends(&self) -> impl Drop + '_ {
+        self.0.resending.lock().await
+    }
+
+    /// Nobody is to be told again of an incident that is over, but of its end; nor of its end while it is open again.
     async fn check_is_news(&self, delivery: &Delivery) -> Result<(), ResendError> {
         let store = &self.0.post.store;
-        let incident = store.incident(delivery.incident.clone()).await?;
-        let is_over = incident.is_some_and(|incident| incident.status == IncidentStatus::Resolved);
-        if !is_over || delivery.event == Event::Resolved {
-            return Ok(());
+        let incident = store.incident(delivery.incident.clone()).await?.ok_or(ResendError::NotFound)?;
+        match (incident.status, delivery.event) {
+            (IncidentStatus::Open, Event::Resolved) => return Err(ResendError::Reopened),
+            (IncidentStatus::Open, _) | (_, Event::Resolved) => return Ok(()),
+            _ => {}
         }
         let deliveries = store.deliveries(delivery.incident.clone()).await?;
         let tells_the_end =

@@ -74,6 +74,11 @@ pub enum WardenError {
     /// The delivery tells of an incident that is resolved, as if it were open.
     #[error("the incident is resolved, and this delivery would have its receiver take it for open again{}", instead(.0))]
     DeliveryOutdated(Option<DeliveryId>),
+    /// The delivery tells of the end of an incident that is open again.
+    #[error(
+        "the incident is open again, and this delivery would have its receiver take it for over; its end is told when it comes"
+    )]
+    DeliveryOvertaken,
     /// There is no such silence.
     #[error("there is no such silence, or it was over so long ago that it is forgotten")]
     SilenceNotFound,
@@ -116,6 +121,7 @@ impl From<ResendError> for WardenError {
             ResendError::NotFound => Self::DeliveryNotFound,
             ResendError::Pending => Self::DeliveryPending,
             ResendError::Resolved { told_by } => Self::DeliveryOutdated(told_by),
+            ResendError::Reopened => Self::DeliveryOvertaken,
             ResendError::Store(error) => Self::Store(error),
         }
     }

@@ -91,7 +91,12 @@ impl Warden {
                 let policy = self.workflows.policy(&incident.key.workflow);
                 let history = self.settings.incident_history.max(policy.alerting.group_interval);
                 let passed = over.is_some_and(|over| over.after(history) <= now);
-                if passed && self.is_told(&incident.id).await? {
+                if !passed {
+                    continue;
+                }
+                // Otherwise one could be made to wait again between the look and the end of it all.
+                let _resends = self.notifier.hold_resends().await;
+                if self.is_told(&incident.id).await? {
                     let forget = || Command::ForgetIncident(incident.id.clone());
                     while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
                 }

@@ -1,8 +1,10 @@
 //! The service with an outgoing call that is played by the test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
 use tokio::sync::{mpsc, oneshot};
@@ -363,4 +365,22 @@ async fn of_an_incident_that_is_over_only_its_end_is_sent_again() {
     }
     resend(&stage, "dlv_1_resolved").await.unwrap();
     assert_eq!(stage.call().await.webhook_id, "dlv_1_resolved");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_of_an_incident_that_is_forgotten_or_about_to_be() {
+    let stage = Stage::set(8);
+    let told = Delivery { status: DeliveryStatus::Delivered, ..delivery("inc_1", "dlv_1", Event::Resolved) };
+    let incident = Box::new(resolved_incident("inc_1"));
+    let commit = Command::CommitIncident { incident, deliveries: vec![told.clone()] };
+    stage.store.apply(vec![commit]).await.unwrap();
+    let held = stage.notifier.hold_resends().await;
+    let mut resending = pin!(stage.notifier.resend(told.id.clone(), START));
+    assert!(resending.as_mut().now_or_never().is_none());
+    stage.store.apply(vec![Command::ForgetIncident(told.incident.clone())]).await.unwrap();
+    drop(held);
+    assert!(matches!(resending.await, Err(ResendError::NotFound)));
+    // Such ones may be left from when a resend could overtake the sweep.
+    stage.store.apply(vec![Command::RecordDelivery(Box::new(told.clone()))]).await.unwrap();
+    assert!(matches!(stage.notifier.resend(told.id, START).await, Err(ResendError::NotFound)));
 }

@@ -124,6 +124,26 @@ async fn of_an_incident_that_is_over_only_its_end_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn of_an_incident_that_is_open_again_its_end_cannot_be_sent_again() {
+    let receiver = TestReceiver::start().await;
+    for builder in uploads(&receiver) {
+        let daemon = builder.start().await;
+        lose(&daemon, "uploads", "file-1").await;
+        daemon.open_incidents(1).await;
+        daemon.advance(10 * SECOND);
+        let opened = receiver.next().await;
+        daemon.close("uploads", "file-1").await;
+        let resolved = receiver.next().await;
+        receiver_when(&daemon, "oncall", "nothing to do", |receiver| receiver["waiting"] == 0).await;
+        lose(&daemon, "uploads", "file-2").await;
+        daemon.open_incidents(1).await;
+        resend(&daemon, resolved.header("webhook-id")).await.refused(409, "incident-open");
+        resend(&daemon, opened.header("webhook-id")).await.json(200);
+        assert_eq!(receiver.next().await.body, opened.body);
+    }
+}
+
+#[tokio::test]
 async fn of_two_who_send_the_same_again_at_once_one_is_refused() {
     let receiver = TestReceiver::start().await;
     for builder in uploads(&receiver) {
