@@ -172,6 +172,31 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
     })
 }
 
+/// What an item can be found by, as its record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedNames<'a> {
+    /// Its workflow.
+    pub workflow: &'a str,
+    /// What clients call it by.
+    pub id: &'a str,
+    /// The digest of the `Idempotency-Key` it was made with.
+    pub idempotency_key: Option<[u8; 32]>,
+}
+
+/// Reads no more of an item's record than what it can be found by.
+///
+/// # Errors
+/// When the bytes are no record that this version knows.
+pub fn decode_names(bytes: &[u8]) -> Result<RecordedNames<'_>, RecordError> {
+    // Version 2 begins with the whole of version 1.
+    let body = match bytes.split_first() {
+        Some((&ITEM_V1, body)) => body,
+        _ => expect_version(bytes, ITEM_V2)?,
+    };
+    let (record, _): (ItemRecordV1<'_>, _) = postcard::take_from_bytes(body).map_err(damaged)?;
+    Ok(RecordedNames { workflow: record.workflow, id: record.id, idempotency_key: record.idempotency_key })
+}
+
 fn decode_work(record: WorkRecordV2<'_>) -> Work {
     Work {
         lease: record.lease.map(|lease| Lease {

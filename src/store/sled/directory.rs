@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::layout;
+use rustix::fs::statvfs;
+
 use super::survey::survey;
+use super::{layout, upgrade};
 
 /// Why a data directory cannot be worked in. The daemon refuses to start and says so.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,7 @@ const LOCK: &str = "LOCK";
 const FORMAT: &str = "FORMAT";
 const FORMAT_DRAFT: &str = "FORMAT.new";
 const BALLAST: &str = "ballast";
-const DATABASE: &str = "sled";
+const DATABASE: &str = "items";
 
 /// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
 /// seconds in all.
@@ -129,8 +131,12 @@ impl Directory {
         }
         let directory = Self { path: path.clone(), lock };
         directory.check_format()?;
-        directory.wait_for_release()?;
-        directory.prepare_database().map_err(|error| match error.kind() {
+        let (database, segment_size) = match directory.outdated() {
+            Some(old) => (old, upgrade::SEGMENT_SIZE),
+            None => (directory.database(), layout::SEGMENT_SIZE),
+        };
+        directory.wait_for_release(&database)?;
+        directory.prepare(&database).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 OpenError::Damaged { path: path.clone(), reason: "its files are missing".into() }
             }
@@ -138,7 +144,10 @@ impl Directory {
         })?;
         if !directory.is_new() {
             let unreadable = |error| OpenError::Unreadable { path: path.clone(), error };
-            survey(&directory.database()).map_err(unreadable)?;
+            survey(&database, segment_size).map_err(unreadable)?;
+        }
+        if directory.outdated().is_some() {
+            directory.check_room(&database)?;
         }
         Ok(directory)
     }
@@ -146,6 +155,17 @@ impl Directory {
     /// Whether it was never complete, so that nothing in it was ever acknowledged.
     pub(super) fn is_new(&self) -> bool {
         !self.path.join(FORMAT).exists()
+    }
+
+    /// The database of an earlier format that is to be taken over, if that is what the directory holds.
+    pub(super) fn outdated(&self) -> Option<PathBuf> {
+        let format = fs::read_to_string(self.path.join(FORMAT)).ok()?;
+        (format == upgrade::FORMAT).then(|| self.path.join(upgrade::DATABASE))
+    }
+
+    /// Whether the database holds nothing yet that counts.
+    pub(super) fn begins(&self) -> bool {
+        self.is_new() || self.outdated().is_some()
     }
 
     /// Where the database is.
@@ -158,20 +178,21 @@ impl Directory {
         self.path.join(BALLAST)
     }
 
-    /// To be called once the database has opened: makes its files and their names durable, and at last the mark
-    /// that says that this directory holds data.
+    /// To be called once the database has opened and holds what it is to hold: makes its files and their names durable, and
+    /// at last the mark that says that this directory holds data, and of which format. Then an earlier one is removed.
     pub(super) fn seal(&self) -> Result<(), OpenError> {
         let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
         sync(&self.database().join("db")).map_err(unusable)?;
         sync(&self.database()).map_err(unusable)?;
-        if self.is_new() {
+        if self.begins() {
             let draft = self.path.join(FORMAT_DRAFT);
             fs::write(&draft, layout::FORMAT).map_err(unusable)?;
             sync(&draft).map_err(unusable)?;
             fs::rename(&draft, self.path.join(FORMAT)).map_err(unusable)?;
         }
         sync(&self.path).map_err(unusable)?;
-        self.path.parent().map_or(Ok(()), sync).map_err(unusable)
+        self.path.parent().map_or(Ok(()), sync).map_err(unusable)?;
+        remove(&self.path.join(upgrade::DATABASE)).map_err(unusable)
     }
 
     /// Values that outgrew a leaf and were written to files that are never synced. There must be none.
@@ -181,7 +202,7 @@ impl Directory {
 
     fn check_format(&self) -> Result<(), OpenError> {
         match fs::read_to_string(self.path.join(FORMAT)) {
-            Ok(found) if found == layout::FORMAT => Ok(()),
+            Ok(found) if found == layout::FORMAT || found == upgrade::FORMAT => Ok(()),
             Ok(found) => Err(OpenError::Format {
                 path: self.path.clone(),
                 found: found.trim().to_owned(),
@@ -195,8 +216,8 @@ impl Directory {
     /// Waits until nobody holds the database's file. The directory is ours already, so that can only be what a
     /// predecessor in this very process left behind: the database's own threads, which let go of the file an instant
     /// after it was closed.
-    fn wait_for_release(&self) -> Result<(), OpenError> {
-        let path = self.database().join("db");
+    fn wait_for_release(&self, database: &Path) -> Result<(), OpenError> {
+        let path = database.join("db");
         let unusable = |error| OpenError::Unusable { path: path.clone(), error };
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -212,16 +233,35 @@ impl Directory {
         Err(OpenError::Locked(self.path.clone()))
     }
 
-    fn prepare_database(&self) -> io::Result<()> {
-        let database = self.database();
-        if self.is_new() {
-            // What a predecessor left that was killed before the directory was complete.
-            return match fs::remove_dir_all(&database) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+    /// What is taken over from an earlier format takes as much room again until it is done; half of it would do nobody any
+    /// good.
+    fn check_room(&self, old: &Path) -> Result<(), OpenError> {
+        let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
+        let needed = fs::metadata(old.join("db")).map_err(unusable)?.len();
+        let file_system = statvfs(&self.path).map_err(|error| unusable(error.into()))?;
+        let free = file_system.f_bavail.saturating_mul(file_system.f_frsize);
+        if free >= needed {
+            return Ok(());
         }
-        for entry in fs::read_dir(&database)? {
+        let words = format!(
+            "it is written anew in a later format, which takes {} MiB of room until that is done, and {} MiB are free",
+            needed.div_ceil(1 << 20),
+            free >> 20
+        );
+        Err(unusable(io::Error::new(io::ErrorKind::StorageFull, words)))
+    }
+
+    /// Clears away what a killed predecessor left, and makes the database sound that is about to be opened.
+    fn prepare(&self, database: &Path) -> io::Result<()> {
+        if self.begins() {
+            remove(&self.database())?;
+        } else {
+            remove(&self.path.join(upgrade::DATABASE))?;
+        }
+        if self.is_new() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(database)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().ends_with(".generating") {
                 fs::remove_file(entry.path())?;
@@ -230,7 +270,7 @@ impl Directory {
         // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
         // were, and writes a synced summary that refers to them; so they go to the disk first.
         sync(&database.join("db"))?;
-        sync(&database)
+        sync(database)
     }
 }
 
@@ -242,11 +282,19 @@ fn refuse_foreign_files(path: &Path) -> Result<(), OpenError> {
     for entry in fs::read_dir(path).map_err(unusable)? {
         let name = entry.map_err(unusable)?.file_name().to_string_lossy().into_owned();
         // A fresh file system has this one; it is nobody's data.
-        if ![LOCK, FORMAT_DRAFT, BALLAST, DATABASE, "lost+found"].contains(&name.as_str()) {
+        if ![LOCK, FORMAT_DRAFT, BALLAST, DATABASE, upgrade::DATABASE, "lost+found"].contains(&name.as_str()) {
             return Err(OpenError::NotOurs { path: path.to_owned(), found: name });
         }
     }
     Ok(())
+}
+
+/// Removes a directory, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn sync(path: &Path) -> io::Result<()> {

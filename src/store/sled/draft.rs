@@ -1,58 +1,63 @@
-//! The rows of the database as the committing thread sees and changes them.
+//! The database as the committing thread sees and changes it.
 //!
-//! A [`Draft`] gathers the keys that commands change and hands them to sled in atomic batches. Invariants:
+//! A [`Draft`] gathers what commands change and hands it to sled in atomic batches. Invariants:
 //!
 //! * What was put into the draft shows in what is read from it next.
-//! * The keys of one command go into one batch, and a batch holds at most [`BATCH_MAX`] keys. The one exception is
+//! * What one command changes goes into one batch, and a batch holds at most [`BATCH_MAX`] keys. The one exception is
 //!   a payload too large for a batch: its pieces are laid down first, marked as garbage, and the batch that
 //!   names the item takes the mark away.
 //! * What was applied is durable after [`Draft::sync`], and before more than [`UNSYNCED_MAX`] bytes follow it. The database
 //!   takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
-//!   several batches to share a sync, a power cut between them could take away what it no longer looks for.
+//!   much to share a sync, a power cut could take away what it no longer looks for.
+//!
+//! This file has the batches and what is kept under a key of its own; items are drafted in [`super::items`], what the rules
+//! of the domain write is in [`super::changes`], and what is outdated is cleared away in [`super::tidy`].
 
 use std::fs::File;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::layout::{self, BATCH_MAX, PIECE_SIZE};
-use crate::model::item::ItemDetail;
-use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Replay, ReplayChunk, ReplayId,
-    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
-};
-use crate::store::record::{self, RecordError};
-use crate::store::settle::{Detail, Rows};
+use super::index::{Extent, Index, Recovered};
+use super::items::Items;
+use super::journal::{Bundles, Chunks, Entry, Written};
+use super::layout::{self, BATCH_MAX, PIECE_SIZE, UNSYNCED_MAX};
+use super::occupancy::Occupancy;
+use super::reader::{ReadError, Reader};
+use crate::model::ItemNumber;
+use crate::store::record::RecordError;
 use crate::store::{Command, DELIVERIES_MAX, REPLAY_CHUNKS_MAX};
 
-/// The most payload pieces that go into the batch of their command; a larger payload is laid down ahead of it.
-const PIECES_AT_ONCE: u16 = 256;
+/// The most pieces of a payload that go into the batch of their command; a larger payload is laid down ahead of it.
+pub(super) const PIECES_AT_ONCE: u16 = (UNSYNCED_MAX / PIECE_SIZE) as u16;
 /// The most payload pieces that a close removes by itself; more are left to be reclaimed bit by bit.
-const PIECES_REMOVED_AT_ONCE: u16 = 64;
-/// The most keys that a command changes beyond a payload or deliveries: names, record, mark, next number, and the pieces of
-/// the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64 steps.
+pub(super) const PIECES_REMOVED_AT_ONCE: u16 = 64;
+/// The most keys that a command changes beyond a payload or deliveries: its chunk and its bundle, a mark, the next number,
+/// and the pieces of the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64
+/// steps.
 const KEYS_BESIDES: usize = 110;
+/// The most bytes that a command writes of items beyond a payload: a record and those that it makes room for.
+const BYTES_BESIDES: usize = 16 * 1024;
 /// How many keys of a forgotten incident are removed by one command.
-const INCIDENT_KEYS_AT_ONCE: usize = 200;
+pub(super) const INCIDENT_KEYS_AT_ONCE: usize = 200;
 /// How many chunks of a forgotten replay are removed by one command.
-const REPLAY_KEYS_AT_ONCE: usize = 200;
+pub(super) const REPLAY_KEYS_AT_ONCE: usize = 200;
 /// How many numbers are set aside by one write of the next number.
 const NUMBERS_AT_ONCE: u64 = 65_536;
-/// How many bytes of keys and values may be applied before they are synced, unless one batch holds more. The database
-/// writes a few times as much, which must stay well below one of its segments.
-const UNSYNCED_MAX: usize = 64 * 1024;
 /// The largest document of an incident or a silence, in pieces.
-const INCIDENT_PIECES_MAX: usize = 16;
+pub(super) const INCIDENT_PIECES_MAX: usize = 16;
 /// The largest document of a delivery that was never tried, in pieces: a notification of 19,000 bytes, each of which may
 /// take two when it is written into another document.
-const DELIVERY_PIECES_MAX: usize = 12;
+pub(super) const DELIVERY_PIECES_MAX: usize = 12;
 /// The largest document of a delivery with all its attempts and the beginnings of their answers, in pieces.
-const ATTEMPTED_PIECES_MAX: usize = 40;
+pub(super) const ATTEMPTED_PIECES_MAX: usize = 40;
 /// The largest document of a replay, in pieces: its globs, its target, and the failures and reasons that it keeps.
-const REPLAY_PIECES_MAX: usize = 32;
+pub(super) const REPLAY_PIECES_MAX: usize = 32;
 
-const _: () = assert!(PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
+/// The most keys that drafted items come to: their values are half full at least, but for the last of each kind.
+const ITEM_KEYS_MAX: usize = 2 * UNSYNCED_MAX / PIECE_SIZE + 2;
+
+const _: () = assert!(ITEM_KEYS_MAX + PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
 const _: () = assert!(INCIDENT_PIECES_MAX + DELIVERIES_MAX * DELIVERY_PIECES_MAX <= BATCH_MAX);
 const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_CHUNKS_MAX <= BATCH_MAX);
 const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_KEYS_AT_ONCE <= BATCH_MAX);
@@ -62,6 +67,8 @@ const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_KEYS_AT_ONCE <= BATCH_MAX);
 pub(super) enum DraftError {
     #[error("the database could not read or write: {0}")]
     Database(#[from] sled::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("it opened without what it has held from its beginning, so its items are lost as well")]
@@ -74,73 +81,154 @@ pub(super) enum DraftError {
 
 /// Changes on their way into the database. See the module's documentation.
 pub(super) struct Draft {
-    tree: sled::Tree,
+    pub(super) tree: sled::Tree,
     /// The database's file, by a descriptor of our own.
     file: File,
+    /// Held while a batch is applied: who reads several keys and holds it too sees all of the batch or nothing.
+    index: Arc<RwLock<Index>>,
     /// Bytes that were applied and not synced yet.
     unsynced: usize,
-    /// Held while a batch is applied: who reads several keys and holds it too sees all of the batch or nothing.
-    batches: Arc<RwLock<()>>,
     pending: HashMap<sled::IVec, Option<sled::IVec>>,
+    pub(super) items: Items,
     next_number: u64,
     reserved_number: u64,
-    garbage: Vec<(ItemNumber, u16)>,
-    /// Payload pieces that were put since garbage was last reclaimed.
-    pieces_put: usize,
+    pub(super) extent: Extent,
+    pub(super) occupancy: Occupancy,
+    /// Pieces that belong to nobody: the first and how many.
+    pub(super) garbage: Vec<(u64, u16)>,
+    /// What was written since it was last tidied.
+    pub(super) written: WrittenSince,
+}
+
+/// How much was written since what is outdated was last cleared away.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WrittenSince {
+    pub(super) entries: usize,
+    pub(super) payload_bytes: usize,
 }
 
 impl Draft {
     /// Writes what a new database holds: the number with which it begins.
-    pub(super) fn begin(tree: &sled::Tree) -> sled::Result<()> {
-        tree.insert(layout::NEXT_NUMBER, &1_u64.to_be_bytes())?;
+    pub(super) fn begin(tree: &sled::Tree, next_number: u64) -> sled::Result<()> {
+        tree.insert(layout::NEXT_NUMBER, &next_number.to_be_bytes())?;
         tree.flush().map(drop)
     }
 
-    /// A draft on the tree; reads where numbers go on and what was left to be reclaimed.
-    pub(super) fn new(tree: sled::Tree, file: File, batches: Arc<RwLock<()>>) -> Result<Self, DraftError> {
+    /// A draft on the tree; reads where numbers go on, what there is, and what was left to be reclaimed.
+    pub(super) fn new(tree: sled::Tree, file: File) -> Result<Self, DraftError> {
         let Some(value) = tree.get(layout::NEXT_NUMBER)? else { return Err(DraftError::Lost) };
         let next_number = read_u64(&value)?;
         let mut garbage = Vec::new();
         for entry in tree.scan_prefix([layout::GARBAGE]) {
             let (key, value) = entry?;
-            let number = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
-            garbage.push((number, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
+            let first = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
+            garbage.push((first, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
         }
+        let Recovered { index, extent, occupancy } = super::index::recover(&tree)?;
+        let items = Items::new(index.hasher.clone());
         Ok(Self {
             tree,
             file,
+            index: Arc::new(RwLock::new(index)),
             unsynced: 0,
-            batches,
             pending: HashMap::new(),
+            items,
             next_number,
             reserved_number: next_number,
+            extent,
+            occupancy,
             garbage,
-            pieces_put: 0,
+            written: WrittenSince::default(),
         })
     }
 
-    /// Makes room for the keys of the command, so that they go into one batch.
+    /// What others read with.
+    pub(super) fn reader(&self) -> Reader {
+        Reader { tree: self.tree.clone(), index: self.index.clone() }
+    }
+
+    /// What is known by heart, as of the last batch.
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for what the command changes, so that it goes into one batch.
     pub(super) fn make_room(&mut self, command: &Command) -> Result<(), DraftError> {
-        let keys = match command {
-            Command::Create(creation) => {
-                usize::from(layout::pieces(creation.info.size).min(PIECES_AT_ONCE)) + KEYS_BESIDES
-            }
+        let (keys, bytes) = match command {
+            Command::Create(creation) => room_for_payload(creation.payload.len()),
             Command::CommitIncident { deliveries, .. } => {
-                INCIDENT_PIECES_MAX + deliveries.len() * DELIVERY_PIECES_MAX
+                (INCIDENT_PIECES_MAX + deliveries.len() * DELIVERY_PIECES_MAX, 0)
             }
-            Command::PutReplayChunks { chunks, .. } => chunks.len(),
-            Command::PutReplay { chunks, .. } => REPLAY_PIECES_MAX + chunks.len(),
-            Command::ForgetIncident(_) | Command::ForgetReplay(_) => BATCH_MAX,
-            _ => KEYS_BESIDES + usize::from(PIECES_REMOVED_AT_ONCE),
+            Command::PutReplayChunks { chunks, .. } => (chunks.len(), 0),
+            Command::PutReplay { chunks, .. } => (REPLAY_PIECES_MAX + chunks.len(), 0),
+            Command::ForgetIncident(_) | Command::ForgetReplay(_) => (BATCH_MAX, 0),
+            Command::Close { .. } | Command::Forget(_) | Command::DropPayload(_) => {
+                (usize::from(PIECES_REMOVED_AT_ONCE), 0)
+            }
+            _ => (KEYS_BESIDES, 0),
         };
-        if self.pending.len() + keys > BATCH_MAX { self.apply() } else { Ok(()) }
+        self.make_room_for(keys, bytes)
+    }
+
+    /// Makes room for so many keys and bytes of items, and a little more.
+    pub(super) fn make_room_for(&mut self, keys: usize, bytes: usize) -> Result<(), DraftError> {
+        let is_full = self.pending.len() + keys + ITEM_KEYS_MAX > BATCH_MAX
+            || self.items.bytes() + bytes + BYTES_BESIDES > UNSYNCED_MAX;
+        if is_full { self.apply() } else { Ok(()) }
     }
 
     /// Hands what has gathered to the database, as one batch.
     pub(super) fn apply(&mut self) -> Result<(), DraftError> {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && self.items.is_empty() {
             return Ok(());
         }
+        let (mut bundles, mut chunks) = (Bundles::from(self.next_number), Chunks::from(self.extent.next));
+        let mut settled = Vec::new();
+        for (number, drafted) in self.items.take() {
+            let place = drafted.payload.place(|bytes| {
+                self.written.payload_bytes += bytes.len();
+                bundles.add(number, bytes)
+            });
+            // One that is there already counts as it did.
+            if drafted.payload.is_new() {
+                place.into_iter().for_each(|place| self.occupancy.add(place));
+            }
+            let written = drafted.record.as_deref().map(|record| Written { place, record });
+            let chunk = chunks.add(&Entry { number, written });
+            settled.push((number, chunk, drafted));
+        }
+        for (bundle, value) in bundles.finish() {
+            self.next_number = bundle + 1;
+            self.put(&layout::numbered(layout::PAYLOAD, bundle), value);
+        }
+        for (chunk, value) in chunks.finish() {
+            self.extent.next = chunk + 1;
+            self.put(&layout::numbered(layout::JOURNAL, chunk), value);
+        }
+        self.extent.entries += settled.len();
+        self.written.entries += settled.len();
+        if self.next_number > self.reserved_number {
+            self.reserved_number = self.next_number + NUMBERS_AT_ONCE;
+            self.put(layout::NEXT_NUMBER, self.reserved_number.to_be_bytes().as_slice());
+        }
+        let batch = self.batch()?;
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        self.tree.apply_batch(batch)?;
+        for (number, chunk, drafted) in settled {
+            let names = drafted.names.into_iter().flatten();
+            if drafted.record.is_none() {
+                index.roster.remove(number);
+                names.for_each(|hash| index.names.remove(hash, number));
+            } else {
+                index.roster.put(number, chunk);
+                names.for_each(|hash| index.names.insert(hash, number));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is pending, as one batch; what came before is synced first, unless both together are little.
+    fn batch(&mut self) -> Result<sled::Batch, DraftError> {
         let size = |(key, value): (&sled::IVec, &Option<sled::IVec>)| {
             key.len() + value.as_ref().map_or(0, |value| value.len())
         };
@@ -156,8 +244,7 @@ impl Draft {
                 None => batch.remove(key),
             }
         }
-        let _guard = self.batches.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.tree.apply_batch(batch)?)
+        Ok(batch)
     }
 
     /// Makes everything durable that was applied. An error is final: a sync that failed may have dropped the very pages
@@ -170,55 +257,30 @@ impl Draft {
         Ok(())
     }
 
-    /// Whether payload pieces are left that belong to nobody.
-    pub(super) fn has_garbage(&self) -> bool {
-        !self.garbage.is_empty()
+    /// So many numbers that nobody has had yet, one after the other; the first of them.
+    pub(super) fn take_numbers(&mut self, count: u64) -> u64 {
+        let first = self.next_number;
+        self.next_number += count;
+        first
     }
 
-    /// Removes payload pieces that belong to nobody: as many as were put since it was last called, so that payloads
-    /// which come and go do not pile up, and a batch more.
-    pub(super) fn reclaim(&mut self) -> Result<(), DraftError> {
-        let mut owed = std::mem::take(&mut self.pieces_put) + usize::from(PIECES_AT_ONCE);
-        while let Some((number, pieces)) = self.garbage.pop_if(|_| owed > 0) {
-            self.apply()?;
-            let left = pieces.saturating_sub(PIECES_AT_ONCE);
-            owed = owed.saturating_sub(usize::from(pieces - left));
-            for piece in left..pieces {
-                self.remove(&layout::numbered_piece(layout::PAYLOAD, number, piece));
-            }
-            let mark = layout::numbered(layout::GARBAGE, number);
-            if left == 0 {
-                self.remove(&mark);
-            } else {
-                self.put(&mark, &u64::from(left).to_be_bytes());
-                self.garbage.push((number, left));
-            }
-            self.apply()?;
-        }
-        Ok(())
-    }
-
-    fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, DraftError> {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, DraftError> {
         match self.pending.get(key) {
             Some(value) => Ok(value.clone()),
             None => Ok(self.tree.get(key)?),
         }
     }
 
-    fn put(&mut self, key: &[u8], value: &[u8]) {
+    pub(super) fn put(&mut self, key: &[u8], value: impl Into<sled::IVec>) {
         self.pending.insert(key.into(), Some(value.into()));
     }
 
-    fn remove(&mut self, key: &[u8]) {
+    pub(super) fn remove(&mut self, key: &[u8]) {
         self.pending.insert(key.into(), None);
     }
 
-    fn get_number(&self, key: &[u8]) -> Result<Option<ItemNumber>, DraftError> {
-        self.get(key)?.map(|value| read_u64(&value).map(ItemNumber)).transpose()
-    }
-
     /// Writes bytes as numbered pieces and removes what an earlier, longer version left behind them.
-    fn put_pieces(&mut self, prefix: &[u8], bytes: &[u8]) -> Result<(), DraftError> {
+    pub(super) fn put_pieces(&mut self, prefix: &[u8], bytes: &[u8]) -> Result<(), DraftError> {
         let mut next = 0;
         for chunk in bytes.chunks(PIECE_SIZE) {
             self.put(&layout::piece(prefix, next), chunk);
@@ -227,7 +289,7 @@ impl Draft {
         self.remove_pieces(prefix, next)
     }
 
-    fn remove_pieces(&mut self, prefix: &[u8], from: u16) -> Result<(), DraftError> {
+    pub(super) fn remove_pieces(&mut self, prefix: &[u8], from: u16) -> Result<(), DraftError> {
         for piece in from.. {
             let key = layout::piece(prefix, piece);
             if self.get(&key)?.is_none() {
@@ -238,244 +300,33 @@ impl Draft {
         Ok(())
     }
 
-    fn put_document(&mut self, prefix: &[u8], bytes: &[u8], pieces_max: usize) -> Result<(), DraftError> {
+    pub(super) fn put_document(
+        &mut self,
+        prefix: &[u8],
+        bytes: &[u8],
+        pieces_max: usize,
+    ) -> Result<(), DraftError> {
         if bytes.len() > PIECE_SIZE * pieces_max {
             return Err(DraftError::Document(bytes.len()));
         }
         self.put_pieces(prefix, bytes)
     }
-
-    fn read_detail(&self, number: ItemNumber) -> Result<ItemDetail, DraftError> {
-        let prefix = layout::numbered(layout::DETAIL, number);
-        let mut bytes = Vec::new();
-        for piece in 0.. {
-            match self.get(&layout::piece(&prefix, piece))? {
-                Some(value) => bytes.extend_from_slice(&value),
-                None => break,
-            }
-        }
-        Ok(record::decode_document(&bytes)?)
-    }
-
-    fn write_item(&mut self, item: &Item, detail: Detail) -> Result<(), DraftError> {
-        self.put(&layout::numbered(layout::RECORD, item.number), &record::encode_item(item));
-        match &item.detail {
-            Some(written) if detail == Detail::Changed => {
-                let prefix = layout::numbered(layout::DETAIL, item.number);
-                self.put_pieces(&prefix, &record::encode_document(written))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Lays a payload down that is too large for its command's batch.
-    fn lay_down(&mut self, number: ItemNumber, payload: &Bytes, pieces: u16) -> Result<(), DraftError> {
-        let mark = layout::numbered(layout::GARBAGE, number);
-        self.apply()?;
-        self.put(&mark, &u64::from(pieces).to_be_bytes());
-        self.apply()?;
-        for (run, chunks) in payload.chunks(PIECE_SIZE * usize::from(PIECES_AT_ONCE)).enumerate() {
-            let first = u16::try_from(run).unwrap_or(u16::MAX).saturating_mul(PIECES_AT_ONCE);
-            self.put_payload(number, chunks, first);
-            self.apply()?;
-        }
-        self.remove(&mark);
-        Ok(())
-    }
-
-    fn put_payload(&mut self, number: ItemNumber, bytes: &[u8], first: u16) {
-        self.pieces_put += bytes.len().div_ceil(PIECE_SIZE);
-        if bytes.is_empty() {
-            self.put(&layout::numbered_piece(layout::PAYLOAD, number, first), &[]);
-        }
-        for (piece, chunk) in (first..).zip(bytes.chunks(PIECE_SIZE)) {
-            self.put(&layout::numbered_piece(layout::PAYLOAD, number, piece), chunk);
-        }
-    }
 }
 
-impl Rows for Draft {
-    type Error = DraftError;
-
-    fn next_number(&mut self) -> Result<ItemNumber, DraftError> {
-        if self.next_number == self.reserved_number {
-            self.reserved_number += NUMBERS_AT_ONCE;
-            self.put(layout::NEXT_NUMBER, &self.reserved_number.to_be_bytes());
-        }
-        let number = ItemNumber(self.next_number);
-        self.next_number += 1;
-        Ok(number)
-    }
-
-    fn item(&mut self, number: ItemNumber) -> Result<Option<Item>, DraftError> {
-        let Some(value) = self.get(&layout::numbered(layout::RECORD, number))? else { return Ok(None) };
-        let mut item = record::decode_item(number, &value)?;
-        if item.detail.is_some() {
-            item.detail = Some(Box::new(self.read_detail(number)?));
-        }
-        Ok(Some(item))
-    }
-
-    fn number(&mut self, key: &ItemKey) -> Result<Option<ItemNumber>, DraftError> {
-        self.get_number(&layout::item_name(key))
-    }
-
-    fn number_by_idempotency_key(
-        &mut self,
-        workflow: &WorkflowName,
-        digest: &[u8; 32],
-    ) -> Result<Option<ItemNumber>, DraftError> {
-        self.get_number(&layout::idempotency_key(workflow, digest))
-    }
-
-    fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), DraftError> {
-        if let Some(payload) = payload {
-            let pieces = layout::pieces(payload.len() as u64);
-            if pieces > PIECES_AT_ONCE {
-                self.lay_down(item.number, &payload, pieces)?;
-            } else {
-                self.put_payload(item.number, &payload, 0);
-            }
-        }
-        let number = item.number.0.to_be_bytes();
-        self.put(&layout::item_name(&item.key()), &number);
-        if let Some(digest) = &item.idempotency_key {
-            self.put(&layout::idempotency_key(&item.workflow, digest), &number);
-        }
-        self.write_item(item, Detail::Changed)
-    }
-
-    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), DraftError> {
-        self.write_item(item, detail)
-    }
-
-    fn remove_payload(&mut self, item: &Item) -> Result<(), DraftError> {
-        let Some(payload) = &item.payload else { return Ok(()) };
-        let pieces = layout::pieces(payload.size);
-        if pieces > PIECES_REMOVED_AT_ONCE {
-            self.put(&layout::numbered(layout::GARBAGE, item.number), &u64::from(pieces).to_be_bytes());
-            self.garbage.push((item.number, pieces));
-        } else {
-            for piece in 0..pieces {
-                self.remove(&layout::numbered_piece(layout::PAYLOAD, item.number, piece));
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_item(&mut self, item: &Item) -> Result<(), DraftError> {
-        self.remove(&layout::item_name(&item.key()));
-        if let Some(digest) = &item.idempotency_key {
-            self.remove(&layout::idempotency_key(&item.workflow, digest));
-        }
-        self.remove(&layout::numbered(layout::RECORD, item.number));
-        match item.detail {
-            Some(_) => self.remove_pieces(&layout::numbered(layout::DETAIL, item.number), 0),
-            None => Ok(()),
-        }
-    }
-
-    fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), DraftError> {
-        self.put(&layout::workflow(&workflow.name), &record::encode_document(workflow));
-        Ok(())
-    }
-
-    fn put_incident(&mut self, incident: &Incident) -> Result<(), DraftError> {
-        self.put_document(
-            &layout::incident(&incident.id),
-            &record::encode_document(incident),
-            INCIDENT_PIECES_MAX,
-        )
-    }
-
-    fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), DraftError> {
-        let prefix = layout::delivery(&delivery.incident, &delivery.id);
-        let pieces_max =
-            if delivery.attempts.is_empty() { DELIVERY_PIECES_MAX } else { ATTEMPTED_PIECES_MAX };
-        self.put_document(&prefix, &record::encode_document(delivery), pieces_max)
-    }
-
-    fn put_silence(&mut self, silence: &Silence) -> Result<(), DraftError> {
-        self.put_document(
-            &layout::silence(&silence.id),
-            &record::encode_document(silence),
-            INCIDENT_PIECES_MAX,
-        )
-    }
-
-    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), DraftError> {
-        self.remove_pieces(&layout::silence(id), 0)
-    }
-
-    fn put_probe(&mut self, at: Timestamp) -> Result<(), DraftError> {
-        self.put(layout::PROBE, &at.as_millis().to_be_bytes());
-        Ok(())
-    }
-
-    fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, DraftError> {
-        // The scan sees only what the database has been given.
-        self.apply()?;
-        let mut keys: Vec<sled::IVec> = self
-            .tree
-            .scan_prefix(layout::deliveries(id))
-            .keys()
-            .take(INCIDENT_KEYS_AT_ONCE)
-            .collect::<Result<_, _>>()?;
-        let some_are_left = keys.len() == INCIDENT_KEYS_AT_ONCE;
-        if some_are_left {
-            // Whole deliveries only: the last one here may go on beyond what was taken.
-            let last = keys.iter().rposition(|key| key.ends_with(&[0, 0])).unwrap_or_default();
-            keys.truncate(last);
-        }
-        for key in &keys {
-            self.remove(key);
-        }
-        if some_are_left {
-            return Ok(false);
-        }
-        self.remove_pieces(&layout::incident(id), 0)?;
-        Ok(true)
-    }
-
-    fn put_replay(&mut self, replay: &Replay) -> Result<(), DraftError> {
-        self.put_document(&layout::replay(&replay.id), &record::encode_document(replay), REPLAY_PIECES_MAX)
-    }
-
-    fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), DraftError> {
-        self.put(&layout::replay_chunk(replay, chunk.index), &record::encode_replay_chunk(chunk));
-        Ok(())
-    }
-
-    fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, DraftError> {
-        // The scan sees only what the database has been given.
-        self.apply()?;
-        let chunks = self.tree.scan_prefix(layout::replay_chunks(id)).keys();
-        let keys: Vec<sled::IVec> = chunks.take(REPLAY_KEYS_AT_ONCE).collect::<Result<_, _>>()?;
-        for key in &keys {
-            self.remove(key);
-        }
-        if keys.len() == REPLAY_KEYS_AT_ONCE {
-            return Ok(false);
-        }
-        self.remove_pieces(&layout::replay(id), 0)?;
-        Ok(true)
-    }
-
-    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), DraftError> {
-        self.put(&layout::progress(workflow), &record::encode_document(progress));
-        Ok(())
-    }
-
-    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), DraftError> {
-        self.remove(&layout::progress(workflow));
-        Ok(())
-    }
+/// How many keys a payload of so many bytes takes in the batch of its item, and how many bytes of shared bundles.
+pub(super) fn room_for_payload(size: usize) -> (usize, usize) {
+    if size <= PIECE_SIZE { (0, size) } else { (usize::from(layout::pieces(size).min(PIECES_AT_ONCE)), 0) }
 }
 
-fn read_u64(bytes: &[u8]) -> Result<u64, DraftError> {
+pub(super) fn read_u64(bytes: &[u8]) -> Result<u64, DraftError> {
     Ok(u64::from_be_bytes(bytes.try_into().map_err(|_| damaged("a number"))?))
 }
 
-fn damaged(what: &str) -> DraftError {
+pub(super) fn damaged(what: &str) -> DraftError {
     DraftError::Record(RecordError::Damaged(format!("{what} has a wrong length")))
+}
+
+/// An item's number as a part of keys.
+pub(super) fn detail_prefix(number: ItemNumber) -> [u8; 9] {
+    layout::numbered(layout::DETAIL, number.0)
 }

@@ -6,18 +6,16 @@
 //! LOCK       held by the daemon that works here
 //! FORMAT     the version of this layout; written last when a directory is made
 //! ballast    space kept back, given up when the disk is full so that closes can go on
-//! sled/      the database
+//! items/     the database
 //! ```
 //!
 //! and the database one tree, whose keys begin with a letter:
 //!
 //! ```text
-//! i workflow 0 id            -> number           what clients call an item by
-//! k workflow 0 digest        -> number           the Idempotency-Key it was made with
-//! r number                   -> item record      small; all of them are read at start
-//! p number piece             -> bytes            the payload, cut into pieces
-//! e number piece             -> document piece   progress, errors and steps, if there are any
-//! g number                   -> count            payload pieces that belong to nobody any more
+//! j chunk                    -> entries          the journal: the latest word on each item, and older ones
+//! p bundle                   -> payloads         of several items, or a piece of a large one
+//! g bundle                   -> count            pieces from this one on that belong to nobody any more
+//! e number piece             -> document piece   progress, errors and steps of an item, if there are any
 //! w name                     -> document         a workflow made on first use
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
@@ -29,31 +27,46 @@
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
-//! Numbers and pieces are big-endian, so payloads and records are appended at the right end of the tree. One tree
-//! makes one batch of keys atomic without a transaction.
+//! Numbers are big-endian. Those of chunks and bundles only grow, so the journal and the payloads are appended at the right
+//! ends of their parts of the tree, many to a value: an insert costs the database the same whether it brings one item or
+//! thirty. Items, leases and bundles take their numbers from one count. What is found by name, and where, is in memory
+//! ([`super::index`]). One tree makes one batch of keys atomic without a transaction.
+//!
+//! **The journal.** Every change of an item writes its whole record anew, and the entry in the chunk with the highest number
+//! is the one that holds. The journal is kept short at its left end: whatever still holds there is written again at the
+//! right end, and the chunk is removed. What is forgotten is said by an entry without a record; when that comes to the left
+//! end nothing older is left, so it goes as well.
 //!
 //! What each rule is good for: sled writes a leaf larger than a quarter of its segment into a file of its own that it
-//! never syncs, and a leaf holds up to 20 entries after a merge. With 512 KiB segments an entry must therefore stay
-//! below 6 KiB, whence [`PIECE_SIZE`] and the limits in [`crate::model::item`]. A batch of more than some 600
-//! operations makes it leak memory, whence [`BATCH_MAX`].
+//! never syncs, and a leaf holds up to 20 entries after a merge, whence [`CHUNK_MAX`], [`BUNDLE_MAX`] and the limits in
+//! [`crate::model::item`]. A batch of more than some 600 operations makes it leak memory, whence [`BATCH_MAX`]. It reuses
+//! a segment once what was moved out of it has been handed to the kernel, synced or not; that takes the filling of a whole
+//! segment, whence [`UNSYNCED_MAX`].
 
-use crate::model::{DeliveryId, IncidentId, ItemKey, ItemNumber, ReplayId, SilenceId, WorkflowName};
+use crate::model::{DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
 
 /// The version of this layout.
-pub(super) const FORMAT: &str = "process-warden data, format 1\n";
-/// The largest value under one key, in bytes.
+pub(super) const FORMAT: &str = "process-warden data, format 2\n";
+/// The largest piece of a document or of a large payload, in bytes; a payload up to this long shares its bundle.
 pub(super) const PIECE_SIZE: usize = 4096;
+/// How long a chunk of the journal becomes, unless a single record is longer, in bytes.
+pub(super) const CHUNK_MAX: usize = 4096;
+/// How long a bundle becomes, in bytes: the largest payload that shares one, and what is said of it.
+pub(super) const BUNDLE_MAX: usize = PIECE_SIZE + 16;
 /// The most operations in one atomic batch.
 pub(super) const BATCH_MAX: usize = 400;
 /// sled's segment size in bytes; it is fixed when a database is made.
-pub(super) const SEGMENT_SIZE: usize = 512 * 1024;
+pub(super) const SEGMENT_SIZE: usize = 4 * 1024 * 1024;
+/// How many bytes of keys and values may be applied before they are synced, unless one batch holds more. The database
+/// writes a few times as much, which must stay well below one of its segments.
+pub(super) const UNSYNCED_MAX: usize = 384 * 1024;
 
-/// How many pieces that many bytes take. Even nothing takes one, so that an empty payload can be told from none.
-pub(super) fn pieces(size: u64) -> u16 {
-    u16::try_from(size.div_ceil(PIECE_SIZE as u64).max(1)).unwrap_or(u16::MAX)
+/// How many pieces that many bytes take.
+pub(super) fn pieces(size: usize) -> u16 {
+    u16::try_from(size.div_ceil(PIECE_SIZE)).unwrap_or(u16::MAX)
 }
 
-pub(super) const RECORD: u8 = b'r';
+pub(super) const JOURNAL: u8 = b'j';
 pub(super) const PAYLOAD: u8 = b'p';
 pub(super) const DETAIL: u8 = b'e';
 pub(super) const GARBAGE: u8 = b'g';
@@ -76,30 +89,15 @@ fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
     key
 }
 
-pub(super) fn item_name(key: &ItemKey) -> Vec<u8> {
-    two_part(b'i', &key.workflow, key.id.as_bytes())
-}
-
-pub(super) fn idempotency_key(workflow: &WorkflowName, digest: &[u8; 32]) -> Vec<u8> {
-    two_part(b'k', workflow, digest)
-}
-
-pub(super) fn numbered(letter: u8, number: ItemNumber) -> [u8; 9] {
+pub(super) fn numbered(letter: u8, number: u64) -> [u8; 9] {
     let mut key = [letter; 9];
-    key[1..].copy_from_slice(&number.0.to_be_bytes());
-    key
-}
-
-pub(super) fn numbered_piece(letter: u8, number: ItemNumber, piece: u16) -> [u8; 11] {
-    let mut key = [letter; 11];
-    key[1..9].copy_from_slice(&number.0.to_be_bytes());
-    key[9..].copy_from_slice(&piece.to_be_bytes());
+    key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
 /// The number in a key that begins with a letter and a number.
-pub(super) fn number_of(key: &[u8]) -> Option<ItemNumber> {
-    Some(ItemNumber(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
+pub(super) fn number_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
 
 pub(super) fn workflow(name: &WorkflowName) -> Vec<u8> {

@@ -7,35 +7,45 @@
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
 //! files; that batches of up to 400 operations do not leak.
 
+mod changes;
 mod committer;
 mod directory;
 mod draft;
+mod index;
+mod items;
+mod journal;
 mod layout;
+mod names;
+mod occupancy;
+mod reader;
+mod roster;
 mod space;
 mod survey;
+mod tidy;
+mod upgrade;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde::de::DeserializeOwned;
 
 use self::committer::{Committer, Queue};
 use self::directory::Directory;
 pub use self::directory::OpenError;
-use self::draft::Draft;
-use self::layout::PIECE_SIZE;
+use self::draft::{Draft, DraftError};
+use self::reader::{ReadError, Reader};
 use self::space::Space;
-use super::record::{self, RecordError};
+use self::upgrade::Old;
+use super::record;
 use super::{
     Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
-    StoreStatus, listing,
+    StoreStatus,
 };
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
@@ -62,7 +72,7 @@ pub struct SledSettings {
 
 /// The engine over sled.
 pub struct SledStore {
-    rows: Rows,
+    reader: Reader,
     queue: Arc<Queue>,
     clock: Arc<dyn Clock>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
@@ -84,20 +94,33 @@ impl SledStore {
         let damaged = |reason: String| OpenError::Damaged { path: settings.path.clone(), reason };
         // Before the database opens, for it needs room to do so.
         let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
-        let database = match open_database(&directory.database(), settings.cache) {
-            Ok(database) => database,
+        let broken = |error| match error {
             // It writes as it opens, so that is a full or failing disk, and no reason to give up what is on it.
-            Err(DatabaseError::System(error)) => return Err(unusable(error)),
-            Err(DatabaseError::Damaged(reason)) => return Err(damaged(reason)),
+            DatabaseError::System(error) => unusable(error),
+            DatabaseError::Damaged(reason) => damaged(reason),
         };
+        let wrong = |error: DraftError| match error {
+            DraftError::Database(sled::Error::Io(error)) | DraftError::Sync(error) => unusable(error),
+            error => damaged(error.to_string()),
+        };
+        let old = match directory.outdated() {
+            Some(database) => Some(Old::open(&database).map_err(broken)?),
+            None => None,
+        };
+        let database = open_database(&directory.database(), settings.cache, layout::SEGMENT_SIZE).map_err(broken)?;
         let tree = (*database).clone();
-        if directory.is_new() {
-            Draft::begin(&tree).map_err(|error| damaged(error.to_string()))?;
+        if directory.begins() {
+            let next_number = old.as_ref().map_or(Ok(1), Old::next_number).map_err(wrong)?;
+            Draft::begin(&tree, next_number).map_err(|error| wrong(error.into()))?;
         }
-        let batches = Arc::new(RwLock::default());
         let file = File::open(directory.database().join("db")).map_err(unusable)?;
-        let draft =
-            Draft::new(tree.clone(), file, batches.clone()).map_err(|error| damaged(error.to_string()))?;
+        let mut draft = Draft::new(tree, file).map_err(wrong)?;
+        if let Some(old) = old {
+            tracing::info!("the data directory is of format 1 and is being written anew in format 2");
+            let items = old.copy_into(&mut draft).map_err(wrong)?;
+            tracing::info!(items, "the data directory is of format 2");
+        }
+        let reader = draft.reader();
         directory.seal()?;
         let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));
         queue.full.store(space.is_full(), Ordering::Relaxed);
@@ -115,7 +138,7 @@ impl SledStore {
             .spawn(move || committer.run())
             .map_err(unusable)?;
         Ok(Self {
-            rows: Rows { tree, batches },
+            reader,
             queue,
             clock,
             observer,
@@ -128,11 +151,11 @@ impl SledStore {
     /// Runs a read where it may wait for the disk.
     fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Rows) -> Result<T, ReadError> + Send + 'static,
+        read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, StoreError>> {
-        let rows = self.rows.clone();
+        let reader = self.reader.clone();
         Box::pin(async move {
-            match tokio::task::spawn_blocking(move || read(&rows)).await {
+            match tokio::task::spawn_blocking(move || read(&reader)).await {
                 Ok(result) => result.map_err(|error| StoreError::Fatal(error.to_string().into())),
                 Err(error) => Err(StoreError::Fatal(format!("a read was broken off: {error}").into())),
             }
@@ -146,11 +169,11 @@ enum DatabaseError {
     Damaged(String),
 }
 
-fn open_database(path: &Path, cache: u64) -> Result<sled::Db, DatabaseError> {
+fn open_database(path: &Path, cache: u64, segment_size: usize) -> Result<sled::Db, DatabaseError> {
     let config = sled::Config::default()
         .path(path)
         .cache_capacity(cache)
-        .segment_size(layout::SEGMENT_SIZE)
+        .segment_size(segment_size)
         // Its own timed flush would only get in the way of ours.
         .flush_every_ms(None);
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
@@ -161,210 +184,10 @@ fn open_database(path: &Path, cache: u64) -> Result<sled::Db, DatabaseError> {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error("the database could not be read: {0}")]
-    Database(#[from] sled::Error),
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-/// Reading from the database.
-///
-/// What takes several keys is read under the guard of [`Rows::between_batches`], so that it is never put together
-/// from before and after a change. Scans do not hold it: they would keep everybody's writes waiting.
-#[derive(Clone)]
-struct Rows {
-    tree: sled::Tree,
-    batches: Arc<RwLock<()>>,
-}
-
-impl Rows {
-    /// Keeps the committing thread from applying a batch for as long as the guard lives.
-    fn between_batches(&self) -> RwLockReadGuard<'_, ()> {
-        self.batches.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, key: &ItemKey) -> Result<Option<Item>, ReadError> {
-        let _guard = self.between_batches();
-        let Some(value) = self.tree.get(layout::item_name(key))? else { return Ok(None) };
-        let number: [u8; 8] = value
-            .as_ref()
-            .try_into()
-            .map_err(|_| RecordError::Damaged("an item number has a wrong length".into()))?;
-        self.with_detail(self.record(ItemNumber(u64::from_be_bytes(number)))?)
-    }
-
-    fn item(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
-        let _guard = self.between_batches();
-        self.with_detail(self.record(number)?)
-    }
-
-    /// To be called under the guard under which the item was read.
-    fn with_detail(&self, item: Option<Item>) -> Result<Option<Item>, ReadError> {
-        let Some(mut item) = item else { return Ok(None) };
-        if item.detail.is_some() {
-            item.detail = self.pieces(&layout::numbered(layout::DETAIL, item.number))?.map(Box::new);
-        }
-        Ok(Some(item))
-    }
-
-    /// The item without its detail.
-    fn record(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
-        let value = self.tree.get(layout::numbered(layout::RECORD, number))?;
-        Ok(value.map(|value| record::decode_item(number, &value)).transpose()?)
-    }
-
-    /// Records by ascending number, without their details.
-    fn records(&self, from: ItemNumber) -> impl Iterator<Item = Result<Item, ReadError>> + use<> {
-        let start = layout::numbered(layout::RECORD, from);
-        self.tree.range(start.to_vec()..vec![layout::RECORD + 1]).map(|entry| {
-            let (key, value) = entry?;
-            let number = layout::number_of(&key)
-                .ok_or_else(|| RecordError::Damaged("a record's key has a wrong length".into()))?;
-            Ok(record::decode_item(number, &value)?)
-        })
-    }
-
-    fn document<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
-        let _guard = self.between_batches();
-        self.pieces(prefix)
-    }
-
-    /// To be called under the guard.
-    fn pieces<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
-        let mut bytes = Vec::new();
-        for piece in 0.. {
-            match self.tree.get(layout::piece(prefix, piece))? {
-                Some(value) => bytes.extend_from_slice(&value),
-                None => break,
-            }
-        }
-        if bytes.is_empty() { Ok(None) } else { Ok(Some(record::decode_document(&bytes)?)) }
-    }
-
-    /// The documents to which these keys belong, in their order.
-    fn documents<T: DeserializeOwned>(
-        &self,
-        keys: impl Iterator<Item = sled::Result<sled::IVec>>,
-    ) -> impl Iterator<Item = Result<T, ReadError>> {
-        keys.filter_map(|key| match key {
-            // Each document is met by its pieces; the first of them stands for it.
-            Ok(key) => key.strip_suffix(&[0, 0]).and_then(|prefix| self.document(prefix).transpose()),
-            Err(error) => Some(Err(error.into())),
-        })
-    }
-
-    fn payload(&self, number: ItemNumber, offset: u64, length: usize) -> Result<Option<Bytes>, ReadError> {
-        let Some(item) = self.record(number)? else { return Ok(None) };
-        let Some(payload) = item.stored_payload() else { return Ok(None) };
-        let start = offset.min(payload.size);
-        let end = start.saturating_add(length as u64).min(payload.size);
-        let mut bytes = Vec::with_capacity((end - start) as usize);
-        let mut skip = (start % PIECE_SIZE as u64) as usize;
-        for piece in start / PIECE_SIZE as u64..end.div_ceil(PIECE_SIZE as u64) {
-            let key = layout::numbered_piece(layout::PAYLOAD, number, piece as u16);
-            // The item may have been closed since its record was read.
-            let Some(value) = self.tree.get(key)? else { return Ok(None) };
-            bytes.extend_from_slice(value.get(skip..).unwrap_or_default());
-            skip = 0;
-        }
-        bytes.truncate((end - start) as usize);
-        Ok(Some(bytes.into()))
-    }
-
-    fn progresses(&self) -> Result<Vec<(WorkflowName, Progress)>, ReadError> {
-        let progress = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
-            let (key, value) = entry?;
-            let name = std::str::from_utf8(&key[1..]).ok().and_then(|name| WorkflowName::new(name).ok());
-            let name = name.ok_or_else(|| RecordError::Damaged("a key holds no workflow name".into()))?;
-            Ok((name, record::decode_document(&value)?))
-        };
-        self.tree.scan_prefix([layout::PROGRESS]).map(progress).collect()
-    }
-
-    fn replay_chunk(&self, replay: &ReplayId, index: u32) -> Result<Option<ReplayChunk>, ReadError> {
-        let value = self.tree.get(layout::replay_chunk(replay, index))?;
-        Ok(value.map(|value| record::decode_replay_chunk(index, &value)).transpose()?)
-    }
-
-    fn unmade_replays(&self) -> Result<Vec<ReplayId>, ReadError> {
-        let mut unmade = Vec::new();
-        let mut from = vec![layout::REPLAY_CHUNK];
-        while let Some(entry) = self.tree.range(from..vec![layout::REPLAY_CHUNK + 1]).keys().next() {
-            let id = layout::replay_of_chunk(&entry?)
-                .ok_or_else(|| RecordError::Damaged("a key holds no id of a replay".into()))?;
-            if !self.tree.contains_key(layout::piece(&layout::replay(&id), 0))? {
-                unmade.push(id.clone());
-            }
-            // On behind all chunks of this one, however many they are.
-            from = layout::replay_chunks(&id);
-            from.extend([u8::MAX; 5]);
-        }
-        Ok(unmade)
-    }
-
-    fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
-        let mut page = listing::page(question, self.records(listing::scan_from(question)))?;
-        // A detail belongs to the record it is read with; meanwhile there may be another, or none.
-        let whole = |item: Item| match item.detail {
-            None => Some(Ok(item)),
-            Some(_) => self.item(item.number).transpose(),
-        };
-        page.data = page.data.into_iter().filter_map(whole).collect::<Result<_, _>>()?;
-        Ok(page)
-    }
-
-    fn incidents(&self, before: Option<IncidentId>, limit: usize) -> Result<Vec<Incident>, ReadError> {
-        let end = before.map_or_else(|| vec![layout::INCIDENT + 1], |id| layout::incident(&id));
-        let newest_first = self.tree.range([layout::INCIDENT].to_vec()..end).keys().rev();
-        self.documents(newest_first).take(limit).collect()
-    }
-
-    /// All documents whose keys begin like this, in the order of their keys.
-    fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
-        self.documents(self.tree.scan_prefix(prefix).keys()).collect()
-    }
-
-    /// What the keys of each delivery begin with. The keys alone are looked at, of which a delivery has a few.
-    fn delivery_prefixes(&self) -> impl Iterator<Item = Result<sled::IVec, ReadError>> {
-        let keys = self.tree.scan_prefix([layout::DELIVERY]).keys();
-        keys.filter_map(|key| match key {
-            Ok(key) => key.strip_suffix(&[0, 0]).map(|prefix| Ok(prefix.into())),
-            Err(error) => Some(Err(error.into())),
-        })
-    }
-
-    fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, ReadError> {
-        for prefix in self.delivery_prefixes() {
-            let prefix = prefix?;
-            if layout::delivery_id(&prefix) == Some(&*id.0) {
-                return self.document(&prefix);
-            }
-        }
-        Ok(None)
-    }
-
-    fn list_deliveries(&self, question: &ListDeliveries) -> Result<DeliveryPage, ReadError> {
-        let mut found = Vec::new();
-        for prefix in self.delivery_prefixes() {
-            let prefix = prefix?;
-            if let Some(id) = layout::delivery_id(&prefix)
-                && listing::is_in_range(question, id)
-            {
-                found.push((DeliveryId(id.into()), prefix));
-            }
-        }
-        found.sort_by(|left, right| right.0.cmp(&left.0));
-        let read = |(id, prefix): (DeliveryId, sled::IVec)| (id, self.document(&prefix));
-        listing::page_of_deliveries(question, found.into_iter().map(read))
-    }
-}
-
 impl Store for SledStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let mut chunk = Vec::with_capacity(ATTACH_CHUNK);
-        for item in self.rows.records(ItemNumber(0)) {
+        for item in self.reader.items(ItemNumber(0)) {
             let item = item.map_err(|error| StoreError::Fatal(error.to_string().into()))?;
             chunk.push(Change { before: None, after: Some(item.standing()) });
             if chunk.len() == ATTACH_CHUNK {
@@ -391,12 +214,12 @@ impl Store for SledStore {
     }
 
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.read(move |rows| rows.find(&key))
+        self.read(move |reader| reader.find(&key))
     }
 
     fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>> {
-        self.read(move |rows| {
-            numbers.into_iter().filter_map(|number| rows.item(number).transpose()).collect()
+        self.read(move |reader| {
+            numbers.into_iter().filter_map(|number| reader.item(number).transpose()).collect()
         })
     }
 
@@ -406,16 +229,16 @@ impl Store for SledStore {
         offset: u64,
         length: usize,
     ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
-        self.read(move |rows| rows.payload(number, offset, length))
+        self.read(move |reader| reader.payload(number, offset, length))
     }
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
-        self.read(move |rows| rows.list(&question))
+        self.read(move |reader| reader.list(&question))
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.read(|rows| {
-            rows.tree
+        self.read(|reader| {
+            reader.tree
                 .scan_prefix([layout::WORKFLOW])
                 .map(|entry| Ok(record::decode_document(&entry?.1)?))
                 .collect()
@@ -423,11 +246,11 @@ impl Store for SledStore {
     }
 
     fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.read(Rows::progresses)
+        self.read(Reader::progresses)
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
-        self.read(move |rows| rows.document(&layout::incident(&id)))
+        self.read(move |reader| reader.document(&layout::incident(&id)))
     }
 
     fn incidents(
@@ -435,24 +258,24 @@ impl Store for SledStore {
         before: Option<IncidentId>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
-        self.read(move |rows| rows.incidents(before, limit))
+        self.read(move |reader| reader.incidents(before, limit))
     }
 
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(move |rows| rows.all(&layout::deliveries(&incident)))
+        self.read(move |reader| reader.all(&layout::deliveries(&incident)))
     }
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
-        self.read(move |rows| rows.delivery(&id))
+        self.read(move |reader| reader.delivery(&id))
     }
 
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
-        self.read(move |rows| rows.list_deliveries(&question))
+        self.read(move |reader| reader.list_deliveries(&question))
     }
 
     fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(|rows| {
-            let mut deliveries: Vec<Delivery> = rows.all(&[layout::DELIVERY])?;
+        self.read(|reader| {
+            let mut deliveries: Vec<Delivery> = reader.all(&[layout::DELIVERY])?;
             deliveries.retain(|delivery| delivery.status == DeliveryStatus::Pending);
             deliveries.sort_by(|left, right| left.id.cmp(&right.id));
             Ok(deliveries)
@@ -460,11 +283,11 @@ impl Store for SledStore {
     }
 
     fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
-        self.read(|rows| rows.all(&[layout::SILENCE]))
+        self.read(|reader| reader.all(&[layout::SILENCE]))
     }
 
     fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
-        self.read(|rows| rows.all(&[layout::REPLAY]))
+        self.read(|reader| reader.all(&[layout::REPLAY]))
     }
 
     fn replay_chunk(
@@ -472,11 +295,11 @@ impl Store for SledStore {
         replay: ReplayId,
         index: u32,
     ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
-        self.read(move |rows| rows.replay_chunk(&replay, index))
+        self.read(move |reader| reader.replay_chunk(&replay, index))
     }
 
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
-        self.read(Rows::unmade_replays)
+        self.read(Reader::unmade_replays)
     }
 
     fn status(&self) -> StoreStatus {

@@ -14,8 +14,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::layout::SEGMENT_SIZE;
-
 /// The bytes of a segment's head: a checksum, the place of the segment in the log, and how far the log was stable.
 const HEAD_SIZE: usize = 20;
 /// What the names of snapshots begin with; the place in the log up to which one holds everything follows in hex.
@@ -25,12 +23,12 @@ const SNAPSHOT: &str = "snap.";
 ///
 /// # Errors
 /// When the system cannot read some of it.
-pub(super) fn survey(database: &Path) -> io::Result<()> {
-    let covered = covered_by_snapshot(database)?;
+pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<()> {
+    let covered = covered_by_snapshot(database, segment_size)?;
     let file = File::open(database.join("db"))?;
     let length = file.metadata()?.len();
-    let mut segment = vec![0; SEGMENT_SIZE];
-    for offset in (0..length).step_by(SEGMENT_SIZE) {
+    let mut segment = vec![0; segment_size];
+    for offset in (0..length).step_by(segment_size) {
         let mut head = [0; HEAD_SIZE];
         if read(&file, &mut head, offset)? == HEAD_SIZE && place(&head) >= covered {
             read(&file, &mut segment, offset)?;
@@ -40,7 +38,7 @@ pub(super) fn survey(database: &Path) -> io::Result<()> {
 }
 
 /// Where the segment begins in which the latest snapshot ends, as a place in the log.
-fn covered_by_snapshot(database: &Path) -> io::Result<i64> {
+fn covered_by_snapshot(database: &Path, segment_size: usize) -> io::Result<i64> {
     let mut latest = 0;
     for entry in fs::read_dir(database)? {
         let name = entry?.file_name();
@@ -48,7 +46,7 @@ fn covered_by_snapshot(database: &Path) -> io::Result<i64> {
         let place = place.and_then(|hex| i64::from_str_radix(hex, 16).ok());
         latest = latest.max(place.unwrap_or(0));
     }
-    Ok(latest - latest % SEGMENT_SIZE as i64)
+    Ok(latest - latest % segment_size as i64)
 }
 
 /// A segment's place in the log, as its head has it.
@@ -76,6 +74,8 @@ fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 mod tests {
     use super::*;
 
+    const SEGMENT_SIZE: usize = 512 * 1024;
+
     fn open(directory: &Path) -> sled::Db {
         let config = sled::Config::default().path(directory).segment_size(SEGMENT_SIZE).flush_every_ms(None);
         config.open().unwrap()
@@ -91,7 +91,7 @@ mod tests {
             }
             database.flush().unwrap();
         }
-        let covered = covered_by_snapshot(directory.path()).unwrap();
+        let covered = covered_by_snapshot(directory.path(), SEGMENT_SIZE).unwrap();
         assert!(covered > 0, "each opening leaves a snapshot");
         let file = File::open(directory.path().join("db")).unwrap();
         let segments = file.metadata().unwrap().len().div_ceil(SEGMENT_SIZE as u64);
@@ -107,6 +107,6 @@ mod tests {
         assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
         // The last opening found all but its own writes.
         assert!(places.contains(&covered) && places.last() > Some(&covered), "{covered} of {places:?}");
-        survey(directory.path()).unwrap();
+        survey(directory.path(), SEGMENT_SIZE).unwrap();
     }
 }

@@ -16,7 +16,7 @@ const THIN_ROOM: u64 = 40;
 /// How often the daemon is opened on a disk with a bad sector in a round, and where sectors and the database's segments begin.
 const OPENINGS: u32 = 4;
 const SECTOR: u64 = 4096;
-const SEGMENT: u64 = 512 * 1024;
+const SEGMENT: u64 = 4 * 1024 * 1024;
 
 /// A disk that has less room than it says: what the file system has taken cannot be written, which a sync is told.
 pub async fn thin(trial: Trial) -> Result<(), Skipped> {
@@ -139,7 +139,7 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
         daemon.kill();
         load.ended().await;
 
-        let database = std::fs::metadata(scene.data().join("sled/db")).expect("a database").len();
+        let database = std::fs::metadata(scene.data().join("items/db")).expect("a database").len();
         for attempt in 0..OPENINGS {
             // Heads of segments are read before all else.
             let sector = rand::random_range(0..database);

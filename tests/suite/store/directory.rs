@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use warden::model::item::{Closing, LABELS_MAX};
-use warden::model::{ItemNumber, Labels};
+use warden::model::Labels;
 use warden::store::sled::OpenError;
 use warden::store::{Command, Creation, Store};
 
@@ -32,15 +32,19 @@ fn says(error: &OpenError, path: &Path, words: &[&str]) {
 }
 
 async fn fill(path: &Path, items: usize) {
+    fill_with(path, items, 500).await;
+}
+
+async fn fill_with(path: &Path, items: usize, size: usize) {
     let store = open(path).unwrap();
     for start in (0..items).step_by(100) {
-        let commands = (start..start + 100).map(|index| create(&format!("item-{index}"), payload(500)));
+        let commands = (start..start + 100).map(|index| create(&format!("item-{index}"), payload(size)));
         store.apply(commands.collect()).await.unwrap();
     }
 }
 
 fn database(path: &Path) -> sled::Db {
-    sled::Config::default().path(path.join("sled")).segment_size(512 * 1024).open().unwrap()
+    sled::Config::default().path(path.join("items")).segment_size(4 << 20).open().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +53,7 @@ async fn a_directory_is_made_with_all_those_above_it() {
     let path = directory.path().join("a/b/data");
     fill(&path, 100).await;
     let format = fs::read_to_string(path.join("FORMAT")).unwrap();
-    assert_eq!(format, "process-warden data, format 1\n");
+    assert_eq!(format, "process-warden data, format 2\n");
     assert!(open(&path).unwrap().get(key("item-0")).await.unwrap().is_some());
 }
 
@@ -78,8 +82,8 @@ fn a_directory_of_something_else_is_refused_and_left_as_it_was() {
 fn a_fresh_file_system_and_what_a_killed_first_start_left_are_not_something_else() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("lost+found")).unwrap();
-    fs::create_dir_all(directory.path().join("sled/blobs")).unwrap();
-    fs::write(directory.path().join("sled/db"), "half a dat").unwrap();
+    fs::create_dir_all(directory.path().join("items/blobs")).unwrap();
+    fs::write(directory.path().join("items/db"), "half a dat").unwrap();
     for name in ["LOCK", "FORMAT.new", "ballast"] {
         fs::write(directory.path().join(name), "x").unwrap();
     }
@@ -90,14 +94,14 @@ fn a_fresh_file_system_and_what_a_killed_first_start_left_are_not_something_else
 async fn a_directory_of_another_format_is_refused_and_left_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path(), 100).await;
-    let before = fs::read(directory.path().join("sled/db")).unwrap();
-    for format in ["process-warden data, format 2\n", ""] {
+    let before = fs::read(directory.path().join("items/db")).unwrap();
+    for format in ["process-warden data, format 3\n", ""] {
         fs::write(directory.path().join("FORMAT"), format).unwrap();
         let error = refused(directory.path());
         assert!(matches!(error, OpenError::Format { .. }));
-        says(&error, directory.path(), &[format.trim(), "process-warden data, format 1", "export"]);
+        says(&error, directory.path(), &[format.trim(), "process-warden data, format 2", "export"]);
     }
-    assert!(fs::read(directory.path().join("sled/db")).unwrap() == before);
+    assert!(fs::read(directory.path().join("items/db")).unwrap() == before);
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn a_directory_that_cannot_be_made_or_written_is_refused() {
 async fn a_kill_while_opening_does_not_prevent_the_next_opening() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path(), 100).await;
-    let left_over = directory.path().join("sled/snap.0000000000001234.generating");
+    let left_over = directory.path().join("items/snap.0000000000001234.generating");
     fs::write(&left_over, "ten bytes.").unwrap();
     let store = open(directory.path()).unwrap();
     assert!(store.get(key("item-99")).await.unwrap().is_some());
@@ -147,10 +151,10 @@ async fn a_kill_before_the_directory_was_complete_lets_it_start_afresh() {
 async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    fill(path, 4000).await;
-    let file = path.join("sled/db");
+    fill_with(path, 4000, 4000).await;
+    let file = path.join("items/db");
     let whole = fs::read(&file).unwrap();
-    let segment = 512 * 1024;
+    let segment = 4 << 20;
     assert!(whole.len() > 4 * segment, "{} bytes are too few", whole.len());
     let middle = whole.len() / 2;
     let harms: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
@@ -167,7 +171,7 @@ async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
     for (name, harm) in harms {
         let mut harmed = whole.clone();
         harm(&mut harmed);
-        for entry in fs::read_dir(path.join("sled")).unwrap() {
+        for entry in fs::read_dir(path.join("items")).unwrap() {
             let entry = entry.unwrap();
             if entry.file_name().to_string_lossy().starts_with("snap.") {
                 fs::remove_file(entry.path()).unwrap();
@@ -180,9 +184,9 @@ async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
             Ok(_) => panic!("{name}, and yet it was opened"),
         }
     }
-    fs::remove_dir_all(path.join("sled")).unwrap();
+    fs::remove_dir_all(path.join("items")).unwrap();
     says(&refused(path), path, &["backup"]);
-    assert!(!path.join("sled").exists(), "nothing empty takes its place");
+    assert!(!path.join("items").exists(), "nothing empty takes its place");
 }
 
 #[test]
@@ -217,14 +221,14 @@ async fn no_value_ever_outgrows_the_file_that_is_synced() {
             store.apply(closes.collect()).await.unwrap();
         }
     }
-    let blobs = || fs::read_dir(directory.path().join("sled/blobs")).unwrap().count();
+    let blobs = || fs::read_dir(directory.path().join("items/blobs")).unwrap().count();
     assert_eq!((store.disk_use().alarms, blobs()), (Vec::<String>::new(), 0));
     drop(store);
     let store = open(directory.path()).unwrap();
     assert_eq!((store.disk_use().alarms, blobs()), (Vec::new(), 0));
 }
 
-/// How many payload pieces there are, and how many marks of garbage.
+/// How many bundles and payload pieces there are, and how many marks of garbage.
 fn pieces_and_marks(path: &Path) -> (usize, usize) {
     let database = database(path);
     (database.scan_prefix("p").count(), database.scan_prefix("g").count())
@@ -234,29 +238,29 @@ fn pieces_and_marks(path: &Path) -> (usize, usize) {
 async fn a_payload_whose_creation_was_cut_off_is_reclaimed_while_nothing_else_is_to_do() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path(), 100).await;
-    // As a kill leaves it: pieces under a number that no item has, and the mark that says so.
-    let (number, pieces) = (40_000_u64.to_be_bytes(), 2304_u16);
+    let before = pieces_and_marks(directory.path());
+    // As a kill leaves it: pieces that no item has, and the mark that says so.
+    let (first, pieces) = (40_000_u64, 2304_u64);
     let orphaned = database(directory.path());
-    orphaned.insert([b"g".as_slice(), &number].concat(), &u64::from(pieces).to_be_bytes()).unwrap();
-    for piece in 0..pieces {
-        let key = [b"p".as_slice(), &number, &piece.to_be_bytes()].concat();
-        orphaned.insert(key, vec![7; 4096]).unwrap();
+    let key = |letter: &str, number: u64| [letter.as_bytes(), &number.to_be_bytes()].concat();
+    orphaned.insert(key("g", first), &pieces.to_be_bytes()).unwrap();
+    for piece in first..first + pieces {
+        orphaned.insert(key("p", piece), vec![7; 4096]).unwrap();
     }
     orphaned.flush().unwrap();
     drop(orphaned);
 
     let store = open(directory.path()).unwrap();
-    assert_eq!(store.payload(ItemNumber(40_000), 0, 100).await.unwrap(), None);
     let idle = async {
-        while store.status().commits < 9 {
+        while store.status().commits < pieces / 96 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), idle).await.expect("it works while idle");
     drop(store);
-    assert_eq!(pieces_and_marks(directory.path()), (100, 0));
+    assert_eq!(pieces_and_marks(directory.path()), before);
     let store = open(directory.path()).unwrap();
-    assert!(store.get(key("item-0")).await.unwrap().is_some());
+    assert!(store.get(super::sample::key("item-0")).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,3 +9,5 @@ mod failing;
 mod record_format;
 mod replay_format;
 pub mod sample;
+mod tidying;
+mod upgrade;

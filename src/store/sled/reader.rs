@@ -1,0 +1,284 @@
+//! Reading from the database, on any thread.
+//!
+//! What takes several keys, or the index and a key, is read under the guard of [`Reader::between_batches`], so that it is
+//! never put together from before and after a change. Scans hold it for a page at a time: they would keep everybody's writes
+//! waiting.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::index::Index;
+use super::journal::{self, Place, Written};
+use super::layout::{self, PIECE_SIZE};
+use super::names::Name;
+use crate::model::{
+    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, ReplayChunk,
+    ReplayId, WorkflowName,
+};
+use crate::store::record::{self, RecordError};
+use crate::store::{DeliveryPage, ListDeliveries, ListItems, listing};
+
+/// How many items a scan reads under one guard at most. It begins with fewer, since a page may be all that is wanted.
+const SCAN_PAGE: usize = 256;
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("the database could not be read: {0}")]
+    Database(#[from] sled::Error),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("a record is damaged: the key of {0} has a wrong form")]
+    Key(&'static str),
+    #[error("a record is damaged: the index tells of an item that its chunk does not hold")]
+    Lost,
+}
+
+/// The database as those see it who read.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) tree: sled::Tree,
+    pub(super) index: Arc<RwLock<Index>>,
+}
+
+/// An item as it is stored, without its detail.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) item: Item,
+    pub(super) place: Option<Place>,
+}
+
+/// Reads an item out of the chunk that the index names for it.
+pub(super) fn stored(tree: &sled::Tree, number: ItemNumber, chunk: u64) -> Result<Stored, ReadError> {
+    let chunk = tree.get(layout::numbered(layout::JOURNAL, chunk))?.ok_or(ReadError::Lost)?;
+    let Written { place, record } = journal::entry(&chunk, number)?.ok_or(ReadError::Lost)?;
+    Ok(Stored { item: record::decode_item(number, record)?, place })
+}
+
+impl Reader {
+    /// Keeps the committing thread from applying a batch for as long as the guard lives.
+    fn between_batches(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, key: &ItemKey) -> Result<Option<Item>, ReadError> {
+        let index = self.between_batches();
+        let name = Name::of_key(key);
+        for number in index.names.holders(index.hasher.hash(name)) {
+            if let Some(stored) = self.stored(&index, number)?
+                && name.is_of(&stored.item)
+            {
+                return self.with_detail(stored.item).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn item(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
+        let index = self.between_batches();
+        self.stored(&index, number)?.map(|stored| self.with_detail(stored.item)).transpose()
+    }
+
+    fn stored(&self, index: &Index, number: ItemNumber) -> Result<Option<Stored>, ReadError> {
+        index.roster.get(number).map(|chunk| stored(&self.tree, number, chunk)).transpose()
+    }
+
+    /// To be called under the guard under which the item was read.
+    fn with_detail(&self, mut item: Item) -> Result<Item, ReadError> {
+        if item.detail.is_some() {
+            item.detail = self.pieces(&layout::numbered(layout::DETAIL, item.number.0))?.map(Box::new);
+        }
+        Ok(item)
+    }
+
+    /// Items by ascending number, without their details.
+    pub(super) fn items(&self, from: ItemNumber) -> impl Iterator<Item = Result<Item, ReadError>> + '_ {
+        let (mut next, mut limit) = (Some(from), 32);
+        let pages = std::iter::from_fn(move || {
+            let page = self.page(next?, limit);
+            limit = (limit * 2).min(SCAN_PAGE);
+            next = match &page {
+                Ok(items) => items.last().and_then(|last| Some(ItemNumber(last.number.0.checked_add(1)?))),
+                Err(_) => None,
+            };
+            match page {
+                Ok(items) if items.is_empty() => None,
+                Ok(items) => Some(items.into_iter().map(Ok).collect::<Vec<_>>()),
+                Err(error) => Some(vec![Err(error)]),
+            }
+        });
+        pages.flatten()
+    }
+
+    /// The next items from a number on, without their details.
+    fn page(&self, from: ItemNumber, limit: usize) -> Result<Vec<Item>, ReadError> {
+        let index = self.between_batches();
+        let mut at_hand: Option<(u64, sled::IVec)> = None;
+        let mut items = Vec::new();
+        for (number, chunk) in index.roster.page(from, limit) {
+            // Neighbours were often written together.
+            let value = match at_hand.take() {
+                Some((here, value)) if here == chunk => value,
+                _ => self.tree.get(layout::numbered(layout::JOURNAL, chunk))?.ok_or(ReadError::Lost)?,
+            };
+            let Written { record, .. } = journal::entry(&value, number)?.ok_or(ReadError::Lost)?;
+            items.push(record::decode_item(number, record)?);
+            at_hand = Some((chunk, value));
+        }
+        Ok(items)
+    }
+
+    pub(super) fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
+        let mut page = listing::page(question, self.items(listing::scan_from(question)))?;
+        // A detail belongs to the record it is read with; meanwhile there may be another, or none.
+        let whole = |item: Item| match item.detail {
+            None => Some(Ok(item)),
+            Some(_) => self.item(item.number).transpose(),
+        };
+        page.data = page.data.into_iter().filter_map(whole).collect::<Result<_, _>>()?;
+        Ok(page)
+    }
+
+    pub(super) fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let index = self.between_batches();
+        let Some(Stored { item, place }) = self.stored(&index, number)? else { return Ok(None) };
+        let (Some(payload), Some(place)) = (item.stored_payload(), place) else { return Ok(None) };
+        let start = offset.min(payload.size);
+        let end = start.saturating_add(length as u64).min(payload.size);
+        let first = match place {
+            Place::Own { first, .. } => first,
+            Place::Shared { bundle, offset, .. } => {
+                let bundle = self.tree.get(layout::numbered(layout::PAYLOAD, bundle))?.ok_or(ReadError::Lost)?;
+                let (start, end) = (usize::from(offset) + start as usize, usize::from(offset) + end as usize);
+                let bytes = bundle.get(start..end).ok_or(ReadError::Lost)?;
+                return Ok(Some(Bytes::copy_from_slice(bytes)));
+            }
+        };
+        // The pieces of a large one are read without the guard, which would keep everybody's writes waiting.
+        drop(index);
+        let mut bytes = Vec::with_capacity((end - start) as usize);
+        let mut skip = (start % PIECE_SIZE as u64) as usize;
+        for piece in start / PIECE_SIZE as u64..end.div_ceil(PIECE_SIZE as u64) {
+            // The item may have been closed since its record was read.
+            let Some(value) = self.tree.get(layout::numbered(layout::PAYLOAD, first + piece))? else {
+                return Ok(None);
+            };
+            bytes.extend_from_slice(value.get(skip..).unwrap_or_default());
+            skip = 0;
+        }
+        bytes.truncate((end - start) as usize);
+        Ok(Some(bytes.into()))
+    }
+
+    pub(super) fn document<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
+        let _guard = self.between_batches();
+        self.pieces(prefix)
+    }
+
+    /// To be called under the guard.
+    fn pieces<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Option<T>, ReadError> {
+        let mut bytes = Vec::new();
+        for piece in 0.. {
+            match self.tree.get(layout::piece(prefix, piece))? {
+                Some(value) => bytes.extend_from_slice(&value),
+                None => break,
+            }
+        }
+        if bytes.is_empty() { Ok(None) } else { Ok(Some(record::decode_document(&bytes)?)) }
+    }
+
+    /// The documents to which these keys belong, in their order.
+    fn documents<T: DeserializeOwned>(
+        &self,
+        keys: impl Iterator<Item = sled::Result<sled::IVec>>,
+    ) -> impl Iterator<Item = Result<T, ReadError>> {
+        keys.filter_map(|key| match key {
+            // Each document is met by its pieces; the first of them stands for it.
+            Ok(key) => key.strip_suffix(&[0, 0]).and_then(|prefix| self.document(prefix).transpose()),
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
+    pub(super) fn progresses(&self) -> Result<Vec<(WorkflowName, Progress)>, ReadError> {
+        let progress = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+            let (key, value) = entry?;
+            let name = std::str::from_utf8(&key[1..]).ok().and_then(|name| WorkflowName::new(name).ok());
+            let name = name.ok_or(ReadError::Key("a workflow's progress"))?;
+            Ok((name, record::decode_document(&value)?))
+        };
+        self.tree.scan_prefix([layout::PROGRESS]).map(progress).collect()
+    }
+
+    pub(super) fn replay_chunk(&self, replay: &ReplayId, index: u32) -> Result<Option<ReplayChunk>, ReadError> {
+        let value = self.tree.get(layout::replay_chunk(replay, index))?;
+        Ok(value.map(|value| record::decode_replay_chunk(index, &value)).transpose()?)
+    }
+
+    pub(super) fn unmade_replays(&self) -> Result<Vec<ReplayId>, ReadError> {
+        let mut unmade = Vec::new();
+        let mut from = vec![layout::REPLAY_CHUNK];
+        while let Some(entry) = self.tree.range(from..vec![layout::REPLAY_CHUNK + 1]).keys().next() {
+            let id = layout::replay_of_chunk(&entry?)
+                .ok_or(ReadError::Key("a replay's chunk"))?;
+            if !self.tree.contains_key(layout::piece(&layout::replay(&id), 0))? {
+                unmade.push(id.clone());
+            }
+            // On behind all chunks of this one, however many they are.
+            from = layout::replay_chunks(&id);
+            from.extend([u8::MAX; 5]);
+        }
+        Ok(unmade)
+    }
+
+    pub(super) fn incidents(&self, before: Option<IncidentId>, limit: usize) -> Result<Vec<Incident>, ReadError> {
+        let end = before.map_or_else(|| vec![layout::INCIDENT + 1], |id| layout::incident(&id));
+        let newest_first = self.tree.range([layout::INCIDENT].to_vec()..end).keys().rev();
+        self.documents(newest_first).take(limit).collect()
+    }
+
+    /// All documents whose keys begin like this, in the order of their keys.
+    pub(super) fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
+        self.documents(self.tree.scan_prefix(prefix).keys()).collect()
+    }
+
+    /// What the keys of each delivery begin with. The keys alone are looked at, of which a delivery has a few.
+    fn delivery_prefixes(&self) -> impl Iterator<Item = Result<sled::IVec, ReadError>> {
+        let keys = self.tree.scan_prefix([layout::DELIVERY]).keys();
+        keys.filter_map(|key| match key {
+            Ok(key) => key.strip_suffix(&[0, 0]).map(|prefix| Ok(prefix.into())),
+            Err(error) => Some(Err(error.into())),
+        })
+    }
+
+    pub(super) fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, ReadError> {
+        for prefix in self.delivery_prefixes() {
+            let prefix = prefix?;
+            if layout::delivery_id(&prefix) == Some(&*id.0) {
+                return self.document(&prefix);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn list_deliveries(&self, question: &ListDeliveries) -> Result<DeliveryPage, ReadError> {
+        let mut found = Vec::new();
+        for prefix in self.delivery_prefixes() {
+            let prefix = prefix?;
+            if let Some(id) = layout::delivery_id(&prefix)
+                && listing::is_in_range(question, id)
+            {
+                found.push((DeliveryId(id.into()), prefix));
+            }
+        }
+        found.sort_by(|left, right| right.0.cmp(&left.0));
+        let read = |(id, prefix): (DeliveryId, sled::IVec)| (id, self.document(&prefix));
+        listing::page_of_deliveries(question, found.into_iter().map(read))
+    }
+}
