@@ -31,6 +31,7 @@ macro_rules! targets {
 targets![
     store::fuzzing::records,
     store::fuzzing::documents,
+    store::sled::fuzzing::chunks,
     model::fuzzing::values,
     model::fuzzing::schedules,
     http::fuzzing::cursors,

@@ -282,7 +282,8 @@ fn refuse_foreign_files(path: &Path) -> Result<(), OpenError> {
     for entry in fs::read_dir(path).map_err(unusable)? {
         let name = entry.map_err(unusable)?.file_name().to_string_lossy().into_owned();
         // A fresh file system has this one; it is nobody's data.
-        if ![LOCK, FORMAT_DRAFT, BALLAST, DATABASE, upgrade::DATABASE, "lost+found"].contains(&name.as_str()) {
+        if ![LOCK, FORMAT_DRAFT, BALLAST, DATABASE, upgrade::DATABASE, "lost+found"].contains(&name.as_str())
+        {
             return Err(OpenError::NotOurs { path: path.to_owned(), found: name });
         }
     }

@@ -8,8 +8,8 @@ use super::journal::{self, Entry, Written};
 use super::layout;
 use super::names::{Name, NameHasher, Names};
 use super::occupancy::Occupancy;
-use super::roster::Roster;
 use super::reader::ReadError;
+use super::roster::Roster;
 use crate::model::ItemNumber;
 use crate::store::record;
 
@@ -38,7 +38,9 @@ pub(super) struct Recovered {
 }
 
 /// The chunks of the journal, the oldest first.
-pub(super) fn chunks(tree: &sled::Tree) -> impl Iterator<Item = Result<(u64, sled::IVec), ReadError>> + use<> {
+pub(super) fn chunks(
+    tree: &sled::Tree,
+) -> impl Iterator<Item = Result<(u64, sled::IVec), ReadError>> + use<> {
     tree.scan_prefix([layout::JOURNAL]).map(|entry| {
         let (key, value) = entry?;
         Ok((layout::number_of(&key).ok_or(ReadError::Key("a chunk of the journal"))?, value))

@@ -121,7 +121,10 @@ impl Items {
 
     /// Writes what is in the database anew, unless something was written of the item anyway.
     pub(super) fn write_again(&mut self, number: ItemNumber, record: &[u8], payload: Payload) {
-        self.insert(number, Drafted { record: Some(record.to_vec()), payload, is_new: false, names: [None; 2] });
+        self.insert(
+            number,
+            Drafted { record: Some(record.to_vec()), payload, is_new: false, names: [None; 2] },
+        );
     }
 
     fn hashes(&self, item: &Item) -> [Option<NameHash>; 2] {
@@ -141,10 +144,7 @@ impl Draft {
                     let place = if let Payload::At(place) = payload { Some(*place) } else { None };
                     Some(Stored { item: record::decode_item(number, record)?, place })
                 }
-                None => {
-                    let chunk = self.index().roster.get(number);
-                    chunk.map(|chunk| reader::stored(&self.tree, number, chunk)).transpose()?
-                }
+                None => reader::stored(&self.tree, &self.index(), number)?,
             };
         }
         Ok(self.items.at_hand.as_ref())

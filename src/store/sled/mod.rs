@@ -1,7 +1,8 @@
 //! The default engine: sled, embedded, handled so that it keeps what it promises.
 //!
-//! Reads go to the database from any thread; every write goes through one committing thread. The layout on disk is
-//! described in [`layout`], the handling of the directory in [`directory`], the thread in [`committer`].
+//! Reads go to the database from any thread ([`reader`]); every write goes through one committing thread ([`committer`]),
+//! which gathers it in a draft ([`draft`]). The layout on disk is described in [`layout`], what is kept in memory of it in
+//! [`index`], how room is given back in [`tidy`], the handling of the directory in [`directory`].
 //!
 //! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
@@ -11,6 +12,8 @@ mod changes;
 mod committer;
 mod directory;
 mod draft;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod index;
 mod items;
 mod journal;
@@ -107,7 +110,8 @@ impl SledStore {
             Some(database) => Some(Old::open(&database).map_err(broken)?),
             None => None,
         };
-        let database = open_database(&directory.database(), settings.cache, layout::SEGMENT_SIZE).map_err(broken)?;
+        let database =
+            open_database(&directory.database(), settings.cache, layout::SEGMENT_SIZE).map_err(broken)?;
         let tree = (*database).clone();
         if directory.begins() {
             let next_number = old.as_ref().map_or(Ok(1), Old::next_number).map_err(wrong)?;
@@ -137,15 +141,7 @@ impl SledStore {
             .name("committer".into())
             .spawn(move || committer.run())
             .map_err(unusable)?;
-        Ok(Self {
-            reader,
-            queue,
-            clock,
-            observer,
-            committer: Mutex::new(Some(thread)),
-            database,
-            directory,
-        })
+        Ok(Self { reader, queue, clock, observer, committer: Mutex::new(Some(thread)), database, directory })
     }
 
     /// Runs a read where it may wait for the disk.
@@ -238,7 +234,8 @@ impl Store for SledStore {
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
         self.read(|reader| {
-            reader.tree
+            reader
+                .tree
                 .scan_prefix([layout::WORKFLOW])
                 .map(|entry| Ok(record::decode_document(&entry?.1)?))
                 .collect()

@@ -1,9 +1,10 @@
 //! Reading from the database, on any thread.
 //!
-//! What takes several keys, or the index and a key, is read under the guard of [`Reader::between_batches`], so that it is
-//! never put together from before and after a change. Scans hold it for a page at a time: they would keep everybody's writes
-//! waiting.
+//! What takes several keys that change is read under the guard of [`Reader::between_batches`], so that it is never put
+//! together from before and after a change. A guard keeps everybody's writes waiting, so that what never changes is read
+//! without one: chunks of the journal, bundles and pieces of payloads are written once and at last removed.
 
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use crate::model::{
 use crate::store::record::{self, RecordError};
 use crate::store::{DeliveryPage, ListDeliveries, ListItems, listing};
 
-/// How many items a scan reads under one guard at most. It begins with fewer, since a page may be all that is wanted.
+/// How many items a scan looks up at once at most. It begins with fewer, since a page may be all that is wanted.
 const SCAN_PAGE: usize = 256;
 
 /// Why something could not be read.
@@ -50,11 +51,21 @@ pub(super) struct Stored {
     pub(super) place: Option<Place>,
 }
 
-/// Reads an item out of the chunk that the index names for it.
-pub(super) fn stored(tree: &sled::Tree, number: ItemNumber, chunk: u64) -> Result<Stored, ReadError> {
-    let chunk = tree.get(layout::numbered(layout::JOURNAL, chunk))?.ok_or(ReadError::Lost)?;
-    let Written { place, record } = journal::entry(&chunk, number)?.ok_or(ReadError::Lost)?;
+/// The item in a chunk.
+fn in_chunk(chunk: &[u8], number: ItemNumber) -> Result<Stored, ReadError> {
+    let Written { place, record } = journal::entry(chunk, number)?.ok_or(ReadError::Lost)?;
     Ok(Stored { item: record::decode_item(number, record)?, place })
+}
+
+/// The item, as the index has it while nothing changes.
+pub(super) fn stored(
+    tree: &sled::Tree,
+    index: &Index,
+    number: ItemNumber,
+) -> Result<Option<Stored>, ReadError> {
+    let Some(chunk) = index.roster.get(number) else { return Ok(None) };
+    let chunk = tree.get(layout::numbered(layout::JOURNAL, chunk))?.ok_or(ReadError::Lost)?;
+    in_chunk(&chunk, number).map(Some)
 }
 
 impl Reader {
@@ -63,34 +74,47 @@ impl Reader {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The item without its detail. A chunk never changes, so it is read without the guard, unless it was removed since the
+    /// index was asked.
+    fn stored(&self, number: ItemNumber) -> Result<Option<Stored>, ReadError> {
+        let Some(chunk) = self.between_batches().roster.get(number) else { return Ok(None) };
+        match self.tree.get(layout::numbered(layout::JOURNAL, chunk))? {
+            Some(chunk) => in_chunk(&chunk, number).map(Some),
+            None => stored(&self.tree, &self.between_batches(), number),
+        }
+    }
+
     pub(super) fn find(&self, key: &ItemKey) -> Result<Option<Item>, ReadError> {
-        let index = self.between_batches();
         let name = Name::of_key(key);
-        for number in index.names.holders(index.hasher.hash(name)) {
-            if let Some(stored) = self.stored(&index, number)?
+        let holders: Vec<ItemNumber> = {
+            let index = self.between_batches();
+            index.names.holders(index.hasher.hash(name)).collect()
+        };
+        for number in holders {
+            if let Some(stored) = self.stored(number)?
                 && name.is_of(&stored.item)
             {
-                return self.with_detail(stored.item).map(Some);
+                return self.with_detail(stored.item);
             }
         }
         Ok(None)
     }
 
     pub(super) fn item(&self, number: ItemNumber) -> Result<Option<Item>, ReadError> {
+        self.stored(number)?.map_or(Ok(None), |stored| self.with_detail(stored.item))
+    }
+
+    /// The item with its detail, which belongs to the record that it is read with.
+    fn with_detail(&self, item: Item) -> Result<Option<Item>, ReadError> {
+        if item.detail.is_none() {
+            return Ok(Some(item));
+        }
         let index = self.between_batches();
-        self.stored(&index, number)?.map(|stored| self.with_detail(stored.item)).transpose()
-    }
-
-    fn stored(&self, index: &Index, number: ItemNumber) -> Result<Option<Stored>, ReadError> {
-        index.roster.get(number).map(|chunk| stored(&self.tree, number, chunk)).transpose()
-    }
-
-    /// To be called under the guard under which the item was read.
-    fn with_detail(&self, mut item: Item) -> Result<Item, ReadError> {
+        let Some(Stored { mut item, .. }) = stored(&self.tree, &index, item.number)? else { return Ok(None) };
         if item.detail.is_some() {
             item.detail = self.pieces(&layout::numbered(layout::DETAIL, item.number.0))?.map(Box::new);
         }
-        Ok(item)
+        Ok(Some(item))
     }
 
     /// Items by ascending number, without their details.
@@ -114,18 +138,28 @@ impl Reader {
 
     /// The next items from a number on, without their details.
     fn page(&self, from: ItemNumber, limit: usize) -> Result<Vec<Item>, ReadError> {
-        let index = self.between_batches();
-        let mut at_hand: Option<(u64, sled::IVec)> = None;
-        let mut items = Vec::new();
-        for (number, chunk) in index.roster.page(from, limit) {
-            // Neighbours were often written together.
-            let value = match at_hand.take() {
-                Some((here, value)) if here == chunk => value,
-                _ => self.tree.get(layout::numbered(layout::JOURNAL, chunk))?.ok_or(ReadError::Lost)?,
+        let slots = self.between_batches().roster.page(from, limit);
+        let mut items = Vec::with_capacity(slots.len());
+        // Neighbours were often written together, one after the other.
+        for together in slots.chunk_by(|left, right| left.1 == right.1) {
+            let chunk = layout::numbered(layout::JOURNAL, together[0].1);
+            let Some(chunk) = self.tree.get(chunk)? else {
+                // What still holds of it was moved since the index was asked.
+                for (number, _) in together {
+                    items.extend(self.stored(*number)?.map(|stored| stored.item));
+                }
+                continue;
             };
-            let Written { record, .. } = journal::entry(&value, number)?.ok_or(ReadError::Lost)?;
-            items.push(record::decode_item(number, record)?);
-            at_hand = Some((chunk, value));
+            let mut entries = journal::entries(&chunk);
+            for (number, _) in together {
+                let next = entries.find(|entry| entry.as_ref().is_ok_and(|entry| entry.number == *number));
+                let written = match next {
+                    Some(entry) => entry?.written,
+                    None => journal::entry(&chunk, *number)?,
+                };
+                let Written { record, .. } = written.ok_or(ReadError::Lost)?;
+                items.push(record::decode_item(*number, record)?);
+            }
         }
         Ok(items)
     }
@@ -141,28 +175,45 @@ impl Reader {
         Ok(page)
     }
 
+    /// A part of a payload in a bundle.
+    fn shared(
+        &self,
+        number: ItemNumber,
+        place: Place,
+        part: Range<usize>,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let cut = |place: Place| -> Result<Option<Bytes>, ReadError> {
+            let Place::Shared { bundle, offset, .. } = place else { return Ok(None) };
+            let Some(bundle) = self.tree.get(layout::numbered(layout::PAYLOAD, bundle))? else {
+                return Ok(None);
+            };
+            let range = usize::from(offset) + part.start..usize::from(offset) + part.end;
+            let bytes = bundle.get(range).ok_or(ReadError::Lost)?;
+            Ok(Some(Bytes::copy_from_slice(bytes)))
+        };
+        if let Some(bytes) = cut(place)? {
+            return Ok(Some(bytes));
+        }
+        // It was moved or has gone since its place was read.
+        let index = self.between_batches();
+        let place = stored(&self.tree, &index, number)?.and_then(|stored| stored.place);
+        place.map_or(Ok(None), cut)
+    }
+
     pub(super) fn payload(
         &self,
         number: ItemNumber,
         offset: u64,
         length: usize,
     ) -> Result<Option<Bytes>, ReadError> {
-        let index = self.between_batches();
-        let Some(Stored { item, place }) = self.stored(&index, number)? else { return Ok(None) };
+        let Some(Stored { item, place }) = self.stored(number)? else { return Ok(None) };
         let (Some(payload), Some(place)) = (item.stored_payload(), place) else { return Ok(None) };
         let start = offset.min(payload.size);
         let end = start.saturating_add(length as u64).min(payload.size);
         let first = match place {
             Place::Own { first, .. } => first,
-            Place::Shared { bundle, offset, .. } => {
-                let bundle = self.tree.get(layout::numbered(layout::PAYLOAD, bundle))?.ok_or(ReadError::Lost)?;
-                let (start, end) = (usize::from(offset) + start as usize, usize::from(offset) + end as usize);
-                let bytes = bundle.get(start..end).ok_or(ReadError::Lost)?;
-                return Ok(Some(Bytes::copy_from_slice(bytes)));
-            }
+            Place::Shared { .. } => return self.shared(number, place, start as usize..end as usize),
         };
-        // The pieces of a large one are read without the guard, which would keep everybody's writes waiting.
-        drop(index);
         let mut bytes = Vec::with_capacity((end - start) as usize);
         let mut skip = (start % PIECE_SIZE as u64) as usize;
         for piece in start / PIECE_SIZE as u64..end.div_ceil(PIECE_SIZE as u64) {
@@ -216,7 +267,11 @@ impl Reader {
         self.tree.scan_prefix([layout::PROGRESS]).map(progress).collect()
     }
 
-    pub(super) fn replay_chunk(&self, replay: &ReplayId, index: u32) -> Result<Option<ReplayChunk>, ReadError> {
+    pub(super) fn replay_chunk(
+        &self,
+        replay: &ReplayId,
+        index: u32,
+    ) -> Result<Option<ReplayChunk>, ReadError> {
         let value = self.tree.get(layout::replay_chunk(replay, index))?;
         Ok(value.map(|value| record::decode_replay_chunk(index, &value)).transpose()?)
     }
@@ -225,8 +280,7 @@ impl Reader {
         let mut unmade = Vec::new();
         let mut from = vec![layout::REPLAY_CHUNK];
         while let Some(entry) = self.tree.range(from..vec![layout::REPLAY_CHUNK + 1]).keys().next() {
-            let id = layout::replay_of_chunk(&entry?)
-                .ok_or(ReadError::Key("a replay's chunk"))?;
+            let id = layout::replay_of_chunk(&entry?).ok_or(ReadError::Key("a replay's chunk"))?;
             if !self.tree.contains_key(layout::piece(&layout::replay(&id), 0))? {
                 unmade.push(id.clone());
             }
@@ -237,7 +291,11 @@ impl Reader {
         Ok(unmade)
     }
 
-    pub(super) fn incidents(&self, before: Option<IncidentId>, limit: usize) -> Result<Vec<Incident>, ReadError> {
+    pub(super) fn incidents(
+        &self,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, ReadError> {
         let end = before.map_or_else(|| vec![layout::INCIDENT + 1], |id| layout::incident(&id));
         let newest_first = self.tree.range([layout::INCIDENT].to_vec()..end).keys().rev();
         self.documents(newest_first).take(limit).collect()

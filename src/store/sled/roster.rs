@@ -51,7 +51,8 @@ impl Roster {
     /// Notes where the item's latest record is.
     pub(super) fn put(&mut self, number: ItemNumber, chunk: u64) {
         let slot = Slot { number: number.0, chunk };
-        if self.blocks.last().is_none_or(|block| block.slots.last().is_none_or(|last| last.number < number.0)) {
+        if self.blocks.last().is_none_or(|block| block.slots.last().is_none_or(|last| last.number < number.0))
+        {
             return self.push(slot);
         }
         let index = self.block(number.0);
@@ -168,6 +169,8 @@ mod tests {
         }
         let room: usize = roster.blocks.iter().map(|block| block.slots.capacity()).sum();
         assert!(room < 60_000, "{room}");
-        assert!((0..1_000_000).step_by(100).all(|number| roster.get(ItemNumber(number)) == Some(number / 30)));
+        assert!(
+            (0..1_000_000).step_by(100).all(|number| roster.get(ItemNumber(number)) == Some(number / 30))
+        );
     }
 }

@@ -101,6 +101,8 @@ mod tests {
                 read(&file, &mut head, segment * SEGMENT_SIZE as u64).unwrap();
                 place(&head)
             })
+            // A segment that is free has nothing but zeros in its head.
+            .filter(|place| *place != i64::MAX)
             .collect();
         places.sort_unstable();
         assert!(places.iter().all(|place| place % SEGMENT_SIZE as i64 == 0), "{places:?}");

@@ -121,7 +121,8 @@ impl Draft {
             let Entry { number, written } = entry?;
             count += 1;
             let Some(Written { place, record }) = written else { continue };
-            let holds = self.items.get_mut(number).is_none() && self.index().roster.get(number) == Some(first);
+            let holds =
+                self.items.get_mut(number).is_none() && self.index().roster.get(number) == Some(first);
             if holds {
                 self.items.write_again(number, record, place.into());
             }

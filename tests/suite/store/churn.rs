@@ -12,7 +12,7 @@ use warden::store::{Command, Creation, ListItems, Store};
 use super::engine::open;
 use super::sample::{IntoCommand, at, close, created, creation, everything, key};
 
-const ITEMS: usize = 2_000_000;
+const ITEMS: usize = 1_000_000;
 /// Open at any moment.
 const LIVE: usize = 10_000;
 /// Created, and as many closed and forgotten, by one list of commands.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use warden::model::item::{Closing, LABELS_MAX};
 use warden::model::Labels;
+use warden::model::item::{Closing, LABELS_MAX};
 use warden::store::sled::OpenError;
 use warden::store::{Command, Creation, Store};
 

@@ -1,0 +1,52 @@
+//! What is demanded of the values that hold many items. See [`crate::fuzzing`].
+
+use super::journal::{self, Bundles, Chunks, Entry};
+use crate::store::record::RecordError;
+
+/// Chunks of the journal and bundles of payloads: what can be read of them is written, and read as the same.
+pub fn chunks(bytes: &[u8]) {
+    let (read, broken) = read(bytes);
+    let mut chunks = Chunks::from(0);
+    read.iter().for_each(|entry| drop(chunks.add(entry)));
+    let chunks = chunks.finish();
+    let read_again = chunks.iter().flat_map(|(_, chunk)| journal::entries(chunk));
+    let read_again: Vec<Entry<'_>> = read_again.collect::<Result<_, _>>().expect("what we write can be read");
+    assert_eq!(read_again, read, "entries are read as what was written");
+    says_what_is_wrong(bytes, broken);
+
+    match journal::payloads(bytes) {
+        Ok(payloads) => {
+            let mut bundles = Bundles::from(0);
+            payloads.iter().for_each(|(number, range)| drop(bundles.add(*number, &bytes[range.clone()])));
+            let bundles = bundles.finish();
+            let read_again = bundles.iter().flat_map(|(_, bundle)| {
+                let payloads = journal::payloads(bundle).expect("what we write can be read");
+                payloads.into_iter().map(|(number, range)| (number, &bundle[range]))
+            });
+            let read = payloads.iter().map(|(number, range)| (*number, &bytes[range.clone()]));
+            assert!(read_again.eq(read), "payloads are read as what was written");
+        }
+        Err(error) => says_what_is_wrong(bytes, Some(error)),
+    }
+}
+
+/// The entries up to the first that cannot be read, and why it cannot.
+fn read(chunk: &[u8]) -> (Vec<Entry<'_>>, Option<RecordError>) {
+    let (mut read, mut broken) = (Vec::new(), None);
+    for entry in journal::entries(chunk) {
+        assert!(broken.is_none(), "nothing comes after what cannot be read");
+        match entry {
+            Ok(entry) => read.push(entry),
+            Err(error) => broken = Some(error),
+        }
+    }
+    (read, broken)
+}
+
+fn says_what_is_wrong(bytes: &[u8], error: Option<RecordError>) {
+    match error {
+        Some(RecordError::Format(format)) => assert_eq!(bytes.first(), Some(&format)),
+        Some(RecordError::Damaged(what)) => assert!(!what.is_empty(), "it says what is damaged"),
+        None => {}
+    }
+}
