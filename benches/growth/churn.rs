@@ -1,5 +1,5 @@
-//! Steady churn: for each item that is created the oldest one is closed, so that what is kept stays as much, and what that
-//! does to the disk.
+//! Steady churn: for each item that is created the oldest one is closed, and as many records of closed items are kept as
+//! there are items, so that what is kept stays as much; and what that does to the disk.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -58,7 +58,10 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
     };
     let count = if settings.smoke { TURNOVERS_SMOKE } else { TURNOVERS };
     println!("\na churn of {} open items of {PAYLOAD} bytes", title(items));
-    let server = Server::warden(&settings.directory, &[])?;
+    // What is kept of closed items would grow for a day otherwise, and no churn be steady.
+    let retention_max = items.to_string();
+    let variables = [("WARDEN_WORKFLOW_DEFAULTS__RETENTION_MAX", retention_max.as_str())];
+    let server = Server::warden(&settings.directory, &variables)?;
     let empty = bytes_on_disk(&server.data())?;
     let mut turnovers = Vec::new();
     for number in 0..=count {

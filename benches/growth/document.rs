@@ -65,7 +65,8 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     page.push('\n');
     let conditions = format!(
         "Of {} open items of {} bytes each is replaced by a new one, over and over, in batches of two thousand in which \
-         creates and closes alternate. {:?} after the last one, without any load, the disk was {} MiB. The records of closed items are kept for a day, which is a part of the disk that grows here. The disk is always that beyond \
+         creates and closes alternate. {:?} after the last one, without any load, the disk was {} MiB. As many records of closed items are kept as items are open \
+         (`retention_max`), so that what is kept stays as much once all were replaced. The disk is always that beyond \
          what a daemon without items takes: {} MiB, nearly all of it ballast against a full disk.",
         title(churned.items),
         churn::PAYLOAD,

@@ -19,7 +19,8 @@ const CLOSED: usize = 250;
 pub async fn filled_by_others(trial: Trial) -> Result<(), Skipped> {
     let shape = Shape { clients: 4, payload_max: 20_000, deadline: "1s" };
     let mut scene = Scene::new(&trial, shape).await;
-    let mount = LoopMount::new(scene.directory(), 128).map_err(Skipped)?;
+    // A twentieth of it is ballast, and all that closes can live on: each rewrites leaves of some hundred kilobytes.
+    let mount = LoopMount::new(scene.directory(), 256).map_err(Skipped)?;
     scene.keep_data_in(mount.path());
     let hog = mount.path().join("hog");
     for round in 0..trial.rounds(1, 3) {
