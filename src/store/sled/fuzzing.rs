@@ -7,7 +7,9 @@ use crate::store::record::RecordError;
 pub fn chunks(bytes: &[u8]) {
     let (read, broken) = read(bytes);
     let mut chunks = Chunks::from(0);
-    read.iter().for_each(|entry| drop(chunks.add(entry)));
+    for entry in &read {
+        chunks.add(entry);
+    }
     let chunks = chunks.finish();
     let read_again = chunks.iter().flat_map(|(_, chunk)| journal::entries(chunk));
     let read_again: Vec<Entry<'_>> = read_again.collect::<Result<_, _>>().expect("what we write can be read");
@@ -17,7 +19,9 @@ pub fn chunks(bytes: &[u8]) {
     match journal::payloads(bytes) {
         Ok(payloads) => {
             let mut bundles = Bundles::from(0);
-            payloads.iter().for_each(|(number, range)| drop(bundles.add(*number, &bytes[range.clone()])));
+            for (number, range) in &payloads {
+                bundles.add(*number, &bytes[range.clone()]);
+            }
             let bundles = bundles.finish();
             let read_again = bundles.iter().flat_map(|(_, bundle)| {
                 let payloads = journal::payloads(bundle).expect("what we write can be read");

@@ -264,7 +264,7 @@ mod tests {
             assert_eq!(bundles[&bundle][range.clone()], vec![number as u8; size]);
             assert!(payloads(&bundles[&bundle]).unwrap().contains(&(ItemNumber(u64::MAX - number), range)));
         }
-        assert!(BUNDLE_MAX >= PIECE_SIZE + 14);
+        const { assert!(BUNDLE_MAX >= PIECE_SIZE + 14) };
     }
 
     #[test]

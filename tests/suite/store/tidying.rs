@@ -48,7 +48,7 @@ async fn what_is_left_of_bundles_comes_together_in_new_ones() {
         store.apply(ids.iter().map(|id| create(id, payload(500))).collect()).await.unwrap();
     }
     // One of ten stays, in every bundle.
-    let stays = |index: &usize| index % 10 == 0;
+    let stays = |index: &usize| index.is_multiple_of(10);
     let go: Vec<usize> = (0..ids.len()).filter(|index| !stays(index)).collect();
     for indexes in go.chunks(500) {
         store.apply(indexes.iter().map(|index| close(&ids[*index])).collect()).await.unwrap();
