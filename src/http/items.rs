@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -22,6 +21,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::access::Access;
 use super::document::{document, idempotency_key};
+use super::json::Json;
 use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};

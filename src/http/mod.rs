@@ -18,6 +18,7 @@ mod filter;
 pub mod fuzzing;
 mod incidents;
 mod items;
+mod json;
 mod leases;
 mod list;
 mod listener;
