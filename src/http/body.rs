@@ -45,7 +45,8 @@ pub struct Hold {
 pub struct Held {
     /// The bytes.
     pub bytes: Bytes,
-    _hold: Hold,
+    /// To be dropped when they are.
+    pub hold: Hold,
 }
 
 impl BodyLimits {
@@ -87,27 +88,19 @@ impl BodyLimits {
         drop(self.hold(announced)?);
         let mut hold = self.hold(0)?;
         let growth_max = if announced == 0 { limit } else { announced };
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
+        let mut bytes = BytesMut::new();
         while let Some(data) = next_data(&mut body).await? {
-            let length = (first.len() + rest.len() + data.len()) as u64;
+            let length = (bytes.len() + data.len()) as u64;
             if length > limit {
                 return Err(too_large(limit));
             }
             hold.grow(length, growth_max)?;
-            // Most bodies come in one piece, which is kept as it is.
-            if first.is_empty() && rest.is_empty() {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    rest.reserve(usize::try_from(hold.bytes()).unwrap_or_default());
-                    rest.extend_from_slice(&std::mem::take(&mut first));
-                }
-                rest.extend_from_slice(&data);
-            }
+            // What came is a part of the connection's buffer, the whole of which it would keep.
+            let room = usize::try_from(hold.bytes()).unwrap_or_default().saturating_sub(bytes.len());
+            bytes.reserve(room);
+            bytes.extend_from_slice(&data);
         }
-        let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        Ok(Held { bytes, _hold: hold })
+        Ok(Held { bytes: bytes.freeze(), hold })
     }
 
     /// Holds that many bytes of the budget.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 
 use super::Server;
 use super::access::Access;
+use super::json::Json;
 use super::page::{PageView, Paging, name_cursor};
 use super::problem::Problem;
 use super::request::{NoQuery, Query, Segments};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -10,6 +9,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::access::Access;
 use super::document::{document, optional_document};
+use super::json::Json;
 use super::page::{PageView, Paging, name_cursor};
 use super::problem::Problem;
 use super::request::{self, NoQuery, Query, Segments};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -21,7 +20,9 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::body::Held;
 use super::document::{document, idempotency_key};
+use super::json::Json;
 use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemView, hex};
@@ -123,9 +124,10 @@ fn create_request(
 
 async fn store(server: &Server, create: CreateItem, parts: &Parts, body: Body) -> Result<Done, Problem> {
     let too_large = |limit| WardenError::PayloadTooLarge { limit }.into();
-    let held = server.bodies.read(parts, body, server.warden.payload_max(), too_large).await?;
     // The hold on the budget lasts until the bytes are on disk.
-    Ok(server.warden.create(CreateItem { payload: held.bytes.clone(), ..create }).await?)
+    let Held { bytes, hold: _hold } =
+        server.bodies.read(parts, body, server.warden.payload_max(), too_large).await?;
+    Ok(server.warden.create(CreateItem { payload: bytes, ..create }).await?)
 }
 
 fn show(status: axum::http::StatusCode, item: Item, server: &Server) -> Response {

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -24,6 +23,7 @@ use super::Server;
 use super::access::Access;
 use super::document::{document, optional_document};
 use super::filter::FilterDocument;
+use super::json::Json;
 use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
 use super::request::{self, NoQuery, Segments};

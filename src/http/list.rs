@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::json::Json;
 use super::page::{PageView, limit, write_cursor};
 use super::problem::Problem;
 use super::question::{self, FILTERS, Question};

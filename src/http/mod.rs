@@ -18,6 +18,7 @@ mod filter;
 pub mod fuzzing;
 mod incidents;
 mod items;
+mod json;
 mod leases;
 mod list;
 mod listener;
@@ -34,20 +35,24 @@ mod silences;
 mod view;
 mod workflows;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::layer::layer_fn;
+use tower::{Service, service_fn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use self::access::Tokens;
 use self::body::BodyLimits;
@@ -102,6 +107,7 @@ impl Server {
     /// The service that answers requests.
     pub fn router(self: &Arc<Self>) -> Router {
         let (router, _) = routes().split_for_parts();
+        let server = self.clone();
         router
             .fallback(|| async {
                 Problem::not_found("there is nothing at this path; /openapi.json lists what there is")
@@ -109,7 +115,10 @@ impl Server {
             .method_not_allowed_fallback(|| async {
                 Problem::method_not_allowed("this path takes other methods; /openapi.json lists them")
             })
-            .layer(middleware::from_fn_with_state(self.clone(), serve_request))
+            .layer(layer_fn(move |route: Route| {
+                let (server, mut route) = (server.clone(), route);
+                service_fn(move |request| serve_request(&server, &mut route, request))
+            }))
             .with_state(self.clone())
     }
 }
@@ -159,42 +168,53 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
 }
 
 /// The outermost layer. See the module's documentation.
-async fn serve_request(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    let clock = server.warden.clock();
-    let began = clock.now();
-    let request_id = server.warden.random().uuid(began).to_string();
+fn serve_request(
+    server: &Arc<Server>,
+    route: &mut Route,
+    request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let server = server.clone();
+    let began = server.warden.clock().now();
+    let request_id = server.warden.random().uuid(began);
     let (method, version) = (request.method().clone(), request.version());
     let has_body = !request.body().is_end_stream();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = match admit(&server, request) {
-        Ok((request, permit)) => until_sent(next.run(request).await, permit),
-        Err(problem) if has_body => problem.hang_up().into_response(),
-        Err(problem) => problem.into_response(),
-    };
-    let problem = response.extensions().get::<Problem>().cloned();
-    let mut response = match &problem {
-        Some(problem) => problem.respond(&request_id, version),
-        None => response,
-    };
-    let status = response.status();
-    let took = clock.now().since(began);
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    server.metrics.count(&method, route, status.as_u16(), took);
-    // What went wrong is found by the id that the client was shown. The detail may repeat what the client sent, so it is
-    // not in the log.
-    match problem.as_ref().map(Problem::slug) {
-        Some(problem) if status.is_server_error() => {
-            tracing::warn!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let answering = admit(&server, request).map(|(request, permit)| (route.call(request), permit));
+    async move {
+        let response = match answering {
+            Ok((answering, permit)) => answering.await.map(|response| until_sent(response, permit))?,
+            Err(problem) if has_body => problem.hang_up().into_response(),
+            Err(problem) => problem.into_response(),
+        };
+        let mut text = Uuid::encode_buffer();
+        let request_id = &*request_id.hyphenated().encode_lower(&mut text);
+        let problem = response.extensions().get::<Problem>().cloned();
+        let mut response = match &problem {
+            Some(problem) => problem.respond(request_id, version),
+            None => response,
+        };
+        let status = response.status();
+        let took = server.warden.clock().now().since(began);
+        let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+        server.metrics.count(&method, route, status.as_u16(), took);
+        // What went wrong is found by the id that the client was shown. The detail may repeat what the client sent, so it is
+        // not in the log.
+        match problem.as_ref().map(Problem::slug) {
+            Some(problem) if status.is_server_error() => {
+                tracing::warn!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+            }
+            Some(problem) => {
+                tracing::info!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+            }
+            None => {
+                tracing::debug!(request = request_id, %method, route, status = status.as_u16(), ?took, "answered");
+            }
         }
-        Some(problem) => {
-            tracing::info!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
-        }
-        None => {
-            tracing::debug!(request = request_id, %method, route, status = status.as_u16(), ?took, "answered")
-        }
+        response
+            .headers_mut()
+            .extend(HeaderValue::from_str(request_id).ok().map(|value| (REQUEST_ID, value)));
+        Ok(response)
     }
-    response.headers_mut().extend(HeaderValue::from_str(&request_id).ok().map(|value| (REQUEST_ID, value)));
-    response
 }
 
 /// Refuses what no handler should see, and notes what the request may do. What it takes of the requests in flight is

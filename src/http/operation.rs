@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::json::Json;
 use super::problem::{Problem, ProblemDocument};
 use crate::config::Scope;
 

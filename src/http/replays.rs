@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::LOCATION;
@@ -16,6 +15,7 @@ use super::Server;
 use super::access::Access;
 use super::document::{document, idempotency_key};
 use super::filter::FilterDocument;
+use super::json::Json;
 use super::page::{PageView, Paging};
 use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::access::Access;
 use super::document::{document, idempotency_key};
+use super::json::Json;
 use super::page::{PageView, Paging};
 use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};

@@ -6,7 +6,6 @@ mod replay;
 mod summary;
 mod workflow;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,14 +18,16 @@ pub use self::replay::ReplayView;
 pub use self::summary::SummaryView;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::lease::{StepRecord, StepStatus};
-use crate::model::{Item, ItemState, Lease, LeaseId, Timestamp};
+use crate::model::{Item, ItemId, ItemState, Labels, Lease, LeaseId, StepName, Timestamp, WorkflowName};
 use crate::warden::Warden;
 
 /// An item.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ItemView {
-    workflow: String,
-    id: String,
+    #[schema(value_type = String)]
+    workflow: WorkflowName,
+    #[schema(value_type = String)]
+    id: ItemId,
     /// `open`, `overdue`, `failed`, `held` or `closed`.
     #[schema(value_type = String)]
     state: ItemState,
@@ -41,8 +42,10 @@ pub struct ItemView {
     /// `success`, `discarded` or `failed`, of a closed item.
     #[schema(value_type = Option<String>)]
     outcome: Option<crate::model::CloseOutcome>,
-    labels: BTreeMap<String, String>,
-    step: Option<String>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    labels: Labels,
+    #[schema(value_type = Option<String>)]
+    step: Option<StepName>,
     #[schema(value_type = Option<String>, format = DateTime)]
     step_entered_at: Option<Timestamp>,
     /// How often it was claimed at this step, less what was given back unharmed.
@@ -71,7 +74,8 @@ pub struct ItemView {
 /// A step that an item has left.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepRecordView {
-    name: String,
+    #[schema(value_type = String)]
+    name: StepName,
     /// `done` or `skipped`.
     #[schema(value_type = String)]
     status: StepStatus,
@@ -117,7 +121,8 @@ pub struct ErrorView {
     message: String,
     retryable: bool,
     fatal: bool,
-    step: Option<String>,
+    #[schema(value_type = Option<String>)]
+    step: Option<StepName>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Whatever else was kept.
@@ -145,17 +150,17 @@ impl ItemView {
         let detail = item.detail.map(|detail| *detail).unwrap_or_default();
         let payload = item.payload;
         Self {
-            workflow: item.workflow.to_string(),
-            id: item.id.to_string(),
+            workflow: item.workflow,
+            id: item.id,
             state,
             created_at: item.created_at,
             deadline: item.deadline,
             overdue_since: (state == ItemState::Overdue).then_some(item.deadline),
             closed_at: item.closed.map(|closed| closed.at),
             outcome: item.closed.map(|closed| closed.outcome),
-            labels: Arc::unwrap_or_clone(item.labels),
+            labels: item.labels,
             step_entered_at: item.step.is_some().then_some(item.step_entered_at),
-            step: item.step.map(|step| step.to_string()),
+            step: item.step,
             step_attempts: item.work.attempts,
             steps: detail.steps.into_iter().map(StepRecordView::from).collect(),
             progress: detail.progress,
@@ -177,7 +182,7 @@ impl ItemView {
 
 impl From<StepRecord> for StepRecordView {
     fn from(step: StepRecord) -> Self {
-        Self { name: step.name.to_string(), status: step.status, at: step.at }
+        Self { name: step.name, status: step.status, at: step.at }
     }
 }
 
@@ -189,7 +194,7 @@ impl From<crate::model::ItemError> for ErrorView {
             message: error.message,
             retryable: error.retryable,
             fatal: error.fatal,
-            step: error.step.map(|step| step.to_string()),
+            step: error.step,
             at: error.at,
             data: error.data,
         }
@@ -200,5 +205,10 @@ impl From<crate::model::ItemError> for ErrorView {
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
