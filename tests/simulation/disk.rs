@@ -24,7 +24,7 @@ use warden::store::{
 
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
-use crate::watch::Weather;
+use crate::watch::{Weather, items};
 
 type Answer = Result<Vec<Outcome>, StoreError>;
 
@@ -66,6 +66,29 @@ impl Disk {
     /// What is durable.
     pub fn durable(&self) -> &MemoryStore {
         &self.durable
+    }
+
+    /// Everything that is durable, in words.
+    pub fn described(&self) -> Vec<String> {
+        fn read<T>(answer: BoxFuture<'_, Result<T, StoreError>>) -> T {
+            answer.now_or_never().expect("memory never waits").expect("memory never fails")
+        }
+        let store = &self.durable;
+        let mut lines = Vec::new();
+        for item in items(store, self.clock.read().0) {
+            let payload = read(store.payload(item.number, 0, usize::MAX));
+            lines.push(format!("{item:?} {payload:?}"));
+        }
+        for incident in read(store.incidents(None, usize::MAX)) {
+            lines.push(format!("{incident:?} {:?}", read(store.deliveries(incident.id.clone()))));
+        }
+        for replay in read(store.replays()) {
+            let chunks = (0..).map_while(|index| read(store.replay_chunk(replay.id.clone(), index)));
+            lines.push(format!("{replay:?} {:?}", chunks.collect::<Vec<_>>()));
+        }
+        lines.push(format!("{:?} {:?}", read(store.workflows()), read(store.silences())));
+        lines.push(format!("{:?} {:?}", read(store.progresses()), read(store.unmade_replays())));
+        lines
     }
 
     /// The power is gone. Any part of what was being written is there afterwards.

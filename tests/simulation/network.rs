@@ -11,6 +11,8 @@ use warden::outbound::{Outbound, OutboundError, OutboundRequest, OutboundRespons
 
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
+use crate::digest::digest;
+use crate::history::History;
 use crate::target::{Posted, Target};
 
 /// The longest that a receiver asks to be left alone, in seconds.
@@ -80,19 +82,26 @@ struct State {
 pub struct Network {
     state: Mutex<State>,
     target: Target,
+    history: History,
     clock: SimulatedClock,
     dice: Dice,
 }
 
 impl Network {
-    pub fn new(hosts: &[&str], target: Target, clock: SimulatedClock, dice: Dice) -> Arc<Self> {
+    pub fn new(
+        hosts: &[&str],
+        target: Target,
+        history: History,
+        clock: SimulatedClock,
+        dice: Dice,
+    ) -> Arc<Self> {
         let host = |name: &&str| {
             let story = Story::default();
             (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, story })
         };
         let hosts = hosts.iter().map(host).collect();
         let state = State { hosts, wrong: Vec::new(), calls: 0 };
-        Arc::new(Self { state: Mutex::new(state), target, clock, dice })
+        Arc::new(Self { state: Mutex::new(state), target, history, clock, dice })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -149,7 +158,8 @@ impl Network {
         let notification: Notification =
             serde_json::from_slice(&request.body).expect("a notification in the standard form");
         let host = host_of(request);
-        tracing::info!(%host, %webhook_id, event = notification.event.as_str(), incident = %notification.data.id, "heard");
+        let (event, incident) = (notification.event.as_str(), &notification.data.id);
+        self.history.tell(|| format!("{host} heard {webhook_id}: {event} of {incident}"));
         let mut state = self.lock();
         let story = &mut state.hosts.get_mut(&host).expect("a host that there is").story;
         if let Some(wrong) = story.hear(webhook_id, notification) {
@@ -162,8 +172,6 @@ impl Network {
         let host = host_of(request);
         self.pass(30).await;
         if let Some(posted) = posted(request) {
-            let Posted { path, webhook_id, key, .. } = &posted;
-            tracing::info!(%path, %webhook_id, ?key, "posted");
             self.target.arrive(&posted);
         }
         let mood = match self.lock().hosts.get(&host).map(|host| host.mood) {
@@ -209,15 +217,32 @@ impl Network {
 impl Outbound for Network {
     fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
         Box::pin(async move {
-            self.lock().calls += 1;
+            let call = {
+                let mut state = self.lock();
+                state.calls += 1;
+                state.calls
+            };
+            self.history.tell(|| format!("call {call} to {}", described(&request)));
             let ends = self.clock.sleep_until(self.clock.now().after(request.timeout));
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 () = ends => Err(OutboundError::Timeout(request.timeout)),
                 answer = self.answer(&request) => answer,
-            }
+            };
+            self.history.tell(|| match &answer {
+                Ok(answer) => format!("call {call} was answered with {answer:?}"),
+                Err(error) => format!("call {call} failed: {error}"),
+            });
+            answer
         })
     }
+}
+
+/// All that is sent, so that a story which differs in it is another one.
+fn described(request: &OutboundRequest) -> String {
+    let url = request.url.url();
+    let body = digest(&String::from_utf8_lossy(&request.body));
+    format!("{url}: {:?} {body:?}", request.headers)
 }
 
 fn header(request: &OutboundRequest, name: &str) -> String {

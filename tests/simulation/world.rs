@@ -17,8 +17,9 @@ use warden::warden::{Loops, Warden};
 use crate::clients::Client;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
+use crate::digest::Digest;
 use crate::disk::{Disk, Faults, SimulatedStore};
-use crate::history::History;
+use crate::history::{History, Listener};
 use crate::network::{Mood, Network, RECOVERY};
 use crate::operator::Operator;
 use crate::quiet::Quiet;
@@ -50,8 +51,8 @@ pub struct Summary {
     pub calls: u64,
     /// Virtual time that passed.
     pub passed: Duration,
-    /// A digest of all that was seen.
-    pub digest: u64,
+    /// A digest of all that was told and of what is durable in the end, if somebody listened.
+    pub digest: Digest,
 }
 
 /// How a life ends.
@@ -102,21 +103,20 @@ pub struct World {
     /// Whether nothing goes wrong but what clients do.
     is_peaceful: bool,
     lives: u64,
-    digest: u64,
 }
 
 impl World {
-    pub fn new(seed: u64, verbose: bool) -> Self {
+    pub fn new(seed: u64, listener: Listener) -> Self {
         let dice = Dice::new(seed);
         let clock = SimulatedClock::new(START);
         let hosts = [&RECEIVERS[..], &["target"]].concat();
-        let (weather, history) = (Weather::default(), History::new(clock.clone(), verbose));
+        let (weather, history) = (Weather::default(), History::new(clock.clone(), listener));
         let disk = Arc::new(Disk::new(weather.clone(), clock.clone()));
         let target = Target::new(disk.clone(), history.clone());
         Self {
             seed,
             disk,
-            network: Network::new(&hosts, target, clock.clone(), dice.clone()),
+            network: Network::new(&hosts, target, history.clone(), clock.clone(), dice.clone()),
             history,
             quiet: Quiet::default(),
             weather,
@@ -125,7 +125,6 @@ impl World {
             dice,
             clock,
             lives: 0,
-            digest: 0,
         }
     }
 
@@ -156,24 +155,20 @@ impl World {
             self.history.lock().items.life_ended(moment);
             self.while_it_is_down();
         }
+        for line in self.disk.described() {
+            self.history.tell(|| line);
+        }
         Ok(Summary {
             lives: self.lives,
             operations: self.history.operations(),
             calls: self.network.calls(),
             passed: self.clock.now().since(START),
-            digest: self.digest,
+            digest: self.history.digest(),
         })
     }
 
-    fn tell(&mut self, what: &str) {
-        let now = self.clock.now();
-        if what != "looked" {
-            self.history.tell(|| what.to_owned());
-        }
-        let seen = format!("{now} {what} {} {}", self.network.calls(), self.history.operations());
-        for byte in seen.bytes() {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+    fn tell(&self, what: &str) {
+        self.history.tell(|| what.to_owned());
     }
 
     /// Whether anything was seen that must not be.
@@ -244,6 +239,9 @@ impl World {
         self.lives += 1;
         let store = SimulatedStore::open(&self.disk, self.clock.clone(), self.dice.clone());
         tokio::spawn(store.clone().commit());
+        // It waits before anything else does: what follows reads the store on another thread, and when that one is done is no
+        // part of the story.
+        tokio::task::yield_now().await;
         self.network.note_finished();
         let config = self.config();
         let surroundings = Surroundings {
@@ -331,9 +329,7 @@ impl World {
         if loops.ended().now_or_never().is_some() {
             return Err("a loop of the daemon has ended".into());
         }
-        let checked = watch.look(self.clock.now());
-        self.tell("looked");
-        checked
+        watch.look(self.clock.now())
     }
 
     /// Lets time pass, event by event, but none closer to the next than `step`.
