@@ -246,6 +246,14 @@ impl Client {
         self.history.note(check);
     }
 
+    /// Reads all items that anybody ever spoke of.
+    pub async fn read_all(&self) {
+        let keys: Vec<ItemKey> = self.history.lock().items.keys().cloned().collect();
+        for key in keys {
+            self.read(key).await;
+        }
+    }
+
     /// Claims items, and does well or badly by them.
     async fn work(&self) {
         let began = self.history.moment();

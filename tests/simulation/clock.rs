@@ -19,6 +19,8 @@ pub struct SimulatedClock(Arc<Mutex<State>>);
 struct State {
     now: Timestamp,
     latest: Timestamp,
+    /// When it last jumped.
+    jumped_at: Timestamp,
     /// How far the wall clock is ahead, in milliseconds.
     drift: i64,
     sleepers: BTreeMap<(Timestamp, u64), Waker>,
@@ -33,6 +35,7 @@ impl SimulatedClock {
         Self(Arc::new(Mutex::new(State {
             now: start,
             latest: start,
+            jumped_at: Timestamp::MIN,
             drift: 0,
             sleepers,
             last_sleeper: 0,
@@ -61,6 +64,18 @@ impl SimulatedClock {
         let woken = std::mem::replace(&mut state.sleepers, later);
         drop(state);
         woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Jumps ahead, as when the machine was asleep. What was under way then was under way for all of that time.
+    pub fn jump(&self, ahead: Duration) {
+        let instant = self.now().after(ahead);
+        self.set(instant);
+        self.lock().jumped_at = instant;
+    }
+
+    /// When it last jumped, in whatever life of the daemon.
+    pub fn jumped_at(&self) -> Timestamp {
+        self.lock().jumped_at
     }
 
     /// The present instant, and the latest that it ever showed.

@@ -128,6 +128,8 @@ pub struct SimulatedStore {
 
 impl SimulatedStore {
     pub fn open(disk: &Arc<Disk>, clock: SimulatedClock, dice: Dice) -> Arc<Self> {
+        let cut = disk.cut.lock().expect("nothing panics under the lock").len();
+        assert_eq!(cut, 0, "a life ends by a crash or by an orderly stop");
         Arc::new(Self {
             durable: disk.durable.reopened(),
             visible: disk.durable.copied(),
@@ -153,6 +155,11 @@ impl SimulatedStore {
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Request>> {
         self.waiting.lock().expect("nothing panics under the lock")
+    }
+
+    /// Whether all that was handed in is written.
+    pub fn is_idle(&self) -> bool {
+        self.waiting().is_empty() && self.disk.cut.lock().expect("nothing panics under the lock").is_empty()
     }
 
     /// What the committing thread does.

@@ -2,8 +2,8 @@
 //!
 //! Each seed is one story: the whole domain service, its timers, incidents, notifier, leases and replays, on one thread under
 //! a virtual clock, over a store that forgets what was not committed and a network that fails in every way. Clients, workers
-//! and people do at random what they do; the daemon crashes, restarts and is configured anew; the clock jumps. What must be
-//! true is checked all the while and, after a calm, once more closely:
+//! and people do at random what they do; the daemon crashes and restarts, each time with other intervals of alerting and another
+//! concurrency; the clock jumps. What must be true is checked all the while and, after a calm, once more closely:
 //!
 //! 1. No acknowledged create is lost, no payload changes, nothing closed comes back.
 //! 2. What is overdue or has failed is told within its bound, by exactly one incident at a time.
@@ -17,17 +17,22 @@
 //! | `SEED` | tells the story of this one alone, with what happens in it | none |
 //! | `FIRST_SEED` | where to begin | 0 |
 
+mod calm;
 mod clients;
 mod clock;
 mod dice;
 mod digest;
 mod disk;
 mod history;
+mod idle;
 mod items;
 mod leases;
+mod life;
 mod network;
 mod operator;
+mod panics;
 mod quiet;
+mod settings;
 mod target;
 mod watch;
 mod world;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use warden::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
 use warden::model::{Clock, IncidentStatus, ItemState, ReplayStatus};
+use warden::notifier::ReceiverState;
 use warden::store::ListDeliveries;
 use warden::warden::silences::{MakeSilence, Until};
 use warden::warden::{Act, ReplayAct, StartReplay, Warden};
@@ -13,6 +14,7 @@ use warden::warden::{Act, ReplayAct, StartReplay, Warden};
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::history::History;
+use crate::network::Network;
 use crate::quiet::Quiet;
 use crate::world::{RECEIVERS, WORKFLOWS};
 
@@ -20,6 +22,7 @@ use crate::world::{RECEIVERS, WORKFLOWS};
 #[derive(Clone)]
 pub struct Operator {
     pub warden: Arc<Warden>,
+    pub network: Arc<Network>,
     pub history: History,
     pub quiet: Quiet,
     pub clock: SimulatedClock,
@@ -147,6 +150,16 @@ impl Operator {
             }
         }
         self.resume().await;
+    }
+
+    /// Has receivers hear again that are there again: the daemon has given them up until somebody says so.
+    pub fn resume_receivers(&self) {
+        for status in self.warden.receiver_statuses() {
+            let is_paused = matches!(status.state, ReceiverState::Paused { .. });
+            if is_paused && self.network.up_since(&status.name).is_some() {
+                let _ = self.warden.resume_receiver(&status.name);
+            }
+        }
     }
 
     /// Has the replays go on that wait for people.

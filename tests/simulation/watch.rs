@@ -14,10 +14,11 @@ use warden::store::memory::MemoryStore;
 use warden::store::{ListItems, Store as _};
 use warden::warden::Warden;
 
+use crate::clock::SimulatedClock;
 use crate::disk::Disk;
 use crate::network::{Network, RECOVERY};
 use crate::quiet::Quiet;
-use crate::world::{GROUP_INTERVAL_MAX, GROUP_WAIT_MAX, RECEIVERS, SPLIT_WORKFLOW};
+use crate::world::{RECEIVERS, SPLIT_WORKFLOW};
 
 /// What commits, the network and the steps in which time passes take together at most.
 pub const SLACK: Duration = Duration::from_secs(90);
@@ -94,27 +95,21 @@ fn incidents(store: &MemoryStore) -> Vec<Incident> {
 
 /// Watches one life of the daemon.
 pub struct Watch {
-    warden: Arc<Warden>,
-    disk: Arc<Disk>,
-    network: Arc<Network>,
-    quiet: Quiet,
-    weather: Weather,
+    pub warden: Arc<Warden>,
+    pub disk: Arc<Disk>,
+    pub network: Arc<Network>,
+    pub quiet: Quiet,
+    pub weather: Weather,
+    pub clock: SimulatedClock,
+    /// How long this life waits before it tells of an incident.
+    pub group_wait: Duration,
+    /// How long it waits before it tells of the same incident again.
+    pub group_interval: Duration,
     /// Since when nothing has stood in the way of telling a receiver of an incident.
-    free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
+    pub free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
 }
 
 impl Watch {
-    pub fn new(
-        warden: Arc<Warden>,
-        disk: Arc<Disk>,
-        network: Arc<Network>,
-        quiet: Quiet,
-        weather: Weather,
-    ) -> Self {
-        let free = BTreeMap::new();
-        Self { warden, disk, network, quiet, weather, free }
-    }
-
     /// The clock has jumped. What was under way then was under way for all of that time, so that everything begins anew.
     pub fn jumped(&mut self) {
         self.free.clear();
@@ -128,12 +123,6 @@ impl Watch {
                 return Err(format!("{} and {} are open for {:?}", incident.id.0, twin.id.0, incident.key));
             }
         }
-        for status in self.warden.receiver_statuses() {
-            let is_paused = matches!(status.state, warden::notifier::ReceiverState::Paused { .. });
-            if is_paused && self.network.up_since(&status.name).is_some() {
-                let _ = self.warden.resume_receiver(&status.name);
-            }
-        }
         self.weather.note(self.disk.durable(), now);
         let troubles = troubles(self.disk.durable(), now);
         let faults = self.disk.faults();
@@ -145,10 +134,10 @@ impl Watch {
             .collect();
         let before = std::mem::take(&mut self.free);
         for receiver in RECEIVERS {
-            let is_reachable = self
-                .network
-                .up_since(receiver)
-                .is_some_and(|since| since == Timestamp::MIN || since.after(RECOVERY) <= now);
+            // A jump may have broken off what was to be heard, like any other trouble.
+            let since = self.network.up_since(receiver).map(|since| since.max(self.clock.jumped_at()));
+            let is_reachable =
+                since.is_some_and(|since| since == Timestamp::MIN || since.after(RECOVERY) <= now);
             if !is_healthy || !is_reachable {
                 continue;
             }
@@ -168,8 +157,8 @@ impl Watch {
                 self.free.insert(place, free);
                 let since = free.max(self.weather.since(key));
                 let bound = match is_bad {
-                    true if told_before.contains(key) => GROUP_WAIT_MAX + GROUP_INTERVAL_MAX,
-                    true => GROUP_WAIT_MAX,
+                    true if told_before.contains(key) => self.group_wait + self.group_interval,
+                    true => self.group_wait,
                     false => Duration::ZERO,
                 };
                 if knows != is_bad && now > since.after(bound + SLACK) {
@@ -185,7 +174,7 @@ impl Watch {
     }
 
     /// Looks at everything after so long a calm that all must be as it should.
-    pub fn look_closely(&mut self, now: Timestamp) -> Result<(), String> {
+    pub async fn look_closely(&mut self, now: Timestamp) -> Result<(), String> {
         self.look(now)?;
         let troubles = troubles(self.disk.durable(), now);
         let open = open_incidents(self.disk.durable());
@@ -195,9 +184,9 @@ impl Watch {
             }
         }
         for incident in &open {
-            let live = self.warden.incident(incident.id.clone()).now_or_never();
-            let count = live.and_then(Result::ok).map(|incident| incident.count);
-            if let Some(count) = count.filter(|count| troubles.get(&incident.key) != Some(count)) {
+            let live = self.warden.incident(incident.id.clone()).await;
+            let count = live.map_err(|error| format!("{} cannot be read: {error}", incident.id.0))?.count;
+            if troubles.get(&incident.key) != Some(&count) {
                 let there = troubles.get(&incident.key).copied().unwrap_or_default();
                 return Err(format!("{:?} counts {count} items, and there are {there}", incident.key));
             }
