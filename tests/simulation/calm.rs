@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use warden::model::{Clock, ReplayStatus};
+use warden::model::{Clock, Item, ReplayStatus};
 use warden::warden::Warden;
 
 use crate::disk::Faults;
 use crate::life::Life;
 use crate::network::{Mood, RECOVERY};
 use crate::settings::{GROUP_INTERVAL_MAX, GROUP_WAIT_MAX};
-use crate::watch::SLACK;
+use crate::watch::{SLACK, items};
 use crate::world::{HOSTS, World};
 
 /// How closely time is followed while nothing is wrong.
@@ -29,10 +29,14 @@ impl World {
             life.pass(Duration::from_secs(10), Duration::from_secs(1)).await;
             self.quiet.end();
         }
+        let closes_all = self.dice.chance(500);
+        if closes_all {
+            tokio::spawn(life.client.clone().close_all());
+        }
         life.look(self)?;
         let rounds = (RECOVERY + GROUP_WAIT_MAX + GROUP_INTERVAL_MAX + SLACK * 2).as_secs() / 30;
         for _ in 0..rounds {
-            tokio::spawn(life.operator.clone().resume());
+            tokio::spawn(life.operator.clone().resume_replays());
             life.pass(Duration::from_secs(30), STEP).await;
             life.look(self)?;
         }
@@ -40,12 +44,19 @@ impl World {
         // What falls overdue in the last moments is not told yet: a little longer, unless it goes on for ever.
         for _ in 0..40 {
             match life.watch.look_closely(self.clock.now()).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => break,
                 Err(_) => life.pass(Duration::from_secs(30), STEP).await,
             }
             life.look(self)?;
         }
-        life.watch.look_closely(self.clock.now()).await
+        life.watch.look_closely(self.clock.now()).await?;
+        let now = self.clock.now();
+        match items(self.disk.durable(), now).iter().find(|item| closes_all && item.closed.is_none()) {
+            Some(Item { workflow, id, .. }) => {
+                Err(format!("{workflow} {id} is open, though all were closed"))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use warden::model::{
     Clock, Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Replay,
-    ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
+    ReplayChunk, ReplayId, Silence, Timestamp, Workflow, WorkflowName,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{
@@ -22,8 +22,11 @@ use warden::store::{
     StoreStatus,
 };
 
+use crate::claimable::Claimable;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
+use crate::history::History;
+use crate::quiet::Quiet;
 use crate::watch::{Weather, items};
 
 type Answer = Result<Vec<Outcome>, StoreError>;
@@ -45,18 +48,60 @@ pub struct Disk {
     /// Commands that are applied and not synced.
     cut: Mutex<Vec<Command>>,
     faults: Mutex<Faults>,
+    /// Since when nothing has been wrong with it, if nothing is.
+    healthy_since: Mutex<Option<Timestamp>>,
     weather: Weather,
+    quiet: Quiet,
+    claimable: Claimable,
+    history: History,
     clock: SimulatedClock,
 }
 
 impl Disk {
-    pub fn new(weather: Weather, clock: SimulatedClock) -> Self {
-        let durable = MemoryStore::new();
-        Self { durable, cut: Mutex::default(), faults: Mutex::default(), weather, clock }
+    pub fn new(weather: Weather, quiet: Quiet, history: History, clock: SimulatedClock) -> Self {
+        Self {
+            durable: MemoryStore::new(),
+            cut: Mutex::default(),
+            faults: Mutex::default(),
+            healthy_since: Mutex::new(Some(Timestamp::MIN)),
+            weather,
+            quiet,
+            claimable: Claimable::default(),
+            history,
+            clock,
+        }
     }
 
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock().expect("nothing panics under the lock") = faults;
+        let is_healthy = !faults.full && !faults.slow && faults.overloaded == 0;
+        *self.healthy_since.lock().expect("nothing panics under the lock") =
+            is_healthy.then(|| self.clock.now());
+    }
+
+    /// Since when nothing has been wrong with it, if nothing is.
+    pub fn healthy_since(&self) -> Option<Timestamp> {
+        *self.healthy_since.lock().expect("nothing panics under the lock")
+    }
+
+    /// Since when items could be claimed.
+    pub fn claimable(&self) -> &Claimable {
+        &self.claimable
+    }
+
+    /// A command is written for good: nothing that it says is to break what people were promised.
+    fn write(&self, store: &MemoryStore, command: Command) -> Outcome {
+        if let Command::CommitIncident { incident, deliveries } = &command {
+            let (_, latest) = self.clock.read();
+            for delivery in deliveries {
+                let breach = self.quiet.breach(incident, delivery, latest);
+                self.history.note(breach.map_or(Ok(()), Err));
+            }
+        }
+        let since = self.claimable.since(&self.durable, &command);
+        let outcome = done(store, command);
+        self.claimable.note(since, &outcome, self.clock.now());
+        outcome
     }
 
     pub fn faults(&self) -> Faults {
@@ -96,7 +141,7 @@ impl Disk {
         let cut = std::mem::take(&mut *self.cut.lock().expect("nothing panics under the lock"));
         let written = dice.below(cut.len() as u64 + 1) as usize;
         for command in cut.into_iter().take(written) {
-            done(&self.durable, command);
+            self.write(&self.durable, command);
         }
         self.weather.note(&self.durable, self.clock.now());
     }
@@ -195,13 +240,18 @@ impl SimulatedStore {
             self.disk.cut.lock().expect("nothing panics under the lock").clear();
             for Request { commands, answer } in group {
                 let settle = |command: Command| {
-                    if refused(&command) { Outcome::StorageFull } else { done(&self.durable, command) }
+                    if refused(&command) {
+                        Outcome::StorageFull
+                    } else {
+                        self.disk.write(&self.durable, command)
+                    }
                 };
                 let outcomes = commands.into_iter().map(settle).collect();
-                self.disk.weather.note(&self.disk.durable, self.clock.now());
                 // Whoever asked may have gone.
                 let _ = answer.send(Ok(outcomes));
             }
+            // What came and went within a group, nobody can have seen.
+            self.disk.weather.note(&self.disk.durable, self.clock.now());
         }
     }
 

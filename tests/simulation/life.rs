@@ -47,7 +47,7 @@ impl Life {
         // It waits before anything else does: what follows reads the store on another thread, and when that one is done is no
         // part of the story.
         tokio::task::yield_now().await;
-        network.note_finished();
+        network.target().life_began();
         let Settings { config, group_wait, group_interval } = Settings::any(dice);
         let surroundings = Surroundings {
             clock: Arc::new(clock.clone()),
@@ -61,6 +61,7 @@ impl Life {
         Ok(Self {
             client: Client {
                 warden: warden.clone(),
+                disk: disk.clone(),
                 history: history.clone(),
                 clock: clock.clone(),
                 dice: dice.clone(),

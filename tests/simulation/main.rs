@@ -18,6 +18,7 @@
 //! | `FIRST_SEED` | where to begin | 0 |
 
 mod calm;
+mod claimable;
 mod clients;
 mod clock;
 mod dice;
@@ -35,6 +36,7 @@ mod quiet;
 mod settings;
 mod target;
 mod watch;
+mod workers;
 mod world;
 
 use std::collections::BTreeMap;

@@ -125,9 +125,9 @@ impl Network {
         (host.mood == Mood::Up).then_some(host.since)
     }
 
-    /// Takes note of what is finished for good, when the daemon starts.
-    pub fn note_finished(&self) {
-        self.target.note_finished();
+    /// Where items are sent.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Looks at what a receiver knows.
@@ -223,6 +223,7 @@ impl Outbound for Network {
                 state.calls
             };
             self.history.tell(|| format!("call {call} to {}", described(&request)));
+            let _on_its_way = posted(&request).map(|posted| self.target.send(&posted));
             let ends = self.clock.sleep_until(self.clock.now().after(request.timeout));
             let answer = tokio::select! {
                 biased;

@@ -1,5 +1,7 @@
 //! How the daemon is configured: anew in each of its lives, in what changes when people are told and how many at once.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use warden::config::{Config, ConfigFile, Sources};
@@ -61,13 +63,21 @@ impl Settings {
             fallback = ["manager"]
             "#
         );
-        let file = Some(ConfigFile::from_text("simulation.toml", &text));
-        let config =
-            Config::load(Sources { file, ..Sources::default() }).unwrap_or_else(|error| panic!("{error}"));
         Self {
-            config,
+            config: read(text),
             group_wait: Duration::from_secs(group_wait),
             group_interval: Duration::from_secs(group_interval),
         }
     }
+}
+
+/// Reads a configuration. There are few, and each is read once: that takes its time in a debug build.
+fn read(text: String) -> Config {
+    static READ: Mutex<BTreeMap<String, Config>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().expect("nothing panics under the lock");
+    let config = read.entry(text).or_insert_with_key(|text| {
+        let file = Some(ConfigFile::from_text("simulation.toml", text));
+        Config::load(Sources { file, ..Sources::default() }).unwrap_or_else(|error| panic!("{error}"))
+    });
+    config.clone()
 }

@@ -63,8 +63,8 @@ fn group_by(workflow: &str) -> Vec<Arc<str>> {
 pub struct Weather(Arc<Mutex<BTreeMap<IncidentKey, (bool, Timestamp)>>>);
 
 impl Weather {
-    /// Takes note of what has changed by a commit, or by time.
-    pub fn note(&self, store: &MemoryStore, now: Timestamp) {
+    /// Takes note of what has changed by a commit, or by time. Gives what is wrong now.
+    pub fn note(&self, store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u64> {
         let troubles = troubles(store, now);
         let mut weather = self.0.lock().expect("nothing panics under the lock");
         for (key, (is_bad, since)) in weather.iter_mut() {
@@ -72,9 +72,10 @@ impl Weather {
                 (*is_bad, *since) = (!*is_bad, now);
             }
         }
-        for key in troubles.into_keys() {
-            weather.entry(key).or_insert((true, now));
+        for key in troubles.keys() {
+            weather.entry(key.clone()).or_insert((true, now));
         }
+        troubles
     }
 
     fn since(&self, key: &IncidentKey) -> Timestamp {
@@ -123,8 +124,7 @@ impl Watch {
                 return Err(format!("{} and {} are open for {:?}", incident.id.0, twin.id.0, incident.key));
             }
         }
-        self.weather.note(self.disk.durable(), now);
-        let troubles = troubles(self.disk.durable(), now);
+        let troubles = self.weather.note(self.disk.durable(), now);
         let faults = self.disk.faults();
         let is_healthy = faults.overloaded == 0 && !faults.slow;
         let told_before: BTreeSet<IncidentKey> = incidents(self.disk.durable())

@@ -23,6 +23,8 @@ use crate::watch::Weather;
 pub const WORKFLOWS: [&str; 3] = ["uploads", "reports", "mails"];
 /// The workflow whose items are split by their region.
 pub const SPLIT_WORKFLOW: &str = "reports";
+/// By which it is.
+pub const REGIONS: [&str; 3] = ["eu", "us", "asia"];
 pub const RECEIVERS: [&str; 3] = ["oncall", "chat", "manager"];
 /// All that can be called.
 pub const HOSTS: [&str; 4] = ["oncall", "chat", "manager", "target"];
@@ -71,14 +73,15 @@ impl World {
         let dice = Dice::new(seed);
         let clock = SimulatedClock::new(START);
         let (weather, history) = (Weather::default(), History::new(clock.clone(), listener));
-        let disk = Arc::new(Disk::new(weather.clone(), clock.clone()));
+        let quiet = Quiet::default();
+        let disk = Arc::new(Disk::new(weather.clone(), quiet.clone(), history.clone(), clock.clone()));
         let target = Target::new(disk.clone(), history.clone());
         Self {
             seed,
             disk,
             network: Network::new(&HOSTS, target, history.clone(), clock.clone(), dice.clone()),
             history,
-            quiet: Quiet::default(),
+            quiet,
             weather,
             steps_left: 40 + dice.below(160),
             is_peaceful: dice.chance(200),
@@ -98,7 +101,7 @@ impl World {
 
     fn happen(mut self) -> Result<Summary, String> {
         loop {
-            match self.run_life()? {
+            match self.run_life(Self::live)? {
                 End::Crash => {
                     self.disk.crash(&self.dice);
                     self.tell("crashed");
@@ -106,10 +109,10 @@ impl World {
                 End::Stop => self.tell("stopped"),
                 End::Story => break,
             }
-            let moment = self.history.moment();
-            self.history.lock().items.life_ended(moment);
             self.while_it_is_down();
         }
+        self.disk.crash(&self.dice);
+        self.run_life(Self::come_back)?;
         for line in self.disk.described() {
             self.history.tell(|| line);
         }
@@ -123,7 +126,10 @@ impl World {
     }
 
     /// One life of the daemon. With the runtime goes all that it had under way.
-    fn run_life(&mut self) -> Result<End, String> {
+    fn run_life<T>(
+        &mut self,
+        live: impl AsyncFnOnce(&mut Self, Arc<Idle>) -> Result<T, String>,
+    ) -> Result<T, String> {
         let idle = Arc::new(Idle::default());
         let parked = idle.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,9 +137,11 @@ impl World {
             .build()
             .map_err(|error| error.to_string())?;
         self.lives += 1;
-        let end = runtime.block_on(self.live(idle))?;
+        let end = runtime.block_on(live(self, idle))?;
         drop(runtime);
         self.check()?;
+        let moment = self.history.moment();
+        self.history.lock().items.life_ended(moment);
         Ok(end)
     }
 
@@ -220,9 +228,19 @@ impl World {
         }
         self.calm_down(&mut life).await?;
         life.client.read_all().await;
-        self.check()?;
         self.tell("the story ends");
+        if self.dice.chance(500) {
+            life.stop().await;
+        }
         Ok(End::Story)
+    }
+
+    /// A last life, after the calm: all that was acknowledged is there again.
+    async fn come_back(&mut self, idle: Arc<Idle>) -> Result<(), String> {
+        let mut life = Life::begin(self, self.lives, idle).await?;
+        life.settle().await;
+        life.client.read_all().await;
+        life.look(self)
     }
 
     fn change_mood(&mut self) {
