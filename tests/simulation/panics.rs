@@ -21,7 +21,10 @@ pub fn caught<T>(tell: impl FnOnce() -> Result<T, String>) -> Result<T, String> 
     WATCHED.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            FIRST.with_borrow_mut(|first| first.get_or_insert_with(|| format!("it panicked: {panic}")).len());
+            FIRST.with_borrow_mut(|first| {
+                // In one line, like all that goes wrong.
+                first.get_or_insert_with(|| format!("it {panic}").replace('\n', " "));
+            });
             before(panic);
         }));
     });
