@@ -47,7 +47,7 @@ impl Life {
         // It waits before anything else does: what follows reads the store on another thread, and when that one is done is no
         // part of the story.
         tokio::task::yield_now().await;
-        network.target().life_began();
+        network.life_began();
         let Settings { config, group_wait, group_interval } = Settings::any(dice);
         let surroundings = Surroundings {
             clock: Arc::new(clock.clone()),

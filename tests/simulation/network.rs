@@ -17,6 +17,8 @@ use crate::target::{Posted, Target};
 
 /// The longest that a receiver asks to be left alone, in seconds.
 const WAIT_MAX: u64 = 120;
+/// How long it may take until the daemon has written down an answer, and heeds it. Until then it may call again.
+const NOTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a host answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ struct Host {
     mood: Mood,
     /// Since when it has been up.
     since: Timestamp,
+    /// Between which instants it has said that it wants to be left alone, as far as the daemon must have taken note of it.
+    quiet: Option<(Timestamp, Timestamp)>,
     story: Story,
 }
 
@@ -97,7 +101,7 @@ impl Network {
     ) -> Arc<Self> {
         let host = |name: &&str| {
             let story = Story::default();
-            (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, story })
+            (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, quiet: None, story })
         };
         let hosts = hosts.iter().map(host).collect();
         let state = State { hosts, wrong: Vec::new(), calls: 0 };
@@ -123,6 +127,36 @@ impl Network {
         let state = self.lock();
         let host = &state.hosts[&format!("{host}.test")];
         (host.mood == Mood::Up).then_some(host.since)
+    }
+
+    /// The daemon starts: it knows of nothing that it was asked before.
+    pub fn life_began(&self) {
+        self.lock().hosts.values_mut().for_each(|host| host.quiet = None);
+        self.target.life_began();
+    }
+
+    /// Somebody has what waits for a receiver go at once, whatever kept it back.
+    pub fn resumed(&self, host: &str) {
+        self.lock().hosts.get_mut(&format!("{host}.test")).expect("a host that there is").quiet = None;
+    }
+
+    /// A receiver is called, which may have asked to be left alone.
+    fn check_quiet(&self, request: &OutboundRequest) {
+        let (name, now) = (host_of(request), self.clock.now());
+        let mut state = self.lock();
+        let Some((from, until)) = state.hosts.get(&name).and_then(|host| host.quiet) else { return };
+        // People try a receiver out whenever they want to.
+        if from < now && now < until && event_of(request) != Some(Event::Test) {
+            let wrong = format!("{name} was called at {now}, and asked to be left alone until {until}");
+            state.wrong.push(wrong);
+        }
+    }
+
+    /// It was taken. Where people have tried a receiver out, all that waits for it goes then.
+    fn note_success(&self, request: &OutboundRequest) {
+        if event_of(request) == Some(Event::Test) {
+            self.lock().hosts.get_mut(&host_of(request)).expect("it was called").quiet = None;
+        }
     }
 
     /// Where items are sent.
@@ -176,6 +210,7 @@ impl Network {
         }
         let mood = match self.lock().hosts.get(&host).map(|host| host.mood) {
             Some(Mood::Flaky) if self.dice.chance(350) => Mood::Up,
+            Some(Mood::Flaky) if self.dice.chance(150) => Mood::Gone,
             Some(Mood::Flaky) => *self.dice.pick(&Mood::BAD[..9]),
             Some(mood) => mood,
             None => return Err(OutboundError::Connect(host)),
@@ -184,12 +219,14 @@ impl Network {
             Mood::Up | Mood::Flaky => {
                 self.take(request);
                 self.pass(200).await;
+                self.note_success(request);
                 status(204)
             }
             Mood::Slow => {
                 self.pass(10_000).await;
                 self.take(request);
                 self.pass(10_000).await;
+                self.note_success(request);
                 status(200)
             }
             Mood::Refusing => Err(OutboundError::Connect(host)),
@@ -207,6 +244,13 @@ impl Network {
                 let wait = 1 + self.dice.below(WAIT_MAX);
                 let retry_after = self.dice.chance(800).then(|| wait.to_string());
                 let status = *self.dice.pick(&[429, 503]);
+                // What is said to people who try a receiver out is said to them.
+                let is_told = event_of(request).is_some_and(|event| event != Event::Test);
+                if retry_after.is_some() && is_told {
+                    let now = self.clock.now();
+                    let quiet = (now.after(NOTED_WITHIN), now.after(Duration::from_secs(wait)));
+                    self.lock().hosts.get_mut(&host).expect("it was called").quiet = Some(quiet);
+                }
                 Ok(OutboundResponse { status, retry_after, excerpt: String::new() })
             }
             Mood::Gone => status(410),
@@ -223,6 +267,7 @@ impl Outbound for Network {
                 state.calls
             };
             self.history.tell(|| format!("call {call} to {}", described(&request)));
+            self.check_quiet(&request);
             let _on_its_way = posted(&request).map(|posted| self.target.send(&posted));
             let ends = self.clock.sleep_until(self.clock.now().after(request.timeout));
             let answer = tokio::select! {
@@ -249,6 +294,12 @@ fn described(request: &OutboundRequest) -> String {
 fn header(request: &OutboundRequest, name: &str) -> String {
     let value = request.headers.get(name).map(|value| value.to_str().expect("plain text"));
     value.unwrap_or_default().to_owned()
+}
+
+/// What is told, if anything is.
+fn event_of(request: &OutboundRequest) -> Option<Event> {
+    let notification: Option<Notification> = serde_json::from_slice(&request.body).ok();
+    notification.filter(|_| posted(request).is_none()).map(|notification| notification.event)
 }
 
 /// What is posted, if it is an item.

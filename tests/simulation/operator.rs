@@ -198,6 +198,7 @@ impl Operator {
         for status in self.warden.receiver_statuses() {
             let is_paused = matches!(status.state, ReceiverState::Paused { .. });
             if is_paused && self.network.up_since(&status.name).is_some() {
+                self.network.resumed(&status.name);
                 let _ = self.warden.resume_receiver(&status.name);
             }
         }

@@ -148,14 +148,18 @@ impl Watch {
             for key in troubles.keys().chain(known.keys().filter(|key| !troubles.contains_key(*key))) {
                 let is_bad = troubles.contains_key(key);
                 let knows = known.get(key).copied().unwrap_or_default();
-                // The end is told also where people want to hear nothing.
-                if is_bad && (!is_told(&self.warden, key, receiver) || self.quiet.holds(&key.workflow, now)) {
-                    continue;
-                }
+                let owed_from = if is_bad {
+                    owed_from(&self.warden, &open, key, receiver)
+                        .filter(|_| !self.quiet.holds(&key.workflow, now))
+                } else {
+                    // The end is told also where people want to hear nothing.
+                    Some(Timestamp::MIN)
+                };
+                let Some(owed_from) = owed_from else { continue };
                 let place = (key.clone(), receiver);
                 let free = before.get(&place).copied().unwrap_or(now);
                 self.free.insert(place, free);
-                let since = free.max(self.weather.since(key));
+                let since = free.max(self.weather.since(key)).max(owed_from);
                 let bound = match is_bad {
                     true if told_before.contains(key) => self.group_wait + self.group_interval,
                     true => self.group_wait,
@@ -217,6 +221,18 @@ impl Watch {
             None => Ok(()),
         }
     }
+}
+
+/// From when on a receiver is to know of trouble, if it is: at once, or when nobody has acknowledged it for so long.
+fn owed_from(warden: &Warden, open: &[Incident], key: &IncidentKey, receiver: &str) -> Option<Timestamp> {
+    if is_told(warden, key, receiver) {
+        return Some(Timestamp::MIN);
+    }
+    let incident = open.iter().find(|incident| incident.key == *key && !incident.acknowledged)?;
+    let told_at = incident.first_notified_at?;
+    let levels = &warden.workflows().policy(&key.workflow).alerting.escalate;
+    let hears = |names: &[Arc<str>]| names.iter().any(|name| &**name == receiver);
+    levels.iter().find(|level| hears(&level.receivers)).map(|level| told_at.after(level.after))
 }
 
 fn is_told(warden: &Warden, key: &IncidentKey, receiver: &str) -> bool {

@@ -88,7 +88,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/notifier/queue.rs",
         original: "self.breaker.succeeded() && self.pause.is_none()",
         planted: "self.breaker.succeeded() && (BUG || self.pause.is_none())",
-        caught_by: "the end of",
+        caught_by: "does not know of",
     },
     Planted {
         name: "every other item gets no timer",
@@ -128,5 +128,21 @@ pub const PLANTED: &[Planted] = &[
         original: "if silenced || incident.snoozed_until.is_some() {",
         planted: "if silenced || (!BUG && incident.snoozed_until.is_some()) {",
         caught_by: "was told in spite of a snooze",
+    },
+    Planted {
+        name: "what nobody acknowledges is told to nobody else",
+        file: "src/incident/policy.rs",
+        original: "        let at = first_notified_at.after(level.after);",
+        planted: "        let at = if BUG { Timestamp::MAX } else { first_notified_at.after(level.after) };",
+        caught_by: "manager does not know of trouble",
+    },
+    Planted {
+        name: "a receiver that asks to be left alone is told all the same",
+        file: "src/notifier/queue.rs",
+        original: "                self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));",
+        planted: "                if !BUG {
+                    self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));
+                }",
+        caught_by: "asked to be left alone until",
     },
 ];
