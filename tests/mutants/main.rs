@@ -6,7 +6,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 3000 |
+//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 1500 |
 //! | `MUTANTS` | only those whose names contain this | all |
 
 mod planted;
@@ -17,7 +17,7 @@ use std::process::Command;
 
 use planted::Planted;
 
-const SEEDS: &str = "3000";
+const SEEDS: &str = "1500";
 
 /// What the copy has besides: it tells which bug is switched on.
 const SWITCH: &str = "

@@ -12,8 +12,17 @@ use warden::store::{Command, Outcome, Store as _};
 struct State {
     /// The version of each item, and since when it has had it.
     versions: BTreeMap<ItemNumber, (u64, Timestamp)>,
-    /// Since when an item could have been claimed that was claimed then.
-    claimed: BTreeMap<(ItemNumber, u64), Timestamp>,
+    /// What is known of each lease that was given out.
+    claimed: BTreeMap<(ItemNumber, u64), Claimed>,
+}
+
+/// An item that was claimed.
+#[derive(Clone, Copy)]
+pub struct Claimed {
+    /// Since when it could have been.
+    pub since: Timestamp,
+    /// When the daemon asked its store for it.
+    pub asked_at: Timestamp,
 }
 
 /// Takes note of what is committed.
@@ -25,8 +34,8 @@ impl Claimable {
         self.0.lock().expect("nothing panics under the lock")
     }
 
-    /// Since when the item of a claim that is about to be committed could have been claimed, if it is there.
-    pub fn since(&self, store: &MemoryStore, command: &Command) -> Option<Timestamp> {
+    /// What is known of the item of a claim that is about to be committed, if it is there.
+    pub fn look_up(&self, store: &MemoryStore, command: &Command) -> Option<Claimed> {
         let Command::Claim(claim) = command else { return None };
         let items = store.items(vec![claim.number]).now_or_never().expect("memory never waits");
         let item = items.expect("memory never fails").pop()?;
@@ -35,11 +44,12 @@ impl Claimable {
         let wants_open = claim.filter.states.is_empty() || claim.filter.states.contains(&ItemState::Open);
         let is_due = item.failed_at.is_none() && !wants_open;
         let due_at = if is_due { item.deadline } else { Timestamp::MIN };
-        Some(changed_at.max(item.work.free_at()).max(due_at))
+        let since = changed_at.max(item.work.free_at()).max(due_at);
+        Some(Claimed { since, asked_at: claim.now })
     }
 
     /// A command was committed.
-    pub fn note(&self, since: Option<Timestamp>, outcome: &Outcome, now: Timestamp) {
+    pub fn note(&self, claimed: Option<Claimed>, outcome: &Outcome, now: Timestamp) {
         let (Outcome::Created(item) | Outcome::Changed(item)) = outcome else { return };
         let Item { number, version, .. } = **item;
         let mut state = self.lock();
@@ -47,13 +57,13 @@ impl Claimable {
         if last.0 != version {
             *last = (version, now);
         }
-        if let (Some(since), Some(lease)) = (since, &item.work.lease) {
-            state.claimed.insert((number, lease.token), since);
+        if let (Some(claimed), Some(lease)) = (claimed, &item.work.lease) {
+            state.claimed.insert((number, lease.token), claimed);
         }
     }
 
-    /// Since when this lease could have been given out.
-    pub fn was_since(&self, lease: LeaseId) -> Option<Timestamp> {
+    /// What is known of a lease.
+    pub fn claimed(&self, lease: LeaseId) -> Option<Claimed> {
         self.lock().claimed.get(&(lease.item, lease.token)).copied()
     }
 }

@@ -12,10 +12,10 @@ use warden::warden::{Loops, Warden};
 
 use crate::clients::Client;
 use crate::clock::SimulatedClock;
-use crate::disk::SimulatedStore;
 use crate::idle::Idle;
 use crate::operator::Operator;
 use crate::settings::Settings;
+use crate::store::SimulatedStore;
 use crate::watch::Watch;
 use crate::world::World;
 

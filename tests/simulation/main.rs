@@ -13,7 +13,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `SEEDS` | how many seeds are tried | 2000 |
+//! | `SEEDS` | how many seeds are tried | 1500 |
 //! | `SEED` | tells the story of this one alone, with what happens in it | none |
 //! | `FIRST_SEED` | where to begin | 0 |
 
@@ -34,6 +34,8 @@ mod operator;
 mod panics;
 mod quiet;
 mod settings;
+mod store;
+mod story;
 mod target;
 mod watch;
 mod workers;
@@ -46,7 +48,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use history::Listener;
 use world::{Summary, World};
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 /// How many are told twice, to see whether they are the same story.
 const SEEDS_TOLD_AGAIN: u64 = 200;
 

@@ -7,11 +7,12 @@ use warden::warden::Warden;
 use warden::warden::claims::ClaimItems;
 use warden::warden::leases::{CompleteStep, FailAttempt};
 
+use crate::claimable::Claimed;
 use crate::clients::{Client, refusal};
 use crate::items::{Fate, Moment};
 use crate::leases::Act;
 
-/// What commits and the steps in which time passes take together, for a claim that something has come for.
+/// What commits that are looked up and the steps in which time passes take together, for a claim that something has come for.
 const WAIT_SLACK: Duration = Duration::from_secs(10);
 
 impl Client {
@@ -34,7 +35,7 @@ impl Client {
         };
         let Ok(items) = Warden::claim(&self.warden, request).await else { return };
         let ended = self.history.moment();
-        self.history.note(self.check_wait(&items, began, ended));
+        self.history.note(self.check_wait(&items, began));
         for item in items {
             let Some(lease) = item.work.lease.clone() else { continue };
             let id = LeaseId { item: item.number, token: lease.token };
@@ -50,8 +51,8 @@ impl Client {
         }
     }
 
-    /// A claim that waits gets an item as soon as there is one, unless the disk or the clock has kept it.
-    fn check_wait(&self, items: &[Item], began: Moment, ended: Moment) -> Result<(), String> {
+    /// A claim that waits asks for an item as soon as there is one, unless the disk or the clock has kept it.
+    fn check_wait(&self, items: &[Item], began: Moment) -> Result<(), String> {
         let is_healthy = self.disk.healthy_since().is_some_and(|since| since.after(WAIT_SLACK) <= began.at);
         if !is_healthy || self.clock.jumped_at() >= began.at {
             return Ok(());
@@ -59,14 +60,13 @@ impl Client {
         for item in items {
             let lease =
                 item.work.lease.as_ref().map(|lease| LeaseId { item: item.number, token: lease.token });
-            let Some(since) = lease.and_then(|lease| self.disk.claimable().was_since(lease)) else {
-                continue;
-            };
-            if since.max(began.at).after(WAIT_SLACK) < ended.at {
-                let (since, ItemNumber(number)) = (since.max(began.at), item.number);
+            let claimed = lease.and_then(|lease| self.disk.claimable().claimed(lease));
+            let Some(Claimed { since, asked_at }) = claimed else { continue };
+            let since = since.max(began.at);
+            if since.after(WAIT_SLACK) < asked_at {
+                let ItemNumber(number) = item.number;
                 return Err(format!(
-                    "a claim waited until {} for item {number}, there since {since}",
-                    ended.at
+                    "a claim waited until {asked_at} for item {number}, there since {since}"
                 ));
             }
         }
