@@ -75,7 +75,7 @@ impl Disk {
 
     /// Takes note of what is wrong now that a group was written.
     pub fn note_weather(&self) {
-        self.weather.note(&self.durable, self.clock.now());
+        self.weather.note(&self.durable, &self.clock);
     }
 
     /// Since when items could be claimed.

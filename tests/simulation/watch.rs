@@ -39,9 +39,18 @@ pub fn items(store: &MemoryStore, now: Timestamp) -> Vec<Item> {
     }
 }
 
-/// How many items are overdue or have failed, by the incident that there should be of them.
-pub fn troubles(store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u64> {
-    let mut troubles = BTreeMap::new();
+/// What is wrong with the items of one incident.
+#[derive(Clone, Copy)]
+pub struct Trouble {
+    pub count: u64,
+    /// Whether that is so only since the clock was last set: then the daemon may be about to notice it.
+    pub is_fresh: bool,
+}
+
+/// Which items are overdue or have failed, by the incident that there should be of them.
+pub fn troubles(store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<IncidentKey, Trouble> {
+    let (now, before) = (clock.read().0, clock.before());
+    let mut troubles = BTreeMap::<IncidentKey, Trouble>::new();
     for item in items(store, now) {
         let kind = match item.state(now) {
             ItemState::Overdue => IncidentKind::Overdue,
@@ -49,7 +58,10 @@ pub fn troubles(store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u6
             _ => continue,
         };
         let group = group_of(&item.labels, group_by(&item.workflow).as_slice());
-        *troubles.entry(IncidentKey { workflow: item.workflow, kind, group }).or_default() += 1;
+        let is_fresh = kind == IncidentKind::Overdue && item.deadline > before;
+        let key = IncidentKey { workflow: item.workflow, kind, group };
+        let trouble = troubles.entry(key).or_insert(Trouble { count: 0, is_fresh: true });
+        (trouble.count, trouble.is_fresh) = (trouble.count + 1, trouble.is_fresh && is_fresh);
     }
     troubles
 }
@@ -64,12 +76,16 @@ pub struct Weather(Arc<Mutex<BTreeMap<IncidentKey, (bool, Timestamp)>>>);
 
 impl Weather {
     /// Takes note of what has changed by a commit, or by time. Gives what is wrong now.
-    pub fn note(&self, store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u64> {
-        let troubles = troubles(store, now);
+    pub fn note(&self, store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<IncidentKey, Trouble> {
+        let (now, troubles) = (clock.read().0, troubles(store, clock));
         let mut weather = self.0.lock().expect("nothing panics under the lock");
         for (key, (is_bad, since)) in weather.iter_mut() {
             if *is_bad != troubles.contains_key(key) {
                 (*is_bad, *since) = (!*is_bad, now);
+            }
+            // Between what was wrong before and what is now, the daemon may have seen that nothing is.
+            if troubles.get(key).is_some_and(|trouble| trouble.is_fresh) {
+                *since = now;
             }
         }
         for key in troubles.keys() {
@@ -124,7 +140,7 @@ impl Watch {
                 return Err(format!("{} and {} are open for {:?}", incident.id.0, twin.id.0, incident.key));
             }
         }
-        let troubles = self.weather.note(self.disk.durable(), now);
+        let troubles = self.weather.note(self.disk.durable(), &self.clock);
         let faults = self.disk.faults();
         let is_healthy = faults.overloaded == 0 && !faults.slow;
         let told_before: BTreeSet<IncidentKey> = incidents(self.disk.durable())
@@ -180,7 +196,7 @@ impl Watch {
     /// Looks at everything after so long a calm that all must be as it should.
     pub async fn look_closely(&mut self, now: Timestamp) -> Result<(), String> {
         self.look(now)?;
-        let troubles = troubles(self.disk.durable(), now);
+        let troubles = troubles(self.disk.durable(), &self.clock);
         let open = open_incidents(self.disk.durable());
         for key in troubles.keys() {
             if !open.iter().any(|incident| incident.key == *key) {
@@ -190,8 +206,8 @@ impl Watch {
         for incident in &open {
             let live = self.warden.incident(incident.id.clone()).await;
             let count = live.map_err(|error| format!("{} cannot be read: {error}", incident.id.0))?.count;
-            if troubles.get(&incident.key) != Some(&count) {
-                let there = troubles.get(&incident.key).copied().unwrap_or_default();
+            let there = troubles.get(&incident.key).map_or(0, |trouble| trouble.count);
+            if count != there {
                 return Err(format!("{:?} counts {count} items, and there are {there}", incident.key));
             }
         }

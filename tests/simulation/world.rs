@@ -175,7 +175,7 @@ impl World {
             _ => now.after(self.dice.millis(20_000)),
         };
         self.clock.set(then);
-        self.weather.note(self.disk.durable(), then);
+        self.weather.note(self.disk.durable(), &self.clock);
     }
 
     async fn live(&mut self, idle: Arc<Idle>) -> Result<End, String> {
