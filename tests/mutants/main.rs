@@ -6,7 +6,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 1500 |
+//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 1000 |
 //! | `MUTANTS` | only those whose names contain this | all |
 
 mod planted;
@@ -17,7 +17,7 @@ use std::process::Command;
 
 use planted::Planted;
 
-const SEEDS: &str = "1500";
+const SEEDS: &str = "1000";
 
 /// What the copy has besides: it tells which bug is switched on.
 const SWITCH: &str = "
@@ -49,7 +49,9 @@ fn the_simulation_finds_every_planted_bug_and_none_where_there_is_none() {
             continue;
         }
         match simulate(&simulation, Some(number), &seeds) {
-            Some(found) if found.contains(caught_by) => println!("found: {name}\n       {found}"),
+            Some(found) if caught_by.iter().any(|words| found.contains(words)) => {
+                println!("found: {name}\n       {found}")
+            }
             Some(found) => missed.push(format!("{name}: not {caught_by:?}, but {found}")),
             None => missed.push(format!("{name}: {seeds} seeds did not find it")),
         }

@@ -13,9 +13,9 @@ pub struct Planted {
     pub original: &'static str,
     /// What is put in its place; `BUG` stands for whether the bug is switched on.
     pub planted: &'static str,
-    /// What the simulation says when it finds it, in words that it has for nothing else that may go wrong at the same time: a bug
-    /// that only something else gives away is one that the simulation does not look for.
-    pub caught_by: &'static str,
+    /// What the simulation says when it finds it: one of these, in words that it has for nothing else. A bug that only something
+    /// else gives away is one that the simulation does not look for.
+    pub caught_by: &'static [&'static str],
 }
 
 /// All of them. The place in this order is the number by which one is switched on.

@@ -11,7 +11,7 @@ pub const PLANTED: &[Planted] = &[
         planted: r#"            item.close(closing);
             update(&item, before, Detail::Same, rows, changes)?;
             if BUG { forget(&item, rows, changes)? }"#,
-        caught_by: "and came back",
+        caught_by: &["and came back"],
     },
     Planted {
         name: "what was never created is closed without a tombstone",
@@ -22,7 +22,7 @@ pub const PLANTED: &[Planted] = &[
                 rows.insert_item(&tombstone, None)?;
                 note(changes, None, Some(&tombstone));
             }"#,
-        caught_by: "and came back",
+        caught_by: &["and came back"],
     },
     Planted {
         name: "a second create replaces the payload of the first",
@@ -30,7 +30,7 @@ pub const PLANTED: &[Planted] = &[
         original: "            Outcome::Conflict(existing)",
         planted: r#"            if BUG { rows.insert_item(&existing, Some(creation.payload))? }
             Outcome::Conflict(existing)"#,
-        caught_by: "has another payload",
+        caught_by: &["has another payload"],
     },
     Planted {
         name: "an idempotency key is forgotten",
@@ -38,7 +38,7 @@ pub const PLANTED: &[Planted] = &[
         original: r#"Some(digest) => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,"#,
         planted: r#"Some(digest) if !BUG => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,
         Some(_) => None,"#,
-        caught_by: ", and then ",
+        caught_by: &[", and then "],
     },
     Planted {
         name: "a payload goes when its item fails",
@@ -46,14 +46,14 @@ pub const PLANTED: &[Planted] = &[
         original: "        self.items.insert(item.number, item.clone());",
         planted: r#"        if BUG && item.failed_at.is_some() { self.payloads.remove(&item.number); }
         self.items.insert(item.number, item.clone());"#,
-        caught_by: "its payload is lost",
+        caught_by: &["its payload is lost"],
     },
     Planted {
         name: "a deadline is twice as far ahead",
         file: "src/warden/items.rs",
         original: "Deadline::In(duration) => now.after(duration),",
         planted: "Deadline::In(duration) => now.after(if BUG { duration * 2 } else { duration }),",
-        caught_by: "was to be due at",
+        caught_by: &["was to be due at"],
     },
     Planted {
         name: "the wall clock says when an item is due, however it was set",
@@ -61,6 +61,6 @@ pub const PLANTED: &[Planted] = &[
         original: "Deadline::At(instant) => self.clock.to_steady(instant),",
         planted: r#"Deadline::At(instant) if BUG => instant,
             Deadline::At(instant) => self.clock.to_steady(instant),"#,
-        caught_by: "was to be due at",
+        caught_by: &["was to be due at"],
     },
 ];
