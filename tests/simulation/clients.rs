@@ -1,35 +1,33 @@
 //! Clients and workers: what applications do, at random, also twice, late and out of order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use warden::model::item::Merge;
-use warden::model::{
-    Clock, CloseOutcome, Item, ItemFilter, ItemId, ItemKey, ItemState, LeaseId, WorkflowName,
-};
+use warden::model::{Clock, CloseOutcome, Item, ItemId, ItemKey, Timestamp, WorkflowName};
 use warden::store::StoreError;
-use warden::warden::claims::ClaimItems;
 use warden::warden::items::{BatchItem, CreateItem, Deadline, Done, PatchItem, ReportError};
-use warden::warden::leases::{CompleteStep, FailAttempt};
 use warden::warden::{Warden, WardenError};
 
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
+use crate::disk::Disk;
 use crate::history::History;
 use crate::items::{Begun, Fate, Found, NAMELESS, content};
-use crate::leases::Act;
-use crate::world::WORKFLOWS;
+use crate::settings::DEADLINE;
+use crate::watch::items;
+use crate::world::{REGIONS, WORKFLOWS};
 
 /// How many items clients speak of in each workflow.
 const ITEMS: u64 = 12;
-const REGIONS: [&str; 3] = ["eu", "us", "asia"];
 
 /// Somebody who uses the daemon.
 #[derive(Clone)]
 pub struct Client {
     pub warden: Arc<Warden>,
+    pub disk: Arc<Disk>,
     pub history: History,
     pub clock: SimulatedClock,
     pub dice: Dice,
@@ -42,7 +40,7 @@ impl Client {
         let key = self.any_item();
         match self.dice.below(100) {
             0..34 => self.create(key).await,
-            34..52 => self.close(key).await,
+            34..52 => self.close_at_times_twice(key).await,
             52..57 => self.batch().await,
             57..65 => self.extend(key).await,
             65..72 => self.report(key).await,
@@ -63,7 +61,7 @@ impl Client {
         WorkflowName::new(*self.dice.pick(&WORKFLOWS)).expect("a name")
     }
 
-    async fn pause(&self, millis: u64) {
+    pub async fn pause(&self, millis: u64) {
         if self.dice.chance(300) {
             self.clock.sleep_until(self.clock.now().after(self.dice.millis(millis))).await;
         }
@@ -91,6 +89,25 @@ impl Client {
         }
     }
 
+    /// When an item is due that asks for this now.
+    fn due(&self, deadline: Option<Deadline>) -> Timestamp {
+        let now = self.clock.now();
+        match deadline {
+            None => now.after(DEADLINE),
+            Some(Deadline::In(ahead)) => now.after(ahead),
+            // The wall clock may have been set since the daemon was started, and its own does not jump with it.
+            Some(Deadline::At(instant)) => instant.moved(now.as_millis() - self.clock.wall().as_millis()),
+        }
+    }
+
+    /// An item is due when it was asked to be, to the millisecond.
+    fn check_due(&self, item: &Item, due: Timestamp) {
+        if item.deadline != due {
+            let Item { workflow, id, deadline, .. } = item;
+            self.history.note(Err(format!("{workflow} {id} was to be due at {due}, and is at {deadline}")));
+        }
+    }
+
     /// Mostly the same payload for the same item, as somebody hands it in who repeats a request.
     fn any_content(&self, key: &ItemKey) -> u64 {
         let own: u64 = key.id.bytes().chain(key.workflow.bytes()).map(u64::from).sum();
@@ -103,24 +120,40 @@ impl Client {
         for _ in 0..repetitions {
             let began = self.history.moment();
             let begun = self.history.lock().items.create(&key, number, began);
-            let result = self.warden.create(self.creation(&key, number)).await;
+            let creation = self.creation(&key, number);
+            let due = self.due(creation.deadline);
+            let result = self.warden.create(creation).await;
+            if let Ok(Done::Created(item)) = &result {
+                self.check_due(item, due);
+            }
             self.history.tell(|| format!("create {key:?} {number} at {}: {}", began.order, shown(&result)));
             self.end(&begun, fate_of(&result));
             self.pause(500).await;
         }
     }
 
-    async fn close(&self, key: ItemKey) {
+    async fn close_at_times_twice(&self, key: ItemKey) {
         let outcome =
             *self.dice.pick(&[CloseOutcome::Success, CloseOutcome::Discarded, CloseOutcome::Failed]);
         let repetitions = if self.dice.chance(200) { 2 } else { 1 };
         for _ in 0..repetitions {
-            let began = self.history.moment();
-            let begun = self.history.lock().items.close(&key, began);
-            let result = self.warden.close(key.clone(), outcome).await;
-            self.history.tell(|| format!("close {key:?} at {}: {}", began.order, shown(&result)));
-            self.end(&begun, fate_of_close(&result));
+            self.close(&key, outcome).await;
             self.pause(500).await;
+        }
+    }
+
+    async fn close(&self, key: &ItemKey, outcome: CloseOutcome) {
+        let began = self.history.moment();
+        let begun = self.history.lock().items.close(key, began);
+        let result = self.warden.close(key.clone(), outcome).await;
+        self.history.tell(|| format!("close {key:?} at {}: {}", began.order, shown(&result)));
+        self.end(&begun, fate_of_close(&result));
+    }
+
+    /// Closes all items that anybody ever spoke of, and those that there are besides.
+    pub async fn close_all(self) {
+        for key in self.keys() {
+            self.close(&key, CloseOutcome::Success).await;
         }
     }
 
@@ -131,25 +164,30 @@ impl Client {
             let began = self.history.moment();
             if self.dice.chance(600) {
                 let number = self.any_content(&key);
-                all.push((self.history.lock().items.create(&key, number, began), false));
-                requests.push(Ok(BatchItem::Create(Box::new(self.creation(&key, number)))));
+                let creation = self.creation(&key, number);
+                let due = self.due(creation.deadline);
+                all.push((self.history.lock().items.create(&key, number, began), Some(due)));
+                requests.push(Ok(BatchItem::Create(Box::new(creation))));
             } else {
-                all.push((self.history.lock().items.close(&key, began), true));
+                all.push((self.history.lock().items.close(&key, began), None));
                 requests.push(Ok(BatchItem::Close(key, CloseOutcome::Success)));
             }
         }
         match self.warden.batch(requests).await {
             Ok(results) => {
-                for ((begun, closes), result) in all.iter().zip(&results) {
+                for ((begun, due), result) in all.iter().zip(&results) {
                     self.history.tell(|| format!("in a batch {begun:?}: {}", shown(result)));
-                    self.end(begun, if *closes { fate_of_close(result) } else { fate_of(result) });
+                    if let (Some(due), Ok(Done::Created(item))) = (due, result) {
+                        self.check_due(item, *due);
+                    }
+                    self.end(begun, if due.is_none() { fate_of_close(result) } else { fate_of(result) });
                 }
             }
             Err(error) => all.iter().for_each(|(begun, _)| self.end(begun, refusal(&error))),
         }
     }
 
-    fn end(&self, begun: &Begun, fate: Fate) {
+    pub fn end(&self, begun: &Begun, fate: Fate) {
         let ended = self.history.moment();
         self.history.lock().items.end(begun, fate, ended);
     }
@@ -164,8 +202,11 @@ impl Client {
             deadline: Some(Deadline::In(Duration::from_secs(60))),
             ..self.creation(&nobody, number)
         };
-        let began = self.history.moment();
+        let (began, due) = (self.history.moment(), self.due(request.deadline));
         let result = self.warden.create(request).await;
+        if let Ok(Done::Created(item)) = &result {
+            self.check_due(item, due);
+        }
         self.history
             .tell(|| format!("create {workflow} key-{number} at {}: {}", began.order, shown(&result)));
         let (Ok(Done::Created(item)) | Ok(Done::Existed(item))) = &result else { return };
@@ -192,15 +233,11 @@ impl Client {
             progress: None,
             if_version: None,
         };
-        let (most, least) = (request.deadline, self.clock.now());
+        let due = self.due(request.deadline);
         let result = self.warden.patch(key.clone(), request).await;
-        self.history.tell(|| format!("extend {key:?} to {most:?}: {}", result.is_ok()));
-        let Ok(item) = result else { return };
-        let Some(Deadline::In(ahead)) = most else { return };
-        if item.deadline < least.after(ahead) {
-            let message =
-                format!("{} was extended by {ahead:?} at {least}, and is due at {}", item.id, item.deadline);
-            self.history.note(Err(message));
+        self.history.tell(|| format!("extend {key:?} to {due}: {}", result.is_ok()));
+        if let Ok(item) = &result {
+            self.check_due(item, due);
         }
     }
 
@@ -210,7 +247,7 @@ impl Client {
         self.history.tell(|| format!("report of {key:?}, fatal {is_fatal}: {}", result.is_ok()));
     }
 
-    fn error(&self, fatal: bool) -> ReportError {
+    pub fn error(&self, fatal: bool) -> ReportError {
         ReportError {
             kind: "simulated".into(),
             message: "something went wrong".into(),
@@ -233,8 +270,7 @@ impl Client {
                 let size = item.payload.as_ref().map_or(0, |info| info.size as usize);
                 match self.warden.payload(item.number, 0, size).await {
                     Ok(Some(payload)) => Found::Open(payload),
-                    // It was closed between the two.
-                    Ok(None) => return,
+                    Ok(None) => return self.read_without_payload(&item).await,
                     Err(_) => return,
                 }
             }
@@ -246,124 +282,24 @@ impl Client {
         self.history.note(check);
     }
 
-    /// Claims items, and does well or badly by them.
-    async fn work(&self) {
-        let began = self.history.moment();
-        let states = match self.dice.below(3) {
-            0 => vec![ItemState::Overdue],
-            1 => vec![ItemState::Overdue, ItemState::Failed],
-            _ => vec![ItemState::Open, ItemState::Overdue, ItemState::Failed],
-        };
-        let ttl = Duration::from_secs(1 + self.dice.below(90));
-        let request = ClaimItems {
-            filter: ItemFilter { states, ..ItemFilter::default() },
-            after: None,
-            max: 1 + self.dice.below(3) as usize,
-            ttl,
-            wait: Duration::from_secs(if self.dice.chance(300) { self.dice.below(30) } else { 0 }),
-            worker: format!("worker-{}", self.dice.below(3)).into(),
-        };
-        let Ok(items) = Warden::claim(&self.warden, request).await else { return };
-        let ended = self.history.moment();
-        for item in items {
-            let Some(lease) = item.work.lease.clone() else { continue };
-            let id = LeaseId { item: item.number, token: lease.token };
-            let Item { workflow, id: name, .. } = &item;
-            self.history.tell(|| format!("claim of {workflow} {name} {id:?} until {}", lease.expires_at));
-            let mut seen = self.history.lock();
-            let seen = &mut *seen;
-            let check = seen.leases.grant(&seen.items, item.key(), id, lease.expires_at, (began, ended));
-            if let Err(wrong) = check {
-                seen.fail(wrong);
-            }
-            tokio::spawn(self.clone().hold(item, id, ttl));
+    /// An item that was open had no payload: either it was closed between the two, or the payload is lost.
+    async fn read_without_payload(&self, item: &Item) {
+        let again = self.warden.item(item.key()).await;
+        if again.is_ok_and(|again| again.number == item.number && again.closed.is_none()) {
+            self.history.note(Err(format!("{} {} is open, and its payload is lost", item.workflow, item.id)));
         }
     }
 
-    async fn hold(self, item: Item, lease: LeaseId, ttl: Duration) {
-        for _ in 0..self.dice.below(3) {
-            self.work_for(ttl).await;
-            self.heartbeat(lease).await;
-        }
-        self.work_for(ttl).await;
-        let act = *self.dice.pick(&[Act::Complete, Act::Complete, Act::Fail, Act::Release]);
-        if self.dice.chance(100) {
-            // It dies, and says nothing.
-            return;
-        }
-        for _ in 0..1 + self.dice.below(2) {
-            self.finish(&item, lease, act).await;
-            self.pause(1000).await;
-        }
+    fn keys(&self) -> BTreeSet<ItemKey> {
+        let mut keys: BTreeSet<ItemKey> = self.history.lock().items.keys().cloned().collect();
+        keys.extend(items(self.disk.durable(), self.clock.now()).iter().map(Item::key));
+        keys
     }
 
-    /// Takes somewhat less than a lease holds, or more.
-    async fn work_for(&self, ttl: Duration) {
-        let most = ttl.as_millis() as u64 * if self.dice.chance(150) { 3 } else { 1 };
-        self.clock.sleep_until(self.clock.now().after(self.dice.millis(most))).await;
-    }
-
-    async fn heartbeat(&self, lease: LeaseId) {
-        let ttl = Duration::from_secs(5 + self.dice.below(60));
-        let began = self.history.moment();
-        let index = self.history.lock().leases.begin(lease, Act::Heartbeat, began.at.after(ttl), began);
-        let result = self.warden.heartbeat(lease, Some(ttl), None).await;
-        let ended = self.history.moment();
-        let expires_at = result.as_ref().ok().and_then(|item| Some(item.work.lease.as_ref()?.expires_at));
-        let fate = result.as_ref().map_or_else(refusal, |_| Fate::Done);
-        self.history.tell(|| format!("heartbeat of {lease:?} until {expires_at:?}: {fate:?}"));
-        let check = self.history.lock().leases.end(lease, index, fate, expires_at, ended);
-        self.history.note(check);
-        if expires_at.is_some_and(|expires_at| expires_at < began.at.after(ttl)) {
-            self.history.note(Err(format!("a heartbeat of {lease:?} for {ttl:?} did not hold for so long")));
-        }
-    }
-
-    async fn finish(&self, item: &Item, lease: LeaseId, act: Act) {
-        let began = self.history.moment();
-        let (index, closing) = {
-            let seen = &mut *self.history.lock();
-            let index = seen.leases.begin(lease, act, began.at, began);
-            (index, (act != Act::Release).then(|| seen.items.close(&item.key(), began)))
-        };
-        let result = match act {
-            Act::Complete => {
-                let request = CompleteStep { close: self.dice.chance(500), progress: None };
-                match self.warden.leased_item(lease).await {
-                    Ok(item) => self.warden.complete(lease, &item, request).await,
-                    Err(error) => Err(error),
-                }
-            }
-            Act::Fail => {
-                let (error, ignorable) = (self.error(self.dice.chance(200)), self.dice.chance(100));
-                match self.warden.leased_item(lease).await {
-                    Ok(item) => {
-                        let request = FailAttempt { error, ignorable, retry_after: None };
-                        self.warden.fail(lease, &item, request).await
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Act::Release | Act::Heartbeat => self.warden.release(lease, self.dice.millis(20_000)).await,
-        };
-        let ended = self.history.moment();
-        let fate = result.as_ref().map_or_else(refusal, |_| Fate::Done);
-        self.history.tell(|| {
-            format!(
-                "{act:?} of {lease:?}: {}",
-                result.as_ref().map_or_else(ToString::to_string, |_| "done".into())
-            )
-        });
-        let check = self.history.lock().leases.end(lease, index, fate, None, ended);
-        self.history.note(check);
-        if let Some(begun) = closing {
-            let fate = match &result {
-                // What was closed before is told again; by now there may be another item of its name.
-                Ok(item) if item.closed.is_some_and(|closed| closed.at >= began.at) => Fate::Done,
-                Ok(_) => Fate::Refused,
-                Err(error) => refusal(error),
-            };
-            self.end(&begun, fate);
+    /// Reads all items that anybody ever spoke of, and those that there are besides.
+    pub async fn read_all(&self) {
+        for key in self.keys() {
+            self.read(key).await;
         }
     }
 }
@@ -383,7 +319,8 @@ fn fate_of_close(result: &Result<Done, WardenError>) -> Fate {
     }
 }
 
-fn refusal(error: &WardenError) -> Fate {
+/// What became of what was refused.
+pub fn refusal(error: &WardenError) -> Fate {
     match error {
         WardenError::Store(StoreError::Fatal(_)) => Fate::Unknown,
         _ => Fate::Refused,

@@ -18,7 +18,11 @@ pub struct SimulatedClock(Arc<Mutex<State>>);
 
 struct State {
     now: Timestamp,
+    /// What it showed before it was last set.
+    before: Timestamp,
     latest: Timestamp,
+    /// When it last jumped.
+    jumped_at: Timestamp,
     /// How far the wall clock is ahead, in milliseconds.
     drift: i64,
     sleepers: BTreeMap<(Timestamp, u64), Waker>,
@@ -32,7 +36,9 @@ impl SimulatedClock {
         let sleepers = BTreeMap::new();
         Self(Arc::new(Mutex::new(State {
             now: start,
+            before: Timestamp::MIN,
             latest: start,
+            jumped_at: Timestamp::MIN,
             drift: 0,
             sleepers,
             last_sleeper: 0,
@@ -52,7 +58,7 @@ impl SimulatedClock {
     /// Sets the clock, and wakes whoever's time has come.
     pub fn set(&self, instant: Timestamp) {
         let mut state = self.lock();
-        state.now = instant;
+        (state.before, state.now) = (state.now, instant);
         state.latest = instant.max(state.latest);
         if state.readings < READINGS_MAX {
             state.readings = 0;
@@ -61,6 +67,23 @@ impl SimulatedClock {
         let woken = std::mem::replace(&mut state.sleepers, later);
         drop(state);
         woken.into_values().for_each(Waker::wake);
+    }
+
+    /// What it showed before it was last set: whatever was due by then was noticed then.
+    pub fn before(&self) -> Timestamp {
+        self.lock().before
+    }
+
+    /// Jumps ahead, as when the machine was asleep. What was under way then was under way for all of that time.
+    pub fn jump(&self, ahead: Duration) {
+        let instant = self.now().after(ahead);
+        self.set(instant);
+        self.lock().jumped_at = instant;
+    }
+
+    /// When it last jumped, in whatever life of the daemon.
+    pub fn jumped_at(&self) -> Timestamp {
+        self.lock().jumped_at
     }
 
     /// The present instant, and the latest that it ever showed.

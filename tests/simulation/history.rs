@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use warden::model::{Clock, ItemKey, WorkflowName};
+use warden::model::{ItemKey, WorkflowName};
 
 use crate::clock::SimulatedClock;
+use crate::digest::Digest;
 use crate::items::{Items, Moment};
 use crate::leases::Leases;
 
@@ -28,24 +29,46 @@ impl Seen {
     }
 }
 
+/// Who listens to a story while it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// Nobody: only what must not be is told, in the end.
+    Nobody,
+    /// Somebody reads it.
+    Reader,
+    /// Somebody who wants to know whether it is the same story again.
+    Digest,
+}
+
 /// What was seen, for everybody to add to.
 #[derive(Clone)]
 pub struct History {
     seen: Arc<Mutex<Seen>>,
     clock: SimulatedClock,
-    verbose: bool,
+    listener: Listener,
+    told: Arc<Mutex<Digest>>,
 }
 
 impl History {
-    pub fn new(clock: SimulatedClock, verbose: bool) -> Self {
-        Self { seen: Arc::default(), clock, verbose }
+    pub fn new(clock: SimulatedClock, listener: Listener) -> Self {
+        Self { seen: Arc::default(), clock, listener, told: Arc::default() }
     }
 
     /// Tells what somebody saw, if anybody listens.
     pub fn tell(&self, what: impl FnOnce() -> String) {
-        if self.verbose {
-            println!("{} {}", self.clock.now(), what());
+        if self.listener == Listener::Nobody {
+            return;
         }
+        let line = format!("{} {}", self.clock.read().0, what());
+        self.told.lock().expect("nothing panics under the lock").take(&line);
+        if self.listener == Listener::Reader {
+            println!("{line}");
+        }
+    }
+
+    /// A digest of all that was told.
+    pub fn digest(&self) -> Digest {
+        *self.told.lock().expect("nothing panics under the lock")
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Seen> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use warden::model::{ItemKey, Timestamp};
 
-use crate::world::RETENTION;
+use crate::settings::RETENTION;
 
 /// How many payloads are handed in for items that the daemon names.
 pub const NAMELESS: u64 = 6;

@@ -1,20 +1,25 @@
 //! A network whose other side fails in every way, and what was heard there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use warden::model::notification::Notification;
-use warden::model::{Clock, Event, IncidentKey, ItemId, ItemKey, Timestamp, WorkflowName};
+use warden::model::{Clock, Event, ItemId, ItemKey, Timestamp, WorkflowName};
 use warden::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
+use crate::digest::digest;
+use crate::history::History;
+use crate::story::Story;
 use crate::target::{Posted, Target};
 
 /// The longest that a receiver asks to be left alone, in seconds.
 const WAIT_MAX: u64 = 120;
+/// How long it may take until the daemon has written down an answer, and heeds it. Until then it may call again.
+const NOTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a host answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,18 +60,12 @@ impl Mood {
     ];
 }
 
-/// What one receiver makes of what it heard.
-#[derive(Default)]
-pub struct Story {
-    heard: BTreeSet<String>,
-    /// For each incident whether it is open, as far as the receiver knows.
-    pub incidents: BTreeMap<Arc<str>, (IncidentKey, bool)>,
-}
-
 struct Host {
     mood: Mood,
     /// Since when it has been up.
     since: Timestamp,
+    /// Between which instants it has said that it wants to be left alone, as far as the daemon must have taken note of it.
+    quiet: Option<(Timestamp, Timestamp)>,
     story: Story,
 }
 
@@ -80,19 +79,26 @@ struct State {
 pub struct Network {
     state: Mutex<State>,
     target: Target,
+    history: History,
     clock: SimulatedClock,
     dice: Dice,
 }
 
 impl Network {
-    pub fn new(hosts: &[&str], target: Target, clock: SimulatedClock, dice: Dice) -> Arc<Self> {
+    pub fn new(
+        hosts: &[&str],
+        target: Target,
+        history: History,
+        clock: SimulatedClock,
+        dice: Dice,
+    ) -> Arc<Self> {
         let host = |name: &&str| {
             let story = Story::default();
-            (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, story })
+            (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, quiet: None, story })
         };
         let hosts = hosts.iter().map(host).collect();
         let state = State { hosts, wrong: Vec::new(), calls: 0 };
-        Arc::new(Self { state: Mutex::new(state), target, clock, dice })
+        Arc::new(Self { state: Mutex::new(state), target, history, clock, dice })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,9 +122,39 @@ impl Network {
         (host.mood == Mood::Up).then_some(host.since)
     }
 
-    /// Takes note of what is finished for good, when the daemon starts.
-    pub fn note_finished(&self) {
-        self.target.note_finished();
+    /// The daemon starts: it knows of nothing that it was asked before.
+    pub fn life_began(&self) {
+        self.lock().hosts.values_mut().for_each(|host| host.quiet = None);
+        self.target.life_began();
+    }
+
+    /// Somebody has what waits for a receiver go at once, whatever kept it back.
+    pub fn resumed(&self, host: &str) {
+        self.lock().hosts.get_mut(&format!("{host}.test")).expect("a host that there is").quiet = None;
+    }
+
+    /// A receiver is called, which may have asked to be left alone.
+    fn check_quiet(&self, request: &OutboundRequest) {
+        let (name, now) = (host_of(request), self.clock.now());
+        let mut state = self.lock();
+        let Some((from, until)) = state.hosts.get(&name).and_then(|host| host.quiet) else { return };
+        // People try a receiver out whenever they want to.
+        if from < now && now < until && event_of(request) != Some(Event::Test) {
+            let wrong = format!("{name} was called at {now}, and asked to be left alone until {until}");
+            state.wrong.push(wrong);
+        }
+    }
+
+    /// It was taken. Where people have tried a receiver out, all that waits for it goes then.
+    fn note_success(&self, request: &OutboundRequest) {
+        if event_of(request) == Some(Event::Test) {
+            self.lock().hosts.get_mut(&host_of(request)).expect("it was called").quiet = None;
+        }
+    }
+
+    /// Where items are sent.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Looks at what a receiver knows.
@@ -149,7 +185,8 @@ impl Network {
         let notification: Notification =
             serde_json::from_slice(&request.body).expect("a notification in the standard form");
         let host = host_of(request);
-        tracing::info!(%host, %webhook_id, event = notification.event.as_str(), incident = %notification.data.id, "heard");
+        let (event, incident) = (notification.event.as_str(), &notification.data.id);
+        self.history.tell(|| format!("{host} heard {webhook_id}: {event} of {incident}"));
         let mut state = self.lock();
         let story = &mut state.hosts.get_mut(&host).expect("a host that there is").story;
         if let Some(wrong) = story.hear(webhook_id, notification) {
@@ -162,12 +199,11 @@ impl Network {
         let host = host_of(request);
         self.pass(30).await;
         if let Some(posted) = posted(request) {
-            let Posted { path, webhook_id, key, .. } = &posted;
-            tracing::info!(%path, %webhook_id, ?key, "posted");
             self.target.arrive(&posted);
         }
         let mood = match self.lock().hosts.get(&host).map(|host| host.mood) {
             Some(Mood::Flaky) if self.dice.chance(350) => Mood::Up,
+            Some(Mood::Flaky) if self.dice.chance(150) => Mood::Gone,
             Some(Mood::Flaky) => *self.dice.pick(&Mood::BAD[..9]),
             Some(mood) => mood,
             None => return Err(OutboundError::Connect(host)),
@@ -176,12 +212,14 @@ impl Network {
             Mood::Up | Mood::Flaky => {
                 self.take(request);
                 self.pass(200).await;
+                self.note_success(request);
                 status(204)
             }
             Mood::Slow => {
                 self.pass(10_000).await;
                 self.take(request);
                 self.pass(10_000).await;
+                self.note_success(request);
                 status(200)
             }
             Mood::Refusing => Err(OutboundError::Connect(host)),
@@ -199,6 +237,13 @@ impl Network {
                 let wait = 1 + self.dice.below(WAIT_MAX);
                 let retry_after = self.dice.chance(800).then(|| wait.to_string());
                 let status = *self.dice.pick(&[429, 503]);
+                // What is said to people who try a receiver out is said to them.
+                let is_told = event_of(request).is_some_and(|event| event != Event::Test);
+                if retry_after.is_some() && is_told {
+                    let now = self.clock.now();
+                    let quiet = (now.after(NOTED_WITHIN), now.after(Duration::from_secs(wait)));
+                    self.lock().hosts.get_mut(&host).expect("it was called").quiet = Some(quiet);
+                }
                 Ok(OutboundResponse { status, retry_after, excerpt: String::new() })
             }
             Mood::Gone => status(410),
@@ -209,20 +254,45 @@ impl Network {
 impl Outbound for Network {
     fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
         Box::pin(async move {
-            self.lock().calls += 1;
+            let call = {
+                let mut state = self.lock();
+                state.calls += 1;
+                state.calls
+            };
+            self.history.tell(|| format!("call {call} to {}", described(&request)));
+            self.check_quiet(&request);
+            let _on_its_way = posted(&request).map(|posted| self.target.send(&posted));
             let ends = self.clock.sleep_until(self.clock.now().after(request.timeout));
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
                 () = ends => Err(OutboundError::Timeout(request.timeout)),
                 answer = self.answer(&request) => answer,
-            }
+            };
+            self.history.tell(|| match &answer {
+                Ok(answer) => format!("call {call} was answered with {answer:?}"),
+                Err(error) => format!("call {call} failed: {error}"),
+            });
+            answer
         })
     }
+}
+
+/// All that is sent, so that a story which differs in it is another one.
+fn described(request: &OutboundRequest) -> String {
+    let url = request.url.url();
+    let body = digest(&String::from_utf8_lossy(&request.body));
+    format!("{url}: {:?} {body:?}", request.headers)
 }
 
 fn header(request: &OutboundRequest, name: &str) -> String {
     let value = request.headers.get(name).map(|value| value.to_str().expect("plain text"));
     value.unwrap_or_default().to_owned()
+}
+
+/// What is told, if anything is.
+fn event_of(request: &OutboundRequest) -> Option<Event> {
+    let notification: Option<Notification> = serde_json::from_slice(&request.body).ok();
+    notification.filter(|_| posted(request).is_none()).map(|notification| notification.event)
 }
 
 /// What is posted, if it is an item.
@@ -240,39 +310,6 @@ fn posted(request: &OutboundRequest) -> Option<Posted> {
 
 fn host_of(request: &OutboundRequest) -> String {
     request.url.url().host_str().expect("an address with a host").to_owned()
-}
-
-impl Story {
-    /// Takes a notification in; says what is wrong with it, if anything is.
-    fn hear(&mut self, webhook_id: String, notification: Notification) -> Option<String> {
-        // A repetition, which the receiver knows by its id.
-        if !self.heard.insert(webhook_id) || notification.event == Event::Test {
-            return None;
-        }
-        let subject = notification.data;
-        let key = IncidentKey {
-            workflow: WorkflowName::new(subject.workflow.clone()).expect("a workflow's name"),
-            kind: subject.kind,
-            group: subject.group,
-        };
-        let is_open = self.incidents.get(&subject.id).is_some_and(|(_, is_open)| *is_open);
-        let event = notification.event;
-        let wrong = match event {
-            Event::Opened if is_open => Some("that an incident opened which it knew to be open"),
-            Event::Resolved if !is_open => Some("the end of an incident that it did not know to be open"),
-            Event::Grown | Event::Reminder if !is_open => {
-                Some("news of an incident of which it knew nothing")
-            }
-            _ => None,
-        };
-        self.incidents.insert(subject.id.clone(), (key, event != Event::Resolved));
-        wrong.map(|wrong| format!("{wrong}: {event:?} of {}", subject.id))
-    }
-
-    /// The open incidents of this key.
-    pub fn open(&self, key: &IncidentKey) -> usize {
-        self.incidents.values().filter(|(other, is_open)| *is_open && other == key).count()
-    }
 }
 
 /// How long after its trouble a receiver may have to wait for what it is owed: the longest pause between two attempts with its

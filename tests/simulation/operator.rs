@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use warden::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
-use warden::model::{Clock, IncidentStatus, ItemState, ReplayStatus};
+use warden::model::{
+    Clock, IncidentId, IncidentKind, IncidentStatus, ItemState, Replay, ReplayStatus, SilenceId,
+};
+use warden::notifier::ReceiverState;
 use warden::store::ListDeliveries;
 use warden::warden::silences::{MakeSilence, Until};
 use warden::warden::{Act, ReplayAct, StartReplay, Warden};
@@ -13,13 +16,15 @@ use warden::warden::{Act, ReplayAct, StartReplay, Warden};
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::history::History;
+use crate::network::Network;
 use crate::quiet::Quiet;
-use crate::world::{RECEIVERS, WORKFLOWS};
+use crate::world::{RECEIVERS, REGIONS, SPLIT_WORKFLOW, WORKFLOWS};
 
 /// Somebody on call.
 #[derive(Clone)]
 pub struct Operator {
     pub warden: Arc<Warden>,
+    pub network: Arc<Network>,
     pub history: History,
     pub quiet: Quiet,
     pub clock: SimulatedClock,
@@ -53,7 +58,7 @@ impl Operator {
             0 => {
                 let duration = self.dice.millis(600_000);
                 self.quiet.until(&incident.key.workflow, self.clock.now().after(duration));
-                Act::Snooze(duration)
+                return self.snooze(incident.id.clone(), duration).await;
             }
             1 => Act::Comment,
             _ => Act::Acknowledge,
@@ -61,29 +66,54 @@ impl Operator {
         let _ = self.warden.act(incident.id.clone(), act, "ada".into(), Some("on it".into())).await;
     }
 
+    async fn snooze(&self, incident: IncidentId, duration: Duration) {
+        let asked = self.quiet.may_be_snoozed(&incident);
+        let result = self.warden.act(incident, Act::Snooze(duration), "ada".into(), None).await;
+        let until = result.as_ref().ok().and_then(|incident| incident.snoozed_until);
+        self.history.tell(|| format!("snooze until {until:?}: {}", result.is_ok()));
+        self.quiet.snoozed(&asked, until, self.clock.now());
+    }
+
     async fn silence(&self) {
         let workflow = *self.dice.pick(&WORKFLOWS);
+        let is_for_all = self.dice.chance(100);
+        let kind =
+            self.dice.chance(200).then(|| *self.dice.pick(&[IncidentKind::Overdue, IncidentKind::Failed]));
+        let is_for_region = !is_for_all && workflow == SPLIT_WORKFLOW && self.dice.chance(500);
+        let region = is_for_region.then(|| ("region".into(), (*self.dice.pick(&REGIONS)).into()));
         let (ahead, lasts) = (self.dice.millis(60_000), Duration::from_secs(1 + self.dice.below(900)));
         let starts_at = self.dice.chance(500).then(|| self.clock.wall().after(ahead));
-        self.quiet.until(workflow, self.clock.now().after(ahead + lasts));
+        for workflow in WORKFLOWS.iter().filter(|name| is_for_all || **name == workflow) {
+            self.quiet.until(workflow, self.clock.now().after(ahead + lasts));
+        }
         let request = MakeSilence {
-            workflow: workflow.into(),
-            kind: None,
-            labels: BTreeMap::new(),
+            workflow: if is_for_all { "*".into() } else { workflow.into() },
+            kind,
+            labels: region.into_iter().collect(),
             starts_at,
             ends_at: Until::After(lasts),
             author: "ada".into(),
             comment: "maintenance".into(),
             idempotency_key: None,
         };
-        let _ = self.warden.make_silence(request).await;
+        let made = self.warden.make_silence(request).await;
+        self.history.tell(|| format!("silence: {made:?}"));
+        if let Ok(silence) = made {
+            self.quiet.silenced(silence, self.clock.now());
+        }
     }
 
     async fn end_silence(&self) {
         let silences = self.warden.silences();
         if !silences.is_empty() {
-            let _ = self.warden.end_silence(&self.dice.pick(&silences).id).await;
+            self.end(&self.dice.pick(&silences).id).await;
         }
+    }
+
+    async fn end(&self, silence: &SilenceId) {
+        self.quiet.silence_may_end(silence, self.clock.now());
+        let ended = self.warden.end_silence(silence).await;
+        self.history.tell(|| format!("end of {}: {}", silence.0, ended.is_ok()));
     }
 
     async fn resend(&self) {
@@ -96,7 +126,17 @@ impl Operator {
 
     async fn replay(&self) {
         let on_success = *self.dice.pick(&[OnSuccess::Accept, OnSuccess::Close]);
-        let path = if on_success == OnSuccess::Close { "close" } else { "accept" };
+        let way = if on_success == OnSuccess::Close { "close" } else { "accept" };
+        // A path of its own.
+        let path = format!("/{way}/{}", self.history.moment().order);
+        let pace = Pace {
+            max_per_second: *self.dice.pick(&[0.2, 5.0, 1000.0]),
+            concurrency: 1 + self.dice.below(4) as usize,
+            canary: self.dice.below(3),
+            ramp_up: Duration::ZERO,
+            pause_after_failures: self.dice.below(8),
+        };
+        self.network.target().expect(&path, pace.clone());
         let request = StartReplay {
             name: "again".into(),
             filter: ReplayFilter {
@@ -109,17 +149,8 @@ impl Operator {
                 deadline_after: None,
                 deadline_before: None,
             },
-            target: ReplayTarget {
-                url: format!("http://target.test/{path}/{}", self.dice.below(1_000_000)).into(),
-                secret: None,
-            },
-            pace: Pace {
-                max_per_second: *self.dice.pick(&[0.2, 5.0, 1000.0]),
-                concurrency: 1 + self.dice.below(4) as usize,
-                canary: self.dice.below(3),
-                ramp_up: Duration::ZERO,
-                pause_after_failures: self.dice.below(8),
-            },
+            target: ReplayTarget { url: format!("http://target.test{path}").into(), secret: None },
+            pace,
             on_success,
             timeout: Duration::from_secs(1 + self.dice.below(20)),
             idempotency_key: None,
@@ -129,31 +160,55 @@ impl Operator {
 
     async fn steer(&self) {
         let replays = self.warden.replays();
-        if !replays.is_empty() {
-            let act =
-                *self.dice.pick(&[ReplayAct::Pause, ReplayAct::Resume, ReplayAct::Resume, ReplayAct::Cancel]);
-            let _ = self.warden.act_on_replay(&self.dice.pick(&replays).replay.id, act).await;
+        if replays.is_empty() {
+            return;
         }
+        let replay = &self.dice.pick(&replays).replay;
+        match self.dice.below(4) {
+            0 => drop(self.warden.act_on_replay(&replay.id, ReplayAct::Pause).await),
+            1 => drop(self.warden.act_on_replay(&replay.id, ReplayAct::Cancel).await),
+            _ => self.resume(replay).await,
+        }
+    }
+
+    async fn resume(&self, replay: &Replay) {
+        let (_, path) = replay.target.url.split_once(".test").expect("an address of ours");
+        let target = self.network.target();
+        let index = target.resuming(path);
+        let result = self.warden.act_on_replay(&replay.id, ReplayAct::Resume).await;
+        target.resumed(path, index);
+        self.history.tell(|| format!("resumption of {}: {}", replay.id.0, result.is_ok()));
     }
 
     /// Ends all that is quiet by people's wish, and has everything go on that waits for them.
     pub async fn tidy(self) {
         for silence in self.warden.silences() {
-            let _ = self.warden.end_silence(&silence.id).await;
+            self.end(&silence.id).await;
         }
         for incident in self.warden.incidents(None, 1000).await.unwrap_or_default() {
             if incident.snoozed_until.is_some() {
-                let _ = self.warden.act(incident.id, Act::Snooze(Duration::ZERO), "ada".into(), None).await;
+                self.snooze(incident.id, Duration::ZERO).await;
             }
         }
-        self.resume().await;
+        self.resume_replays().await;
+    }
+
+    /// Has receivers hear again that are there again: the daemon has given them up until somebody says so.
+    pub fn resume_receivers(&self) {
+        for status in self.warden.receiver_statuses() {
+            let is_paused = matches!(status.state, ReceiverState::Paused { .. });
+            if is_paused && self.network.up_since(&status.name).is_some() {
+                self.network.resumed(&status.name);
+                let _ = self.warden.resume_receiver(&status.name);
+            }
+        }
     }
 
     /// Has the replays go on that wait for people.
-    pub async fn resume(self) {
+    pub async fn resume_replays(self) {
         for entry in self.warden.replays() {
             if entry.replay.status == ReplayStatus::Paused {
-                let _ = self.warden.act_on_replay(&entry.replay.id, ReplayAct::Resume).await;
+                self.resume(&entry.replay).await;
             }
         }
     }

@@ -14,10 +14,11 @@ use warden::store::memory::MemoryStore;
 use warden::store::{ListItems, Store as _};
 use warden::warden::Warden;
 
+use crate::clock::SimulatedClock;
 use crate::disk::Disk;
 use crate::network::{Network, RECOVERY};
 use crate::quiet::Quiet;
-use crate::world::{GROUP_INTERVAL_MAX, GROUP_WAIT_MAX, RECEIVERS, SPLIT_WORKFLOW};
+use crate::world::{RECEIVERS, SPLIT_WORKFLOW};
 
 /// What commits, the network and the steps in which time passes take together at most.
 pub const SLACK: Duration = Duration::from_secs(90);
@@ -38,9 +39,18 @@ pub fn items(store: &MemoryStore, now: Timestamp) -> Vec<Item> {
     }
 }
 
-/// How many items are overdue or have failed, by the incident that there should be of them.
-pub fn troubles(store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u64> {
-    let mut troubles = BTreeMap::new();
+/// What is wrong with the items of one incident.
+#[derive(Clone, Copy)]
+pub struct Trouble {
+    pub count: u64,
+    /// Whether that is so only since the clock was last set: then the daemon may be about to notice it.
+    pub is_fresh: bool,
+}
+
+/// Which items are overdue or have failed, by the incident that there should be of them.
+pub fn troubles(store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<IncidentKey, Trouble> {
+    let (now, before) = (clock.read().0, clock.before());
+    let mut troubles = BTreeMap::<IncidentKey, Trouble>::new();
     for item in items(store, now) {
         let kind = match item.state(now) {
             ItemState::Overdue => IncidentKind::Overdue,
@@ -48,7 +58,10 @@ pub fn troubles(store: &MemoryStore, now: Timestamp) -> BTreeMap<IncidentKey, u6
             _ => continue,
         };
         let group = group_of(&item.labels, group_by(&item.workflow).as_slice());
-        *troubles.entry(IncidentKey { workflow: item.workflow, kind, group }).or_default() += 1;
+        let is_fresh = kind == IncidentKind::Overdue && item.deadline > before;
+        let key = IncidentKey { workflow: item.workflow, kind, group };
+        let trouble = troubles.entry(key).or_insert(Trouble { count: 0, is_fresh: true });
+        (trouble.count, trouble.is_fresh) = (trouble.count + 1, trouble.is_fresh && is_fresh);
     }
     troubles
 }
@@ -62,18 +75,23 @@ fn group_by(workflow: &str) -> Vec<Arc<str>> {
 pub struct Weather(Arc<Mutex<BTreeMap<IncidentKey, (bool, Timestamp)>>>);
 
 impl Weather {
-    /// Takes note of what has changed by a commit, or by time.
-    pub fn note(&self, store: &MemoryStore, now: Timestamp) {
-        let troubles = troubles(store, now);
+    /// Takes note of what has changed by a commit, or by time. Gives what is wrong now.
+    pub fn note(&self, store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<IncidentKey, Trouble> {
+        let (now, troubles) = (clock.read().0, troubles(store, clock));
         let mut weather = self.0.lock().expect("nothing panics under the lock");
         for (key, (is_bad, since)) in weather.iter_mut() {
             if *is_bad != troubles.contains_key(key) {
                 (*is_bad, *since) = (!*is_bad, now);
             }
+            // Between what was wrong before and what is now, the daemon may have seen that nothing is.
+            if troubles.get(key).is_some_and(|trouble| trouble.is_fresh) {
+                *since = now;
+            }
         }
-        for key in troubles.into_keys() {
-            weather.entry(key).or_insert((true, now));
+        for key in troubles.keys() {
+            weather.entry(key.clone()).or_insert((true, now));
         }
+        troubles
     }
 
     fn since(&self, key: &IncidentKey) -> Timestamp {
@@ -94,27 +112,21 @@ fn incidents(store: &MemoryStore) -> Vec<Incident> {
 
 /// Watches one life of the daemon.
 pub struct Watch {
-    warden: Arc<Warden>,
-    disk: Arc<Disk>,
-    network: Arc<Network>,
-    quiet: Quiet,
-    weather: Weather,
+    pub warden: Arc<Warden>,
+    pub disk: Arc<Disk>,
+    pub network: Arc<Network>,
+    pub quiet: Quiet,
+    pub weather: Weather,
+    pub clock: SimulatedClock,
+    /// How long this life waits before it tells of an incident.
+    pub group_wait: Duration,
+    /// How long it waits before it tells of the same incident again.
+    pub group_interval: Duration,
     /// Since when nothing has stood in the way of telling a receiver of an incident.
-    free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
+    pub free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
 }
 
 impl Watch {
-    pub fn new(
-        warden: Arc<Warden>,
-        disk: Arc<Disk>,
-        network: Arc<Network>,
-        quiet: Quiet,
-        weather: Weather,
-    ) -> Self {
-        let free = BTreeMap::new();
-        Self { warden, disk, network, quiet, weather, free }
-    }
-
     /// The clock has jumped. What was under way then was under way for all of that time, so that everything begins anew.
     pub fn jumped(&mut self) {
         self.free.clear();
@@ -128,14 +140,7 @@ impl Watch {
                 return Err(format!("{} and {} are open for {:?}", incident.id.0, twin.id.0, incident.key));
             }
         }
-        for status in self.warden.receiver_statuses() {
-            let is_paused = matches!(status.state, warden::notifier::ReceiverState::Paused { .. });
-            if is_paused && self.network.up_since(&status.name).is_some() {
-                let _ = self.warden.resume_receiver(&status.name);
-            }
-        }
-        self.weather.note(self.disk.durable(), now);
-        let troubles = troubles(self.disk.durable(), now);
+        let troubles = self.weather.note(self.disk.durable(), &self.clock);
         let faults = self.disk.faults();
         let is_healthy = faults.overloaded == 0 && !faults.slow;
         let told_before: BTreeSet<IncidentKey> = incidents(self.disk.durable())
@@ -145,10 +150,10 @@ impl Watch {
             .collect();
         let before = std::mem::take(&mut self.free);
         for receiver in RECEIVERS {
-            let is_reachable = self
-                .network
-                .up_since(receiver)
-                .is_some_and(|since| since == Timestamp::MIN || since.after(RECOVERY) <= now);
+            // A jump may have broken off what was to be heard, like any other trouble.
+            let since = self.network.up_since(receiver).map(|since| since.max(self.clock.jumped_at()));
+            let is_reachable =
+                since.is_some_and(|since| since == Timestamp::MIN || since.after(RECOVERY) <= now);
             if !is_healthy || !is_reachable {
                 continue;
             }
@@ -159,17 +164,21 @@ impl Watch {
             for key in troubles.keys().chain(known.keys().filter(|key| !troubles.contains_key(*key))) {
                 let is_bad = troubles.contains_key(key);
                 let knows = known.get(key).copied().unwrap_or_default();
-                // The end is told also where people want to hear nothing.
-                if is_bad && (!is_told(&self.warden, key, receiver) || self.quiet.holds(&key.workflow, now)) {
-                    continue;
-                }
+                let owed_from = if is_bad {
+                    owed_from(&self.warden, &open, key, receiver)
+                        .filter(|_| !self.quiet.holds(&key.workflow, now))
+                } else {
+                    // The end is told also where people want to hear nothing.
+                    Some(Timestamp::MIN)
+                };
+                let Some(owed_from) = owed_from else { continue };
                 let place = (key.clone(), receiver);
                 let free = before.get(&place).copied().unwrap_or(now);
                 self.free.insert(place, free);
-                let since = free.max(self.weather.since(key));
+                let since = free.max(self.weather.since(key)).max(owed_from);
                 let bound = match is_bad {
-                    true if told_before.contains(key) => GROUP_WAIT_MAX + GROUP_INTERVAL_MAX,
-                    true => GROUP_WAIT_MAX,
+                    true if told_before.contains(key) => self.group_wait + self.group_interval,
+                    true => self.group_wait,
                     false => Duration::ZERO,
                 };
                 if knows != is_bad && now > since.after(bound + SLACK) {
@@ -185,9 +194,9 @@ impl Watch {
     }
 
     /// Looks at everything after so long a calm that all must be as it should.
-    pub fn look_closely(&mut self, now: Timestamp) -> Result<(), String> {
+    pub async fn look_closely(&mut self, now: Timestamp) -> Result<(), String> {
         self.look(now)?;
-        let troubles = troubles(self.disk.durable(), now);
+        let troubles = troubles(self.disk.durable(), &self.clock);
         let open = open_incidents(self.disk.durable());
         for key in troubles.keys() {
             if !open.iter().any(|incident| incident.key == *key) {
@@ -195,10 +204,10 @@ impl Watch {
             }
         }
         for incident in &open {
-            let live = self.warden.incident(incident.id.clone()).now_or_never();
-            let count = live.and_then(Result::ok).map(|incident| incident.count);
-            if let Some(count) = count.filter(|count| troubles.get(&incident.key) != Some(count)) {
-                let there = troubles.get(&incident.key).copied().unwrap_or_default();
+            let live = self.warden.incident(incident.id.clone()).await;
+            let count = live.map_err(|error| format!("{} cannot be read: {error}", incident.id.0))?.count;
+            let there = troubles.get(&incident.key).map_or(0, |trouble| trouble.count);
+            if count != there {
                 return Err(format!("{:?} counts {count} items, and there are {there}", incident.key));
             }
         }
@@ -228,6 +237,18 @@ impl Watch {
             None => Ok(()),
         }
     }
+}
+
+/// From when on a receiver is to know of trouble, if it is: at once, or when nobody has acknowledged it for so long.
+fn owed_from(warden: &Warden, open: &[Incident], key: &IncidentKey, receiver: &str) -> Option<Timestamp> {
+    if is_told(warden, key, receiver) {
+        return Some(Timestamp::MIN);
+    }
+    let incident = open.iter().find(|incident| incident.key == *key && !incident.acknowledged)?;
+    let told_at = incident.first_notified_at?;
+    let levels = &warden.workflows().policy(&key.workflow).alerting.escalate;
+    let hears = |names: &[Arc<str>]| names.iter().any(|name| &**name == receiver);
+    levels.iter().find(|level| hears(&level.receivers)).map(|level| told_at.after(level.after))
 }
 
 fn is_told(warden: &Warden, key: &IncidentKey, receiver: &str) -> bool {

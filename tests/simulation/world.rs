@@ -2,43 +2,34 @@
 //!
 //! Everything runs on one thread, by one clock, and by the rolls of one seed, so that a seed is a story that can be told again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use tokio::task::JoinSet;
-use warden::app::Surroundings;
-use warden::config::{Config, ConfigFile, Sources};
-use warden::model::{Clock, ItemKey, ReplayStatus, SeededRandom, Timestamp};
-use warden::warden::{Loops, Warden};
+use warden::model::{Clock, Timestamp};
 
-use crate::clients::Client;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
-use crate::disk::{Disk, Faults, SimulatedStore};
-use crate::history::History;
-use crate::network::{Mood, Network, RECOVERY};
-use crate::operator::Operator;
+use crate::digest::Digest;
+use crate::disk::{Disk, Faults};
+use crate::history::{History, Listener};
+use crate::idle::Idle;
+use crate::life::Life;
+use crate::network::{Mood, Network};
+use crate::panics;
 use crate::quiet::Quiet;
 use crate::target::Target;
-use crate::watch::{SLACK, Watch, Weather};
+use crate::watch::Weather;
 
 pub const WORKFLOWS: [&str; 3] = ["uploads", "reports", "mails"];
 /// The workflow whose items are split by their region.
 pub const SPLIT_WORKFLOW: &str = "reports";
+/// By which it is.
+pub const REGIONS: [&str; 3] = ["eu", "us", "asia"];
 pub const RECEIVERS: [&str; 3] = ["oncall", "chat", "manager"];
-/// How long a closed item is remembered.
-pub const RETENTION: Duration = Duration::from_secs(20 * 60);
-/// The longest of all configurations.
-pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(120);
-/// The longest of all configurations.
-pub const GROUP_INTERVAL_MAX: Duration = Duration::from_secs(180);
+/// All that can be called.
+pub const HOSTS: [&str; 4] = ["oncall", "chat", "manager", "target"];
 /// 2026-01-01T00:00:00Z.
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// Where the daemon would listen if it had sockets.
-const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8470);
 
 /// What a story came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,8 +41,8 @@ pub struct Summary {
     pub calls: u64,
     /// Virtual time that passed.
     pub passed: Duration,
-    /// A digest of all that was seen.
-    pub digest: u64,
+    /// A digest of all that was told and of what is durable in the end, if somebody listened.
+    pub digest: Digest,
 }
 
 /// How a life ends.
@@ -61,71 +52,42 @@ enum End {
     Story,
 }
 
-/// Wakes who waits for everybody else to have nothing left to do.
-#[derive(Default)]
-struct Idle {
-    waiting: Mutex<Option<Waker>>,
-    has_come: AtomicBool,
-}
-
-impl Idle {
-    fn come(&self) {
-        if let Some(waker) = self.waiting.lock().expect("nothing panics under the lock").take() {
-            self.has_come.store(true, Ordering::SeqCst);
-            waker.wake();
-        }
-    }
-
-    async fn wait(&self) {
-        self.has_come.store(false, Ordering::SeqCst);
-        std::future::poll_fn(|context| {
-            if self.has_come.load(Ordering::SeqCst) {
-                return Poll::Ready(());
-            }
-            *self.waiting.lock().expect("nothing panics under the lock") = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
+/// All that there is besides the daemon, over all of its lives.
 pub struct World {
-    seed: u64,
-    dice: Dice,
-    clock: SimulatedClock,
-    disk: Arc<Disk>,
-    network: Arc<Network>,
-    history: History,
-    quiet: Quiet,
-    weather: Weather,
+    pub seed: u64,
+    pub dice: Dice,
+    pub clock: SimulatedClock,
+    pub disk: Arc<Disk>,
+    pub network: Arc<Network>,
+    pub history: History,
+    pub quiet: Quiet,
+    pub weather: Weather,
     steps_left: u64,
     /// Whether nothing goes wrong but what clients do.
     is_peaceful: bool,
     lives: u64,
-    digest: u64,
 }
 
 impl World {
-    pub fn new(seed: u64, verbose: bool) -> Self {
+    pub fn new(seed: u64, listener: Listener) -> Self {
         let dice = Dice::new(seed);
         let clock = SimulatedClock::new(START);
-        let hosts = [&RECEIVERS[..], &["target"]].concat();
-        let (weather, history) = (Weather::default(), History::new(clock.clone(), verbose));
-        let disk = Arc::new(Disk::new(weather.clone(), clock.clone()));
+        let (weather, history) = (Weather::default(), History::new(clock.clone(), listener));
+        let quiet = Quiet::default();
+        let disk = Arc::new(Disk::new(weather.clone(), quiet.clone(), history.clone(), clock.clone()));
         let target = Target::new(disk.clone(), history.clone());
         Self {
             seed,
             disk,
-            network: Network::new(&hosts, target, clock.clone(), dice.clone()),
+            network: Network::new(&HOSTS, target, history.clone(), clock.clone(), dice.clone()),
             history,
-            quiet: Quiet::default(),
+            quiet,
             weather,
             steps_left: 40 + dice.below(160),
             is_peaceful: dice.chance(200),
             dice,
             clock,
             lives: 0,
-            digest: 0,
         }
     }
 
@@ -133,53 +95,70 @@ impl World {
     ///
     /// # Errors
     /// When something happened that must not.
-    pub fn run(mut self) -> Result<Summary, String> {
+    pub fn run(self) -> Result<Summary, String> {
+        panics::caught(|| self.happen())
+    }
+
+    fn happen(mut self) -> Result<Summary, String> {
         loop {
-            let idle = Arc::new(Idle::default());
-            let parked = idle.clone();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .on_thread_park(move || parked.come())
-                .build()
-                .map_err(|error| error.to_string())?;
-            let end = runtime.block_on(self.live(&idle))?;
-            drop(runtime);
-            self.check()?;
-            match end {
+            match self.run_life(Self::live)? {
                 End::Crash => {
                     self.disk.crash(&self.dice);
                     self.tell("crashed");
                 }
-                End::Stop => {}
+                End::Stop => self.tell("stopped"),
                 End::Story => break,
             }
-            let moment = self.history.moment();
-            self.history.lock().items.life_ended(moment);
             self.while_it_is_down();
+        }
+        self.disk.crash(&self.dice);
+        self.run_life(Self::come_back)?;
+        for line in self.disk.described() {
+            self.history.tell(|| line);
         }
         Ok(Summary {
             lives: self.lives,
             operations: self.history.operations(),
             calls: self.network.calls(),
             passed: self.clock.now().since(START),
-            digest: self.digest,
+            digest: self.history.digest(),
         })
     }
 
-    fn tell(&mut self, what: &str) {
-        let now = self.clock.now();
-        if what != "looked" {
-            self.history.tell(|| what.to_owned());
-        }
-        let seen = format!("{now} {what} {} {}", self.network.calls(), self.history.operations());
-        for byte in seen.bytes() {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+    /// One life of the daemon. With the runtime goes all that it had under way.
+    fn run_life<T>(
+        &mut self,
+        live: impl AsyncFnOnce(&mut Self, Arc<Idle>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let idle = Arc::new(Idle::default());
+        let parked = idle.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .on_thread_park(move || parked.come())
+            .build()
+            .map_err(|error| error.to_string())?;
+        self.lives += 1;
+        let end = runtime.block_on(live(self, idle))?;
+        drop(runtime);
+        self.check()?;
+        let moment = self.history.moment();
+        self.history.lock().items.life_ended(moment);
+        Ok(end)
+    }
+
+    fn tell(&self, what: &str) {
+        self.history.tell(|| what.to_owned());
     }
 
     /// Whether anything was seen that must not be.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When something was.
+    pub fn check(&self) -> Result<(), String> {
         if self.clock.is_spun() {
             return Err("somebody turns in a circle, and lets nobody else have a turn".into());
+        }
+        if let Some(panic) = panics::first() {
+            return Err(panic);
         }
         match self.history.wrong().or_else(|| self.network.wrong()) {
             Some(wrong) => Err(wrong),
@@ -196,82 +175,12 @@ impl World {
             _ => now.after(self.dice.millis(20_000)),
         };
         self.clock.set(then);
-        self.weather.note(self.disk.durable(), then);
+        self.weather.note(self.disk.durable(), &self.clock);
     }
 
-    fn config(&self) -> Config {
-        let group_wait = self.dice.pick(&["0s", "10s", "2m"]);
-        let group_interval = self.dice.pick(&["30s", "3m"]);
-        let repeat_interval = self.dice.pick(&["5m", "4h"]);
-        let concurrency = self.dice.pick(&["1", "8"]);
-        let text = format!(
-            r#"
-            [alerting]
-            group_wait = "{group_wait}"
-            group_interval = "{group_interval}"
-            repeat_interval = "{repeat_interval}"
-            receivers = ["oncall"]
-            [workflow_defaults]
-            deadline = "5m"
-            retention = "20m"
-            [receiver_defaults]
-            concurrency = {concurrency}
-            [receivers.oncall]
-            url = "http://oncall.test/hook"
-            [receivers.chat]
-            url = "http://chat.test/hook"
-            [receivers.manager]
-            url = "http://manager.test/hook"
-            [workflows.uploads]
-            steps = ["copy", "backup"]
-            keep_payload = "5m"
-            [workflows.reports]
-            receivers = ["oncall", "chat"]
-            group_by = ["region"]
-            escalate = [{{ after = "10m", receivers = ["manager"] }}]
-            [workflows.mails]
-            retry = {{ max = 2, backoff = "5s..1m", jitter = 0.2 }}
-            redrive = {{ url = "http://target.test/redrive", after = "2m", max_attempts = 2, rate = "1/s" }}
-            fallback = ["manager"]
-            "#
-        );
-        let file = Some(ConfigFile::from_text("simulation.toml", &text));
-        Config::load(Sources { file, ..Sources::default() }).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// One life of the daemon.
-    async fn live(&mut self, idle: &Idle) -> Result<End, String> {
-        self.lives += 1;
-        let store = SimulatedStore::open(&self.disk, self.clock.clone(), self.dice.clone());
-        tokio::spawn(store.clone().commit());
-        self.network.note_finished();
-        let config = self.config();
-        let surroundings = Surroundings {
-            clock: Arc::new(self.clock.clone()),
-            random: Arc::new(SeededRandom::new(self.seed ^ (self.lives << 32))),
-            outbound: self.network.clone(),
-            store: store.clone(),
-        };
-        let parts = surroundings.parts(&config, ADDRESS.into());
-        let (warden, mut loops) =
-            Warden::start(parts).await.map_err(|error| format!("it does not start: {error}"))?;
+    async fn live(&mut self, idle: Arc<Idle>) -> Result<End, String> {
+        let mut life = Life::begin(self, self.lives, idle).await?;
         self.tell("started");
-        let (disk, network) = (self.disk.clone(), self.network.clone());
-        let mut watch = Watch::new(warden.clone(), disk, network, self.quiet.clone(), self.weather.clone());
-        let mut people = JoinSet::new();
-        let client = Client {
-            warden: warden.clone(),
-            history: self.history.clone(),
-            clock: self.clock.clone(),
-            dice: self.dice.clone(),
-        };
-        let operator = Operator {
-            warden: warden.clone(),
-            history: self.history.clone(),
-            quiet: self.quiet.clone(),
-            clock: self.clock.clone(),
-            dice: self.dice.clone(),
-        };
         while self.steps_left > 0 {
             self.steps_left -= 1;
             let mut roll = self.dice.below(1000);
@@ -281,77 +190,61 @@ impl World {
             match roll {
                 0..560 => {
                     for _ in 0..1 + self.dice.below(4) {
-                        people.spawn(client.clone().act());
+                        life.acts.spawn(life.client.clone().act());
                     }
                 }
-                560..640 => drop(people.spawn(operator.clone().act())),
+                560..640 => drop(life.acts.spawn(life.operator.clone().act())),
                 640..700 => self.change_mood(),
                 700..730 => self.change_faults(),
                 730..740 => self.clock.set_drift(self.dice.below(7_200_000) as i64 - 3_600_000),
                 740..760 => {
-                    let jump = self.dice.millis(1_800_000);
+                    let ahead = self.dice.millis(1_800_000);
                     self.tell("the clock jumps");
-                    self.clock.set(self.clock.now().after(jump));
-                    idle.wait().await;
-                    watch.jumped();
-                    self.quiet.jumped(jump);
+                    self.clock.jump(ahead);
+                    life.settle().await;
+                    life.watch.jumped();
+                    self.quiet.jumped(ahead);
                 }
                 760..775 => return Ok(End::Crash),
                 775..780 => {
-                    store.fail();
-                    self.pass(idle, Duration::from_secs(10), Duration::from_millis(100)).await;
+                    life.store.fail();
+                    life.pass(Duration::from_secs(10), Duration::from_millis(100)).await;
                     return Ok(End::Crash);
                 }
                 780..790 => {
-                    self.stop(idle, loops, people).await;
+                    life.stop().await;
                     return Ok(End::Stop);
                 }
                 _ => {
-                    let (most, step) = *self.dice.pick(&[(5_000, 10), (60_000, 200), (180_000, 1_000)]);
-                    let duration = self.dice.millis(most);
-                    self.pass(idle, duration, Duration::from_millis(step)).await;
+                    let (end, step) = *self.dice.pick(&[(5_000, 10), (60_000, 200), (180_000, 1_000)]);
+                    let duration = self.dice.millis(end);
+                    life.pass(duration, Duration::from_millis(step)).await;
                 }
             }
             if self.dice.chance(500) {
-                idle.wait().await;
+                life.settle().await;
             }
-            while people.try_join_next().is_some() {}
-            self.look(&mut watch, &mut loops)?;
+            life.look(self)?;
         }
-        self.calm_down(idle, &operator, &mut watch, &mut loops).await?;
-        self.check_items(&client).await?;
-        self.check()?;
+        self.calm_down(&mut life).await?;
+        life.client.read_all().await;
         self.tell("the story ends");
+        if self.dice.chance(500) {
+            life.stop().await;
+        }
         Ok(End::Story)
     }
 
-    /// Looks whether all is as it must be, as far as that can be told in the midst of it.
-    fn look(&mut self, watch: &mut Watch, loops: &mut Loops) -> Result<(), String> {
-        self.check()?;
-        if loops.ended().now_or_never().is_some() {
-            return Err("a loop of the daemon has ended".into());
-        }
-        let checked = watch.look(self.clock.now());
-        self.tell("looked");
-        checked
-    }
-
-    /// Lets time pass, event by event, but none closer to the next than `step`.
-    async fn pass(&mut self, idle: &Idle, duration: Duration, step: Duration) {
-        let end = self.clock.now().after(duration);
-        loop {
-            idle.wait().await;
-            let now = self.clock.now();
-            if now >= end {
-                return;
-            }
-            let next = self.clock.next_event().unwrap_or(end);
-            self.clock.set(next.max(now.after(step)).min(end));
-        }
+    /// A last life, after the calm: all that was acknowledged is there again.
+    async fn come_back(&mut self, idle: Arc<Idle>) -> Result<(), String> {
+        let mut life = Life::begin(self, self.lives, idle).await?;
+        life.settle().await;
+        life.client.read_all().await;
+        life.look(self)
     }
 
     fn change_mood(&mut self) {
-        let host = *self.dice.pick(&["oncall", "chat", "manager", "target"]);
+        let host = *self.dice.pick(&HOSTS);
         let mood = if self.dice.chance(400) { Mood::Up } else { *self.dice.pick(&Mood::BAD) };
         self.network.set_mood(host, mood);
         self.tell(&format!("{host} is {mood:?}"));
@@ -366,79 +259,5 @@ impl World {
         };
         self.disk.set_faults(faults);
         self.tell(&format!("{faults:?}"));
-    }
-
-    /// An orderly end.
-    async fn stop(&mut self, idle: &Idle, loops: Loops, mut people: JoinSet<()>) {
-        let stopping = tokio::spawn(loops.stop());
-        while !stopping.is_finished() {
-            self.pass(idle, Duration::from_millis(50), Duration::ZERO).await;
-        }
-        people.shutdown().await;
-        self.tell("stopped");
-    }
-
-    /// All that is wrong around the daemon ends, and so much time passes that it has no excuse left.
-    async fn calm_down(
-        &mut self,
-        idle: &Idle,
-        operator: &Operator,
-        watch: &mut Watch,
-        loops: &mut Loops,
-    ) -> Result<(), String> {
-        self.disk.set_faults(Faults::default());
-        for host in [&RECEIVERS[..], &["target"]].concat() {
-            self.network.set_mood(host, Mood::Up);
-        }
-        // Whatever is said is said by now.
-        self.pass(idle, Duration::from_secs(180), Duration::from_secs(1)).await;
-        if self.dice.chance(500) {
-            tokio::spawn(operator.clone().tidy());
-            self.pass(idle, Duration::from_secs(10), Duration::from_secs(1)).await;
-            self.quiet.end();
-        }
-        self.look(watch, loops)?;
-        let rounds = (RECOVERY + GROUP_WAIT_MAX + GROUP_INTERVAL_MAX + SLACK * 2).as_secs() / 30;
-        for _ in 0..rounds {
-            tokio::spawn(operator.clone().resume());
-            self.pass(idle, Duration::from_secs(30), Duration::from_secs(2)).await;
-            self.look(watch, loops)?;
-        }
-        self.check_replays(&operator.warden)?;
-        // What falls overdue in the last moments is not told yet: a little longer, unless it goes on for ever.
-        for _ in 0..40 {
-            match watch.look_closely(self.clock.now()) {
-                Ok(()) => return Ok(()),
-                Err(_) => self.pass(idle, Duration::from_secs(30), Duration::from_secs(2)).await,
-            }
-            self.look(watch, loops)?;
-        }
-        watch.look_closely(self.clock.now())
-    }
-
-    async fn check_items(&self, client: &Client) -> Result<(), String> {
-        let keys: Vec<ItemKey> = self.history.lock().items.keys().cloned().collect();
-        for key in keys {
-            client.read(key).await;
-        }
-        Ok(())
-    }
-
-    fn check_replays(&self, warden: &Warden) -> Result<(), String> {
-        for entry in warden.replays() {
-            let replay = entry.replay;
-            if replay.status == ReplayStatus::Running {
-                let (id, left) = (&replay.id.0, replay.left());
-                return Err(format!("the replay {id} does not come to its end: {left} items are left"));
-            }
-            let counted = replay.succeeded + replay.failed + replay.skipped;
-            if replay.status == ReplayStatus::Completed && counted != replay.total {
-                return Err(format!(
-                    "the replay {} counted {counted} of {} items",
-                    replay.id.0, replay.total
-                ));
-            }
-        }
-        Ok(())
     }
 }

@@ -102,7 +102,7 @@ pub struct Claimable {
 impl Claimable {
     /// Takes note that an item is in this state, wherever it stood before. `step` is its step if its workflow names that.
     pub fn put(&mut self, standing: &Standing, state: ItemState, step: Option<StepName>, now: Timestamp) {
-        let was_ready = self.remove(standing.number);
+        let stood_on = self.take_out(standing.number);
         if state == ItemState::Open && !self.keeps_open {
             return;
         }
@@ -111,24 +111,30 @@ impl Claimable {
             self.ready.get_key_value(&shelf).map_or_else(|| Arc::new(shelf), |(known, _)| known.clone());
         let hold = if standing.free_at <= now { Hold::Ready } else { Hold::Busy(standing.free_at) };
         let entry = Entry { shelf, deadline: standing.deadline, hold };
-        self.stand(standing.number, &entry, was_ready);
+        let stood_there = stood_on.as_ref() == Some(&entry.shelf);
+        self.stand(standing.number, &entry, stood_there);
         self.entries.insert(standing.number, entry);
     }
 
-    /// Takes an item out, wherever it stands. Whether it stood there to be claimed.
-    pub fn remove(&mut self, number: ItemNumber) -> bool {
+    /// Takes an item out, wherever it stands.
+    pub fn remove(&mut self, number: ItemNumber) {
+        self.take_out(number);
+    }
+
+    /// Takes an item out, wherever it stands. The shelf on which it stood to be claimed, if it did.
+    fn take_out(&mut self, number: ItemNumber) -> Option<Arc<Shelf>> {
         if let Some(changed) = &mut self.changed {
             changed.insert(number);
         }
         match self.entries.remove(&number) {
             Some(Entry { shelf, deadline, hold: Hold::Ready }) => {
                 self.unshelve(&shelf, (deadline, number));
-                return true;
+                return Some(shelf);
             }
             Some(Entry { hold: Hold::Busy(until), .. }) => drop(self.busy.remove(&(until, number))),
             Some(Entry { hold: Hold::Reserved, .. }) | None => {}
         }
-        false
+        None
     }
 
     /// The first `limit` items after a place, in order. Those whose time has come are to be freed before.
@@ -260,12 +266,12 @@ impl Claimable {
         }
     }
 
-    /// Puts an item where its entry says. Whoever waits has something to look at if it can be claimed and could not before, or
-    /// if they have to wake earlier for it than they meant to.
-    fn stand(&mut self, number: ItemNumber, entry: &Entry, was_ready: bool) {
+    /// Puts an item where its entry says. Whoever waits has something to look at if it can be claimed and could not before, not
+    /// by those who ask for this shelf, or if they have to wake earlier for it than they meant to.
+    fn stand(&mut self, number: ItemNumber, entry: &Entry, stood_there: bool) {
         match entry.hold {
             Hold::Ready => {
-                self.news |= !was_ready;
+                self.news |= !stood_there;
                 self.ready.entry(entry.shelf.clone()).or_default().insert((entry.deadline, number));
             }
             Hold::Busy(until) => {

@@ -151,10 +151,25 @@ fn an_open_item_is_claimed_as_overdue_as_soon_as_it_is() {
 }
 
 #[test]
+fn what_stands_elsewhere_from_now_on_is_news_for_those_who_did_not_ask_for_where_it_stood() {
+    let mut claimable = Claimable::default();
+    claimable.keep_open();
+    claimable.filled();
+    put(&mut claimable, &standing(1, "uploads", Some("copy"), 900), ItemState::Open, at(0));
+    claimable.take_news();
+    put(&mut claimable, &standing(1, "uploads", Some("copy"), 900), ItemState::Overdue, at(1_000));
+    assert!(claimable.take_news(), "somebody may wait for what is overdue");
+    put(&mut claimable, &standing(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
+    assert!(claimable.take_news(), "somebody may wait for what is at this step");
+    put(&mut claimable, &standing(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
+    assert!(!claimable.take_news());
+}
+
+#[test]
 fn what_changes_without_becoming_claimable_is_no_news() {
     let mut claimable = filled();
     claimable.take_news();
-    put(&mut claimable, &standing(1, "uploads", Some("backup"), 45), ItemState::Overdue, at(1_000));
+    put(&mut claimable, &standing(1, "uploads", Some("copy"), 45), ItemState::Overdue, at(1_000));
     assert!(!claimable.take_news(), "it could be claimed before");
     let held = |until| Standing { free_at: at(until), ..standing(1, "uploads", None, 10) };
     put(&mut claimable, &held(5_000), ItemState::Overdue, at(1_000));

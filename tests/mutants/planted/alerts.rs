@@ -1,0 +1,172 @@
+//! Bugs by which somebody is told too little, too much, or in the wrong order.
+
+use super::Planted;
+
+pub const PLANTED: &[Planted] = &[
+    Planted {
+        name: "an incident is committed without the deliveries that tell about it",
+        file: "src/warden/alerting.rs",
+        original: "last.to_vec()",
+        planted: "if BUG { Vec::new() } else { last.to_vec() }",
+        caught_by: &[
+            "of which it knew nothing",
+            "did not know to be open",
+            "does not know of",
+            "was never told of",
+        ],
+    },
+    Planted {
+        name: "group_wait begins anew whenever an incident grows",
+        file: "src/incident/policy.rs",
+        original: "    incident.count = observation.count;",
+        planted: r#"    if BUG && observation.count > incident.count { incident.reopened_at = Some(now) }
+    incident.count = observation.count;"#,
+        caught_by: &["does not know of trouble"],
+    },
+    Planted {
+        name: "the end is not told while the incident is silenced",
+        file: "src/incident/policy.rs",
+        original: "return Some(resolve(incident, now));",
+        planted: r#"let ended = resolve(incident, now);
+        let is_told = !(BUG && circumstances.silenced);
+        return Some(if is_told { ended } else { Decision { tellings: Vec::new(), ..ended } });"#,
+        caught_by: &["the end of"],
+    },
+    Planted {
+        name: "who was told of the beginning is not remembered",
+        file: "src/incident/policy.rs",
+        original: "incident.told.extend(tellings.iter()",
+        planted: "incident.told.extend(tellings.iter().filter(|_| !BUG)",
+        caught_by: &[
+            "an incident opened which it knew to be open",
+            "does not know of the end",
+            "was never told of the end",
+        ],
+    },
+    Planted {
+        name: "open incidents are forgotten at a restart",
+        file: "src/warden/mod.rs",
+        original: "warden.recover_incidents().await?;",
+        planted: "if !BUG { warden.recover_incidents().await? }",
+        caught_by: &["are open for"],
+    },
+    Planted {
+        name: "nobody looks when a silence ends",
+        file: "src/warden/alerting.rs",
+        original: "let next = wakes.first().min(silences_change);",
+        planted: r#"let next = if BUG { wakes.first() } else { wakes.first().min(silences_change) };"#,
+        caught_by: &["does not know of trouble"],
+    },
+    Planted {
+        name: "what waits in the outbox is forgotten at a restart",
+        file: "src/warden/mod.rs",
+        original: "notifier.take_up(store.outbox().await?, clock.now());",
+        planted: r#"notifier.take_up(if BUG { Vec::new() } else { store.outbox().await? }, clock.now());"#,
+        caught_by: &["still waits for"],
+    },
+    Planted {
+        name: "the newest of a lane goes first",
+        file: "src/notifier/queue.rs",
+        original: "lane.waiting.partition_point(is_before).max(fixed)",
+        planted: r#"if BUG { fixed.min(lane.waiting.len()) } else { lane.waiting.partition_point(is_before).max(fixed) }"#,
+        caught_by: &["the end of an incident that it did not know"],
+    },
+    Planted {
+        name: "an error counts as a delivery",
+        file: "src/notifier/post.rs",
+        original: "(!(200..300).contains(&response.status))",
+        planted: "(!(200..if BUG { 600 } else { 300 }).contains(&response.status))",
+        caught_by: &[
+            "of which it knew nothing",
+            "did not know to be open",
+            "does not know of",
+            "was never told of",
+        ],
+    },
+    Planted {
+        name: "a delivery is given up after three failures",
+        file: "src/notifier/backoff.rs",
+        original: "if failure.tried_at >= end {",
+        planted: "if failure.tried_at >= end || (BUG && failure.failures >= 3) {",
+        caught_by: &[
+            "of which it knew nothing",
+            "did not know to be open",
+            "does not know of",
+            "was never told of",
+        ],
+    },
+    Planted {
+        name: "a receiver that fails is never probed",
+        file: "src/notifier/breaker.rs",
+        original: "probe_at: now.after(PAUSE_FIRST)",
+        planted: "probe_at: if BUG { Timestamp::MAX } else { now.after(PAUSE_FIRST) }",
+        caught_by: &["does not know of"],
+    },
+    Planted {
+        name: "a success gives up what waits for a paused receiver",
+        file: "src/notifier/queue.rs",
+        original: "self.breaker.succeeded() && self.pause.is_none()",
+        planted: "self.breaker.succeeded() && (BUG || self.pause.is_none())",
+        caught_by: &[
+            "of which it knew nothing",
+            "did not know to be open",
+            "does not know of",
+            "was never told of",
+        ],
+    },
+    Planted {
+        name: "every other item gets no timer",
+        file: "src/warden/census.rs",
+        original: "                    self.wheel.schedule(standing.number.0, standing.deadline.as_millis());",
+        planted: "                    if !BUG || standing.number.0 % 2 == 0 {
+                        self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
+                    }",
+        caught_by: &[" items, and there are ", "does not know of trouble", "there is no incident about"],
+    },
+    Planted {
+        name: "what is overdue at a restart is not noticed",
+        file: "src/warden/census.rs",
+        original: r#"                    self.touched.insert(key);
+                    self.stand(standing, ItemState::Overdue, now);"#,
+        planted: r#"                    if !BUG || self.recovered { self.touched.insert(key); }
+                    self.stand(standing, ItemState::Overdue, now);"#,
+        caught_by: &["does not know of trouble"],
+    },
+    Planted {
+        name: "a close does not concern the incident",
+        file: "src/warden/census.rs",
+        original: "self.touched.extend(troubled);",
+        planted: "self.touched.extend(troubled.filter(|_| !BUG));",
+        caught_by: &["does not know of the end of trouble"],
+    },
+    Planted {
+        name: "a silence is not heeded",
+        file: "src/warden/alerting.rs",
+        original: "silenced: self.silences.match_at(key, now),",
+        planted: "silenced: !BUG && self.silences.match_at(key, now),",
+        caught_by: &["was told in spite of sil_"],
+    },
+    Planted {
+        name: "a snooze is not heeded",
+        file: "src/incident/policy.rs",
+        original: "if silenced || incident.snoozed_until.is_some() {",
+        planted: "if silenced || (!BUG && incident.snoozed_until.is_some()) {",
+        caught_by: &["was told in spite of a snooze"],
+    },
+    Planted {
+        name: "what nobody acknowledges is told to nobody else",
+        file: "src/incident/policy.rs",
+        original: "        let at = first_notified_at.after(level.after);",
+        planted: "        let at = if BUG { Timestamp::MAX } else { first_notified_at.after(level.after) };",
+        caught_by: &["manager does not know of trouble"],
+    },
+    Planted {
+        name: "a receiver that asks to be left alone is told all the same",
+        file: "src/notifier/queue.rs",
+        original: "                self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));",
+        planted: "                if !BUG {
+                    self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));
+                }",
+        caught_by: &["asked to be left alone until"],
+    },
+];

@@ -1,0 +1,66 @@
+//! Bugs by which an item is lost, comes back, or is due at another time.
+
+use super::Planted;
+
+pub const PLANTED: &[Planted] = &[
+    Planted {
+        name: "a closed item leaves nothing behind",
+        file: "src/store/settle.rs",
+        original: r#"            item.close(closing);
+            update(&item, before, Detail::Same, rows, changes)?;"#,
+        planted: r#"            item.close(closing);
+            update(&item, before, Detail::Same, rows, changes)?;
+            if BUG { forget(&item, rows, changes)? }"#,
+        caught_by: &["and came back"],
+    },
+    Planted {
+        name: "what was never created is closed without a tombstone",
+        file: "src/store/settle.rs",
+        original: r#"            rows.insert_item(&tombstone, None)?;
+            note(changes, None, Some(&tombstone));"#,
+        planted: r#"            if !BUG {
+                rows.insert_item(&tombstone, None)?;
+                note(changes, None, Some(&tombstone));
+            }"#,
+        caught_by: &["and came back"],
+    },
+    Planted {
+        name: "a second create replaces the payload of the first",
+        file: "src/store/settle.rs",
+        original: "            Outcome::Conflict(existing)",
+        planted: r#"            if BUG { rows.insert_item(&existing, Some(creation.payload))? }
+            Outcome::Conflict(existing)"#,
+        caught_by: &["has another payload"],
+    },
+    Planted {
+        name: "an idempotency key is forgotten",
+        file: "src/store/settle.rs",
+        original: r#"Some(digest) => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,"#,
+        planted: r#"Some(digest) if !BUG => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,
+        Some(_) => None,"#,
+        caught_by: &[", and then "],
+    },
+    Planted {
+        name: "a payload goes when its item fails",
+        file: "src/store/memory.rs",
+        original: "        self.items.insert(item.number, item.clone());",
+        planted: r#"        if BUG && item.failed_at.is_some() { self.payloads.remove(&item.number); }
+        self.items.insert(item.number, item.clone());"#,
+        caught_by: &["its payload is lost"],
+    },
+    Planted {
+        name: "a deadline is twice as far ahead",
+        file: "src/warden/items.rs",
+        original: "Deadline::In(duration) => now.after(duration),",
+        planted: "Deadline::In(duration) => now.after(if BUG { duration * 2 } else { duration }),",
+        caught_by: &["was to be due at"],
+    },
+    Planted {
+        name: "the wall clock says when an item is due, however it was set",
+        file: "src/warden/items.rs",
+        original: "Deadline::At(instant) => self.clock.to_steady(instant),",
+        planted: r#"Deadline::At(instant) if BUG => instant,
+            Deadline::At(instant) => self.clock.to_steady(instant),"#,
+        caught_by: &["was to be due at"],
+    },
+];

@@ -1,0 +1,84 @@
+//! The end of a story: all that is wrong around the daemon ends, and so much time passes that it has no excuse left.
+
+use std::time::Duration;
+
+use warden::model::{Clock, Item, ReplayStatus};
+use warden::warden::Warden;
+
+use crate::disk::Faults;
+use crate::life::Life;
+use crate::network::{Mood, RECOVERY};
+use crate::settings::{GROUP_INTERVAL_MAX, GROUP_WAIT_MAX};
+use crate::watch::{SLACK, items};
+use crate::world::{HOSTS, World};
+
+/// How closely time is followed while nothing is wrong.
+const STEP: Duration = Duration::from_secs(2);
+
+impl World {
+    /// Lets the calm come, and looks closely then.
+    pub async fn calm_down(&mut self, life: &mut Life) -> Result<(), String> {
+        self.disk.set_faults(Faults::default());
+        for host in HOSTS {
+            self.network.set_mood(host, Mood::Up);
+        }
+        // Whatever is said is said by now.
+        life.pass(Duration::from_secs(180), Duration::from_secs(1)).await;
+        if self.dice.chance(500) {
+            tokio::spawn(life.operator.clone().tidy());
+            life.pass(Duration::from_secs(10), Duration::from_secs(1)).await;
+            self.quiet.end();
+        }
+        let closes_all = self.dice.chance(500);
+        if closes_all {
+            tokio::spawn(life.client.clone().close_all());
+        }
+        life.look(self)?;
+        let rounds = (RECOVERY + GROUP_WAIT_MAX + GROUP_INTERVAL_MAX + SLACK * 2).as_secs() / 30;
+        for _ in 0..rounds {
+            tokio::spawn(life.operator.clone().resume_replays());
+            life.pass(Duration::from_secs(30), STEP).await;
+            life.look(self)?;
+        }
+        check_replays(&life.operator.warden)?;
+        // What falls overdue in the last moments is not told yet: a little longer, unless it goes on for ever.
+        for _ in 0..40 {
+            match life.watch.look_closely(self.clock.now()).await {
+                Ok(()) => break,
+                Err(_) => life.pass(Duration::from_secs(30), STEP).await,
+            }
+            life.look(self)?;
+        }
+        life.watch.look_closely(self.clock.now()).await?;
+        let now = self.clock.now();
+        match items(self.disk.durable(), now).iter().find(|item| closes_all && item.closed.is_none()) {
+            Some(Item { workflow, id, .. }) => {
+                Err(format!("{workflow} {id} is open, though all were closed"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_replays(warden: &Warden) -> Result<(), String> {
+    for entry in warden.replays() {
+        let replay = entry.replay;
+        let (id, left) = (&replay.id.0, replay.left());
+        let counted = replay.succeeded + replay.failed + replay.skipped;
+        match replay.status {
+            ReplayStatus::Running => {
+                return Err(format!("the replay {id} does not come to its end: {left} items are left"));
+            }
+            // People have had all of them go on.
+            ReplayStatus::Paused => {
+                let reason = replay.reason.as_deref().unwrap_or("nobody knows why");
+                return Err(format!("the replay {id} pauses though nothing is wrong any more: {reason}"));
+            }
+            ReplayStatus::Completed if counted != replay.total => {
+                return Err(format!("the replay {id} counted {counted} of {} items", replay.total));
+            }
+            ReplayStatus::Completed | ReplayStatus::Cancelled => {}
+        }
+    }
+    Ok(())
+}
