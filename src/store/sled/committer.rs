@@ -200,7 +200,7 @@ impl Committer {
     pub(super) fn run(mut self) {
         let queue = self.queue.clone();
         let mut group = Vec::new();
-        while queue.take(&mut group, self.draft.is_untidy(self.space.is_full())) {
+        while queue.take(&mut group, self.draft.is_untidy(self.space.is_enough_to_move())) {
             queue.busy_since.store(self.clock.now().as_millis(), Ordering::Relaxed);
             let mut changes = Vec::new();
             // The database panics where it should return an error; to us both mean the same.
@@ -253,7 +253,7 @@ impl Committer {
         self.queue.full.store(self.space.is_full(), Ordering::Relaxed);
         self.queue.free.store(self.space.free(), Ordering::Relaxed);
         self.draft.apply()?;
-        self.draft.tidy(self.space.is_full())?;
+        self.draft.tidy(self.space.is_enough_to_move())?;
         self.draft.sync()?;
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
         self.queue.commands.fetch_add(commands, Ordering::Relaxed);

@@ -86,6 +86,19 @@ pub(super) struct Directory {
     path: PathBuf,
     /// Whoever holds this file's lock works in the directory; the kernel lets go of it whatever way we end.
     lock: File,
+    /// What it held when it was taken. It is never asked again: what must not be removed hangs on it.
+    held: Held,
+}
+
+/// What a directory holds, as its mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// Nothing that was ever acknowledged: it was never complete.
+    Nothing,
+    /// Data of format 1.
+    Outdated,
+    /// Data of this format.
+    Current,
 }
 
 const LOCK: &str = "LOCK";
@@ -129,8 +142,8 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
         }
-        let directory = Self { path: path.clone(), lock };
-        directory.check_format()?;
+        let held = read_format(path)?;
+        let directory = Self { path: path.clone(), lock, held };
         let (database, segment_size) = match directory.outdated() {
             Some(old) => (old, upgrade::SEGMENT_SIZE),
             None => (directory.database(), layout::SEGMENT_SIZE),
@@ -142,30 +155,21 @@ impl Directory {
             }
             _ => unusable(path)(error),
         })?;
-        if !directory.is_new() {
+        if directory.held != Held::Nothing {
             let unreadable = |error| OpenError::Unreadable { path: path.clone(), error };
             survey(&database, segment_size).map_err(unreadable)?;
-        }
-        if directory.outdated().is_some() {
-            directory.check_room(&database)?;
         }
         Ok(directory)
     }
 
-    /// Whether it was never complete, so that nothing in it was ever acknowledged.
-    pub(super) fn is_new(&self) -> bool {
-        !self.path.join(FORMAT).exists()
-    }
-
     /// The database of an earlier format that is to be taken over, if that is what the directory holds.
     pub(super) fn outdated(&self) -> Option<PathBuf> {
-        let format = fs::read_to_string(self.path.join(FORMAT)).ok()?;
-        (format == upgrade::FORMAT).then(|| self.path.join(upgrade::DATABASE))
+        (self.held == Held::Outdated).then(|| self.path.join(upgrade::DATABASE))
     }
 
     /// Whether the database holds nothing yet that counts.
     pub(super) fn begins(&self) -> bool {
-        self.is_new() || self.outdated().is_some()
+        self.held != Held::Current
     }
 
     /// Where the database is.
@@ -182,7 +186,9 @@ impl Directory {
     /// at last the mark that says that this directory holds data, and of which format. Then an earlier one is removed.
     pub(super) fn seal(&self) -> Result<(), OpenError> {
         let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
-        sync(&self.database().join("db")).map_err(unusable)?;
+        for file in ["db", "conf"] {
+            sync(&self.database().join(file)).map_err(unusable)?;
+        }
         sync(&self.database()).map_err(unusable)?;
         if self.begins() {
             let draft = self.path.join(FORMAT_DRAFT);
@@ -198,19 +204,6 @@ impl Directory {
     /// Values that outgrew a leaf and were written to files that are never synced. There must be none.
     pub(super) fn stray_blobs(&self) -> usize {
         fs::read_dir(self.database().join("blobs")).map_or(0, Iterator::count)
-    }
-
-    fn check_format(&self) -> Result<(), OpenError> {
-        match fs::read_to_string(self.path.join(FORMAT)) {
-            Ok(found) if found == layout::FORMAT || found == upgrade::FORMAT => Ok(()),
-            Ok(found) => Err(OpenError::Format {
-                path: self.path.clone(),
-                found: found.trim().to_owned(),
-                known: layout::FORMAT.trim(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(OpenError::Unusable { path: self.path.join(FORMAT), error }),
-        }
     }
 
     /// Waits until nobody holds the database's file. The directory is ours already, so that can only be what a
@@ -233,11 +226,12 @@ impl Directory {
         Err(OpenError::Locked(self.path.clone()))
     }
 
-    /// What is taken over from an earlier format takes as much room again until it is done; half of it would do nobody any
-    /// good.
-    fn check_room(&self, old: &Path) -> Result<(), OpenError> {
+    /// To be called before an earlier format is taken over: that takes as much room again and more until it is done, and
+    /// half of it would do nobody any good.
+    pub(super) fn check_room(&self, old: &Path) -> Result<(), OpenError> {
         let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
-        let needed = fs::metadata(old.join("db")).map_err(unusable)?.len();
+        let size = fs::metadata(old.join("db")).map_err(unusable)?.len();
+        let needed = size + size / 4;
         let file_system = statvfs(&self.path).map_err(|error| unusable(error.into()))?;
         let free = file_system.f_bavail.saturating_mul(file_system.f_frsize);
         if free >= needed {
@@ -253,13 +247,14 @@ impl Directory {
 
     /// Clears away what a killed predecessor left, and makes the database sound that is about to be opened.
     fn prepare(&self, database: &Path) -> io::Result<()> {
-        if self.begins() {
-            remove(&self.database())?;
-        } else {
-            remove(&self.path.join(upgrade::DATABASE))?;
-        }
-        if self.is_new() {
-            return Ok(());
+        match self.held {
+            Held::Nothing => return remove(&self.database()),
+            // What was taken over of it before a kill. It must be there itself, or that is all that is left.
+            Held::Outdated => {
+                fs::metadata(database.join("db"))?;
+                remove(&self.database())?;
+            }
+            Held::Current => remove(&self.path.join(upgrade::DATABASE))?,
         }
         for entry in fs::read_dir(database)? {
             let entry = entry?;
@@ -271,6 +266,20 @@ impl Directory {
         // were, and writes a synced summary that refers to them; so they go to the disk first.
         sync(&database.join("db"))?;
         sync(database)
+    }
+}
+
+fn read_format(path: &Path) -> Result<Held, OpenError> {
+    match fs::read_to_string(path.join(FORMAT)) {
+        Ok(found) if found == layout::FORMAT => Ok(Held::Current),
+        Ok(found) if found == upgrade::FORMAT => Ok(Held::Outdated),
+        Ok(found) => Err(OpenError::Format {
+            path: path.to_owned(),
+            found: found.trim().to_owned(),
+            known: layout::FORMAT.trim(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Held::Nothing),
+        Err(error) => Err(OpenError::Unusable { path: path.join(FORMAT), error }),
     }
 }
 

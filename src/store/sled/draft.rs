@@ -8,7 +8,8 @@
 //!   names the item takes the mark away.
 //! * What was applied is durable after [`Draft::sync`], and before more than [`UNSYNCED_MAX`] bytes follow it. The database
 //!   takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
-//!   much to share a sync, a power cut could take away what it no longer looks for.
+//!   much to share a sync, a power cut could take away what it no longer looks for. What counts is what the database
+//!   writes, so a removal counts as well.
 //!
 //! This file has the batches and what is kept under a key of its own; items are drafted in [`super::items`], what the rules
 //! of the domain write is in [`super::changes`], and what is outdated is cleared away in [`super::tidy`].
@@ -36,6 +37,13 @@ pub(super) const PIECES_REMOVED_AT_ONCE: u16 = 64;
 /// and the pieces of the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64
 /// steps.
 const KEYS_BESIDES: usize = 110;
+/// The most keys that the end of an item or of its payload takes.
+pub(super) const KEYS_OF_AN_END: usize = KEYS_BESIDES + PIECES_REMOVED_AT_ONCE as usize;
+/// What a key that is removed comes to in the database's log, in bytes: a note of it, its share in writing the leaf anew
+/// without it, and in joining that with its neighbour.
+const REMOVAL_SIZE: usize = 8 * 1024;
+/// What a key that is put comes to at least, in bytes.
+const PUT_SIZE_MIN: usize = 512;
 /// The most bytes that a command writes of items beyond a payload: a record and those that it makes room for.
 const BYTES_BESIDES: usize = 16 * 1024;
 /// How many keys of a forgotten incident are removed by one command.
@@ -58,6 +66,7 @@ pub(super) const REPLAY_PIECES_MAX: usize = 32;
 const ITEM_KEYS_MAX: usize = 2 * UNSYNCED_MAX / PIECE_SIZE + 2;
 
 const _: () = assert!(ITEM_KEYS_MAX + PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
+const _: () = assert!(ITEM_KEYS_MAX + KEYS_OF_AN_END <= BATCH_MAX);
 const _: () = assert!(INCIDENT_PIECES_MAX + DELIVERIES_MAX * DELIVERY_PIECES_MAX <= BATCH_MAX);
 const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_CHUNKS_MAX <= BATCH_MAX);
 const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_KEYS_AT_ONCE <= BATCH_MAX);
@@ -162,10 +171,7 @@ impl Draft {
             Command::PutReplayChunks { chunks, .. } => (chunks.len(), 0),
             Command::PutReplay { chunks, .. } => (REPLAY_PIECES_MAX + chunks.len(), 0),
             Command::ForgetIncident(_) | Command::ForgetReplay(_) => (BATCH_MAX, 0),
-            Command::Close { .. } | Command::Forget(_) | Command::DropPayload(_) => {
-                (usize::from(PIECES_REMOVED_AT_ONCE), 0)
-            }
-            _ => (KEYS_BESIDES, 0),
+            _ => (KEYS_OF_AN_END, 0),
         };
         self.make_room_for(keys, bytes)
     }
@@ -187,12 +193,10 @@ impl Draft {
         for (number, drafted) in self.items.take() {
             let place = drafted.payload.place(|bytes| {
                 self.written.payload_bytes += bytes.len();
-                bundles.add(number, bytes)
+                let place = bundles.add(number, bytes);
+                self.occupancy.add(place);
+                place
             });
-            // One that is there already counts as it did.
-            if drafted.payload.is_new() {
-                place.into_iter().for_each(|place| self.occupancy.add(place));
-            }
             let written = drafted.record.as_deref().map(|record| Written { place, record });
             let chunk = chunks.add(&Entry { number, written });
             settled.push((number, chunk, drafted));
@@ -229,8 +233,10 @@ impl Draft {
 
     /// What is pending, as one batch; what came before is synced first, unless both together are little.
     fn batch(&mut self) -> Result<sled::Batch, DraftError> {
-        let size = |(key, value): (&sled::IVec, &Option<sled::IVec>)| {
-            key.len() + value.as_ref().map_or(0, |value| value.len())
+        debug_assert!(self.pending.len() <= BATCH_MAX, "{} keys in a batch", self.pending.len());
+        let size = |(key, value): (&sled::IVec, &Option<sled::IVec>)| match value {
+            Some(value) => (key.len() + value.len()).max(PUT_SIZE_MIN),
+            None => REMOVAL_SIZE,
         };
         let bytes: usize = self.pending.iter().map(size).sum();
         if self.unsynced > 0 && self.unsynced + bytes > UNSYNCED_MAX {
@@ -250,6 +256,9 @@ impl Draft {
     /// Makes everything durable that was applied. An error is final: a sync that failed may have dropped the very pages
     /// that it was asked to write.
     pub(super) fn sync(&mut self) -> Result<(), DraftError> {
+        if self.unsynced == 0 {
+            return Ok(());
+        }
         self.tree.flush()?;
         // The flush persists neither the file's length nor the drive's cache.
         self.file.sync_data().map_err(DraftError::Sync)?;

@@ -90,6 +90,6 @@ pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
             }
         }
     }
-    occupancy.look_for_sparse();
+    occupancy.suspect();
     Ok(Recovered { index, extent, occupancy })
 }

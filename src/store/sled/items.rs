@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::draft::{Draft, DraftError, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE, detail_prefix};
+use super::draft::{
+    Draft, DraftError, KEYS_OF_AN_END, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE, detail_prefix,
+};
 use super::journal::Place;
 use super::layout::{self, PIECE_SIZE};
 use super::names::{Name, NameHash, NameHasher, Names};
@@ -16,27 +18,22 @@ use crate::store::record;
 /// The payload of a drafted item.
 #[derive(Debug)]
 pub(super) enum Payload {
-    /// There is none, or none any more.
+    /// There is none, or none any more, or it is empty, which the record tells.
     None,
     /// It is in the database.
     At(Place),
-    /// It goes into a bundle with the next batch; at most [`PIECE_SIZE`] bytes.
+    /// It goes into a bundle with the next batch; a byte at least and [`PIECE_SIZE`] at most.
     New(Bytes),
 }
 
 impl Payload {
-    /// Where it is, or is put.
+    /// Where it is, or is put if it is not in the database yet.
     pub(super) fn place(&self, put: impl FnOnce(&[u8]) -> Place) -> Option<Place> {
         match self {
             Self::None => None,
             Self::At(place) => Some(*place),
             Self::New(bytes) => Some(put(bytes)),
         }
-    }
-
-    /// Whether it is not in the database yet.
-    pub(super) fn is_new(&self) -> bool {
-        matches!(self, Self::New(_))
     }
 }
 
@@ -203,6 +200,7 @@ impl Draft {
     pub(super) fn add_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), DraftError> {
         let payload = match payload {
             None => Payload::None,
+            Some(bytes) if bytes.is_empty() => Payload::None,
             Some(bytes) if bytes.len() <= PIECE_SIZE => Payload::New(bytes),
             Some(bytes) => Payload::At(self.lay_down(&bytes)?),
         };
@@ -226,6 +224,7 @@ impl Draft {
 
     /// Forgets an item and what it is called.
     pub(super) fn forget_item(&mut self, item: &Item) -> Result<(), DraftError> {
+        self.make_room_for_end(item.number)?;
         let names = self.items.hashes(item);
         let drafted = self.drafted(item.number)?;
         drafted.record = None;
@@ -239,8 +238,15 @@ impl Draft {
         Ok(())
     }
 
+    /// Makes room for what the end of an item or of its payload takes, unless it has begun. It is the first that a command
+    /// does, or stands by itself: an item whose time has run out is forgotten by whoever meets it, a create as well.
+    fn make_room_for_end(&mut self, number: ItemNumber) -> Result<(), DraftError> {
+        if self.items.drafted.contains_key(&number) { Ok(()) } else { self.make_room_for(KEYS_OF_AN_END, 0) }
+    }
+
     /// Lets go of an item's payload, if it has one.
     pub(super) fn release_payload(&mut self, number: ItemNumber) -> Result<(), DraftError> {
+        self.make_room_for_end(number)?;
         let payload = std::mem::replace(&mut self.drafted(number)?.payload, Payload::None);
         self.items.at_hand = None;
         let Payload::At(place) = payload else { return Ok(()) };
@@ -268,6 +274,7 @@ impl Draft {
     /// names the item.
     fn lay_down(&mut self, payload: &Bytes) -> Result<Place, DraftError> {
         let pieces = layout::pieces(payload.len());
+        self.make_room_for(usize::from(pieces.min(PIECES_AT_ONCE)), 0)?;
         let first = self.take_numbers(u64::from(pieces));
         self.written.payload_bytes += payload.len();
         if pieces <= PIECES_AT_ONCE {

@@ -107,7 +107,10 @@ impl SledStore {
             error => damaged(error.to_string()),
         };
         let old = match directory.outdated() {
-            Some(database) => Some(Old::open(&database).map_err(broken)?),
+            Some(database) => {
+                directory.check_room(&database)?;
+                Some(Old::open(&database).map_err(broken)?)
+            }
             None => None,
         };
         let database =

@@ -121,24 +121,23 @@ impl Reader {
     pub(super) fn items(&self, from: ItemNumber) -> impl Iterator<Item = Result<Item, ReadError>> + '_ {
         let (mut next, mut limit) = (Some(from), 32);
         let pages = std::iter::from_fn(move || {
-            let page = self.page(next?, limit);
+            let slots = self.between_batches().roster.page(next?, limit);
             limit = (limit * 2).min(SCAN_PAGE);
-            next = match &page {
-                Ok(items) => items.last().and_then(|last| Some(ItemNumber(last.number.0.checked_add(1)?))),
-                Err(_) => None,
-            };
-            match page {
-                Ok(items) if items.is_empty() => None,
+            // By what was looked up, not by what is left of it when it is read: all of that may be forgotten meanwhile.
+            next = Some(ItemNumber(slots.last()?.0.0.checked_add(1)?));
+            match self.page(&slots) {
                 Ok(items) => Some(items.into_iter().map(Ok).collect::<Vec<_>>()),
-                Err(error) => Some(vec![Err(error)]),
+                Err(error) => {
+                    next = None;
+                    Some(vec![Err(error)])
+                }
             }
         });
         pages.flatten()
     }
 
-    /// The next items from a number on, without their details.
-    fn page(&self, from: ItemNumber, limit: usize) -> Result<Vec<Item>, ReadError> {
-        let slots = self.between_batches().roster.page(from, limit);
+    /// What is left of these items, as the roster has them, without their details.
+    fn page(&self, slots: &[(ItemNumber, u64)]) -> Result<Vec<Item>, ReadError> {
         let mut items = Vec::with_capacity(slots.len());
         // Neighbours were often written together, one after the other.
         for together in slots.chunk_by(|left, right| left.1 == right.1) {
@@ -169,7 +168,10 @@ impl Reader {
         // A detail belongs to the record it is read with; meanwhile there may be another, or none.
         let whole = |item: Item| match item.detail {
             None => Some(Ok(item)),
-            Some(_) => self.item(item.number).transpose(),
+            Some(_) => {
+                let admits = |item: &Item| question.filter.admits(item, question.now);
+                self.item(item.number).map(|item| item.filter(admits)).transpose()
+            }
         };
         page.data = page.data.into_iter().filter_map(whole).collect::<Result<_, _>>()?;
         Ok(page)
@@ -207,7 +209,11 @@ impl Reader {
         length: usize,
     ) -> Result<Option<Bytes>, ReadError> {
         let Some(Stored { item, place }) = self.stored(number)? else { return Ok(None) };
-        let (Some(payload), Some(place)) = (item.stored_payload(), place) else { return Ok(None) };
+        let Some(payload) = item.stored_payload() else { return Ok(None) };
+        if payload.size == 0 {
+            return Ok(Some(Bytes::new()));
+        }
+        let Some(place) = place else { return Ok(None) };
         let start = offset.min(payload.size);
         let end = start.saturating_add(length as u64).min(payload.size);
         let first = match place {

@@ -93,6 +93,11 @@ impl Space {
         self.full
     }
 
+    /// Whether there is room to move things so that some of it comes free: not when the ballast is all that closes have.
+    pub(super) fn is_enough_to_move(&self) -> bool {
+        self.free >= self.watermark / 2
+    }
+
     /// Bytes that the file system has left for us, as last seen.
     pub(super) fn free(&self) -> u64 {
         self.free

@@ -65,6 +65,60 @@ async fn what_is_left_of_bundles_comes_together_in_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_close_among_many_tiny_payloads_moves_none_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let ids: Vec<String> = (0..3000).map(|index| format!("item-{index}")).collect();
+    store.apply(ids.iter().map(|id| create(id, "{}")).collect()).await.unwrap();
+    idle(&store).await;
+    drop(store);
+    let (_, before) = kept(directory.path(), "j");
+    for _ in 0..2 {
+        let store = open(directory.path()).unwrap();
+        for id in ids.iter().step_by(100) {
+            store.apply(vec![close(id)]).await.unwrap();
+        }
+        idle(&store).await;
+    }
+    let (_, after) = kept(directory.path(), "j");
+    assert!(after < before + 30 * 300, "{before} bytes before, {after} bytes after thirty closes");
+    let store = open(directory.path()).unwrap();
+    let open_items = store.list(everything(4000)).await.unwrap().data;
+    for item in open_items.iter().filter(|item| item.closed.is_none()) {
+        assert_eq!(store.payload(item.number, 0, 9).await.unwrap().unwrap(), "{}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_goes_on_behind_items_that_are_forgotten_while_it_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let ids: Vec<String> = (0..8000).map(|index| format!("item-{index}")).collect();
+    let mut numbers = Vec::new();
+    for ids in ids.chunks(1000) {
+        let outcomes = store.apply(ids.iter().map(|id| create(id, "x")).collect()).await.unwrap();
+        numbers.extend(outcomes.into_iter().map(|outcome| created(outcome).number));
+        store.apply(ids.iter().map(|id| close(id)).collect()).await.unwrap();
+    }
+    let last = created(store.apply(vec![create("last", "x")]).await.unwrap().remove(0));
+    let forgetting = async {
+        for numbers in numbers.chunks(64) {
+            store.apply(numbers.iter().map(|number| Command::Forget(*number)).collect()).await.unwrap();
+        }
+    };
+    let listing = async {
+        loop {
+            let listed = store.list(everything(9000)).await.unwrap().data;
+            assert_eq!(listed.last(), Some(&last), "of {} items", listed.len());
+            if listed.len() == 1 {
+                return;
+            }
+        }
+    };
+    tokio::join!(forgetting, listing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_journal_of_an_item_that_changes_for_ever_stays_short() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();
