@@ -132,7 +132,9 @@ mod tests {
     fn one_that_was_never_full_is_sparse_no_sooner() {
         let mut occupancy = Occupancy::default();
         (0..100).for_each(|_| occupancy.add(shared(1, 2)));
-        (0..49).for_each(|_| drop(occupancy.remove(1, 2)));
+        for _ in 0..49 {
+            occupancy.remove(1, 2);
+        }
         assert!(!occupancy.has_sparse());
         occupancy.remove(1, 2);
         assert!(occupancy.has_sparse());
