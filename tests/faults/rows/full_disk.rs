@@ -36,8 +36,11 @@ pub async fn filled_by_others(trial: Trial) -> Result<(), Skipped> {
 
         // Amid creates and closes; they go on until they are refused.
         let load = scene.press(&daemon).await;
-        let _ =
-            Command::new("dd").args(["if=/dev/zero", "bs=64k", &format!("of={}", hog.display())]).output();
+        // All that is left now, but for a little: whoever goes on after that takes what is given up for the closes as well.
+        let file_system = rustix::fs::statvfs(mount.path()).expect("a file system");
+        let left = (file_system.f_bavail * file_system.f_frsize).saturating_sub(1 << 20);
+        let (count, target) = (format!("count={}", left >> 16), format!("of={}", hog.display()));
+        let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k", &count, &target]).output();
         trial.made();
         let refusals = scene.memory().refusals();
         let what = "a create to be refused";
