@@ -18,8 +18,8 @@ What the daemon costs and how fast it is, the more items are open. This page is 
 ";
 
 const LARGEST: &str = "\
-Ten million items are measured only when they are asked for (`GROWTH_ITEMS=10k,1M,10M`): they take a quarter of an hour, ten
-gigabytes of disk and several of memory. How the bench works is at its head, in `benches/growth/main.rs`.
+Ten million items are measured only when they are asked for (`GROWTH_ITEMS=10k,1M,10M`): they take a few minutes, four
+gigabytes of disk and two of memory. How the bench works is at its head, in `benches/growth/main.rs`.
 
 ";
 

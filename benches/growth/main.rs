@@ -6,7 +6,7 @@
 //! by the closing of the oldest item) does to the disk.
 //!
 //! The sizes are 10 thousand and a million by default. Ten million are asked for by hand (`GROWTH_ITEMS=10k,1M,10M`): they
-//! take a quarter of an hour, ten gigabytes of disk and several of memory, which not every machine has to spare.
+//! take a few minutes, four gigabytes of disk and two of memory, which not every machine has to spare.
 //!
 //! A run of at least the default sizes writes `docs/growth.md`.
 //!

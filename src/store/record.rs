@@ -183,7 +183,7 @@ pub struct RecordedNames<'a> {
     pub idempotency_key: Option<[u8; 32]>,
 }
 
-/// Reads no more of an item's record than what it can be found by.
+/// Reads what an item can be found by out of its record, without taking anything over from it.
 ///
 /// # Errors
 /// When the bytes are no record that this version knows.

@@ -3,9 +3,9 @@
 //! A [`Draft`] gathers what commands change and hands it to sled in atomic batches. Invariants:
 //!
 //! * What was put into the draft shows in what is read from it next.
-//! * What one command changes goes into one batch, and a batch holds at most [`BATCH_MAX`] keys. The one exception is
-//!   a payload too large for a batch: its pieces are laid down first, marked as garbage, and the batch that
-//!   names the item takes the mark away.
+//! * What one command changes goes into one batch, and a batch holds at most [`BATCH_MAX`] keys. Two things may
+//!   go ahead of it, each of which is right by itself: the pieces of a payload too large for a batch, marked as garbage until
+//!   the batch that names the item takes the mark away, and the end of an item whose time had run out.
 //! * What was applied is durable after [`Draft::sync`], and before more than [`UNSYNCED_MAX`] bytes follow it. The database
 //!   takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
 //!   much to share a sync, a power cut could take away what it no longer looks for. What counts is what the database

@@ -116,7 +116,7 @@ impl Items {
         self.drafted.entry(number).insert(drafted).into_mut()
     }
 
-    /// Writes what is in the database anew, unless something was written of the item anyway.
+    /// Writes what is in the database anew, of an item of which nothing was written since the last batch.
     pub(super) fn write_again(&mut self, number: ItemNumber, record: &[u8], payload: Payload) {
         self.insert(
             number,

@@ -27,7 +27,7 @@
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
-//! Numbers are big-endian. Those of chunks and bundles only grow, so the journal and the payloads are appended at the right
+//! Numbers are big-endian. Those of bundles only grow, and those of chunks for as long as one is left, so the journal and the payloads are appended at the right
 //! ends of their parts of the tree, many to a value: an insert costs the database the same whether it brings one item or
 //! thirty. Items, leases and bundles take their numbers from one count. What is found by name, and where, is in memory
 //! ([`super::index`]). One tree makes one batch of keys atomic without a transaction.
