@@ -1,0 +1,225 @@
+//! The line in which commands wait to be committed.
+//!
+//! Invariants: requests are taken in the order in which they came, each whole; what waits is bounded, but for what tells people;
+//! once a reason is set in [`Queue::fatal`] nobody comes to wait any more.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::store::{Command, Outcome, StoreError};
+
+/// The most commands that share one sync.
+const GROUP_COMMANDS_MAX: usize = 2048;
+/// The most payload bytes that share one sync, unless a single request holds more.
+const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) type Answer = Result<Vec<Outcome>, StoreError>;
+
+/// Commands that are settled one after the other, and who waits for what becomes of them.
+pub(super) struct Request {
+    pub(super) commands: Vec<Command>,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: VecDeque<Request>,
+    commands: usize,
+    /// Payload bytes of those commands.
+    bytes: u64,
+    closing: bool,
+}
+
+/// What the committing thread shares with those who hand it commands.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    /// The most commands that may wait.
+    limit: usize,
+    /// The most payload bytes that may wait. Requests hold their bodies against a budget, but a client that goes away lets
+    /// go of it while its command still stands in line.
+    bytes_limit: u64,
+    /// Why nothing is acknowledged any more.
+    pub(super) fatal: OnceLock<Arc<str>>,
+    /// When the commit under way began, in milliseconds; zero when none is.
+    pub(super) busy_since: AtomicI64,
+    pub(super) commits: AtomicU64,
+    pub(super) commands: AtomicU64,
+    pub(super) full: AtomicBool,
+    pub(super) free: AtomicU64,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize, bytes_limit: u64) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            limit,
+            bytes_limit,
+            fatal: OnceLock::new(),
+            busy_since: AtomicI64::new(0),
+            commits: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            free: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commands that wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().commands
+    }
+
+    /// Hands commands over; the answer comes through the receiver.
+    pub(super) fn push(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Answer>, StoreError> {
+        let (answer, receiver) = oneshot::channel();
+        let mut waiting = self.lock();
+        // Under the lock: once the thread has ended and sent everybody away, nobody may come to wait any more.
+        if let Some(reason) = self.fatal.get() {
+            return Err(StoreError::Fatal(reason.clone()));
+        }
+        if waiting.closing {
+            return Err(StoreError::Closing);
+        }
+        let bytes: u64 = commands.iter().map(|command| payload_size(command) as u64).sum();
+        let fits = waiting.commands == 0
+            || (waiting.commands + commands.len() <= self.limit && waiting.bytes + bytes <= self.bytes_limit);
+        if !fits && !commands.iter().all(tells_people) && !is_round(&commands) {
+            return Err(StoreError::Overloaded);
+        }
+        waiting.commands += commands.len();
+        waiting.bytes += bytes;
+        waiting.requests.push_back(Request { commands, answer });
+        // The thread looks again before it sleeps, so only the first arrival needs to wake it.
+        if waiting.requests.len() == 1 {
+            self.arrived.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    /// Lets nothing more in; the thread ends when all that waits is committed.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.arrived.notify_one();
+    }
+
+    /// Takes the next group into `group`, waiting for one unless `idle_work` is there to be done. False at the end.
+    pub(super) fn take(&self, group: &mut Vec<Request>, idle_work: bool) -> bool {
+        let mut waiting = self.lock();
+        while waiting.requests.is_empty() {
+            if waiting.closing {
+                return false;
+            }
+            if idle_work {
+                return true;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (mut commands, mut bytes) = (0, 0);
+        while let Some(request) = waiting.requests.front() {
+            let size: usize = request.commands.iter().map(payload_size).sum();
+            let over =
+                commands + request.commands.len() > GROUP_COMMANDS_MAX || bytes + size > GROUP_BYTES_MAX;
+            if over && !group.is_empty() {
+                break;
+            }
+            commands += request.commands.len();
+            bytes += size;
+            group.extend(waiting.requests.pop_front());
+        }
+        waiting.commands -= commands;
+        waiting.bytes -= bytes as u64;
+        true
+    }
+
+    /// Lets nothing more in for a reason, the first of which stands, and tells it to all who wait and to those of `group`.
+    pub(super) fn fail(&self, reason: Arc<str>, group: &mut Vec<Request>) {
+        let mut waiting = self.lock();
+        let reason = self.fatal.get_or_init(|| reason).clone();
+        let rest = std::mem::take(&mut waiting.requests);
+        drop(waiting);
+        for request in group.drain(..).chain(rest) {
+            let _ = request.answer.send(Err(StoreError::Fatal(reason.clone())));
+        }
+    }
+}
+
+/// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
+/// others that are too late. So is progress, by which a restart knows what is missed, that of replays, which people may
+/// have to stop just then, and the probe, since a store that is busy commits.
+fn tells_people(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::CommitIncident { .. }
+            | Command::RecordDelivery(_)
+            | Command::PutProgress { .. }
+            | Command::PutReplay { .. }
+            | Command::Probe(_)
+    )
+}
+
+/// A round of a replay: how far it has come, behind what ends the leases of the items that have ended. There are no more of them
+/// than there are items on their way, and whoever wants to stop it waits for it.
+fn is_round(commands: &[Command]) -> bool {
+    matches!(commands.split_last(), Some((Command::PutReplay { .. }, before)) if before.iter().all(|command| {
+        matches!(command, Command::ActOnLease { .. } | Command::Close { .. })
+    }))
+}
+
+/// Bytes of payload that a command brings.
+pub(super) fn payload_size(command: &Command) -> usize {
+    match command {
+        Command::Create(creation) => creation.payload.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, ItemNumber, Timestamp};
+
+    fn attempt() -> Command {
+        let now = Timestamp::from_millis(0);
+        Command::RecordDelivery(Box::new(Delivery {
+            id: DeliveryId("dlv_1".into()),
+            incident: IncidentId("inc_1".into()),
+            receiver: "oncall".into(),
+            event: Event::Opened,
+            sequence: 1,
+            body: "{}".into(),
+            created_at: now,
+            resent_at: None,
+            status: DeliveryStatus::Delivered,
+            attempts_made: 1,
+            next_attempt_at: now,
+            attempts: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn beyond_the_limit_only_what_tells_people_is_let_in() {
+        let queue = Queue::new(2, 1 << 20);
+        let sweep = || Command::Forget(ItemNumber(1));
+        queue.push(vec![sweep(), sweep()]).unwrap();
+        assert!(matches!(queue.push(vec![sweep()]), Err(StoreError::Overloaded)));
+        assert!(matches!(queue.push(vec![attempt(), sweep()]), Err(StoreError::Overloaded)));
+        queue.push(vec![attempt()]).unwrap();
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn more_than_the_limit_in_one_request_waits_for_nobody() {
+        let queue = Queue::new(2, 1 << 20);
+        let request = || vec![Command::Forget(ItemNumber(1)); 5];
+        queue.push(request()).unwrap();
+        assert!(matches!(queue.push(request()), Err(StoreError::Overloaded)));
+    }
+}
