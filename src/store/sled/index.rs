@@ -4,9 +4,10 @@
 //! thread holds it for itself while it applies a batch, and whoever reads holds it as well, so that a read is never put
 //! together from before and after a change.
 
-use super::journal::{self, Entry, Written};
+use super::ahead::read_ahead;
+use super::journal::{self, Entry, Place, Written};
 use super::layout;
-use super::names::{Name, NameHasher, Names};
+use super::names::{Name, NameHash, NameHasher, Names};
 use super::occupancy::Occupancy;
 use super::reader::ReadError;
 use super::roster::Roster;
@@ -50,7 +51,10 @@ pub(super) fn chunks(
 /// Reads the journal twice: first to see which entry is the latest of each item, then those.
 pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
     let mut extent = Extent::default();
-    let mut words: Vec<(ItemNumber, u64, bool)> = Vec::new();
+    let mut index = Index::default();
+    // Most entries are the first of their items, in the order of their numbers; what is said out of turn is gathered.
+    let mut next_number = ItemNumber(0);
+    let mut later: Vec<(ItemNumber, u64, bool)> = Vec::new();
     for chunk in chunks(tree) {
         let (number, chunk) = chunk?;
         if extent.entries == 0 {
@@ -60,36 +64,57 @@ pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
         for entry in journal::entries(&chunk) {
             let entry = entry?;
             extent.entries += 1;
-            words.push((entry.number, number, entry.written.is_some()));
+            if entry.number >= next_number && entry.written.is_some() {
+                index.roster.put(entry.number, number);
+                next_number = ItemNumber(entry.number.0.saturating_add(1));
+            } else {
+                later.push((entry.number, number, entry.written.is_some()));
+            }
         }
     }
-    words.sort_unstable();
-    let mut index = Index::default();
-    for (at, (number, chunk, is_written)) in words.iter().enumerate() {
-        let is_latest = words.get(at + 1).is_none_or(|(next, _, _)| next != number);
-        if is_latest && *is_written {
-            index.roster.put(*number, *chunk);
-        }
-    }
-    drop(words);
+    later.sort_unstable();
+    let latest = later.chunk_by(|left, right| left.0 == right.0).filter_map(|words| words.last());
+    index.roster.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
+    drop(later);
     let mut occupancy = Occupancy::default();
-    index.names.reserve(index.roster.len());
-    for chunk in chunks(tree) {
+    let Index { roster, names, hasher } = &mut index;
+    names.reserve(roster.len());
+    let holding = chunks(tree).map(|chunk| {
         let (at, chunk) = chunk?;
-        for entry in journal::entries(&chunk) {
-            let Entry { number, written: Some(Written { place, record }) } = entry? else { continue };
-            if index.roster.get(number) != Some(at) {
-                continue;
-            }
-            let names = record::decode_names(record)?;
-            for name in Name::all(names.workflow, names.id, names.idempotency_key.as_ref()) {
-                index.names.insert(index.hasher.hash(name), number);
-            }
-            if let Some(place) = place {
-                occupancy.add(place);
+        holding(&chunk, at, roster, hasher)
+    });
+    read_ahead(holding, |read| {
+        for holding in read.flatten() {
+            for Holding { number, place, hashes } in holding? {
+                hashes.into_iter().flatten().for_each(|hash| names.insert(hash, number));
+                place.into_iter().for_each(|place| occupancy.add(place));
             }
         }
-    }
+        Ok::<_, ReadError>(())
+    })?;
     occupancy.suspect();
     Ok(Recovered { index, extent, occupancy })
+}
+
+/// What an entry says that holds.
+struct Holding {
+    number: ItemNumber,
+    place: Option<Place>,
+    hashes: [Option<NameHash>; 2],
+}
+
+/// What still holds in a chunk.
+fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Vec<Holding>, ReadError> {
+    let mut holding = Vec::new();
+    for entry in journal::entries(chunk) {
+        let Entry { number, written: Some(Written { place, record }) } = entry? else { continue };
+        if roster.get(number) != Some(at) {
+            continue;
+        }
+        let names = record::decode_names(record)?;
+        let mut names = Name::all(names.workflow, names.id, names.idempotency_key.as_ref());
+        let hashes = std::array::from_fn(|_| names.next().map(|name| hasher.hash(name)));
+        holding.push(Holding { number, place, hashes });
+    }
+    Ok(holding)
 }

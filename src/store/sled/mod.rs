@@ -8,6 +8,7 @@
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
 //! files; that batches of up to 400 operations do not leak.
 
+mod ahead;
 mod changes;
 mod committer;
 mod directory;
@@ -56,9 +57,6 @@ use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
     Progress, Replay, ReplayChunk, ReplayId, Silence, Timestamp, Workflow, WorkflowName,
 };
-
-/// How many changes are shown to the observer at once while records are read at start.
-const ATTACH_CHUNK: usize = 4096;
 
 /// What the engine needs to know.
 #[derive(Clone, Debug)]
@@ -187,16 +185,16 @@ fn open_database(path: &Path, cache: u64, segment_size: usize) -> Result<sled::D
 
 impl Store for SledStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
-        let mut chunk = Vec::with_capacity(ATTACH_CHUNK);
-        for item in self.reader.items(ItemNumber(0)) {
+        let changes = self.reader.items(ItemNumber(0)).map(|item| {
             let item = item.map_err(|error| StoreError::Fatal(error.to_string().into()))?;
-            chunk.push(Change { before: None, after: Some(item.standing()) });
-            if chunk.len() == ATTACH_CHUNK {
-                observer.committed(&chunk);
-                chunk.clear();
-            }
-        }
-        observer.committed(&chunk);
+            Ok(Change { before: None, after: Some(item.standing()) })
+        });
+        ahead::read_ahead(changes, |mut chunks| {
+            chunks.try_for_each(|chunk| {
+                observer.committed(&chunk.into_iter().collect::<Result<Vec<_>, StoreError>>()?);
+                Ok(())
+            })
+        })?;
         let _ = self.observer.set(observer);
         Ok(())
     }

@@ -83,6 +83,30 @@ impl Roster {
         }
     }
 
+    /// Takes over what is said of many items, by ascending number: their chunks, or that they are not there. Blocks are full
+    /// after it.
+    pub(super) fn amend(&mut self, amendments: impl Iterator<Item = (ItemNumber, Option<u64>)>) {
+        let mut amendments = amendments.map(|(number, chunk)| (number.0, chunk)).peekable();
+        if amendments.peek().is_none() {
+            return;
+        }
+        let before = std::mem::take(self);
+        for slot in before.blocks.into_iter().flat_map(|block| block.slots) {
+            while let Some((number, chunk)) = amendments.next_if(|(number, _)| *number < slot.number) {
+                chunk.into_iter().for_each(|chunk| self.push(Slot { number, chunk }));
+            }
+            match amendments.next_if(|(number, _)| *number == slot.number) {
+                Some((number, chunk)) => {
+                    chunk.into_iter().for_each(|chunk| self.push(Slot { number, chunk }))
+                }
+                None => self.push(slot),
+            }
+        }
+        for (number, chunk) in amendments {
+            chunk.into_iter().for_each(|chunk| self.push(Slot { number, chunk }));
+        }
+    }
+
     /// Strikes the item off.
     pub(super) fn remove(&mut self, number: ItemNumber) {
         if self.blocks.is_empty() {
@@ -134,6 +158,7 @@ mod tests {
         fn it_holds_what_a_sorted_map_holds(
             steps in prop::collection::vec((0..3000_u64, any::<u64>(), 0..10_u8), 1..6000),
             puts in 2..9_u8,
+            amendments in prop::collection::btree_map(0..3500_u64, any::<Option<u64>>(), 0..2000),
         ) {
             let (mut roster, mut model) = (Roster::default(), BTreeMap::new());
             for (number, chunk, choice) in steps {
@@ -145,6 +170,13 @@ mod tests {
                     model.remove(&number);
                 }
                 prop_assert_eq!(roster.get(ItemNumber(number)), model.get(&number).copied());
+            }
+            roster.amend(amendments.iter().map(|(number, chunk)| (ItemNumber(*number), *chunk)));
+            for (number, chunk) in amendments {
+                match chunk {
+                    Some(chunk) => model.insert(number, chunk),
+                    None => model.remove(&number),
+                };
             }
             prop_assert_eq!(roster.len(), model.len());
             for from in [0, 1, 700, 2999, 3000] {
