@@ -283,7 +283,7 @@ async fn when_all_is_forgotten_the_store_holds_the_names_of_workflows_alone() {
     // What outdated entries of the journal take is cleared away while nothing else is to do, which it may not have come to.
     for attempt in 0.. {
         daemon.stop().await;
-        let database = sled::Config::default().path(data.join("items")).segment_size(4 << 20).open().unwrap();
+        let database = crate::store::engine::database(&data);
         let keys = database.iter().keys().map(|key| String::from_utf8_lossy(&key.unwrap()).into_owned());
         let keys: Vec<String> = keys.collect();
         if keys == ["mnext", "wuploads"] {

@@ -10,7 +10,7 @@ use warden::model::item::{Closing, LABELS_MAX};
 use warden::store::sled::OpenError;
 use warden::store::{Command, Creation, Store};
 
-use super::engine::open;
+use super::engine::{database, open};
 use super::sample::{IntoCommand, at, closing, create, created, creation, everything, key, payload};
 
 #[track_caller]
@@ -41,10 +41,6 @@ async fn fill_with(path: &Path, items: usize, size: usize) {
         let commands = (start..start + 100).map(|index| create(&format!("item-{index}"), payload(size)));
         store.apply(commands.collect()).await.unwrap();
     }
-}
-
-fn database(path: &Path) -> sled::Db {
-    sled::Config::default().path(path.join("items")).segment_size(4 << 20).open().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

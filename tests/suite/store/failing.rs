@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use warden::model::item::ItemPatch;
 use warden::store::{Change, Command, Observer, Store, StoreError};
 
-use super::engine::open;
+use super::engine::{database, open};
 use super::sample::{at, create, created, key, patch, report};
 
 /// An observer with a fault, which shows after so many calls.
@@ -51,8 +51,7 @@ async fn once_the_committing_thread_has_failed_everybody_is_told_so() {
 
 /// Changes the stored values under these keys behind the store's back.
 fn damage(directory: &Path, letter: u8, value: &[u8]) {
-    let database =
-        sled::Config::default().path(directory.join("items")).segment_size(4 << 20).open().unwrap();
+    let database = database(directory);
     for key in database.scan_prefix([letter]).keys() {
         database.insert(key.unwrap(), value).unwrap();
     }

@@ -4,7 +4,7 @@
 mod churn;
 mod conformance;
 mod directory;
-mod engine;
+pub mod engine;
 mod failing;
 mod record_format;
 mod replay_format;

@@ -12,7 +12,7 @@ use warden::model::item::{Closing, ItemPatch};
 use warden::store::sled::SledStore;
 use warden::store::{Command, Store};
 
-use super::engine::{Notes, open};
+use super::engine::{Notes, database, open};
 use super::sample::{at, closing, create, created, everything, key, patch, payload};
 
 fn close(id: &str) -> Command {
@@ -34,7 +34,7 @@ async fn idle(store: &SledStore) {
 
 /// How many values are kept under keys that begin like this, and their bytes.
 fn kept(path: &Path, letter: &str) -> (usize, usize) {
-    let database = sled::Config::default().path(path.join("items")).segment_size(4 << 20).open().unwrap();
+    let database = database(path);
     let values = database.scan_prefix(letter).values();
     values.fold((0, 0), |(count, bytes), value| (count + 1, bytes + value.unwrap().len()))
 }

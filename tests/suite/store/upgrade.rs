@@ -8,7 +8,7 @@ use warden::model::{Item, ItemNumber};
 use warden::store::record::encode_item;
 use warden::store::{Creation, Outcome, Store};
 
-use super::engine::open;
+use super::engine::{database, open};
 use super::sample::{IntoCommand, create, created, creation, everything, key, payload};
 
 const SIZES: [usize; 9] = [0, 1, 100, 4095, 4096, 4097, 10_000, 400_000, 1 << 20];
@@ -85,8 +85,7 @@ async fn a_kill_in_the_middle_of_it_has_it_begin_anew() {
     let directory = tempfile::tempdir().unwrap();
     let items = write_format_1(directory.path(), 100).await;
     // A part of it, and nothing that says so.
-    let half_done = sled::Config::default().path(directory.path().join("items")).segment_size(4 << 20);
-    let database = half_done.open().unwrap();
+    let database = database(directory.path());
     database.insert("mnext", &9_u64.to_be_bytes()).unwrap();
     database.insert("j00000000", "half a chu").unwrap();
     drop(database);
