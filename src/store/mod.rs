@@ -251,8 +251,8 @@ pub struct Change {
 
 /// Somebody who derives state from what is committed.
 pub trait Observer: Send + Sync + 'static {
-    /// Takes durable changes, in the order in which they took effect. Called on the committing thread: it must not
-    /// wait for the store.
+    /// Takes durable changes, in the order in which they took effect. Called by one thread at a time, the committing one once it
+    /// is attached: it must not wait for the store.
     fn committed(&self, changes: &[Change]);
 }
 

@@ -14,7 +14,7 @@ const CHUNKS_AHEAD: usize = 4;
 /// cache would otherwise belong to threads that are gone.
 ///
 /// # Panics
-/// When either does.
+/// When either does, or when the system has no thread left.
 pub(super) fn read_ahead<T: Send, R: Send>(
     mut source: impl Iterator<Item = T>,
     consume: impl FnOnce(IntoIter<Vec<T>>) -> R + Send,

@@ -52,7 +52,8 @@ pub(super) fn chunks(
 pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
     let mut extent = Extent::default();
     let mut index = Index::default();
-    // Most entries are the first of their items, in the order of their numbers; what is said out of turn is gathered.
+    // Most entries are the first of their items, in the order of their numbers; what is said out of turn is gathered. That comes
+    // later than what was said in turn, since no number is used again once its item is forgotten.
     let mut next_number = ItemNumber(0);
     let mut later: Vec<(ItemNumber, u64, bool)> = Vec::new();
     for chunk in chunks(tree) {

@@ -1,8 +1,8 @@
 //! The default engine: sled, embedded, handled so that it keeps what it promises.
 //!
 //! Reads go to the database from any thread ([`reader`]); every write waits in line ([`queue`]) for one committing
-//! thread ([`committer`]), which gathers it in a draft ([`draft`]). The layout on disk is described in [`layout`], what is kept in memory of it in
-//! [`index`], how room is given back in [`tidy`], the handling of the directory in [`directory`].
+//! thread ([`committer`]), which gathers it in a draft ([`draft`]). The layout on disk is described in [`layout`], what is
+//! kept in memory of it in [`index`], how room is given back in [`tidy`], the handling of the directory in [`directory`].
 //!
 //! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced

@@ -1,7 +1,8 @@
 //! The line in which commands wait to be committed.
 //!
-//! Invariants: requests are taken in the order in which they came, each whole; what waits is bounded, but for what tells people;
-//! once a reason is set in [`Queue::fatal`] nobody comes to wait any more.
+//! Invariants: requests are taken in the order in which they came, each whole; what waits is bounded, but for what tells people,
+//! for rounds of replays, and for a single request that finds nobody waiting; once a reason is set in [`Queue::fatal`] nobody
+//! comes to wait any more.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
@@ -143,7 +144,7 @@ impl Queue {
     pub(super) fn fail(&self, reason: Arc<str>, group: &mut Vec<Request>) {
         let mut waiting = self.lock();
         let reason = self.fatal.get_or_init(|| reason).clone();
-        let rest = std::mem::take(&mut waiting.requests);
+        let Waiting { requests: rest, .. } = std::mem::take(&mut *waiting);
         drop(waiting);
         for request in group.drain(..).chain(rest) {
             let _ = request.answer.send(Err(StoreError::Fatal(reason.clone())));
@@ -221,5 +222,15 @@ mod tests {
         let request = || vec![Command::Forget(ItemNumber(1)); 5];
         queue.push(request()).unwrap();
         assert!(matches!(queue.push(request()), Err(StoreError::Overloaded)));
+    }
+
+    #[test]
+    fn after_a_failure_nobody_waits_and_nobody_comes_to_wait() {
+        let queue = Queue::new(10, 1 << 20);
+        let mut answer = queue.push(vec![attempt()]).unwrap();
+        queue.fail("the disk is gone".into(), &mut Vec::new());
+        assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Fatal(_)))));
+        assert_eq!(queue.len(), 0);
+        assert!(matches!(queue.push(vec![attempt()]), Err(StoreError::Fatal(_))));
     }
 }

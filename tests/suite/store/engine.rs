@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use warden::model::{Item, ManualClock, Standing, Timestamp};
@@ -96,14 +97,15 @@ pub fn open(path: &Path) -> Result<SledStore, OpenError> {
 pub fn database(path: &Path) -> sled::Db {
     let config = sled::Config::default().path(path.join("items")).segment_size(4 << 20);
     // Its own threads let go of its file an instant after it was closed.
-    loop {
+    for _ in 0..10_000 {
         match config.open() {
             Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(1));
             }
             database => return database.unwrap(),
         }
     }
+    panic!("somebody holds the database in {}", path.display());
 }
 
 /// An observer that writes down what it is told.
