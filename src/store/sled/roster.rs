@@ -92,18 +92,20 @@ impl Roster {
         }
         let before = std::mem::take(self);
         for slot in before.blocks.into_iter().flat_map(|block| block.slots) {
-            while let Some((number, chunk)) = amendments.next_if(|(number, _)| *number < slot.number) {
-                chunk.into_iter().for_each(|chunk| self.push(Slot { number, chunk }));
+            while let Some(amendment) = amendments.next_if(|(number, _)| *number < slot.number) {
+                self.push_amended(amendment);
             }
             match amendments.next_if(|(number, _)| *number == slot.number) {
-                Some((number, chunk)) => {
-                    chunk.into_iter().for_each(|chunk| self.push(Slot { number, chunk }))
-                }
+                Some(amendment) => self.push_amended(amendment),
                 None => self.push(slot),
             }
         }
-        for (number, chunk) in amendments {
-            chunk.into_iter().for_each(|chunk| self.push(Slot { number, chunk }));
+        amendments.for_each(|amendment| self.push_amended(amendment));
+    }
+
+    fn push_amended(&mut self, (number, chunk): (u64, Option<u64>)) {
+        if let Some(chunk) = chunk {
+            self.push(Slot { number, chunk });
         }
     }
 
