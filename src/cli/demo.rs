@@ -1,5 +1,6 @@
 //! `warden demo`: the idea in under a minute, with real parts.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
 
 use axum::Router;
@@ -51,7 +52,7 @@ struct Scratch(std::path::PathBuf);
 impl Scratch {
     fn new() -> Result<Self, CliError> {
         let path = std::env::temp_dir().join(format!("warden-demo-{}", std::process::id()));
-        std::fs::create_dir(&path)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 }

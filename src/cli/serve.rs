@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use rustix::fs::Mode;
 use toml::Value;
 
 use super::error::CliError;
@@ -40,6 +41,9 @@ impl Serve {
     /// # Errors
     /// When the configuration is wrong, or the daemon cannot start or go on.
     pub fn run(self) -> Result<(), CliError> {
+        // Payloads are nobody else's business: what the daemon and its database make is for its own user alone, whatever the
+        // mask that it was started with. Nothing else runs in this process yet, and nothing is started by it.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let config = self.load(Environment::of_this_process())?;
         logging::start(&config.log)?;
         // The allocator asks for huge pages, which are cleared whole when they are first touched; the database's buffers of 4 MiB

@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
+
+/// The permissions of a new file: its owner may read and write it, nobody else.
+const PRIVATE: u32 = 0o600;
 
 /// A place for bytes.
 pub enum Sink<'a> {
@@ -15,14 +19,17 @@ pub enum Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// Opens the file, overwriting it; without one, or for `-`, it is `out`.
+    /// Opens the file, overwriting it; without one, or for `-`, it is `out`. A new file is for its owner alone, since payloads
+    /// go into it; one that is there keeps its permissions.
     ///
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: Option<&Path>, out: &'a mut dyn Write) -> Result<Self, CliError> {
         match path {
             Some(path) if path.as_os_str() != "-" => {
-                let file = File::create(path).map_err(|error| cannot_write(path, error))?;
+                let mut options = File::options();
+                options.write(true).create(true).truncate(true).mode(PRIVATE);
+                let file = options.open(path).map_err(|error| cannot_write(path, error))?;
                 Ok(Self::File(BufWriter::new(file), path.to_owned()))
             }
             _ => Ok(Self::Out(out)),

@@ -1,8 +1,14 @@
 //! How the daemon starts and refuses to start. How it ends is a row of the fault matrix (`tests/faults`).
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use reqwest::Method;
+
 use crate::support::{DaemonProcess, process};
 
-fn refusal(directory: &std::path::Path) -> String {
+fn refusal(directory: &Path) -> String {
     let log = directory.join("refused.log");
     match DaemonProcess::start(process::serve(directory), &log) {
         Ok(_) => panic!("it started"),
@@ -50,6 +56,66 @@ async fn a_data_directory_that_cannot_be_made_is_named() {
     assert!(said.contains("cannot use the data directory") && said.contains("storage.path"), "{said}");
 }
 
+/// A daemon that is started with the mask that hides nothing.
+fn with_an_open_mask(directory: &Path, data: &Path) -> DaemonProcess {
+    let serve = process::serve(directory);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    for (name, value) in serve.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env("WARDEN_STORAGE__PATH", data);
+    DaemonProcess::start(command, &DaemonProcess::log(directory)).expect("it starts")
+}
+
+/// What others than its owner may do to each file and directory here.
+fn open_to_others(path: &Path, found: &mut Vec<(PathBuf, u32)>) {
+    let metadata = std::fs::symlink_metadata(path).expect("it is there");
+    let others = metadata.permissions().mode() & 0o077;
+    if others != 0 {
+        found.push((path.to_owned(), others));
+    }
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path).expect("a directory") {
+            open_to_others(&entry.expect("an entry").path(), found);
+        }
+    }
+}
+
+#[track_caller]
+fn is_private(path: &Path) {
+    let mut found = Vec::new();
+    open_to_others(path, &mut found);
+    assert!(found.is_empty(), "others may do something with {found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_are_for_the_user_alone_that_runs_the_daemon_whatever_the_mask() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (above, data) = (directory.path().join("above"), directory.path().join("above/data"));
+    for round in 0..3 {
+        let daemon = with_an_open_mask(directory.path(), &data);
+        for size in [10, 5_000, 900_000] {
+            let path = format!("/v1/workflows/uploads/items/{round}-{size}");
+            let created = daemon.request(Method::PUT, &path).body("x".repeat(size)).send().await.unwrap();
+            assert_eq!(created.status(), 201);
+        }
+        is_private(&above);
+        assert!(daemon.terminate().success());
+        is_private(&above);
+    }
+    // As an earlier version left it, or whoever restored a copy.
+    let opened = Command::new("chmod").arg("-R").arg("a+rwX").arg(&data).status().expect("chmod");
+    assert!(opened.success());
+    let daemon = with_an_open_mask(directory.path(), &data);
+    is_private(&data);
+    drop(daemon);
+    is_private(&data);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_taken_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -64,7 +130,7 @@ async fn an_address_that_is_taken_is_named() {
 #[test]
 fn the_service_unit_may_do_next_to_nothing() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/warden.service");
-    let output = std::process::Command::new("systemd-analyze")
+    let output = Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--threshold=11", "--no-pager", unit])
         .output();
     match output {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::fs::statvfs;
 
 use super::survey::survey;
-use super::{layout, upgrade};
+use super::{layout, privacy, upgrade};
 
 /// Why a data directory cannot be worked in. The daemon refuses to start and says so.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,7 @@ impl Directory {
             let path = path.to_owned();
             move |error| OpenError::Unusable { path, error }
         };
-        fs::create_dir_all(path).map_err(unusable(path))?;
+        privacy::make_directory(path).map_err(unusable(path))?;
         let path = &fs::canonicalize(path).map_err(unusable(path))?;
         refuse_foreign_files(path)?;
         let lock_path = path.join(LOCK);
@@ -142,6 +142,7 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
         }
+        make_private(path).map_err(unusable(path))?;
         let held = read_format(path)?;
         let directory = Self { path: path.clone(), lock, held };
         let (database, segment_size) = match directory.outdated() {
@@ -190,6 +191,7 @@ impl Directory {
             sync(&self.database().join(file)).map_err(unusable)?;
         }
         sync(&self.database()).map_err(unusable)?;
+        make_private(&self.path).map_err(unusable)?;
         if self.begins() {
             let draft = self.path.join(FORMAT_DRAFT);
             fs::write(&draft, layout::FORMAT).map_err(unusable)?;
@@ -297,6 +299,13 @@ fn refuse_foreign_files(path: &Path) -> Result<(), OpenError> {
         }
     }
     Ok(())
+}
+
+/// Takes the permissions of everybody but the owner from the directory and from what is ours in it.
+fn make_private(path: &Path) -> io::Result<()> {
+    privacy::tighten_one(path, &fs::metadata(path)?)?;
+    let ours = [LOCK, FORMAT, BALLAST, DATABASE, upgrade::DATABASE];
+    ours.iter().try_for_each(|name| privacy::tighten(&path.join(name)))
 }
 
 /// Removes a directory, if it is there.

@@ -21,6 +21,7 @@ mod journal;
 mod layout;
 mod names;
 mod occupancy;
+mod privacy;
 mod queue;
 mod reader;
 mod roster;

@@ -4,6 +4,7 @@ mod damage;
 mod interruptions;
 mod memory;
 mod moving;
+mod privacy;
 mod resuming;
 
 use std::io::Write as _;
