@@ -69,6 +69,11 @@ impl Client {
             .user_agent(concat!("warden-cli/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .redirect(redirect::Policy::none())
+            // A payload is handed on as it is stored, whatever another crate makes this library able to decode.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_MAX);
         if is_loopback(&base) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::client::Query;
 use super::connection::{Connection, Format};
@@ -33,6 +33,9 @@ pub struct Create {
     /// The content type of the payload
     #[arg(long, default_value = "application/octet-stream")]
     content_type: String,
+    /// The content codings that were applied to the payload, such as gzip; it is kept as it is
+    #[arg(long, value_name = "LIST")]
+    content_encoding: Option<String>,
     /// By when it must be closed: a duration from now such as 15m, or an instant such as 2026-01-31T12:00:00Z
     /// [default: as the workflow says]
     #[arg(long)]
@@ -69,6 +72,9 @@ impl Create {
             }
         };
         request = request.header(CONTENT_TYPE, self.content_type).body(payload);
+        if let Some(encoding) = self.content_encoding {
+            request = request.header(CONTENT_ENCODING, encoding);
+        }
         if let Some(key) = self.idempotency_key {
             request = request.header("idempotency-key", key);
         }

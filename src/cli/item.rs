@@ -71,6 +71,8 @@ pub struct PayloadInfo {
     pub size: u64,
     /// The content type it came with.
     pub content_type: String,
+    /// The content codings that were applied to its bytes.
+    pub content_encoding: Option<String>,
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
 }

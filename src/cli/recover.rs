@@ -66,8 +66,9 @@ const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2
 
 const HELP: &str = "\
 The command gets the payload on stdin, byte for byte, and in its environment WARDEN_WORKFLOW, WARDEN_ITEM_ID,
-WARDEN_STEP (empty without one), WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE and WARDEN_LABEL_<NAME>, in upper
-case, for each label. It says with its exit code how it went:
+WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as
+a JSON object) and WARDEN_LABEL_<NAME>, in upper case, for each label; step and encoding are empty where there is none.
+The payload is never decoded. The command says with its exit code how it went:
 
   0      done: the item's step is complete, see --on-success
   75     to be tried again later; a run tries no item twice

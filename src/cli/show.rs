@@ -65,6 +65,7 @@ fn shown(item: &Item, now: Timestamp) -> String {
         ("labels", (!item.labels.is_empty()).then(|| label::written(&item.labels))),
         ("progress", progress),
         ("payload", Some(format!("{} bytes of {}", payload.size, payload.content_type))),
+        ("encoding", payload.content_encoding.clone()),
         ("sha256", Some(payload.sha256.clone())),
         ("version", Some(item.version.to_string())),
     ];
@@ -97,7 +98,7 @@ mod tests {
             "progress": {}, "incident": "inc_1", "version": 2, "added_later": true,
             "errors": [{"id": "err_1", "type": "Timeout", "message": "no\nanswer", "retryable": true, "fatal": true,
                 "step": "copy", "at": "2026-01-31T12:29:00.000Z", "data": null}],
-            "payload": {"size": 3, "content_type": "text/plain", "sha256": "ba78"},
+            "payload": {"size": 3, "content_type": "text/plain", "content_encoding": "gzip", "sha256": "ba78"},
         });
         let item = serde_json::from_value(item).unwrap();
         let now = Timestamp::parse("2026-01-31T12:30:00Z").unwrap();
@@ -110,6 +111,7 @@ deadline  2026-01-31T12:15:00.000Z (15m ago)
 incident  inc_1
 labels    region:eu
 payload   3 bytes of text/plain
+encoding  gzip
 sha256    ba78
 version   2
 

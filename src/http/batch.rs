@@ -22,7 +22,7 @@ use super::access::Access;
 use super::body::{announced_length, next_data};
 use super::export::NDJSON;
 use super::problem::{Problem, success};
-use super::request::NoQuery;
+use super::request::{self, NoQuery};
 use crate::config::Scope;
 use crate::warden::items::{BatchItem, Done};
 use crate::warden::{Warden, WardenError};
@@ -52,6 +52,7 @@ pub async fn batch(
 ) -> Result<Response, Problem> {
     access.require(Scope::Ingest)?;
     let (parts, body) = request.into_parts();
+    request::check_readable(&parts.headers)?;
     if announced_length(&parts.headers).is_some_and(|length| length > server.batch_max) {
         return Err(too_many_bytes(server.batch_max).hang_up());
     }

@@ -44,6 +44,7 @@ async fn read<T>(
     body: Body,
     parse: impl FnOnce(&[u8]) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
+    request::check_readable(&parts.headers)?;
     let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
     parse(&server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?.bytes)
 }

@@ -30,7 +30,7 @@ use super::question::{FILTERS, Question};
 use super::request::Query;
 use super::view::hex;
 use crate::config::Scope;
-use crate::model::{Item, Position, Timestamp};
+use crate::model::{Item, PayloadInfo, Position, Timestamp};
 use crate::warden::WardenError;
 
 /// How many items are read at once.
@@ -153,14 +153,14 @@ impl Export {
         let payload = warden.payload(item.number, 0, size).await?;
         // Closed since it was listed.
         let Some(payload) = payload.filter(|payload| payload.len() == size) else { return Ok(()) };
-        write_item_line(item, &info.content_type, &payload, text)
+        write_item_line(item, info, &payload, text)
     }
 }
 
 /// Writes the line that creates the item again.
 pub(super) fn write_item_line(
     item: &Item,
-    content_type: &str,
+    info: &PayloadInfo,
     payload: &[u8],
     text: &mut Vec<u8>,
 ) -> Result<(), WardenError> {
@@ -170,7 +170,8 @@ pub(super) fn write_item_line(
         cursor: write_cursor(Position { deadline: item.deadline, number: item.number }),
         workflow: &item.workflow,
         id: &item.id,
-        content_type,
+        content_type: &info.content_type,
+        content_encoding: info.content_encoding.as_deref(),
         deadline: item.deadline,
         labels: &item.labels,
         step: item.step.as_deref(),
@@ -206,6 +207,8 @@ struct ItemLine<'a> {
     workflow: &'a str,
     id: &'a str,
     content_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<&'a str>,
     deadline: Timestamp,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,

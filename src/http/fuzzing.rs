@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::from_utf8;
 
-use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE};
 use axum::http::{HeaderMap, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use super::replays::{self, ReplayDocument};
 use super::request::{self, ByteRange, Query, byte_range};
 use super::silences::SilenceDocument;
 use crate::model::item::{ItemPatch, PROGRESS_SIZE_MAX};
+use crate::model::payload::content_encoding;
 use crate::model::{
     Item, ItemId, ItemNumber, Labels, ManualClock, PayloadInfo, Timestamp, Work, WorkflowName,
 };
@@ -114,6 +115,12 @@ pub fn headers(bytes: &[u8]) {
         assert!(text.contains(tag) || text.contains('*'), "{text}");
     }
     accepted(request::content_type(&header(CONTENT_TYPE)));
+    if let Some(codings) = accepted(request::content_encoding(&header(CONTENT_ENCODING)))
+        && let Ok(Some(kept)) = content_encoding(&codings)
+    {
+        assert_eq!(content_encoding(kept), Ok(Some(kept)), "what is kept is read as the same");
+        assert!(HeaderValue::from_str(kept).is_ok(), "and can be given back");
+    }
     let Some(Some(text)) =
         accepted(request::header(&header(RANGE), &RANGE).map(|text| text.map(str::to_owned)))
     else {
@@ -184,6 +191,7 @@ fn item(create: &CreateItem) -> Item {
         payload: Some(PayloadInfo {
             size: create.payload.len() as u64,
             content_type: create.content_type.clone(),
+            content_encoding: (!create.content_encoding.is_empty()).then(|| create.content_encoding.clone()),
             sha256: [0; 32],
         }),
         idempotency_key: None,
@@ -195,7 +203,8 @@ fn item(create: &CreateItem) -> Item {
 
 fn exported(create: &CreateItem, item: &Item) {
     let mut text = Vec::new();
-    write_item_line(item, &create.content_type, &create.payload, &mut text).expect("a line can be written");
+    let info = item.payload.as_ref().expect("it was created with one");
+    write_item_line(item, info, &create.payload, &mut text).expect("a line can be written");
     assert_eq!(memchr::memchr_iter(b'\n', &text).count(), 1, "it is one line");
     let request = line::read(text.trim_ascii(), &everybody(), &mut Asked::default());
     let Some(Some(BatchItem::Create(again))) = accepted(request) else { panic!("it creates an item") };
@@ -203,6 +212,7 @@ fn exported(create: &CreateItem, item: &Item) {
     assert_eq!((again.id.as_ref(), &again.workflow), (Some(&item.id), &item.workflow));
     assert_eq!((&again.labels, &again.step), (&create.labels, &create.step));
     assert_eq!(again.content_type, create.content_type);
+    assert_eq!(again.content_encoding, create.content_encoding);
     let deadline = item.deadline.clamp(Timestamp::MIN, Timestamp::MAX);
     assert!(matches!(again.deadline, Some(Deadline::At(at)) if at == deadline), "{:?}", again.deadline);
 }
@@ -246,6 +256,7 @@ fn patched(patch: &ItemPatch) {
         id: None,
         idempotency_key: None,
         content_type: "text/plain".into(),
+        content_encoding: "".into(),
         payload: "hello".into(),
         deadline: None,
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),

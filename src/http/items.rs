@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_RANGE, LOCATION, RANGE,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_RANGE,
+    LOCATION, RANGE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -44,6 +45,10 @@ const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the description only")] Vec<u8>);
 
 /// Create an item; the body is its payload, verbatim.
+///
+/// Its `Content-Type` and its `Content-Encoding` are kept with it and given back; the bytes are never decoded. Other headers
+/// that describe a body, such as `Content-Language`, are not kept: labels may say what they say. A body without a type has
+/// `application/octet-stream`.
 #[utoipa::path(put, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "create_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant"),
@@ -115,6 +120,7 @@ fn create_request(
         id: None,
         idempotency_key: None,
         content_type: request::content_type(&parts.headers)?.into(),
+        content_encoding: request::content_encoding(&parts.headers)?.into(),
         payload: bytes::Bytes::new(),
         deadline,
         labels,
@@ -154,6 +160,9 @@ pub async fn get(
 }
 
 /// Get an item's payload: the bytes as they came.
+///
+/// With the `Content-Type` and the `Content-Encoding` that they came with, whatever the request's `Accept` and
+/// `Accept-Encoding` say. `Content-Length`, `ETag`, `Repr-Digest` and ranges are those of the stored bytes.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", operation_id = "get_payload", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
     responses((status = 200, description = "The bytes, with the type they came with", body = PayloadBytes, content_type = "*/*"),
@@ -207,6 +216,8 @@ fn payload_headers(info: &PayloadInfo, tag: &str) -> HeaderMap {
     for (name, value) in [(CONTENT_TYPE, &*info.content_type), (ETAG, tag), (REPR_DIGEST, &digest)] {
         headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     }
+    let encoding = info.content_encoding.as_deref().map(HeaderValue::from_str);
+    headers.extend(encoding.and_then(Result::ok).map(|value| (CONTENT_ENCODING, value)));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // A browser must not take what a client stored for a page of ours.
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));

@@ -139,6 +139,8 @@ problems! {
     batch_too_large: PAYLOAD_TOO_LARGE, "batch-too-large", "The batch is too large";
     /// No such part.
     range_not_satisfiable: RANGE_NOT_SATISFIABLE, "range-not-satisfiable", "The range lies outside the payload";
+    /// A body is compressed that must not be.
+    unsupported_encoding: UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "The body is encoded";
     /// One workflow too many.
     too_many_workflows: UNPROCESSABLE_ENTITY, "too-many-workflows", "There are too many workflows";
     /// Too much at once.

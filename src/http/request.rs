@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH,
+};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use crate::model::parse_duration;
-use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName};
+use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, payload};
 use crate::warden::WardenError;
 use crate::warden::items::{Deadline, IDEMPOTENCY_KEY_MAX};
 
@@ -227,13 +228,20 @@ pub fn labels(texts: Vec<String>) -> Result<BTreeMap<String, String>, Problem> {
 /// A header's text.
 ///
 /// # Errors
-/// When it holds anything but visible ASCII.
+/// When it stands more than once, or holds anything but visible ASCII.
 pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    match headers.get(name).map(axum::http::HeaderValue::to_str) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(Problem::invalid(format!("the header {name} holds more than visible ASCII"))),
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.count()) {
+        (None, _) => Ok(None),
+        (Some(value), 0) => visible(name, value).map(Some),
+        (Some(_), more) => {
+            Err(Problem::invalid(format!("the header {name} stands {} times; it is taken once", more + 1)))
+        }
     }
+}
+
+fn visible<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, Problem> {
+    value.to_str().map_err(|_| Problem::invalid(format!("the header {name} holds more than visible ASCII")))
 }
 
 /// The content type of a body, or that of bytes nobody described.
@@ -242,6 +250,29 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'
 /// When the header is not ASCII.
 pub fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(header(headers, &CONTENT_TYPE)?.unwrap_or("application/octet-stream"))
+}
+
+/// The content codings of a body, all in one list: a client may spread them over several headers (RFC 9110, 5.3).
+///
+/// # Errors
+/// When one of the headers is not ASCII.
+pub fn content_encoding(headers: &HeaderMap) -> Result<String, Problem> {
+    let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| visible(&CONTENT_ENCODING, value));
+    Ok(values.collect::<Result<Vec<_>, _>>()?.join(", "))
+}
+
+/// Refuses a body that is to be read here and not kept, if it is compressed or otherwise encoded.
+///
+/// # Errors
+/// When it is.
+pub fn check_readable(headers: &HeaderMap) -> Result<(), Problem> {
+    let codings = content_encoding(headers)?;
+    if matches!(payload::content_encoding(&codings), Ok(None)) {
+        return Ok(());
+    }
+    let detail = format!("the body of this request is read as it comes; send it without {codings}");
+    let identity = HeaderValue::from_static("identity");
+    Err(Problem::unsupported_encoding(detail).with_header(ACCEPT_ENCODING, identity).hang_up())
 }
 
 /// Reads a JSON object.

@@ -135,6 +135,8 @@ pub struct PayloadView {
     /// In bytes.
     size: u64,
     content_type: Arc<str>,
+    /// The content codings that were applied to its bytes, such as `gzip`, if there are any.
+    content_encoding: Option<Arc<str>>,
     /// In hexadecimal.
     sha256: String,
 }
@@ -173,6 +175,7 @@ impl ItemView {
             payload: PayloadView {
                 size: payload.as_ref().map_or(0, |payload| payload.size),
                 sha256: payload.as_ref().map(|payload| hex(&payload.sha256)).unwrap_or_default(),
+                content_encoding: payload.as_ref().and_then(|payload| payload.content_encoding.clone()),
                 content_type: payload.map_or_else(|| Arc::from(""), |payload| payload.content_type),
             },
             version: item.version,

@@ -8,7 +8,6 @@
 //! * An item's record stays small whatever a client sends; the limits stand below.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::lease::{StepRecord, Work};
-use super::{ItemId, StepName, Timestamp, WorkflowName};
+use super::{ItemId, PayloadInfo, StepName, Timestamp, WorkflowName};
 
 /// The most labels an item carries.
 pub const LABELS_MAX: usize = 32;
@@ -26,8 +25,6 @@ pub const LABEL_NAME_MAX: usize = 63;
 pub const LABEL_VALUE_MAX: usize = 255;
 /// The most that all names and values of an item's labels take together, in bytes.
 pub const LABELS_SIZE_MAX: usize = 2048;
-/// The longest content type, in bytes.
-pub const CONTENT_TYPE_MAX: usize = 255;
 /// The largest progress document, in bytes of JSON.
 pub const PROGRESS_SIZE_MAX: usize = 32 * 1024;
 /// How deep a progress document or the data of an error may be nested. It is kept, and shown, inside other JSON, and
@@ -77,23 +74,6 @@ pub enum CloseOutcome {
     Discarded,
     /// The work ended without success.
     Failed,
-}
-
-/// What is known of a payload without reading it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PayloadInfo {
-    /// Its length in bytes.
-    pub size: u64,
-    /// The content type it came with.
-    pub content_type: Arc<str>,
-    /// Its SHA-256.
-    pub sha256: [u8; 32],
-}
-
-impl fmt::Debug for PayloadInfo {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} bytes of {}", self.size, self.content_type)
-    }
 }
 
 /// An error that was reported about an item.

@@ -16,6 +16,7 @@ pub mod item;
 pub mod lease;
 pub mod name;
 pub mod notification;
+pub mod payload;
 pub mod random;
 pub mod redrive;
 pub mod replay;
@@ -33,12 +34,11 @@ pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{
     Action, ActionKind, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
 };
-pub use item::{
-    CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, PayloadInfo, Standing,
-};
+pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
 pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
 pub use notification::{Notification, Sample, Subject};
+pub use payload::PayloadInfo;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use redrive::Redrive;
 pub use replay::{Replay, ReplayChunk, ReplayId, ReplayStatus};

@@ -91,7 +91,12 @@ mod tests {
         item.created_at = Timestamp::from_millis(deadline - 500);
         item.deadline = Timestamp::from_millis(deadline);
         item.step = step.map(|step| StepName::new(step).unwrap());
-        item.payload = Some(PayloadInfo { size, content_type: "text/plain".into(), sha256: [0; 32] });
+        item.payload = Some(PayloadInfo {
+            size,
+            content_type: "text/plain".into(),
+            content_encoding: None,
+            sha256: [0; 32],
+        });
         item
     }
 

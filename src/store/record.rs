@@ -28,6 +28,7 @@ use crate::model::{
 
 const ITEM_V1: u8 = 1;
 const ITEM_V2: u8 = 2;
+const ITEM_V3: u8 = 3;
 const DOCUMENT_V1: u8 = 1;
 const REPLAY_CHUNK_V1: u8 = 1;
 
@@ -70,11 +71,20 @@ struct PayloadRecordV1<'a> {
 }
 
 /// Version 2 of an item's record: the first, and how the work on it stands, unless nobody ever claimed it.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct ItemRecordV2<'a> {
     #[serde(borrow)]
     item: ItemRecordV1<'a>,
     work: Option<WorkRecordV2<'a>>,
+}
+
+/// Version 3 of an item's record: the second, and what is known of the payload since then.
+#[derive(Serialize, Deserialize)]
+struct ItemRecordV3<'a> {
+    #[serde(borrow)]
+    item: ItemRecordV1<'a>,
+    work: Option<WorkRecordV2<'a>>,
+    content_encoding: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,9 +136,10 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
         attempts: item.work.attempts,
         retry_at: item.work.retry_at,
     });
-    let record = ItemRecordV2 { item: first, work };
+    let content_encoding = item.payload.as_ref().and_then(|payload| payload.content_encoding.as_deref());
+    let record = ItemRecordV3 { item: first, work, content_encoding };
     let mut bytes = Vec::with_capacity(192);
-    bytes.push(ITEM_V2);
+    bytes.push(ITEM_V3);
     postcard::to_extend(&record, bytes).expect("writing plain data into a growing buffer cannot fail")
 }
 
@@ -138,15 +149,17 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
 /// # Errors
 /// When the bytes are no record that this version knows.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
-    let (record, work) = match bytes.split_first() {
-        Some((&ITEM_V1, body)) => (postcard::from_bytes(body).map_err(damaged)?, None),
-        _ => {
-            let body = expect_version(bytes, ITEM_V2)?;
-            let ItemRecordV2 { item, work } = postcard::from_bytes(body).map_err(damaged)?;
-            (item, work)
+    let ItemRecordV3 { item: record, work, content_encoding } = match bytes.split_first() {
+        Some((&ITEM_V1, body)) => {
+            let item = postcard::from_bytes(body).map_err(damaged)?;
+            ItemRecordV3 { item, work: None, content_encoding: None }
         }
+        Some((&ITEM_V2, body)) => {
+            let ItemRecordV2 { item, work } = postcard::from_bytes(body).map_err(damaged)?;
+            ItemRecordV3 { item, work, content_encoding: None }
+        }
+        _ => postcard::from_bytes(expect_version(bytes, ITEM_V3)?).map_err(damaged)?,
     };
-    let record: ItemRecordV1<'_> = record;
     Ok(Item {
         number,
         workflow: WorkflowName::new(record.workflow).map_err(damaged)?,
@@ -163,6 +176,7 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         payload: record.payload.map(|payload| PayloadInfo {
             size: payload.size,
             content_type: Arc::from(payload.content_type),
+            content_encoding: content_encoding.map(Arc::from),
             sha256: payload.sha256,
         }),
         idempotency_key: record.idempotency_key,
@@ -188,10 +202,10 @@ pub struct RecordedNames<'a> {
 /// # Errors
 /// When the bytes are no record that this version knows.
 pub fn decode_names(bytes: &[u8]) -> Result<RecordedNames<'_>, RecordError> {
-    // Version 2 begins with the whole of version 1.
+    // Later versions begin with the whole of version 1.
     let body = match bytes.split_first() {
-        Some((&ITEM_V1, body)) => body,
-        _ => expect_version(bytes, ITEM_V2)?,
+        Some((&(ITEM_V1 | ITEM_V2), body)) => body,
+        _ => expect_version(bytes, ITEM_V3)?,
     };
     let (record, _): (ItemRecordV1<'_>, _) = postcard::take_from_bytes(body).map_err(damaged)?;
     Ok(RecordedNames { workflow: record.workflow, id: record.id, idempotency_key: record.idempotency_key })

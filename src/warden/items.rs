@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use super::{Warden, WardenError};
-use crate::model::item::{CONTENT_TYPE_MAX, ItemPatch, Merge, check_labels};
+use crate::model::item::{ItemPatch, Merge, check_labels};
+use crate::model::payload::{PayloadRefusal, content_encoding, content_type};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
@@ -49,6 +50,8 @@ pub struct CreateItem {
     pub idempotency_key: Option<String>,
     /// Its content type.
     pub content_type: Arc<str>,
+    /// The content codings that were applied to the bytes, as the client wrote them; empty for none.
+    pub content_encoding: Arc<str>,
     /// The bytes.
     pub payload: Bytes,
     /// Its deadline, if not the step's or workflow's.
@@ -257,14 +260,9 @@ impl Warden {
         if size > self.settings.payload_max {
             return Err(WardenError::PayloadTooLarge { limit: self.settings.payload_max });
         }
-        let content_type = &request.content_type;
-        if content_type.len() > CONTENT_TYPE_MAX
-            || !content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-        {
-            return Err(WardenError::Invalid(format!(
-                "a content type is at most {CONTENT_TYPE_MAX} printable ASCII characters"
-            )));
-        }
+        let invalid = |refusal: PayloadRefusal| WardenError::Invalid(refusal.to_string());
+        let content_type = content_type(&request.content_type).map_err(invalid)?.into();
+        let content_encoding = content_encoding(&request.content_encoding).map_err(invalid)?.map(Arc::from);
         check_labels(&request.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))?;
         let step = starting_step(request.step, policy, &request.workflow)?;
         let deadline = match request.deadline {
@@ -276,7 +274,7 @@ impl Warden {
             Some(id) => id,
             None => ItemId::new(self.random.uuid(now).to_string())?,
         };
-        let info = PayloadInfo { size, content_type: request.content_type, sha256: digest(&request.payload) };
+        let info = PayloadInfo { size, content_type, content_encoding, sha256: digest(&request.payload) };
         Ok(Creation {
             key: ItemKey { workflow: request.workflow, id },
             idempotency_key,

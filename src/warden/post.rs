@@ -1,6 +1,6 @@
 //! Posting an item that is leased to a target: what is written, and what the answer means.
 //!
-//! What goes out is the payload, byte for byte, with its content type. The headers say which item it is; with a key they
+//! What goes out is the payload, byte for byte, with its content type and its content codings. The headers say which item it is; with a key they
 //! are those of Standard Webhooks as well, so that a target may check that they are genuine and know a repetition.
 
 use std::panic::AssertUnwindSafe;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use tokio::sync::Semaphore;
 
@@ -185,8 +185,10 @@ fn headers(target: &Target, id: &str, clock: &dyn Clock, item: &Item, payload: &
     let item_id = utf8_percent_encode(&item.id, HEADER_VALUE).to_string();
     let attempt = item.work.attempts.to_string();
     let content_type = item.payload.as_ref().map_or("", |info| &*info.content_type);
+    let content_encoding = item.payload.as_ref().and_then(|info| info.content_encoding.as_deref());
     let values = [
         (CONTENT_TYPE, content_type),
+        (CONTENT_ENCODING, content_encoding.unwrap_or_default()),
         (HeaderName::from_static("warden-item-id"), &*item_id),
         (HeaderName::from_static("warden-workflow"), &*item.workflow),
         (HeaderName::from_static("warden-step"), item.step.as_deref().unwrap_or_default()),
@@ -218,7 +220,12 @@ mod tests {
             labels: Labels::default(),
             step: step.map(|step| StepName::new(step).unwrap()),
             step_entered_at: NOW,
-            payload: Some(PayloadInfo { size: 1, content_type: "text/plain; a=b".into(), sha256: [0; 32] }),
+            payload: Some(PayloadInfo {
+                size: 1,
+                content_type: "text/plain; a=b".into(),
+                content_encoding: None,
+                sha256: [0; 32],
+            }),
             idempotency_key: None,
             version: 1,
             work: Work { attempts: 3, ..Work::default() },

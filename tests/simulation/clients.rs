@@ -82,6 +82,7 @@ impl Client {
             id: Some(key.id.clone()),
             idempotency_key: None,
             content_type: "application/octet-stream".into(),
+            content_encoding: "".into(),
             payload: content(number),
             deadline,
             labels: if self.dice.chance(800) { labels } else { BTreeMap::new() },

@@ -23,6 +23,8 @@ struct Line<'a> {
     attempt: u64,
     lease: &'a str,
     content_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<&'a str>,
     labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a str>,
@@ -63,6 +65,7 @@ pub fn line(lease: &Lease, payload: &[u8]) -> Vec<u8> {
         attempt: lease.attempt,
         lease: &lease.id,
         content_type: &item.payload.content_type,
+        content_encoding: item.payload.content_encoding.as_deref(),
         labels: &item.labels,
         payload: text,
         payload_base64: text.is_none().then(|| STANDARD.encode(payload)),
@@ -147,7 +150,7 @@ mod tests {
         };
         let mut expected = json!({
             "workflow": "uploads", "id": "a\nb", "step": "copy", "attempt": 2, "lease": "lse_a\nb",
-            "content_type": "text/plain", "labels": {"region": "eu", "cost.center/a": "12"}, "payload": "ä\n",
+            "content_type": "text/plain", "content_encoding": "gzip", "labels": {"region": "eu", "cost.center/a": "12"}, "payload": "ä\n",
         });
         assert_eq!(written("ä\n".as_bytes()), expected);
         expected.as_object_mut().unwrap().remove("payload");

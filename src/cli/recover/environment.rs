@@ -5,13 +5,15 @@ use super::lease::Lease;
 /// What the variables for labels begin with.
 const LABEL_PREFIX: &str = "WARDEN_LABEL_";
 /// The other variables, in the order in which they are told.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "WARDEN_WORKFLOW",
     "WARDEN_ITEM_ID",
     "WARDEN_STEP",
     "WARDEN_ATTEMPT",
     "WARDEN_LEASE",
     "WARDEN_CONTENT_TYPE",
+    "WARDEN_CONTENT_ENCODING",
+    "WARDEN_LABELS",
 ];
 
 /// Whether a variable of this name is what a command is told about its item.
@@ -20,7 +22,7 @@ pub fn tells_of_item(name: &[u8]) -> bool {
 }
 
 /// The variables for a command that recovers this item. Where two labels have the name of one variable, the last in the
-/// order of their names counts.
+/// order of their names counts; all of them are in `WARDEN_LABELS`, a JSON object.
 pub fn variables(lease: &Lease) -> Vec<(String, String)> {
     let item = &lease.item;
     let own = [
@@ -30,6 +32,8 @@ pub fn variables(lease: &Lease) -> Vec<(String, String)> {
         lease.attempt.to_string(),
         lease.id.clone(),
         item.payload.content_type.clone(),
+        item.payload.content_encoding.clone().unwrap_or_default(),
+        serde_json::to_string(&item.labels).expect("texts can be written as JSON"),
     ];
     let labels = item.labels.iter().map(|(name, value)| (label_variable(name), value.clone()));
     let own = NAMES.map(str::to_owned).into_iter().zip(own);
@@ -61,6 +65,8 @@ mod tests {
             "WARDEN_ATTEMPT=2",
             "WARDEN_LEASE=lse_a/ä b",
             "WARDEN_CONTENT_TYPE=text/plain",
+            "WARDEN_CONTENT_ENCODING=gzip",
+            "WARDEN_LABELS={\"cost.center/a\":\"12\",\"region\":\"eu\"}",
             "WARDEN_LABEL_COST_CENTER_A=12",
             "WARDEN_LABEL_REGION=eu",
         ];
@@ -74,9 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn an_item_without_a_step_has_an_empty_one() {
+    fn what_an_item_does_not_have_is_empty_and_not_that_of_another() {
         let mut lease = lease("uploads", "a");
         lease.item.step = None;
-        assert!(variables(&lease).contains(&("WARDEN_STEP".to_owned(), String::new())));
+        lease.item.payload.content_encoding = None;
+        let variables = variables(&lease);
+        for name in ["WARDEN_STEP", "WARDEN_CONTENT_ENCODING"] {
+            assert!(variables.contains(&(name.to_owned(), String::new())), "{name}");
+        }
     }
 }

@@ -60,7 +60,7 @@ pub mod tests {
                 "deadline": "2026-01-31T12:00:00.000Z", "closed_at": null, "outcome": null,
                 "labels": {"region": "eu", "cost.center/a": "12"}, "step": "copy",
                 "step_entered_at": "2026-01-31T11:00:00.000Z", "progress": {}, "errors": [], "incident": null,
-                "payload": {"size": 3, "content_type": "text/plain", "sha256": "00"}, "version": 1,
+                "payload": {"size": 3, "content_type": "text/plain", "content_encoding": "gzip", "sha256": "00"}, "version": 1,
             },
         })
     }

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::config::Scope;
@@ -43,9 +44,12 @@ struct Line<'a> {
     payload_base64: Option<Cow<'a, str>>,
     #[serde(borrow)]
     content_type: Option<Cow<'a, str>>,
+    /// The content codings that were applied to the payload, such as `gzip`.
+    #[serde(borrow)]
+    content_encoding: Option<Cow<'a, str>>,
     #[serde(borrow)]
     deadline: Option<Cow<'a, str>>,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Labels>,
     step: Option<String>,
     #[serde(borrow)]
     outcome: Option<Cow<'a, str>>,
@@ -60,6 +64,37 @@ struct Line<'a> {
     _lines: Option<IgnoredAny>,
     #[serde(rename = "sha256")]
     _sha256: Option<IgnoredAny>,
+}
+
+/// Labels as a line has them. One that stands twice has no value that is right, so it is refused.
+#[derive(Default)]
+struct Labels(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Labels;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Labels, A::Error> {
+                let mut labels = Labels::default();
+                while let Some((name, value)) = members.next_entry::<String, String>()? {
+                    if labels.0.contains_key(&name) {
+                        return Err(de::Error::custom(format_args!("the label {name:?} stands twice")));
+                    }
+                    labels.0.insert(name, value);
+                }
+                Ok(labels)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
 }
 
 /// What is remembered of a line while it is committed.
@@ -94,9 +129,10 @@ fn create(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         id,
         idempotency_key: line.idempotency_key.map(request::idempotency_key).transpose()?,
         content_type: line.content_type.as_deref().unwrap_or(default_type).into(),
+        content_encoding: line.content_encoding.as_deref().unwrap_or_default().into(),
         payload,
         deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
-        labels: line.labels.unwrap_or_default(),
+        labels: line.labels.unwrap_or_default().0,
         step: line.step.map(request::step).transpose()?,
     })))
 }

@@ -36,7 +36,12 @@ fn item() -> Item {
         labels: Labels::default(),
         step: Some(step("copy")),
         step_entered_at: at(0),
-        payload: Some(PayloadInfo { size: 1, content_type: "text/plain".into(), sha256: [0; 32] }),
+        payload: Some(PayloadInfo {
+            size: 1,
+            content_type: "text/plain".into(),
+            content_encoding: None,
+            sha256: [0; 32],
+        }),
         idempotency_key: None,
         version: 1,
         work: Work::default(),

@@ -332,7 +332,12 @@ fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadlin
         labels: Labels::default(),
         step: step.map(|step| StepName::new(step).unwrap()),
         step_entered_at: now,
-        payload: Some(PayloadInfo { size: 0, content_type: "text/plain".into(), sha256: [0; 32] }),
+        payload: Some(PayloadInfo {
+            size: 0,
+            content_type: "text/plain".into(),
+            content_encoding: None,
+            sha256: [0; 32],
+        }),
         idempotency_key: None,
         version: 1,
         work: Work::default(),

@@ -221,3 +221,33 @@ async fn a_batch_takes_no_parameters() {
     assert!(refused.refused(400, "invalid-request").contains("deadline"));
     daemon.ask(Method::GET, &item("a")).await.refused(404, "item-not-found");
 }
+
+#[tokio::test]
+async fn a_line_says_how_its_payload_is_encoded() {
+    let daemon = TestDaemon::start().await;
+    let line = |encoding: Value| {
+        json!({"op": "create", "workflow": "uploads", "id": "a", "payload_base64": "H4sIAA==",
+            "content_type": "application/json", "content_encoding": encoding})
+        .to_string()
+    };
+    for (encoding, status) in [
+        (json!("gz ip"), 400),
+        (json!("gzip"), 201),
+        (json!("gzip"), 200),
+        (json!("br"), 409),
+        (json!(null), 409),
+    ] {
+        assert_eq!(statuses(&batch(&daemon, line(encoding)).await.lines(200)), [status]);
+    }
+    let payload = daemon.ask(Method::GET, &format!("{}/payload", item("a"))).await;
+    assert_eq!((payload.header("content-encoding"), &payload.body[..]), ("gzip", &[0x1f, 0x8b, 8, 0][..]));
+}
+
+#[tokio::test]
+async fn a_label_that_stands_twice_in_a_line_has_no_value_that_is_right() {
+    let daemon = TestDaemon::start().await;
+    let line = r#"{"op":"create","workflow":"uploads","id":"a","payload":"x","labels":{"a":"1","a":"2"}}"#;
+    let answer = batch(&daemon, line).await.lines(200).remove(0);
+    assert_eq!(answer["status"], 400);
+    assert!(answer["detail"].as_str().unwrap().contains("stands twice"), "{answer}");
+}

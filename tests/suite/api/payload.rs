@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::item;
@@ -133,5 +134,89 @@ async fn a_client_that_has_the_payload_is_not_sent_it_again() {
     for condition in ["\"other\"", "other", "W/\"other\"", &tag[1..]] {
         let answer = ask(daemon.request(Method::GET, &path).header("if-none-match", condition)).await;
         assert_eq!((answer.status, answer.text()), (200, "hello"), "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_comes_back_with_the_content_encoding_it_came_with_and_as_it_was_encoded() {
+    let mut daemon = TestDaemon::builder().on_sled().start().await;
+    let gzip = [&[0x1f, 0x8b, 8, 0][..], &bytes(300)].concat();
+    let encodings = ["gzip", "br, GZip", "x-own", "gzip, identity"];
+    for (id, encoding) in encodings.iter().enumerate() {
+        let put = || {
+            let request = daemon.request(Method::PUT, &item(&id.to_string()));
+            request.header("content-type", "application/json").header("content-encoding", *encoding)
+        };
+        let created = ask(put().body(gzip.clone())).await.json(201);
+        assert_eq!(created["payload"]["content_encoding"], *encoding);
+        ask(put().body(gzip.clone())).await.json(200);
+    }
+    for restarted in [false, true] {
+        if restarted {
+            daemon.restart().await;
+        }
+        for (id, encoding) in encodings.iter().enumerate() {
+            let path = format!("{}/payload", item(&id.to_string()));
+            // Whatever a client would like to have.
+            for accepted in ["identity", "gzip;q=0, *;q=0", "gzip"] {
+                let whole = ask(daemon.request(Method::GET, &path).header("accept-encoding", accepted)).await;
+                assert_is(&whole, &gzip);
+                assert_eq!(
+                    (whole.header("content-encoding"), whole.header("content-type")),
+                    (*encoding, "application/json")
+                );
+            }
+            let part = ask(daemon.request(Method::GET, &path).header("range", "bytes=2-5")).await;
+            assert_eq!((part.status, part.header("content-encoding")), (206, *encoding));
+            assert!(part.body == gzip[2..6]);
+            let head = daemon.ask(Method::HEAD, &path).await;
+            assert_eq!((head.header("content-encoding"), head.header("content-length")), (*encoding, "304"));
+            assert_eq!(daemon.get(&item(&id.to_string())).await["payload"]["content_encoding"], *encoding);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_content_encoding_is_none_and_another_one_is_another_payload() {
+    let daemon = TestDaemon::start().await;
+    let put = async |id: &str, encodings: &[&str]| {
+        let request = daemon.request(Method::PUT, &item(id)).body("x");
+        ask(encodings.iter().fold(request, |request, one| request.header("content-encoding", *one))).await
+    };
+    for (id, encodings) in
+        [("a", &[][..]), ("b", &[""]), ("c", &["identity"]), ("d", &["Identity", "identity"])]
+    {
+        assert_eq!(put(id, encodings).await.json(201)["payload"]["content_encoding"], json!(null), "{id}");
+        let payload = daemon.ask(Method::GET, &format!("{}/payload", item(id))).await;
+        assert!(!payload.headers.contains_key("content-encoding"));
+        assert_eq!(payload.text(), "x");
+        put(id, &["gzip"]).await.refused(409, "item-conflict");
+    }
+    // A list may be spread over several headers.
+    assert_eq!(put("two", &["br", "gzip"]).await.json(201)["payload"]["content_encoding"], "br, gzip");
+    put("two", &["br, gzip"]).await.json(200);
+    put("two", &["gzip"]).await.refused(409, "item-conflict");
+    put("two", &[]).await.refused(409, "item-conflict");
+    let longest = "x".repeat(127);
+    put("longest", &[&longest]).await.json(201);
+    for encoding in ["gz ip", "gzip;q=1", "gzip, \"br\"", &format!("{longest}x")] {
+        let detail = put("refused", &[encoding]).await.refused(400, "invalid-request");
+        assert!(detail.contains("content encoding"), "{detail}");
+    }
+    put("refused", &["gz\u{e4}p"]).await.refused(400, "invalid-request");
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_as_it_is_said_is_refused() {
+    let daemon = TestDaemon::start().await;
+    let put = daemon.request(Method::PUT, &item("a")).header("content-type", "text/plain");
+    let twice = ask(put.header("content-type", "text/html").body("x")).await;
+    assert!(twice.refused(400, "invalid-request").contains("content-type stands 2 times"));
+    // What is read here, and not kept, is not decoded either.
+    for (path, content_type) in [("/v1/batch", "application/x-ndjson"), ("/v1/leases", "application/json")] {
+        let post = daemon.request(Method::POST, path).header("content-type", content_type);
+        let answer = ask(post.header("content-encoding", "gzip").body(vec![0x1f, 0x8b])).await;
+        assert!(answer.refused(415, "unsupported-encoding").contains("gzip"));
+        assert_eq!(answer.header("accept-encoding"), "identity");
     }
 }

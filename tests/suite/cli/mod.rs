@@ -5,6 +5,7 @@
 mod connection;
 mod incidents;
 mod lists;
+mod payloads;
 mod recover;
 mod replays;
 mod retry;

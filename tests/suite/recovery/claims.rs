@@ -47,6 +47,16 @@ async fn the_earliest_deadline_is_handed_out_first_with_its_payload() {
 }
 
 #[tokio::test]
+async fn a_claim_says_how_the_payload_is_encoded_and_hands_it_out_as_it_is() {
+    let daemon = TestDaemon::start().await;
+    let put = daemon.request(Method::PUT, "/v1/workflows/uploads/items/a?deadline=0s");
+    ask(put.header("content-encoding", "gzip").body(vec![0x1f, 0x8b, 8, 0])).await.json(201);
+    let lease = claim_one(&daemon).await;
+    assert_eq!(lease["item"]["payload"]["content_encoding"], "gzip");
+    assert_eq!(lease["payload_base64"], "H4sIAA==");
+}
+
+#[tokio::test]
 async fn the_tokens_of_leases_grow_with_each_claim() {
     let daemon = troubled().await;
     let mut tokens = Vec::new();

@@ -15,6 +15,7 @@ async fn an_item_is_posted_as_it_was_handed_in_with_headers_that_say_which_it_is
     let request = daemon
         .request(Method::PUT, "/v1/workflows/uploads/items/a%2Fb%20%C3%A4%25?deadline=0s&step=backup")
         .header("content-type", "application/x-thing; v=1")
+        .header("content-encoding", "br, gzip")
         .body(payload.clone());
     crate::support::ask(request).await.json(201);
     let replay = start(
@@ -33,6 +34,7 @@ async fn an_item_is_posted_as_it_was_handed_in_with_headers_that_say_which_it_is
     assert!(received.body == payload, "byte for byte");
     for (name, value) in [
         ("content-type", "application/x-thing; v=1"),
+        ("content-encoding", "br, gzip"),
         ("warden-item-id", "a/b%20%C3%A4%25"),
         ("warden-workflow", "uploads"),
         ("warden-step", "backup"),
@@ -69,6 +71,7 @@ async fn what_is_empty_or_has_no_step_is_sent_all_the_same() {
     let replay = start(&daemon, to(&target, json!({}))).await;
     let received = target.next().await;
     assert!(received.body.is_empty() && !received.headers.contains_key("warden-step"));
+    assert!(!received.headers.contains_key("content-encoding"));
     assert_eq!(received.header("content-type"), "application/octet-stream");
     assert!(!received.headers.contains_key("webhook-signature"), "there is no secret to sign it with");
     completed(&daemon, &replay).await;

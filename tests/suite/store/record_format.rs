@@ -41,7 +41,12 @@ fn items() -> [(&'static str, Item); 5] {
         labels: Labels::default(),
         step: None,
         step_entered_at: at(0),
-        payload: Some(PayloadInfo { size: 1234, content_type: "text/plain".into(), sha256: [0xab; 32] }),
+        payload: Some(PayloadInfo {
+            size: 1234,
+            content_type: "text/plain".into(),
+            content_encoding: None,
+            sha256: [0xab; 32],
+        }),
         idempotency_key: None,
         version: 1,
         work: Work::default(),
@@ -84,7 +89,12 @@ fn items() -> [(&'static str, Item); 5] {
         created_at: Timestamp::MIN,
         deadline: Timestamp::MAX,
         step_entered_at: Timestamp::from_millis(-1),
-        payload: Some(PayloadInfo { size: u64::MAX, content_type: "".into(), sha256: [0; 32] }),
+        payload: Some(PayloadInfo {
+            size: u64::MAX,
+            content_type: "".into(),
+            content_encoding: None,
+            sha256: [0; 32],
+        }),
         version: u64::MAX,
         ..plain.clone()
     };
@@ -115,6 +125,17 @@ fn leased_items() -> [(&'static str, Item); 3] {
             }),
         ),
     ]
+}
+
+/// Items in the shapes that they can have since the codings of their payloads are kept.
+fn encoded_items() -> [(&'static str, Item); 2] {
+    let [(_, plain), ..] = items();
+    let [.., (_, longest)] = leased_items();
+    let encoded = |item: Item, encoding: &str| Item {
+        payload: item.payload.map(|info| PayloadInfo { content_encoding: Some(encoding.into()), ..info }),
+        ..item
+    };
+    [("encoded", encoded(plain, "gzip")), ("leased-encoded", encoded(longest, &"br, ".repeat(31)))]
 }
 
 /// A detail as it was before items went through steps under leases.
@@ -181,7 +202,7 @@ fn lines(records: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> String {
 
 /// The binary records as they are written today: a name and the bytes in each line.
 fn records() -> String {
-    let items = items().into_iter().chain(leased_items());
+    let items = items().into_iter().chain(leased_items()).chain(encoded_items());
     lines(items.map(|(name, item)| (name, record::encode_item(&item))))
 }
 
@@ -206,6 +227,10 @@ fn sealed_records() -> BTreeMap<String, Vec<u8>> {
 
 fn sealed_records_2() -> BTreeMap<String, Vec<u8>> {
     sealed("records-format-2.txt")
+}
+
+fn sealed_records_3() -> BTreeMap<String, Vec<u8>> {
+    sealed("records-format-3.txt")
 }
 
 fn sealed(fixture: &str) -> BTreeMap<String, Vec<u8>> {
@@ -235,6 +260,14 @@ fn sealed_records_of_format_2_are_read_as_what_was_written() {
 }
 
 #[test]
+fn sealed_records_of_format_3_are_read_as_what_was_written() {
+    let sealed = sealed_records_3();
+    for (name, item) in items().into_iter().chain(leased_items()).chain(encoded_items()) {
+        assert_eq!(record::decode_item(item.number, &sealed[name]), Ok(item), "{name}");
+    }
+}
+
+#[test]
 fn sealed_documents_with_fewer_fields_are_read_as_what_was_written() {
     let sealed = sealed("documents-2.txt");
     assert_eq!(record::decode_document(&sealed["detail"]), Ok(first_detail()));
@@ -243,8 +276,8 @@ fn sealed_documents_with_fewer_fields_are_read_as_what_was_written() {
 }
 
 #[test]
-fn what_is_written_today_is_format_2() {
-    let sealed = std::fs::read_to_string(fixtures().join("records-format-2.txt")).unwrap();
+fn what_is_written_today_is_format_3() {
+    let sealed = std::fs::read_to_string(fixtures().join("records-format-3.txt")).unwrap();
     assert_eq!(sealed, records(), "a changed format needs a number and a fixture of its own");
     let sealed = std::fs::read_to_string(fixtures().join("documents-3.txt")).unwrap();
     assert_eq!(documents(), sealed, "documents with new fields need a fixture of their own");
@@ -252,7 +285,7 @@ fn what_is_written_today_is_format_2() {
 
 #[test]
 fn a_record_of_an_unknown_format_is_refused_by_its_number() {
-    for found in [0, 3, 255] {
+    for found in [0, 4, 255] {
         let refused = Err(RecordError::Format(found));
         let mut bytes = sealed_records().remove("plain").unwrap();
         bytes[0] = found;
@@ -267,10 +300,11 @@ fn a_record_of_an_unknown_format_is_refused_by_its_number() {
 
 #[test]
 fn a_record_cut_short_is_refused() {
-    for (name, bytes) in sealed_records().into_iter().chain(sealed_records_2()) {
+    for (name, bytes) in sealed_records().into_iter().chain(sealed_records_2()).chain(sealed_records_3()) {
         for length in 0..bytes.len() {
             let cut = &bytes[..length];
-            let is_item = items().iter().chain(&leased_items()).any(|(item, _)| *item == name);
+            let is_item =
+                items().iter().chain(&leased_items()).chain(&encoded_items()).any(|(item, _)| *item == name);
             let refused = if is_item {
                 record::decode_item(ItemNumber(1), cut).is_err()
             } else {
@@ -309,8 +343,10 @@ fn random_bytes_are_read_without_a_panic() {
             read_as_everything(&bytes);
             bytes.insert(0, 1);
             read_as_everything(&bytes);
-            bytes[0] = 2;
-            read_as_everything(&bytes);
+            for format in [2, 3] {
+                bytes[0] = format;
+                read_as_everything(&bytes);
+            }
             Ok(())
         })
         .unwrap();
@@ -318,8 +354,10 @@ fn random_bytes_are_read_without_a_panic() {
 
 #[test]
 fn records_with_a_changed_byte_are_read_without_a_panic() {
-    let sealed: Vec<Vec<u8>> =
-        sealed_records().into_values().chain(sealed_records_2().into_values()).collect();
+    let sealed: Vec<Vec<u8>> = [sealed_records(), sealed_records_2(), sealed_records_3()]
+        .into_iter()
+        .flat_map(BTreeMap::into_values)
+        .collect();
     quietly()
         .run(&(any::<proptest::sample::Index>(), any::<proptest::sample::Index>(), any::<u8>()), |choice| {
             let mut bytes = choice.0.get(&sealed).clone();

@@ -48,6 +48,7 @@ pub fn info(content_type: &str, payload: &[u8]) -> PayloadInfo {
     PayloadInfo {
         size: payload.len() as u64,
         content_type: content_type.into(),
+        content_encoding: None,
         sha256: Sha256::digest(payload).into(),
     }
 }

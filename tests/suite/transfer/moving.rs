@@ -24,6 +24,7 @@ struct Original {
     id: String,
     payload: Vec<u8>,
     content_type: &'static str,
+    content_encoding: Option<&'static str>,
     labels: BTreeMap<String, String>,
     step: Option<&'static str>,
     deadline: &'static str,
@@ -66,6 +67,7 @@ fn original(number: usize) -> Original {
         id: format!("{number}/a b%\u{e9}\"{}", number % 7),
         payload,
         content_type,
+        content_encoding: [None, Some("gzip"), Some("br, x-own")][number % 3],
         labels,
         step: [None, Some("copy"), Some("backup")][number % 3],
         deadline: ["90d", "1h", "0s", "2031-01-01T00:00:00.123Z"][number % 4],
@@ -79,6 +81,9 @@ fn line(original: &Original) -> String {
     });
     if let Some(step) = original.step {
         line["step"] = step.into();
+    }
+    if let Some(encoding) = original.content_encoding {
+        line["content_encoding"] = encoding.into();
     }
     format!("{line}\n")
 }

@@ -46,12 +46,13 @@ async fn a_command_is_told_which_item_it_is_for() {
     let request = daemon
         .request(
             Method::PUT,
-            "/v1/workflows/uploads/items/a%2F%C3%A4?deadline=0s&label=region:eu west&label=x.y:1",
+            "/v1/workflows/uploads/items/a%2F%C3%A4?deadline=0s&label=region:eu west&label=x.y:1&label=x-y:\"2\"",
         )
         .header("content-type", "text/plain; charset=utf-8")
+        .header("content-encoding", "br, gzip")
         .body("payload");
     assert_eq!(request.send().await.unwrap().status(), 201);
-    let script = "env | grep '^WARDEN_' | grep -v '^WARDEN_URL=' | sort > env";
+    let script = "env | grep '^WARDEN_' | grep -v '^WARDEN_URL=' | LC_ALL=C sort > env; cat > payload";
     let mut recover = scene.recover(&daemon.url(""), "", script);
     recover.env("WARDEN_LABEL_OF_SOMETHING_ELSE", "old");
     super::run(recover).await.done();
@@ -61,14 +62,17 @@ async fn a_command_is_told_which_item_it_is_for() {
     assert!(lease[0].starts_with("WARDEN_LEASE=lse_"), "{lease:?}");
     let expected = [
         "WARDEN_ATTEMPT=1",
+        "WARDEN_CONTENT_ENCODING=br, gzip",
         "WARDEN_CONTENT_TYPE=text/plain; charset=utf-8",
         "WARDEN_ITEM_ID=a/ä",
+        r#"WARDEN_LABELS={"region":"eu west","x-y":"\"2\"","x.y":"1"}"#,
         "WARDEN_LABEL_REGION=eu west",
         "WARDEN_LABEL_X_Y=1",
         "WARDEN_STEP=copy",
         "WARDEN_WORKFLOW=uploads",
     ];
     assert_eq!(rest, expected);
+    assert_eq!(std::fs::read(scene.path("payload")).unwrap(), b"payload", "nobody decodes it");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ on_every_engine! {
     the_same_payload_again_finds_the_item_and_changes_nothing,
     another_payload_under_the_same_id_is_a_conflict,
     another_content_type_is_a_conflict_too,
+    another_content_encoding_is_a_conflict_too_and_comes_back_after_a_restart,
     one_id_in_two_workflows_names_two_items,
     an_item_closed_within_its_retention_is_not_created_again,
     an_id_is_free_again_once_its_retention_has_run_out,
@@ -84,6 +85,22 @@ async fn another_content_type_is_a_conflict_too(engine: Engine) {
     let item = created(engine.one(create("a", "x")).await);
     let other = Creation { info: info("application/json", b"x"), ..creation("a", "x") }.into_command();
     assert_eq!(engine.one(other).await, Outcome::Conflict(Box::new(item)));
+}
+
+async fn another_content_encoding_is_a_conflict_too_and_comes_back_after_a_restart(engine: Engine) {
+    let info = |encoding: Option<&str>| warden::model::PayloadInfo {
+        content_encoding: encoding.map(Into::into),
+        ..info("text/plain", b"x")
+    };
+    let encoded = |encoding| Creation { info: info(encoding), ..creation("a", "x") }.into_command();
+    let item = created(engine.one(encoded(Some("br, gzip"))).await);
+    assert_eq!(item.payload, Some(info(Some("br, gzip"))));
+    for other in [None, Some("gzip"), Some("br,gzip")] {
+        assert_eq!(engine.one(encoded(other)).await, Outcome::Conflict(Box::new(item.clone())), "{other:?}");
+    }
+    let engine = engine.restarted();
+    assert_eq!(engine.item("a").await, Some(item.clone()));
+    assert_eq!(engine.one(encoded(Some("br, gzip"))).await, Outcome::Exists(Box::new(item)));
 }
 
 async fn one_id_in_two_workflows_names_two_items(engine: Engine) {
