@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::access::Access;
 use super::json::Json;
+use super::metrics::Form;
 use super::problem::{Problem, ProblemDocument};
 use crate::config::Scope;
 
@@ -64,16 +66,20 @@ pub async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>
     Ok(Json(Readiness { status: "ready", storage: if store.full { "full" } else { "ok" } }))
 }
 
-/// Figures for Prometheus.
+/// Figures for Prometheus, in the text that it has always read, or as OpenMetrics for those whose `Accept` prefers that.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "OpenMetrics text", body = String,
-            content_type = "application/openmetrics-text")))]
-pub async fn metrics(State(server): State<Arc<Server>>, access: Access) -> Result<Response, Problem> {
+    responses((status = 200, description = "The figures",
+            content((String = "text/plain"), (String = "application/openmetrics-text")))))]
+pub async fn metrics(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     access.require(Scope::Read)?;
-    let text = super::metrics::write(&server.warden, &server.metrics, &access)
+    let form = Form::wanted(&headers);
+    let text = super::metrics::write(&server.warden, &server.metrics, &access, form)
         .map_err(|error| Problem::unavailable(format!("the figures could not be written: {error}")))?;
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, content_type)], text).into_response())
+    Ok(([(CONTENT_TYPE, form.content_type()), (VARY, "accept")], text).into_response())
 }
 
 /// This description.

@@ -47,6 +47,8 @@ pub struct Tally {
     pub unclosed: u64,
     /// Past their deadline.
     pub overdue: u64,
+    /// The earliest deadline among those; nothing when none is overdue.
+    pub oldest_overdue: Option<Timestamp>,
     /// Failed.
     pub failed: u64,
     /// Closed and remembered.
@@ -348,6 +350,7 @@ fn tally(census: &WorkflowCensus) -> Tally {
     Tally {
         unclosed: census.unclosed,
         overdue: census.overdue.len(),
+        oldest_overdue: census.overdue.oldest(),
         failed: census.failed.len(),
         closed: census.closed.len() as u64,
         created_total: census.created_total,

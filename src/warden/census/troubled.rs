@@ -108,6 +108,12 @@ impl Groups {
         self.0.values().map(|troubled| troubled.items.len() as u64).sum()
     }
 
+    /// The earliest deadline of all.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let first = |troubled: &Troubled| troubled.items.keys().next().map(|(deadline, _)| *deadline);
+        self.0.values().filter_map(first).min()
+    }
+
     /// Places after `after`, at most `limit` of each group.
     pub fn after(&self, after: Option<Place>, limit: usize) -> impl Iterator<Item = Place> {
         let from = after.map_or(Unbounded, Excluded);

@@ -12,6 +12,7 @@ mod items;
 mod limits;
 mod listing;
 mod malformed;
+mod metrics;
 mod openapi;
 mod operation;
 mod patch;

@@ -28,7 +28,6 @@ async fn the_figures_count_what_happened() {
         r#"warden_items_closed{workflow="uploads"} 1"#,
         r#"warden_items_created_total{workflow="uploads"} 2"#,
         &format!(r#"warden_http_requests_total{{method="PUT",route="{route}",status="201"}} 2"#),
-        "# EOF",
     ] {
         assert!(figures.text().lines().any(|found| found == line), "{line} is not in\n{}", figures.text());
     }

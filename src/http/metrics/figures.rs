@@ -1,0 +1,269 @@
+//! What is read off the warden when somebody asks.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+use crate::http::access::Access;
+use crate::model::Timestamp;
+use crate::notifier::status::LATENCY_BOUNDS;
+use crate::notifier::{Outcomes, ReceiverState, ReceiverStatus};
+use crate::store::{DiskUse, StoreStatus};
+use crate::warden::{Tally, Warden};
+
+/// What was read off the warden.
+#[derive(Debug)]
+pub struct Figures {
+    tallies: Vec<(String, Tally)>,
+    now: Timestamp,
+    store: StoreStatus,
+    disk: DiskUse,
+    timers: (usize, usize),
+    incidents: usize,
+    receivers: Vec<ReceiverStatus>,
+    oldest_waiting: Duration,
+    drift: Duration,
+    silences: usize,
+    waiting_claims: usize,
+    /// Sent, failed, withheld.
+    heartbeats: [u64; 3],
+    /// Taken, failed.
+    redrives: [u64; 2],
+    replays_running: usize,
+    replay_posts: u64,
+    /// Succeeded, failed, skipped.
+    replay_items: [u64; 3],
+    /// What became of leases, in words.
+    leases: [(&'static str, u64); 5],
+}
+
+impl Figures {
+    /// Reads them; of workflows, those that the client may see.
+    pub fn of(warden: &Warden, access: &Access) -> Self {
+        let receivers = warden.receiver_statuses();
+        let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
+        let now = warden.clock().now();
+        let beats = warden.heartbeats();
+        let redrives = warden.redrive_counts();
+        let leases = warden.lease_counts();
+        let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
+        Self {
+            tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
+            now,
+            store: warden.store_status(),
+            disk: warden.disk_use(),
+            timers: warden.timers(),
+            incidents: warden.open_incidents(),
+            oldest_waiting: oldest.map_or(Duration::ZERO, |since| now.since(since)),
+            receivers,
+            drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
+            silences: warden.active_silences(),
+            waiting_claims: warden.waiting_claims(),
+            redrives: [&redrives.taken, &redrives.failed].map(|count| count.load(Ordering::Relaxed)),
+            replays_running: warden.running_replays(),
+            replay_posts: warden.replay_counts().posts(),
+            replay_items: warden.replay_counts().ends(),
+            heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
+                .map(|count| count.load(Ordering::Relaxed)),
+            leases: [
+                ("claimed", &leases.claimed),
+                ("completed", &leases.completed),
+                ("failed", &leases.failed),
+                ("released", &leases.released),
+                ("lost", &leases.lost),
+            ]
+            .map(|(event, count)| (event, count.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// The sum of what became of the deliveries to all receivers.
+    fn sum(&self, count: fn(&Outcomes) -> u64) -> u64 {
+        self.receivers.iter().map(|receiver| count(&receiver.outcomes)).sum()
+    }
+
+    fn encode_receivers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut family = encoder.encode_descriptor(
+            "receiver_deliveries",
+            "What became of attempts and deliveries, by receiver",
+            None,
+            MetricType::Counter,
+        )?;
+        for ReceiverStatus { name, outcomes, .. } in &self.receivers {
+            let Outcomes { delivered, failed, dead, refreshed } = *outcomes;
+            let counts =
+                [("delivered", delivered), ("failed", failed), ("dead", dead), ("refreshed", refreshed)];
+            for (outcome, count) in counts {
+                let labels = [("receiver", &**name), ("outcome", outcome)];
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help =
+            "1 for the state that the receiver is in: ok, failing, or paused since it said that it is gone";
+        let mut family = encoder.encode_descriptor("receiver_state", help, None, MetricType::Gauge)?;
+        for ReceiverStatus { name, state, .. } in &self.receivers {
+            for known in ReceiverState::NAMES {
+                let labels = [("receiver", &**name), ("state", known)];
+                let is_it = f64::from(u8::from(state.as_str() == known));
+                ConstGauge::new(is_it).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Deliveries in the outbox, by receiver";
+        let mut family = encoder.encode_descriptor("receiver_waiting", help, None, MetricType::Gauge)?;
+        for ReceiverStatus { name, waiting, .. } in &self.receivers {
+            let labels = [("receiver", &**name)];
+            ConstGauge::new(float(*waiting as u64)).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "receiver_attempt_duration",
+            "How long attempts took, by receiver",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for ReceiverStatus { name, latencies, .. } in &self.receivers {
+            let bounds = LATENCY_BOUNDS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(latencies.counts).collect();
+            let labels = [("receiver", &**name)];
+            let mut metric = family.encode_family(&labels)?;
+            let count = latencies.counts.iter().sum();
+            metric.encode_histogram::<[(&str, &str); 0]>(
+                latencies.sum.as_secs_f64(),
+                count,
+                &buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut items = |name, help, unit: fn(&Tally) -> u64| -> Result<(), fmt::Error> {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (workflow, tally) in &self.tallies {
+                let labels = [("workflow", workflow.as_str())];
+                ConstGauge::new(unit(tally)).encode(family.encode_family(&labels)?)?;
+            }
+            Ok(())
+        };
+        items("items_unclosed", "Items that are not closed", |tally| tally.unclosed)?;
+        items("items_overdue", "Items past their deadline", |tally| tally.overdue)?;
+        items("items_failed", "Items that failed", |tally| tally.failed)?;
+        items("items_closed", "Closed items that are remembered", |tally| tally.closed)?;
+        let help = "How long the item that is overdue for longest has been so; 0 where none is overdue";
+        let unit = Some(&Unit::Seconds);
+        let mut family = encoder.encode_descriptor("items_oldest_overdue", help, unit, MetricType::Gauge)?;
+        for (workflow, tally) in &self.tallies {
+            let age = tally.oldest_overdue.map_or(Duration::ZERO, |deadline| self.now.since(deadline));
+            let labels = [("workflow", workflow.as_str())];
+            ConstGauge::new(age.as_secs_f64()).encode(family.encode_family(&labels)?)?;
+        }
+        let mut totals = |name, help, unit: fn(&Tally) -> u64| -> Result<(), fmt::Error> {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (workflow, tally) in &self.tallies {
+                let labels = [("workflow", workflow.as_str())];
+                ConstCounter::new(unit(tally)).encode(family.encode_family(&labels)?)?;
+            }
+            Ok(())
+        };
+        totals("items_created", "Items created since the start", |tally| tally.created_total)?;
+        totals("items_closed_since_start", "Items closed since the start", |tally| tally.closed_total)?;
+        let mut gauge = |name, help, value: f64| -> Result<(), fmt::Error> {
+            let metric = ConstGauge::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        let store = &self.store;
+        gauge(
+            "store_failed",
+            "1 when the store acknowledges nothing more",
+            f64::from(u8::from(store.fatal.is_some())),
+        )?;
+        gauge(
+            "store_full",
+            "1 while creates are refused for want of space",
+            f64::from(u8::from(store.full)),
+        )?;
+        gauge(
+            "store_alarms",
+            "Things about the store's files that should never be",
+            float(self.disk.alarms.len() as u64),
+        )?;
+        gauge(
+            "store_waiting_commands",
+            "Commands that wait for the committing thread",
+            float(store.waiting as u64),
+        )?;
+        gauge("store_disk_used_bytes", "Bytes on disk", float(self.disk.used))?;
+        gauge("store_disk_free_bytes", "Bytes left on the file system", float(store.disk_free))?;
+        gauge(
+            "store_commit_busy_seconds",
+            "How long the commit under way has taken",
+            store.busy_for.as_secs_f64(),
+        )?;
+        gauge("claims_waiting", "Claims that wait for an item", float(self.waiting_claims as u64))?;
+        gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
+        gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
+        gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
+        let waiting: usize = self.receivers.iter().map(|receiver| receiver.waiting).sum();
+        gauge("replays_running", "Replays that run", float(self.replays_running as u64))?;
+        gauge("silences_active", "Silences that hold", float(self.silences as u64))?;
+        gauge("deliveries_waiting", "Deliveries in the outbox", float(waiting as u64))?;
+        gauge(
+            "deliveries_oldest_seconds",
+            "Age of the oldest waiting delivery",
+            self.oldest_waiting.as_secs_f64(),
+        )?;
+        gauge(
+            "clock_drift_seconds",
+            "How far the wall clock was moved since the start",
+            self.drift.as_secs_f64(),
+        )?;
+        let mut counter = |name, help, value: u64| -> Result<(), fmt::Error> {
+            let metric = ConstCounter::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+        };
+        let [sent, failed, withheld] = self.heartbeats;
+        counter("heartbeats_sent", "Heartbeats that were answered with 2xx", sent)?;
+        counter("heartbeats_failed", "Heartbeats that did not arrive", failed)?;
+        counter(
+            "heartbeats_withheld",
+            "Heartbeats that were not sent since something was not well",
+            withheld,
+        )?;
+        let [succeeded, failed, skipped] = self.replay_items;
+        counter(
+            "replay_posts",
+            "Items posted by replays, those among them that had to wait",
+            self.replay_posts,
+        )?;
+        counter("replay_items_succeeded", "Items of replays that their targets took", succeeded)?;
+        counter("replay_items_failed", "Items of replays that their targets did not take", failed)?;
+        counter("replay_items_skipped", "Items of replays that were not sent", skipped)?;
+        let [taken, failed] = self.redrives;
+        counter("redrives_taken", "Overdue items that were sent by themselves and taken", taken)?;
+        counter("redrives_failed", "Overdue items that were sent by themselves and not taken", failed)?;
+        counter("store_commits", "Groups committed since the start", store.commits)?;
+        counter("store_commands", "Commands committed since the start", store.commands)?;
+        counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;
+        counter("deliveries_failed", "Attempts that failed", self.sum(|count| count.failed))?;
+        counter("deliveries_dead", "Deliveries that were given up", self.sum(|count| count.dead))?;
+        let help = "Leases that were claimed, ended by their holders, or found to be lost";
+        let mut family = encoder.encode_descriptor("leases", help, None, MetricType::Counter)?;
+        for (event, count) in self.leases {
+            ConstCounter::new(count).encode(family.encode_family(&[("event", event)])?)?;
+        }
+        self.encode_receivers(&mut encoder)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for a graph")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
