@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod heartbeat;
 mod origin;
 mod path;
+mod reader;
 mod receiver;
 mod redrive;
 mod replay;
@@ -33,6 +34,7 @@ mod setting;
 mod settings;
 mod size;
 mod source;
+mod syntax;
 mod token;
 mod workflow;
 
@@ -57,6 +59,7 @@ pub use self::token::{Scope, TokenSettings};
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
 use self::heartbeat::WrittenHeartbeat;
+use self::reader::Reader;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
 use self::replay::WrittenReplay;
 use self::setting::Setting;
@@ -139,7 +142,7 @@ impl Tables {
     fn read(mut written: Setting, mut problems: Vec<Problem>) -> Result<(Self, Setting), ConfigError> {
         let defaults = source::defaults();
         loop {
-            let error = match serde_path_to_error::deserialize::<_, Self>(written.to_value()) {
+            let error = match serde_path_to_error::deserialize::<_, Self>(Reader(&written)) {
                 Ok(tables) if problems.is_empty() => return Ok((tables, written)),
                 Ok(_) => return Err(ConfigError::new(problems)),
                 Err(error) => error,
@@ -147,7 +150,7 @@ impl Tables {
             let path = SettingPath::from(error.path());
             let origin = written.origin_of(&path).clone();
             let can_go_on = written.put_back(&path, &defaults);
-            problems.push(Problem { origin, path, message: error.inner().message().to_owned() });
+            problems.push(Problem { origin, path, message: error.inner().to_string() });
             if !can_go_on {
                 return Err(ConfigError::new(problems));
             }

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::Problem;
 use super::origin::{Lines, Origin, Position};
 use super::path::{Segment, SettingPath};
+use super::syntax;
 
 /// A value and where it was given.
 #[derive(Clone)]
@@ -34,10 +35,9 @@ impl Setting {
         let lines = Lines::new(text);
         match DeTable::parse(text) {
             Ok(table) => Self::from_table(table.get_ref(), 0, &|offset| origin(Some(lines.position(offset)))),
-            // Not its `Display`: that prints the line, and the line may hold a secret.
             Err(error) => {
                 let position = error.span().map(|span| lines.position(span.start));
-                Err(at_root(origin(position), error.message().to_owned()))
+                Err(at_root(origin(position), syntax::explain(&error, text, &lines)))
             }
         }
     }
@@ -152,17 +152,6 @@ impl Setting {
             entries.insert((*last).clone(), default.clone());
         }
         taken.is_some_and(|taken| !taken.origin.is_defaults())
-    }
-
-    /// The bare value, for serde.
-    pub fn to_value(&self) -> Value {
-        match &self.content {
-            Content::Scalar(value) => value.clone(),
-            Content::List(elements) => Value::Array(elements.iter().map(Self::to_value).collect()),
-            Content::Table(entries) => {
-                Value::Table(entries.iter().map(|(key, setting)| (key.clone(), setting.to_value())).collect())
-            }
-        }
     }
 
     fn child(&self, segment: &Segment) -> Option<&Self> {

@@ -3,7 +3,7 @@
 //! `config/warden.toml` says what each of them means for people, and is the only place that knows the defaults.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,11 +119,23 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
         type Value = SocketAddr;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str(r#"an IP address and a port, such as "127.0.0.1:8470" or "[::1]:8470""#)
+            formatter.write_str(
+                r#"an IP address and a port, such as "127.0.0.1:8470", "localhost:8470" or "[::1]:8470""#,
+            )
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<SocketAddr, E> {
-            text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            // The one name that means the same everywhere (RFC 6761). What others lead to may change, and whether it is
+            // loopback decides whether tokens are needed.
+            let localhost = text
+                .rsplit_once(':')
+                .filter(|(host, _)| host.trim_end_matches('.').eq_ignore_ascii_case("localhost"))
+                .map(|(_, port)| format!("{}:{port}", Ipv4Addr::LOCALHOST));
+            localhost
+                .as_deref()
+                .unwrap_or(text)
+                .parse()
+                .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
         }
     }
 

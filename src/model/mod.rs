@@ -15,6 +15,7 @@ pub mod incident;
 pub mod item;
 pub mod lease;
 pub mod name;
+pub mod nearest;
 pub mod notification;
 pub mod payload;
 pub mod random;
@@ -37,6 +38,7 @@ pub use incident::{
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
 pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
+pub use nearest::nearest;
 pub use notification::{Notification, Sample, Subject};
 pub use payload::PayloadInfo;
 pub use random::{Random, SeededRandom, SystemRandom};

@@ -86,7 +86,7 @@ impl WrittenReceiver {
             if format == ReceiverFormat::PagerDuty {
                 return format::PAGERDUTY_ENQUEUE.parse().ok();
             }
-            checks.problem(table, "missing field `url`");
+            checks.problem(table, "`url` is missing");
             return None;
         };
         let url = checks.secret_url(&table.key("url"), written, checks::plain_url)?;
@@ -119,7 +119,7 @@ impl WrittenReceiver {
 
     fn pagerduty(&self, checks: &mut Checks<'_>, table: &SettingPath) -> Option<Format> {
         let Some(written) = &self.routing_key else {
-            checks.problem(table, "missing field `routing_key`: PagerDuty shows it as the integration key");
+            checks.problem(table, "`routing_key` is missing: PagerDuty shows it as the integration key");
             return None;
         };
         match written.parse(checks.environment(), "routing key", str::parse) {
@@ -139,7 +139,7 @@ impl WrittenReceiver {
     ) -> Option<Format> {
         let method = self.method(checks, table);
         let Some(written) = &self.body else {
-            checks.problem(table, "missing field `body`: the template of what is sent");
+            checks.problem(table, "`body` is missing: the template of what is sent");
             return None;
         };
         let body = match written.text(checks.environment(), TEMPLATE_MAX) {

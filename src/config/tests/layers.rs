@@ -23,6 +23,23 @@ fn a_later_layer_wins() {
 }
 
 #[test]
+fn localhost_is_an_address_to_listen_on() {
+    for (written, address) in [
+        ("localhost:8470", "127.0.0.1:8470"),
+        ("LocalHost.:0", "127.0.0.1:0"),
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("[::1]:2", "[::1]:2"),
+    ] {
+        let config = load(file(&format!("server.listen = {written:?}")));
+        assert_eq!(config.server.listen.to_string(), address);
+    }
+    for written in ["localhost", "localhost:", "localhost:65536", "localhost.example.com:1", ":8470"] {
+        let found = problem(&format!("server.listen = {written:?}"));
+        assert!(found.contains(&format!("such as \"127.0.0.1:8470\", \"localhost:8470\" or \"[::1]:8470\", but is the text {written:?}")), "{found}");
+    }
+}
+
+#[test]
 fn a_variable_holds_text_or_what_toml_writes() {
     let config = load(environment(&[
         ("WARDEN_LIMITS__PAYLOAD_MAX", "2097152"),

@@ -11,7 +11,7 @@ use crate::notifier::Format;
 
 /// The tables of receivers, each with what the one problem in it is said to be.
 const FAULTS: &[(&str, &str)] = &[
-    ("[receivers.oncall]\n", "1:12: receivers.oncall: missing field `url`"),
+    ("[receivers.oncall]\n", "1:12: receivers.oncall: `url` is missing"),
     (
         "[receivers.oncall]\nurl = \"mailto:a@b\"",
         "2:1: receivers.oncall.url: must begin with http:// or https://",
@@ -33,11 +33,11 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nformat = \"teams\"",
-        "3:1: receivers.oncall.format: unknown variant `teams`, expected one of `standard`, `alertmanager`, `pagerduty`",
+        "3:1: receivers.oncall.format: must be \"standard\", \"alertmanager\", \"pagerduty\", \"slack\", \"cloudevents\" or \"template\", but is",
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nmin_severity = \"bad\"",
-        "3:1: receivers.oncall.min_severity: unknown variant `bad`, expected one of `info`, `warning`",
+        "3:1: receivers.oncall.min_severity: must be \"info\", \"warning\", \"error\" or \"critical\", but is",
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nsecret = \"whsec_AAAA\"",
@@ -75,7 +75,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nformat = \"pagerduty\"",
-        "1:12: receivers.a: missing field `routing_key`: PagerDuty shows it",
+        "1:12: receivers.a: `routing_key` is missing: PagerDuty shows it",
     ),
     (
         "[receivers.a]\nformat = \"pagerduty\"\nrouting_key = \"two words\"",
@@ -83,7 +83,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"",
-        "1:12: receivers.a: missing field `body`: the template",
+        "1:12: receivers.a: `body` is missing: the template",
     ),
     (
         "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"\nbody = \"\"\"\n{\n{{ data.sumary }}\"\"\"",
