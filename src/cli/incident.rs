@@ -58,6 +58,7 @@ fn shown(incident: &IncidentView, now: Timestamp) -> String {
         ("by step", by_step(incident)),
         ("told", Some(told)),
         ("notified", incident.notified_at.map(at)),
+        ("next told", incident.next_told(at)),
         ("escalations", Some(incident.escalations.to_string())),
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
@@ -119,6 +120,7 @@ oldest       due 2026-01-31T12:14:00.000Z (16m ago)
 by step      310 at backup, 2 at no step
 told         oncall, team
 notified     2026-01-31T12:15:10.000Z (14m 50s ago)
+next told    2026-01-31T16:15:10.000Z (in 3h 45m)
 escalations  1
 
 WHEN     WHO   WHAT                                   COMMENT
@@ -129,7 +131,7 @@ WHEN     WHO   WHAT                                   COMMENT
 
     #[test]
     fn an_incident_of_which_nobody_was_told_says_so() {
-        let changes = json!({"told": [], "notified_at": null, "by_step": null, "group": null,
+        let changes = json!({"told": [], "notified_at": null, "next_told_at": null, "by_step": null, "group": null,
             "status": "resolved", "resolved_at": "2026-01-31T12:25:00.000Z", "oldest_deadline": null, "count": 0});
         let expected = "\
 id           inc_1

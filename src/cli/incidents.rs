@@ -45,8 +45,19 @@ impl Incidents {
 }
 
 impl Row for IncidentView {
-    const HEADER: &'static [&'static str] =
-        &["ID", "WORKFLOW", "KIND", "GROUP", "STATUS", "SEVERITY", "COUNT", "PEAK", "OPENED", "OLDEST"];
+    const HEADER: &'static [&'static str] = &[
+        "ID",
+        "WORKFLOW",
+        "KIND",
+        "GROUP",
+        "STATUS",
+        "SEVERITY",
+        "COUNT",
+        "PEAK",
+        "OPENED",
+        "OLDEST",
+        "NEXT TOLD",
+    ];
     const NONE: &'static str = "No incident is like that.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
@@ -61,6 +72,7 @@ impl Row for IncidentView {
             self.peak.to_string(),
             relative(self.opened_at, now),
             self.oldest_deadline.map(|deadline| relative(deadline, now)).unwrap_or_default(),
+            self.next_told(|at| relative(at, now)).unwrap_or_default(),
         ]
     }
 }
@@ -76,13 +88,13 @@ mod tests {
     #[test]
     fn a_line_says_what_is_wrong_with_how_many_and_who_knows() {
         let incidents = [
-            incident(json!({"acknowledged": true})),
+            incident(json!({"acknowledged": true, "waiting_for": "silence"})),
             incident(json!({"id": "inc_2", "workflow": "a\u{1b}[2J", "group": null, "count": 0, "peak": 7,
-                "kind": "failed", "status": "resolved", "oldest_deadline": null})),
+                "kind": "failed", "status": "resolved", "oldest_deadline": null, "next_told_at": null})),
         ];
         let expected = "\
-ID     WORKFLOW    KIND     GROUP      STATUS        SEVERITY  COUNT  PEAK  OPENED   OLDEST
-inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago
+ID     WORKFLOW    KIND     GROUP      STATUS        SEVERITY  COUNT  PEAK  OPENED   OLDEST   NEXT TOLD
+inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago  in 3h 45m (silence)
 inc_2  a\\u{1b}[2J  failed              resolved      critical  0      7     15m ago";
         let rows = incidents.map(|incident| incident.cells(now()));
         assert_eq!(table(IncidentView::HEADER, rows), expected);

@@ -41,6 +41,10 @@ pub struct IncidentView {
     pub by_step: BTreeMap<String, u64>,
     /// When people were last told.
     pub notified_at: Option<Timestamp>,
+    /// When people are told next.
+    pub next_told_at: Option<Timestamp>,
+    /// What holds that back.
+    pub waiting_for: Option<String>,
     /// The receivers that were told.
     #[serde(default)]
     pub told: Vec<String>,
@@ -118,6 +122,16 @@ impl IncidentView {
         std::iter::once(self.status.clone()).chain(people).collect::<Vec<_>>().join(", ")
     }
 
+    /// When people are told next, and what holds that back: `in 4m (damping)`.
+    pub fn next_told(&self, at: impl FnOnce(Timestamp) -> String) -> Option<String> {
+        let when = self.next_told_at.map(at);
+        match (when, &self.waiting_for) {
+            (Some(when), Some(what)) => Some(format!("{when} ({what})")),
+            (None, Some(what)) => Some(format!("waits for: {what}")),
+            (when, None) => when,
+        }
+    }
+
     fn is_open(&self) -> bool {
         self.status == "open"
     }
@@ -141,6 +155,7 @@ pub mod tests {
             "severity": "critical", "opened_at": "2026-01-31T12:15:00.000Z", "reopened_at": null,
             "resolved_at": null, "count": 312, "peak": 400, "oldest_deadline": "2026-01-31T12:14:00.000Z",
             "by_step": {"": 2, "backup": 310}, "notified_at": "2026-01-31T12:15:10.000Z",
+            "next_told_at": "2026-01-31T16:15:10.000Z", "waiting_for": null,
             "told": ["oncall", "team"], "escalations": 0, "acknowledged": false, "snoozed_until": null,
             "actions": [], "added_later": true,
         });

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::checks::Checks;
 use super::duration;
 use super::path::SettingPath;
+use crate::model::incident::REOPENINGS_KEPT;
 use crate::model::item::{LABEL_NAME_MAX, is_label_name};
-use crate::model::{AlertPolicy, Escalation, Severity};
+use crate::model::{AlertPolicy, Escalation, Flapping, Severity};
 use crate::store::DELIVERIES_MAX;
 
 /// The most receivers that are told of an incident in all; its record holds their names, and its size is bounded.
@@ -30,6 +31,11 @@ pub struct WrittenAlerting {
     group_interval: Duration,
     #[serde(deserialize_with = "duration::required")]
     repeat_interval: Duration,
+    flapping_after: usize,
+    #[serde(deserialize_with = "duration::required")]
+    flapping_window: Duration,
+    #[serde(deserialize_with = "duration::required")]
+    damping: Duration,
     grow_factor: f64,
     receivers: Vec<Arc<str>>,
     escalate: Vec<WrittenEscalation>,
@@ -54,6 +60,8 @@ impl WrittenAlerting {
         let at = |key| SettingPath::dotted("alerting").key(key);
         checks.more_than_zero(&at("group_interval"), self.group_interval);
         checks.more_than_zero(&at("repeat_interval"), self.repeat_interval);
+        check_flapping_after(checks, &at("flapping_after"), self.flapping_after);
+        checks.more_than_zero(&at("flapping_window"), self.flapping_window);
         check_grow_factor(checks, &at("grow_factor"), self.grow_factor);
         check_receivers(checks, &at("receivers"), &self.receivers, receivers);
         check_escalation(checks, &at("escalate"), &self.escalate, &self.receivers, receivers);
@@ -67,6 +75,11 @@ impl WrittenAlerting {
             group_wait: self.group_wait,
             group_interval: self.group_interval,
             repeat_interval: self.repeat_interval,
+            flapping: Flapping {
+                after: self.flapping_after,
+                window: self.flapping_window,
+                damping: self.damping,
+            },
             grow_factor: self.grow_factor,
             receivers: self.receivers.clone(),
             escalate: levels(self.escalate.clone()),
@@ -123,6 +136,13 @@ pub(super) fn spare(
 pub(super) fn check_grow_factor(checks: &mut Checks<'_>, path: &SettingPath, factor: f64) {
     if !(factor.is_finite() && factor > 1.0) {
         checks.problem(path, format!("is {factor}, but must be more than 1"));
+    }
+}
+
+/// More reopenings than an incident remembers would never be counted.
+pub(super) fn check_flapping_after(checks: &mut Checks<'_>, path: &SettingPath, after: usize) {
+    if after > REOPENINGS_KEPT {
+        checks.problem(path, format!("is {after}, but must be at most {REOPENINGS_KEPT}; 0 is never"));
     }
 }
 

@@ -16,7 +16,7 @@ use super::expectation::WrittenExpectation;
 use super::path::SettingPath;
 use super::redrive::{RedriveDefaults, WrittenRedrive, WrittenRedriveDefaults};
 use super::retry::{WrittenRetry, WrittenRetryDefaults};
-use crate::model::{AlertPolicy, Policy, Severity, Step, StepName, WorkflowName};
+use crate::model::{AlertPolicy, Flapping, Policy, Severity, Step, StepName, WorkflowName};
 use crate::warden::RedriveTarget;
 
 /// `[workflow_defaults]` as written.
@@ -60,6 +60,11 @@ pub struct WrittenWorkflow {
     pub group_interval: Option<Duration>,
     #[serde(deserialize_with = "duration::optional")]
     pub repeat_interval: Option<Duration>,
+    pub flapping_after: Option<usize>,
+    #[serde(deserialize_with = "duration::optional")]
+    pub flapping_window: Option<Duration>,
+    #[serde(deserialize_with = "duration::optional")]
+    pub damping: Option<Duration>,
     pub grow_factor: Option<f64>,
     pub severity: Option<Severity>,
     pub runbook_url: Option<Arc<str>>,
@@ -133,6 +138,11 @@ impl WrittenWorkflow {
                 group_wait: self.group_wait.unwrap_or(alerting.group_wait),
                 group_interval: self.group_interval.unwrap_or(alerting.group_interval),
                 repeat_interval: self.repeat_interval.unwrap_or(alerting.repeat_interval),
+                flapping: Flapping {
+                    after: self.flapping_after.unwrap_or(alerting.flapping.after),
+                    window: self.flapping_window.unwrap_or(alerting.flapping.window),
+                    damping: self.damping.unwrap_or(alerting.flapping.damping),
+                },
                 grow_factor: self.grow_factor.unwrap_or(alerting.grow_factor),
                 receivers: self.receivers.unwrap_or(alerting.receivers),
                 escalate: self.escalate.map_or(alerting.escalate, alerting::levels),
@@ -157,6 +167,7 @@ impl WrittenWorkflow {
             ("deadline", self.deadline),
             ("group_interval", self.group_interval),
             ("repeat_interval", self.repeat_interval),
+            ("flapping_window", self.flapping_window),
         ];
         for (key, duration) in positive {
             if let Some(duration) = duration {
@@ -168,6 +179,9 @@ impl WrittenWorkflow {
             let keep_payload = self.keep_payload.unwrap_or(base.keep_payload);
             let retention = self.retention.unwrap_or(base.retention);
             check_keep_payload(checks, &at(key), keep_payload, retention);
+        }
+        if let Some(after) = self.flapping_after {
+            alerting::check_flapping_after(checks, &at("flapping_after"), after);
         }
         if let Some(factor) = self.grow_factor {
             alerting::check_grow_factor(checks, &at("grow_factor"), factor);

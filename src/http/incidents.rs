@@ -62,7 +62,8 @@ pub async fn list(
     let more = data.len() > limit;
     data.truncate(limit);
     let next_cursor = data.last().filter(|_| more).map(|incident| name_cursor(&incident.id.0));
-    Ok(Json(PageView { data: data.into_iter().map(IncidentView::from).collect(), next_cursor }))
+    let data = data.into_iter().map(|incident| shown(&server, incident)).collect();
+    Ok(Json(PageView { data, next_cursor }))
 }
 
 /// Get an incident.
@@ -74,7 +75,12 @@ pub async fn get(
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<IncidentView>, Problem> {
-    Ok(Json(visible(&server, &access, id).await?.into()))
+    Ok(Json(shown(&server, visible(&server, &access, id).await?)))
+}
+
+fn shown(server: &Server, incident: Incident) -> IncidentView {
+    let outlook = server.warden.outlook(&incident);
+    IncidentView::new(incident, outlook)
 }
 
 /// List an incident's deliveries, the oldest first.
@@ -207,5 +213,5 @@ async fn act(
     let incident = server.warden.incident(IncidentId(id.into())).await?;
     access.require_for(Scope::Recover, &incident.key.workflow)?;
     let by = by.unwrap_or_else(|| access.name().unwrap_or("anonymous").into());
-    Ok(Json(server.warden.act(incident.id, act, by, comment).await?.into()))
+    Ok(Json(shown(server, server.warden.act(incident.id, act, by, comment).await?)))
 }

@@ -6,8 +6,10 @@
 //!   receivers and nothing mutes it; otherwise as soon as that is so.
 //! * Whoever was told that an incident is open is told of its end, through silence and snooze alike, and nobody else is.
 //! * An incident whose last item goes before `group_wait` has passed wakes nobody.
-//! * An incident that begins anew within `group_interval` of its end goes on, and is not told again before
-//!   `group_interval` has passed since the last notification: one that flaps tells twice in that time at most.
+//! * An incident that begins anew within `group_interval` of its end goes on, and is told after `group_wait` like any
+//!   other. One that flaps, having begun anew often enough within a window, is not told before `damping` has passed since
+//!   the last notification: from then on it tells twice in that time at most. Damping ends by time alone, so one that
+//!   stays open is told at the latest after `group_wait` and `damping`.
 //! * A silence or a snooze holds back, it does not swallow: what is still open when it ends is told then.
 //! * A decision never depends on how often it is asked for: asking again at the same instant with the same
 //!   observation says nothing new.
@@ -15,14 +17,15 @@
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::incident::REOPENINGS_KEPT;
 use crate::model::workflow::AlertPolicy;
-use crate::model::{Event, Incident, IncidentId, IncidentKey, IncidentStatus, Missed, Timestamp};
+use crate::model::{Event, Flapping, Incident, IncidentId, IncidentKey, IncidentStatus, Missed, Timestamp};
 
 /// How many steps an incident remembers to have told. Where clients make steps up there is no end of them: from here on
 /// only the count tells growth, and the incident's record stays small.
@@ -47,8 +50,8 @@ pub struct Observation {
 pub struct Circumstances<'a> {
     /// What the workflow wants.
     pub policy: &'a AlertPolicy,
-    /// Whether a silence matches the incident now.
-    pub silenced: bool,
+    /// Until when the silences hold that match the incident at an instant; nothing if none does then.
+    pub silence: &'a dyn Fn(Timestamp) -> Option<Timestamp>,
     /// Whether what was told last does not reach a receiver.
     pub is_failing: &'a dyn Fn(&str) -> bool,
     /// The present instant.
@@ -124,6 +127,7 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
         severity: policy.severity,
         opened_at: now,
         reopened_at: None,
+        reopenings: Vec::new(),
         resolved_at: None,
         count: 0,
         peak: 0,
@@ -147,7 +151,12 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
 /// Everybody was told of the end, so everybody is to be told of the beginning again. A snooze holds on: somebody wanted
 /// quiet about just this.
 fn reopened(ended: &Incident, policy: &AlertPolicy, now: Timestamp) -> Incident {
+    let mut reopenings = ended.reopenings.clone();
+    reopenings.push(now);
+    let surplus = reopenings.len().saturating_sub(REOPENINGS_KEPT);
+    reopenings.drain(..surplus);
     Incident {
+        reopenings,
         notifications: ended.notifications,
         notified_at: ended.notified_at,
         opened_at: ended.opened_at,
@@ -174,9 +183,9 @@ fn resolve(mut incident: Incident, now: Timestamp) -> Decision {
 }
 
 fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) -> Decision {
-    let Circumstances { policy, silenced, now, .. } = *circumstances;
+    let Circumstances { policy, silence, now, .. } = *circumstances;
     let due = due(&incident, circumstances);
-    if silenced || incident.snoozed_until.is_some() {
+    if silence(now).is_some() || incident.snoozed_until.is_some() {
         // Somebody will hear of it when the quiet ends, unless it is over by then.
         let (muted, wake_at) = match due {
             Due::Now(_) => (true, None),
@@ -203,20 +212,17 @@ fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) ->
     }
 }
 
-enum Due {
+pub(super) enum Due {
     Now(Vec<Telling>),
     At(Timestamp),
     /// Nobody can be told, so nobody counts as told: whoever is made a receiver later hears of it from its beginning.
     Never,
 }
 
-fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due {
+pub(super) fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due {
     let Circumstances { policy, now, .. } = *circumstances;
     let Some(first_notified_at) = incident.first_notified_at else {
-        let mut at = incident.began_at().after(policy.group_wait);
-        if let Some(ended) = incident.notified_at {
-            at = at.max(ended.after(policy.group_interval));
-        }
+        let at = opening_at(incident, policy);
         return match &policy.receivers {
             receivers if receivers.is_empty() => Due::Never,
             _ if at > now => Due::At(at),
@@ -263,6 +269,21 @@ fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due {
     } else {
         Due::Now(tellings)
     }
+}
+
+/// When people are told that an incident is open which they have not heard of since it began.
+fn opening_at(incident: &Incident, policy: &AlertPolicy) -> Timestamp {
+    let gathered = incident.began_at().after(policy.group_wait);
+    damped_until(incident, policy).map_or(gathered, |until| until.max(gathered))
+}
+
+/// Until when an incident is not told that it began anew, if it flaps.
+pub(super) fn damped_until(incident: &Incident, policy: &AlertPolicy) -> Option<Timestamp> {
+    let Flapping { after, window, damping } = policy.flapping;
+    // As it was when it began: what becomes of the window later must not change what was planned.
+    let began_at = incident.began_at();
+    let counted = incident.reopenings.iter().filter(|at| at.after(window) > began_at).count();
+    (after > 0 && counted >= after).then_some(incident.notified_at?.after(damping))
 }
 
 /// How many levels of escalation are due by `now`.
@@ -317,7 +338,7 @@ fn needs_fallback(incident: &Incident, circumstances: &Circumstances<'_>) -> boo
     clippy::cast_precision_loss,
     reason = "counts far beyond 2^52 items are not met, and only a ratio is asked"
 )]
-fn has_grown(incident: &Incident, policy: &AlertPolicy) -> bool {
+pub(super) fn has_grown(incident: &Incident, policy: &AlertPolicy) -> bool {
     let larger = incident.count > incident.notified_count
         && incident.count as f64 >= incident.notified_count as f64 * policy.grow_factor;
     let told = &incident.notified_steps;

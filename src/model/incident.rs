@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::item::Labels;
 use super::{Missed, Severity, Timestamp, WorkflowName};
 
+/// How many of the latest reopenings an incident keeps.
+pub const REOPENINGS_KEPT: usize = 20;
 /// How many of the latest actions of people an incident keeps.
 pub const ACTIONS_KEPT: usize = 20;
 /// The longest comment, in bytes.
@@ -107,6 +109,38 @@ pub enum ActionKind {
     Comment,
 }
 
+/// What the next notification of an incident waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingFor {
+    /// The items that may still come: the time in which a new incident gathers.
+    GroupWait,
+    /// The least time between two notifications about growth.
+    GroupInterval,
+    /// It keeps ending and beginning again, and people are not told each time.
+    Damping,
+    /// The end of a silence.
+    Silence,
+    /// The end of a snooze.
+    Snooze,
+    /// A receiver that cannot be reached, or asked to be left alone.
+    Receiver,
+}
+
+impl WaitingFor {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GroupWait => "group_wait",
+            Self::GroupInterval => "group_interval",
+            Self::Damping => "damping",
+            Self::Silence => "silence",
+            Self::Snooze => "snooze",
+            Self::Receiver => "receiver",
+        }
+    }
+}
+
 /// All items of one workflow and group that are wrong in one way, as people are told about them.
 ///
 /// The live count is derived from the items and not written for each of them; what stands here is what was
@@ -127,6 +161,9 @@ pub struct Incident {
     /// When it began anew, if it was resolved for a short while only.
     #[serde(default)]
     pub reopened_at: Option<Timestamp>,
+    /// When it began anew before, and the last time; the oldest first, at most [`REOPENINGS_KEPT`].
+    #[serde(default)]
+    pub reopenings: Vec<Timestamp>,
     /// When its last item was closed or extended.
     pub resolved_at: Option<Timestamp>,
     /// How many items it held when it was last committed.

@@ -33,7 +33,7 @@ pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};
 pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{
-    Action, ActionKind, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
+    Action, ActionKind, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, WaitingFor,
 };
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
 pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
@@ -49,4 +49,4 @@ pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use summary::Summary;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
-pub use workflow::{AlertPolicy, Escalation, Policy, Step, Workflow};
+pub use workflow::{AlertPolicy, Escalation, Flapping, Policy, Step, Workflow};

@@ -31,6 +31,8 @@ pub struct AlertPolicy {
     pub group_wait: Duration,
     /// The shortest time between two notifications about growth.
     pub group_interval: Duration,
+    /// What holds for an incident that ends and begins again and again.
+    pub flapping: Flapping,
     /// After this long without any notification, people are reminded.
     pub repeat_interval: Duration,
     /// Growth is told once the count is this many times what was told last.
@@ -47,6 +49,17 @@ pub struct AlertPolicy {
     pub severity: Severity,
     /// Where the person on call finds what to do.
     pub runbook_url: Option<Arc<str>>,
+}
+
+/// From when on an incident that ends and begins again counts as flapping, and how often it is told then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flapping {
+    /// So many reopenings within the window are flapping; zero turns damping off.
+    pub after: usize,
+    /// The time in which reopenings are counted.
+    pub window: Duration,
+    /// How long after the last notification a flapping incident that began again is told.
+    pub damping: Duration,
 }
 
 /// A level of escalation.

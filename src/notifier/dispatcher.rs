@@ -98,6 +98,12 @@ impl Dispatcher {
         self.queues.get(receiver).is_some_and(|queue| queue.is_failing(incident))
     }
 
+    /// Until when receivers hold back something of an incident, if any does; nothing if that waits for a person.
+    pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
+        let held = self.queues.values().filter_map(|queue| queue.held_back(incident, now));
+        held.reduce(|left, right| [left, right].into_iter().flatten().min())
+    }
+
     /// The incidents for which that may have changed since it was last asked.
     pub(super) fn take_changed(&mut self) -> BTreeSet<IncidentId> {
         std::mem::take(&mut self.changed)

@@ -358,6 +358,19 @@ impl ReceiverQueue {
         })
     }
 
+    /// Until when the receiver holds back what waits of an incident, if it does: because it failed to take it, is as good as
+    /// away, or asked to be left alone. Nothing while it is paused, which only people end.
+    pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
+        let lane = self.lanes.get(incident)?;
+        let first = lane.waiting.front()?;
+        if self.pause.is_some() {
+            return Some(None);
+        }
+        let open_at = self.breaker.probe_at().unwrap_or(Timestamp::MIN).max(self.quiet_until);
+        let is_held = first.delivery.failures() > 0 || self.is_down() || open_at > now;
+        is_held.then(|| Some(lane.planned_at.unwrap_or(now).max(open_at).max(now)))
+    }
+
     /// Whether nothing can be told to the receiver, whatever it is about.
     pub(super) fn is_down(&self) -> bool {
         self.pause.is_some() || self.failing_since().is_some()

@@ -195,6 +195,12 @@ impl Notifier {
         self.0.lock().is_failing(incident, receiver)
     }
 
+    /// Whether a receiver holds back something of an incident, because it cannot be reached or asked to be left alone, and
+    /// until when the first of them does: nothing if that waits for a person.
+    pub fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
+        self.0.lock().held_back(incident, now)
+    }
+
     /// Completes when that has changed for some incident since [`Notifier::take_failing_changed`] was last called.
     pub async fn failing_changed(&self) {
         self.0.failing_changed.notified().await;

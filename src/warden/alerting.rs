@@ -6,6 +6,7 @@
 //! takes an incident for resolved.
 
 mod actions;
+mod held;
 mod live;
 mod refreshes;
 mod wakes;
@@ -21,15 +22,16 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::actions::{Act, Actions, channel as action_channel};
 use self::actions::{ActionRequest, SNOOZE_MAX};
+use self::held::HeldBack;
 pub use self::live::LiveIncidents;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Warden;
 use crate::incident::notification::{self, Report};
-use crate::incident::{Circumstances, Decision, Telling, continues_until, decide};
+use crate::incident::{Circumstances, Decision, Outlook, Telling, continues_until, decide, outlook};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus, Item,
-    Timestamp,
+    Timestamp, WaitingFor,
 };
 use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
@@ -65,6 +67,9 @@ impl Warden {
                     for instant in [&mut incident.reopened_at, &mut incident.resolved_at] {
                         *instant = instant.map(|at| at.min(now));
                     }
+                    for instant in &mut incident.reopenings {
+                        *instant = (*instant).min(now);
+                    }
                     incident.opened_at = incident.opened_at.min(now);
                     self.live_incidents.set(incident);
                 }
@@ -75,6 +80,7 @@ impl Warden {
     /// Decides about incidents until `stop`.
     pub(super) async fn alert(&self, mut asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
         let (mut wakes, mut refreshes) = (Wakes::default(), Refreshes::default());
+        let mut held_back = HeldBack::default();
         let mut touched = self.live_incidents.keys();
         let mut silences_change = self.silences.next_change(self.clock.now());
         loop {
@@ -87,7 +93,8 @@ impl Warden {
                 touched.extend(self.live_incidents.keys());
             }
             silences_change = self.silences.next_change(now);
-            let attended = self.attend_all(std::mem::take(&mut touched), &mut wakes, &mut refreshes);
+            let keys = std::mem::take(&mut touched);
+            let attended = self.attend_all(keys, &mut wakes, &mut refreshes, &mut held_back);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -125,6 +132,7 @@ impl Warden {
         keys: BTreeSet<IncidentKey>,
         wakes: &mut Wakes,
         refreshes: &mut Refreshes,
+        held_back: &mut HeldBack,
     ) -> Result<(), StoreError> {
         let attend = |key: IncidentKey| async move {
             let wake_at = self.attend(&key).await;
@@ -132,6 +140,7 @@ impl Warden {
         };
         let mut attended = stream::iter(keys).map(attend).buffer_unordered(ATTENDED_AT_ONCE);
         while let Some((key, wake_at)) = attended.next().await {
+            held_back.note(self, &key);
             let wake_at = match wake_at {
                 Ok(wake_at) => self.refresh(&key, refreshes).await.map(|refresh| earlier(wake_at, refresh)),
                 Err(error) => Err(error),
@@ -218,17 +227,39 @@ impl Warden {
     }
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
+        let id = || IncidentId(self.random.id("inc", now));
+        self.in_circumstances(last, key, now, |circumstances| {
+            decide(last, key, &self.census.observe(key), circumstances, id)
+        })
+    }
+
+    /// Judges something by what holds now for the incident of a key.
+    fn in_circumstances<T>(
+        &self,
+        last: Option<&Incident>,
+        key: &IncidentKey,
+        now: Timestamp,
+        judge: impl FnOnce(&Circumstances<'_>) -> T,
+    ) -> T {
         let policy = self.workflows.policy(&key.workflow);
         let is_failing =
             |receiver: &str| last.is_some_and(|incident| self.notifier.is_failing(&incident.id, receiver));
-        let circumstances = Circumstances {
-            policy: &policy.alerting,
-            silenced: self.silences.match_at(key, now),
-            is_failing: &is_failing,
-            now,
-        };
-        let id = || IncidentId(self.random.id("inc", now));
-        decide(last, key, &self.census.observe(key), &circumstances, id)
+        let silence = |at| self.silences.hold_until(key, at);
+        judge(&Circumstances { policy: &policy.alerting, silence: &silence, is_failing: &is_failing, now })
+    }
+
+    /// When people are told next of an incident, and what holds that back.
+    pub fn outlook(&self, incident: &Incident) -> Outlook {
+        let now = self.clock.now();
+        if let Some(until) = self.notifier.held_back(&incident.id, now) {
+            return Outlook { next_told_at: until, waiting_for: Some(WaitingFor::Receiver) };
+        }
+        // What was decided since the last commit counts more than what was committed.
+        let live = self.live_incidents.open_by_id(&incident.id);
+        let incident = live.as_ref().unwrap_or(incident);
+        self.in_circumstances(Some(incident), &incident.key, now, |circumstances| {
+            outlook(incident, circumstances)
+        })
     }
 
     /// Forgets a resolved incident unless it may still be gone on with; then it says until when.

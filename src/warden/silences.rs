@@ -60,10 +60,10 @@ pub struct Silences {
 }
 
 impl Silences {
-    /// Whether one that holds at `now` is for that incident.
-    pub(super) fn match_at(&self, key: &IncidentKey, now: Timestamp) -> bool {
-        let holds = |silence: &Silence| silence.status(now) == SilenceStatus::Active && silence.matches(key);
-        self.read().values().any(holds)
+    /// Until when those hold that are for that incident at `now`; nothing if none is.
+    pub(super) fn hold_until(&self, key: &IncidentKey, now: Timestamp) -> Option<Timestamp> {
+        let holds = |silence: &&Silence| silence.status(now) == SilenceStatus::Active && silence.matches(key);
+        self.read().values().filter(holds).map(|silence| silence.ends_at).max()
     }
 
     /// When one begins or ends next, after `now`.

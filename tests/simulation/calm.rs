@@ -8,7 +8,7 @@ use warden::warden::Warden;
 use crate::disk::Faults;
 use crate::life::Life;
 use crate::network::{Mood, RECOVERY};
-use crate::settings::{GROUP_INTERVAL_MAX, GROUP_WAIT_MAX};
+use crate::settings::{DAMPING_MAX, GROUP_WAIT_MAX};
 use crate::watch::{SLACK, items};
 use crate::world::{HOSTS, World};
 
@@ -34,7 +34,7 @@ impl World {
             tokio::spawn(life.client.clone().close_all());
         }
         life.look(self)?;
-        let rounds = (RECOVERY + GROUP_WAIT_MAX + GROUP_INTERVAL_MAX + SLACK * 2).as_secs() / 30;
+        let rounds = (RECOVERY + GROUP_WAIT_MAX + DAMPING_MAX + SLACK * 2).as_secs() / 30;
         for _ in 0..rounds {
             tokio::spawn(life.operator.clone().resume_replays());
             life.pass(Duration::from_secs(30), STEP).await;

@@ -48,7 +48,7 @@ impl Life {
         // part of the story.
         tokio::task::yield_now().await;
         network.life_began();
-        let Settings { config, group_wait, group_interval } = Settings::any(dice);
+        let Settings { config, group_wait, damping } = Settings::any(dice);
         let surroundings = Surroundings {
             clock: Arc::new(clock.clone()),
             random: Arc::new(SeededRandom::new(world.seed ^ (number << 32))),
@@ -84,8 +84,9 @@ impl Life {
                 weather: world.weather.clone(),
                 clock: clock.clone(),
                 group_wait,
-                group_interval,
+                damping,
                 free: BTreeMap::new(),
+                untold: BTreeMap::new(),
             },
             loops,
             idle,

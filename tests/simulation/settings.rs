@@ -10,8 +10,8 @@ use crate::dice::Dice;
 
 /// The longest that any life waits before it tells of an incident.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(120);
-/// The longest that any life waits before it tells of the same incident again.
-pub const GROUP_INTERVAL_MAX: Duration = Duration::from_secs(180);
+/// The longest that any life waits before it tells again of an incident that flaps.
+pub const DAMPING_MAX: Duration = Duration::from_secs(180);
 /// How long a closed item is remembered.
 pub const RETENTION: Duration = Duration::from_secs(20 * 60);
 /// When an item is due whose creator does not say so.
@@ -21,14 +21,17 @@ pub const DEADLINE: Duration = Duration::from_secs(5 * 60);
 pub struct Settings {
     pub config: Config,
     pub group_wait: Duration,
-    pub group_interval: Duration,
+    /// How long an incident that flaps is held back; zero where none is.
+    pub damping: Duration,
 }
 
 impl Settings {
     /// Some that may be.
     pub fn any(dice: &Dice) -> Self {
         let group_wait = *dice.pick(&[0, 10, GROUP_WAIT_MAX.as_secs()]);
-        let group_interval = *dice.pick(&[30, GROUP_INTERVAL_MAX.as_secs()]);
+        let group_interval = dice.pick(&[30, 180]);
+        let flapping_after = *dice.pick(&[0, 1, 2]);
+        let damping = *dice.pick(&[30, DAMPING_MAX.as_secs()]);
         let repeat_interval = dice.pick(&["5m", "4h"]);
         let concurrency = dice.pick(&["1", "8"]);
         let (deadline, retention) = (DEADLINE.as_secs(), RETENTION.as_secs());
@@ -37,6 +40,8 @@ impl Settings {
             [alerting]
             group_wait = "{group_wait}s"
             group_interval = "{group_interval}s"
+            flapping_after = {flapping_after}
+            damping = "{damping}s"
             repeat_interval = "{repeat_interval}"
             receivers = ["oncall"]
             [workflow_defaults]
@@ -66,7 +71,7 @@ impl Settings {
         Self {
             config: read(text),
             group_wait: Duration::from_secs(group_wait),
-            group_interval: Duration::from_secs(group_interval),
+            damping: Duration::from_secs(if flapping_after == 0 { 0 } else { damping }),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use warden::model::incident::group_of;
 use warden::model::{
-    Incident, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState, Order, Timestamp,
+    Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState, Order,
+    Timestamp, WaitingFor,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{ListItems, Store as _};
@@ -120,16 +121,19 @@ pub struct Watch {
     pub clock: SimulatedClock,
     /// How long this life waits before it tells of an incident.
     pub group_wait: Duration,
-    /// How long it waits before it tells of the same incident again.
-    pub group_interval: Duration,
+    /// How long it holds back an incident that flaps.
+    pub damping: Duration,
     /// Since when nothing has stood in the way of telling a receiver of an incident.
     pub free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
+    /// Since when nothing has stood in the way of telling anybody of an open incident of which nobody was told.
+    pub untold: BTreeMap<IncidentId, Timestamp>,
 }
 
 impl Watch {
     /// The clock has jumped. What was under way then was under way for all of that time, so that everything begins anew.
     pub fn jumped(&mut self) {
         self.free.clear();
+        self.untold.clear();
     }
 
     /// Looks at everything.
@@ -143,6 +147,7 @@ impl Watch {
         let troubles = self.weather.note(self.disk.durable(), &self.clock);
         let faults = self.disk.faults();
         let is_healthy = faults.overloaded == 0 && !faults.slow;
+        self.look_for_untold(&open, &troubles, is_healthy, now)?;
         let told_before: BTreeSet<IncidentKey> = incidents(self.disk.durable())
             .into_iter()
             .filter(|incident| incident.notified_at.is_some())
@@ -177,7 +182,7 @@ impl Watch {
                 self.free.insert(place, free);
                 let since = free.max(self.weather.since(key)).max(owed_from);
                 let bound = match is_bad {
-                    true if told_before.contains(key) => self.group_wait + self.group_interval,
+                    true if told_before.contains(key) => self.group_wait + self.damping,
                     true => self.group_wait,
                     false => Duration::ZERO,
                 };
@@ -188,6 +193,44 @@ impl Watch {
                         "at {now} {receiver} does not know of {what} in {workflow} ({kind}, {group:?}) since {since}"
                     ));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// An incident that stays open is told, whatever held it back for a while, and when it says so.
+    fn look_for_untold(
+        &mut self,
+        open: &[Incident],
+        troubles: &BTreeMap<IncidentKey, Trouble>,
+        is_healthy: bool,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let before = std::mem::take(&mut self.untold);
+        for incident in open {
+            let is_told = incident.first_notified_at.is_some();
+            let is_quiet = self.quiet.holds(&incident.key.workflow, now);
+            if !is_healthy || is_told || is_quiet || !troubles.contains_key(&incident.key) {
+                continue;
+            }
+            let id = &incident.id.0;
+            let since = before.get(&incident.id).copied().unwrap_or(now).max(incident.began_at());
+            self.untold.insert(incident.id.clone(), since);
+            let bound = self.group_wait + self.damping + SLACK;
+            if now > since.after(bound) {
+                return Err(format!("{id} is open since {since}, and it was told to nobody"));
+            }
+            let ahead = self.warden.outlook(incident);
+            // What was told before may still wait for a receiver, also for good.
+            if ahead.waiting_for == Some(WaitingFor::Receiver) {
+                continue;
+            }
+            if ahead.next_told_at.is_none_or(|at| at > now.after(bound)) {
+                return Err(format!("{id} is to be told within {bound:?}, and it says {ahead:?}"));
+            }
+            if before.contains_key(&incident.id) && ahead.next_told_at.is_some_and(|at| at.after(SLACK) < now)
+            {
+                return Err(format!("{id} was to be told long before {now}, as {ahead:?} says"));
             }
         }
         Ok(())

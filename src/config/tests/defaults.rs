@@ -119,6 +119,9 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         group_wait,
         group_interval,
         repeat_interval,
+        flapping_after,
+        flapping_window,
+        damping,
         grow_factor,
         severity,
         runbook_url,
@@ -128,6 +131,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(
         repeat_interval.is_some() && grow_factor.is_some() && severity.is_some() && runbook_url.is_some()
     );
+    assert!(flapping_after.is_some() && flapping_window.is_some() && damping.is_some());
     let WrittenExpectation { cron, timezone, every, grace, min_items } = expect.as_ref().unwrap();
     assert!(
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()

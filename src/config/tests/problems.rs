@@ -117,6 +117,14 @@ const FAULTS: &[(&str, &str)] = &[
         "warden.toml:2:1: alerting.group_interval: must be more than zero",
     ),
     (
+        "[alerting]\nflapping_after = 21",
+        "warden.toml:2:1: alerting.flapping_after: is 21, but must be at most 20",
+    ),
+    (
+        "[workflows.a]\nflapping_window = \"0s\"",
+        "warden.toml:2:1: workflows.a.flapping_window: must be more than zero",
+    ),
+    (
         "[alerting]\ngrow_factor = nan",
         "warden.toml:2:1: alerting.grow_factor: is NaN, but must be more than 1",
     ),

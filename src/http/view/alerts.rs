@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::incident::Outlook;
 use crate::model::{
     Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
-    IncidentStatus, Missed, Severity, Silence, SilenceStatus, Timestamp,
+    IncidentStatus, Missed, Severity, Silence, SilenceStatus, Timestamp, WaitingFor,
 };
 
 /// An incident.
@@ -46,6 +47,14 @@ pub struct IncidentView {
     missed: Option<MissedView>,
     #[schema(value_type = Option<String>, format = DateTime)]
     notified_at: Option<Timestamp>,
+    /// When people are told next if nothing happens to its items: of its beginning, its growth, that it is still open, or
+    /// what a receiver has not taken yet. Null if nobody is to be told, or if that waits for a paused receiver.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_told_at: Option<Timestamp>,
+    /// What holds that back: `group_wait`, `group_interval`, `damping`, `silence`, `snooze` or `receiver`; null if it is
+    /// only the next reminder or level of escalation.
+    #[schema(value_type = Option<String>)]
+    waiting_for: Option<WaitingFor>,
     /// The receivers that were told.
     #[schema(value_type = Vec<String>)]
     told: Vec<Arc<str>>,
@@ -110,8 +119,9 @@ impl From<Action> for ActionView {
     }
 }
 
-impl From<Incident> for IncidentView {
-    fn from(incident: Incident) -> Self {
+impl IncidentView {
+    /// An incident, and when people are told of it next.
+    pub fn new(incident: Incident, outlook: Outlook) -> Self {
         Self {
             id: incident.id.0,
             workflow: incident.key.workflow.to_string(),
@@ -128,6 +138,8 @@ impl From<Incident> for IncidentView {
             by_step: incident.by_step,
             missed: incident.missed.map(MissedView::from),
             notified_at: incident.notified_at,
+            next_told_at: outlook.next_told_at,
+            waiting_for: outlook.waiting_for,
             told: incident.told.into_iter().collect(),
             escalations: incident.escalations,
             acknowledged: incident.acknowledged,

@@ -32,6 +32,11 @@ pub struct WorkflowView {
     group_wait: String,
     group_interval: String,
     repeat_interval: String,
+    /// From how many reopenings within `flapping_window` on an incident flaps; 0 is never.
+    flapping_after: usize,
+    flapping_window: String,
+    /// How long after the last notification an incident that flaps and began again is told.
+    damping: String,
     escalate: Vec<EscalationView>,
     #[schema(value_type = Vec<String>)]
     fallback: Vec<Arc<str>>,
@@ -145,6 +150,9 @@ impl From<WorkflowEntry> for WorkflowView {
             group_wait: duration(alerting.group_wait),
             group_interval: duration(alerting.group_interval),
             repeat_interval: duration(alerting.repeat_interval),
+            flapping_after: alerting.flapping.after,
+            flapping_window: duration(alerting.flapping.window),
+            damping: duration(alerting.flapping.damping),
             escalate: alerting
                 .escalate
                 .iter()

@@ -29,6 +29,7 @@ fn incident(by_step: &[(&str, u64)]) -> Incident {
         severity: Severity::Critical,
         opened_at: OPENED,
         reopened_at: None,
+        reopenings: Vec::new(),
         resolved_at: None,
         count,
         peak: count,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::tests::{items, key};
 use super::*;
-use crate::model::{Action, ActionKind, Escalation, Severity};
+use crate::model::{Action, ActionKind, Escalation, Flapping, Severity};
 
 const RECEIVERS: [&str; 3] = ["chat", "oncall", "pager"];
 const MANAGER: &str = "manager";
@@ -76,9 +76,10 @@ impl Simulation {
         };
         let now_lives = self.last.as_ref().map(life);
         let unheard = self.unheard.as_ref().filter(|(id, began, _)| now_lives == Some((id.clone(), *began)));
+        let silenced = self.silenced;
         let circumstances = Circumstances {
             policy: &self.policy,
-            silenced: self.silenced,
+            silence: &|_| silenced.then_some(Timestamp::MAX),
             is_failing: &|name| name != FALLBACK && unheard.is_some_and(|(.., told)| told.contains(name)),
             now,
         };
@@ -184,10 +185,14 @@ fn asked_when_it_wants(policy: &AlertPolicy, history: &[Change]) -> Simulation {
 fn policies() -> impl Strategy<Value = AlertPolicy> {
     let seconds = |range: std::ops::Range<u64>| range.prop_map(Duration::from_secs);
     let level = |after| Escalation { after, receivers: vec![MANAGER.into()] };
-    (seconds(0..60), seconds(1..300), seconds(1..900), 1.01_f64..4.0, prop::option::of(seconds(1..600)))
-        .prop_map(move |(group_wait, group_interval, repeat_interval, grow_factor, escalate)| AlertPolicy {
+    let flapping = (0_usize..5, seconds(1..900), seconds(0..300));
+    let flapping = flapping.prop_map(|(after, window, damping)| Flapping { after, window, damping });
+    let intervals = (seconds(0..60), seconds(1..300), seconds(1..900));
+    (intervals, flapping, 1.01_f64..4.0, prop::option::of(seconds(1..600))).prop_map(
+        move |((group_wait, group_interval, repeat_interval), flapping, grow_factor, escalate)| AlertPolicy {
             group_wait,
             group_interval,
+            flapping,
             repeat_interval,
             grow_factor,
             receivers: vec!["oncall".into()],
@@ -196,7 +201,8 @@ fn policies() -> impl Strategy<Value = AlertPolicy> {
             group_by: Vec::new(),
             severity: Severity::Critical,
             runbook_url: None,
-        })
+        },
+    )
 }
 
 fn changes() -> impl Strategy<Value = Change> {
@@ -225,7 +231,10 @@ fn changes() -> impl Strategy<Value = Change> {
 /// end of it all nothing is owed but by what is still open.
 fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
     let mut owed: HashMap<(&IncidentId, &Arc<str>), Timestamp> = HashMap::new();
+    // For each incident when its end was told, and when its beginning was told anew before.
     let mut ended: HashMap<&IncidentId, Timestamp> = HashMap::new();
+    let mut begun: HashMap<&IncidentId, Vec<Timestamp>> = HashMap::new();
+    let Flapping { after, window, damping } = simulation.policy.flapping;
     for told in &simulation.told {
         for receiver in &told.receivers {
             let lane = (&told.incident, receiver);
@@ -241,8 +250,13 @@ fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
             }
             _ => {
                 if let Some(end) = ended.remove(&told.incident) {
+                    let begun = begun.entry(&told.incident).or_default();
+                    // Each was told no later than `group_wait` and `damping` after it began.
+                    let lately = window.saturating_sub(simulation.policy.group_wait + damping);
+                    let flaps = begun.iter().filter(|at| at.after(lately) > told.at).count() + 1 >= after;
                     let pause = told.at.since(end);
-                    prop_assert!(pause >= simulation.policy.group_interval, "told again after {pause:?}");
+                    prop_assert!(after == 0 || !flaps || pause >= damping, "told again after {pause:?}");
+                    begun.push(told.at);
                 }
             }
         }
@@ -271,7 +285,7 @@ proptest! {
     ) {
         let mut heard = 0;
         let mut dark_since = None;
-        let patience = policy.group_wait.max(policy.group_interval).max(policy.repeat_interval);
+        let patience = policy.group_wait.max(policy.flapping.damping).max(policy.repeat_interval);
         let simulation = asked_every_second(&policy, &history, |simulation, now| {
             let told = &simulation.told[heard..];
             heard = simulation.told.len();

@@ -318,6 +318,7 @@ fn resolved_incident(id: &str) -> Incident {
         severity: Severity::Critical,
         opened_at: START,
         reopened_at: None,
+        reopenings: Vec::new(),
         resolved_at: Some(START),
         count: 0,
         peak: 1,

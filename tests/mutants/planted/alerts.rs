@@ -28,7 +28,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/incident/policy.rs",
         original: "return Some(resolve(incident, now));",
         planted: r#"let ended = resolve(incident, now);
-        let is_told = !(BUG && circumstances.silenced);
+        let is_told = !(BUG && (circumstances.silence)(now).is_some());
         return Some(if is_told { ended } else { Decision { tellings: Vec::new(), ..ended } });"#,
         caught_by: &["the end of"],
     },
@@ -142,16 +142,23 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a silence is not heeded",
         file: "src/warden/alerting.rs",
-        original: "silenced: self.silences.match_at(key, now),",
-        planted: "silenced: !BUG && self.silences.match_at(key, now),",
+        original: "let silence = |at| self.silences.hold_until(key, at);",
+        planted: "let silence = |at| self.silences.hold_until(key, at).filter(|_| !BUG);",
         caught_by: &["was told in spite of sil_"],
     },
     Planted {
         name: "a snooze is not heeded",
         file: "src/incident/policy.rs",
-        original: "if silenced || incident.snoozed_until.is_some() {",
-        planted: "if silenced || (!BUG && incident.snoozed_until.is_some()) {",
+        original: "if silence(now).is_some() || incident.snoozed_until.is_some() {",
+        planted: "if silence(now).is_some() || (!BUG && incident.snoozed_until.is_some()) {",
         caught_by: &["was told in spite of a snooze"],
+    },
+    Planted {
+        name: "an incident that flaps is damped for good",
+        file: "src/incident/policy.rs",
+        original: "incident.notified_at?.after(damping)",
+        planted: "if BUG { Timestamp::MAX } else { incident.notified_at?.after(damping) }",
+        caught_by: &["and it was told to nobody", "is to be told within"],
     },
     Planted {
         name: "what nobody acknowledges is told to nobody else",

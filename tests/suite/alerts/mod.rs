@@ -20,6 +20,7 @@ mod life;
 mod missed;
 mod order;
 mod outages;
+mod outlook;
 mod overload;
 mod people;
 pub mod raw;

@@ -154,6 +154,7 @@ pub fn incident(id: &str) -> Incident {
         severity: Severity::Critical,
         opened_at: at(0),
         reopened_at: Some(at(2)),
+        reopenings: vec![at(1), at(2)],
         resolved_at: None,
         count: 2,
         peak: 3,

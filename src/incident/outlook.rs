@@ -1,0 +1,53 @@
+//! When people are told next of an incident, and what holds that back.
+
+#[cfg(test)]
+mod tests;
+
+use super::policy::{Circumstances, Due, damped_until, due, has_grown};
+use crate::model::{Incident, IncidentStatus, Timestamp, WaitingFor};
+
+/// What lies ahead of an incident if nothing happens to its items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// When people are told next; nothing if nobody is to be told, or if that waits for a person.
+    pub next_told_at: Option<Timestamp>,
+    /// What holds that back; nothing if it is only the next reminder or level of escalation.
+    pub waiting_for: Option<WaitingFor>,
+}
+
+/// What lies ahead of an incident as far as its policy and people's wishes go.
+pub fn outlook(incident: &Incident, circumstances: &Circumstances<'_>) -> Outlook {
+    let Circumstances { policy, silence, now, .. } = *circumstances;
+    if incident.status != IncidentStatus::Open {
+        return Outlook::default();
+    }
+    let planned = match due(incident, circumstances) {
+        Due::Now(_) => now,
+        Due::At(at) => at,
+        Due::Never => return Outlook::default(),
+    };
+    let (mut at, mut quiet) = (planned, None);
+    // One quiet may begin within another, so that they hold one after the other.
+    loop {
+        if let Some(until) = silence(at).filter(|until| *until > at) {
+            (at, quiet) = (until, Some(WaitingFor::Silence));
+        } else if let Some(until) = incident.snoozed_until.filter(|until| *until > at) {
+            (at, quiet) = (until, Some(WaitingFor::Snooze));
+        } else {
+            break;
+        }
+    }
+    let waiting_for = quiet.or_else(|| {
+        if planned <= now {
+            None
+        } else if incident.first_notified_at.is_none() {
+            let is_damped = damped_until(incident, policy).is_some_and(|until| until == planned);
+            Some(if is_damped { WaitingFor::Damping } else { WaitingFor::GroupWait })
+        } else {
+            let told_at = incident.notified_at.unwrap_or(incident.opened_at);
+            let is_growth = has_grown(incident, policy) && planned == told_at.after(policy.group_interval);
+            is_growth.then_some(WaitingFor::GroupInterval)
+        }
+    });
+    Outlook { next_told_at: Some(at), waiting_for }
+}

@@ -1,0 +1,40 @@
+//! Says in the log what holds back a notification: once for each incident and reason.
+
+use std::collections::BTreeMap;
+
+use crate::model::{IncidentKey, WaitingFor};
+use crate::warden::Warden;
+
+/// What each incident waits for, as the log says already.
+#[derive(Default)]
+pub(super) struct HeldBack(BTreeMap<IncidentKey, WaitingFor>);
+
+impl HeldBack {
+    /// Says what holds back the next notification of an incident, if that is new.
+    pub(super) fn note(&mut self, warden: &Warden, key: &IncidentKey) {
+        let Some(incident) = warden.live_incidents.get(key) else {
+            self.0.remove(key);
+            return;
+        };
+        let outlook = warden.outlook(&incident);
+        let Some(waiting_for) = outlook.waiting_for else {
+            self.0.remove(key);
+            return;
+        };
+        if self.0.insert(key.clone(), waiting_for) == Some(waiting_for) {
+            return;
+        }
+        let (id, workflow, kind) = (&*incident.id.0, &*key.workflow, key.kind.as_str());
+        let waiting_for = waiting_for.as_str();
+        let next_told_at = outlook.next_told_at.map(|at| at.to_string());
+        let next_told_at = next_told_at.as_deref().unwrap_or("unknown");
+        tracing::info!(
+            incident = id,
+            workflow,
+            kind,
+            waiting_for,
+            next_told_at,
+            "a notification is held back"
+        );
+    }
+}
