@@ -7,7 +7,6 @@ use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::table::shown;
 use super::view::IncidentView;
 use crate::model::Timestamp;
 
@@ -37,10 +36,10 @@ impl Action<'_> {
         let request = client.request(Method::POST, &path, &Query::new())?.json(&self.document);
         let (text, incident) = client.send(request).await?.document::<IncidentView>().await?;
         match connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => {
                 let said = said(&incident, console.now);
-                writeln!(console.out, "{}", shown(&format!("{} {} {said}", incident.workflow, incident.id)))?;
+                console.line(format_args!("{} {} {said}", incident.workflow, incident.id))?;
             }
         }
         Ok(())

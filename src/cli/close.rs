@@ -42,7 +42,7 @@ impl Close {
         match self.connection.output {
             // The daemon answers nothing more, and a batch would say it like this.
             Format::Json => writeln!(console.out, "{{\"status\":{}}}", answer.status())?,
-            Format::Table => writeln!(console.out, "{} {} is closed", self.workflow, self.id)?,
+            Format::Table => console.line(format_args!("{} {} is closed", self.workflow, self.id))?,
         }
         Ok(())
     }

@@ -82,9 +82,10 @@ impl Create {
         let done = if answer.status() == 201 { "is created" } else { "is there already" };
         let (text, item) = answer.document::<Item>().await?;
         match self.connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => {
-                writeln!(console.out, "{} {} {done}, due {}", item.workflow, item.id, item.due(console.now))?;
+                let due = item.due(console.now);
+                console.line(format_args!("{} {} {done}, due {due}", item.workflow, item.id))?;
             }
         }
         Ok(())

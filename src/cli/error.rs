@@ -8,6 +8,7 @@ use super::client::ClientError;
 use super::exit::Exit;
 use crate::app::AppError;
 use crate::config::ConfigError;
+use crate::model::text::Plain;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -115,8 +116,11 @@ impl CliError {
         if matches!(self, Self::App(_)) && tracing::enabled!(tracing::Level::ERROR) {
             tracing::error!("{self}");
         } else if exit != Exit::Success {
+            let text = self.to_string();
+            // A file's name, or what it holds, must not steer the terminal; of several problems each has its line.
+            let lines = text.lines().map(|line| Plain(line).to_string()).collect::<Vec<_>>().join("\n");
             // Without stderr the exit code has to do.
-            let _ = writeln!(io::stderr(), "warden: {self}");
+            let _ = writeln!(io::stderr(), "warden: {lines}");
         }
         exit
     }

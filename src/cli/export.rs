@@ -56,7 +56,7 @@ impl Export {
             Some(Survey::Partial(part)) => Some(part),
             Some(Survey::Complete(items)) => {
                 if is_told {
-                    writeln!(console.notes, "the export is complete already: {}", counted(items))?;
+                    console.note(format_args!("the export is complete already: {}", counted(items)));
                 }
                 return Ok(());
             }
@@ -81,16 +81,16 @@ impl Export {
             // The error says more than that this fails too.
             if let (Ok(()), Some(path)) = (target.flush(), file) {
                 let (so_far, path) = (counted(items), path.display());
-                writeln!(console.notes, "{so_far} so far are in {path}; --resume goes on behind them")?;
+                console.note(format_args!("{so_far} so far are in {path}; --resume goes on behind them"));
             }
             return Err(error);
         }
         target.finish()?;
         if is_told && before > 0 {
             let more = items - before;
-            writeln!(console.notes, "exported {more} more; the file holds {}", counted(items))?;
+            console.note(format_args!("exported {more} more; the file holds {}", counted(items)));
         } else if is_told {
-            writeln!(console.notes, "exported {}", counted(items))?;
+            console.note(format_args!("exported {}", counted(items)));
         }
         Ok(())
     }

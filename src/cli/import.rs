@@ -244,14 +244,14 @@ impl Summary {
         match format {
             Format::Json => {
                 let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
-                writeln!(console.out, "{text}")?;
+                console.document(&text)?;
             }
             Format::Table => {
                 for Refusal { line, reason, .. } in &self.refusals {
-                    writeln!(console.notes, "line {line}: {reason}")?;
+                    console.note(format_args!("line {line}: {reason}"));
                 }
                 if self.refused > self.refusals.len() as u64 {
-                    writeln!(console.notes, "and {} more", self.refused - self.refusals.len() as u64)?;
+                    console.note(format_args!("and {} more", self.refused - self.refusals.len() as u64));
                 }
                 let Self { created, existed, closed, refused, .. } = self;
                 let text =

@@ -33,7 +33,7 @@ impl Incident {
         let request = client.request(Method::GET, &format!("/v1/incidents/{}", self.id), &Query::new())?;
         let (text, incident) = client.send(request).await?.document::<IncidentView>().await?;
         match self.connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => writeln!(console.out, "{}", shown(&incident, console.now))?,
         }
         Ok(())

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Client, ClientError, Query};
 use super::connection::{Connection, Format};
-use super::console::Console;
+use super::console::{self, Console};
 use super::error::CliError;
 use super::table::table;
 use crate::model::Timestamp;
@@ -101,7 +101,7 @@ impl Printer {
     fn documents(&mut self, console: &mut Console<'_>, entries: &[Box<RawValue>]) -> io::Result<()> {
         for entry in entries {
             let before = if self.printed == 0 { "{\"data\":[" } else { ",\n" };
-            write!(console.out, "{before}{}", entry.get())?;
+            write!(console.out, "{before}{}", console::plain_json(entry.get()))?;
             self.printed += 1;
         }
         console.out.flush()
@@ -124,10 +124,15 @@ impl Printer {
                 writeln!(console.out, "{before}],\"next_cursor\":{next_cursor}}}")
             }
             (Format::Table, Some(_)) => {
-                writeln!(console.notes, "There may be more: --limit N shows N of them, --all shows all.")
+                console.note("There may be more: --limit N shows N of them, --all shows all.");
+                Ok(())
             }
-            (Format::Table, None) if self.printed == 0 => writeln!(console.notes, "{}", R::NONE),
-            (Format::Table, None) => Ok(()),
+            (Format::Table, None) => {
+                if self.printed == 0 {
+                    console.note(R::NONE);
+                }
+                Ok(())
+            }
         }
     }
 }

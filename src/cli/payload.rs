@@ -63,7 +63,7 @@ impl Payload {
             )));
         }
         if let (Some(path), Format::Table) = (&self.file, self.connection.output) {
-            writeln!(console.notes, "wrote {size} bytes to {}", path.display())?;
+            console.note(format_args!("wrote {size} bytes to {}", path.display()));
         }
         Ok(())
     }

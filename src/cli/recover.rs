@@ -165,7 +165,7 @@ impl Recover {
         if self.dry_run {
             let (text, preview) = Preview::ask(&client, &query).await?;
             match self.connection.output {
-                Format::Json => writeln!(console.out, "{text}")?,
+                Format::Json => console.document(&text)?,
                 Format::Table => writeln!(console.out, "{}", preview.shown(console.now))?,
             }
             return Ok(());
@@ -279,14 +279,13 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
     match format {
         Format::Json => {
             let text = serde_json::to_string(&summary).map_err(io::Error::from)?;
-            writeln!(console.out, "{text}")?;
+            console.document(&text)?;
         }
         Format::Table if summary.counts.items() > 0 => {
-            // Without stderr the exit code has to do.
-            let _ = writeln!(console.notes, "{}", summary.counts.line(took));
+            console.note(summary.counts.line(took));
         }
         Format::Table if failure.is_none() && !summary.interrupted => {
-            let _ = writeln!(console.notes, "Nothing is to be recovered.");
+            console.note("Nothing is to be recovered.");
         }
         Format::Table => {}
     }

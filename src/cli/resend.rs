@@ -32,8 +32,10 @@ impl Resend {
         let request = client.request(Method::POST, &path, &Query::new())?;
         let (text, delivery) = client.send(request).await?.document::<Delivery>().await?;
         match self.connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
-            Format::Table => writeln!(console.out, "{} goes to {} again", delivery.id, delivery.receiver)?,
+            Format::Json => console.document(&text)?,
+            Format::Table => {
+                console.line(format_args!("{} goes to {} again", delivery.id, delivery.receiver))?
+            }
         }
         Ok(())
     }

@@ -57,8 +57,8 @@ impl Retry {
                 let request = client.item_request(Method::POST, (&workflow, &id), "/retry", &Query::new())?;
                 let (text, item) = client.send(request).await?.document::<Item>().await?;
                 match self.connection.output {
-                    Format::Json => writeln!(console.out, "{text}")?,
-                    Format::Table => writeln!(console.out, "{workflow} {id} is {} again", item.state)?,
+                    Format::Json => console.document(&text)?,
+                    Format::Table => console.line(format_args!("{workflow} {id} is {} again", item.state))?,
                 }
                 Ok(())
             }

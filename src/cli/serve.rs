@@ -98,7 +98,7 @@ mod tests {
             load(&["--config", path, "--listen", "127.0.0.1:3", "--log-format", "json"], &variables).unwrap();
         assert_eq!(config.server.listen.port(), 3);
         assert_eq!(config.storage.path.to_str(), Some("variable"));
-        assert_eq!(config.log.level, "warn");
+        assert_eq!(config.log.level.to_string(), "warn");
         assert_eq!(config.log.format, crate::config::LogFormat::Json);
     }
 

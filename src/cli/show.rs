@@ -36,7 +36,7 @@ impl Show {
         let request = client.item_request(Method::GET, (&self.workflow, &self.id), "", &Query::new())?;
         let (text, item) = client.send(request).await?.document::<Item>().await?;
         match self.connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => writeln!(console.out, "{}", shown(&item, console.now))?,
         }
         Ok(())

@@ -3,6 +3,8 @@
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
+use crate::model::text::Plain;
+
 /// A table with a line for each row below the header, if it has one; columns are two spaces apart.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
@@ -21,11 +23,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 
 /// The text with its control characters written out: what somebody stored must not steer this terminal.
 pub fn shown(text: &str) -> String {
-    let show = |character: char| match character {
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(show).collect()
+    Plain(text).to_string()
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl TestReceiver {
         let request = client.request(Method::POST, &path, &Query::new())?;
         let (text, outcome) = client.send(request).await?.document::<Outcome>().await?;
         match self.connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => writeln!(console.out, "{}", said(&self.name, &outcome))?,
         }
         if outcome.delivered { Ok(()) } else { Err(CliError::NotDelivered(self.name)) }

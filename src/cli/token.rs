@@ -54,10 +54,7 @@ impl Token {
     pub fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let TokenCommand::New(new) = self.command;
         let (token, table) = new.make(&SystemRandom)?;
-        writeln!(
-            console.notes,
-            "The token, shown this once; and the table for the daemon's configuration file:"
-        )?;
+        console.note("The token, shown this once; and the table for the daemon's configuration file:");
         Ok(writeln!(console.out, "{token}\n\n{table}")?)
     }
 }

@@ -6,7 +6,7 @@ use bytesize::{ByteSize, GIB, KIB, MIB};
 
 use super::checks::Checks;
 use super::path::SettingPath;
-use super::settings::{Limits, LogSettings, ServerSettings, StorageSettings};
+use super::settings::{Limits, ServerSettings, StorageSettings};
 
 /// The largest `payload_max`, in bytes.
 pub const PAYLOAD_MAX: u64 = 64 * MIB;
@@ -73,13 +73,5 @@ impl Limits {
         }
         checks.more_than_zero(&at("header_timeout"), self.header_timeout);
         checks.more_than_zero(&at("body_timeout"), self.body_timeout);
-    }
-}
-
-impl LogSettings {
-    pub(super) fn check(&self, checks: &mut Checks<'_>) {
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.level) {
-            checks.problem(&SettingPath::dotted("log.level"), format!("is no filter for the log: {error}"));
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 
 use super::origin::Origin;
 use super::path::SettingPath;
+use crate::model::text::Plain;
 
 /// One thing that is wrong. Printed as `PLACE: SETTING: MESSAGE`.
 #[derive(Clone, Debug)]
@@ -27,14 +28,7 @@ impl fmt::Display for Problem {
         }
         shown.push_str(message);
         // A name, a key or a value that is repeated may hold a line break, and a problem is one line.
-        for character in shown.chars() {
-            if character.is_control() {
-                write!(formatter, "{}", character.escape_default())?;
-            } else {
-                formatter.write_char(character)?;
-            }
-        }
-        Ok(())
+        write!(formatter, "{}", Plain(shown))
     }
 }
 

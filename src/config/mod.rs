@@ -22,6 +22,7 @@ mod expectation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod heartbeat;
+mod log_filter;
 mod origin;
 mod path;
 mod reader;
@@ -50,6 +51,7 @@ use serde::Deserialize;
 pub use self::daemon::PAYLOAD_MAX;
 pub use self::environment::Environment;
 pub use self::error::{ConfigError, Problem};
+pub use self::log_filter::LogFilter;
 pub use self::origin::{Origin, Position};
 pub use self::path::{Segment, SettingPath};
 pub use self::settings::{Engine, Limits, LogFormat, LogSettings, ServerSettings, StorageSettings};
@@ -162,7 +164,6 @@ impl Tables {
         self.server.check(checks_of, !self.tokens.is_empty());
         self.storage.check(checks_of);
         self.limits.check(checks_of, self.workflows.len());
-        self.log.check(checks_of);
         self.workflow_defaults.check(checks_of);
 
         // Also those that turn out wrong: that they are missed elsewhere would be a second problem of the same cause.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::log_filter::LogFilter;
 use super::{duration, size};
 
 /// `[server]`: where the daemon listens.
@@ -96,8 +97,8 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
-    /// A filter that `tracing_subscriber::EnvFilter` parses.
-    pub level: String,
+    /// Which events are logged.
+    pub level: LogFilter,
     /// How a line is written.
     pub format: LogFormat,
 }

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod severity;
 pub mod silence;
 pub mod summary;
+pub mod text;
 pub mod time;
 pub mod workflow;
 

@@ -10,6 +10,7 @@ use crate::cli::archive::{Entry, LINE_MAX, Ledger, Target};
 use crate::cli::client::{Answer, Client, ClientError, Query};
 use crate::cli::error::CliError;
 use crate::cli::progress::Progress;
+use crate::model::text::Plain;
 
 /// How often it is tried again before a line has come.
 const TRIES: u32 = 5;
@@ -79,7 +80,8 @@ impl<'a> Download<'a> {
                 Err(CliError::Client(error)) => {
                     let Some(wait) = self.wait_after(&error) else { return Err(error.into()) };
                     let so_far = counted(self.ledger.lines());
-                    self.progress.aside(|| writeln!(notes, "{error}; going on behind {so_far}"))?;
+                    let told = Plain(format!("{error}; going on behind {so_far}"));
+                    self.progress.aside(|| writeln!(notes, "{told}"))?;
                     tokio::time::sleep(wait).await;
                 }
                 Err(error) => return Err(error),

@@ -1,6 +1,7 @@
 //! The end of what a command said: the part that tells why it failed.
 
 use crate::cli::table::shown;
+use crate::model::text::is_unprintable;
 
 /// How much is kept of what a command said, in bytes of text. With what is put before it, it fits into the message of an
 /// error.
@@ -26,7 +27,7 @@ impl Tail {
         let text = String::from_utf8_lossy(&self.bytes[start..]);
         let plain = |character: char| match character {
             '\n' | '\t' => character,
-            other if other.is_control() => char::REPLACEMENT_CHARACTER,
+            other if is_unprintable(other) => char::REPLACEMENT_CHARACTER,
             other => other,
         };
         let text: String = text.replace("\r\n", "\n").chars().map(plain).collect();

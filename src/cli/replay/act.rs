@@ -9,7 +9,6 @@ use crate::cli::connection::{Connection, Format};
 use crate::cli::console::Console;
 use crate::cli::error::CliError;
 use crate::cli::id;
-use crate::cli::table::shown;
 
 /// Which replay.
 #[derive(Args)]
@@ -32,10 +31,10 @@ impl Act {
             client.request(Method::POST, &format!("/v1/replays/{}/{what}", self.id), &Query::new())?;
         let (text, replay) = client.send(request).await?.document::<ReplayView>().await?;
         match self.connection.output {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => {
                 let said = format!("{} is {}: {}", replay.id, replay.status, replay.progress(console.now));
-                writeln!(console.out, "{}", shown(&said))?;
+                console.line(&said)?;
             }
         }
         Ok(())

@@ -45,7 +45,7 @@ pub async fn follow(
         }
         let progress = replay.progress(console.now);
         if told.is_empty() || (progress != told && now.since(told_at) >= TOLD_EVERY) {
-            writeln!(console.notes, "{}", shown(&progress))?;
+            console.note(&progress);
             (told_at, told) = (now, progress);
         }
         clock.sleep_until(now.after(EVERY)).await;

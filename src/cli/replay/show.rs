@@ -53,7 +53,7 @@ pub fn print(
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
     match format {
-        Format::Json => writeln!(console.out, "{text}")?,
+        Format::Json => console.document(text)?,
         Format::Table => writeln!(console.out, "{}", shown(replay, console.now))?,
     }
     Ok(())

@@ -15,7 +15,6 @@ use crate::cli::console::Console;
 use crate::cli::error::CliError;
 use crate::cli::filter::Filter;
 use crate::cli::preview::Preview;
-use crate::cli::table::shown;
 use crate::model::{Random, SystemRandom, parse_duration};
 
 /// Start a replay, and print its id
@@ -94,22 +93,22 @@ impl Start {
         };
         if following {
             let said = format!("{} was started, with {} items", replay.id, replay.total);
-            writeln!(console.notes, "{}", shown(&said))?;
+            console.note(&said);
             let (text, replay) = follow(&client, &replay.id, console).await?;
             show::print(&text, &replay, format, console)?;
             return judge(&replay, console);
         }
         match format {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => {
-                writeln!(console.out, "{}", shown(&replay.id))?;
+                console.line(&replay.id)?;
                 let said = format!(
                     "The replay of {} items to {} is {}.",
                     replay.total,
                     replay.target.url,
                     replay.standing(console.now)
                 );
-                writeln!(console.notes, "{}", shown(&said))?;
+                console.note(&said);
             }
         }
         Ok(())
@@ -147,7 +146,7 @@ async fn preview(
 ) -> Result<(), CliError> {
     let (text, preview) = client.send(request).await?.document::<Preview>().await?;
     match format {
-        Format::Json => writeln!(console.out, "{text}")?,
+        Format::Json => console.document(&text)?,
         Format::Table => writeln!(console.out, "{}", preview.shown(console.now))?,
     }
     Ok(())

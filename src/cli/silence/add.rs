@@ -84,12 +84,12 @@ impl Add {
             answered => answered?,
         };
         match format {
-            Format::Json => writeln!(console.out, "{text}")?,
+            Format::Json => console.document(&text)?,
             Format::Table => {
-                writeln!(console.out, "{}", shown(&silence.id))?;
+                console.line(&silence.id)?;
                 let (status, ends) = (&silence.status, dated(silence.ends_at, console.now));
                 let text = format!("The silence of {} is {status} and ends {ends}.", silence.workflow);
-                writeln!(console.notes, "{}", shown(&text))?;
+                console.note(&text);
             }
         }
         Ok(())

@@ -33,7 +33,7 @@ impl End {
         match self.connection.output {
             // The daemon answers nothing more.
             Format::Json => writeln!(console.out, "{{\"status\":{}}}", answer.status())?,
-            Format::Table => writeln!(console.out, "{} is over", self.id)?,
+            Format::Table => console.line(format_args!("{} is over", self.id))?,
         }
         Ok(())
     }

@@ -109,7 +109,9 @@ const FAULTS: &[(&str, &str)] = &[
         "warden.toml:2:1: limits.workflows_max: is 1, but the configuration defines 2",
     ),
     ("[limits]\nqueue_max = 99999999999999999999", "warden.toml:2:1: the number is too large"),
-    ("[log]\nlevel = \"warden=loud\"", "warden.toml:2:1: log.level: is no filter for the log"),
+    ("[log]\nlevel = \"warden=loud\"", "warden.toml:2:1: log.level: \"loud\" is no level: write one of off"),
+    ("[log]\nlevel = \"warning\"", "warden.toml:2:1: log.level: \"warning\" is no level: write one of off"),
+    ("[log]\nlevel = 3", "warden.toml:2:1: log.level: must be a level (off"),
     ("[log]\nformat = \"xml\"", "warden.toml:2:1: log.format: must be \"text\" or \"json\", but is \"xml\""),
     ("[alerting]\ngroup_wait = 10", "warden.toml:2:1: alerting.group_wait: must be a duration with its unit"),
     (

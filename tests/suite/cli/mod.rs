@@ -3,8 +3,10 @@
 //! The binary has the machine's clock, so nothing here holds it to an age.
 
 mod connection;
+mod hostile;
 mod incidents;
 mod lists;
+mod log;
 mod payloads;
 mod recover;
 mod replays;

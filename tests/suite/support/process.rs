@@ -40,12 +40,18 @@ pub fn serve(directory: &Path) -> Command {
 
 impl DaemonProcess {
     /// Starts the command and waits until it listens. Fails with what it said when it ends instead.
-    pub fn start(mut command: Command, log: &Path) -> Result<Self, String> {
+    pub fn start(command: Command, log: &Path) -> Result<Self, String> {
         let log_file = std::fs::File::options().create(true).append(true).open(log).expect("a log file");
+        Self::start_with(command, log_file.into())
+            .map_err(|status| format!("{status}: {}", std::fs::read_to_string(log).unwrap_or_default()))
+    }
+
+    /// The same, with the log going here. Fails with how it ended.
+    pub fn start_with(mut command: Command, log: Stdio) -> Result<Self, ExitStatus> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log_file)
+            .stderr(log)
             .spawn()
             .expect("the binary can be run");
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -53,10 +59,7 @@ impl DaemonProcess {
         BufReader::new(stdout).read_line(&mut line).expect("stdout can be read");
         match line.trim().strip_prefix("listening on http://") {
             Some(address) => Ok(Self { child, address: address.to_owned(), http: client() }),
-            None => {
-                let status = child.wait().expect("it can be waited for");
-                Err(format!("{status}: {}", std::fs::read_to_string(log).unwrap_or_default()))
-            }
+            None => Err(child.wait().expect("it can be waited for")),
         }
     }
 
@@ -101,6 +104,11 @@ impl DaemonProcess {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be signalled");
         self.wait()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_none()
     }
 
     /// Waits until it has ended.
