@@ -43,7 +43,9 @@ pub async fn list(
         page.data = visible(&server, &access, page.data).await?;
     }
     let next_cursor = page.next.map(|id| name_cursor(&id.0));
-    Ok(Json(PageView { data: page.data.into_iter().map(DeliveryView::from).collect(), next_cursor }))
+    let moment = server.moment();
+    let data = page.data.into_iter().map(|delivery| DeliveryView::new(delivery, moment)).collect();
+    Ok(Json(PageView { data, next_cursor }))
 }
 
 /// Send a delivery again that was delivered or given up.
@@ -65,7 +67,7 @@ pub async fn resend(
         let incident = server.warden.incident(delivery.incident).await?;
         access.require_for(Scope::Admin, &incident.key.workflow)?;
     }
-    Ok(Json(server.warden.resend(id).await?.into()))
+    Ok(Json(DeliveryView::new(server.warden.resend(id).await?, server.moment())))
 }
 
 fn status(text: &str) -> Result<DeliveryStatus, Problem> {

@@ -28,9 +28,9 @@ use super::page::write_cursor;
 use super::problem::Problem;
 use super::question::{FILTERS, Question};
 use super::request::Query;
-use super::view::hex;
+use super::view::{WallTime, hex};
 use crate::config::Scope;
-use crate::model::{Item, PayloadInfo, Position, Timestamp};
+use crate::model::{Item, Moment, PayloadInfo, Position};
 use crate::warden::WardenError;
 
 /// How many items are read at once.
@@ -147,13 +147,15 @@ impl Export {
     /// Writes an item that still has its payload; others are left out.
     async fn write_item(&self, item: &Item, text: &mut Vec<u8>) -> Result<(), WardenError> {
         let warden = &self.server.warden;
-        let now = warden.clock().now();
-        let Some(info) = item.kept_payload(now).filter(|_| item.closed.is_none()) else { return Ok(()) };
+        let moment = warden.clock().moment();
+        let Some(info) = item.kept_payload(moment.now).filter(|_| item.closed.is_none()) else {
+            return Ok(());
+        };
         let size = usize::try_from(info.size).unwrap_or(usize::MAX);
         let payload = warden.payload(item.number, 0, size).await?;
         // Closed since it was listed.
         let Some(payload) = payload.filter(|payload| payload.len() == size) else { return Ok(()) };
-        write_item_line(item, info, &payload, text)
+        write_item_line(item, info, &payload, moment, text)
     }
 }
 
@@ -162,17 +164,18 @@ pub(super) fn write_item_line(
     item: &Item,
     info: &PayloadInfo,
     payload: &[u8],
+    moment: Moment,
     text: &mut Vec<u8>,
 ) -> Result<(), WardenError> {
     let readable = readable(payload);
     let line = ItemLine {
         op: "create",
-        cursor: write_cursor(Position { deadline: item.deadline, number: item.number }),
+        cursor: write_cursor(Position { deadline: moment.steady(item.deadline), number: item.number }),
         workflow: &item.workflow,
         id: &item.id,
         content_type: &info.content_type,
         content_encoding: info.content_encoding.as_deref(),
-        deadline: item.deadline,
+        deadline: WallTime::shown(item.deadline, moment),
         labels: &item.labels,
         step: item.step.as_deref(),
         payload: readable,
@@ -209,7 +212,7 @@ struct ItemLine<'a> {
     content_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_encoding: Option<&'a str>,
-    deadline: Timestamp,
+    deadline: WallTime,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]

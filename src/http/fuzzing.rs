@@ -27,7 +27,8 @@ use super::silences::SilenceDocument;
 use crate::model::item::{ItemPatch, PROGRESS_SIZE_MAX};
 use crate::model::payload::content_encoding;
 use crate::model::{
-    Item, ItemId, ItemNumber, Labels, ManualClock, PayloadInfo, Timestamp, Work, WorkflowName,
+    ClockTime, Item, ItemId, ItemNumber, Labels, ManualClock, Moment, PayloadInfo, Timestamp, Work,
+    WorkflowName,
 };
 use crate::store::record::{decode_document, encode_document};
 use crate::warden::items::{BatchItem, CreateItem, Deadline, Done};
@@ -173,9 +174,9 @@ pub fn lines(bytes: &[u8]) {
 /// The item that a create makes.
 fn item(create: &CreateItem) -> Item {
     let deadline = match create.deadline {
-        Some(Deadline::At(instant)) => instant,
-        Some(Deadline::In(duration)) => NOW.after(duration),
-        None => NOW,
+        Some(Deadline::At(instant)) => ClockTime::on_wall(instant),
+        Some(Deadline::In(duration)) => NOW.after(duration).into(),
+        None => NOW.into(),
     };
     Item {
         number: ItemNumber(7),
@@ -204,7 +205,7 @@ fn item(create: &CreateItem) -> Item {
 fn exported(create: &CreateItem, item: &Item) {
     let mut text = Vec::new();
     let info = item.payload.as_ref().expect("it was created with one");
-    write_item_line(item, info, &create.payload, &mut text).expect("a line can be written");
+    write_item_line(item, info, &create.payload, NOW.into(), &mut text).expect("a line can be written");
     assert_eq!(memchr::memchr_iter(b'\n', &text).count(), 1, "it is one line");
     let request = line::read(text.trim_ascii(), &everybody(), &mut Asked::default());
     let Some(Some(BatchItem::Create(again))) = accepted(request) else { panic!("it creates an item") };
@@ -213,7 +214,7 @@ fn exported(create: &CreateItem, item: &Item) {
     assert_eq!((&again.labels, &again.step), (&create.labels, &create.step));
     assert_eq!(again.content_type, create.content_type);
     assert_eq!(again.content_encoding, create.content_encoding);
-    let deadline = item.deadline.clamp(Timestamp::MIN, Timestamp::MAX);
+    let deadline = Moment::from(NOW).shown(item.deadline).clamp(Timestamp::MIN, Timestamp::MAX);
     assert!(matches!(again.deadline, Some(Deadline::At(at)) if at == deadline), "{:?}", again.deadline);
 }
 

@@ -80,7 +80,7 @@ pub async fn get(
 
 fn shown(server: &Server, incident: Incident) -> IncidentView {
     let outlook = server.warden.outlook(&incident);
-    IncidentView::new(incident, outlook)
+    IncidentView::new(incident, outlook, server.moment())
 }
 
 /// List an incident's deliveries, the oldest first.
@@ -97,7 +97,9 @@ pub async fn deliveries(
     query.finish("limit, cursor")?;
     let incident = visible(&server, &access, id).await?;
     let deliveries = server.warden.deliveries(incident.id).await?;
-    Ok(Json(paging.page(deliveries, |delivery| delivery.id.0.to_string())))
+    let moment = server.moment();
+    let view = |delivery| DeliveryView::new(delivery, moment);
+    Ok(Json(paging.page(deliveries, |delivery| delivery.id.0.to_string(), view)))
 }
 
 async fn visible(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {

@@ -31,8 +31,8 @@ use crate::config::Scope;
 use crate::incident::notification::item_path;
 use crate::model::item::Merge;
 use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
-use crate::warden::WardenError;
 use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
+use crate::warden::{ClosedSince, WardenError};
 
 /// How much of a payload is read and sent at once, in bytes.
 const WINDOW: u64 = 256 * 1024;
@@ -229,7 +229,7 @@ fn payload_headers(info: &PayloadInfo, tag: &str) -> HeaderMap {
 async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Result<Body, Problem> {
     let number = item.number;
     let Some(first) = window(&server, number, range).await? else {
-        return Err(WardenError::PayloadGone(Box::new(item.clone())).into());
+        return Err(WardenError::PayloadGone(ClosedSince::of(item, server.moment())).into());
     };
     let next = ByteRange { start: range.start + first.len() as u64, end: range.end };
     if next.start >= next.end {

@@ -27,10 +27,10 @@ use super::json::Json;
 use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
 use super::request::{self, NoQuery, Segments};
-use super::view::{ItemView, LeaseView};
+use super::view::{ItemView, LeaseView, WallTime};
 use crate::config::Scope;
 use crate::model::item::Merge;
-use crate::model::{Item, LeaseId, Timestamp};
+use crate::model::{Item, LeaseId};
 use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
 use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
@@ -95,7 +95,7 @@ pub struct ClaimedItemView {
     token: u64,
     /// From when on the lease holds no longer, unless a heartbeat comes before.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
+    expires_at: WallTime,
     /// How often the item was claimed at its present step, this time among them.
     attempt: u32,
     item: ItemView,
@@ -131,7 +131,7 @@ pub async fn claim(
         worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
     };
     let claimed = Warden::claim(&server.warden, claim).await?;
-    let next_cursor = place_after(&claimed).map(write_cursor);
+    let next_cursor = place_after(&claimed, server.moment()).map(write_cursor);
     let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor };
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((content_type, Body::from_stream(answer.into_stream())).into_response())
@@ -196,7 +196,7 @@ impl Claimed {
         Ok(Some(ClaimedItemView {
             id: LeaseId { item: item.number, token: lease.token }.to_string(),
             token: lease.token,
-            expires_at: lease.expires_at,
+            expires_at: WallTime::of(lease.expires_at, self.server.moment()),
             attempt: item.work.attempts,
             item: ItemView::new(item, &self.server.warden),
             payload_base64,
@@ -247,7 +247,7 @@ pub async fn heartbeat(
     let (lease, _, document) = said(&server, &access, &id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
     let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
-    let held = item.work.lease.as_ref().map(|held| LeaseView::new(&item, held));
+    let held = item.work.lease.as_ref().map(|held| LeaseView::new(&item, held, server.moment()));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
 

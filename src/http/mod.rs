@@ -60,6 +60,7 @@ pub use self::listener::{Listener, ListenerError};
 use self::metrics::HttpMetrics;
 use self::problem::Problem;
 use crate::config::Config;
+use crate::model::Moment;
 use crate::warden::Warden;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -79,6 +80,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// The present: what is shown and judged goes by it.
+    fn moment(&self) -> Moment {
+        self.warden.clock().moment()
+    }
+
     /// Everything that is served, under the limits of the configuration.
     pub fn new(warden: Arc<Warden>, config: &Config) -> Arc<Self> {
         let limits = &config.limits;

@@ -76,15 +76,20 @@ impl Paging {
         Ok(Self { limit, after })
     }
 
-    /// Cuts a page out of entries that stand in the order of their names.
-    pub fn page<T, V: From<T>>(&self, entries: Vec<T>, name: impl Fn(&T) -> String) -> PageView<V> {
+    /// Cuts a page out of entries that stand in the order of their names, each shown by its view.
+    pub fn page<T, V>(
+        &self,
+        entries: Vec<T>,
+        name: impl Fn(&T) -> String,
+        view: impl Fn(T) -> V,
+    ) -> PageView<V> {
         let passed = |entry: &T| self.after.as_ref().is_some_and(|after| name(entry) <= *after);
         let mut rest = entries.into_iter().skip_while(passed).peekable();
         let mut data = Vec::new();
         let mut last = None;
         for entry in rest.by_ref().take(self.limit) {
             last = Some(name(&entry));
-            data.push(V::from(entry));
+            data.push(view(entry));
         }
         let next_cursor = rest.peek().and(last).map(|name| name_cursor(&name));
         PageView { data, next_cursor }

@@ -1,5 +1,6 @@
 //! Receivers: how they are doing, and trying them out.
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -35,7 +36,7 @@ pub async fn list(
     if access.is_limited() {
         receivers.iter_mut().for_each(ReceiverView::withhold_answers);
     }
-    Ok(Json(paging.page(receivers, |receiver| receiver.name().to_owned())))
+    Ok(Json(paging.page(receivers, |receiver| receiver.name().to_owned(), identity)))
 }
 
 /// Try a receiver out: send it a notification of the type `receiver.test` now, and wait for its answer.

@@ -47,7 +47,9 @@ pub async fn list(
         (statuses.is_empty() || statuses.contains(&entry.replay.status)) && admits(&access, &entry.replay)
     });
     entries.sort_by_cached_key(|entry| place(&entry.replay));
-    Ok(Json(paging.page(entries, |entry: &ReplayEntry| place(&entry.replay))))
+    let moment = server.moment();
+    let view = |entry| ReplayView::new(entry, moment);
+    Ok(Json(paging.page(entries, |entry: &ReplayEntry| place(&entry.replay), view)))
 }
 
 /// A name by which the newest comes first.
@@ -177,8 +179,9 @@ pub async fn post(
         return Ok((success::OK, Json(SummaryView::from(summary))).into_response());
     }
     let entry = Warden::start_replay(&server.warden, start).await?;
+    let moment = server.moment();
     let location = format!("/v1/replays/{}", entry.replay.id.0);
-    let mut response = (success::ACCEPTED, Json(ReplayView::from(entry))).into_response();
+    let mut response = (success::ACCEPTED, Json(ReplayView::new(entry, moment))).into_response();
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)
 }
@@ -227,7 +230,7 @@ pub async fn get(
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<ReplayView>, Problem> {
-    Ok(Json(visible(&server, &access, id)?.into()))
+    Ok(Json(ReplayView::new(visible(&server, &access, id)?, server.moment())))
 }
 
 /// Pause a replay: nothing more is sent until it is resumed. What is on its way is finished.
@@ -273,7 +276,8 @@ async fn act(
     act: ReplayAct,
 ) -> Result<Json<ReplayView>, Problem> {
     let entry = visible(server, access, id)?;
-    Ok(Json(server.warden.act_on_replay(&entry.replay.id, act).await?.into()))
+    let entry = server.warden.act_on_replay(&entry.replay.id, act).await?;
+    Ok(Json(ReplayView::new(entry, server.moment())))
 }
 
 fn visible(server: &Server, access: &Access, id: String) -> Result<ReplayEntry, Problem> {

@@ -40,12 +40,12 @@ pub async fn list(
     }
     let paging = Paging::read(&mut query)?;
     query.finish("status, limit, cursor")?;
-    let now = server.warden.clock().now();
+    let moment = server.moment();
     let mut silences = server.warden.silences();
     silences
-        .retain(|silence| statuses.contains(&silence.status(now)) && access.admits_all(&silence.workflow));
-    let shown = silences.into_iter().map(|silence| SilenceView::new(silence, now)).collect();
-    Ok(Json(paging.page(shown, |silence: &SilenceView| silence.id().to_owned())))
+        .retain(|silence| statuses.contains(&silence.status(moment)) && access.admits_all(&silence.workflow));
+    let view = |silence| SilenceView::new(silence, moment);
+    Ok(Json(paging.page(silences, |silence| silence.id.0.to_string(), view)))
 }
 
 fn status(text: &str) -> Result<SilenceStatus, Problem> {
@@ -160,5 +160,5 @@ pub async fn delete(
 }
 
 fn view(server: &Server, silence: Silence) -> SilenceView {
-    SilenceView::new(silence, server.warden.clock().now())
+    SilenceView::new(silence, server.moment())
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod receivers;
 mod replay;
 mod summary;
+mod time;
 mod workflow;
 
 use std::sync::Arc;
@@ -16,9 +17,10 @@ pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
 pub use self::receivers::{ReceiverTestView, ReceiverView};
 pub use self::replay::ReplayView;
 pub use self::summary::SummaryView;
+pub use self::time::WallTime;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::lease::{StepRecord, StepStatus};
-use crate::model::{Item, ItemId, ItemState, Labels, Lease, LeaseId, StepName, Timestamp, WorkflowName};
+use crate::model::{Item, ItemId, ItemState, Labels, Lease, LeaseId, Moment, StepName, WorkflowName};
 use crate::warden::Warden;
 
 /// An item.
@@ -32,13 +34,13 @@ pub struct ItemView {
     #[schema(value_type = String)]
     state: ItemState,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    created_at: WallTime,
     #[schema(value_type = String, format = DateTime)]
-    deadline: Timestamp,
+    deadline: WallTime,
     #[schema(value_type = Option<String>, format = DateTime)]
-    overdue_since: Option<Timestamp>,
+    overdue_since: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    closed_at: Option<Timestamp>,
+    closed_at: Option<WallTime>,
     /// `success`, `discarded` or `failed`, of a closed item.
     #[schema(value_type = Option<String>)]
     outcome: Option<crate::model::CloseOutcome>,
@@ -47,7 +49,7 @@ pub struct ItemView {
     #[schema(value_type = Option<String>)]
     step: Option<StepName>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    step_entered_at: Option<Timestamp>,
+    step_entered_at: Option<WallTime>,
     /// How often it was claimed at this step, less what was given back unharmed.
     step_attempts: u32,
     /// The steps that are behind it.
@@ -63,7 +65,7 @@ pub struct ItemView {
     lease: Option<LeaseView>,
     /// It waits for its next attempt, and is not to be claimed before.
     #[schema(value_type = Option<String>, format = DateTime)]
-    retry_at: Option<Timestamp>,
+    retry_at: Option<WallTime>,
     /// The open incident that it belongs to.
     incident: Option<Arc<str>>,
     payload: PayloadView,
@@ -80,7 +82,7 @@ pub struct StepRecordView {
     #[schema(value_type = String)]
     status: StepStatus,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: WallTime,
 }
 
 /// A claim on an item.
@@ -96,18 +98,18 @@ pub struct LeaseView {
     attempt: u32,
     /// From when on it holds no longer, unless a heartbeat comes before.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Timestamp,
+    expires_at: WallTime,
 }
 
 impl LeaseView {
     /// A lease of this item.
-    pub fn new(item: &Item, lease: &Lease) -> Self {
+    pub fn new(item: &Item, lease: &Lease, moment: Moment) -> Self {
         Self {
             id: LeaseId { item: item.number, token: lease.token }.to_string(),
             attempt: item.work.attempts,
             token: lease.token,
             worker: lease.worker.clone(),
-            expires_at: lease.expires_at,
+            expires_at: WallTime::of(lease.expires_at, moment),
         }
     }
 }
@@ -124,7 +126,7 @@ pub struct ErrorView {
     #[schema(value_type = Option<String>)]
     step: Option<StepName>,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: WallTime,
     /// Whatever else was kept.
     data: Value,
 }
@@ -144,10 +146,12 @@ pub struct PayloadView {
 impl ItemView {
     /// The item as it stands now.
     pub fn new(item: Item, warden: &Warden) -> Self {
-        let now = warden.clock().now();
-        let state = item.state(now);
-        let lease = item.work.running(now).filter(|_| item.closed.is_none());
-        let lease = lease.map(|lease| LeaseView::new(&item, lease));
+        let moment = warden.clock().moment();
+        let at = |steady| WallTime::of(steady, moment);
+        let deadline = WallTime::shown(item.deadline, moment);
+        let state = item.state(moment);
+        let lease = item.work.running(moment.now).filter(|_| item.closed.is_none());
+        let lease = lease.map(|lease| LeaseView::new(&item, lease, moment));
         let incident = warden.incident_of(&item).map(|id| id.0);
         let detail = item.detail.map(|detail| *detail).unwrap_or_default();
         let payload = item.payload;
@@ -155,22 +159,22 @@ impl ItemView {
             workflow: item.workflow,
             id: item.id,
             state,
-            created_at: item.created_at,
-            deadline: item.deadline,
-            overdue_since: (state == ItemState::Overdue).then_some(item.deadline),
-            closed_at: item.closed.map(|closed| closed.at),
+            created_at: at(item.created_at),
+            deadline,
+            overdue_since: (state == ItemState::Overdue).then_some(deadline),
+            closed_at: item.closed.map(|closed| at(closed.at)),
             outcome: item.closed.map(|closed| closed.outcome),
             labels: item.labels,
-            step_entered_at: item.step.is_some().then_some(item.step_entered_at),
+            step_entered_at: item.step.is_some().then_some(at(item.step_entered_at)),
             step: item.step,
             step_attempts: item.work.attempts,
-            steps: detail.steps.into_iter().map(StepRecordView::from).collect(),
+            steps: detail.steps.into_iter().map(|step| StepRecordView::new(step, moment)).collect(),
             progress: detail.progress,
-            errors: detail.errors.into_iter().map(ErrorView::from).collect(),
+            errors: detail.errors.into_iter().map(|error| ErrorView::new(error, moment)).collect(),
             artifacts: Vec::new(),
             params: None,
             lease,
-            retry_at: item.work.retry_at.filter(|at| *at > now && item.closed.is_none()),
+            retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
             incident,
             payload: PayloadView {
                 size: payload.as_ref().map_or(0, |payload| payload.size),
@@ -183,14 +187,14 @@ impl ItemView {
     }
 }
 
-impl From<StepRecord> for StepRecordView {
-    fn from(step: StepRecord) -> Self {
-        Self { name: step.name, status: step.status, at: step.at }
+impl StepRecordView {
+    fn new(step: StepRecord, moment: Moment) -> Self {
+        Self { name: step.name, status: step.status, at: WallTime::of(step.at, moment) }
     }
 }
 
-impl From<crate::model::ItemError> for ErrorView {
-    fn from(error: crate::model::ItemError) -> Self {
+impl ErrorView {
+    fn new(error: crate::model::ItemError, moment: Moment) -> Self {
         Self {
             id: error.id,
             kind: error.kind,
@@ -198,7 +202,7 @@ impl From<crate::model::ItemError> for ErrorView {
             retryable: error.retryable,
             fatal: error.fatal,
             step: error.step,
-            at: error.at,
+            at: WallTime::of(error.at, moment),
             data: error.data,
         }
     }

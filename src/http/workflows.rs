@@ -28,7 +28,9 @@ pub async fn list(
     query.finish("limit, cursor")?;
     let mut entries = server.warden.workflows().list();
     entries.retain(|entry| access.admits(&entry.name));
-    Ok(Json(paging.page(entries, |entry| entry.name.to_string())))
+    let moment = server.moment();
+    let view = |entry| WorkflowView::new(entry, moment);
+    Ok(Json(paging.page(entries, |entry| entry.name.to_string(), view)))
 }
 
 /// Get a workflow's policy.
@@ -42,7 +44,7 @@ pub async fn get(
 ) -> Result<Json<WorkflowView>, Problem> {
     known(&server, &access, &name)?;
     let entry = server.warden.workflows().list().into_iter().find(|entry| entry.name == name);
-    entry.map(|entry| Json(entry.into())).ok_or_else(|| unknown(&name))
+    entry.map(|entry| Json(WorkflowView::new(entry, server.moment()))).ok_or_else(|| unknown(&name))
 }
 
 /// Get a workflow's figures.

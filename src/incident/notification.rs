@@ -12,8 +12,8 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Notification, Sample,
-    Subject, Timestamp, WorkflowName,
+    Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment, Notification,
+    Sample, Subject, Timestamp, WorkflowName,
 };
 
 /// The largest notification in bytes; receivers are promised less than 20 kB.
@@ -47,17 +47,18 @@ pub struct Report<'a> {
     pub runbook_url: Option<&'a Arc<str>>,
     /// What links begin with, without a slash at the end.
     pub base_url: &'a str,
-    /// The present instant.
-    pub now: Timestamp,
+    /// The present. What is written goes by the wall clock.
+    pub moment: Moment,
 }
 
 /// Makes a notification: what happened, the incident, and some of its items.
 pub fn notification(event: Event, report: &Report<'_>) -> Notification {
-    let Report { incident, told_count, samples, runbook_url, base_url, now } = *report;
-    let items: Vec<Sample> = samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url)).collect();
+    let Report { incident, told_count, samples, runbook_url, base_url, moment } = *report;
+    let items: Vec<Sample> =
+        samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url, moment)).collect();
     let mut notification = Notification {
         event,
-        timestamp: now,
+        timestamp: moment.wall(moment.now),
         data: Subject {
             id: incident.id.0.clone(),
             workflow: incident.key.workflow.as_str().into(),
@@ -65,15 +66,15 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
             group: incident.key.group.clone(),
             status: incident.status,
             severity: incident.severity,
-            opened_at: incident.opened_at,
-            resolved_at: incident.resolved_at,
+            opened_at: moment.wall(incident.opened_at),
+            resolved_at: incident.resolved_at.map(|at| moment.wall(at)),
             count: incident.count,
             peak: incident.peak,
             growth: incident.count.cast_signed().wrapping_sub(told_count.cast_signed()),
-            oldest_deadline: incident.oldest_deadline,
+            oldest_deadline: incident.oldest_deadline.map(|at| moment.wall(at)),
             by_step: incident.by_step.clone(),
-            missed: incident.missed,
-            summary: summary(incident, now),
+            missed: incident.missed.map(|missed| shown(missed, moment)),
+            summary: summary(incident, moment.now),
             runbook_url: runbook_url.cloned(),
             acknowledged_by: incident.acknowledgement().map(|action| action.by.clone()),
             items,
@@ -97,11 +98,16 @@ pub fn write(notification: &Notification) -> Arc<str> {
     text.expect("plain data with text keys always has a JSON form").into()
 }
 
-fn sample(item: &Item, base_url: &str) -> Sample {
+/// What is missed, with all instants on the wall clock.
+fn shown(missed: Missed, moment: Moment) -> Missed {
+    Missed { since: moment.wall(missed.since), from: moment.wall(missed.from), ..missed }
+}
+
+fn sample(item: &Item, base_url: &str, moment: Moment) -> Sample {
     let url = format!("{base_url}{}", item_path(&item.workflow, &item.id));
     Sample {
         id: item.id.to_string(),
-        deadline: item.deadline,
+        deadline: moment.shown(item.deadline),
         step: item.step.as_ref().map(ToString::to_string),
         payload_url: format!("{url}/payload"),
         url,
@@ -144,13 +150,18 @@ fn summary_of_missed(incident: &Incident) -> String {
         let windows = if incident.peak == 1 { "once".to_owned() } else { format!("{} times", incident.peak) };
         return format!("items of {workflow} are created again; they were missed {windows}");
     };
-    let Missed { expected_at, windows, wanted, created, .. } = missed;
+    let Missed { expected_at, windows, wanted, created, unobserved, .. } = missed;
     let what = match (created, wanted) {
         (0, 1) => format!("no item of {workflow} was created"),
         (created, wanted) => format!("{created} of {wanted} items of {workflow} were created"),
     };
     let times = if windows == 1 { String::new() } else { format!(", {windows} times on end") };
-    format!("{what}, expected at {expected_at}{times}")
+    let unobserved = match unobserved {
+        0 => String::new(),
+        1 => ", not observed: the warden or its machine was down or asleep".to_owned(),
+        several => format!(", {several} times not observed: the warden or its machine was down or asleep"),
+    };
+    format!("{what}, expected at {expected_at}{times}{unobserved}")
 }
 
 /// The workflow, and which of its items: `uploads (region eu)`.

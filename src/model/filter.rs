@@ -1,6 +1,6 @@
 //! Which items are meant, in which order, and how a list is cut into pages.
 
-use super::{Item, ItemNumber, ItemState, Timestamp};
+use super::{Item, ItemNumber, ItemState, Moment, Timestamp};
 
 /// A choice of items. Every criterion that is set must hold; an empty list of alternatives does not restrict.
 #[derive(Clone, Debug, Default)]
@@ -41,14 +41,15 @@ impl ItemFilter {
 
     /// Whether the item is chosen. Items that exist only as a tombstone of something never created, or whose
     /// retention has run out, never are.
-    pub fn admits(&self, item: &Item, now: Timestamp) -> bool {
-        item.is_visible(now)
-            && (self.states.is_empty() || self.states.contains(&item.state(now)))
+    pub fn admits(&self, item: &Item, moment: Moment) -> bool {
+        let deadline = moment.steady(item.deadline);
+        item.is_visible(moment.now)
+            && (self.states.is_empty() || self.states.contains(&item.state(moment)))
             && self.step.as_deref().is_none_or(|step| item.step.as_deref() == Some(step))
             && self.created_after.is_none_or(|bound| item.created_at >= bound)
             && self.created_before.is_none_or(|bound| item.created_at < bound)
-            && self.deadline_after.is_none_or(|bound| item.deadline >= bound)
-            && self.deadline_before.is_none_or(|bound| item.deadline < bound)
+            && self.deadline_after.is_none_or(|bound| deadline >= bound)
+            && self.deadline_before.is_none_or(|bound| deadline < bound)
             && self.labels.iter().all(|(name, value)| item.labels.get(name) == Some(value))
             && self.admits_workflow(&item.workflow)
     }
@@ -67,7 +68,8 @@ pub enum Order {
 /// A place in an ordered list: the last item that was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Its deadline; only significant in [`Order::Deadline`].
+    /// Its deadline in steady time; only significant in [`Order::Deadline`]. It moves when the wall clock is set, if it is
+    /// an instant: a list that is being paged through just then may miss or repeat such items.
     pub deadline: Timestamp,
     /// Its number.
     pub number: ItemNumber,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::lease::{StepRecord, Work};
-use super::{ItemId, PayloadInfo, StepName, Timestamp, WorkflowName};
+use super::{ClockTime, ItemId, Moment, PayloadInfo, StepName, Timestamp, WorkflowName};
 
 /// The most labels an item carries.
 pub const LABELS_MAX: usize = 32;
@@ -125,7 +125,7 @@ pub struct Item {
     /// When it was accepted.
     pub created_at: Timestamp,
     /// By when it must be closed.
-    pub deadline: Timestamp,
+    pub deadline: ClockTime,
     /// When a fatal error was reported.
     pub failed_at: Option<Timestamp>,
     /// When and how it was closed, and what is kept until when.
@@ -178,7 +178,7 @@ pub struct Closing {
 #[derive(Clone, Debug, Default)]
 pub struct ItemPatch {
     /// A new deadline.
-    pub deadline: Option<Timestamp>,
+    pub deadline: Option<ClockTime>,
     /// Labels to set, or to remove where there is no value.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     /// A patch of the progress document.
@@ -267,7 +267,7 @@ impl Item {
             workflow: key.workflow,
             id: key.id,
             created_at: closing.at,
-            deadline: closing.at,
+            deadline: closing.at.into(),
             failed_at: None,
             closed: None,
             labels: Labels::default(),
@@ -288,13 +288,13 @@ impl Item {
         ItemKey { workflow: self.workflow.clone(), id: self.id.clone() }
     }
 
-    /// How it stands at `now`.
-    pub fn state(&self, now: Timestamp) -> ItemState {
+    /// How it stands at that moment.
+    pub fn state(&self, moment: Moment) -> ItemState {
         if self.closed.is_some() {
             ItemState::Closed
         } else if self.failed_at.is_some() {
             ItemState::Failed
-        } else if self.deadline <= now {
+        } else if moment.steady(self.deadline) <= moment.now {
             ItemState::Overdue
         } else {
             ItemState::Open
@@ -453,7 +453,7 @@ pub struct Standing {
     /// The current step.
     pub step: Option<StepName>,
     /// By when it must be closed.
-    pub deadline: Timestamp,
+    pub deadline: ClockTime,
     /// How often it was claimed at its step, less what was given back unharmed.
     pub attempts: u32,
     /// From when on it may be claimed, as far as leases and waits go.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::item::{Closing, Item, ItemError, ItemNumber, ItemPatch, ItemRefusal, Merge};
-use super::{StepName, Timestamp};
+use super::{Moment, StepName, Timestamp};
 
 /// The longest name of a worker, in bytes.
 pub const WORKER_MAX: usize = 128;
@@ -214,6 +214,18 @@ pub enum LeaseLost {
     Ended(LeaseEnd),
 }
 
+impl LeaseLost {
+    /// The same with the wall clock's times, as it is told to whoever held it.
+    #[must_use]
+    pub const fn shown(self, moment: Moment) -> Self {
+        match self {
+            Self::Closed(at) => Self::Closed(moment.wall(at)),
+            Self::Expired(at) => Self::Expired(moment.wall(at)),
+            other => other,
+        }
+    }
+}
+
 /// Why an act of a holder changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseRefusal {
@@ -297,9 +309,9 @@ impl Item {
     ///
     /// # Errors
     /// When the lease holds no longer, it was done before, or a limit would be broken.
-    pub fn act(&mut self, token: u64, act: LeaseAct, now: Timestamp) -> Result<(), LeaseRefusal> {
+    pub fn act(&mut self, token: u64, act: LeaseAct, moment: Moment) -> Result<(), LeaseRefusal> {
         let (end, version) = (act.end(), self.version);
-        self.check_holder(token, end, now)?;
+        self.check_holder(token, end, moment.now)?;
         match act {
             LeaseAct::Heartbeat { expires_at, may_shorten, progress } => {
                 self.note_progress(progress)?;
@@ -310,7 +322,7 @@ impl Item {
             }
             LeaseAct::Complete { advance, progress } => {
                 self.note_progress(progress)?;
-                self.advance(advance, StepStatus::Done, now);
+                self.advance(advance, StepStatus::Done, moment);
             }
             LeaseAct::Fail { mut error, then } => {
                 error.fatal = then == AfterFailure::GiveUp;
@@ -318,7 +330,7 @@ impl Item {
                 match then {
                     AfterFailure::Retry(at) => self.work.retry_at = Some(at),
                     AfterFailure::GiveUp => {}
-                    AfterFailure::Ignore(advance) => self.advance(advance, StepStatus::Skipped, now),
+                    AfterFailure::Ignore(advance) => self.advance(advance, StepStatus::Skipped, moment),
                 }
             }
             LeaseAct::Release { retry_at, counts } => {
@@ -364,7 +376,8 @@ impl Item {
     }
 
     /// Leaves its step behind. A failure is behind it as well.
-    fn advance(&mut self, advance: Advance, status: StepStatus, now: Timestamp) {
+    fn advance(&mut self, advance: Advance, status: StepStatus, moment: Moment) {
+        let now = moment.now;
         if let Some(name) = self.step.clone() {
             let steps = &mut self.detail.get_or_insert_default().steps;
             steps.push(StepRecord { name, status, at: now });
@@ -376,8 +389,9 @@ impl Item {
                 self.step = Some(step);
                 self.step_entered_at = now;
                 self.deadline = match deadline {
-                    StepDeadline::At(deadline) => deadline,
-                    StepDeadline::NotBefore(least) => self.deadline.max(least),
+                    StepDeadline::At(deadline) => deadline.into(),
+                    StepDeadline::NotBefore(least) if moment.steady(self.deadline) < least => least.into(),
+                    StepDeadline::NotBefore(_) => self.deadline,
                 };
                 self.failed_at = None;
                 self.work.attempts = 0;

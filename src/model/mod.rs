@@ -49,5 +49,5 @@ pub use retry::{Backoff, BackoffError, RetryPolicy};
 pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use summary::Summary;
-pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use time::{Clock, ClockAnchor, ClockTime, ManualClock, Moment, SystemClock, Timestamp};
 pub use workflow::{AlertPolicy, Escalation, Flapping, Policy, Step, Workflow};

@@ -17,11 +17,10 @@ pub struct Redrive {
 }
 
 impl Redrive {
-    /// From when on an open item that stands like this is to be sent; nothing when it has had all of its attempts. While
+    /// From when on an open item that stands like this, and whose deadline in steady time this is, is to be sent; nothing when it has had all of its attempts. While
     /// somebody holds it, or it waits for its next attempt, it is not sent.
-    pub fn due_at(&self, standing: &Standing) -> Option<Timestamp> {
-        (standing.attempts < self.max_attempts)
-            .then(|| standing.deadline.after(self.after).max(standing.free_at))
+    pub fn due_at(&self, standing: &Standing, deadline: Timestamp) -> Option<Timestamp> {
+        (standing.attempts < self.max_attempts).then(|| deadline.after(self.after).max(standing.free_at))
     }
 }
 
@@ -48,12 +47,16 @@ mod tests {
                 created_at: Some(at(0)),
                 labels: Labels::default(),
                 step: None,
-                deadline: at(1_000),
+                deadline: at(1_000).into(),
                 attempts,
                 free_at,
                 status: Status::Open,
             };
-            assert_eq!(redrive.due_at(&standing), due_at, "{attempts} attempts, free at {free_at}");
+            assert_eq!(
+                redrive.due_at(&standing, at(1_000)),
+                due_at,
+                "{attempts} attempts, free at {free_at}"
+            );
         }
     }
 }

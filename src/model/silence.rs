@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-use super::{IncidentKey, IncidentKind, Timestamp};
+use super::{ClockTime, IncidentKey, IncidentKind, Moment, Timestamp};
 
 /// `sil_` and a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,9 +24,9 @@ pub struct Silence {
     /// What the labels of an incident's group must be.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// From when on.
-    pub starts_at: Timestamp,
+    pub starts_at: ClockTime,
     /// Until when; cut short when it is ended by hand.
-    pub ends_at: Timestamp,
+    pub ends_at: ClockTime,
     /// Who made it.
     pub author: Arc<str>,
     /// Why.
@@ -48,11 +48,11 @@ pub enum SilenceStatus {
 }
 
 impl Silence {
-    /// Where it stands at `now`.
-    pub fn status(&self, now: Timestamp) -> SilenceStatus {
-        if now >= self.ends_at {
+    /// Where it stands at that moment.
+    pub fn status(&self, moment: Moment) -> SilenceStatus {
+        if moment.now >= moment.steady(self.ends_at) {
             SilenceStatus::Expired
-        } else if now < self.starts_at {
+        } else if moment.now < moment.steady(self.starts_at) {
             SilenceStatus::Pending
         } else {
             SilenceStatus::Active

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Item, ItemState, StepName, Timestamp, WorkflowName};
+use super::{Item, ItemState, Moment, StepName, Timestamp, WorkflowName};
 
 /// How many steps a summary tells apart. A workflow that names its steps has fewer; one that takes any step from its
 /// clients could have as many as items.
 pub const STEPS_COUNTED: usize = 1000;
 
-/// The figures of a choice of items at one instant. It takes the same memory for a million of them as for one: there are
+/// The figures of a choice of items at one moment. It takes the same memory for a million of them as for one: there are
 /// only so many workflows, and of steps only the first [`STEPS_COUNTED`] are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// The instant by which states are judged.
-    pub at: Timestamp,
+    /// The moment by which states are judged.
+    pub at: Moment,
     /// How many items.
     pub count: u64,
     /// The bytes of their payloads, as far as these are still kept.
@@ -34,7 +34,7 @@ pub struct Summary {
 
 impl Summary {
     /// Of no items, at that instant.
-    pub fn new(at: Timestamp) -> Self {
+    pub fn new(at: Moment) -> Self {
         Self {
             at,
             count: 0,
@@ -53,9 +53,9 @@ impl Summary {
         let earlier =
             |known: Option<Timestamp>, instant| Some(known.map_or(instant, |known| known.min(instant)));
         self.count += 1;
-        self.bytes += item.kept_payload(self.at).map_or(0, |payload| payload.size);
+        self.bytes += item.kept_payload(self.at.now).map_or(0, |payload| payload.size);
         self.oldest_created_at = earlier(self.oldest_created_at, item.created_at);
-        self.oldest_deadline = earlier(self.oldest_deadline, item.deadline);
+        self.oldest_deadline = earlier(self.oldest_deadline, self.at.steady(item.deadline));
         *self.by_workflow.entry(item.workflow.clone()).or_default() += 1;
         *self.by_state.entry(item.state(self.at)).or_default() += 1;
         if let Some(count) = self.by_step.get_mut(&item.step) {
@@ -89,7 +89,7 @@ mod tests {
         let mut item = Item::tombstone(ItemNumber(1), key, closing(Duration::ZERO));
         item.closed = None;
         item.created_at = Timestamp::from_millis(deadline - 500);
-        item.deadline = Timestamp::from_millis(deadline);
+        item.deadline = Timestamp::from_millis(deadline).into();
         item.step = step.map(|step| StepName::new(step).unwrap());
         item.payload = Some(PayloadInfo {
             size,
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn items_are_counted_by_workflow_step_and_state() {
-        let mut summary = Summary::new(NOW);
+        let mut summary = Summary::new(NOW.into());
         let mut failed = item("reports", Some("copy"), 999_000, 8);
         failed.failed_at = Some(NOW);
         let mut closed = item("reports", None, 2_000_000, 4);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn steps_beyond_those_told_apart_are_counted_together() {
-        let mut summary = Summary::new(NOW);
+        let mut summary = Summary::new(NOW.into());
         for _ in 0..2 {
             for number in 0..STEPS_COUNTED + 7 {
                 summary.add(&item("uploads", Some(&format!("step-{number}")), 1_000_000, 0));

@@ -33,8 +33,8 @@ pub(super) fn page<E>(
     }
 }
 
-fn place(item: &Item) -> Position {
-    Position { deadline: item.deadline, number: item.number }
+fn place(question: &ListItems, item: &Item) -> Position {
+    Position { deadline: question.now.steady(item.deadline), number: item.number }
 }
 
 fn page_by_number<E>(
@@ -44,10 +44,10 @@ fn page_by_number<E>(
     let mut data = Vec::new();
     for (looked_at, item) in items.enumerate() {
         let item = item?;
-        let here = place(&item);
+        let here = place(question, &item);
         if question.filter.admits(&item, question.now) {
             if data.len() == question.limit {
-                let next = data.last().map(place);
+                let next = data.last().map(|item| place(question, item));
                 return Ok(Page { data, next });
             }
             data.push(item);
@@ -60,11 +60,11 @@ fn page_by_number<E>(
 }
 
 /// An item as the heap sees it: the latest deadline on top, to be pushed out by an earlier one.
-struct Candidate(Item);
+struct Candidate(Position, Item);
 
 impl PartialEq for Candidate {
     fn eq(&self, other: &Self) -> bool {
-        place(&self.0) == place(&other.0)
+        self.0 == other.0
     }
 }
 impl Eq for Candidate {}
@@ -75,7 +75,7 @@ impl PartialOrd for Candidate {
 }
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        place(&self.0).cmp(&place(&other.0))
+        self.0.cmp(&other.0)
     }
 }
 
@@ -86,10 +86,9 @@ fn page_by_deadline<E>(
     let mut best = BinaryHeap::new();
     for item in items {
         let item = item?;
-        if question.after.is_none_or(|after| place(&item) > after)
-            && question.filter.admits(&item, question.now)
-        {
-            best.push(Candidate(item));
+        let place = place(question, &item);
+        if question.after.is_none_or(|after| place > after) && question.filter.admits(&item, question.now) {
+            best.push(Candidate(place, item));
             // One more than the page, to know whether another follows.
             if best.len() > question.limit + 1 {
                 best.pop();
@@ -100,8 +99,8 @@ fn page_by_deadline<E>(
     if more {
         best.pop();
     }
-    let data: Vec<Item> = best.into_sorted_vec().into_iter().map(|candidate| candidate.0).collect();
-    let next = if more { data.last().map(place) } else { None };
+    let data: Vec<Item> = best.into_sorted_vec().into_iter().map(|candidate| candidate.1).collect();
+    let next = if more { data.last().map(|item| place(question, item)) } else { None };
     Ok(Page { data, next })
 }
 

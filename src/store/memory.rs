@@ -16,8 +16,8 @@ use super::{
     StoreStatus, listing,
 };
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Replay, ReplayChunk, ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
+    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
+    Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 #[derive(Clone, Default)]
@@ -31,6 +31,7 @@ struct State {
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
+    clock: Option<ClockAnchor>,
     silences: BTreeMap<SilenceId, Silence>,
     replays: BTreeMap<ReplayId, Replay>,
     replay_chunks: BTreeMap<(ReplayId, u32), ReplayChunk>,
@@ -159,6 +160,11 @@ impl Rows for State {
         Ok(())
     }
 
+    fn put_clock(&mut self, anchor: &ClockAnchor) -> Result<(), Infallible> {
+        self.clock = Some(anchor.clone());
+        Ok(())
+    }
+
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Infallible> {
         self.deliveries.retain(|(incident, _), _| incident != id);
         self.incidents.remove(id);
@@ -251,6 +257,10 @@ impl Store for MemoryStore {
                 Err(never) => match never {},
             }
         })
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
+        self.answer(|state| state.clock.clone())
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {

@@ -35,9 +35,10 @@ use futures_util::future::BoxFuture;
 
 use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemFilter, ItemKey,
-    ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Order, Page, PayloadInfo, Position, Progress, Replay,
-    ReplayChunk, ReplayId, Silence, SilenceId, Standing, StepName, Timestamp, Workflow, WorkflowName,
+    ClockAnchor, ClockTime, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError,
+    ItemFilter, ItemKey, ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Moment, Order, Page, PayloadInfo,
+    Position, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing, StepName, Timestamp,
+    Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -51,7 +52,7 @@ pub struct Creation {
     /// Now.
     pub created_at: Timestamp,
     /// By when it must be closed.
-    pub deadline: Timestamp,
+    pub deadline: ClockTime,
     /// Names and values to find it by, within the limits of [`crate::model::item`].
     pub labels: Labels,
     /// The step it starts at.
@@ -76,7 +77,7 @@ pub struct Claim {
     /// Whether it is also claimed if it waits for its next attempt.
     pub ignores_wait: bool,
     /// Now.
-    pub now: Timestamp,
+    pub now: Moment,
 }
 
 /// A change to be made. Each happens wholly or not at all.
@@ -125,7 +126,7 @@ pub enum Command {
         /// What its holder asks for.
         act: LeaseAct,
         /// Now.
-        now: Timestamp,
+        now: Moment,
     },
     /// Sends an item that failed back to its step, and has one that waits for its next attempt wait no longer. Any other
     /// open item is left alone.
@@ -157,6 +158,8 @@ pub enum Command {
     ForgetSilence(SilenceId),
     /// Shows that commits go through; nothing is ever made of it. Outcome: `Done`.
     Probe(Timestamp),
+    /// Writes what ties steady time to the wall clock. Outcome: `Done`.
+    PutClock(Box<ClockAnchor>),
     /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
     ForgetIncident(IncidentId),
     /// Writes how far what is expected of a workflow has come to pass. Outcomes: `Done`, `StorageFull`.
@@ -268,7 +271,7 @@ pub struct ListItems {
     /// How many at most.
     pub limit: usize,
     /// What states are judged by.
-    pub now: Timestamp,
+    pub now: Moment,
 }
 
 /// A question for a list of deliveries, the newest first.
@@ -355,6 +358,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A page of items.
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
+
+    /// What ties steady time to the wall clock, if it was ever written.
+    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>>;
 
     /// The workflows that were noted.
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>>;

@@ -22,7 +22,7 @@ use crate::model::item::{Closed, ItemDetail};
 use crate::model::lease::LeaseEnd;
 use crate::model::replay::ItemProgress;
 use crate::model::{
-    Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, ReplayChunk, StepName, Timestamp, Work,
+    ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, ReplayChunk, StepName, Timestamp, Work,
     WorkflowName,
 };
 
@@ -78,13 +78,15 @@ struct ItemRecordV2<'a> {
     work: Option<WorkRecordV2<'a>>,
 }
 
-/// Version 3 of an item's record: the second, and what is known of the payload since then.
+/// Version 3 of an item's record: the second, and what came to it.
 #[derive(Serialize, Deserialize)]
 struct ItemRecordV3<'a> {
     #[serde(borrow)]
     item: ItemRecordV1<'a>,
     work: Option<WorkRecordV2<'a>>,
     content_encoding: Option<&'a str>,
+    /// Whether `deadline` is what the wall clock shows then; it is steady time otherwise.
+    deadline_on_wall: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,11 +108,15 @@ struct LeaseRecordV2<'a> {
 
 /// Writes an item's record, without its detail.
 pub fn encode_item(item: &Item) -> Vec<u8> {
+    let (deadline, deadline_on_wall) = match item.deadline {
+        ClockTime::Steady(steady) => (steady, false),
+        ClockTime::Wall { wall } => (wall, true),
+    };
     let first = ItemRecordV1 {
         workflow: &item.workflow,
         id: &item.id,
         created_at: item.created_at,
-        deadline: item.deadline,
+        deadline,
         failed_at: item.failed_at,
         closed: item.closed,
         labels: item.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
@@ -137,7 +143,7 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
         retry_at: item.work.retry_at,
     });
     let content_encoding = item.payload.as_ref().and_then(|payload| payload.content_encoding.as_deref());
-    let record = ItemRecordV3 { item: first, work, content_encoding };
+    let record = ItemRecordV3 { item: first, work, content_encoding, deadline_on_wall };
     let mut bytes = Vec::with_capacity(192);
     bytes.push(ITEM_V3);
     postcard::to_extend(&record, bytes).expect("writing plain data into a growing buffer cannot fail")
@@ -149,14 +155,12 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
 /// # Errors
 /// When the bytes are no record that this version knows.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
-    let ItemRecordV3 { item: record, work, content_encoding } = match bytes.split_first() {
-        Some((&ITEM_V1, body)) => {
-            let item = postcard::from_bytes(body).map_err(damaged)?;
-            ItemRecordV3 { item, work: None, content_encoding: None }
-        }
+    let earlier = |item, work| ItemRecordV3 { item, work, content_encoding: None, deadline_on_wall: false };
+    let ItemRecordV3 { item: record, work, content_encoding, deadline_on_wall } = match bytes.split_first() {
+        Some((&ITEM_V1, body)) => earlier(postcard::from_bytes(body).map_err(damaged)?, None),
         Some((&ITEM_V2, body)) => {
             let ItemRecordV2 { item, work } = postcard::from_bytes(body).map_err(damaged)?;
-            ItemRecordV3 { item, work, content_encoding: None }
+            earlier(item, work)
         }
         _ => postcard::from_bytes(expect_version(bytes, ITEM_V3)?).map_err(damaged)?,
     };
@@ -165,7 +169,11 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         workflow: WorkflowName::new(record.workflow).map_err(damaged)?,
         id: ItemId::new(record.id).map_err(damaged)?,
         created_at: record.created_at,
-        deadline: record.deadline,
+        deadline: if deadline_on_wall {
+            ClockTime::on_wall(record.deadline)
+        } else {
+            ClockTime::Steady(record.deadline)
+        },
         failed_at: record.failed_at,
         closed: record.closed,
         labels: Labels::new(

@@ -8,8 +8,9 @@ use super::{Change, Claim, Command, Creation, Outcome};
 use crate::model::item::{Closing, Item};
 use crate::model::lease::LeaseRefusal;
 use crate::model::{
-    Delivery, Incident, IncidentId, ItemKey, ItemNumber, LeaseAct, LeaseId, LeaseLost, Progress, Replay,
-    ReplayChunk, ReplayId, Silence, SilenceId, Standing, Timestamp, Work, Workflow, WorkflowName,
+    ClockAnchor, Delivery, Incident, IncidentId, ItemKey, ItemNumber, LeaseAct, LeaseId, LeaseLost, Moment,
+    Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing, Timestamp, Work, Workflow,
+    WorkflowName,
 };
 
 /// Whether an item's progress, errors or steps have changed.
@@ -56,6 +57,8 @@ pub(super) trait Rows {
     fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Self::Error>;
     /// Writes the instant of a probe over that of the last one.
     fn put_probe(&mut self, at: Timestamp) -> Result<(), Self::Error>;
+    /// Writes what ties steady time to the wall clock over what was written before.
+    fn put_clock(&mut self, anchor: &ClockAnchor) -> Result<(), Self::Error>;
     /// Removes some of an incident's deliveries, or the incident when none is left; whether it is gone.
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Self::Error>;
     /// Writes how far what is expected of a workflow has come to pass.
@@ -147,6 +150,7 @@ pub(super) fn settle<R: Rows>(
         Command::PutSilence(silence) => rows.put_silence(&silence).map(|()| Outcome::Done),
         Command::ForgetSilence(id) => rows.remove_silence(&id).map(|()| Outcome::Done),
         Command::Probe(at) => rows.put_probe(at).map(|()| Outcome::Done),
+        Command::PutClock(anchor) => rows.put_clock(&anchor).map(|()| Outcome::Done),
         Command::ForgetIncident(id) => {
             Ok(if rows.remove_incident(&id)? { Outcome::Done } else { Outcome::Partly })
         }
@@ -242,8 +246,8 @@ fn close<R: Rows>(
 fn lease_out<R: Rows>(claim: Claim, rows: &mut R, changes: &mut Vec<Change>) -> Result<Outcome, R::Error> {
     let Claim { number, filter, worker, expires_at, ignores_wait, now } = claim;
     let is_free = |item: &Item| match ignores_wait {
-        true => item.closed.is_none() && item.work.running(now).is_none(),
-        false => item.is_claimable(now),
+        true => item.closed.is_none() && item.work.running(now.now).is_none(),
+        false => item.is_claimable(now.now),
     };
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
@@ -257,11 +261,11 @@ fn lease_out<R: Rows>(claim: Claim, rows: &mut R, changes: &mut Vec<Change>) -> 
 fn act_on_lease<R: Rows>(
     lease: LeaseId,
     act: LeaseAct,
-    now: Timestamp,
+    now: Moment,
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<Outcome, R::Error> {
-    let Some(mut item) = remembered(lease.item, now, rows, changes)? else {
+    let Some(mut item) = remembered(lease.item, now.now, rows, changes)? else {
         return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
     };
     let before = item.standing();

@@ -31,7 +31,7 @@ use crate::incident::notification::{self, Report};
 use crate::incident::{Circumstances, Decision, Outlook, Telling, continues_until, decide, outlook};
 use crate::model::{
     Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus, Item,
-    Timestamp, WaitingFor,
+    Moment, Timestamp, WaitingFor,
 };
 use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
@@ -82,7 +82,7 @@ impl Warden {
         let (mut wakes, mut refreshes) = (Wakes::default(), Refreshes::default());
         let mut held_back = HeldBack::default();
         let mut touched = self.live_incidents.keys();
-        let mut silences_change = self.silences.next_change(self.clock.now());
+        let mut silences_change = self.silences.next_change(self.clock.moment());
         loop {
             let now = self.clock.now();
             self.decided(now);
@@ -92,7 +92,7 @@ impl Warden {
             if silences_change <= now {
                 touched.extend(self.live_incidents.keys());
             }
-            silences_change = self.silences.next_change(now);
+            silences_change = self.silences.next_change(self.clock.moment());
             let keys = std::mem::take(&mut touched);
             let attended = self.attend_all(keys, &mut wakes, &mut refreshes, &mut held_back);
             tokio::select! {
@@ -244,7 +244,8 @@ impl Warden {
         let policy = self.workflows.policy(&key.workflow);
         let is_failing =
             |receiver: &str| last.is_some_and(|incident| self.notifier.is_failing(&incident.id, receiver));
-        let silence = |at| self.silences.hold_until(key, at);
+        let wall_offset = self.clock.wall_offset();
+        let silence = |now| self.silences.hold_until(key, Moment { now, wall_offset });
         judge(&Circumstances { policy: &policy.alerting, silence: &silence, is_failing: &is_failing, now })
     }
 
@@ -290,7 +291,7 @@ impl Warden {
             samples: &samples,
             runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
             base_url: &self.settings.external_url,
-            now,
+            moment: Moment { now, wall_offset: self.clock.wall_offset() },
         };
         Ok(decision.tellings.iter().flat_map(|telling| self.deliveries_to(telling, &report)).collect())
     }
@@ -302,7 +303,7 @@ impl Warden {
     }
 
     fn deliveries_to(&self, telling: &Telling, report: &Report<'_>) -> Vec<Delivery> {
-        let Report { incident, now, .. } = *report;
+        let Report { incident, moment: Moment { now, .. }, .. } = *report;
         let body = notification::write(&notification::notification(telling.event, report));
         let delivery = |receiver: &Arc<str>| Delivery {
             id: DeliveryId(self.random.id("dlv", now)),

@@ -8,13 +8,18 @@
 //! A timer that fires is a hint: its item is looked up again before it counts as overdue. Between the two the item
 //! stands in `fired`; a change that comes meanwhile takes it out, so a late look-up cannot bring a closed item back.
 //!
+//! What is ordered by deadline is ordered by steady time. When the wall clock was set, items whose deadline is an instant
+//! of it are placed anew ([`refile`]).
+//!
 //! Deliberately absent: anything that is decided from these numbers.
 
 mod claimable;
 mod claims;
+mod placed;
 #[cfg(test)]
 mod properties;
 mod redrivable;
+mod refile;
 mod troubled;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -25,6 +30,7 @@ use tokio::sync::Notify;
 use self::claimable::Claimable;
 pub use self::claimable::Wanted;
 pub use self::claims::Reservation;
+use self::placed::{Placed, WallPlaces};
 use self::redrivable::Redrivable;
 pub use self::troubled::Place;
 use self::troubled::{Groups, Troubled};
@@ -34,8 +40,8 @@ use crate::incident::Observation;
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Policy, Standing, StepName, Timestamp,
-    WorkflowName,
+    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Policy, Standing, StepName,
+    Timestamp, WorkflowName,
 };
 use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
@@ -85,14 +91,14 @@ impl WorkflowCensus {
     }
 
     /// Counts an item among those that are wrong in this way; the incident that it belongs to.
-    fn add_troubled(&mut self, kind: IncidentKind, standing: &Standing) -> IncidentKey {
+    fn add_troubled(&mut self, kind: IncidentKind, standing: Placed<'_>) -> IncidentKey {
         let group = group_of(&standing.labels, &self.group_by);
         let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
         IncidentKey { workflow: standing.workflow.clone(), kind, group: groups.insert(group, standing) }
     }
 
     /// Takes it out again; the incident that it belonged to, if it counted.
-    fn remove_troubled(&mut self, kind: IncidentKind, standing: &Standing) -> Option<IncidentKey> {
+    fn remove_troubled(&mut self, kind: IncidentKind, standing: Placed<'_>) -> Option<IncidentKey> {
         let group = group_of(&standing.labels, &self.group_by);
         let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
         let group = groups.remove(group, standing)?;
@@ -112,6 +118,9 @@ impl WorkflowCensus {
 struct State {
     wheel: TimerWheel,
     fired: HashSet<ItemNumber>,
+    wall_places: WallPlaces,
+    /// Items that are being looked up to be placed anew, as long as nothing is told of them.
+    refiling: HashSet<ItemNumber>,
     workflows: BTreeMap<WorkflowName, WorkflowCensus>,
     claimable: Claimable,
     redrivable: Redrivable,
@@ -142,6 +151,8 @@ impl Census {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
             fired: HashSet::new(),
+            wall_places: WallPlaces::default(),
+            refiling: HashSet::new(),
             workflows: BTreeMap::new(),
             claimable: Claimable::default(),
             redrivable: Redrivable::new(policies.redriving()),
@@ -183,22 +194,18 @@ impl Census {
         (due, next)
     }
 
-    /// Takes items whose timers fired and which were looked up since: those that are overdue at `now` count as such,
+    /// Takes items whose timers fired and which were looked up since: those that are overdue at that moment count as such,
     /// those that are not get their timer back.
-    pub fn confirm(&self, items: &[Item], now: Timestamp) {
+    pub fn confirm(&self, items: &[Item], moment: Moment) {
         let mut state = self.lock();
         for item in items {
             if !state.fired.remove(&item.number) {
                 continue;
             }
-            match item.state(now) {
-                ItemState::Overdue => {
-                    let standing = item.standing();
-                    state.stand(&standing, ItemState::Overdue, now);
-                    let key = state.workflow(&item.workflow).add_troubled(IncidentKind::Overdue, &standing);
-                    state.touched.insert(key);
+            match item.state(moment) {
+                state_now @ (ItemState::Overdue | ItemState::Open) => {
+                    state.place_open(&item.standing(), state_now, moment);
                 }
-                ItemState::Open => state.wheel.schedule(item.number.0, item.deadline.as_millis()),
                 ItemState::Failed | ItemState::Held | ItemState::Closed => {}
             }
         }
@@ -371,8 +378,8 @@ impl State {
     }
 
     /// Takes note of who may have an item that is in this state.
-    fn stand(&mut self, standing: &Standing, state: ItemState, now: Timestamp) {
-        let step = self.shelved_step(standing);
+    fn stand(&mut self, standing: Placed<'_>, state: ItemState, now: Timestamp) {
+        let step = self.shelved_step(&standing);
         self.claimable.put(standing, state, step, now);
         self.redrivable.put(standing, state);
     }
@@ -387,32 +394,54 @@ impl State {
     /// in a recovery, and no reason to decide about any incident. False if it is another one.
     fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
         let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
-        if held != *after {
+        if held != *after || self.refiling.contains(&after.number) {
             return false;
         }
         let Some(census) = self.workflows.get(&after.workflow) else { return false };
         let group = group_of(&after.labels, &census.group_by);
+        let placed = self.wall_places.placed(after);
         let state = match after.status {
-            Status::Failed if census.failed.contains(&group, before) => ItemState::Failed,
-            Status::Open if census.overdue.contains(&group, before) => ItemState::Overdue,
+            Status::Failed if census.failed.contains(&group, placed) => ItemState::Failed,
+            Status::Open if census.overdue.contains(&group, placed) => ItemState::Overdue,
             Status::Open if self.wheel.contains(after.number.0) => ItemState::Open,
             // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
             _ => return false,
         };
-        self.stand(after, state, now);
+        self.stand(placed, state, now);
         true
     }
 
+    /// Gives an item that is open, in time or overdue, its place.
+    fn place_open(&mut self, standing: &Standing, state: ItemState, moment: Moment) {
+        let placed = self.wall_places.place(standing, moment);
+        if state == ItemState::Overdue {
+            let key = self.workflow(&standing.workflow).add_troubled(IncidentKind::Overdue, placed);
+            self.touched.insert(key);
+        } else {
+            self.wheel.schedule(standing.number.0, placed.deadline.as_millis());
+        }
+        self.stand(placed, state, moment.now);
+    }
+
+    /// Gives an item that has failed its place.
+    fn place_failed(&mut self, standing: &Standing, moment: Moment) {
+        let placed = self.wall_places.place(standing, moment);
+        let key = self.workflow(&standing.workflow).add_troubled(IncidentKind::Failed, placed);
+        self.touched.insert(key);
+        self.stand(placed, ItemState::Failed, moment.now);
+    }
+
     fn remove(&mut self, standing: &Standing) {
+        let placed = self.wall_places.placed(standing);
         let census = self.workflow(&standing.workflow);
         let troubled = match standing.status {
             Status::Open => {
                 census.unclosed -= 1;
-                census.remove_troubled(IncidentKind::Overdue, standing)
+                census.remove_troubled(IncidentKind::Overdue, placed)
             }
             Status::Failed => {
                 census.unclosed -= 1;
-                census.remove_troubled(IncidentKind::Failed, standing)
+                census.remove_troubled(IncidentKind::Failed, placed)
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.remove(&(record_until, standing.number));
@@ -422,6 +451,11 @@ impl State {
                 None
             }
         };
+        if let Some(place) = self.wall_places.forget(standing.number).filter(|_| troubled.is_none()) {
+            // It may have been placed by what was read ahead of this change, in another group or kind.
+            self.take_out(&standing.workflow, (place, standing.number));
+        }
+        self.refiling.remove(&standing.number);
         self.claimable.remove(standing.number);
         self.redrivable.remove(standing.number);
         if standing.status == Status::Open && troubled.is_none() {
@@ -431,26 +465,18 @@ impl State {
         self.touched.extend(troubled);
     }
 
-    fn add(&mut self, standing: &Standing, now: Timestamp) {
+    fn add(&mut self, standing: &Standing, moment: Moment) {
         let census = self.workflow(&standing.workflow);
         match standing.status {
             Status::Open => {
                 census.unclosed += 1;
-                if standing.deadline <= now {
-                    // Just read or committed: there is nothing to look up again.
-                    let key = census.add_troubled(IncidentKind::Overdue, standing);
-                    self.touched.insert(key);
-                    self.stand(standing, ItemState::Overdue, now);
-                } else {
-                    self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
-                    self.stand(standing, ItemState::Open, now);
-                }
+                // Just read or committed: there is nothing to look up again.
+                let late = moment.steady(standing.deadline) <= moment.now;
+                self.place_open(standing, if late { ItemState::Overdue } else { ItemState::Open }, moment);
             }
             Status::Failed => {
                 census.unclosed += 1;
-                let key = census.add_troubled(IncidentKind::Failed, standing);
-                self.touched.insert(key);
-                self.stand(standing, ItemState::Failed, now);
+                self.place_failed(standing, moment);
             }
             Status::Closed { record_until, payload_until } => {
                 census.closed.insert((record_until, standing.number));
@@ -464,11 +490,11 @@ impl State {
 
 impl Observer for Census {
     fn committed(&self, changes: &[Change]) {
-        let now = self.clock.now();
+        let moment = self.clock.moment();
         let mut state = self.lock();
         for change in changes {
             if let (Some(before), Some(after)) = (&change.before, &change.after)
-                && state.take_hold(before, after, now)
+                && state.take_hold(before, after, moment.now)
             {
                 continue;
             }
@@ -476,7 +502,7 @@ impl Observer for Census {
                 state.remove(before);
             }
             if let Some(after) = &change.after {
-                state.add(after, now);
+                state.add(after, moment);
                 if change.before.is_none() {
                     self.expectations.created(after);
                 }

@@ -17,7 +17,7 @@ use super::census::{Place, Reservation, Wanted};
 use super::leases::check_ttl;
 use super::{Warden, WardenError, redrives};
 use crate::model::lease::WORKER_MAX;
-use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Order, Position, ReplayId, Timestamp};
+use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Moment, Order, Position, ReplayId, Timestamp};
 use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 
 /// The most items that one claim gets.
@@ -168,10 +168,10 @@ impl Warden {
         loop {
             let places = self.census.claimable(&wanted, after, bite);
             let numbers = places.iter().map(|(_, number)| *number).collect();
-            let now = self.clock.now();
+            let now = self.clock.moment();
             let items = self.store.items(numbers).await?;
             let fitting = items.iter().filter(|item| filter.admits(item, now));
-            let fitting: Vec<Place> = fitting.map(|item| (item.deadline, item.number)).collect();
+            let fitting: Vec<Place> = fitting.map(|item| (now.steady(item.deadline), item.number)).collect();
             let reservation = self.census.reserve(&fitting, max);
             if !reservation.places.is_empty() || places.len() < bite || self.claims.closing.is_cancelled() {
                 return Ok(reservation);
@@ -191,13 +191,13 @@ impl Warden {
         if reservation.places.is_empty() {
             return Ok(Vec::new());
         }
-        let now = self.clock.now();
+        let now = self.clock.moment();
         let claim = |(_, number): &Place| {
             Command::Claim(Box::new(Claim {
                 number: *number,
                 filter: filter.clone(),
                 worker: worker.clone(),
-                expires_at: now.after(ttl),
+                expires_at: now.now.after(ttl),
                 ignores_wait: false,
                 now,
             }))
@@ -258,7 +258,7 @@ impl Warden {
         let (order, limit) = (Order::Created, OPEN_PAGE);
         let mut after = None;
         loop {
-            let now = self.clock.now();
+            let now = self.clock.moment();
             let question = ListItems { filter: filter.clone(), order, after, limit, now };
             let page = self.store.list(question).await?;
             self.census.fill_open(&page.data);
@@ -282,8 +282,8 @@ impl Warden {
 }
 
 /// Where a claim goes on that passes over what these items come after.
-pub fn place_after(claimed: &[Item]) -> Option<Position> {
-    let place = |item: &Item| (item.deadline, item.number);
+pub fn place_after(claimed: &[Item], moment: Moment) -> Option<Position> {
+    let place = |item: &Item| (moment.steady(item.deadline), item.number);
     let last: Option<(Timestamp, ItemNumber)> = claimed.iter().map(place).max();
     last.map(|(deadline, number)| Position { deadline, number })
 }

@@ -1,6 +1,8 @@
 //! Why the warden did not do what it was asked.
 
-use crate::model::{DeliveryId, Item, LeaseLost, NameError, ReplayStatus, WorkflowName};
+use std::fmt;
+
+use crate::model::{DeliveryId, Item, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName};
 use crate::notifier::ResendError;
 use crate::store::StoreError;
 
@@ -37,16 +39,19 @@ pub enum WardenError {
     ItemNotFound,
     /// The item is open with another payload or content type.
     #[error(
-        "the item is open since {created} with another payload; \
-         close it first, or create this one under another id", created = .0.created_at
+        "the item is open since {created_at} with another payload; \
+         close it first, or create this one under another id"
     )]
-    ItemConflict(Box<Item>),
+    ItemConflict {
+        /// When that was created, by the wall clock.
+        created_at: Timestamp,
+    },
     /// The item is closed.
-    #[error("the item is closed{}", closed_at(.0))]
-    ItemClosed(Box<Item>),
+    #[error("the item is closed{0}")]
+    ItemClosed(ClosedSince),
     /// The payload was dropped when the item was closed.
-    #[error("the item's payload is gone: it was closed{}", closed_at(.0))]
-    PayloadGone(Box<Item>),
+    #[error("the item's payload is gone: it was closed{0}")]
+    PayloadGone(ClosedSince),
     /// The item has another version than the request names.
     #[error("the item has version {0} now; get it again and decide anew")]
     VersionMismatch(u64),
@@ -134,8 +139,22 @@ fn instead(told_by: &Option<DeliveryId>) -> String {
     }
 }
 
-fn closed_at(item: &Item) -> String {
-    item.closed.map_or_else(String::new, |closed| {
-        format!(" since {}, and its id is free again from {} on", closed.at, closed.record_until)
-    })
+/// When an item was closed, and from when on it is forgotten, by the wall clock.
+#[derive(Debug)]
+pub struct ClosedSince(Option<(Timestamp, Timestamp)>);
+
+impl ClosedSince {
+    /// Those of an item, if it is closed.
+    pub fn of(item: &Item, moment: Moment) -> Self {
+        Self(item.closed.map(|closed| (moment.wall(closed.at), moment.wall(closed.record_until))))
+    }
+}
+
+impl fmt::Display for ClosedSince {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((at, until)) => write!(formatter, " since {at}, and its id is free again from {until} on"),
+            None => Ok(()),
+        }
+    }
 }

@@ -18,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Warden, Workflows};
 use crate::incident::Observation;
 use crate::model::{
-    Clock, Expectation, Group, IncidentKey, IncidentKind, Progress, Standing, Timestamp, WorkflowName,
+    Clock, Expectation, Group, IncidentKey, IncidentKind, Moment, Progress, Standing, Timestamp, WorkflowName,
 };
 use crate::store::{Command, Outcome, StoreError};
 
 /// How often what merely counts is committed. The wall clock is looked at as often.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// A sleep of the machine that is shorter than this counts as none.
+const SLEEP_MIN: Duration = Duration::from_secs(1);
 /// How long to wait after the store had no room for a commit.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How many workflows' progress is committed at once.
@@ -37,9 +39,22 @@ struct Watched {
     saved: Option<Progress>,
     /// Since when, and in how many windows, something was missed when the incident was last decided about.
     decided: Option<(Timestamp, u64)>,
+    /// When it was last looked at, and for how long the machine had slept by then.
+    looked_at: Timestamp,
+    slept: Duration,
 }
 
 impl Watched {
+    /// Judges what has passed, apart from what passed while the machine slept.
+    fn catch_up(&mut self, clock: &dyn Clock) {
+        let (Moment { now, wall_offset }, slept) = (clock.moment(), clock.slept());
+        if slept.saturating_sub(self.slept) >= SLEEP_MIN {
+            self.progress.unwatched(&self.expectation, self.looked_at, now, wall_offset);
+        }
+        (self.looked_at, self.slept) = (now, slept);
+        self.progress.advance(&self.expectation, now, wall_offset);
+    }
+
     fn missed(&self) -> Option<(Timestamp, u64)> {
         self.progress.missed().map(|missed| (missed.since, missed.windows))
     }
@@ -76,7 +91,9 @@ impl Expectations {
             let saved = stored.remove(&entry.name).filter(|progress| progress.is_of(&expectation));
             let begin = || Progress::begin(&expectation, now, wall_offset);
             let progress = saved.clone().unwrap_or_else(begin);
-            watched.insert(entry.name, Mutex::new(Watched { expectation, progress, saved, decided: None }));
+            let (looked_at, slept) = (now, clock.slept());
+            let one = Watched { expectation, progress, saved, decided: None, looked_at, slept };
+            watched.insert(entry.name, Mutex::new(one));
         }
         Self {
             watched,
@@ -87,13 +104,15 @@ impl Expectations {
         }
     }
 
-    /// Takes note that all items have been read, and judges what passed while the daemon was down.
-    pub fn recovered(&self) {
-        let (now, wall_offset) = (self.clock.now(), self.clock.wall_offset());
+    /// Takes note that all items have been read, and judges what passed while the daemon was down, which was until
+    /// `watched_to` at least.
+    pub fn recovered(&self, watched_to: Option<Timestamp>) {
+        let Moment { now, wall_offset } = self.clock.moment();
+        let watched_to = watched_to.unwrap_or(now);
         for watched in self.watched.values() {
             let watched = &mut *lock(watched);
             if watched.saved.is_some() {
-                watched.progress.restarted(&watched.expectation, now, wall_offset);
+                watched.progress.unwatched(&watched.expectation, watched_to, now, wall_offset);
             } else {
                 watched.progress = Progress::begin(&watched.expectation, now, wall_offset);
             }
@@ -107,8 +126,12 @@ impl Expectations {
         let Some(watched) = self.watched.get(&standing.workflow) else { return };
         let Some(at) = standing.created_at else { return };
         let watched = &mut *lock(watched);
-        let Watched { expectation, progress, saved, decided } = watched;
-        if self.recovered.load(Ordering::Relaxed) {
+        let is_recovered = self.recovered.load(Ordering::Relaxed);
+        if is_recovered {
+            watched.catch_up(&*self.clock);
+        }
+        let Watched { expectation, progress, saved, decided, .. } = watched;
+        if is_recovered {
             progress.created(expectation, standing.number, at, self.clock.wall_offset());
             if progress.missed().is_some() != decided.is_some() {
                 self.turned.notify_one();
@@ -116,6 +139,11 @@ impl Expectations {
         } else if saved.is_some() {
             progress.recount(expectation, standing.number, at);
         }
+    }
+
+    /// Takes note that the wall clock was set: what is expected by it comes at another time.
+    pub fn clock_was_set(&self) {
+        self.turned.notify_one();
     }
 
     /// What can be seen of what is missed.
@@ -131,10 +159,9 @@ impl Expectations {
 
     /// Judges what has passed. The workflows about whose incident is to be decided again.
     fn look(&self) -> Vec<WorkflowName> {
-        let (now, wall_offset) = (self.clock.now(), self.clock.wall_offset());
         let changed = |watched: &Mutex<Watched>| {
             let watched = &mut *lock(watched);
-            watched.progress.advance(&watched.expectation, now, wall_offset);
+            watched.catch_up(&*self.clock);
             let missed = watched.missed();
             std::mem::replace(&mut watched.decided, missed) != missed
         };

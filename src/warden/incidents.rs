@@ -62,7 +62,7 @@ impl Warden {
 
     /// The open incident that an item belongs to, if it is overdue or failed.
     pub fn incident_of(&self, item: &Item) -> Option<IncidentId> {
-        let kind = match item.state(self.clock.now()) {
+        let kind = match item.state(self.clock.moment()) {
             ItemState::Overdue => IncidentKind::Overdue,
             ItemState::Failed => IncidentKind::Failed,
             _ => return None,

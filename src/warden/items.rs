@@ -8,13 +8,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
-use super::{Warden, WardenError};
+use super::{ClosedSince, Warden, WardenError};
 use crate::model::item::{ItemPatch, Merge, check_labels};
 use crate::model::payload::{PayloadRefusal, content_encoding, content_type};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
-    CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Order, Page,
-    PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
+    ClockTime, CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Moment,
+    Order, Page, PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
 };
 use crate::store::{Command, Creation, ListItems, Outcome, SCAN_MAX, StoreError};
 
@@ -213,7 +213,7 @@ impl Warden {
                 (_, Outcome::Created(item)) => Ok(Done::Created(item)),
                 (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
                 (_, Outcome::Closed(_)) | (true, Outcome::AlreadyClosed(_)) => Ok(Done::Closed),
-                (_, other) => Err(refusal(other)),
+                (_, other) => Err(self.refusal(other)),
             })
             .collect();
         Ok(answers)
@@ -267,7 +267,7 @@ impl Warden {
         let step = starting_step(request.step, policy, &request.workflow)?;
         let deadline = match request.deadline {
             Some(deadline) => self.deadline(deadline, now)?,
-            None => now.after(policy.deadline_at(step.as_deref())),
+            None => now.after(policy.deadline_at(step.as_deref())).into(),
         };
         let idempotency_key = request.idempotency_key.map(|key| digest(key.as_bytes()));
         let id = match request.id {
@@ -287,15 +287,15 @@ impl Warden {
         })
     }
 
-    fn deadline(&self, deadline: Deadline, now: Timestamp) -> Result<Timestamp, WardenError> {
-        let instant = match deadline {
-            Deadline::In(duration) => now.after(duration),
-            Deadline::At(instant) => self.clock.to_steady(instant),
+    fn deadline(&self, deadline: Deadline, now: Timestamp) -> Result<ClockTime, WardenError> {
+        let time = match deadline {
+            Deadline::In(duration) => now.after(duration).into(),
+            Deadline::At(instant) => ClockTime::on_wall(instant),
         };
-        if instant > now.after(DEADLINE_MAX) {
+        if self.clock.moment().steady(time) > now.after(DEADLINE_MAX) {
             return Err(WardenError::Invalid("a deadline lies at most ten years ahead".into()));
         }
-        Ok(instant)
+        Ok(time)
     }
 
     /// Changes an open item.
@@ -307,7 +307,7 @@ impl Warden {
         let deadline = request.deadline.map(|deadline| self.deadline(deadline, now)).transpose()?;
         let patch = ItemPatch { deadline, labels: request.labels, progress: request.progress };
         let if_version = request.if_version;
-        changed(self.apply_one(Command::Patch { key, patch, if_version, now }).await?)
+        self.changed(self.apply_one(Command::Patch { key, patch, if_version, now }).await?)
     }
 
     /// Adds an error to an open item, and answers with the error's id.
@@ -317,7 +317,7 @@ impl Warden {
     pub async fn report(&self, key: ItemKey, request: ReportError) -> Result<Arc<str>, WardenError> {
         let error = self.error(request, &key, self.clock.now())?;
         let id = error.id.clone();
-        let item = changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
+        let item = self.changed(self.apply_one(Command::Report { key, error: Box::new(error) }).await?)?;
         tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
         Ok(id)
     }
@@ -380,7 +380,7 @@ impl Warden {
         let item = self.item(key).await?;
         match item.kept_payload(self.clock.now()).cloned() {
             Some(info) => Ok((item, info)),
-            None => Err(WardenError::PayloadGone(Box::new(item))),
+            None => Err(WardenError::PayloadGone(ClosedSince::of(&item, self.clock.moment()))),
         }
     }
 
@@ -408,7 +408,7 @@ impl Warden {
         after: Option<Position>,
         limit: usize,
     ) -> Result<Page<Item>, WardenError> {
-        self.list_at(filter, order, after, limit, self.clock.now()).await
+        self.list_at(filter, order, after, limit, self.clock.moment()).await
     }
 
     /// The same, as states are at `now`.
@@ -418,7 +418,7 @@ impl Warden {
         order: Order,
         after: Option<Position>,
         limit: usize,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Page<Item>, WardenError> {
         // The overdue ones stand in order in the census; anything else in order of deadlines is a scan.
         if order == Order::Deadline && filter.states == [ItemState::Overdue] {
@@ -432,11 +432,11 @@ impl Warden {
         filter: &ItemFilter,
         after: Option<Position>,
         limit: usize,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Page<Item>, WardenError> {
         let mut place = after.map(|position| (position.deadline, position.number));
         let mut data: Vec<Item> = Vec::new();
-        let position = |item: &Item| Position { deadline: item.deadline, number: item.number };
+        let position = |item: &Item| Position { deadline: now.steady(item.deadline), number: item.number };
         let mut looked_at = 0;
         loop {
             let places = self.census.overdue(|name| filter.admits_workflow(name), place, OVERDUE_BITE);
@@ -498,20 +498,23 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-pub(super) fn changed(outcome: Outcome) -> Result<Item, WardenError> {
-    match outcome {
-        Outcome::Changed(item) => Ok(*item),
-        other => Err(refusal(other)),
+impl Warden {
+    pub(super) fn changed(&self, outcome: Outcome) -> Result<Item, WardenError> {
+        match outcome {
+            Outcome::Changed(item) => Ok(*item),
+            other => Err(self.refusal(other)),
+        }
     }
-}
 
-fn refusal(outcome: Outcome) -> WardenError {
-    match outcome {
-        Outcome::Conflict(item) => WardenError::ItemConflict(item),
-        Outcome::AlreadyClosed(item) => WardenError::ItemClosed(item),
-        Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
-        Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
-        Outcome::StorageFull => WardenError::StorageFull,
-        _ => WardenError::ItemNotFound,
+    fn refusal(&self, outcome: Outcome) -> WardenError {
+        let moment = self.clock.moment();
+        match outcome {
+            Outcome::Conflict(item) => WardenError::ItemConflict { created_at: moment.wall(item.created_at) },
+            Outcome::AlreadyClosed(item) => WardenError::ItemClosed(ClosedSince::of(&item, moment)),
+            Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
+            Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
+            Outcome::StorageFull => WardenError::StorageFull,
+            _ => WardenError::ItemNotFound,
+        }
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::items::{ReportError, changed};
+use super::items::ReportError;
 use super::{Warden, WardenError};
 use crate::model::item::Merge;
 use crate::model::lease::{Advance, AfterFailure};
-use crate::model::{CloseOutcome, Item, LeaseAct, LeaseId, LeaseLost, Timestamp};
+use crate::model::{CloseOutcome, Item, LeaseAct, LeaseId, LeaseLost};
 use crate::store::{Command, Outcome};
 
 /// The shortest and the longest time for which a lease holds without a heartbeat.
@@ -79,7 +79,7 @@ impl Warden {
         let (may_shorten, ttl) = (ttl.is_some(), ttl.unwrap_or(TTL_DEFAULT));
         check_ttl(ttl)?;
         let act = LeaseAct::Heartbeat { expires_at: now.after(ttl), may_shorten, progress };
-        self.act_on_lease(lease, act, now).await
+        self.act_on_lease(lease, act).await
     }
 
     /// Takes note that the step is done of an item that was read by [`Warden::leased_item`]. After the last step it is closed.
@@ -99,7 +99,7 @@ impl Warden {
         } else {
             policy.advance(item, now)
         };
-        self.act_on_lease(lease, LeaseAct::Complete { advance, progress: request.progress }, now).await
+        self.act_on_lease(lease, LeaseAct::Complete { advance, progress: request.progress }).await
     }
 
     /// Takes note that the attempt failed of an item that was read by [`Warden::leased_item`]. It is tried again as the
@@ -120,7 +120,7 @@ impl Warden {
         };
         let error = Box::new(self.error(request.error, &item.key(), now)?);
         let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
-        let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }, now).await?;
+        let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }).await?;
         // Not when it was said before.
         if item.has_error(&id) {
             tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
@@ -135,10 +135,11 @@ impl Warden {
     pub async fn release(&self, lease: LeaseId, delay: Duration) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let retry_at = (!delay.is_zero()).then(|| now.after(delay));
-        self.act_on_lease(lease, LeaseAct::Release { retry_at, counts: false }, now).await
+        self.act_on_lease(lease, LeaseAct::Release { retry_at, counts: false }).await
     }
 
-    async fn act_on_lease(&self, lease: LeaseId, act: LeaseAct, now: Timestamp) -> Result<Item, WardenError> {
+    async fn act_on_lease(&self, lease: LeaseId, act: LeaseAct) -> Result<Item, WardenError> {
+        let now = self.clock.moment();
         let counts = &self.lease_counts;
         let count = match act {
             LeaseAct::Heartbeat { .. } => None,
@@ -150,7 +151,7 @@ impl Warden {
             Outcome::LeaseLost(LeaseLost::Unknown) => Err(WardenError::LeaseNotFound),
             Outcome::LeaseLost(lost) => Err(self.lost(lost)),
             outcome => {
-                let item = changed(outcome)?;
+                let item = self.changed(outcome)?;
                 count.map(|count| count.fetch_add(1, Ordering::Relaxed));
                 Ok(item)
             }
@@ -159,7 +160,7 @@ impl Warden {
 
     fn lost(&self, lost: LeaseLost) -> WardenError {
         self.lease_counts.lost.fetch_add(1, Ordering::Relaxed);
-        WardenError::LeaseLost(lost)
+        WardenError::LeaseLost(lost.shown(self.clock.moment()))
     }
 
     /// What became of leases since the start.

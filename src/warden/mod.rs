@@ -10,6 +10,7 @@
 mod alerting;
 mod census;
 pub mod claims;
+mod clock;
 mod error;
 mod expectations;
 mod heartbeat;
@@ -43,7 +44,8 @@ use self::alerting::{Actions, LiveIncidents};
 use self::census::Census;
 pub use self::census::Tally;
 use self::claims::Claims;
-pub use self::error::WardenError;
+pub use self::clock::ClockCounts;
+pub use self::error::{ClosedSince, WardenError};
 use self::expectations::Expectations;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
 use self::leases::LeaseCounts;
@@ -56,7 +58,7 @@ pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random, WorkflowName};
 use crate::notifier::{Notifier, NotifierService, Receiver};
 use crate::outbound::Outbound;
-use crate::store::{DiskUse, Store, StoreError, StoreStatus};
+use crate::store::{Command, DiskUse, Store, StoreError, StoreStatus};
 
 /// What the service needs to know.
 #[derive(Clone, Debug)]
@@ -112,6 +114,7 @@ pub struct Warden {
     watching: Pulse,
     expecting: Pulse,
     deciding: Pulse,
+    clock_counts: ClockCounts,
     heartbeats: HeartbeatCounts,
     outbound: Arc<dyn Outbound>,
     payloads: Semaphore,
@@ -151,6 +154,8 @@ impl Warden {
     /// When the store cannot be read.
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
         let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
+        // Before anything is judged by the clock.
+        let clock::Resumed { anchor, watched_to } = clock::resume(&*store, &*clock).await?;
         let workflows = Arc::new(workflows);
         let expectations = Expectations::new(clock.clone(), store.progresses().await?, &workflows);
         let expectations = Arc::new(expectations);
@@ -159,8 +164,11 @@ impl Warden {
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
+        // In line before any item that is judged by it.
+        let began = clock.now();
+        let saving = clock::Saving { done: store.submit(vec![Command::PutClock(Box::new(anchor))]), began };
         census.recovered();
-        expectations.recovered();
+        expectations.recovered(watched_to);
         for workflow in store.workflows().await? {
             workflows.note(workflow);
         }
@@ -187,6 +195,7 @@ impl Warden {
             watching: Pulse::default(),
             expecting: Pulse::default(),
             deciding: Pulse::default(),
+            clock_counts: ClockCounts::default(),
             heartbeats: HeartbeatCounts::default(),
             outbound: outbound.clone(),
             payloads: post::payload_budget(),
@@ -206,6 +215,8 @@ impl Warden {
         running.spawn(async move { watch.watch_deadlines(watch_stop).await });
         running.spawn(async move { alert.alert(asked, alert_stop).await });
         running.spawn(async move { sweep.sweep(sweep_stop).await });
+        let (follow, follow_stop) = (warden.clone(), stop.clone());
+        running.spawn(async move { follow.follow_clock(saving, follow_stop).await });
         let (expect, expect_stop) = (warden.clone(), stop.clone());
         running.spawn(async move { expect.watch_expectations(expect_stop).await });
         if let Some(settings) = warden.settings.heartbeat.clone() {

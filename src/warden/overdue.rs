@@ -55,7 +55,7 @@ impl Warden {
         loop {
             match self.store.items(due.clone()).await {
                 Ok(items) => {
-                    self.census.confirm(&items, self.clock.now());
+                    self.census.confirm(&items, self.clock.moment());
                     if items.len() < due.len() {
                         self.census.discard(&due);
                     }

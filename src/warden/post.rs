@@ -214,7 +214,7 @@ mod tests {
             workflow: WorkflowName::new("uploads").unwrap(),
             id: ItemId::new(id).unwrap(),
             created_at: NOW,
-            deadline: NOW,
+            deadline: NOW.into(),
             failed_at: None,
             closed: None,
             labels: Labels::default(),

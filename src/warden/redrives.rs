@@ -145,8 +145,8 @@ impl Warden {
         filter: Arc<ItemFilter>,
         policy: &Redrive,
     ) -> Result<Redriven, StoreError> {
-        let now = self.clock.now();
-        let expires_at = now.after(TIMEOUT + LEASE_MARGIN);
+        let now = self.clock.moment();
+        let expires_at = now.now.after(TIMEOUT + LEASE_MARGIN);
         let claim = Claim { number, filter, worker: WORKER.into(), expires_at, ignores_wait: false, now };
         let item = match self.store.apply(vec![Command::Claim(Box::new(claim))]).await?.pop() {
             Some(Outcome::Changed(item)) => item,
@@ -184,6 +184,7 @@ impl Warden {
         };
         let lease = LeaseId { item: number, token };
         // When this cannot be committed the lease runs out by itself, and the attempt has counted.
+        let now = self.clock.moment();
         self.store.apply(vec![Command::ActOnLease { lease, act, now }]).await?;
         Ok(redriven)
     }

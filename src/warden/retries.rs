@@ -1,6 +1,5 @@
 //! Sending items back that have failed, or wait for their next attempt: what an operator asks for.
 
-use super::items::changed;
 use super::{Warden, WardenError};
 use crate::model::{Item, ItemFilter, ItemKey, ItemState, Order, Position};
 use crate::store::{Command, ListItems, Outcome};
@@ -25,7 +24,7 @@ impl Warden {
     /// When there is no such open item, or the store refuses.
     pub async fn retry(&self, key: ItemKey) -> Result<Item, WardenError> {
         let now = self.clock.now();
-        changed(self.apply_one(Command::Retry { key, now }).await?)
+        self.changed(self.apply_one(Command::Retry { key, now }).await?)
     }
 
     /// The same for the first thousand of the items of this choice, after a place. Without any state those are meant that have
@@ -41,11 +40,11 @@ impl Warden {
         if filter.states.is_empty() {
             filter.states.push(ItemState::Failed);
         }
-        let now = self.clock.now();
+        let now = self.clock.moment();
         let question = ListItems { filter, order: Order::Created, after, limit: BITE, now };
         let page = self.store.list(question).await?;
         let to_retry = |item: &&Item| item.failed_at.is_some() || item.work.retry_at.is_some();
-        let retry = |item: &Item| Command::Retry { key: item.key(), now };
+        let retry = |item: &Item| Command::Retry { key: item.key(), now: now.now };
         let commands: Vec<Command> = page.data.iter().filter(to_retry).map(retry).collect();
         let outcomes = if commands.is_empty() { Vec::new() } else { self.store.apply(commands).await? };
         let versions = page.data.iter().filter(to_retry).map(|item| item.version);

@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 use super::{Warden, WardenError};
 use crate::model::incident::{COMMENT_MAX, PERSON_MAX};
 use crate::model::item::LABEL_VALUE_MAX;
-use crate::model::{IncidentKey, IncidentKind, Silence, SilenceId, SilenceStatus, Timestamp};
+use crate::model::{
+    ClockTime, IncidentKey, IncidentKind, Moment, Silence, SilenceId, SilenceStatus, Timestamp,
+};
 use crate::store::{Command, Outcome, StoreError};
 
 /// The most silences that are not over.
@@ -60,35 +62,45 @@ pub struct Silences {
 }
 
 impl Silences {
-    /// Until when those hold that are for that incident at `now`; nothing if none is.
-    pub(super) fn hold_until(&self, key: &IncidentKey, now: Timestamp) -> Option<Timestamp> {
-        let holds = |silence: &&Silence| silence.status(now) == SilenceStatus::Active && silence.matches(key);
-        self.read().values().filter(holds).map(|silence| silence.ends_at).max()
+    /// Until when those hold that are for that incident at that moment; nothing if none is.
+    pub(super) fn hold_until(&self, key: &IncidentKey, moment: Moment) -> Option<Timestamp> {
+        let holds =
+            |silence: &&Silence| silence.status(moment) == SilenceStatus::Active && silence.matches(key);
+        self.read().values().filter(holds).map(|silence| moment.steady(silence.ends_at)).max()
     }
 
-    /// When one begins or ends next, after `now`.
-    pub(super) fn next_change(&self, now: Timestamp) -> Timestamp {
+    /// When one begins or ends next, after that moment.
+    pub(super) fn next_change(&self, moment: Moment) -> Timestamp {
         let silences = self.read();
-        let instants = silences.values().flat_map(|silence| [silence.starts_at, silence.ends_at]);
-        instants.filter(|instant| *instant > now).min().unwrap_or(Timestamp::MAX)
+        let instants = silences
+            .values()
+            .flat_map(|silence| [silence.starts_at, silence.ends_at])
+            .map(|time| moment.steady(time));
+        instants.filter(|instant| *instant > moment.now).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Completes when one was made or ended by hand since the last time.
+    /// Takes note that the wall clock was set: what stands on it begins and ends at another time.
+    pub(super) fn clock_was_set(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Completes when one was made or ended by hand, or the wall clock was set, since the last time.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
     /// Those that have been over for that long.
-    fn over_for(&self, duration: Duration, now: Timestamp) -> Vec<SilenceId> {
-        let over = |silence: &&Silence| silence.ends_at.after(duration) <= now;
+    fn over_for(&self, duration: Duration, moment: Moment) -> Vec<SilenceId> {
+        let over = |silence: &&Silence| moment.steady(silence.ends_at).after(duration) <= moment.now;
         self.read().values().filter(over).map(|silence| silence.id.clone()).collect()
     }
 
     /// Those that are over and too many to be remembered.
-    fn surplus(&self, now: Timestamp) -> Vec<SilenceId> {
+    fn surplus(&self, moment: Moment) -> Vec<SilenceId> {
         let silences = self.read();
-        let expired = silences.values().filter(|silence| silence.status(now) == SilenceStatus::Expired);
-        let mut expired: Vec<_> = expired.map(|silence| (silence.ends_at, silence.id.clone())).collect();
+        let expired = silences.values().filter(|silence| silence.status(moment) == SilenceStatus::Expired);
+        let mut expired: Vec<_> =
+            expired.map(|silence| (moment.steady(silence.ends_at), silence.id.clone())).collect();
         expired.sort();
         expired.truncate(expired.len().saturating_sub(EXPIRED_MAX));
         expired.into_iter().map(|(_, id)| id).collect()
@@ -122,7 +134,8 @@ impl Warden {
     /// # Errors
     /// When it could match nothing, holds at no time, is one too many, or the store refuses.
     pub async fn make_silence(&self, request: MakeSilence) -> Result<Silence, WardenError> {
-        let now = self.clock.now();
+        let moment = self.clock.moment();
+        let now = moment.now;
         let id = match &request.idempotency_key {
             Some(key) => SilenceId(super::items::repeatable_id("sil", &[key])),
             None => SilenceId(self.random.id("sil", now)),
@@ -131,21 +144,21 @@ impl Warden {
             return Ok(silence.clone());
         }
         self.check_matchers(&request)?;
-        let starts_at = request.starts_at.map_or(now, |instant| self.clock.to_steady(instant));
+        let starts_at = request.starts_at.map_or(now.into(), ClockTime::on_wall);
         let ends_at = match request.ends_at {
             Until::After(duration) => starts_at.after(duration),
-            Until::At(instant) => self.clock.to_steady(instant),
+            Until::At(instant) => ClockTime::on_wall(instant),
         };
-        if ends_at <= starts_at.max(now) {
+        if moment.steady(ends_at) <= moment.steady(starts_at).max(now) {
             return Err(WardenError::Invalid("a silence has to end after it begins, and after now".into()));
         }
         check_person(&request.author)?;
         check_comment(&request.comment)?;
-        let unfinished = |silence: &&Silence| silence.status(now) != SilenceStatus::Expired;
+        let unfinished = |silence: &&Silence| silence.status(moment) != SilenceStatus::Expired;
         if self.silences.read().values().filter(unfinished).count() >= SILENCES_MAX {
             return Err(WardenError::TooManySilences { limit: SILENCES_MAX });
         }
-        self.forget_silences(self.silences.surplus(now)).await?;
+        self.forget_silences(self.silences.surplus(moment)).await?;
         let silence = Silence {
             id,
             workflow: request.workflow,
@@ -187,13 +200,14 @@ impl Warden {
     /// # Errors
     /// When there is none, or the store refuses.
     pub async fn end_silence(&self, id: &SilenceId) -> Result<Silence, WardenError> {
-        let now = self.clock.now();
+        let moment = self.clock.moment();
         let mut silence = self.silence(id)?;
-        if silence.status(now) == SilenceStatus::Expired {
-            return Ok(silence);
+        match silence.status(moment) {
+            SilenceStatus::Expired => return Ok(silence),
+            SilenceStatus::Pending => silence.starts_at = moment.now.into(),
+            SilenceStatus::Active => {}
         }
-        silence.ends_at = now;
-        silence.starts_at = silence.starts_at.min(now);
+        silence.ends_at = moment.now.into();
         self.keep_silence(silence).await
     }
 
@@ -203,7 +217,7 @@ impl Warden {
             return Err(WardenError::StorageFull);
         }
         let (id, workflow, author) = (&*silence.id.0, &*silence.workflow, &*silence.author);
-        tracing::info!(silence = id, workflow, author, ends_at = %silence.ends_at, "a silence was set");
+        tracing::info!(silence = id, workflow, author, ends_at = %self.clock.moment().shown(silence.ends_at), "a silence was set");
         self.silences.put(silence.clone());
         Ok(silence)
     }
@@ -223,14 +237,15 @@ impl Warden {
 
     /// How many hold now.
     pub fn active_silences(&self) -> usize {
-        let now = self.clock.now();
-        let holds = |silence: &&Silence| silence.status(now) == SilenceStatus::Active;
+        let moment = self.clock.moment();
+        let holds = |silence: &&Silence| silence.status(moment) == SilenceStatus::Active;
         self.silences.read().values().filter(holds).count()
     }
 
     /// Forgets the silences that have been over for as long as resolved incidents are remembered.
     pub(super) async fn sweep_silences(&self) -> Result<(), StoreError> {
-        self.forget_silences(self.silences.over_for(self.settings.incident_history, self.clock.now())).await
+        self.forget_silences(self.silences.over_for(self.settings.incident_history, self.clock.moment()))
+            .await
     }
 
     async fn forget_silences(&self, ids: Vec<SilenceId>) -> Result<(), StoreError> {

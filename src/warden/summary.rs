@@ -13,7 +13,7 @@ impl Warden {
     /// # Errors
     /// When the store cannot read.
     pub async fn summary(&self, filter: ItemFilter) -> Result<Summary, WardenError> {
-        let now = self.clock.now();
+        let now = self.clock.moment();
         // The overdue ones stand in order already; anything else is read in the order in which it is stored.
         let order = if filter.states == [ItemState::Overdue] { Order::Deadline } else { Order::Created };
         let mut summary = Summary::new(now);

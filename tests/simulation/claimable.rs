@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::clock::SimulatedClock;
 use futures_util::FutureExt as _;
 use warden::model::{Item, ItemNumber, ItemState, LeaseId, Timestamp};
 use warden::store::memory::MemoryStore;
@@ -35,7 +36,7 @@ impl Claimable {
     }
 
     /// What is known of the item of a claim that is about to be committed, if it is there.
-    pub fn look_up(&self, store: &MemoryStore, command: &Command) -> Option<Claimed> {
+    pub fn look_up(&self, store: &MemoryStore, command: &Command, clock: &SimulatedClock) -> Option<Claimed> {
         let Command::Claim(claim) = command else { return None };
         let items = store.items(vec![claim.number]).now_or_never().expect("memory never waits");
         let item = items.expect("memory never fails").pop()?;
@@ -43,9 +44,10 @@ impl Claimable {
         // Only who wants what is not due may have had it before it was.
         let wants_open = claim.filter.states.is_empty() || claim.filter.states.contains(&ItemState::Open);
         let is_due = item.failed_at.is_none() && !wants_open;
-        let due_at = if is_due { item.deadline } else { Timestamp::MIN };
+        let due_at =
+            if is_due { claim.now.steady(item.deadline).max(clock.adopted_at()) } else { Timestamp::MIN };
         let since = changed_at.max(item.work.free_at()).max(due_at);
-        Some(Claimed { since, asked_at: claim.now })
+        Some(Claimed { since, asked_at: claim.now.now })
     }
 
     /// A command was committed.

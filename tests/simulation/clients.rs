@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use warden::model::item::Merge;
-use warden::model::{Clock, CloseOutcome, Item, ItemId, ItemKey, Timestamp, WorkflowName};
+use warden::model::{Clock, ClockTime, CloseOutcome, Item, ItemId, ItemKey, WorkflowName};
 use warden::store::StoreError;
 use warden::warden::items::{BatchItem, CreateItem, Deadline, Done, PatchItem, ReportError};
 use warden::warden::{Warden, WardenError};
@@ -91,21 +91,21 @@ impl Client {
     }
 
     /// When an item is due that asks for this now.
-    fn due(&self, deadline: Option<Deadline>) -> Timestamp {
+    fn due(&self, deadline: Option<Deadline>) -> ClockTime {
         let now = self.clock.now();
         match deadline {
-            None => now.after(DEADLINE),
-            Some(Deadline::In(ahead)) => now.after(ahead),
-            // The wall clock may have been set since the daemon was started, and its own does not jump with it.
-            Some(Deadline::At(instant)) => instant.moved(now.as_millis() - self.clock.wall().as_millis()),
+            None => now.after(DEADLINE).into(),
+            Some(Deadline::In(ahead)) => now.after(ahead).into(),
+            Some(Deadline::At(instant)) => ClockTime::on_wall(instant),
         }
     }
 
-    /// An item is due when it was asked to be, to the millisecond.
-    fn check_due(&self, item: &Item, due: Timestamp) {
+    /// An item is due when it was asked to be, to the millisecond, on the clock that was meant.
+    fn check_due(&self, item: &Item, due: ClockTime) {
         if item.deadline != due {
             let Item { workflow, id, deadline, .. } = item;
-            self.history.note(Err(format!("{workflow} {id} was to be due at {due}, and is at {deadline}")));
+            self.history
+                .note(Err(format!("{workflow} {id} was to be due at {due:?}, and is at {deadline:?}")));
         }
     }
 
@@ -236,7 +236,7 @@ impl Client {
         };
         let due = self.due(request.deadline);
         let result = self.warden.patch(key.clone(), request).await;
-        self.history.tell(|| format!("extend {key:?} to {due}: {}", result.is_ok()));
+        self.history.tell(|| format!("extend {key:?} to {due:?}: {}", result.is_ok()));
         if let Ok(item) = &result {
             self.check_due(item, due);
         }

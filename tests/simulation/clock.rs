@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use warden::model::{Clock, Timestamp};
+use warden::model::time::{BootId, Readings, Tied, stepped, tie};
+use warden::model::{Clock, ClockAnchor, Timestamp};
 
 /// How often the clock may be read at one instant.
 const READINGS_MAX: u64 = 300_000;
@@ -23,8 +24,16 @@ struct State {
     latest: Timestamp,
     /// When it last jumped.
     jumped_at: Timestamp,
-    /// How far the wall clock is ahead, in milliseconds.
-    drift: i64,
+    /// How far the wall clock really is ahead of the steady one, in milliseconds.
+    ahead: i64,
+    /// The same as the daemon has adopted it.
+    wall_offset: i64,
+    adopted_at: Timestamp,
+    boot: u32,
+    /// What the steady clock shows, or would show, when the boot-time clock is at zero.
+    base: i64,
+    /// Who waits for the wall clock to be set.
+    watchers: Vec<Waker>,
     sleepers: BTreeMap<(Timestamp, u64), Waker>,
     last_sleeper: u64,
     /// How often it was read since it was set.
@@ -39,7 +48,12 @@ impl SimulatedClock {
             before: Timestamp::MIN,
             latest: start,
             jumped_at: Timestamp::MIN,
-            drift: 0,
+            ahead: 0,
+            wall_offset: 0,
+            adopted_at: Timestamp::MIN,
+            boot: 1,
+            base: start.as_millis(),
+            watchers: Vec::new(),
             sleepers,
             last_sleeper: 0,
             readings: 0,
@@ -97,9 +111,41 @@ impl SimulatedClock {
         self.lock().readings >= READINGS_MAX
     }
 
-    /// Sets the wall clock away from the steady one.
-    pub fn set_drift(&self, millis: i64) {
-        self.lock().drift = millis;
+    /// Sets the wall clock ahead of the steady one.
+    pub fn set_wall_ahead(&self, millis: i64) {
+        let mut state = self.lock();
+        state.ahead = millis;
+        let watchers = std::mem::take(&mut state.watchers);
+        drop(state);
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// When the daemon last adopted a step of the wall clock: what goes by it may be due only since then.
+    pub fn adopted_at(&self) -> Timestamp {
+        self.lock().adopted_at
+    }
+
+    /// The machine boots anew, with a wall clock that was set by so many milliseconds. It takes effect when the daemon
+    /// starts.
+    pub fn reboot(&self, step: i64) {
+        let mut state = self.lock();
+        state.boot += 1;
+        state.base = state.now.as_millis();
+        state.ahead += step;
+    }
+}
+
+impl State {
+    fn readings(&self) -> Readings {
+        Readings {
+            boot: BootId(self.boot.to_string().into()),
+            since_boot: self.now.as_millis() - self.base,
+            wall: self.now.moved(self.ahead),
+        }
+    }
+
+    fn anchor(&self, wall_offset: i64) -> ClockAnchor {
+        ClockAnchor { boot: self.readings().boot, base: self.base, wall_offset, seen: self.now }
     }
 }
 
@@ -115,8 +161,51 @@ impl Clock for SimulatedClock {
     }
 
     fn wall(&self) -> Timestamp {
+        self.lock().readings().wall
+    }
+
+    fn wall_offset(&self) -> i64 {
+        self.lock().wall_offset
+    }
+
+    fn resume(&self, stored: Option<&ClockAnchor>) -> (ClockAnchor, Tied) {
+        let readings = self.lock().readings();
+        let (anchor, tied) = tie(stored, &readings);
+        let now = anchor.now(&readings);
+        if now != self.read().0 {
+            self.set(now);
+        }
+        let mut state = self.lock();
+        (state.ahead, state.base) = (readings.wall.as_millis() - now.as_millis(), anchor.base);
+        (state.wall_offset, state.adopted_at) = (anchor.wall_offset, now);
+        drop(state);
+        (anchor, tied)
+    }
+
+    fn stepped(&self) -> BoxFuture<'static, ClockAnchor> {
+        let clock = self.clone();
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut state = clock.lock();
+            if stepped(state.wall_offset, state.ahead).is_some() {
+                return Poll::Ready(state.anchor(state.ahead));
+            }
+            state.watchers.push(context.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    fn anchor(&self) -> ClockAnchor {
         let state = self.lock();
-        Timestamp::from_millis(state.now.as_millis() + state.drift)
+        state.anchor(state.wall_offset)
+    }
+
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn adopt(&self, wall_offset: i64) {
+        let mut state = self.lock();
+        (state.wall_offset, state.adopted_at) = (wall_offset, state.now);
     }
 
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {

@@ -92,7 +92,7 @@ impl Disk {
                 self.history.note(breach.map_or(Ok(()), Err));
             }
         }
-        let claimed = self.claimable.look_up(&self.durable, &command);
+        let claimed = self.claimable.look_up(&self.durable, &command, &self.clock);
         let outcome = done(store, command);
         self.claimable.note(claimed, &outcome, self.clock.now());
         outcome

@@ -98,8 +98,11 @@ impl Operator {
         };
         let made = self.warden.make_silence(request).await;
         self.history.tell(|| format!("silence: {made:?}"));
-        if let Ok(silence) = made {
-            self.quiet.silenced(silence, self.clock.now());
+        // Until a step of the wall clock is noticed it is not known when one that goes by it begins.
+        if let Ok(silence) = made
+            && self.clock.drift() == 0
+        {
+            self.quiet.silenced(silence, self.clock.moment());
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use warden::model::{Delivery, Event, Incident, IncidentId, IncidentKey, Silence, SilenceId, Timestamp};
+use warden::model::{
+    ClockTime, Delivery, Event, Incident, IncidentId, IncidentKey, Moment, Silence, SilenceId, Timestamp,
+};
 
 /// A silence that was acknowledged.
 struct Promise {
@@ -69,9 +71,17 @@ impl Quiet {
     }
 
     /// A silence was acknowledged: from now on it holds.
-    pub fn silenced(&self, silence: Silence, now: Timestamp) {
-        let range = (silence.starts_at.max(now), silence.ends_at);
+    pub fn silenced(&self, silence: Silence, moment: Moment) {
+        let starts_at = moment.steady(silence.starts_at).max(moment.now);
+        let range = (starts_at, moment.steady(silence.ends_at));
         self.lock().silences.insert(silence.id.clone(), Promise { silence, range });
+    }
+
+    /// Somebody is about to set the wall clock by that much: silences that go by it begin and end at another time.
+    pub fn wall_clock_may_be_set(&self, by: Duration) {
+        self.jumped(by);
+        let is_steady = |promise: &Promise| matches!(promise.silence.starts_at, ClockTime::Steady(_));
+        self.lock().silences.retain(|_, promise| is_steady(promise));
     }
 
     /// Somebody is about to end a silence.

@@ -13,8 +13,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use warden::model::{
-    Clock, Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Replay,
-    ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
+    Clock, ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
+    Progress, Replay, ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{
@@ -186,6 +186,10 @@ impl Store for SimulatedStore {
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.read(self.visible.list(question))
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
+        self.read(self.visible.clock())
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use warden::model::incident::group_of;
 use warden::model::{
-    Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState, Order,
-    Timestamp, WaitingFor,
+    Clock as _, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState,
+    Moment, Order, Timestamp, WaitingFor,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{ListItems, Store as _};
@@ -28,8 +28,13 @@ pub const SLACK: Duration = Duration::from_secs(90);
 pub fn items(store: &MemoryStore, now: Timestamp) -> Vec<Item> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let question =
-            ListItems { filter: ItemFilter::default(), order: Order::Created, after, limit: 1000, now };
+        let question = ListItems {
+            filter: ItemFilter::default(),
+            order: Order::Created,
+            after,
+            limit: 1000,
+            now: now.into(),
+        };
         let page =
             store.list(question).now_or_never().expect("memory never waits").expect("memory never fails");
         all.extend(page.data);
@@ -51,15 +56,16 @@ pub struct Trouble {
 /// Which items are overdue or have failed, by the incident that there should be of them.
 pub fn troubles(store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<IncidentKey, Trouble> {
     let (now, before) = (clock.read().0, clock.before());
+    let moment = Moment { now, wall_offset: clock.wall_offset() };
     let mut troubles = BTreeMap::<IncidentKey, Trouble>::new();
     for item in items(store, now) {
-        let kind = match item.state(now) {
+        let kind = match item.state(moment) {
             ItemState::Overdue => IncidentKind::Overdue,
             ItemState::Failed => IncidentKind::Failed,
             _ => continue,
         };
         let group = group_of(&item.labels, group_by(&item.workflow).as_slice());
-        let is_fresh = kind == IncidentKind::Overdue && item.deadline > before;
+        let is_fresh = kind == IncidentKind::Overdue && moment.steady(item.deadline) > before;
         let key = IncidentKey { workflow: item.workflow, kind, group };
         let trouble = troubles.entry(key).or_insert(Trouble { count: 0, is_fresh: true });
         (trouble.count, trouble.is_fresh) = (trouble.count + 1, trouble.is_fresh && is_fresh);

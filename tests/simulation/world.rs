@@ -29,6 +29,8 @@ pub const RECEIVERS: [&str; 3] = ["oncall", "chat", "manager"];
 /// All that can be called.
 pub const HOSTS: [&str; 4] = ["oncall", "chat", "manager", "target"];
 /// 2026-01-01T00:00:00Z.
+/// By how much somebody sets the wall clock at most, from one extreme to the other.
+const WALL_STEP_MAX: Duration = Duration::from_secs(7_200);
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// What a story came to.
@@ -166,16 +168,34 @@ impl World {
         }
     }
 
-    /// Time passes; now and then the clock is set back.
+    /// Time passes; now and then the machine boots, or its wall clock is set.
     fn while_it_is_down(&mut self) {
         let now = self.clock.now();
-        let then = match self.dice.below(20) {
-            0 => Timestamp::from_millis(now.as_millis() - self.dice.below(1_800_000) as i64),
-            1..4 => now.after(self.dice.millis(3_600_000)),
-            _ => now.after(self.dice.millis(20_000)),
-        };
-        self.clock.set(then);
+        let passes = if self.dice.chance(150) { 3_600_000 } else { 20_000 };
+        self.clock.set(now.after(self.dice.millis(passes)));
+        match self.dice.below(20) {
+            0 => self.set_wall_clock(),
+            1..3 => {
+                self.tell("the machine boots");
+                self.clock.reboot(0);
+            }
+            // A board without a battery, or one whose clock is wrong until it asks others.
+            3 => {
+                let step = self.dice.below(3_600_000) as i64 - 1_800_000;
+                self.tell(&format!("the machine boots, and its wall clock is {step} ms off"));
+                self.quiet.wall_clock_may_be_set(WALL_STEP_MAX);
+                self.clock.reboot(step);
+            }
+            _ => {}
+        }
         self.weather.note(self.disk.durable(), &self.clock);
+    }
+
+    fn set_wall_clock(&self) {
+        let ahead = self.dice.below(7_200_000) as i64 - 3_600_000;
+        self.tell(&format!("the wall clock is set {ahead} ms ahead"));
+        self.quiet.wall_clock_may_be_set(WALL_STEP_MAX);
+        self.clock.set_wall_ahead(ahead);
     }
 
     async fn live(&mut self, idle: Arc<Idle>) -> Result<End, String> {
@@ -196,7 +216,7 @@ impl World {
                 560..640 => drop(life.acts.spawn(life.operator.clone().act())),
                 640..700 => self.change_mood(),
                 700..730 => self.change_faults(),
-                730..740 => self.clock.set_drift(self.dice.below(7_200_000) as i64 - 3_600_000),
+                730..740 => self.set_wall_clock(),
                 740..760 => {
                     let ahead = self.dice.millis(1_800_000);
                     self.tell("the clock jumps");

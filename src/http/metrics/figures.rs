@@ -33,6 +33,8 @@ pub struct Figures {
     silences: usize,
     waiting_claims: usize,
     /// Sent, failed, withheld.
+    /// Forward, back.
+    clock_steps: [u64; 2],
     heartbeats: [u64; 3],
     /// Taken, failed.
     redrives: [u64; 2],
@@ -50,7 +52,7 @@ impl Figures {
         let receivers = warden.receiver_statuses();
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock().now();
-        let beats = warden.heartbeats();
+        let (beats, steps) = (warden.heartbeats(), warden.clock_counts());
         let redrives = warden.redrive_counts();
         let leases = warden.lease_counts();
         let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
@@ -70,6 +72,7 @@ impl Figures {
             replays_running: warden.running_replays(),
             replay_posts: warden.replay_counts().posts(),
             replay_items: warden.replay_counts().ends(),
+            clock_steps: [&steps.forward, &steps.back].map(|count| count.load(Ordering::Relaxed)),
             heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
                 .map(|count| count.load(Ordering::Relaxed)),
             leases: [
@@ -222,13 +225,16 @@ impl Collector for Figures {
         )?;
         gauge(
             "clock_drift_seconds",
-            "How far the wall clock was moved since the start",
+            "How far the wall clock is from where it is taken to be, until a step of it is noticed",
             self.drift.as_secs_f64(),
         )?;
         let mut counter = |name, help, value: u64| -> Result<(), fmt::Error> {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
         };
+        let [forward, back] = self.clock_steps;
+        counter("clock_steps_forward", "Times that the wall clock was set forward", forward)?;
+        counter("clock_steps_back", "Times that the wall clock was set back", back)?;
         let [sent, failed, withheld] = self.heartbeats;
         counter("heartbeats_sent", "Heartbeats that were answered with 2xx", sent)?;
         counter("heartbeats_failed", "Heartbeats that did not arrive", failed)?;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::WallTime;
 use crate::incident::Outlook;
 use crate::model::{
     Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
-    IncidentStatus, Missed, Severity, Silence, SilenceStatus, Timestamp, WaitingFor,
+    IncidentStatus, Missed, Moment, Severity, Silence, SilenceStatus, WaitingFor,
 };
 
 /// An incident.
@@ -30,27 +31,27 @@ pub struct IncidentView {
     #[schema(value_type = String)]
     severity: Severity,
     #[schema(value_type = String, format = DateTime)]
-    opened_at: Timestamp,
+    opened_at: WallTime,
     /// When it began anew after a short end.
     #[schema(value_type = Option<String>, format = DateTime)]
-    reopened_at: Option<Timestamp>,
+    reopened_at: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    resolved_at: Option<Timestamp>,
+    resolved_at: Option<WallTime>,
     count: u64,
     peak: u64,
     #[schema(value_type = Option<String>, format = DateTime)]
-    oldest_deadline: Option<Timestamp>,
+    oldest_deadline: Option<WallTime>,
     /// Items by the step at which they are stuck; the empty name stands for items without one.
     #[schema(value_type = BTreeMap<String, u64>)]
     by_step: BTreeMap<Arc<str>, u64>,
     /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
     missed: Option<MissedView>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    notified_at: Option<Timestamp>,
+    notified_at: Option<WallTime>,
     /// When people are told next if nothing happens to its items: of its beginning, its growth, that it is still open, or
     /// what a receiver has not taken yet. Null if nobody is to be told, or if that waits for a paused receiver.
     #[schema(value_type = Option<String>, format = DateTime)]
-    next_told_at: Option<Timestamp>,
+    next_told_at: Option<WallTime>,
     /// What holds that back: `group_wait`, `group_interval`, `damping`, `silence`, `snooze` or `receiver`; null if it is
     /// only the next reminder or level of escalation.
     #[schema(value_type = Option<String>)]
@@ -63,7 +64,7 @@ pub struct IncidentView {
     /// Whether somebody looks after it.
     acknowledged: bool,
     #[schema(value_type = Option<String>, format = DateTime)]
-    snoozed_until: Option<Timestamp>,
+    snoozed_until: Option<WallTime>,
     /// What people did about it, oldest first.
     actions: Vec<ActionView>,
 }
@@ -73,22 +74,26 @@ pub struct IncidentView {
 pub struct MissedView {
     /// When it should have begun, in the first of the windows.
     #[schema(value_type = String, format = DateTime)]
-    expected_at: Timestamp,
+    expected_at: WallTime,
     /// The end of the first window.
     #[schema(value_type = String, format = DateTime)]
-    since: Timestamp,
+    since: WallTime,
     /// How many windows on end.
     windows: u64,
     /// How many items were wanted in each.
     wanted: u64,
     /// How many were created since the first window began.
     created: u64,
+    /// How many windows ended while nobody watched, because the machine slept or the daemon was down. Those of one such
+    /// time count as one in `windows`.
+    unobserved: u64,
 }
 
-impl From<Missed> for MissedView {
-    fn from(missed: Missed) -> Self {
-        let Missed { expected_at, since, windows, wanted, created, .. } = missed;
-        Self { expected_at, since, windows, wanted, created }
+impl MissedView {
+    fn new(missed: Missed, moment: Moment) -> Self {
+        let Missed { expected_at, since, windows, wanted, created, unobserved, .. } = missed;
+        let (expected_at, since) = (WallTime::read(expected_at), WallTime::of(since, moment));
+        Self { expected_at, since, windows, wanted, created, unobserved }
     }
 }
 
@@ -100,28 +105,30 @@ pub struct ActionView {
     #[schema(value_type = String)]
     by: Arc<str>,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: WallTime,
     #[schema(value_type = Option<String>)]
     comment: Option<Arc<str>>,
     /// Until when it was snoozed.
     #[schema(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
+    until: Option<WallTime>,
 }
 
-impl From<Action> for ActionView {
-    fn from(action: Action) -> Self {
+impl ActionView {
+    fn new(action: Action, moment: Moment) -> Self {
         let (name, until) = match action.kind {
             ActionKind::Acknowledge => ("acknowledge", None),
-            ActionKind::Snooze { until } => ("snooze", Some(until)),
+            ActionKind::Snooze { until } => ("snooze", Some(WallTime::of(until, moment))),
             ActionKind::Comment => ("comment", None),
         };
-        Self { action: name, by: action.by, at: action.at, comment: action.comment, until }
+        let at = WallTime::of(action.at, moment);
+        Self { action: name, by: action.by, at, comment: action.comment, until }
     }
 }
 
 impl IncidentView {
-    /// An incident, and when people are told of it next.
-    pub fn new(incident: Incident, outlook: Outlook) -> Self {
+    /// An incident, and when people are told of it next, with times as the wall clock has them at that moment.
+    pub fn new(incident: Incident, outlook: Outlook, moment: Moment) -> Self {
+        let at = |steady| WallTime::of_some(steady, moment);
         Self {
             id: incident.id.0,
             workflow: incident.key.workflow.to_string(),
@@ -129,22 +136,22 @@ impl IncidentView {
             group: incident.key.group,
             status: incident.status,
             severity: incident.severity,
-            opened_at: incident.opened_at,
-            reopened_at: incident.reopened_at,
-            resolved_at: incident.resolved_at,
+            opened_at: WallTime::of(incident.opened_at, moment),
+            reopened_at: at(incident.reopened_at),
+            resolved_at: at(incident.resolved_at),
             count: incident.count,
             peak: incident.peak,
-            oldest_deadline: incident.oldest_deadline,
+            oldest_deadline: at(incident.oldest_deadline),
             by_step: incident.by_step,
-            missed: incident.missed.map(MissedView::from),
-            notified_at: incident.notified_at,
-            next_told_at: outlook.next_told_at,
+            missed: incident.missed.map(|missed| MissedView::new(missed, moment)),
+            notified_at: at(incident.notified_at),
+            next_told_at: at(outlook.next_told_at),
             waiting_for: outlook.waiting_for,
             told: incident.told.into_iter().collect(),
             escalations: incident.escalations,
             acknowledged: incident.acknowledged,
-            snoozed_until: incident.snoozed_until,
-            actions: incident.actions.into_iter().map(ActionView::from).collect(),
+            snoozed_until: at(incident.snoozed_until),
+            actions: incident.actions.into_iter().map(|action| ActionView::new(action, moment)).collect(),
         }
     }
 }
@@ -165,15 +172,15 @@ pub struct DeliveryView {
     #[schema(value_type = String)]
     status: DeliveryStatus,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    created_at: WallTime,
     /// When somebody last had it sent again.
     #[schema(value_type = Option<String>, format = DateTime)]
-    resent_at: Option<Timestamp>,
+    resent_at: Option<WallTime>,
     attempts_made: u32,
     /// When it is due by itself. While its receiver as a whole fails, it is tried when its turn comes, and not while that is
     /// paused.
     #[schema(value_type = Option<String>, format = DateTime)]
-    next_attempt_at: Option<Timestamp>,
+    next_attempt_at: Option<WallTime>,
     /// The latest attempts, oldest first.
     attempts: Vec<AttemptView>,
 }
@@ -182,7 +189,7 @@ pub struct DeliveryView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AttemptView {
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: WallTime,
     /// The status of the answer, if there was one.
     status: Option<u16>,
     latency_ms: u64,
@@ -191,15 +198,18 @@ pub struct AttemptView {
     answer: Option<String>,
 }
 
-impl From<Attempt> for AttemptView {
-    fn from(attempt: Attempt) -> Self {
+impl AttemptView {
+    pub(super) fn new(attempt: Attempt, moment: Moment) -> Self {
         let Attempt { at, status, latency_ms, error, answer } = attempt;
+        let at = WallTime::of(at, moment);
         Self { at, status, latency_ms, error, answer }
     }
 }
 
-impl From<Delivery> for DeliveryView {
-    fn from(delivery: Delivery) -> Self {
+impl DeliveryView {
+    /// The delivery, with times as the wall clock has them at that moment.
+    pub fn new(delivery: Delivery, moment: Moment) -> Self {
+        let at = |steady| WallTime::of(steady, moment);
         Self {
             id: delivery.id.0,
             incident: delivery.incident.0,
@@ -207,11 +217,16 @@ impl From<Delivery> for DeliveryView {
             event: delivery.event,
             sequence: delivery.sequence,
             status: delivery.status,
-            created_at: delivery.created_at,
-            resent_at: delivery.resent_at,
+            created_at: at(delivery.created_at),
+            resent_at: delivery.resent_at.map(at),
             attempts_made: delivery.attempts_made,
-            next_attempt_at: (delivery.status == DeliveryStatus::Pending).then_some(delivery.next_attempt_at),
-            attempts: delivery.attempts.into_iter().map(AttemptView::from).collect(),
+            next_attempt_at: (delivery.status == DeliveryStatus::Pending)
+                .then_some(at(delivery.next_attempt_at)),
+            attempts: delivery
+                .attempts
+                .into_iter()
+                .map(|attempt| AttemptView::new(attempt, moment))
+                .collect(),
         }
     }
 }
@@ -230,34 +245,29 @@ pub struct SilenceView {
     #[schema(value_type = BTreeMap<String, String>)]
     labels: BTreeMap<Arc<str>, Arc<str>>,
     #[schema(value_type = String, format = DateTime)]
-    starts_at: Timestamp,
+    starts_at: WallTime,
     #[schema(value_type = String, format = DateTime)]
-    ends_at: Timestamp,
+    ends_at: WallTime,
     author: Arc<str>,
     comment: Arc<str>,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    created_at: WallTime,
 }
 
 impl SilenceView {
-    /// The silence as it stands at `now`.
-    pub fn new(silence: Silence, now: Timestamp) -> Self {
+    /// The silence as it stands at that moment.
+    pub fn new(silence: Silence, moment: Moment) -> Self {
         Self {
-            status: silence.status(now),
+            status: silence.status(moment),
             id: silence.id.0,
             workflow: silence.workflow,
             kind: silence.kind,
             labels: silence.labels,
-            starts_at: silence.starts_at,
-            ends_at: silence.ends_at,
+            starts_at: WallTime::shown(silence.starts_at, moment),
+            ends_at: WallTime::shown(silence.ends_at, moment),
             author: silence.author,
             comment: silence.comment,
-            created_at: silence.created_at,
+            created_at: WallTime::of(silence.created_at, moment),
         }
-    }
-
-    /// Its id.
-    pub fn id(&self) -> &str {
-        &self.id
     }
 }

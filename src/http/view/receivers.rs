@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::WallTime;
 use super::alerts::AttemptView;
-use crate::model::{Attempt, Timestamp};
+use crate::model::Attempt;
 use crate::notifier::{Outcomes, ReceiverState, ReceiverStatus};
 use crate::warden::Warden;
 
@@ -25,7 +26,7 @@ pub struct ReceiverView {
     state: &'static str,
     /// Since when it fails or is paused.
     #[schema(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
+    since: Option<WallTime>,
     /// Why it is paused.
     #[schema(value_type = Option<String>)]
     reason: Option<Arc<str>>,
@@ -33,13 +34,13 @@ pub struct ReceiverView {
     waiting: usize,
     /// When the oldest of them was decided.
     #[schema(value_type = Option<String>, format = DateTime)]
-    oldest_waiting_at: Option<Timestamp>,
+    oldest_waiting_at: Option<WallTime>,
     /// How many attempts have failed since the last success.
     consecutive_failures: u32,
     /// When it is tried next. Null while nothing waits, while it is paused, and while all that it takes at once is under
     /// way.
     #[schema(value_type = Option<String>, format = DateTime)]
-    next_attempt_at: Option<Timestamp>,
+    next_attempt_at: Option<WallTime>,
     /// The latest attempt since the start, without its answer.
     last_attempt: Option<AttemptView>,
     since_start: OutcomesView,
@@ -61,6 +62,8 @@ pub struct OutcomesView {
 impl ReceiverView {
     /// The receiver as its status says, with what the configuration knows of it.
     pub fn new(status: ReceiverStatus, warden: &Warden) -> Self {
+        let moment = warden.clock().moment();
+        let at = |steady| WallTime::of(steady, moment);
         let Outcomes { delivered, failed, dead, refreshed } = status.outcomes;
         let (since, reason) = match &status.state {
             ReceiverState::Ok => (None, None),
@@ -73,13 +76,13 @@ impl ReceiverView {
             origin: receiver.map(|receiver| receiver.url.origin()),
             name: status.name,
             state: status.state.as_str(),
-            since,
+            since: since.map(at),
             reason,
             waiting: status.waiting,
-            oldest_waiting_at: status.oldest_waiting,
+            oldest_waiting_at: status.oldest_waiting.map(at),
             consecutive_failures: status.consecutive_failures,
-            next_attempt_at: status.next_attempt_at,
-            last_attempt: status.last_attempt.map(AttemptView::from),
+            next_attempt_at: status.next_attempt_at.map(at),
+            last_attempt: status.last_attempt.map(|attempt| AttemptView::new(attempt, moment)),
             since_start: OutcomesView { delivered, failed, dead, refreshed },
         }
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::WallTime;
 use crate::model::replay::{OnSuccess, ReplayFailure, ReplayFilter, ReplayTarget, plain_url};
-use crate::model::{ItemState, ReplayStatus, StepName, Timestamp};
+use crate::model::{ItemState, Moment, ReplayStatus, StepName};
 use crate::warden::ReplayEntry;
 
 /// A replay, and how far it has come.
@@ -32,12 +33,12 @@ pub struct ReplayView {
     timeout: String,
     pause_after_failures: u64,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    created_at: WallTime,
     /// When its first item was sent.
     #[schema(value_type = Option<String>, format = DateTime)]
-    started_at: Option<Timestamp>,
+    started_at: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    ended_at: Option<Timestamp>,
+    ended_at: Option<WallTime>,
     /// How many items were selected.
     total: u64,
     /// Those that were sent and have ended, and those that are on their way.
@@ -50,10 +51,10 @@ pub struct ReplayView {
     rate: f64,
     /// When it will be over if it goes on like that.
     #[schema(value_type = Option<String>, format = DateTime)]
-    eta: Option<Timestamp>,
+    eta: Option<WallTime>,
     /// Until when nothing is sent, because the target said that it has no room, or the disk is full.
     #[schema(value_type = Option<String>, format = DateTime)]
-    held_until: Option<Timestamp>,
+    held_until: Option<WallTime>,
     /// The latest failures, oldest first.
     failures: Vec<ReplayFailureView>,
     /// How many items failed for which reason; those of rare reasons under `other`.
@@ -72,13 +73,13 @@ pub struct ReplayFilterView {
     #[schema(value_type = Option<String>)]
     step: Option<StepName>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    created_before: Option<Timestamp>,
+    created_before: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    created_after: Option<Timestamp>,
+    created_after: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    deadline_before: Option<Timestamp>,
+    deadline_before: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    deadline_after: Option<Timestamp>,
+    deadline_after: Option<WallTime>,
 }
 
 /// Where they go.
@@ -99,12 +100,13 @@ pub struct ReplayFailureView {
     /// The status of the answer, if there was one.
     status: Option<u16>,
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    at: WallTime,
 }
 
-impl From<ReplayFailure> for ReplayFailureView {
-    fn from(failure: ReplayFailure) -> Self {
+impl ReplayFailureView {
+    fn new(failure: ReplayFailure, moment: Moment) -> Self {
         let ReplayFailure { workflow, id, reason, status, at } = failure;
+        let at = WallTime::of(at, moment);
         Self { workflow: workflow.to_string(), id: id.to_string(), reason, status, at }
     }
 }
@@ -116,10 +118,10 @@ impl From<ReplayFilter> for ReplayFilterView {
             states: filter.states,
             labels: filter.labels,
             step: filter.step,
-            created_before: filter.created_before,
-            created_after: filter.created_after,
-            deadline_before: filter.deadline_before,
-            deadline_after: filter.deadline_after,
+            created_before: filter.created_before.map(WallTime::read),
+            created_after: filter.created_after.map(WallTime::read),
+            deadline_before: filter.deadline_before.map(WallTime::read),
+            deadline_after: filter.deadline_after.map(WallTime::read),
         }
     }
 }
@@ -130,8 +132,10 @@ impl From<ReplayTarget> for ReplayTargetView {
     }
 }
 
-impl From<ReplayEntry> for ReplayView {
-    fn from(entry: ReplayEntry) -> Self {
+impl ReplayView {
+    /// The replay, with times as the wall clock has them at that moment.
+    pub fn new(entry: ReplayEntry, moment: Moment) -> Self {
+        let at = |steady| WallTime::of_some(steady, moment);
         let ReplayEntry { replay, on_their_way, rate, eta, held_until } = entry;
         let duration = |duration| humantime::format_duration(duration).to_string();
         Self {
@@ -149,17 +153,21 @@ impl From<ReplayEntry> for ReplayView {
             on_success: replay.on_success,
             timeout: duration(replay.timeout),
             pause_after_failures: replay.pace.pause_after_failures,
-            created_at: replay.created_at,
-            started_at: replay.started_at,
-            ended_at: replay.ended_at,
+            created_at: WallTime::of(replay.created_at, moment),
+            started_at: at(replay.started_at),
+            ended_at: at(replay.ended_at),
             total: replay.total,
             succeeded: replay.succeeded,
             failed: replay.failed,
             skipped: replay.skipped,
             rate,
-            eta,
-            held_until,
-            failures: replay.failures.into_iter().map(ReplayFailureView::from).collect(),
+            eta: at(eta),
+            held_until: at(held_until),
+            failures: replay
+                .failures
+                .into_iter()
+                .map(|failure| ReplayFailureView::new(failure, moment))
+                .collect(),
             failure_reasons: replay.failure_reasons,
         }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{ItemState, StepName, Summary, Timestamp, WorkflowName};
+use super::WallTime;
+use crate::model::{ItemState, StepName, Summary, WorkflowName};
 
 /// The figures of a choice of items.
 #[derive(Debug, Serialize, ToSchema)]
@@ -14,9 +15,9 @@ pub struct SummaryView {
     /// Of the payloads that are still kept.
     bytes: u64,
     #[schema(value_type = Option<String>, format = DateTime)]
-    oldest_created_at: Option<Timestamp>,
+    oldest_created_at: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    oldest_deadline: Option<Timestamp>,
+    oldest_deadline: Option<WallTime>,
     #[schema(value_type = BTreeMap<String, u64>)]
     by_workflow: BTreeMap<WorkflowName, u64>,
     /// The empty name stands for items without a step.
@@ -33,8 +34,8 @@ impl From<Summary> for SummaryView {
         Self {
             count: summary.count,
             bytes: summary.bytes,
-            oldest_created_at: summary.oldest_created_at,
-            oldest_deadline: summary.oldest_deadline,
+            oldest_created_at: WallTime::of_some(summary.oldest_created_at, summary.at),
+            oldest_deadline: WallTime::of_some(summary.oldest_deadline, summary.at),
             by_workflow: summary.by_workflow,
             by_step: summary.by_step.into_iter().map(|(step, count)| (name(step), count)).collect(),
             other_steps: summary.other_steps,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::{CronSchedule, Expectation, Policy, Redrive, RetryPolicy, Schedule, Severity, Timestamp};
+use super::WallTime;
+use crate::model::{CronSchedule, Expectation, Moment, Policy, Redrive, RetryPolicy, Schedule, Severity};
 use crate::warden::{Tally, WorkflowEntry};
 
 /// A workflow and what holds for it.
@@ -15,7 +16,7 @@ pub struct WorkflowView {
     /// `config` when the configuration defines it, `first_use` when it was made by its first item.
     source: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
-    created_at: Option<Timestamp>,
+    created_at: Option<WallTime>,
     deadline: String,
     retention: String,
     retention_max: u64,
@@ -125,15 +126,16 @@ pub struct StepView {
     deadline: Option<String>,
 }
 
-impl From<WorkflowEntry> for WorkflowView {
-    fn from(entry: WorkflowEntry) -> Self {
+impl WorkflowView {
+    /// The workflow, with times as the wall clock has them at that moment.
+    pub fn new(entry: WorkflowEntry, moment: Moment) -> Self {
         let duration = |duration| humantime::format_duration(duration).to_string();
         let policy: &Policy = &entry.policy;
         let alerting = &policy.alerting;
         Self {
             name: entry.name.to_string(),
             source: if entry.created_at.is_some() { "first_use" } else { "config" },
-            created_at: entry.created_at,
+            created_at: WallTime::of_some(entry.created_at, moment),
             deadline: duration(policy.deadline),
             retention: duration(policy.retention),
             retention_max: policy.retention_max,

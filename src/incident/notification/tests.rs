@@ -56,7 +56,7 @@ fn item(id: &str, step: Option<&str>) -> Item {
         workflow: WorkflowName::new("uploads").unwrap(),
         id: ItemId::new(id).unwrap(),
         created_at: OPENED,
-        deadline: OPENED,
+        deadline: OPENED.into(),
         failed_at: None,
         closed: None,
         labels: Labels::default(),
@@ -71,7 +71,7 @@ fn item(id: &str, step: Option<&str>) -> Item {
 }
 
 fn report<'a>(incident: &'a Incident, samples: &'a [Item]) -> Report<'a> {
-    Report { incident, told_count: 0, samples, runbook_url: None, base_url: BASE, now: NOW }
+    Report { incident, told_count: 0, samples, runbook_url: None, base_url: BASE, moment: NOW.into() }
 }
 
 fn text(event: Event, report: &Report<'_>) -> Arc<str> {
@@ -165,7 +165,8 @@ fn the_summary_names_the_group() {
 #[test]
 fn the_summary_says_what_did_not_begin() {
     let missed = |windows, wanted, created| {
-        let missed = Missed { expected_at: OPENED, since: NOW, windows, wanted, created, from: OPENED };
+        let missed =
+            Missed { expected_at: OPENED, since: NOW, windows, wanted, created, from: OPENED, unobserved: 0 };
         Incident { key: key(IncidentKind::Missed), missed: Some(missed), ..incident(&[("", windows)]) }
     };
     let at = "2026-01-01T00:00:00.000Z";
@@ -237,8 +238,8 @@ proptest! {
     ) {
         let samples: Vec<Item> = ids.iter().map(|id| item(id, None)).collect();
         let incident = Incident { count: 1000, ..incident(&[("backup", 1000)]) };
-        let now = OPENED.after(Duration::from_millis(waited));
-        let text = text(Event::Reminder, &Report { now, ..report(&incident, &samples) });
+        let moment = OPENED.after(Duration::from_millis(waited)).into();
+        let text = text(Event::Reminder, &Report { moment, ..report(&incident, &samples) });
         prop_assert!(text.len() < 20_000);
         let notification: Value = serde_json::from_str(&text).unwrap();
         let shown = notification["data"]["items"].as_array().unwrap();

@@ -3,6 +3,9 @@
 //! With cron each occurrence opens a window. With an interval the window begins where the last one was completed. A
 //! window at whose end too few items were created is missed; from then on items count from its beginning, and once they
 //! are as many as were wanted, or those of a later window are, nothing is missed any more.
+//!
+//! Windows that ended while nobody watched, because the machine slept or the daemon was down, are not counted one by one:
+//! they are told once, as not observed. A wall clock that is set by more than a day was wrong, so what it opened never was.
 
 #[cfg(test)]
 mod properties;
@@ -21,6 +24,8 @@ pub const WINDOWS_COUNTED_MAX: u64 = 10_000;
 /// How much too early an item may be for an occurrence that no other one's window reaches: the clock of the machine that
 /// starts the work is not ours.
 const LEAD: Duration = Duration::from_secs(30);
+/// A wall clock that is set by more than this was wrong before: a window that it opened is dropped.
+const WRONG_MIN: Duration = Duration::from_secs(24 * 3600);
 /// A wall clock that is set back by no more than this comes to the same occurrences again, which then count once.
 const REPEATED_MAX: Duration = Duration::from_secs(3 * 3600);
 
@@ -39,6 +44,9 @@ pub struct Missed {
     pub created: u64,
     /// Where the first window began.
     pub from: Timestamp,
+    /// How many further windows ended while nobody watched; those of one such time count as one in `windows`.
+    #[serde(default)]
+    pub unobserved: u64,
 }
 
 /// A stretch of time in which items are expected: from its beginning until just before its end.
@@ -64,6 +72,9 @@ pub struct Progress {
     /// The item that was counted last. Numbers grow in the order of commits, so what is later was not counted.
     counted_to: ItemNumber,
     missed: Option<Missed>,
+    /// For how long nobody watched since something is missed of an interval: it counts no windows for that time.
+    #[serde(default)]
+    unwatched: Duration,
 }
 
 impl Progress {
@@ -80,6 +91,7 @@ impl Progress {
             created: 0,
             counted_to: ItemNumber::default(),
             missed: None,
+            unwatched: Duration::ZERO,
         }
     }
 
@@ -99,8 +111,9 @@ impl Progress {
         match (&expectation.schedule, &self.missed) {
             (Schedule::Every(_), Some(missed)) if missed.windows == WINDOWS_COUNTED_MAX => None,
             (Schedule::Every(every), Some(missed)) => {
-                let windows = u32::try_from(missed.windows).unwrap_or(u32::MAX);
-                Some(missed.since.after(every.saturating_mul(windows)))
+                let windows = missed.windows - u64::from(missed.unobserved > 0);
+                let windows = u32::try_from(windows).unwrap_or(u32::MAX);
+                Some(missed.since.after(every.saturating_mul(windows)).after(self.unwatched))
             }
             _ => Some(window.ends),
         }
@@ -159,43 +172,34 @@ impl Progress {
         }
     }
 
-    /// The daemon has started again, and what it had counted is read. The steady clock is anchored anew, and the wall
-    /// clock may have been set back while nobody looked. An interval that ran out while nobody could hand anything in is
-    /// granted the grace once more.
-    pub fn restarted(&mut self, expectation: &Expectation, now: Timestamp, wall_offset: i64) {
-        self.anchor(self.wall_offset.saturating_sub(wall_offset), now);
-        self.wall_offset = wall_offset;
-        let Some(window) = &mut self.window else { return };
+    /// Nobody watched from `since` to `now`: the machine slept, or the daemon was down. An interval that ran out while
+    /// nobody could hand anything in is granted the grace once more.
+    pub fn unwatched(
+        &mut self,
+        expectation: &Expectation,
+        since: Timestamp,
+        now: Timestamp,
+        wall_offset: i64,
+    ) {
         match &expectation.schedule {
             Schedule::Cron(cron) => {
-                let next = next_window(expectation, cron, now.moved(wall_offset), wall_offset);
-                // The clock was set back if another occurrence comes before the one that was waited for.
-                if next.is_some_and(|next| next.begins < window.begins) {
-                    self.window = next;
-                    self.created = 0;
-                }
+                self.judge_occurrences(expectation, cron, since);
+                self.follow_the_wall_clock(expectation, cron, since, wall_offset);
+                self.pass_over(expectation, cron, now);
             }
             Schedule::Every(every) => {
-                if window.begins > now {
-                    *window = interval(expectation, *every, now, wall_offset);
-                }
-                if self.missed.is_none() {
-                    window.ends = window.ends.max(now.after(expectation.grace));
+                self.wall_offset = wall_offset;
+                self.judge_interval(expectation, *every, since);
+                let gap = now.since(since);
+                match (&mut self.missed, &mut self.window) {
+                    (Some(missed), _) => {
+                        missed.unobserved += whole(gap, *every);
+                        self.unwatched = self.unwatched.saturating_add(gap);
+                    }
+                    (None, Some(window)) => window.ends = window.ends.max(now.after(expectation.grace)),
+                    (None, None) => {}
                 }
             }
-        }
-    }
-
-    /// Moves all instants into the frame of a steady clock that shows so many milliseconds more.
-    fn anchor(&mut self, millis: i64, now: Timestamp) {
-        if let Some(window) = &mut self.window {
-            window.begins = window.begins.moved(millis);
-            window.ends = window.ends.moved(millis);
-        }
-        if let Some(missed) = &mut self.missed {
-            // What seems to lie ahead happened before the clock was set back.
-            missed.since = missed.since.moved(millis).min(now);
-            missed.from = missed.from.moved(millis).min(now);
         }
     }
 
@@ -207,8 +211,14 @@ impl Progress {
         now: Timestamp,
         wall_offset: i64,
     ) {
-        let was_set = wall_offset != self.wall_offset;
+        let set_by = Duration::from_millis(wall_offset.abs_diff(self.wall_offset));
+        let was_set = !set_by.is_zero();
         self.wall_offset = wall_offset;
+        if set_by > WRONG_MIN {
+            self.window = next_window(expectation, cron, now.moved(wall_offset), wall_offset);
+            self.created = 0;
+            return;
+        }
         if self.window.is_none_or(|window| was_set && window.begins > now) {
             // An occurrence that the clock was set across is not over for that.
             let pending = self.window.map(|window| window.expected_at);
@@ -235,12 +245,41 @@ impl Progress {
             self.window = if self.missed.is_some_and(|missed| missed.windows >= WINDOWS_COUNTED_MAX) {
                 window_at(expectation, cron, now, self.wall_offset)
             } else {
-                let here = window.begins.moved(self.wall_offset);
-                let again = here < window.expected_at && window.expected_at.since(here) <= REPEATED_MAX;
-                let after = if again { window.expected_at } else { here };
-                next_window(expectation, cron, after, self.wall_offset)
+                self.window_after(expectation, cron, window)
             };
         }
+    }
+
+    /// Passes over the windows that ended by `now`, which nobody watched.
+    fn pass_over(&mut self, expectation: &Expectation, cron: &CronSchedule, now: Timestamp) {
+        let (mut first, mut unobserved) = (None, 0);
+        while let Some(window) = self.window
+            && window.ends <= now
+        {
+            let created = std::mem::take(&mut self.created);
+            if created < expectation.min_items {
+                unobserved += 1;
+                first.get_or_insert((window, created));
+            }
+            self.window = if unobserved >= WINDOWS_COUNTED_MAX {
+                window_at(expectation, cron, now, self.wall_offset)
+            } else {
+                self.window_after(expectation, cron, window)
+            };
+        }
+        if let Some((window, created)) = first {
+            let missed = self.miss(expectation, window, created);
+            missed.windows = (missed.windows + 1).min(WINDOWS_COUNTED_MAX);
+            missed.unobserved += unobserved;
+        }
+    }
+
+    /// The window that follows one that has ended.
+    fn window_after(&self, expectation: &Expectation, cron: &CronSchedule, window: Window) -> Option<Window> {
+        let here = window.begins.moved(self.wall_offset);
+        let again = here < window.expected_at && window.expected_at.since(here) <= REPEATED_MAX;
+        let after = if again { window.expected_at } else { here };
+        next_window(expectation, cron, after, self.wall_offset)
     }
 
     fn judge_interval(&mut self, expectation: &Expectation, every: Duration, now: Timestamp) {
@@ -248,9 +287,11 @@ impl Progress {
         if self.missed.is_none() && window.ends > now {
             return;
         }
+        let unwatched = if self.missed.is_some() { self.unwatched } else { Duration::ZERO };
+        self.unwatched = unwatched;
         let missed = self.miss(expectation, window, self.created);
-        let passed = now.since(missed.since).as_nanos() / every.as_nanos().max(1);
-        let windows = u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1);
+        let watched = now.since(missed.since).saturating_sub(unwatched);
+        let windows = whole(watched, every).saturating_add(1 + u64::from(missed.unobserved > 0));
         missed.windows = missed.windows.max(windows.min(WINDOWS_COUNTED_MAX));
     }
 
@@ -263,8 +304,14 @@ impl Progress {
             wanted: expectation.min_items,
             created,
             from: window.begins,
+            unobserved: 0,
         })
     }
+}
+
+/// How often `every` fits into a duration.
+fn whole(duration: Duration, every: Duration) -> u64 {
+    u64::try_from(duration.as_nanos() / every.as_nanos().max(1)).unwrap_or(u64::MAX)
 }
 
 /// The window of an interval that begins at an instant.

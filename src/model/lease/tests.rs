@@ -30,7 +30,7 @@ fn item() -> Item {
         workflow: WorkflowName::new("uploads").unwrap(),
         id: ItemId::new("file-1").unwrap(),
         created_at: at(0),
-        deadline: at(1_000),
+        deadline: at(1_000).into(),
         failed_at: None,
         closed: None,
         labels: Labels::default(),
@@ -104,7 +104,7 @@ fn a_heartbeat_holds_a_lease_longer_and_notes_progress() {
         may_shorten: true,
         progress: Some(Merge::Change(progress.clone())),
     };
-    item.act(1, act, at(4_999)).unwrap();
+    item.act(1, act, at(4_999).into()).unwrap();
     assert!(!item.is_claimable(at(8_999)));
     assert_eq!((&item.detail().progress, item.version), (&progress, 3));
 }
@@ -114,7 +114,7 @@ fn a_heartbeat_that_comes_too_late_changes_nothing() {
     let mut item = leased();
     let act = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
     let before = item.clone();
-    let refused = item.act(1, act, at(5_000));
+    let refused = item.act(1, act, at(5_000).into());
     assert_eq!(refused, Err(LeaseRefusal::Lost(LeaseLost::Expired(at(5_000)))));
     assert_eq!(item, before);
 }
@@ -122,9 +122,9 @@ fn a_heartbeat_that_comes_too_late_changes_nothing() {
 #[test]
 fn a_completed_step_makes_the_next_one_claimable() {
     let mut item = leased();
-    item.act(1, complete(to("backup", 9_000)), at(2_000)).unwrap();
+    item.act(1, complete(to("backup", 9_000)), at(2_000).into()).unwrap();
     assert_eq!((item.step.as_deref(), item.step_entered_at), (Some("backup"), at(2_000)));
-    assert_eq!((item.deadline, item.state(at(2_000))), (at(9_000), ItemState::Open));
+    assert_eq!((item.deadline, item.state(at(2_000).into())), (at(9_000).into(), ItemState::Open));
     assert_eq!((item.work.attempts, item.version), (0, 3));
     assert!(item.is_claimable(at(2_000)));
     let steps = &item.detail().steps;
@@ -134,7 +134,7 @@ fn a_completed_step_makes_the_next_one_claimable() {
 #[test]
 fn after_the_last_step_the_item_is_closed() {
     let mut item = leased();
-    item.act(1, complete(Advance::Close(closing(at(2_000)))), at(2_000)).unwrap();
+    item.act(1, complete(Advance::Close(closing(at(2_000)))), at(2_000).into()).unwrap();
     assert_eq!(
         item.closed.map(|closed| (closed.at, closed.outcome)),
         Some((at(2_000), CloseOutcome::Success))
@@ -145,9 +145,9 @@ fn after_the_last_step_the_item_is_closed() {
 #[test]
 fn a_failed_attempt_waits_for_the_next_one_and_keeps_its_count() {
     let mut item = leased();
-    item.act(1, fail(AfterFailure::Retry(at(8_000))), at(2_000)).unwrap();
+    item.act(1, fail(AfterFailure::Retry(at(8_000))), at(2_000).into()).unwrap();
     assert!(!item.is_claimable(at(7_999)) && item.is_claimable(at(8_000)));
-    assert_eq!(item.state(at(2_000)), ItemState::Overdue, "people are told of it all the same");
+    assert_eq!(item.state(at(2_000).into()), ItemState::Overdue, "people are told of it all the same");
     assert_eq!((item.work.attempts, item.version), (1, 3));
     let [error] = &item.detail().errors[..] else { panic!("one error") };
     assert_eq!((error.fatal, error.step.as_deref()), (false, Some("copy")));
@@ -158,13 +158,13 @@ fn a_failed_attempt_waits_for_the_next_one_and_keeps_its_count() {
 #[test]
 fn an_item_that_is_given_up_has_failed_until_somebody_sends_it_back() {
     let mut item = leased();
-    item.act(1, fail(AfterFailure::GiveUp), at(2_000)).unwrap();
-    assert_eq!(item.state(at(2_000)), ItemState::Failed);
+    item.act(1, fail(AfterFailure::GiveUp), at(2_000).into()).unwrap();
+    assert_eq!(item.state(at(2_000).into()), ItemState::Failed);
     assert!(item.detail().errors[0].fatal);
     assert!(item.is_claimable(at(2_000)), "a recovery script may still take it");
     assert!(item.retry());
     assert_eq!(
-        (item.state(at(500)), item.work.attempts, item.step.as_deref()),
+        (item.state(at(500).into()), item.work.attempts, item.step.as_deref()),
         (ItemState::Open, 0, Some("copy"))
     );
     assert!(!item.retry(), "there is nothing left to do");
@@ -173,7 +173,7 @@ fn an_item_that_is_given_up_has_failed_until_somebody_sends_it_back() {
 #[test]
 fn an_error_that_can_be_ignored_is_noted_and_left_behind() {
     let mut item = leased();
-    item.act(1, fail(AfterFailure::Ignore(to("backup", 9_000))), at(2_000)).unwrap();
+    item.act(1, fail(AfterFailure::Ignore(to("backup", 9_000))), at(2_000).into()).unwrap();
     assert_eq!((item.step.as_deref(), item.failed_at, item.version), (Some("backup"), None, 3));
     let detail = item.detail();
     assert_eq!((detail.steps[0].status, detail.errors.len()), (StepStatus::Skipped, 1));
@@ -182,20 +182,20 @@ fn an_error_that_can_be_ignored_is_noted_and_left_behind() {
 #[test]
 fn completing_a_step_of_a_failed_item_ends_the_failure() {
     let mut item = leased();
-    item.act(1, fail(AfterFailure::GiveUp), at(2_000)).unwrap();
+    item.act(1, fail(AfterFailure::GiveUp), at(2_000).into()).unwrap();
     item.claim(2, "other".into(), at(20_000));
-    item.act(2, complete(to("backup", 9_000)), at(3_000)).unwrap();
-    assert_eq!(item.state(at(3_000)), ItemState::Open);
+    item.act(2, complete(to("backup", 9_000)), at(3_000).into()).unwrap();
+    assert_eq!(item.state(at(3_000).into()), ItemState::Open);
 }
 
 #[test]
 fn what_is_released_unharmed_counts_as_never_claimed() {
     let mut item = leased();
-    item.act(1, release(false), at(2_000)).unwrap();
+    item.act(1, release(false), at(2_000).into()).unwrap();
     assert_eq!(item.work.attempts, 0);
     assert!(item.is_claimable(at(2_000)));
     let mut item = leased();
-    item.act(1, LeaseAct::Release { retry_at: Some(at(3_000)), counts: true }, at(2_000)).unwrap();
+    item.act(1, LeaseAct::Release { retry_at: Some(at(3_000)), counts: true }, at(2_000).into()).unwrap();
     assert_eq!(item.work.attempts, 1);
     assert!(!item.is_claimable(at(2_999)));
 }
@@ -209,11 +209,11 @@ fn a_closed_item_is_lost_to_whoever_held_it() {
         item.act(
             1,
             LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None },
-            at(2_001)
+            at(2_001).into()
         ),
         lost
     );
-    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(2_001)), lost);
+    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(2_001).into()), lost);
     assert!(!item.is_claimable(at(99_000)));
 }
 
@@ -221,9 +221,9 @@ fn a_closed_item_is_lost_to_whoever_held_it() {
 fn a_late_worker_is_told_that_somebody_else_has_the_item() {
     let mut item = leased();
     item.claim(2, "other".into(), at(20_000));
-    let refused = item.act(1, complete(to("backup", 9_000)), at(6_000));
+    let refused = item.act(1, complete(to("backup", 9_000)), at(6_000).into());
     assert_eq!(refused, Err(LeaseRefusal::Lost(LeaseLost::Taken)));
-    item.act(2, complete(to("backup", 9_000)), at(6_000)).unwrap();
+    item.act(2, complete(to("backup", 9_000)), at(6_000).into()).unwrap();
 }
 
 #[test]
@@ -235,12 +235,12 @@ fn what_ended_a_lease_may_be_repeated_and_nothing_else_may_follow() {
         (release(true), LeaseEnd::Released),
     ] {
         let mut item = leased();
-        item.act(1, act.clone(), at(2_000)).unwrap();
+        item.act(1, act.clone(), at(2_000).into()).unwrap();
         let ended = item.clone();
         // Also after the lease would have run out.
-        assert_eq!(item.act(1, act, at(6_000)), Err(LeaseRefusal::Repeated));
+        assert_eq!(item.act(1, act, at(6_000).into()), Err(LeaseRefusal::Repeated));
         let heartbeat = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
-        assert_eq!(item.act(1, heartbeat, at(2_001)), Err(LeaseRefusal::Lost(LeaseLost::Ended(end))));
+        assert_eq!(item.act(1, heartbeat, at(2_001).into()), Err(LeaseRefusal::Lost(LeaseLost::Ended(end))));
         assert_eq!(item, ended);
     }
 }
@@ -248,17 +248,17 @@ fn what_ended_a_lease_may_be_repeated_and_nothing_else_may_follow() {
 #[test]
 fn what_ended_a_lease_may_be_repeated_when_another_has_the_item() {
     let mut item = leased();
-    item.act(1, complete(to("backup", 9_000)), at(2_000)).unwrap();
+    item.act(1, complete(to("backup", 9_000)), at(2_000).into()).unwrap();
     item.claim(2, "other".into(), at(20_000));
     let held = item.clone();
-    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(3_000)), Err(LeaseRefusal::Repeated));
+    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(3_000).into()), Err(LeaseRefusal::Repeated));
     let lost = Err(LeaseRefusal::Lost(LeaseLost::Ended(LeaseEnd::Completed)));
-    assert_eq!(item.act(1, release(true), at(3_000)), lost);
+    assert_eq!(item.act(1, release(true), at(3_000).into()), lost);
     assert_eq!(item, held);
-    item.act(2, release(true), at(3_000)).unwrap();
+    item.act(2, release(true), at(3_000).into()).unwrap();
     item.claim(3, "third".into(), at(20_000));
     let lost = Err(LeaseRefusal::Lost(LeaseLost::Taken));
-    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(3_000)), lost);
+    assert_eq!(item.act(1, complete(to("backup", 9_000)), at(3_000).into()), lost);
 }
 
 #[test]
@@ -269,17 +269,17 @@ fn a_heartbeat_that_names_no_time_never_shortens_a_lease() {
         may_shorten,
         progress: None,
     };
-    item.act(1, beat(3_000, false), at(2_000)).unwrap();
+    item.act(1, beat(3_000, false), at(2_000).into()).unwrap();
     assert!(!item.is_claimable(at(4_999)));
-    item.act(1, beat(3_000, true), at(2_000)).unwrap();
+    item.act(1, beat(3_000, true), at(2_000).into()).unwrap();
     assert!(item.is_claimable(at(3_000)));
 }
 
 #[test]
 fn a_token_that_nobody_was_given_is_that_of_no_lease() {
     let unknown = Err(LeaseRefusal::Lost(LeaseLost::Unknown));
-    assert_eq!(item().act(1, release(true), at(2_000)), unknown);
-    assert_eq!(leased().act(2, release(true), at(2_000)), unknown);
+    assert_eq!(item().act(1, release(true), at(2_000).into()), unknown);
+    assert_eq!(leased().act(2, release(true), at(2_000).into()), unknown);
 }
 
 #[test]
@@ -287,8 +287,8 @@ fn a_step_without_a_deadline_of_its_own_takes_none_of_the_time_that_an_item_has(
     for (least, expected) in [(500, 1_000), (3_000, 3_000)] {
         let mut item = leased();
         let advance = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(at(least)) };
-        item.act(1, complete(advance), at(2_000)).unwrap();
-        assert_eq!(item.deadline, at(expected));
+        item.act(1, complete(advance), at(2_000).into()).unwrap();
+        assert_eq!(item.deadline, at(expected).into());
     }
 }
 
@@ -298,7 +298,7 @@ fn an_error_that_cannot_be_kept_ends_nothing() {
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     let error = Box::new(ItemError { data: deep, ..*error() });
     let before = item.clone();
-    let refused = item.act(1, LeaseAct::Fail { error, then: AfterFailure::GiveUp }, at(2_000));
+    let refused = item.act(1, LeaseAct::Fail { error, then: AfterFailure::GiveUp }, at(2_000).into());
     assert_eq!(refused, Err(LeaseRefusal::Item(ItemRefusal::Depth)));
     assert_eq!(item, before);
 }
@@ -308,7 +308,7 @@ fn only_the_latest_steps_are_remembered() {
     let mut item = item();
     for number in 0..STEPS_KEPT as u64 + 5 {
         item.claim(number + 1, "worker".into(), at(5_000));
-        item.act(number + 1, complete(to(&format!("step-{number}"), 9_000)), at(2_000)).unwrap();
+        item.act(number + 1, complete(to(&format!("step-{number}"), 9_000)), at(2_000).into()).unwrap();
     }
     let steps = &item.detail().steps;
     assert_eq!((steps.len(), &*steps[0].name), (STEPS_KEPT, "step-4"));

@@ -29,7 +29,8 @@ fn missed(event: Event) -> Notification {
     let data = &mut notification.data;
     data.kind = IncidentKind::Missed;
     let (since, from) = (data.opened_at, data.opened_at);
-    data.missed = Some(Missed { expected_at: since, since, windows: 3, wanted: 1, created: 0, from });
+    data.missed =
+        Some(Missed { expected_at: since, since, windows: 3, wanted: 1, created: 0, from, unobserved: 0 });
     data.summary = format!("no item of uploads was created, expected at {since}, 3 times on end");
     notification
 }

@@ -9,8 +9,8 @@ use super::draft::{
 use super::layout;
 use super::names::Name;
 use crate::model::{
-    Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Replay, ReplayChunk, ReplayId,
-    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
+    ClockAnchor, Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Replay, ReplayChunk,
+    ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 use crate::store::record;
 use crate::store::settle::{Detail, Rows};
@@ -98,6 +98,11 @@ impl Rows for Draft {
 
     fn put_probe(&mut self, at: Timestamp) -> Result<(), DraftError> {
         self.put(layout::PROBE, at.as_millis().to_be_bytes().as_slice());
+        Ok(())
+    }
+
+    fn put_clock(&mut self, anchor: &ClockAnchor) -> Result<(), DraftError> {
+        self.put(layout::CLOCK, record::encode_document(anchor));
         Ok(())
     }
 

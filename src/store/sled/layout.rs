@@ -24,6 +24,7 @@
 //! y replay 0 piece           -> document piece   a replay
 //! z replay 0 index           -> chunk record     a chunk of its selection; alone, of a replay that was never made
 //! m "probe"                  -> instant          when it was last shown that commits go through
+//! m "clock"                  -> document         what ties steady time to the wall clock
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
@@ -79,6 +80,7 @@ pub(super) const REPLAY: u8 = b'y';
 pub(super) const REPLAY_CHUNK: u8 = b'z';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
 pub(super) const PROBE: &[u8] = b"mprobe";
+pub(super) const CLOCK: &[u8] = b"mclock";
 
 fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(first.len() + second.len() + 2);

@@ -55,8 +55,8 @@ use super::{
     StoreStatus,
 };
 use crate::model::{
-    Clock, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
-    Progress, Replay, ReplayChunk, ReplayId, Silence, Timestamp, Workflow, WorkflowName,
+    Clock, ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey,
+    ItemNumber, Page, Progress, Replay, ReplayChunk, ReplayId, Silence, Timestamp, Workflow, WorkflowName,
 };
 
 /// What the engine needs to know.
@@ -234,6 +234,13 @@ impl Store for SledStore {
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.read(move |reader| reader.list(&question))
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
+        self.read(|reader| match reader.tree.get(layout::CLOCK)? {
+            Some(document) => Ok(Some(record::decode_document(&document)?)),
+            None => Ok(None),
+        })
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {

@@ -154,7 +154,7 @@ impl Queue {
 
 /// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
 /// others that are too late. So is progress, by which a restart knows what is missed, that of replays, which people may
-/// have to stop just then, and the probe, since a store that is busy commits.
+/// have to stop just then, the probe, since a store that is busy commits, and the clock, by which deadlines are judged.
 fn tells_people(command: &Command) -> bool {
     matches!(
         command,
@@ -163,6 +163,7 @@ fn tells_people(command: &Command) -> bool {
             | Command::PutProgress { .. }
             | Command::PutReplay { .. }
             | Command::Probe(_)
+            | Command::PutClock(_)
     )
 }
 

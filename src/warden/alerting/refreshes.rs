@@ -69,7 +69,7 @@ impl Warden {
             samples: &samples,
             runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
             base_url: &self.settings.external_url,
-            now,
+            moment: self.clock.moment(),
         };
         let telling = Telling { event: Event::Reminder, receivers };
         let refuses = |delivery: Delivery| {

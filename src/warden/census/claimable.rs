@@ -22,8 +22,9 @@ use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::placed::Placed;
 use super::troubled::Place;
-use crate::model::{ItemNumber, ItemState, Standing, StepName, Timestamp, WorkflowName};
+use crate::model::{ItemNumber, ItemState, StepName, Timestamp, WorkflowName};
 
 /// How many items are taken at once from those whose time has come.
 const FREED_AT_ONCE: usize = 4096;
@@ -101,7 +102,7 @@ pub struct Claimable {
 
 impl Claimable {
     /// Takes note that an item is in this state, wherever it stood before. `step` is its step if its workflow names that.
-    pub fn put(&mut self, standing: &Standing, state: ItemState, step: Option<StepName>, now: Timestamp) {
+    pub fn put(&mut self, standing: Placed<'_>, state: ItemState, step: Option<StepName>, now: Timestamp) {
         let stood_on = self.take_out(standing.number);
         if state == ItemState::Open && !self.keeps_open {
             return;
@@ -216,7 +217,7 @@ impl Claimable {
     }
 
     /// Puts an item in that is not due, as it was read, unless it has changed since reading began.
-    pub fn fill(&mut self, standing: &Standing, step: Option<StepName>, now: Timestamp) {
+    pub fn fill(&mut self, standing: Placed<'_>, step: Option<StepName>, now: Timestamp) {
         let Some(changed) = self.changed.take() else { return };
         if !changed.contains(&standing.number) {
             self.put(standing, ItemState::Open, step, now);

@@ -75,14 +75,15 @@ impl Census {
 
     /// Takes items that were read since [`Census::keep_open`]. Those that are not open by now are passed over.
     pub fn fill_open(&self, items: &[Item]) {
-        let now = self.clock.now();
+        let moment = self.clock.moment();
         let mut state = self.lock();
-        for item in items.iter().filter(|item| item.state(now) == ItemState::Open) {
+        for item in items.iter().filter(|item| item.state(moment) == ItemState::Open) {
             // One that has fired stands among the overdue ones, or will in a moment.
             if state.wheel.contains(item.number.0) {
                 let standing = item.standing();
                 let step = state.shelved_step(&standing);
-                state.claimable.fill(&standing, step, now);
+                let placed = state.wall_places.placed(&standing);
+                state.claimable.fill(placed, step, moment.now);
             }
         }
         self.wake(&mut state);

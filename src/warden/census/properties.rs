@@ -15,7 +15,8 @@ use crate::config::{Config, Sources};
 use crate::model::item::{Closing, ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
 use crate::model::{
-    CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName, Work,
+    ClockTime, CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
+    Work,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -40,13 +41,24 @@ enum Step {
     Watch,
     /// The loop that decides about incidents does its next thing.
     Alert,
+    /// Somebody sets the wall clock so many milliseconds ahead of the steady one.
+    SetWall(i64),
+    /// The loop that follows the wall clock does its next thing.
+    Follow,
 }
 
-/// What is chosen is an item by its place among all, or a deadline in milliseconds from now.
+/// A deadline in milliseconds from now, on the steady clock or on the wall clock.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    ahead: i64,
+    on_wall: bool,
+}
+
+/// What is chosen is an item by its place among all, or a deadline.
 #[derive(Clone, Debug)]
 enum Write {
-    Create { workflow: usize, step: Option<usize>, deadline: i64 },
-    Patch { item: usize, deadline: i64 },
+    Create { workflow: usize, step: Option<usize>, deadline: Due },
+    Patch { item: usize, deadline: Due },
     Label { item: usize, region: usize },
     Fail { item: usize },
     Hold { item: usize, millis: i64 },
@@ -60,6 +72,13 @@ enum Watcher {
     Waits { until: Timestamp },
     Fired { due: Vec<ItemNumber> },
     LookedUp { due: Vec<ItemNumber>, items: Vec<Item> },
+}
+
+/// Where the loop that follows the wall clock stands: which items it places anew, and what it read of them.
+enum Follower {
+    Waits,
+    Named { numbers: Vec<ItemNumber> },
+    LookedUp { items: Vec<Item>, last: ItemNumber },
 }
 
 /// The policies of the configuration's defaults, with one workflow that is split, and whose overdue items are sent again.
@@ -78,6 +97,7 @@ struct Play {
     items: BTreeMap<ItemNumber, Item>,
     written: Vec<Change>,
     watcher: Watcher,
+    follower: Follower,
     /// What the loop that decides saw last.
     decided: BTreeMap<IncidentKey, Observation>,
     created: u64,
@@ -95,11 +115,17 @@ impl Play {
         census.filled_open();
         let watcher = Watcher::Fired { due: Vec::new() };
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { clock, census, items, written, watcher, decided, created: 0, closed: 0 }
+        let follower = Follower::Waits;
+        Self { clock, census, items, written, watcher, follower, decided, created: 0, closed: 0 }
     }
 
     fn at(&self, offset: i64) -> Timestamp {
         Timestamp::from_millis(self.clock.now().as_millis() + offset)
+    }
+
+    fn due(&self, due: Due) -> ClockTime {
+        let steady = self.at(due.ahead);
+        if due.on_wall { ClockTime::on_wall(self.clock.moment().wall(steady)) } else { steady.into() }
     }
 
     fn write(&mut self, write: &Write) {
@@ -111,7 +137,7 @@ impl Play {
                 WORKFLOWS[*workflow],
                 step.map(|step| STEPS[step]),
                 now,
-                self.at(*deadline),
+                self.due(*deadline),
             );
             self.written.push(Change { before: None, after: Some(item.standing()) });
             self.items.insert(item.number, item);
@@ -136,7 +162,7 @@ impl Play {
             }
             _ if item.closed.is_some() => return,
             Write::Patch { deadline, .. } => {
-                let deadline = Some(self.at(*deadline));
+                let deadline = Some(self.due(*deadline));
                 item.patch(&ItemPatch { deadline, ..ItemPatch::default() }).unwrap();
             }
             Write::Label { region, .. } => {
@@ -150,7 +176,7 @@ impl Play {
             }
             Write::Release { .. } if item.work.running(now).is_some() => {
                 let token = item.work.lease.as_ref().unwrap().token;
-                item.act(token, LeaseAct::Release { retry_at: None, counts: true }, now).unwrap();
+                item.act(token, LeaseAct::Release { retry_at: None, counts: true }, now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
@@ -188,7 +214,7 @@ impl Play {
                 Watcher::LookedUp { due, items }
             }
             Watcher::LookedUp { due, items } => {
-                self.census.confirm(&items, now);
+                self.census.confirm(&items, self.clock.moment());
                 if items.len() < due.len() {
                     self.census.discard(&due);
                 }
@@ -201,6 +227,33 @@ impl Play {
     fn fire(&self, now: Timestamp) -> Watcher {
         let (due, until) = self.census.fire(now, 2);
         if due.is_empty() { Watcher::Waits { until } } else { Watcher::Fired { due } }
+    }
+
+    /// Does the next thing; false when it waits on.
+    fn follow(&mut self) -> bool {
+        self.follower = match std::mem::replace(&mut self.follower, Follower::Waits) {
+            Follower::Waits => match self.clock.stepped().now_or_never() {
+                Some(anchor) => {
+                    self.clock.adopt(anchor.wall_offset);
+                    self.name(None)
+                }
+                None => return false,
+            },
+            Follower::Named { numbers } => {
+                let items = numbers.iter().filter_map(|number| self.items.get(number)).cloned().collect();
+                Follower::LookedUp { items, last: *numbers.last().unwrap() }
+            }
+            Follower::LookedUp { items, last } => {
+                self.census.refile(&items, self.clock.moment());
+                self.name(Some(last))
+            }
+        };
+        true
+    }
+
+    fn name(&self, after: Option<ItemNumber>) -> Follower {
+        let numbers = self.census.placed_by_wall(after, 2);
+        if numbers.is_empty() { Follower::Waits } else { Follower::Named { numbers } }
     }
 
     /// Does the next thing; false when it waits on.
@@ -222,14 +275,21 @@ impl Play {
             Step::Tell(count) => self.tell(*count),
             Step::Watch => drop(self.watch()),
             Step::Alert => drop(self.alert()),
+            Step::SetWall(millis) => self.clock.set_wall_ahead(*millis),
+            Step::Follow => drop(self.follow()),
         }
     }
 
     /// Lets everything that is under way come to its end.
     fn settle(&mut self) {
         self.tell(usize::MAX);
+        while self.follow() {}
         while self.watch() {}
         while self.alert() {}
+    }
+
+    fn steady(&self, item: &Item) -> Timestamp {
+        self.clock.moment().steady(item.deadline)
     }
 
     fn check_incident(&self, key: &IncidentKey, items: &[&Item]) -> Result<(), TestCaseError> {
@@ -237,7 +297,7 @@ impl Play {
         prop_assert_eq!(self.census.sample(key, usize::MAX), numbers);
         let observation = self.census.observe(key);
         prop_assert_eq!(observation.count, items.len() as u64);
-        prop_assert_eq!(observation.oldest_deadline, items.first().map(|item| item.deadline));
+        prop_assert_eq!(observation.oldest_deadline, items.first().map(|item| self.steady(item)));
         prop_assert_eq!(observation.by_step.values().sum::<u64>(), observation.count);
         for (step, count) in &observation.by_step {
             let at_step = |item: &&&Item| item.step.as_deref().unwrap_or_default() == &**step;
@@ -249,7 +309,8 @@ impl Play {
     }
 
     fn check_redrivable(&self, workflow: &str, overdue: &[&Item]) -> Result<(), TestCaseError> {
-        let due = |item: &&&Item| (item.deadline.after(REDRIVEN_AFTER).max(item.work.free_at()), item.number);
+        let due =
+            |item: &&&Item| (self.steady(item).after(REDRIVEN_AFTER).max(item.work.free_at()), item.number);
         let are_sent = workflow == WORKFLOWS[1];
         let items = overdue.iter().filter(|item| are_sent && item.work.attempts < ATTEMPTS_MAX);
         let mut expected: Vec<_> = items.map(|item| due(&item)).collect();
@@ -266,14 +327,14 @@ impl Play {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let now = self.clock.now();
+        let moment = self.clock.moment();
         let mut timers = 0;
         for name in WORKFLOWS {
             let workflow = WorkflowName::new(name).unwrap();
             let of = |state| {
                 let all = self.items.values().filter(move |item| item.workflow.as_str() == name);
-                let mut items: Vec<&Item> = all.filter(|item| item.state(now) == state).collect();
-                items.sort_by_key(|item| (item.deadline, item.number));
+                let mut items: Vec<&Item> = all.filter(|item| item.state(moment) == state).collect();
+                items.sort_by_key(|item| (self.steady(item), item.number));
                 items
             };
             let (open, overdue, failed) =
@@ -300,8 +361,8 @@ impl Play {
                 [(ItemState::Open, &open), (ItemState::Overdue, &overdue), (ItemState::Failed, &failed)]
             {
                 let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: None };
-                let free = items.iter().filter(|item| item.is_claimable(now));
-                let expected: Vec<Place> = free.map(|item| (item.deadline, item.number)).collect();
+                let free = items.iter().filter(|item| item.is_claimable(moment.now));
+                let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
                 let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
                 prop_assert_eq!(&reserved.places, &expected, "of those that are {:?}", state);
                 // They are given back, and so are there again for the next to ask.
@@ -320,7 +381,7 @@ impl Play {
     }
 }
 
-fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadline: Timestamp) -> Item {
+fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadline: ClockTime) -> Item {
     Item {
         number: ItemNumber(number),
         workflow: WorkflowName::new(workflow).unwrap(),
@@ -359,7 +420,8 @@ fn fatal(at: Timestamp) -> ItemError {
 }
 
 fn writes() -> impl Strategy<Value = Write> {
-    let deadline = || prop_oneof![2 => -20_i64..=0, 5 => 1_i64..200, 1 => 1_i64..1_000_000];
+    let ahead = || prop_oneof![2 => -20_i64..=0, 5 => 1_i64..200, 1 => 1_i64..1_000_000];
+    let deadline = || (ahead(), any::<bool>()).prop_map(|(ahead, on_wall)| Due { ahead, on_wall });
     let item = || 0_usize..20;
     prop_oneof![
         6 => (0..WORKFLOWS.len(), prop::option::of(0..STEPS.len()), deadline())
@@ -381,6 +443,8 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (1_usize..5).prop_map(Step::Tell),
         8 => Just(Step::Watch),
         3 => Just(Step::Alert),
+        1 => (-300_i64..300).prop_map(Step::SetWall),
+        3 => Just(Step::Follow),
     ]
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::model::{ItemNumber, ItemState, Redrive, Standing, Timestamp, WorkflowName};
+use super::placed::Placed;
+use crate::model::{ItemNumber, ItemState, Redrive, Timestamp, WorkflowName};
 
 /// The items of one workflow.
 #[derive(Debug)]
@@ -42,13 +43,13 @@ impl Redrivable {
     }
 
     /// Takes note that an item is in this state, wherever it stood before.
-    pub fn put(&mut self, standing: &Standing, state: ItemState) {
+    pub fn put(&mut self, standing: Placed<'_>, state: ItemState) {
         self.remove(standing.number);
         if state != ItemState::Overdue {
             return;
         }
         let Some(queue) = self.queues.get_mut(&standing.workflow) else { return };
-        let Some(due_at) = queue.policy.due_at(standing) else { return };
+        let Some(due_at) = queue.policy.due_at(&standing, standing.deadline) else { return };
         queue.due.insert((due_at, standing.number));
         // Not only before all others: those that are taken stand here as well until they are claimed.
         if due_at < queue.asleep_until {
@@ -101,6 +102,7 @@ mod tests {
 
     use super::*;
     use crate::model::Labels;
+    use crate::model::Standing;
     use crate::model::item::Status;
 
     fn at(millis: i64) -> Timestamp {
@@ -114,7 +116,7 @@ mod tests {
             created_at: Some(at(0)),
             labels: Labels::default(),
             step: None,
-            deadline: at(deadline),
+            deadline: at(deadline).into(),
             attempts: 0,
             free_at: Timestamp::MIN,
             status: Status::Open,
@@ -141,11 +143,11 @@ mod tests {
     fn items_come_up_some_time_after_their_deadlines_the_earliest_first() {
         let mut redrivable = redrivable();
         for (number, deadline) in [(1, 30), (2, 10), (3, 20)] {
-            redrivable.put(&standing(number, "uploads", deadline), ItemState::Overdue);
+            redrivable.put((&standing(number, "uploads", deadline)).into(), ItemState::Overdue);
         }
-        redrivable.put(&standing(4, "reports", 0), ItemState::Overdue);
-        redrivable.put(&standing(5, "uploads", 0), ItemState::Failed);
-        redrivable.put(&standing(6, "uploads", 0), ItemState::Open);
+        redrivable.put((&standing(4, "reports", 0)).into(), ItemState::Overdue);
+        redrivable.put((&standing(5, "uploads", 0)).into(), ItemState::Failed);
+        redrivable.put((&standing(6, "uploads", 0)).into(), ItemState::Open);
         let none = HashSet::new();
         assert_eq!(redrivable.first("uploads", &none, at(109)), Err(at(110)));
         assert_eq!(redrivable.first("uploads", &none, at(125)), Ok(ItemNumber(2)));
@@ -157,12 +159,12 @@ mod tests {
     fn what_is_held_or_has_had_its_attempts_or_is_gone_is_not_due() {
         let mut redrivable = redrivable();
         for number in 1..=4 {
-            redrivable.put(&standing(number, "uploads", 0), ItemState::Overdue);
+            redrivable.put((&standing(number, "uploads", 0)).into(), ItemState::Overdue);
         }
         let held = Standing { attempts: 1, free_at: at(500), ..standing(1, "uploads", 0) };
-        redrivable.put(&held, ItemState::Overdue);
-        redrivable.put(&Standing { attempts: 2, ..standing(2, "uploads", 0) }, ItemState::Overdue);
-        redrivable.put(&standing(3, "uploads", 0), ItemState::Failed);
+        redrivable.put((&held).into(), ItemState::Overdue);
+        redrivable.put((&Standing { attempts: 2, ..standing(2, "uploads", 0) }).into(), ItemState::Overdue);
+        redrivable.put((&standing(3, "uploads", 0)).into(), ItemState::Failed);
         redrivable.remove(ItemNumber(4));
         assert_eq!((due(&mut redrivable, 499), due(&mut redrivable, 500)), (vec![], vec![1]));
         redrivable.remove(ItemNumber(1));
@@ -179,15 +181,15 @@ mod tests {
             redrivable.first("uploads", &taken, at(150))
         };
         assert_eq!(ask(&mut redrivable, &[]), Err(Timestamp::MAX));
-        redrivable.put(&standing(1, "uploads", 50), ItemState::Overdue);
+        redrivable.put((&standing(1, "uploads", 50)).into(), ItemState::Overdue);
         assert!(heard() && !heard());
         assert_eq!(ask(&mut redrivable, &[]), Ok(ItemNumber(1)));
-        redrivable.put(&standing(2, "uploads", 80), ItemState::Overdue);
+        redrivable.put((&standing(2, "uploads", 80)).into(), ItemState::Overdue);
         assert!(!heard(), "they ask again anyway");
         assert_eq!(ask(&mut redrivable, &[1]), Err(at(180)));
-        redrivable.put(&standing(3, "uploads", 90), ItemState::Overdue);
+        redrivable.put((&standing(3, "uploads", 90)).into(), ItemState::Overdue);
         assert!(!heard());
-        redrivable.put(&standing(4, "uploads", 70), ItemState::Overdue);
+        redrivable.put((&standing(4, "uploads", 70)).into(), ItemState::Overdue);
         assert!(heard(), "although one that is taken stands before it");
     }
 }

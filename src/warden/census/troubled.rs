@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
+use super::placed::Placed;
 use crate::incident::Observation;
-use crate::model::{Group, ItemNumber, Standing, StepName, Timestamp};
+use crate::model::{Group, ItemNumber, StepName, Timestamp};
 
 /// How many steps an observation tells apart, the fullest first. A workflow that names its steps has fewer; one that
 /// takes any step from its clients could have as many as items.
@@ -25,15 +26,15 @@ pub struct Troubled {
 }
 
 impl Troubled {
-    fn insert(&mut self, standing: &Standing) {
+    fn insert(&mut self, standing: Placed<'_>) {
         let place = (standing.deadline, standing.number);
         if self.items.insert(place, standing.step.clone()).is_none() {
             *self.by_step.entry(standing.step.clone()).or_default() += 1;
         }
     }
 
-    fn remove(&mut self, standing: &Standing) -> bool {
-        let Some(step) = self.items.remove(&(standing.deadline, standing.number)) else { return false };
+    fn remove(&mut self, place: Place) -> bool {
+        let Some(step) = self.items.remove(&place) else { return false };
         if let Some(count) = self.by_step.get_mut(&step) {
             *count -= 1;
             if *count == 0 {
@@ -71,7 +72,7 @@ pub struct Groups(HashMap<Group, Troubled>);
 
 impl Groups {
     /// Adds an item; the group it counts to.
-    pub fn insert(&mut self, group: Group, standing: &Standing) -> Group {
+    pub fn insert(&mut self, group: Group, standing: Placed<'_>) -> Group {
         let known = self.0.contains_key(&group) || self.0.len() < GROUPS_MAX;
         let group = if known { group } else { Group::new() };
         self.0.entry(group.clone()).or_default().insert(standing);
@@ -79,20 +80,31 @@ impl Groups {
     }
 
     /// Removes an item; the group it counted to, if it was there.
-    pub fn remove(&mut self, group: Group, standing: &Standing) -> Option<Group> {
+    pub fn remove(&mut self, group: Group, standing: Placed<'_>) -> Option<Group> {
         // It may have come when there were too many groups for its own.
-        [group, Group::new()].into_iter().find(|group| {
-            let Some(troubled) = self.0.get_mut(group) else { return false };
-            let removed = troubled.remove(standing);
-            if troubled.items.is_empty() {
-                self.0.remove(group);
-            }
-            removed
-        })
+        let place = (standing.deadline, standing.number);
+        [group, Group::new()].into_iter().find(|group| self.remove_from(group, place))
+    }
+
+    /// Removes whatever item stands at a place; the group it counted to, if there was one.
+    pub fn remove_at(&mut self, place: Place) -> Option<Group> {
+        let holds = |(group, troubled): (&Group, &Troubled)| {
+            troubled.items.contains_key(&place).then(|| group.clone())
+        };
+        self.0.iter().find_map(holds).filter(|group| self.remove_from(group, place))
+    }
+
+    fn remove_from(&mut self, group: &Group, place: Place) -> bool {
+        let Some(troubled) = self.0.get_mut(group) else { return false };
+        let removed = troubled.remove(place);
+        if troubled.items.is_empty() {
+            self.0.remove(group);
+        }
+        removed
     }
 
     /// Whether an item is among them, in its group or among those that are not told apart.
-    pub fn contains(&self, group: &Group, standing: &Standing) -> bool {
+    pub fn contains(&self, group: &Group, standing: Placed<'_>) -> bool {
         let place = (standing.deadline, standing.number);
         let groups = [self.0.get(group), self.0.get(&Group::new())];
         groups.into_iter().flatten().any(|troubled| troubled.items.contains_key(&place))
@@ -128,7 +140,7 @@ impl Groups {
 mod tests {
     use super::*;
     use crate::model::item::Status;
-    use crate::model::{Labels, WorkflowName};
+    use crate::model::{Labels, Standing, WorkflowName};
 
     fn standing(number: usize) -> Standing {
         Standing {
@@ -137,7 +149,7 @@ mod tests {
             created_at: Some(Timestamp::from_millis(0)),
             labels: Labels::default(),
             step: None,
-            deadline: Timestamp::from_millis(0),
+            deadline: Timestamp::from_millis(0).into(),
             attempts: 0,
             free_at: Timestamp::MIN,
             status: Status::Open,
@@ -152,22 +164,30 @@ mod tests {
     fn what_is_too_much_to_tell_apart_is_one_group_and_leaves_it_again() {
         let mut groups = Groups::default();
         for number in 0..GROUPS_MAX {
-            assert_eq!(groups.insert(group(number), &standing(number)), group(number));
+            assert_eq!(groups.insert(group(number), (&standing(number)).into()), group(number));
         }
         for number in GROUPS_MAX..GROUPS_MAX + 50 {
-            assert_eq!(groups.insert(group(number), &standing(number)), Group::new());
+            assert_eq!(groups.insert(group(number), (&standing(number)).into()), Group::new());
         }
-        assert_eq!(groups.insert(group(7), &standing(1000)), group(7), "one that is there takes more");
+        assert_eq!(
+            groups.insert(group(7), (&standing(1000)).into()),
+            group(7),
+            "one that is there takes more"
+        );
         assert_eq!(groups.get(&Group::new()).map(|rest| rest.observe().count), Some(50));
         assert_eq!(groups.len(), GROUPS_MAX as u64 + 51);
 
-        assert_eq!(groups.remove(group(3), &standing(3)), Some(group(3)));
-        assert_eq!(groups.insert(group(500), &standing(500)), Group::new(), "the rest counts as a group");
+        assert_eq!(groups.remove(group(3), (&standing(3)).into()), Some(group(3)));
+        assert_eq!(
+            groups.insert(group(500), (&standing(500)).into()),
+            Group::new(),
+            "the rest counts as a group"
+        );
         for number in (GROUPS_MAX..GROUPS_MAX + 50).chain([500]) {
-            assert_eq!(groups.remove(group(number), &standing(number)), Some(Group::new()));
+            assert_eq!(groups.remove(group(number), (&standing(number)).into()), Some(Group::new()));
         }
         assert!(groups.get(&Group::new()).is_none());
-        assert_eq!(groups.insert(group(500), &standing(500)), group(500));
-        assert_eq!(groups.remove(group(501), &standing(501)), None);
+        assert_eq!(groups.insert(group(500), (&standing(500)).into()), group(500));
+        assert_eq!(groups.remove(group(501), (&standing(501)).into()), None);
     }
 }

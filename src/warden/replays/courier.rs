@@ -95,7 +95,7 @@ impl Courier {
             return Ok(Sent::Unposted(ItemEnd::Skipped));
         };
         let lease = LeaseId { item: number, token };
-        let act = |act| Command::ActOnLease { lease, act, now: warden.clock.now() };
+        let act = |act| Command::ActOnLease { lease, act, now: warden.clock.moment() };
         let release = || act(LeaseAct::Release { retry_at: None, counts: false });
         let id = webhook_id(&self.replay, number);
         let posted = match warden.post_leased(&self.target, &id, &item, may_still).await? {
@@ -127,7 +127,7 @@ impl Courier {
                 Some(Outcome::StorageFull) => return Err(StuckReason::Full),
                 _ => {}
             }
-            let now = warden.clock.now();
+            let now = warden.clock.moment();
             let Some(item) = warden.store.items(vec![number]).await?.pop() else { break };
             let is_ours = |worker: &str| worker == &*self.replay.0;
             let last = item.work.lease.as_ref().filter(|lease| is_ours(&lease.worker));
@@ -136,7 +136,7 @@ impl Courier {
                 let was_done = last.is_some_and(|lease| lease.ended == Some(LeaseEnd::Completed));
                 return Ok(Claimed::Ended(if was_done { ItemEnd::Succeeded } else { ItemEnd::Skipped }));
             }
-            before = match item.work.running(now) {
+            before = match item.work.running(now.now) {
                 // Left behind when this replay was interrupted: it is not known whether the target took it.
                 Some(lease) if is_ours(&lease.worker) => {
                     let lease = LeaseId { item: number, token: lease.token };
@@ -151,13 +151,13 @@ impl Courier {
     }
 
     fn claiming(&self, warden: &Warden, number: ItemNumber, before: Option<Command>) -> Vec<Command> {
-        let now = warden.clock.now();
+        let now = warden.clock.moment();
         let claim = Claim {
             number,
             // It was selected; what has become of it since does not matter, unless it was closed.
             filter: Arc::new(ItemFilter::default()),
             worker: self.replay.0.clone(),
-            expires_at: now.after(self.target.timeout + LEASE_MARGIN),
+            expires_at: now.now.after(self.target.timeout + LEASE_MARGIN),
             // Whoever asks for a replay does not want to wait for the next attempt of others.
             ignores_wait: true,
             now,
@@ -174,12 +174,15 @@ impl Courier {
                 // What works on it now is not to get it once more from the workflow itself.
                 let retry_at = policy.redrive.as_ref().map(|redrive| now.after(redrive.after));
                 let act = LeaseAct::Release { retry_at, counts: true };
-                vec![Command::ActOnLease { lease, act, now }]
+                vec![Command::ActOnLease { lease, act, now: warden.clock.moment() }]
             }
             OnSuccess::Close => {
                 let closing = policy.closing(CloseOutcome::Success, now);
                 let act = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
-                vec![Command::ActOnLease { lease, act, now }, Command::Close { key: item.key(), closing }]
+                vec![
+                    Command::ActOnLease { lease, act, now: warden.clock.moment() },
+                    Command::Close { key: item.key(), closing },
+                ]
             }
         }
     }

@@ -15,7 +15,8 @@ use crate::model::replay::{
     CHUNK_ITEMS, GLOBS_MAX, OnSuccess, Pace, REPLAY_NAME_MAX, ReplayFilter, ReplayTarget, TARGET_URL_MAX,
 };
 use crate::model::{
-    ItemFilter, ItemNumber, ItemState, Order, Replay, ReplayChunk, ReplayId, ReplayStatus, Summary, Timestamp,
+    ItemFilter, ItemNumber, ItemState, Moment, Order, Replay, ReplayChunk, ReplayId, ReplayStatus, Summary,
+    Timestamp,
 };
 use crate::outbound::{SigningKey, guard};
 use crate::store::{Command, ListItems, Outcome, StoreError};
@@ -85,7 +86,8 @@ impl Warden {
             making = warden.replays.making.lock() => making,
             () = warden.replays.stop.cancelled() => return Err(WardenError::Store(StoreError::Closing)),
         };
-        let now = warden.clock.now();
+        let moment = warden.clock.moment();
+        let now = moment.now;
         let id = match &request.idempotency_key {
             Some(key) => ReplayId(repeatable_id(ReplayId::PREFIX, &[key])),
             None => ReplayId(warden.random.id(ReplayId::PREFIX, now)),
@@ -102,7 +104,7 @@ impl Warden {
             return Err(WardenError::TooManyReplays(message));
         }
         let filter = warden.replay_filter(&request.filter);
-        let selection = warden.select(&filter, now).await?;
+        let selection = warden.select(&filter, moment).await?;
         warden.lay_chunks(&id, &selection).await?;
         let StartReplay { name, filter, target, pace, on_success, timeout, .. } = request;
         let mut replay = Replay {
@@ -139,11 +141,11 @@ impl Warden {
         warden.replay(&id)
     }
 
-    /// The items of a filter, judged by one `now`; the earliest deadline first.
+    /// The items of a filter, judged by one moment; the earliest deadline first.
     async fn select(
         &self,
         filter: &ItemFilter,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Vec<(Timestamp, ItemNumber)>, WardenError> {
         let limit = self.settings.replay.items_max;
         let mut selection = Vec::new();
@@ -152,7 +154,7 @@ impl Warden {
             let question =
                 ListItems { filter: filter.clone(), order: Order::Created, after, limit: PAGE, now };
             let page = self.store.list(question).await?;
-            selection.extend(page.data.iter().map(|item| (item.deadline, item.number)));
+            selection.extend(page.data.iter().map(|item| (now.steady(item.deadline), item.number)));
             if selection.len() > limit {
                 return Err(WardenError::SelectionTooLarge { limit });
             }

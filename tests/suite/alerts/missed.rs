@@ -155,7 +155,7 @@ async fn a_restart_neither_forgets_what_came_nor_what_did_not() {
 }
 
 #[tokio::test]
-async fn nights_that_passed_while_the_daemon_was_down_are_missed() {
+async fn nights_that_passed_while_the_daemon_was_down_or_the_machine_slept_are_told_once() {
     let receiver = TestReceiver::start().await;
     for builder in oncall_on_each_engine(&receiver) {
         let mut daemon = builder.config(NIGHTLY).start().await;
@@ -163,9 +163,20 @@ async fn nights_that_passed_while_the_daemon_was_down_are_missed() {
         create(&daemon, "nightly", "in-time").await;
         advance_to(&daemon, on(0, 12, 0));
         daemon.restart_after(2 * DAY).await;
-        let incident = missed(&daemon, "nightly", on(2, 12, 0), 2).await;
+        let incident = missed(&daemon, "nightly", on(2, 12, 0), 1).await;
         assert_eq!(instant(&incident["oldest_deadline"]), on(1, 2, 30));
-        assert_eq!(told(&receiver, "incident.opened").await["count"], 2);
+        assert_eq!(incident["missed"]["unobserved"], 2);
+        let opened = told(&receiver, "incident.opened").await;
+        assert_eq!(opened["count"], 1);
+        assert!(opened["summary"].as_str().unwrap().contains("2 times not observed"), "{opened}");
+        create(&daemon, "nightly", "again").await;
+        daemon.open_incidents(0).await;
+        told(&receiver, "incident.resolved").await;
+
+        daemon.clock().sleep(3 * DAY);
+        let incident = missed(&daemon, "nightly", on(5, 12, 0), 1).await;
+        assert_eq!(incident["missed"]["unobserved"], 3);
+        told(&receiver, "incident.opened").await;
     }
 }
 
@@ -190,24 +201,25 @@ async fn an_interval_that_ran_out_while_the_daemon_was_down_is_granted_its_grace
 async fn what_merely_counts_is_written_once_a_minute_and_a_verdict_at_once() {
     let config = "[workflows.bulk]\nexpect = { every = \"150s\", min_items = 50 }";
     let daemon = TestDaemon::builder().config(config).start().await;
-    commands(&daemon, 1).await;
+    // Besides, how far the clock has come: at the start, and once a minute.
+    commands(&daemon, 2).await;
     for minute in 0..2 {
         for item in 0..20 {
             create(&daemon, "bulk", &format!("{minute}-{item}")).await;
         }
-        commands(&daemon, 1 + minute * 21 + 20).await;
+        commands(&daemon, 2 + minute * 22 + 20).await;
         daemon.advance(MINUTE);
-        commands(&daemon, 1 + minute * 21 + 21).await;
+        commands(&daemon, 2 + minute * 22 + 22).await;
     }
     // What is missed is committed with its incident, and so is its end.
     daemon.advance(30 * SECOND);
     missed(&daemon, "bulk", START.after(150 * SECOND), 1).await;
-    commands(&daemon, 45).await;
+    commands(&daemon, 48).await;
     for item in 0..10 {
         create(&daemon, "bulk", &format!("late-{item}")).await;
     }
     daemon.open_incidents(0).await;
-    commands(&daemon, 57).await;
+    commands(&daemon, 60).await;
 }
 
 #[tokio::test]
@@ -246,13 +258,15 @@ async fn the_hour_is_that_of_the_time_zone_and_of_the_wall_clock() {
     let config = NIGHTLY.replace("cron =", "timezone = \"Asia/Kathmandu\", cron =");
     let daemon = TestDaemon::builder().config(&config).start().await;
     advance_to(&daemon, on(0, 12, 0));
-    commands(&daemon, 1).await;
+    // What is expected, and at the start and now how far the clock has come.
+    commands(&daemon, 3).await;
     // From now on the wall clock is an hour ahead: at 19:15 it shows 20:15, which is two in Nepal.
-    daemon.clock().set_drift(3_600_000);
+    daemon.set_wall_ahead(3_600_000).await;
     daemon.advance(MINUTE);
-    commands(&daemon, 2).await;
+    commands(&daemon, 6).await;
     advance_to(&daemon, on(0, 19, 45));
-    missed(&daemon, "nightly", on(0, 19, 45), 1).await;
+    let shown = on(0, 20, 45);
+    missed(&daemon, "nightly", shown, 1).await;
 }
 
 #[tokio::test]

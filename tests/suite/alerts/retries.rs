@@ -15,12 +15,12 @@ async fn refused(daemon: &TestDaemon, receiver: &TestReceiver) -> (Value, Receiv
 async fn wait_after(status: u16, headers: &[(&'static str, &'static str)], drift: Duration) -> Duration {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).start().await;
-    daemon.clock().set_drift(i64::try_from(drift.as_millis()).expect("a drift of hours"));
+    daemon.set_wall_ahead(i64::try_from(drift.as_millis()).expect("a drift of hours")).await;
     receiver.answer(status, headers);
     let (incident, _) = refused(&daemon, &receiver).await;
     let tried = delivery_tried(&daemon, id(&incident), 1).await;
     assert_eq!((&tried["status"], &tried["attempts"][0]["status"]), (&json!("pending"), &json!(status)));
-    instant(&tried["next_attempt_at"]).since(daemon.clock().now())
+    instant(&tried["next_attempt_at"]).since(daemon.clock().wall())
 }
 
 fn at_least(wait: Duration) -> std::ops::RangeInclusive<Duration> {

@@ -92,7 +92,7 @@ async fn without_a_secret_nothing_pretends_to_be_a_signature() {
 async fn the_timestamp_is_that_of_the_wall_clock() {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).config(&format!("secret = \"{SECRET}\"")).start().await;
-    daemon.clock().set_drift(-7_200_000);
+    daemon.set_wall_ahead(-7_200_000).await;
     let received = notified(&daemon, &receiver).await;
     assert_eq!(received.header("webhook-timestamp"), (1_767_225_610 - 7200).to_string());
     assert_eq!(received.header("webhook-signature"), signature(SECRET, &received));

@@ -42,7 +42,7 @@ async fn an_item_shows_every_field_of_the_contract() {
         "step": "backup", "step_entered_at": "2026-01-01T00:00:00.000Z", "step_attempts": 0, "steps": [],
         "progress": {}, "errors": [], "artifacts": [], "params": null, "lease": null, "retry_at": null,
         "incident": null,
-        "payload": {"size": 5, "content_type": "application/octet-stream", "sha256": digest}, "version": 1,
+        "payload": {"size": 5, "content_type": "application/octet-stream", "content_encoding": null, "sha256": digest}, "version": 1,
     });
     assert_eq!(created, expected);
 }

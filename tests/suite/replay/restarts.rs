@@ -151,7 +151,7 @@ impl Interrupted {
 
     /// An item that is overdue by the time that the daemon starts.
     async fn lose(&self, id: &str) -> ItemNumber {
-        let creation = Creation { created_at: START, deadline: START, ..creation(id, "payload") };
+        let creation = Creation { created_at: START, deadline: START.into(), ..creation(id, "payload") };
         match self.one(creation.into_command()).await {
             Outcome::Created(item) => item.number,
             other => panic!("{other:?}"),
@@ -161,8 +161,14 @@ impl Interrupted {
     /// Leases it for another hour.
     async fn lease(&self, number: ItemNumber, worker: &str) -> LeaseId {
         let (filter, expires_at) = (Arc::new(ItemFilter::default()), START.after(3600 * SECOND));
-        let claim =
-            Claim { number, filter, worker: worker.into(), expires_at, ignores_wait: false, now: START };
+        let claim = Claim {
+            number,
+            filter,
+            worker: worker.into(),
+            expires_at,
+            ignores_wait: false,
+            now: START.into(),
+        };
         match self.one(Command::Claim(Box::new(claim))).await {
             Outcome::Changed(item) => LeaseId { item: number, token: item.work.lease.unwrap().token },
             other => panic!("{other:?}"),
@@ -173,7 +179,7 @@ impl Interrupted {
     async fn complete(&self, lease: LeaseId, now: Timestamp) {
         let closing = Closing { retention: 3600 * SECOND, ..closing(now) };
         let act = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
-        let outcome = self.one(Command::ActOnLease { lease, act, now }).await;
+        let outcome = self.one(Command::ActOnLease { lease, act, now: now.into() }).await;
         assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
     }
 }

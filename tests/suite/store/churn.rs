@@ -94,7 +94,7 @@ fn churn(directory: &std::path::Path) {
     assert!(most < MEMORY_MAX, "{most} bytes of memory");
     assert!(late < early + early / 4, "{late} bytes of memory at the end, after {early} bytes early on");
     assert!(disk < DISK_MAX, "{disk} bytes on disk");
-    let question = ListItems { now: at(2), ..everything(LIVE + 1) };
+    let question = ListItems { now: at(2).into(), ..everything(LIVE + 1) };
     let listed = runtime.block_on(store.list(question)).unwrap().data;
     assert!(listed.iter().map(|item| item.number).eq(live.iter().map(|(_, number)| *number)));
 }

@@ -1,6 +1,7 @@
 //! What every engine does: one suite, run on each of them.
 
 mod changing;
+mod clocks;
 mod closing;
 mod committing;
 mod creating;

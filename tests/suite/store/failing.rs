@@ -65,7 +65,7 @@ async fn what_a_later_version_wrote_is_refused_and_says_so() {
     created(store.apply(vec![create("a", "x")]).await.unwrap().remove(0));
     drop(store);
     // A chunk of the journal, and one of today that holds the record of an item, 1, without a payload.
-    for (value, format) in [(vec![7, 1, 2, 3], 7), (vec![1, 1, 1, 0, 4, 3, 1, 2, 3], 3)] {
+    for (value, format) in [(vec![7, 1, 2, 3], 7), (vec![1, 1, 1, 0, 4, 9, 1, 2, 3], 9)] {
         damage(directory.path(), b'j', &value);
         let error = open(directory.path()).err().unwrap().to_string();
         assert!(error.contains(&format!("format {format}")), "{error}");

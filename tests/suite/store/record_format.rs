@@ -16,16 +16,17 @@ use serde_json::json;
 use warden::model::item::{Closed, Closing, ItemDetail};
 use warden::model::lease::{LeaseEnd, StepRecord, StepStatus};
 use warden::model::{
-    CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, Progress,
-    Timestamp, Work, Workflow,
+    ClockTime, CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo,
+    Progress, Silence, Timestamp, Work, Workflow,
 };
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Store};
 
 use super::engine::open;
 use super::sample::{
-    IntoCommand, at, close, closing, create, created, creation, delivery, error, everything, incident,
-    incident_id, key, labels, noted_workflow, object, payload, progress, report, step, workflow,
+    IntoCommand, anchor, at, close, closing, create, created, creation, delivery, error, everything,
+    incident, incident_id, key, labels, noted_workflow, object, payload, progress, report, silence, step,
+    workflow,
 };
 
 /// Items in all shapes, by the names of their records in the fixture. Their number is not in the record.
@@ -35,7 +36,7 @@ fn items() -> [(&'static str, Item); 5] {
         workflow: workflow("uploads"),
         id: ItemId::new("file-1").unwrap(),
         created_at: at(0),
-        deadline: at(60_000),
+        deadline: at(60_000).into(),
         failed_at: None,
         closed: None,
         labels: Labels::default(),
@@ -75,7 +76,7 @@ fn items() -> [(&'static str, Item); 5] {
     };
     let tombstone = Item {
         payload: None,
-        deadline: at(0),
+        deadline: at(0).into(),
         closed: Some(Closed {
             at: at(0),
             outcome: CloseOutcome::Failed,
@@ -87,7 +88,7 @@ fn items() -> [(&'static str, Item); 5] {
     let extreme = Item {
         id: ItemId::new("i".repeat(256)).unwrap(),
         created_at: Timestamp::MIN,
-        deadline: Timestamp::MAX,
+        deadline: Timestamp::MAX.into(),
         step_entered_at: Timestamp::from_millis(-1),
         payload: Some(PayloadInfo {
             size: u64::MAX,
@@ -128,14 +129,19 @@ fn leased_items() -> [(&'static str, Item); 3] {
 }
 
 /// Items in the shapes that they can have since the codings of their payloads are kept.
-fn encoded_items() -> [(&'static str, Item); 2] {
+fn encoded_items() -> [(&'static str, Item); 3] {
     let [(_, plain), ..] = items();
     let [.., (_, longest)] = leased_items();
     let encoded = |item: Item, encoding: &str| Item {
         payload: item.payload.map(|info| PayloadInfo { content_encoding: Some(encoding.into()), ..info }),
         ..item
     };
-    [("encoded", encoded(plain, "gzip")), ("leased-encoded", encoded(longest, &"br, ".repeat(31)))]
+    let on_wall = Item { deadline: ClockTime::on_wall(at(90_000)), ..plain.clone() };
+    [
+        ("on-wall", on_wall),
+        ("encoded", encoded(plain, "gzip")),
+        ("leased-encoded", encoded(longest, &"br, ".repeat(31))),
+    ]
 }
 
 /// A detail as it was before items went through steps under leases.
@@ -219,7 +225,13 @@ fn documents() -> String {
         ("delivery", record::encode_document(&delivery("1", "1"))),
         ("workflow", record::encode_document(&noted_workflow("uploads"))),
         ("progress", record::encode_document(&progress(3))),
+        ("clock", record::encode_document(&anchor(-90_000))),
+        ("silence-on-wall", record::encode_document(&silence_on_wall())),
     ])
+}
+
+fn silence_on_wall() -> Silence {
+    Silence { starts_at: ClockTime::on_wall(at(0)), ends_at: ClockTime::on_wall(at(90_000)), ..silence("1") }
 }
 
 fn fixtures() -> PathBuf {
@@ -280,6 +292,13 @@ fn sealed_documents_with_fewer_fields_are_read_as_what_was_written() {
         assert_eq!(record::decode_document(&sealed["incident"]), Ok(third_incident()));
         assert_eq!(record::decode_document(&sealed["delivery"]), Ok(delivery("1", "1")));
     }
+}
+
+#[test]
+fn sealed_documents_of_the_clocks_are_read_as_what_was_written() {
+    let sealed = sealed("documents-4.txt");
+    assert_eq!(record::decode_document(&sealed["clock"]), Ok(anchor(-90_000)));
+    assert_eq!(record::decode_document(&sealed["silence-on-wall"]), Ok(silence_on_wall()));
 }
 
 #[test]

@@ -9,11 +9,13 @@ use warden::model::item::{Closing, ItemPatch};
 use warden::model::replay::{
     ItemProgress, OnSuccess, Pace, ReplayFailure, ReplayFilter, ReplayStatus, ReplayTarget,
 };
+use warden::model::time::BootId;
 use warden::model::{
-    Action, ActionKind, Attempt, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event, Expectation,
-    Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError, ItemFilter, ItemId,
-    ItemKey, ItemNumber, ItemState, Labels, Order, PayloadInfo, Progress, Replay, ReplayChunk, ReplayId,
-    Schedule, Severity, Silence, SilenceId, StepName, Timestamp, Workflow, WorkflowName,
+    Action, ActionKind, Attempt, ClockAnchor, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event,
+    Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError,
+    ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, PayloadInfo, Progress, Replay,
+    ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName, Timestamp, Workflow,
+    WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -72,7 +74,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         key: key(id),
         idempotency_key: None,
         created_at: at(0),
-        deadline: at(60_000),
+        deadline: at(60_000).into(),
         labels: Labels::default(),
         step: None,
         info: info("text/plain", &payload),
@@ -186,8 +188,8 @@ pub fn silence(id: &str) -> Silence {
         workflow: "uploads*".into(),
         kind: Some(IncidentKind::Overdue),
         labels: [("region".into(), "eu".into())].into(),
-        starts_at: at(10),
-        ends_at: at(20),
+        starts_at: at(10).into(),
+        ends_at: at(20).into(),
         author: "kim".into(),
         comment: "maintenance".into(),
         created_at: at(0),
@@ -293,13 +295,18 @@ pub fn progress(items: u64) -> Progress {
     progress
 }
 
+/// What ties steady time to a wall clock that is so many milliseconds ahead of it.
+pub fn anchor(wall_offset: i64) -> ClockAnchor {
+    ClockAnchor { boot: BootId("0e6a2b9c".into()), base: at(-5_000).as_millis(), wall_offset, seen: at(7) }
+}
+
 pub fn noted_workflow(name: &str) -> Workflow {
     Workflow { name: workflow(name), created_at: at(7) }
 }
 
 /// Everything visible, in order of creation, at the start of the story.
 pub fn everything(limit: usize) -> ListItems {
-    ListItems { filter: ItemFilter::default(), order: Order::Created, after: None, limit, now: at(0) }
+    ListItems { filter: ItemFilter::default(), order: Order::Created, after: None, limit, now: at(0).into() }
 }
 
 /// The item that an outcome carries.

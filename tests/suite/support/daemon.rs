@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use warden::app::{Daemon, Surroundings};
 use warden::config::{Config, ConfigFile, Sources};
-use warden::model::{ManualClock, SeededRandom, Timestamp};
+use warden::model::{Clock as _, ItemNumber, ManualClock, SeededRandom, Timestamp};
 use warden::outbound::HttpOutbound;
 use warden::store::Store;
 use warden::store::memory::MemoryStore;
@@ -87,7 +88,18 @@ async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (
     let file = Some(ConfigFile::from_text("test.toml", text));
     let config = Config::load(Sources { file, flags: vec![listen], ..Sources::default() })
         .unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
-    let store: Arc<dyn Store> = match engine {
+    let surroundings = Surroundings {
+        clock: Arc::new(clock.clone()),
+        random: Arc::new(SeededRandom::new(seed)),
+        outbound: Arc::new(HttpOutbound::new().expect("outgoing calls can be made")),
+        store: store(&config, engine, clock),
+    };
+    let daemon = Daemon::start(&config, surroundings).await.expect("the daemon starts");
+    (config, daemon)
+}
+
+fn store(config: &Config, engine: &Engine, clock: &ManualClock) -> Arc<dyn Store> {
+    match engine {
         Engine::Memory(store) => Arc::new(store.reopened()),
         Engine::Own(store) => store(),
         Engine::Sled(directory) => {
@@ -100,15 +112,7 @@ async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (
             };
             Arc::new(SledStore::open(&settings, Arc::new(clock.clone())).expect("the store opens"))
         }
-    };
-    let surroundings = Surroundings {
-        clock: Arc::new(clock.clone()),
-        random: Arc::new(SeededRandom::new(seed)),
-        outbound: Arc::new(HttpOutbound::new().expect("outgoing calls can be made")),
-        store,
-    };
-    let daemon = Daemon::start(&config, surroundings).await.expect("the daemon starts");
-    (config, daemon)
+    }
 }
 
 /// A daemon that runs in this process.
@@ -228,11 +232,19 @@ impl TestDaemon {
         self.start_again().await;
     }
 
-    /// Stops it in good order and starts it again when the clock has been set to this instant, which may lie back.
-    pub async fn restart_at(&mut self, instant: Timestamp) {
+    /// Stops it in good order and starts it again when the machine was booted with a wall clock that shows this, which
+    /// may lie back.
+    pub async fn reboot(&mut self, wall: Timestamp) {
         self.stop().await;
-        self.clock = ManualClock::new(instant);
+        self.clock.reboot(wall);
         self.start_again().await;
+    }
+
+    /// Sets the wall clock so many milliseconds ahead of the steady one, and waits until the daemon goes by it.
+    pub async fn set_wall_ahead(&self, millis: i64) {
+        self.clock.set_wall_ahead(millis);
+        let adopted = || async { (self.clock.wall_offset() == millis).then_some(()) };
+        eventually("the wall clock's offset", adopted).await;
     }
 
     /// Stops it in good order and starts it again with another configuration.
@@ -246,6 +258,12 @@ impl TestDaemon {
     pub async fn failure(&mut self) -> String {
         let daemon = self.daemon.as_mut().expect("it runs");
         within_patience("a failure", daemon.failed(|| {})).await.to_string()
+    }
+
+    /// What its store holds of the payload of an item, while it does not run.
+    pub async fn stored_payload(&self, number: ItemNumber) -> Option<Bytes> {
+        let store = store(&self.config, &self.engine, &self.clock);
+        store.payload(number, 0, usize::MAX >> 1).await.expect("the store can be read")
     }
 
     /// Starts it again after it was stopped.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
 use warden::model::{
-    Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, Replay,
-    ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
+    ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
+    Replay, ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{
@@ -113,6 +113,10 @@ impl<I: Interference> Store for InterferedStore<I> {
 
     fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
         self.inner.progresses()
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
+        self.inner.clock()
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {

@@ -135,10 +135,9 @@ proptest! {
             offset += i64::from(set) * 100;
             match step {
                 0 => {
-                    // The steady clock is anchored anew.
-                    now = now.moved(offset);
-                    offset = 0;
-                    progress.restarted(&expectation, now, 0);
+                    let since = now;
+                    now = now.moved(i64::from(millis.unsigned_abs()));
+                    progress.unwatched(&expectation, since, now, offset);
                 }
                 1 => {
                     number += 1;

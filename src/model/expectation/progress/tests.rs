@@ -29,33 +29,36 @@ struct Story {
     progress: Progress,
     numbers: u64,
     wall_offset: i64,
+    watched_to: Timestamp,
 }
 
 impl Story {
     fn begin(expectation: Expectation, now: &str) -> Self {
         let progress = Progress::begin(&expectation, at(now), 0);
-        Self { expectation, progress, numbers: 0, wall_offset: 0 }
+        Self { expectation, progress, numbers: 0, wall_offset: 0, watched_to: at(now) }
     }
 
     fn create(&mut self, now: Timestamp) {
+        self.watched_to = now;
         self.numbers += 1;
         self.progress.created(&self.expectation, ItemNumber(self.numbers), now, self.wall_offset);
     }
 
     /// How many windows are missed, and how many items were created since.
     fn missed(&mut self, now: Timestamp) -> Option<(u64, u64)> {
+        self.watched_to = now;
         self.progress.advance(&self.expectation, now, self.wall_offset);
         let wake = self.progress.next_wake(&self.expectation);
         assert!(wake.is_none_or(|wake| wake > now), "it would wake at {wake:?} for ever");
         self.progress.missed.map(|missed| (missed.windows, missed.created))
     }
 
-    /// The daemon ends, and starts again at an instant of the wall clock.
+    /// The daemon ends, and starts again.
     fn restart(&mut self, now: Timestamp) {
         let stored = serde_json::to_string(&self.progress).unwrap();
         self.progress = serde_json::from_str(&stored).unwrap();
-        self.wall_offset = 0;
-        self.progress.restarted(&self.expectation, now, 0);
+        self.progress.unwatched(&self.expectation, self.watched_to, now, self.wall_offset);
+        self.watched_to = now;
     }
 }
 
@@ -252,11 +255,17 @@ fn an_item_that_was_counted_does_not_count_again() {
 }
 
 #[test]
-fn windows_that_passed_while_the_daemon_was_down_are_missed_but_for_what_was_created_before() {
+fn windows_that_passed_while_nobody_watched_are_told_once_but_for_what_was_created_before() {
     let mut story = nightly();
     story.create(at("2026-01-01T02:10:00Z"));
     story.restart(at("2026-01-04T02:29:00Z"));
-    assert_eq!(story.missed(at("2026-01-04T02:29:00Z")), Some((2, 0)), "the 2nd and the 3rd");
+    assert_eq!(story.missed(at("2026-01-04T02:29:00Z")), Some((1, 0)));
+    let missed = story.progress.missed().unwrap();
+    assert_eq!(
+        (missed.unobserved, missed.expected_at),
+        (2, at("2026-01-02T02:00:00Z")),
+        "the 2nd and the 3rd"
+    );
     story.create(at("2026-01-04T02:29:30Z"));
     assert_eq!(story.missed(at("2026-01-05T02:29:59Z")), None, "the 4th was in time");
 }
@@ -291,29 +300,39 @@ fn an_interval_that_ran_out_while_the_daemon_was_down_is_granted_its_grace_once_
     }
     let mut story = hourly();
     story.missed(at("2026-01-01T01:05:00Z"));
-    story.restart(at("2026-01-01T04:00:00Z"));
-    assert_eq!(story.missed(at("2026-01-01T04:00:00Z")), Some((3, 0)), "what was missed before stays so");
+    story.restart(at("2026-01-01T04:10:00Z"));
+    assert_eq!(story.missed(at("2026-01-01T04:10:00Z")), Some((2, 0)), "what was missed before stays so");
+    assert_eq!(story.progress.missed().unwrap().unobserved, 3);
+    assert_eq!(story.missed(at("2026-01-01T05:09:59.999Z")), Some((2, 0)), "an hour that is watched");
+    assert_eq!(story.missed(at("2026-01-01T05:10:00Z")), Some((3, 0)));
 }
 
 #[test]
-fn a_clock_that_is_set_back_while_the_daemon_is_down_silences_nothing() {
+fn a_wall_clock_that_is_set_back_while_the_daemon_is_down_silences_nothing() {
     let mut story = nightly();
-    story.missed(at("2036-01-01"));
-    story.restart(at("2026-05-01"));
-    story.create(at("2026-05-01"));
-    assert_eq!(story.missed(at("2026-05-01T02:29:59.999Z")), None);
-    assert_eq!(story.missed(at("2026-05-01T02:30:00Z")), Some((1, 0)));
+    story.missed(at("2026-01-01T01:00:00Z"));
+    story.wall_offset = -245 * 24 * HOURS;
+    story.restart(at("2026-01-01T01:30:00Z"));
+    assert_eq!(story.missed(at("2026-01-01T02:29:59.999Z")), None);
+    assert_eq!(story.missed(at("2026-01-01T02:30:00Z")), Some((1, 0)));
+    assert_eq!(story.progress.missed().unwrap().expected_at, at("2025-05-01T02:00:00Z"));
+}
 
-    let mut story = hourly();
-    story.create(at("2036-01-01"));
-    story.restart(at("2026-05-01"));
-    assert_eq!(story.missed(at("2026-05-01T01:04:59.999Z")), None);
-    assert_eq!(story.missed(at("2026-05-01T01:05:00Z")), Some((1, 0)));
-    assert_eq!(story.progress.missed().unwrap().expected_at, at("2026-05-01T01:00:00Z"));
-    // And with something missed already.
-    story.restart(at("2026-04-01"));
-    assert_eq!(story.missed(at("2026-04-01")), Some((1, 0)));
-    assert_eq!(story.progress.missed().unwrap().since, at("2026-04-01"));
+#[test]
+fn windows_of_a_clock_that_was_wrong_by_years_never_were() {
+    let years = 56 * 365 * 24 * HOURS;
+    for (before, after) in [(-years, 0), (years, 0)] {
+        let expectation = cron("0 2 * * *", "UTC", 30 * MINUTE, 1);
+        let progress = Progress::begin(&expectation, at("2026-01-01T01:00:00Z"), before);
+        let watched_to = at("2026-01-01T01:00:00Z");
+        let mut story = Story { expectation, progress, numbers: 0, wall_offset: before, watched_to };
+        assert_eq!(story.missed(at("2026-01-01T02:10:00Z")), None, "a window of the wrong clock is open");
+        story.wall_offset = after;
+        assert_eq!(story.missed(at("2026-01-01T02:11:00Z")), None);
+        story.restart(at("2026-01-01T02:40:00Z"));
+        assert_eq!(story.missed(at("2026-01-02T02:29:59.999Z")), None);
+        assert_eq!(story.missed(at("2026-01-02T02:30:00Z")), Some((1, 0)), "the first of the right one");
+    }
 }
 
 #[test]
@@ -321,7 +340,8 @@ fn occurrences_are_those_of_the_wall_clock_as_it_stands() {
     // It is an hour ahead from the beginning: two o'clock comes an hour early.
     let expectation = cron("0 2 * * *", "UTC", 30 * MINUTE, 1);
     let progress = Progress::begin(&expectation, at("2026-01-01"), HOURS);
-    let mut story = Story { expectation, progress, numbers: 0, wall_offset: HOURS };
+    let watched_to = at("2026-01-01");
+    let mut story = Story { expectation, progress, numbers: 0, wall_offset: HOURS, watched_to };
     assert_eq!(story.missed(at("2026-01-01T01:29:59.999Z")), None);
     assert_eq!(story.missed(at("2026-01-01T01:30:00Z")), Some((1, 0)));
     let missed = story.progress.missed().unwrap();
@@ -376,10 +396,9 @@ fn an_interval_does_not_mind_the_wall_clock_across_restarts_either() {
     story.wall_offset = 5 * HOURS;
     story.create(at("2026-01-01T00:30:00Z"));
     assert_eq!(story.missed(at("2026-01-01T01:00:00Z")), None);
-    // From now on the steady clock is what the wall clock was all along.
-    story.restart(at("2026-01-01T06:10:00Z"));
-    assert_eq!(story.missed(at("2026-01-01T06:34:59.999Z")), None);
-    assert_eq!(story.missed(at("2026-01-01T06:35:00Z")), Some((1, 0)));
+    story.restart(at("2026-01-01T01:10:00Z"));
+    assert_eq!(story.missed(at("2026-01-01T01:34:59.999Z")), None);
+    assert_eq!(story.missed(at("2026-01-01T01:35:00Z")), Some((1, 0)));
     assert_eq!(story.progress.missed().unwrap().expected_at, at("2026-01-01T06:30:00Z"));
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::Labels;
 use crate::model::item::Status;
+use crate::model::{Labels, Standing};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -13,7 +13,7 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
         created_at: Some(at(0)),
         labels: Labels::default(),
         step: step.map(|step| StepName::new(step).unwrap()),
-        deadline: at(deadline),
+        deadline: at(deadline).into(),
         attempts: 0,
         free_at: Timestamp::MIN,
         status: Status::Open,
@@ -22,7 +22,7 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
 
 /// Puts an item there whose workflow names its step.
 fn put(claimable: &mut Claimable, standing: &Standing, state: ItemState, now: Timestamp) {
-    claimable.put(standing, state, standing.step.clone(), now);
+    claimable.put(standing.into(), state, standing.step.clone(), now);
 }
 
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
@@ -129,11 +129,11 @@ fn items_that_are_not_due_are_kept_only_once_they_are_asked_for() {
     put(&mut claimable, &standing(2, "uploads", None, 2_020), ItemState::Open, at(0));
     claimable.remove(ItemNumber(3));
     for number in [1, 2, 3] {
-        claimable.fill(&standing(number, "uploads", None, 2_000 + number as i64 * 10), None, at(0));
+        claimable.fill((&standing(number, "uploads", None, 2_000 + number as i64 * 10)).into(), None, at(0));
     }
     claimable.filled();
     assert_eq!(reserve(&mut claimable, open, None, 10), [1, 2]);
-    claimable.fill(&standing(4, "uploads", None, 2_040), None, at(0));
+    claimable.fill((&standing(4, "uploads", None, 2_040)).into(), None, at(0));
     assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
 }
 
@@ -185,7 +185,12 @@ fn items_at_steps_that_no_policy_names_share_a_shelf() {
     let mut claimable = Claimable::default();
     for number in 0..100 {
         let step = format!("step-{number}");
-        claimable.put(&standing(number, "uploads", Some(&step), 10), ItemState::Overdue, None, at(1_000));
+        claimable.put(
+            (&standing(number, "uploads", Some(&step), 10)).into(),
+            ItemState::Overdue,
+            None,
+            at(1_000),
+        );
     }
     assert_eq!(claimable.ready.len(), 1);
     assert_eq!(reserve(&mut claimable, BOTH, Some("step-7"), 200).len(), 100, "whoever asks looks them up");

@@ -37,9 +37,9 @@ async fn a_patch_changes_what_it_names_and_nothing_else(engine: Engine) {
     let before =
         Creation { labels: labels(&[("region", "eu")]), step: Some(step("copy")), ..creation("a", "x") };
     let before = created(engine.one(before.into_command()).await);
-    let change = ItemPatch { deadline: Some(at(90_000)), ..ItemPatch::default() };
+    let change = ItemPatch { deadline: Some(at(90_000).into()), ..ItemPatch::default() };
     let after = changed(engine.one(patch("a", at(5), change)).await);
-    assert_eq!(after, Item { deadline: at(90_000), version: 2, ..before });
+    assert_eq!(after, Item { deadline: at(90_000).into(), version: 2, ..before });
     assert_eq!(engine.item("a").await, Some(after.clone()));
     assert_eq!(engine.whole_payload(&after).await.unwrap(), "x");
     assert_eq!(engine.restarted().item("a").await, Some(after));
@@ -105,7 +105,7 @@ async fn a_patch_for_another_version_is_refused(engine: Engine) {
     let before = created(engine.one(create("a", "x")).await);
     let conditional = |version| Command::Patch {
         key: key("a"),
-        patch: ItemPatch { deadline: Some(at(90_000)), ..ItemPatch::default() },
+        patch: ItemPatch { deadline: Some(at(90_000).into()), ..ItemPatch::default() },
         if_version: Some(version),
         now: at(5),
     };
@@ -124,7 +124,7 @@ async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {
     let misnamed = [("no name".to_owned(), Some("v".to_owned()))];
     for labels in [too_many.collect(), too_large.collect(), misnamed.into()] {
         let change = ItemPatch {
-            deadline: Some(at(90_000)),
+            deadline: Some(at(90_000).into()),
             labels: Some(Merge::Change(labels)),
             progress: Some(Merge::Change(object(json!({"done": 1})))),
         };
@@ -137,7 +137,7 @@ async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {
 async fn progress_beyond_its_limit_refuses_the_whole_patch(engine: Engine) {
     let before = created(engine.one(create("a", "x")).await);
     let text = "p".repeat(PROGRESS_SIZE_MAX);
-    let change = ItemPatch { deadline: Some(at(90_000)), ..progress(json!({"text": text})) };
+    let change = ItemPatch { deadline: Some(at(90_000).into()), ..progress(json!({"text": text})) };
     let outcome = engine.one(patch("a", at(5), change)).await;
     assert_eq!(outcome, Outcome::Refused(ItemRefusal::Progress(PROGRESS_SIZE_MAX + 11)));
     assert_eq!(engine.item("a").await, Some(before));
@@ -239,7 +239,7 @@ async fn a_closed_item_takes_neither_patch_nor_error(engine: Engine) {
     engine.one(create("a", "x")).await;
     engine.one(close("a", at(10))).await;
     let closed = engine.item("a").await.unwrap();
-    let change = ItemPatch { deadline: Some(at(90_000)), ..ItemPatch::default() };
+    let change = ItemPatch { deadline: Some(at(90_000).into()), ..ItemPatch::default() };
     for command in [patch("a", at(11), change), report("a", error("1", at(11)))] {
         assert_eq!(engine.one(command).await, Outcome::AlreadyClosed(Box::new(closed.clone())));
     }

@@ -60,14 +60,14 @@ async fn commands_of_one_list_see_each_other(engine: Engine) {
             create("a", "x"),
             create("a", "y"),
             report("a", error("1", at(1))),
-            patch("a", at(2), ItemPatch { deadline: Some(at(3)), ..ItemPatch::default() }),
+            patch("a", at(2), ItemPatch { deadline: Some(at(3).into()), ..ItemPatch::default() }),
             report("a", error("2", at(3))),
         ])
         .await;
     let versions: Vec<u64> = outcomes.into_iter().map(|outcome| item_of(outcome).version).collect();
     assert_eq!(versions, [1, 1, 1, 2, 3, 4]);
     let item = engine.item("a").await.unwrap();
-    assert_eq!((item.deadline, item.detail().errors.len()), (at(3), 2));
+    assert_eq!((item.deadline, item.detail().errors.len()), (at(3).into(), 2));
 }
 
 async fn an_item_may_live_its_whole_life_in_one_list(engine: Engine) {
@@ -109,7 +109,7 @@ async fn the_observer_is_told_every_change_in_order_before_the_answer(engine: En
     expected.push(Change { before: None, after: Some(open.standing()) });
     told(&expected);
 
-    let change = ItemPatch { deadline: Some(at(90)), ..ItemPatch::default() };
+    let change = ItemPatch { deadline: Some(at(90).into()), ..ItemPatch::default() };
     let later = item_of(engine.one(patch("a", at(1), change)).await);
     expected.push(Change { before: Some(open.standing()), after: Some(later.standing()) });
     told(&expected);

@@ -44,7 +44,7 @@ async fn a_new_item_is_stored_as_it_was_handed_in(engine: Engine) {
         workflow: workflow("uploads"),
         id: key("file-1").id,
         created_at: at(0),
-        deadline: at(60_000),
+        deadline: at(60_000).into(),
         failed_at: None,
         closed: None,
         labels: labels(&[("region", "eu"), ("tenant", "ä")]),
@@ -66,7 +66,7 @@ async fn the_same_payload_again_finds_the_item_and_changes_nothing(engine: Engin
     let item = created(engine.one(create("a", "x")).await);
     let again = Creation {
         created_at: at(5),
-        deadline: at(9),
+        deadline: at(9).into(),
         labels: labels(&[("late", "yes")]),
         ..creation("a", "x")
     };

@@ -69,7 +69,7 @@ async fn silences_are_kept_changed_and_forgotten(engine: Engine) {
     for id in ["b", "a"] {
         assert_eq!(engine.one(Command::PutSilence(Box::new(silence(id)))).await, Outcome::Done);
     }
-    let ended = warden::model::Silence { ends_at: at(12), ..silence("a") };
+    let ended = warden::model::Silence { ends_at: at(12).into(), ..silence("a") };
     engine.one(Command::PutSilence(Box::new(ended.clone()))).await;
     let engine = engine.restarted();
     assert_eq!(engine.silences().await.unwrap(), [ended, silence("b")]);

@@ -44,7 +44,7 @@ async fn walk(engine: &dyn Store, question: ListItems) -> Vec<Item> {
 async fn fill(engine: &Engine) {
     let deadlines = [50, 20, 20, 90, 10, 20, 70, 50, 5, 80, 10, 60, 40];
     let commands = deadlines.into_iter().enumerate().map(|(index, deadline)| {
-        Creation { deadline: at(deadline), ..creation(&format!("item-{index}"), "x") }.into_command()
+        Creation { deadline: at(deadline).into(), ..creation(&format!("item-{index}"), "x") }.into_command()
     });
     engine.all(commands.collect()).await;
     // Holes in the numbers.
@@ -113,7 +113,7 @@ async fn fill_variously(engine: &Engine) {
     let item = |workflow: &str, id: &str, created: i64, deadline: i64| Creation {
         key: key_in(workflow, id),
         created_at: at(created),
-        deadline: at(deadline),
+        deadline: at(deadline).into(),
         ..creation(id, "x")
     };
     let commands = vec![
@@ -142,7 +142,7 @@ async fn fill_variously(engine: &Engine) {
 
 async fn chosen(engine: &Engine, filter: ItemFilter) -> String {
     let question =
-        |order, limit| ListItems { filter: filter.clone(), order, now: at(500), ..everything(limit) };
+        |order, limit| ListItems { filter: filter.clone(), order, now: at(500).into(), ..everything(limit) };
     let items = walk(&**engine, question(Order::Created, 1)).await;
     let mut by_deadline = walk(&**engine, question(Order::Deadline, 1)).await;
     by_deadline.sort_by_key(|item| item.number);
@@ -200,7 +200,7 @@ async fn a_closed_item_is_listed_as_long_as_it_is_remembered(engine: Engine) {
     engine.one(create("a", "x")).await;
     engine.one(close("a", at(10))).await;
     for (now, listed) in [(1009, 1), (1010, 0)] {
-        let page = engine.list(ListItems { now: at(now), ..everything(10) }).await.unwrap();
+        let page = engine.list(ListItems { now: at(now).into(), ..everything(10) }).await.unwrap();
         assert_eq!(page.data.len(), listed, "at {now}");
     }
 }

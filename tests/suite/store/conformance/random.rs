@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::TestRunner;
-use warden::model::{Item, Order, Standing, Timestamp};
+use warden::model::{Item, Moment, Order, Standing, Timestamp};
 use warden::store::ListItems;
 
 use self::model::{Model, UNKNOWN, UNKNOWN_TOKEN};
@@ -121,11 +121,11 @@ impl Telling {
     async fn compare_lists(&self) {
         let place: [(Order, fn(&Item) -> (Timestamp, u64)); 2] = [
             (Order::Created, |item| (at(0), item.number.0)),
-            (Order::Deadline, |item| (item.deadline, item.number.0)),
+            (Order::Deadline, |item| (Moment::from(at(0)).steady(item.deadline), item.number.0)),
         ];
         for (order, place) in place {
             let mut found = Vec::new();
-            let mut question = ListItems { order, now: self.now, ..everything(3) };
+            let mut question = ListItems { order, now: self.now.into(), ..everything(3) };
             loop {
                 let page = self.engine.list(question.clone()).await.unwrap();
                 found.extend(page.data);
@@ -169,6 +169,7 @@ impl Telling {
         assert_eq!(self.engine.outbox().await.unwrap(), self.model.outbox());
         assert_eq!(self.engine.workflows().await.unwrap(), self.model.workflows());
         assert_eq!(self.engine.progresses().await.unwrap(), self.model.progresses());
+        assert_eq!(self.engine.clock().await.unwrap(), self.model.clock());
         assert_eq!(self.engine.silences().await.unwrap(), self.model.silences());
     }
 }

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::lease::LeaseRefusal;
 use warden::model::{
-    Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey, ItemNumber, Labels,
-    LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing, Timestamp, Work,
-    Workflow, WorkflowName,
+    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey,
+    ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing,
+    Timestamp, Work, Workflow, WorkflowName,
 };
 use warden::store::{Claim, Command, Creation, Outcome};
 
@@ -36,6 +36,7 @@ pub struct Model {
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
+    clock: Option<ClockAnchor>,
     silences: BTreeMap<SilenceId, Silence>,
     replays: BTreeMap<ReplayId, Replay>,
     replay_chunks: BTreeMap<(ReplayId, u32), ReplayChunk>,
@@ -67,6 +68,10 @@ impl Model {
 
     pub fn progresses(&self) -> Vec<(WorkflowName, Progress)> {
         self.progresses.clone().into_iter().collect()
+    }
+
+    pub fn clock(&self) -> Option<ClockAnchor> {
+        self.clock.clone()
     }
 
     pub fn silences(&self) -> Vec<Silence> {
@@ -190,6 +195,10 @@ impl Model {
                 Outcome::Done
             }
             Command::Probe(_) => Outcome::Done,
+            Command::PutClock(anchor) => {
+                self.clock = Some((**anchor).clone());
+                Outcome::Done
+            }
             Command::PutSilence(silence) => {
                 self.silences.insert(silence.id.clone(), (**silence).clone());
                 Outcome::Done
@@ -247,8 +256,9 @@ impl Model {
     fn claim(&mut self, claim: &Claim) -> Outcome {
         let Some(key) = self.by_number(claim.number) else { return Outcome::NotClaimable };
         let item = &mut self.entries.get_mut(&key).unwrap().item;
-        let held = item.work.lease.as_ref().is_some_and(|it| it.ended.is_none() && it.expires_at > claim.now);
-        let waits = !claim.ignores_wait && item.work.retry_at.is_some_and(|at| at > claim.now);
+        let held =
+            item.work.lease.as_ref().is_some_and(|it| it.ended.is_none() && it.expires_at > claim.now.now);
+        let waits = !claim.ignores_wait && item.work.retry_at.is_some_and(|at| at > claim.now.now);
         if item.closed.is_some() || held || waits || !claim.filter.admits(item, claim.now) {
             return Outcome::NotClaimable;
         }
@@ -315,7 +325,7 @@ impl Model {
                     workflow: key.workflow.clone(),
                     id: key.id.clone(),
                     created_at: closing.at,
-                    deadline: closing.at,
+                    deadline: closing.at.into(),
                     failed_at: None,
                     closed: Some(closed),
                     labels: Labels::default(),

@@ -11,15 +11,15 @@ use serde_json::{Map, Value, json};
 use warden::model::item::{Closing, ItemPatch, Merge};
 use warden::model::lease::{Advance, AfterFailure, StepDeadline};
 use warden::model::{
-    CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemFilter, ItemKey, ItemNumber,
-    ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
+    ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemFilter, ItemKey,
+    ItemNumber, ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
 use warden::store::{Claim, Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
-    delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload, progress,
-    replay, replay_chunk, replay_id, silence, step, workflow,
+    anchor, delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload,
+    progress, replay, replay_chunk, replay_id, silence, step, workflow,
 };
 
 /// A thing that happens.
@@ -105,6 +105,8 @@ pub enum Action {
     ForgetIncident(&'static str),
     PutProgress(&'static str, u64),
     ForgetProgress(&'static str),
+    /// With this wall offset.
+    PutClock(i64),
     /// With a comment of this length.
     PutSilence(&'static str, usize),
     ForgetSilence(&'static str),
@@ -135,6 +137,10 @@ type Sent = (&'static str, DeliveryStatus, usize);
 impl Action {
     pub fn command(&self, model: &Model, now: Timestamp) -> Command {
         let later = |millis: i64| Timestamp::from_millis(now.as_millis() + millis);
+        let due = |millis: i64| match millis % 2 {
+            0 => later(millis).into(),
+            _ => ClockTime::on_wall(later(millis)),
+        };
         match self {
             Self::Create { key: name, size, json, idempotency_key, label, deadline } => {
                 let payload = payload(*size);
@@ -142,7 +148,7 @@ impl Action {
                     key: key(name),
                     idempotency_key: idempotency_key.map(|byte| [byte; 32]),
                     created_at: now,
-                    deadline: later(*deadline),
+                    deadline: due(*deadline),
                     labels: if *label { labels(&[("region", "eu")]) } else { labels(&[]) },
                     step: label.then(|| step("copy")),
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
@@ -161,7 +167,7 @@ impl Action {
             Self::Patch { key: name, deadline, label, progress, if_version } => Command::Patch {
                 key: key(name),
                 patch: ItemPatch {
-                    deadline: deadline.map(later),
+                    deadline: deadline.map(due),
                     labels: label
                         .map(|(name, value)| Merge::Change([(name.into(), value.map(Into::into))].into())),
                     progress: progress.clone().map(merge),
@@ -182,13 +188,13 @@ impl Action {
                 worker: "worker".into(),
                 expires_at: later(*time as i64),
                 ignores_wait: time % 3 == 0,
-                now,
+                now: now.into(),
             })),
             Self::Act(name, holder) => {
                 let lease = model.entry(&key(name)).and_then(|entry| entry.item.work.lease.clone());
                 let token = lease.map_or(0, |lease| lease.token);
                 let lease = LeaseId { item: number(model, name), token };
-                Command::ActOnLease { lease, act: holder.act(now), now }
+                Command::ActOnLease { lease, act: holder.act(now), now: now.into() }
             }
             Self::Retry(name) => Command::Retry { key: key(name), now },
             Self::Forget(key) => Command::Forget(number(model, key)),
@@ -204,6 +210,7 @@ impl Action {
                 Command::PutProgress { workflow: workflow(name), progress: Box::new(progress(*items)) }
             }
             Self::ForgetProgress(name) => Command::ForgetProgress(workflow(name)),
+            Self::PutClock(wall_offset) => Command::PutClock(Box::new(anchor(*wall_offset))),
             Self::PutSilence(id, length) => {
                 let comment = "c".repeat(*length).into();
                 Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
@@ -343,6 +350,7 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => (select(vec!["uploads", "exports"]), 0_u64..9)
             .prop_map(|(name, items)| Action::PutProgress(name, items)),
         1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
+        1 => any::<i64>().prop_map(Action::PutClock),
         1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
         1 => incident().prop_map(Action::ForgetSilence),
         2 => replay_action,

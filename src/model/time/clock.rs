@@ -1,0 +1,230 @@
+//! The clock that everything is handed, and the machine's own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::anchor::{self, stepped};
+use super::{BootId, ClockAnchor, ClockTime, Moment, Readings, Tied, Timestamp};
+
+/// The source of time that everything is handed.
+pub trait Clock: Send + Sync + 'static {
+    /// The steady clock: what durations are measured and deadlines judged by.
+    fn now(&self) -> Timestamp;
+
+    /// The wall clock as the machine has it at this moment. Only for what must agree with other machines' clocks, such as
+    /// the time in a signature; what is shown goes by [`Clock::moment`].
+    fn wall(&self) -> Timestamp;
+
+    /// How far the wall clock is ahead of the steady one, in milliseconds, as last taken over by [`Clock::adopt`].
+    fn wall_offset(&self) -> i64;
+
+    /// Completes once [`Clock::now`] has reached `instant`.
+    fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()>;
+
+    /// Ties steady time to what is stored, so that it goes on from there. To be called once, before anything is judged by
+    /// this clock; what it returns is to be stored.
+    fn resume(&self, stored: Option<&ClockAnchor>) -> (ClockAnchor, Tied);
+
+    /// Completes when somebody has set the wall clock, with the anchor that is to be stored and then adopted.
+    fn stepped(&self) -> BoxFuture<'static, ClockAnchor>;
+
+    /// What is to be stored now and then, so that steady time does not go back behind it.
+    fn anchor(&self) -> ClockAnchor;
+
+    /// Takes a new wall offset over: from here on it is what is shown and what instants are judged by.
+    fn adopt(&self, wall_offset: i64);
+
+    /// For how long the machine has slept since it began to run: steady time counts that, but nobody watched.
+    fn slept(&self) -> Duration;
+
+    /// The present on both clocks.
+    fn moment(&self) -> Moment {
+        Moment { now: self.now(), wall_offset: self.wall_offset() }
+    }
+
+    /// How far the wall clock is from where it is taken to be, in milliseconds: a step that is not yet adopted.
+    fn drift(&self) -> i64 {
+        let expected = self.now().moved(self.wall_offset());
+        self.wall().as_millis().saturating_sub(expected.as_millis())
+    }
+
+    /// Brings an instant that was read off a wall clock into steady time.
+    fn to_steady(&self, instant: Timestamp) -> Timestamp {
+        self.moment().steady(ClockTime::on_wall(instant))
+    }
+}
+
+/// The machine's own clocks.
+#[derive(Clone, Debug)]
+pub struct SystemClock {
+    tied: Arc<Tie>,
+}
+
+#[derive(Debug)]
+struct Tie {
+    boot: BootId,
+    base: AtomicI64,
+    wall_offset: AtomicI64,
+}
+
+impl SystemClock {
+    /// Steady time begins with what the wall clock shows.
+    pub fn new() -> Self {
+        let readings = read(&read_boot_id());
+        let (anchor, _) = anchor::tie(None, &readings);
+        let tie = Tie {
+            boot: anchor.boot,
+            base: AtomicI64::new(anchor.base),
+            wall_offset: AtomicI64::new(anchor.wall_offset),
+        };
+        Self { tied: Arc::new(tie) }
+    }
+
+    fn anchor_at(&self, readings: Readings, wall_offset: i64) -> ClockAnchor {
+        let base = self.tied.base.load(Ordering::Relaxed);
+        let seen = Timestamp::from_millis(readings.since_boot.saturating_add(base));
+        ClockAnchor { boot: readings.boot, base, wall_offset, seen }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(read_boot_time().saturating_add(self.tied.base.load(Ordering::Relaxed)))
+    }
+
+    fn wall(&self) -> Timestamp {
+        read_wall()
+    }
+
+    fn wall_offset(&self) -> i64 {
+        self.tied.wall_offset.load(Ordering::Relaxed)
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
+        /// The runtime's sleep does not count suspended time, so it is never trusted with more than this.
+        const NAP: Duration = Duration::from_secs(1);
+        let clock = self.clone();
+        Box::pin(async move {
+            loop {
+                let left = instant.since(clock.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(NAP)).await;
+            }
+        })
+    }
+
+    fn resume(&self, stored: Option<&ClockAnchor>) -> (ClockAnchor, Tied) {
+        let (anchor, tied) = anchor::tie(stored, &read(&self.tied.boot));
+        self.tied.base.store(anchor.base, Ordering::Relaxed);
+        self.adopt(anchor.wall_offset);
+        (anchor, tied)
+    }
+
+    fn stepped(&self) -> BoxFuture<'static, ClockAnchor> {
+        /// How often the two clocks are compared.
+        const COMPARED_EVERY: Duration = Duration::from_secs(1);
+        let clock = self.clone();
+        Box::pin(async move {
+            loop {
+                let readings = read(&clock.tied.boot);
+                let known = clock.anchor_at(readings.clone(), clock.wall_offset());
+                let measured = readings.wall.as_millis().saturating_sub(known.seen.as_millis());
+                if let Some(wall_offset) = stepped(known.wall_offset, measured) {
+                    return ClockAnchor { wall_offset, ..known };
+                }
+                tokio::time::sleep(COMPARED_EVERY).await;
+            }
+        })
+    }
+
+    fn anchor(&self) -> ClockAnchor {
+        self.anchor_at(read(&self.tied.boot), self.wall_offset())
+    }
+
+    fn slept(&self) -> Duration {
+        let awake = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let awake = awake.tv_sec.saturating_mul(1000).saturating_add(awake.tv_nsec / 1_000_000);
+        Duration::from_millis(u64::try_from(read_boot_time() - awake).unwrap_or_default())
+    }
+
+    fn adopt(&self, wall_offset: i64) {
+        self.tied.wall_offset.store(wall_offset, Ordering::Relaxed);
+    }
+}
+
+/// Reads both clocks as if at one instant: a thread that was put aside in between reads them again.
+fn read(boot: &BootId) -> Readings {
+    const TRIES: usize = 16;
+    let mut since_boot = read_boot_time();
+    let mut wall = read_wall();
+    for _ in 0..TRIES {
+        let after = read_boot_time();
+        if after - since_boot <= 1 {
+            break;
+        }
+        (since_boot, wall) = (after, read_wall());
+    }
+    Readings { boot: boot.clone(), since_boot, wall }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the rest of the program is handed")]
+fn read_wall() -> Timestamp {
+    let now = std::time::SystemTime::now();
+    let since_epoch = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().after(since_epoch)
+}
+
+/// Milliseconds since the machine began to run.
+fn read_boot_time() -> i64 {
+    let reading = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    reading.tv_sec.saturating_mul(1000).saturating_add(reading.tv_nsec / 1_000_000)
+}
+
+/// The kernel's id of this boot, and how far the boot-time clock is moved for this process: containers can have their own.
+fn read_boot_id() -> BootId {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let id = read("/proc/sys/kernel/random/boot_id");
+    let id = id.trim();
+    if id.is_empty() {
+        return BootId::default();
+    }
+    let offsets = read("/proc/self/timens_offsets");
+    let moved = offsets.lines().find_map(|line| line.strip_prefix("boottime")).unwrap_or_default();
+    let moved: Vec<&str> = moved.split_whitespace().filter(|part| *part != "0").collect();
+    BootId([&[id], &*moved].concat().join(" ").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_starts_at_the_wall_clock_and_goes_on_within_a_boot() {
+        let clock = SystemClock::new();
+        assert!(clock.drift().abs() < 1000, "drift {}", clock.drift());
+        let anchor = ClockAnchor { base: clock.anchor().base - 3_600_000, ..clock.anchor() };
+        let stored = ClockAnchor { seen: anchor.seen.moved(-3_600_000), ..anchor };
+        let (resumed, tied) = clock.resume(Some(&stored));
+        assert_eq!((resumed.base, tied), (stored.base, Tied::SameBoot));
+        let ahead = clock.wall().since(clock.now()).as_millis();
+        assert!((3_590_000..3_610_000).contains(&ahead), "steady time went on where it was: {ahead}");
+        assert!(clock.drift().abs() < 1000, "drift {}", clock.drift());
+    }
+
+    #[test]
+    fn the_boot_of_this_machine_is_told() {
+        assert_eq!(read_boot_id(), read_boot_id());
+        assert!(!read_boot_id().0.is_empty());
+    }
+}
