@@ -83,18 +83,26 @@ impl Deref for Engine {
 
 /// Opens the engine with a disk as the daemon would, with nothing kept back.
 pub fn open(path: &Path) -> Result<SledStore, OpenError> {
+    open_keeping(path, 0)
+}
+
+/// The same with so many bytes kept back.
+pub fn open_keeping(path: &Path, reserve: u64) -> Result<SledStore, OpenError> {
     let settings = SledSettings {
         path: path.to_owned(),
         cache: 64 * 1024 * 1024,
-        reserve: 0,
+        reserve,
         queue_max: 100_000,
         queue_bytes_max: 1 << 30,
     };
     SledStore::open(&settings, Arc::new(ManualClock::new(Timestamp::from_millis(1))))
 }
 
-/// The database in a data directory whose engine was closed, past the engine.
+/// The database in a data directory whose engine was closed, past the engine. The other files are not held to it any more.
 pub fn database(path: &Path) -> sled::Db {
+    if let Ok(format) = std::fs::read_to_string(path.join("FORMAT")) {
+        std::fs::write(path.join("FORMAT"), format.lines().next().unwrap()).unwrap();
+    }
     let config = sled::Config::default().path(path.join("items")).segment_size(4 << 20);
     // Its own threads let go of its file an instant after it was closed.
     for _ in 0..10_000 {
