@@ -125,7 +125,8 @@ fn mixtures(copies: &[Copied], files: &[&str]) -> Vec<Vec<(PathBuf, Version)>> {
     paths.extend(copies.iter().flat_map(|copy| copy.files.keys().filter(|path| is_snapshot(path)).cloned()));
     let mut mixtures = vec![Vec::new()];
     for path in paths {
-        let varies = files.is_empty() || is_snapshot(&path) || files.iter().any(|file| Path::new(file) == path);
+        let varies =
+            files.is_empty() || is_snapshot(&path) || files.iter().any(|file| Path::new(file) == path);
         let of = |copy: &Copied| copy.files.get(&path).cloned();
         let mut versions = Vec::new();
         let mut seen = Vec::new();
