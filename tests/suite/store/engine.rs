@@ -15,14 +15,14 @@ use super::sample::key;
 
 /// A fresh engine, gone with all that it holds when this is.
 pub enum Engine {
-    Sled { store: SledStore, directory: TempDir },
+    Sled { store: Box<SledStore>, directory: TempDir },
     Memory(MemoryStore),
 }
 
 impl Engine {
     pub fn sled() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::Sled { store: open(directory.path()).unwrap(), directory }
+        Self::Sled { store: Box::new(open(directory.path()).unwrap()), directory }
     }
 
     pub fn memory() -> Self {
@@ -34,7 +34,7 @@ impl Engine {
         match self {
             Self::Sled { store, directory } => {
                 drop(store);
-                Self::Sled { store: open(directory.path()).unwrap(), directory }
+                Self::Sled { store: Box::new(open(directory.path()).unwrap()), directory }
             }
             Self::Memory(store) => Self::Memory(store.reopened()),
         }
@@ -75,7 +75,7 @@ impl Deref for Engine {
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Self::Sled { store, .. } => store,
+            Self::Sled { store, .. } => &**store,
             Self::Memory(store) => store,
         }
     }
