@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::request::{NoQuery, Query, Segments};
 use super::view::DeliveryView;
 use crate::config::Scope;
-use crate::model::{Delivery, DeliveryId, DeliveryStatus, IncidentId, WorkflowName};
+use crate::model::{Delivery, DeliveryId, DeliveryStatus, IncidentId, WorkflowName, quote};
 use crate::store::ListDeliveries;
 use crate::warden::WardenError;
 
@@ -75,7 +75,9 @@ fn status(text: &str) -> Result<DeliveryStatus, Problem> {
         "pending" => Ok(DeliveryStatus::Pending),
         "delivered" => Ok(DeliveryStatus::Delivered),
         "dead" => Ok(DeliveryStatus::Dead),
-        other => Err(Problem::invalid(format!("status={other:?} is none of pending, delivered and dead"))),
+        other => {
+            Err(Problem::invalid(format!("status={} is none of pending, delivered and dead", quote(&other))))
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
-use crate::model::{Incident, IncidentId, IncidentStatus};
+use crate::model::{Incident, IncidentId, IncidentStatus, quote};
 use crate::warden::Act;
 
 /// List incidents, the newest first.
@@ -35,7 +35,7 @@ pub async fn list(
         Some("open") => Some(IncidentStatus::Open),
         Some("resolved") => Some(IncidentStatus::Resolved),
         Some(other) => {
-            return Err(Problem::invalid(format!("status={other:?} is neither open nor resolved")));
+            return Err(Problem::invalid(format!("status={} is neither open nor resolved", quote(&other))));
         }
     };
     let workflows: Vec<_> =

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::problem::Problem;
 use super::request::Query;
-use crate::model::{ItemNumber, Position, Timestamp};
+use crate::model::{ItemNumber, Position, Timestamp, quote};
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1000;
@@ -28,11 +28,9 @@ pub struct PageView<T> {
 pub fn limit(query: &mut Query) -> Result<usize, Problem> {
     match query.one("limit")? {
         None => Ok(LIMIT_DEFAULT),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-            .ok_or_else(|| Problem::invalid(format!("limit={text:?} is no number from 1 to {LIMIT_MAX}"))),
+        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+            Problem::invalid(format!("limit={} is no number from 1 to {LIMIT_MAX}", quote(&text)))
+        }),
     }
 }
 

@@ -9,8 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::model::quote;
 use crate::store::StoreError;
 use crate::warden::WardenError;
+
+/// The longest detail, in bytes.
+const DETAIL_MAX: usize = 1024;
 
 /// What a 2xx says.
 pub mod success {
@@ -62,6 +66,17 @@ pub struct ProblemDocument<'a> {
     instance: Option<&'a str>,
 }
 
+/// A detail that is not too long. What it quotes is cut where it is quoted, but not everybody who words a detail is ours: a
+/// parser of JSON repeats whole strings.
+fn short(detail: Cow<'static, str>) -> Cow<'static, str> {
+    if detail.len() <= DETAIL_MAX {
+        return detail;
+    }
+    let mut detail = detail.into_owned();
+    quote::shorten(&mut detail, DETAIL_MAX);
+    detail.into()
+}
+
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident: $status:ident, $slug:literal, $title:literal;)*) => {
         impl Problem {
@@ -70,7 +85,7 @@ macro_rules! problems {
                     status: StatusCode::$status,
                     slug: $slug,
                     title: $title,
-                    detail: detail.into(),
+                    detail: short(detail.into()),
                     header: None,
                     hangs_up: false,
                 }))
@@ -88,6 +103,10 @@ problems! {
     unauthorized: UNAUTHORIZED, "unauthorized", "A valid token is required";
     /// The token does not allow it.
     forbidden: FORBIDDEN, "forbidden", "The token does not allow this";
+    /// The body's length is not told.
+    length_required: LENGTH_REQUIRED, "length-required", "The length of the body is required";
+    /// A form of the protocol that is not spoken here.
+    not_implemented: NOT_IMPLEMENTED, "not-implemented", "This is not implemented";
     /// No such path.
     not_found: NOT_FOUND, "not-found", "There is nothing here";
     /// No such item.
@@ -182,7 +201,7 @@ impl Problem {
     /// Adds to what was wrong.
     #[must_use]
     pub fn and(mut self, more: &str) -> Self {
-        self.0.detail = format!("{}; {more}", self.0.detail).into();
+        self.0.detail = short(format!("{}; {more}", self.0.detail).into());
         self
     }
 

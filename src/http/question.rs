@@ -6,7 +6,7 @@ use super::access::Access;
 use super::page::read_cursor;
 use super::problem::Problem;
 use super::request::{self, Query};
-use crate::model::{Clock, ItemFilter, ItemState, Order, Position, Timestamp};
+use crate::model::{Clock, ItemFilter, ItemState, Order, Position, Timestamp, quote};
 
 /// The parameters of [`filter`], for whoever uses another.
 pub const FILTERS: &str =
@@ -33,7 +33,10 @@ impl Question {
             None | Some("created") => Order::Created,
             Some("deadline") => Order::Deadline,
             Some(other) => {
-                return Err(Problem::invalid(format!("order={other:?} is neither deadline nor created")));
+                return Err(Problem::invalid(format!(
+                    "order={} is neither deadline nor created",
+                    quote(&other)
+                )));
             }
         };
         let after = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
@@ -70,6 +73,9 @@ fn state(text: &str) -> Result<ItemState, Problem> {
         "failed" => Ok(ItemState::Failed),
         "held" => Ok(ItemState::Held),
         "closed" => Ok(ItemState::Closed),
-        _ => Err(Problem::invalid(format!("state={text:?} is none of open, overdue, failed, held, closed"))),
+        _ => Err(Problem::invalid(format!(
+            "state={} is none of open, overdue, failed, held, closed",
+            quote(&text)
+        ))),
     }
 }

@@ -22,7 +22,7 @@ use super::request::{self, NoQuery, Query, Segments};
 use super::view::{ReplayView, SummaryView};
 use crate::config::Scope;
 use crate::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
-use crate::model::{Replay, ReplayId, ReplayStatus};
+use crate::model::{Replay, ReplayId, ReplayStatus, quote};
 use crate::warden::{ReplayAct, ReplayEntry, StartReplay, Warden};
 
 /// List replays, the newest first. A token that is limited to some workflows sees those that it could have
@@ -60,7 +60,10 @@ fn place(replay: &Replay) -> String {
 
 fn status(text: &str) -> Result<ReplayStatus, Problem> {
     ReplayStatus::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-        Problem::invalid(format!("status={text:?} is none of running, paused, completed and cancelled"))
+        Problem::invalid(format!(
+            "status={} is none of running, paused, completed and cancelled",
+            quote(&text)
+        ))
     })
 }
 
@@ -216,7 +219,7 @@ pub(super) fn start(document: ReplayDocument) -> Result<StartReplay, Problem> {
 
 fn filter(document: ReplayFilterDocument) -> Result<ReplayFilter, Problem> {
     if let Some(name) = document.unknown.keys().next() {
-        return Err(Problem::invalid(format!("there is no field {name:?} in a filter")));
+        return Err(Problem::invalid(format!("there is no field {} in a filter", quote(&name))));
     }
     document.filter.written()
 }

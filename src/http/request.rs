@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, payload};
+use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, payload, quote};
 use crate::warden::WardenError;
 use crate::warden::items::{Deadline, IDEMPOTENCY_KEY_MAX};
 
@@ -29,7 +29,8 @@ pub fn check_escapes(text: &str) -> Result<(), Problem> {
         let escape = bytes.get(position + 1..position + 3).unwrap_or_default();
         if escape.len() < 2 || !escape.iter().all(u8::is_ascii_hexdigit) {
             return Err(Problem::invalid(format!(
-                "the % at byte {position} of {text:?} begins no escape; a percent sign itself is written %25"
+                "the % at byte {position} of {} begins no escape; a percent sign itself is written %25",
+                quote(&text)
             )));
         }
     }
@@ -99,9 +100,9 @@ impl Query {
         let decode = |part: &str| {
             let spaced = part.replace('+', " ");
             let decoded = percent_decode(spaced.as_bytes()).decode_utf8();
-            decoded
-                .map(std::borrow::Cow::into_owned)
-                .map_err(|_| Problem::invalid(format!("{part:?} in the query does not decode to UTF-8")))
+            decoded.map(std::borrow::Cow::into_owned).map_err(|_| {
+                Problem::invalid(format!("{} in the query does not decode to UTF-8", quote(&part)))
+            })
         };
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -135,9 +136,10 @@ impl Query {
     /// When a parameter is left that nobody knows.
     pub fn finish(self, known: &str) -> Result<(), Problem> {
         match self.0.first() {
-            Some((name, _)) => {
-                Err(Problem::invalid(format!("there is no parameter {name:?} here; there are: {known}")))
-            }
+            Some((name, _)) => Err(Problem::invalid(format!(
+                "there is no parameter {} here; there are: {known}",
+                quote(&name)
+            ))),
             None => Ok(()),
         }
     }
@@ -162,8 +164,9 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
     let duration = parse_duration(text).map(Deadline::In);
     duration.or_else(|_| Timestamp::parse(text).map(Deadline::At)).map_err(|_| {
         Problem::invalid(format!(
-            "the deadline {text:?} is neither a duration such as 15m or 1h 30m, at most ten years, \
-             nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"
+            "the deadline {} is neither a duration such as 15m or 1h 30m, at most ten years, \
+             nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
+            quote(&text)
         ))
     })
 }
@@ -173,8 +176,9 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
 /// # Errors
 /// When it is none.
 pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
-    parse_duration(text)
-        .map_err(|_| Problem::invalid(format!("{name}={text:?} is no duration such as 15m or 1h 30m")))
+    parse_duration(text).map_err(|_| {
+        Problem::invalid(format!("{name}={} is no duration such as 15m or 1h 30m", quote(&text)))
+    })
 }
 
 /// Reads an instant in RFC 3339.
@@ -184,7 +188,8 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
 pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text).map_err(|_| {
         Problem::invalid(format!(
-            "{name}={text:?} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)"
+            "{name}={} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
+            quote(&text)
         ))
     })
 }
@@ -216,10 +221,13 @@ pub fn labels(texts: Vec<String>) -> Result<BTreeMap<String, String>, Problem> {
     let mut labels = BTreeMap::new();
     for text in texts {
         let Some((name, value)) = text.split_once(':') else {
-            return Err(Problem::invalid(format!("the label {text:?} is not of the form name:value")));
+            return Err(Problem::invalid(format!(
+                "the label {} is not of the form name:value",
+                quote(&text)
+            )));
         };
         if labels.insert(name.to_owned(), value.to_owned()).is_some() {
-            return Err(Problem::invalid(format!("the label {name} stands twice")));
+            return Err(Problem::invalid(format!("the label {} stands twice", quote(name))));
         }
     }
     Ok(labels)
@@ -300,7 +308,8 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
             // The comparison is that of the text: "+3" and "03" are not the tag "3".
             version.filter(|version| format!("\"{version}\"") == tag).map(Some).ok_or_else(|| {
                 Problem::precondition_failed(format!(
-                    "the entity tag {tag:?} is none that this item ever had"
+                    "the entity tag {} is none that this item ever had",
+                    quote(&tag)
                 ))
             })
         }

@@ -17,7 +17,7 @@ use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::SilenceView;
 use crate::config::Scope;
-use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus};
+use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus, quote};
 use crate::warden::silences::{MakeSilence, Until};
 
 /// List silences. Those that are over are listed when they are asked for. A token that is limited to
@@ -53,7 +53,7 @@ fn status(text: &str) -> Result<SilenceStatus, Problem> {
         "pending" => Ok(SilenceStatus::Pending),
         "active" => Ok(SilenceStatus::Active),
         "expired" => Ok(SilenceStatus::Expired),
-        _ => Err(Problem::invalid(format!("status={text:?} is none of pending, active and expired"))),
+        _ => Err(Problem::invalid(format!("status={} is none of pending, active and expired", quote(&text)))),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::quote;
+
 /// The longest duration that is taken from anybody: 10 years of 365.25 days.
 pub const DURATION_MAX: Duration = Duration::from_secs(10 * 31_557_600);
 
@@ -12,13 +14,13 @@ pub const DURATION_MAX: Duration = Duration::from_secs(10 * 31_557_600);
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DurationError {
     /// It is not a list of numbers with their units.
-    #[error("{0:?} is not a duration: {1}")]
+    #[error("{text} is not a duration: {1}", text = quote(.0))]
     Form(String, humantime::DurationError),
     /// It is longer than [`DURATION_MAX`].
-    #[error("{0:?} is too long: at most 10 years")]
+    #[error("{} is too long: at most 10 years", quote(.0))]
     TooLong(String),
     /// It is finer than a millisecond.
-    #[error("{0:?} is too fine: whole milliseconds only")]
+    #[error("{} is too fine: whole milliseconds only", quote(.0))]
     TooFine(String),
 }
 

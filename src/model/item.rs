@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::lease::{StepRecord, Work};
-use super::{ClockTime, ItemId, Moment, PayloadInfo, StepName, Timestamp, WorkflowName};
+use super::{ClockTime, ItemId, Moment, PayloadInfo, StepName, Timestamp, WorkflowName, quote};
 
 /// The most labels an item carries.
 pub const LABELS_MAX: usize = 32;
@@ -241,7 +241,8 @@ pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ItemRefusal
     for (name, value) in labels {
         if !is_label_name(name) {
             return refuse(format!(
-                "{name:?} is no label name: it takes 1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /"
+                "{} is no label name: it takes 1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /",
+                quote(name)
             ));
         }
         if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::quote;
+
 /// The longest name of a workflow or step, in bytes.
 pub const NAME_MAX: usize = 128;
 /// The longest item id, in bytes of UTF-8.
@@ -18,13 +20,13 @@ pub const NAME_RULE: &str = "it takes 1 to 128 of A-Z a-z 0-9 . _ - and starts w
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A workflow or step name outside `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
-    #[error("{0:?} is no valid {1} name: {NAME_RULE}")]
+    #[error("{text} is no valid {1} name: {NAME_RULE}", text = quote(.0))]
     Pattern(String, &'static str),
     /// An item id that is empty or too long.
     #[error("an item id is 1 to 256 bytes of UTF-8; this one has {0}")]
     IdLength(usize),
     /// An item id that clients take for a way through directories and leave out of the path.
-    #[error("{0:?} is no item id: in a path it means a directory, and clients resolve it before they ask")]
+    #[error("{} is no item id: in a path it means a directory, and clients resolve it before they ask", quote(.0))]
     IdDots(String),
     /// An item id that holds a control character.
     #[error("an item id holds no control characters; this one has U+{0:04X}")]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{DurationError, parse_duration};
+use super::{DurationError, parse_duration, quote};
 
 /// Waits that double from the first to the longest. Written as `10s..10m`, or as `10s` where all are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub enum BackoffError {
     Duration(#[from] DurationError),
     /// It does not grow, or waits for nothing.
     #[error(
-        "{0:?} is no backoff: it takes the first wait, which is more than zero, and the longest, such as \"10s..10m\""
+        "{} is no backoff: it takes the first wait, which is more than zero, and the longest, such as \"10s..10m\"",
+        quote(.0)
     )]
     Order(String),
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::model::{DeliveryId, Item, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName};
+use crate::model::{
+    DeliveryId, Item, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName, quote,
+};
 use crate::notifier::ResendError;
 use crate::store::StoreError;
 
@@ -65,7 +67,7 @@ pub enum WardenError {
     #[error("there is no such incident, or its history has run out")]
     IncidentNotFound,
     /// There is no such receiver.
-    #[error("there is no receiver {0:?} in the configuration; GET /v1/receivers lists those that there are")]
+    #[error("there is no receiver {} in the configuration; GET /v1/receivers lists those that there are", quote(.0))]
     ReceiverNotFound(String),
     /// There is no such delivery.
     #[error("there is no such delivery, or the history of its incident has run out")]

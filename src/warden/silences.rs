@@ -13,7 +13,7 @@ use super::{Warden, WardenError};
 use crate::model::incident::{COMMENT_MAX, PERSON_MAX};
 use crate::model::item::LABEL_VALUE_MAX;
 use crate::model::{
-    ClockTime, IncidentKey, IncidentKind, Moment, Silence, SilenceId, SilenceStatus, Timestamp,
+    ClockTime, IncidentKey, IncidentKind, Moment, Silence, SilenceId, SilenceStatus, Timestamp, quote,
 };
 use crate::store::{Command, Outcome, StoreError};
 
@@ -181,14 +181,16 @@ impl Warden {
         for (label, value) in &request.labels {
             if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
                 return invalid(format!(
-                    "no item has such a value of the label {label}: it is at most {LABEL_VALUE_MAX} bytes \
-                     without control characters"
+                    "no item has such a value of the label {}: it is at most {LABEL_VALUE_MAX} bytes \
+                     without control characters",
+                    quote(label)
                 ));
             }
             if !self.workflows.are_split_by(glob, label) {
                 return invalid(format!(
-                    "no incident of {glob} has the label {label}: none of these workflows is split by it; \
-                     name it in group_by of the workflow, or leave it out to silence all of its incidents"
+                    "no incident of {glob} has the label {}: none of these workflows is split by it; \
+                     name it in group_by of the workflow, or leave it out to silence all of its incidents",
+                    quote(label)
                 ));
             }
         }
@@ -265,7 +267,8 @@ pub(super) fn check_glob(glob: &str) -> Result<(), WardenError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
     if glob.is_empty() || glob.len() > GLOB_MAX || !glob.bytes().all(plain) {
         return Err(WardenError::Invalid(format!(
-            "{glob:?} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?"
+            "{} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?",
+            quote(glob)
         )));
     }
     Ok(())

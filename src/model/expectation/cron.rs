@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, quote};
 
 /// The longest cron pattern, in bytes: it is kept with everything that is counted by it.
 pub const PATTERN_MAX: usize = 256;
@@ -21,14 +21,15 @@ pub const PATTERN_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
     /// It is no cron pattern.
-    #[error("{0:?} is no cron pattern: {1}")]
+    #[error("{text} is no cron pattern: {1}", text = quote(.0))]
     Pattern(String, String),
     /// It has the form of one, but no instant is ever like that.
-    #[error("{0:?} never comes to pass")]
+    #[error("{} never comes to pass", quote(.0))]
     Never(String),
     /// The time zone is unknown.
     #[error(
-        "there is no time zone {0:?}; it is a name of the IANA database, such as \"UTC\" or \"Europe/Berlin\""
+        "there is no time zone {}; it is a name of the IANA database, such as \"UTC\" or \"Europe/Berlin\"",
+        quote(.0)
     )]
     Zone(String),
 }
@@ -61,7 +62,8 @@ impl CronSchedule {
         // The parser passes over nothing between commas, and a field with nothing else in it would be sought for centuries.
         if let Some(field) = fields.iter().find(|field| field.split(',').any(str::is_empty)) {
             return refuse(format!(
-                "in the field {field:?} there is nothing before, after or between its commas"
+                "in the field {} there is nothing before, after or between its commas",
+                quote(field)
             ));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
