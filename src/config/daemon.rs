@@ -60,6 +60,7 @@ impl Limits {
         let payload = self.payload_max.min(PAYLOAD_MAX);
         checks.within(&at("batch_max"), self.batch_max, payload..=64 * GIB, ByteSize);
         checks.within(&at("buffered_max"), self.buffered_max, payload..=1_024 * GIB, ByteSize);
+        checks.within(&at("answers_max"), self.answers_max, MIB..=1_024 * GIB, ByteSize);
         checks.within(&at("header_max"), self.header_max, 8 * KIB..=MIB, ByteSize);
         checks.within(&at("batch_items_max"), self.batch_items_max, 1..=10_000_000, |n| n);
         checks.within(&at("connections_max"), self.connections_max, 1..=1_000_000, |n| n);
@@ -73,5 +74,6 @@ impl Limits {
         }
         checks.more_than_zero(&at("header_timeout"), self.header_timeout);
         checks.more_than_zero(&at("body_timeout"), self.body_timeout);
+        checks.more_than_zero(&at("write_timeout"), self.write_timeout);
     }
 }

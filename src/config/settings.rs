@@ -78,6 +78,9 @@ pub struct Limits {
     /// How long the whole body of a request may take.
     #[serde(deserialize_with = "duration::required")]
     pub body_timeout: Duration,
+    /// How long a client may take nothing of its answers.
+    #[serde(deserialize_with = "duration::required")]
+    pub write_timeout: Duration,
     /// The most open connections.
     pub connections_max: usize,
     /// The most requests in flight.
@@ -87,6 +90,9 @@ pub struct Limits {
     /// The most bytes of request bodies held in memory at once; at least `payload_max`.
     #[serde(deserialize_with = "size::required")]
     pub buffered_max: u64,
+    /// The most bytes of answers held in memory until their clients have taken them.
+    #[serde(deserialize_with = "size::required")]
+    pub answers_max: u64,
     /// The most commands that wait for the committing thread.
     pub queue_max: usize,
     /// The most workflows, configured and made on first use together.

@@ -4,6 +4,7 @@
 //! that is wrong fails alone. The answer begins when the last line is done: a client that sends everything before it
 //! reads anything must not wait for a server that waits for it.
 
+mod answer;
 pub(super) mod line;
 
 use std::collections::VecDeque;
@@ -13,12 +14,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 
+use self::answer::Gathered;
 use self::line::Asked;
 use super::Server;
 use super::access::Access;
+use super::answers::counted;
 use super::body::{announced_length, next_data};
 use super::export::NDJSON;
 use super::problem::{Problem, success};
@@ -56,8 +59,10 @@ pub async fn batch(
     if announced_length(&parts.headers).is_some_and(|length| length > server.batch_max) {
         return Err(too_many_bytes(server.batch_max).hang_up());
     }
-    let answers = Batch::new(server, access).run(body).await?;
-    Ok((success::OK, [(CONTENT_TYPE, NDJSON)], Body::from(answers)).into_response())
+    let answer = Batch::new(server, access).run(body).await?;
+    let mut response = (success::OK, [(CONTENT_TYPE, NDJSON)], Body::new(answer)).into_response();
+    counted(response.extensions_mut());
+    Ok(response)
 }
 
 fn too_many_bytes(limit: u64) -> Problem {
@@ -86,7 +91,7 @@ struct Batch {
     requests: Vec<Result<BatchItem, WardenError>>,
     bytes: usize,
     groups: VecDeque<Group>,
-    answers: Vec<u8>,
+    answer: Gathered,
     answered: usize,
 }
 
@@ -100,7 +105,7 @@ impl Batch {
             requests: Vec::new(),
             bytes: 0,
             groups: VecDeque::new(),
-            answers: Vec::new(),
+            answer: Gathered::default(),
             answered: 0,
         }
     }
@@ -110,20 +115,20 @@ impl Batch {
     /// # Errors
     /// When the body does not come to its end. The whole lines before that are done nevertheless; the problem says how
     /// many.
-    async fn run(mut self, body: Body) -> Result<Bytes, Problem> {
+    async fn run(mut self, body: Body) -> Result<Gathered, Problem> {
         let timeout = self.server.bodies.timeout();
         let read = tokio::time::timeout(timeout, self.read(body)).await;
-        let read = read.unwrap_or_else(|_| Err(self.server.bodies.too_slow()));
+        let mut read = read.unwrap_or_else(|_| Err(self.server.bodies.too_slow()));
         self.submit();
         while !self.groups.is_empty() {
-            self.answer_first().await;
+            read = read.and(self.answer_first().await);
         }
         let done = match self.lines {
             0 => "nothing was done".to_owned(),
             lines => format!("the first {lines} lines are done"),
         };
         read.map_err(|problem| problem.and(&done).hang_up())?;
-        Ok(self.answers.into())
+        Ok(self.answer.finish())
     }
 
     async fn read(&mut self, mut body: Body) -> Result<(), Problem> {
@@ -140,7 +145,8 @@ impl Batch {
                 return Err(too_many_bytes(self.server.batch_max));
             }
             // For what gathers, and below for the line that is being read.
-            hold.grow(seen.min(GROUP_BYTES as u64), GROUP_BYTES as u64)?;
+            let gathers = seen.min(GROUP_BYTES as u64);
+            self.server.bodies.grow(&mut hold, gathers, GROUP_BYTES as u64)?;
             buffer.extend_from_slice(&data);
             while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
                 let line = buffer.split_to(searched + end + 1).freeze();
@@ -156,7 +162,7 @@ impl Batch {
                 buffer.clear();
             }
             searched = buffer.len();
-            hold.grow(searched as u64, line_max)?;
+            self.server.bodies.grow(&mut hold, searched as u64, line_max)?;
         }
         if !overlong {
             self.take(&buffer).await?;
@@ -202,7 +208,7 @@ impl Batch {
         if self.gathering.len() >= GROUP_LINES || self.bytes >= GROUP_BYTES {
             self.submit();
             while self.groups.len() > GROUPS_UNDER_WAY {
-                self.answer_first().await;
+                self.answer_first().await?;
             }
         }
         Ok(())
@@ -219,8 +225,11 @@ impl Batch {
     }
 
     /// Waits for the first group, which stays the first if the waiting is given up, and answers its lines.
-    async fn answer_first(&mut self) {
-        let Some(group) = self.groups.front_mut() else { return };
+    ///
+    /// # Errors
+    /// When there is no room for the answers.
+    async fn answer_first(&mut self) -> Result<(), Problem> {
+        let Some(group) = self.groups.front_mut() else { return Ok(()) };
         let committed = (&mut group.committing).await.map_err(Problem::from);
         let lines = self.groups.pop_front().map(|group| group.lines).unwrap_or_default();
         let (results, failure) = match committed {
@@ -237,7 +246,9 @@ impl Batch {
                     .next()
                     .map_or_else(|| Err(failure.clone()), |result| result.map(Some).map_err(Problem::from)),
             };
-            line::answer(self.answered, &asked, &result, &mut self.answers);
+            line::answer(self.answered, &asked, &result, &mut self.answer.text);
+            self.answer.count(&self.server.answers)?;
         }
+        Ok(())
     }
 }

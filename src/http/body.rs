@@ -11,7 +11,6 @@
 //! * A body that arrives too slowly is refused with 408.
 //! * After a refusal the rest of the body is not read here; the connection ends with the answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,25 +19,15 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::budget::{Budget, Hold};
 use super::problem::Problem;
-
-/// The budget is counted in blocks of this many bytes.
-const BLOCK: u64 = 1024;
 
 /// The limits that bodies are read within.
 #[derive(Clone)]
 pub struct BodyLimits {
-    budget: Arc<Semaphore>,
-    blocks: u32,
+    budget: Budget,
     timeout: Duration,
-}
-
-/// A part of the budget, given back when it is dropped.
-pub struct Hold {
-    permit: OwnedSemaphorePermit,
-    limits: BodyLimits,
 }
 
 /// A body, and the hold on the budget that lasts as long as it does.
@@ -52,9 +41,7 @@ pub struct Held {
 impl BodyLimits {
     /// At most `buffered_max` bytes held at once, each body within `timeout`.
     pub fn new(buffered_max: u64, timeout: Duration) -> Self {
-        let blocks = u32::try_from(buffered_max.div_ceil(BLOCK)).unwrap_or(u32::MAX);
-        let permits = usize::try_from(blocks).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { budget: Arc::new(Semaphore::new(permits)), blocks, timeout }
+        Self { budget: Budget::new(buffered_max), timeout }
     }
 
     /// Reads a body of at most `limit` bytes.
@@ -94,7 +81,7 @@ impl BodyLimits {
             if length > limit {
                 return Err(too_large(limit));
             }
-            hold.grow(length, growth_max)?;
+            self.grow(&mut hold, length, growth_max)?;
             // What came is a part of the connection's buffer, the whole of which it would keep.
             let room = usize::try_from(hold.bytes()).unwrap_or_default().saturating_sub(bytes.len());
             bytes.reserve(room);
@@ -108,14 +95,15 @@ impl BodyLimits {
     /// # Errors
     /// When it is spent.
     pub fn hold(&self, bytes: u64) -> Result<Hold, Problem> {
-        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).min(self.blocks);
-        match self.budget.clone().try_acquire_many_owned(blocks) {
-            Ok(permit) => Ok(Hold { permit, limits: self.clone() }),
-            Err(_) => {
-                let detail = "the bodies of other requests fill limits.buffered_max; try again in a moment";
-                Err(Problem::overloaded(detail).retry_after(1))
-            }
-        }
+        self.budget.try_hold(bytes).ok_or_else(spent)
+    }
+
+    /// Holds at least that many bytes from now on; see [`Hold::grow`].
+    ///
+    /// # Errors
+    /// When the budget is spent.
+    pub fn grow(&self, hold: &mut Hold, bytes: u64, limit: u64) -> Result<(), Problem> {
+        if hold.grow(bytes, limit) { Ok(()) } else { Err(spent()) }
     }
 
     /// How long a body may take.
@@ -130,27 +118,9 @@ impl BodyLimits {
     }
 }
 
-impl Hold {
-    /// How many bytes are held.
-    pub fn bytes(&self) -> u64 {
-        self.permit.num_permits() as u64 * BLOCK
-    }
-
-    /// Holds at least that many bytes from now on. Where they are more it takes twice what it had, but no more than
-    /// `limit`, so that what grows piece by piece asks seldom.
-    ///
-    /// # Errors
-    /// When the budget is spent.
-    pub fn grow(&mut self, bytes: u64, limit: u64) -> Result<(), Problem> {
-        let held = self.bytes();
-        let blocks_left = self.limits.blocks.saturating_sub(u32::try_from(held / BLOCK).unwrap_or(u32::MAX));
-        if bytes > held && blocks_left > 0 {
-            let more = bytes.max((2 * held).min(limit)) - held;
-            let more = self.limits.hold(more.min(u64::from(blocks_left) * BLOCK))?;
-            self.permit.merge(more.permit);
-        }
-        Ok(())
-    }
+fn spent() -> Problem {
+    Problem::overloaded("the bodies of other requests fill limits.buffered_max; try again in a moment")
+        .retry_after(1)
 }
 
 /// How long a body says that it is.

@@ -2,12 +2,14 @@
 //!
 //! Invariants:
 //!
-//! * However many items there are, no more than a page of records, one payload and a chunk of lines are in memory.
+//! * However many items there are, no more than a page of records, one payload and a chunk of lines are in memory. They have
+//!   their part of the budget of answers; an export that waits for it keeps nothing meanwhile.
 //! * Every line carries the cursor that goes on behind it.
 //! * An export that could not be finished does not look like one that was: the answer breaks off, and the line that
 //!   ends it (`end=true`) does not come.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -24,19 +26,22 @@ use sha2::{Digest, Sha256};
 
 use super::Server;
 use super::access::Access;
+use super::budget::attach;
 use super::page::write_cursor;
 use super::problem::Problem;
 use super::question::{FILTERS, Question};
 use super::request::Query;
 use super::view::{WallTime, hex};
 use crate::config::Scope;
-use crate::model::{Item, Moment, PayloadInfo, Position};
+use crate::model::{Item, Moment, PayloadInfo, Position, quote};
 use crate::warden::WardenError;
 
 /// How many items are read at once.
 const PAGE: usize = 500;
 /// How many bytes of lines are gathered before they are sent.
 const CHUNK: usize = 256 * 1024;
+/// What an export has in memory, in bytes, as long as no line is larger than a chunk: that, and the records of a page.
+const ROOM: u64 = CHUNK as u64 + 256 * 1024;
 /// A text of up to so many bytes is written as such, however many of its characters have to be escaped: people read
 /// it. A larger one is where that takes no more room than base64.
 const READABLE: usize = 16 * 1024;
@@ -67,9 +72,10 @@ pub async fn export(
     let seal = wants_end(&mut query)?.then(Seal::default);
     query.finish(&format!("{FILTERS}, order, cursor, end"))?;
     // The first page is read before the answer begins, so that a failure has a status of its own.
+    drop(server.answers.try_hold(ROOM)?);
     let place = question.after;
-    let mut export = Export { server, question, items: VecDeque::new(), next: None, seal };
-    export.read_page(place).await?;
+    let mut export = Export { server, question, items: VecDeque::new(), place, more: true, seal };
+    export.read_page().await?;
     let lines = stream::try_unfold(export, |mut export| async move {
         match export.chunk().await {
             Ok(chunk) => Ok(chunk.map(|chunk| (chunk, export))),
@@ -87,7 +93,7 @@ fn wants_end(query: &mut Query) -> Result<bool, Problem> {
     match query.one("end")?.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(other) => Err(Problem::invalid(format!("end={other:?} is neither true nor false"))),
+        Some(other) => Err(Problem::invalid(format!("end={} is neither true nor false", quote(&other)))),
     }
 }
 
@@ -95,9 +101,10 @@ fn wants_end(query: &mut Query) -> Result<bool, Problem> {
 struct Export {
     server: Arc<Server>,
     question: Question,
-    /// The records whose turn comes next, and where the page after them begins.
+    /// The records whose turn comes next, the place after which they come, and whether others follow them.
     items: VecDeque<Item>,
-    next: Option<Position>,
+    place: Option<Position>,
+    more: bool,
     /// What the line at the end will say, if one is wanted and has not been written yet.
     seal: Option<Seal>,
 }
@@ -111,11 +118,31 @@ struct Seal {
 
 impl Export {
     /// The next lines; nothing when there are no more.
-    async fn chunk(&mut self) -> Result<Option<Bytes>, WardenError> {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Box<dyn Error + Send + Sync>> {
+        let mut hold = match self.server.answers.try_hold(ROOM) {
+            Ok(hold) => hold,
+            Err(_) => {
+                self.more |= !self.items.is_empty();
+                self.items = VecDeque::new();
+                self.server.answers.hold(ROOM).await?
+            }
+        };
         let mut text = Vec::new();
         while text.len() < CHUNK {
             let written = text.len();
+            if let Some(item) = self.items.front() {
+                let room = ROOM + line_room(item);
+                if written as u64 + room > hold.bytes() + CHUNK as u64 {
+                    if written > 0 {
+                        break;
+                    }
+                    drop(hold);
+                    hold = self.server.answers.hold(room).await?;
+                }
+            }
             if let Some(item) = self.items.pop_front() {
+                let moment = self.server.warden.clock().moment();
+                self.place = Some(place(&item, moment));
                 self.write_item(&item, &mut text).await?;
                 if let Some(seal) = &mut self.seal
                     && text.len() > written
@@ -123,8 +150,8 @@ impl Export {
                     seal.lines += 1;
                     seal.digest.update(&text[written..]);
                 }
-            } else if let Some(place) = self.next.take() {
-                self.read_page(Some(place)).await?;
+            } else if self.more {
+                self.read_page().await?;
             } else if let Some(seal) = self.seal.take() {
                 let sha256 = hex(&seal.digest.finalize());
                 write_line(&EndLine { op: "end", lines: seal.lines, sha256 }, &mut text)?;
@@ -132,15 +159,18 @@ impl Export {
                 break;
             }
         }
-        Ok((!text.is_empty()).then(|| text.into()))
+        Ok((!text.is_empty()).then(|| attach(hold, text)))
     }
 
-    async fn read_page(&mut self, after: Option<Position>) -> Result<(), WardenError> {
+    async fn read_page(&mut self) -> Result<(), WardenError> {
         let Question { filter, order, .. } = &self.question;
-        let page = self.server.warden.list(filter.clone(), *order, after, PAGE).await?;
+        let page = self.server.warden.list(filter.clone(), *order, self.place, PAGE).await?;
         // What it does not write it does not hold on to either: progress and errors are the larger part of a record.
         self.items = page.data.into_iter().map(|item| Item { detail: None, ..item }).collect();
-        self.next = page.next;
+        self.more = page.next.is_some();
+        if let (true, Some(next)) = (self.items.is_empty(), page.next) {
+            self.place = Some(next);
+        }
         Ok(())
     }
 
@@ -159,6 +189,11 @@ impl Export {
     }
 }
 
+/// Where a list goes on behind the item.
+fn place(item: &Item, moment: Moment) -> Position {
+    Position { deadline: moment.steady(item.deadline), number: item.number }
+}
+
 /// Writes the line that creates the item again.
 pub(super) fn write_item_line(
     item: &Item,
@@ -170,7 +205,7 @@ pub(super) fn write_item_line(
     let readable = readable(payload);
     let line = ItemLine {
         op: "create",
-        cursor: write_cursor(Position { deadline: moment.steady(item.deadline), number: item.number }),
+        cursor: write_cursor(place(item, moment)),
         workflow: &item.workflow,
         id: &item.id,
         content_type: &info.content_type,
@@ -182,6 +217,12 @@ pub(super) fn write_item_line(
         payload_base64: readable.is_none().then_some(Base64(payload)),
     };
     write_line(&line, text)
+}
+
+/// The most bytes that the payload takes in the item's line.
+fn line_room(item: &Item) -> u64 {
+    let size = item.payload.as_ref().map_or(0, |payload| payload.size);
+    if size <= READABLE as u64 { size * 6 } else { size.div_ceil(3) * 4 }
 }
 
 /// The payload as text, if it is one and may be written so.

@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 use super::Server;
 use super::access::Access;
 use super::body::Held;
+use super::budget::attach;
 use super::document::{document, idempotency_key};
 use super::json::Json;
 use super::problem::{Problem, success};
@@ -30,7 +31,7 @@ use super::view::{ItemView, hex};
 use crate::config::Scope;
 use crate::incident::notification::item_path;
 use crate::model::item::Merge;
-use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
+use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo, quote};
 use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
 use crate::warden::{ClosedSince, WardenError};
 
@@ -235,15 +236,17 @@ async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Res
     if next.start >= next.end {
         return Ok(Body::from(first));
     }
+    let first = attach(server.answers.try_hold(WINDOW)?, first);
     let rest = stream::try_unfold((server, next), move |(server, range)| async move {
         if range.start >= range.end {
             return Ok::<_, std::io::Error>(None);
         }
+        let hold = server.answers.hold(WINDOW).await?;
         let bytes = window(&server, number, range).await.ok().flatten().filter(|bytes| !bytes.is_empty());
         let bytes =
             bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
         let next = ByteRange { start: range.start + bytes.len() as u64, end: range.end };
-        Ok(Some((bytes, (server, next))))
+        Ok(Some((attach(hold, bytes), (server, next))))
     });
     use futures_util::StreamExt;
     Ok(Body::from_stream(stream::once(async move { Ok(first) }).chain(rest)))
@@ -285,7 +288,7 @@ pub fn outcome(text: &str) -> Result<CloseOutcome, Problem> {
         "success" => Ok(CloseOutcome::Success),
         "discarded" => Ok(CloseOutcome::Discarded),
         "failed" => Ok(CloseOutcome::Failed),
-        _ => Err(Problem::invalid(format!("outcome={text:?} is none of success, discarded, failed"))),
+        _ => Err(Problem::invalid(format!("outcome={} is none of success, discarded, failed", quote(&text)))),
     }
 }
 

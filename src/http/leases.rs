@@ -21,7 +21,10 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::answers::{self, SMALL};
+use super::budget::{Hold, attach};
 use super::document::{document, optional_document};
+use super::exchange::Exchange;
 use super::filter::FilterDocument;
 use super::json::Json;
 use super::page::{read_cursor, write_cursor};
@@ -30,11 +33,14 @@ use super::request::{self, NoQuery, Segments};
 use super::view::{ItemView, LeaseView, WallTime};
 use crate::config::Scope;
 use crate::model::item::Merge;
-use crate::model::{Item, LeaseId};
+use crate::model::{Item, LeaseId, quote};
 use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
 use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::{Warden, WardenError};
+
+/// What the record of an item takes in memory, in bytes; progress and errors may make it more.
+const RECORD: u64 = 4 * 1024;
 
 /// What is to be claimed.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -120,7 +126,7 @@ pub async fn claim(
         |name: &str, text: Option<String>| text.map(|text| request::duration(name, &text)).transpose();
     let (ttl, wait) = (duration("ttl", document.ttl)?, duration("wait", document.wait)?);
     if let Some(name) = document.unknown.keys().next() {
-        return Err(Problem::invalid(format!("there is no field {name:?} in a claim")));
+        return Err(Problem::invalid(format!("there is no field {} in a claim", quote(&name))));
     }
     let claim = ClaimItems {
         filter: document.filter.read(&server, &access)?,
@@ -129,10 +135,15 @@ pub async fn claim(
         ttl: ttl.unwrap_or(TTL_DEFAULT),
         wait: wait.unwrap_or_default(),
         worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
+        gone: parts.extensions.get::<Arc<Exchange>>().map(|of| of.gone().clone()).unwrap_or_default(),
     };
+    // A claim whose answer found no room would leave its items to nobody for a while.
+    drop(server.answers.try_hold(SMALL)?);
     let claimed = Warden::claim(&server.warden, claim).await?;
     let next_cursor = place_after(&claimed, server.moment()).map(write_cursor);
-    let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor };
+    let hold = server.answers.hold(room(&claimed, document.payloads)).await;
+    let hold = Arc::new(hold.map_err(|_| answers::spent())?);
+    let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor, hold };
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((content_type, Body::from_stream(answer.into_stream())).into_response())
 }
@@ -143,6 +154,14 @@ struct Claimed {
     items: VecDeque<Item>,
     payloads: bool,
     next_cursor: Option<String>,
+    hold: Arc<Hold>,
+}
+
+/// How much memory the answer takes while it is sent: the records, and the largest piece.
+fn room(claimed: &[Item], payloads: bool) -> u64 {
+    let sizes = claimed.iter().filter_map(|item| item.payload.as_ref()).map(|payload| payload.size);
+    let largest = sizes.max().filter(|_| payloads).unwrap_or_default();
+    claimed.len() as u64 * RECORD + largest.div_ceil(3) * 4 + RECORD
 }
 
 /// Where the answer stands.
@@ -176,7 +195,7 @@ impl Claimed {
                     }
                 },
             };
-            Ok(Some((Bytes::from(piece), (claimed, stage))))
+            Ok(Some((attach(claimed.hold.clone(), piece), (claimed, stage))))
         })
     }
 

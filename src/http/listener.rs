@@ -3,31 +3,38 @@
 //! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::HttpBody;
-use axum::http::Request;
-use axum::response::Response;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, UPGRADE};
+use axum::http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::connection::{Course, Socket};
+use super::connection::{Course, Socket, limit_unsent};
+use super::exchange::{Arriving, Exchange, Sending};
+use super::reserve::{self, Place, Places, Wish};
+use super::watch::{Patience, Verdict, Watch};
 use crate::config::Limits;
 
 /// How long to wait when the system has no file descriptor for a connection.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// The most streams that one HTTP/2 connection has open at once.
 const STREAMS_MAX: u32 = 256;
+/// How many bytes of an answer HTTP/2 buffers beyond what the socket takes.
+const STREAM_BUFFER_MAX: usize = 64 * 1024;
 
 /// The address could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +61,7 @@ impl Listener {
         let failed = |error| ListenerError { address, error };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        limit_unsent(&listener);
         Ok(Self { listener, address })
     }
 
@@ -64,48 +72,39 @@ impl Listener {
 
     /// Serves connections until `stop`; then takes no more, lets requests finish for at most `patience`, and ends.
     pub async fn serve(self, router: Router, limits: &Limits, patience: Duration, stop: CancellationToken) {
-        let builder = Arc::new(builder(limits));
-        let connections = Arc::new(Semaphore::new(limits.connections_max));
-        let graceful = GracefulShutdown::new();
+        let host = Arc::new(Host {
+            router,
+            header_max: usize::try_from(limits.header_max).unwrap_or(usize::MAX),
+            patience: Patience::new(limits, patience),
+            places: Places::new(limits.connections_max),
+            stop,
+            over: CancellationToken::new(),
+        });
+        let connections = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.accept(&connections) => accepted,
+                () = host.stop.cancelled() => break,
+                accepted = self.accept(&host.places) => accepted,
             };
-            let Some((stream, permit)) = accepted else { continue };
-            let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
-            let (header_timeout, body_timeout) = (limits.header_timeout, limits.body_timeout);
-            tokio::spawn(async move {
-                let course = Arc::new(Course::default());
-                let socket = Socket::new(stream, course.clone(), body_timeout);
-                let service = service(router, course.clone());
-                let connection = watcher.watch(builder.serve_connection(TokioIo::new(socket), service));
-                tokio::select! {
-                    // What the builder needs to know which version is spoken, it would wait for without end.
-                    () = course.silence(header_timeout) => tracing::debug!("a client sent no request in time"),
-                    ended = connection => if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection ended badly");
-                    },
-                }
-                drop(permit);
-            });
+            if let Some((stream, place)) = accepted {
+                connections.spawn(host.clone().receive(stream, place));
+            }
         }
         drop(self.listener);
-        if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+        connections.close();
+        if tokio::time::timeout(patience, connections.wait()).await.is_err() {
             tracing::warn!(?patience, "some requests were not finished in time and are cut off");
         }
+        host.over.cancel();
     }
 
-    async fn accept(
-        &self,
-        connections: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        let permit = connections.clone().acquire_owned().await.ok()?;
+    async fn accept(&self, places: &Places) -> Option<(TcpStream, Place)> {
+        let place = places.next().await?;
         match self.listener.accept().await {
             Ok((stream, _)) => {
                 // Answers are small and complete; waiting to fill a segment would only delay them.
                 let _ = stream.set_nodelay(true);
-                Some((stream, permit))
+                Some((stream, places.better(place)))
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -116,32 +115,160 @@ impl Listener {
     }
 }
 
+/// What all connections share.
+struct Host {
+    router: Router,
+    header_max: usize,
+    patience: Patience,
+    places: Places,
+    /// From now on requests are only finished.
+    stop: CancellationToken,
+    /// From now on nothing is.
+    over: CancellationToken,
+}
+
+/// That a request came over a connection beyond the limit, which is for the daemon's health alone.
+#[derive(Clone, Copy)]
+pub struct BeyondLimit;
+
+impl Host {
+    /// Serves a connection that was accepted.
+    async fn receive(self: Arc<Self>, stream: TcpStream, place: Place) {
+        if !place.is_beyond {
+            return self.carry(stream, None, self.patience).await;
+        }
+        let head = self.patience.head.min(reserve::PATIENCE);
+        let wish = tokio::select! {
+            wish = reserve::wish(&stream, head) => wish,
+            () = self.stop.cancelled() => return,
+        };
+        let own = tokio::select! {
+            own = self.places.turn(), if wish == Wish::Service => own,
+            () = self.stop.cancelled(), if wish == Wish::Service => return,
+            else => None,
+        };
+        match own {
+            Some(_own) => {
+                drop(place);
+                self.carry(stream, None, self.patience).await;
+            }
+            None if wish == Wish::Nothing => {}
+            None => self.carry(stream, Some(BeyondLimit), Patience { head, ..self.patience }).await,
+        }
+    }
+
+    /// Carries all exchanges of a connection, and closes it.
+    async fn carry(&self, stream: TcpStream, beyond: Option<BeyondLimit>, patience: Patience) {
+        let course = Arc::new(Course::default());
+        let ended = self.exchanges(stream, &course, beyond, patience).await;
+        match ended {
+            Ok(broken) => course.part(broken, patience.body).await,
+            Err(Verdict::Idle | Verdict::Dead) => tracing::debug!("a client asked for nothing in time"),
+            Err(Verdict::Stalled) => {
+                tracing::debug!("a client took nothing of its answers in time");
+                course.reset();
+            }
+        }
+    }
+
+    /// Drives hyper until the connection is at its end, and says whether that was a bad one, or why it is given up.
+    async fn exchanges(
+        &self,
+        stream: TcpStream,
+        course: &Arc<Course>,
+        beyond: Option<BeyondLimit>,
+        patience: Patience,
+    ) -> Result<bool, Verdict> {
+        let socket = Socket::new(stream, course.clone());
+        let service = service(self.router.clone(), course.clone(), beyond);
+        let builder = self.builder(course, patience);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+        let mut watch = Watch::new(course, patience, &self.stop);
+        let mut told = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    let ended = ended.inspect_err(|error| tracing::debug!(%error, "a connection ended badly"));
+                    return Ok(ended.is_err_and(|error| !is_timeout(&*error)));
+                }
+                () = self.stop.cancelled(), if !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                // What the builder needs to know which version is spoken, it would wait for without end.
+                verdict = watch.verdict() => match verdict {
+                    Verdict::Idle => connection.as_mut().graceful_shutdown(),
+                    verdict => return Err(verdict),
+                },
+                () = self.over.cancelled() => return Err(Verdict::Stalled),
+            }
+        }
+    }
+
+    fn builder(&self, course: &Arc<Course>, patience: Patience) -> Builder<Streams> {
+        let mut builder = Builder::new(Streams(course.clone()));
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience.head)
+            .max_buf_size(self.header_max)
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_send_buf_size(STREAM_BUFFER_MAX)
+            .max_header_list_size(u32::try_from(self.header_max).unwrap_or(u32::MAX))
+            .keep_alive_interval(patience.head)
+            .keep_alive_timeout(patience.head);
+        builder
+    }
+}
+
+/// Whether hyper gave up waiting, and so has said nothing that could be lost.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
+}
+
 /// The router as a service of one connection, whose course is followed.
 fn service(
     router: Router,
     course: Arc<Course>,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
+    beyond: Option<BeyondLimit>,
+) -> impl Service<Request<Incoming>, Response = Response<Sending<Body>>, Error = Infallible, Future: Send> {
     service_fn(move |request: Request<Incoming>| {
-        course.asked();
-        let has_body = !request.body().is_end_stream();
+        let version = request.version();
+        let exchange = Exchange::begin(&course, version);
+        // hyper ends a connection that was to be upgraded without waiting for what it has written.
+        let paced = request.headers().contains_key(UPGRADE);
+        let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
+        request.extensions_mut().insert(exchange.clone());
+        if let Some(beyond) = beyond {
+            request.extensions_mut().insert(beyond);
+        }
         let (answering, course) = (router.clone().oneshot(request), course.clone());
-        async move { answering.await.inspect(|response| course.answered(has_body, response.status())) }
+        async move {
+            let mut response = answering.await?;
+            if version <= Version::HTTP_11 {
+                // hyper buffers the heads of answers without end.
+                course.unblocked().await;
+                if beyond.is_some() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+            }
+            Ok(response.map(|body| Sending::new(body, exchange, paced)))
+        }
     })
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    let header_max = usize::try_from(limits.header_max).unwrap_or(usize::MAX);
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(header_max)
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(header_max).unwrap_or(u32::MAX))
-        .keep_alive_interval(limits.header_timeout)
-        .keep_alive_timeout(limits.header_timeout);
-    builder
+/// Spawns the streams of a connection in HTTP/2, and tells each exchange which task carries it.
+#[derive(Clone)]
+struct Streams(Arc<Course>);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let task = tokio::spawn(stream);
+        if let Some(exchange) = self.0.take_newest() {
+            exchange.carried_by(task.abort_handle());
+        }
+    }
 }

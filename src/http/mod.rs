@@ -7,13 +7,17 @@
 //! Deliberately absent: decisions. What a request means is the warden's business.
 
 mod access;
+mod answers;
 mod batch;
 mod body;
+mod budget;
 mod connection;
 mod deliveries;
 mod document;
+mod exchange;
 mod export;
 mod filter;
+mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod incidents;
@@ -31,8 +35,10 @@ mod question;
 mod receivers;
 mod replays;
 mod request;
+mod reserve;
 mod silences;
 mod view;
+mod watch;
 mod workflows;
 
 use std::convert::Infallible;
@@ -41,12 +47,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
-use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::layer::layer_fn;
 use tower::{Service, service_fn};
@@ -55,7 +60,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use self::access::Tokens;
+use self::answers::Answers;
 use self::body::BodyLimits;
+use self::exchange::Exchange;
+use self::listener::BeyondLimit;
 pub use self::listener::{Listener, ListenerError};
 use self::metrics::HttpMetrics;
 use self::problem::Problem;
@@ -70,6 +78,7 @@ pub struct Server {
     warden: Arc<Warden>,
     tokens: Tokens,
     bodies: BodyLimits,
+    answers: Answers,
     batch_max: u64,
     batch_items_max: usize,
     in_flight: Arc<Semaphore>,
@@ -94,6 +103,7 @@ impl Server {
             warden,
             tokens: Tokens::new(&config.tokens),
             bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
+            answers: Answers::new(limits.answers_max, limits.write_timeout),
             batch_max: limits.batch_max,
             batch_items_max: limits.batch_items_max,
             in_flight: Arc::new(Semaphore::new(limits.requests_max)),
@@ -185,10 +195,22 @@ fn serve_request(
     let (method, version) = (request.method().clone(), request.version());
     let has_body = !request.body().is_end_stream();
     let matched = request.extensions().get::<MatchedPath>().cloned();
+    let exchange = request.extensions().get::<Arc<Exchange>>().cloned();
     let answering = admit(&server, request).map(|(request, permit)| (route.call(request), permit));
     async move {
         let response = match answering {
-            Ok((answering, permit)) => answering.await.map(|response| until_sent(response, permit))?,
+            Ok((answering, permit)) => {
+                let response = answering.await?;
+                match server.answers.admit(&response) {
+                    Ok(hold) => {
+                        if let Some(exchange) = exchange {
+                            exchange.keep(permit, hold);
+                        }
+                        response
+                    }
+                    Err(problem) => problem.into_response(),
+                }
+            }
             Err(problem) if has_body => problem.hang_up().into_response(),
             Err(problem) => problem.into_response(),
         };
@@ -226,7 +248,12 @@ fn serve_request(
 /// Refuses what no handler should see, and notes what the request may do. What it takes of the requests in flight is
 /// returned with it; the paths of operation take nothing, so that a daemon under load is not taken for a dead one.
 fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<OwnedSemaphorePermit>), Problem> {
+    framing::check(&request).map_err(Problem::hang_up)?;
     let path = request.uri().path();
+    if request.extensions().get::<BeyondLimit>().is_some() && !operation::is_health(path) {
+        let detail = "limits.connections_max connections are open; try again in a moment";
+        return Err(Problem::overloaded(detail).retry_after(1).hang_up());
+    }
     request::check_escapes(path)?;
     if operation::is_open(path) {
         return Ok((request, None));
@@ -240,17 +267,4 @@ fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<Owned
             Err(Problem::overloaded(detail).retry_after(1))
         }
     }
-}
-
-/// Keeps the place among the requests in flight until the answer has been sent, if that takes more than one piece.
-fn until_sent(response: Response, permit: Option<OwnedSemaphorePermit>) -> Response {
-    if response.body().size_hint().exact().is_some() {
-        return response;
-    }
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _ = &permit;
-            frame
-        }))
-    })
 }

@@ -19,7 +19,12 @@ use crate::config::Scope;
 
 /// The paths that need no token.
 pub fn is_open(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/openapi.json")
+    is_health(path) || path == "/openapi.json"
+}
+
+/// The paths that are answered however many clients there are.
+pub fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
 }
 
 /// That the process lives.

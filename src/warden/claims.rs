@@ -45,6 +45,8 @@ pub struct ClaimItems {
     pub wait: Duration,
     /// Who claims.
     pub worker: Arc<str>,
+    /// Ends the wait: whoever claims is not there any more.
+    pub gone: CancellationToken,
 }
 
 /// Whether the census knows of items that are not due.
@@ -102,7 +104,7 @@ impl Warden {
     }
 
     async fn claim_or_wait(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
-        let ClaimItems { filter, after, max, ttl, wait, worker } = request;
+        let ClaimItems { filter, after, max, ttl, wait, worker, gone } = request;
         let filter = Arc::new(filter);
         let after = after.map(|position| (position.deadline, position.number));
         let until = self.clock.now().after(wait);
@@ -122,6 +124,7 @@ impl Warden {
                 () = come => {}
                 () = self.clock.sleep_until(until.min(self.census.next_free())) => {}
                 () = self.claims.closing.cancelled() => return Ok(Vec::new()),
+                () = gone.cancelled() => return Ok(Vec::new()),
             }
         }
     }

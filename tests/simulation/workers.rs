@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use warden::model::{Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseId};
 use warden::warden::Warden;
 use warden::warden::claims::ClaimItems;
@@ -32,6 +34,7 @@ impl Client {
             ttl,
             wait: Duration::from_secs(if self.dice.chance(300) { self.dice.below(30) } else { 0 }),
             worker: format!("worker-{}", self.dice.below(3)).into(),
+            gone: CancellationToken::new(),
         };
         let Ok(items) = Warden::claim(&self.warden, request).await else { return };
         let ended = self.history.moment();

@@ -16,9 +16,12 @@ use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::{Problem, ProblemDocument, success};
 use crate::http::{items, request};
-use crate::model::{ItemId, ItemKey, WorkflowName};
+use crate::model::{ItemId, ItemKey, WorkflowName, quote};
 use crate::warden::WardenError;
 use crate::warden::items::{BatchItem, CreateItem, Done};
+
+/// The longest name or id, in bytes.
+const ID_MAX: usize = 256;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,7 +88,10 @@ impl<'de> Deserialize<'de> for Labels {
                 let mut labels = Labels::default();
                 while let Some((name, value)) = members.next_entry::<String, String>()? {
                     if labels.0.contains_key(&name) {
-                        return Err(de::Error::custom(format_args!("the label {name:?} stands twice")));
+                        return Err(de::Error::custom(format_args!(
+                            "the label {} stands twice",
+                            quote(&name)
+                        )));
                     }
                     labels.0.insert(name, value);
                 }
@@ -111,13 +117,18 @@ pub struct Asked {
 /// When it cannot be read or is not allowed.
 pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<Option<BatchItem>, Problem> {
     let line: Line<'_> = request::object("the line", bytes)?;
-    asked.workflow = line.workflow.clone().map(Cow::into_owned);
-    asked.id = line.id.clone().map(Cow::into_owned);
+    asked.workflow = shown(line.workflow.as_deref());
+    asked.id = shown(line.id.as_deref());
     match line.op {
         Operation::Create => create(line, access).map(Some),
         Operation::Close => close(line, access).map(Some),
         Operation::End => Ok(None),
     }
+}
+
+/// What is repeated of a name in the answer: nothing of what is too long to be one.
+fn shown(name: Option<&str>) -> Option<String> {
+    name.filter(|name| name.len() <= ID_MAX).map(ToOwned::to_owned)
 }
 
 fn create(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {

@@ -6,7 +6,6 @@ mod conformance;
 mod directory;
 pub mod engine;
 mod failing;
-mod mixtures;
 mod record_format;
 mod replay_format;
 pub mod sample;
