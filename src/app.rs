@@ -144,8 +144,9 @@ impl Daemon {
         let store = surroundings.store.clone();
         let listener = Listener::bind(config.server.listen).await?;
         let address = listener.address();
+        surroundings.outbound.listens_on(address);
         let (warden, loops) = Warden::start(surroundings.parts(config, address)).await?;
-        let server = Server::new(warden.clone(), config);
+        let server = Server::new(warden.clone(), config, address);
         let stop = CancellationToken::new();
         let (router, limits, patience) =
             (server.router(), config.limits.clone(), config.server.shutdown_timeout);

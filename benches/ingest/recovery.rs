@@ -36,7 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     let items = if settings.smoke { ITEMS_SMOKE } else { ITEMS };
     let window = if settings.smoke { Duration::from_millis(300) } else { Duration::from_secs(5) };
-    let peer = Server::warden(&settings.directory, &[("WARDEN_STORAGE__CACHE", "1GiB")])?;
+    let networks = ("WARDEN_REPLAY__ALLOW_NETWORKS", "[\"127.0.0.0/8\"]");
+    let peer = Server::warden(&settings.directory, &[("WARDEN_STORAGE__CACHE", "1GiB"), networks])?;
     let target = Server::noop(&settings.directory)?;
     let (address, target_address) = (peer.address(), target.address());
     let blame = |failure| peer.blame(failure);

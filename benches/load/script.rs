@@ -171,7 +171,7 @@ impl Template {
             length => format!("content-length: {length}\r\n"),
         };
         let mut bytes =
-            format!("{request_line} HTTP/1.1\r\nhost: {WORKFLOW}\r\n{headers}{length}\r\n").into_bytes();
+            format!("{request_line} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n").into_bytes();
         bytes.extend_from_slice(body);
         let id_places = places_of_ids(&bytes);
         Self { bytes, id_places }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytesize::{ByteSize, GIB, KIB, MIB};
 
 use super::checks::Checks;
+use super::host::{host_of, origin_of};
 use super::path::SettingPath;
 use super::settings::{Limits, ServerSettings, StorageSettings};
 
@@ -35,6 +36,42 @@ impl ServerSettings {
             checks.problem(&at("external_url"), "must end with its path: links are made by appending to it");
         }
         checks.more_than_zero(&at("shutdown_timeout"), self.shutdown_timeout);
+        check_hosts(checks, &at("hosts"), &self.hosts);
+        check_origins(checks, &at("cors_origins"), &self.cors_origins, has_tokens);
+    }
+}
+
+fn check_hosts(checks: &mut Checks<'_>, path: &SettingPath, hosts: &[String]) {
+    for (index, text) in hosts.iter().enumerate() {
+        // An IPv6 address by itself is no authority, but clear.
+        let host = host_of(text).or_else(|| host_of(&format!("[{text}]")));
+        let message = match host {
+            Some(host) if host == *text => continue,
+            Some(host) => {
+                format!("{text:?} must be a host alone, without a port, in lower case: write {host}")
+            }
+            None if text == "*" => "\"*\" is no host: name each by which people reach the daemon".to_owned(),
+            None => format!("{text:?} is no host, such as warden.example.com or 10.0.0.5"),
+        };
+        checks.problem(&path.index(index), message);
+    }
+}
+
+fn check_origins(checks: &mut Checks<'_>, path: &SettingPath, origins: &[String], has_tokens: bool) {
+    if !origins.is_empty() && !has_tokens {
+        let message =
+            "takes [[tokens]]: without them every page there, and whatever runs in it, could do everything";
+        checks.problem(path, message);
+    }
+    for (index, text) in origins.iter().enumerate() {
+        let message = match origin_of(text) {
+            Some(origin) if origin == *text => continue,
+            Some(origin) => format!("{text:?} must be an origin as browsers write it: write {origin}"),
+            None => {
+                format!("{text:?} is no origin, such as https://ops.example.com or http://localhost:3000")
+            }
+        };
+        checks.problem(&path.index(index), message);
     }
 }
 

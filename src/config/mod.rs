@@ -22,6 +22,7 @@ mod expectation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod heartbeat;
+mod host;
 mod log_filter;
 mod origin;
 mod path;
@@ -51,6 +52,7 @@ use serde::Deserialize;
 pub use self::daemon::PAYLOAD_MAX;
 pub use self::environment::Environment;
 pub use self::error::{ConfigError, Problem};
+pub use self::host::{host_in, host_of, origin_of};
 pub use self::log_filter::LogFilter;
 pub use self::origin::{Origin, Position};
 pub use self::path::{Segment, SettingPath};

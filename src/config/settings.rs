@@ -23,6 +23,11 @@ pub struct ServerSettings {
     /// What links in notifications begin with, without a slash at the end. `None`: `http://` and the address bound.
     #[serde(deserialize_with = "external_url")]
     pub external_url: Option<String>,
+    /// Hosts besides loopback, the address and that of `external_url` for which requests are answered, each as
+    /// [`super::host_of`] writes it. Where there are tokens and this is empty, any will do.
+    pub hosts: Vec<String>,
+    /// The origins whose pages may use the API, each as a browser writes it. Empty without tokens.
+    pub cors_origins: Vec<String>,
     /// How long a shutdown waits for requests under way. More than zero.
     #[serde(deserialize_with = "duration::required")]
     pub shutdown_timeout: Duration,

@@ -26,7 +26,9 @@ pub enum Scope {
     Ingest,
     /// See everything but payloads.
     Read,
-    /// Payloads, leases, replays.
+    /// Claim items, with their payloads, and say what became of them.
+    Work,
+    /// All of that, and payloads, retries, replays, silences, and what people do about incidents.
     Recover,
     /// Everything else.
     Admin,
@@ -34,13 +36,19 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Recover, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Read, Self::Work, Self::Recover, Self::Admin];
+
+    /// Whether a token with this scope may do what `other` allows.
+    pub fn includes(self, other: Self) -> bool {
+        self == other || self == Self::Admin || (self == Self::Recover && other == Self::Work)
+    }
 
     /// The word that the configuration writes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
             Self::Read => "read",
+            Self::Work => "work",
             Self::Recover => "recover",
             Self::Admin => "admin",
         }
@@ -80,7 +88,7 @@ pub(super) fn resolve(checks: &mut Checks<'_>, written: Vec<WrittenToken>) -> Ve
         if written.scopes.is_empty() {
             checks.problem(
                 &table.key("scopes"),
-                "allows nothing: give some of \"ingest\", \"read\", \"recover\", \"admin\"",
+                "allows nothing: give some of \"ingest\", \"read\", \"work\", \"recover\", \"admin\"",
             );
         }
         let workflows = written.workflows.unwrap_or_else(|| vec!["*".to_owned()]);

@@ -15,6 +15,7 @@ use wildmatch::WildMatch;
 
 use super::problem::Problem;
 use crate::config::{Scope, TokenSettings};
+use crate::warden::WardenError;
 
 struct Token {
     sha256: [u8; 32],
@@ -32,6 +33,14 @@ struct Grant {
     name: String,
     scopes: Vec<Scope>,
     workflows: Vec<WildMatch>,
+    /// Whether none of `workflows` stands for all there are.
+    is_limited: bool,
+}
+
+impl Grant {
+    fn holds(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|held| held.includes(scope))
+    }
 }
 
 impl Tokens {
@@ -43,6 +52,7 @@ impl Tokens {
                 name: settings.name.clone(),
                 scopes: settings.scopes.clone(),
                 workflows: settings.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
+                is_limited: !settings.workflows.iter().any(|glob| glob == "*"),
             }))),
         };
         Self(tokens.iter().map(token).collect())
@@ -85,12 +95,18 @@ impl Access {
     /// When the token lacks the scope.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         match &self.0 {
-            Some(grant) if !grant.scopes.iter().any(|held| *held == scope || *held == Scope::Admin) => {
-                let scope = format!("{scope:?}").to_lowercase();
+            Some(grant) if !grant.holds(scope) => {
+                let scope = scope.as_str();
                 Err(Problem::forbidden(format!("the token {} lacks the scope {scope}", grant.name)))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the request may see all of an item of a workflow that it may change. If not, it is shown no more than what it
+    /// says itself, and the state and the version that follow from it.
+    pub fn may_read(&self) -> bool {
+        self.0.as_ref().is_none_or(|grant| grant.holds(Scope::Read))
     }
 
     /// Checks that the request may do this to that workflow.
@@ -137,9 +153,23 @@ impl Access {
         }
     }
 
+    /// What was wrong with a write. Of an item that stood in its way, a token that may not read items learns no more than its
+    /// state.
+    pub fn explain(&self, error: WardenError) -> Problem {
+        match error {
+            WardenError::ItemConflict { .. } if !self.may_read() => Problem::item_conflict(
+                "the item is open with another payload; close it first, or create this one under another id",
+            ),
+            WardenError::ItemClosed(_) if !self.may_read() => Problem::item_closed(
+                "the item is closed; its id is free again when its retention has run out",
+            ),
+            error => error.into(),
+        }
+    }
+
     /// Whether it is limited to some workflows.
     pub fn is_limited(&self) -> bool {
-        !self.admits_all("*")
+        self.0.as_ref().is_some_and(|grant| grant.is_limited)
     }
 
     /// Whether it is for every workflow that the glob may mean: for all there are, or exactly these.

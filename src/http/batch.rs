@@ -19,13 +19,13 @@ use futures_util::future::BoxFuture;
 
 use self::answer::Gathered;
 use self::line::Asked;
-use super::Server;
 use super::access::Access;
 use super::answers::counted;
 use super::body::{announced_length, next_data};
 use super::export::NDJSON;
 use super::problem::{Problem, success};
 use super::request::{self, NoQuery};
+use super::{Server, browser};
 use crate::config::Scope;
 use crate::warden::items::{BatchItem, Done};
 use crate::warden::{Warden, WardenError};
@@ -56,6 +56,7 @@ pub async fn batch(
     access.require(Scope::Ingest)?;
     let (parts, body) = request.into_parts();
     request::check_readable(&parts.headers)?;
+    browser::check_lines(&parts.headers).map_err(Problem::hang_up)?;
     if announced_length(&parts.headers).is_some_and(|length| length > server.batch_max) {
         return Err(too_many_bytes(server.batch_max).hang_up());
     }
@@ -242,9 +243,10 @@ impl Batch {
             let result = match waits {
                 Err(problem) => Err(problem),
                 Ok(false) => Ok(None),
-                Ok(true) => results
-                    .next()
-                    .map_or_else(|| Err(failure.clone()), |result| result.map(Some).map_err(Problem::from)),
+                Ok(true) => results.next().map_or_else(
+                    || Err(failure.clone()),
+                    |result| result.map(Some).map_err(|error| self.access.explain(error)),
+                ),
             };
             line::answer(self.answered, &asked, &result, &mut self.answer.text);
             self.answer.count(&self.server.answers)?;

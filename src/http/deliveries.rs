@@ -14,7 +14,7 @@ use super::request::{NoQuery, Query, Segments};
 use super::view::DeliveryView;
 use crate::config::Scope;
 use crate::model::{Delivery, DeliveryId, DeliveryStatus, IncidentId, WorkflowName, quote};
-use crate::store::ListDeliveries;
+use crate::store::{DeliveryPage, ListDeliveries};
 use crate::warden::WardenError;
 
 /// List the deliveries of all incidents, the newest first.
@@ -38,14 +38,40 @@ pub async fn list(
     query.finish("status, receiver, limit, cursor")?;
     let before = after.map(|id| DeliveryId(id.into()));
     let question = ListDeliveries { status, receiver, before, limit };
-    let mut page = server.warden.list_deliveries(question).await?;
-    if !access.workflows().is_empty() {
-        page.data = visible(&server, &access, page.data).await?;
-    }
+    let page = match access.is_limited() {
+        true => visible_page(&server, &access, question).await?,
+        false => server.warden.list_deliveries(question).await?,
+    };
     let next_cursor = page.next.map(|id| name_cursor(&id.0));
     let moment = server.moment();
-    let data = page.data.into_iter().map(|delivery| DeliveryView::new(delivery, moment)).collect();
+    let view = |delivery| DeliveryView::new(delivery, &access, moment);
+    let data = page.data.into_iter().map(view).collect();
     Ok(Json(PageView { data, next_cursor }))
+}
+
+/// A page of those deliveries whose workflows the token admits. It goes on until it is full, for where a page ended among
+/// others would tell of them.
+async fn visible_page(
+    server: &Server,
+    access: &Access,
+    mut question: ListDeliveries,
+) -> Result<DeliveryPage, Problem> {
+    let limit = question.limit;
+    let mut data: Vec<Delivery> = Vec::new();
+    loop {
+        // One more than the page, to know whether another follows.
+        question.limit = limit + 1;
+        let page = server.warden.list_deliveries(question.clone()).await?;
+        data.extend(visible(server, access, page.data).await?);
+        question.before = page.next;
+        if data.len() > limit || question.before.is_none() {
+            break;
+        }
+    }
+    let more = data.len() > limit;
+    data.truncate(limit);
+    let next = data.last().filter(|_| more).map(|delivery| delivery.id.clone());
+    Ok(DeliveryPage { data, next })
 }
 
 /// Send a delivery again that was delivered or given up.
@@ -62,12 +88,15 @@ pub async fn resend(
 ) -> Result<Json<DeliveryView>, Problem> {
     access.require(Scope::Admin)?;
     let id = DeliveryId(id.into());
-    if !access.workflows().is_empty() {
+    if access.is_limited() {
         let delivery = server.warden.delivery(id.clone()).await?;
-        let incident = server.warden.incident(delivery.incident).await?;
-        access.require_for(Scope::Admin, &incident.key.workflow)?;
+        // Of those of other workflows nothing is told, not even that they are there.
+        if visible(&server, &access, vec![delivery]).await?.is_empty() {
+            return Err(WardenError::DeliveryNotFound.into());
+        }
     }
-    Ok(Json(DeliveryView::new(server.warden.resend(id).await?, server.moment())))
+    let delivery = server.warden.resend(id).await?;
+    Ok(Json(DeliveryView::new(delivery, &access, server.moment())))
 }
 
 fn status(text: &str) -> Result<DeliveryStatus, Problem> {

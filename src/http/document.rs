@@ -6,15 +6,15 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::{Server, request};
+use super::{Server, browser, request};
 
 /// The largest document, in bytes.
 const DOCUMENT_MAX: u64 = 64 * 1024;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Reads a JSON document, whatever its content type says: simple clients say something else, and what is no JSON is
-/// refused as such.
+/// Reads a JSON document, whatever its content type says unless a browser sent it: simple clients say something else, and what
+/// is no JSON is refused as such.
 ///
 /// # Errors
 /// When it does not arrive, is too large, or is not the object expected.
@@ -46,7 +46,11 @@ async fn read<T>(
 ) -> Result<T, Problem> {
     request::check_readable(&parts.headers)?;
     let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
-    parse(&server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?.bytes)
+    let bytes = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?.bytes;
+    if !bytes.is_empty() {
+        browser::check_json(&parts.headers)?;
+    }
+    parse(&bytes)
 }
 
 /// The key under which a repetition of the request is known.

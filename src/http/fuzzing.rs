@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::from_utf8;
 
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::body::Body;
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, ORIGIN, RANGE,
+};
+use axum::http::{HeaderMap, HeaderValue, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::access::{Access, Tokens};
 use super::batch::line::{self, Asked};
+use super::browser::{self, Browsers};
 use super::export::write_item_line;
 use super::filter::FilterDocument;
 use super::incidents::{AcknowledgeDocument, CommentDocument, SnoozeDocument};
@@ -24,6 +28,7 @@ use super::question::Question;
 use super::replays::{self, ReplayDocument};
 use super::request::{self, ByteRange, Query, byte_range};
 use super::silences::SilenceDocument;
+use crate::config::{Config, Sources, host_of, origin_of};
 use crate::model::item::{ItemPatch, PROGRESS_SIZE_MAX};
 use crate::model::payload::content_encoding;
 use crate::model::{
@@ -122,6 +127,16 @@ pub fn headers(bytes: &[u8]) {
         assert_eq!(content_encoding(kept), Ok(Some(kept)), "what is kept is read as the same");
         assert!(HeaderValue::from_str(kept).is_ok(), "and can be given back");
     }
+    // Where a browser may be the sender, at most what it has to ask for beforehand is read as JSON.
+    let mut sent = header(CONTENT_TYPE);
+    sent.insert(ORIGIN, HeaderValue::from_static("http://localhost"));
+    for check in [browser::check_json, browser::check_lines] {
+        if accepted(check(&sent)).is_some() {
+            let kind = value.to_str().expect("it was read").to_ascii_lowercase();
+            assert!(kind.contains("json"), "{kind}");
+        }
+    }
+    hosts_and_origins(&value);
     let Some(Some(text)) =
         accepted(request::header(&header(RANGE), &RANGE).map(|text| text.map(str::to_owned)))
     else {
@@ -134,6 +149,25 @@ pub fn headers(bytes: &[u8]) {
             let plain = format!("bytes={start}-{}", end - 1);
             assert_eq!(byte_range(Some(&plain), size), Ok(Some(ByteRange { start, end })));
         }
+    }
+}
+
+/// A host is of one form however it is written, and of that form it is itself. An origin is one of our own only where it names
+/// the host that the request is for.
+fn hosts_and_origins(value: &HeaderValue) {
+    let Ok(text) = value.to_str() else { return };
+    if let Some(host) = host_of(text) {
+        assert_eq!(host_of(&host).as_deref(), Some(&*host), "{text}");
+        assert!(!host.contains(['@', '/', '*']), "{host}");
+    }
+    if let Some(origin) = origin_of(text) {
+        assert_eq!(origin_of(&origin).as_deref(), Some(&*origin), "{text}");
+        let host = origin.split_once("://").and_then(|(_, authority)| host_of(authority));
+        let is_ours = host.is_some_and(|host| host == "localhost");
+        let post = Request::post("/v1/batch").header(HOST, "localhost").header(ORIGIN, &origin);
+        let post = post.body(Body::empty()).expect("a request");
+        let config = Config::load(Sources::default()).expect("the defaults");
+        assert!(Browsers::new(&config).check(&post).is_err() || is_ours, "{origin}");
     }
 }
 

@@ -16,7 +16,7 @@ use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
 use crate::model::{Incident, IncidentId, IncidentStatus, quote};
-use crate::warden::Act;
+use crate::warden::{Act, WardenError};
 
 /// List incidents, the newest first.
 #[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", tag = "alerts",
@@ -98,15 +98,13 @@ pub async fn deliveries(
     let incident = visible(&server, &access, id).await?;
     let deliveries = server.warden.deliveries(incident.id).await?;
     let moment = server.moment();
-    let view = |delivery| DeliveryView::new(delivery, moment);
+    let view = |delivery| DeliveryView::new(delivery, &access, moment);
     Ok(Json(paging.page(deliveries, |delivery| delivery.id.0.to_string(), view)))
 }
 
 async fn visible(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
     access.require(Scope::Read)?;
-    let incident = server.warden.incident(IncidentId(id.into())).await?;
-    access.require_for(Scope::Read, &incident.key.workflow)?;
-    Ok(incident)
+    known(server, access, id).await
 }
 
 /// Who acknowledges, and what they say to it.
@@ -173,6 +171,16 @@ pub async fn snooze(
     act(&server, &access, id, Act::Snooze(duration), by, comment).await
 }
 
+/// The incident of this id, if it is of a workflow that the token may see. Of others nothing is told, not even that they are
+/// there.
+async fn known(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
+    let incident = server.warden.incident(IncidentId(id.into())).await?;
+    if !access.admits(&incident.key.workflow) {
+        return Err(WardenError::IncidentNotFound.into());
+    }
+    Ok(incident)
+}
+
 /// Something to be noted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -212,8 +220,7 @@ async fn act(
     by: Option<Arc<str>>,
     comment: Option<Arc<str>>,
 ) -> Result<Json<IncidentView>, Problem> {
-    let incident = server.warden.incident(IncidentId(id.into())).await?;
-    access.require_for(Scope::Recover, &incident.key.workflow)?;
+    let incident = known(server, access, id).await?;
     let by = by.unwrap_or_else(|| access.name().unwrap_or("anonymous").into());
     Ok(Json(shown(server, server.warden.act(incident.id, act, by, comment).await?)))
 }

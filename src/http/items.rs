@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_RANGE,
-    LOCATION, RANGE,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderName, IF_RANGE, LOCATION, RANGE,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -27,7 +27,7 @@ use super::document::{document, idempotency_key};
 use super::json::Json;
 use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
-use super::view::{ItemView, hex};
+use super::view::{ItemAnswer, ItemView, Sent, hex};
 use crate::config::Scope;
 use crate::incident::notification::item_path;
 use crate::model::item::Merge;
@@ -38,7 +38,8 @@ use crate::warden::{ClosedSince, WardenError};
 /// How much of a payload is read and sent at once, in bytes.
 const WINDOW: u64 = 256 * 1024;
 
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// The checksum of a payload, whatever part of it is sent (RFC 9530).
+pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// A payload: bytes that mean nothing to the warden.
 #[derive(ToSchema)]
@@ -56,8 +57,8 @@ pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the descripti
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"),
         ("step" = Option<String>, Query)),
     request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created", body = ItemView),
-        (status = 200, description = "The same payload again", body = ItemView)))]
+    responses((status = 201, description = "Created", body = ItemAnswer),
+        (status = 200, description = "The same payload again", body = ItemAnswer)))]
 pub async fn put(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -68,9 +69,9 @@ pub async fn put(
     access.require_for(Scope::Ingest, &key.workflow)?;
     let (parts, body) = request.into_parts();
     let create = CreateItem { id: Some(key.id), ..create_request(&parts, key.workflow, query)? };
-    match store(&server, create, &parts, body).await? {
-        Done::Created(item) => Ok(show(success::CREATED, *item, &server)),
-        Done::Existed(item) => Ok(show(success::OK, *item, &server)),
+    match store(&server, &access, create, &parts, body).await? {
+        Done::Created(item) => Ok(show(success::CREATED, *item, Sent::Item, &server, &access)),
+        Done::Existed(item) => Ok(show(success::OK, *item, Sent::Payload, &server, &access)),
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
 }
@@ -81,7 +82,7 @@ pub async fn put(
         ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
     request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created; `Location` names it", body = ItemView)))]
+    responses((status = 201, description = "Created; `Location` names it", body = ItemAnswer)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -93,18 +94,16 @@ pub async fn post(
     let (parts, body) = request.into_parts();
     let idempotency_key = idempotency_key(&parts)?;
     let create = CreateItem { idempotency_key, ..create_request(&parts, workflow, query)? };
-    match store(&server, create, &parts, body).await? {
+    let (item, sent) = match store(&server, &access, create, &parts, body).await? {
+        Done::Created(item) => (item, Sent::Item),
         // A repetition gets the answer that the first request got, or should have got.
-        Done::Created(item) | Done::Existed(item) => {
-            let location = item_path(&item.workflow, &item.id);
-            let mut response = show(success::CREATED, *item, &server);
-            response
-                .headers_mut()
-                .extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
-            Ok(response)
-        }
-        Done::Closed => Err(Problem::item_closed("the item is closed")),
-    }
+        Done::Existed(item) => (item, Sent::Payload),
+        Done::Closed => return Err(Problem::item_closed("the item is closed")),
+    };
+    let location = item_path(&item.workflow, &item.id);
+    let mut response = show(success::CREATED, *item, sent, &server, &access);
+    response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
+    Ok(response)
 }
 
 fn create_request(
@@ -129,17 +128,37 @@ fn create_request(
     })
 }
 
-async fn store(server: &Server, create: CreateItem, parts: &Parts, body: Body) -> Result<Done, Problem> {
+async fn store(
+    server: &Server,
+    access: &Access,
+    create: CreateItem,
+    parts: &Parts,
+    body: Body,
+) -> Result<Done, Problem> {
     let too_large = |limit| WardenError::PayloadTooLarge { limit }.into();
     // The hold on the budget lasts until the bytes are on disk.
     let Held { bytes, hold: _hold } =
         server.bodies.read(parts, body, server.warden.payload_max(), too_large).await?;
-    Ok(server.warden.create(CreateItem { payload: bytes, ..create }).await?)
+    let created = server.warden.create(CreateItem { payload: bytes, ..create }).await;
+    created.map_err(|error| access.explain(error))
 }
 
-fn show(status: axum::http::StatusCode, item: Item, server: &Server) -> Response {
+/// The answer to whoever wrote an item.
+fn show(
+    status: axum::http::StatusCode,
+    item: Item,
+    sent: Sent,
+    server: &Server,
+    access: &Access,
+) -> Response {
     let tag = entity_tag(item.version);
-    (status, [(ETAG, tag)], Json(ItemView::new(item, &server.warden))).into_response()
+    (status, [(ETAG, tag)], Json(ItemAnswer::new(item, sent, &server.warden, access))).into_response()
+}
+
+/// The answer to whoever may see the whole item.
+fn show_whole(item: Item, server: &Server) -> Response {
+    let tag = entity_tag(item.version);
+    (success::OK, [(ETAG, tag)], Json(ItemView::new(item, &server.warden))).into_response()
 }
 
 fn entity_tag(version: u64) -> HeaderValue {
@@ -157,7 +176,7 @@ pub async fn get(
     _: NoQuery,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Read, &key.workflow)?;
-    Ok(show(success::OK, server.warden.item(key).await?, &server))
+    Ok(show_whole(server.warden.item(key).await?, &server))
 }
 
 /// Get an item's payload: the bytes as they came.
@@ -221,7 +240,7 @@ fn payload_headers(info: &PayloadInfo, tag: &str) -> HeaderMap {
     headers.extend(encoding.and_then(Result::ok).map(|value| (CONTENT_ENCODING, value)));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // A browser must not take what a client stored for a page of ours.
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     headers
 }
 
@@ -275,7 +294,7 @@ pub async fn delete(
     access.require_for(Scope::Ingest, &key.workflow)?;
     let outcome = query.one("outcome")?.map(|text| outcome(&text)).transpose()?.unwrap_or_default();
     query.finish("outcome")?;
-    server.warden.close(key, outcome).await?;
+    server.warden.close(key, outcome).await.map_err(|error| access.explain(error))?;
     Ok(success::DONE.into_response())
 }
 
@@ -339,7 +358,7 @@ fn merge<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     params(("workflow" = String, Path), ("id" = String, Path),
         ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
     request_body(content = PatchDocument, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+    responses((status = 200, description = "The item as it is now", body = ItemAnswer)))]
 pub async fn patch(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -352,7 +371,9 @@ pub async fn patch(
     let if_version = request::if_match(&parts.headers)?;
     let document: PatchDocument = document(&server, &parts, body).await?;
     let patch = PatchItem { if_version, ..document.read()? };
-    Ok(show(success::OK, server.warden.patch(key, patch).await?, &server))
+    let sent = Sent::Change { deadline: patch.deadline.is_some() };
+    let item = server.warden.patch(key, patch).await.map_err(|error| access.explain(error))?;
+    Ok(show(success::OK, item, sent, &server, &access))
 }
 
 /// An error to be reported.
@@ -407,7 +428,7 @@ pub async fn report(
         data: document.data,
         idempotency_key: idempotency_key(&parts)?,
     };
-    let error_id = server.warden.report(key, report).await?;
+    let error_id = server.warden.report(key, report).await.map_err(|error| access.explain(error))?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
 }
 
@@ -422,5 +443,5 @@ pub async fn retry(
     _: NoQuery,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Recover, &key.workflow)?;
-    Ok(show(success::OK, server.warden.retry(key).await?, &server))
+    Ok(show_whole(server.warden.retry(key).await?, &server))
 }

@@ -33,7 +33,7 @@ use super::request::{self, NoQuery, Segments};
 use super::view::{ItemView, LeaseView, WallTime};
 use crate::config::Scope;
 use crate::model::item::Merge;
-use crate::model::{Item, LeaseId, quote};
+use crate::model::{Item, LeaseId, LeaseLost, quote};
 use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
 use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
@@ -119,7 +119,7 @@ pub async fn claim(
     _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
-    access.require(Scope::Recover)?;
+    access.require(Scope::Work)?;
     let (parts, body) = request.into_parts();
     let document: ClaimDocument = optional_document(&server, &parts, body).await?;
     let duration =
@@ -231,11 +231,14 @@ async fn said<T>(
     id: &str,
     document: impl Future<Output = Result<T, Problem>>,
 ) -> Result<(LeaseId, Item, T), Problem> {
-    access.require(Scope::Recover)?;
+    access.require(Scope::Work)?;
     let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
     let document = document.await?;
     let item = server.warden.leased_item(lease).await?;
-    access.require_for(Scope::Recover, &item.workflow)?;
+    if !access.admits(&item.workflow) {
+        // The answer for an item that is not there: of those of other workflows nothing is told.
+        return Err(WardenError::LeaseLost(LeaseLost::Forgotten).into());
+    }
     Ok((lease, item, document))
 }
 

@@ -1,7 +1,7 @@
 //! The HTTP API: routes by resource. The only place that knows status codes, and of those [`problem`] knows nearly all.
 //!
-//! Every request passes one outermost layer ([`serve_request`]), which gives it an id, refuses malformed paths and
-//! unknown tokens, counts it, and writes problems out. Then a handler reads the request strictly, asks the warden,
+//! Every request passes one outermost layer ([`serve_request`]), which gives it an id, refuses malformed paths, hosts that are
+//! not ours, foreign pages and unknown tokens, counts it, and writes problems out. Then a handler reads the request strictly, asks the warden,
 //! and shows the answer.
 //!
 //! Deliberately absent: decisions. What a request means is the warden's business.
@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod batch;
 mod body;
+mod browser;
 mod budget;
 mod connection;
 mod deliveries;
@@ -20,6 +21,7 @@ mod filter;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hosts;
 mod incidents;
 mod items;
 mod json;
@@ -42,6 +44,7 @@ mod watch;
 mod workflows;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,12 +52,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
+use futures_util::future::Either;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::layer::layer_fn;
-use tower::{Service, service_fn};
+use tower::{Layer, Service, service_fn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -62,7 +66,9 @@ use uuid::Uuid;
 use self::access::Tokens;
 use self::answers::Answers;
 use self::body::BodyLimits;
+use self::browser::Browsers;
 use self::exchange::Exchange;
+use self::hosts::Hosts;
 use self::listener::BeyondLimit;
 pub use self::listener::{Listener, ListenerError};
 use self::metrics::HttpMetrics;
@@ -77,6 +83,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Server {
     warden: Arc<Warden>,
     tokens: Tokens,
+    hosts: Hosts,
+    browsers: Browsers,
     bodies: BodyLimits,
     answers: Answers,
     batch_max: u64,
@@ -94,14 +102,16 @@ impl Server {
         self.warden.clock().moment()
     }
 
-    /// Everything that is served, under the limits of the configuration.
-    pub fn new(warden: Arc<Warden>, config: &Config) -> Arc<Self> {
+    /// Everything that is served at this address, under the limits of the configuration.
+    pub fn new(warden: Arc<Warden>, config: &Config, address: SocketAddr) -> Arc<Self> {
         let limits = &config.limits;
         let (_, mut api) = routes().split_for_parts();
         openapi::complete(&mut api);
         Arc::new(Self {
             warden,
             tokens: Tokens::new(&config.tokens),
+            hosts: Hosts::new(config, address),
+            browsers: Browsers::new(config),
             bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
             answers: Answers::new(limits.answers_max, limits.write_timeout),
             batch_max: limits.batch_max,
@@ -196,31 +206,40 @@ fn serve_request(
     let has_body = !request.body().is_end_stream();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let exchange = request.extensions().get::<Arc<Exchange>>().cloned();
-    let answering = admit(&server, request).map(|(request, permit)| (route.call(request), permit));
-    async move {
-        let response = match answering {
-            Ok((answering, permit)) => {
-                let response = answering.await?;
-                match server.answers.admit(&response) {
-                    Ok(hold) => {
-                        if let Some(exchange) = exchange {
-                            exchange.keep(permit, hold);
+    let cors = server.browsers.cors(&request, &server.hosts);
+    let mut answer = service_fn(|request| {
+        let answering = admit(&server, request).map(|(request, permit)| (route.call(request), permit));
+        let (server, exchange) = (server.clone(), exchange.clone());
+        async move {
+            let response = match answering {
+                Ok((answering, permit)) => {
+                    let response = answering.await?;
+                    match server.answers.admit(&response) {
+                        Ok(hold) => {
+                            if let Some(exchange) = exchange {
+                                exchange.keep(permit, hold);
+                            }
+                            response
                         }
-                        response
+                        Err(problem) => problem.into_response(),
                     }
-                    Err(problem) => problem.into_response(),
                 }
-            }
-            Err(problem) if has_body => problem.hang_up().into_response(),
-            Err(problem) => problem.into_response(),
-        };
+                Err(problem) if has_body => problem.hang_up().into_response(),
+                Err(problem) => problem.into_response(),
+            };
+            Ok::<_, Infallible>(written_out(response, request_id, version))
+        }
+    });
+    let answering = match cors {
+        Some(cors) => Either::Left(cors.layer(answer).call(request)),
+        None => Either::Right(answer.call(request)),
+    };
+    async move {
+        let mut response = answering.await?;
         let mut text = Uuid::encode_buffer();
         let request_id = &*request_id.hyphenated().encode_lower(&mut text);
         let problem = response.extensions().get::<Problem>().cloned();
-        let mut response = match &problem {
-            Some(problem) => problem.respond(request_id, version),
-            None => response,
-        };
+        browser::protect(response.headers_mut());
         let status = response.status();
         let took = server.warden.clock().now().since(began);
         let route = matched.as_ref().map_or("none", MatchedPath::as_str);
@@ -245,6 +264,15 @@ fn serve_request(
     }
 }
 
+/// The response with its problem, if it has one, as the body. The problem stays with it, to be logged.
+fn written_out(response: Response, request_id: Uuid, version: Version) -> Response {
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let mut text = Uuid::encode_buffer();
+    let mut written = problem.respond(request_id.hyphenated().encode_lower(&mut text), version);
+    written.extensions_mut().insert(problem.clone());
+    written
+}
+
 /// Refuses what no handler should see, and notes what the request may do. What it takes of the requests in flight is
 /// returned with it; the paths of operation take nothing, so that a daemon under load is not taken for a dead one.
 fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<OwnedSemaphorePermit>), Problem> {
@@ -255,6 +283,8 @@ fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<Owned
         return Err(Problem::overloaded(detail).retry_after(1).hang_up());
     }
     request::check_escapes(path)?;
+    server.hosts.check(&request)?;
+    server.browsers.check(&request)?;
     if operation::is_open(path) {
         return Ok((request, None));
     }

@@ -48,18 +48,19 @@ pub fn complete(api: &mut utoipa::openapi::OpenApi) {
     tell_problems(api);
 }
 
-/// Adds to each operation that a token opens how it is refused, and how it fails.
+/// Adds to each operation how it is refused, and to those that a token opens how they fail.
 fn tell_problems(api: &mut utoipa::openapi::OpenApi) {
-    for (_, item) in api.paths.paths.iter_mut().filter(|(path, _)| !operation::is_open(path)) {
+    for (path, item) in &mut api.paths.paths {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
-            tell_problems_of(operation);
+            tell_problems_of(operation, operation::is_open(path));
         }
     }
 }
 
-fn tell_problems_of(operation: &mut Operation) {
-    for (statuses, description) in [("4XX", "Refused"), ("5XX", "Not done")] {
+fn tell_problems_of(operation: &mut Operation, is_open: bool) {
+    let problems = [("4XX", "Refused"), ("5XX", "Not done")];
+    for (statuses, description) in problems.into_iter().take(if is_open { 1 } else { 2 }) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
         let response =
             ResponseBuilder::new().description(description).content("application/problem+json", content);

@@ -101,6 +101,12 @@ problems! {
     incomplete_body: BAD_REQUEST, "incomplete-body", "The body did not arrive whole";
     /// No token, or an unknown one.
     unauthorized: UNAUTHORIZED, "unauthorized", "A valid token is required";
+    /// For another host.
+    unknown_host: MISDIRECTED_REQUEST, "unknown-host", "The host is not known here";
+    /// From a page of another origin.
+    foreign_origin: FORBIDDEN, "foreign-origin", "The request comes from a foreign page";
+    /// A body of a type from which this is not read.
+    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not of a type for this";
     /// The token does not allow it.
     forbidden: FORBIDDEN, "forbidden", "The token does not allow this";
     /// The body's length is not told.

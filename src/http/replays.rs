@@ -23,7 +23,7 @@ use super::view::{ReplayView, SummaryView};
 use crate::config::Scope;
 use crate::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
 use crate::model::{Replay, ReplayId, ReplayStatus, quote};
-use crate::warden::{ReplayAct, ReplayEntry, StartReplay, Warden};
+use crate::warden::{ReplayAct, ReplayEntry, StartReplay, Warden, WardenError};
 
 /// List replays, the newest first. A token that is limited to some workflows sees those that it could have
 /// started.
@@ -48,8 +48,8 @@ pub async fn list(
     });
     entries.sort_by_cached_key(|entry| place(&entry.replay));
     let moment = server.moment();
-    let view = |entry| ReplayView::new(entry, moment);
-    Ok(Json(paging.page(entries, |entry: &ReplayEntry| place(&entry.replay), view)))
+    let view = |entry| ReplayView::new(entry, &access, moment);
+    Ok(Json(paging.page(entries, |entry| place(&entry.replay), view)))
 }
 
 /// A name by which the newest comes first.
@@ -184,7 +184,7 @@ pub async fn post(
     let entry = Warden::start_replay(&server.warden, start).await?;
     let moment = server.moment();
     let location = format!("/v1/replays/{}", entry.replay.id.0);
-    let mut response = (success::ACCEPTED, Json(ReplayView::new(entry, moment))).into_response();
+    let mut response = (success::ACCEPTED, Json(ReplayView::new(entry, &access, moment))).into_response();
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)
 }
@@ -233,7 +233,7 @@ pub async fn get(
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<ReplayView>, Problem> {
-    Ok(Json(ReplayView::new(visible(&server, &access, id)?, server.moment())))
+    Ok(Json(ReplayView::new(visible(&server, &access, id)?, &access, server.moment())))
 }
 
 /// Pause a replay: nothing more is sent until it is resumed. What is on its way is finished.
@@ -280,14 +280,16 @@ async fn act(
 ) -> Result<Json<ReplayView>, Problem> {
     let entry = visible(server, access, id)?;
     let entry = server.warden.act_on_replay(&entry.replay.id, act).await?;
-    Ok(Json(ReplayView::new(entry, server.moment())))
+    Ok(Json(ReplayView::new(entry, access, server.moment())))
 }
 
+/// The replay of this id, if it is one that the token could have started. Of others nothing is told, not even that they are
+/// there.
 fn visible(server: &Server, access: &Access, id: String) -> Result<ReplayEntry, Problem> {
     access.require(Scope::Recover)?;
     let entry = server.warden.replay(&ReplayId(id.into()))?;
-    for glob in globs(&entry.replay.filter.workflows) {
-        access.require_for_all(Scope::Recover, glob)?;
+    if !admits(access, &entry.replay) {
+        return Err(WardenError::ReplayNotFound.into());
     }
     Ok(entry)
 }

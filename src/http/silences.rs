@@ -18,6 +18,7 @@ use super::request::{self, NoQuery, Query, Segments};
 use super::view::SilenceView;
 use crate::config::Scope;
 use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus, quote};
+use crate::warden::WardenError;
 use crate::warden::silences::{MakeSilence, Until};
 
 /// List silences. Those that are over are listed when they are asked for. A token that is limited to
@@ -138,8 +139,7 @@ pub async fn get(
     _: NoQuery,
 ) -> Result<Json<SilenceView>, Problem> {
     access.require(Scope::Read)?;
-    let silence = server.warden.silence(&SilenceId(id.into()))?;
-    access.require_for_all(Scope::Read, &silence.workflow)?;
+    let silence = known(&server, &access, &SilenceId(id.into()))?;
     Ok(Json(view(&server, silence)))
 }
 
@@ -154,9 +154,19 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     access.require(Scope::Recover)?;
     let id = SilenceId(id.into());
-    access.require_for_all(Scope::Recover, &server.warden.silence(&id)?.workflow)?;
+    known(&server, &access, &id)?;
     server.warden.end_silence(&id).await?;
     Ok(success::DONE.into_response())
+}
+
+/// The silence of this id, if it is one that the token could have made. Of others nothing is told, not even that they are
+/// there.
+fn known(server: &Server, access: &Access, id: &SilenceId) -> Result<Silence, Problem> {
+    let silence = server.warden.silence(id)?;
+    if !access.admits_all(&silence.workflow) {
+        return Err(WardenError::SilenceNotFound.into());
+    }
+    Ok(silence)
 }
 
 fn view(server: &Server, silence: Silence) -> SilenceView {

@@ -1,6 +1,7 @@
 //! What clients are shown: the JSON of items here, that of alerts and workflows below.
 
 mod alerts;
+mod receipt;
 mod receivers;
 mod replay;
 mod summary;
@@ -14,13 +15,16 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::alerts::{DeliveryView, IncidentView, SilenceView};
+pub use self::receipt::{ItemAnswer, Sent};
 pub use self::receivers::{ReceiverTestView, ReceiverView};
 pub use self::replay::ReplayView;
 pub use self::summary::SummaryView;
 pub use self::time::WallTime;
 pub use self::workflow::{StatsView, WorkflowView};
 use crate::model::lease::{StepRecord, StepStatus};
-use crate::model::{Item, ItemId, ItemState, Labels, Lease, LeaseId, Moment, StepName, WorkflowName};
+use crate::model::{
+    Item, ItemId, ItemState, Labels, Lease, LeaseId, Moment, PayloadInfo, StepName, WorkflowName,
+};
 use crate::warden::Warden;
 
 /// An item.
@@ -176,13 +180,19 @@ impl ItemView {
             lease,
             retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
             incident,
-            payload: PayloadView {
-                size: payload.as_ref().map_or(0, |payload| payload.size),
-                sha256: payload.as_ref().map(|payload| hex(&payload.sha256)).unwrap_or_default(),
-                content_encoding: payload.as_ref().and_then(|payload| payload.content_encoding.clone()),
-                content_type: payload.map_or_else(|| Arc::from(""), |payload| payload.content_type),
-            },
+            payload: payload.into(),
             version: item.version,
+        }
+    }
+}
+
+impl From<Option<PayloadInfo>> for PayloadView {
+    fn from(payload: Option<PayloadInfo>) -> Self {
+        Self {
+            size: payload.as_ref().map_or(0, |payload| payload.size),
+            sha256: payload.as_ref().map(|payload| hex(&payload.sha256)).unwrap_or_default(),
+            content_encoding: payload.as_ref().and_then(|payload| payload.content_encoding.clone()),
+            content_type: payload.map_or_else(|| Arc::from(""), |payload| payload.content_type),
         }
     }
 }

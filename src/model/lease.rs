@@ -191,7 +191,7 @@ pub enum LeaseAct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseLost {
     /// There is no item of its number any more.
-    #[error("the item was closed, and is forgotten")]
+    #[error("there is no item that this lease could be of: it was closed and is forgotten, or never was")]
     Forgotten,
     /// Somebody closed the item.
     #[error("the item was closed at {0}; whatever is still being done for it is too much")]

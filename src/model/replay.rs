@@ -170,6 +170,13 @@ pub struct ReplayFailure {
     pub at: Timestamp,
 }
 
+impl ReplayFailure {
+    /// Why, without anything of what the target said.
+    pub fn plain_reason(&self) -> Arc<str> {
+        self.status.map_or_else(|| self.reason.clone(), |status| format!("HTTP {status}").into())
+    }
+}
+
 /// How an item of the selection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
@@ -290,7 +297,7 @@ impl Replay {
         if self.status != ReplayStatus::Running {
             return;
         }
-        let why = &failure.reason;
+        let why = failure.plain_reason();
         if self.is_in_canary() {
             let passed = self.canary_passed;
             let text = format!("the canary failed after {passed} of {} items: {why}", self.pace.canary);

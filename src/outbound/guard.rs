@@ -11,8 +11,9 @@
 //! - For IPv6 the list is one of what is allowed: global unicast, without what is carved out of it.
 //! - A receiver may name networks of its own in which it is to be found although they are not public. They widen
 //!   both checks alike, and an IPv4 address in the clothes of IPv6 is sought among the IPv4 networks only.
+//! - The daemon's own address ([`OwnAddresses`]) is never called, whatever is allowed besides.
 //!
-//! Deliberately absent: ports and names (a public address is all that is asked for), and the translation
+//! Deliberately absent: other ports and names (a public address is all that is asked for), and the translation
 //! prefixes (NAT64) that a network chooses for itself, which cannot be told from the outside.
 
 use std::fmt;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::own::OwnAddresses;
 
 /// The IPv4 networks that are not public: (network, length of its prefix, what it is).
 const REFUSED_V4: [(Ipv4Addr, u32, &str); 16] = [
@@ -95,8 +98,8 @@ fn why_refused_v4(address: Ipv4Addr) -> Option<&'static str> {
 fn why_refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     let within =
         |network: Ipv6Addr, prefix: u32| (address.to_bits() ^ network.to_bits()) >> (128 - prefix) == 0;
-    if let Some(&(.., shift)) = EMBEDDING_V6.iter().find(|&&(network, prefix, _)| within(network, prefix)) {
-        return why_refused_v4(Ipv4Addr::from_bits((address.to_bits() >> shift) as u32));
+    if let Some(address) = embedded_v4(address) {
+        return why_refused_v4(address);
     }
     if let Some(&(.., reason)) = REFUSED_V6.iter().find(|&&(network, prefix, _)| within(network, prefix)) {
         return Some(reason);
@@ -105,13 +108,23 @@ fn why_refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     if within(network, prefix) { None } else { Some("outside the public address space") }
 }
 
+/// The IPv4 address to which an IPv6 address leads: mapped, through NAT64 or 6to4.
+pub(super) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let within =
+        |network: Ipv6Addr, prefix: u32| (address.to_bits() ^ network.to_bits()) >> (128 - prefix) == 0;
+    let embedding = EMBEDDING_V6.iter().find(|&&(network, prefix, _)| within(network, prefix));
+    embedding.map(|&(.., shift)| Ipv4Addr::from_bits((address.to_bits() >> shift) as u32))
+}
+
 /// A host all of whose addresses are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedHost {
     /// The host as the URL names it: a name or an address.
     pub host: String,
-    /// What it leads to; never empty, and none of it public.
+    /// What it leads to; never empty, and none of it may be called.
     pub addresses: Vec<IpAddr>,
+    /// Whether it is refused because the daemon itself listens there.
+    pub is_own: bool,
 }
 
 impl fmt::Display for RefusedHost {
@@ -120,6 +133,9 @@ impl fmt::Display for RefusedHost {
         for (position, &address) in self.addresses.iter().enumerate() {
             let separator = if position == 0 { "" } else { ", " };
             write!(formatter, "{separator}{address} ({})", why_refused(address).unwrap_or("public"))?;
+        }
+        if self.is_own {
+            return formatter.write_str(", where this warden itself listens, and it never calls itself");
         }
         write!(
             formatter,
@@ -144,14 +160,57 @@ fn is_allowed(address: IpAddr, networks: &[IpNet]) -> bool {
 ///
 /// The address is not public, nor in one of `networks`.
 pub fn check_literal(url: &Url, networks: &[IpNet]) -> Result<(), RefusedHost> {
-    let host = url.host_str().unwrap_or_default();
-    let unbracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    match unbracketed.parse::<IpAddr>() {
-        Ok(address) if !is_allowed(address, networks) => {
-            Err(RefusedHost { host: host.to_owned(), addresses: vec![address] })
+    match literal(url) {
+        Some(address) if !is_allowed(address, networks) => {
+            let host = url.host_str().unwrap_or_default().to_owned();
+            Err(RefusedHost { host, addresses: vec![address], is_own: false })
         }
         _ => Ok(()),
     }
+}
+
+/// The address that is a URL's host, if it is one.
+fn literal(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    let unbracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    unbracketed.parse().ok()
+}
+
+/// Checks that a URL whose host is an address does not lead to the daemon itself. A host that is a name passes.
+///
+/// # Errors
+///
+/// The daemon listens there.
+pub fn check_own_literal(url: &Url, own: &OwnAddresses) -> Result<(), RefusedHost> {
+    match (literal(url), url.port_or_known_default()) {
+        (Some(address), Some(port)) if own.contains(SocketAddr::new(address, port)) => {
+            let host = url.host_str().unwrap_or_default().to_owned();
+            Err(RefusedHost { host, addresses: vec![address], is_own: true })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks where a URL leads by the names that this machine knows, for a call through a proxy, which resolves the name
+/// once more: one that stands on this machine would connect to the daemon.
+///
+/// # Errors
+///
+/// The daemon listens at one of the addresses.
+pub async fn check_own_name(url: &Url, own: &OwnAddresses) -> Result<(), RefusedHost> {
+    check_own_literal(url, own)?;
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(()) };
+    if literal(url).is_some() || !own.has_port(port) {
+        return Ok(());
+    }
+    // What cannot be resolved here may be known to the proxy.
+    let Ok(found) = tokio::net::lookup_host((host, port)).await else { return Ok(()) };
+    let addresses: Vec<IpAddr> =
+        found.filter(|address| own.contains(*address)).map(|address| address.ip()).collect();
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    Err(RefusedHost { host: host.to_owned(), addresses, is_own: true })
 }
 
 /// Those among the addresses of `host` that are public or in one of `networks`, in their order.
@@ -168,33 +227,72 @@ fn keep_allowed(
         addresses.into_iter().partition(|address| is_allowed(address.ip(), networks));
     if allowed.is_empty() && !refused.is_empty() {
         let addresses = refused.iter().map(SocketAddr::ip).collect();
-        return Err(RefusedHost { host: host.to_owned(), addresses });
+        return Err(RefusedHost { host: host.to_owned(), addresses, is_own: false });
     }
     Ok(allowed)
 }
 
+/// Those among the addresses of `host` at which the daemon itself does not listen on this port, in their order.
+///
+/// # Errors
+///
+/// There are addresses, and it listens at all of them.
+fn keep_others(
+    host: &str,
+    addresses: Vec<SocketAddr>,
+    own: &OwnAddresses,
+    port: u16,
+) -> Result<Vec<SocketAddr>, RefusedHost> {
+    let is_own = |address: &SocketAddr| own.contains(SocketAddr::new(address.ip(), port));
+    let (refused, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_own);
+    if others.is_empty() && !refused.is_empty() {
+        let addresses = refused.iter().map(SocketAddr::ip).collect();
+        return Err(RefusedHost { host: host.to_owned(), addresses, is_own: true });
+    }
+    Ok(others)
+}
+
 /// Resolves names as the system does, and drops every address that is not allowed. Its error is a
 /// [`RefusedHost`] if that leaves none, or else that of the system.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GuardedResolver {
-    networks: Arc<[IpNet]>,
+    /// Where receivers may be besides public addresses; `None`: anywhere.
+    networks: Option<Arc<[IpNet]>>,
+    /// Where the daemon listens, and the port that is connected to, if it listens on that.
+    own: Option<(Arc<OwnAddresses>, u16)>,
 }
 
 impl GuardedResolver {
     /// A resolver that allows public addresses and those in `networks`.
     pub fn new(networks: &[IpNet]) -> Self {
-        Self { networks: networks.into() }
+        Self { networks: Some(networks.into()), own: None }
+    }
+
+    /// A resolver that allows every address.
+    pub fn anywhere() -> Self {
+        Self { networks: None, own: None }
+    }
+
+    /// Has it refuse the daemon itself where connections are made to this port.
+    #[must_use]
+    pub fn without_own(self, own: Arc<OwnAddresses>, port: u16) -> Self {
+        Self { own: Some((own, port)), ..self }
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let networks = self.networks.clone();
+        let Self { networks, own } = self.clone();
         Box::pin(async move {
             // The port is the connector's affair: it replaces 0 by that of the URL or of its scheme.
-            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = keep_allowed(name.as_str(), addresses, &networks)?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let mut addresses = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if let Some(networks) = networks {
+                addresses = keep_allowed(name.as_str(), addresses, &networks)?;
+            }
+            if let Some((own, port)) = own {
+                addresses = keep_others(name.as_str(), addresses, &own, port)?;
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }

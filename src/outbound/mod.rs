@@ -10,7 +10,8 @@
 //!   long that is.
 //! - The status decides. Once it has arrived, an answer whose body stalls or breaks off is an answer like
 //!   any other, with what there is of the body: the receiver has spoken, and the body is for the log alone.
-//! - Only a receiver that allows it is called at an address that is not public; see [`guard`].
+//! - Only a receiver that allows it is called at an address that is not public, and the daemon itself never is; see
+//!   [`guard`]. Through a proxy that is known only of names which this machine resolves as the proxy does.
 //! - No error and no debug output holds a secret: of a URL they show scheme, host and port alone ([`Endpoint`]).
 //!
 //! Deliberately absent: retrying, measuring, and the judgement of which status is a success.
@@ -19,6 +20,7 @@ mod endpoint;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod guard;
+mod own;
 mod ping;
 mod rate;
 pub mod retry_after;
@@ -28,16 +30,18 @@ pub mod transport;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, Url};
 
 pub use self::endpoint::Endpoint;
 use self::guard::RefusedHost;
+use self::own::OwnAddresses;
 pub use self::ping::ping;
 pub use self::rate::{Rate, RateError, RateLimiter};
 pub use self::signature::SigningKey;
@@ -54,6 +58,18 @@ pub trait Outbound: Send + Sync {
     ///
     /// There was no answer; [`OutboundError`] says why. The receiver may have got the request all the same.
     fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>>;
+
+    /// Checks beforehand whether this URL may be called, as far as can be told without resolving a name.
+    ///
+    /// # Errors
+    ///
+    /// It may not.
+    fn check(&self, url: &Url, transport: &Transport) -> Result<(), RefusedHost> {
+        transport.check(url)
+    }
+
+    /// Notes where the daemon itself listens: that is never called.
+    fn listens_on(&self, _address: SocketAddr) {}
 }
 
 /// One request, to a receiver of notifications or another.
@@ -121,11 +137,17 @@ pub enum OutboundError {
     Other(String),
 }
 
+/// How a receiver is reached, and the port if the daemon itself listens on it.
+type Way = (Arc<Transport>, Option<u16>);
+
 /// Makes outgoing calls with HTTP/1.1 or HTTP/2, over TLS for `https`.
 #[derive(Debug)]
 pub struct HttpOutbound {
-    /// A client for each way of reaching receivers, made when it is first needed.
-    clients: Mutex<HashMap<Arc<Transport>, Client>>,
+    /// A client for each way of reaching receivers, made when it is first needed; and for each once more that connects to a
+    /// port on which the daemon itself listens.
+    clients: Mutex<HashMap<Way, Client>>,
+    /// Where the daemon itself listens.
+    own: Arc<OwnAddresses>,
     /// False if the system has no CA certificates: then no certificate is trusted but by CA certificates of the
     /// receiver's own.
     system_roots: bool,
@@ -142,7 +164,7 @@ impl HttpOutbound {
     pub fn new() -> Result<HttpOutbound, OutboundError> {
         install_crypto_provider();
         let usual = Arc::new(Transport::default());
-        let (client, system_roots) = match usual.client(true) {
+        let (client, system_roots) = match usual.client(true, None) {
             Ok(client) => (client, true),
             // Without CA certificates a client cannot be built, unless it is told to trust nobody.
             Err(error) => {
@@ -150,20 +172,24 @@ impl HttpOutbound {
                     cause = root_cause(&error),
                     "receivers at https:// without a ca_file cannot be notified: {NO_ROOTS}"
                 );
-                (usual.client(false).map_err(|error| no_tls(&error))?, false)
+                (usual.client(false, None).map_err(|error| no_tls(&error))?, false)
             }
         };
-        Ok(HttpOutbound { clients: Mutex::new(HashMap::from([(usual, client)])), system_roots })
+        let clients = Mutex::new(HashMap::from([((usual, None), client)]));
+        Ok(HttpOutbound { clients, own: Arc::default(), system_roots })
     }
 
     async fn call(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
         let OutboundRequest { method, url, headers, body, timeout, transport, .. } = request;
-        if !transport.allow_private {
-            guard::check_literal(url.url(), &transport.allow_networks)
-                .map_err(|refused| OutboundError::Refused(refused.to_string()))?;
+        let refused = |refused: RefusedHost| OutboundError::Refused(refused.to_string());
+        self.check(url.url(), &transport).map_err(refused)?;
+        if transport.proxy.is_some() {
+            let looking = guard::check_own_name(url.url(), &self.own);
+            let looked = tokio::time::timeout(timeout, looking).await;
+            looked.map_err(|_| OutboundError::Timeout(timeout))?.map_err(refused)?;
         }
         let answer = self
-            .client(&transport)?
+            .client(&transport, transport.connects_to(url.url()))?
             .request(method, url.url().clone())
             .headers(headers)
             .body(body)
@@ -178,13 +204,17 @@ impl HttpOutbound {
         })
     }
 
-    fn client(&self, transport: &Arc<Transport>) -> Result<Client, OutboundError> {
+    /// A client that reaches receivers in this way, for a connection to this URL's host.
+    fn client(&self, transport: &Arc<Transport>, to: &Url) -> Result<Client, OutboundError> {
+        let port = to.port_or_known_default().filter(|port| self.own.has_port(*port));
+        let key = (transport.clone(), port);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(transport) {
+        if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = transport.client(self.system_roots).map_err(|error| no_tls(&error))?;
-        clients.insert(transport.clone(), client.clone());
+        let own = port.map(|port| (self.own.clone(), port));
+        let client = transport.client(self.system_roots, own).map_err(|error| no_tls(&error))?;
+        clients.insert(key, client.clone());
         Ok(client)
     }
 
@@ -223,6 +253,16 @@ impl HttpOutbound {
 impl Outbound for HttpOutbound {
     fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
         Box::pin(self.call(request))
+    }
+
+    fn check(&self, url: &Url, transport: &Transport) -> Result<(), RefusedHost> {
+        transport.check(url)?;
+        guard::check_own_literal(url, &self.own)?;
+        guard::check_own_literal(transport.connects_to(url), &self.own)
+    }
+
+    fn listens_on(&self, address: SocketAddr) {
+        self.own.add(address);
     }
 }
 

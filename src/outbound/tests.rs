@@ -286,6 +286,50 @@ async fn this_machine_is_called_by_a_receiver_that_names_its_network() {
 }
 
 #[tokio::test]
+async fn the_warden_itself_is_not_called_even_where_receivers_may_be_anywhere() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let own = listener.local_addr().unwrap();
+    let (other, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let outbound = HttpOutbound::new().unwrap();
+    // A client that was made before the warden listened must not serve afterwards.
+    assert_eq!(
+        outbound.send(request(&format!("http://localhost:{}/", port_of(&other)))).await.unwrap().status,
+        204
+    );
+    outbound.listens_on(own);
+    let port = own.port();
+    for host in ["127.0.0.1", "0.0.0.0", "127.1", "[::ffff:127.0.0.1]", "localhost"] {
+        for transport in [anywhere(), guarded(&["0.0.0.0/0", "::/0"])] {
+            let request = OutboundRequest { transport, ..request(&format!("http://{host}:{port}/v1/batch")) };
+            let error = outbound.send(request).await.unwrap_err();
+            assert!(matches!(error, OutboundError::Refused(_)), "{host}: {error:?}");
+            assert!(error.to_string().contains("never calls itself"), "{error}");
+        }
+    }
+    let proxied = |proxy: String, to: String| {
+        let proxy = Some(proxy.parse().unwrap());
+        let transport = Arc::new(Transport { allow_private: true, proxy, ..Transport::default() });
+        OutboundRequest { transport, ..request(&to) }
+    };
+    for (proxy, to) in [
+        (format!("http://127.0.0.1:{port}"), "http://192.0.2.1/".to_owned()),
+        (format!("http://localhost:{port}"), "http://192.0.2.1/".to_owned()),
+        (format!("http://{other}"), format!("http://127.0.0.1:{port}/")),
+        (format!("http://{other}"), format!("http://localhost:{port}/")),
+    ] {
+        let error = outbound.send(proxied(proxy, to)).await.unwrap_err();
+        assert!(matches!(error, OutboundError::Refused(_)), "{error:?}");
+    }
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody connected");
+    assert_eq!(outbound.send(request(&format!("http://{other}/"))).await.unwrap().status, 204);
+}
+
+fn port_of(address: &str) -> &str {
+    address.rsplit(':').next().unwrap()
+}
+
+#[tokio::test]
 async fn receivers_that_are_reached_in_the_same_way_share_a_client_and_others_do_not() {
     let outbound = HttpOutbound::new().unwrap();
     let (address, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use reqwest::{Certificate, Client, Identity, Proxy, redirect};
+use reqwest::{Certificate, Client, Identity, Proxy, Url, redirect};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::endpoint::Endpoint;
-use super::guard::GuardedResolver;
+use super::guard::{self, GuardedResolver, RefusedHost};
+use super::own::OwnAddresses;
 
 /// How long a connection is kept for the next notification. It has to be shorter than the time after which
 /// receivers close idle connections, 5 s for some: a request that crosses such a closing on the wire is a
@@ -120,17 +121,41 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportErr
 }
 
 impl Transport {
-    /// A client that connects in this way. Without `system_roots` no certificate is trusted but those of [`Roots`].
-    pub(super) fn client(&self, system_roots: bool) -> reqwest::Result<Client> {
+    /// Checks a URL whose host is an address; a host that is a name is checked where it is resolved.
+    ///
+    /// # Errors
+    ///
+    /// The receiver may not be there.
+    pub fn check(&self, url: &Url) -> Result<(), RefusedHost> {
+        if self.allow_private { Ok(()) } else { guard::check_literal(url, &self.allow_networks) }
+    }
+
+    /// To what a call to this URL connects: the URL's host, or the proxy.
+    pub(super) fn connects_to<'a>(&'a self, url: &'a Url) -> &'a Url {
+        self.proxy.as_ref().map_or(url, Endpoint::url)
+    }
+
+    /// A client that connects in this way. Without `system_roots` no certificate is trusted but those of [`Roots`]. Where it
+    /// connects to a port on which the daemon listens, `own` names that and where it does.
+    pub(super) fn client(
+        &self,
+        system_roots: bool,
+        own: Option<(Arc<OwnAddresses>, u16)>,
+    ) -> reqwest::Result<Client> {
         let mut builder = Client::builder()
             .user_agent(concat!("process-warden/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             // One from the environment would connect in our place, past the guard.
             .no_proxy()
             .pool_idle_timeout(IDLE_TIMEOUT);
-        if !self.allow_private {
-            builder = builder.dns_resolver(GuardedResolver::new(&self.allow_networks));
-        }
+        let resolver = match self.allow_private {
+            true => GuardedResolver::anywhere(),
+            false => GuardedResolver::new(&self.allow_networks),
+        };
+        builder = builder.dns_resolver(match own {
+            Some((own, port)) => resolver.without_own(own, port),
+            None => resolver,
+        });
         if let Some(Roots(pem)) = &self.roots {
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem)?);
         } else if !system_roots {

@@ -173,11 +173,11 @@ impl Warden {
                 let retry_at = Some(now.after(wait.unwrap_or(BUSY_WAIT)));
                 (LeaseAct::Release { retry_at, counts: false }, Redriven::Busy(wait))
             }
-            Sending::Posted(Posted::Refused { status, reason, .. }) => {
+            Sending::Posted(Posted::Refused { status, counts_as, reason }) => {
                 self.redrives.failed.fetch_add(1, Ordering::Relaxed);
                 let (workflow, attempt) = (&item.workflow, item.work.attempts);
                 tracing::info!(%workflow, item = %item.id, attempt, "a redriven item did not get through: {reason}");
-                let error = Box::new(self.redrive_error(&item, &reason, status, now));
+                let error = Box::new(self.redrive_error(&item, &counts_as, status, now));
                 let then = AfterFailure::Retry(now.after(policy.after));
                 (LeaseAct::Fail { error, then }, Redriven::Posted)
             }
@@ -189,7 +189,8 @@ impl Warden {
         Ok(redriven)
     }
 
-    /// What is remembered of a failure with the item itself.
+    /// What is remembered of a failure with the item itself. Not what the target said: whoever sees the item is not always
+    /// one that may see that. It is in the log.
     fn redrive_error(&self, item: &Item, reason: &str, status: Option<u16>, now: Timestamp) -> ItemError {
         ItemError {
             id: self.random.id("err", now),

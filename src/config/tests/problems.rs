@@ -15,7 +15,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "\nserver = 5",
-        "warden.toml:2:1: server: is a table and takes no value itself; it holds: external_url, listen",
+        "warden.toml:2:1: server: is a table and takes no value itself; it holds: cors_origins, external_url, hosts, listen",
     ),
     ("[server.listen]\nx = 1", "warden.toml:1:9: server.listen: takes a value and is no table"),
     (
@@ -37,6 +37,20 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "[server]\nexternal_url = \"http://x/?a\"",
         "warden.toml:2:1: server.external_url: must end with its path",
+    ),
+    (
+        "[server]\nhosts = [\"warden.example\", \"Warden.Example:80\"]",
+        "warden.toml:2:28: server.hosts[1]: \"Warden.Example:80\" must be a host alone, without a port, in lower case: write warden.example",
+    ),
+    (
+        "[server]\nhosts = [\"::1\"]",
+        "warden.toml:2:10: server.hosts[0]: \"::1\" must be a host alone, without a port, in lower case: write [::1]",
+    ),
+    ("[server]\nhosts = [\"*\"]", "warden.toml:2:10: server.hosts[0]: \"*\" is no host: name each"),
+    ("[server]\nhosts = [\"a@b\"]", "warden.toml:2:10: server.hosts[0]: \"a@b\" is no host, such as"),
+    (
+        "[server]\ncors_origins = [\"https://ops.example\"]",
+        "warden.toml:2:1: server.cors_origins: takes [[tokens]]: without them every page there",
     ),
     (
         "[server]\nshutdown_timeout = \"0s\"",
@@ -333,7 +347,7 @@ fn a_problem_of_a_token_names_the_token_at_fault() {
         (format!("name = \"b\"\nsha256 = \"{other}\"\nscopes = []"), "8:1: tokens[1].scopes: allows nothing"),
         (
             format!("name = \"b\"\nsha256 = \"{other}\"\nscopes = [\"read\", \"write\"]"),
-            "8:19: tokens[1].scopes[1]: must be \"ingest\", \"read\", \"recover\"",
+            "8:19: tokens[1].scopes[1]: must be \"ingest\", \"read\", \"work\", \"recover\"",
         ),
         (format!("name = \"b\"\nsha256 = \"{other}\""), "5:1: tokens[1]: `scopes` is missing"),
         (

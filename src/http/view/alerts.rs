@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::WallTime;
+use crate::http::access::Access;
 use crate::incident::Outlook;
 use crate::model::{
     Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
@@ -194,7 +195,7 @@ pub struct AttemptView {
     status: Option<u16>,
     latency_ms: u64,
     error: Option<String>,
-    /// The beginning of the answer's body.
+    /// The beginning of the answer's body, unless the token is limited to some workflows.
     answer: Option<String>,
 }
 
@@ -207,9 +208,18 @@ impl AttemptView {
 }
 
 impl DeliveryView {
-    /// The delivery, with times as the wall clock has them at that moment.
-    pub fn new(delivery: Delivery, moment: Moment) -> Self {
+    /// The delivery as this access may see it, with times as the wall clock has them at that moment: what a receiver answers
+    /// may tell of more than the workflows that a token is limited to.
+    pub fn new(mut delivery: Delivery, access: &Access, moment: Moment) -> Self {
         let at = |steady| WallTime::of(steady, moment);
+        if access.is_limited() {
+            for attempt in &mut delivery.attempts {
+                attempt.answer = None;
+                if let (Some(status), Some(_)) = (attempt.status, &attempt.error) {
+                    attempt.error = Some(format!("it answered {status}"));
+                }
+            }
+        }
         Self {
             id: delivery.id.0,
             incident: delivery.incident.0,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::WallTime;
+use crate::http::access::Access;
 use crate::model::replay::{OnSuccess, ReplayFailure, ReplayFilter, ReplayTarget, plain_url};
 use crate::model::{ItemState, Moment, ReplayStatus, StepName};
 use crate::warden::ReplayEntry;
@@ -96,6 +97,7 @@ pub struct ReplayTargetView {
 pub struct ReplayFailureView {
     workflow: String,
     id: String,
+    /// With the beginning of what the target answered, unless the token is limited to some workflows.
     reason: Arc<str>,
     /// The status of the answer, if there was one.
     status: Option<u16>,
@@ -133,9 +135,15 @@ impl From<ReplayTarget> for ReplayTargetView {
 }
 
 impl ReplayView {
-    /// The replay, with times as the wall clock has them at that moment.
-    pub fn new(entry: ReplayEntry, moment: Moment) -> Self {
+    /// The replay as this access may see it, with times as the wall clock has them at that moment. What a target answers may
+    /// tell of more than the workflows that a token is limited to, since whoever starts a replay chooses the target.
+    pub fn new(mut entry: ReplayEntry, access: &Access, moment: Moment) -> Self {
         let at = |steady| WallTime::of_some(steady, moment);
+        if access.is_limited() {
+            for failure in &mut entry.replay.failures {
+                failure.reason = failure.plain_reason();
+            }
+        }
         let ReplayEntry { replay, on_their_way, rate, eta, held_until } = entry;
         let duration = |duration| humantime::format_duration(duration).to_string();
         Self {

@@ -157,7 +157,7 @@ fn a_name_with_private_addresses_alone_is_refused_by_a_message_that_says_the_way
 
 #[tokio::test]
 async fn the_resolver_refuses_a_name_of_this_machine() {
-    let error = GuardedResolver::default().resolve("localhost".parse().unwrap()).await.err().unwrap();
+    let error = GuardedResolver::new(&[]).resolve("localhost".parse().unwrap()).await.err().unwrap();
     assert_eq!(error.downcast_ref::<RefusedHost>().unwrap().host, "localhost");
 }
 
@@ -210,4 +210,49 @@ async fn the_resolver_gives_addresses_in_a_network_that_is_named() {
     let found: Vec<IpAddr> =
         resolver.resolve("localhost".parse().unwrap()).await.unwrap().map(|address| address.ip()).collect();
     assert_eq!(found, [address("127.0.0.1")]);
+}
+
+fn listening_on(address: &str) -> Arc<OwnAddresses> {
+    let own = OwnAddresses::default();
+    own.add(address.parse().unwrap());
+    Arc::new(own)
+}
+
+#[test]
+fn the_warden_itself_is_refused_in_every_spelling_of_its_address_and_another_port_is_not() {
+    let own = listening_on("0.0.0.0:8470");
+    for host in ["127.0.0.1", "127.1", "2130706433", "0.0.0.0", "127.8.8.8", "[::ffff:127.0.0.1]"] {
+        let url = |port| Url::parse(&format!("http://{host}:{port}/v1/batch")).unwrap();
+        let refused = check_own_literal(&url(8470), &own).expect_err(host);
+        assert!(refused.to_string().ends_with("where this warden itself listens, and it never calls itself"));
+        assert_eq!(check_own_literal(&url(8471), &own), Ok(()), "{host}");
+    }
+    let own = listening_on("127.0.0.1:80");
+    assert!(check_own_literal(&Url::parse("http://127.0.0.1/").unwrap(), &own).is_err(), "the usual port");
+    assert_eq!(check_own_literal(&Url::parse("https://127.0.0.1/").unwrap(), &own), Ok(()));
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_the_warden_itself_is_refused_whatever_is_allowed() {
+    let own = listening_on("[::]:8470");
+    for resolver in
+        [GuardedResolver::anywhere(), GuardedResolver::new(&networks(&["127.0.0.0/8", "::1/128"]))]
+    {
+        let other = resolver.clone().without_own(own.clone(), 8471);
+        assert!(other.resolve("localhost".parse().unwrap()).await.is_ok());
+        let itself = resolver.without_own(own.clone(), 8470);
+        let error = itself.resolve("localhost".parse().unwrap()).await.err().unwrap();
+        assert!(error.downcast_ref::<RefusedHost>().unwrap().is_own);
+    }
+    let url = |port| Url::parse(&format!("http://localhost:{port}/")).unwrap();
+    assert!(check_own_name(&url(8470), &own).await.is_err());
+    assert_eq!(check_own_name(&url(8471), &own).await, Ok(()));
+}
+
+#[test]
+fn of_a_name_with_another_address_besides_only_that_is_left() {
+    let own = listening_on("127.0.0.1:8470");
+    let all: Vec<SocketAddr> = ["127.0.0.1:0", "192.0.2.7:0"].map(|text| text.parse().unwrap()).into();
+    assert_eq!(keep_others("both.internal", all.clone(), &own, 8470), Ok(vec![all[1]]));
+    assert_eq!(keep_others("both.internal", all.clone(), &own, 8471), Ok(all));
 }

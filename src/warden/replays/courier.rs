@@ -108,7 +108,7 @@ impl Courier {
             Posted::Taken => Sent::Ended(ItemEnd::Succeeded, self.after_success(warden, &item, lease, now)),
             Posted::Busy { what, wait } => Sent::Busy { key: item.key(), what, wait, release: release() },
             Posted::Refused { status, counts_as, reason } => {
-                let error = Box::new(self.error(warden, &reason, status, now));
+                let error = Box::new(self.error(warden, &counts_as, status, now));
                 let fail = act(LeaseAct::Fail { error, then: AfterFailure::Retry(now) });
                 let (workflow, id) = (item.workflow, item.id);
                 let failure = ReplayFailure { workflow, id, reason, status, at: now };
@@ -187,7 +187,8 @@ impl Courier {
         }
     }
 
-    /// What is remembered of a failure with the item itself.
+    /// What is remembered of a failure with the item itself. Not what the target said: whoever sees the item is not always
+    /// one that may see that.
     fn error(&self, warden: &Warden, reason: &str, status: Option<u16>, now: Timestamp) -> ItemError {
         ItemError {
             id: warden.random.id("err", now),

@@ -18,7 +18,7 @@ use crate::model::{
     ItemFilter, ItemNumber, ItemState, Moment, Order, Replay, ReplayChunk, ReplayId, ReplayStatus, Summary,
     Timestamp,
 };
-use crate::outbound::{SigningKey, guard};
+use crate::outbound::SigningKey;
 use crate::store::{Command, ListItems, Outcome, StoreError};
 use crate::warden::items::repeatable_id;
 use crate::warden::silences::check_glob;
@@ -247,12 +247,11 @@ impl Warden {
         if url.as_str().len() > TARGET_URL_MAX {
             return invalid(format!("target.url is at most {TARGET_URL_MAX} bytes long"));
         }
-        let transport = &self.settings.replay.transport;
-        if !transport.allow_private {
-            guard::check_literal(&url, &transport.allow_networks)
-                .map_err(|refused| WardenError::Invalid(format!("target.url: {refused} ([replay])")))?;
+        match self.outbound.check(&url, &self.settings.replay.transport) {
+            Err(refused) if refused.is_own => invalid(format!("target.url: {refused}")),
+            Err(refused) => invalid(format!("target.url: {refused} ([replay])")),
+            Ok(()) => Ok(url),
         }
-        Ok(url)
     }
 }
 

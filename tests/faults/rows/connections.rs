@@ -53,7 +53,7 @@ pub async fn idle(trial: Trial) -> Result<(), Skipped> {
 /// Heads of requests that never come to their end.
 pub async fn slow_heads(trial: Trial) -> Result<(), Skipped> {
     slow(trial, "WARDEN_LIMITS__HEADER_TIMEOUT", |_| {
-        "GET /healthz HTTP/1.1\r\nhost: warden\r\nx: ".to_owned()
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: ".to_owned()
     })
     .await
 }
@@ -67,7 +67,7 @@ pub async fn slow_bodies(trial: Trial) -> Result<(), Skipped> {
         } else {
             "POST /v1/batch".to_owned()
         };
-        format!("{request} HTTP/1.1\r\nhost: warden\r\ncontent-length: {}\r\n\r\n", 1 << 20)
+        format!("{request} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", 1 << 20)
     })
     .await
 }

@@ -15,10 +15,11 @@ pub async fn guarded() -> TestDaemon {
 }
 
 /// The same with more of a configuration.
-async fn guarded_with(config: &str) -> TestDaemon {
+pub async fn guarded_with(config: &str) -> TestDaemon {
     let tokens = [
         ("ingest", "ingest", "*"),
         ("read", "read", "*"),
+        ("work", "work", "*"),
         ("recover", "recover", "*"),
         ("admin", "admin", "*"),
         ("limited", "ingest\", \"read\", \"recover", "up*"),
@@ -78,50 +79,100 @@ async fn without_a_known_token_only_the_open_paths_answer() {
     }
 }
 
+/// What each operation takes: method, path, body, scope.
+const OPERATIONS: [(&str, &str, &str, &str); 46] = [
+    ("PUT", "/v1/workflows/{workflow}/items/{id}", "hello", "ingest"),
+    ("PATCH", "/v1/workflows/{workflow}/items/{id}", "{}", "ingest"),
+    ("POST", "/v1/workflows/{workflow}/items", "hello", "ingest"),
+    ("POST", "/v1/workflows/{workflow}/items/{id}/errors", r#"{"type":"io"}"#, "ingest"),
+    ("POST", "/v1/batch", r#"{"op":"close","workflow":"uploads","id":"nobody"}"#, "ingest"),
+    ("GET", "/v1/workflows/{workflow}/items/{id}", "", "read"),
+    ("GET", "/v1/items", "", "read"),
+    ("GET", "/v1/items/summary", "", "read"),
+    ("GET", "/v1/workflows", "", "read"),
+    ("GET", "/v1/workflows/{workflow}", "", "read"),
+    ("GET", "/v1/workflows/{workflow}/stats", "", "read"),
+    ("GET", "/v1/incidents", "", "read"),
+    ("GET", "/v1/incidents/{id}", "", "read"),
+    ("GET", "/v1/incidents/{id}/deliveries", "", "read"),
+    ("GET", "/v1/deliveries", "", "read"),
+    ("GET", "/v1/receivers", "", "read"),
+    ("GET", "/v1/silences", "", "read"),
+    ("GET", "/v1/silences/{id}", "", "read"),
+    ("GET", "/metrics", "", "read"),
+    ("POST", "/v1/leases", r#"{"workflows":["nothing"]}"#, "work"),
+    ("POST", "/v1/leases/{id}/heartbeat", "", "work"),
+    ("POST", "/v1/leases/{id}/complete", "", "work"),
+    ("POST", "/v1/leases/{id}/fail", r#"{"error":{"type":"x"}}"#, "work"),
+    ("POST", "/v1/leases/{id}/release", "", "work"),
+    ("GET", "/v1/workflows/{workflow}/items/{id}/payload", "", "recover"),
+    ("POST", "/v1/workflows/{workflow}/items/{id}/retry", "", "recover"),
+    ("POST", "/v1/items/retry", "", "recover"),
+    ("GET", "/v1/export", "", "recover"),
+    ("POST", "/v1/incidents/{id}/ack", "", "recover"),
+    ("POST", "/v1/incidents/{id}/snooze", r#"{"for":"1h"}"#, "recover"),
+    ("POST", "/v1/incidents/{id}/comments", r#"{"comment":"x"}"#, "recover"),
+    ("POST", "/v1/silences", r#"{"workflow":"uploads","for":"1h"}"#, "recover"),
+    ("DELETE", "/v1/silences/{id}", "", "recover"),
+    ("GET", "/v1/replays", "", "recover"),
+    ("POST", "/v1/replays", r#"{"target":{"url":"http://target.invalid/"},"dry_run":true}"#, "recover"),
+    ("GET", "/v1/replays/{id}", "", "recover"),
+    ("POST", "/v1/replays/{id}/pause", "", "recover"),
+    ("POST", "/v1/replays/{id}/resume", "", "recover"),
+    ("POST", "/v1/replays/{id}/cancel", "", "recover"),
+    ("POST", "/v1/deliveries/{id}/resend", "", "admin"),
+    ("POST", "/v1/receivers/{name}/test", "", "admin"),
+    ("POST", "/v1/receivers/{name}/resume", "", "admin"),
+    ("GET", "/healthz", "", ""),
+    ("GET", "/readyz", "", ""),
+    ("GET", "/openapi.json", "", ""),
+    ("DELETE", "/v1/workflows/{workflow}/items/{id}", "", "ingest"),
+];
+
+/// A request for an operation, of this workflow if it is of one. What is known by an id is none that is there.
+fn asking(
+    daemon: &TestDaemon,
+    method: &str,
+    path: &str,
+    body: &'static str,
+    workflow: &str,
+) -> RequestBuilder {
+    let id = if path.contains("{workflow}") {
+        "file-1".to_owned()
+    } else if path.contains("/leases/") {
+        format!("lse_{}", "f".repeat(32))
+    } else {
+        "nobody".to_owned()
+    };
+    let path = path.replace("{workflow}", workflow).replace("{id}", &id).replace("{name}", "oncall");
+    daemon.request(method.parse().expect("a method"), &path).body(body)
+}
+
 #[tokio::test]
-async fn a_token_allows_what_its_scopes_say() {
+async fn every_operation_takes_the_scope_that_it_says_and_no_other() {
     let daemon = guarded_with("[receivers.oncall]\nurl = \"http://127.0.0.1:1/\"").await;
-    let incident = get_as(&daemon, "read", "/v1/incidents").await.json(200)["data"][0]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let path = item("file-1");
-    let line = json!({"op": "close", "workflow": "uploads", "id": "nobody"}).to_string();
-    let cases = [
-        (Method::PUT, path.clone(), "hello".to_owned(), "ingest"),
-        (Method::POST, "/v1/workflows/uploads/items".into(), "hello".into(), "ingest"),
-        (Method::POST, "/v1/batch".into(), line, "ingest"),
-        (Method::PATCH, path.clone(), "{}".into(), "ingest"),
-        (Method::POST, format!("{path}/errors"), r#"{"type":"io"}"#.into(), "ingest"),
-        (Method::GET, path.clone(), String::new(), "read"),
-        (Method::GET, "/v1/items".into(), String::new(), "read"),
-        (Method::GET, "/v1/items/summary".into(), String::new(), "read"),
-        (Method::GET, "/v1/workflows".into(), String::new(), "read"),
-        (Method::GET, "/v1/workflows/uploads".into(), String::new(), "read"),
-        (Method::GET, "/v1/workflows/uploads/stats".into(), String::new(), "read"),
-        (Method::GET, "/v1/incidents".into(), String::new(), "read"),
-        (Method::GET, format!("/v1/incidents/{incident}"), String::new(), "read"),
-        (Method::GET, format!("/v1/incidents/{incident}/deliveries"), String::new(), "read"),
-        (Method::GET, "/v1/deliveries".into(), String::new(), "read"),
-        (Method::GET, "/v1/receivers".into(), String::new(), "read"),
-        (Method::POST, "/v1/receivers/oncall/test".into(), String::new(), "admin"),
-        (Method::POST, "/v1/receivers/oncall/resume".into(), String::new(), "admin"),
-        (Method::GET, "/metrics".into(), String::new(), "read"),
-        (Method::GET, format!("{path}/payload"), String::new(), "recover"),
-        (Method::GET, "/v1/export".into(), String::new(), "recover"),
-        (Method::POST, "/v1/leases".into(), r#"{"workflows":["nothing"]}"#.into(), "recover"),
-        (Method::POST, format!("{path}/retry"), String::new(), "recover"),
-        (Method::POST, "/v1/items/retry".into(), String::new(), "recover"),
-        (Method::DELETE, path.clone(), String::new(), "ingest"),
-    ];
-    for (method, path, body, scope) in cases {
-        for token in ["ingest", "read", "recover", "admin"] {
-            let answer = ask_as(token, daemon.request(method.clone(), &path).body(body.clone())).await;
-            if token == scope || token == "admin" {
-                assert!(answer.status < 300, "{token}: {method} {path} -> {}", answer.status);
+    let description = daemon.ask(Method::GET, "/openapi.json").await.json(200);
+    let paths = description["paths"].as_object().expect("paths");
+    let described = paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().expect("methods").keys();
+        methods.map(move |method| (method.to_uppercase(), path.clone()))
+    });
+    let mut described: Vec<_> = described.filter(|(method, _)| method != "PARAMETERS").collect();
+    let mut known = OPERATIONS.map(|(method, path, ..)| (method.to_owned(), path.to_owned())).to_vec();
+    described.sort();
+    known.sort();
+    assert_eq!(known, described);
+    for (method, path, body, scope) in OPERATIONS {
+        for token in ["ingest", "read", "work", "recover", "admin"] {
+            let answer = ask_as(token, asking(&daemon, method, path, body, "uploads")).await;
+            let place = format!("{token}: {method} {path}");
+            let includes = scope.is_empty() || token == scope || (token, scope) == ("recover", "work");
+            if includes || token == "admin" {
+                let is_done = answer.status < 300 || matches!(answer.status, 404 | 409);
+                assert!(is_done, "{place} -> {} {}", answer.status, answer.text());
             } else {
                 let detail = answer.refused(403, "forbidden");
-                assert!(detail.contains(token) && detail.contains(scope), "{method} {path}: {detail}");
+                assert!(detail.contains(token) && detail.contains(scope), "{place}: {detail}");
             }
         }
     }
@@ -130,31 +181,82 @@ async fn a_token_allows_what_its_scopes_say() {
 #[tokio::test]
 async fn a_token_reaches_no_further_than_its_workflows() {
     let daemon = guarded().await;
-    let incidents = get_as(&daemon, "admin", "/v1/incidents").await.json(200);
-    let of_reports =
-        incidents["data"].as_array().unwrap().iter().find(|incident| incident["workflow"] == "reports");
-    let incident = of_reports.unwrap()["id"].as_str().unwrap();
-    let path = "/v1/workflows/reports/items/file-1";
-    for (method, path) in [
-        (Method::PUT, path.to_owned()),
-        (Method::GET, path.to_owned()),
-        (Method::GET, format!("{path}/payload")),
-        (Method::PATCH, path.to_owned()),
-        (Method::POST, format!("{path}/errors")),
-        (Method::POST, format!("{path}/retry")),
-        (Method::DELETE, path.to_owned()),
-        (Method::POST, "/v1/workflows/reports/items".into()),
-        (Method::GET, "/v1/workflows/reports".into()),
-        (Method::GET, "/v1/workflows/reports/stats".into()),
-        (Method::GET, "/v1/workflows/unknown".into()),
-        (Method::GET, format!("/v1/incidents/{incident}")),
-        (Method::GET, format!("/v1/incidents/{incident}/deliveries")),
-    ] {
-        let detail = ask_as("limited", daemon.request(method.clone(), &path)).await.refused(403, "forbidden");
-        assert!(detail.contains("limited"), "{method} {path}: {detail}");
+    for workflow in ["reports", "unknown"] {
+        for (method, path, body, _) in OPERATIONS.iter().filter(|(_, path, ..)| path.contains("{workflow}")) {
+            let detail = ask_as("deputy", asking(&daemon, method, path, body, workflow))
+                .await
+                .refused(403, "forbidden");
+            assert!(detail.contains("deputy"), "{method} {path}: {detail}");
+        }
     }
+    let path = "/v1/workflows/reports/items/file-1";
     assert_eq!(get_as(&daemon, "admin", path).await.json(200)["version"], 1);
     assert_eq!(get_as(&daemon, "limited", &item("file-1")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_of_another_workflow_is_answered_like_what_is_not_there() {
+    let receiver = TestReceiver::start().await;
+    let url = receiver.url();
+    let daemon = guarded_with(&format!(
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true"
+    ))
+    .await;
+    daemon.advance(Duration::from_secs(10));
+    let ids = eventually("a delivery that is on record", || async {
+        let incidents = get_as(&daemon, "admin", "/v1/incidents?workflow=reports").await.json(200);
+        let incident = incidents["data"][0]["id"].as_str()?.to_owned();
+        let path = format!("/v1/incidents/{incident}/deliveries");
+        let deliveries = get_as(&daemon, "admin", &path).await.json(200);
+        let delivered = deliveries["data"][0]["status"] == "delivered";
+        delivered.then(|| (incident, deliveries["data"][0]["id"].as_str().expect("an id").to_owned()))
+    });
+    let (incident, delivery) = ids.await;
+    let make = async |path: &str, document: Value, status: u16| {
+        ask_as("admin", daemon.request(Method::POST, path).json(&document)).await.json(status)
+    };
+    let text = |value: &Value| value.as_str().expect("an id").to_owned();
+    let silence = make("/v1/silences", json!({"workflow": "reports", "for": "1h"}), 201).await;
+    let document = json!({"filter": {"workflows": ["reports"], "step": "none"}, "target": {"url": url}});
+    let replay = make("/v1/replays", document, 202).await;
+    let claimed = make("/v1/leases", json!({"workflows": ["reports"]}), 200).await;
+    for (kind, id) in [
+        ("incidents", incident),
+        ("deliveries", delivery),
+        ("silences", text(&silence["id"])),
+        ("replays", text(&replay["id"])),
+        ("leases", text(&claimed["leases"][0]["id"])),
+    ] {
+        let absent = if kind == "leases" { format!("lse_{}", "f".repeat(32)) } else { "nobody".to_owned() };
+        let prefix = format!("/v1/{kind}/{{id}}");
+        let mut asked = 0;
+        for (method, path, body, _) in OPERATIONS.iter().filter(|(_, path, ..)| path.starts_with(&prefix)) {
+            // What is allowed to one who is not limited goes well, so that the id is known to be that of something; it is
+            // asked last, since it may end it.
+            let ask = async |token: &str, id: &str| {
+                let method = method.parse().expect("a method");
+                ask_as(token, daemon.request(method, &path.replace("{id}", id)).body(*body)).await
+            };
+            let (foreign, unknown) = (ask("deputy", &id).await, ask("deputy", &absent).await);
+            let told = |answer: &Answer| {
+                let mut problem = answer.json(answer.status);
+                problem.as_object_mut().expect("a problem").remove("instance");
+                (answer.status, problem, answer.header("retry-after").to_owned())
+            };
+            assert_eq!(told(&foreign), told(&unknown), "{method} {path}");
+            assert!(matches!(foreign.status, 404 | 409), "{method} {path}: {}", foreign.status);
+            assert!(!foreign.text().contains("reports"), "{}", foreign.text());
+            asked += 1;
+        }
+        assert!(asked > 0, "{kind}");
+        let path = match kind {
+            "deliveries" => format!("/v1/deliveries/{id}/resend"),
+            "leases" => format!("/v1/leases/{id}/release"),
+            _ => format!("/v1/{kind}/{id}"),
+        };
+        let method = if path.split('/').count() == 4 { Method::GET } else { Method::POST };
+        ask_as("admin", daemon.request(method, &path)).await.json(200);
+    }
 }
 
 #[tokio::test]
@@ -211,11 +313,14 @@ async fn a_token_claims_and_holds_only_items_of_its_workflows() {
         ask_as(token, daemon.request(Method::POST, &path).body(document))
     };
     for what in ["heartbeat", "complete", "fail", "release"] {
-        act("limited", &foreign[0], what).await.refused(403, "forbidden");
+        act("limited", &foreign[0], what).await.refused(409, "lease-lost");
         act("read", &own[0], what).await.refused(403, "forbidden");
     }
     act("limited", &own[0], "complete").await.json(200);
-    act("recover", &foreign[0], "release").await.json(200);
+    act("work", &foreign[0], "release").await.json(200);
+    let worked = claim("work", json!({"max": 10})).await;
+    assert_eq!((worked.len(), &worked[0]["payload_base64"]), (1, &json!("aGVsbG8=")), "what is worked on");
+    act("recover", &worked[0], "release").await.json(200);
 }
 
 #[tokio::test]
@@ -240,13 +345,19 @@ async fn a_token_sees_and_resends_only_the_deliveries_of_its_workflows() {
     .await;
     let seen = get_as(&daemon, "limited", "/v1/deliveries").await.json(200);
     assert_eq!((seen["data"].as_array().unwrap().len(), &seen["data"][0]["id"]), (1, &json!(own)));
+    let seen = get_as(&daemon, "limited", "/v1/deliveries?limit=1").await.json(200);
+    assert_eq!(
+        (&seen["data"][0]["id"], &seen["next_cursor"]),
+        (&json!(own), &Value::Null),
+        "no other follows"
+    );
     let resend = |token: &'static str, id: &str| {
         ask_as(token, daemon.request(Method::POST, &format!("/v1/deliveries/{id}/resend")))
     };
     for token in ["read", "ingest", "recover", "limited"] {
         resend(token, &own).await.refused(403, "forbidden");
     }
-    resend("deputy", &foreign).await.refused(403, "forbidden");
+    resend("deputy", &foreign).await.refused(404, "delivery-not-found");
     resend("deputy", "dlv_unknown").await.refused(404, "delivery-not-found");
     resend("deputy", &own).await.json(200);
     assert_eq!(receiver.next().await.header("webhook-id"), own);
@@ -275,7 +386,7 @@ async fn a_token_sees_only_the_silences_that_it_could_have_made() {
         get_as(&daemon, "limited", &format!("/v1/silences/{id}")).await.json(200);
     }
     for id in &foreign {
-        get_as(&daemon, "limited", &format!("/v1/silences/{id}")).await.refused(403, "forbidden");
+        get_as(&daemon, "limited", &format!("/v1/silences/{id}")).await.refused(404, "silence-not-found");
         get_as(&daemon, "read", &format!("/v1/silences/{id}")).await.json(200);
     }
 }
@@ -309,6 +420,32 @@ async fn a_limited_token_neither_sees_what_receivers_answered_nor_has_them_told_
         assert!(detail.contains("deputy"), "{detail}");
         ask_as("admin", post()).await.json(200);
     }
+}
+
+#[tokio::test]
+async fn a_limited_token_does_not_see_what_a_receiver_answered_to_a_delivery() {
+    let receiver = TestReceiver::start().await;
+    receiver.usually(500, &[]);
+    receiver.saying("secret of the receiver");
+    let url = receiver.url();
+    let daemon = guarded_with(&format!(
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true"
+    ))
+    .await;
+    daemon.advance(Duration::from_secs(10));
+    let failed = eventually("a failed attempt", || async {
+        let page = get_as(&daemon, "read", "/v1/deliveries").await.json(200);
+        let data = page["data"].as_array().expect("a page");
+        let failed = data.len() == 2 && data.iter().all(|delivery| delivery["attempts"][0].is_object());
+        failed.then_some(page)
+    });
+    assert!(failed.await.to_string().contains("secret"));
+    let page = get_as(&daemon, "limited", "/v1/deliveries").await.json(200);
+    let attempt = &page["data"][0]["attempts"][0];
+    assert_eq!((&attempt["error"], &attempt["answer"]), (&json!("it answered 500"), &Value::Null));
+    let incident = page["data"][0]["incident"].as_str().expect("an id");
+    let path = format!("/v1/incidents/{incident}/deliveries");
+    assert!(!get_as(&daemon, "limited", &path).await.text().contains("secret"));
 }
 
 #[tokio::test]

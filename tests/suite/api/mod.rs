@@ -2,6 +2,7 @@
 
 pub mod access;
 mod batch;
+mod browsers;
 mod closing;
 mod connections;
 mod errors;
@@ -18,6 +19,7 @@ mod operation;
 mod patch;
 mod payload;
 mod ranges;
+mod receipts;
 mod receivers;
 mod retention;
 mod schemathesis;

@@ -129,6 +129,19 @@ async fn a_target_that_does_not_take_it_is_asked_again_and_what_it_said_is_remem
 }
 
 #[tokio::test]
+async fn an_item_holds_nothing_of_what_its_target_said() {
+    let target = TestReceiver::start().await;
+    target.usually(500, &[]);
+    target.saying("secret of the target");
+    let daemon = redriving(&target, "max_attempts = 2").start().await;
+    daemon.create("uploads", "file-1", "?deadline=0s", "payload").await;
+    daemon.advance(5 * MINUTE);
+    target.next().await;
+    let failed = settled(&daemon, "file-1", 1).await;
+    assert!(!failed["errors"].to_string().contains("secret"), "{failed}");
+}
+
+#[tokio::test]
 async fn a_target_without_room_is_left_alone_and_that_is_no_attempt() {
     let target = TestReceiver::start().await;
     let daemon = redriving(&target, "max_attempts = 1").start().await;

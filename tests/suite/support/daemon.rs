@@ -84,9 +84,21 @@ impl Builder {
 }
 
 async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (Config, Daemon) {
-    let listen = ("server.listen".to_owned(), toml::Value::from("127.0.0.1:0"));
+    let mut flags = vec![("server.listen".to_owned(), toml::Value::from("127.0.0.1:0"))];
+    // Targets of tests are on this machine. A test that says where they may be is taken at its word.
+    let written: toml::Table = text.parse().expect("TOML");
+    let replay = written.get("replay").and_then(toml::Value::as_table);
+    if replay.is_none_or(|replay| !replay.contains_key("allow_networks")) {
+        let networks = ["127.0.0.0/8", "::1/128"].map(toml::Value::from).to_vec();
+        flags.push(("replay.allow_networks".to_owned(), networks.into()));
+    }
+    // Requests that tests write by hand are for the host `warden`.
+    let server = written.get("server").and_then(toml::Value::as_table);
+    if server.is_none_or(|server| !server.contains_key("hosts")) && !written.contains_key("tokens") {
+        flags.push(("server.hosts".to_owned(), vec![toml::Value::from("warden")].into()));
+    }
     let file = Some(ConfigFile::from_text("test.toml", text));
-    let config = Config::load(Sources { file, flags: vec![listen], ..Sources::default() })
+    let config = Config::load(Sources { file, flags, ..Sources::default() })
         .unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
     let surroundings = Surroundings {
         clock: Arc::new(clock.clone()),

@@ -30,7 +30,10 @@ pub fn serve(directory: &Path) -> Command {
     command
         .arg("serve")
         .env("WARDEN_SERVER__LISTEN", "127.0.0.1:0")
-        .env("WARDEN_STORAGE__PATH", directory.join("data"));
+        .env("WARDEN_STORAGE__PATH", directory.join("data"))
+        .env("WARDEN_SERVER__HOSTS", r#"["warden"]"#)
+        // Targets of tests are on this machine.
+        .env("WARDEN_REPLAY__ALLOW_NETWORKS", r#"["127.0.0.0/8", "::1/128"]"#);
     let config = directory.join("warden.toml");
     if config.exists() {
         command.arg("--config").arg(config);

@@ -45,6 +45,7 @@ struct Shared {
     inbox: mpsc::UnboundedSender<Received>,
     answers: Mutex<VecDeque<(StatusCode, HeaderMap)>>,
     usual: Mutex<(StatusCode, HeaderMap)>,
+    words: Mutex<&'static str>,
 }
 
 /// A receiver that listens.
@@ -62,7 +63,7 @@ impl TestReceiver {
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
         let (inbox, received) = mpsc::unbounded_channel();
         let usual = Mutex::new((StatusCode::NO_CONTENT, HeaderMap::new()));
-        let shared = Arc::new(Shared { inbox, answers: Mutex::default(), usual });
+        let shared = Arc::new(Shared { inbox, answers: Mutex::default(), usual, words: Mutex::default() });
         let router = Router::new().fallback(take).with_state(shared.clone());
         let server = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("a server that serves");
@@ -78,6 +79,11 @@ impl TestReceiver {
     /// Answers every request like this from now on, unless it has an answer of its own.
     pub fn usually(&self, status: u16, headers: &[(&'static str, &'static str)]) {
         *self.shared.usual.lock().expect("not poisoned") = answer(status, headers);
+    }
+
+    /// Puts this into the body of every answer from now on.
+    pub fn saying(&self, words: &'static str) {
+        *self.shared.words.lock().expect("not poisoned") = words;
     }
 
     /// Answers the next request that has no answer yet like this, before it goes back to the usual one.
@@ -122,5 +128,7 @@ async fn take(
 ) -> Response {
     let _ = shared.inbox.send(Received { method, uri, headers, body });
     let answer = shared.answers.lock().expect("not poisoned").pop_front();
-    answer.unwrap_or_else(|| shared.usual.lock().expect("not poisoned").clone()).into_response()
+    let (status, headers) = answer.unwrap_or_else(|| shared.usual.lock().expect("not poisoned").clone());
+    let words = *shared.words.lock().expect("not poisoned");
+    (status, headers, words).into_response()
 }
