@@ -74,7 +74,11 @@ impl From<&AppError> for Exit {
             AppError::Open(OpenError::Unusable { .. } | OpenError::Unreadable { .. })
             | AppError::Stalled(_) => Self::InputOutput,
             AppError::Open(
-                OpenError::NotOurs { .. } | OpenError::Format { .. } | OpenError::Damaged { .. },
+                OpenError::NotOurs { .. }
+                | OpenError::Format { .. }
+                | OpenError::Damaged { .. }
+                | OpenError::Incomplete { .. }
+                | OpenError::Mixed { .. },
             ) => Self::Data,
             AppError::Open(OpenError::Locked(_)) | AppError::Listen(_) => Self::Unavailable,
             AppError::Store(_) | AppError::Outbound(_) | AppError::LoopEnded | AppError::System(_) => {

@@ -49,6 +49,29 @@ async fn data_of_a_format_it_does_not_know_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_mark_costs_nothing_and_the_refusal_says_what_to_restore() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let daemon = DaemonProcess::on(directory.path());
+    let create = async |daemon: &DaemonProcess, id: &str| {
+        let path = format!("/v1/workflows/uploads/items/{id}");
+        daemon.request(Method::PUT, &path).body("x").send().await.expect("an answer").status().as_u16()
+    };
+    for id in 0..200 {
+        assert_eq!(create(&daemon, &id.to_string()).await, 201);
+    }
+    assert!(daemon.terminate().success());
+    let mark = directory.path().join("data/FORMAT");
+    std::fs::rename(&mark, directory.path().join("kept")).expect("it is there");
+    let said = refusal(directory.path());
+    assert!(said.starts_with("exit status: 65") && said.contains("Restore FORMAT"), "{said}");
+    std::fs::rename(directory.path().join("kept"), &mark).expect("it is there");
+    let daemon = DaemonProcess::on(directory.path());
+    for id in 0..200 {
+        assert_eq!(create(&daemon, &id.to_string()).await, 200, "{id} is there");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_that_cannot_be_made_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("data"), "a file, where a directory should be").expect("a file");

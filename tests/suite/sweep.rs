@@ -289,7 +289,7 @@ async fn when_all_is_forgotten_the_store_holds_the_names_of_workflows_alone() {
         let database = crate::store::engine::database(&data);
         let keys = database.iter().keys().map(|key| String::from_utf8_lossy(&key.unwrap()).into_owned());
         let keys: Vec<String> = keys.collect();
-        if keys == ["mclock", "mnext", "wuploads"] {
+        if keys == ["mclock", "mnext", "mstart", "wuploads"] {
             break;
         }
         assert!(attempt < 100, "{keys:?}");

@@ -3,82 +3,24 @@
 //! The database cannot be trusted with this. It fails for ever over a file that it left behind when it was killed
 //! while opening; it builds on data that the kernel has not written yet; it gives up what it cannot read; and it syncs
 //! neither directories nor, reliably, its own file. All of that is seen to here, before and after it opens.
+//!
+//! **Nothing that may hold data is ever removed because something beside it is missing.** A database that is not finished is
+//! told by a file of its own, [`UNFINISHED`], which is made before anything else and goes once [`FORMAT`] stands. That a
+//! directory without either holds anything of ours is a reason to refuse it. What shows that its files belong together is in
+//! [`super::mark`].
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::statvfs;
 
+use super::mark::{Mark, Note, Stranger};
+use super::open_error::OpenError;
 use super::survey::survey;
 use super::{layout, privacy, upgrade};
-
-/// Why a data directory cannot be worked in. The daemon refuses to start and says so.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory cannot be made, read or written.
-    #[error(
-        "cannot use the data directory {path}: {error}; \
-         make it writable for the user that runs warden, or set storage.path to another one"
-    )]
-    Unusable {
-        /// The directory or file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// Another process works in it.
-    #[error(
-        "another warden is running on the data directory {0}; stop it first, or set storage.path to another directory"
-    )]
-    Locked(PathBuf),
-    /// There is something else in it.
-    #[error(
-        "{path} is not empty and holds no warden data (found {found:?}); set storage.path to an empty or new directory"
-    )]
-    NotOurs {
-        /// The directory.
-        path: PathBuf,
-        /// A file that does not belong there.
-        found: String,
-    },
-    /// It was written in another format.
-    #[error(
-        "the data directory {path} has the format {found:?}, and this version of warden reads {known:?}; \
-         run the version that wrote it, export there, and import here"
-    )]
-    Format {
-        /// The directory.
-        path: PathBuf,
-        /// The format found.
-        found: String,
-        /// The format known.
-        known: &'static str,
-    },
-    /// The disk does not give back what is on it.
-    #[error(
-        "cannot read the database in {path}: {error}; the disk fails. Nothing was changed: copy the directory to another \
-         disk, and if that cannot read it either, restore it from a backup"
-    )]
-    Unreadable {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The database in it does not open.
-    #[error(
-        "the database in {path} does not open: {reason}; keep a copy of the directory and restore it from a backup"
-    )]
-    Damaged {
-        /// The directory.
-        path: PathBuf,
-        /// What the database said.
-        reason: String,
-    },
-}
 
 /// A data directory that is ours for as long as this lives.
 #[derive(Debug)]
@@ -88,24 +30,37 @@ pub(super) struct Directory {
     lock: File,
     /// What it held when it was taken. It is never asked again: what must not be removed hangs on it.
     held: Held,
+    /// Whether a database was being made from which nobody had been acknowledged anything yet.
+    unfinished: bool,
+    /// The mark of this start.
+    mark: Mark,
 }
 
 /// What a directory holds, as its mark says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Held {
     /// Nothing that was ever acknowledged: it was never complete.
     Nothing,
     /// Data of format 1.
     Outdated,
-    /// Data of this format.
-    Current,
+    /// Data of this format, and what ties its files together, if it was ever written.
+    Current(Option<Box<Mark>>),
 }
 
 const LOCK: &str = "LOCK";
 const FORMAT: &str = "FORMAT";
 const FORMAT_DRAFT: &str = "FORMAT.new";
+const UNFINISHED: &str = "UNFINISHED";
 const BALLAST: &str = "ballast";
 const DATABASE: &str = "items";
+/// What a directory without [`FORMAT`] may hold and be ours.
+const OURS: [&str; 6] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, DATABASE, upgrade::DATABASE];
+
+/// What the file says to people who look at it.
+const UNFINISHED_WORDS: &str = "\
+The database beside this file is being made, and nothing was acknowledged from it yet. The next start of the daemon begins
+anew with it, and removes this file once it is complete.
+";
 
 /// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
 /// seconds in all.
@@ -120,16 +75,21 @@ impl Drop for Directory {
     }
 }
 
+/// An error of the system about a path.
+fn unusable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |error| OpenError::Unusable { path, error }
+}
+
 impl Directory {
-    /// Takes the directory, making it if need be, and clears away what a killed predecessor left half done.
+    /// Takes the directory, making it if need be, and holds its files to each other. Nothing that was there is changed but
+    /// its permissions.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
-        let unusable = |path: &Path| {
-            let path = path.to_owned();
-            move |error| OpenError::Unusable { path, error }
-        };
         privacy::make_directory(path).map_err(unusable(path))?;
         let path = &fs::canonicalize(path).map_err(unusable(path))?;
-        refuse_foreign_files(path)?;
+        if look(path)? == Look::Empty {
+            begin(path).map_err(unusable(path))?;
+        }
         let lock_path = path.join(LOCK);
         let lock = File::options()
             .create(true)
@@ -142,25 +102,76 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
         }
+        // Once more, now that nobody else changes it.
+        look(path)?;
         make_private(path).map_err(unusable(path))?;
+        let unfinished = path.join(UNFINISHED).try_exists().map_err(unusable(path))?;
         let held = read_format(path)?;
-        let directory = Self { path: path.clone(), lock, held };
-        let (database, segment_size) = match directory.outdated() {
-            Some(old) => (old, upgrade::SEGMENT_SIZE),
-            None => (directory.database(), layout::SEGMENT_SIZE),
-        };
-        directory.wait_for_release(&database)?;
-        directory.prepare(&database).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                OpenError::Damaged { path: path.clone(), reason: "its files are missing".into() }
-            }
-            _ => unusable(path)(error),
-        })?;
-        if directory.held != Held::Nothing {
-            let unreadable = |error| OpenError::Unreadable { path: path.clone(), error };
-            survey(&database, segment_size).map_err(unreadable)?;
-        }
+        let found = if let Held::Current(Some(mark)) = &held { Some(&**mark) } else { None };
+        let mark = Mark::opening(found);
+        let directory = Self { path: path.clone(), lock, held, unfinished, mark };
+        directory.check()?;
         Ok(directory)
+    }
+
+    /// Holds the files to each other, and reads what the database is about to read.
+    fn check(&self) -> Result<(), OpenError> {
+        let (database, segment_size) = match &self.held {
+            Held::Nothing => return Ok(()),
+            Held::Outdated => (upgrade::DATABASE, upgrade::SEGMENT_SIZE),
+            Held::Current(_) => (DATABASE, layout::SEGMENT_SIZE),
+        };
+        let path = self.path.join(database);
+        let file = path.join("db");
+        if !file.try_exists().map_err(unusable(&file))? {
+            return Err(self.incomplete(
+                format!("is of {}, but its database, {database}/db, is missing", self.format()),
+                format!("Restore the directory {database} from the copy or backup that FORMAT is from"),
+            ));
+        }
+        if self.held == Held::Outdated && !self.unfinished && self.database().exists() {
+            return Err(self.incomplete(
+                format!("is of {}, but holds {DATABASE} as well, which is of a later one", self.format()),
+                format!(
+                    "Restore the FORMAT that belongs to {DATABASE}; or, if the data to go on with is in {database}, move \
+                     {DATABASE} to another place"
+                ),
+            ));
+        }
+        self.wait_for_release(&path)?;
+        if let Held::Current(Some(mark)) = &self.held {
+            let checked = mark.check(DATABASE, &path).map_err(|error| self.unreadable(error))?;
+            checked.map_err(|stranger| self.mixed(stranger))?;
+        }
+        // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
+        // were, and writes a synced summary that refers to them; so they go to the disk first.
+        sync(&file).and_then(|()| sync(&path)).map_err(unusable(&self.path))?;
+        survey(&path, segment_size).map_err(|error| self.unreadable(error))
+    }
+
+    /// To be called before the database opens: says on the disk that it is about to, and clears away what a predecessor left
+    /// half done that was killed.
+    pub(super) fn prepare(&self) -> Result<(), OpenError> {
+        self.prepare_files().map_err(unusable(&self.path))
+    }
+
+    fn prepare_files(&self) -> io::Result<()> {
+        match &self.held {
+            Held::Nothing => return remove(&self.database()),
+            Held::Outdated => {
+                // What was taken over before a kill; nothing else can be there.
+                begin(&self.path)?;
+                remove(&self.database())?;
+            }
+            Held::Current(_) => self.write_format(&self.mark)?,
+        }
+        for entry in fs::read_dir(self.outdated().unwrap_or_else(|| self.database()))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().ends_with(".generating") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// The database of an earlier format that is to be taken over, if that is what the directory holds.
@@ -170,7 +181,7 @@ impl Directory {
 
     /// Whether the database holds nothing yet that counts.
     pub(super) fn begins(&self) -> bool {
-        self.held != Held::Current
+        !matches!(self.held, Held::Current(_))
     }
 
     /// Where the database is.
@@ -183,24 +194,76 @@ impl Directory {
         self.path.join(BALLAST)
     }
 
-    /// To be called once the database has opened and holds what it is to hold: makes its files and their names durable, and
-    /// at last the mark that says that this directory holds data, and of which format. Then an earlier one is removed.
+    /// The note of this start, which the database is to hold from now on.
+    pub(super) fn note(&self) -> Note {
+        self.mark.note()
+    }
+
+    /// Holds the database to the other files, now that it is open, by the note that it came with.
+    pub(super) fn admit(&self, found: Option<Note>) -> Result<(), OpenError> {
+        match &self.held {
+            Held::Current(Some(_)) => {
+                self.mark.admit(DATABASE, found).map_err(|stranger| self.mixed(stranger))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// To be called once the database has opened and holds what it is to hold, with the note of this start, on the disk:
+    /// makes its files and their names durable, and at last the mark that says that this directory holds data, of which
+    /// format, and what ties its files together. Then an earlier one is removed.
     pub(super) fn seal(&self) -> Result<(), OpenError> {
-        let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
+        self.seal_files().map_err(unusable(&self.path))
+    }
+
+    fn seal_files(&self) -> io::Result<()> {
         for file in ["db", "conf"] {
-            sync(&self.database().join(file)).map_err(unusable)?;
+            sync(&self.database().join(file))?;
         }
-        sync(&self.database()).map_err(unusable)?;
-        make_private(&self.path).map_err(unusable)?;
-        if self.begins() {
-            let draft = self.path.join(FORMAT_DRAFT);
-            fs::write(&draft, layout::FORMAT).map_err(unusable)?;
-            sync(&draft).map_err(unusable)?;
-            fs::rename(&draft, self.path.join(FORMAT)).map_err(unusable)?;
+        sync(&self.database())?;
+        self.write_format(&self.mark.opened(&self.database(), layout::SEGMENT_SIZE)?)?;
+        self.path.parent().map_or(Ok(()), sync)?;
+        let old = self.path.join(upgrade::DATABASE);
+        if self.unfinished || self.held == Held::Outdated {
+            // All of it stands in the database of this format.
+            remove(&old)?;
+        } else if old.try_exists()? {
+            let (old, path) = (old.display(), self.path.display());
+            tracing::warn!("{old} is of an earlier format than {path} and is not used; move it away");
         }
-        sync(&self.path).map_err(unusable)?;
-        self.path.parent().map_or(Ok(()), sync).map_err(unusable)?;
-        remove(&self.path.join(upgrade::DATABASE)).map_err(unusable)
+        match fs::remove_file(self.path.join(UNFINISHED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        make_private(&self.path)?;
+        sync(&self.path)
+    }
+
+    /// Writes the mark over the last one, and has it on the disk.
+    fn write_format(&self, mark: &Mark) -> io::Result<()> {
+        let draft = self.path.join(FORMAT_DRAFT);
+        fs::write(&draft, format!("{}{}", layout::FORMAT, mark.line()))?;
+        sync(&draft)?;
+        fs::rename(&draft, self.path.join(FORMAT))?;
+        sync(&self.path)
+    }
+
+    /// The format as its mark says it.
+    fn format(&self) -> &'static str {
+        let format = if self.held == Held::Outdated { upgrade::FORMAT } else { layout::FORMAT };
+        format.trim().trim_start_matches("process-warden data, ")
+    }
+
+    fn incomplete(&self, problem: String, remedy: String) -> OpenError {
+        OpenError::Incomplete { path: self.path.clone(), problem, remedy }
+    }
+
+    fn mixed(&self, Stranger { file, problem }: Stranger) -> OpenError {
+        OpenError::Mixed { path: self.path.clone(), file, problem }
+    }
+
+    fn unreadable(&self, error: io::Error) -> OpenError {
+        OpenError::Unreadable { path: self.path.clone(), error }
     }
 
     /// Values that outgrew a leaf and were written to files that are never synced. There must be none.
@@ -246,65 +309,105 @@ impl Directory {
         );
         Err(unusable(io::Error::new(io::ErrorKind::StorageFull, words)))
     }
-
-    /// Clears away what a killed predecessor left, and makes the database sound that is about to be opened.
-    fn prepare(&self, database: &Path) -> io::Result<()> {
-        match self.held {
-            Held::Nothing => return remove(&self.database()),
-            // What was taken over of it before a kill. It must be there itself, or that is all that is left.
-            Held::Outdated => {
-                fs::metadata(database.join("db"))?;
-                remove(&self.database())?;
-            }
-            Held::Current => remove(&self.path.join(upgrade::DATABASE))?,
-        }
-        for entry in fs::read_dir(database)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().ends_with(".generating") {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
-        // were, and writes a synced summary that refers to them; so they go to the disk first.
-        sync(&database.join("db"))?;
-        sync(database)
-    }
 }
 
 fn read_format(path: &Path) -> Result<Held, OpenError> {
-    match fs::read_to_string(path.join(FORMAT)) {
-        Ok(found) if found == layout::FORMAT => Ok(Held::Current),
-        Ok(found) if found == upgrade::FORMAT => Ok(Held::Outdated),
-        Ok(found) => Err(OpenError::Format {
+    let text = match fs::read_to_string(path.join(FORMAT)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Nothing),
+        Err(error) => return Err(unusable(&path.join(FORMAT))(error)),
+    };
+    let (format, mark) = text.split_at(text.find('\n').map_or(text.len(), |end| end + 1));
+    match (format.trim_end(), mark.trim()) {
+        (format, "") if format == upgrade::FORMAT.trim_end() => Ok(Held::Outdated),
+        (format, mark) if format == layout::FORMAT.trim_end() => match Mark::read(mark) {
+            None if !mark.is_empty() => Err(damaged_format(path, "its second line is damaged")),
+            mark => Ok(Held::Current(mark.map(Box::new))),
+        },
+        ("", _) => Err(damaged_format(path, "it is empty")),
+        _ => Err(OpenError::Format {
             path: path.to_owned(),
-            found: found.trim().to_owned(),
+            found: text.trim().to_owned(),
             known: layout::FORMAT.trim(),
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Held::Nothing),
-        Err(error) => Err(OpenError::Unusable { path: path.join(FORMAT), error }),
     }
 }
 
-fn refuse_foreign_files(path: &Path) -> Result<(), OpenError> {
-    let unusable = |error| OpenError::Unusable { path: path.to_owned(), error };
-    if path.join(FORMAT).try_exists().map_err(unusable)? {
-        return Ok(());
+/// What to do about the mark of a directory that holds a database.
+fn restore_format() -> String {
+    let line = layout::FORMAT.trim();
+    format!(
+        "Restore FORMAT from the copy or backup that {DATABASE} is from; if there is none any more, write the line {line:?} \
+         into it"
+    )
+}
+
+fn damaged_format(path: &Path, problem: &str) -> OpenError {
+    let problem = format!("has a file FORMAT that says nothing: {problem}");
+    OpenError::Incomplete { path: path.to_owned(), problem, remedy: restore_format() }
+}
+
+/// What is in a directory at first sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing.
+    Empty,
+    /// A mark, or what a first start has made so far.
+    Ours,
+}
+
+/// Looks whether the directory is ours, or may become it. Nothing in it is changed.
+fn look(path: &Path) -> Result<Look, OpenError> {
+    if path.join(FORMAT).try_exists().map_err(unusable(path))? {
+        return Ok(Look::Ours);
     }
-    for entry in fs::read_dir(path).map_err(unusable)? {
-        let name = entry.map_err(unusable)?.file_name().to_string_lossy().into_owned();
-        // A fresh file system has this one; it is nobody's data.
-        if ![LOCK, FORMAT_DRAFT, BALLAST, DATABASE, upgrade::DATABASE, "lost+found"].contains(&name.as_str())
-        {
-            return Err(OpenError::NotOurs { path: path.to_owned(), found: name });
-        }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).map_err(unusable(path))? {
+        found.push(entry.map_err(unusable(path))?.file_name().to_string_lossy().into_owned());
     }
-    Ok(())
+    // A fresh file system has this one; it is nobody's data.
+    found.retain(|name| name != "lost+found");
+    found.sort_unstable();
+    let is_there = |name: &str| found.iter().any(|found| found == name);
+    if let Some(foreign) = found.iter().find(|name| !OURS.contains(&name.as_str())) {
+        return Err(OpenError::NotOurs { path: path.to_owned(), found: foreign.clone() });
+    }
+    if found.is_empty() {
+        return Ok(Look::Empty);
+    }
+    if is_there(UNFINISHED) {
+        return Ok(Look::Ours);
+    }
+    let names = found.join(", ");
+    let (problem, remedy) = if is_there(DATABASE) {
+        (format!("holds {names}, but its file FORMAT is missing"), restore_format())
+    } else {
+        (
+            format!("holds {names}, but its database and its file FORMAT are missing"),
+            "Restore the whole directory from a copy or backup; if it never held anything, set storage.path to an empty or \
+             new directory"
+                .to_owned(),
+        )
+    };
+    Err(OpenError::Incomplete { path: path.to_owned(), problem, remedy })
+}
+
+/// Says on the disk that the database here is being made, before anything else is.
+fn begin(path: &Path) -> io::Result<()> {
+    let file = path.join(UNFINISHED);
+    match File::create_new(&file) {
+        Ok(mut file) => file.write_all(UNFINISHED_WORDS.as_bytes())?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    sync(&file)?;
+    sync(path)
 }
 
 /// Takes the permissions of everybody but the owner from the directory and from what is ours in it.
 fn make_private(path: &Path) -> io::Result<()> {
     privacy::tighten_one(path, &fs::metadata(path)?)?;
-    let ours = [LOCK, FORMAT, BALLAST, DATABASE, upgrade::DATABASE];
+    let ours = [LOCK, UNFINISHED, FORMAT, BALLAST, DATABASE, upgrade::DATABASE];
     ours.iter().try_for_each(|name| privacy::tighten(&path.join(name)))
 }
 

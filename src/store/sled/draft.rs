@@ -23,6 +23,7 @@ use super::index::{Extent, Index, Recovered};
 use super::items::Items;
 use super::journal::{Bundles, Chunks, Entry, Written};
 use super::layout::{self, BATCH_MAX, PIECE_SIZE, UNSYNCED_MAX};
+use super::mark::Note;
 use super::occupancy::Occupancy;
 use super::reader::{ReadError, Reader};
 use crate::model::ItemNumber;
@@ -149,6 +150,18 @@ impl Draft {
             garbage,
             written: WrittenSince::default(),
         })
+    }
+
+    /// The note of the last start.
+    pub(super) fn note(&self) -> Result<Option<Note>, DraftError> {
+        Ok(self.get(layout::NOTE)?.and_then(|bytes| Note::from_bytes(&bytes)))
+    }
+
+    /// Writes the note of this start over it, and has it on the disk.
+    pub(super) fn set_note(&mut self, note: Note) -> Result<(), DraftError> {
+        self.put(layout::NOTE, note.bytes().as_slice());
+        self.apply()?;
+        self.sync()
     }
 
     /// What others read with.

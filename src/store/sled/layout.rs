@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! LOCK       held by the daemon that works here
-//! FORMAT     the version of this layout; written last when a directory is made
+//! FORMAT     the version of this layout, and what ties the files to each other; written last when a directory is made
+//! UNFINISHED there while a database is being made from which nothing was acknowledged yet
 //! ballast    space kept back, given up when the disk is full so that closes can go on
 //! items/     the database
 //! ```
@@ -25,6 +26,7 @@
 //! z replay 0 index           -> chunk record     a chunk of its selection; alone, of a replay that was never made
 //! m "probe"                  -> instant          when it was last shown that commits go through
 //! m "clock"                  -> document         what ties steady time to the wall clock
+//! m "start"                  -> note             what the last start wrote, which FORMAT names as well
 //! m "next"                   -> number           no number from here on was ever used; there from the beginning
 //! ```
 //!
@@ -79,6 +81,7 @@ pub(super) const SILENCE: u8 = b's';
 pub(super) const REPLAY: u8 = b'y';
 pub(super) const REPLAY_CHUNK: u8 = b'z';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
+pub(super) const NOTE: &[u8] = b"mstart";
 pub(super) const PROBE: &[u8] = b"mprobe";
 pub(super) const CLOCK: &[u8] = b"mclock";
 

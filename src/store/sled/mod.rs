@@ -19,8 +19,10 @@ mod index;
 mod items;
 mod journal;
 mod layout;
+mod mark;
 mod names;
 mod occupancy;
+mod open_error;
 mod privacy;
 mod queue;
 mod reader;
@@ -43,8 +45,8 @@ use futures_util::future::BoxFuture;
 
 use self::committer::Committer;
 use self::directory::Directory;
-pub use self::directory::OpenError;
 use self::draft::{Draft, DraftError};
+pub use self::open_error::OpenError;
 use self::queue::Queue;
 use self::reader::{ReadError, Reader};
 use self::space::Space;
@@ -98,6 +100,7 @@ impl SledStore {
         let damaged = |reason: String| OpenError::Damaged { path: settings.path.clone(), reason };
         // Before the database opens, for it needs room to do so.
         let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
+        directory.prepare()?;
         let broken = |error| match error {
             // It writes as it opens, so that is a full or failing disk, and no reason to give up what is on it.
             DatabaseError::System(error) => unusable(error),
@@ -128,6 +131,8 @@ impl SledStore {
             let items = old.copy_into(&mut draft).map_err(wrong)?;
             tracing::info!(items, "the data directory is of format 2");
         }
+        directory.admit(draft.note().map_err(wrong)?)?;
+        draft.set_note(directory.note()).map_err(wrong)?;
         let reader = draft.reader();
         directory.seal()?;
         let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));

@@ -29,8 +29,7 @@ pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut segment = vec![0; segment_size];
     for offset in (0..length).step_by(segment_size) {
-        let mut head = [0; HEAD_SIZE];
-        if read(&file, &mut head, offset)? == HEAD_SIZE && place(&head) >= covered {
+        if segment_at(&file, offset)?.is_none_or(|place| place >= covered) {
             read(&file, &mut segment, offset)?;
         }
     }
@@ -41,12 +40,23 @@ pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<()> {
 fn covered_by_snapshot(database: &Path, segment_size: usize) -> io::Result<i64> {
     let mut latest = 0;
     for entry in fs::read_dir(database)? {
-        let name = entry?.file_name();
-        let place = name.to_str().and_then(|name| name.strip_prefix(SNAPSHOT));
-        let place = place.and_then(|hex| i64::from_str_radix(hex, 16).ok());
+        let place = entry?.file_name().to_str().and_then(snapshot_place);
         latest = latest.max(place.unwrap_or(0));
     }
     Ok(latest - latest % segment_size as i64)
+}
+
+/// The place in the log up to which a snapshot of that name holds everything; nothing if it is no name of one.
+pub(super) fn snapshot_place(name: &str) -> Option<i64> {
+    i64::from_str_radix(name.strip_prefix(SNAPSHOT)?, 16).ok()
+}
+
+/// The place in the log of the segment that begins here in the file; nothing where none does, or it is free.
+pub(super) fn segment_at(file: &File, offset: u64) -> io::Result<Option<i64>> {
+    let mut head = [0; HEAD_SIZE];
+    let is_whole = read(file, &mut head, offset)? == HEAD_SIZE;
+    // A segment that is free has nothing but zeros in its head.
+    Ok((is_whole && head != [0; HEAD_SIZE]).then(|| place(&head)))
 }
 
 /// A segment's place in the log, as its head has it.
@@ -57,7 +67,7 @@ fn place(head: &[u8; HEAD_SIZE]) -> i64 {
 }
 
 /// Reads as much as there is, at most what fits; how much that was.
-fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut count = 0;
     while count < buffer.len() {
         match file.read_at(&mut buffer[count..], offset + count as u64) {

@@ -49,7 +49,7 @@ async fn a_directory_is_made_with_all_those_above_it() {
     let path = directory.path().join("a/b/data");
     fill(&path, 100).await;
     let format = fs::read_to_string(path.join("FORMAT")).unwrap();
-    assert_eq!(format, "process-warden data, format 2\n");
+    assert!(format.starts_with("process-warden data, format 2\n"), "{format}");
     assert!(open(&path).unwrap().get(key("item-0")).await.unwrap().is_some());
 }
 
@@ -80,7 +80,7 @@ fn a_fresh_file_system_and_what_a_killed_first_start_left_are_not_something_else
     fs::create_dir(directory.path().join("lost+found")).unwrap();
     fs::create_dir_all(directory.path().join("items/blobs")).unwrap();
     fs::write(directory.path().join("items/db"), "half a dat").unwrap();
-    for name in ["LOCK", "FORMAT.new", "ballast"] {
+    for name in ["LOCK", "FORMAT.new", "ballast", "UNFINISHED"] {
         fs::write(directory.path().join(name), "x").unwrap();
     }
     open(directory.path()).unwrap();
@@ -91,11 +91,18 @@ async fn a_directory_of_another_format_is_refused_and_left_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path(), 100).await;
     let before = fs::read(directory.path().join("items/db")).unwrap();
-    for format in ["process-warden data, format 3\n", ""] {
+    for format in ["process-warden data, format 3\n", "process-warden data, format 22\n{}\n", "\0\0"] {
         fs::write(directory.path().join("FORMAT"), format).unwrap();
         let error = refused(directory.path());
         assert!(matches!(error, OpenError::Format { .. }));
-        says(&error, directory.path(), &[format.trim(), "process-warden data, format 2", "export"]);
+        let found = format.lines().next().unwrap().escape_debug().to_string();
+        says(&error, directory.path(), &[&found, "process-warden data, format 2", "export"]);
+    }
+    for format in ["", "process-warden data, format 2\n{\"note\":", "process-warden data, format 2\n\0\0\0"] {
+        fs::write(directory.path().join("FORMAT"), format).unwrap();
+        let error = refused(directory.path());
+        assert!(matches!(error, OpenError::Incomplete { .. }), "{error}");
+        says(&error, directory.path(), &["FORMAT", "Restore", "\"process-warden data, format 2\""]);
     }
     assert!(fs::read(directory.path().join("items/db")).unwrap() == before);
 }
@@ -113,6 +120,7 @@ fn a_directory_that_cannot_be_made_or_written_is_refused() {
     }
     let path = directory.path().join("data");
     fs::create_dir_all(path.join("LOCK")).unwrap();
+    fs::write(path.join("UNFINISHED"), "").unwrap();
     let error = refused(&path);
     assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
     says(&error, &path.join("LOCK"), &["cannot use the data directory"]);
@@ -134,11 +142,40 @@ async fn a_kill_before_the_directory_was_complete_lets_it_start_afresh() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path(), 100).await;
     fs::remove_file(directory.path().join("FORMAT")).unwrap();
+    fs::write(directory.path().join("UNFINISHED"), "").unwrap();
     let store = open(directory.path()).unwrap();
     assert!(store.list(everything(1)).await.unwrap().data.is_empty());
     store.apply(vec![create("a", "x")]).await.unwrap();
     drop(store);
+    assert!(!directory.path().join("UNFINISHED").exists());
     assert!(open(directory.path()).unwrap().get(key("a")).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_mark_is_missing_is_refused_and_costs_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path, 100).await;
+    let format = fs::read(path.join("FORMAT")).unwrap();
+    fs::remove_file(path.join("FORMAT")).unwrap();
+    let error = refused(path);
+    assert!(matches!(error, OpenError::Incomplete { .. }), "{error}");
+    says(&error, path, &["FORMAT is missing", "Nothing was changed", "Restore FORMAT"]);
+    fs::write(path.join("FORMAT"), format).unwrap();
+    assert_eq!(open(path).unwrap().list(everything(1000)).await.unwrap().data.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_fails_before_the_database_is_there_may_be_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    // Nothing can be made where the database is to be.
+    fs::write(path.join("UNFINISHED"), "").unwrap();
+    fs::write(path.join("items"), "").unwrap();
+    let error = refused(path);
+    assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
+    fs::remove_file(path.join("items")).unwrap();
+    open(path).unwrap();
 }
 
 /// Damage that leaves little. Where only a part is damaged it may be a part that is no longer needed, or the latest
@@ -174,6 +211,8 @@ async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
             }
         }
         fs::write(&file, harmed).unwrap();
+        // Damage, and not another copy.
+        fs::write(path.join("FORMAT"), "process-warden data, format 2\n").unwrap();
         match open(path) {
             Err(error @ OpenError::Damaged { .. }) => says(&error, path, &["backup"]),
             Err(error) => panic!("{name}: {error}"),
@@ -181,7 +220,7 @@ async fn a_damaged_database_is_refused_rather_than_opened_without_its_items() {
         }
     }
     fs::remove_dir_all(path.join("items")).unwrap();
-    says(&refused(path), path, &["backup"]);
+    says(&refused(path), path, &["items/db, is missing", "backup"]);
     assert!(!path.join("items").exists(), "nothing empty takes its place");
 }
 

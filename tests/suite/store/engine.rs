@@ -15,14 +15,14 @@ use super::sample::key;
 
 /// A fresh engine, gone with all that it holds when this is.
 pub enum Engine {
-    Sled { store: SledStore, directory: TempDir },
+    Sled { store: Box<SledStore>, directory: TempDir },
     Memory(MemoryStore),
 }
 
 impl Engine {
     pub fn sled() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self::Sled { store: open(directory.path()).unwrap(), directory }
+        Self::Sled { store: Box::new(open(directory.path()).unwrap()), directory }
     }
 
     pub fn memory() -> Self {
@@ -34,7 +34,7 @@ impl Engine {
         match self {
             Self::Sled { store, directory } => {
                 drop(store);
-                Self::Sled { store: open(directory.path()).unwrap(), directory }
+                Self::Sled { store: Box::new(open(directory.path()).unwrap()), directory }
             }
             Self::Memory(store) => Self::Memory(store.reopened()),
         }
@@ -75,7 +75,7 @@ impl Deref for Engine {
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Self::Sled { store, .. } => store,
+            Self::Sled { store, .. } => &**store,
             Self::Memory(store) => store,
         }
     }
@@ -83,18 +83,26 @@ impl Deref for Engine {
 
 /// Opens the engine with a disk as the daemon would, with nothing kept back.
 pub fn open(path: &Path) -> Result<SledStore, OpenError> {
+    open_keeping(path, 0)
+}
+
+/// The same with so many bytes kept back.
+pub fn open_keeping(path: &Path, reserve: u64) -> Result<SledStore, OpenError> {
     let settings = SledSettings {
         path: path.to_owned(),
         cache: 64 * 1024 * 1024,
-        reserve: 0,
+        reserve,
         queue_max: 100_000,
         queue_bytes_max: 1 << 30,
     };
     SledStore::open(&settings, Arc::new(ManualClock::new(Timestamp::from_millis(1))))
 }
 
-/// The database in a data directory whose engine was closed, past the engine.
+/// The database in a data directory whose engine was closed, past the engine. The other files are not held to it any more.
 pub fn database(path: &Path) -> sled::Db {
+    if let Ok(format) = std::fs::read_to_string(path.join("FORMAT")) {
+        std::fs::write(path.join("FORMAT"), format.lines().next().unwrap()).unwrap();
+    }
     let config = sled::Config::default().path(path.join("items")).segment_size(4 << 20);
     // Its own threads let go of its file an instant after it was closed.
     for _ in 0..10_000 {

@@ -6,6 +6,7 @@ mod conformance;
 mod directory;
 pub mod engine;
 mod failing;
+mod mixtures;
 mod record_format;
 mod replay_format;
 pub mod sample;

@@ -55,7 +55,9 @@ async fn write_format_1(path: &Path, count: usize) -> Vec<(Item, Bytes)> {
 
 async fn holds(path: &Path, items: &[(Item, Bytes)]) {
     let store = open(path).unwrap();
-    assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "process-warden data, format 2\n");
+    let format = fs::read_to_string(path.join("FORMAT")).unwrap();
+    assert!(format.starts_with("process-warden data, format 2\n"), "{format}");
+    assert!(!path.join("UNFINISHED").exists());
     assert!(!path.join("sled").exists());
     let listed = store.list(everything(items.len() + 1)).await.unwrap().data;
     assert!(listed.iter().eq(items.iter().map(|(item, _)| item)));
@@ -89,6 +91,7 @@ async fn a_kill_in_the_middle_of_it_has_it_begin_anew() {
     database.insert("mnext", &9_u64.to_be_bytes()).unwrap();
     database.insert("j00000000", "half a chu").unwrap();
     drop(database);
+    fs::write(directory.path().join("UNFINISHED"), "").unwrap();
     holds(directory.path(), &items).await;
 }
 
@@ -106,7 +109,38 @@ async fn a_kill_before_the_old_database_was_removed_has_it_removed_then() {
     drop(store);
     fs::create_dir(directory.path().join("sled")).unwrap();
     fs::copy(kept.join("db"), directory.path().join("sled/db")).unwrap();
+    // Without the mark of an upgrade that was not finished it is somebody's copy.
+    let store = open(directory.path()).unwrap();
+    assert!(store.get(key("since")).await.unwrap().is_some());
+    drop(store);
+    assert!(directory.path().join("sled/db").exists());
+    fs::write(directory.path().join("UNFINISHED"), "").unwrap();
     let store = open(directory.path()).unwrap();
     assert!(store.get(key("since")).await.unwrap().is_some());
     assert!(!directory.path().join("sled").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_format_1_that_is_put_over_a_later_one_is_refused_and_costs_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let items = write_format_1(path, 100).await;
+    let before = fs::read(path.join("sled/db")).unwrap();
+    holds(path, &items).await;
+    let store = open(path).unwrap();
+    store.apply(vec![create("since", "x")]).await.unwrap();
+    drop(store);
+    let format = fs::read(path.join("FORMAT")).unwrap();
+    let database = fs::read(path.join("items/db")).unwrap();
+    fs::create_dir(path.join("sled")).unwrap();
+    fs::write(path.join("sled/db"), &before).unwrap();
+    fs::write(path.join("FORMAT"), "process-warden data, format 1\n").unwrap();
+    let said = open(path).err().unwrap().to_string();
+    for words in ["is of format 1, but holds items as well", "Restore the FORMAT", "move items"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(fs::read(path.join("items/db")).unwrap() == database);
+    fs::write(path.join("FORMAT"), format).unwrap();
+    let store = open(path).unwrap();
+    assert!(store.get(key("since")).await.unwrap().is_some());
 }

@@ -1,0 +1,96 @@
+//! Why a data directory cannot be worked in, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::layout;
+
+/// Why a data directory cannot be worked in. The daemon refuses to start and says so.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made, read or written.
+    #[error(
+        "cannot use the data directory {path}: {error}; \
+         make it writable for the user that runs warden, or set storage.path to another one"
+    )]
+    Unusable {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process works in it.
+    #[error(
+        "another warden is running on the data directory {0}; stop it first, or set storage.path to another directory"
+    )]
+    Locked(PathBuf),
+    /// There is something else in it.
+    #[error(
+        "{path} is not empty and holds no warden data (found {found:?}); set storage.path to an empty or new directory"
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// A file that does not belong there.
+        found: String,
+    },
+    /// It was written in another format.
+    #[error(
+        "the data directory {path} has the format {found:?}, and this version of warden reads {known:?}; \
+         run the version that wrote it, export there, and import here"
+    )]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// The format found.
+        found: String,
+        /// The format known.
+        known: &'static str,
+    },
+    /// Some of it is missing, or no start of the daemon leaves it like that.
+    #[error("{path} {problem}. Nothing was changed. {remedy}")]
+    Incomplete {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing, and what is there.
+        problem: String,
+        /// What to do about it, in sentences.
+        remedy: String,
+    },
+    /// Its files are from different copies.
+    #[error(
+        "the files in {path} do not belong together: {file} {problem}. No data was removed. Restore the whole directory \
+         from one copy. If items/db is the latest there is, keep a copy of the directory, remove items/snap.*, and let \
+         FORMAT hold nothing but the line {line:?}",
+        line = layout::FORMAT.trim()
+    )]
+    Mixed {
+        /// The directory.
+        path: PathBuf,
+        /// The file that is not of the same time as the others, below the directory.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The disk does not give back what is on it.
+    #[error(
+        "cannot read the database in {path}: {error}; the disk fails. Nothing was changed: copy the directory to another \
+         disk, and if that cannot read it either, restore it from a backup"
+    )]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The database in it does not open.
+    #[error(
+        "the database in {path} does not open: {reason}; keep a copy of the directory and restore it from a backup"
+    )]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// What the database said.
+        reason: String,
+    },
+}
