@@ -3,6 +3,9 @@
 //! [`Daemon`] is the whole of it with everything particular handed in, as tests and the demonstration use it. [`run`]
 //! is the daemon as the service manager knows it: real clock, real network, signals.
 
+mod addresses;
+mod startup;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,10 +14,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+pub use self::addresses::look_up;
 use crate::config::{Config, Engine};
 use crate::http::{Listener, ListenerError, Server};
-use crate::model::{Clock, Random, SystemClock, SystemRandom};
+use crate::model::{Clock, Random, SystemClock, SystemRandom, Warning};
 use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::memory::MemoryStore;
 use crate::store::sled::{OpenError, SledSettings, SledStore};
@@ -166,6 +171,23 @@ impl Daemon {
         &self.warden
     }
 
+    /// Logs what is probably not meant. Names are looked up for that, which may take a while and holds nothing up.
+    fn warn(&self, config: &Config) -> impl Future<Output = ()> + use<> {
+        let log = |warnings: &[Warning]| {
+            for Warning { code, message } in warnings {
+                tracing::warn!(code = code.as_str(), "{message}");
+            }
+        };
+        log(&config.warnings);
+        log(&self.warden.warnings());
+        let (server, destinations) = (self.server.clone(), config.destinations.clone());
+        async move {
+            let warnings = look_up(&destinations).await;
+            log(&warnings);
+            server.warn(warnings);
+        }
+    }
+
     /// What is wrong for good, if anything is.
     pub fn failure(&self) -> Option<AppError> {
         let status = self.store.status();
@@ -219,11 +241,11 @@ pub async fn run(mut config: Config) -> Result<(), AppError> {
     };
     writeln!(std::io::stdout(), "listening on http://{}", daemon.address())?;
     std::io::stdout().flush()?;
-    tracing::info!(address = %daemon.address(), version = env!("CARGO_PKG_VERSION"), "listening");
-    if config.tokens.is_empty() {
-        tracing::info!("no tokens are configured: everybody on this machine may do everything");
+    for line in startup::lines(&config, &daemon) {
+        tracing::info!("{line}");
     }
     notify_service_manager(&[sd_notify::NotifyState::Ready]);
+    let _looking_up = AbortOnDropHandle::new(tokio::spawn(daemon.warn(&config)));
     let watchdog = sd_notify::watchdog_enabled().is_some();
     let healthy = || {
         if watchdog {

@@ -8,32 +8,55 @@ use clap::Args;
 use super::console::Console;
 use super::error::CliError;
 use super::table::table;
+use crate::app::look_up;
 use crate::config::{Config, ConfigFile, Engine, Environment, Sources};
+use crate::model::{Warning, WarningCode};
 
 /// Check a configuration file, and say what is wrong with it and where
 ///
-/// Environment variables count as they do for `warden serve`: settings in them, and secrets that the file refers to.
+/// Environment variables count as they do for `warden serve`: settings in them, and secrets that the file refers to. What
+/// is in order and probably not what was meant is warned of; names of receivers are looked up for that.
 #[derive(Args)]
+#[command(after_help = warnings_help())]
 pub struct Check {
+    /// Fail when there are warnings
+    #[arg(long)]
+    strict: bool,
     /// The configuration file; without one only the environment is checked
     #[arg(env = "WARDEN_CONFIG", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl Check {
-    /// Prints what the configuration comes to.
+    /// Prints what the configuration comes to, and the warnings.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
-    pub fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+    /// Everything that is wrong with it, or that there are warnings where there may be none.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let file = self.file.as_deref().map(ConfigFile::read).transpose()?;
         let environment = Environment::of_this_process();
         let config = Config::load(Sources { file, environment, flags: Vec::new() })?;
         let name = self
             .file
             .map_or_else(|| "defaults and environment".to_owned(), |file| file.display().to_string());
-        Ok(writeln!(console.out, "{name}: ok\n{}", summary(&config))?)
+        writeln!(console.out, "{name}: ok\n{}", summary(&config))?;
+        let mut warnings = config.warnings;
+        warnings.extend(look_up(&config.destinations).await);
+        for Warning { code, message } in &warnings {
+            writeln!(console.notes, "warning: {message} ({})", code.as_str())?;
+        }
+        match warnings.len() {
+            0 => Ok(()),
+            _ if !self.strict => Ok(()),
+            count => Err(CliError::Warnings(count)),
+        }
     }
+}
+
+fn warnings_help() -> String {
+    let line = |code: &WarningCode| format!("  {:<26}{}", code.as_str(), code.meaning());
+    let lines: Vec<String> = WarningCode::ALL.iter().map(line).collect();
+    format!("Warnings, also in the log of `warden serve` and at /readyz:\n{}", lines.join("\n"))
 }
 
 fn summary(config: &Config) -> String {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Method, RequestBuilder, Response, Url, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 
 pub use self::error::{ClientError, Problem};
@@ -36,6 +36,7 @@ pub struct Client {
     http: reqwest::Client,
     /// Without a slash at the end.
     base: String,
+    has_token: bool,
 }
 
 impl Client {
@@ -85,7 +86,8 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| ClientError::Setup(root_cause(&error)))?;
-        Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
+        let base = base.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { http, base, has_token: token.is_some() })
     }
 
     /// A request for a path, which is percent-encoded already, with a query, which is not.
@@ -136,13 +138,25 @@ impl Client {
         let text = answer.text().await?;
         match serde_json::from_str::<Problem>(&text) {
             Ok(problem) if is_problem => {
-                let problem = Problem { status: status.as_u16(), ..problem };
+                let mut problem = Problem { status: status.as_u16(), ..problem };
+                if status == StatusCode::UNAUTHORIZED {
+                    problem.detail = self.token_wanted().to_owned();
+                }
                 Err(ClientError::Refused { problem, retry_after })
             }
             _ => {
                 let (base, what) = (self.base.clone(), format!("HTTP {status} {}", excerpt(&text)));
                 Err(ClientError::Stranger { base, what, status: Some(status.as_u16()) })
             }
+        }
+    }
+
+    /// What to do about the token, in the words of the command line; the daemon speaks of headers.
+    fn token_wanted(&self) -> &'static str {
+        if self.has_token {
+            "this warden does not know the token in WARDEN_TOKEN or --token; its configuration lists those it does"
+        } else {
+            "this warden wants a token: set WARDEN_TOKEN to one of those in its configuration (`warden token new` makes them)"
         }
     }
 

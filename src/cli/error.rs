@@ -19,6 +19,9 @@ pub enum CliError {
     /// The configuration is wrong. Printed with each problem on a line of its own.
     #[error("the configuration is wrong:\n{0}")]
     Config(#[from] ConfigError),
+    /// There are warnings, which are said already, and there should be none.
+    #[error("there are {0} warnings, and --strict takes none")]
+    Warnings(usize),
     /// The daemon could not start or go on.
     #[error(transparent)]
     App(#[from] AppError),
@@ -91,7 +94,7 @@ impl CliError {
             Self::File { error, .. } if error.kind() == ErrorKind::PermissionDenied => Exit::Permission,
             Self::File { .. } | Self::Output(_) => Exit::InputOutput,
             Self::Usage(_) => Exit::Usage,
-            Self::Config(_) | Self::Data(_) => Exit::Data,
+            Self::Config(_) | Self::Warnings(_) | Self::Data(_) => Exit::Data,
             Self::App(error) => error.into(),
             Self::Client(error) => error.exit(),
             Self::Command { error, .. } => match error.kind() {

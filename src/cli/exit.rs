@@ -71,6 +71,7 @@ impl From<&AppError> for Exit {
             {
                 Self::Permission
             }
+            AppError::Listen(error) if error.is_denied() => Self::Permission,
             AppError::Open(OpenError::Unusable { .. } | OpenError::Unreadable { .. })
             | AppError::Stalled(_) => Self::InputOutput,
             AppError::Open(

@@ -118,7 +118,7 @@ impl Cli {
         match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => connection::block_on(demo.run(console)),
-            Command::Check(check) => check.run(console),
+            Command::Check(check) => connection::block_on(check.run(console)),
             Command::Token(token) => token.run(console),
             Command::Create(create) => connection::block_on(create.run(console)),
             Command::Items(items) => connection::block_on(items.run(console)),

@@ -10,6 +10,7 @@ use reqwest::Url;
 
 use super::environment::Environment;
 use super::error::Problem;
+use super::origin::Origin;
 use super::path::SettingPath;
 use super::secret::{SECRET_MAX, Secret};
 use super::setting::Setting;
@@ -40,9 +41,24 @@ impl<'a> Checks<'a> {
         self.problems
     }
 
+    /// Where the setting at `path` was given, or the nearest one above it.
+    pub fn origin_of(&self, path: &SettingPath) -> Origin {
+        self.written.origin_of(path).clone()
+    }
+
+    /// Whether there is a file.
+    pub fn has_file(&self) -> bool {
+        matches!(self.written.origin, Origin::File(..))
+    }
+
+    /// The variables that look as if they were to set something, and what was perhaps meant.
+    pub fn unknown_variables(&self) -> Vec<(&str, Option<String>)> {
+        self.environment.unknown(self.written)
+    }
+
     /// Notes that the setting at `path` is wrong.
     pub fn problem(&mut self, path: &SettingPath, message: impl Into<String>) {
-        let origin = self.written.origin_of(path).clone();
+        let origin = self.origin_of(path);
         self.problems.push(Problem { origin, path: path.clone(), message: message.into() });
     }
 

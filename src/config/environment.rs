@@ -1,19 +1,38 @@
 //! The environment as a source: `WARDEN_SERVER__LISTEN` sets `server.listen`, and a secret may refer to a variable.
 //!
 //! A variable is a setting when its name begins with `WARDEN_` and has `__` further on. Others, such as `WARDEN_URL`
-//! and `WARDEN_TOKEN`, belong to the client and are left alone. Nothing but [`Environment::of_this_process`] reads the
-//! process's own.
+//! and `WARDEN_TOKEN`, belong to the client and are left alone; those that belong to nobody are warned of, since most
+//! likely they were to be settings. Nothing but [`Environment::of_this_process`] reads the process's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use super::error::Problem;
 use super::origin::Origin;
 use super::path::SettingPath;
 use super::setting::{Content, Setting};
+use crate::model::nearest;
 
 const PREFIX: &str = "WARDEN_";
 const SEPARATOR: &str = "__";
+
+/// The variables of the client, those that `warden recover` tells the commands that it runs (which may be another
+/// `warden`), and those that the service manager sets.
+const KNOWN: [&str; 11] = [
+    "WARDEN_CONFIG",
+    "WARDEN_TOKEN",
+    "WARDEN_URL",
+    "WARDEN_ATTEMPT",
+    "WARDEN_CONTENT_ENCODING",
+    "WARDEN_CONTENT_TYPE",
+    "WARDEN_LABELS",
+    "WARDEN_LEASE",
+    "WARDEN_STEP",
+    "WARDEN_WORKFLOW",
+    "WARDEN_ITEM_ID",
+];
+/// What the names of further ones begin with.
+const KNOWN_PREFIXES: [&str; 2] = ["WARDEN_LABEL_", "WARDEN_ITEM_"];
 
 /// No setting that a variable can name lies deeper than `workflows.uploads.deadline`.
 const LEVELS_MAX: usize = 3;
@@ -33,12 +52,40 @@ impl Environment {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
+    /// Whether a variable of this name has a meaning, although it is no setting.
+    pub fn is_known(name: &str) -> bool {
+        KNOWN.contains(&name) || KNOWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// The variables that begin as settings do and are neither that nor known, each with the known one whose name is
+    /// nearest. `written` is what was laid over what.
+    pub(super) fn unknown(&self, written: &Setting) -> Vec<(&str, Option<String>)> {
+        let mut settings = Vec::new();
+        let mut referred = BTreeSet::new();
+        written.for_each(&mut Vec::new(), &mut |keys, setting| {
+            settings.push(format!("{PREFIX}{}", keys.join(SEPARATOR).to_ascii_uppercase()));
+            if let Content::Scalar(toml::Value::String(text)) = &setting.content {
+                referred.extend(text.strip_prefix("env:").map(str::to_owned));
+            }
+        });
+        let is_unknown = |name: &&str| {
+            let levels = name.strip_prefix(PREFIX);
+            levels.is_some_and(|levels| !levels.trim_start_matches('_').contains(SEPARATOR))
+                && !Self::is_known(name)
+                && !referred.contains(*name)
+                && !is_service_link(name)
+        };
+        let known = || settings.iter().map(String::as_str).chain(KNOWN);
+        let names = self.0.keys().filter_map(|name| name.to_str()).filter(is_unknown);
+        names.map(|name| (name, meant(name, known()))).collect()
+    }
+
     /// Lays the settings in these variables over `below`.
     pub(super) fn lay_over(&self, below: &mut Setting, problems: &mut Vec<Problem>) {
         for (name, value) in &self.0 {
             let Some(name) = name.to_str() else { continue };
             let Some(levels) = name.strip_prefix(PREFIX) else { continue };
-            if !levels.contains(SEPARATOR) {
+            if !levels.contains(SEPARATOR) || Self::is_known(name) {
                 continue;
             }
             let origin = Origin::Variable(name.into());
@@ -54,6 +101,20 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
+}
+
+/// The known name that is like this one. What all of them begin with does not make them alike.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let tail = |name: &'a str| name.strip_prefix(PREFIX);
+    let nearest = nearest(name.strip_prefix(PREFIX)?, known.filter_map(tail))?;
+    Some(format!("{PREFIX}{nearest}"))
+}
+
+/// Whether Kubernetes or Docker sets it to tell of a service whose name begins with "warden".
+fn is_service_link(name: &str) -> bool {
+    let has = |part: &str| name.ends_with(part) || name.contains(&format!("{part}_"));
+    let port = |name: &str| name.split("_PORT_").any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    has("_SERVICE_HOST") || has("_SERVICE_PORT") || name == "WARDEN_PORT" || port(name)
 }
 
 /// What one variable says, below the tables that lead to it.

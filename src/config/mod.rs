@@ -38,6 +38,7 @@ mod size;
 mod source;
 mod syntax;
 mod token;
+mod warnings;
 mod workflow;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use self::path::{Segment, SettingPath};
 pub use self::settings::{Engine, Limits, LogFormat, LogSettings, ServerSettings, StorageSettings};
 pub use self::source::{ConfigFile, DEFAULTS, Sources};
 pub use self::token::{Scope, TokenSettings};
+pub use self::warnings::Destination;
 
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
@@ -69,14 +71,17 @@ use self::replay::WrittenReplay;
 use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
+use self::warnings::Told;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
-use crate::model::{Policy, Severity, WorkflowName};
+use crate::model::{Policy, Severity, Warning, WorkflowName};
 use crate::notifier::Receiver;
 use crate::warden::{HeartbeatSettings, RedriveTarget, ReplaySettings};
 
 /// Every setting, checked and with all that is inherited filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that was read, as it was named; nothing when there is none.
+    pub file: Option<String>,
     /// Where the daemon listens.
     pub server: ServerSettings,
     /// Where items are kept.
@@ -103,6 +108,10 @@ pub struct Config {
     pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
     /// The tokens. Never empty when the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
+    /// What is in order and probably not what was meant.
+    pub warnings: Vec<Warning>,
+    /// The addresses that are called and may be public ones only, as far as names have to be looked up to tell.
+    pub destinations: Vec<Destination>,
 }
 
 impl Config {
@@ -112,9 +121,11 @@ impl Config {
     ///
     /// Everything that is wrong. What cannot be read at all hides what its meaning would show to be wrong.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        let file = sources.file.as_ref().map(|file| file.name().to_owned());
         let Merged { written, environment, problems } = sources.merge()?;
         let (tables, written) = Tables::read(written, problems)?;
-        tables.resolve(Checks::new(&written, &environment))
+        let config = tables.resolve(Checks::new(&written, &environment))?;
+        Ok(Self { file, ..config })
     }
 }
 
@@ -187,6 +198,21 @@ impl Tables {
             redrives.extend(redrive.map(|target| (name.clone(), target)));
             workflows.insert(name, policy);
         }
+        let heartbeat = self.heartbeat.resolve(checks_of);
+        let replay = self.replay.resolve(checks_of);
+        let tokens = token::resolve(checks_of, self.tokens);
+
+        let told = Told {
+            default: self.workflow_defaults.create_on_first_use.then_some(&default_workflow),
+            workflows: &workflows,
+            receivers: &receivers,
+            heartbeat: heartbeat.as_ref(),
+            replay: &replay,
+            redrives: &redrives,
+            tokens: &tokens,
+        };
+        let (warnings, destinations) = warnings::find(checks_of, &told);
+
         let least: BTreeMap<Arc<str>, Severity> =
             receivers.iter().map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect();
         let table = SettingPath::dotted("alerting");
@@ -195,15 +221,13 @@ impl Tables {
             let table = SettingPath::dotted("workflows").key(name);
             alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
-        let heartbeat = self.heartbeat.resolve(checks_of);
-        let replay = self.replay.resolve(checks_of);
-        let tokens = token::resolve(checks_of, self.tokens);
 
         let problems = checks.into_problems();
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
         Ok(Config {
+            file: None,
             server: self.server,
             storage: self.storage,
             limits: self.limits,
@@ -217,6 +241,8 @@ impl Tables {
             replay,
             redrives,
             tokens,
+            warnings,
+            destinations,
         })
     }
 }

@@ -105,6 +105,24 @@ impl Setting {
         }
     }
 
+    /// Calls `visit` with each value and list in this table, and the keys that lead to it.
+    pub fn for_each(&self, keys: &mut Vec<String>, visit: &mut impl FnMut(&[String], &Self)) {
+        match &self.content {
+            Content::Table(entries) => {
+                for (key, setting) in entries {
+                    keys.push(key.clone());
+                    setting.for_each(keys, visit);
+                    keys.pop();
+                }
+            }
+            Content::List(elements) => {
+                visit(keys, self);
+                elements.iter().for_each(|element| element.for_each(keys, visit));
+            }
+            Content::Scalar(_) => visit(keys, self),
+        }
+    }
+
     /// The setting in this table whose key is `key`, else the first that differs from it in case only.
     pub fn entry_in_any_case(&self, key: &str) -> Option<(&str, &Self)> {
         let Content::Table(entries) = &self.content else { return None };

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,12 +39,37 @@ const STREAM_BUFFER_MAX: usize = 64 * 1024;
 
 /// The address could not be taken.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on {address}: {error}; is another program using it? Set server.listen to another address"
-)]
+#[error("cannot listen on {address}: {}", self.advice())]
 pub struct ListenerError {
     address: SocketAddr,
     error: std::io::Error,
+}
+
+impl ListenerError {
+    /// Whether the system denies it, rather than that it cannot be.
+    pub fn is_denied(&self) -> bool {
+        self.error.kind() == ErrorKind::PermissionDenied
+    }
+
+    /// What the system said, and what to do.
+    fn advice(&self) -> String {
+        let Self { address, error } = self;
+        match error.kind() {
+            ErrorKind::PermissionDenied => format!(
+                "{error}; ports below 1024 take a right: set server.listen to a higher one such as {}:8470, or give the \
+                 right to bind (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)",
+                if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
+            ),
+            ErrorKind::AddrInUse => format!(
+                "another program listens there, perhaps a warden that runs already ({error}); stop it, or set \
+                 server.listen to another port"
+            ),
+            ErrorKind::AddrNotAvailable => {
+                format!("this machine has no such address ({error}); set server.listen to one that it has")
+            }
+            _ => format!("{error}; set server.listen to another address"),
+        }
+    }
 }
 
 /// A bound socket that waits to be served.
@@ -269,6 +295,28 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
         let task = tokio::spawn(stream);
         if let Some(exchange) = self.0.take_newest() {
             exchange.carried_by(task.abort_handle());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_taken_is_named_with_what_to_do() {
+        for (kind, address, words) in [
+            (ErrorKind::PermissionDenied, "0.0.0.0:80", "a higher one such as 0.0.0.0:8470"),
+            (ErrorKind::PermissionDenied, "[::1]:80", "CAP_NET_BIND_SERVICE"),
+            (ErrorKind::AddrInUse, "127.0.0.1:8470", "another program listens there"),
+            (ErrorKind::AddrNotAvailable, "192.0.2.1:8470", "this machine has no such address"),
+            (ErrorKind::Other, "127.0.0.1:8470", "set server.listen to another address"),
+        ] {
+            let error = ListenerError { address: address.parse().unwrap(), error: kind.into() };
+            let said = error.to_string();
+            assert!(said.starts_with(&format!("cannot listen on {address}: ")), "{said}");
+            assert!(said.contains(words) && said.contains("server.listen"), "{said}");
+            assert_eq!(error.is_denied(), kind == ErrorKind::PermissionDenied);
         }
     }
 }

@@ -45,8 +45,8 @@ mod workflows;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -74,7 +74,7 @@ pub use self::listener::{Listener, ListenerError};
 use self::metrics::HttpMetrics;
 use self::problem::Problem;
 use crate::config::Config;
-use crate::model::Moment;
+use crate::model::{Moment, Warning};
 use crate::warden::Warden;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -92,6 +92,7 @@ pub struct Server {
     in_flight: Arc<Semaphore>,
     stall_timeout: Duration,
     draining: AtomicBool,
+    warnings: RwLock<Vec<Warning>>,
     metrics: HttpMetrics,
     openapi: String,
 }
@@ -119,6 +120,7 @@ impl Server {
             in_flight: Arc::new(Semaphore::new(limits.requests_max)),
             stall_timeout: config.storage.stall_timeout,
             draining: AtomicBool::new(false),
+            warnings: RwLock::new(config.warnings.clone()),
             metrics: HttpMetrics::default(),
             openapi: api.to_pretty_json().unwrap_or_default(),
         })
@@ -128,6 +130,11 @@ impl Server {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.warden.stop_waiting();
+    }
+
+    /// Shows these warnings from now on, with those of the configuration.
+    pub fn warn(&self, warnings: Vec<Warning>) {
+        self.warnings.write().unwrap_or_else(PoisonError::into_inner).extend(warnings);
     }
 
     /// The service that answers requests.

@@ -1,7 +1,7 @@
 //! Operation: whether the daemon lives, whether it is ready, how it is doing, and what it serves.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -16,6 +16,7 @@ use super::json::Json;
 use super::metrics::Form;
 use super::problem::{Problem, ProblemDocument};
 use crate::config::Scope;
+use crate::model::Warning;
 
 /// The paths that need no token.
 pub fn is_open(path: &str) -> bool {
@@ -50,13 +51,27 @@ pub struct Readiness {
     status: &'static str,
     /// `ok`, or `full` while creates are refused for want of space and closes go on.
     storage: &'static str,
+    /// What works as it is set up and is probably not what was meant: mostly that nobody would be told.
+    warnings: Vec<WarningView>,
+}
+
+/// Something that is probably not what was meant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WarningView {
+    /// Which warning it is, such as `no-receivers`; `warden check --help` lists them.
+    code: &'static str,
+    /// The particulars: where, what, and what to do. For those who may read everything; others see the code alone.
+    message: Option<String>,
 }
 
 /// Whether it has recovered, can write, and is answered by its committing thread.
 #[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, description = "It is ready", body = Readiness),
         (status = 503, description = "It is not", body = ProblemDocument, content_type = "application/problem+json")))]
-pub async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>, Problem> {
+pub async fn readyz(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+) -> Result<Json<Readiness>, Problem> {
     let store = server.warden.store_status();
     if server.draining.load(Ordering::Relaxed) {
         return Err(Problem::unavailable("the warden is shutting down"));
@@ -68,7 +83,17 @@ pub async fn readyz(State(server): State<Arc<Server>>) -> Result<Json<Readiness>
         let busy_for = humantime::format_duration(store.busy_for);
         return Err(Problem::unavailable(format!("a commit has been under way for {busy_for}")));
     }
-    Ok(Json(Readiness { status: "ready", storage: if store.full { "full" } else { "ok" } }))
+    // Whoever asks needs no token, so names and addresses are for those who bring one.
+    let access = server.tokens.authenticate(&headers);
+    let sees_all = access.is_ok_and(|access| access.require_unlimited(Scope::Read).is_ok());
+    let mut found = server.warnings.read().unwrap_or_else(PoisonError::into_inner).clone();
+    found.extend(server.warden.warnings());
+    let view = |warning: Warning| WarningView {
+        code: warning.code.as_str(),
+        message: Some(warning.message).filter(|_| sees_all),
+    };
+    let storage = if store.full { "full" } else { "ok" };
+    Ok(Json(Readiness { status: "ready", storage, warnings: found.into_iter().map(view).collect() }))
 }
 
 /// Figures for Prometheus, in the text that it has always read, or as OpenMetrics for those whose `Accept` prefers that.

@@ -28,6 +28,7 @@ pub mod silence;
 pub mod summary;
 pub mod text;
 pub mod time;
+pub mod warning;
 pub mod workflow;
 
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
@@ -40,7 +41,7 @@ pub use incident::{
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
 pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
 pub use name::{ItemId, NameError, StepName, WorkflowName};
-pub use nearest::nearest;
+pub use nearest::{misspelling_of, nearest};
 pub use notification::{Notification, Sample, Subject};
 pub use payload::PayloadInfo;
 pub use quote::quote;
@@ -52,4 +53,5 @@ pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use summary::Summary;
 pub use time::{Clock, ClockAnchor, ClockTime, ManualClock, Moment, SystemClock, Timestamp};
+pub use warning::{Warning, WarningCode};
 pub use workflow::{AlertPolicy, Escalation, Flapping, Policy, Step, Workflow};

@@ -20,6 +20,42 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The one of these names that `name` is probably a misspelling of. Names are compared word by word, and short words and
+/// those with digits must be the same: `uploads-eu` is not `uploads-us`, and `orders-1` is not `orders-2`.
+pub fn misspelling_of<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let words = words_of(name);
+    let edits = |other: &str| {
+        let others = words_of(other);
+        if words.len() != others.len() {
+            return (words.concat() == others.concat()).then_some(1);
+        }
+        words.iter().zip(&others).map(|(word, other)| edits_between(word, other)).sum()
+    };
+    names
+        .into_iter()
+        .filter(|other| *other != name)
+        .filter_map(|other| Some((edits(other)?, other)))
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, other)| other)
+}
+
+fn words_of(name: &str) -> Vec<String> {
+    name.split(['-', '_', '.']).map(str::to_ascii_lowercase).collect()
+}
+
+/// How many letters are different, unless they are too many or a digit is among them.
+fn edits_between(word: &str, other: &str) -> Option<usize> {
+    if word == other {
+        return Some(0);
+    }
+    let has_digits = |word: &str| word.contains(|c: char| c.is_ascii_digit());
+    let most = word.chars().count().max(other.chars().count()) / 4;
+    if has_digits(word) || has_digits(other) || word.len().abs_diff(other.len()) > most {
+        return None;
+    }
+    Some(osa_distance(word, other)).filter(|edits| *edits <= most)
+}
+
 fn plain(word: &str) -> String {
     word.chars().map(|c| if matches!(c, '-' | '.') { '_' } else { c.to_ascii_lowercase() }).collect()
 }
@@ -41,6 +77,32 @@ mod tests {
             ("x", None),
         ] {
             assert_eq!(nearest(word, candidates), meant, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_is_told_from_one_that_is_meant_to_be_another() {
+        let names = ["uploads-eu", "uploads", "orders-1", "nightly_report"];
+        for (name, meant) in [
+            ("uplaods", Some("uploads")),
+            ("upload", Some("uploads")),
+            ("Uploads", Some("uploads")),
+            ("uploads_eu", Some("uploads-eu")),
+            ("uploadseu", Some("uploads-eu")),
+            ("uplods-eu", Some("uploads-eu")),
+            ("nightly-reports", Some("nightly_report")),
+            ("uploads", None),
+            ("uploads-us", None),
+            ("orders-2", None),
+            ("orders", None),
+            ("reports", None),
+            ("eu", None),
+        ] {
+            assert_eq!(
+                misspelling_of(name, names.into_iter().filter(|other| *other != name)),
+                meant,
+                "{name}"
+            );
         }
     }
 

@@ -252,6 +252,19 @@ fn keep_others(
     Ok(others)
 }
 
+/// Looks the host of a URL up and checks what it leads to, as a call to it would. A name that cannot be looked up passes:
+/// what it leads to is not known.
+///
+/// # Errors
+///
+/// It leads to addresses, and none of them is public or in one of `networks`.
+pub async fn check_name(url: &Url, networks: &[IpNet]) -> Result<(), RefusedHost> {
+    check_literal(url, networks)?;
+    let Some(host) = url.domain() else { return Ok(()) };
+    let Ok(addresses) = tokio::net::lookup_host((host, 0)).await else { return Ok(()) };
+    keep_allowed(host, addresses.collect(), networks).map(|_| ())
+}
+
 /// Resolves names as the system does, and drops every address that is not allowed. Its error is a
 /// [`RefusedHost`] if that leaves none, or else that of the system.
 #[derive(Debug, Clone)]

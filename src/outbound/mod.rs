@@ -40,7 +40,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 
 pub use self::endpoint::Endpoint;
-use self::guard::RefusedHost;
+pub use self::guard::{RefusedHost, check_literal, check_name};
 use self::own::OwnAddresses;
 pub use self::ping::ping;
 pub use self::rate::{Rate, RateError, RateLimiter};

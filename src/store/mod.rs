@@ -318,8 +318,10 @@ pub struct StoreStatus {
 /// What an engine finds when it looks at its files.
 #[derive(Clone, Debug, Default)]
 pub struct DiskUse {
-    /// Bytes on disk.
+    /// Bytes on disk, without the reserve.
     pub used: u64,
+    /// Bytes of a file that holds nothing, and is given up so that closes go on while the disk is full.
+    pub reserve: u64,
     /// Things that should never be; for the log and the metrics.
     pub alarms: Vec<String>,
 }

@@ -14,7 +14,7 @@ use crate::model::payload::{PayloadRefusal, content_encoding, content_type};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Moment,
-    Order, Page, PayloadInfo, Policy, Position, StepName, Timestamp, Workflow, WorkflowName,
+    Order, Page, PayloadInfo, Policy, Position, StepName, Timestamp, WarningCode, Workflow, WorkflowName,
 };
 use crate::store::{Command, Creation, ListItems, Outcome, SCAN_MAX, StoreError};
 
@@ -202,7 +202,12 @@ impl Warden {
         let mut outcomes = outcomes.into_iter();
         for workflow in notes {
             if outcomes.next() == Some(Outcome::Done) {
+                let name = workflow.name.clone();
                 self.workflows.note(workflow);
+                if let Some(meant) = self.workflows.misspells(&name) {
+                    let code = WarningCode::WorkflowMisspelt.as_str();
+                    tracing::warn!(code, workflow = %name, "a workflow was made on first use; was {meant} meant?");
+                }
             } else {
                 self.workflows.withdraw(&workflow);
             }

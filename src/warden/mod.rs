@@ -28,6 +28,7 @@ mod retries;
 pub mod silences;
 mod summary;
 mod sweep;
+mod warnings;
 mod workflows;
 
 use std::collections::{BTreeMap, HashMap};

@@ -69,6 +69,17 @@ impl Silences {
         self.read().values().filter(holds).map(|silence| moment.steady(silence.ends_at)).max()
     }
 
+    /// The one that holds at that moment for all that there could be, and for the longest time.
+    pub(super) fn for_all_at(&self, moment: Moment) -> Option<Silence> {
+        let is_for_all = |silence: &&Silence| {
+            let whatever = silence.kind.is_none() && silence.labels.is_empty();
+            whatever && silence.workflow.bytes().all(|byte| byte == b'*')
+        };
+        let silences = self.read();
+        let holding = silences.values().filter(|silence| silence.status(moment) == SilenceStatus::Active);
+        holding.filter(is_for_all).max_by_key(|silence| moment.steady(silence.ends_at)).cloned()
+    }
+
     /// When one begins or ends next, after that moment.
     pub(super) fn next_change(&self, moment: Moment) -> Timestamp {
         let silences = self.read();

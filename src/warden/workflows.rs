@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::WardenError;
-use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName};
+use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName, misspelling_of};
 
 /// The policies of the configuration, and the workflows that were made on first use.
 pub struct Workflows {
@@ -23,6 +23,8 @@ pub struct Workflows {
 struct Made {
     at: Timestamp,
     stored: bool,
+    /// The configured workflow that was probably meant.
+    misspells: Option<WorkflowName>,
 }
 
 /// A workflow as it is shown.
@@ -82,7 +84,7 @@ impl Workflows {
         if !made.contains_key(name) && made.len() + self.configured.len() >= self.limit {
             return Err(WardenError::TooManyWorkflows { name: name.clone(), limit: self.limit });
         }
-        let made = made.entry(name.clone()).or_insert(Made { at: now, stored: false });
+        let made = made.entry(name.clone()).or_insert_with(|| self.made_at(name, now));
         Ok((!made.stored).then(|| Workflow { name: name.clone(), created_at: made.at }))
     }
 
@@ -96,8 +98,27 @@ impl Workflows {
 
     /// Takes note of a workflow that is in the store.
     pub fn note(&self, workflow: Workflow) {
+        let Workflow { name, created_at } = workflow;
         let mut made = self.write();
-        made.entry(workflow.name).or_insert(Made { at: workflow.created_at, stored: true }).stored = true;
+        let made = made.entry(name.clone()).or_insert_with(|| self.made_at(&name, created_at));
+        made.stored = true;
+    }
+
+    fn made_at(&self, name: &WorkflowName, at: Timestamp) -> Made {
+        let meant = misspelling_of(name, self.configured.keys().map(|name| &**name));
+        Made { at, stored: false, misspells: meant.and_then(|meant| WorkflowName::new(meant).ok()) }
+    }
+
+    /// The workflows that were made on first use and are called nearly as a configured one, each with that.
+    pub fn misspelt(&self) -> Vec<(WorkflowName, WorkflowName)> {
+        let made = self.read();
+        let pairs = made.iter().filter(|(_, made)| made.stored);
+        pairs.filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
+    }
+
+    /// The configured workflow that this one, made on first use, is probably a misspelling of.
+    pub fn misspells(&self, name: &str) -> Option<WorkflowName> {
+        self.read().get(name)?.misspells.clone()
     }
 
     /// Gives up a workflow that the store refused.

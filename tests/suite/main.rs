@@ -14,6 +14,7 @@ mod commands;
 mod lifecycle;
 mod recovery;
 mod replay;
+mod startup;
 mod store;
 mod support;
 mod sweep;

@@ -4,6 +4,7 @@ mod defaults;
 mod layers;
 mod problems;
 mod receivers;
+mod warnings;
 
 use super::*;
 

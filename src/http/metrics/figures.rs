@@ -204,6 +204,11 @@ impl Collector for Figures {
             float(store.waiting as u64),
         )?;
         gauge("store_disk_used_bytes", "Bytes on disk", float(self.disk.used))?;
+        gauge(
+            "store_reserve_bytes",
+            "Bytes on disk that are given up so that closes go on while the disk is full",
+            float(self.disk.reserve),
+        )?;
         gauge("store_disk_free_bytes", "Bytes left on the file system", float(store.disk_free))?;
         gauge(
             "store_commit_busy_seconds",

@@ -8,6 +8,7 @@
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
 //! files; that batches of up to 400 operations do not leak.
 
+mod advice;
 mod ahead;
 mod changes;
 mod committer;
@@ -335,6 +336,7 @@ impl Store for SledStore {
         let blobs = self.directory.stray_blobs();
         DiskUse {
             used: self.database.size_on_disk().unwrap_or_default(),
+            reserve: std::fs::metadata(self.directory.ballast()).map_or(0, |metadata| metadata.len()),
             alarms: if blobs == 0 {
                 Vec::new()
             } else {

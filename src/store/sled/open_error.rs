@@ -3,16 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::advice;
 use super::layout;
 
 /// Why a data directory cannot be worked in. The daemon refuses to start and says so.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory cannot be made, read or written.
-    #[error(
-        "cannot use the data directory {path}: {error}; \
-         make it writable for the user that runs warden, or set storage.path to another one"
-    )]
+    #[error("cannot use the data directory {path}: {}", advice::on(path, error))]
     Unusable {
         /// The directory or file.
         path: PathBuf,

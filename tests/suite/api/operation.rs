@@ -1,9 +1,13 @@
 //! Operation: health, figures, and what is said to those who ask in the wrong way.
 
+use std::time::Duration;
+
 use reqwest::Method;
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::item;
-use crate::support::{TestDaemon, ask};
+use crate::support::{TestDaemon, TestReceiver, ask};
 
 #[tokio::test]
 async fn a_daemon_says_that_it_lives_and_is_ready() {
@@ -12,6 +16,60 @@ async fn a_daemon_says_that_it_lives_and_is_ready() {
     assert_eq!((&health["status"], &health["version"]), (&"ok".into(), &env!("CARGO_PKG_VERSION").into()));
     let ready = daemon.ask(Method::GET, "/readyz").await.json(200);
     assert_eq!((&ready["status"], &ready["storage"]), (&"ready".into(), &"ok".into()));
+}
+
+#[tokio::test]
+async fn a_workflow_that_somebody_misspelt_is_warned_of_while_it_is_ready() {
+    let receiver = TestReceiver::start().await;
+    let mut daemon =
+        TestDaemon::builder().config("[workflows.uploads]").on_sled().receiver(&receiver).start().await;
+    daemon.create("uploads", "a", "", "hello").await;
+    daemon.create("reports", "a", "", "hello").await;
+    assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], json!([]));
+    daemon.create("uplaods", "a", "", "hello").await;
+    let message = "the workflow uplaods was made on first use; was uploads meant?";
+    let expected = json!([{"code": "workflow-misspelt", "message": message}]);
+    assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], expected);
+    daemon.restart().await;
+    assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], expected, "after a restart");
+}
+
+#[tokio::test]
+async fn a_silence_for_everything_is_warned_of_as_long_as_it_holds() {
+    let receiver = TestReceiver::start().await;
+    let daemon = TestDaemon::builder().receiver(&receiver).start().await;
+    for (workflow, kind, warned) in [("up*", None, false), ("*", Some("missed"), false), ("*", None, true)] {
+        let silence =
+            json!({"workflow": workflow, "kind": kind, "for": "1h", "author": "kim", "comment": "moving"});
+        daemon.send_json(Method::POST, "/v1/silences", silence).await.json(201);
+        let ready = daemon.ask(Method::GET, "/readyz").await.json(200);
+        assert_eq!(ready["warnings"][0]["code"] == "all-silenced", warned, "{ready}");
+    }
+    daemon.advance(Duration::from_secs(3_601));
+    assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], json!([]));
+}
+
+#[tokio::test]
+async fn what_a_warning_names_is_for_those_who_may_read_everything() {
+    let token = |name: &str, globs: &str| {
+        let sha256: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "[[tokens]]\nname = {name:?}\nsha256 = {sha256:?}\nscopes = [\"read\"]\nworkflows = [{globs:?}]\n"
+        )
+    };
+    let config = format!(
+        "[receivers.hidden]\nurl = \"https://example.com\"\n{}{}",
+        token("all", "*"),
+        token("some", "a*")
+    );
+    let daemon = TestDaemon::builder().config(&config).start().await;
+    for (token, sees) in [("", false), ("unknown", false), ("some", false), ("all", true)] {
+        let ready = ask(daemon.request(Method::GET, "/readyz").bearer_auth(token)).await;
+        let warnings = ready.json(200)["warnings"].as_array().unwrap().clone();
+        assert!(warnings.iter().any(|warning| warning["code"] == "receiver-unused"), "{warnings:?}");
+        assert_eq!(ready.text().contains("hidden"), sees, "{token}");
+        assert!(warnings.iter().all(|warning| warning["message"].is_string() == sees), "{warnings:?}");
+    }
 }
 
 #[tokio::test]

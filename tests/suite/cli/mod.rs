@@ -2,6 +2,7 @@
 //!
 //! The binary has the machine's clock, so nothing here holds it to an age.
 
+mod check;
 mod connection;
 mod hostile;
 mod incidents;

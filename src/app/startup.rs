@@ -1,0 +1,107 @@
+//! What the daemon says when it has started: what it works with, what it found, and where to go next.
+
+use bytesize::ByteSize;
+
+use super::Daemon;
+use crate::config::{Config, Engine};
+use crate::warden::Tally;
+
+/// More names than these would hide the rest.
+const NAMES_MAX: usize = 10;
+
+/// The lines, for the log.
+pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
+    let version = env!("CARGO_PKG_VERSION");
+    let file = config.file.as_deref().map_or_else(
+        || "there is no configuration file, the defaults hold".to_owned(),
+        |file| format!("configured by {file}"),
+    );
+    let mut lines = vec![format!("process warden {version}; {file}")];
+    lines.extend(storage(config, daemon));
+    lines.push(items(daemon.warden.tallies().into_iter().map(|(_, tally)| tally)));
+    lines.push(receivers(config));
+    lines.push(if config.tokens.is_empty() {
+        "tokens: none, so everybody on this machine may do everything".to_owned()
+    } else {
+        format!("tokens: {}", named(config.tokens.iter().map(|token| token.name.as_str())))
+    });
+    let base = format!("http://{}", daemon.address());
+    lines.push(format!(
+        "listening on {base}; ask it with `warden items` and `warden incidents`, the API is described at {base}/openapi.json"
+    ));
+    lines
+}
+
+fn storage(config: &Config, daemon: &Daemon) -> Vec<String> {
+    if config.storage.engine == Engine::Memory {
+        return vec!["data: in memory, everything is forgotten at exit".to_owned()];
+    }
+    let path = &config.storage.path;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let disk = daemon.warden.disk_use();
+    let mut lines = vec![format!("data: {}, {}", path.display(), ByteSize(disk.used))];
+    if disk.reserve > 0 {
+        lines.push(format!(
+            "reserve: {} of the disk are kept in {}, so that closes go on when it is full; storage.reserve says how much",
+            ByteSize(disk.reserve),
+            path.join("ballast").display()
+        ));
+    }
+    lines
+}
+
+fn items(tallies: impl Iterator<Item = Tally>) -> String {
+    let sum = tallies.fold(Tally::default(), |sum, tally| Tally {
+        unclosed: sum.unclosed + tally.unclosed,
+        overdue: sum.overdue + tally.overdue,
+        failed: sum.failed + tally.failed,
+        closed: sum.closed + tally.closed,
+        ..sum
+    });
+    let Tally { unclosed, overdue, failed, closed, .. } = sum;
+    if unclosed + closed == 0 {
+        return "items: none yet".to_owned();
+    }
+    let open = unclosed - overdue - failed;
+    format!("items: {open} open, {overdue} overdue, {failed} failed; {closed} closed ones are remembered")
+}
+
+fn receivers(config: &Config) -> String {
+    if config.receivers.is_empty() {
+        return "receivers: none yet, so incidents are kept and listed, and nobody is told; `warden check --help` and the \
+                README say how to name one"
+            .to_owned();
+    }
+    format!("receivers: {}", named(config.receivers.iter().map(|receiver| &*receiver.name)))
+}
+
+fn named<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let count = names.len();
+    let mut shown: Vec<&str> = names.take(NAMES_MAX).collect();
+    if count > NAMES_MAX {
+        shown.push("…");
+    }
+    format!("{count} ({})", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_told_by_their_state() {
+        assert_eq!(items([].into_iter()), "items: none yet");
+        let uploads = Tally { unclosed: 7, overdue: 2, failed: 1, closed: 5, ..Tally::default() };
+        let reports = Tally { unclosed: 1, ..Tally::default() };
+        let expected = "items: 5 open, 2 overdue, 1 failed; 5 closed ones are remembered";
+        assert_eq!(items([uploads, reports].into_iter()), expected);
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        let names: Vec<String> = (0..12).map(|number| format!("r{number}")).collect();
+        let shown = named(names.iter().map(String::as_str));
+        assert_eq!(shown, "12 (r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, …)");
+        assert_eq!(named(["oncall"].into_iter()), "1 (oncall)");
+    }
+}

@@ -1,0 +1,243 @@
+//! What a configuration says that is in order and probably not what was meant: above all, that nobody would be told.
+//!
+//! A pure function of the settings. What only the network or the daemon's data can tell is found elsewhere and joins
+//! these: names that lead to private addresses ([`Destination::refused`]), and workflows that somebody misspelt.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use wildmatch::WildMatch;
+
+use super::checks::Checks;
+use super::error::Problem;
+use super::origin::Origin;
+use super::path::SettingPath;
+use super::token::TokenSettings;
+use crate::model::{AlertPolicy, Policy, Severity, Warning, WarningCode, WorkflowName};
+use crate::notifier::Receiver;
+use crate::outbound::{Endpoint, RefusedHost, Transport, check_literal};
+use crate::warden::{HeartbeatSettings, RedriveTarget, ReplaySettings};
+
+/// The settings by which people are told and called, before those who do not want to hear are left out.
+pub(super) struct Told<'a> {
+    /// What holds for workflows that are made on first use; nothing where they are not made.
+    pub default: Option<&'a Policy>,
+    pub workflows: &'a BTreeMap<WorkflowName, Policy>,
+    pub receivers: &'a [Receiver],
+    pub heartbeat: Option<&'a HeartbeatSettings>,
+    pub replay: &'a ReplaySettings,
+    pub redrives: &'a BTreeMap<WorkflowName, RedriveTarget>,
+    pub tokens: &'a [TokenSettings],
+}
+
+/// An address that is called, and where it may lead to besides public ones.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    place: String,
+    endpoint: Endpoint,
+    networks: Vec<IpNet>,
+}
+
+impl Destination {
+    /// What is called. Only its host is for others to see.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The networks in which it may be although they are not public.
+    pub fn networks(&self) -> &[IpNet] {
+        &self.networks
+    }
+
+    /// The warning that its host leads to where no call is made.
+    pub fn refused(&self, refused: &RefusedHost) -> Warning {
+        let message = format!("{}: calls are refused: {refused}", self.place);
+        Warning { code: WarningCode::AddressNotAllowed, message }
+    }
+}
+
+/// The warnings, in the order of their places, and the addresses that have to be looked up for the rest.
+pub(super) fn find(checks: &Checks<'_>, told: &Told<'_>) -> (Vec<Warning>, Vec<Destination>) {
+    let mut warnings = Warnings { checks, found: Vec::new() };
+    warnings.variables();
+    if told.receivers.is_empty() {
+        warnings.no_receivers(told);
+    } else {
+        warnings.listeners(told);
+        warnings.receivers(told);
+    }
+    warnings.tokens(told);
+    let destinations = warnings.destinations(told);
+    let mut found = warnings.found;
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    (found.into_iter().map(|(_, warning)| warning).collect(), destinations)
+}
+
+struct Warnings<'a> {
+    checks: &'a Checks<'a>,
+    found: Vec<(Origin, Warning)>,
+}
+
+impl Warnings<'_> {
+    fn add(&mut self, code: WarningCode, path: SettingPath, message: impl Into<String>) {
+        let origin = self.checks.origin_of(&path);
+        self.add_at(code, origin, path, message.into());
+    }
+
+    fn add_at(&mut self, code: WarningCode, origin: Origin, path: SettingPath, message: String) {
+        // That a default stands somewhere in the program is no place to look at.
+        let message = match &origin {
+            Origin::Defaults(_) => format!("{path}: {message}"),
+            _ => Problem { origin: origin.clone(), path, message }.to_string(),
+        };
+        self.found.push((origin, Warning { code, message }));
+    }
+
+    fn variables(&mut self) {
+        for (name, meant) in self.checks.unknown_variables() {
+            let hint = match meant {
+                Some(meant) => format!("; did you mean {meant}?"),
+                None => ": settings are called as in WARDEN_SERVER__LISTEN, with two underscores between the levels"
+                    .to_owned(),
+            };
+            let origin = Origin::Variable(name.into());
+            let message = format!("sets nothing{hint}");
+            self.add_at(WarningCode::UnknownVariable, origin, SettingPath::default(), message);
+        }
+    }
+
+    /// Without a file this is how the daemon is tried out, which is no mistake.
+    fn no_receivers(&mut self, told: &Told<'_>) {
+        if self.checks.has_file() || !told.workflows.is_empty() {
+            let message = "there is none: incidents are kept and listed, and nobody is told of any; define one, and \
+                           name it in `receivers` of [alerting]";
+            self.add(WarningCode::NoReceivers, SettingPath::dotted("receivers"), message);
+        }
+    }
+
+    /// Whether each workflow has somebody who listens.
+    fn listeners(&mut self, told: &Told<'_>) {
+        let least: BTreeMap<&str, Severity> =
+            told.receivers.iter().map(|receiver| (&*receiver.name, receiver.min_severity)).collect();
+        for (name, policy) in told.workflows {
+            let table = SettingPath::dotted("workflows").key(name);
+            if policy.alerting.receivers.is_empty() {
+                let (code, what) = match policy.expect {
+                    Some(_) => (WarningCode::ExpectationTellsNobody, "is missed, overdue or failed"),
+                    None => (WarningCode::WorkflowTellsNobody, "is overdue or failed"),
+                };
+                self.add(code, table, format!("nobody is told when something {what}: it has no `receivers`"));
+            } else {
+                self.unheard(&policy.alerting, &table, &least);
+            }
+        }
+        let Some(default) = told.default else { return };
+        let table = SettingPath::dotted("alerting");
+        if default.alerting.receivers.is_empty() {
+            let message = "is empty, so nobody is told of workflows that are made on first use; name some, or set \
+                           workflow_defaults.create_on_first_use to false";
+            self.add(WarningCode::DefaultTellsNobody, table.key("receivers"), message);
+        } else {
+            self.unheard(&default.alerting, &table, &least);
+        }
+    }
+
+    fn unheard(&mut self, policy: &AlertPolicy, table: &SettingPath, least: &BTreeMap<&str, Severity>) {
+        let severity = policy.severity;
+        if policy.receivers.iter().all(|name| least.get(&**name).is_some_and(|least| *least > severity)) {
+            let message = format!(
+                "nobody is told: its incidents are of severity {:?}, and all of its receivers have a higher min_severity",
+                severity.as_str()
+            );
+            self.add(WarningCode::WorkflowUnheard, table.key("severity"), message);
+        }
+    }
+
+    /// Whether each receiver has something to hear.
+    fn receivers(&mut self, told: &Told<'_>) {
+        let policies: Vec<&AlertPolicy> =
+            told.workflows.values().chain(told.default).map(|policy| &policy.alerting).collect();
+        let mut worst: BTreeMap<&str, Severity> = BTreeMap::new();
+        for policy in policies {
+            for name in named(policy) {
+                let worst = worst.entry(name).or_insert(policy.severity);
+                *worst = policy.severity.max(*worst);
+            }
+        }
+        for receiver in told.receivers {
+            let table = SettingPath::dotted("receivers").key(&receiver.name);
+            match worst.get(&*receiver.name) {
+                None => {
+                    let message = "no workflow uses it, so it is told nothing: name it in `receivers` of [alerting] or \
+                                   of a workflow";
+                    self.add(WarningCode::ReceiverUnused, table, message);
+                }
+                Some(worst) if *worst < receiver.min_severity => {
+                    let message = format!(
+                        "is told nothing: it wants to hear of {:?} and worse, and nothing worse than {:?} can reach it",
+                        receiver.min_severity.as_str(),
+                        worst.as_str()
+                    );
+                    self.add(WarningCode::ReceiverDeaf, table.key("min_severity"), message);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Where nothing is made on first use, a token for none of the configured workflows is for nothing.
+    fn tokens(&mut self, told: &Told<'_>) {
+        if told.default.is_some() {
+            return;
+        }
+        for (index, token) in told.tokens.iter().enumerate() {
+            for (place, glob) in token.workflows.iter().enumerate() {
+                let matcher = WildMatch::new(glob);
+                if glob != "*" && !told.workflows.keys().any(|name| matcher.matches(name)) {
+                    let path = SettingPath::dotted("tokens").index(index).key("workflows").index(place);
+                    let message =
+                        format!("{glob:?} is none of the configured workflows, and no others are made");
+                    self.add(WarningCode::TokenWithoutWorkflows, path, message);
+                }
+            }
+        }
+    }
+
+    /// The addresses that are called. Those that are written as numbers are judged here, the rest is returned.
+    fn destinations(&mut self, told: &Told<'_>) -> Vec<Destination> {
+        let mut called: Vec<(SettingPath, &Endpoint, &Arc<Transport>)> = Vec::new();
+        for receiver in told.receivers {
+            let path = SettingPath::dotted("receivers").key(&receiver.name).key("url");
+            called.push((path, &receiver.url, &receiver.transport));
+        }
+        for (name, target) in told.redrives {
+            let path = SettingPath::dotted("workflows").key(name).key("redrive").key("url");
+            called.push((path, &target.url, &told.replay.transport));
+        }
+        if let Some(heartbeat) = told.heartbeat {
+            called.push((SettingPath::dotted("heartbeat.url"), &heartbeat.url, &heartbeat.transport));
+        }
+        let mut unknown = Vec::new();
+        for (path, endpoint, transport) in called {
+            if transport.allow_private {
+                continue;
+            }
+            let origin = self.checks.origin_of(&path);
+            let place = format!("{origin}: {path}");
+            let networks = transport.allow_networks.clone();
+            let destination = Destination { place, endpoint: endpoint.clone(), networks };
+            match check_literal(endpoint.url(), &transport.allow_networks) {
+                Err(refused) => self.found.push((origin, destination.refused(&refused))),
+                Ok(()) => unknown.push(destination),
+            }
+        }
+        unknown
+    }
+}
+
+/// All that a policy names.
+fn named(policy: &AlertPolicy) -> BTreeSet<&str> {
+    let levels = policy.escalate.iter().flat_map(|level| &level.receivers);
+    policy.receivers.iter().chain(levels).chain(&policy.fallback).map(|name| &**name).collect()
+}
