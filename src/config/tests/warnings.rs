@@ -62,7 +62,7 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
         (
             format!("{SOUND}severity = \"info\"\n[receiver_defaults]\nmin_severity = \"error\""),
             &[
-                "receiver-deaf: warden.toml:6:2: receivers.oncall.min_severity: is told nothing: it wants to hear of \
+                "receiver-deaf: warden.toml:1:12: receivers.oncall.min_severity: is told nothing: it wants to hear of \
                  \"error\" and worse, and nothing worse than \"info\"",
                 "workflow-unheard: warden.toml:5:1: alerting.severity: nobody is told",
             ],
