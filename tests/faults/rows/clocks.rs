@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use warden::model::Timestamp;
 
 use crate::load::Shape;
 use crate::scene::{Scene, get, stop};
@@ -39,7 +40,6 @@ pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
         load.stop().await;
         scene.hold(&daemon).await;
 
-        // From its next start on it goes by what the clock says then.
         if round % 2 == 0 {
             daemon.kill();
         } else {
@@ -54,11 +54,57 @@ pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
         }
         trial.held(1);
     }
-    // Past everything, so that all that is left must be overdue.
+    // What is left was given a second, however far the clock goes.
     clock.set(100 * HOUR);
     stop(daemon).await;
     let daemon = scene.start().await;
     scene.settle(daemon).await;
+    Ok(())
+}
+
+/// The wall clock is ahead of the right one, behind it, or in 1970, when the daemon first starts. Once it is right an item with
+/// five seconds is told of after five seconds, over a restart, and one with an instant when that instant comes.
+pub async fn wrong_at_the_start(trial: Trial) -> Result<(), Skipped> {
+    for round in 0..trial.rounds(3, 6) {
+        let offset = [90, -90, -56 * 365 * 24 * HOUR][round as usize % 3];
+        let mut scene = Scene::new(&trial, Shape { clients: 1, payload_max: 100, deadline: "1s" }).await;
+        let clock = WallClock::load_into(&mut scene).map_err(Skipped)?;
+        clock.set(offset);
+        let daemon = scene.start().await;
+        let sent = trial.now();
+        create(&daemon, "/v1/workflows/durations/items/one", "5s").await;
+        let mut told = vec![("durations", Duration::from_secs(5))];
+        // By the other clocks it has passed already, or lies further ahead than a deadline may.
+        if offset == -90 {
+            let instant = sent.after(Duration::from_secs(20));
+            create(&daemon, "/v1/workflows/instants/items/one", &instant.to_string()).await;
+            told.push(("instants", instant.since(sent)));
+        }
+        clock.set(0);
+        trial.made();
+        if round % 2 == 0 {
+            stop(daemon).await;
+        } else {
+            daemon.kill();
+        }
+        let daemon = scene.start().await;
+        for (workflow, least) in told {
+            eventually("a notification", || async { scene.opening(|of| of["workflow"] == workflow).await })
+                .await;
+            let after = trial.since(sent);
+            assert!(
+                after + Duration::from_millis(2) >= least,
+                "{workflow} was told of early, after {after:?}"
+            );
+            assert!(after < Duration::from_secs(80), "{workflow} was told of late, after {after:?}");
+        }
+        let item = get(&daemon, "/v1/workflows/durations/items/one").await;
+        let shown = item["created_at"].as_str().and_then(|text| Timestamp::parse(text).ok());
+        let shown = shown.expect("an instant").as_seconds();
+        assert!((shown - sent.as_seconds()).abs() < TOLERANCE, "it is shown as created at {item}");
+        trial.held(1);
+        stop(daemon).await;
+    }
     Ok(())
 }
 

@@ -76,6 +76,9 @@ pub const ALL: &[Row] = &[
     row("clock", "the wall clock jumps by hours, also over a restart", Others, |trial| {
         Box::pin(clocks::jumping(trial))
     }),
+    row("clock-wrong", "the wall clock is wrong at the start and set right while it runs", Others, |trial| {
+        Box::pin(clocks::wrong_at_the_start(trial))
+    }),
     row("receiver-down", "nobody listens where notifications go", Others, |trial| {
         Box::pin(receivers::bad_day(trial, Passage::Down))
     }),
