@@ -12,10 +12,7 @@ use serde::forward_to_deserialize_any;
 use toml::Value;
 
 use super::setting::{Content, Setting};
-use crate::model::nearest;
-
-/// How much of a text is repeated in a message, in characters.
-const QUOTED_MAX: usize = 80;
+use crate::model::{nearest, quote};
 
 /// A setting that serde reads.
 #[derive(Clone, Copy)]
@@ -123,7 +120,7 @@ impl Error for Fault {
     fn unknown_variant(variant: &str, variants: &'static [&'static str]) -> Self {
         let meant = nearest(variant, variants.iter().copied());
         let hint = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
-        Self(format!("must be {}, but is {}{hint}", one_of(variants), quoted(variant)))
+        Self(format!("must be {}, but is {}{hint}", one_of(variants), quote(variant)))
     }
 
     fn unknown_field(field: &str, fields: &'static [&'static str]) -> Self {
@@ -167,7 +164,7 @@ fn found(unexpected: Unexpected<'_>) -> String {
         Unexpected::Unsigned(number) => format!("the number {number}"),
         Unexpected::Signed(number) => format!("the number {number}"),
         Unexpected::Float(number) => format!("the number {number}"),
-        Unexpected::Str(text) => format!("the text {}", quoted(text)),
+        Unexpected::Str(text) => format!("the text {}", quote(text)),
         Unexpected::Seq => "a list".to_owned(),
         Unexpected::Map => "a table".to_owned(),
         Unexpected::Other(what) => what.to_owned(),
@@ -180,13 +177,6 @@ fn one_of(words: &[&str]) -> String {
     match quoted.as_slice() {
         [words @ .., last] if !words.is_empty() => format!("{} or {last}", words.join(", ")),
         words => words.concat(),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED_MAX) {
-        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
-        None => format!("{text:?}"),
     }
 }
 
@@ -226,6 +216,7 @@ mod tests {
         assert_eq!(fault::<BTreeMap<String, u8>>("1.5"), "must be a table, but is the number 1.5");
         assert_eq!(fault::<std::path::PathBuf>("1"), "must be the text of a path, but is the number 1");
         let long = fault::<bool>(&format!("{:?}", "x".repeat(1_000)));
-        assert_eq!(long, format!("must be true or false, but is the text \"{}…\"", "x".repeat(80)));
+        let cut = format!("is the text \"{}\"… (1000 bytes in all)", "x".repeat(128));
+        assert!(long.ends_with(&cut), "{long}");
     }
 }

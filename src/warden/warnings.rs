@@ -21,10 +21,11 @@ impl Warden {
                 format!("{more} more workflows made on first use are called nearly as configured ones");
             warnings.push(Warning { code: WarningCode::WorkflowMisspelt, message });
         }
-        if let Some(silence) = self.silences.for_all_at(self.clock.moment()) {
+        let moment = self.clock.moment();
+        if let Some(silence) = self.silences.for_all_at(moment) {
             let message = format!(
                 "nobody is told of anything until {}: {} holds for all workflows",
-                self.clock.moment().shown(silence.ends_at),
+                moment.shown(silence.ends_at),
                 silence.id.0
             );
             warnings.push(Warning { code: WarningCode::AllSilenced, message });

@@ -3,8 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::advice;
-use super::layout;
+use super::{advice, layout};
 
 /// Why a data directory cannot be worked in. The daemon refuses to start and says so.
 #[derive(Debug, thiserror::Error)]
