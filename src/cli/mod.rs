@@ -155,6 +155,21 @@ mod tests {
     }
 
     #[test]
+    fn no_variable_of_a_flag_is_taken_for_a_misspelt_setting() {
+        let mut commands: Vec<clap::Command> = Cli::command().get_subcommands().cloned().collect();
+        let mut count = 0;
+        while let Some(command) = commands.pop() {
+            let variables = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+            for name in variables.filter(|name| name.starts_with("WARDEN_")) {
+                count += 1;
+                assert!(crate::config::Environment::is_known(name), "{name}");
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+        assert!(count > 0);
+    }
+
+    #[test]
     fn every_subcommand_and_flag_is_described() {
         let undescribed = |command: &clap::Command| -> Vec<String> {
             let arguments = command.get_arguments().filter(|argument| argument.get_help().is_none());

@@ -18,8 +18,9 @@ const SEPARATOR: &str = "__";
 
 /// The variables of the client, those that `warden recover` tells the commands that it runs (which may be another
 /// `warden`), and those that the service manager sets.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "WARDEN_CONFIG",
+    "WARDEN_REPLAY_SECRET",
     "WARDEN_TOKEN",
     "WARDEN_URL",
     "WARDEN_ATTEMPT",

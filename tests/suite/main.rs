@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod commands;
 mod lifecycle;
+mod readme;
 mod recovery;
 mod replay;
 mod startup;

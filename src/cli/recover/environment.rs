@@ -53,6 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_daemon_that_a_command_starts_takes_none_of_it_for_a_setting() {
+        for (name, _) in variables(&lease("uploads", "file-1")) {
+            assert!(crate::config::Environment::is_known(&name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_command_is_told_all_that_identifies_its_item_and_its_labels() {
         let text: Vec<String> = variables(&lease("uploads", "a/ä b"))
             .iter()
