@@ -239,8 +239,9 @@ pub async fn run(mut config: Config) -> Result<(), AppError> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    writeln!(std::io::stdout(), "listening on http://{}", daemon.address())?;
-    std::io::stdout().flush()?;
+    // It watches over the items whether or not somebody reads this; the log says it too.
+    let _ = writeln!(std::io::stdout(), "listening on http://{}", daemon.address())
+        .and_then(|()| std::io::stdout().flush());
     for line in startup::lines(&config, &daemon) {
         tracing::info!("{line}");
     }

@@ -68,6 +68,9 @@ pub enum CliError {
         /// What the system said.
         error: io::Error,
     },
+    /// Whoever read what a recovery's commands write has gone.
+    #[error("nobody reads the output any more: what was not begun is left as it was")]
+    Unread,
     /// Somebody pressed Ctrl-C, or sent a signal that says the same.
     #[error("interrupted")]
     Interrupted,
@@ -105,6 +108,7 @@ impl CliError {
             Self::LinesRefused { .. }
             | Self::ItemsLeft { .. }
             | Self::Declined
+            | Self::Unread
             | Self::NotDelivered(_)
             | Self::ReplayNotDone(_) => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,

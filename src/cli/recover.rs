@@ -12,6 +12,7 @@ mod claims;
 mod desk;
 mod display;
 mod environment;
+mod file_name;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod keeper;
@@ -66,18 +67,21 @@ const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2
 
 const HELP: &str = "\
 The command gets the payload on stdin, byte for byte, and in its environment WARDEN_WORKFLOW, WARDEN_ITEM_ID,
-WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as
-a JSON object) and WARDEN_LABEL_<NAME>, in upper case, for each label; step and encoding are empty where there is none.
+WARDEN_ITEM_FILE (a name for a file: an id may be ../x), WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE,
+WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as a JSON object) and WARDEN_LABEL_<NAME>, in upper case, for each label; step and encoding are empty where there is none.
 The payload is never decoded. The command says with its exit code how it went:
 
   0      done: the item's step is complete, see --on-success
   75     to be tried again later; a run tries no item twice
   other  failed: the item waits for somebody to act, with the end of what the command said on stderr
 
+A command that was stopped (by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or with 128 and the signal's number as its exit code)
+has said nothing of its item, which is given back unharmed. When nobody reads stdout any more, nothing more begins.
+
 Examples:
   warden recover --workflow uploads --dry-run
   warden recover --workflow uploads --canary 5 --concurrency 8 --rate 50/s -- ./upload-again.sh
-  warden recover --step backup -- sh -c 'curl -sf --data-binary @- \"http://backup/$WARDEN_ITEM_ID\"'
+  warden recover --step backup -- sh -c 'curl -sf --data-binary @- \"http://backup/$WARDEN_ITEM_FILE\"'
 
 Ctrl-C lets running commands finish and gives back what has not begun; once more ends them. The exit code is 0 if
 all items are done, 1 if some are not, 130 if it was interrupted.";
@@ -276,10 +280,11 @@ fn worker() -> String {
 /// Prints what a recovery came to, and gives how the program ends by it.
 fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
     let Outcome { summary, took, failure } = outcome;
+    let mut printed = Ok(());
     match format {
         Format::Json => {
             let text = serde_json::to_string(&summary).map_err(io::Error::from)?;
-            console.document(&text)?;
+            printed = console.document(&text);
         }
         Format::Table if summary.counts.items() > 0 => {
             console.note(summary.counts.line(took));
@@ -295,6 +300,7 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
         _ if summary.counts.left() > 0 => {
             Err(CliError::ItemsLeft { left: summary.counts.left(), items: summary.counts.items() })
         }
-        _ => Ok(()),
+        // What became of the items comes first: whoever cannot be told by words is told by the exit code.
+        _ => Ok(printed?),
     }
 }

@@ -43,11 +43,11 @@ impl TestReceiver {
         let path = format!("/v1/receivers/{}/test", path_segment(&self.name));
         let request = client.request(Method::POST, &path, &Query::new())?;
         let (text, outcome) = client.send(request).await?.document::<Outcome>().await?;
-        match self.connection.output {
-            Format::Json => console.document(&text)?,
-            Format::Table => writeln!(console.out, "{}", said(&self.name, &outcome))?,
-        }
-        if outcome.delivered { Ok(()) } else { Err(CliError::NotDelivered(self.name)) }
+        let printed = match self.connection.output {
+            Format::Json => console.document(&text),
+            Format::Table => writeln!(console.out, "{}", said(&self.name, &outcome)),
+        };
+        if outcome.delivered { Ok(printed?) } else { Err(CliError::NotDelivered(self.name)) }
     }
 }
 

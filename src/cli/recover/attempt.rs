@@ -251,6 +251,10 @@ impl Attempt {
             }
             (None, end) => match (Verdict::of(end, said), listener.doubt()) {
                 (Verdict::Done, Some(doubt)) => Verdict::Untried(doubt.to_owned()),
+                // Not every program is ended by that; some fail when they write.
+                (Verdict::Failed { .. }, _) if self.work.output.is_unread() => {
+                    Verdict::Untried("nobody reads what its command writes".to_owned())
+                }
                 (verdict, _) => verdict,
             },
         };

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::file_name::file_name;
 use super::lease::Lease;
 use super::tail::Tail;
 use super::verdict::Verdict;
@@ -19,6 +20,7 @@ pub const BYTES_MAX: u64 = 8 * 1024 * 1024;
 struct Line<'a> {
     workflow: &'a str,
     id: &'a str,
+    file: String,
     step: Option<&'a str>,
     attempt: u64,
     lease: &'a str,
@@ -61,6 +63,7 @@ pub fn line(lease: &Lease, payload: &[u8]) -> Vec<u8> {
     let line = Line {
         workflow: &item.workflow,
         id: &item.id,
+        file: file_name(&item.workflow, &item.id),
         step: item.step.as_deref(),
         attempt: lease.attempt,
         lease: &lease.id,
@@ -149,7 +152,7 @@ mod tests {
             serde_json::from_slice::<Value>(&line).unwrap()
         };
         let mut expected = json!({
-            "workflow": "uploads", "id": "a\nb", "step": "copy", "attempt": 2, "lease": "lse_a\nb",
+            "workflow": "uploads", "id": "a\nb", "file": file_name("uploads", "a\nb"), "step": "copy", "attempt": 2, "lease": "lse_a\nb",
             "content_type": "text/plain", "content_encoding": "gzip", "labels": {"region": "eu", "cost.center/a": "12"}, "payload": "ä\n",
         });
         assert_eq!(written("ä\n".as_bytes()), expected);

@@ -1,13 +1,15 @@
 //! What a command is told about its item: the names and values of environment variables.
 
+use super::file_name::file_name;
 use super::lease::Lease;
 
 /// What the variables for labels begin with.
 const LABEL_PREFIX: &str = "WARDEN_LABEL_";
 /// The other variables, in the order in which they are told.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "WARDEN_WORKFLOW",
     "WARDEN_ITEM_ID",
+    "WARDEN_ITEM_FILE",
     "WARDEN_STEP",
     "WARDEN_ATTEMPT",
     "WARDEN_LEASE",
@@ -28,6 +30,7 @@ pub fn variables(lease: &Lease) -> Vec<(String, String)> {
     let own = [
         item.workflow.clone(),
         item.id.clone(),
+        file_name(&item.workflow, &item.id),
         item.step.clone().unwrap_or_default(),
         lease.attempt.to_string(),
         lease.id.clone(),
@@ -68,6 +71,7 @@ mod tests {
         let expected = [
             "WARDEN_WORKFLOW=uploads",
             "WARDEN_ITEM_ID=a/ä b",
+            &format!("WARDEN_ITEM_FILE={}", file_name("uploads", "a/ä b")),
             "WARDEN_STEP=copy",
             "WARDEN_ATTEMPT=2",
             "WARDEN_LEASE=lse_a/ä b",

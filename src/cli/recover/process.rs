@@ -8,12 +8,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join3;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit, test_kill_process_group,
 };
@@ -63,6 +64,25 @@ pub enum Output {
     Stderr,
     /// Line by line to whoever runs it.
     Lines,
+}
+
+impl Output {
+    /// Whether whoever read it has gone, so that a command that writes to it fails or is ended.
+    pub fn is_unread(self) -> bool {
+        match self {
+            Self::Stdout => is_unread(io::stdout().as_fd()),
+            Self::Stderr => is_unread(io::stderr().as_fd()),
+            Self::Lines => false,
+        }
+    }
+}
+
+/// Whether this is the writing end of something of which nobody has the reading end.
+fn is_unread(output: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(output, PollFlags::empty())];
+    // What cannot be asked is taken for read: commands find out.
+    poll(&mut asked, Some(&Timespec::default()))
+        .is_ok_and(|_| asked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
 /// A command that runs.

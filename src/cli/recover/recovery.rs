@@ -156,6 +156,10 @@ impl Recovery {
         if self.claims.is_asked() || !self.goes_on() {
             return None;
         }
+        if self.work.output.is_unread() {
+            self.stop_by(CliError::Unread);
+            return None;
+        }
         let now = self.now();
         let slots = self.concurrency.saturating_sub(self.running.len());
         match self.pace.bite(slots, now) {

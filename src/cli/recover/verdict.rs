@@ -2,17 +2,25 @@
 //!
 //! A command says with its exit code how it went: 0 is done, 75 (`EX_TEMPFAIL`) is to be tried again later, everything
 //! else has failed. One that we ended ourselves says nothing by its exit code, not even by 0: many a program ends in good
-//! order when it is told to stop.
+//! order when it is told to stop. Nor does one that somebody else stopped, be it by Ctrl-C or by closing what it writes to.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::lease::Settlement;
 use super::tail::last_line;
 
 /// The exit code by which a command asks for another try later.
 const RETRY_LATER: i32 = 75;
+/// The signals that end a command for reasons that have nothing to do with its item: a terminal that is gone, Ctrl-C, a
+/// reader that has seen enough, a machine or a session that stops.
+const STOPPED: [(Signal, &str); 4] =
+    [(Signal::HUP, "SIGHUP"), (Signal::INT, "SIGINT"), (Signal::PIPE, "SIGPIPE"), (Signal::TERM, "SIGTERM")];
+/// What a shell adds to the number of the signal that ended its command.
+const OF_SHELL: i32 = 128;
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +82,9 @@ impl Verdict {
     }
 
     fn of_status(status: ExitStatus, said: &str) -> Self {
+        if let Some(name) = stopped_by(status) {
+            return Self::Untried(format!("its command was stopped by {name}"));
+        }
         let (kind, retryable) = match (status.code(), status.signal()) {
             (Some(0), _) => return Self::Done,
             (Some(code), _) => (format!("exit {code}"), code == RETRY_LATER),
@@ -113,6 +124,12 @@ impl Verdict {
     }
 }
 
+/// The name of the signal that stopped a command, or what it called by a shell, if its end says no more than that.
+fn stopped_by(status: ExitStatus) -> Option<&'static str> {
+    let number = status.signal().or_else(|| status.code().map(|code| code - OF_SHELL))?;
+    STOPPED.iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +159,26 @@ mod tests {
             assert_eq!(Verdict::of(&end, "no host"), expected, "{end:?}");
         }
         assert_eq!(Verdict::of(&exited(2), ""), failed("exit 2", "it said nothing on stderr", false));
+    }
+
+    #[test]
+    fn a_command_that_was_stopped_says_nothing_of_its_item() {
+        for (number, name) in [(1, "SIGHUP"), (2, "SIGINT"), (13, "SIGPIPE"), (15, "SIGTERM")] {
+            let untried = Verdict::Untried(format!("its command was stopped by {name}"));
+            for end in [End::Ended(ExitStatus::from_raw(number)), exited(128 + number)] {
+                assert_eq!(Verdict::of(&end, "no host"), untried, "{end:?}");
+                assert_eq!(
+                    Verdict::of(&end, "no host").settlement(OnSuccess::Close),
+                    Some(Settlement::Release)
+                );
+            }
+        }
+        for code in [128, 134, 137, 139, 142] {
+            assert!(
+                matches!(Verdict::of(&exited(code), ""), Verdict::Failed { retryable: false, .. }),
+                "{code}"
+            );
+        }
     }
 
     #[test]

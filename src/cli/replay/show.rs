@@ -37,8 +37,11 @@ impl Show {
         } else {
             ask(&client, &self.id).await?
         };
-        print(&text, &replay, self.connection.output, console)?;
-        if self.follow { judge(&replay, console) } else { Ok(()) }
+        let printed = print(&text, &replay, self.connection.output, console);
+        if self.follow {
+            judge(&replay, console)?;
+        }
+        printed
     }
 }
 

@@ -95,8 +95,8 @@ impl Start {
             let said = format!("{} was started, with {} items", replay.id, replay.total);
             console.note(&said);
             let (text, replay) = follow(&client, &replay.id, console).await?;
-            show::print(&text, &replay, format, console)?;
-            return judge(&replay, console);
+            let printed = show::print(&text, &replay, format, console);
+            return judge(&replay, console).and(printed);
         }
         match format {
             Format::Json => console.document(&text)?,

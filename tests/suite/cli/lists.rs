@@ -9,15 +9,20 @@ use super::warden;
 use crate::alerts::lose;
 use crate::support::TestDaemon;
 
+/// Creates so many items, `file-0` and so on, and gives their ids.
+pub async fn create(daemon: &TestDaemon, count: usize) -> BTreeSet<String> {
+    let ids: BTreeSet<String> = (0..count).map(|number| format!("file-{number}")).collect();
+    let line = |id| json!({"op": "create", "workflow": "uploads", "id": id, "payload": ""}).to_string();
+    let lines = ids.iter().map(line).collect::<Vec<_>>().join("\n");
+    let answers = daemon.send(Method::POST, "/v1/batch", lines).await.lines(200);
+    assert!(answers.iter().all(|answer| answer["status"] == 201));
+    ids
+}
+
 #[tokio::test]
 async fn a_list_of_several_pages_is_one_list() {
     let daemon = TestDaemon::start().await;
-    let ids: BTreeSet<String> = (0..501).map(|number| format!("file-{number}")).collect();
-    let create = |id| json!({"op": "create", "workflow": "uploads", "id": id, "payload": ""}).to_string();
-    let lines = ids.iter().map(create).collect::<Vec<_>>().join("\n");
-    let answers = daemon.send(Method::POST, "/v1/batch", lines).await.lines(200);
-    assert!(answers.iter().all(|answer| answer["status"] == 201));
-
+    let ids = create(&daemon, 501).await;
     let all = warden(&daemon, &["items", "--all", "--output", "json"]).await.json();
     let listed = all["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned());
     assert_eq!(listed.collect::<BTreeSet<_>>(), ids);

@@ -3,6 +3,7 @@
 //! The binary has the machine's clock, so nothing here holds it to an age.
 
 mod check;
+mod closed;
 mod connection;
 mod hostile;
 mod incidents;

@@ -17,7 +17,7 @@ async fn a_batch_is_a_line_of_json_for_each_item() {
     let lines: Vec<Value> =
         scene.lines("batch").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let line = |id: &str, lease: &Value, labels: Value, (name, payload): (&str, &str)| {
-        json!({"workflow": "uploads", "id": id, "step": "copy", "attempt": 1, "lease": lease, "labels": labels,
+        json!({"workflow": "uploads", "id": id, "file": format!("uploads@{id}"), "step": "copy", "attempt": 1, "lease": lease, "labels": labels,
             "content_type": "application/octet-stream", name: payload})
     };
     let expected = [

@@ -64,6 +64,7 @@ async fn a_command_is_told_which_item_it_is_for() {
         "WARDEN_ATTEMPT=1",
         "WARDEN_CONTENT_ENCODING=br, gzip",
         "WARDEN_CONTENT_TYPE=text/plain; charset=utf-8",
+        "WARDEN_ITEM_FILE=uploads@a__@c7a62da568caa14b7eaeab4024056d16",
         "WARDEN_ITEM_ID=a/ä",
         r#"WARDEN_LABELS={"region":"eu west","x-y":"\"2\"","x.y":"1"}"#,
         "WARDEN_LABEL_REGION=eu west",

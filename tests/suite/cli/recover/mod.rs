@@ -4,7 +4,9 @@ mod batches;
 mod bounds;
 mod commands;
 mod endings;
+mod files;
 mod outages;
+mod readers;
 mod terminal;
 
 use std::path::{Path, PathBuf};
