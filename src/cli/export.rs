@@ -9,18 +9,30 @@ use clap::Args;
 
 use self::download::Download;
 use super::archive::{Compression, LineError, Part, Survey, Target, survey};
+use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::filter::Filter;
+use super::filter::{self, Filter};
 use super::progress::Progress;
 use super::sink::Sink;
 
+const HELP: &str = "\
+What goes along: payload, content type and encoding, deadline, labels, step, state, progress, errors with their ids and
+times, steps that are behind, attempts and retry_at, created_at, and of closed items closed_at and outcome. What does
+not: leases, versions, incidents, idempotency keys, and policies, which are in the configuration.
+
+Examples:
+  warden export --closed --compress zstd --file all.zst    to move to another warden, which is to know late creates
+  warden export --workflow uploads --state failed          the failed items of a workflow
+  warden export --no-history                               lines that any token with the scope ingest may import";
+
 /// Write items with their payloads, a line of JSON each, as `warden import` takes them
 ///
-/// Closed items have no payload any more and are left out. The last line says how many lines there are before it and what
+/// Closed items are left out unless --closed or --state asks for them. The last line says how many lines there are before it and what
 /// they hash to: without it the export is incomplete. What was interrupted is completed by the same command with --resume.
 #[derive(Args)]
+#[command(after_help = HELP)]
 pub struct Export {
     /// The file to write to, overwriting it [default: stdout]
     #[arg(long, value_name = "PATH")]
@@ -31,6 +43,12 @@ pub struct Export {
     /// Go on with what an interrupted export of the same items left in the file; begin it where there is none
     #[arg(long, requires = "file")]
     resume: bool,
+    /// Closed items as well, and what is remembered of items that were closed before anybody created them
+    #[arg(long, conflicts_with_all = ["states", "no_history"])]
+    closed: bool,
+    /// Leave out what items have been through: whoever imports them makes new ones
+    #[arg(long)]
+    no_history: bool,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -64,7 +82,7 @@ impl Export {
         let Part { length, ledger, is_compressed } = part.unwrap_or_default();
         let before = ledger.lines();
         let progress = Progress::of_items("exporting", None);
-        let mut download = Download::new(&client, self.filter.query(), ledger, progress);
+        let mut download = Download::new(&client, self.query(), ledger, progress);
         // Only when there is something to write is the file that is there given up.
         let answer = download.ask().await?;
         let sink = match &self.file {
@@ -93,6 +111,17 @@ impl Export {
             console.note(format_args!("exported {}", counted(items)));
         }
         Ok(())
+    }
+
+    fn query(&self) -> Query {
+        let mut query = self.filter.query();
+        if self.closed {
+            query.extend(filter::STATES.map(|state| ("state", state.to_owned())));
+        }
+        if self.no_history {
+            query.push(("history", "false".to_owned()));
+        }
+        query
     }
 
     /// What there is already, if that is to be gone on with.

@@ -8,7 +8,8 @@ use super::client::Query;
 use super::error::CliError;
 use super::label;
 
-const STATES: [&str; 5] = ["open", "overdue", "failed", "held", "closed"];
+/// All states that an item can be in.
+pub const STATES: [&str; 5] = ["open", "overdue", "failed", "held", "closed"];
 
 /// Which items. What the values mean is the daemon's business: they are handed on as they are.
 #[derive(Args)]

@@ -5,7 +5,7 @@
 //! itself at its end is checked here, and of a file before anything of it is handed in.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ use super::error::CliError;
 use super::piece::Pieces;
 use super::progress::Progress;
 
+/// What is said of every import that created something.
+const NOT_TAKEN_OVER: &str =
+    "Created items begin without leases and incidents of before, with version 1 and no idempotency key.";
 /// How many refusals are told.
 const REFUSALS_TOLD: usize = 10;
 /// How often a piece is offered to a daemon that is overloaded.
@@ -31,7 +34,8 @@ const WAIT_MAX: u64 = 30;
 
 /// Create and close many items, from the lines that `warden export` writes
 ///
-/// Importing a file again is fine: what is there already is left alone. Whether it is compressed is seen, and what it says
+/// Importing a file again is fine: what is there already is left alone. Lines that say what their items have been through, as
+/// exports do, take a token with the scope admin; leases, versions, incidents and idempotency keys do not go along. Whether it is compressed is seen, and what it says
 /// of itself at its end is checked. What is known to be incomplete is handed in, and ends with exit code 65.
 #[derive(Args)]
 pub struct Import {
@@ -48,8 +52,12 @@ struct Summary {
     /// Lines that were answered.
     lines: u64,
     created: u64,
+    /// Those by how they stand.
+    created_by_state: BTreeMap<String, u64>,
     /// Creates of items that were there.
     existed: u64,
+    /// Those by how they stand.
+    existed_by_state: BTreeMap<String, u64>,
     closed: u64,
     refused: u64,
     /// Whether the lines were all of an export; nothing if they come from none.
@@ -69,6 +77,8 @@ struct Refusal {
 #[derive(Deserialize)]
 struct LineAnswer {
     status: u16,
+    /// How the item stands, of a create.
+    state: Option<String>,
     #[serde(flatten)]
     problem: Problem,
 }
@@ -228,9 +238,15 @@ impl Summary {
     fn count(&mut self, line: u64, answer: LineAnswer) {
         self.lines += 1;
         match answer.status {
-            201 => self.created += 1,
+            201 => {
+                self.created += 1;
+                count_state(&mut self.created_by_state, answer.state);
+            }
             204 => self.closed += 1,
-            200..300 => self.existed += 1,
+            200..300 => {
+                self.existed += 1;
+                count_state(&mut self.existed_by_state, answer.state);
+            }
             status => {
                 self.refused += 1;
                 if self.refusals.len() < REFUSALS_TOLD {
@@ -253,14 +269,32 @@ impl Summary {
                 if self.refused > self.refusals.len() as u64 {
                     console.note(format_args!("and {} more", self.refused - self.refusals.len() as u64));
                 }
-                let Self { created, existed, closed, refused, .. } = self;
+                let Self { closed, refused, .. } = self;
+                let created = by_state(self.created, &self.created_by_state);
+                let existed = by_state(self.existed, &self.existed_by_state);
                 let text =
                     format!("created {created}, already there {existed}, closed {closed}, refused {refused}");
                 writeln!(console.out, "{text}")?;
+                if self.created > 0 {
+                    writeln!(console.notes, "{NOT_TAKEN_OVER}")?;
+                }
             }
         }
         Ok(())
     }
+}
+
+fn count_state(states: &mut BTreeMap<String, u64>, state: Option<String>) {
+    if let Some(state) = state {
+        *states.entry(state).or_default() += 1;
+    }
+}
+
+/// A number, and how many of them do not stand as a new item does.
+fn by_state(count: u64, states: &BTreeMap<String, u64>) -> String {
+    let others = states.iter().filter(|(state, _)| *state != "open");
+    let others: Vec<String> = others.map(|(state, count)| format!("{count} {state}")).collect();
+    if others.is_empty() { count.to_string() } else { format!("{count} ({})", others.join(", ")) }
 }
 
 #[cfg(test)]
@@ -277,22 +311,24 @@ mod tests {
                 summary.count(line, serde_json::from_str(answer).unwrap());
             }
         };
-        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1}"#, 3);
+        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1,"state":"open"}"#, 3);
+        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1,"state":"failed"}"#, 2);
+        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1,"state":"closed"}"#, 1);
         count(r#"{"status":200,"workflow":"uploads","id":"a","version":1}"#, 2);
         count(r#"{"status":204,"workflow":"uploads","id":"a"}"#, 1);
         count(
             r#"{"line":7,"type":"/problems/item-closed","title":"The item is closed","status":409,"detail":"since"}"#,
             12,
         );
-        let Summary { lines: 18, created: 3, existed: 2, closed: 1, refused: 12, complete: None, refusals } =
-            summary
-        else {
-            panic!("{summary:?}")
-        };
+        let Summary { lines, created, existed, closed, refused, complete, .. } = summary;
+        assert_eq!((lines, created, existed, closed, refused, complete), (21, 6, 2, 1, 12, None));
+        assert_eq!(by_state(created, &summary.created_by_state), "6 (1 closed, 2 failed)");
+        assert_eq!(by_state(existed, &summary.existed_by_state), "2");
+        let refusals = summary.refusals;
         assert_eq!(refusals.len(), REFUSALS_TOLD);
         assert_eq!(
             refusals[0],
-            Refusal { line: 7, status: 409, reason: "The item is closed: since".to_owned() }
+            Refusal { line: 10, status: 409, reason: "The item is closed: since".to_owned() }
         );
     }
 

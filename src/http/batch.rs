@@ -36,10 +36,17 @@ const GROUP_LINES: usize = 512;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// How many groups may wait for their commit.
 const GROUPS_UNDER_WAY: usize = 4;
-/// What a line may take beyond its payload, in bytes.
-const LINE_OVERHEAD: u64 = 16 * 1024;
+/// What a line may take beyond its payload, in bytes: the most that an export writes of what an item has been through, with
+/// characters that are escaped.
+const LINE_OVERHEAD: u64 = 512 * 1024;
 
 /// Create and close many items: NDJSON, one line each; the answer has a line for a line, in order.
+///
+/// A create line may say what its item has been through elsewhere, in the fields that an export adds: `state`, `created_at`
+/// and the others. Only a token with the scope `admin` may say so. Such an item is as it was there, but for leases, its
+/// version, incidents and idempotency keys; one that failed has failed, one that is late is overdue at once, and one that was
+/// closed is remembered for as long as its workflow says here. What is there already is left alone: the same payload again is
+/// answered with 200, whatever has happened to the item since.
 ///
 /// What `GET /v1/export` answers can be handed in as it is: `cursor` is passed over, and `{"op":"end",…}` is answered with
 /// 200; nothing is made of the number and the checksum that it tells.
@@ -248,7 +255,8 @@ impl Batch {
                     |result| result.map(Some).map_err(|error| self.access.explain(error)),
                 ),
             };
-            line::answer(self.answered, &asked, &result, &mut self.answer.text);
+            let moment = self.server.warden.clock().moment();
+            line::answer(self.answered, &asked, &result, moment, &mut self.answer.text);
             self.answer.count(&self.server.answers)?;
         }
         Ok(())

@@ -55,6 +55,7 @@ impl FilterDocument {
         Ok(ItemFilter {
             workflows: self.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
             allowed: access.workflows(),
+            unseen: false,
             states,
             labels: self.labels.into_iter().collect(),
             // Of another name there is no step, and whoever claims would wait for one in vain.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::access::{Access, Tokens};
 use super::batch::line::{self, Asked};
 use super::browser::{self, Browsers};
-use super::export::write_item_line;
+use super::export::line::{History, write_item_line};
 use super::filter::FilterDocument;
 use super::incidents::{AcknowledgeDocument, CommentDocument, SnoozeDocument};
 use super::items::{ErrorDocument, PatchDocument};
@@ -29,14 +29,15 @@ use super::replays::{self, ReplayDocument};
 use super::request::{self, ByteRange, Query, byte_range};
 use super::silences::SilenceDocument;
 use crate::config::{Config, Sources, host_of, origin_of};
-use crate::model::item::{ItemPatch, PROGRESS_SIZE_MAX};
+use crate::model::item::{Closed, ItemDetail, ItemPatch, PROGRESS_SIZE_MAX};
 use crate::model::payload::content_encoding;
 use crate::model::{
-    ClockTime, Item, ItemId, ItemNumber, Labels, ManualClock, Moment, PayloadInfo, Timestamp, Work,
-    WorkflowName,
+    ClockTime, Item, ItemError, ItemId, ItemNumber, Labels, ManualClock, Moment, PayloadInfo, Timestamp,
+    Work, WorkflowName,
 };
 use crate::store::record::{decode_document, encode_document};
 use crate::warden::items::{BatchItem, CreateItem, Deadline, Done};
+use crate::warden::restore::Past;
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -188,15 +189,15 @@ pub fn lines(bytes: &[u8]) {
                 let item = item(&create);
                 exported(&create, &item);
                 let done = Done::Created(Box::new(item));
-                line::answer(number, &asked, &Ok(Some(done)), &mut answer);
+                line::answer(number, &asked, &Ok(Some(done)), NOW.into(), &mut answer);
             }
             Ok(Some(BatchItem::Close(..))) => {
-                line::answer(number, &asked, &Ok(Some(Done::Closed)), &mut answer);
+                line::answer(number, &asked, &Ok(Some(Done::Closed)), NOW.into(), &mut answer);
             }
-            Ok(None) => line::answer(number, &asked, &Ok(None), &mut answer),
+            Ok(None) => line::answer(number, &asked, &Ok(None), NOW.into(), &mut answer),
             Err(problem) => {
                 refused(&problem);
-                line::answer(number, &asked, &Err(problem), &mut answer);
+                line::answer(number, &asked, &Err(problem), NOW.into(), &mut answer);
             }
         }
         assert_eq!(memchr::memchr_iter(b'\n', &answer).count(), 1, "it is one line");
@@ -208,11 +209,14 @@ pub fn lines(bytes: &[u8]) {
 /// The item that a create makes.
 fn item(create: &CreateItem) -> Item {
     let deadline = match create.deadline {
+        Some(Deadline::At(instant)) if create.past.as_ref().is_some_and(|past| past.is_deadline_steady) => {
+            instant.into()
+        }
         Some(Deadline::At(instant)) => ClockTime::on_wall(instant),
         Some(Deadline::In(duration)) => NOW.after(duration).into(),
         None => NOW.into(),
     };
-    Item {
+    let mut item = Item {
         number: ItemNumber(7),
         workflow: create.workflow.clone(),
         id: create.id.clone().unwrap_or_else(|| ItemId::new("file-1").expect("an id")),
@@ -233,23 +237,79 @@ fn item(create: &CreateItem) -> Item {
         version: 1,
         work: Work::default(),
         detail: None,
+    };
+    if let Some(past) = create.past.as_deref() {
+        been_through(&mut item, past.clone());
     }
+    item
+}
+
+/// Makes it one that has been through this.
+fn been_through(item: &mut Item, past: Past) {
+    let closed_at = past.closed.map(|closed| closed.at);
+    item.created_at = past.created_at.or(closed_at).expect("either stands in the line");
+    item.payload = item.payload.take().filter(|_| past.created_at.is_some());
+    item.step_entered_at = past.step_entered_at.unwrap_or(item.created_at);
+    item.failed_at = past.failed_at;
+    item.closed = past.closed.map(|closed| Closed {
+        at: closed.at,
+        outcome: closed.outcome,
+        payload_until: closed.at,
+        record_until: Timestamp::MAX,
+    });
+    if let (Some(info), Some(gone)) = (&mut item.payload, past.closed.and_then(|closed| closed.payload)) {
+        (info.size, info.sha256) = (gone.size, gone.sha256);
+    }
+    (item.work.attempts, item.work.retry_at) = (past.attempts, past.retry_at);
+    item.detail =
+        Some(Box::new(ItemDetail { progress: past.progress, errors: past.errors, steps: past.steps }));
 }
 
 fn exported(create: &CreateItem, item: &Item) {
-    let mut text = Vec::new();
-    let info = item.payload.as_ref().expect("it was created with one");
-    write_item_line(item, info, &create.payload, NOW.into(), &mut text).expect("a line can be written");
-    assert_eq!(memchr::memchr_iter(b'\n', &text).count(), 1, "it is one line");
-    let request = line::read(text.trim_ascii(), &everybody(), &mut Asked::default());
-    let Some(Some(BatchItem::Create(again))) = accepted(request) else { panic!("it creates an item") };
+    let is_gone = item.payload.is_none()
+        || create
+            .past
+            .as_ref()
+            .is_some_and(|past| past.closed.is_some_and(|closed| closed.payload.is_some()));
+    let payload = (!is_gone).then_some(&*create.payload);
+    let write = |item: &Item, history| {
+        let mut text = Vec::new();
+        write_item_line(item, payload, history, NOW.into(), &mut text).expect("a line can be written");
+        assert_eq!(memchr::memchr_iter(b'\n', &text).count(), 1, "it is one line");
+        text
+    };
+    let read = |text: &[u8]| {
+        let request = line::read(text.trim_ascii(), &everybody(), &mut Asked::default());
+        let Some(Some(BatchItem::Create(again))) = accepted(request) else { panic!("it creates an item") };
+        *again
+    };
+    let with_past = write(item, History::Told);
+    let again = read(&with_past);
     assert_eq!(again.payload, create.payload, "byte for byte");
     assert_eq!((again.id.as_ref(), &again.workflow), (Some(&item.id), &item.workflow));
     assert_eq!((&again.labels, &again.step), (&create.labels, &create.step));
-    assert_eq!(again.content_type, create.content_type);
-    assert_eq!(again.content_encoding, create.content_encoding);
+    if item.payload.is_some() {
+        assert_eq!(again.content_type, create.content_type);
+        assert_eq!(again.content_encoding, create.content_encoding);
+    }
     let deadline = Moment::from(NOW).shown(item.deadline).clamp(Timestamp::MIN, Timestamp::MAX);
     assert!(matches!(again.deadline, Some(Deadline::At(at)) if at == deadline), "{:?}", again.deadline);
+    let past = again.past.as_deref().expect("it says what the item has been through");
+    let same = |at: Timestamp| at.clamp(Timestamp::MIN, Timestamp::MAX);
+    assert_eq!(past.errors.len(), item.detail().errors.len());
+    for (left, right) in past.errors.iter().zip(&item.detail().errors) {
+        assert_eq!((left, left.at), (&ItemError { at: same(right.at), ..right.clone() }, same(right.at)));
+    }
+    assert_eq!((&past.progress, past.attempts), (&item.detail().progress, item.work.attempts));
+    assert_eq!(self::item(&again).state(NOW.into()), item.state(NOW.into()));
+    assert_eq!(
+        String::from_utf8_lossy(&write(&self::item(&again), History::Told)),
+        String::from_utf8_lossy(&with_past),
+        "and an export of what it creates is the same"
+    );
+    if item.closed.is_none() {
+        assert_eq!(read(&write(item, History::LeftOut)).past, None, "without its past it is a new one");
+    }
 }
 
 /// Documents: read as each that there is, and turned into what is asked of the warden. A patch leaves the item within its
@@ -296,6 +356,7 @@ fn patched(patch: &ItemPatch) {
         deadline: None,
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         step: None,
+        past: None,
     };
     let mut once = item(&create);
     let mut progress = serde_json::json!({"done": 3, "of": {"files": 4}});

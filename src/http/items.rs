@@ -125,6 +125,7 @@ fn create_request(
         deadline,
         labels,
         step,
+        past: None,
     })
 }
 

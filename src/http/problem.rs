@@ -265,7 +265,9 @@ impl From<WardenError> for Problem {
             WardenError::WorkflowNotFound(_) => Self::workflow_not_found(detail),
             WardenError::TooManyWorkflows { .. } => Self::too_many_workflows(detail),
             WardenError::ItemNotFound => Self::item_not_found(detail),
-            WardenError::ItemConflict { .. } => Self::item_conflict(detail),
+            WardenError::ItemConflict { .. } | WardenError::ItemNotClosed { .. } => {
+                Self::item_conflict(detail)
+            }
             WardenError::ItemClosed(_) => Self::item_closed(detail),
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),

@@ -56,6 +56,7 @@ pub fn filter(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<I
     Ok(ItemFilter {
         workflows: query.all("workflow").iter().map(|glob| WildMatch::new(glob)).collect(),
         allowed: access.workflows(),
+        unseen: false,
         states: query.all("state").iter().map(|text| state(text)).collect::<Result<_, _>>()?,
         labels: request::labels(query.all("label"))?.into_iter().collect(),
         step: query.one("step")?,

@@ -198,13 +198,15 @@ impl From<Option<PayloadInfo>> for PayloadView {
 }
 
 impl StepRecordView {
-    fn new(step: StepRecord, moment: Moment) -> Self {
+    /// A step that is behind an item.
+    pub fn new(step: StepRecord, moment: Moment) -> Self {
         Self { name: step.name, status: step.status, at: WallTime::of(step.at, moment) }
     }
 }
 
 impl ErrorView {
-    fn new(error: crate::model::ItemError, moment: Moment) -> Self {
+    /// An error, at this moment.
+    pub fn new(error: crate::model::ItemError, moment: Moment) -> Self {
         Self {
             id: error.id,
             kind: error.kind,

@@ -9,6 +9,8 @@ pub struct ItemFilter {
     pub workflows: Vec<wildmatch::WildMatch>,
     /// The globs that the caller is limited to, any of which must match too.
     pub allowed: Vec<wildmatch::WildMatch>,
+    /// Whether the tombstones of items that nobody ever created are meant as well. Clients do not see them.
+    pub unseen: bool,
     /// States, any of which may hold.
     pub states: Vec<ItemState>,
     /// Labels that must be there with exactly this value.
@@ -39,11 +41,11 @@ impl ItemFilter {
         self.step.is_some() || !self.labels.is_empty() || bounds.iter().any(Option::is_some)
     }
 
-    /// Whether the item is chosen. Items that exist only as a tombstone of something never created, or whose
-    /// retention has run out, never are.
+    /// Whether the item is chosen. One whose retention has run out never is; nor, unless such are meant, one that exists only
+    /// as the tombstone of something never created.
     pub fn admits(&self, item: &Item, moment: Moment) -> bool {
         let deadline = moment.steady(item.deadline);
-        item.is_visible(moment.now)
+        (item.is_visible(moment.now) || (self.unseen && item.is_remembered(moment.now)))
             && (self.states.is_empty() || self.states.contains(&item.state(moment)))
             && self.step.as_deref().is_none_or(|step| item.step.as_deref() == Some(step))
             && self.created_after.is_none_or(|bound| item.created_at >= bound)

@@ -208,6 +208,27 @@ pub enum ItemRefusal {
     Depth,
 }
 
+/// Checks the size and the depth of a progress document.
+///
+/// # Errors
+/// When a limit is broken.
+pub fn check_progress(progress: &Map<String, Value>) -> Result<(), ItemRefusal> {
+    let size = serde_json::to_vec(progress).map_or(usize::MAX, |text| text.len());
+    if size > PROGRESS_SIZE_MAX {
+        return Err(ItemRefusal::Progress(size));
+    }
+    let below = |value| check_depth(value, DEPTH_MAX - 1);
+    progress.values().try_for_each(below)
+}
+
+/// Checks the depth of what an error keeps besides its message.
+///
+/// # Errors
+/// When it is nested too deep.
+pub fn check_data(data: &Value) -> Result<(), ItemRefusal> {
+    check_depth(data, DEPTH_MAX)
+}
+
 fn check_depth(value: &Value, left: usize) -> Result<(), ItemRefusal> {
     let left = || left.checked_sub(1).ok_or(ItemRefusal::Depth);
     match value {
@@ -382,15 +403,9 @@ impl Item {
     fn merged_progress(&self, changes: &Map<String, Value>) -> Result<Map<String, Value>, ItemRefusal> {
         let mut progress = Value::Object(self.detail().progress.clone());
         json_patch::merge(&mut progress, &Value::Object(changes.clone()));
-        let size = progress.to_string().len();
-        if size > PROGRESS_SIZE_MAX {
-            return Err(ItemRefusal::Progress(size));
-        }
-        check_depth(&progress, DEPTH_MAX)?;
-        match progress {
-            Value::Object(progress) => Ok(progress),
-            _ => Ok(Map::new()),
-        }
+        let Value::Object(progress) = progress else { return Ok(Map::new()) };
+        check_progress(&progress)?;
+        Ok(progress)
     }
 
     /// Whether this very error was reported before, as far as it is still kept.
@@ -403,7 +418,7 @@ impl Item {
     /// # Errors
     /// When the error cannot be kept; then nothing is changed.
     pub fn report(&mut self, mut error: ItemError) -> Result<(), ItemRefusal> {
-        check_depth(&error.data, DEPTH_MAX)?;
+        check_data(&error.data)?;
         error.step = self.step.clone();
         if error.fatal && self.failed_at.is_none() {
             self.failed_at = Some(error.at);

@@ -37,8 +37,8 @@ use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
     ClockAnchor, ClockTime, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError,
     ItemFilter, ItemKey, ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Moment, Order, Page, PayloadInfo,
-    Position, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing, StepName, Timestamp,
-    Workflow, WorkflowName,
+    Position, Progress, Replay, ReplayChunk, ReplayId, Restored, Silence, SilenceId, Standing, StepName,
+    Timestamp, Workflow, WorkflowName,
 };
 
 /// An item to be created.
@@ -59,8 +59,10 @@ pub struct Creation {
     pub step: Option<StepName>,
     /// The bytes.
     pub payload: Bytes,
-    /// What is known of the bytes; must agree with them.
+    /// What is known of the bytes; must agree with them, unless they went when the item was closed.
     pub info: PayloadInfo,
+    /// What it has been through already, if it is taken over from elsewhere.
+    pub restored: Option<Box<Restored>>,
 }
 
 /// An item to be leased.
@@ -83,8 +85,10 @@ pub struct Claim {
 /// A change to be made. Each happens wholly or not at all.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Creates an item, unless it is there or was closed within its retention.
-    /// Outcomes: `Created`, `Exists`, `Conflict`, `AlreadyClosed`, `StorageFull`.
+    /// Creates an item, unless it is there or was closed within its retention. One that is taken over closed is there if
+    /// it is as closed, with the same payload, and in conflict if it is not closed; if its retention has run out there is
+    /// nothing left to be remembered.
+    /// Outcomes: `Created`, `Exists`, `Conflict`, `AlreadyClosed`, `Done`, `StorageFull`.
     Create(Box<Creation>),
     /// Closes an item; one that was never created leaves a tombstone.
     /// Outcomes: `Closed`, `AlreadyClosed`, `Unknown`.

@@ -187,17 +187,36 @@ fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) 
         None => find(&creation.key, now, rows, changes)?,
     };
     if let Some(existing) = existing {
-        let existing = Box::new(existing);
-        return Ok(if existing.closed.is_some() {
-            Outcome::AlreadyClosed(existing)
-        } else if existing.payload.as_ref() == Some(&creation.info) {
-            Outcome::Exists(existing)
-        } else {
-            Outcome::Conflict(existing)
-        });
+        return Ok(found(&creation, Box::new(existing)));
     }
-    let item = Item {
-        number: rows.next_number()?,
+    let closed = creation.restored.as_ref().and_then(|restored| restored.closed);
+    if closed.is_some_and(|closed| closed.record_until <= now) {
+        return Ok(Outcome::Done);
+    }
+    let (item, payload) = new_item(creation, rows.next_number()?);
+    rows.insert_item(&item, payload)?;
+    note(changes, None, Some(&item));
+    Ok(Outcome::Created(Box::new(item)))
+}
+
+/// What a creation comes to whose item is there.
+fn found(creation: &Creation, existing: Box<Item>) -> Outcome {
+    let restored = creation.restored.as_ref();
+    let payload = restored.map_or(Some(&creation.info), |restored| restored.payload(&creation.info));
+    let is_same = existing.payload.as_ref() == payload;
+    match (existing.closed, restored.and_then(|restored| restored.closed)) {
+        (Some(there), Some(asked)) if is_same && there.outcome == asked.outcome => Outcome::Exists(existing),
+        (Some(_), _) => Outcome::AlreadyClosed(existing),
+        (None, None) if is_same => Outcome::Exists(existing),
+        (None, _) => Outcome::Conflict(existing),
+    }
+}
+
+/// The item that a creation makes, and the bytes that are kept of its payload.
+fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<bytes::Bytes>) {
+    let now = creation.created_at;
+    let mut item = Item {
+        number,
         workflow: creation.key.workflow,
         id: creation.key.id,
         created_at: now,
@@ -213,9 +232,19 @@ fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) 
         work: Work::default(),
         detail: None,
     };
-    rows.insert_item(&item, Some(creation.payload))?;
-    note(changes, None, Some(&item));
-    Ok(Outcome::Created(Box::new(item)))
+    if let Some(restored) = creation.restored {
+        let accepted_at = restored.created_at;
+        item.payload = item.payload.filter(|_| accepted_at.is_some());
+        item.created_at = accepted_at.or(restored.closed.map(|closed| closed.at)).unwrap_or(now);
+        item.failed_at = restored.failed_at;
+        item.closed = restored.closed;
+        item.step_entered_at = restored.step_entered_at;
+        item.work.attempts = restored.attempts;
+        item.work.retry_at = restored.retry_at;
+        item.detail = restored.detail;
+    }
+    let payload = item.stored_payload().is_some().then_some(creation.payload);
+    (item, payload)
 }
 
 fn close<R: Rows>(

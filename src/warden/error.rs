@@ -48,6 +48,15 @@ pub enum WardenError {
         /// When that was created, by the wall clock.
         created_at: Timestamp,
     },
+    /// The item is open, and is said to be closed.
+    #[error(
+        "the item is open here since {created_at}, and the line says that it was closed; what is here is left alone: \
+         close it if it is done"
+    )]
+    ItemNotClosed {
+        /// When the one that is here was created, by the wall clock.
+        created_at: Timestamp,
+    },
     /// The item is closed.
     #[error("the item is closed{0}")]
     ItemClosed(ClosedSince),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
+use super::restore::Past;
 use super::{ClosedSince, Warden, WardenError};
 use crate::model::item::{ItemPatch, Merge, check_labels};
 use crate::model::payload::{PayloadRefusal, content_encoding, content_type};
@@ -60,6 +61,8 @@ pub struct CreateItem {
     pub labels: BTreeMap<String, String>,
     /// The step it starts at, if not the workflow's first.
     pub step: Option<StepName>,
+    /// What it has been through already, if it is taken over from elsewhere.
+    pub past: Option<Box<Past>>,
 }
 
 /// What a client may change about an open item.
@@ -112,13 +115,22 @@ pub enum Done {
     Closed,
 }
 
+/// What a request asks for, as far as its answer depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Create,
+    /// To take over an item that is closed.
+    CreateClosed,
+    Close,
+}
+
 /// Requests as commands, and what is needed to answer them.
 struct Prepared {
     /// The notes of new workflows first, then the changes.
     commands: Vec<Command>,
     notes: Vec<Workflow>,
-    /// For each request why it fails already, or whether it closes an item.
-    asked: Vec<Result<bool, WardenError>>,
+    /// For each request why it fails already, or what it asks for.
+    asked: Vec<Result<Asked, WardenError>>,
 }
 
 impl Warden {
@@ -178,9 +190,17 @@ impl Warden {
             .into_iter()
             .map(|request| {
                 let command = self.command(request?, now, &mut notes)?;
-                let closes = matches!(command, Command::Close { .. });
+                let asked = match &command {
+                    Command::Create(creation)
+                        if creation.restored.as_ref().is_some_and(|restored| restored.closed.is_some()) =>
+                    {
+                        Asked::CreateClosed
+                    }
+                    Command::Create(_) => Asked::Create,
+                    _ => Asked::Close,
+                };
                 changes.push(command);
-                Ok(closes)
+                Ok(asked)
             })
             .collect();
         let commands = if notes.is_empty() {
@@ -194,7 +214,7 @@ impl Warden {
     fn answers(
         &self,
         notes: Vec<Workflow>,
-        asked: Vec<Result<bool, WardenError>>,
+        asked: Vec<Result<Asked, WardenError>>,
         outcomes: Result<Vec<Outcome>, StoreError>,
     ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
         let outcomes =
@@ -217,7 +237,14 @@ impl Warden {
             .map(|asked| match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
                 (_, Outcome::Created(item)) => Ok(Done::Created(item)),
                 (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
-                (_, Outcome::Closed(_)) | (true, Outcome::AlreadyClosed(_)) => Ok(Done::Closed),
+                (_, Outcome::Closed(_))
+                | (Asked::Close, Outcome::AlreadyClosed(_))
+                // Its retention has run out: there is nothing of it left to be kept.
+                | (Asked::CreateClosed, Outcome::Done) => Ok(Done::Closed),
+                (Asked::CreateClosed, Outcome::Conflict(item)) => {
+                    let created_at = self.clock.moment().wall(item.created_at);
+                    Err(WardenError::ItemNotClosed { created_at })
+                }
                 (_, other) => Err(self.refusal(other)),
             })
             .collect();
@@ -269,17 +296,41 @@ impl Warden {
         let content_type = content_type(&request.content_type).map_err(invalid)?.into();
         let content_encoding = content_encoding(&request.content_encoding).map_err(invalid)?.map(Arc::from);
         check_labels(&request.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))?;
-        let step = starting_step(request.step, policy, &request.workflow)?;
-        let deadline = match request.deadline {
-            Some(deadline) => self.deadline(deadline, now)?,
-            None => now.after(policy.deadline_at(step.as_deref())).into(),
+        let is_closed = request.past.as_ref().is_some_and(|past| past.closed.is_some());
+        let step = match request.step {
+            // It is to be as it was, and at no step that it never came to.
+            step if is_closed => step,
+            None if request.past.is_some() => None,
+            step => starting_step(step, policy, &request.workflow)?,
+        };
+        let gone = request.past.as_ref().and_then(|past| past.closed?.payload);
+        let is_steady = request.past.as_ref().is_some_and(|past| past.is_deadline_steady);
+        let restored = match request.past {
+            Some(past) => Some(Box::new(self.restored(*past, gone.is_none(), policy, now)?)),
+            None => None,
+        };
+        let deadline = match (request.deadline, &restored) {
+            (Some(deadline), _) => {
+                let deadline = self.deadline(deadline, now)?;
+                if is_steady { self.clock.moment().steady(deadline).into() } else { deadline }
+            }
+            (None, None) => now.after(policy.deadline_at(step.as_deref())).into(),
+            (None, Some(restored)) => {
+                let closed = restored.closed.map(|closed| closed.at);
+                let began = restored.created_at.unwrap_or(now);
+                closed.unwrap_or_else(|| began.after(policy.deadline_at(step.as_deref()))).into()
+            }
         };
         let idempotency_key = request.idempotency_key.map(|key| digest(key.as_bytes()));
         let id = match request.id {
             Some(id) => id,
             None => ItemId::new(self.random.uuid(now).to_string())?,
         };
-        let info = PayloadInfo { size, content_type, content_encoding, sha256: digest(&request.payload) };
+        let (size, sha256) = match gone {
+            Some(gone) => (gone.size, gone.sha256),
+            None => (size, digest(&request.payload)),
+        };
+        let info = PayloadInfo { size, content_type, content_encoding, sha256 };
         Ok(Creation {
             key: ItemKey { workflow: request.workflow, id },
             idempotency_key,
@@ -289,6 +340,7 @@ impl Warden {
             step,
             payload: request.payload,
             info,
+            restored,
         })
     }
 
@@ -375,6 +427,14 @@ impl Warden {
         let now = self.clock.now();
         let item = self.store.get(key).await?;
         item.filter(|item| item.is_visible(now)).ok_or(WardenError::ItemNotFound)
+    }
+
+    /// The item with this number, whether clients may see it or not.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn numbered(&self, number: ItemNumber) -> Result<Option<Item>, WardenError> {
+        Ok(self.store.items(vec![number]).await?.pop())
     }
 
     /// An item and what is known of its payload, provided that the payload is still kept.

@@ -24,6 +24,7 @@ mod pulse;
 mod receivers;
 mod redrives;
 mod replays;
+pub mod restore;
 mod retries;
 pub mod silences;
 mod summary;

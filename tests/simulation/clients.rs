@@ -87,6 +87,7 @@ impl Client {
             deadline,
             labels: if self.dice.chance(800) { labels } else { BTreeMap::new() },
             step: None,
+            past: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The lines of a batch: what each asks for, and how it is answered.
 
+mod past;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +13,14 @@ use bytes::Bytes;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use self::past::{ErrorLine, StepLine};
 use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::{Problem, ProblemDocument, success};
 use crate::http::{items, request};
-use crate::model::{ItemId, ItemKey, WorkflowName, quote};
+use crate::model::{Item, ItemId, ItemKey, ItemState, Moment, WorkflowName, quote};
 use crate::warden::WardenError;
 use crate::warden::items::{BatchItem, CreateItem, Done};
 
@@ -56,6 +60,28 @@ struct Line<'a> {
     step: Option<String>,
     #[serde(borrow)]
     outcome: Option<Cow<'a, str>>,
+    // What the item has been through, from here on; see [`past`].
+    #[serde(borrow)]
+    state: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    created_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    step_entered_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    failed_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    deadline_from: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    closed_at: Option<Cow<'a, str>>,
+    step_attempts: Option<u32>,
+    #[serde(borrow)]
+    retry_at: Option<Cow<'a, str>>,
+    steps: Option<Vec<StepLine>>,
+    progress: Option<Map<String, Value>>,
+    errors: Option<Vec<ErrorLine>>,
+    payload_size: Option<u64>,
+    #[serde(borrow)]
+    payload_sha256: Option<Cow<'a, str>>,
     /// What the header is to a create of its own that leaves the id to the server.
     idempotency_key: Option<String>,
     /// Where the export goes on behind this line.
@@ -131,10 +157,21 @@ fn shown(name: Option<&str>) -> Option<String> {
     name.filter(|name| name.len() <= ID_MAX).map(ToOwned::to_owned)
 }
 
-fn create(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
+fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
     let workflow = line.workflow(access)?;
     let id = line.id()?;
-    let (payload, default_type) = payload(line.payload, line.payload_base64.as_deref())?;
+    let past = line.past(access)?.map(Box::new);
+    let (payload, default_type) = match past.as_ref().and_then(|past| past.closed) {
+        Some(_) if !line.has_payload() => {
+            if line.payload_size.is_none() && line.created_at.is_some() {
+                return Err(Problem::invalid(
+                    "a closed line has its payload, or payload_size and payload_sha256 where that is gone",
+                ));
+            }
+            (Bytes::new(), "application/octet-stream")
+        }
+        _ => payload(line.payload, line.payload_base64.as_deref())?,
+    };
     Ok(BatchItem::Create(Box::new(CreateItem {
         workflow,
         id,
@@ -145,12 +182,16 @@ fn create(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
         labels: line.labels.unwrap_or_default().0,
         step: line.step.map(request::step).transpose()?,
+        past,
     })))
 }
 
 fn close(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
     let workflow = line.workflow(access)?;
     let id = line.id()?.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
+    if let Some(field) = line.first_of_past().filter(|field| *field != "outcome") {
+        return Err(Problem::invalid(format!("a close takes no {field}")));
+    }
     let outcome = line.outcome.map(|text| items::outcome(&text)).transpose()?;
     Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
 }
@@ -162,6 +203,10 @@ impl Line<'_> {
         let workflow = WorkflowName::new(name).map_err(WardenError::from)?;
         access.require_for(Scope::Ingest, &workflow)?;
         Ok(workflow)
+    }
+
+    fn has_payload(&self) -> bool {
+        self.payload.is_some() || self.payload_base64.is_some()
     }
 
     fn id(&self) -> Result<Option<ItemId>, Problem> {
@@ -200,6 +245,9 @@ struct LineAnswer<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
+    /// How the item stands, of a create.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<ItemState>,
 }
 
 /// What became of a line that was refused.
@@ -216,14 +264,22 @@ struct LineProblem<'a> {
 }
 
 /// Writes the answer to the line of this number. What had nothing to be done for it is done.
-pub fn answer(number: usize, asked: &Asked, result: &Result<Option<Done>, Problem>, text: &mut Vec<u8>) {
+pub fn answer(
+    number: usize,
+    asked: &Asked,
+    result: &Result<Option<Done>, Problem>,
+    moment: Moment,
+    text: &mut Vec<u8>,
+) {
     let (workflow, id) = (asked.workflow.as_deref(), asked.id.as_deref());
-    let mut done = |status: StatusCode, id, version| {
-        serde_json::to_writer(&mut *text, &LineAnswer { status: status.as_u16(), workflow, id, version })
+    let mut done = |status: StatusCode, id, item: Option<&Item>| {
+        let (version, state) = (item.map(|item| item.version), item.map(|item| item.state(moment)));
+        let status = status.as_u16();
+        serde_json::to_writer(&mut *text, &LineAnswer { status, workflow, id, version, state })
     };
     let written = match result {
-        Ok(Some(Done::Created(item))) => done(success::CREATED, Some(&item.id), Some(item.version)),
-        Ok(Some(Done::Existed(item))) => done(success::OK, Some(&item.id), Some(item.version)),
+        Ok(Some(Done::Created(item))) => done(success::CREATED, Some(&item.id), Some(item)),
+        Ok(Some(Done::Existed(item))) => done(success::OK, Some(&item.id), Some(item)),
         Ok(Some(Done::Closed)) => done(success::DONE, id, None),
         Ok(None) => done(success::OK, id, None),
         Err(problem) => {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::draft::{
     ATTEMPTED_PIECES_MAX, DELIVERY_PIECES_MAX, Draft, DraftError, INCIDENT_KEYS_AT_ONCE, INCIDENT_PIECES_MAX,
-    REPLAY_KEYS_AT_ONCE, REPLAY_PIECES_MAX, detail_prefix,
+    KEYS_OF_AN_ITEM, REPLAY_KEYS_AT_ONCE, REPLAY_PIECES_MAX, detail_prefix, room_for_payload,
 };
 use super::layout;
 use super::names::Name;
@@ -39,7 +39,13 @@ impl Rows for Draft {
     }
 
     fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), DraftError> {
-        self.add_item(item, payload)
+        let Some(detail) = &item.detail else { return self.add_item(item, payload) };
+        let detail = record::encode_document(&**detail);
+        // All of it goes into one batch, whatever had to be forgotten before.
+        let (keys, bytes) = room_for_payload(payload.as_ref().map_or(0, Bytes::len));
+        self.make_room_for(keys + usize::from(layout::pieces(detail.len())) + KEYS_OF_AN_ITEM, bytes)?;
+        self.add_item(item, payload)?;
+        self.put_pieces(&detail_prefix(item.number), &detail)
     }
 
     fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), DraftError> {

@@ -38,6 +38,8 @@ pub(super) const PIECES_REMOVED_AT_ONCE: u16 = 64;
 /// and the pieces of the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64
 /// steps.
 const KEYS_BESIDES: usize = 110;
+/// The keys that an item takes besides its payload and its detail: a mark and the next number, and some to spare.
+pub(super) const KEYS_OF_AN_ITEM: usize = 8;
 /// The most keys that the end of an item or of its payload takes.
 pub(super) const KEYS_OF_AN_END: usize = KEYS_BESIDES + PIECES_REMOVED_AT_ONCE as usize;
 /// What a key that is removed comes to in the database's log, in bytes: a note of it, its share in writing the leaf anew
@@ -177,7 +179,12 @@ impl Draft {
     /// Makes room for what the command changes, so that it goes into one batch.
     pub(super) fn make_room(&mut self, command: &Command) -> Result<(), DraftError> {
         let (keys, bytes) = match command {
-            Command::Create(creation) => room_for_payload(creation.payload.len()),
+            Command::Create(creation) => {
+                let (keys, bytes) = room_for_payload(creation.payload.len());
+                // What it has been through elsewhere.
+                let besides = if creation.restored.is_some() { KEYS_BESIDES } else { 0 };
+                (keys + besides, bytes)
+            }
             Command::CommitIncident { deliveries, .. } => {
                 (INCIDENT_PIECES_MAX + deliveries.len() * DELIVERY_PIECES_MAX, 0)
             }

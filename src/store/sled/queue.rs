@@ -175,10 +175,12 @@ fn is_round(commands: &[Command]) -> bool {
     }))
 }
 
-/// Bytes of payload that a command brings.
+/// Bytes of payload, and of what an item has been through elsewhere, that a command brings.
 pub(super) fn payload_size(command: &Command) -> usize {
     match command {
-        Command::Create(creation) => creation.payload.len(),
+        Command::Create(creation) => {
+            creation.payload.len() + creation.restored.as_ref().map_or(0, |restored| restored.detail_size)
+        }
         _ => 0,
     }
 }

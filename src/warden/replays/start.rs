@@ -194,6 +194,7 @@ impl Warden {
     fn replay_filter(&self, filter: &ReplayFilter) -> ItemFilter {
         let steady = |instant: Option<Timestamp>| instant.map(|instant| self.clock.to_steady(instant));
         ItemFilter {
+            unseen: false,
             workflows: filter.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
             allowed: Vec::new(),
             states: filter.states.clone(),

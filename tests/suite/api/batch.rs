@@ -36,7 +36,10 @@ async fn every_line_is_answered_in_order() {
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let answers = batch(&daemon, body).await.lines(200);
     assert_eq!(statuses(&answers), [201, 200, 409, 204, 204, 404, 409, 201]);
-    assert_eq!(answers[0], json!({"status": 201, "workflow": "uploads", "id": "a", "version": 1}));
+    assert_eq!(
+        answers[0],
+        json!({"status": 201, "workflow": "uploads", "id": "a", "version": 1, "state": "open"})
+    );
     assert_eq!(answers[3], json!({"status": 204, "workflow": "uploads", "id": "open"}));
     for (line, slug) in [(3, "item-conflict"), (6, "item-not-found"), (7, "item-closed")] {
         let problem = &answers[line - 1];

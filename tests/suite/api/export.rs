@@ -167,7 +167,8 @@ async fn a_batch_takes_an_export_with_its_end_as_it_is() {
     let exported = from.ask(Method::GET, "/v1/export?end=true").await.body;
     for status in [201, 200] {
         let answers = to.send(Method::POST, "/v1/batch", exported.clone()).await.lines(200);
-        let of_item = json!({"status": status, "workflow": "uploads", "id": "a", "version": 1});
+        let of_item =
+            json!({"status": status, "workflow": "uploads", "id": "a", "version": 1, "state": "open"});
         assert_eq!(answers, [of_item, json!({"status": 200})]);
     }
     // An end among other lines, and one that says nothing or other things, is passed over.

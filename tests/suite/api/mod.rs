@@ -21,6 +21,7 @@ mod payload;
 mod ranges;
 mod receipts;
 mod receivers;
+mod restoring;
 mod retention;
 mod schemathesis;
 mod slowness;

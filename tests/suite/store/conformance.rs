@@ -12,3 +12,4 @@ mod progress;
 mod random;
 mod reading;
 mod replays;
+mod restoring;

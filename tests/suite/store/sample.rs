@@ -79,6 +79,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         step: None,
         info: info("text/plain", &payload),
         payload,
+        restored: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod memory;
 mod moving;
 mod privacy;
 mod resuming;
+mod states;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -153,6 +153,7 @@ impl Action {
                     step: label.then(|| step("copy")),
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
                     payload,
+                    restored: None,
                 }))
             }
             Self::Close { key: name, outcome, retention, keep_payload } => Command::Close {
