@@ -117,20 +117,32 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "every other item gets no timer",
         file: "src/warden/census.rs",
-        original: "                    self.wheel.schedule(standing.number.0, standing.deadline.as_millis());",
-        planted: "                    if !BUG || standing.number.0 % 2 == 0 {
-                        self.wheel.schedule(standing.number.0, standing.deadline.as_millis());
-                    }",
+        original: "            self.wheel.schedule(standing.number.0, placed.deadline.as_millis());",
+        planted: "            if !BUG || standing.number.0 % 2 == 0 {
+                self.wheel.schedule(standing.number.0, placed.deadline.as_millis());
+            }",
         caught_by: &[" items, and there are ", "does not know of trouble", "there is no incident about"],
     },
     Planted {
         name: "what is overdue at a restart is not noticed",
         file: "src/warden/census.rs",
-        original: r#"                    self.touched.insert(key);
-                    self.stand(standing, ItemState::Overdue, now);"#,
-        planted: r#"                    if !BUG || self.recovered { self.touched.insert(key); }
-                    self.stand(standing, ItemState::Overdue, now);"#,
+        original: r#"            self.touched.insert(key);
+        } else {"#,
+        planted: r#"            if !BUG || self.recovered { self.touched.insert(key); }
+        } else {"#,
         caught_by: &["does not know of trouble"],
+    },
+    Planted {
+        name: "what goes by the wall clock stays where it is when that is set",
+        file: "src/warden/clock.rs",
+        original: "        self.refile().await",
+        planted: "        if BUG { Ok(()) } else { self.refile().await }",
+        caught_by: &[
+            " items, and there are ",
+            "does not know of trouble",
+            "does not know of the end of trouble",
+            "there is no incident about",
+        ],
     },
     Planted {
         name: "a close does not concern the incident",
@@ -142,8 +154,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a silence is not heeded",
         file: "src/warden/alerting.rs",
-        original: "let silence = |at| self.silences.hold_until(key, at);",
-        planted: "let silence = |at| self.silences.hold_until(key, at).filter(|_| !BUG);",
+        original: "self.silences.hold_until(key, Moment { now, wall_offset });",
+        planted: "self.silences.hold_until(key, Moment { now, wall_offset }).filter(|_| !BUG);",
         caught_by: &["was told in spite of sil_"],
     },
     Planted {

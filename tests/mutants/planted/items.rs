@@ -51,16 +51,16 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a deadline is twice as far ahead",
         file: "src/warden/items.rs",
-        original: "Deadline::In(duration) => now.after(duration),",
-        planted: "Deadline::In(duration) => now.after(if BUG { duration * 2 } else { duration }),",
+        original: "Deadline::In(duration) => now.after(duration).into(),",
+        planted: "Deadline::In(duration) => now.after(if BUG { duration * 2 } else { duration }).into(),",
         caught_by: &["was to be due at"],
     },
     Planted {
-        name: "the wall clock says when an item is due, however it was set",
+        name: "an instant that was asked for does not follow the wall clock",
         file: "src/warden/items.rs",
-        original: "Deadline::At(instant) => self.clock.to_steady(instant),",
-        planted: r#"Deadline::At(instant) if BUG => instant,
-            Deadline::At(instant) => self.clock.to_steady(instant),"#,
+        original: "Deadline::At(instant) => ClockTime::on_wall(instant),",
+        planted: r#"Deadline::At(instant) if BUG => self.clock.to_steady(instant).into(),
+            Deadline::At(instant) => ClockTime::on_wall(instant),"#,
         caught_by: &["was to be due at"],
     },
 ];

@@ -14,15 +14,15 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "an item is leased to whoever asks",
         file: "src/store/settle.rs",
-        original: "false => item.is_claimable(now),",
-        planted: "false => item.is_claimable(now) || (BUG && item.closed.is_none()),",
+        original: "false => item.is_claimable(now.now),",
+        planted: "false => item.is_claimable(now.now) || (BUG && item.closed.is_none()),",
         caught_by: &["is leased to two"],
     },
     Planted {
         name: "a replay takes what others hold",
         file: "src/store/settle.rs",
-        original: "true => item.closed.is_none() && item.work.running(now).is_none(),",
-        planted: "true => item.closed.is_none() && (BUG || item.work.running(now).is_none()),",
+        original: "true => item.closed.is_none() && item.work.running(now.now).is_none(),",
+        planted: "true => item.closed.is_none() && (BUG || item.work.running(now.now).is_none()),",
         caught_by: &["while somebody else held it"],
     },
     Planted {
