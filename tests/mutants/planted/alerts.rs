@@ -21,7 +21,7 @@ pub const PLANTED: &[Planted] = &[
         original: "    incident.count = observation.count;",
         planted: r#"    if BUG && observation.count > incident.count { incident.reopened_at = Some(now) }
     incident.count = observation.count;"#,
-        caught_by: &["does not know of trouble"],
+        caught_by: &["and it was told to nobody", "does not know of trouble"],
     },
     Planted {
         name: "the end is not told while the incident is silenced",
@@ -62,14 +62,14 @@ pub const PLANTED: &[Planted] = &[
         file: "src/warden/mod.rs",
         original: "notifier.take_up(store.outbox().await?, clock.now());",
         planted: r#"notifier.take_up(if BUG { Vec::new() } else { store.outbox().await? }, clock.now());"#,
-        caught_by: &["still waits for"],
+        caught_by: &["of which it knew nothing", "still waits for"],
     },
     Planted {
         name: "the newest of a lane goes first",
         file: "src/notifier/queue.rs",
         original: "lane.waiting.partition_point(is_before).max(fixed)",
         planted: r#"if BUG { fixed.min(lane.waiting.len()) } else { lane.waiting.partition_point(is_before).max(fixed) }"#,
-        caught_by: &["the end of an incident that it did not know"],
+        caught_by: &["of which it knew nothing", "the end of an incident that it did not know"],
     },
     Planted {
         name: "an error counts as a delivery",
@@ -100,7 +100,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/notifier/breaker.rs",
         original: "probe_at: now.after(PAUSE_FIRST)",
         planted: "probe_at: if BUG { Timestamp::MAX } else { now.after(PAUSE_FIRST) }",
-        caught_by: &["does not know of"],
+        caught_by: &["was never told of", "does not know of"],
     },
     Planted {
         name: "a success gives up what waits for a paused receiver",
@@ -177,7 +177,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/incident/policy.rs",
         original: "        let at = first_notified_at.after(level.after);",
         planted: "        let at = if BUG { Timestamp::MAX } else { first_notified_at.after(level.after) };",
-        caught_by: &["manager does not know of trouble"],
+        caught_by: &["of which it knew nothing", "manager does not know of trouble"],
     },
     Planted {
         name: "a receiver that asks to be left alone is told all the same",

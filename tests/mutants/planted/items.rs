@@ -30,7 +30,7 @@ pub const PLANTED: &[Planted] = &[
         original: "            Outcome::Conflict(existing)",
         planted: r#"            if BUG { rows.insert_item(&existing, Some(creation.payload))? }
             Outcome::Conflict(existing)"#,
-        caught_by: &["has another payload"],
+        caught_by: &["with a payload that nobody handed in", "has another payload"],
     },
     Planted {
         name: "an idempotency key is forgotten",
