@@ -6,7 +6,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 1000 |
+//! | `MUTANT_SEEDS` | how many seeds each bug has to hide from | 2000 |
 //! | `MUTANTS` | only those whose names contain this | all |
 
 mod planted;
@@ -17,7 +17,7 @@ use std::process::Command;
 
 use planted::Planted;
 
-const SEEDS: &str = "1000";
+const SEEDS: &str = "2000";
 
 /// What the copy has besides: it tells which bug is switched on.
 const SWITCH: &str = "
