@@ -116,7 +116,7 @@ fn a_directory_that_cannot_be_made_or_written_is_refused() {
     for path in [file.join("data"), "/proc/warden-data".into()] {
         let error = refused(&path);
         assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
-        says(&error, &path, &["cannot use the data directory", "make it writable", "storage.path"]);
+        says(&error, &path, &["cannot use the data directory", "storage.path"]);
     }
     let path = directory.path().join("data");
     fs::create_dir_all(path.join("LOCK")).unwrap();
