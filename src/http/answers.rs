@@ -19,6 +19,8 @@ use super::problem::Problem;
 
 /// The largest answer that is not counted, in bytes.
 pub const SMALL: u64 = 16 * 1024;
+/// What the record of an item is taken to need in memory, in bytes; progress and errors may make it more.
+pub const RECORD: u64 = 4 * 1024;
 
 /// The budget of answers.
 pub struct Answers {

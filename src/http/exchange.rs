@@ -105,11 +105,13 @@ impl Exchange {
     }
 
     /// How many looks in a row, this one included, have found that the exchange waits for its client and
-    /// nothing has moved. That it waits for a request's body counts where `arriving` says so.
-    pub fn quiet_ticks(&self, arriving: bool) -> u32 {
+    /// nothing has moved. When the daemon is `stopping` it counts too that a request's body does not come, or that
+    /// the rest of an answer waits for room: those that fill it may take nothing either.
+    pub fn quiet_ticks(&self, stopping: bool) -> u32 {
         let phase = self.phase.load(Ordering::Relaxed);
-        let waits = (phase == Phase::Sending as u8 && self.under_way.load(Ordering::Relaxed) > 0)
-            || (phase == Phase::Arriving as u8 && arriving);
+        let sending = phase == Phase::Sending as u8;
+        let under_way = self.under_way.load(Ordering::Relaxed) > 0;
+        let waits = (sending && (under_way || stopping)) || (phase == Phase::Arriving as u8 && stopping);
         let written = if self.is_alone() { self.course.written() } else { 0 };
         let moves = written + u64::from(self.moves.load(Ordering::Relaxed));
         let moved = self.seen.swap(moves, Ordering::Relaxed) != moves;

@@ -38,11 +38,16 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     match (hosts.next(), hosts.next()) {
         (None, _) if version < Version::HTTP_11 => Ok(()),
         (Some(host), None) => match Authority::try_from(host.as_bytes()) {
-            Ok(authority) if !authority.as_str().contains('@') => Ok(()),
+            Ok(authority) if is_name_and_port(&authority) => Ok(()),
             _ => Err(Problem::invalid("the header Host is no name or address with perhaps a port")),
         },
         _ => Err(Problem::invalid("a request in HTTP/1.1 has the header Host, once")),
     }
+}
+
+fn is_name_and_port(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    !text.contains('@') && (text.len() == authority.host().len() || authority.port().is_some())
 }
 
 /// RFC 9112, 6.1. That `chunked` comes last has been seen to.

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
-use super::answers::{self, SMALL};
+use super::answers::{self, RECORD, SMALL};
 use super::budget::{Hold, attach};
 use super::document::{document, optional_document};
 use super::exchange::Exchange;
@@ -38,9 +38,6 @@ use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
 use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::{Warden, WardenError};
-
-/// What the record of an item takes in memory, in bytes; progress and errors may make it more.
-const RECORD: u64 = 4 * 1024;
 
 /// What is to be claimed.
 #[derive(Debug, Deserialize, ToSchema)]

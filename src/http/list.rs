@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::Server;
 use super::access::Access;
+use super::answers::RECORD;
 use super::json::Json;
 use super::page::{PageView, limit, write_cursor};
 use super::problem::Problem;
@@ -35,6 +36,8 @@ pub async fn list(
     let limit = limit(&mut query)?;
     let Question { filter, order, after } = Question::read(&mut query, &access, &**server.warden.clock())?;
     query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
+    // The records of many pages that are read at once would be more than the answers made of them.
+    let _room = server.answers.try_hold(limit as u64 * RECORD)?;
     let page = server.warden.list(filter, order, after, limit).await?;
     let data = page.data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
     Ok(Json(PageView { data, next_cursor: page.next.map(write_cursor) }))

@@ -53,7 +53,6 @@ pub struct Watch<'a> {
     course: &'a Course,
     patience: Patience,
     stopping: &'a CancellationToken,
-    began: bool,
     told_idle: bool,
     /// What was last seen, and in how many looks since.
     requests: u64,
@@ -65,31 +64,11 @@ pub struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Over a connection that has just begun. From `stopping` on there is little patience.
     pub fn new(course: &'a Course, patience: Patience, stopping: &'a CancellationToken) -> Self {
-        Self {
-            course,
-            patience,
-            stopping,
-            began: false,
-            told_idle: false,
-            requests: 0,
-            idle: 0,
-            written: 0,
-            blocked: 0,
-        }
+        Self { course, patience, stopping, told_idle: false, requests: 0, idle: 0, written: 0, blocked: 0 }
     }
 
     /// Completes when something is to be done about the connection.
     pub async fn verdict(&mut self) -> Verdict {
-        if !self.began {
-            self.began = true;
-            let begun = tokio::select! {
-                () = sleep(self.patience.head) => self.course.requests().0 > 0,
-                () = self.stopping.cancelled() => true,
-            };
-            if !begun {
-                return Verdict::Dead;
-            }
-        }
         loop {
             let stopping = self.stopping.is_cancelled();
             let Patience { head, write, stop, .. } = self.patience;
@@ -119,9 +98,10 @@ impl<'a> Watch<'a> {
         if u128::from(self.blocked) >= write {
             return Some(Verdict::Stalled);
         }
-        if u128::from(self.idle) >= head && (stopping || self.course.is_second_version()) {
+        // Between requests of the first version hyper itself waits no longer.
+        if u128::from(self.idle) >= head && (stopping || requests == 0 || self.course.is_second_version()) {
             self.idle = 0;
-            let dead = std::mem::replace(&mut self.told_idle, true) || stopping;
+            let dead = std::mem::replace(&mut self.told_idle, true) || stopping || requests == 0;
             return Some(if dead { Verdict::Dead } else { Verdict::Idle });
         }
         let exchanges = self.course.exchanges();

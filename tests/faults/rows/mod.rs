@@ -9,6 +9,7 @@ mod kills;
 mod memory;
 mod power_cuts;
 mod receivers;
+mod unread;
 
 use futures_util::future::BoxFuture;
 
@@ -93,5 +94,8 @@ pub const ALL: &[Row] = &[
     }),
     row("slow-bodies", "bodies of 1 MiB that hardly arrive", Others, |trial| {
         Box::pin(connections::slow_bodies(trial))
+    }),
+    row("unread", "lists and exports that nobody takes, and a stop amid them", Alone, |trial| {
+        Box::pin(unread::answers(trial))
     }),
 ];

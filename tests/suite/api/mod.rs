@@ -26,6 +26,7 @@ mod retention;
 mod schemathesis;
 mod slowness;
 mod summary;
+mod unread;
 mod workflows;
 
 /// The path of an item of the workflow `uploads`; the id stands as it does in a path.

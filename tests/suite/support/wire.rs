@@ -3,10 +3,13 @@
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::answer::{Answer, Contract};
 use super::{TestDaemon, within_patience};
+
+/// What a narrow connection buffers, in bytes.
+const NARROW: u32 = 8 * 1024;
 
 /// An open connection to a daemon.
 pub struct Wire {
@@ -21,6 +24,16 @@ impl Wire {
         let origin = daemon.url("");
         let address = origin.strip_prefix("http://").expect("an address");
         let stream = TcpStream::connect(address).await.expect("a connection");
+        Self { stream, origin, received: Vec::new() }
+    }
+
+    /// Connects, and has the system take little of what is not read.
+    pub async fn open_narrow(daemon: &TestDaemon) -> Self {
+        let origin = daemon.url("");
+        let address = origin.strip_prefix("http://").expect("an address").parse().expect("an address");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(NARROW).expect("a small buffer");
+        let stream = socket.connect(address).await.expect("a connection");
         Self { stream, origin, received: Vec::new() }
     }
 
@@ -83,6 +96,14 @@ impl Wire {
         within_patience("the daemon to close the connection", async { while self.receive().await > 0 {} })
             .await;
         self.heard()
+    }
+
+    /// Receives about so many bytes and throws them away; false when the connection has ended, or was reset.
+    pub async fn skip(&mut self, bytes: usize) -> bool {
+        let mut buffer = vec![0; bytes];
+        within_patience("more of the answer", self.stream.read(&mut buffer))
+            .await
+            .is_ok_and(|count| count > 0)
     }
 
     /// Receives something; zero when the connection has ended.
