@@ -1,9 +1,12 @@
 //! What the daemon says when it has started: what it works with, what it found, and where to go next.
 
+use std::path::Path;
+
 use bytesize::ByteSize;
 
 use super::Daemon;
 use crate::config::{Config, Engine};
+use crate::store::{DiskUse, StoreStatus};
 use crate::warden::Tally;
 
 /// More names than these would hide the rest.
@@ -39,15 +42,24 @@ fn storage(config: &Config, daemon: &Daemon) -> Vec<String> {
     let path = &config.storage.path;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let disk = daemon.warden.disk_use();
-    let mut lines = vec![format!("data: {}, {}", path.display(), ByteSize(disk.used))];
-    if disk.reserve > 0 {
-        lines.push(format!(
-            "reserve: {} of the disk are kept in {}, so that closes go on when it is full; storage.reserve says how much",
-            ByteSize(disk.reserve),
-            path.join("ballast").display()
-        ));
+    let data = format!("data: {}, {}", path.display(), ByteSize(disk.used));
+    vec![data, reserve(&disk, &daemon.warden.store_status(), &path)]
+}
+
+fn reserve(disk: &DiskUse, status: &StoreStatus, path: &Path) -> String {
+    let free = ByteSize(status.disk_free);
+    if status.full {
+        return format!(
+            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is room for \
+             storage.reserve, and closes go on"
+        );
     }
-    lines
+    let (kept, ballast) = (ByteSize(disk.reserve), path.join("ballast"));
+    format!(
+        "reserve: {kept} of the disk are kept in {}, so that closes go on when it is full; {free} are left, and creates \
+         are refused before they are gone (storage.reserve)",
+        ballast.display()
+    )
 }
 
 fn items(tallies: impl Iterator<Item = Tally>) -> String {
@@ -95,6 +107,26 @@ mod tests {
         let reports = Tally { unclosed: 1, ..Tally::default() };
         let expected = "items: 5 open, 2 overdue, 1 failed; 5 closed ones are remembered";
         assert_eq!(items([uploads, reports].into_iter()), expected);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told_from_one_with_a_reserve() {
+        let path = Path::new("/data");
+        let disk = DiskUse { reserve: 128 << 20, ..DiskUse::default() };
+        let status = StoreStatus { disk_free: 1 << 30, ..StoreStatus::default() };
+        let said = reserve(&disk, &status, path);
+        assert!(
+            said.starts_with(
+                "reserve: 128.0 MiB of the disk are kept in /data/ballast, so that closes go on"
+            ),
+            "{said}"
+        );
+        assert!(said.contains("1.0 GiB are left"), "{said}");
+        let said = reserve(&DiskUse::default(), &StoreStatus { full: true, ..status }, path);
+        assert!(
+            said.starts_with("reserve: the disk is full, 1.0 GiB are left: creates are refused"),
+            "{said}"
+        );
     }
 
     #[test]
