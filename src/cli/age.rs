@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use chrono::{DateTime, Local, Utc};
+
+use crate::model::{Timestamp, Zone};
 
 /// The units from the largest down, in seconds.
 const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
@@ -35,6 +37,27 @@ pub fn dated(instant: Timestamp, now: Timestamp) -> String {
     format!("{instant} ({})", relative(instant, now))
 }
 
+/// The same, with what the clocks of this zone show; without one, or where it is UTC, with what those of this machine do.
+pub fn dated_in(zone: Option<&str>, instant: Timestamp, now: Timestamp) -> String {
+    let relative = relative(instant, now);
+    match local(zone, instant) {
+        Some(local) => format!("{instant} ({local}, {relative})"),
+        None => format!("{instant} ({relative})"),
+    }
+}
+
+/// What the clocks of this zone show, or else those of this machine; nothing where that is UTC.
+fn local(zone: Option<&str>, instant: Timestamp) -> Option<String> {
+    let zone = zone.and_then(|zone| zone.parse::<Zone>().ok());
+    zone.and_then(|zone| zone.local(instant)).or_else(|| {
+        let here = DateTime::<Utc>::from_timestamp_millis(instant.as_millis())?.with_timezone(&Local);
+        let differs = here.naive_local() != here.naive_utc();
+        // A zone that shows UTC at that time of the year is told apart from none.
+        (zone.is_none_or(|zone| zone.name() == "UTC") && differs)
+            .then(|| here.format("%H:%M on %a %Y-%m-%d by this machine's clock").to_string())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +77,14 @@ mod tests {
         ] {
             assert_eq!(short(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn an_instant_is_told_in_the_zone_of_those_who_read_it() {
+        let (instant, now) = ("2027-03-28T01:00:00Z", "2027-03-28T01:05:00Z");
+        let [instant, now] = [instant, now].map(|text| Timestamp::parse(text).unwrap());
+        let expected = "2027-03-28T01:00:00.000Z (03:00 on Sun 2027-03-28 in Europe/Berlin, 5m ago)";
+        assert_eq!(dated_in(Some("Europe/Berlin"), instant, now), expected);
     }
 
     #[test]

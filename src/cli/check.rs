@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::age::dated_in;
 use super::console::Console;
 use super::error::CliError;
 use super::table::table;
 use crate::app::look_up;
 use crate::config::{Config, ConfigFile, Engine, Environment, Sources};
-use crate::model::{Warning, WarningCode};
+use crate::model::text::Plain;
+use crate::model::{Schedule, Timestamp, Warning, WarningCode};
 
 /// Check a configuration file, and say what is wrong with it and where
 ///
@@ -39,7 +41,7 @@ impl Check {
         let name = self
             .file
             .map_or_else(|| "defaults and environment".to_owned(), |file| file.display().to_string());
-        writeln!(console.out, "{name}: ok\n{}", summary(&config))?;
+        writeln!(console.out, "{}: ok\n{}", Plain(name), summary(&config, console.now))?;
         let mut warnings = config.warnings;
         warnings.extend(look_up(&config.destinations).await);
         for Warning { code, message } in &warnings {
@@ -59,21 +61,36 @@ fn warnings_help() -> String {
     format!("Warnings, also in the log of `warden serve` and at /readyz:\n{}", lines.join("\n"))
 }
 
-fn summary(config: &Config) -> String {
+fn summary(config: &Config, now: Timestamp) -> String {
     let storage = match config.storage.engine {
         Engine::Sled => format!("sled in {}", config.storage.path.display()),
         Engine::Memory => "memory: everything is forgotten at exit".to_owned(),
     };
     let others = if config.create_on_first_use { "others are made on first use" } else { "no others" };
     let open = if config.tokens.is_empty() { ": everybody on this machine may do everything" } else { "" };
-    let rows = [
+    let mut rows = vec![
         ("listen", config.server.listen.to_string()),
         ("storage", storage),
         ("workflows", format!("{}; {others}", counted(config.workflows.keys()))),
         ("receivers", counted(config.receivers.iter().map(|receiver| &receiver.name))),
         ("tokens", format!("{}{open}", counted(config.tokens.iter().map(|token| &token.name)))),
     ];
-    table(&[], rows.map(|(name, value)| vec![format!("  {name}"), value]))
+    rows.extend(expected(config, now).map(|line| ("expected", line)));
+    table(&[], rows.into_iter().map(|(name, value)| vec![format!("  {name}"), value]))
+}
+
+/// When items are expected next, of each workflow that says so.
+fn expected(config: &Config, now: Timestamp) -> impl Iterator<Item = String> {
+    config.workflows.iter().filter_map(move |(name, policy)| {
+        let expect = policy.expect.as_ref()?;
+        Some(match &expect.schedule {
+            Schedule::Cron(cron) => match cron.next_after(now) {
+                Some(next) => format!("{name} next at {}", dated_in(Some(cron.zone().name()), next, now)),
+                None => format!("{name} never again"),
+            },
+            Schedule::Every(every) => format!("{name} every {}", humantime::format_duration(*every)),
+        })
+    })
 }
 
 fn counted(names: impl ExactSizeIterator<Item = impl Display>) -> String {
@@ -96,13 +113,15 @@ mod tests {
 
     #[test]
     fn the_summary_says_what_a_configuration_comes_to() {
-        let text =
-            "[workflows.uploads]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"http://127.0.0.1/\"";
+        let text = "[workflows.nightly]\nexpect = { cron = \"0 2 * * *\", timezone = \"Europe/Berlin\", grace = \"1h\" }\n[workflows.hourly]\nexpect = { every = \"1h\" }\n[workflows.uploads]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"http://127.0.0.1/\"";
         let file = Some(ConfigFile::from_text("warden.toml", text));
         let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
         let expected = "  listen     127.0.0.1:8470\n  storage    sled in data\n  \
-                        workflows  1 (uploads); others are made on first use\n  receivers  1 (oncall)\n  \
-                        tokens     none: everybody on this machine may do everything";
-        assert_eq!(summary(&config), expected);
+                        workflows  3 (hourly, nightly, uploads); others are made on first use\n  receivers  1 (oncall)\n  \
+                        tokens     none: everybody on this machine may do everything\n  \
+                        expected   hourly every 1h\n  \
+                        expected   nightly next at 2027-03-28T01:00:00.000Z (03:00 on Sun 2027-03-28 in Europe/Berlin, in 1h)";
+        let now = Timestamp::parse("2027-03-28T00:00:00Z").unwrap();
+        assert_eq!(summary(&config, now), expected);
     }
 }

@@ -5,6 +5,7 @@
 
 mod error;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,7 +48,7 @@ impl Client {
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let refuse =
             |what: &str| Err(ClientError::Address(format!("{url:?} is no address of a warden: {what}")));
-        let base = match Url::parse(url) {
+        let base = match Url::parse(&with_scheme(url)) {
             Err(error) => return refuse(&error.to_string()),
             Ok(base) if !matches!(base.scheme(), "http" | "https") => {
                 return refuse("it begins with http:// or https://");
@@ -165,7 +166,11 @@ impl Client {
         if error.is_timeout() && !error.is_connect() {
             return ClientError::BrokenOff { base, cause: "it was silent for too long".to_owned() };
         }
-        let cause = root_cause(error);
+        let mut cause = root_cause(error);
+        // What rustls says when it is answered in plain text.
+        if cause.contains("InvalidContentType") {
+            cause.push_str("; it speaks no TLS: is it at http:// and not at https://?");
+        }
         if error.is_connect() {
             ClientError::Unreachable { base, cause }
         } else {
@@ -245,6 +250,13 @@ impl Answer<'_> {
     }
 }
 
+/// The address with `http://` before it, if it names no scheme. `localhost:8470` would be read as one of the scheme
+/// `localhost`.
+fn with_scheme(url: &str) -> Cow<'_, str> {
+    let has_scheme = url.contains("://") || url.starts_with("http:") || url.starts_with("https:");
+    if has_scheme { url.into() } else { format!("http://{url}").into() }
+}
+
 fn is_loopback(url: &Url) -> bool {
     // Of an IPv6 address the brackets belong to the URL.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -267,13 +279,33 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused() {
-        for url in
-            ["", "localhost:8470", "ftp://localhost", "http://", "http://localhost/?a", "http://localhost/#a"]
-        {
+        for url in [
+            "",
+            "ftp://localhost",
+            "http://",
+            "http://localhost/?a",
+            "localhost:8470/#a",
+            "localhost:port",
+            "a b",
+        ] {
             let error = Client::new(url, None).unwrap_err();
             assert!(error.to_string().contains("is no address of a warden"), "{url}: {error}");
         }
         assert!(Client::new("http://localhost", Some("a\nb")).is_err());
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_is_one_of_http() {
+        for (url, base) in [
+            ("127.0.0.1:8470", "http://127.0.0.1:8470"),
+            ("localhost:8470", "http://localhost:8470"),
+            ("[::1]:8470", "http://[::1]:8470"),
+            ("warden.internal/prefix/", "http://warden.internal/prefix"),
+            ("https://warden.internal", "https://warden.internal"),
+            ("HTTP://LOCALHOST:1/", "http://localhost:1"),
+        ] {
+            assert_eq!(Client::new(url, None).unwrap().base, base);
+        }
     }
 
     #[test]

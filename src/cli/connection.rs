@@ -11,7 +11,7 @@ use super::error::CliError;
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The address of the daemon
+    /// The address of the daemon, http:// unless it says otherwise
     #[arg(long, env = "WARDEN_URL", default_value = DEFAULT_URL)]
     url: String,
     /// A token that allows it. Better given by the environment: command lines can be seen by others
@@ -41,8 +41,14 @@ impl Connection {
     /// When the address is none, or TLS cannot be set up.
     pub fn open(&self) -> Result<Client, ClientError> {
         // An empty variable is how scripts say that there is none.
-        let token = self.token.as_deref().filter(|token| !token.is_empty());
-        Client::new(&self.url, token)
+        let url = Some(self.url.trim()).filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL);
+        // A file that it was read from has a line feed at its end, and what is sent begins with this word.
+        let token = self
+            .token
+            .as_deref()
+            .map(str::trim)
+            .map(|token| token.strip_prefix("Bearer ").unwrap_or(token).trim());
+        Client::new(url, token.filter(|token| !token.is_empty()))
     }
 }
 

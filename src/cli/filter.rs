@@ -43,6 +43,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether they say in which states.
+    pub fn names_states(&self) -> bool {
+        !self.states.is_empty()
+    }
+
     /// The parameters that say the same to the daemon.
     pub fn query(&self) -> Query {
         let several = [("workflow", &self.workflows), ("state", &self.states), ("label", &self.labels)];

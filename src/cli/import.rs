@@ -14,7 +14,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
-use super::archive::{Ending, Line, LineError, Lines, Source};
+use super::archive::{Ending, Line, LineError, Lines};
 use super::client::{Client, ClientError, Problem, Query};
 use super::connection::{Connection, Format};
 use super::console::Console;
@@ -117,8 +117,7 @@ impl Import {
     }
 
     fn lines(&self) -> Result<Lines, CliError> {
-        let source = Source::open(&self.file).map_err(|error| self.unreadable(LineError::Read(error)))?;
-        Ok(Lines::of(source))
+        Lines::open(&self.file).map_err(|error| self.unreadable(error))
     }
 
     fn progress(&self, verb: &'static str) -> Progress {
@@ -128,7 +127,11 @@ impl Import {
 
     /// Reads the file to its end.
     async fn check(&self) -> Result<(), CliError> {
-        let (mut lines, progress) = (self.lines()?, self.progress("checking"));
+        let untouched = |error| match error {
+            CliError::Data(what) => CliError::Data(format!("{what}; nothing of it was handed in")),
+            error => error,
+        };
+        let (mut lines, progress) = (self.lines().map_err(untouched)?, self.progress("checking"));
         let checking = tokio::task::spawn_blocking(move || {
             while lines.next_line()?.is_some() {
                 progress.reach(lines.position());
@@ -136,10 +139,7 @@ impl Import {
             Ok(())
         });
         let checked = checking.await.map_err(|error| CliError::Start(error.to_string()))?;
-        checked.map_err(|error| match self.unreadable(error) {
-            CliError::Data(what) => CliError::Data(format!("{what}; nothing of it was handed in")),
-            error => error,
-        })
+        checked.map_err(|error| untouched(self.unreadable(error)))
     }
 
     async fn hand_all_in(&self, client: &Client, summary: &mut Summary) -> Result<Ending, CliError> {

@@ -3,7 +3,7 @@
 use clap::Args;
 use reqwest::Method;
 
-use super::age::{dated, relative};
+use super::age::{dated, dated_in, relative};
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
@@ -55,6 +55,13 @@ fn shown(incident: &IncidentView, now: Timestamp) -> String {
         ("resolved", incident.resolved_at.map(at)),
         ("count", Some(format!("{}, at most {}", incident.count, incident.peak))),
         ("oldest", incident.oldest_deadline.map(|deadline| format!("due {}", at(deadline)))),
+        (
+            "expected",
+            incident
+                .missed
+                .as_ref()
+                .map(|missed| dated_in(missed.timezone.as_deref(), missed.expected_at, now)),
+        ),
         ("by step", by_step(incident)),
         ("told", Some(told)),
         ("notified", incident.notified_at.map(at)),
@@ -127,6 +134,15 @@ WHEN     WHO   WHAT                                   COMMENT
 10m ago  kim   acknowledge                            on it\\nnow
 1m ago   alex  snooze until 2026-01-31T12:59:00.000Z";
         assert_eq!(shown(&incident, now()), expected);
+    }
+
+    #[test]
+    fn what_was_expected_is_told_in_the_time_of_its_workflow() {
+        let missed = json!({"expected_at": "2026-01-31T12:00:00.000Z", "timezone": "Asia/Kathmandu", "added_later": 1});
+        let shown = shown(&incident(json!({"kind": "missed", "missed": missed})), now());
+        let expected =
+            "expected     2026-01-31T12:00:00.000Z (17:45 on Sat 2026-01-31 in Asia/Kathmandu, 30m ago)";
+        assert!(shown.lines().any(|line| line == expected), "{shown}");
     }
 
     #[test]

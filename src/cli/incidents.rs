@@ -13,14 +13,18 @@ use super::pages::{Extent, Row};
 use super::view::IncidentView;
 use crate::model::Timestamp;
 
+/// The status of those about which somebody may have to do something.
+const OPEN: &str = "open";
 /// The status that stands for all of them.
 const ANY: &str = "any";
 
-/// List incidents, the newest first
+/// List incidents: those that are open, the worst first and of those as bad the oldest
+///
+/// With another --status the newest come first.
 #[derive(Args)]
 pub struct Incidents {
     /// Whether something is still wrong
-    #[arg(long, value_parser = PossibleValuesParser::new(["open", "resolved", ANY]), default_value = "open")]
+    #[arg(long, value_parser = PossibleValuesParser::new([OPEN, "resolved", ANY]), default_value = OPEN)]
     status: String,
     /// Of workflows whose name matches; repeatable
     #[arg(long = "workflow", value_name = "GLOB")]
@@ -38,6 +42,7 @@ impl Incidents {
     /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let mut query = Query::new();
+        query.extend((self.status == OPEN).then(|| ("order", "severity".to_owned())));
         query.extend(Some(("status", self.status)).filter(|(_, status)| status != ANY));
         query.extend(self.workflows.into_iter().map(|glob| ("workflow", glob)));
         self.extent.print::<IncidentView>(&self.connection, ("/v1/incidents", &query), console).await

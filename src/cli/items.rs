@@ -13,11 +13,17 @@ use super::label;
 use super::pages::{Extent, Row};
 use crate::model::Timestamp;
 
-/// List items
+/// The states of items that somebody may have to do something about.
+const UNCLOSED: [&str; 4] = ["failed", "held", "overdue", "open"];
+
+/// List items, those in trouble first
+///
+/// What has failed comes first, then what is overdue, then what is open, each the earliest deadline first. Closed items are
+/// listed with --state closed, or with --all.
 #[derive(Args)]
 pub struct Items {
-    /// The order: by deadline, or as they were created
-    #[arg(long, value_parser = PossibleValuesParser::new(["deadline", "created"]), default_value = "created")]
+    /// The order: what is in trouble first, by deadline, or as they were created
+    #[arg(long, value_parser = PossibleValuesParser::new(["trouble", "deadline", "created"]), default_value = "trouble")]
     order: String,
     #[command(flatten)]
     extent: Extent,
@@ -34,6 +40,9 @@ impl Items {
     /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let mut query = self.filter.query();
+        if !self.filter.names_states() && !self.extent.all {
+            query.extend(UNCLOSED.map(|state| ("state", state.to_owned())));
+        }
         query.push(("order", self.order));
         self.extent.print::<Item>(&self.connection, ("/v1/items", &query), console).await
     }
@@ -42,7 +51,7 @@ impl Items {
 impl Row for Item {
     const HEADER: &'static [&'static str] =
         &["WORKFLOW", "ID", "STATE", "STEP", "AGE", "DUE", "BYTES", "LABELS"];
-    const NONE: &'static str = "No item is like that.";
+    const NONE: &'static str = "No item is like that. Closed ones are listed with --state closed.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![

@@ -24,7 +24,7 @@ pub struct Extent {
     limit: usize,
     /// All of them, however many
     #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    pub all: bool,
 }
 
 /// An entry of a list, as people are shown it: a row of a table.

@@ -39,6 +39,8 @@ pub struct IncidentView {
     /// Its items by the step at which they are stuck; the empty name stands for items without one.
     #[serde(default)]
     pub by_step: BTreeMap<String, u64>,
+    /// What was expected and did not come, if that is what it is about.
+    pub missed: Option<MissedView>,
     /// When people were last told.
     pub notified_at: Option<Timestamp>,
     /// When people are told next.
@@ -59,6 +61,15 @@ pub struct IncidentView {
     /// What people did about it, oldest first.
     #[serde(default)]
     pub actions: Vec<ActionView>,
+}
+
+/// What was expected and did not come.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MissedView {
+    /// When it should have begun.
+    pub expected_at: Timestamp,
+    /// The time zone in which it was expected.
+    pub timezone: Option<String>,
 }
 
 /// What a person did about an incident.

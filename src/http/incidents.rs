@@ -15,13 +15,17 @@ use super::problem::Problem;
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
-use crate::model::{Incident, IncidentId, IncidentStatus, quote};
+use crate::model::{Incident, IncidentId, IncidentStatus, Severity, quote};
 use crate::warden::{Act, WardenError};
 
-/// List incidents, the newest first.
+/// How many incidents are read from the store at once.
+const SCANNED_AT_ONCE: usize = 1_000;
+
+/// List incidents, the newest first; or those that are open, the worst first and of those as bad the oldest.
 #[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", tag = "alerts",
     params(("status" = Option<String>, Query, description = "open or resolved"),
         ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
+        ("order" = Option<String>, Query, description = "newest (default), or severity, which lists only those that are open"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = PageView<IncidentView>)))]
 pub async fn list(
@@ -40,14 +44,26 @@ pub async fn list(
     };
     let workflows: Vec<_> =
         query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
-    let Paging { limit, after } = Paging::read(&mut query)?;
-    let mut before = after.map(|id| IncidentId(id.into()));
-    query.finish("status, workflow, limit, cursor")?;
+    let order = query.one("order")?;
+    let paging = Paging::read(&mut query)?;
+    query.finish("status, workflow, order, limit, cursor")?;
     let admits = |incident: &Incident| {
         access.admits(&incident.key.workflow)
             && status.is_none_or(|status| incident.status == status)
             && (workflows.is_empty() || workflows.iter().any(|glob| glob.matches(&incident.key.workflow)))
     };
+    match order.as_deref() {
+        None | Some("newest") => {}
+        Some("severity") => {
+            let is_open = |incident: &Incident| incident.status == IncidentStatus::Open && admits(incident);
+            return worst_first(&server, &paging, &is_open).await.map(Json);
+        }
+        Some(other) => {
+            return Err(Problem::invalid(format!("order={} is neither newest nor severity", quote(&other))));
+        }
+    }
+    let Paging { limit, after } = paging;
+    let mut before = after.map(|id| IncidentId(id.into()));
     let mut data: Vec<Incident> = Vec::new();
     // One more than the page, to know whether another follows.
     while data.len() <= limit {
@@ -66,6 +82,33 @@ pub async fn list(
     Ok(Json(PageView { data, next_cursor }))
 }
 
+/// A page of the incidents that are admitted, the worst first and of those as bad the oldest.
+async fn worst_first(
+    server: &Server,
+    paging: &Paging,
+    admits: &impl Fn(&Incident) -> bool,
+) -> Result<PageView<IncidentView>, Problem> {
+    let mut found: Vec<Incident> = Vec::new();
+    let mut before = None;
+    loop {
+        let incidents = server.warden.incidents(before.take(), SCANNED_AT_ONCE).await?;
+        let ended = incidents.len() < SCANNED_AT_ONCE;
+        before = incidents.last().map(|incident| incident.id.clone());
+        found.extend(incidents.into_iter().filter(admits));
+        if ended {
+            break;
+        }
+    }
+    // Fixed widths, so that the names stand in the order of what they name.
+    let name = |incident: &Incident| {
+        let (severity, opened) =
+            (Severity::Critical as u8 - incident.severity as u8, incident.opened_at.as_millis());
+        format!("{severity}{:020}{}", opened.max(0), incident.id.0)
+    };
+    found.sort_by_cached_key(name);
+    Ok(paging.page(found, name, |incident| shown(server, incident)))
+}
+
 /// Get an incident.
 #[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts", params(("id" = String, Path)),
     responses((status = 200, description = "The incident", body = IncidentView)))]
@@ -80,7 +123,8 @@ pub async fn get(
 
 fn shown(server: &Server, incident: Incident) -> IncidentView {
     let outlook = server.warden.outlook(&incident);
-    IncidentView::new(incident, outlook, server.moment())
+    let zone = server.warden.workflows().zone(&incident.key.workflow);
+    IncidentView::new(incident, outlook, zone, server.moment())
 }
 
 /// List an incident's deliveries, the oldest first.

@@ -14,6 +14,7 @@ use super::page::{PageView, limit, write_cursor};
 use super::problem::Problem;
 use super::question::{self, FILTERS, Question};
 use super::request::Query;
+use super::trouble;
 use super::view::{ItemView, SummaryView};
 use crate::config::Scope;
 
@@ -24,7 +25,7 @@ use crate::config::Scope;
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
-        ("order" = Option<String>, Query, description = "created (default) or deadline"),
+        ("order" = Option<String>, Query, description = "created (default), deadline, or trouble: failed, held, overdue, open, closed, and of each the earliest deadline first"),
         ("limit" = Option<u16>, Query, description = "1 to 1000, 50 by default"), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = PageView<ItemView>)))]
 pub async fn list(
@@ -34,13 +35,26 @@ pub async fn list(
 ) -> Result<Json<PageView<ItemView>>, Problem> {
     access.require(Scope::Read)?;
     let limit = limit(&mut query)?;
-    let Question { filter, order, after } = Question::read(&mut query, &access, &**server.warden.clock())?;
-    query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
+    let order = query.one("order")?;
     // The records of many pages that are read at once would be more than the answers made of them.
-    let _room = server.answers.try_hold(limit as u64 * RECORD)?;
-    let page = server.warden.list(filter, order, after, limit).await?;
-    let data = page.data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
-    Ok(Json(PageView { data, next_cursor: page.next.map(write_cursor) }))
+    let room = || server.answers.try_hold(limit as u64 * RECORD);
+    let (data, next_cursor, _room) = if order.as_deref() == Some("trouble") {
+        let filter = question::filter(&mut query, &access, &**server.warden.clock())?;
+        let cursor = query.one("cursor")?;
+        query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
+        let room = room()?;
+        let (data, next) = trouble::page(&server, &filter, cursor.as_deref(), limit).await?;
+        (data, next, room)
+    } else {
+        let question = Question::in_order(order.as_deref(), &mut query, &access, &**server.warden.clock())?;
+        let Question { filter, order, after } = question;
+        query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
+        let room = room()?;
+        let page = server.warden.list(filter, order, after, limit).await?;
+        (page.data, page.next.map(write_cursor), room)
+    };
+    let data = data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
+    Ok(Json(PageView { data, next_cursor }))
 }
 
 /// What became of a request to send many items back.

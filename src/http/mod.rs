@@ -15,6 +15,7 @@ mod budget;
 mod connection;
 mod deliveries;
 mod document;
+mod elsewhere;
 mod exchange;
 mod export;
 mod filter;
@@ -39,6 +40,7 @@ mod replays;
 mod request;
 mod reserve;
 mod silences;
+mod trouble;
 mod view;
 mod watch;
 mod workflows;
@@ -52,7 +54,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Version};
+use axum::http::{HeaderName, HeaderValue, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::future::Either;
@@ -142,9 +144,7 @@ impl Server {
         let (router, _) = routes().split_for_parts();
         let server = self.clone();
         router
-            .fallback(|| async {
-                Problem::not_found("there is nothing at this path; /openapi.json lists what there is")
-            })
+            .fallback(|uri: Uri| async move { elsewhere::nothing_at(uri.path()) })
             .method_not_allowed_fallback(|| async {
                 Problem::method_not_allowed("this path takes other methods; /openapi.json lists them")
             })

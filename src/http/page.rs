@@ -103,7 +103,8 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
-fn not_ours() -> Problem {
+/// The problem of a cursor that no list gave out.
+pub fn not_ours() -> Problem {
     Problem::invalid("the cursor is none that this list gave out; begin again without one")
 }
 

@@ -28,13 +28,27 @@ impl Question {
     /// # Errors
     /// When one of them cannot be.
     pub fn read(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<Self, Problem> {
+        let order = query.one("order")?;
+        Self::in_order(order.as_deref(), query, access, clock)
+    }
+
+    /// The same with an order that was read already.
+    ///
+    /// # Errors
+    /// When it is none, or a filter or `cursor` cannot be.
+    pub fn in_order(
+        order: Option<&str>,
+        query: &mut Query,
+        access: &Access,
+        clock: &dyn Clock,
+    ) -> Result<Self, Problem> {
         let filter = filter(query, access, clock)?;
-        let order = match query.one("order")?.as_deref() {
+        let order = match order {
             None | Some("created") => Order::Created,
             Some("deadline") => Order::Deadline,
             Some(other) => {
                 return Err(Problem::invalid(format!(
-                    "order={} is neither deadline nor created",
+                    "order={} is neither deadline nor created; lists take trouble as well",
                     quote(&other)
                 )));
             }

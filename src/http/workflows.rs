@@ -13,6 +13,7 @@ use super::request::{NoQuery, Query, WorkflowPath};
 use super::view::{StatsView, WorkflowView};
 use crate::config::Scope;
 use crate::model::WorkflowName;
+use crate::warden::WorkflowEntry;
 
 /// List workflows, by name.
 #[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
@@ -29,7 +30,10 @@ pub async fn list(
     let mut entries = server.warden.workflows().list();
     entries.retain(|entry| access.admits(&entry.name));
     let moment = server.moment();
-    let view = |entry| WorkflowView::new(entry, moment);
+    let view = |entry: WorkflowEntry| {
+        let next = server.warden.next_expected_at(&entry.name);
+        WorkflowView::new(entry, next, moment)
+    };
     Ok(Json(paging.page(entries, |entry| entry.name.to_string(), view)))
 }
 
@@ -44,7 +48,8 @@ pub async fn get(
 ) -> Result<Json<WorkflowView>, Problem> {
     known(&server, &access, &name)?;
     let entry = server.warden.workflows().list().into_iter().find(|entry| entry.name == name);
-    entry.map(|entry| Json(WorkflowView::new(entry, server.moment()))).ok_or_else(|| unknown(&name))
+    let next = server.warden.next_expected_at(&name);
+    entry.map(|entry| Json(WorkflowView::new(entry, next, server.moment()))).ok_or_else(|| unknown(&name))
 }
 
 /// Get a workflow's figures.

@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
     Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment, Notification,
-    Sample, Subject, Timestamp, WorkflowName,
+    Sample, Subject, Timestamp, WorkflowName, Zone,
 };
 
 /// The largest notification in bytes; receivers are promised less than 20 kB.
@@ -43,6 +43,8 @@ pub struct Report<'a> {
     pub told_count: u64,
     /// Some of its items, the earliest deadline first; at most [`SAMPLES_MAX`] are shown.
     pub samples: &'a [Item],
+    /// The time zone in which people think of what is expected of its workflow, if they named one.
+    pub zone: Option<Zone>,
     /// Where it is written what to do.
     pub runbook_url: Option<&'a Arc<str>>,
     /// What links begin with, without a slash at the end.
@@ -53,7 +55,7 @@ pub struct Report<'a> {
 
 /// Makes a notification: what happened, the incident, and some of its items.
 pub fn notification(event: Event, report: &Report<'_>) -> Notification {
-    let Report { incident, told_count, samples, runbook_url, base_url, moment } = *report;
+    let Report { incident, told_count, samples, zone, runbook_url, base_url, moment } = *report;
     let items: Vec<Sample> =
         samples.iter().take(SAMPLES_MAX).map(|item| sample(item, base_url, moment)).collect();
     let mut notification = Notification {
@@ -74,7 +76,7 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
             oldest_deadline: incident.oldest_deadline.map(|at| moment.wall(at)),
             by_step: incident.by_step.clone(),
             missed: incident.missed.map(|missed| shown(missed, moment)),
-            summary: summary(incident, moment.now),
+            summary: summary(incident, zone, moment.now),
             runbook_url: runbook_url.cloned(),
             acknowledged_by: incident.acknowledgement().map(|action| action.by.clone()),
             items,
@@ -115,9 +117,9 @@ fn sample(item: &Item, base_url: &str, moment: Moment) -> Sample {
 }
 
 /// One sentence: how many, of what, where they are stuck, and for how long the oldest has been.
-fn summary(incident: &Incident, now: Timestamp) -> String {
+fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
     if incident.key.kind == IncidentKind::Missed {
-        return summary_of_missed(incident);
+        return summary_of_missed(incident, zone);
     }
     let plural = |count: u64| if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
     let IncidentKey { workflow, kind, group } = &incident.key;
@@ -144,7 +146,7 @@ fn summary(incident: &Incident, now: Timestamp) -> String {
 }
 
 /// The same about what did not begin.
-fn summary_of_missed(incident: &Incident) -> String {
+fn summary_of_missed(incident: &Incident, zone: Option<Zone>) -> String {
     let workflow = &incident.key.workflow;
     let Some(missed) = incident.missed.filter(|_| incident.status == IncidentStatus::Open) else {
         let windows = if incident.peak == 1 { "once".to_owned() } else { format!("{} times", incident.peak) };
@@ -161,6 +163,7 @@ fn summary_of_missed(incident: &Incident) -> String {
         1 => ", not observed: the warden or its machine was down or asleep".to_owned(),
         several => format!(", {several} times not observed: the warden or its machine was down or asleep"),
     };
+    let expected_at = zone.map_or_else(|| expected_at.to_string(), |zone| zone.beside_utc(expected_at));
     format!("{what}, expected at {expected_at}{times}{unobserved}")
 }
 

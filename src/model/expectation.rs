@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub use self::cron::{CronError, CronSchedule};
 pub use self::progress::{Missed, Progress, WINDOWS_COUNTED_MAX};
+use super::Zone;
 
 /// That items of a workflow are to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,16 @@ pub enum Schedule {
     Cron(CronSchedule),
     /// In each interval of this length since the last ones were complete; more than zero.
     Every(Duration),
+}
+
+impl Expectation {
+    /// The time zone in which people think of it; nothing where it was not given.
+    pub fn zone(&self) -> Option<Zone> {
+        match &self.schedule {
+            Schedule::Cron(cron) => Some(cron.zone()),
+            Schedule::Every(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Expectation {

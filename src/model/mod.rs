@@ -31,6 +31,7 @@ pub mod text;
 pub mod time;
 pub mod warning;
 pub mod workflow;
+pub mod zone;
 
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
 pub use duration::{DURATION_MAX, DurationError, parse_duration};
@@ -57,3 +58,4 @@ pub use summary::Summary;
 pub use time::{Clock, ClockAnchor, ClockTime, ManualClock, Moment, SystemClock, Timestamp};
 pub use warning::{Warning, WarningCode};
 pub use workflow::{AlertPolicy, Escalation, Flapping, Policy, Step, Workflow};
+pub use zone::{UnknownZone, Zone};

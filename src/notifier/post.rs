@@ -201,7 +201,7 @@ impl Post {
             error: (!(200..300).contains(&response.status)).then(|| {
                 let excerpt: String = response.excerpt.chars().take(ERROR_MAX / 2).collect();
                 let colon = if excerpt.is_empty() { "" } else { ": " };
-                format!("it answered {}{colon}{excerpt}", response.status)
+                format!("it answered {}{colon}{excerpt}", response.told())
             }),
             excerpt: Some(response.excerpt),
         }

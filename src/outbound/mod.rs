@@ -36,8 +36,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
+
+use crate::model::text::Plain;
 
 pub use self::endpoint::Endpoint;
 pub use self::guard::{RefusedHost, check_literal, check_name};
@@ -49,6 +51,9 @@ pub use self::transport::Transport;
 
 /// How much of an answer's body is kept, in bytes.
 pub const EXCERPT_MAX: usize = 2048;
+
+/// How much of where a redirect points is shown, in characters.
+pub const LOCATION_MAX: usize = 200;
 
 /// Makes outgoing HTTP calls.
 pub trait Outbound: Send + Sync {
@@ -113,9 +118,21 @@ pub struct OutboundResponse {
     pub status: u16,
     /// The value of the header `Retry-After`, unparsed.
     pub retry_after: Option<String>,
+    /// Where a redirect points, fit to be shown: without its query, at most [`LOCATION_MAX`] characters.
+    pub location: Option<String>,
     /// The beginning of the body, at most [`EXCERPT_MAX`] bytes, made text that is safe to show: U+FFFD
     /// stands for what is not UTF-8 and for control characters other than tab and line feed.
     pub excerpt: String,
+}
+
+impl OutboundResponse {
+    /// Its status in words, and where a redirect points.
+    pub fn told(&self) -> String {
+        match &self.location {
+            Some(location) => format!("{}, which points to {location} and is not followed", self.status),
+            None => self.status.to_string(),
+        }
+    }
 }
 
 /// Why there was no answer, in words for the person on call, without secrets.
@@ -200,6 +217,7 @@ impl HttpOutbound {
         Ok(OutboundResponse {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer),
+            location: location(&answer),
             excerpt: excerpt(answer).await,
         })
     }
@@ -282,6 +300,22 @@ const NO_ROOTS: &str = "this machine has no CA certificates; install the package
 
 fn retry_after(answer: &Response) -> Option<String> {
     answer.headers().get(RETRY_AFTER)?.to_str().ok().map(str::to_owned)
+}
+
+fn location(answer: &Response) -> Option<String> {
+    let location = answer.headers().get(LOCATION).filter(|_| answer.status().is_redirection())?;
+    let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+    // In a query there may be secrets.
+    let location = match location.split_once('?') {
+        Some((place, _)) => format!("{place}?…"),
+        None => location,
+    };
+    let mut shown = Plain(location).to_string();
+    if let Some((end, _)) = shown.char_indices().nth(LOCATION_MAX) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    Some(shown)
 }
 
 /// Reads the beginning of the body. What is left of it is not read: dropping the answer closes the

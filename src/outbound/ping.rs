@@ -30,7 +30,7 @@ pub async fn ping(
     };
     match outbound.send(request).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-        Ok(answer) => Err(format!("it answered {}", answer.status)),
+        Ok(answer) => Err(format!("it answered {}", answer.told())),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -47,7 +47,12 @@ mod tests {
     impl Outbound for Answering {
         fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>> {
             assert_eq!((request.method, request.body.len()), (Method::GET, 0));
-            let answer = |status| OutboundResponse { status, retry_after: None, excerpt: String::new() };
+            let answer = |status| OutboundResponse {
+                status,
+                retry_after: None,
+                location: None,
+                excerpt: String::new(),
+            };
             Box::pin(std::future::ready(self.0.clone().map(answer)))
         }
     }

@@ -91,7 +91,10 @@ async fn a_receiver_gets_the_request_as_it_was_given() {
 
     let answer = HttpOutbound::new().unwrap().send(request).await.unwrap();
 
-    assert_eq!(answer, OutboundResponse { status: 204, retry_after: None, excerpt: String::new() });
+    assert_eq!(
+        answer,
+        OutboundResponse { status: 204, retry_after: None, location: None, excerpt: String::new() }
+    );
     let received = receiver.await.unwrap();
     let (head, body) = received.split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<&str> = head.lines().collect();
@@ -117,8 +120,12 @@ async fn any_status_is_an_answer_and_comes_with_its_retry_after_and_its_body() {
         receiver("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 120\r\nContent-Length: 6\r\n\r\nbusy\0\n")
             .await;
     let answer = post(&format!("http://{address}/")).await.unwrap();
-    let expected =
-        OutboundResponse { status: 503, retry_after: Some("120".into()), excerpt: "busy\u{fffd}\n".into() };
+    let expected = OutboundResponse {
+        status: 503,
+        retry_after: Some("120".into()),
+        location: None,
+        excerpt: "busy\u{fffd}\n".into(),
+    };
     assert_eq!(answer, expected);
 }
 

@@ -289,6 +289,7 @@ impl Warden {
             incident,
             told_count: last.filter(|last| !last.told.is_empty()).map_or(0, |last| last.notified_count),
             samples: &samples,
+            zone: self.workflows.zone(&incident.key.workflow),
             runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
             base_url: &self.settings.external_url,
             moment: Moment { now, wall_offset: self.clock.wall_offset() },

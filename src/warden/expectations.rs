@@ -121,6 +121,13 @@ impl Expectations {
         self.recovered.store(true, Ordering::Relaxed);
     }
 
+    /// For when items of a workflow are expected next, by the wall clock; nothing where none are.
+    pub fn next_expected_at(&self, workflow: &WorkflowName) -> Option<Timestamp> {
+        let watched = lock(self.watched.get(workflow)?);
+        let (now, wall_offset) = (self.clock.now(), self.clock.wall_offset());
+        watched.progress.next_expected_at(&watched.expectation, now, wall_offset)
+    }
+
     /// Counts an item that is new, or was read at the start. Called in the order of the items' numbers.
     pub fn created(&self, standing: &Standing) {
         let Some(watched) = self.watched.get(&standing.workflow) else { return };

@@ -57,7 +57,7 @@ use self::replays::Replays;
 pub use self::replays::{ReplayAct, ReplayCounts, ReplayEntry, ReplaySettings, StartReplay};
 use self::silences::Silences;
 pub use self::workflows::{WorkflowEntry, Workflows};
-use crate::model::{Clock, Random, WorkflowName};
+use crate::model::{Clock, Random, Timestamp, WorkflowName};
 use crate::notifier::{Notifier, NotifierService, Receiver};
 use crate::outbound::Outbound;
 use crate::store::{Command, DiskUse, Store, StoreError, StoreStatus};
@@ -246,6 +246,11 @@ impl Warden {
     /// What there is to know about workflows.
     pub fn workflows(&self) -> &Workflows {
         &self.workflows
+    }
+
+    /// For when items of a workflow are expected next, by the wall clock; nothing where none are.
+    pub fn next_expected_at(&self, workflow: &WorkflowName) -> Option<Timestamp> {
+        self.expectations.next_expected_at(workflow)
     }
 
     /// How the store is doing.

@@ -169,7 +169,8 @@ fn judge(sent: Result<OutboundResponse, OutboundError>, clock: &dyn Clock) -> Po
         }
         status => {
             let said = answer.excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
-            let reason = if said.is_empty() { what.clone() } else { format!("{what}: {said}") };
+            let told = format!("HTTP {}", answer.told());
+            let reason = if said.is_empty() { told } else { format!("{told}: {said}") };
             Posted::Refused { status: Some(status), counts_as: what.into(), reason: short(&reason) }
         }
     }
@@ -293,7 +294,10 @@ mod tests {
         let clock = ManualClock::new(NOW);
         let answered = |status, retry_after: Option<&str>, excerpt: &str| {
             let retry_after = retry_after.map(str::to_owned);
-            judge(Ok(OutboundResponse { status, retry_after, excerpt: excerpt.to_owned() }), &clock)
+            judge(
+                Ok(OutboundResponse { status, retry_after, location: None, excerpt: excerpt.to_owned() }),
+                &clock,
+            )
         };
         for status in [200, 202, 204, 299] {
             assert_eq!(answered(status, None, "thanks"), Posted::Taken);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::WardenError;
-use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName, misspelling_of};
+use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
 
 /// The policies of the configuration, and the workflows that were made on first use.
 pub struct Workflows {
@@ -59,6 +59,11 @@ impl Workflows {
     /// What holds for a workflow: its own policy, or the default.
     pub fn policy(&self, name: &str) -> &Arc<Policy> {
         self.configured.get(name).unwrap_or(&self.default)
+    }
+
+    /// The time zone in which people think of what is expected of a workflow, if they named one.
+    pub fn zone(&self, name: &str) -> Option<Zone> {
+        self.policy(name).expect.as_ref()?.zone()
     }
 
     /// The workflows whose overdue items are sent by themselves.

@@ -38,6 +38,9 @@ def map_case(context, case):
     if case.query and isinstance(case.query.get("label"), list):
         # A name stands once.
         case.query["label"] = list({label.split(":")[0]: label for label in case.query["label"]}.values())
+    if operation in ("list_items", "list_incidents") and (case.query or {}).get("order") in ("trouble", "severity"):
+        # These are of the other orders.
+        case.query.pop("cursor", None)
     if isinstance(case.body, dict):
         case.body = whole(case.body)
         if operation == "create_silence":

@@ -195,7 +195,9 @@ impl Network {
     }
 
     async fn answer(&self, request: &OutboundRequest) -> Result<OutboundResponse, OutboundError> {
-        let status = |status| Ok(OutboundResponse { status, retry_after: None, excerpt: String::new() });
+        let status = |status| {
+            Ok(OutboundResponse { status, retry_after: None, location: None, excerpt: String::new() })
+        };
         let host = host_of(request);
         self.pass(30).await;
         if let Some(posted) = posted(request) {
@@ -244,7 +246,7 @@ impl Network {
                     let quiet = (now.after(NOTED_WITHIN), now.after(Duration::from_secs(wait)));
                     self.lock().hosts.get_mut(&host).expect("it was called").quiet = Some(quiet);
                 }
-                Ok(OutboundResponse { status, retry_after, excerpt: String::new() })
+                Ok(OutboundResponse { status, retry_after, location: None, excerpt: String::new() })
             }
             Mood::Gone => status(410),
         }

@@ -1,6 +1,7 @@
 //! Lines as they are read, held to their ends.
 
 use std::io::{self, BufRead, ErrorKind, Read};
+use std::path::Path;
 
 use super::ledger::{End, Entry, Ledger};
 use super::{LINE_MAX, Source};
@@ -50,14 +51,43 @@ pub struct Lines {
     ends: u64,
     /// What is known of the lines since the last end.
     ledger: Ledger,
+    /// Whether a line since the last end ends with CR LF, which no export writes.
+    has_carriage_returns: bool,
     /// Whether the input broke off within a line of an export, or within a frame.
     is_cut: bool,
 }
 
 impl Lines {
+    /// The lines of a file, or of standard input for `-`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or begins like something else.
+    pub fn open(path: &Path) -> Result<Self, LineError> {
+        match Source::open(path) {
+            Ok(source) => Ok(Self::of(source)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                Err(LineError::Damaged(error.to_string()))
+            }
+            Err(error) => Err(LineError::Read(error)),
+        }
+    }
+
+    /// Whether what is read is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.source.is_compressed()
+    }
+
     /// The lines of this source.
     pub fn of(source: Source) -> Self {
-        Self { source, number: 0, items: 0, ends: 0, ledger: Ledger::default(), is_cut: false }
+        Self {
+            source,
+            number: 0,
+            items: 0,
+            ends: 0,
+            ledger: Ledger::default(),
+            has_carriage_returns: false,
+            is_cut: false,
+        }
     }
 
     /// The next line; nothing at the end of the input. An end is checked and passed over.
@@ -83,6 +113,7 @@ impl Lines {
                 continue;
             }
             let is_ended = text.last() == Some(&b'\n');
+            self.has_carriage_returns |= text.ends_with(b"\r\n");
             let cursor = match Entry::read(&text) {
                 Entry::End(end) => {
                     self.seal(&end)?;
@@ -107,9 +138,15 @@ impl Lines {
 
     fn seal(&mut self, end: &End) -> Result<(), LineError> {
         let number = self.number;
-        let different = |what| LineError::Damaged(format!("the end at line {number} {what}"));
+        let hint = if self.has_carriage_returns {
+            "; lines end with CR LF, as an editor or a transfer in text mode leaves them: take the CRs off with `tr -d '\\r'`"
+        } else {
+            ""
+        };
+        let different = |what| LineError::Damaged(format!("the end at line {number} {what}{hint}"));
         self.ledger.check(end).map_err(different)?;
         self.ledger = Ledger::default();
+        self.has_carriage_returns = false;
         self.ends += 1;
         Ok(())
     }

@@ -13,6 +13,30 @@ const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 /// How a frame begins that is to be skipped, but for the low half of its first byte. Some compressors write one first.
 const SKIPPABLE_MAGIC: [u8; 4] = 0x184D_2A50_u32.to_le_bytes();
 
+/// How other forms begin, and what is to be done about them.
+const OTHERS: [(&[u8], &str); 8] = [
+    (&[0x1F, 0x8B], "it is compressed by gzip: unpack it with `gunzip`, only zstd is read as it is"),
+    (b"BZh", "it is compressed by bzip2: unpack it with `bunzip2`, only zstd is read as it is"),
+    (&[0xFD, b'7', b'z', b'X'], "it is compressed by xz: unpack it with `unxz`, only zstd is read as it is"),
+    (b"PK\x03\x04", "it is a zip archive: unpack it, only zstd is read as it is"),
+    (
+        &[0x04, 0x22, 0x4D, 0x18],
+        "it is compressed by lz4: unpack it with `unlz4`, only zstd is read as it is",
+    ),
+    (
+        &[0xEF, 0xBB, 0xBF],
+        "it begins with a byte order mark (BOM), as some editors put one before a text: take it off with `tail -c +4`",
+    ),
+    (
+        &[0xFF, 0xFE],
+        "it is UTF-16, by its byte order mark (BOM): bring it back with `iconv -f UTF-16 -t UTF-8`",
+    ),
+    (
+        &[0xFE, 0xFF],
+        "it is UTF-16, by its byte order mark (BOM): bring it back with `iconv -f UTF-16 -t UTF-8`",
+    ),
+];
+
 /// What was read to recognise the form, and the rest.
 type Raw = io::Chain<Cursor<Vec<u8>>, BufReader<Box<dyn Read + Send>>>;
 
@@ -53,7 +77,7 @@ impl Source {
     /// Opens a file, or standard input for `-`.
     ///
     /// # Errors
-    /// When it cannot be opened or read.
+    /// When it cannot be opened or read, or begins like something else, which is [`ErrorKind::InvalidData`].
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" { Self::of(stdin()) } else { Self::of(File::open(path)?) }
     }
@@ -67,6 +91,9 @@ impl Source {
         let mut input = BufReader::with_capacity(BUFFER, input);
         let mut head = Vec::new();
         (&mut input).take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        if let Some((_, what)) = OTHERS.iter().find(|(beginning, _)| head.starts_with(beginning)) {
+            return Err(io::Error::new(ErrorKind::InvalidData, *what));
+        }
         let is_compressed = is_zstd(&head);
         let counted = Counted { raw: Cursor::new(head).chain(input), taken: 0 };
         Ok(if is_compressed { Self::Frames(Box::new(Frames::of(counted))) } else { Self::Plain(counted) })

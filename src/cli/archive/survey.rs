@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::lines::Ending;
-use super::{FRAME, LINE_MAX, Ledger, LineError, Lines, Source};
+use super::{FRAME, LINE_MAX, Ledger, LineError, Lines};
 
 /// How each line of an export begins.
 const BEGINNING: &[u8] = b"{\"op\":\"";
@@ -35,9 +35,8 @@ pub struct Part {
 /// # Errors
 /// When it cannot be read, is damaged, or is no file that an export was written to.
 pub fn survey(path: &Path, reach: impl Fn(u64)) -> Result<Survey, LineError> {
-    let source = Source::open(path).map_err(LineError::Read)?;
-    let mut part = Part { length: 0, ledger: Ledger::default(), is_compressed: source.is_compressed() };
-    let mut lines = Lines::of(source);
+    let mut lines = Lines::open(path)?;
+    let mut part = Part { length: 0, ledger: Ledger::default(), is_compressed: lines.is_compressed() };
     while let Some(line) = lines.next_line()? {
         let refuse = |what| Err(LineError::Damaged(format!("line {} {what}", line.number)));
         if !line.is_ended && is_begun(line.text.trim_ascii_end()) {

@@ -68,7 +68,11 @@ fn of_parameter(operation: &str, parameter: &Parameter) -> Option<Form> {
         (ParameterIn::Query, "step") if is_create => Form::Text(NAME, 1, 128),
         (ParameterIn::Query, "state") => Form::Words(&["open", "overdue", "failed", "held", "closed"]),
         (ParameterIn::Query, "status") => return statuses,
-        (ParameterIn::Query, "order") => Form::Words(&["created", "deadline"]),
+        (ParameterIn::Query, "order") => match operation {
+            "list_incidents" => Form::Words(&["newest", "severity"]),
+            "list_items" => Form::Words(&["created", "deadline", "trouble"]),
+            _ => Form::Words(&["created", "deadline"]),
+        },
         (ParameterIn::Query, "outcome") => Form::Words(&["success", "discarded", "failed"]),
         (ParameterIn::Query, name) if is_bound(name) => Form::Instant,
         (ParameterIn::Header, "idempotency-key") => Form::Text("^[!-~]+$", 1, 255),

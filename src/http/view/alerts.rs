@@ -11,7 +11,7 @@ use crate::http::access::Access;
 use crate::incident::Outlook;
 use crate::model::{
     Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
-    IncidentStatus, Missed, Moment, Severity, Silence, SilenceStatus, WaitingFor,
+    IncidentStatus, Missed, Moment, Severity, Silence, SilenceStatus, WaitingFor, Zone,
 };
 
 /// An incident.
@@ -76,6 +76,8 @@ pub struct MissedView {
     /// When it should have begun, in the first of the windows.
     #[schema(value_type = String, format = DateTime)]
     expected_at: WallTime,
+    /// The time zone in which it was expected, such as `Europe/Berlin`, where the workflow names one.
+    timezone: Option<&'static str>,
     /// The end of the first window.
     #[schema(value_type = String, format = DateTime)]
     since: WallTime,
@@ -91,10 +93,11 @@ pub struct MissedView {
 }
 
 impl MissedView {
-    fn new(missed: Missed, moment: Moment) -> Self {
+    fn new(missed: Missed, zone: Option<Zone>, moment: Moment) -> Self {
+        let timezone = zone.map(Zone::name);
         let Missed { expected_at, since, windows, wanted, created, unobserved, .. } = missed;
         let (expected_at, since) = (WallTime::read(expected_at), WallTime::of(since, moment));
-        Self { expected_at, since, windows, wanted, created, unobserved }
+        Self { expected_at, timezone, since, windows, wanted, created, unobserved }
     }
 }
 
@@ -127,8 +130,9 @@ impl ActionView {
 }
 
 impl IncidentView {
-    /// An incident, and when people are told of it next, with times as the wall clock has them at that moment.
-    pub fn new(incident: Incident, outlook: Outlook, moment: Moment) -> Self {
+    /// An incident, when people are told of it next, and the time zone in which they think of its workflow; with times as
+    /// the wall clock has them at that moment.
+    pub fn new(incident: Incident, outlook: Outlook, zone: Option<Zone>, moment: Moment) -> Self {
         let at = |steady| WallTime::of_some(steady, moment);
         Self {
             id: incident.id.0,
@@ -144,7 +148,7 @@ impl IncidentView {
             peak: incident.peak,
             oldest_deadline: at(incident.oldest_deadline),
             by_step: incident.by_step,
-            missed: incident.missed.map(|missed| MissedView::new(missed, moment)),
+            missed: incident.missed.map(|missed| MissedView::new(missed, zone, moment)),
             notified_at: at(incident.notified_at),
             next_told_at: at(outlook.next_told_at),
             waiting_for: outlook.waiting_for,

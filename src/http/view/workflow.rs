@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::WallTime;
-use crate::model::{CronSchedule, Expectation, Moment, Policy, Redrive, RetryPolicy, Schedule, Severity};
+use crate::model::{Expectation, Moment, Policy, Redrive, RetryPolicy, Schedule, Severity, Timestamp, Zone};
 use crate::warden::{Tally, WorkflowEntry};
 
 /// A workflow and what holds for it.
@@ -100,10 +100,14 @@ pub struct ExpectationView {
     every: Option<String>,
     grace: String,
     min_items: u64,
+    /// For when items are expected next: an occurrence of `cron`, or the end of the interval. Null while the items of an
+    /// interval are missed, and when no occurrence can be found.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_expected_at: Option<WallTime>,
 }
 
-impl From<&Expectation> for ExpectationView {
-    fn from(expectation: &Expectation) -> Self {
+impl ExpectationView {
+    fn new(expectation: &Expectation, next: Option<Timestamp>) -> Self {
         let duration = |duration| humantime::format_duration(duration).to_string();
         let (cron, every) = match &expectation.schedule {
             Schedule::Cron(cron) => (Some(cron), None),
@@ -111,10 +115,11 @@ impl From<&Expectation> for ExpectationView {
         };
         Self {
             cron: cron.map(|cron| cron.pattern().to_owned()),
-            timezone: cron.map(CronSchedule::zone),
+            timezone: expectation.zone().map(Zone::name),
             every: every.map(duration),
             grace: duration(expectation.grace),
             min_items: expectation.min_items,
+            next_expected_at: next.map(WallTime::read),
         }
     }
 }
@@ -127,8 +132,8 @@ pub struct StepView {
 }
 
 impl WorkflowView {
-    /// The workflow, with times as the wall clock has them at that moment.
-    pub fn new(entry: WorkflowEntry, moment: Moment) -> Self {
+    /// The workflow, and for when its items are expected next; with times as the wall clock has them at that moment.
+    pub fn new(entry: WorkflowEntry, next_expected_at: Option<Timestamp>, moment: Moment) -> Self {
         let duration = |duration| humantime::format_duration(duration).to_string();
         let policy: &Policy = &entry.policy;
         let alerting = &policy.alerting;
@@ -147,7 +152,7 @@ impl WorkflowView {
                 .collect(),
             retry: policy.retry.into(),
             redrive: policy.redrive.as_ref().map(RedriveView::from),
-            expect: policy.expect.as_ref().map(ExpectationView::from),
+            expect: policy.expect.as_ref().map(|expect| ExpectationView::new(expect, next_expected_at)),
             receivers: alerting.receivers.clone(),
             group_wait: duration(alerting.group_wait),
             group_interval: duration(alerting.group_interval),

@@ -71,7 +71,15 @@ fn item(id: &str, step: Option<&str>) -> Item {
 }
 
 fn report<'a>(incident: &'a Incident, samples: &'a [Item]) -> Report<'a> {
-    Report { incident, told_count: 0, samples, runbook_url: None, base_url: BASE, moment: NOW.into() }
+    Report {
+        incident,
+        told_count: 0,
+        samples,
+        zone: None,
+        runbook_url: None,
+        base_url: BASE,
+        moment: NOW.into(),
+    }
 }
 
 fn text(event: Event, report: &Report<'_>) -> Arc<str> {
@@ -149,7 +157,7 @@ fn the_summary_is_one_sentence_for_the_person_on_call() {
             "nothing of uploads has failed any more; it was 2 items",
         ),
     ] {
-        assert_eq!(super::summary(&incident, NOW), summary);
+        assert_eq!(super::summary(&incident, None, NOW), summary);
     }
 }
 
@@ -158,7 +166,7 @@ fn the_summary_names_the_group() {
     let labels = [("region", "eu"), ("tenant", "")].map(|(name, value)| (name.into(), value.into()));
     let mut incident = incident(&[("", 2)]);
     incident.key.group = Group::from(labels);
-    let summary = super::summary(&incident, OPENED);
+    let summary = super::summary(&incident, None, OPENED);
     assert_eq!(summary, "2 items of uploads (region eu, no tenant) are overdue");
 }
 
@@ -178,8 +186,20 @@ fn the_summary_says_what_did_not_begin() {
         (resolved(1), "items of uploads are created again; they were missed once".to_owned()),
         (resolved(4), "items of uploads are created again; they were missed 4 times".to_owned()),
     ] {
-        assert_eq!(super::summary(&incident, NOW), summary);
+        assert_eq!(super::summary(&incident, None, NOW), summary);
     }
+}
+
+#[test]
+fn the_summary_has_the_time_in_the_zone_of_the_workflow_too() {
+    let expected_at = Timestamp::parse("2027-03-28T01:00:00Z").unwrap();
+    let missed =
+        Missed { expected_at, since: NOW, windows: 1, wanted: 1, created: 0, from: OPENED, unobserved: 0 };
+    let incident = Incident { key: key(IncidentKind::Missed), missed: Some(missed), ..incident(&[("", 1)]) };
+    let zone = "Europe/Berlin".parse().unwrap();
+    let expected = "no item of uploads was created, expected at 2027-03-28T01:00:00.000Z \
+                    (03:00 on Sun 2027-03-28 in Europe/Berlin)";
+    assert_eq!(super::summary(&incident, Some(zone), NOW), expected);
 }
 
 #[test]

@@ -4,15 +4,14 @@
 //! that is skipped comes as soon as the clocks have gone forward, one that happens twice comes the first time only; what
 //! recurs by the minute or by the hour follows the clock as it runs.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
-use crate::model::{Timestamp, quote};
+use crate::model::{Timestamp, Zone, quote};
 
 /// The longest cron pattern, in bytes: it is kept with everything that is counted by it.
 pub const PATTERN_MAX: usize = 256;
@@ -39,7 +38,7 @@ pub enum CronError {
 pub struct CronSchedule {
     text: Arc<str>,
     cron: Arc<Cron>,
-    zone: Tz,
+    zone: Zone,
 }
 
 impl CronSchedule {
@@ -53,6 +52,15 @@ impl CronSchedule {
             return refuse(format!("it is longer than {PATTERN_MAX} bytes"));
         }
         let fields: Vec<&str> = pattern.split_whitespace().collect();
+        if let Some(reason) = elsewhere(&fields) {
+            return refuse(reason);
+        }
+        // It is another word for every day at midnight, which the parser does not know.
+        let pattern = if matches!(fields[..], [word] if word.eq_ignore_ascii_case("@midnight")) {
+            "@daily"
+        } else {
+            pattern
+        };
         if fields.len() != 5 && !pattern.trim_start().starts_with('@') {
             let found = fields.len();
             return refuse(format!(
@@ -71,7 +79,7 @@ impl CronSchedule {
             Ok(cron) => cron,
             Err(error) => return refuse(error.to_string()),
         };
-        let zone = Tz::from_str(zone).map_err(|_| CronError::Zone(zone.to_owned()))?;
+        let zone = zone.parse().map_err(|_| CronError::Zone(zone.to_owned()))?;
         let schedule = Self { text: fields.join(" ").into(), cron: cron.into(), zone };
         match schedule.next_after(Timestamp::default()) {
             Some(_) => Ok(schedule),
@@ -84,9 +92,9 @@ impl CronSchedule {
         &self.text
     }
 
-    /// The name of the time zone.
-    pub fn zone(&self) -> &'static str {
-        self.zone.name()
+    /// The time zone.
+    pub fn zone(&self) -> Zone {
+        self.zone
     }
 
     /// The first occurrence after an instant; nothing when none can be found, which is so in the year 5000.
@@ -102,8 +110,25 @@ impl CronSchedule {
     }
 
     fn local(&self, wall: Timestamp) -> Option<DateTime<Tz>> {
-        Some(DateTime::<Utc>::from_timestamp_millis(wall.as_millis())?.with_timezone(&self.zone))
+        self.zone.at(wall)
     }
+}
+
+/// Where what other schedulers write in a pattern is written here, if it holds any of that.
+fn elsewhere(fields: &[&str]) -> Option<String> {
+    let first = fields.first()?.to_ascii_uppercase();
+    if first == "@EVERY" {
+        let interval = fields.get(1).copied().unwrap_or("5m");
+        return Some(format!("intervals are written without cron: every = {interval:?}"));
+    }
+    if first == "@REBOOT" {
+        return Some("it knows no reboots: name the times, or an interval by `every`".to_owned());
+    }
+    let (name, zone) = fields[0].split_once('=')?;
+    if !matches!(&*name.to_ascii_uppercase(), "CRON_TZ" | "TZ") {
+        return None;
+    }
+    Some(format!("the time zone stands beside the pattern: timezone = {:?}", zone.trim_matches(['"', '\''])))
 }
 
 #[cfg(test)]
@@ -120,6 +145,7 @@ mod tests {
     const OCCURRENCES: &[(&str, &str, &str, &[&str])] = &[
         ("0 2 * * *", "UTC", "2026-01-01T01:59:59.999Z", &["2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"]),
         ("0 2 * * *", "UTC", "2026-01-01T02:00:00Z", &["2026-01-02T02:00:00Z"]),
+        ("@midnight", "Asia/Kathmandu", "2026-01-01T00:00:00Z", &["2026-01-01T18:15:00Z"]),
         ("@daily", "Asia/Kathmandu", "2026-01-01T00:00:00Z", &["2026-01-01T18:15:00Z"]),
         // The clocks go forward: half past two does not exist, and is made up for at three.
         (
@@ -186,6 +212,24 @@ mod tests {
                 "\"0 1,,2 * * *\" is no cron pattern: in the field \"1,,2\" there is nothing",
             ),
             ("0 0 * * 1,", "UTC", "\"0 0 * * 1,\" is no cron pattern: in the field \"1,\" there is nothing"),
+            (
+                "@every 5m",
+                "UTC",
+                "\"@every 5m\" is no cron pattern: intervals are written without cron: every = \"5m\"",
+            ),
+            ("@every", "UTC", "\"@every\" is no cron pattern: intervals are written"),
+            ("@reboot", "UTC", "\"@reboot\" is no cron pattern: it knows no reboots"),
+            (
+                "CRON_TZ=Asia/Tokyo 0 2 * * *",
+                "UTC",
+                "\"CRON_TZ=Asia/Tokyo 0 2 * * *\" is no cron pattern: the time zone stands beside the pattern: timezone = \"Asia/Tokyo\"",
+            ),
+            (
+                "TZ=UTC 0 2 * * *",
+                "UTC",
+                "\"TZ=UTC 0 2 * * *\" is no cron pattern: the time zone stands beside",
+            ),
+            ("tz='UTC' @daily", "UTC", "\"tz='UTC' @daily\" is no cron pattern: the time zone stands beside"),
             ("@often", "UTC", "\"@often\" is no cron pattern: "),
             (&long, "UTC", "\"0 0 "),
             ("0 0 30 2 *", "UTC", "\"0 0 30 2 *\" never comes to pass"),

@@ -105,6 +105,21 @@ impl Progress {
         self.missed
     }
 
+    /// For when items are expected next, by the wall clock: the occurrence that is waited for or counted, or the end of
+    /// the interval. Nothing while an interval is missed, whose items are expected since long.
+    pub fn next_expected_at(
+        &self,
+        expectation: &Expectation,
+        now: Timestamp,
+        wall_offset: i64,
+    ) -> Option<Timestamp> {
+        match &expectation.schedule {
+            Schedule::Cron(cron) => cron.next_after(now.moved(wall_offset)),
+            Schedule::Every(_) if self.missed.is_some() => None,
+            Schedule::Every(_) => self.window.map(|window| window.expected_at),
+        }
+    }
+
     /// When time alone changes something next.
     pub fn next_wake(&self, expectation: &Expectation) -> Option<Timestamp> {
         let window = self.window?;

@@ -36,7 +36,7 @@ impl Outbound for PlayedOutbound {
         self.0.send(Call { webhook_id, answer }).ok().unwrap();
         Box::pin(async move {
             let status = answered.await.expect("the test plays a defect");
-            Ok(OutboundResponse { status, retry_after: None, excerpt: String::new() })
+            Ok(OutboundResponse { status, retry_after: None, location: None, excerpt: String::new() })
         })
     }
 }

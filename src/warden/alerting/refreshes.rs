@@ -67,6 +67,7 @@ impl Warden {
             incident: &incident,
             told_count: incident.notified_count,
             samples: &samples,
+            zone: self.workflows.zone(&incident.key.workflow),
             runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
             base_url: &self.settings.external_url,
             moment: self.clock.moment(),

@@ -280,12 +280,63 @@ async fn a_workflow_shows_what_is_expected_of_it() {
     for (workflow, expected) in [
         (
             "nightly",
-            json!({"cron": "0 2 * * *", "timezone": "Europe/Berlin", "every": null, "grace": "30m", "min_items": 2}),
+            json!({"cron": "0 2 * * *", "timezone": "Europe/Berlin", "every": null, "grace": "30m", "min_items": 2,
+                "next_expected_at": "2026-01-01T01:00:00.000Z"}),
         ),
-        ("hourly", json!({"cron": null, "timezone": null, "every": "1h", "grace": "5m", "min_items": 1})),
+        (
+            "hourly",
+            json!({"cron": null, "timezone": null, "every": "1h", "grace": "5m", "min_items": 1,
+            "next_expected_at": "2026-01-01T01:00:00.000Z"}),
+        ),
         ("uploads", Value::Null),
     ] {
         let path = format!("/v1/workflows/{workflow}");
         assert_eq!(daemon.ask(Method::GET, &path).await.json(200)["expect"], expected);
     }
+}
+
+#[tokio::test]
+async fn people_are_told_in_their_own_time_and_can_see_what_is_expected_next() {
+    let receiver = TestReceiver::start().await;
+    let config = "[workflows.nightly]\ngroup_wait = \"0s\"\n\
+        expect = { cron = \"@midnight\", timezone = \"Asia/Kathmandu\", grace = \"30m\" }\n\
+        [workflows.hourly]\nreceivers = []\nexpect = { every = \"1h\", grace = \"5m\" }\n[workflows.other]";
+    let daemon = oncall(&receiver).config(config).start().await;
+    let next = async |workflow: &str| {
+        daemon.get(&format!("/v1/workflows/{workflow}")).await["expect"]["next_expected_at"].clone()
+    };
+    assert_eq!(instant(&next("nightly").await), on(0, 18, 15));
+    assert_eq!(instant(&next("hourly").await), on(0, 1, 0));
+    assert_eq!(next("other").await, json!(null));
+    create(&daemon, "hourly", "first").await;
+    let listed = daemon.get("/v1/workflows").await;
+    let nightly =
+        listed["data"].as_array().unwrap().iter().find(|workflow| workflow["name"] == "nightly").unwrap();
+    assert_eq!(instant(&nightly["expect"]["next_expected_at"]), on(0, 18, 15));
+    advance_to(&daemon, on(0, 18, 45));
+    let opened = told(&receiver, "incident.opened").await;
+    let expected = "no item of nightly was created, expected at 2026-01-01T18:15:00.000Z \
+                    (00:00 on Fri 2026-01-02 in Asia/Kathmandu)";
+    assert_eq!(opened["summary"], expected);
+    let incidents = daemon.open_incidents(2).await;
+    let zone = |workflow: &str| {
+        let incident = incidents.iter().find(|incident| incident["workflow"] == workflow).unwrap();
+        incident["missed"]["timezone"].clone()
+    };
+    assert_eq!((zone("nightly"), zone("hourly")), (json!("Asia/Kathmandu"), json!(null)));
+    assert_eq!(instant(&next("nightly").await), on(1, 18, 15));
+    assert_eq!(next("hourly").await, json!(null), "it is expected since long");
+    let id =
+        incidents.iter().find(|incident| incident["workflow"] == "nightly").unwrap()["id"].as_str().unwrap();
+    let shown = crate::cli::warden(&daemon, &["incident", id]).await.done();
+    assert!(
+        shown.contains("expected     2026-01-01T18:15:00.000Z (00:00 on Fri 2026-01-02 in Asia/Kathmandu, "),
+        "{shown}"
+    );
+    let id =
+        incidents.iter().find(|incident| incident["workflow"] == "hourly").unwrap()["id"].as_str().unwrap();
+    let mut show = crate::cli::command(&daemon.url(""), &["incident", id]);
+    show.env("TZ", "XST-3");
+    let shown = crate::cli::run(show).await.done();
+    assert!(shown.contains(" (04:00 on Thu 2026-01-01 by this machine's clock, "), "{shown}");
 }

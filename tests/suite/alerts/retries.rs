@@ -112,7 +112,10 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
         receiver.answer(status, &[("location", location)]);
         let (incident, _) = refused(&daemon, &receiver).await;
         let tried = delivery_tried(&daemon, id(&incident), 1).await;
-        assert_eq!(tried["attempts"][0]["error"], format!("it answered {status}"));
+        assert_eq!(
+            tried["attempts"][0]["error"],
+            format!("it answered {status}, which points to {location} and is not followed")
+        );
         advance_to(&daemon, instant(&tried["next_attempt_at"]));
         told(&receiver, "incident.opened").await;
     }

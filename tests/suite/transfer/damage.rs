@@ -132,3 +132,39 @@ async fn every_form_is_taken_from_a_file_and_from_a_pipe() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_was_done_to_a_file_on_its_way_is_named() {
+    let (from, directory) = with_items(3, 10).await;
+    let (path, lines) = exported(&from, &directory, "plain", &[]).await;
+    let to = TestDaemon::start().await;
+    let with_returns: Vec<u8> =
+        lines.iter().flat_map(|byte| if *byte == b'\n' { vec![b'\r', b'\n'] } else { vec![*byte] }).collect();
+    let utf_16: Vec<u8> = String::from_utf8(format!("\u{feff}{}", String::from_utf8_lossy(&lines)).into())
+        .unwrap()
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (damaged, words) in [
+        (with_returns, "lines end with CR LF"),
+        ([b"\xEF\xBB\xBF", &lines[..]].concat(), "byte order mark (BOM)"),
+        (utf_16, "it is UTF-16, by its byte order mark (BOM)"),
+        ([&[0x1F, 0x8B, 8, 0], &lines[..]].concat(), "it is compressed by gzip: unpack it with `gunzip`"),
+        ([b"BZh9", &lines[..]].concat(), "compressed by bzip2"),
+        ([&[0xFD][..], b"7zXZ", &lines[..]].concat(), "compressed by xz"),
+    ] {
+        write(&path, &damaged);
+        let notes = warden(&to, &["import", "--file", text(&path)]).await.failed(65);
+        assert!(notes.contains(words) && notes.contains("nothing of it was handed in"), "{notes}");
+        let (code, _, notes) = fed(command(&to.url(""), &["import"]), &damaged).await;
+        assert!(code == 65 && notes.contains("the input is damaged: ") && notes.contains(words), "{notes}");
+        let notes = warden(&from, &["export", "--resume", "--file", text(&path)]).await.failed(65);
+        // An export that goes on reads its file to its end first.
+        assert!(notes.contains(words) || notes.contains("damaged"), "{notes}");
+    }
+    // Lines that somebody wrote on such a system are lines.
+    write(&path, b"{\"op\":\"create\",\"workflow\":\"uploads\",\"id\":\"by-hand\",\"payload\":\"x\"}\r\n");
+    let elsewhere = TestDaemon::start().await;
+    warden(&elsewhere, &["import", "--file", text(&path)]).await.done();
+    assert_eq!(count(&elsewhere).await, 1);
+}
