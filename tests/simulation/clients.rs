@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use warden::model::item::Merge;
-use warden::model::{Clock, ClockTime, CloseOutcome, Item, ItemId, ItemKey, WorkflowName};
+use warden::model::item::{ERRORS_KEPT, Merge};
+use warden::model::{Clock, ClockTime, CloseOutcome, Item, ItemError, ItemId, ItemKey, WorkflowName};
 use warden::store::StoreError;
 use warden::warden::items::{BatchItem, CreateItem, Deadline, Done, PatchItem, ReportError};
+use warden::warden::restore::Past;
 use warden::warden::{Warden, WardenError};
 
 use crate::clock::SimulatedClock;
@@ -20,6 +21,8 @@ use crate::settings::DEADLINE;
 use crate::watch::items;
 use crate::world::{REGIONS, WORKFLOWS};
 
+/// The id of the error by which an item failed elsewhere, before it came here.
+const ELSEWHERE: &str = "err_elsewhere";
 /// How many items clients speak of in each workflow.
 const ITEMS: u64 = 12;
 
@@ -77,18 +80,69 @@ impl Client {
             _ => Some(Deadline::In(self.dice.millis(600_000))),
         };
         let labels = BTreeMap::from([("region".to_owned(), (*self.dice.pick(&REGIONS)).to_owned())]);
+        let payload = content(number);
+        // Without one it would be due as if it had come when it did elsewhere.
+        let deadline = deadline.or(has_failed_elsewhere(&payload).then_some(Deadline::In(DEADLINE)));
         CreateItem {
             workflow: key.workflow.clone(),
             id: Some(key.id.clone()),
             idempotency_key: None,
             content_type: "application/octet-stream".into(),
-            content_encoding: "".into(),
-            payload: content(number),
+            content_encoding: encoding_of(&payload).unwrap_or_default().into(),
             deadline,
             labels: if self.dice.chance(800) { labels } else { BTreeMap::new() },
             step: None,
-            past: None,
+            past: has_failed_elsewhere(&payload).then(|| Box::new(self.past())),
+            payload,
         }
+    }
+
+    /// What an item has been through that is taken over from elsewhere.
+    fn past(&self) -> Past {
+        let at = |minutes: i64| self.clock.wall().moved(-60_000 * minutes);
+        let error = ItemError {
+            id: ELSEWHERE.into(),
+            kind: "simulated".into(),
+            message: "it went wrong elsewhere".into(),
+            retryable: false,
+            fatal: true,
+            step: None,
+            at: at(30),
+            data: json!(null),
+        };
+        Past {
+            created_at: Some(at(60)),
+            failed_at: Some(at(30)),
+            attempts: 2,
+            errors: vec![error],
+            ..Past::default()
+        }
+    }
+
+    /// What was handed in with a payload is there as long as the item is.
+    fn check_past(&self, item: &Item, payload: &[u8]) {
+        let errors = &item.detail().errors;
+        let is_known = errors.len() == ERRORS_KEPT || errors.iter().any(|error| &*error.id == ELSEWHERE);
+        let encoding = item.payload.as_ref().and_then(|info| info.content_encoding.as_deref());
+        if has_failed_elsewhere(payload) && !is_known {
+            self.wrong(item, "was taken over, and its error is lost");
+        }
+        if encoding != encoding_of(payload) {
+            self.wrong(item, "has another encoding than it came with");
+        }
+    }
+
+    /// What is new stands as it did elsewhere.
+    fn check_new(&self, item: &Item, due: ClockTime) {
+        self.check_due(item, due);
+        let has_failed = item.detail().errors.iter().any(|error| &*error.id == ELSEWHERE);
+        if has_failed != item.failed_at.is_some() {
+            self.wrong(item, "was taken over, and does not stand as it did");
+        }
+    }
+
+    fn wrong(&self, item: &Item, what: &str) {
+        self.history.note(Err(format!("{} {} {what}", item.workflow, item.id)));
     }
 
     /// When an item is due that asks for this now.
@@ -126,7 +180,7 @@ impl Client {
             let due = self.due(creation.deadline);
             let result = self.warden.create(creation).await;
             if let Ok(Done::Created(item)) = &result {
-                self.check_due(item, due);
+                self.check_new(item, due);
             }
             self.history.tell(|| format!("create {key:?} {number} at {}: {}", began.order, shown(&result)));
             self.end(&begun, fate_of(&result));
@@ -180,7 +234,7 @@ impl Client {
                 for ((begun, due), result) in all.iter().zip(&results) {
                     self.history.tell(|| format!("in a batch {begun:?}: {}", shown(result)));
                     if let (Some(due), Ok(Done::Created(item))) = (due, result) {
-                        self.check_due(item, *due);
+                        self.check_new(item, *due);
                     }
                     self.end(begun, if due.is_none() { fate_of_close(result) } else { fate_of(result) });
                 }
@@ -271,7 +325,10 @@ impl Client {
             Ok(item) if item.closed.is_none() => {
                 let size = item.payload.as_ref().map_or(0, |info| info.size as usize);
                 match self.warden.payload(item.number, 0, size).await {
-                    Ok(Some(payload)) => Found::Open(payload),
+                    Ok(Some(payload)) => {
+                        self.check_past(&item, &payload);
+                        Found::Open(payload)
+                    }
                     Ok(None) => return self.read_without_payload(&item).await,
                     Err(_) => return,
                 }
@@ -304,6 +361,16 @@ impl Client {
             self.read(key).await;
         }
     }
+}
+
+/// Whether what has this payload is taken over as something that has failed elsewhere.
+fn has_failed_elsewhere(payload: &[u8]) -> bool {
+    payload.len() % 5 == 3
+}
+
+/// How this payload is said to be encoded.
+fn encoding_of(payload: &[u8]) -> Option<&'static str> {
+    payload.len().is_multiple_of(3).then_some("br, gzip")
 }
 
 fn fate_of(result: &Result<Done, WardenError>) -> Fate {

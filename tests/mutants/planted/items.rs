@@ -27,9 +27,12 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a second create replaces the payload of the first",
         file: "src/store/settle.rs",
-        original: "            Outcome::Conflict(existing)",
-        planted: r#"            if BUG { rows.insert_item(&existing, Some(creation.payload))? }
-            Outcome::Conflict(existing)"#,
+        original: "        return Ok(found(&creation, Box::new(existing)));",
+        planted: r#"        let outcome = found(&creation, Box::new(existing));
+        if let (true, Outcome::Conflict(existing)) = (BUG, &outcome) {
+            rows.insert_item(existing, Some(creation.payload))?;
+        }
+        return Ok(outcome);"#,
         caught_by: &["with a payload that nobody handed in", "has another payload"],
     },
     Planted {
@@ -62,5 +65,19 @@ pub const PLANTED: &[Planted] = &[
         planted: r#"Deadline::At(instant) if BUG => self.clock.to_steady(instant).into(),
             Deadline::At(instant) => ClockTime::on_wall(instant),"#,
         caught_by: &["was to be due at"],
+    },
+    Planted {
+        name: "what has failed elsewhere is taken over as if it were new",
+        file: "src/store/settle.rs",
+        original: "        item.failed_at = restored.failed_at;",
+        planted: "        item.failed_at = restored.failed_at.filter(|_| !BUG);",
+        caught_by: &["does not stand as it did"],
+    },
+    Planted {
+        name: "the errors of what is taken over are not kept",
+        file: "src/store/settle.rs",
+        original: "        item.detail = restored.detail;",
+        planted: "        if !BUG { item.detail = restored.detail }",
+        caught_by: &["its error is lost", "does not stand as it did"],
     },
 ];
