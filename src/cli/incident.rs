@@ -54,6 +54,8 @@ fn shown(incident: &IncidentView, now: Timestamp) -> String {
         ("reopened", incident.reopened_at.map(at)),
         ("resolved", incident.resolved_at.map(at)),
         ("count", Some(format!("{}, at most {}", incident.count, incident.peak))),
+        ("became", became(incident)),
+        ("goes on in", incident.continued_in.clone()),
         ("oldest", incident.oldest_deadline.map(|deadline| format!("due {}", at(deadline)))),
         (
             "expected",
@@ -76,6 +78,13 @@ fn shown(incident: &IncidentView, now: Timestamp) -> String {
         text.push_str(&table(&["WHEN", "WHO", "WHAT", "COMMENT"], rows));
     }
     text
+}
+
+/// What became of how many.
+fn became(incident: &IncidentView) -> Option<String> {
+    let counts = incident.became.iter().flatten().filter(|(_, count)| **count > 0);
+    let text = counts.map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ");
+    (!text.is_empty()).then_some(text)
 }
 
 /// How many are stuck where, the most first.
@@ -148,7 +157,8 @@ WHEN     WHO   WHAT                                   COMMENT
     #[test]
     fn an_incident_of_which_nobody_was_told_says_so() {
         let changes = json!({"told": [], "notified_at": null, "next_told_at": null, "by_step": null, "group": null,
-            "status": "resolved", "resolved_at": "2026-01-31T12:25:00.000Z", "oldest_deadline": null, "count": 0});
+            "status": "resolved", "resolved_at": "2026-01-31T12:25:00.000Z", "continued_in": "inc_2",
+            "became": {"closed": 380, "discarded": 0, "extended": 0, "failed": 20}, "oldest_deadline": null, "count": 0});
         let expected = "\
 id           inc_1
 workflow     uploads
@@ -158,6 +168,8 @@ severity     critical
 opened       2026-01-31T12:15:00.000Z (15m ago)
 resolved     2026-01-31T12:25:00.000Z (5m ago)
 count        0, at most 400
+became       380 closed, 20 failed
+goes on in   inc_2
 told         nobody
 escalations  0";
         assert_eq!(shown(&incident(changes), now()), expected);

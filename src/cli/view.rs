@@ -36,6 +36,11 @@ pub struct IncidentView {
     pub peak: u64,
     /// The earliest deadline among its items.
     pub oldest_deadline: Option<Timestamp>,
+    /// What became of those that have left it.
+    #[serde(default)]
+    pub became: Option<BTreeMap<String, u64>>,
+    /// The incident in which they are in trouble after its end.
+    pub continued_in: Option<String>,
     /// Its items by the step at which they are stuck; the empty name stands for items without one.
     #[serde(default)]
     pub by_step: BTreeMap<String, u64>,
@@ -115,7 +120,9 @@ impl IncidentView {
     /// Where it stands, in one word. That nobody is told for a while counts more than that somebody looks after it.
     pub fn standing(&self) -> &str {
         if !self.is_open() {
-            &self.status
+            if self.continued_in.is_some() { "continued" } else { &self.status }
+        } else if self.count == 0 {
+            "ending"
         } else if self.snoozed_until.is_some() {
             "snoozed"
         } else if self.acknowledged {

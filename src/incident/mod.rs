@@ -11,4 +11,6 @@ mod outlook;
 mod policy;
 
 pub use outlook::{Outlook, outlook};
-pub use policy::{Circumstances, Decision, Observation, Telling, continues_until, decide};
+pub use policy::{
+    Circumstances, Decision, Observation, Successor, Telling, continues_until, decide, is_awaited,
+};

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::{
-    Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment, Notification,
-    Sample, Subject, Timestamp, WorkflowName, Zone,
+    Became, Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment,
+    Notification, Sample, Subject, Timestamp, WorkflowName, Zone,
 };
 
 /// The largest notification in bytes; receivers are promised less than 20 kB.
@@ -76,6 +76,8 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
             oldest_deadline: incident.oldest_deadline.map(|at| moment.wall(at)),
             by_step: incident.by_step.clone(),
             missed: incident.missed.map(|missed| shown(missed, moment)),
+            became: incident.became.filter(|_| incident.is_over()),
+            continued_in: incident.continued_in.as_ref().map(|continuation| continuation.incident.0.clone()),
             summary: summary(incident, zone, moment.now),
             runbook_url: runbook_url.cloned(),
             acknowledged_by: incident.acknowledgement().map(|action| action.by.clone()),
@@ -121,12 +123,10 @@ fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
     if incident.key.kind == IncidentKind::Missed {
         return summary_of_missed(incident, zone);
     }
-    let plural = |count: u64| if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
     let IncidentKey { workflow, kind, group } = &incident.key;
     let of = of(workflow, group);
-    if incident.status == IncidentStatus::Resolved {
-        let wrong = predicate(*kind, 1);
-        return format!("nothing of {of} {wrong} any more; it was {}", plural(incident.peak));
+    if incident.is_over() {
+        return summary_of_end(incident, &of);
     }
     let mut text = format!("{} of {of} {}", plural(incident.count), predicate(*kind, incident.count));
     let mut steps: Vec<_> = incident.by_step.iter().filter(|(step, _)| !step.is_empty()).collect();
@@ -145,12 +145,55 @@ fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
     text
 }
 
+/// The same about an end: first where the trouble goes on, if it does.
+fn summary_of_end(incident: &Incident, of: &str) -> String {
+    let kind = incident.key.kind;
+    let became = incident.became.unwrap_or_default();
+    let goes_on = incident.continued_in.is_some() || incident.ending_since.is_some();
+    let all = |count: u64| {
+        let items = if count == 1 { "item" } else { "items" };
+        format!("{count} {} {items} of {of}", kind.as_str())
+    };
+    let (first, left) = match kind {
+        IncidentKind::Overdue if goes_on && became.failed > 0 => (
+            format!("{} {}", all(became.failed), predicate(IncidentKind::Failed, became.failed)),
+            Became { failed: 0, ..became },
+        ),
+        IncidentKind::Failed if goes_on && became.retried > 0 => {
+            let are = if became.retried == 1 { "is" } else { "are" };
+            (format!("{} {are} open again and overdue", all(became.retried)), Became { retried: 0, ..became })
+        }
+        _ if goes_on && became.moved > 0 => {
+            let are = if became.moved == 1 { "is" } else { "are" };
+            (
+                format!("{} {are} told of in another incident", all(became.moved)),
+                Became { moved: 0, ..became },
+            )
+        }
+        _ => (
+            format!("nothing of {of} {} any more; it was {}", predicate(kind, 1), plural(incident.peak)),
+            // That all were closed goes without saying.
+            if became.closed == became.total() { Became::default() } else { became },
+        ),
+    };
+    let left = left.words().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ");
+    if left.is_empty() { first } else { format!("{first}; {left}") }
+}
+
+fn plural(count: u64) -> String {
+    if count == 1 { "1 item".to_owned() } else { format!("{count} items") }
+}
+
 /// The same about what did not begin.
 fn summary_of_missed(incident: &Incident, zone: Option<Zone>) -> String {
     let workflow = &incident.key.workflow;
     let Some(missed) = incident.missed.filter(|_| incident.status == IncidentStatus::Open) else {
         let windows = if incident.peak == 1 { "once".to_owned() } else { format!("{} times", incident.peak) };
-        return format!("items of {workflow} are created again; they were missed {windows}");
+        let but = match incident.continued_in.as_ref().map(|continuation| continuation.kind) {
+            None => String::new(),
+            Some(kind) => format!(", but some {}", predicate(kind, 2)),
+        };
+        return format!("items of {workflow} are created again{but}; they were missed {windows}");
     };
     let Missed { expected_at, windows, wanted, created, unobserved, .. } = missed;
     let what = match (created, wanted) {

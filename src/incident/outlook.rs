@@ -18,7 +18,7 @@ pub struct Outlook {
 /// What lies ahead of an incident as far as its policy and people's wishes go.
 pub fn outlook(incident: &Incident, circumstances: &Circumstances<'_>) -> Outlook {
     let Circumstances { policy, silence, now, .. } = *circumstances;
-    if incident.status != IncidentStatus::Open {
+    if incident.status != IncidentStatus::Open || incident.count == 0 {
         return Outlook::default();
     }
     let planned = match due(incident, circumstances) {

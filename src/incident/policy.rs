@@ -5,6 +5,8 @@
 //! * An incident that holds items is told about once `group_wait` has passed since it began, if its workflow has
 //!   receivers and nothing mutes it; otherwise as soon as that is so.
 //! * Whoever was told that an incident is open is told of its end, through silence and snooze alike, and nobody else is.
+//! * The end of an incident whose items are in trouble elsewhere is told after the beginning of the incident about that, as
+//!   long as that is about to be told to anybody who is owed the end. If items come back meanwhile, it has not ended.
 //! * An incident whose last item goes before `group_wait` has passed wakes nobody.
 //! * An incident that begins anew within `group_interval` of its end goes on, and is told after `group_wait` like any
 //!   other. One that flaps, having begun anew often enough within a window, is not told before `damping` has passed since
@@ -25,7 +27,10 @@ use std::time::Duration;
 
 use crate::model::incident::REOPENINGS_KEPT;
 use crate::model::workflow::AlertPolicy;
-use crate::model::{Event, Flapping, Incident, IncidentId, IncidentKey, IncidentStatus, Missed, Timestamp};
+use crate::model::{
+    Became, Continuation, Event, Flapping, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
+    Missed, Timestamp,
+};
 
 /// How many steps an incident remembers to have told. Where clients make steps up there is no end of them: from here on
 /// only the count tells growth, and the incident's record stays small.
@@ -43,6 +48,8 @@ pub struct Observation {
     /// What was expected, where items are missed; then `count` is the number of windows, and the deadline the end of the
     /// first of them.
     pub missed: Option<Missed>,
+    /// What became of those that have left since the incident began.
+    pub became: Became,
 }
 
 /// What a decision depends on besides the items.
@@ -52,10 +59,26 @@ pub struct Circumstances<'a> {
     pub policy: &'a AlertPolicy,
     /// Until when the silences hold that match the incident at an instant; nothing if none does then.
     pub silence: &'a dyn Fn(Timestamp) -> Option<Timestamp>,
+    /// Where the items that left the incident are in trouble now, if they are. Matters only when none is left in it.
+    pub successor: Option<&'a Successor>,
     /// Whether what was told last does not reach a receiver.
     pub is_failing: &'a dyn Fn(&str) -> bool,
     /// The present instant.
     pub now: Timestamp,
+}
+
+/// The incident in which the items of another are in trouble.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Successor {
+    /// It is about to be opened.
+    Coming,
+    /// It is open.
+    Open {
+        /// Which it is.
+        continuation: Continuation,
+        /// Whether somebody is told of it soon who is owed the end of the other; see [`is_awaited`].
+        is_awaited: bool,
+    },
 }
 
 /// Something to be told.
@@ -101,13 +124,28 @@ pub fn decide(
     incident.oldest_deadline = observation.oldest_deadline;
     incident.by_step = observation.by_step.clone();
     incident.missed = observation.missed;
-    if observation.count == 0 {
-        return Some(resolve(incident, now));
+    if incident.became.is_some() {
+        incident.became = Some(observation.became);
     }
+    if observation.count == 0 {
+        return Some(end(incident, circumstances));
+    }
+    incident.ending_since = None;
     if incident.snoozed_until.is_some_and(|until| until <= now) {
         incident.snoozed_until = None;
     }
     Some(go_on(incident, begins, circumstances))
+}
+
+/// Whether people are about to be told that an incident is open who are owed the end of another, and have not been told
+/// yet. `circumstances` are those of the one that is open.
+pub fn is_awaited(successor: &Incident, ended: &Incident, circumstances: &Circumstances<'_>) -> bool {
+    let Circumstances { policy, silence, now, .. } = *circumstances;
+    let is_quiet = silence(now).is_some() || successor.snoozed_until.is_some_and(|until| until > now);
+    successor.status == IncidentStatus::Open
+        && successor.first_notified_at.is_none()
+        && !is_quiet
+        && policy.receivers.iter().any(|receiver| ended.told.contains(receiver))
 }
 
 /// Until when a resolved incident is gone on with if its trouble comes back.
@@ -129,6 +167,10 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
         reopened_at: None,
         reopenings: Vec::new(),
         resolved_at: None,
+        ending_since: None,
+        became: matches!(key.kind, IncidentKind::Overdue | IncidentKind::Failed).then(Became::default),
+        counted_at: None,
+        continued_in: None,
         count: 0,
         peak: 0,
         oldest_deadline: None,
@@ -168,9 +210,29 @@ fn reopened(ended: &Incident, policy: &AlertPolicy, now: Timestamp) -> Incident 
     }
 }
 
+/// Nothing is left of it.
+fn end(mut incident: Incident, circumstances: &Circumstances<'_>) -> Decision {
+    let Circumstances { successor, now, .. } = *circumstances;
+    let is_held = match successor {
+        None => false,
+        Some(Successor::Coming) => true,
+        Some(Successor::Open { is_awaited, .. }) => *is_awaited,
+    };
+    if is_held && !incident.told.is_empty() {
+        let commit = incident.ending_since.is_none();
+        incident.ending_since.get_or_insert(now);
+        // Whatever changes about the other one has this decided again.
+        return Decision { incident, commit, tellings: Vec::new(), wake_at: None };
+    }
+    if let Some(Successor::Open { continuation, .. }) = successor {
+        incident.continued_in = Some(continuation.clone());
+    }
+    resolve(incident, now)
+}
+
 fn resolve(mut incident: Incident, now: Timestamp) -> Decision {
     incident.status = IncidentStatus::Resolved;
-    incident.resolved_at = Some(now);
+    incident.resolved_at = Some(incident.ending_since.take().unwrap_or(now));
     incident.muted = false;
     let receivers: Vec<Arc<str>> = incident.told.iter().cloned().collect();
     let mut tellings = Vec::new();

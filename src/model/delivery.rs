@@ -94,6 +94,10 @@ pub struct Delivery {
     pub receiver: Arc<str>,
     /// What it says.
     pub event: Event,
+    /// It is not sent before its receiver has heard of this incident what was decided before, or that was given up: the end
+    /// of one whose items are in trouble there.
+    #[serde(default)]
+    pub after: Option<IncidentId>,
     /// Which of its incident's notifications it carries, counted from one.
     #[serde(default)]
     pub sequence: u64,

@@ -141,6 +141,75 @@ impl WaitingFor {
     }
 }
 
+/// What became of the items that an incident held, as they left it. One that left and came back counts each time that it
+/// left, but for one that failed and was sent back: that has not failed after all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Became {
+    /// Closed as done.
+    pub closed: u64,
+    /// Closed as given up.
+    pub discarded: u64,
+    /// Their deadline was moved, by hand or by the next step.
+    pub extended: u64,
+    /// They failed, or were closed as failed.
+    pub failed: u64,
+    /// They had failed and were sent back to be done again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retried: u64,
+    /// They are as wrong as before, in another group.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Became {
+    /// How many left in all.
+    pub const fn total(&self) -> u64 {
+        let Self { closed, discarded, extended, failed, retried, moved } = *self;
+        closed + discarded + extended + failed + retried + moved
+    }
+
+    /// What happened to how many, as far as it happened to any.
+    pub fn words(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Self { closed, discarded, extended, failed, retried, moved } = *self;
+        let all = [
+            ("closed", closed),
+            ("discarded", discarded),
+            ("extended", extended),
+            ("failed", failed),
+            ("retried", retried),
+            ("moved", moved),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0)
+    }
+
+    /// Those that left since `earlier`.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            closed: self.closed.saturating_sub(earlier.closed),
+            discarded: self.discarded.saturating_sub(earlier.discarded),
+            extended: self.extended.saturating_sub(earlier.extended),
+            failed: self.failed.saturating_sub(earlier.failed),
+            retried: self.retried.saturating_sub(earlier.retried),
+            moved: self.moved.saturating_sub(earlier.moved),
+        }
+    }
+}
+
+/// The incident in which the same items are in trouble after an end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continuation {
+    /// Its id.
+    pub incident: IncidentId,
+    /// What is wrong with them there.
+    pub kind: IncidentKind,
+}
+
 /// All items of one workflow and group that are wrong in one way, as people are told about them.
 ///
 /// The live count is derived from the items and not written for each of them; what stands here is what was
@@ -166,6 +235,18 @@ pub struct Incident {
     pub reopenings: Vec<Timestamp>,
     /// When its last item was closed or extended.
     pub resolved_at: Option<Timestamp>,
+    /// Since when nothing is left of it, while its end waits for another incident to be told first.
+    #[serde(default)]
+    pub ending_since: Option<Timestamp>,
+    /// What became of its items since it last began; nothing if it is not about items, or began before that was counted.
+    #[serde(default)]
+    pub became: Option<Became>,
+    /// When that was last committed.
+    #[serde(default)]
+    pub counted_at: Option<Timestamp>,
+    /// Where the trouble goes on after its end, if it does.
+    #[serde(default)]
+    pub continued_in: Option<Continuation>,
     /// How many items it held when it was last committed.
     pub count: u64,
     /// The most it is known to have held.
@@ -212,6 +293,11 @@ impl Incident {
     /// When its present life began: at its opening, or at the reopening after a short end.
     pub fn began_at(&self) -> Timestamp {
         self.reopened_at.unwrap_or(self.opened_at)
+    }
+
+    /// Whether nothing is left of it, be it told or about to be.
+    pub fn is_over(&self) -> bool {
+        self.status == IncidentStatus::Resolved || self.ending_since.is_some()
     }
 
     /// Takes note of what a person did.

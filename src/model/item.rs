@@ -435,6 +435,8 @@ impl Item {
     pub fn standing(&self) -> Standing {
         let status = match (self.closed, self.failed_at) {
             (Some(closed), _) => Status::Closed {
+                at: closed.at,
+                outcome: closed.outcome,
                 record_until: closed.record_until,
                 payload_until: self.stored_payload().map(|_| closed.payload_until),
             },
@@ -450,6 +452,7 @@ impl Item {
             deadline: self.deadline,
             attempts: self.work.attempts,
             free_at: self.work.free_at(),
+            failed_at: self.failed_at,
             status,
         }
     }
@@ -474,6 +477,8 @@ pub struct Standing {
     pub attempts: u32,
     /// From when on it may be claimed, as far as leases and waits go.
     pub free_at: Timestamp,
+    /// When it failed, be it closed since.
+    pub failed_at: Option<Timestamp>,
     /// Whether it is open, failed or closed.
     pub status: Status,
 }
@@ -487,6 +492,10 @@ pub enum Status {
     Failed,
     /// Closed.
     Closed {
+        /// When.
+        at: Timestamp,
+        /// How it ended.
+        outcome: CloseOutcome,
         /// From when on its record is to be forgotten.
         record_until: Timestamp,
         /// From when on its payload is to be dropped, if the payload outlived the close.

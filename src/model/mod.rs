@@ -38,7 +38,8 @@ pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};
 pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{
-    Action, ActionKind, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, WaitingFor,
+    Action, ActionKind, Became, Continuation, Group, Incident, IncidentId, IncidentKey, IncidentKind,
+    IncidentStatus, WaitingFor,
 };
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
 pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};

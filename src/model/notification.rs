@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Group, IncidentKind, IncidentStatus, Missed, Severity, Timestamp};
+use super::{Became, Event, Group, IncidentKind, IncidentStatus, Missed, Severity, Timestamp};
 
 /// What happened, and to what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,12 @@ pub struct Subject {
     /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
     #[serde(default)]
     pub missed: Option<Missed>,
+    /// What became of its items, where nothing is left of it.
+    #[serde(default)]
+    pub became: Option<Became>,
+    /// The incident in which its items are in trouble after its end, if they are.
+    #[serde(default)]
+    pub continued_in: Option<Arc<str>>,
     /// All of this in one sentence.
     pub summary: String,
     /// Where it is written what to do.

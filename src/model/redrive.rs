@@ -50,6 +50,7 @@ mod tests {
                 deadline: at(1_000).into(),
                 attempts,
                 free_at,
+                failed_at: None,
                 status: Status::Open,
             };
             assert_eq!(

@@ -156,6 +156,7 @@ mod tests {
             incident: IncidentId(incident.into()),
             receiver: "oncall".into(),
             event: Event::Opened,
+            after: None,
             sequence: 1,
             body: "{}".into(),
             created_at: START,

@@ -136,6 +136,7 @@ impl Post {
             incident: IncidentId(notification.data.id),
             receiver: receiver.clone(),
             event: notification.event,
+            after: None,
             sequence: 1,
             body: body.expect("plain data with text keys always has a JSON form").into(),
             created_at: now,
@@ -258,6 +259,8 @@ fn sample(receiver: &str, url: String, now: Timestamp) -> Notification {
             oldest_deadline: None,
             by_step: BTreeMap::new(),
             missed: None,
+            became: None,
+            continued_in: None,
             summary: format!(
                 "This is a test of the receiver {receiver} by Process Warden. Nothing is wrong."
             ),

@@ -6,21 +6,25 @@
 //! - Lanes go in the order in which they are due, so that none waits for ever behind others.
 //! - Nothing goes to a paused receiver, before the time that it asked for, beyond its rate, or beyond its concurrency;
 //!   to one whose circuit is open goes one at a time, whatever lane is next, due or not.
+//! - The end of an incident whose items are in trouble elsewhere waits until the receiver was told of that, or that was given
+//!   up: nobody takes it for an all-clear.
 //! - What has waited for a paused receiver for its day is given up without an attempt, so that nothing grows for ever.
 //! - What was found out about the receiver as a whole is used at once: when its circuit closes or somebody resumes it,
 //!   everything that waits is due.
 
+mod lane;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lane::{Errand, Lane};
 use super::backoff;
 use super::breaker::Breaker;
 use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
-use crate::model::{Attempt, Delivery, DeliveryStatus, Event, IncidentId, Timestamp};
+use crate::model::{Attempt, Delivery, Event, IncidentId, Timestamp};
 use crate::outbound::{Rate, RateLimiter, retry_after};
 
 /// How long an attempt that could not be recorded waits for its repetition.
@@ -115,6 +119,8 @@ pub(super) struct ReceiverQueue {
     /// The lanes with something that waits and nothing under way, by the time at which that is due; while the receiver is
     /// paused, by the time at which it is given up.
     planned: BTreeSet<(Timestamp, IncidentId)>,
+    /// The lanes whose turn has come while the first of them waits for what another lane has to tell, by that lane.
+    behind: HashMap<IncidentId, BTreeSet<IncidentId>>,
     under_way: usize,
     last_attempt: Option<Attempt>,
     outcomes: Outcomes,
@@ -125,27 +131,6 @@ pub(super) struct ReceiverQueue {
 struct Pause {
     since: Timestamp,
     reason: Arc<str>,
-}
-
-/// What one incident has to tell the receiver.
-#[derive(Debug, Default)]
-struct Lane {
-    waiting: VecDeque<Waiting>,
-    under_way: Option<Errand>,
-    /// The one under way, to be sent again once it is known what came of it.
-    again: Option<Waiting>,
-    planned_at: Option<Timestamp>,
-    /// Whether what was told last was given up.
-    lost: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
-    /// The first that waits.
-    Delivery,
-    /// The same, which is not sent.
-    GivingUp,
-    Refresh,
 }
 
 impl ReceiverQueue {
@@ -159,6 +144,7 @@ impl ReceiverQueue {
             pause: None,
             lanes: HashMap::new(),
             planned: BTreeSet::new(),
+            behind: HashMap::new(),
             under_way: 0,
             last_attempt: None,
             outcomes: Outcomes::default(),
@@ -214,12 +200,8 @@ impl ReceiverQueue {
     /// Begins the next attempt, if one may go now. While the receiver is paused it is none: then what has waited out its
     /// day is given up.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
-        if self.ready_at().is_none_or(|at| at > now) {
-            return None;
-        }
-        let (_, incident) = self.planned.pop_first()?;
+        let incident = self.next(now)?;
         let lane = self.lanes.get_mut(&incident)?;
-        lane.planned_at = None;
         let first = lane.waiting.front().cloned()?;
         self.under_way += 1;
         if let Some(pause) = &self.pause {
@@ -230,6 +212,44 @@ impl ReceiverQueue {
         lane.under_way = Some(Errand::Delivery);
         self.count_attempt(now);
         Some(Task::Send(first))
+    }
+
+    /// The lane whose turn it is.
+    fn next(&mut self, now: Timestamp) -> Option<IncidentId> {
+        while self.ready_at().is_some_and(|at| at <= now) {
+            let (_, incident) = self.planned.pop_first()?;
+            if let Some(lane) = self.lanes.get_mut(&incident) {
+                lane.planned_at = None;
+            }
+            let Some(awaited) = self.awaited_by(&incident) else { return Some(incident) };
+            self.behind.entry(awaited).or_default().insert(incident);
+            if self.planned.is_empty() && self.under_way == 0 {
+                // All that there is waits for each other, as what was decided at one instant may.
+                for incident in std::mem::take(&mut self.behind).into_values().flatten() {
+                    if let Some(lane) = self.lanes.get_mut(&incident) {
+                        lane.unbound = true;
+                    }
+                    self.plan(&incident);
+                }
+            }
+        }
+        None
+    }
+
+    /// The lane that has something to tell before the first of another may go.
+    fn awaited_by(&self, incident: &IncidentId) -> Option<IncidentId> {
+        let lane = self.lanes.get(incident).filter(|lane| self.pause.is_none() && !lane.unbound)?;
+        let Delivery { after, created_at, .. } = &lane.waiting.front()?.delivery;
+        after.clone().filter(|awaited| self.tells_first(awaited, *created_at))
+    }
+
+    /// Whether a lane has something to tell before an end that was decided then: anything but an end of its own.
+    fn tells_first(&self, incident: &IncidentId, created_at: Timestamp) -> bool {
+        let is_first = |waiting: &Waiting| {
+            let Delivery { event, created_at: at, after, .. } = &waiting.delivery;
+            *event != Event::Resolved && after.is_none() && *at <= created_at
+        };
+        self.lanes.get(incident).is_some_and(|lane| lane.waiting.iter().any(is_first))
     }
 
     /// Whether the receiver can be told again now what it was told of an incident.
@@ -270,6 +290,7 @@ impl ReceiverQueue {
         if let Some(lane) = self.lanes.get_mut(incident) {
             was_sent = lane.under_way.take() != Some(Errand::GivingUp);
             again = lane.again.take();
+            lane.unbound = false;
             match attempted.record {
                 Record::Committed(delivery) => lane.recorded(*delivery, &mut self.outcomes),
                 Record::Refused => {
@@ -282,6 +303,10 @@ impl ReceiverQueue {
             }
         }
         self.plan(incident);
+        // Those that waited for this one are judged anew when their turn comes.
+        for waiting in self.behind.remove(incident).unwrap_or_default() {
+            self.plan(&waiting);
+        }
         if let Some(again) = again {
             self.accept(again);
         }
@@ -366,6 +391,9 @@ impl ReceiverQueue {
         if self.pause.is_some() {
             return Some(None);
         }
+        if let Some(awaited) = self.awaited_by(incident) {
+            return self.held_back(&awaited, now);
+        }
         let open_at = self.breaker.probe_at().unwrap_or(Timestamp::MIN).max(self.quiet_until);
         let is_held = first.delivery.failures() > 0 || self.is_down() || open_at > now;
         is_held.then(|| Some(lane.planned_at.unwrap_or(now).max(open_at).max(now)))
@@ -440,32 +468,6 @@ impl ReceiverQueue {
             None if lane.lost => {}
             None => {
                 self.lanes.remove(incident);
-            }
-        }
-    }
-}
-
-impl Lane {
-    /// Takes note of what became of the first that waits.
-    fn recorded(&mut self, delivery: Delivery, outcomes: &mut Outcomes) {
-        match delivery.status {
-            DeliveryStatus::Pending => {
-                outcomes.failed += 1;
-                if let Some(first) = self.waiting.front_mut() {
-                    first.delivery = delivery;
-                }
-            }
-            DeliveryStatus::Delivered => {
-                outcomes.delivered += 1;
-                self.lost = false;
-                self.waiting.pop_front();
-            }
-            DeliveryStatus::Dead => {
-                outcomes.failed += 1;
-                outcomes.dead += 1;
-                // After the end there is nothing left that somebody else could be told instead.
-                self.lost = delivery.event != Event::Resolved;
-                self.waiting.pop_front();
             }
         }
     }

@@ -6,8 +6,11 @@
 //! takes an incident for resolved.
 
 mod actions;
+mod counts;
+mod endings;
 mod held;
 mod live;
+mod recovery;
 mod refreshes;
 mod wakes;
 
@@ -20,10 +23,12 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::actions::ActionRequest;
 pub use self::actions::{Act, Actions, channel as action_channel};
-use self::actions::{ActionRequest, SNOOZE_MAX};
+use self::counts::Counts;
 use self::held::HeldBack;
 pub use self::live::LiveIncidents;
+pub use self::recovery::recover;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Warden;
@@ -35,86 +40,73 @@ use crate::model::{
 };
 use crate::store::{Command, DELIVERIES_MAX, StoreError};
 
-/// How many incidents are read at once.
-const INCIDENTS_AT_ONCE: usize = 500;
 /// How long the loop waits before it tries a commit again that the store had no room for.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// How many incidents are decided about at once.
 const ATTENDED_AT_ONCE: usize = 32;
 
+/// What the loop keeps in mind from turn to turn.
+#[derive(Default)]
+struct Notes {
+    wakes: Wakes,
+    refreshes: Refreshes,
+    held_back: HeldBack,
+    counts: Counts,
+    /// The incidents of which nothing is left, and whose end waits for another to be told.
+    ending: BTreeSet<IncidentKey>,
+}
+
 impl Warden {
-    /// Reads the incidents that were open when the daemon ended.
-    pub(super) async fn recover_incidents(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut before = None;
-        loop {
-            let incidents = self.store.incidents(before, INCIDENTS_AT_ONCE).await?;
-            let Some(last) = incidents.last() else { return Ok(()) };
-            before = Some(last.id.clone());
-            for mut incident in incidents {
-                let policy = self.workflows.policy(&incident.key.workflow);
-                let goes_on = continues_until(&incident, &policy.alerting).is_none_or(|until| now < until);
-                // The newest come first, and only the newest of a key may be gone on with.
-                let known = self.live_incidents.get(&incident.key);
-                // Unless the clock was set back meanwhile: then an older one may be open, and somebody is owed its end.
-                if goes_on && known.is_none_or(|known| is_open(&incident) && !is_open(&known)) {
-                    let waking = incident.snoozed_until.map(|until| until.min(now.after(SNOOZE_MAX)));
-                    incident.snoozed_until = waking;
-                    // What seems to lie ahead happened before the clock was set back; nobody is to wait for it again.
-                    for instant in [&mut incident.notified_at, &mut incident.first_notified_at] {
-                        *instant = instant.map(|at| at.min(now));
-                    }
-                    for instant in [&mut incident.reopened_at, &mut incident.resolved_at] {
-                        *instant = instant.map(|at| at.min(now));
-                    }
-                    for instant in &mut incident.reopenings {
-                        *instant = (*instant).min(now);
-                    }
-                    incident.opened_at = incident.opened_at.min(now);
-                    self.live_incidents.set(incident);
-                }
-            }
+    /// Decides about incidents until `stop`.
+    pub(super) async fn alert(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
+        let mut notes = Notes { ending: self.live_incidents.ending(), ..Notes::default() };
+        if self.decide_until(&mut notes, asked, stop).await {
+            self.save_all_counts(&notes.counts).await;
         }
     }
 
-    /// Decides about incidents until `stop`.
-    pub(super) async fn alert(&self, mut asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
-        let (mut wakes, mut refreshes) = (Wakes::default(), Refreshes::default());
-        let mut held_back = HeldBack::default();
+    /// The same; whether it was stopped, and nothing is broken.
+    async fn decide_until(
+        &self,
+        notes: &mut Notes,
+        mut asked: mpsc::Receiver<ActionRequest>,
+        stop: CancellationToken,
+    ) -> bool {
         let mut touched = self.live_incidents.keys();
         let mut silences_change = self.silences.next_change(self.clock.moment());
         loop {
             let now = self.clock.now();
             self.decided(now);
             touched.extend(self.census.take_touched());
-            touched.extend(wakes.due(now));
+            touched.extend(notes.wakes.due(now));
+            touched.extend(notes.ending.iter().cloned());
             touched.extend(self.live_incidents.keys_of(&self.notifier.take_failing_changed()));
             if silences_change <= now {
                 touched.extend(self.live_incidents.keys());
             }
             silences_change = self.silences.next_change(self.clock.moment());
             let keys = std::mem::take(&mut touched);
-            let attended = self.attend_all(keys, &mut wakes, &mut refreshes, &mut held_back);
+            let attended = self.attend_all(keys, notes);
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return true,
                 done = attended => if let Err(error) = done {
                     tracing::error!(%error, "an incident could not be committed");
-                    return;
+                    return false;
                 },
             }
-            let next = wakes.first().min(silences_change);
+            let next = notes.wakes.first().min(silences_change);
             self.decided(next);
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return true,
                 // Before the items of a storm, which may leave no time for anything else. What is touched meanwhile is
                 // decided about in each turn, whatever began it.
                 Some(request) = asked.recv() => match self.carry_out(request).await {
                     Ok(key) => touched.extend(key),
                     Err(error) => {
                         tracing::error!(%error, "an action could not be committed");
-                        return;
+                        return false;
                     }
                 },
                 // Which incidents it concerns is not worth finding out.
@@ -126,35 +118,50 @@ impl Warden {
         }
     }
 
+    /// Decides about incidents. Those of which nothing is left come last: another one that goes on with their trouble is to
+    /// be told before their end.
+    async fn attend_all(&self, keys: BTreeSet<IncidentKey>, notes: &mut Notes) -> Result<(), StoreError> {
+        let (begin, end): (BTreeSet<_>, BTreeSet<_>) =
+            keys.into_iter().partition(|key| self.census.count(key) > 0);
+        self.attend_some(begin, notes).await?;
+        self.attend_some(end, notes).await
+    }
+
     /// Decides about incidents, several at a time since each waits for its commit; no two of one key.
-    async fn attend_all(
-        &self,
-        keys: BTreeSet<IncidentKey>,
-        wakes: &mut Wakes,
-        refreshes: &mut Refreshes,
-        held_back: &mut HeldBack,
-    ) -> Result<(), StoreError> {
+    async fn attend_some(&self, keys: BTreeSet<IncidentKey>, notes: &mut Notes) -> Result<(), StoreError> {
         let attend = |key: IncidentKey| async move {
             let wake_at = self.attend(&key).await;
             (key, wake_at)
         };
         let mut attended = stream::iter(keys).map(attend).buffer_unordered(ATTENDED_AT_ONCE);
         while let Some((key, wake_at)) = attended.next().await {
-            held_back.note(self, &key);
+            notes.held_back.note(self, &key);
+            if self.live_incidents.is_ending(&key) {
+                notes.ending.insert(key.clone());
+            } else {
+                notes.ending.remove(&key);
+            }
             let wake_at = match wake_at {
-                Ok(wake_at) => self.refresh(&key, refreshes).await.map(|refresh| earlier(wake_at, refresh)),
+                Ok(wake_at) => self.follow_up(&key, notes).await.map(|follow_up| earlier(wake_at, follow_up)),
                 Err(error) => Err(error),
             };
             match wake_at {
-                Ok(wake_at) => wakes.set(key, wake_at),
+                Ok(wake_at) => notes.wakes.set(key, wake_at),
                 Err(error @ StoreError::Fatal(_)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(workflow = %key.workflow, %error, "an incident could not be committed; trying again");
-                    wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
+                    notes.wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Does what is to be done now and then about an incident that was decided about. Returns when to do so again.
+    async fn follow_up(&self, key: &IncidentKey, notes: &mut Notes) -> Result<Option<Timestamp>, StoreError> {
+        let refresh_at = self.refresh(key, &mut notes.refreshes).await?;
+        let save_at = self.save_counts(key, &mut notes.counts).await?;
+        Ok(earlier(refresh_at, save_at))
     }
 
     /// Decides about one incident and commits what follows. Returns when to decide again.
@@ -163,7 +170,10 @@ impl Warden {
         let last = self.live_incidents.get(key);
         match self.decide(last.as_ref(), key, now) {
             Some(decision) => self.take(last.as_ref(), decision, now).await,
-            None => Ok(self.remember(last, now)),
+            None => {
+                self.census.drop_account(key);
+                Ok(self.remember(last, now))
+            }
         }
     }
 
@@ -210,10 +220,11 @@ impl Warden {
     async fn take(
         &self,
         last: Option<&Incident>,
-        decision: Decision,
+        mut decision: Decision,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         if decision.commit {
+            decision.incident.counted_at = decision.incident.became.map(|_| now);
             let deliveries = self.deliveries_of(last, &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
             note(last, &decision);
@@ -222,14 +233,24 @@ impl Warden {
         self.live_incidents.set(decision.incident.clone());
         match decision.incident.status {
             IncidentStatus::Open => Ok(decision.wake_at),
-            IncidentStatus::Resolved => Ok(self.remember(Some(decision.incident), now)),
+            IncidentStatus::Resolved => {
+                match &decision.incident.became {
+                    Some(told) => self.census.close_account(&decision.incident.key, told),
+                    None => self.census.drop_account(&decision.incident.key),
+                }
+                Ok(self.remember(Some(decision.incident), now))
+            }
         }
     }
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
         let id = || IncidentId(self.random.id("inc", now));
+        let observation = self.census.observe(key);
+        let ends = last.filter(|last| is_open(last) && observation.count == 0);
+        let successor = ends.and_then(|last| self.successor(last, &observation.became, now));
         self.in_circumstances(last, key, now, |circumstances| {
-            decide(last, key, &self.census.observe(key), circumstances, id)
+            let circumstances = Circumstances { successor: successor.as_ref(), ..*circumstances };
+            decide(last, key, &observation, &circumstances, id)
         })
     }
 
@@ -246,7 +267,13 @@ impl Warden {
             |receiver: &str| last.is_some_and(|incident| self.notifier.is_failing(&incident.id, receiver));
         let wall_offset = self.clock.wall_offset();
         let silence = |now| self.silences.hold_until(key, Moment { now, wall_offset });
-        judge(&Circumstances { policy: &policy.alerting, silence: &silence, is_failing: &is_failing, now })
+        judge(&Circumstances {
+            policy: &policy.alerting,
+            silence: &silence,
+            successor: None,
+            is_failing: &is_failing,
+            now,
+        })
     }
 
     /// When people are told next of an incident, and what holds that back.
@@ -258,6 +285,10 @@ impl Warden {
         // What was decided since the last commit counts more than what was committed.
         let live = self.live_incidents.open_by_id(&incident.id);
         let incident = live.as_ref().unwrap_or(incident);
+        // Its end waits for another one to be told.
+        if let Some(other) = self.awaited_by(incident) {
+            return self.outlook(&other);
+        }
         self.in_circumstances(Some(incident), &incident.key, now, |circumstances| {
             outlook(incident, circumstances)
         })
@@ -311,6 +342,7 @@ impl Warden {
             incident: incident.id.clone(),
             receiver: receiver.clone(),
             event: telling.event,
+            after: incident.continued_in.as_ref().map(|continuation| continuation.incident.clone()),
             sequence: incident.notifications,
             body: body.clone(),
             created_at: now,

@@ -13,6 +13,8 @@
 //!
 //! Deliberately absent: anything that is decided from these numbers.
 
+mod accounts;
+mod changes;
 mod claimable;
 mod claims;
 mod placed;
@@ -27,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use self::accounts::Accounts;
 use self::claimable::Claimable;
 pub use self::claimable::Wanted;
 pub use self::claims::Reservation;
@@ -40,10 +43,9 @@ use crate::incident::Observation;
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Clock, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Policy, Standing, StepName,
-    Timestamp, WorkflowName,
+    Became, Clock, Group, Incident, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Policy,
+    Standing, StepName, Timestamp, WorkflowName,
 };
-use crate::store::{Change, Observer};
 use crate::timer::TimerWheel;
 
 /// What is known of a workflow's items.
@@ -82,12 +84,16 @@ impl WorkflowCensus {
         Self { group_by: policy.alerting.group_by.as_slice().into(), ..Self::default() }
     }
 
-    fn troubled(&self, key: &IncidentKey) -> Option<&Troubled> {
-        match key.kind {
-            IncidentKind::Overdue => self.overdue.get(&key.group),
-            IncidentKind::Failed => self.failed.get(&key.group),
+    fn groups(&self, kind: IncidentKind) -> Option<&Groups> {
+        match kind {
+            IncidentKind::Overdue => Some(&self.overdue),
+            IncidentKind::Failed => Some(&self.failed),
             IncidentKind::Missed | IncidentKind::Held => None,
         }
+    }
+
+    fn troubled(&self, key: &IncidentKey) -> Option<&Troubled> {
+        self.groups(key.kind)?.get(&key.group)
     }
 
     /// Counts an item among those that are wrong in this way; the incident that it belongs to.
@@ -129,6 +135,7 @@ struct State {
     /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
     kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
     touched: BTreeSet<IncidentKey>,
+    accounts: Accounts,
     /// Whether what is committed from here on is new, and not read from the store at the start.
     recovered: bool,
     /// Until when the one who waits for timers sleeps.
@@ -156,6 +163,7 @@ impl Census {
             workflows: BTreeMap::new(),
             claimable: Claimable::default(),
             redrivable: Redrivable::new(policies.redriving()),
+            accounts: Accounts::new(policies.clone()),
             policies,
             kept_payloads: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -178,7 +186,49 @@ impl Census {
 
     /// Takes note that all items have been read: what comes from here on counts as created or closed since the start.
     pub fn recovered(&self) {
-        self.lock().recovered = true;
+        let state = &mut *self.lock();
+        state.recovered = true;
+        state.accounts.recovered(&state.workflows);
+    }
+
+    /// Goes on counting what became of the items of incidents that were open when the daemon ended. To be called before the
+    /// items are read.
+    pub fn count_on<'a>(&self, open: impl Iterator<Item = &'a Incident>) {
+        let mut state = self.lock();
+        open.for_each(|incident| state.accounts.count_on(incident));
+    }
+
+    /// Begins to count anew what becomes of an incident's items, but for those that left since `told` was observed.
+    pub fn close_account(&self, key: &IncidentKey, told: &Became) {
+        self.lock().accounts.close(key, told);
+    }
+
+    /// Forgets what became of items of which there was never an incident.
+    pub fn drop_account(&self, key: &IncidentKey) {
+        let mut state = self.lock();
+        if state.workflows.get(&key.workflow).is_none_or(|census| census.troubled(key).is_none()) {
+            state.accounts.drop(key);
+        }
+    }
+
+    /// How many items an incident has.
+    pub fn count(&self, key: &IncidentKey) -> u64 {
+        if key.kind == IncidentKind::Missed {
+            return self.expectations.observe(&key.workflow).count;
+        }
+        let state = self.lock();
+        let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
+        troubled.map_or(0, Troubled::count)
+    }
+
+    /// The group, other than an incident's own, with the most items that are wrong in the same way. That into which items
+    /// were moved last counts more, as long as it has any.
+    pub fn beside(&self, key: &IncidentKey) -> Option<IncidentKey> {
+        let state = self.lock();
+        let census = state.workflows.get(&key.workflow)?;
+        let of = |group: &Group| IncidentKey { group: group.clone(), ..key.clone() };
+        let moved = state.accounts.moved_into(key).filter(|other| census.troubled(other).is_some());
+        moved.or_else(|| census.groups(key.kind)?.fullest_but(&key.group).map(of))
     }
 
     /// At most `limit` items whose timers have fired by `now`, and when to ask again. They are to be looked up and
@@ -249,7 +299,8 @@ impl Census {
         }
         let state = self.lock();
         let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
-        troubled.map(Troubled::observe).unwrap_or_default()
+        let observation = troubled.map(Troubled::observe).unwrap_or_default();
+        Observation { became: state.accounts.get(key), ..observation }
     }
 
     /// The items of an incident, the earliest deadline first, at most `limit`.
@@ -390,127 +441,27 @@ impl State {
         standing.step.as_ref().filter(|step| policy.step(step).is_some()).cloned()
     }
 
-    /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
-    /// in a recovery, and no reason to decide about any incident. False if it is another one.
-    fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
-        let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
-        if held != *after || self.refiling.contains(&after.number) {
-            return false;
-        }
-        let Some(census) = self.workflows.get(&after.workflow) else { return false };
-        let group = group_of(&after.labels, &census.group_by);
-        let placed = self.wall_places.placed(after);
-        let state = match after.status {
-            Status::Failed if census.failed.contains(&group, placed) => ItemState::Failed,
-            Status::Open if census.overdue.contains(&group, placed) => ItemState::Overdue,
-            Status::Open if self.wheel.contains(after.number.0) => ItemState::Open,
-            // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
-            _ => return false,
-        };
-        self.stand(placed, state, now);
-        true
-    }
-
-    /// Gives an item that is open, in time or overdue, its place.
-    fn place_open(&mut self, standing: &Standing, state: ItemState, moment: Moment) {
+    /// Gives an item that is open, in time or overdue, its place; the incident that it belongs to.
+    fn place_open(&mut self, standing: &Standing, state: ItemState, moment: Moment) -> Option<IncidentKey> {
         let placed = self.wall_places.place(standing, moment);
-        if state == ItemState::Overdue {
+        let key = if state == ItemState::Overdue {
             let key = self.workflow(&standing.workflow).add_troubled(IncidentKind::Overdue, placed);
-            self.touched.insert(key);
+            self.touched.insert(key.clone());
+            Some(key)
         } else {
             self.wheel.schedule(standing.number.0, placed.deadline.as_millis());
-        }
+            None
+        };
         self.stand(placed, state, moment.now);
+        key
     }
 
-    /// Gives an item that has failed its place.
-    fn place_failed(&mut self, standing: &Standing, moment: Moment) {
+    /// Gives an item that has failed its place; the incident that it belongs to.
+    fn place_failed(&mut self, standing: &Standing, moment: Moment) -> IncidentKey {
         let placed = self.wall_places.place(standing, moment);
         let key = self.workflow(&standing.workflow).add_troubled(IncidentKind::Failed, placed);
-        self.touched.insert(key);
+        self.touched.insert(key.clone());
         self.stand(placed, ItemState::Failed, moment.now);
-    }
-
-    fn remove(&mut self, standing: &Standing) {
-        let placed = self.wall_places.placed(standing);
-        let census = self.workflow(&standing.workflow);
-        let troubled = match standing.status {
-            Status::Open => {
-                census.unclosed -= 1;
-                census.remove_troubled(IncidentKind::Overdue, placed)
-            }
-            Status::Failed => {
-                census.unclosed -= 1;
-                census.remove_troubled(IncidentKind::Failed, placed)
-            }
-            Status::Closed { record_until, payload_until } => {
-                census.closed.remove(&(record_until, standing.number));
-                if let Some(until) = payload_until {
-                    self.kept_payloads.remove(&(until, standing.number));
-                }
-                None
-            }
-        };
-        if let Some(place) = self.wall_places.forget(standing.number).filter(|_| troubled.is_none()) {
-            // It may have been placed by what was read ahead of this change, in another group or kind.
-            self.take_out(&standing.workflow, (place, standing.number));
-        }
-        self.refiling.remove(&standing.number);
-        self.claimable.remove(standing.number);
-        self.redrivable.remove(standing.number);
-        if standing.status == Status::Open && troubled.is_none() {
-            self.wheel.cancel(standing.number.0);
-            self.fired.remove(&standing.number);
-        }
-        self.touched.extend(troubled);
-    }
-
-    fn add(&mut self, standing: &Standing, moment: Moment) {
-        let census = self.workflow(&standing.workflow);
-        match standing.status {
-            Status::Open => {
-                census.unclosed += 1;
-                // Just read or committed: there is nothing to look up again.
-                let late = moment.steady(standing.deadline) <= moment.now;
-                self.place_open(standing, if late { ItemState::Overdue } else { ItemState::Open }, moment);
-            }
-            Status::Failed => {
-                census.unclosed += 1;
-                self.place_failed(standing, moment);
-            }
-            Status::Closed { record_until, payload_until } => {
-                census.closed.insert((record_until, standing.number));
-                if let Some(until) = payload_until {
-                    self.kept_payloads.insert((until, standing.number));
-                }
-            }
-        }
-    }
-}
-
-impl Observer for Census {
-    fn committed(&self, changes: &[Change]) {
-        let moment = self.clock.moment();
-        let mut state = self.lock();
-        for change in changes {
-            if let (Some(before), Some(after)) = (&change.before, &change.after)
-                && state.take_hold(before, after, moment.now)
-            {
-                continue;
-            }
-            if let Some(before) = &change.before {
-                state.remove(before);
-            }
-            if let Some(after) = &change.after {
-                state.add(after, moment);
-                if change.before.is_none() {
-                    self.expectations.created(after);
-                }
-                if state.recovered {
-                    state.workflow(&after.workflow).count(change.before.as_ref(), after);
-                }
-            }
-        }
-        self.wake(&mut state);
+        key
     }
 }

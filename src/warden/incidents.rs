@@ -57,6 +57,7 @@ impl Warden {
         incident.oldest_deadline = observation.oldest_deadline;
         incident.by_step = observation.by_step;
         incident.missed = observation.missed;
+        incident.became = incident.became.map(|_| observation.became);
         incident
     }
 

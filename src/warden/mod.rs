@@ -162,6 +162,8 @@ impl Warden {
         let expectations = Expectations::new(clock.clone(), store.progresses().await?, &workflows);
         let expectations = Arc::new(expectations);
         let census = Arc::new(Census::new(clock.clone(), workflows.clone(), expectations.clone()));
+        let live_incidents = alerting::recover(&*store, &workflows, clock.now()).await?;
+        census.count_on(live_incidents.open().iter());
         let (reading, observer) = (store.clone(), census.clone());
         tokio::task::spawn_blocking(move || reading.attach(observer))
             .await
@@ -179,7 +181,6 @@ impl Warden {
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         let (stop, replays) = (CancellationToken::new(), TaskTracker::new());
         notifier.take_up(store.outbox().await?, clock.now());
-        let live_incidents = LiveIncidents::default();
         let (actions, asked) = alerting::action_channel();
         let warden = Arc::new(Self {
             store,
@@ -207,7 +208,6 @@ impl Warden {
             settings,
         });
         warden.recover_silences().await?;
-        warden.recover_incidents().await?;
         warden.recall_deliveries().await?;
 
         let mut running = JoinSet::new();

@@ -28,6 +28,7 @@ impl World {
             tokio::spawn(life.operator.clone().tidy());
             // A receiver may be told only so fast of all that was held back.
             life.pass(Duration::from_secs(60), Duration::from_secs(1)).await;
+            life.look(self)?;
             self.quiet.end();
         }
         let closes_all = self.dice.chance(500);

@@ -24,6 +24,7 @@ mod clock;
 mod dice;
 mod digest;
 mod disk;
+mod ends;
 mod history;
 mod idle;
 mod items;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use warden::model::notification::Notification;
-use warden::model::{Clock, Event, ItemId, ItemKey, Timestamp, WorkflowName};
+use warden::model::{Clock, DeliveryId, Event, ItemId, ItemKey, Timestamp, WorkflowName};
 use warden::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 
 use crate::clock::SimulatedClock;
@@ -160,6 +160,13 @@ impl Network {
     /// Looks at what a receiver knows.
     pub fn story<T>(&self, host: &str, look: impl FnOnce(&Story) -> T) -> T {
         look(&self.lock().hosts[&format!("{host}.test")].story)
+    }
+
+    /// What receivers heard out of turn since this was last called.
+    pub fn take_early(&self, host: &str) -> Vec<(DeliveryId, Arc<str>, Arc<str>)> {
+        let mut state = self.lock();
+        let host = state.hosts.get_mut(&format!("{host}.test")).expect("a host that there is");
+        std::mem::take(&mut host.story.early)
     }
 
     /// What no receiver should ever hear, if any did.

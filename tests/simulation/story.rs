@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use warden::model::notification::Notification;
-use warden::model::{Event, IncidentKey, WorkflowName};
+use warden::model::{DeliveryId, Event, IncidentKey, WorkflowName};
 
 /// What one receiver makes of what it heard.
 #[derive(Default)]
@@ -12,13 +12,16 @@ pub struct Story {
     heard: BTreeSet<String>,
     /// For each incident whether it is open, as far as the receiver knows.
     pub incidents: BTreeMap<Arc<str>, (IncidentKey, bool)>,
+    /// Ends that it heard of before it had heard of the incident in which the items are in trouble: which delivery, of which
+    /// incident, and the other one.
+    pub early: Vec<(DeliveryId, Arc<str>, Arc<str>)>,
 }
 
 impl Story {
     /// Takes a notification in; says what is wrong with it, if anything is.
     pub fn hear(&mut self, webhook_id: String, notification: Notification) -> Option<String> {
         // A repetition, which the receiver knows by its id.
-        if !self.heard.insert(webhook_id) || notification.event == Event::Test {
+        if !self.heard.insert(webhook_id.clone()) || notification.event == Event::Test {
             return None;
         }
         let subject = notification.data;
@@ -37,6 +40,9 @@ impl Story {
             }
             _ => None,
         };
+        if let Some(other) = subject.continued_in.filter(|other| !self.incidents.contains_key(other)) {
+            self.early.push((DeliveryId(webhook_id.into()), subject.id.clone(), other));
+        }
         self.incidents.insert(subject.id.clone(), (key, event != Event::Resolved));
         wrong.map(|wrong| format!("{wrong}: {event:?} of {}", subject.id))
     }

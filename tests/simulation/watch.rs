@@ -17,6 +17,7 @@ use warden::warden::Warden;
 
 use crate::clock::SimulatedClock;
 use crate::disk::Disk;
+use crate::ends::Ends;
 use crate::network::{Network, RECOVERY};
 use crate::quiet::Quiet;
 use crate::world::{RECEIVERS, SPLIT_WORKFLOW};
@@ -112,7 +113,7 @@ pub fn open_incidents(store: &MemoryStore) -> Vec<Incident> {
     incidents(store).into_iter().filter(|incident| incident.status == IncidentStatus::Open).collect()
 }
 
-fn incidents(store: &MemoryStore) -> Vec<Incident> {
+pub fn incidents(store: &MemoryStore) -> Vec<Incident> {
     let all = store.incidents(None, 10_000).now_or_never().expect("memory never waits");
     all.expect("memory never fails")
 }
@@ -151,14 +152,24 @@ impl Watch {
             }
         }
         let troubles = self.weather.note(self.disk.durable(), &self.clock);
+        let ends = Ends { store: self.disk.durable(), quiet: &self.quiet, clock: &self.clock };
+        ends.look()?;
+        for receiver in RECEIVERS {
+            ends.check_order(receiver, self.network.take_early(receiver))?;
+        }
         let faults = self.disk.faults();
         let is_healthy = faults.overloaded == 0 && !faults.slow;
         self.look_for_untold(&open, &troubles, is_healthy, now)?;
-        let told_before: BTreeSet<IncidentKey> = incidents(self.disk.durable())
-            .into_iter()
-            .filter(|incident| incident.notified_at.is_some())
-            .map(|incident| incident.key)
-            .collect();
+        let all = incidents(self.disk.durable());
+        let told = all.iter().filter(|incident| incident.notified_at.is_some());
+        let told_before: BTreeSet<&IncidentKey> = told.map(|incident| &incident.key).collect();
+        // Ends that wait for another incident to be told first, and when others were told.
+        let is_ending = |incident: &&Incident| incident.ending_since.is_some();
+        let ending: BTreeSet<&IncidentKey> =
+            open.iter().filter(is_ending).map(|incident| &incident.key).collect();
+        let ended = all.iter().filter(|incident| incident.status == IncidentStatus::Resolved);
+        let ends_told: BTreeMap<&IncidentKey, Timestamp> =
+            ended.rev().filter_map(|incident| Some((&incident.key, incident.notified_at?))).collect();
         let before = std::mem::take(&mut self.free);
         for receiver in RECEIVERS {
             // A jump may have broken off what was to be heard, like any other trouble.
@@ -180,7 +191,7 @@ impl Watch {
                         .filter(|_| !self.quiet.holds(&key.workflow, now))
                 } else {
                     // The end is told also where people want to hear nothing.
-                    Some(Timestamp::MIN)
+                    Some(ends_told.get(key).copied().unwrap_or(Timestamp::MIN))
                 };
                 let Some(owed_from) = owed_from else { continue };
                 let place = (key.clone(), receiver);
@@ -190,6 +201,7 @@ impl Watch {
                 let bound = match is_bad {
                     true if told_before.contains(key) => self.group_wait + self.damping,
                     true => self.group_wait,
+                    false if ending.contains(key) => self.group_wait + self.damping,
                     false => Duration::ZERO,
                 };
                 if knows != is_bad && now > since.after(bound + SLACK) {

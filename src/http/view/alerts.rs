@@ -10,7 +10,7 @@ use super::WallTime;
 use crate::http::access::Access;
 use crate::incident::Outlook;
 use crate::model::{
-    Action, ActionKind, Attempt, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
+    Action, ActionKind, Attempt, Became, Delivery, DeliveryStatus, Event, Group, Incident, IncidentKind,
     IncidentStatus, Missed, Moment, Severity, Silence, SilenceStatus, WaitingFor, Zone,
 };
 
@@ -38,10 +38,18 @@ pub struct IncidentView {
     reopened_at: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
     resolved_at: Option<WallTime>,
+    /// How many items it holds; none for as long as its end waits until another incident is told first, in which its
+    /// items are in trouble.
     count: u64,
     peak: u64,
     #[schema(value_type = Option<String>, format = DateTime)]
     oldest_deadline: Option<WallTime>,
+    /// What became of the items that have left it since it last began; null if it is not about items, or if that was not
+    /// counted then.
+    became: Option<BecameView>,
+    /// The incident in which its items are in trouble after its end, if they are.
+    #[schema(value_type = Option<String>)]
+    continued_in: Option<Arc<str>>,
     /// Items by the step at which they are stuck; the empty name stands for items without one.
     #[schema(value_type = BTreeMap<String, u64>)]
     by_step: BTreeMap<Arc<str>, u64>,
@@ -68,6 +76,33 @@ pub struct IncidentView {
     snoozed_until: Option<WallTime>,
     /// What people did about it, oldest first.
     actions: Vec<ActionView>,
+}
+
+/// What became of items, as they left an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BecameView {
+    /// Closed as done.
+    closed: u64,
+    /// Closed as given up.
+    discarded: u64,
+    /// Their deadline was moved, by hand or by the next step.
+    extended: u64,
+    /// They failed, or were closed as failed.
+    failed: u64,
+    /// They had failed and were sent back to be done again; left out if none were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retried: Option<u64>,
+    /// They are as wrong as before, in another group; left out if none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<u64>,
+}
+
+impl From<Became> for BecameView {
+    fn from(became: Became) -> Self {
+        let Became { closed, discarded, extended, failed, retried, moved } = became;
+        let some = |count: u64| Some(count).filter(|count| *count > 0);
+        Self { closed, discarded, extended, failed, retried: some(retried), moved: some(moved) }
+    }
 }
 
 /// What was expected and is missed.
@@ -147,6 +182,8 @@ impl IncidentView {
             count: incident.count,
             peak: incident.peak,
             oldest_deadline: at(incident.oldest_deadline),
+            became: incident.became.map(BecameView::from),
+            continued_in: incident.continued_in.map(|continuation| continuation.incident.0),
             by_step: incident.by_step,
             missed: incident.missed.map(|missed| MissedView::new(missed, zone, moment)),
             notified_at: at(incident.notified_at),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{IncidentId, ItemId, ItemNumber, Labels, Severity, StepName, Work};
+use crate::model::{Became, Continuation, IncidentId, ItemId, ItemNumber, Labels, Severity, StepName, Work};
 
 const BASE: &str = "https://warden.example.com";
 const OPENED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -31,6 +31,10 @@ fn incident(by_step: &[(&str, u64)]) -> Incident {
         reopened_at: None,
         reopenings: Vec::new(),
         resolved_at: None,
+        ending_since: None,
+        became: None,
+        counted_at: None,
+        continued_in: None,
         count,
         peak: count,
         oldest_deadline: Some(OPENED),
@@ -104,7 +108,7 @@ fn a_notification_has_the_fields_of_the_contract() {
             "count": 312, "peak": 312, "growth": 312, "oldest_deadline": "2026-01-01T00:00:00.000Z",
             "by_step": {"backup": 312},
             "summary": "312 items of uploads are overdue; 312 stuck at backup, the oldest for 14m",
-            "missed": null, "runbook_url": null, "acknowledged_by": null,
+            "missed": null, "became": null, "continued_in": null, "runbook_url": null, "acknowledged_by": null,
             "items": [
                 {"id": "a/b", "deadline": "2026-01-01T00:00:00.000Z", "step": "backup",
                  "url": "https://warden.example.com/v1/workflows/uploads/items/a%2Fb",
@@ -159,6 +163,69 @@ fn the_summary_is_one_sentence_for_the_person_on_call() {
     ] {
         assert_eq!(super::summary(&incident, None, NOW), summary);
     }
+}
+
+#[test]
+fn the_summary_of_an_end_says_first_where_the_trouble_goes_on() {
+    let end = |kind, became, continued: Option<IncidentKind>| Incident {
+        key: key(kind),
+        status: IncidentStatus::Resolved,
+        peak: 23,
+        became: Some(became),
+        continued_in: continued.map(|kind| Continuation { incident: IncidentId("inc_2".into()), kind }),
+        ..incident(&[])
+    };
+    let none = Became::default();
+    let (overdue, failed) = (IncidentKind::Overdue, IncidentKind::Failed);
+    for (incident, summary) in [
+        (
+            end(overdue, Became { failed: 20, ..none }, Some(failed)),
+            "20 overdue items of uploads have failed",
+        ),
+        (end(overdue, Became { failed: 1, ..none }, Some(failed)), "1 overdue item of uploads has failed"),
+        (
+            end(overdue, Became { failed: 20, closed: 2, extended: 1, ..none }, Some(failed)),
+            "20 overdue items of uploads have failed; 2 closed, 1 extended",
+        ),
+        (
+            end(overdue, Became { failed: 20, closed: 3, ..none }, None),
+            "nothing of uploads is overdue any more; it was 23 items; 3 closed, 20 failed",
+        ),
+        (
+            end(overdue, Became { closed: 23, ..none }, None),
+            "nothing of uploads is overdue any more; it was 23 items",
+        ),
+        (
+            end(overdue, Became { extended: 2, discarded: 1, ..none }, None),
+            "nothing of uploads is overdue any more; it was 23 items; 1 discarded, 2 extended",
+        ),
+        (
+            end(failed, Became { retried: 2, closed: 1, ..none }, Some(overdue)),
+            "2 failed items of uploads are open again and overdue; 1 closed",
+        ),
+        (
+            end(failed, Became { retried: 2, ..none }, None),
+            "nothing of uploads has failed any more; it was 23 items; 2 retried",
+        ),
+        (
+            end(overdue, Became { moved: 1, closed: 1, ..none }, Some(overdue)),
+            "1 overdue item of uploads is told of in another incident; 1 closed",
+        ),
+        (
+            Incident { became: None, ..end(IncidentKind::Missed, none, Some(overdue)) },
+            "items of uploads are created again, but some are overdue; they were missed 23 times",
+        ),
+    ] {
+        assert_eq!(super::summary(&incident, NOW), summary);
+        let told = written(&incident, &[]);
+        let id = incident.continued_in.map(|continuation| continuation.incident.0);
+        assert_eq!(told["data"]["continued_in"], json!(id));
+        assert_eq!(told["data"]["became"].is_null(), incident.became.is_none());
+    }
+    let failing = Became { failed: 20, ..none };
+    let waits =
+        Incident { status: IncidentStatus::Open, ending_since: Some(NOW), ..end(overdue, failing, None) };
+    assert_eq!(super::summary(&waits, NOW), "20 overdue items of uploads have failed");
 }
 
 #[test]

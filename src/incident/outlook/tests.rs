@@ -33,7 +33,13 @@ impl Story {
             until.map(Timestamp::from_millis)
         };
         let now = Timestamp::from_millis(now);
-        judge(&Circumstances { policy: &self.policy, silence: &silence, is_failing: &|_| false, now })
+        judge(&Circumstances {
+            policy: &self.policy,
+            silence: &silence,
+            successor: None,
+            is_failing: &|_| false,
+            now,
+        })
     }
 
     /// Decides at an instant, with so many items there; gives what lies ahead then.

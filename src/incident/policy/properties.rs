@@ -80,6 +80,7 @@ impl Simulation {
         let circumstances = Circumstances {
             policy: &self.policy,
             silence: &|_| silenced.then_some(Timestamp::MAX),
+            successor: None,
             is_failing: &|name| name != FALLBACK && unheard.is_some_and(|(.., told)| told.contains(name)),
             now,
         };

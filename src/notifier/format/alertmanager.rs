@@ -12,7 +12,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use super::{Rendered, post, steps};
+use super::{Rendered, became, post, steps};
 use crate::model::{Event, IncidentKind, IncidentStatus, Notification, Severity, Timestamp};
 
 /// For how many intervals of resending an alert holds, so that it outlives some failed attempts.
@@ -98,6 +98,8 @@ fn annotations(notification: &Notification) -> Map<String, Value> {
         ("peak", data.peak.to_string()),
         ("oldest_deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),
         ("by_step", steps(notification)),
+        ("became", became(notification)),
+        ("continued_in", data.continued_in.as_deref().unwrap_or_default().to_owned()),
         ("acknowledged_by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
         ("url", data.url.clone()),
         ("runbook_url", data.runbook_url.as_deref().unwrap_or_default().to_owned()),
@@ -153,6 +155,15 @@ mod tests {
         assert_eq!(alert["endsAt"], "2026-01-01T01:00:00.000Z");
         assert_eq!(alert["annotations"]["summary"], resolved().data.summary);
         assert_eq!(alert["annotations"].get("oldest_deadline"), None);
+    }
+
+    #[test]
+    fn an_end_that_is_no_end_of_the_trouble_says_where_it_goes_on() {
+        let alert = alert(&continued());
+        assert_eq!(alert["labels"], self::alert(&opened())["labels"]);
+        assert_eq!(alert["annotations"]["summary"], continued().data.summary);
+        assert_eq!(alert["annotations"]["became"], "closed: 1, failed: 3");
+        assert_eq!(alert["annotations"]["continued_in"], "inc_2");
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod tests {
         for (notification, event, time) in [
             (opened(), "incident.opened", "2026-01-01T00:14:00.000Z"),
             (resolved(), "incident.resolved", "2026-01-01T01:00:00.000Z"),
+            (continued(), "incident.resolved", "2026-01-01T01:00:00.000Z"),
             (hostile(), "incident.opened", "2026-01-01T00:14:00.000Z"),
         ] {
             let standard: Value = serde_json::to_value(&notification).unwrap();

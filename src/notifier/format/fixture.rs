@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{Format, Rendered};
 use crate::model::{
-    DeliveryId, Event, IncidentKind, IncidentStatus, Notification, Sample, Severity, Subject, Timestamp,
+    Became, DeliveryId, Event, IncidentKind, IncidentStatus, Notification, Sample, Severity, Subject,
+    Timestamp,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -40,6 +41,8 @@ pub fn opened() -> Notification {
             oldest_deadline: Some(OPENED_AT),
             by_step: BTreeMap::from([("".into(), 1), ("backup".into(), 2)]),
             missed: None,
+            became: None,
+            continued_in: None,
             summary: "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m"
                 .to_owned(),
             runbook_url: Some("https://wiki.example.com/uploads".into()),
@@ -64,6 +67,16 @@ pub fn resolved() -> Notification {
     data.summary = "nothing of uploads (region eu) is overdue any more; it was 4 items".to_owned();
     data.items.clear();
     data.truncated = 0;
+    notification
+}
+
+/// Its end when all that were left have failed.
+pub fn continued() -> Notification {
+    let mut notification = resolved();
+    let data = &mut notification.data;
+    data.became = Some(Became { closed: 1, failed: 3, ..Became::default() });
+    data.continued_in = Some("inc_2".into());
+    data.summary = "3 overdue items of uploads (region eu) have failed; 1 closed".to_owned();
     notification
 }
 

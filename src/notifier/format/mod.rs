@@ -164,6 +164,12 @@ fn cut(text: &str, characters: usize) -> Cow<'_, str> {
     text.chars().take(characters.saturating_sub(1)).chain(['…']).collect::<String>().into()
 }
 
+/// What became of the items, in one line: `closed: 3, failed: 20`; empty where that is not known or nothing.
+fn became(notification: &Notification) -> String {
+    let became = notification.data.became.unwrap_or_default();
+    became.words().map(|(word, count)| format!("{word}: {count}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The items by step, in one line: `copy: 3, backup: 1, no step: 2`.
 fn steps(notification: &Notification) -> String {
     let named = |(step, count): (&Arc<str>, &u64)| match &**step {

@@ -50,8 +50,11 @@ pub(super) fn render(notification: &Notification, routing_key: &RoutingKey, id: 
         "event_action": action(notification.event),
         "dedup_key": if is_test { &id.0 } else { &notification.data.id },
     });
-    if action(notification.event) == "trigger" {
+    // What is said at the end is kept in the log of PagerDuty's incident.
+    if action(notification.event) != "acknowledge" {
         event["payload"] = payload(notification, is_test);
+    }
+    if action(notification.event) == "trigger" {
         event["client"] = "Process Warden".into();
         event["client_url"] = notification.data.url.clone().into();
         event["links"] = links(notification);
@@ -85,6 +88,8 @@ fn payload(notification: &Notification, is_test: bool) -> Value {
             "oldest_deadline": data.oldest_deadline,
             "by_step": data.by_step,
             "acknowledged_by": data.acknowledged_by,
+            "became": data.became,
+            "continued_in": data.continued_in,
             "items": data.items,
             "truncated": data.truncated,
         },
@@ -136,6 +141,8 @@ mod tests {
                     "oldest_deadline": "2026-01-01T00:00:00.000Z",
                     "by_step": { "": 1, "backup": 2 },
                     "acknowledged_by": null,
+                    "became": null,
+                    "continued_in": null,
                     "items": [{
                         "id": "file-1",
                         "deadline": "2026-01-01T00:00:00.000Z",
@@ -158,10 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn its_end_resolves_what_its_beginning_triggered() {
+    fn its_end_resolves_what_its_beginning_triggered_and_says_what_became_of_it() {
+        let document = document(&format(), &continued());
+        assert_eq!(document["event_action"], "resolve");
+        assert_eq!(document["dedup_key"], "inc_1");
+        assert_eq!(document["payload"]["summary"], continued().data.summary);
+        let details = &document["payload"]["custom_details"];
+        assert_eq!(details["became"], json!({ "closed": 1, "discarded": 0, "extended": 0, "failed": 3 }));
+        assert_eq!(details["continued_in"], "inc_2");
+        assert_eq!(document.get("links"), None);
+    }
+
+    #[test]
+    fn an_acknowledgement_says_nothing_else() {
         let expected =
-            json!({ "routing_key": "R0UT1NGK3Y", "event_action": "resolve", "dedup_key": "inc_1" });
-        assert_eq!(document(&format(), &resolved()), expected);
+            json!({ "routing_key": "R0UT1NGK3Y", "event_action": "acknowledge", "dedup_key": "inc_1" });
+        assert_eq!(document(&format(), &told(Event::Acknowledged)), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Event, IncidentKind, IncidentStatus, Missed, Notification, Sample, Severity, Subject, Timestamp,
+    Became, Event, IncidentKind, IncidentStatus, Missed, Notification, Sample, Severity, Subject, Timestamp,
 };
 
 /// Every event.
@@ -42,6 +42,8 @@ fn full(event: Event) -> Notification {
     data.group = BTreeMap::from([("region".into(), "eu".into())]);
     data.oldest_deadline = Some(data.opened_at);
     data.resolved_at = is_resolved.then_some(notification.timestamp);
+    data.became = is_resolved.then(|| Became { closed: 1, failed: 2, ..Became::default() });
+    data.continued_in = is_resolved.then(|| "inc_0198c0de-0000-7000-8000-000000000001".into());
     data.by_step = BTreeMap::from([("".into(), 1), ("backup".into(), 2)]);
     data.runbook_url = Some("https://wiki.example.com/uploads".into());
     data.acknowledged_by = Some("somebody".into());
@@ -79,6 +81,8 @@ fn bare(event: Event) -> Notification {
             oldest_deadline: None,
             by_step: BTreeMap::new(),
             missed: None,
+            became: None,
+            continued_in: None,
             summary: "3 items of uploads are overdue".to_owned(),
             runbook_url: None,
             acknowledged_by: None,

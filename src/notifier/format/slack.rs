@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Rendered, post, steps};
+use super::{Rendered, became, post, steps};
 use crate::model::{Event, IncidentStatus, Notification, Sample, Severity};
 
 /// The longest text of a message or of a section, in characters.
@@ -16,7 +16,7 @@ const FIELD_MAX: usize = 2000;
 pub(super) fn render(notification: &Notification) -> Rendered {
     let data = &notification.data;
     let severity = data.severity.as_str();
-    let start = format!("*{}* [{severity}] ", title(notification.event));
+    let start = format!("*{}* [{severity}] ", title(notification));
     let text = format!("{start}{}", escaped(&data.summary, TEXT_MAX - start.len()));
     let mut blocks = vec![json!({ "type": "section", "fields": fields(notification) })];
     if !data.items.is_empty() {
@@ -27,8 +27,10 @@ pub(super) fn render(notification: &Notification) -> Rendered {
     post("application/json", &json!({ "text": text, "attachments": [attachment] }))
 }
 
-const fn title(event: Event) -> &'static str {
-    match event {
+const fn title(notification: &Notification) -> &'static str {
+    match notification.event {
+        // Nothing that anybody should take for an all-clear.
+        Event::Resolved if notification.data.continued_in.is_some() => "Continued elsewhere",
         Event::Opened => "Opened",
         Event::Grown => "Grown",
         Event::Reminder => "Still open",
@@ -40,12 +42,13 @@ const fn title(event: Event) -> &'static str {
 }
 
 const fn colour(notification: &Notification) -> &'static str {
-    match (notification.data.status, notification.data.severity) {
-        (IncidentStatus::Resolved, _) => "#2eb67d",
-        (IncidentStatus::Open, Severity::Info) => "#439fe0",
-        (IncidentStatus::Open, Severity::Warning) => "#ecb22e",
-        (IncidentStatus::Open, Severity::Error) => "#e8590c",
-        (IncidentStatus::Open, Severity::Critical) => "#c8102e",
+    let data = &notification.data;
+    match (data.status, data.severity) {
+        (IncidentStatus::Resolved, _) if data.continued_in.is_none() => "#2eb67d",
+        (_, Severity::Info) => "#439fe0",
+        (_, Severity::Warning) => "#ecb22e",
+        (_, Severity::Error) => "#e8590c",
+        (_, Severity::Critical) => "#c8102e",
     }
 }
 
@@ -56,6 +59,8 @@ fn fields(notification: &Notification) -> Vec<Value> {
         ("Workflow", data.workflow.to_string()),
         ("Group", group.collect::<Vec<_>>().join(", ")),
         ("Items", format!("{}, at most {}", data.count, data.peak)),
+        ("Became", became(notification)),
+        ("Goes on in", data.continued_in.as_deref().unwrap_or_default().to_owned()),
         ("Stuck at", steps(notification)),
         ("Oldest deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),
         ("Looked after by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
@@ -195,6 +200,18 @@ mod tests {
             }],
         });
         assert_eq!(document(&Format::Slack, &resolved()), expected);
+    }
+
+    #[test]
+    fn an_end_that_is_no_end_of_the_trouble_is_not_green_and_says_where_it_goes_on() {
+        let document = document(&Format::Slack, &continued());
+        let start = "*Continued elsewhere* [critical] 3 overdue items of uploads (region eu) have failed";
+        assert!(document["text"].as_str().unwrap().starts_with(start), "{document}");
+        let attachment = &document["attachments"][0];
+        assert_eq!(attachment["color"], "#c8102e");
+        let fields = attachment["blocks"][0]["fields"].as_array().unwrap();
+        assert!(fields.contains(&field("*Became*\nclosed: 1, failed: 3")), "{fields:?}");
+        assert!(fields.contains(&field("*Goes on in*\ninc_2")), "{fields:?}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The queue through single situations.
 
+mod endings;
 mod properties;
 
 use super::*;
-use crate::model::DeliveryId;
+use crate::model::{DeliveryId, DeliveryStatus};
 use crate::notifier::backoff::{Failure, Next, next_attempt};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -21,6 +22,7 @@ fn delivery(of: &str, sequence: u64, now: Timestamp) -> Delivery {
         incident: incident(of),
         receiver: "oncall".into(),
         event: Event::Reminder,
+        after: None,
         sequence,
         body: "{}".into(),
         created_at: now,

@@ -197,6 +197,7 @@ mod tests {
             incident: IncidentId("inc_1".into()),
             receiver: "oncall".into(),
             event: Event::Opened,
+            after: None,
             sequence: 1,
             body: "{}".into(),
             created_at: now,

@@ -26,7 +26,7 @@ impl HeldBack {
         }
         let (id, workflow, kind) = (&*incident.id.0, &*key.workflow, key.kind.as_str());
         let waiting_for = waiting_for.as_str();
-        let next_told_at = outlook.next_told_at.map(|at| at.to_string());
+        let next_told_at = outlook.next_told_at.map(|at| warden.clock.moment().wall(at).to_string());
         let next_told_at = next_told_at.as_deref().unwrap_or("unknown");
         tracing::info!(
             incident = id,

@@ -54,6 +54,24 @@ impl LiveIncidents {
         self.read().values().filter(among).map(|incident| incident.key.clone()).collect()
     }
 
+    /// Whether nothing is left of the open incident of a key, and its end waits for another to be told.
+    pub(super) fn is_ending(&self, key: &IncidentKey) -> bool {
+        self.read().get(key).is_some_and(|incident| is_open(incident) && incident.ending_since.is_some())
+    }
+
+    /// The keys of all of which that is so.
+    pub(super) fn ending(&self) -> BTreeSet<IncidentKey> {
+        let incidents = self.read();
+        let ending =
+            incidents.iter().filter(|(_, incident)| is_open(incident) && incident.ending_since.is_some());
+        ending.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// All that are open.
+    pub(in crate::warden) fn open(&self) -> Vec<Incident> {
+        self.read().values().filter(|incident| is_open(incident)).cloned().collect()
+    }
+
     /// The keys of all of them.
     pub(in crate::warden) fn keys(&self) -> BTreeSet<IncidentKey> {
         self.read().keys().cloned().collect()

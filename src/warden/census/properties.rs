@@ -15,9 +15,9 @@ use crate::config::{Config, Sources};
 use crate::model::item::{Closing, ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
 use crate::model::{
-    ClockTime, CloseOutcome, Group, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
-    Work,
+    ClockTime, CloseOutcome, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName, Work,
 };
+use crate::store::{Change, Observer as _};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];

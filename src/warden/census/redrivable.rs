@@ -119,6 +119,7 @@ mod tests {
             deadline: at(deadline).into(),
             attempts: 0,
             free_at: Timestamp::MIN,
+            failed_at: None,
             status: Status::Open,
         }
     }

@@ -6,6 +6,7 @@
 
 use super::{Census, State};
 use crate::model::{IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Timestamp, WorkflowName};
+use crate::store::Change;
 
 impl Census {
     /// The next items, at most `limit`, that are placed by the wall clock, after one of them. They are to be looked up and
@@ -29,15 +30,17 @@ impl Census {
             // One that has fired is placed when it is confirmed.
             let moved = state.wall_places.get(item.number).filter(|stood| *stood != place);
             if let Some(stood) = moved.filter(|_| !state.fired.contains(&item.number)) {
-                state.take_out(&item.workflow, (stood, item.number));
-                match item.state(moment) {
-                    ItemState::Failed => state.place_failed(&item.standing(), moment),
+                let left = state.take_out(&item.workflow, (stood, item.number));
+                let entered = match item.state(moment) {
+                    ItemState::Failed => Some(state.place_failed(&item.standing(), moment)),
                     open @ (ItemState::Open | ItemState::Overdue) => {
-                        state.place_open(&item.standing(), open, moment);
+                        state.place_open(&item.standing(), open, moment)
                     }
                     // Its close is told in a moment.
-                    ItemState::Held | ItemState::Closed => {}
-                }
+                    ItemState::Held | ItemState::Closed => None,
+                };
+                let change = Change { before: None, after: Some(item.standing()) };
+                state.accounts.note(&change, left, entered, moment);
             }
         }
         self.wake(&mut state);
@@ -46,7 +49,12 @@ impl Census {
 
 impl State {
     /// Takes an unclosed item out of where it stands, whatever has become of its labels since.
-    pub(super) fn take_out(&mut self, workflow: &WorkflowName, place: (Timestamp, ItemNumber)) {
+    /// The incident that it belonged to.
+    pub(super) fn take_out(
+        &mut self,
+        workflow: &WorkflowName,
+        place: (Timestamp, ItemNumber),
+    ) -> Option<IncidentKey> {
         self.wall_places.forget(place.1);
         self.wheel.cancel(place.1.0);
         self.claimable.remove(place.1);
@@ -54,8 +62,9 @@ impl State {
         let census = self.workflow(workflow);
         let overdue = census.overdue.remove_at(place).map(|group| (IncidentKind::Overdue, group));
         let failed = census.failed.remove_at(place).map(|group| (IncidentKind::Failed, group));
-        for (kind, group) in [overdue, failed].into_iter().flatten() {
-            self.touched.insert(IncidentKey { workflow: workflow.clone(), kind, group });
-        }
+        let (kind, group) = overdue.or(failed)?;
+        let key = IncidentKey { workflow: workflow.clone(), kind, group };
+        self.touched.insert(key.clone());
+        Some(key)
     }
 }

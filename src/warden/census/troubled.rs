@@ -56,8 +56,13 @@ impl Troubled {
                 .take(STEPS_OBSERVED)
                 .map(|(count, step)| (Arc::from(step.unwrap_or_default()), count))
                 .collect(),
-            missed: None,
+            ..Observation::default()
         }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.items.len() as u64
     }
 
     /// The first of them, at most `limit`.
@@ -115,6 +120,13 @@ impl Groups {
         self.0.get(group)
     }
 
+    /// The group with the most items, other than one.
+    pub fn fullest_but(&self, other: &Group) -> Option<&Group> {
+        let others = self.0.iter().filter(|(group, _)| *group != other);
+        // Whatever the order in which they are kept, it is always the same of those with as many.
+        others.max_by_key(|(group, troubled)| (troubled.count(), *group)).map(|(group, _)| group)
+    }
+
     /// How many items there are.
     pub fn len(&self) -> u64 {
         self.0.values().map(|troubled| troubled.items.len() as u64).sum()
@@ -152,6 +164,7 @@ mod tests {
             deadline: Timestamp::from_millis(0).into(),
             attempts: 0,
             free_at: Timestamp::MIN,
+            failed_at: None,
             status: Status::Open,
         }
     }

@@ -26,8 +26,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "the end is not told while the incident is silenced",
         file: "src/incident/policy.rs",
-        original: "return Some(resolve(incident, now));",
-        planted: r#"let ended = resolve(incident, now);
+        original: "return Some(end(incident, circumstances));",
+        planted: r#"let ended = end(incident, circumstances);
         let is_told = !(BUG && (circumstances.silence)(now).is_some());
         return Some(if is_told { ended } else { Decision { tellings: Vec::new(), ..ended } });"#,
         caught_by: &["the end of"],
@@ -46,15 +46,15 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "open incidents are forgotten at a restart",
         file: "src/warden/mod.rs",
-        original: "warden.recover_incidents().await?;",
-        planted: "if !BUG { warden.recover_incidents().await? }",
+        original: "alerting::recover(&*store, &workflows, clock.now()).await?;",
+        planted: "if BUG { Default::default() } else { alerting::recover(&*store, &workflows, clock.now()).await? };",
         caught_by: &["are open for"],
     },
     Planted {
         name: "nobody looks when a silence ends",
         file: "src/warden/alerting.rs",
-        original: "let next = wakes.first().min(silences_change);",
-        planted: r#"let next = if BUG { wakes.first() } else { wakes.first().min(silences_change) };"#,
+        original: "let next = notes.wakes.first().min(silences_change);",
+        planted: r#"let next = if BUG { notes.wakes.first() } else { notes.wakes.first().min(silences_change) };"#,
         caught_by: &["does not know of trouble"],
     },
     Planted {
@@ -126,10 +126,10 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "what is overdue at a restart is not noticed",
         file: "src/warden/census.rs",
-        original: r#"            self.touched.insert(key);
-        } else {"#,
-        planted: r#"            if !BUG || self.recovered { self.touched.insert(key); }
-        } else {"#,
+        original: r#"            self.touched.insert(key.clone());
+            Some(key)"#,
+        planted: r#"            if !BUG || self.recovered { self.touched.insert(key.clone()); }
+            Some(key)"#,
         caught_by: &["does not know of trouble"],
     },
     Planted {
@@ -146,9 +146,9 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a close does not concern the incident",
-        file: "src/warden/census.rs",
-        original: "self.touched.extend(troubled);",
-        planted: "self.touched.extend(troubled.filter(|_| !BUG));",
+        file: "src/warden/census/changes.rs",
+        original: "self.touched.extend(troubled.clone());",
+        planted: "self.touched.extend(troubled.clone().filter(|_| !BUG));",
         caught_by: &["does not know of the end of trouble"],
     },
     Planted {
@@ -171,6 +171,35 @@ pub const PLANTED: &[Planted] = &[
         original: "incident.notified_at?.after(damping)",
         planted: "if BUG { Timestamp::MAX } else { incident.notified_at?.after(damping) }",
         caught_by: &["and it was told to nobody", "is to be told within"],
+    },
+    Planted {
+        name: "items that failed count as closed",
+        file: "src/warden/census/accounts.rs",
+        original: "(Status::Failed, _) => &mut became.failed,",
+        planted: "(Status::Failed, _) if BUG => &mut became.closed,
+        (Status::Failed, _) => &mut became.failed,",
+        caught_by: &["does not say that"],
+    },
+    Planted {
+        name: "what became of items is forgotten at a restart",
+        file: "src/warden/mod.rs",
+        original: "census.count_on(live_incidents.open().iter());",
+        planted: "if !BUG { census.count_on(live_incidents.open().iter()) }",
+        caught_by: &["and says what became of"],
+    },
+    Planted {
+        name: "an end does not wait for the incident in which the items are in trouble",
+        file: "src/incident/policy.rs",
+        original: "if is_held && !incident.told.is_empty() {",
+        planted: "if is_held && !BUG && !incident.told.is_empty() {",
+        caught_by: &["was told to be over before"],
+    },
+    Planted {
+        name: "a receiver is told the end whatever else it has to be told first",
+        file: "src/notifier/queue.rs",
+        original: "after.clone().filter(|awaited| self.tells_first(awaited, *created_at))",
+        planted: "after.clone().filter(|awaited| !BUG && self.tells_first(awaited, *created_at))",
+        caught_by: &["before it heard of"],
     },
     Planted {
         name: "what nobody acknowledges is told to nobody else",

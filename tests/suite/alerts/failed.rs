@@ -38,24 +38,6 @@ async fn an_error_that_is_not_fatal_opens_nothing() {
 }
 
 #[tokio::test]
-async fn an_overdue_item_that_fails_moves_from_one_incident_to_the_other() {
-    let receiver = TestReceiver::start().await;
-    let daemon = oncall(&receiver).start().await;
-    lose(&daemon, "uploads", "file-1").await;
-    let overdue = daemon.open_incidents(1).await.remove(0);
-    daemon.advance(10 * SECOND);
-    told(&receiver, "incident.opened").await;
-    fail(&daemon, "uploads", "file-1").await;
-    assert_eq!(told(&receiver, "incident.resolved").await["id"], overdue["id"]);
-    let failed = daemon.open_incidents(1).await.remove(0);
-    assert_eq!(failed["kind"], "failed");
-    daemon.advance(10 * SECOND);
-    assert_eq!(told(&receiver, "incident.opened").await["id"], failed["id"]);
-    daemon.close("uploads", "file-1").await;
-    assert_eq!(told(&receiver, "incident.resolved").await["id"], failed["id"]);
-}
-
-#[tokio::test]
 async fn overdue_and_failed_items_of_a_workflow_are_two_incidents() {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).start().await;

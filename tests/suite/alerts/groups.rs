@@ -87,9 +87,10 @@ async fn a_workflow_that_is_split_from_now_on_ends_its_old_incident_and_opens_th
     daemon.advance(10 * SECOND);
     let whole = told(&receiver, "incident.opened").await;
     daemon.restart_with(&config(SPLIT)).await;
-    assert_eq!(told(&receiver, "incident.resolved").await["id"], whole["id"]);
-    let split = daemon.open_incidents(1).await.remove(0);
+    let split = daemon.open_incidents(2).await.remove(0);
     assert_eq!(split["group"], json!({"region": "eu"}));
     daemon.advance(10 * SECOND);
     assert_eq!(told(&receiver, "incident.opened").await["id"], split["id"]);
+    let end = told(&receiver, "incident.resolved").await;
+    assert_eq!((&end["id"], &end["continued_in"]), (&whole["id"], &split["id"]));
 }

@@ -7,6 +7,7 @@ mod alertmanager;
 mod crashes;
 mod deadlines;
 mod deliveries;
+mod endings;
 mod failed;
 mod failing;
 mod fallback;

@@ -11,11 +11,11 @@ use warden::model::replay::{
 };
 use warden::model::time::BootId;
 use warden::model::{
-    Action, ActionKind, Attempt, ClockAnchor, CloseOutcome, Delivery, DeliveryId, DeliveryStatus, Event,
-    Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemError,
-    ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, PayloadInfo, Progress, Replay,
-    ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName, Timestamp, Workflow,
-    WorkflowName,
+    Action, ActionKind, Attempt, Became, ClockAnchor, CloseOutcome, Continuation, Delivery, DeliveryId,
+    DeliveryStatus, Event, Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
+    Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, PayloadInfo,
+    Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName, Timestamp,
+    Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -159,6 +159,10 @@ pub fn incident(id: &str) -> Incident {
         reopened_at: Some(at(2)),
         reopenings: vec![at(1), at(2)],
         resolved_at: None,
+        ending_since: Some(at(4)),
+        became: Some(Became { closed: 3, failed: 1, moved: 2, ..Became::default() }),
+        counted_at: Some(at(5)),
+        continued_in: Some(Continuation { incident: incident_id("0"), kind: IncidentKind::Failed }),
         count: 2,
         peak: 3,
         oldest_deadline: Some(at(-5)),
@@ -267,6 +271,7 @@ pub fn delivery(incident: &str, id: &str) -> Delivery {
         incident: incident_id(incident),
         receiver: "oncall".into(),
         event: Event::Opened,
+        after: Some(incident_id("2")),
         sequence: 1,
         body: r#"{"type":"incident.opened"}"#.into(),
         created_at: at(0),

@@ -16,6 +16,7 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
         deadline: at(deadline).into(),
         attempts: 0,
         free_at: Timestamp::MIN,
+        failed_at: None,
         status: Status::Open,
     }
 }

@@ -441,6 +441,8 @@ pub fn counts(standing: &Standing, now: Timestamp) -> bool {
 pub fn standing(item: &Item) -> Standing {
     let status = match item.closed {
         Some(closed) => Status::Closed {
+            at: closed.at,
+            outcome: closed.outcome,
             record_until: closed.record_until,
             payload_until: (item.payload.is_some() && closed.payload_until > closed.at)
                 .then_some(closed.payload_until),
@@ -457,6 +459,7 @@ pub fn standing(item: &Item) -> Standing {
         deadline: item.deadline,
         attempts: item.work.attempts,
         free_at: item.work.free_at(),
+        failed_at: item.failed_at,
         status,
     }
 }

@@ -1,0 +1,101 @@
+//! The end of an incident whose items are in trouble in another one.
+
+use super::*;
+
+impl Stage {
+    /// What is told of an incident, with what it comes after.
+    fn tell(&mut self, of: &str, sequence: u64, event: Event, after: Option<&str>) {
+        let told = Delivery { event, after: after.map(incident), ..delivery(of, sequence, self.now) };
+        self.queue.accept(Waiting { delivery: told, since: self.now });
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+    }
+}
+
+fn goes(of: &str, sequence: u64) -> Vec<(String, u64)> {
+    vec![(of.to_owned(), sequence)]
+}
+
+#[test]
+fn an_end_waits_until_the_receiver_has_heard_where_the_trouble_goes_on() {
+    let mut stage = Stage::set(8, None);
+    stage.tell("old", 2, Event::Resolved, Some("new"));
+    stage.tell("new", 1, Event::Opened, None);
+    assert_eq!(stage.begin(), goes("new", 1));
+    stage.answer(Answer::No);
+    assert_eq!(stage.begin(), [], "it has not heard of it yet");
+    assert!(stage.queue.held_back(&incident("old"), stage.now).is_some());
+    stage.pass(3600);
+    assert_eq!(stage.begin(), goes("new", 1));
+    stage.answer(Answer::Yes);
+    assert_eq!(stage.begin(), goes("old", 2));
+    stage.answer(Answer::Yes);
+    assert!(stage.queue.lanes.is_empty() && stage.queue.behind.is_empty());
+}
+
+#[test]
+fn an_end_does_not_wait_for_what_the_receiver_has_heard_or_is_told_later() {
+    let mut stage = Stage::set(8, None);
+    stage.tell("old", 2, Event::Resolved, Some("new"));
+    assert_eq!(stage.begin(), goes("old", 2), "nothing of the other one waits");
+    stage.answer(Answer::Yes);
+    stage.tell("old", 4, Event::Resolved, Some("new"));
+    stage.pass(1);
+    stage.tell("new", 1, Event::Opened, None);
+    assert_eq!(stage.begin().len(), 2, "that was decided after the end");
+}
+
+#[test]
+fn what_is_given_up_keeps_no_end_waiting() {
+    let mut stage = Stage::set(8, None);
+    stage.tell("new", 1, Event::Opened, None);
+    stage.tell("old", 2, Event::Resolved, Some("new"));
+    for _ in 0..1000 {
+        for (of, _) in stage.begin() {
+            if of == "old" {
+                return;
+            }
+            stage.answer(Answer::No);
+        }
+        stage.pass(600);
+    }
+    panic!("the end was never told");
+}
+
+#[test]
+fn while_the_receiver_is_paused_nothing_waits_for_anything_else_and_afterwards_the_order_holds() {
+    let mut stage = Stage::set(8, None);
+    stage.tell("new", 1, Event::Opened, None);
+    stage.tell("old", 2, Event::Resolved, Some("new"));
+    assert_eq!(stage.begin(), goes("new", 1));
+    stage.answer(Answer::Gone);
+    assert_eq!(stage.begin(), []);
+    stage.queue.resume(stage.now);
+    assert_eq!(stage.begin(), goes("new", 1));
+    stage.answer(Answer::Gone);
+    stage.pass(2 * 86_400);
+    stage.begin();
+    let given_up: Vec<_> =
+        stage.given_up.iter().map(|(delivery, _)| delivery.incident.0.to_string()).collect();
+    assert_eq!(given_up.len(), 2, "{given_up:?}");
+}
+
+#[test]
+fn ends_that_wait_for_each_other_go_all_the_same() {
+    let mut stage = Stage::set(8, None);
+    for (of, other) in [("a", "b"), ("b", "a")] {
+        stage.tell(of, 2, Event::Resolved, Some(other));
+        stage.tell(of, 3, Event::Opened, None);
+    }
+    let mut heard = Vec::new();
+    for _ in 0..4 {
+        heard.extend(stage.begin());
+        while !stage.under_way.is_empty() {
+            stage.answer(Answer::Yes);
+        }
+    }
+    assert_eq!(heard.len(), 4, "{heard:?}");
+    assert!(stage.queue.lanes.is_empty());
+}

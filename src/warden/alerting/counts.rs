@@ -1,0 +1,95 @@
+//! Keeping what became of the items of open incidents: with each commit of an incident, and now and then besides, so that
+//! a crash leaves little to be counted again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{commit, is_open};
+use crate::model::{Became, Incident, IncidentKey, Timestamp};
+use crate::store::{Command, StoreError};
+use crate::warden::Warden;
+
+/// How often the counts of an incident are committed at most while nothing else about it is.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// What is committed of each incident.
+#[derive(Default)]
+pub(super) struct Counts(BTreeMap<IncidentKey, Saved>);
+
+struct Saved {
+    at: Option<Timestamp>,
+    became: Became,
+    /// How many items there were.
+    count: u64,
+}
+
+impl Warden {
+    /// Commits what became of an incident's items, if that has changed and it is time. Returns when it will be.
+    pub(super) async fn save_counts(
+        &self,
+        key: &IncidentKey,
+        counts: &mut Counts,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let incident = self.live_incidents.get(key).filter(is_open);
+        let Some((mut incident, became)) =
+            incident.and_then(|incident| incident.became.map(|became| (incident, became)))
+        else {
+            counts.0.remove(key);
+            return Ok(None);
+        };
+        let committed = || Saved { at: incident.counted_at, became, count: incident.count };
+        let saved = counts.0.entry(key.clone()).or_insert_with(committed);
+        if saved.at != incident.counted_at {
+            *saved = committed();
+        }
+        if saved.became == became {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let save_at = incident.counted_at.map_or(now, |at| at.after(SAVE_EVERY));
+        if save_at > now {
+            return Ok(Some(save_at));
+        }
+        incident.counted_at = Some(now);
+        self.store.apply(commit(&incident, &[])).await?;
+        *saved = Saved { at: incident.counted_at, became, count: incident.count };
+        self.live_incidents.set(incident);
+        Ok(None)
+    }
+
+    /// Commits all counts that are not, when the daemon ends.
+    pub(super) async fn save_all_counts(&self, counts: &Counts) {
+        if let Err(error) = self.try_save_all_counts(counts).await {
+            // They are counted again at the next start, as after a crash.
+            tracing::warn!(%error, "what became of the items of incidents could not be committed at the end");
+        }
+    }
+
+    async fn try_save_all_counts(&self, counts: &Counts) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut unsaved = Vec::new();
+        for (key, saved) in &counts.0 {
+            let observation = self.census.observe(key);
+            if (observation.became, observation.count) != (saved.became, saved.count) {
+                unsaved.extend(self.live_incidents.get(key).map(|incident| (incident, observation)));
+            }
+        }
+        if unsaved.is_empty() {
+            return Ok(());
+        }
+        // What was decided last may be in line for the disk still, and must not be undone.
+        self.store.apply(vec![Command::Probe(now)]).await?;
+        for (known, observation) in unsaved {
+            let stored = self.store.incident(known.id.clone()).await?;
+            let is_known = |stored: &Incident| is_open(stored) && stored.counted_at == known.counted_at;
+            let Some(mut incident) = stored.filter(is_known).filter(|stored| stored.became.is_some()) else {
+                continue;
+            };
+            (incident.became, incident.count) = (Some(observation.became), observation.count);
+            incident.peak = incident.peak.max(observation.count);
+            incident.counted_at = Some(now);
+            self.store.apply(commit(&incident, &[])).await?;
+        }
+        Ok(())
+    }
+}

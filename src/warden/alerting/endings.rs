@@ -1,0 +1,56 @@
+//! Where the trouble of an incident goes on when nothing is left of it.
+
+use super::is_open;
+use crate::incident::{Successor, is_awaited};
+use crate::model::{Became, Continuation, Group, Incident, IncidentKey, IncidentKind, Timestamp};
+use crate::warden::Warden;
+
+impl Warden {
+    /// The incident in which items are in trouble that left this one, if they are.
+    pub(super) fn successor(&self, ended: &Incident, became: &Became, now: Timestamp) -> Option<Successor> {
+        let key = self.goes_on_under(&ended.key, became)?;
+        let Some(open) = self.live_incidents.get(&key).filter(is_open) else {
+            return Some(Successor::Coming);
+        };
+        let is_awaited = self.in_circumstances(Some(&open), &key, now, |circumstances| {
+            is_awaited(&open, ended, circumstances)
+        });
+        let continuation = Continuation { incident: open.id, kind: key.kind };
+        Some(Successor::Open { continuation, is_awaited })
+    }
+
+    /// The incident for which the end of another waits.
+    pub(super) fn awaited_by(&self, ending: &Incident) -> Option<Incident> {
+        ending.ending_since?;
+        let key = self.goes_on_under(&ending.key, &ending.became.unwrap_or_default())?;
+        self.live_incidents.get(&key).filter(|other| is_open(other) && other.ending_since.is_none())
+    }
+
+    fn goes_on_under(&self, key: &IncidentKey, became: &Became) -> Option<IncidentKey> {
+        let has_items = |key: &IncidentKey| self.census.count(key) > 0;
+        let of_kind = |kind| {
+            // Its own group there, or that of what is not told apart.
+            let groups = [key.group.clone(), Group::new()];
+            let keys = groups.map(|group| IncidentKey { workflow: key.workflow.clone(), kind, group });
+            keys.into_iter().find(has_items)
+        };
+        let beside = || self.census.beside(key).filter(|_| became.moved > 0);
+        match key.kind {
+            IncidentKind::Overdue => {
+                of_kind(IncidentKind::Failed).filter(|_| became.failed > 0).or_else(beside)
+            }
+            IncidentKind::Failed => {
+                of_kind(IncidentKind::Overdue).filter(|_| became.retried > 0).or_else(beside)
+            }
+            // Its items are there again, and may be in trouble by now.
+            IncidentKind::Missed => {
+                let about_items = |other: &IncidentKey| {
+                    other.workflow == key.workflow && other.kind != IncidentKind::Missed && has_items(other)
+                };
+                let others = self.live_incidents.keys().into_iter().filter(about_items);
+                others.max_by_key(|other| self.census.count(other))
+            }
+            IncidentKind::Held => None,
+        }
+    }
+}

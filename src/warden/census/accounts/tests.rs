@@ -1,0 +1,290 @@
+//! What became of items, told by how they leave.
+
+use std::time::Duration;
+
+use super::super::Census;
+use super::*;
+use crate::config::{Config, ConfigFile, Sources};
+use crate::model::{
+    Clock as _, IncidentId, IncidentStatus, ItemNumber, Labels, ManualClock, Severity, StepName,
+};
+use crate::store::Observer as _;
+use crate::warden::Expectations;
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A census of a workflow that is split by region.
+struct Stage {
+    census: Census,
+    clock: Arc<ManualClock>,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let text = "[workflows.uploads]\ngroup_by = [\"region\"]";
+        let file = Some(ConfigFile::from_text("warden.toml", text));
+        let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
+        let clock = Arc::new(ManualClock::new(START));
+        let workflows = Arc::new(Workflows::new(config.workflows, config.default_workflow, true, 10));
+        let expectations = Arc::new(Expectations::new(clock.clone(), Vec::new(), &workflows));
+        Self { census: Census::new(clock.clone(), workflows, expectations), clock }
+    }
+
+    fn started() -> Self {
+        let stage = Self::set();
+        stage.census.recovered();
+        stage
+    }
+
+    fn tell(&self, before: Option<&Standing>, after: &Standing) {
+        self.census.committed(&[Change { before: before.cloned(), after: Some(after.clone()) }]);
+    }
+
+    /// An item that is overdue from now on.
+    fn lose(&self, number: u64, region: &str) -> Standing {
+        let item = Standing { deadline: self.clock.now().into(), ..item(number, region) };
+        self.tell(None, &item);
+        self.clock.advance(SECOND);
+        item
+    }
+
+    /// Has an item become another; gives that.
+    fn becomes(&self, before: &Standing, change: impl FnOnce(&mut Standing)) -> Standing {
+        let mut after = before.clone();
+        change(&mut after);
+        self.tell(Some(before), &after);
+        self.clock.advance(SECOND);
+        after
+    }
+
+    fn fails(&self, item: &Standing) -> Standing {
+        let now = self.clock.now();
+        self.becomes(item, |item| (item.status, item.failed_at) = (Status::Failed, Some(now)))
+    }
+
+    fn ends(&self, item: &Standing, outcome: CloseOutcome) -> Standing {
+        let at = self.clock.now();
+        self.becomes(item, |item| item.status = closed(at, outcome))
+    }
+
+    fn became(&self, kind: IncidentKind, region: &str) -> Became {
+        self.census.observe(&key(kind, region)).became
+    }
+}
+
+fn closed(at: Timestamp, outcome: CloseOutcome) -> Status {
+    Status::Closed { at, outcome, record_until: Timestamp::MAX, payload_until: None }
+}
+
+fn region(region: &str) -> Labels {
+    BTreeMap::from([("region".to_owned(), region.to_owned())]).into()
+}
+
+fn item(number: u64, of: &str) -> Standing {
+    Standing {
+        number: ItemNumber(number),
+        workflow: WorkflowName::new("uploads").unwrap(),
+        created_at: Some(START),
+        labels: region(of),
+        step: None,
+        deadline: START.into(),
+        attempts: 0,
+        free_at: Timestamp::MIN,
+        failed_at: None,
+        status: Status::Open,
+    }
+}
+
+fn key(kind: IncidentKind, region: &str) -> IncidentKey {
+    let group = Group::from([("region".into(), region.into())]);
+    IncidentKey { workflow: WorkflowName::new("uploads").unwrap(), kind, group }
+}
+
+use IncidentKind::{Failed, Overdue};
+
+#[test]
+fn each_way_to_leave_is_counted_by_itself() {
+    let stage = Stage::started();
+    let items: Vec<Standing> = (0..5).map(|number| stage.lose(number, "eu")).collect();
+    stage.ends(&items[0], CloseOutcome::Success);
+    stage.ends(&items[1], CloseOutcome::Discarded);
+    stage.ends(&items[2], CloseOutcome::Failed);
+    stage.fails(&items[3]);
+    let later = stage.clock.now().after(60 * SECOND);
+    stage.becomes(&items[4], |item| item.deadline = later.into());
+    let expected = Became { closed: 1, discarded: 1, extended: 1, failed: 2, ..Became::default() };
+    assert_eq!(stage.became(Overdue, "eu"), expected);
+    assert_eq!(stage.became(Overdue, "us"), Became::default());
+    assert_eq!(stage.became(Failed, "eu"), Became::default());
+}
+
+#[test]
+fn what_changes_about_an_item_that_stays_is_no_end_of_it() {
+    let stage = Stage::started();
+    let item = stage.lose(1, "eu");
+    let item = stage.becomes(&item, |item| item.step = Some(StepName::new("copy").unwrap()));
+    let item = stage.becomes(&item, |item| item.deadline = item_deadline(&stage).into());
+    stage.becomes(&item, |item| (item.attempts, item.free_at) = (1, START.after(90 * SECOND)));
+    assert_eq!(stage.became(Overdue, "eu"), Became::default());
+}
+
+/// A deadline that is past, but another one.
+fn item_deadline(stage: &Stage) -> Timestamp {
+    stage.clock.now()
+}
+
+#[test]
+fn an_item_that_comes_under_another_group_has_moved_there() {
+    let stage = Stage::started();
+    let item = stage.lose(1, "eu");
+    stage.becomes(&item, |item| item.labels = region("us"));
+    assert_eq!(stage.became(Overdue, "eu"), Became { moved: 1, ..Became::default() });
+    assert_eq!(stage.census.beside(&key(Overdue, "eu")), Some(key(Overdue, "us")));
+}
+
+#[test]
+fn an_item_that_failed_and_is_sent_back_has_not_failed_after_all() {
+    let stage = Stage::started();
+    let items: Vec<Standing> = (0..2).map(|number| stage.lose(number, "eu")).collect();
+    let failed = stage.fails(&items[0]);
+    assert_eq!(stage.became(Overdue, "eu").failed, 1);
+    let back = stage.becomes(&failed, |item| (item.status, item.failed_at) = (Status::Open, None));
+    assert_eq!(stage.became(Overdue, "eu"), Became::default());
+    assert_eq!(stage.became(Failed, "eu"), Became { retried: 1, ..Became::default() });
+    stage.ends(&back, CloseOutcome::Success);
+    assert_eq!(stage.became(Overdue, "eu"), Became { closed: 1, ..Became::default() });
+}
+
+#[test]
+fn one_that_had_failed_in_time_takes_nothing_back() {
+    let stage = Stage::started();
+    let other = stage.lose(1, "eu");
+    let early = item(2, "eu");
+    let early = Standing { deadline: stage.clock.now().after(60 * SECOND).into(), ..early };
+    stage.tell(None, &early);
+    let early = stage.fails(&early);
+    stage.fails(&other);
+    stage.clock.advance(60 * SECOND);
+    stage.becomes(&early, |item| (item.status, item.failed_at) = (Status::Open, None));
+    assert_eq!(stage.became(Overdue, "eu").failed, 1);
+}
+
+#[test]
+fn what_is_told_counts_no_more_and_what_left_meanwhile_still_does() {
+    let stage = Stage::started();
+    let items: Vec<Standing> = (0..3).map(|number| stage.lose(number, "eu")).collect();
+    stage.ends(&items[0], CloseOutcome::Success);
+    let told = stage.became(Overdue, "eu");
+    stage.ends(&items[1], CloseOutcome::Success);
+    stage.census.close_account(&key(Overdue, "eu"), &told);
+    assert_eq!(stage.became(Overdue, "eu").closed, 1);
+    stage.census.drop_account(&key(Overdue, "eu"));
+    assert_eq!(stage.became(Overdue, "eu").closed, 1, "an item is there, so there will be an incident");
+    stage.ends(&items[2], CloseOutcome::Success);
+    stage.census.drop_account(&key(Overdue, "eu"));
+    assert_eq!(stage.became(Overdue, "eu"), Became::default());
+}
+
+/// An incident that was open when the daemon ended, as it was committed then.
+fn committed(count: u64, became: Became) -> Incident {
+    Incident {
+        id: IncidentId("inc_1".into()),
+        key: key(Overdue, "eu"),
+        status: IncidentStatus::Open,
+        severity: Severity::Critical,
+        opened_at: START,
+        reopened_at: None,
+        reopenings: Vec::new(),
+        resolved_at: None,
+        ending_since: None,
+        became: Some(became),
+        counted_at: Some(START.after(10 * SECOND)),
+        continued_in: None,
+        count,
+        peak: count,
+        oldest_deadline: None,
+        by_step: BTreeMap::new(),
+        missed: None,
+        notified_at: None,
+        first_notified_at: None,
+        notified_count: 0,
+        notified_steps: std::collections::BTreeSet::new(),
+        told: std::collections::BTreeSet::new(),
+        escalations: 0,
+        muted: false,
+        notifications: 0,
+        acknowledged: false,
+        snoozed_until: None,
+        actions: Vec::new(),
+    }
+}
+
+/// What became of the items of such an incident, as it is found from these at the next start.
+fn found(incident: &Incident, items: &[Standing]) -> Became {
+    let stage = Stage::set();
+    stage.clock.advance(60 * SECOND);
+    stage.census.count_on(std::iter::once(incident));
+    items.iter().for_each(|item| stage.tell(None, item));
+    stage.census.recovered();
+    stage.became(Overdue, "eu")
+}
+
+#[test]
+fn after_a_crash_the_items_tell_what_became_of_them_since_the_last_commit() {
+    let at = |seconds| START.after(seconds * SECOND);
+    let before = Became { closed: 3, failed: 1, ..Became::default() };
+    let done =
+        |number, seconds, outcome| Standing { status: closed(at(seconds), outcome), ..item(number, "eu") };
+    let failed =
+        |number, seconds, status| Standing { failed_at: Some(at(seconds)), status, ..item(number, "eu") };
+    let items = [
+        done(1, 5, CloseOutcome::Success),
+        done(2, 20, CloseOutcome::Success),
+        done(3, 21, CloseOutcome::Discarded),
+        failed(4, 5, Status::Failed),
+        failed(5, 20, Status::Failed),
+        failed(6, 20, closed(at(30), CloseOutcome::Success)),
+        // Neither was ever overdue.
+        Standing { deadline: at(90).into(), ..done(7, 20, CloseOutcome::Success) },
+        Standing { deadline: at(90).into(), ..failed(8, 20, Status::Failed) },
+        // One is still there, one is in time again.
+        item(9, "eu"),
+        Standing { deadline: at(90).into(), ..item(10, "eu") },
+    ];
+    let expected = Became { closed: 4, discarded: 1, extended: 1, failed: 3, ..Became::default() };
+    assert_eq!(found(&committed(6, before), &items), expected);
+}
+
+#[test]
+fn what_was_under_way_to_the_disk_at_the_last_commit_is_counted_if_it_is_missing() {
+    let done = |number, seconds| {
+        let status = closed(START.after(seconds * SECOND), CloseOutcome::Success);
+        Standing { status, ..item(number, "eu") }
+    };
+    let items = [done(1, 9), done(2, 10), item(3, "eu")];
+    for (count, closed) in [(1, 0), (2, 1), (3, 2)] {
+        let expected = Became { closed, ..Became::default() };
+        assert_eq!(found(&committed(count, Became::default()), &items), expected, "{count} were there");
+    }
+}
+
+#[test]
+fn after_an_orderly_end_nothing_is_counted_again() {
+    let before = Became { closed: 3, ..Became::default() };
+    let early = Standing { status: closed(START.after(5 * SECOND), CloseOutcome::Success), ..item(1, "eu") };
+    assert_eq!(found(&committed(1, before), &[early, item(2, "eu")]), before);
+}
+
+#[test]
+fn items_that_are_told_apart_in_another_way_after_a_restart_have_moved() {
+    let mut incident = committed(2, Became::default());
+    incident.key.group = Group::from([("tenant".into(), "a".into())]);
+    let stage = Stage::set();
+    stage.census.count_on(std::iter::once(&incident));
+    (1..=2).for_each(|number| stage.tell(None, &item(number, "eu")));
+    stage.census.recovered();
+    let became = stage.census.observe(&incident.key).became;
+    assert_eq!(became, Became { moved: 2, ..Became::default() });
+    assert_eq!(stage.census.beside(&incident.key), Some(key(Overdue, "eu")));
+}

@@ -1,0 +1,116 @@
+//! Takes in what is committed, and has it counted how items leave the groups of those that are wrong.
+
+use super::{Census, State};
+use crate::model::incident::group_of;
+use crate::model::item::Status;
+use crate::model::{IncidentKey, IncidentKind, ItemState, Moment, Standing, Timestamp};
+use crate::store::{Change, Observer};
+
+impl State {
+    /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
+    /// in a recovery, and no reason to decide about any incident. False if it is another one.
+    fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
+        let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
+        if held != *after || self.refiling.contains(&after.number) {
+            return false;
+        }
+        let Some(census) = self.workflows.get(&after.workflow) else { return false };
+        let group = group_of(&after.labels, &census.group_by);
+        let placed = self.wall_places.placed(after);
+        let state = match after.status {
+            Status::Failed if census.failed.contains(&group, placed) => ItemState::Failed,
+            Status::Open if census.overdue.contains(&group, placed) => ItemState::Overdue,
+            Status::Open if self.wheel.contains(after.number.0) => ItemState::Open,
+            // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
+            _ => return false,
+        };
+        self.stand(placed, state, now);
+        true
+    }
+
+    /// Takes an item out of where it stands; the incident that it belonged to.
+    fn remove(&mut self, standing: &Standing) -> Option<IncidentKey> {
+        let placed = self.wall_places.placed(standing);
+        let census = self.workflow(&standing.workflow);
+        let mut troubled = match standing.status {
+            Status::Open => {
+                census.unclosed -= 1;
+                census.remove_troubled(IncidentKind::Overdue, placed)
+            }
+            Status::Failed => {
+                census.unclosed -= 1;
+                census.remove_troubled(IncidentKind::Failed, placed)
+            }
+            Status::Closed { record_until, payload_until, .. } => {
+                census.closed.remove(&(record_until, standing.number));
+                if let Some(until) = payload_until {
+                    self.kept_payloads.remove(&(until, standing.number));
+                }
+                None
+            }
+        };
+        if let Some(place) = self.wall_places.forget(standing.number).filter(|_| troubled.is_none()) {
+            // It may have been placed by what was read ahead of this change, in another group or kind.
+            troubled = self.take_out(&standing.workflow, (place, standing.number));
+        }
+        self.refiling.remove(&standing.number);
+        self.claimable.remove(standing.number);
+        self.redrivable.remove(standing.number);
+        if standing.status == Status::Open && troubled.is_none() {
+            self.wheel.cancel(standing.number.0);
+            self.fired.remove(&standing.number);
+        }
+        self.touched.extend(troubled.clone());
+        troubled
+    }
+
+    /// Gives an item its place; the incident that it belongs to.
+    fn add(&mut self, standing: &Standing, moment: Moment) -> Option<IncidentKey> {
+        let census = self.workflow(&standing.workflow);
+        match standing.status {
+            Status::Open => {
+                census.unclosed += 1;
+                // Just read or committed: there is nothing to look up again.
+                let late = moment.steady(standing.deadline) <= moment.now;
+                self.place_open(standing, if late { ItemState::Overdue } else { ItemState::Open }, moment)
+            }
+            Status::Failed => {
+                census.unclosed += 1;
+                Some(self.place_failed(standing, moment))
+            }
+            Status::Closed { record_until, payload_until, .. } => {
+                census.closed.insert((record_until, standing.number));
+                if let Some(until) = payload_until {
+                    self.kept_payloads.insert((until, standing.number));
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Observer for Census {
+    fn committed(&self, changes: &[Change]) {
+        let moment = self.clock.moment();
+        let mut state = self.lock();
+        for change in changes {
+            if let (Some(before), Some(after)) = (&change.before, &change.after)
+                && state.take_hold(before, after, moment.now)
+            {
+                continue;
+            }
+            let left = change.before.as_ref().and_then(|before| state.remove(before));
+            let entered = change.after.as_ref().and_then(|after| state.add(after, moment));
+            state.accounts.note(change, left, entered, moment);
+            if let Some(after) = &change.after {
+                if change.before.is_none() {
+                    self.expectations.created(after);
+                }
+                if state.recovered {
+                    state.workflow(&after.workflow).count(change.before.as_ref(), after);
+                }
+            }
+        }
+        self.wake(&mut state);
+    }
+}
