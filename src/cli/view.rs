@@ -121,8 +121,6 @@ impl IncidentView {
     pub fn standing(&self) -> &str {
         if !self.is_open() {
             if self.continued_in.is_some() { "continued" } else { &self.status }
-        } else if self.count == 0 {
-            "ending"
         } else if self.snoozed_until.is_some() {
             "snoozed"
         } else if self.acknowledged {

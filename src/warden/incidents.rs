@@ -3,7 +3,7 @@
 use super::{Warden, WardenError};
 use crate::model::incident::group_of;
 use crate::model::{
-    Delivery, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemState,
+    Continuation, Delivery, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemState,
 };
 
 impl Warden {
@@ -15,7 +15,7 @@ impl Warden {
         self.store
             .incident(id)
             .await?
-            .map(|incident| self.live(incident))
+            .map(|incident| self.shown(incident))
             .ok_or(WardenError::IncidentNotFound)
     }
 
@@ -29,7 +29,7 @@ impl Warden {
         limit: usize,
     ) -> Result<Vec<Incident>, WardenError> {
         let incidents = self.store.incidents(before, limit).await?;
-        Ok(incidents.into_iter().map(|incident| self.live(incident)).collect())
+        Ok(incidents.into_iter().map(|incident| self.shown(incident)).collect())
     }
 
     /// The deliveries of an incident, the oldest first.
@@ -43,6 +43,19 @@ impl Warden {
         let mut deliveries = self.store.deliveries(id).await?;
         deliveries.sort_by(|left, right| left.place().cmp(&right.place()));
         Ok(deliveries)
+    }
+
+    /// An incident as people see it: one of which nothing is left is resolved, although its end may wait to be told.
+    pub(super) fn shown(&self, incident: Incident) -> Incident {
+        let mut incident = self.live(incident);
+        if let Some(since) = incident.ending_since {
+            incident.continued_in = self
+                .awaited_by(&incident)
+                .map(|other| Continuation { kind: other.key.kind, incident: other.id });
+            incident.status = IncidentStatus::Resolved;
+            incident.resolved_at = Some(since);
+        }
+        incident
     }
 
     pub(super) fn live(&self, incident: Incident) -> Incident {

@@ -38,8 +38,6 @@ pub struct IncidentView {
     reopened_at: Option<WallTime>,
     #[schema(value_type = Option<String>, format = DateTime)]
     resolved_at: Option<WallTime>,
-    /// How many items it holds; none for as long as its end waits until another incident is told first, in which its
-    /// items are in trouble.
     count: u64,
     peak: u64,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -58,7 +56,7 @@ pub struct IncidentView {
     #[schema(value_type = Option<String>, format = DateTime)]
     notified_at: Option<WallTime>,
     /// When people are told next if nothing happens to its items: of its beginning, its growth, that it is still open, or
-    /// what a receiver has not taken yet. Null if nobody is to be told, or if that waits for a paused receiver.
+    /// what a receiver has not taken yet. The end waits for the incident in which its items are in trouble, if they are. Null if nobody is to be told, or if that waits for a paused receiver.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_told_at: Option<WallTime>,
     /// What holds that back: `group_wait`, `group_interval`, `damping`, `silence`, `snooze` or `receiver`; null if it is

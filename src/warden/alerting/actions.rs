@@ -94,7 +94,7 @@ impl Warden {
             _ => None,
         };
         // Whoever asked may have gone.
-        let _ = answer.send(result.map(|incident| self.live(incident)));
+        let _ = answer.send(result.map(|incident| self.shown(incident)));
         fatal.map_or(Ok(key), Err)
     }
 
@@ -106,7 +106,7 @@ impl Warden {
         comment: Option<Arc<str>>,
     ) -> Result<Incident, WardenError> {
         let now = self.clock.now();
-        if !is_open(&incident) && !matches!(act, Act::Comment) {
+        if incident.is_over() && !matches!(act, Act::Comment) {
             return Err(WardenError::IncidentResolved);
         }
         let kind = match act {

@@ -20,7 +20,7 @@ impl Warden {
     }
 
     /// The incident for which the end of another waits.
-    pub(super) fn awaited_by(&self, ending: &Incident) -> Option<Incident> {
+    pub(in crate::warden) fn awaited_by(&self, ending: &Incident) -> Option<Incident> {
         ending.ending_since?;
         let key = self.goes_on_under(&ending.key, &ending.became.unwrap_or_default())?;
         self.live_incidents.get(&key).filter(|other| is_open(other) && other.ending_since.is_none())

@@ -31,9 +31,9 @@ impl LiveIncidents {
         self.read().get(key).filter(|incident| is_open(incident)).map(|incident| incident.id.clone())
     }
 
-    /// How many are open.
+    /// How many are open, and have something left.
     pub fn count(&self) -> usize {
-        self.read().values().filter(|incident| is_open(incident)).count()
+        self.read().values().filter(|incident| !incident.is_over()).count()
     }
 
     /// The ids of all that are open.

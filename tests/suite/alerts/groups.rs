@@ -87,7 +87,8 @@ async fn a_workflow_that_is_split_from_now_on_ends_its_old_incident_and_opens_th
     daemon.advance(10 * SECOND);
     let whole = told(&receiver, "incident.opened").await;
     daemon.restart_with(&config(SPLIT)).await;
-    let split = daemon.open_incidents(2).await.remove(0);
+    incident_when(&daemon, id(&whole), "an end", |incident| incident["status"] == "resolved").await;
+    let split = daemon.open_incidents(1).await.remove(0);
     assert_eq!(split["group"], json!({"region": "eu"}));
     daemon.advance(10 * SECOND);
     assert_eq!(told(&receiver, "incident.opened").await["id"], split["id"]);
