@@ -216,7 +216,7 @@ fn the_summary_of_an_end_says_first_where_the_trouble_goes_on() {
             "items of uploads are created again, but some are overdue; they were missed 23 times",
         ),
     ] {
-        assert_eq!(super::summary(&incident, NOW), summary);
+        assert_eq!(super::summary(&incident, None, NOW), summary);
         let told = written(&incident, &[]);
         let id = incident.continued_in.map(|continuation| continuation.incident.0);
         assert_eq!(told["data"]["continued_in"], json!(id));
@@ -225,7 +225,7 @@ fn the_summary_of_an_end_says_first_where_the_trouble_goes_on() {
     let failing = Became { failed: 20, ..none };
     let waits =
         Incident { status: IncidentStatus::Open, ending_since: Some(NOW), ..end(overdue, failing, None) };
-    assert_eq!(super::summary(&waits, NOW), "20 overdue items of uploads have failed");
+    assert_eq!(super::summary(&waits, None, NOW), "20 overdue items of uploads have failed");
 }
 
 #[test]

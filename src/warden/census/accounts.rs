@@ -41,7 +41,7 @@ struct Committed {
 }
 
 /// How long before a commit items may have been asked to leave that left after it.
-const UNDER_WAY: Duration = Duration::from_secs(60);
+const UNDER_WAY: Duration = Duration::from_secs(2);
 
 /// The accounts of all incidents of which items have left. See the module's documentation.
 pub(super) struct Accounts {
