@@ -88,16 +88,13 @@ mod tests {
 
     fn open(directory: &Path) -> sled::Db {
         let config = sled::Config::default().path(directory).segment_size(SEGMENT_SIZE).flush_every_ms(None);
-        // Its own threads let go of its file an instant after it was closed.
-        for _ in 0..10_000 {
-            match config.open() {
-                Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
-                    std::thread::sleep(std::time::Duration::from_millis(1));
-                }
-                database => return database.unwrap(),
-            }
-        }
-        panic!("somebody holds the database in {}", directory.display());
+        config.open().unwrap()
+    }
+
+    /// Closes it, and waits for its own threads: they write on, and let go of its file an instant later.
+    fn close(database: sled::Db, directory: &Path) {
+        drop(database);
+        File::open(directory.join("db")).unwrap().lock().unwrap();
     }
 
     #[test]
@@ -109,6 +106,7 @@ mod tests {
                 database.insert([&[round][..], &number.to_be_bytes()].concat(), vec![round; 4096]).unwrap();
             }
             database.flush().unwrap();
+            close(database, directory.path());
         }
         let covered = covered_by_snapshot(directory.path(), SEGMENT_SIZE).unwrap();
         assert!(covered > 0, "each opening leaves a snapshot");
@@ -126,8 +124,8 @@ mod tests {
         places.sort_unstable();
         assert!(places.iter().all(|place| place % SEGMENT_SIZE as i64 == 0), "{places:?}");
         assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
-        // The last opening found all but its own writes.
-        assert!(places.contains(&covered) && places.last() > Some(&covered), "{covered} of {places:?}");
+        // The last opening found all but its own writes. Its segment itself may be free again: what is in it is moved.
+        assert!(places.first() < Some(&covered) && places.last() > Some(&covered), "{covered} of {places:?}");
         survey(directory.path(), SEGMENT_SIZE).unwrap();
     }
 }
