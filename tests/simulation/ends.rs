@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use warden::model::{
-    Clock as _, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus, Item,
-    ItemState, Timestamp,
+    Clock as _, ClockTime, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus,
+    Item, ItemState, Timestamp,
 };
 use warden::store::Store as _;
 use warden::store::memory::MemoryStore;
@@ -78,7 +78,11 @@ impl Ends<'_> {
     fn has_failed_in(&self, item: &Item, ended: &Incident) -> bool {
         let (Some(failed_at), Some(ended_at)) = (item.failed_at, ended.resolved_at) else { return false };
         let moment = self.clock.moment();
-        let deadline = moment.steady(item.deadline);
+        let deadline = match item.deadline {
+            ClockTime::Steady(deadline) => deadline,
+            // Before the wall clock was set this deadline was at another time.
+            on_wall @ ClockTime::Wall { .. } => moment.steady(on_wall).max(self.clock.adopted_at()),
+        };
         ended.key.kind == IncidentKind::Overdue
             && *item.workflow == *ended.key.workflow
             // Its labels may have been changed since.
