@@ -138,14 +138,20 @@ pub fn decide(
 }
 
 /// Whether people are about to be told that an incident is open who are owed the end of another, and have not been told
-/// yet. `circumstances` are those of the one that is open.
+/// yet: its receivers, or those who stand in for them. `circumstances` are those of the one that is open.
 pub fn is_awaited(successor: &Incident, ended: &Incident, circumstances: &Circumstances<'_>) -> bool {
     let Circumstances { policy, silence, now, .. } = *circumstances;
     let is_quiet = silence(now).is_some() || successor.snoozed_until.is_some_and(|until| until > now);
-    successor.status == IncidentStatus::Open
-        && successor.first_notified_at.is_none()
-        && !is_quiet
-        && policy.receivers.iter().any(|receiver| ended.told.contains(receiver))
+    let soon = if successor.first_notified_at.is_none() {
+        &policy.receivers
+    } else if needs_fallback(successor, circumstances) {
+        // Those who stand in for who is not reached hear of it a moment after them.
+        &policy.fallback
+    } else {
+        return false;
+    };
+    let is_owed = |receiver| ended.told.contains(receiver) && !successor.told.contains(receiver);
+    successor.status == IncidentStatus::Open && !is_quiet && soon.iter().any(is_owed)
 }
 
 /// Until when a resolved incident is gone on with if its trouble comes back.

@@ -76,7 +76,7 @@ fn an_incident_is_awaited_only_while_it_is_about_to_be_told_to_those_who_wait() 
             policy: &story.policy,
             silence: &|_| silenced.then_some(Timestamp::MAX),
             successor: None,
-            is_failing: &|_| false,
+            is_failing: &|name| story.failing.contains(&name),
             now: Timestamp::from_millis(20 * SECOND),
         };
         is_awaited(story.last.as_ref().unwrap(), &ended, &circumstances)
@@ -89,4 +89,16 @@ fn an_incident_is_awaited_only_while_it_is_about_to_be_told_to_those_who_wait() 
     assert!(!awaited(&|story| story.act(SECOND, snooze)));
     assert!(!awaited(&|story| story.policy.receivers = vec!["others".into()]));
     assert!(!awaited(&|story| story.policy.receivers.clear()));
+
+    // Who stands in for a receiver that fails is told of it a moment later.
+    let stands_in = |story: &mut Story| {
+        story.policy.fallback = std::mem::replace(&mut story.policy.receivers, vec!["others".into()]);
+        story.told(10 * SECOND, &many(1));
+        story.failing = vec!["others"];
+    };
+    assert!(awaited(&stands_in));
+    assert!(!awaited(&|story| {
+        stands_in(story);
+        story.told(11 * SECOND, &many(1));
+    }));
 }
