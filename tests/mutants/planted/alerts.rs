@@ -55,7 +55,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/warden/alerting.rs",
         original: "let next = notes.wakes.first().min(silences_change);",
         planted: r#"let next = if BUG { notes.wakes.first() } else { notes.wakes.first().min(silences_change) };"#,
-        caught_by: &["does not know of trouble"],
+        caught_by: &["does not know of trouble", "it was told to nobody"],
     },
     Planted {
         name: "what waits in the outbox is forgotten at a restart",

@@ -16,7 +16,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/store/settle.rs",
         original: "false => item.is_claimable(now.now),",
         planted: "false => item.is_claimable(now.now) || (BUG && item.closed.is_none()),",
-        caught_by: &["is leased to two"],
+        caught_by: &["is leased to two", "while somebody else held it"],
     },
     Planted {
         name: "a replay takes what others hold",
@@ -38,7 +38,7 @@ pub const PLANTED: &[Planted] = &[
         original: "        Ok(()) => update(&item, before, detail, rows, changes)?,",
         planted: r#"        Ok(()) if BUG && item.work.lease.as_ref().is_some_and(|lease| lease.ended.is_none()) => {}
         Ok(()) => update(&item, before, detail, rows, changes)?,"#,
-        caught_by: &["is leased to two"],
+        caught_by: &["is leased to two", "while somebody else held it"],
     },
     Planted {
         name: "what became of a replay's items is not written down",
