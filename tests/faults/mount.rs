@@ -1,7 +1,13 @@
 //! Small file systems of a row's own: to fill, to take their power or their disk away, to set read-only.
 
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// For how long the kernel may take to let go of a file system that is mounted nowhere.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mounted ext4 in a file.
 pub struct LoopMount {
@@ -9,6 +15,9 @@ pub struct LoopMount {
     point: PathBuf,
     mounted: bool,
 }
+
+/// A process in a mount namespace of its own.
+pub struct Elsewhere(Child);
 
 /// A file system in memory, of a size that can be changed. A disk in a file in it has as much room as that, whatever it
 /// promises.
@@ -41,6 +50,21 @@ fn only_root() -> Result<(), String> {
     }
 }
 
+/// The processes, one of each mount namespace, that have the device mounted.
+fn holders(device: &str) -> Vec<String> {
+    let mut by_namespace = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let (path, process) = (entry.path(), entry.file_name());
+        // What is no process, or has ended, has neither.
+        let mounts = std::fs::read_to_string(path.join("mounts")).unwrap_or_default();
+        let has_it = mounts.lines().any(|mount| mount.split(' ').next() == Some(device));
+        if let (true, Ok(namespace)) = (has_it, std::fs::read_link(path.join("ns/mnt"))) {
+            by_namespace.insert(namespace, process.to_string_lossy().into_owned());
+        }
+    }
+    by_namespace.into_values().collect()
+}
+
 impl LoopMount {
     /// Makes one of that size below the directory. Where that cannot be done (not root, no loop devices) it says why.
     pub fn new(directory: &Path, mebibytes: u64) -> Result<Self, String> {
@@ -49,6 +73,8 @@ impl LoopMount {
         let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
         file.set_len(mebibytes << 20).map_err(|error| error.to_string())?;
         std::fs::create_dir(&point).map_err(|error| error.to_string())?;
+        // As the kernel names it.
+        let image = image.canonicalize().map_err(|error| error.to_string())?;
         run("mkfs.ext4", &["-q", "-F", text(&image)])?;
         let mut mount = Self { image, point, mounted: false };
         mount.mount()?;
@@ -66,10 +92,44 @@ impl LoopMount {
         Ok(())
     }
 
+    fn device(&self) -> Result<String, String> {
+        output("findmnt", &["--noheadings", "--output", "SOURCE", text(&self.point)])
+    }
+
+    /// Unmounts it, and waits until the kernel has let go of it. Whoever made a mount namespace meanwhile, as services do,
+    /// has the mount there too, and would keep the file system: mounted again it would be the one without power.
     fn unmount(&mut self) -> Result<(), String> {
+        let device = self.device()?;
         run("umount", &[text(&self.point)])?;
         self.mounted = false;
+        let backing =
+            Path::new("/sys/block").join(device.trim_start_matches("/dev/")).join("loop/backing_file");
+        let until = Instant::now() + RELEASE_PATIENCE;
+        while std::fs::read_to_string(&backing).is_ok_and(|file| Path::new(file.trim_end()) == self.image) {
+            let holders = holders(&device);
+            if Instant::now() > until {
+                return Err(format!(
+                    "{device} is held by the mount namespaces of these processes: {holders:?}"
+                ));
+            }
+            for process in holders {
+                // It may have ended by now.
+                let _ = run("nsenter", &["--target", &process, "--mount", "umount", text(&self.point)]);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Ok(())
+    }
+
+    /// Has a process keep the file system mounted in a mount namespace of its own, as services that start meanwhile do.
+    pub fn hold_elsewhere(&self) -> Result<Elsewhere, String> {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "echo; exec sleep infinity"]).stdout(Stdio::piped());
+        let mut process = command.spawn().map_err(|error| format!("unshare: {error}"))?;
+        let mut line = [0];
+        // Nothing comes where there are no namespaces.
+        let _ = process.stdout.take().expect("its output").read(&mut line);
+        Ok(Elsewhere(process))
     }
 
     /// Shuts the file system down as a power cut does: what is not on its device is gone, and every call fails.
@@ -82,7 +142,7 @@ impl LoopMount {
 
     /// Has the kernel find an error in the file system, upon which it makes it read-only under everybody's hands.
     pub fn find_error(&self) -> Result<(), String> {
-        let device = output("findmnt", &["--noheadings", "--output", "SOURCE", text(&self.point)])?;
+        let device = self.device()?;
         let name = device.trim_start_matches("/dev/");
         let trigger = Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error");
         std::fs::write(&trigger, "a test").map_err(|error| format!("{}: {error}", trigger.display()))
@@ -104,6 +164,13 @@ impl LoopMount {
             return Err(format!("e2fsck: {}", String::from_utf8_lossy(&check.stdout)));
         }
         self.mount()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

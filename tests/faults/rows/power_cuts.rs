@@ -5,7 +5,8 @@ use crate::mount::LoopMount;
 use crate::scene::{Scene, a_moment};
 use crate::trial::{Skipped, Trial};
 
-/// The power goes amid creates and closes of up to 1 MiB, and comes back.
+/// The power goes amid creates and closes of up to 1 MiB, and comes back. What else runs on the machine may have the file
+/// system mounted too.
 pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
     // Enough clients that a group of commits takes several batches.
     let shape = Shape { clients: 48, payload_max: 1 << 20, deadline: "1s" };
@@ -16,6 +17,7 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         let daemon = scene.start().await;
         scene.hold(&daemon).await;
         let load = scene.press(&daemon).await;
+        let elsewhere = mount.hold_elsewhere().map_err(Skipped)?;
         // Anywhere within what a few groups of commits take.
         a_moment(500).await;
         mount.cut().expect("the power can be cut");
@@ -23,6 +25,7 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         load.ended().await;
         daemon.kill();
         mount.restore().expect("the power comes back");
+        drop(elsewhere);
     }
     let daemon = scene.start().await;
     scene.settle(daemon).await;
