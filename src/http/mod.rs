@@ -174,7 +174,7 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(list::summary))
         .routes(routes!(export::export))
         .routes(routes!(workflows::list))
-        .routes(routes!(workflows::get))
+        .routes(routes!(workflows::get, workflows::delete))
         .routes(routes!(workflows::stats))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::get))

@@ -119,6 +119,10 @@ problems! {
     item_not_found: NOT_FOUND, "item-not-found", "There is no such item";
     /// No such workflow.
     workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
+    /// Something of it has not ended.
+    workflow_in_use: CONFLICT, "workflow-in-use", "Something of the workflow has not ended";
+    /// The configuration says what it is.
+    workflow_configured: CONFLICT, "workflow-configured", "The workflow is defined in the configuration";
     /// No such lease.
     lease_not_found: NOT_FOUND, "lease-not-found", "There is no such lease";
     /// The lease holds no longer.
@@ -262,13 +266,17 @@ impl From<WardenError> for Problem {
         match error {
             WardenError::Invalid(_) | WardenError::Name(_) => Self::invalid(detail),
             WardenError::PayloadTooLarge { .. } => Self::payload_too_large(detail),
-            WardenError::WorkflowNotFound(_) => Self::workflow_not_found(detail),
+            WardenError::WorkflowNotFound(_) | WardenError::WorkflowUnknown(_) => {
+                Self::workflow_not_found(detail)
+            }
             WardenError::TooManyWorkflows { .. } => Self::too_many_workflows(detail),
             WardenError::ItemNotFound => Self::item_not_found(detail),
             WardenError::ItemConflict { .. } | WardenError::ItemNotClosed { .. } => {
                 Self::item_conflict(detail)
             }
             WardenError::ItemClosed(_) => Self::item_closed(detail),
+            WardenError::WorkflowInUse { .. } => Self::workflow_in_use(detail),
+            WardenError::WorkflowConfigured(_) => Self::workflow_configured(detail),
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
             WardenError::LeaseNotFound => Self::lease_not_found(detail),

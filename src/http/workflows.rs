@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 
 use super::Server;
 use super::access::Access;
 use super::json::Json;
 use super::page::{PageView, Paging};
-use super::problem::Problem;
+use super::problem::{Problem, success};
 use super::request::{NoQuery, Query, WorkflowPath};
 use super::view::{StatsView, WorkflowView};
 use crate::config::Scope;
 use crate::model::WorkflowName;
-use crate::warden::WorkflowEntry;
+use crate::warden::{WardenError, WorkflowEntry};
 
 /// List workflows, by name.
 #[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
@@ -65,11 +66,27 @@ pub async fn stats(
     Ok(Json(server.warden.tally(&name).into()))
 }
 
+/// Delete a workflow that was made on first use, together with the closed items that are remembered of it: their ids are
+/// free again. Its incidents that are resolved stay for as long as incidents are remembered.
+#[utoipa::path(delete, path = "/v1/workflows/{workflow}", operation_id = "delete_workflow", tag = "workflows", params(("workflow" = String, Path)),
+    responses((status = 204, description = "It is gone")))]
+pub async fn delete(
+    State(server): State<Arc<Server>>,
+    access: Access,
+    WorkflowPath(name): WorkflowPath,
+    _: NoQuery,
+) -> Result<Response, Problem> {
+    access.require_for(Scope::Admin, &name)?;
+    server.warden.delete_workflow(&name).await?;
+    tracing::info!(workflow = %name, by = access.name().unwrap_or("anonymous"), "a workflow was deleted");
+    Ok(success::DONE.into_response())
+}
+
 fn known(server: &Server, access: &Access, name: &WorkflowName) -> Result<(), Problem> {
     access.require_for(Scope::Read, name)?;
     if server.warden.workflows().contains(name) { Ok(()) } else { Err(unknown(name)) }
 }
 
 fn unknown(name: &WorkflowName) -> Problem {
-    Problem::workflow_not_found(format!("nobody has used or defined the workflow {name}"))
+    WardenError::WorkflowUnknown(name.clone()).into()
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::holdings::Holdings;
 use super::settle::{Detail, Rows, settle};
 use super::{
     Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
@@ -28,6 +29,7 @@ struct State {
     names: HashMap<ItemKey, ItemNumber>,
     idempotency_keys: HashMap<(WorkflowName, [u8; 32]), ItemNumber>,
     workflows: BTreeMap<WorkflowName, Workflow>,
+    holdings: Holdings,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
@@ -131,8 +133,17 @@ impl Rows for State {
         Ok(())
     }
 
+    fn holdings(&mut self) -> &mut Holdings {
+        &mut self.holdings
+    }
+
     fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), Infallible> {
         self.workflows.insert(workflow.name.clone(), workflow.clone());
+        Ok(())
+    }
+
+    fn remove_workflow(&mut self, name: &WorkflowName) -> Result<(), Infallible> {
+        self.workflows.remove(name);
         Ok(())
     }
 
@@ -201,8 +212,9 @@ impl Rows for State {
 impl Store for MemoryStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let state = self.lock();
-        let changes: Vec<Change> =
-            state.items.values().map(|item| Change { before: None, after: Some(item.standing()) }).collect();
+        let workflows = state.workflows.values().cloned().map(Change::WorkflowNoted);
+        let item = |item: &Item| Change::Item { before: None, after: Some(item.standing()) };
+        let changes: Vec<Change> = workflows.chain(state.items.values().map(item)).collect();
         observer.committed(&changes);
         let _ = self.observer.set(observer);
         Ok(())

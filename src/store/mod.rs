@@ -19,6 +19,7 @@
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod holdings;
 mod listing;
 pub mod memory;
 pub mod record;
@@ -63,6 +64,9 @@ pub struct Creation {
     pub info: PayloadInfo,
     /// What it has been through already, if it is taken over from elsewhere.
     pub restored: Option<Box<Restored>>,
+    /// Whether its workflow is one that is made on first use: it is noted together with the item unless it is there, or so
+    /// many are already.
+    pub notes_workflow: Option<usize>,
 }
 
 /// An item to be leased.
@@ -87,10 +91,10 @@ pub struct Claim {
 pub enum Command {
     /// Creates an item, unless it is there or was closed within its retention. One that is taken over closed is there if
     /// it is as closed, with the same payload, and in conflict if it is not closed; if its retention has run out there is
-    /// nothing left to be remembered.
-    /// Outcomes: `Created`, `Exists`, `Conflict`, `AlreadyClosed`, `Done`, `StorageFull`.
+    /// nothing left to be remembered. No workflow is noted but by the item that makes it.
+    /// Outcomes: `Created`, `Exists`, `Conflict`, `AlreadyClosed`, `Done`, `TooManyWorkflows`, `StorageFull`.
     Create(Box<Creation>),
-    /// Closes an item; one that was never created leaves a tombstone.
+    /// Closes an item; one that was never created leaves a tombstone, which notes no workflow.
     /// Outcomes: `Closed`, `AlreadyClosed`, `Unknown`.
     Close {
         /// The item.
@@ -145,8 +149,9 @@ pub enum Command {
     Forget(ItemNumber),
     /// Removes the payload of a closed item; anything else is left alone. Outcome: `Done`.
     DropPayload(ItemNumber),
-    /// Notes that a workflow exists. Outcomes: `Done`, `StorageFull`.
-    NoteWorkflow(Workflow),
+    /// Forgets that a workflow was made on first use, provided that nothing else is left of it: no item, be it closed, and no
+    /// open incident. Outcomes: `Done`, `WorkflowInUse`.
+    ForgetWorkflow(WorkflowName),
     /// Writes an incident and the deliveries that tell about it, together. Outcome: `Done`.
     CommitIncident {
         /// The incident as it stands now.
@@ -225,6 +230,10 @@ pub enum Outcome {
     NotClaimable,
     /// The lease holds no longer; nothing changed.
     LeaseLost(LeaseLost),
+    /// This workflow would be noted with the item, and too many are; nothing changed.
+    TooManyWorkflows(WorkflowName),
+    /// Something is left of the workflow; nothing changed.
+    WorkflowInUse,
     /// The disk has no room for anything but closes; nothing changed.
     StorageFull,
     /// It is done.
@@ -247,13 +256,21 @@ pub enum StoreError {
     Fatal(Arc<str>),
 }
 
-/// A change that is durable: what an item's standing was and what it is.
+/// A change that is durable.
+#[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Before; nothing when the item is new.
-    pub before: Option<Standing>,
-    /// After; nothing when the item is forgotten.
-    pub after: Option<Standing>,
+pub enum Change {
+    /// What an item's standing was and what it is.
+    Item {
+        /// Before; nothing when the item is new.
+        before: Option<Standing>,
+        /// After; nothing when the item is forgotten.
+        after: Option<Standing>,
+    },
+    /// A workflow was made by its first item, of which is told next.
+    WorkflowNoted(Workflow),
+    /// It is forgotten, since nothing was left of it.
+    WorkflowForgotten(WorkflowName),
 }
 
 /// Somebody who derives state from what is committed.
@@ -332,8 +349,8 @@ pub struct DiskUse {
 
 /// What every engine offers. Answers of reads are `None` or empty where there is nothing; errors are of the engine.
 pub trait Store: Send + Sync + 'static {
-    /// Shows the observer every item as a change from nothing, and from then on every change. Called once, before
-    /// the first [`Store::apply`].
+    /// Shows the observer every workflow that is noted, then every item as a change from nothing, and from then on every
+    /// change. Called once, before the first [`Store::apply`].
     ///
     /// # Errors
     /// When the stored records cannot be read.
@@ -368,7 +385,7 @@ pub trait Store: Send + Sync + 'static {
     /// What ties steady time to the wall clock, if it was ever written.
     fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>>;
 
-    /// The workflows that were noted.
+    /// The workflows that were made on first use, by name.
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>>;
 
     /// How far what is expected of workflows has come to pass, by workflow.

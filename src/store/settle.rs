@@ -4,6 +4,7 @@
 //! from here, so that no two of them can differ. An engine that lets a server decide (SQL) would not use this;
 //! the conformance suite holds it to the same answers.
 
+use super::holdings::Holdings;
 use super::{Change, Claim, Command, Creation, Outcome};
 use crate::model::item::{Closing, Item};
 use crate::model::lease::LeaseRefusal;
@@ -45,8 +46,12 @@ pub(super) trait Rows {
     fn remove_payload(&mut self, item: &Item) -> Result<(), Self::Error>;
     /// Removes an item with its names; its payload is gone already.
     fn remove_item(&mut self, item: &Item) -> Result<(), Self::Error>;
+    /// What there is of each workflow, which is kept up to date here.
+    fn holdings(&mut self) -> &mut Holdings;
     /// Writes a workflow.
     fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), Self::Error>;
+    /// Removes a workflow, if it is there.
+    fn remove_workflow(&mut self, name: &WorkflowName) -> Result<(), Self::Error>;
     /// Writes an incident.
     fn put_incident(&mut self, incident: &Incident) -> Result<(), Self::Error>;
     /// Writes a delivery.
@@ -85,7 +90,6 @@ impl Command {
                 | Self::Patch { .. }
                 | Self::Report { .. }
                 | Self::Claim(_)
-                | Self::NoteWorkflow(_)
                 | Self::PutSilence(_)
                 | Self::PutReplayChunks { .. }
         )
@@ -138,9 +142,10 @@ pub(super) fn settle<R: Rows>(
             }
             Ok(Outcome::Done)
         }
-        Command::NoteWorkflow(workflow) => rows.put_workflow(&workflow).map(|()| Outcome::Done),
+        Command::ForgetWorkflow(name) => forget_workflow(name, rows, changes),
         Command::CommitIncident { incident, deliveries } => {
             rows.put_incident(&incident)?;
+            rows.holdings().put_incident(&incident);
             for delivery in &deliveries {
                 rows.put_delivery(delivery)?;
             }
@@ -152,7 +157,11 @@ pub(super) fn settle<R: Rows>(
         Command::Probe(at) => rows.put_probe(at).map(|()| Outcome::Done),
         Command::PutClock(anchor) => rows.put_clock(&anchor).map(|()| Outcome::Done),
         Command::ForgetIncident(id) => {
-            Ok(if rows.remove_incident(&id)? { Outcome::Done } else { Outcome::Partly })
+            if !rows.remove_incident(&id)? {
+                return Ok(Outcome::Partly);
+            }
+            rows.holdings().remove_incident(&id);
+            Ok(Outcome::Done)
         }
         Command::PutProgress { workflow, progress } => {
             rows.put_progress(&workflow, &progress).map(|()| Outcome::Done)
@@ -193,10 +202,40 @@ fn create<R: Rows>(creation: Creation, rows: &mut R, changes: &mut Vec<Change>) 
     if closed.is_some_and(|closed| closed.record_until <= now) {
         return Ok(Outcome::Done);
     }
+    let workflow = &creation.key.workflow;
+    let is_first_use = creation.notes_workflow.is_some() && !rows.holdings().is_noted(workflow);
+    if is_first_use && creation.notes_workflow.is_some_and(|most| rows.holdings().noted() >= most) {
+        return Ok(Outcome::TooManyWorkflows(creation.key.workflow));
+    }
+    let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
     let (item, payload) = new_item(creation, rows.next_number()?);
     rows.insert_item(&item, payload)?;
+    rows.holdings().add_items(&item.workflow, 1);
+    if let Some(workflow) = made {
+        // After the item: an engine may begin a new batch for that, and no name is to be there without what made it.
+        rows.put_workflow(&workflow)?;
+        rows.holdings().note(&workflow.name);
+        changes.push(Change::WorkflowNoted(workflow));
+    }
     note(changes, None, Some(&item));
     Ok(Outcome::Created(Box::new(item)))
+}
+
+/// Judged here, so that no item can come between the judgement and the end of the name.
+fn forget_workflow<R: Rows>(
+    name: WorkflowName,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    if rows.holdings().is_in_use(&name) {
+        return Ok(Outcome::WorkflowInUse);
+    }
+    if rows.holdings().is_noted(&name) {
+        rows.remove_workflow(&name)?;
+        rows.holdings().forget(&name);
+        changes.push(Change::WorkflowForgotten(name));
+    }
+    Ok(Outcome::Done)
 }
 
 /// What a creation comes to whose item is there.
@@ -257,6 +296,7 @@ fn close<R: Rows>(
         None => {
             let tombstone = Item::tombstone(rows.next_number()?, key, closing);
             rows.insert_item(&tombstone, None)?;
+            rows.holdings().add_items(&tombstone.workflow, 1);
             note(changes, None, Some(&tombstone));
             Ok(Outcome::Unknown)
         }
@@ -388,10 +428,11 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
         rows.remove_payload(item)?;
     }
     rows.remove_item(item)?;
+    rows.holdings().remove_item(&item.workflow);
     note(changes, Some(item.standing()), None);
     Ok(())
 }
 
 fn note(changes: &mut Vec<Change>, before: Option<Standing>, after: Option<&Item>) {
-    changes.push(Change { before, after: after.map(Item::standing) });
+    changes.push(Change::Item { before, after: after.map(Item::standing) });
 }

@@ -17,12 +17,15 @@ mod accounts;
 mod changes;
 mod claimable;
 mod claims;
+mod closed;
+mod disused;
 mod placed;
 #[cfg(test)]
 mod properties;
 mod redrivable;
 mod refile;
 mod troubled;
+mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,93 +36,21 @@ use self::accounts::Accounts;
 use self::claimable::Claimable;
 pub use self::claimable::Wanted;
 pub use self::claims::Reservation;
+use self::closed::Closed;
 use self::placed::{Placed, WallPlaces};
 use self::redrivable::Redrivable;
 pub use self::troubled::Place;
-use self::troubled::{Groups, Troubled};
+use self::troubled::Troubled;
+pub use self::workflow::Tally;
+use self::workflow::WorkflowCensus;
 use super::Workflows;
 use super::expectations::Expectations;
 use crate::incident::Observation;
-use crate::model::incident::group_of;
-use crate::model::item::Status;
 use crate::model::{
-    Became, Clock, Group, Incident, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Policy,
-    Standing, StepName, Timestamp, WorkflowName,
+    Became, Clock, Group, Incident, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Standing,
+    StepName, Timestamp, WorkflowName,
 };
 use crate::timer::TimerWheel;
-
-/// What is known of a workflow's items.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Not closed: all of them, whether in time, overdue or failed.
-    pub unclosed: u64,
-    /// Past their deadline.
-    pub overdue: u64,
-    /// The earliest deadline among those; nothing when none is overdue.
-    pub oldest_overdue: Option<Timestamp>,
-    /// Failed.
-    pub failed: u64,
-    /// Closed and remembered.
-    pub closed: u64,
-    /// Created since the start.
-    pub created_total: u64,
-    /// Closed since the start.
-    pub closed_total: u64,
-}
-
-#[derive(Debug, Default)]
-struct WorkflowCensus {
-    group_by: Arc<[Arc<str>]>,
-    unclosed: u64,
-    overdue: Groups,
-    failed: Groups,
-    /// By the instant at which they are to be forgotten.
-    closed: BTreeSet<(Timestamp, ItemNumber)>,
-    created_total: u64,
-    closed_total: u64,
-}
-
-impl WorkflowCensus {
-    fn new(policy: &Policy) -> Self {
-        Self { group_by: policy.alerting.group_by.as_slice().into(), ..Self::default() }
-    }
-
-    fn groups(&self, kind: IncidentKind) -> Option<&Groups> {
-        match kind {
-            IncidentKind::Overdue => Some(&self.overdue),
-            IncidentKind::Failed => Some(&self.failed),
-            IncidentKind::Missed | IncidentKind::Held => None,
-        }
-    }
-
-    fn troubled(&self, key: &IncidentKey) -> Option<&Troubled> {
-        self.groups(key.kind)?.get(&key.group)
-    }
-
-    /// Counts an item among those that are wrong in this way; the incident that it belongs to.
-    fn add_troubled(&mut self, kind: IncidentKind, standing: Placed<'_>) -> IncidentKey {
-        let group = group_of(&standing.labels, &self.group_by);
-        let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
-        IncidentKey { workflow: standing.workflow.clone(), kind, group: groups.insert(group, standing) }
-    }
-
-    /// Takes it out again; the incident that it belonged to, if it counted.
-    fn remove_troubled(&mut self, kind: IncidentKind, standing: Placed<'_>) -> Option<IncidentKey> {
-        let group = group_of(&standing.labels, &self.group_by);
-        let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
-        let group = groups.remove(group, standing)?;
-        Some(IncidentKey { workflow: standing.workflow.clone(), kind, group })
-    }
-
-    fn count(&mut self, before: Option<&Standing>, after: &Standing) {
-        let is_closed = |standing: &Standing| matches!(standing.status, Status::Closed { .. });
-        match before {
-            None if !is_closed(after) => self.created_total += 1,
-            Some(before) if !is_closed(before) && is_closed(after) => self.closed_total += 1,
-            _ => {}
-        }
-    }
-}
 
 struct State {
     wheel: TimerWheel,
@@ -128,6 +59,9 @@ struct State {
     /// Items that are being looked up to be placed anew, as long as nothing is told of them.
     refiling: HashSet<ItemNumber>,
     workflows: BTreeMap<WorkflowName, WorkflowCensus>,
+    closed: Closed,
+    /// Workflows that were made on first use and have had no item for a moment, until somebody asks.
+    emptied: BTreeSet<WorkflowName>,
     claimable: Claimable,
     redrivable: Redrivable,
     /// Where the labels are found by which a workflow's items are split.
@@ -161,6 +95,8 @@ impl Census {
             wall_places: WallPlaces::default(),
             refiling: HashSet::new(),
             workflows: BTreeMap::new(),
+            closed: Closed::default(),
+            emptied: BTreeSet::new(),
             claimable: Claimable::default(),
             redrivable: Redrivable::new(policies.redriving()),
             accounts: Accounts::new(policies.clone()),
@@ -338,29 +274,14 @@ impl Census {
         self.lock().redrivable.sooner(workflow)
     }
 
-    /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers more than
-    /// `remembered_max` tells.
-    pub fn forgettable(
-        &self,
-        now: Timestamp,
-        limit: usize,
-        remembered_max: impl Fn(&WorkflowName) -> u64,
-    ) -> Vec<ItemNumber> {
-        let state = self.lock();
-        let mut found = Vec::new();
-        for (name, census) in &state.workflows {
-            let surplus = (census.closed.len() as u64).saturating_sub(remembered_max(name));
-            for (position, (until, number)) in census.closed.iter().enumerate() {
-                if found.len() == limit {
-                    return found;
-                }
-                if *until > now && position as u64 >= surplus {
-                    break;
-                }
-                found.push(*number);
-            }
-        }
-        found
+    /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers no more.
+    pub fn forgettable(&self, now: Timestamp, limit: usize) -> Vec<ItemNumber> {
+        self.lock().closed.forgettable(now, limit)
+    }
+
+    /// At most `limit` closed items of a workflow.
+    pub fn closed_of(&self, workflow: &str, limit: usize) -> Vec<ItemNumber> {
+        self.lock().closed.of(workflow, limit)
     }
 
     /// At most `limit` closed items whose payloads are to go by `now`.
@@ -377,12 +298,15 @@ impl Census {
 
     /// The figures of one workflow.
     pub fn tally(&self, workflow: &str) -> Tally {
-        self.lock().workflows.get(workflow).map(tally).unwrap_or_default()
+        self.lock().tally(workflow)
     }
 
-    /// The figures of all workflows.
+    /// The figures of all workflows that have items which are not closed, or are known and have or had items.
     pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
-        self.lock().workflows.iter().map(|(name, census)| (name.clone(), tally(census))).collect()
+        let state = self.lock();
+        let mut names: BTreeSet<WorkflowName> = state.workflows.keys().cloned().collect();
+        names.extend(state.policies.names().into_iter().filter(|name| state.closed.count(name) > 0));
+        names.into_iter().map(|name| (name.clone(), state.tally(&name))).collect()
     }
 
     /// Timers that are set, and the bytes of memory that they take.
@@ -404,21 +328,15 @@ impl Census {
     }
 }
 
-fn tally(census: &WorkflowCensus) -> Tally {
-    Tally {
-        unclosed: census.unclosed,
-        overdue: census.overdue.len(),
-        oldest_overdue: census.overdue.oldest(),
-        failed: census.failed.len(),
-        closed: census.closed.len() as u64,
-        created_total: census.created_total,
-        closed_total: census.closed_total,
-    }
-}
-
 impl State {
     fn next_timer(&self) -> Timestamp {
         self.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis)
+    }
+
+    fn tally(&self, name: &str) -> Tally {
+        let closed = self.closed.count(name);
+        let only_closed = || Tally { closed, ..Tally::default() };
+        self.workflows.get(name).map_or_else(only_closed, |census| census.tally(closed))
     }
 
     fn workflow(&mut self, name: &WorkflowName) -> &mut WorkflowCensus {

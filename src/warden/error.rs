@@ -28,8 +28,27 @@ pub enum WardenError {
         "there is no workflow {0}; define it in the configuration, or set workflow_defaults.create_on_first_use"
     )]
     WorkflowNotFound(WorkflowName),
+    /// Nobody has used or defined the workflow.
+    #[error("nobody has used or defined the workflow {0}")]
+    WorkflowUnknown(WorkflowName),
+    /// What is defined in the configuration is changed there.
+    #[error(
+        "the workflow {0} is defined in the configuration, and is there as long as that names it; take it out there"
+    )]
+    WorkflowConfigured(WorkflowName),
+    /// Something of the workflow has not come to its end.
+    #[error("the workflow {name} cannot be deleted: {what}")]
+    WorkflowInUse {
+        /// The workflow.
+        name: WorkflowName,
+        /// What has not.
+        what: String,
+    },
     /// No more workflows are made on first use.
-    #[error("{name} would be one more than the {limit} workflows that limits.workflows_max allows")]
+    #[error(
+        "{name} would be one more than the {limit} workflows that limits.workflows_max allows; \
+         one goes when nothing is left of it, or with DELETE /v1/workflows/{{workflow}}"
+    )]
     TooManyWorkflows {
         /// The workflow.
         name: WorkflowName,

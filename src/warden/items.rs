@@ -1,6 +1,6 @@
 //! What clients do with items: requests become commands, commands are committed, outcomes become answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::model::payload::{PayloadRefusal, content_encoding, content_type};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Moment,
-    Order, Page, PayloadInfo, Policy, Position, StepName, Timestamp, WarningCode, Workflow, WorkflowName,
+    Order, Page, PayloadInfo, Policy, Position, StepName, Timestamp, WarningCode, WorkflowName,
 };
-use crate::store::{Command, Creation, ListItems, Outcome, SCAN_MAX, StoreError};
+use crate::store::{Command, Creation, ListItems, Outcome, SCAN_MAX};
 
 /// The longest name of a sort of error, in bytes.
 pub const ERROR_TYPE_MAX: usize = 128;
@@ -126,9 +126,9 @@ enum Asked {
 
 /// Requests as commands, and what is needed to answer them.
 struct Prepared {
-    /// The notes of new workflows first, then the changes.
     commands: Vec<Command>,
-    notes: Vec<Workflow>,
+    /// The workflows that were not there when they were made.
+    unknown: BTreeSet<WorkflowName>,
     /// For each request why it fails already, or what it asks for.
     asked: Vec<Result<Asked, WardenError>>,
 }
@@ -165,9 +165,9 @@ impl Warden {
         &self,
         requests: Vec<Result<BatchItem, WardenError>>,
     ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
-        let Prepared { commands, notes, asked } = self.prepare(requests);
-        let outcomes = self.store.apply(commands).await;
-        self.answers(notes, asked, outcomes)
+        let Prepared { commands, unknown, asked } = self.prepare(requests);
+        let outcomes = self.store.apply(commands).await?;
+        Ok(self.answers(unknown, asked, outcomes))
     }
 
     /// Like [`Warden::batch`], but the changes are in line for the disk when this returns; what it returns waits for
@@ -176,20 +176,20 @@ impl Warden {
         warden: &Arc<Self>,
         requests: Vec<Result<BatchItem, WardenError>>,
     ) -> BoxFuture<'static, Result<Vec<Result<Done, WardenError>>, WardenError>> {
-        let Prepared { commands, notes, asked } = warden.prepare(requests);
+        let Prepared { commands, unknown, asked } = warden.prepare(requests);
         let committing = warden.store.submit(commands);
         let warden = warden.clone();
-        Box::pin(async move { warden.answers(notes, asked, committing.await) })
+        Box::pin(async move { Ok(warden.answers(unknown, asked, committing.await?)) })
     }
 
     fn prepare(&self, requests: Vec<Result<BatchItem, WardenError>>) -> Prepared {
         let now = self.clock.now();
-        let mut changes = Vec::with_capacity(requests.len());
-        let mut notes = Vec::new();
+        let mut commands = Vec::with_capacity(requests.len());
+        let mut unknown = BTreeSet::new();
         let asked = requests
             .into_iter()
             .map(|request| {
-                let command = self.command(request?, now, &mut notes)?;
+                let command = self.command(request?, now)?;
                 let asked = match &command {
                     Command::Create(creation)
                         if creation.restored.as_ref().is_some_and(|restored| restored.closed.is_some()) =>
@@ -199,43 +199,34 @@ impl Warden {
                     Command::Create(_) => Asked::Create,
                     _ => Asked::Close,
                 };
-                changes.push(command);
+                if let Command::Create(creation) = &command
+                    && creation.notes_workflow.is_some()
+                    && !self.workflows.is_made(&creation.key.workflow)
+                {
+                    unknown.insert(creation.key.workflow.clone());
+                }
+                commands.push(command);
                 Ok(asked)
             })
             .collect();
-        let commands = if notes.is_empty() {
-            changes
-        } else {
-            notes.iter().cloned().map(Command::NoteWorkflow).chain(changes).collect()
-        };
-        Prepared { commands, notes, asked }
+        Prepared { commands, unknown, asked }
     }
 
     fn answers(
         &self,
-        notes: Vec<Workflow>,
+        mut unknown: BTreeSet<WorkflowName>,
         asked: Vec<Result<Asked, WardenError>>,
-        outcomes: Result<Vec<Outcome>, StoreError>,
-    ) -> Result<Vec<Result<Done, WardenError>>, WardenError> {
-        let outcomes =
-            outcomes.inspect_err(|_| notes.iter().for_each(|workflow| self.workflows.withdraw(workflow)))?;
+        outcomes: Vec<Outcome>,
+    ) -> Vec<Result<Done, WardenError>> {
         let mut outcomes = outcomes.into_iter();
-        for workflow in notes {
-            if outcomes.next() == Some(Outcome::Done) {
-                let name = workflow.name.clone();
-                self.workflows.note(workflow);
-                if let Some(meant) = self.workflows.misspells(&name) {
-                    let code = WarningCode::WorkflowMisspelt.as_str();
-                    tracing::warn!(code, workflow = %name, "a workflow was made on first use; was {meant} meant?");
+        let answers = asked.into_iter().map(|asked| {
+            match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
+                (_, Outcome::Created(item)) => {
+                    if unknown.remove(&item.workflow) {
+                        self.tell_misspelt(&item.workflow);
+                    }
+                    Ok(Done::Created(item))
                 }
-            } else {
-                self.workflows.withdraw(&workflow);
-            }
-        }
-        let answers = asked
-            .into_iter()
-            .map(|asked| match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
-                (_, Outcome::Created(item)) => Ok(Done::Created(item)),
                 (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
                 (_, Outcome::Closed(_))
                 | (Asked::Close, Outcome::AlreadyClosed(_))
@@ -246,40 +237,34 @@ impl Warden {
                     Err(WardenError::ItemNotClosed { created_at })
                 }
                 (_, other) => Err(self.refusal(other)),
-            })
-            .collect();
-        Ok(answers)
+            }
+        });
+        answers.collect()
     }
 
-    fn command(
-        &self,
-        request: BatchItem,
-        now: Timestamp,
-        notes: &mut Vec<Workflow>,
-    ) -> Result<Command, WardenError> {
-        let (workflow, command) = match request {
+    fn tell_misspelt(&self, name: &WorkflowName) {
+        if let Some(meant) = self.workflows.misspells(name) {
+            let code = WarningCode::WorkflowMisspelt.as_str();
+            tracing::warn!(code, workflow = %name, "a workflow was made on first use; was {meant} meant?");
+        }
+    }
+
+    fn command(&self, request: BatchItem, now: Timestamp) -> Result<Command, WardenError> {
+        match request {
             BatchItem::Create(create) => {
-                let workflow = create.workflow.clone();
-                let creation = self.creation(*create, self.workflows.policy(&workflow), now)?;
-                (workflow, Command::Create(Box::new(creation)))
+                let policy = self.workflows.policy(&create.workflow);
+                Ok(Command::Create(Box::new(self.creation(*create, policy, now)?)))
             }
             BatchItem::Close(key, outcome) => {
+                // Where no workflow is made by its use, a name that is not known is a mistake. But one that was taken out of
+                // the configuration may still hold items, and they must end somehow.
+                if self.census.tally(&key.workflow).unclosed == 0 {
+                    self.workflows.room_for(&key.workflow)?;
+                }
                 let closing = self.workflows.policy(&key.workflow).closing(outcome, now);
-                (key.workflow.clone(), Command::Close { key, closing })
-            }
-        };
-        // Last, so that a request that is refused makes no workflow.
-        if !notes.iter().any(|note| note.name == workflow) {
-            match self.workflows.first_use(&workflow, now) {
-                Ok(note) => notes.extend(note),
-                // A workflow that was taken out of the configuration may still hold items, and they must end somehow.
-                Err(_)
-                    if matches!(command, Command::Close { .. })
-                        && self.census.tally(&workflow).unclosed > 0 => {}
-                Err(error) => return Err(error),
+                Ok(Command::Close { key, closing })
             }
         }
-        Ok(command)
     }
 
     fn creation(
@@ -331,6 +316,11 @@ impl Warden {
             None => (size, digest(&request.payload)),
         };
         let info = PayloadInfo { size, content_type, content_encoding, sha256 };
+        // Last, so that a request that cannot be right says so, and not that there is no such workflow. What nobody ever created
+        // leaves a tombstone here too, and makes no workflow either.
+        let room = self.workflows.room_for(&request.workflow)?;
+        let notes_workflow =
+            room.filter(|_| restored.as_ref().is_none_or(|restored| restored.created_at.is_some()));
         Ok(Creation {
             key: ItemKey { workflow: request.workflow, id },
             idempotency_key,
@@ -341,6 +331,7 @@ impl Warden {
             payload: request.payload,
             info,
             restored,
+            notes_workflow,
         })
     }
 
@@ -578,6 +569,7 @@ impl Warden {
             Outcome::AlreadyClosed(item) => WardenError::ItemClosed(ClosedSince::of(&item, moment)),
             Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
             Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
+            Outcome::TooManyWorkflows(name) => self.workflows.no_room_for(name),
             Outcome::StorageFull => WardenError::StorageFull,
             _ => WardenError::ItemNotFound,
         }

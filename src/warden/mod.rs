@@ -11,6 +11,7 @@ mod alerting;
 mod census;
 pub mod claims;
 mod clock;
+mod disuse;
 mod error;
 mod expectations;
 mod heartbeat;
@@ -172,10 +173,8 @@ impl Warden {
         let began = clock.now();
         let saving = clock::Saving { done: store.submit(vec![Command::PutClock(Box::new(anchor))]), began };
         census.recovered();
+        census.name_emptied_again();
         expectations.recovered(watched_to);
-        for workflow in store.workflows().await? {
-            workflows.note(workflow);
-        }
         let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());

@@ -29,7 +29,7 @@ impl Warden {
     pub(super) async fn sweep(&self, stop: CancellationToken) {
         let mut history_at = self.clock.now();
         loop {
-            let swept = self.sweep_items().await;
+            let swept = self.sweep_once().await;
             // Read once: what the clock passes over meanwhile is looked through the next time.
             let now = self.clock.now();
             if now >= history_at {
@@ -45,6 +45,7 @@ impl Warden {
                 if let Err(error) = self.sweep_replays().await {
                     tracing::warn!(%error, "replays that are over could not be swept");
                 }
+                self.census.name_emptied_again();
                 history_at = now.after(HISTORY_PAUSE);
             }
             let wait_until = match swept {
@@ -63,13 +64,18 @@ impl Warden {
         }
     }
 
-    /// Forgets one bite; whether there was anything.
+    /// Forgets one bite of items and one of workflows; whether there was anything.
+    async fn sweep_once(&self) -> Result<bool, StoreError> {
+        let swept_items = self.sweep_items().await?;
+        Ok(self.sweep_workflows(BITE).await? || swept_items)
+    }
+
+    /// Forgets one bite of items; whether there was anything.
     async fn sweep_items(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut commands: Vec<Command> =
             self.census.droppable(now, BITE).into_iter().map(Command::DropPayload).collect();
-        let remembered_max = |name: &crate::model::WorkflowName| self.workflows.policy(name).retention_max;
-        let forgettable = self.census.forgettable(now, BITE, remembered_max);
+        let forgettable = self.census.forgettable(now, BITE);
         commands.extend(forgettable.into_iter().map(Command::Forget));
         if commands.is_empty() {
             return Ok(false);

@@ -1,8 +1,8 @@
 //! Which workflows there are, and what holds for them.
 //!
-//! A workflow that is made on first use takes its place here before it is committed, so that no number of first uses at
-//! once makes more than there may be; it gives the place back when the store refuses it. Until it is known to be stored,
-//! each request that names it commits it again, which does no harm.
+//! Which were made on first use is told by the store, in the order of the commits: a workflow is there from the commit of
+//! its first item on, until that in which the store forgets it since nothing is left of it. So it is the store that says
+//! whether one more may be made. Those of the configuration are there whatever happens.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -19,10 +19,9 @@ pub struct Workflows {
     made: RwLock<BTreeMap<WorkflowName, Made>>,
 }
 
-/// A workflow that was made on first use, or is about to be.
+/// A workflow that was made on first use.
 struct Made {
     at: Timestamp,
-    stored: bool,
     /// The configured workflow that was probably meant.
     misspells: Option<WorkflowName>,
 }
@@ -73,24 +72,29 @@ impl Workflows {
         self.configured.iter().filter_map(redrives)
     }
 
-    /// The workflow that must be committed together with this use of it; nothing when it is known. What comes of that is
-    /// to be told by [`Workflows::note`] or [`Workflows::withdraw`].
+    /// How many workflows may have been made on first use when this one is made by its first item; nothing if it need not be
+    /// made, since the configuration defines it.
     ///
     /// # Errors
     /// When it may not be made.
-    pub fn first_use(&self, name: &WorkflowName, now: Timestamp) -> Result<Option<Workflow>, WardenError> {
-        if self.configured.contains_key(name) || self.read().get(name).is_some_and(|made| made.stored) {
+    pub fn room_for(&self, name: &WorkflowName) -> Result<Option<usize>, WardenError> {
+        if self.configured.contains_key(name) {
             return Ok(None);
         }
-        if !self.create_on_first_use {
-            return Err(WardenError::WorkflowNotFound(name.clone()));
+        if self.create_on_first_use {
+            return Ok(Some(self.limit.saturating_sub(self.configured.len())));
         }
-        let mut made = self.write();
-        if !made.contains_key(name) && made.len() + self.configured.len() >= self.limit {
-            return Err(WardenError::TooManyWorkflows { name: name.clone(), limit: self.limit });
+        // It was made while that was allowed. If it is forgotten meanwhile, it is not made again.
+        if self.is_made(name) { Ok(Some(0)) } else { Err(WardenError::WorkflowNotFound(name.clone())) }
+    }
+
+    /// Why there was no room for one more.
+    pub fn no_room_for(&self, name: WorkflowName) -> WardenError {
+        if self.create_on_first_use {
+            WardenError::TooManyWorkflows { name, limit: self.limit }
+        } else {
+            WardenError::WorkflowNotFound(name)
         }
-        let made = made.entry(name.clone()).or_insert_with(|| self.made_at(name, now));
-        Ok((!made.stored).then(|| Workflow { name: name.clone(), created_at: made.at }))
     }
 
     /// Whether the incidents of any workflow that the glob may mean are split by that label.
@@ -101,24 +105,37 @@ impl Workflows {
         configured.map(|(_, policy)| policy).chain([&self.default]).any(|policy| split(policy))
     }
 
-    /// Takes note of a workflow that is in the store.
-    pub fn note(&self, workflow: Workflow) {
-        let Workflow { name, created_at } = workflow;
-        let mut made = self.write();
-        let made = made.entry(name.clone()).or_insert_with(|| self.made_at(&name, created_at));
-        made.stored = true;
+    /// Takes note of a workflow that was made on first use.
+    pub fn noted(&self, workflow: &Workflow) {
+        let meant = misspelling_of(&workflow.name, self.configured.keys().map(|name| &**name));
+        let misspells = meant.and_then(|meant| WorkflowName::new(meant).ok());
+        self.write().insert(workflow.name.clone(), Made { at: workflow.created_at, misspells });
     }
 
-    fn made_at(&self, name: &WorkflowName, at: Timestamp) -> Made {
-        let meant = misspelling_of(name, self.configured.keys().map(|name| &**name));
-        Made { at, stored: false, misspells: meant.and_then(|meant| WorkflowName::new(meant).ok()) }
+    /// Takes note that one is forgotten.
+    pub fn forgotten(&self, name: &WorkflowName) {
+        self.write().remove(name);
+    }
+
+    /// Those that were made on first use.
+    pub fn made(&self) -> Vec<WorkflowName> {
+        self.read().keys().cloned().collect()
+    }
+
+    /// Whether a workflow was made on first use.
+    pub fn is_made(&self, name: &str) -> bool {
+        self.read().contains_key(name)
+    }
+
+    /// Whether the configuration defines a workflow.
+    pub fn is_configured(&self, name: &str) -> bool {
+        self.configured.contains_key(name)
     }
 
     /// The workflows that were made on first use and are called nearly as a configured one, each with that.
     pub fn misspelt(&self) -> Vec<(WorkflowName, WorkflowName)> {
         let made = self.read();
-        let pairs = made.iter().filter(|(_, made)| made.stored);
-        pairs.filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
+        made.iter().filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
     }
 
     /// The configured workflow that this one, made on first use, is probably a misspelling of.
@@ -126,12 +143,9 @@ impl Workflows {
         self.read().get(name)?.misspells.clone()
     }
 
-    /// Gives up a workflow that the store refused.
-    pub fn withdraw(&self, workflow: &Workflow) {
-        let mut made = self.write();
-        if made.get(&workflow.name).is_some_and(|made| !made.stored) {
-            made.remove(&workflow.name);
-        }
+    /// The names of all of them, in no order; those that were made on first use and are configured by now come twice.
+    pub fn names(&self) -> Vec<WorkflowName> {
+        self.read().keys().chain(self.configured.keys()).cloned().collect()
     }
 
     /// All of them, by name.

@@ -176,8 +176,9 @@ impl Collector for Figures {
             }
             Ok(())
         };
-        totals("items_created", "Items created since the start", |tally| tally.created_total)?;
-        totals("items_closed_since_start", "Items closed since the start", |tally| tally.closed_total)?;
+        let help = "Items created since the start, or since the workflow was made if it was forgotten before";
+        totals("items_created", help, |tally| tally.created_total)?;
+        totals("items_closed_since_start", "Items closed since then", |tally| tally.closed_total)?;
         let mut gauge = |name, help, value: f64| -> Result<(), fmt::Error> {
             let metric = ConstGauge::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)

@@ -189,9 +189,9 @@ pub struct StatsView {
     held: u64,
     /// Closed and remembered.
     closed: u64,
-    /// Created since the daemon started.
+    /// Created since the daemon started, or since the workflow was made if that was later.
     created_total: u64,
-    /// Closed since the daemon started.
+    /// Closed since then.
     closed_total: u64,
 }
 

@@ -12,6 +12,7 @@ use crate::model::{
     ClockAnchor, Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Replay, ReplayChunk,
     ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
+use crate::store::holdings::Holdings;
 use crate::store::record;
 use crate::store::settle::{Detail, Rows};
 
@@ -70,8 +71,17 @@ impl Rows for Draft {
         }
     }
 
+    fn holdings(&mut self) -> &mut Holdings {
+        &mut self.holdings
+    }
+
     fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), DraftError> {
         self.put(&layout::workflow(&workflow.name), record::encode_document(workflow));
+        Ok(())
+    }
+
+    fn remove_workflow(&mut self, name: &WorkflowName) -> Result<(), DraftError> {
+        self.remove(&layout::workflow(name));
         Ok(())
     }
 

@@ -27,6 +27,7 @@ use super::mark::Note;
 use super::occupancy::Occupancy;
 use super::reader::{ReadError, Reader};
 use crate::model::ItemNumber;
+use crate::store::holdings::Holdings;
 use crate::store::record::RecordError;
 use crate::store::{Command, DELIVERIES_MAX, REPLAY_CHUNKS_MAX};
 
@@ -38,7 +39,8 @@ pub(super) const PIECES_REMOVED_AT_ONCE: u16 = 64;
 /// and the pieces of the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64
 /// steps.
 const KEYS_BESIDES: usize = 110;
-/// The keys that an item takes besides its payload and its detail: a mark and the next number, and some to spare.
+/// The keys that an item takes besides its payload and its detail: a mark, the next number and its workflow, and some to
+/// spare.
 pub(super) const KEYS_OF_AN_ITEM: usize = 8;
 /// The most keys that the end of an item or of its payload takes.
 pub(super) const KEYS_OF_AN_END: usize = KEYS_BESIDES + PIECES_REMOVED_AT_ONCE as usize;
@@ -106,6 +108,7 @@ pub(super) struct Draft {
     reserved_number: u64,
     pub(super) extent: Extent,
     pub(super) occupancy: Occupancy,
+    pub(super) holdings: Holdings,
     /// Pieces that belong to nobody: the first and how many.
     pub(super) garbage: Vec<(u64, u16)>,
     /// What was written since it was last tidied.
@@ -136,9 +139,9 @@ impl Draft {
             let first = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
             garbage.push((first, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
         }
-        let Recovered { index, extent, occupancy } = super::index::recover(&tree)?;
+        let Recovered { index, extent, occupancy, holdings } = super::index::recover(&tree)?;
         let items = Items::new(index.hasher.clone());
-        Ok(Self {
+        let mut draft = Self {
             tree,
             file,
             index: Arc::new(RwLock::new(index)),
@@ -149,9 +152,18 @@ impl Draft {
             reserved_number: next_number,
             extent,
             occupancy,
+            holdings,
             garbage,
             written: WrittenSince::default(),
-        })
+        };
+        let reader = draft.reader();
+        for workflow in reader.workflows() {
+            draft.holdings.note(&workflow?.name);
+        }
+        for incident in reader.stream(&[layout::INCIDENT]) {
+            draft.holdings.put_incident(&incident?);
+        }
+        Ok(draft)
     }
 
     /// The note of the last start.
@@ -181,8 +193,8 @@ impl Draft {
         let (keys, bytes) = match command {
             Command::Create(creation) => {
                 let (keys, bytes) = room_for_payload(creation.payload.len());
-                // What it has been through elsewhere.
-                let besides = if creation.restored.is_some() { KEYS_BESIDES } else { 0 };
+                // What it has been through elsewhere, or the workflow that it makes.
+                let besides = if creation.restored.is_some() { KEYS_BESIDES } else { KEYS_OF_AN_ITEM };
                 (keys + besides, bytes)
             }
             Command::CommitIncident { deliveries, .. } => {

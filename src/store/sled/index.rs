@@ -11,7 +11,8 @@ use super::names::{Name, NameHash, NameHasher, Names};
 use super::occupancy::Occupancy;
 use super::reader::ReadError;
 use super::roster::Roster;
-use crate::model::ItemNumber;
+use crate::model::{ItemNumber, WorkflowName};
+use crate::store::holdings::Holdings;
 use crate::store::record;
 
 /// Items by number and by name.
@@ -36,6 +37,8 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     pub(super) extent: Extent,
     pub(super) occupancy: Occupancy,
+    /// Of each workflow its items; nothing else is in the journal.
+    pub(super) holdings: Holdings,
 }
 
 /// The chunks of the journal, the oldest first.
@@ -77,7 +80,7 @@ pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
     let latest = later.chunk_by(|left, right| left.0 == right.0).filter_map(|words| words.last());
     index.roster.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
     drop(later);
-    let mut occupancy = Occupancy::default();
+    let (mut occupancy, mut holdings) = (Occupancy::default(), Holdings::default());
     let Index { roster, names, hasher } = &mut index;
     names.reserve(roster.len());
     let holding = chunks(tree).map(|chunk| {
@@ -85,8 +88,10 @@ pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
         holding(&chunk, at, roster, hasher)
     });
     read_ahead(holding, |read| {
-        for holding in read.flatten() {
-            for Holding { number, place, hashes } in holding? {
+        for chunk in read.flatten() {
+            let Held { items, workflows } = chunk?;
+            workflows.iter().for_each(|(workflow, count)| holdings.add_items(workflow, *count));
+            for Holding { number, place, hashes } in items {
                 hashes.into_iter().flatten().for_each(|hash| names.insert(hash, number));
                 place.into_iter().for_each(|place| occupancy.add(place));
             }
@@ -94,7 +99,7 @@ pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
         Ok::<_, ReadError>(())
     })?;
     occupancy.suspect();
-    Ok(Recovered { index, extent, occupancy })
+    Ok(Recovered { index, extent, occupancy, holdings })
 }
 
 /// What an entry says that holds.
@@ -105,17 +110,31 @@ struct Holding {
 }
 
 /// What still holds in a chunk.
-fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Vec<Holding>, ReadError> {
-    let mut holding = Vec::new();
+#[derive(Default)]
+struct Held {
+    items: Vec<Holding>,
+    /// How many of them belong to which workflow, a run of the same one at a time.
+    workflows: Vec<(WorkflowName, u64)>,
+}
+
+fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Held, ReadError> {
+    let mut held = Held::default();
     for entry in journal::entries(chunk) {
         let Entry { number, written: Some(Written { place, record }) } = entry? else { continue };
         if roster.get(number) != Some(at) {
             continue;
         }
         let names = record::decode_names(record)?;
+        match held.workflows.last_mut() {
+            Some((workflow, count)) if &**workflow == names.workflow => *count += 1,
+            _ => {
+                let workflow = WorkflowName::new(names.workflow);
+                held.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
+            }
+        }
         let mut names = Name::all(names.workflow, names.id, names.idempotency_key.as_ref());
         let hashes = std::array::from_fn(|_| names.next().map(|name| hasher.hash(name)));
-        holding.push(Holding { number, place, hashes });
+        held.items.push(Holding { number, place, hashes });
     }
-    Ok(holding)
+    Ok(held)
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::draft::{
-    Draft, DraftError, KEYS_OF_AN_END, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE, detail_prefix,
+    Draft, DraftError, KEYS_OF_AN_END, KEYS_OF_AN_ITEM, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE, detail_prefix,
 };
 use super::journal::Place;
 use super::layout::{self, PIECE_SIZE};
@@ -274,7 +274,7 @@ impl Draft {
     /// names the item.
     fn lay_down(&mut self, payload: &Bytes) -> Result<Place, DraftError> {
         let pieces = layout::pieces(payload.len());
-        self.make_room_for(usize::from(pieces.min(PIECES_AT_ONCE)), 0)?;
+        self.make_room_for(usize::from(pieces.min(PIECES_AT_ONCE)) + KEYS_OF_AN_ITEM, 0)?;
         let first = self.take_numbers(u64::from(pieces));
         self.written.payload_bytes += payload.len();
         if pieces <= PIECES_AT_ONCE {

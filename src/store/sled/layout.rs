@@ -17,7 +17,7 @@
 //! p bundle                   -> payloads         of several items, or a piece of a large one
 //! g bundle                   -> count            pieces from this one on that belong to nobody any more
 //! e number piece             -> document piece   progress, errors and steps of an item, if there are any
-//! w name                     -> document         a workflow made on first use
+//! w name                     -> document         a workflow made on first use; gone when nothing is left of it
 //! n incident 0 piece         -> document piece   an incident
 //! d incident 0 delivery 0 piece -> document piece  a delivery that tells about it
 //! x workflow                 -> document         how far what is expected of it has come to pass

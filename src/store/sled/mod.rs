@@ -125,12 +125,14 @@ impl SledStore {
             let next_number = old.as_ref().map_or(Ok(1), Old::next_number).map_err(wrong)?;
             Draft::begin(&tree, next_number).map_err(|error| wrong(error.into()))?;
         }
-        let file = File::open(directory.database().join("db")).map_err(unusable)?;
-        let mut draft = Draft::new(tree, file).map_err(wrong)?;
+        let file = || File::open(directory.database().join("db")).map_err(unusable);
+        let mut draft = Draft::new(tree.clone(), file()?).map_err(wrong)?;
         if let Some(old) = old {
             tracing::info!("the data directory is of format 1 and is being written anew in format 2");
             let items = old.copy_into(&mut draft).map_err(wrong)?;
             tracing::info!(items, "the data directory is of format 2");
+            // What is known by heart is counted anew of what stands there now.
+            draft = Draft::new(tree, file()?).map_err(wrong)?;
         }
         directory.admit(draft.note().map_err(wrong)?)?;
         draft.set_note(directory.note()).map_err(wrong)?;
@@ -192,10 +194,14 @@ fn open_database(path: &Path, cache: u64, segment_size: usize) -> Result<sled::D
 
 impl Store for SledStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
-        let changes = self.reader.items(ItemNumber(0)).map(|item| {
-            let item = item.map_err(|error| StoreError::Fatal(error.to_string().into()))?;
-            Ok(Change { before: None, after: Some(item.standing()) })
+        let failed = |error: ReadError| StoreError::Fatal(error.to_string().into());
+        let workflows =
+            self.reader.workflows().map(|workflow| Ok(Change::WorkflowNoted(workflow.map_err(failed)?)));
+        let items = self.reader.items(ItemNumber(0)).map(|item| {
+            let item = item.map_err(failed)?;
+            Ok(Change::Item { before: None, after: Some(item.standing()) })
         });
+        let changes = workflows.chain(items);
         ahead::read_ahead(changes, |mut chunks| {
             chunks.try_for_each(|chunk| {
                 observer.committed(&chunk.into_iter().collect::<Result<Vec<_>, StoreError>>()?);
@@ -250,13 +256,7 @@ impl Store for SledStore {
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.read(|reader| {
-            reader
-                .tree
-                .scan_prefix([layout::WORKFLOW])
-                .map(|entry| Ok(record::decode_document(&entry?.1)?))
-                .collect()
-        })
+        self.read(|reader| reader.workflows().collect())
     }
 
     fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {

@@ -16,7 +16,7 @@ use super::layout::{self, PIECE_SIZE};
 use super::names::Name;
 use crate::model::{
     Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress, ReplayChunk,
-    ReplayId, WorkflowName,
+    ReplayId, Workflow, WorkflowName,
 };
 use crate::store::record::{self, RecordError};
 use crate::store::{DeliveryPage, ListDeliveries, ListItems, listing};
@@ -263,6 +263,11 @@ impl Reader {
         })
     }
 
+    /// The workflows that are noted.
+    pub(super) fn workflows(&self) -> impl Iterator<Item = Result<Workflow, ReadError>> + use<> {
+        self.tree.scan_prefix([layout::WORKFLOW]).map(|entry| Ok(record::decode_document(&entry?.1)?))
+    }
+
     pub(super) fn progresses(&self) -> Result<Vec<(WorkflowName, Progress)>, ReadError> {
         let progress = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
             let (key, value) = entry?;
@@ -309,7 +314,15 @@ impl Reader {
 
     /// All documents whose keys begin like this, in the order of their keys.
     pub(super) fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
-        self.documents(self.tree.scan_prefix(prefix).keys()).collect()
+        self.stream(prefix).collect()
+    }
+
+    /// The same, one after the other.
+    pub(super) fn stream<T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = Result<T, ReadError>> {
+        self.documents(self.tree.scan_prefix(prefix).keys())
     }
 
     /// What the keys of each delivery begin with. The keys alone are looked at, of which a delivery has a few.

@@ -72,6 +72,14 @@ impl LiveIncidents {
         self.read().values().filter(|incident| is_open(incident)).cloned().collect()
     }
 
+    /// One that is open, of a workflow.
+    pub(in crate::warden) fn open_of(&self, workflow: &str) -> Option<Incident> {
+        self.read()
+            .values()
+            .find(|incident| is_open(incident) && &*incident.key.workflow == workflow)
+            .cloned()
+    }
+
     /// The keys of all of them.
     pub(in crate::warden) fn keys(&self) -> BTreeSet<IncidentKey> {
         self.read().keys().cloned().collect()

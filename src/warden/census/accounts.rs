@@ -18,7 +18,6 @@ use crate::model::{
     Became, CloseOutcome, Group, Incident, IncidentKey, IncidentKind, Moment, Standing, Timestamp,
     WorkflowName,
 };
-use crate::store::Change;
 
 /// What became of the items of one incident.
 #[derive(Debug)]
@@ -83,14 +82,14 @@ impl Accounts {
     /// Takes note of how an item left its incident and came into another.
     pub(super) fn note(
         &mut self,
-        change: &Change,
+        before: Option<&Standing>,
+        after: Option<&Standing>,
         left: Option<IncidentKey>,
         entered: Option<IncidentKey>,
         moment: Moment,
     ) {
-        let Change { before, after } = change;
         if before.is_none() && left.is_none() {
-            if let Some(after) = after.as_ref().filter(|_| !self.committed.is_empty()) {
+            if let Some(after) = after.filter(|_| !self.committed.is_empty()) {
                 self.recount(after, moment);
             }
             return;

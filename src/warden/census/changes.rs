@@ -1,5 +1,6 @@
 //! Takes in what is committed, and has it counted how items leave the groups of those that are wrong.
 
+use super::workflow::Event;
 use super::{Census, State};
 use crate::model::incident::group_of;
 use crate::model::item::Status;
@@ -31,18 +32,16 @@ impl State {
     /// Takes an item out of where it stands; the incident that it belonged to.
     fn remove(&mut self, standing: &Standing) -> Option<IncidentKey> {
         let placed = self.wall_places.placed(standing);
-        let census = self.workflow(&standing.workflow);
+        let mut remove_unclosed = |kind| {
+            let census = self.workflows.get_mut(&standing.workflow)?;
+            census.unclosed -= 1;
+            census.remove_troubled(kind, placed)
+        };
         let mut troubled = match standing.status {
-            Status::Open => {
-                census.unclosed -= 1;
-                census.remove_troubled(IncidentKind::Overdue, placed)
-            }
-            Status::Failed => {
-                census.unclosed -= 1;
-                census.remove_troubled(IncidentKind::Failed, placed)
-            }
+            Status::Open => remove_unclosed(IncidentKind::Overdue),
+            Status::Failed => remove_unclosed(IncidentKind::Failed),
             Status::Closed { record_until, payload_until, .. } => {
-                census.closed.remove(&(record_until, standing.number));
+                self.closed.remove(&standing.workflow, record_until, standing.number);
                 if let Some(until) = payload_until {
                     self.kept_payloads.remove(&(until, standing.number));
                 }
@@ -66,20 +65,20 @@ impl State {
 
     /// Gives an item its place; the incident that it belongs to.
     fn add(&mut self, standing: &Standing, moment: Moment) -> Option<IncidentKey> {
-        let census = self.workflow(&standing.workflow);
         match standing.status {
             Status::Open => {
-                census.unclosed += 1;
+                self.workflow(&standing.workflow).unclosed += 1;
                 // Just read or committed: there is nothing to look up again.
                 let late = moment.steady(standing.deadline) <= moment.now;
                 self.place_open(standing, if late { ItemState::Overdue } else { ItemState::Open }, moment)
             }
             Status::Failed => {
-                census.unclosed += 1;
+                self.workflow(&standing.workflow).unclosed += 1;
                 Some(self.place_failed(standing, moment))
             }
             Status::Closed { record_until, payload_until, .. } => {
-                census.closed.insert((record_until, standing.number));
+                let most = self.policies.policy(&standing.workflow).retention_max;
+                self.closed.insert(&standing.workflow, record_until, standing.number, most);
                 if let Some(until) = payload_until {
                     self.kept_payloads.insert((until, standing.number));
                 }
@@ -94,23 +93,51 @@ impl Observer for Census {
         let moment = self.clock.moment();
         let mut state = self.lock();
         for change in changes {
-            if let (Some(before), Some(after)) = (&change.before, &change.after)
-                && state.take_hold(before, after, moment.now)
-            {
-                continue;
-            }
-            let left = change.before.as_ref().and_then(|before| state.remove(before));
-            let entered = change.after.as_ref().and_then(|after| state.add(after, moment));
-            state.accounts.note(change, left, entered, moment);
-            if let Some(after) = &change.after {
-                if change.before.is_none() {
-                    self.expectations.created(after);
+            match change {
+                Change::Item { before, after } => {
+                    self.take_item(&mut state, before.as_ref(), after.as_ref(), moment);
                 }
-                if state.recovered {
-                    state.workflow(&after.workflow).count(change.before.as_ref(), after);
-                }
+                Change::WorkflowNoted(workflow) => state.policies.noted(workflow),
+                Change::WorkflowForgotten(name) => state.forget_workflow(name),
             }
         }
         self.wake(&mut state);
+    }
+}
+
+impl Census {
+    fn take_item(
+        &self,
+        state: &mut State,
+        before: Option<&Standing>,
+        after: Option<&Standing>,
+        moment: Moment,
+    ) {
+        if let (Some(before), Some(after)) = (before, after)
+            && state.take_hold(before, after, moment.now)
+        {
+            return;
+        }
+        let left = before.and_then(|before| state.remove(before));
+        let entered = after.and_then(|after| state.add(after, moment));
+        state.accounts.note(before, after, left, entered, moment);
+        if let Some(after) = after {
+            if before.is_none() {
+                self.expectations.created(after);
+            }
+            if state.recovered
+                && let Some(event) = Event::of(before, after)
+            {
+                state.workflow(&after.workflow).count(event);
+            }
+        }
+        match (before, after) {
+            (Some(before), None) => {
+                state.drop_unknown(&before.workflow);
+                state.note_emptied(&before.workflow);
+            }
+            (Some(before), Some(_)) => state.drop_unknown(&before.workflow),
+            (None, _) => {}
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::model::item::{Closing, ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
 use crate::model::{
     ClockTime, CloseOutcome, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName, Work,
+    Workflow,
 };
 use crate::store::{Change, Observer as _};
 
@@ -111,6 +112,9 @@ impl Play {
         let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), Vec::new(), &policies));
         let census = Census::new(Arc::new(clock.clone()), policies, expectations);
         census.recovered();
+        // Their figures are kept for as long as their names are.
+        let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };
+        census.committed(&WORKFLOWS.map(|name| Change::WorkflowNoted(noted(name))));
         census.keep_open();
         census.filled_open();
         let watcher = Watcher::Fired { due: Vec::new() };
@@ -139,7 +143,7 @@ impl Play {
                 now,
                 self.due(*deadline),
             );
-            self.written.push(Change { before: None, after: Some(item.standing()) });
+            self.written.push(Change::Item { before: None, after: Some(item.standing()) });
             self.items.insert(item.number, item);
             return;
         }
@@ -157,7 +161,7 @@ impl Play {
         match write {
             Write::Forget { .. } if item.closed.is_some() => {
                 self.items.remove(&number);
-                self.written.push(Change { before, after: None });
+                self.written.push(Change::Item { before, after: None });
                 return;
             }
             _ if item.closed.is_some() => return,
@@ -190,7 +194,7 @@ impl Play {
             }
             Write::Create { .. } | Write::Forget { .. } => return,
         }
-        self.written.push(Change { before, after: Some(item.standing()) });
+        self.written.push(Change::Item { before, after: Some(item.standing()) });
         self.items.insert(number, item);
     }
 

@@ -6,7 +6,6 @@
 
 use super::{Census, State};
 use crate::model::{IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Timestamp, WorkflowName};
-use crate::store::Change;
 
 impl Census {
     /// The next items, at most `limit`, that are placed by the wall clock, after one of them. They are to be looked up and
@@ -39,8 +38,7 @@ impl Census {
                     // Its close is told in a moment.
                     ItemState::Held | ItemState::Closed => None,
                 };
-                let change = Change { before: None, after: Some(item.standing()) };
-                state.accounts.note(&change, left, entered, moment);
+                state.accounts.note(None, Some(&item.standing()), left, entered, moment);
             }
         }
         self.wake(&mut state);
@@ -59,7 +57,7 @@ impl State {
         self.wheel.cancel(place.1.0);
         self.claimable.remove(place.1);
         self.redrivable.remove(place.1);
-        let census = self.workflow(workflow);
+        let census = self.workflows.get_mut(workflow)?;
         let overdue = census.overdue.remove_at(place).map(|group| (IncidentKind::Overdue, group));
         let failed = census.failed.remove_at(place).map(|group| (IncidentKind::Failed, group));
         let (kind, group) = overdue.or(failed)?;

@@ -127,6 +127,11 @@ impl Groups {
         others.max_by_key(|(group, troubled)| (troubled.count(), *group)).map(|(group, _)| group)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many items there are.
     pub fn len(&self) -> u64 {
         self.0.values().map(|troubled| troubled.items.len() as u64).sum()

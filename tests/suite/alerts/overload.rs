@@ -43,11 +43,7 @@ impl Mood {
 }
 
 fn of_the_daemon(command: &Command) -> bool {
-    let of_clients = matches!(
-        command,
-        Command::Create(_) | Command::Close { .. } | Command::Patch { .. } | Command::NoteWorkflow(_)
-    );
-    !of_clients
+    !matches!(command, Command::Create(_) | Command::Close { .. } | Command::Patch { .. })
 }
 
 impl Interference for Mood {

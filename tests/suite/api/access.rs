@@ -80,7 +80,7 @@ async fn without_a_known_token_only_the_open_paths_answer() {
 }
 
 /// What each operation takes: method, path, body, scope.
-const OPERATIONS: [(&str, &str, &str, &str); 46] = [
+const OPERATIONS: [(&str, &str, &str, &str); 47] = [
     ("PUT", "/v1/workflows/{workflow}/items/{id}", "hello", "ingest"),
     ("PATCH", "/v1/workflows/{workflow}/items/{id}", "{}", "ingest"),
     ("POST", "/v1/workflows/{workflow}/items", "hello", "ingest"),
@@ -120,6 +120,7 @@ const OPERATIONS: [(&str, &str, &str, &str); 46] = [
     ("POST", "/v1/replays/{id}/pause", "", "recover"),
     ("POST", "/v1/replays/{id}/resume", "", "recover"),
     ("POST", "/v1/replays/{id}/cancel", "", "recover"),
+    ("DELETE", "/v1/workflows/{workflow}", "", "admin"),
     ("POST", "/v1/deliveries/{id}/resend", "", "admin"),
     ("POST", "/v1/receivers/{name}/test", "", "admin"),
     ("POST", "/v1/receivers/{name}/resume", "", "admin"),

@@ -27,6 +27,7 @@ mod schemathesis;
 mod slowness;
 mod summary;
 mod unread;
+mod workflow_names;
 mod workflows;
 
 /// The path of an item of the workflow `uploads`; the id stands as it does in a path.

@@ -13,3 +13,4 @@ mod random;
 mod reading;
 mod replays;
 mod restoring;
+mod workflows;

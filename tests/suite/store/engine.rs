@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use warden::model::{Item, ManualClock, Standing, Timestamp};
+use warden::model::{Item, ManualClock, Standing, Timestamp, Workflow};
 use warden::store::memory::MemoryStore;
 use warden::store::sled::{OpenError, SledSettings, SledStore};
 use warden::store::{Change, Command, Observer, Outcome, Store};
@@ -131,13 +131,31 @@ impl Notes {
         self.0.lock().unwrap().clone()
     }
 
+    /// The workflows that there are by what was told, by name. Fails where one is told that is there, or the end of one that
+    /// is not.
+    pub fn workflows(&self) -> Vec<Workflow> {
+        let mut workflows = std::collections::BTreeMap::new();
+        for change in self.changes() {
+            match change {
+                Change::Item { .. } => {}
+                Change::WorkflowNoted(workflow) => {
+                    let before = workflows.insert(workflow.name.clone(), workflow);
+                    assert_eq!(before, None, "it was there");
+                }
+                Change::WorkflowForgotten(name) => assert!(workflows.remove(&name).is_some(), "{name}"),
+            }
+        }
+        workflows.into_values().collect()
+    }
+
     /// What the changes add up to, by number. Fails where a change does not follow from those before it.
     pub fn standings(&self) -> Vec<Standing> {
         let mut standings = std::collections::BTreeMap::new();
         for change in self.changes() {
-            let number = change.before.as_ref().or(change.after.as_ref()).unwrap().number;
-            assert_eq!(standings.remove(&number), change.before, "what was before");
-            if let Some(after) = change.after {
+            let Change::Item { before, after } = change else { continue };
+            let number = before.as_ref().or(after.as_ref()).unwrap().number;
+            assert_eq!(standings.remove(&number), before, "what was before");
+            if let Some(after) = after {
                 assert_eq!(after.number, number);
                 standings.insert(number, after);
             }

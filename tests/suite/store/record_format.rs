@@ -422,10 +422,9 @@ fn story() -> Vec<Command> {
         report("full", error("1", at(5))),
         create("closed", "x"),
         close("closed", at(10)),
-        create("kept", "kept"),
+        Creation { created_at: at(7), notes_workflow: Some(1), ..creation("kept", "kept") }.into_command(),
         Command::Close { key: key("kept"), closing: kept },
         close("nobody", at(10)),
-        Command::NoteWorkflow(noted_workflow("uploads")),
         Command::CommitIncident { incident: Box::new(incident("1")), deliveries: vec![delivery("1", "1")] },
     ]
 }

@@ -80,6 +80,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         info: info("text/plain", &payload),
         payload,
         restored: None,
+        notes_workflow: None,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigFile, Sources};
 use crate::model::{
     Clock as _, IncidentId, IncidentStatus, ItemNumber, Labels, ManualClock, Severity, StepName,
 };
-use crate::store::Observer as _;
+use crate::store::{Change, Observer as _};
 use crate::warden::Expectations;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -38,7 +38,7 @@ impl Stage {
     }
 
     fn tell(&self, before: Option<&Standing>, after: &Standing) {
-        self.census.committed(&[Change { before: before.cloned(), after: Some(after.clone()) }]);
+        self.census.committed(&[Change::Item { before: before.cloned(), after: Some(after.clone()) }]);
     }
 
     /// An item that is overdue from now on.

@@ -106,25 +106,25 @@ async fn the_observer_is_told_every_change_in_order_before_the_answer(engine: En
     let told = |expected: &[Change]| assert_eq!(notes.changes(), expected);
 
     let open = created(engine.one(create("a", "x")).await);
-    expected.push(Change { before: None, after: Some(open.standing()) });
+    expected.push(Change::Item { before: None, after: Some(open.standing()) });
     told(&expected);
 
     let change = ItemPatch { deadline: Some(at(90).into()), ..ItemPatch::default() };
     let later = item_of(engine.one(patch("a", at(1), change)).await);
-    expected.push(Change { before: Some(open.standing()), after: Some(later.standing()) });
+    expected.push(Change::Item { before: Some(open.standing()), after: Some(later.standing()) });
     told(&expected);
 
     let closed = item_of(engine.one(close("a", at(2))).await);
-    expected.push(Change { before: Some(later.standing()), after: Some(closed.standing()) });
+    expected.push(Change::Item { before: Some(later.standing()), after: Some(closed.standing()) });
     told(&expected);
 
     engine.one(Command::Forget(closed.number)).await;
-    expected.push(Change { before: Some(closed.standing()), after: None });
+    expected.push(Change::Item { before: Some(closed.standing()), after: None });
     told(&expected);
 
     engine.one(close("nobody", at(3))).await;
     let tombstone = engine.item("nobody").await.unwrap();
-    expected.push(Change { before: None, after: Some(tombstone.standing()) });
+    expected.push(Change::Item { before: None, after: Some(tombstone.standing()) });
     told(&expected);
 }
 
@@ -143,7 +143,6 @@ async fn what_changes_nothing_is_not_told(engine: Engine) {
             patch("b", at(2), ItemPatch::default()),
             patch("nobody", at(2), ItemPatch::default()),
             Command::Forget(ItemNumber(u64::MAX)),
-            Command::NoteWorkflow(crate::store::sample::noted_workflow("uploads")),
         ])
         .await;
     assert_eq!(notes.changes(), before);
@@ -155,7 +154,7 @@ async fn attaching_shows_what_was_there_before(engine: Engine) {
     engine.one(create("b", "x")).await;
     let closed = item_of(engine.one(close("b", at(1))).await);
     let notes = engine.restarted().observed();
-    let expected = [open, closed].map(|item| Change { before: None, after: Some(item.standing()) });
+    let expected = [open, closed].map(|item| Change::Item { before: None, after: Some(item.standing()) });
     assert_eq!(notes.changes(), expected);
 }
 

@@ -1,13 +1,12 @@
-//! Workflows, incidents, and the outbox of deliveries that tell about them.
+//! Incidents, and the outbox of deliveries that tell about them.
 
 use warden::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentStatus};
 use warden::store::{Command, DELIVERIES_MAX, DELIVERIES_SCAN_MAX, ListDeliveries, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
-use crate::store::sample::{at, delivery, incident, incident_id, noted_workflow, silence};
+use crate::store::sample::{at, delivery, incident, incident_id, silence};
 
 on_every_engine! {
-    a_workflow_is_noted_once_by_its_name,
     an_incident_is_committed_together_with_its_deliveries,
     an_incident_is_committed_over_what_it_was,
     incidents_come_newest_first_in_pages,
@@ -30,15 +29,6 @@ fn commit(incident: Incident, deliveries: Vec<Delivery>) -> Command {
 
 fn record(delivery: &Delivery) -> Command {
     Command::RecordDelivery(Box::new(delivery.clone()))
-}
-
-async fn a_workflow_is_noted_once_by_its_name(engine: Engine) {
-    assert_eq!(engine.workflows().await.unwrap(), []);
-    for name in ["uploads", "exports", "uploads"] {
-        assert_eq!(engine.one(Command::NoteWorkflow(noted_workflow(name))).await, Outcome::Done);
-    }
-    let engine = engine.restarted();
-    assert_eq!(engine.workflows().await.unwrap(), [noted_workflow("exports"), noted_workflow("uploads")]);
 }
 
 async fn the_largest_delivery_there_can_be_is_kept(engine: Engine) {

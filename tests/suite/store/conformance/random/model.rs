@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
 use warden::model::lease::LeaseRefusal;
 use warden::model::{
-    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError, ItemKey,
-    ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Standing,
-    Timestamp, Work, Workflow, WorkflowName,
+    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, Item, ItemError,
+    ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId,
+    Standing, Timestamp, Work, Workflow, WorkflowName,
 };
 use warden::store::{Claim, Command, Creation, Outcome};
 
@@ -33,6 +33,8 @@ pub struct Model {
     idempotency_keys: HashMap<(WorkflowName, [u8; 32]), ItemKey>,
     numbers: HashSet<ItemNumber>,
     workflows: BTreeMap<WorkflowName, Workflow>,
+    /// Workflows of which items ran out. An engine may have them still.
+    outlived: HashSet<WorkflowName>,
     incidents: BTreeMap<IncidentId, Incident>,
     deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
@@ -117,7 +119,29 @@ impl Model {
             self.items().filter(|item| !is_remembered(item, now)).map(Item::key).collect();
         for key in gone {
             self.forget(&key);
+            self.outlived.insert(key.workflow);
         }
+    }
+
+    fn is_in_use(&self, workflow: &WorkflowName) -> bool {
+        let is_open = |incident: &Incident| incident.status == IncidentStatus::Open;
+        let mut open = self.incidents.values().filter(|incident| is_open(incident));
+        self.items().any(|item| item.workflow == *workflow)
+            || open.any(|incident| incident.key.workflow == *workflow)
+    }
+
+    /// Where it depends on what the engine has in its own time forgotten whether a workflow is, takes what that says.
+    /// Whether it is so.
+    pub fn takes_what_is_said_of_a_workflow(&mut self, command: &Command, outcome: &Outcome) -> bool {
+        let Command::ForgetWorkflow(name) = command else { return false };
+        if !self.outlived.contains(name) || self.is_in_use(name) {
+            return false;
+        }
+        match outcome {
+            Outcome::Done => drop(self.workflows.remove(name)),
+            outcome => assert_eq!(*outcome, Outcome::WorkflowInUse),
+        }
+        true
     }
 
     fn forget(&mut self, key: &ItemKey) {
@@ -181,8 +205,9 @@ impl Model {
                 }
                 Outcome::Done
             }
-            Command::NoteWorkflow(workflow) => {
-                self.workflows.insert(workflow.name.clone(), workflow.clone());
+            Command::ForgetWorkflow(name) if self.is_in_use(name) => Outcome::WorkflowInUse,
+            Command::ForgetWorkflow(name) => {
+                self.workflows.remove(name);
                 Outcome::Done
             }
             Command::CommitIncident { incident, deliveries } => {
@@ -284,6 +309,15 @@ impl Model {
                 (None, true) => Outcome::Exists(item),
                 (None, false) => Outcome::Conflict(item),
             };
+        }
+        if let Some(most) = creation.notes_workflow
+            && !self.workflows.contains_key(&key.workflow)
+        {
+            if self.workflows.len() >= most {
+                return Outcome::TooManyWorkflows(key.workflow);
+            }
+            let workflow = Workflow { name: key.workflow.clone(), created_at: creation.created_at };
+            self.workflows.insert(key.workflow.clone(), workflow);
         }
         let item = Item {
             number: UNKNOWN,

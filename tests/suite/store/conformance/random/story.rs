@@ -11,15 +11,15 @@ use serde_json::{Map, Value, json};
 use warden::model::item::{Closing, ItemPatch, Merge};
 use warden::model::lease::{Advance, AfterFailure, StepDeadline};
 use warden::model::{
-    ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, ItemError, ItemFilter, ItemKey,
-    ItemNumber, ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
+    ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, IncidentStatus, ItemError, ItemFilter,
+    ItemKey, ItemNumber, ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
 use warden::store::{Claim, Command, Creation};
 
 use super::model::Model;
 use crate::store::sample::{
-    anchor, delivery, error, incident, incident_id, info, key_in, labels, noted_workflow, object, payload,
-    progress, replay, replay_chunk, replay_id, silence, step, workflow,
+    anchor, delivery, error, incident, incident_id, info, key_in, labels, object, payload, progress, replay,
+    replay_chunk, replay_id, silence, step, workflow,
 };
 
 /// A thing that happens.
@@ -69,6 +69,8 @@ pub enum Action {
         idempotency_key: Option<u8>,
         label: bool,
         deadline: i64,
+        /// How many workflows there may be with its own, if that is noted.
+        notes_workflow: Option<usize>,
     },
     Close {
         key: Key,
@@ -95,10 +97,11 @@ pub enum Action {
     Retry(Key),
     Forget(Key),
     DropPayload(Key),
-    NoteWorkflow(&'static str),
+    ForgetWorkflow(&'static str),
     CommitIncident {
         id: &'static str,
         count: u64,
+        is_open: bool,
         deliveries: Vec<Sent>,
     },
     RecordDelivery(&'static str, Sent),
@@ -142,7 +145,7 @@ impl Action {
             _ => ClockTime::on_wall(later(millis)),
         };
         match self {
-            Self::Create { key: name, size, json, idempotency_key, label, deadline } => {
+            Self::Create { key: name, size, json, idempotency_key, label, deadline, notes_workflow } => {
                 let payload = payload(*size);
                 Command::Create(Box::new(Creation {
                     key: key(name),
@@ -154,6 +157,7 @@ impl Action {
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
                     payload,
                     restored: None,
+                    notes_workflow: *notes_workflow,
                 }))
             }
             Self::Close { key: name, outcome, retention, keep_payload } => Command::Close {
@@ -200,9 +204,13 @@ impl Action {
             Self::Retry(name) => Command::Retry { key: key(name), now },
             Self::Forget(key) => Command::Forget(number(model, key)),
             Self::DropPayload(key) => Command::DropPayload(number(model, key)),
-            Self::NoteWorkflow(name) => Command::NoteWorkflow(noted_workflow(name)),
-            Self::CommitIncident { id, count, deliveries } => Command::CommitIncident {
-                incident: Box::new(warden::model::Incident { count: *count, ..incident(id) }),
+            Self::ForgetWorkflow(name) => Command::ForgetWorkflow(workflow(name)),
+            Self::CommitIncident { id, count, is_open, deliveries } => Command::CommitIncident {
+                incident: Box::new(warden::model::Incident {
+                    count: *count,
+                    status: if *is_open { IncidentStatus::Open } else { IncidentStatus::Resolved },
+                    ..incident(id)
+                }),
                 deliveries: deliveries.iter().map(|sent| self::sent(id, *sent)).collect(),
             },
             Self::RecordDelivery(id, sent) => Command::RecordDelivery(Box::new(self::sent(id, *sent))),
@@ -291,17 +299,18 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => Just(1_200_000),
     ];
     let outcome = select(vec![CloseOutcome::Success, CloseOutcome::Discarded, CloseOutcome::Failed]);
-    let create =
-        (creatable(), sizes, any::<bool>(), option::weighted(0.3, 1_u8..4), any::<bool>(), -20_i64..100)
-            .prop_map(|(key, size, json, idempotency_key, label, deadline)| Action::Create {
-                // Most creations of a key agree, so that repetitions happen.
-                json: json && size == 30,
-                key,
-                size,
-                idempotency_key,
-                label,
-                deadline,
-            });
+    let (repetition, first_use) = (option::weighted(0.3, 1_u8..4), option::weighted(0.6, 1_usize..3));
+    let create = (creatable(), sizes, any::<bool>(), repetition, any::<bool>(), -20_i64..100, first_use)
+        .prop_map(|(key, size, json, idempotency_key, label, deadline, notes_workflow)| Action::Create {
+            // Most creations of a key agree, so that repetitions happen.
+            json: json && size == 30,
+            key,
+            size,
+            idempotency_key,
+            label,
+            deadline,
+            notes_workflow,
+        });
     let close = (any_key(), outcome, select(vec![0, 10, 50, 200]), select(vec![0, 0, 5, 100])).prop_map(
         |(key, outcome, retention, keep_payload)| Action::Close { key, outcome, retention, keep_payload },
     );
@@ -343,9 +352,10 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => any_key().prop_map(Action::Retry),
         2 => creatable().prop_map(Action::Forget),
         2 => creatable().prop_map(Action::DropPayload),
-        1 => select(vec!["uploads", "exports", "imports"]).prop_map(Action::NoteWorkflow),
-        2 => (incident(), 0_u64..100, vec(sent.clone(), 0..4))
-            .prop_map(|(id, count, deliveries)| Action::CommitIncident { id, count, deliveries }),
+        3 => select(vec!["uploads", "exports", "exports", "imports"]).prop_map(Action::ForgetWorkflow),
+        2 => (incident(), 0_u64..100, any::<bool>(), vec(sent.clone(), 0..4)).prop_map(
+            |(id, count, is_open, deliveries)| Action::CommitIncident { id, count, is_open, deliveries }
+        ),
         2 => (incident(), sent).prop_map(|(id, sent)| Action::RecordDelivery(id, sent)),
         1 => incident().prop_map(Action::ForgetIncident),
         1 => (select(vec!["uploads", "exports"]), 0_u64..9)
