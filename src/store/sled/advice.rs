@@ -5,6 +5,12 @@ use std::path::Path;
 
 /// What the system said about this path, and what to do.
 pub(super) fn on(path: &Path, error: &io::Error) -> String {
+    if is_of_the_disk(error) {
+        return format!(
+            "{error}; the disk fails: copy the directory to another one and set storage.path to the copy, and if that cannot \
+             be read either, restore it from a backup"
+        );
+    }
     match error.kind() {
         ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
             match path.ancestors().find(|path| path.is_file()) {
@@ -39,6 +45,14 @@ pub(super) fn on(path: &Path, error: &io::Error) -> String {
     }
 }
 
+/// Whether the system could neither read nor write although it was allowed to. Its number for that is lost where the database
+/// hands an error on as a copy, which has the number in its words alone.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    let number = rustix::io::Errno::IO.raw_os_error();
+    error.raw_os_error() == Some(number)
+        || (error.raw_os_error().is_none() && error.to_string().contains(&format!("Os {{ code: {number},")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +69,19 @@ mod tests {
             let said = on(Path::new("/nowhere/data"), &kind.into());
             assert!(said.contains(words) && said.contains("storage.path"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_not_taken_for_a_directory_that_cannot_be_written() {
+        let failing = io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+        let said = on(Path::new("/nowhere/data"), &failing);
+        assert!(said.contains("the disk fails") && said.contains("storage.path"), "{said}");
+        assert!(!said.contains("writable"), "{said}");
+        // As the database hands it on.
+        let sled::Error::Io(copied) = sled::Error::Io(failing).clone() else { panic!("it is another error") };
+        let said = on(Path::new("/nowhere/data"), &copied);
+        assert!(said.contains("the disk fails"), "{said}");
+        let other = io::Error::from_raw_os_error(rustix::io::Errno::NOMEM.raw_os_error());
+        assert!(!on(Path::new("/nowhere/data"), &other).contains("the disk fails"));
     }
 }

@@ -108,7 +108,10 @@ impl SledStore {
             DatabaseError::Damaged(reason) => damaged(reason),
         };
         let wrong = |error: DraftError| match error {
-            DraftError::Database(sled::Error::Io(error)) | DraftError::Sync(error) => unusable(error),
+            // Also where it was read: what the system does not give back may be there all the same.
+            DraftError::Database(sled::Error::Io(error))
+            | DraftError::Read(ReadError::Database(sled::Error::Io(error)))
+            | DraftError::Sync(error) => unusable(error),
             error => damaged(error.to_string()),
         };
         let old = match directory.outdated() {
