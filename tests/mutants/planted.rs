@@ -2,6 +2,7 @@
 
 mod alerts;
 mod items;
+mod names;
 mod recovery;
 
 /// A bug: a place in the sources, and what stands there instead.
@@ -20,5 +21,5 @@ pub struct Planted {
 
 /// All of them. The place in this order is the number by which one is switched on.
 pub fn all() -> impl Iterator<Item = &'static Planted> {
-    [alerts::PLANTED, items::PLANTED, recovery::PLANTED].into_iter().flatten()
+    [alerts::PLANTED, items::PLANTED, names::PLANTED, recovery::PLANTED].into_iter().flatten()
 }

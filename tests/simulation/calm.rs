@@ -7,13 +7,16 @@ use warden::warden::Warden;
 
 use crate::disk::Faults;
 use crate::life::Life;
+use crate::names;
 use crate::network::{Mood, RECOVERY};
-use crate::settings::{DAMPING_MAX, GROUP_WAIT_MAX};
+use crate::settings::{DAMPING_MAX, GROUP_WAIT_MAX, RETENTION};
 use crate::watch::{SLACK, items};
 use crate::world::{HOSTS, World};
 
 /// How closely time is followed while nothing is wrong.
 const STEP: Duration = Duration::from_secs(2);
+/// How long it takes at most until a workflow is forgotten of which nothing is left.
+const FORGETTING_MAX: Duration = Duration::from_secs(120);
 
 impl World {
     /// Lets the calm come, and looks closely then.
@@ -60,8 +63,19 @@ impl World {
             Some(Item { workflow, id, .. }) => {
                 Err(format!("{workflow} {id} is open, though all were closed"))
             }
+            None if closes_all => self.wait_for_the_end_of_names(life).await,
             None => Ok(()),
         }
+    }
+
+    /// Nothing is open any more: so much time passes that nothing is remembered either.
+    async fn wait_for_the_end_of_names(&mut self, life: &mut Life) -> Result<(), String> {
+        let rounds = (RETENTION + FORGETTING_MAX).as_secs() / 60 + 1;
+        for _ in 0..rounds {
+            life.pass(Duration::from_secs(60), Duration::from_secs(5)).await;
+            life.look(self)?;
+        }
+        names::check_gone(self.disk.durable(), &life.watch.warden)
     }
 }
 

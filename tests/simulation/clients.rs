@@ -19,7 +19,7 @@ use crate::history::History;
 use crate::items::{Begun, Fate, Found, NAMELESS, content};
 use crate::settings::DEADLINE;
 use crate::watch::items;
-use crate::world::{REGIONS, WORKFLOWS};
+use crate::world::{MADE_UP, REGIONS, WORKFLOWS};
 
 /// The id of the error by which an item failed elsewhere, before it came here.
 const ELSEWHERE: &str = "err_elsewhere";
@@ -61,7 +61,8 @@ impl Client {
     }
 
     fn any_workflow(&self) -> WorkflowName {
-        WorkflowName::new(*self.dice.pick(&WORKFLOWS)).expect("a name")
+        let names = if self.dice.chance(120) { &MADE_UP[..] } else { &WORKFLOWS };
+        WorkflowName::new(*self.dice.pick(names)).expect("a name")
     }
 
     pub async fn pause(&self, millis: u64) {

@@ -12,6 +12,7 @@ use crate::claimable::Claimable;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::history::History;
+use crate::names;
 use crate::quiet::Quiet;
 use crate::watch::{Weather, items};
 
@@ -76,6 +77,7 @@ impl Disk {
     /// Takes note of what is wrong now that a group was written.
     pub fn note_weather(&self) {
         self.weather.note(&self.durable, &self.clock);
+        self.history.note(names::check(&self.durable, self.clock.read().0));
     }
 
     /// Since when items could be claimed.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use warden::model::{ItemKey, Timestamp};
+use warden::model::{ItemKey, Timestamp, WorkflowName};
 
 use crate::settings::RETENTION;
 
@@ -97,28 +97,58 @@ pub struct Begun {
     closes: bool,
 }
 
+/// Somebody had a workflow deleted. Whatever came of it, closed items may have gone.
+struct Deletion {
+    workflow: WorkflowName,
+    began: Moment,
+    ended: Option<Moment>,
+}
+
 /// The history of all items.
 #[derive(Default)]
-pub struct Items(BTreeMap<ItemKey, Life>);
+pub struct Items {
+    lives: BTreeMap<ItemKey, Life>,
+    deletions: Vec<Deletion>,
+}
 
 impl Items {
     /// A create begins.
     pub fn create(&mut self, key: &ItemKey, content: u64, began: Moment) -> Begun {
-        let creates = &mut self.0.entry(key.clone()).or_default().creates;
+        let creates = &mut self.lives.entry(key.clone()).or_default().creates;
         creates.push(Operation { began, ended: None, fate: Fate::Unknown, content });
         Begun { key: key.clone(), index: creates.len() - 1, closes: false }
     }
 
     /// Something begins that may close the item.
     pub fn close(&mut self, key: &ItemKey, began: Moment) -> Begun {
-        let closes = &mut self.0.entry(key.clone()).or_default().closes;
+        let closes = &mut self.lives.entry(key.clone()).or_default().closes;
         closes.push(Operation { began, ended: None, fate: Fate::Unknown, content: 0 });
         Begun { key: key.clone(), index: closes.len() - 1, closes: true }
     }
 
+    /// A deletion of a workflow begins; gives its place.
+    pub fn delete_workflow(&mut self, workflow: &WorkflowName, began: Moment) -> usize {
+        self.deletions.push(Deletion { workflow: workflow.clone(), began, ended: None });
+        self.deletions.len() - 1
+    }
+
+    /// It has ended.
+    pub fn end_deletion(&mut self, begun: usize, ended: Moment) {
+        self.deletions[begun].ended = Some(ended);
+    }
+
+    /// Whether an item that was closed may have been forgotten with its workflow before that create.
+    fn may_be_deleted(&self, key: &ItemKey, close: &Operation, create: &Operation) -> bool {
+        self.deletions.iter().any(|Deletion { workflow, began, ended }| {
+            *workflow == key.workflow
+                && ended.is_none_or(|ended| ended.order > close.began.order)
+                && create.may_follow(*began)
+        })
+    }
+
     /// It has ended.
     pub fn end(&mut self, begun: &Begun, fate: Fate, ended: Moment) {
-        let life = self.0.get_mut(&begun.key).expect("it was begun");
+        let life = self.lives.get_mut(&begun.key).expect("it was begun");
         let operations = if begun.closes { &mut life.closes } else { &mut life.creates };
         let operation = &mut operations[begun.index];
         operation.fate = fate;
@@ -128,16 +158,19 @@ impl Items {
 
     /// A life of the daemon has ended: what it had not answered by then never happens any more.
     pub fn life_ended(&mut self, moment: Moment) {
-        for life in self.0.values_mut() {
+        for life in self.lives.values_mut() {
             for operation in life.creates.iter_mut().chain(&mut life.closes) {
                 operation.ended.get_or_insert(moment);
             }
+        }
+        for deletion in &mut self.deletions {
+            deletion.ended.get_or_insert(moment);
         }
     }
 
     /// Whether anybody handed this in for the item.
     pub fn was_handed_in(&self, key: &ItemKey, payload: &Bytes) -> bool {
-        let creates = self.0.get(key).map_or(&[][..], |life| &life.creates);
+        let creates = self.lives.get(key).map_or(&[][..], |life| &life.creates);
         if creates.is_empty() {
             // Nobody was told its id yet.
             return (0..NAMELESS).any(|number| content(number) == *payload);
@@ -147,18 +180,18 @@ impl Items {
 
     /// Whether the item may have been closed between two moments.
     pub fn may_be_closed(&self, key: &ItemKey, from: Moment, until: Moment) -> bool {
-        let closes = self.0.get(key).map_or(&[][..], |life| &life.closes);
+        let closes = self.lives.get(key).map_or(&[][..], |life| &life.closes);
         closes.iter().any(|close| close.began.order < until.order && close.may_follow(from))
     }
 
     /// The items that anybody ever spoke of.
     pub fn keys(&self) -> impl Iterator<Item = &ItemKey> {
-        self.0.keys()
+        self.lives.keys()
     }
 
     /// Holds what was read between two moments against what must be.
     pub fn check(&self, key: &ItemKey, found: &Found, began: Moment, ended: Moment) -> Result<(), String> {
-        let life = self.0.get(key).cloned().unwrap_or_default();
+        let life = self.lives.get(key).cloned().unwrap_or_default();
         for create in life.creates.iter().filter(|create| create.was_done_by(began)) {
             let may_be_closed = life
                 .closes
@@ -189,7 +222,8 @@ impl Items {
             let free_from = life.free_from(close);
             let may_be_new = life.creates.iter().any(|create| {
                 let latest = create.ended.unwrap_or(ended).latest;
-                create.may_follow(close.began) && latest >= free_from
+                create.may_follow(close.began)
+                    && (latest >= free_from || self.may_be_deleted(key, close, create))
             });
             if !may_be_new {
                 return Err(format!("{} {} was closed, and came back", key.workflow, key.id));

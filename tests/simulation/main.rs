@@ -9,7 +9,8 @@
 //! 2. What is overdue or has failed is told within its bound, by exactly one incident at a time.
 //! 3. Whoever heard that an incident opened hears that it is resolved when nothing is left.
 //!
-//! And no two hold one item, no token is given out twice, no replay sends what it had finished.
+//! And no two hold one item, no token is given out twice, no replay sends what it had finished, no item is of a workflow that
+//! is not there.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -30,6 +31,7 @@ mod idle;
 mod items;
 mod leases;
 mod life;
+mod names;
 mod network;
 mod operator;
 mod panics;

@@ -322,5 +322,5 @@ fn host_of(request: &OutboundRequest) -> String {
 }
 
 /// How long after its trouble a receiver may have to wait for what it is owed: the longest pause between two attempts with its
-/// jitter, what it asked for itself, and a probe.
-pub const RECOVERY: Duration = Duration::from_secs(6 * 60 + WAIT_MAX + 65);
+/// jitter, what it asked for itself, a probe, and what has gathered meanwhile, one after the other.
+pub const RECOVERY: Duration = Duration::from_secs(6 * 60 + WAIT_MAX + 65 + 240);

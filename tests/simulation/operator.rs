@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use warden::model::replay::{OnSuccess, Pace, ReplayFilter, ReplayTarget};
 use warden::model::{
-    Clock, IncidentId, IncidentKind, IncidentStatus, ItemState, Replay, ReplayStatus, SilenceId,
+    Clock, IncidentId, IncidentKind, IncidentStatus, ItemState, Replay, ReplayStatus, SilenceId, WorkflowName,
 };
 use warden::notifier::ReceiverState;
 use warden::store::ListDeliveries;
@@ -18,7 +18,7 @@ use crate::dice::Dice;
 use crate::history::History;
 use crate::network::Network;
 use crate::quiet::Quiet;
-use crate::world::{RECEIVERS, REGIONS, SPLIT_WORKFLOW, WORKFLOWS};
+use crate::world::{MADE_UP, RECEIVERS, REGIONS, SPLIT_WORKFLOW, WORKFLOWS};
 
 /// Somebody on call.
 #[derive(Clone)]
@@ -41,9 +41,21 @@ impl Operator {
             52..58 => self.resend().await,
             58..62 => drop(self.warden.test_receiver(self.dice.pick::<&str>(&RECEIVERS)).await),
             62..80 => self.replay().await,
-            _ => self.steer().await,
+            80..92 => self.steer().await,
+            _ => self.delete_workflow().await,
         }
         self.history.count();
+    }
+
+    /// Deletes a workflow, unless something of it has not ended.
+    async fn delete_workflow(&self) {
+        let name = WorkflowName::new(*self.dice.pick(&MADE_UP)).expect("a name");
+        let began = self.history.moment();
+        let begun = self.history.lock().items.delete_workflow(&name, began);
+        let result = self.warden.delete_workflow(&name).await;
+        self.history.tell(|| format!("deletion of {name}: {result:?}"));
+        let ended = self.history.moment();
+        self.history.lock().items.end_deletion(begun, ended);
     }
 
     async fn look_after(&self) {
@@ -83,7 +95,8 @@ impl Operator {
         let region = is_for_region.then(|| ("region".into(), (*self.dice.pick(&REGIONS)).into()));
         let (ahead, lasts) = (self.dice.millis(60_000), Duration::from_secs(1 + self.dice.below(900)));
         let starts_at = self.dice.chance(500).then(|| self.clock.wall().after(ahead));
-        for workflow in WORKFLOWS.iter().filter(|name| is_for_all || **name == workflow) {
+        let names = WORKFLOWS.iter().chain(&MADE_UP);
+        for workflow in names.filter(|name| is_for_all || **name == workflow) {
             self.quiet.until(workflow, self.clock.now().after(ahead + lasts));
         }
         let request = MakeSilence {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use warden::config::{Config, ConfigFile, Sources};
 
 use crate::dice::Dice;
+use crate::world::{MADE_UP_MAX, WORKFLOWS};
 
 /// The longest that any life waits before it tells of an incident.
 pub const GROUP_WAIT_MAX: Duration = Duration::from_secs(120);
@@ -35,8 +36,11 @@ impl Settings {
         let repeat_interval = dice.pick(&["5m", "4h"]);
         let concurrency = dice.pick(&["1", "8"]);
         let (deadline, retention) = (DEADLINE.as_secs(), RETENTION.as_secs());
+        let workflows_max = WORKFLOWS.len() + MADE_UP_MAX;
         let text = format!(
             r#"
+            [limits]
+            workflows_max = {workflows_max}
             [alerting]
             group_wait = "{group_wait}s"
             group_interval = "{group_interval}s"

@@ -18,6 +18,7 @@ use warden::warden::Warden;
 use crate::clock::SimulatedClock;
 use crate::disk::Disk;
 use crate::ends::Ends;
+use crate::names;
 use crate::network::{Network, RECOVERY};
 use crate::quiet::Quiet;
 use crate::world::{RECEIVERS, SPLIT_WORKFLOW};
@@ -145,6 +146,7 @@ impl Watch {
 
     /// Looks at everything.
     pub fn look(&mut self, now: Timestamp) -> Result<(), String> {
+        names::check_known(self.disk.durable(), &self.warden)?;
         let open = open_incidents(self.disk.durable());
         for (index, incident) in open.iter().enumerate() {
             if let Some(twin) = open[..index].iter().find(|other| other.key == incident.key) {

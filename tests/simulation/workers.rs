@@ -15,7 +15,7 @@ use crate::items::{Fate, Moment};
 use crate::leases::Act;
 
 /// What commits that are looked up and the steps in which time passes take together, for a claim that something has come for.
-const WAIT_SLACK: Duration = Duration::from_secs(10);
+const WAIT_SLACK: Duration = Duration::from_secs(15);
 
 impl Client {
     /// Claims items, and does well or badly by them.

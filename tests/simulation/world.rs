@@ -21,6 +21,10 @@ use crate::target::Target;
 use crate::watch::Weather;
 
 pub const WORKFLOWS: [&str; 3] = ["uploads", "reports", "mails"];
+/// Names that nobody has configured. There are few, as receivers have to take what is told of each within their bounds.
+pub const MADE_UP: [&str; 3] = ["made-up-1", "made-up-2", "made-up-3"];
+/// How many of them there may be at a time.
+pub const MADE_UP_MAX: usize = 2;
 /// The workflow whose items are split by their region.
 pub const SPLIT_WORKFLOW: &str = "reports";
 /// By which it is.

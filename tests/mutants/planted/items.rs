@@ -16,12 +16,9 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "what was never created is closed without a tombstone",
         file: "src/store/settle.rs",
-        original: r#"            rows.insert_item(&tombstone, None)?;
-            note(changes, None, Some(&tombstone));"#,
-        planted: r#"            if !BUG {
-                rows.insert_item(&tombstone, None)?;
-                note(changes, None, Some(&tombstone));
-            }"#,
+        original: r#"            rows.insert_item(&tombstone, None)?;"#,
+        planted: r#"            if BUG { return Ok(Outcome::Unknown) }
+            rows.insert_item(&tombstone, None)?;"#,
         caught_by: &["and came back"],
     },
     Planted {

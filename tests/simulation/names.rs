@@ -1,0 +1,55 @@
+//! What must be true of the names of workflows: nothing is ever of a workflow that is not there, and none is there of which
+//! nothing is left.
+
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt as _;
+use warden::model::{Item, Timestamp, WorkflowName};
+use warden::store::Store as _;
+use warden::store::memory::MemoryStore;
+use warden::warden::Warden;
+
+use crate::watch::items;
+use crate::world::{MADE_UP_MAX, WORKFLOWS};
+
+/// The names that are stored.
+pub fn names(store: &MemoryStore) -> BTreeSet<WorkflowName> {
+    let workflows = store.workflows().now_or_never().expect("memory never waits");
+    workflows.expect("memory never fails").into_iter().map(|workflow| workflow.name).collect()
+}
+
+/// Holds the names against the items that are stored with them.
+pub fn check(store: &MemoryStore, now: Timestamp) -> Result<(), String> {
+    let names = names(store);
+    if names.len() > MADE_UP_MAX {
+        return Err(format!("{names:?} are more workflows than there may be"));
+    }
+    let is_there = |item: &Item| WORKFLOWS.contains(&&*item.workflow) || names.contains(&item.workflow);
+    // Somebody created it; what was closed before anybody did need not be of any workflow.
+    match items(store, now).iter().filter(|item| item.payload.is_some()).find(|item| !is_there(item)) {
+        Some(Item { workflow, id, .. }) => Err(format!("{workflow} {id} is of a workflow that is not there")),
+        None => Ok(()),
+    }
+}
+
+/// Holds the names against what the daemon knows of them.
+pub fn check_known(store: &MemoryStore, warden: &Warden) -> Result<(), String> {
+    let stored = names(store);
+    let known: BTreeSet<WorkflowName> = warden.workflows().made().into_iter().collect();
+    if known == stored {
+        return Ok(());
+    }
+    Err(format!("the daemon knows {known:?} as made on first use, and stored are {stored:?}"))
+}
+
+/// Looks for what is there still though everything has come to its end long ago.
+pub fn check_gone(store: &MemoryStore, warden: &Warden) -> Result<(), String> {
+    if let Some(name) = names(store).first() {
+        return Err(format!("{name} is there still, and nothing is left of it"));
+    }
+    let tallies = warden.tallies();
+    match tallies.iter().find(|(name, _)| !WORKFLOWS.contains(&&**name)) {
+        Some((name, tally)) => Err(format!("of {name} nothing is left, and it has figures: {tally:?}")),
+        None => Ok(()),
+    }
+}
