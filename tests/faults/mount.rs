@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// For how long the kernel may take to let go of a file system that is mounted nowhere.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often, and how far apart, it is looked whether the kernel has let go of a file system that is mounted nowhere: for
+/// half a minute in all.
+const RELEASE_TRIES: u32 = 3_000;
+const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A mounted ext4 in a file.
 pub struct LoopMount {
@@ -104,21 +106,20 @@ impl LoopMount {
         self.mounted = false;
         let backing =
             Path::new("/sys/block").join(device.trim_start_matches("/dev/")).join("loop/backing_file");
-        let until = Instant::now() + RELEASE_PATIENCE;
-        while std::fs::read_to_string(&backing).is_ok_and(|file| Path::new(file.trim_end()) == self.image) {
-            let holders = holders(&device);
-            if Instant::now() > until {
-                return Err(format!(
-                    "{device} is held by the mount namespaces of these processes: {holders:?}"
-                ));
+        let is_held =
+            || std::fs::read_to_string(&backing).is_ok_and(|file| Path::new(file.trim_end()) == self.image);
+        for _ in 0..RELEASE_TRIES {
+            if !is_held() {
+                return Ok(());
             }
-            for process in holders {
+            for process in holders(&device) {
                 // It may have ended by now.
                 let _ = run("nsenter", &["--target", &process, "--mount", "umount", text(&self.point)]);
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(RELEASE_PAUSE);
         }
-        Ok(())
+        let holders = holders(&device);
+        Err(format!("{device} is held by the mount namespaces of these processes: {holders:?}"))
     }
 
     /// Has a process keep the file system mounted in a mount namespace of its own, as services that start meanwhile do.
