@@ -16,7 +16,7 @@ mod lane;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,18 +222,23 @@ impl ReceiverQueue {
                 lane.planned_at = None;
             }
             let Some(awaited) = self.awaited_by(&incident) else { return Some(incident) };
-            self.behind.entry(awaited).or_default().insert(incident);
-            if self.planned.is_empty() && self.under_way == 0 {
-                // All that there is waits for each other, as what was decided at one instant may.
-                for incident in std::mem::take(&mut self.behind).into_values().flatten() {
-                    if let Some(lane) = self.lanes.get_mut(&incident) {
-                        lane.unbound = true;
-                    }
-                    self.plan(&incident);
+            if self.line_from(&awaited).any(|other| other == incident) {
+                // They wait for each other, as what was decided at one instant may: each of them would wait for ever.
+                if let Some(lane) = self.lanes.get_mut(&incident) {
+                    lane.unbound = true;
                 }
+                return Some(incident);
             }
+            self.behind.entry(awaited).or_default().insert(incident);
         }
         None
+    }
+
+    /// The lane, the one that it waits for, the one for which that one waits, and so on; none of them twice.
+    fn line_from(&self, incident: &IncidentId) -> impl Iterator<Item = IncidentId> {
+        let mut seen = HashSet::new();
+        std::iter::successors(Some(incident.clone()), |incident| self.awaited_by(incident))
+            .take_while(move |incident| seen.insert(incident.clone()))
     }
 
     /// The lane that has something to tell before the first of another may go.
@@ -386,14 +391,14 @@ impl ReceiverQueue {
     /// Until when the receiver holds back what waits of an incident, if it does: because it failed to take it, is as good as
     /// away, or asked to be left alone. Nothing while it is paused, which only people end.
     pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
-        let lane = self.lanes.get(incident)?;
-        let first = lane.waiting.front()?;
+        self.lanes.get(incident)?.waiting.front()?;
         if self.pause.is_some() {
             return Some(None);
         }
-        if let Some(awaited) = self.awaited_by(incident) {
-            return self.held_back(&awaited, now);
-        }
+        // What holds back the lane that has to go first holds back those that wait for it.
+        let first_to_go = self.line_from(incident).last()?;
+        let lane = self.lanes.get(&first_to_go)?;
+        let first = lane.waiting.front()?;
         let open_at = self.breaker.probe_at().unwrap_or(Timestamp::MIN).max(self.quiet_until);
         let is_held = first.delivery.failures() > 0 || self.is_down() || open_at > now;
         is_held.then(|| Some(lane.planned_at.unwrap_or(now).max(open_at).max(now)))

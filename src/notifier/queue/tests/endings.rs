@@ -4,7 +4,7 @@ use super::*;
 
 impl Stage {
     /// What is told of an incident, with what it comes after.
-    fn tell(&mut self, of: &str, sequence: u64, event: Event, after: Option<&str>) {
+    pub(super) fn tell(&mut self, of: &str, sequence: u64, event: Event, after: Option<&str>) {
         let told = Delivery { event, after: after.map(incident), ..delivery(of, sequence, self.now) };
         self.queue.accept(Waiting { delivery: told, since: self.now });
     }
@@ -98,4 +98,79 @@ fn ends_that_wait_for_each_other_go_all_the_same() {
     }
     assert_eq!(heard.len(), 4, "{heard:?}");
     assert!(stage.queue.lanes.is_empty());
+}
+
+#[test]
+fn ends_that_wait_for_each_other_go_whatever_else_the_receiver_is_told_meanwhile() {
+    for answer in [Answer::Yes, Answer::No] {
+        let mut stage = Stage::set(8, None);
+        stage.tell("c", 1, Event::Opened, None);
+        for (of, other) in [("a", "b"), ("b", "a")] {
+            stage.tell(of, 2, Event::Resolved, Some(other));
+            stage.tell(of, 3, Event::Opened, None);
+        }
+        let mut heard = Vec::new();
+        for round in 0..20 {
+            if round == 10 {
+                stage.tell("d", 1, Event::Opened, None);
+            }
+            for (of, sequence) in stage.begin() {
+                let is_of_these = of == "a" || of == "b";
+                stage.answer(if is_of_these { Answer::Yes } else { answer });
+                heard.extend(is_of_these.then_some((of, sequence)));
+            }
+            stage.pass(60);
+        }
+        assert_eq!(heard.len(), 4, "{heard:?}");
+        assert!(["a", "b"].iter().all(|of| !stage.queue.lanes.contains_key(&incident(of))));
+    }
+}
+
+#[test]
+fn an_end_behind_ends_that_wait_for_each_other_goes_after_them() {
+    let mut stage = Stage::set(1, None);
+    stage.tell("c", 2, Event::Resolved, Some("a"));
+    for (of, other) in [("a", "b"), ("b", "a")] {
+        stage.tell(of, 2, Event::Resolved, Some(other));
+        stage.tell(of, 3, Event::Opened, None);
+    }
+    let mut heard = Vec::new();
+    while let Some((of, sequence)) = stage.begin().pop() {
+        heard.push(format!("{of} {sequence}"));
+        stage.answer(Answer::Yes);
+    }
+    let place = |told| heard.iter().position(|heard| heard == told);
+    assert_eq!(heard.len(), 5, "{heard:?}");
+    assert!(place("a 3") < place("c 2"), "{heard:?}");
+    assert!(stage.queue.lanes.is_empty() && stage.queue.behind.is_empty());
+}
+
+#[test]
+fn it_is_told_what_holds_back_ends_that_wait_for_each_other() {
+    let mut stage = Stage::set(8, None);
+    for (of, other) in [("a", "b"), ("b", "a")] {
+        stage.tell(of, 2, Event::Resolved, Some(other));
+        stage.tell(of, 3, Event::Opened, None);
+    }
+    assert_eq!(stage.queue.held_back(&incident("a"), stage.now), None, "nothing but themselves");
+    stage.fail(5);
+    let held_back = |of| stage.queue.held_back(&incident(of), stage.now).flatten();
+    assert!(held_back("a").is_some_and(|until| until > stage.now));
+    assert!(held_back("b").is_some_and(|until| until > stage.now));
+}
+
+#[test]
+fn it_is_told_what_holds_back_the_last_of_many_ends_that_wait_one_for_the_other() {
+    const ENDS: usize = 20_000;
+    let mut stage = Stage::set(8, None);
+    stage.tell("0", 1, Event::Opened, None);
+    stage.begin();
+    stage.answer(Answer::No);
+    for number in 1..=ENDS {
+        let of = number.to_string();
+        stage.tell(&of, 1, Event::Resolved, Some(&(number - 1).to_string()));
+        stage.tell(&of, 2, Event::Opened, None);
+    }
+    let until = stage.queue.held_back(&incident(&ENDS.to_string()), stage.now).flatten();
+    assert!(until.is_some_and(|until| until > stage.now));
 }

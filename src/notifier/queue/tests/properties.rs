@@ -10,6 +10,8 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     Accept(u8),
+    /// The end of one whose trouble goes on in the other.
+    End(u8, u8),
     Answer(Answer),
     Refresh(u8),
     AnswerRefresh(Answer),
@@ -27,6 +29,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         3 => (0_u8..6).prop_map(Step::Accept),
+        2 => (0_u8..6, 0_u8..6).prop_map(|(lane, other)| Step::End(lane, other)),
         6 => answer.clone().prop_map(Step::Answer),
         3 => (0_u8..6).prop_map(Step::Refresh),
         3 => answer.prop_map(Step::AnswerRefresh),
@@ -53,11 +56,15 @@ proptest! {
         let ending = std::iter::once(Step::ResumeIfPaused).chain(everything_works).chain(is_refreshed);
         for step in history.into_iter().chain(ending) {
             match step {
-                Step::Accept(lane) => {
+                Step::Accept(lane) | Step::End(lane, _) => {
                     let of = format!("inc_{lane}");
                     let sequence = accepted.entry(of.clone()).or_default();
                     *sequence += 1;
-                    stage.accept(&of, *sequence);
+                    if let Step::End(_, other) = step {
+                        stage.tell(&of, *sequence, Event::Resolved, Some(&format!("inc_{other}")));
+                    } else {
+                        stage.accept(&of, *sequence);
+                    }
                 }
                 Step::Answer(answer) if !stage.under_way.is_empty() => {
                     let first = stage.under_way[0].delivery.clone();
@@ -85,6 +92,9 @@ proptest! {
             let was_paused = stage.queue.pause.is_some();
             let before = stage.under_way.len() + stage.refreshing.len();
             let begun = stage.begin().len();
+            for of in accepted.keys() {
+                stage.queue.held_back(&incident(of), stage.now);
+            }
             for (delivery, _) in stage.given_up.drain(..) {
                 prop_assert!(was_paused, "something was given up without need");
                 let last = ended.insert(delivery.incident.0.to_string(), delivery.sequence).unwrap_or(0);
