@@ -19,12 +19,12 @@ use axum::http::Version;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Hold;
 use super::connection::Course;
+use super::place::Place;
 
 /// How much of an answer is handed to HTTP/2 at once: a frame. It buffers a piece beyond what the client has
 /// asked for.
@@ -53,7 +53,7 @@ pub struct Exchange {
     /// How many pieces of the answer are out of our hands but not with the socket.
     under_way: AtomicU32,
     taken: AtomicWaker,
-    kept: Mutex<(Option<OwnedSemaphorePermit>, Option<Hold>)>,
+    kept: Mutex<(Place, Option<Hold>)>,
     /// The stream's own task, where it has one.
     task: OnceLock<AbortHandle>,
     /// The watch's: what had moved when it last looked, and how often nothing had since.
@@ -82,8 +82,8 @@ impl Exchange {
     }
 
     /// Keeps this until the answer has been taken.
-    pub fn keep(&self, permit: Option<OwnedSemaphorePermit>, hold: Option<Hold>) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = (permit, hold);
+    pub fn keep(&self, place: Place, hold: Option<Hold>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = (place, hold);
     }
 
     /// Cancelled when the client will send nothing more, and may have gone.
@@ -101,7 +101,7 @@ impl Exchange {
         if let Some(task) = self.task.get() {
             task.abort();
         }
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).0 = Place::default();
     }
 
     /// How many looks in a row, this one included, have found that the exchange waits for its client and

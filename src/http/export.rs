@@ -28,6 +28,7 @@ use self::line::{History, line_room, place, write_item_line, write_line};
 use super::Server;
 use super::access::Access;
 use super::budget::attach;
+use super::place::Place;
 use super::problem::Problem;
 use super::question::{FILTERS, Question};
 use super::request::Query;
@@ -71,6 +72,7 @@ pub const NDJSON: &str = "application/x-ndjson";
 pub async fn export(
     State(server): State<Arc<Server>>,
     access: Access,
+    in_flight: Place,
     mut query: Query,
 ) -> Result<Response, Problem> {
     access.require(Scope::Recover)?;
@@ -88,7 +90,7 @@ pub async fn export(
     drop(server.answers.try_hold(ROOM)?);
     let place = question.after;
     let mut export =
-        Export { server, question, has_history, items: VecDeque::new(), place, more: true, seal };
+        Export { server, in_flight, question, has_history, items: VecDeque::new(), place, more: true, seal };
     export.read_page().await?;
     let lines = stream::try_unfold(export, |mut export| async move {
         match export.chunk().await {
@@ -115,6 +117,7 @@ fn flag(query: &mut Query, name: &str) -> Result<Option<bool>, Problem> {
 /// An export under way.
 struct Export {
     server: Arc<Server>,
+    in_flight: Place,
     question: Question,
     has_history: bool,
     /// The records whose turn comes next, the place after which they come, and whether others follow them.
@@ -179,8 +182,10 @@ impl Export {
     }
 
     async fn read_page(&mut self) -> Result<(), WardenError> {
-        let Question { filter, order, .. } = &self.question;
-        let page = self.server.warden.list(filter.clone(), *order, self.place, PAGE).await?;
+        let (warden, place) = (self.server.warden.clone(), self.place);
+        let (filter, order) = (self.question.filter.clone(), self.question.order);
+        let reading = async move { warden.list(filter, order, place, PAGE).await };
+        let page = self.in_flight.keep(reading).await?;
         // Progress and errors are the larger part of an item; they are read again one by one.
         let without = |item: Item| Item { detail: item.detail.map(|_| Box::<ItemDetail>::default()), ..item };
         self.items = page.data.into_iter().map(without).collect();

@@ -11,6 +11,7 @@ use super::access::Access;
 use super::answers::RECORD;
 use super::json::Json;
 use super::page::{PageView, limit, write_cursor};
+use super::place::Place;
 use super::problem::Problem;
 use super::question::{self, FILTERS, Question};
 use super::request::Query;
@@ -79,12 +80,13 @@ pub struct RetriedView {
 pub async fn retry(
     State(server): State<Arc<Server>>,
     access: Access,
+    place: Place,
     mut query: Query,
 ) -> Result<Json<RetriedView>, Problem> {
     access.require(Scope::Recover)?;
     let Question { filter, after, .. } = Question::read(&mut query, &access, &**server.warden.clock())?;
     query.finish(&format!("{FILTERS}, order, cursor"))?;
-    let retried = server.warden.retry_all(filter, after).await?;
+    let retried = place.keep(async move { server.warden.retry_all(filter, after).await }).await?;
     Ok(Json(RetriedView { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 

@@ -33,6 +33,7 @@ mod metrics;
 mod openapi;
 mod operation;
 mod page;
+mod place;
 mod problem;
 mod question;
 mod receivers;
@@ -58,7 +59,7 @@ use axum::http::{HeaderName, HeaderValue, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::future::Either;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, service_fn};
 use utoipa_axum::router::OpenApiRouter;
@@ -74,6 +75,7 @@ use self::hosts::Hosts;
 use self::listener::BeyondLimit;
 pub use self::listener::{Listener, ListenerError};
 use self::metrics::HttpMetrics;
+use self::place::Place;
 use self::problem::Problem;
 use crate::config::Config;
 use crate::model::{Moment, Warning};
@@ -210,21 +212,25 @@ fn serve_request(
     let began = server.warden.clock().now();
     let request_id = server.warden.random().uuid(began);
     let (method, version) = (request.method().clone(), request.version());
-    let has_body = !request.body().is_end_stream();
+    let (is_read, has_body) = (method.is_safe(), !request.body().is_end_stream());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let exchange = request.extensions().get::<Arc<Exchange>>().cloned();
     let cors = server.browsers.cors(&request, &server.hosts);
     let mut answer = service_fn(|request| {
-        let answering = admit(&server, request).map(|(request, permit)| (route.call(request), permit));
+        let answering = admit(&server, request).map(|(request, place)| (route.call(request), place));
         let (server, exchange) = (server.clone(), exchange.clone());
         async move {
             let response = match answering {
-                Ok((answering, permit)) => {
-                    let response = answering.await?;
+                Ok((answering, place)) => {
+                    let response = if is_read && place.is_taken() {
+                        place.keep(answering).await?
+                    } else {
+                        answering.await?
+                    };
                     match server.answers.admit(&response) {
                         Ok(hold) => {
                             if let Some(exchange) = exchange {
-                                exchange.keep(permit, hold);
+                                exchange.keep(place, hold);
                             }
                             response
                         }
@@ -282,7 +288,7 @@ fn written_out(response: Response, request_id: Uuid, version: Version) -> Respon
 
 /// Refuses what no handler should see, and notes what the request may do. What it takes of the requests in flight is
 /// returned with it; the paths of operation take nothing, so that a daemon under load is not taken for a dead one.
-fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<OwnedSemaphorePermit>), Problem> {
+fn admit(server: &Server, mut request: Request) -> Result<(Request, Place), Problem> {
     framing::check(&request).map_err(Problem::hang_up)?;
     let path = request.uri().path();
     if request.extensions().get::<BeyondLimit>().is_some() && !operation::is_health(path) {
@@ -293,12 +299,16 @@ fn admit(server: &Server, mut request: Request) -> Result<(Request, Option<Owned
     server.hosts.check(&request)?;
     server.browsers.check(&request)?;
     if operation::is_open(path) {
-        return Ok((request, None));
+        return Ok((request, Place::default()));
     }
     let access = server.tokens.authenticate(request.headers())?;
     request.extensions_mut().insert(access);
     match server.in_flight.clone().try_acquire_owned() {
-        Ok(permit) => Ok((request, Some(permit))),
+        Ok(permit) => {
+            let place = Place::new(permit);
+            request.extensions_mut().insert(place.clone());
+            Ok((request, place))
+        }
         Err(_) => {
             let detail = "limits.requests_max requests are in flight; try again in a moment";
             Err(Problem::overloaded(detail).retry_after(1))

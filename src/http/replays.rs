@@ -17,6 +17,7 @@ use super::document::{document, idempotency_key};
 use super::filter::FilterDocument;
 use super::json::Json;
 use super::page::{PageView, Paging};
+use super::place::Place;
 use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::{ReplayView, SummaryView};
@@ -161,6 +162,7 @@ const TIMEOUT: &str = "30s";
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
+    place: Place,
     _: NoQuery,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -177,11 +179,12 @@ pub async fn post(
         access.require_for_all(Scope::Recover, glob)?;
     }
     start.idempotency_key = key.map(|key| format!("{}\0{key}", access.name().unwrap_or_default()));
+    let warden = server.warden.clone();
     if dry_run {
-        let summary = server.warden.preview_replay(&start).await?;
+        let summary = place.keep(async move { warden.preview_replay(&start).await }).await?;
         return Ok((success::OK, Json(SummaryView::from(summary))).into_response());
     }
-    let entry = Warden::start_replay(&server.warden, start).await?;
+    let entry = place.keep(async move { Warden::start_replay(&warden, start).await }).await?;
     let moment = server.moment();
     let location = format!("/v1/replays/{}", entry.replay.id.0);
     let mut response = (success::ACCEPTED, Json(ReplayView::new(entry, &access, moment))).into_response();

@@ -1,10 +1,33 @@
 //! What is too much: at once, or altogether.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
 use reqwest::Method;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::item;
+use crate::support::interference::{InterferedStore, Interference};
 use crate::support::{TestDaemon, Wire, eventually};
+
+/// A store that takes its time to read lists.
+struct Slow {
+    under_way: Arc<AtomicUsize>,
+    may_end: Arc<Semaphore>,
+}
+
+impl Interference for Slow {
+    fn while_listing(&self) -> BoxFuture<'static, ()> {
+        let (under_way, may_end) = (self.under_way.clone(), self.may_end.clone());
+        Box::pin(async move {
+            under_way.fetch_add(1, Ordering::SeqCst);
+            may_end.acquire().await.expect("it is not closed").forget();
+            under_way.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+}
 
 /// The head of a create that waits for permission to send its body. The permission proves that it is under way.
 async fn begin_create(daemon: &TestDaemon, id: &str, length: usize) -> Wire {
@@ -30,6 +53,38 @@ async fn requests_beyond_requests_max_are_asked_to_come_back() {
     under_way.send("hello").await;
     assert_eq!(under_way.answer().await.status, 201);
     assert_eq!(daemon.ask(Method::GET, "/v1/items").await.status, 200);
+}
+
+#[tokio::test]
+async fn reads_of_clients_that_have_gone_count_as_requests_until_they_are_over() {
+    let slow = Arc::new(Slow { under_way: Arc::default(), may_end: Arc::new(Semaphore::new(0)) });
+    let daemon = TestDaemon::builder()
+        .config("[limits]\nrequests_max = 2")
+        .on(InterferedStore::starts(&slow))
+        .start()
+        .await;
+    let under_way = || slow.under_way.load(Ordering::SeqCst);
+    for request in
+        ["GET /v1/items", "GET /v1/items/summary", "GET /v1/export?end=true", "POST /v1/items/retry"]
+    {
+        for _ in 0..2 {
+            let before = under_way();
+            let mut wire = Wire::open(&daemon).await;
+            wire.send(format!("{request} HTTP/1.1\r\nhost: warden\r\ncontent-length: 0\r\n\r\n")).await;
+            eventually("the read", || async { (under_way() > before).then_some(()) }).await;
+            wire.reset();
+        }
+        for _ in 0..10 {
+            daemon.ask(Method::GET, "/v1/items").await.refused(503, "overloaded");
+        }
+        assert_eq!(under_way(), 2, "{request}");
+        slow.may_end.add_permits(2);
+        eventually("the places of those that are over", || async {
+            (daemon.response(Method::GET, "/v1/incidents").await.status() == 200).then_some(())
+        })
+        .await;
+        eventually("nothing more to be read", || async { (under_way() == 0).then_some(()) }).await;
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,11 @@ pub trait Interference: Send + Sync + 'static {
         Ok(())
     }
 
+    /// A list is read when this is over. As in the engine that goes on when nobody waits for it any longer.
+    fn while_listing(&self) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+
     /// An error is answered instead of a payload.
     fn before_reading_payload(&self) -> Result<(), StoreError> {
         Ok(())
@@ -108,7 +113,11 @@ impl<I: Interference> Store for InterferedStore<I> {
     }
 
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
-        self.inner.list(question)
+        let listing = tokio::spawn(self.interference.while_listing());
+        Box::pin(async move {
+            listing.await.expect("a test that does not panic");
+            self.inner.list(question).await
+        })
     }
 
     fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {

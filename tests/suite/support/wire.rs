@@ -54,6 +54,11 @@ impl Wire {
         self.stream.shutdown().await.expect("a connection to shut down");
     }
 
+    /// Resets the connection.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a connection to reset");
+    }
+
     /// Reads the next answer, whose length must be told.
     pub async fn answer(&mut self) -> Answer {
         within_patience("an answer", async {
