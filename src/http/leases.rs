@@ -33,7 +33,7 @@ use super::request::{self, NoQuery, Segments};
 use super::view::{ItemView, LeaseView, WallTime};
 use crate::config::Scope;
 use crate::model::item::Merge;
-use crate::model::{Item, LeaseId, LeaseLost, quote};
+use crate::model::{Item, LeaseId, quote};
 use crate::warden::claims::{ClaimItems, place_after};
 use crate::warden::items::ReportError;
 use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
@@ -231,11 +231,7 @@ async fn said<T>(
     access.require(Scope::Work)?;
     let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
     let document = document.await?;
-    let item = server.warden.leased_item(lease).await?;
-    if !access.admits(&item.workflow) {
-        // The answer for an item that is not there: of those of other workflows nothing is told.
-        return Err(WardenError::LeaseLost(LeaseLost::Forgotten).into());
-    }
+    let item = server.warden.leased_item(lease, |item| access.admits(&item.workflow)).await?;
     Ok((lease, item, document))
 }
 

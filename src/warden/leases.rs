@@ -56,13 +56,18 @@ pub struct LeaseCounts {
 }
 
 impl Warden {
-    /// The item that was leased, whether the lease still holds or not.
+    /// The item that was leased, whether the lease still holds or not, provided that the asker may know of it: to one that may
+    /// not, and in what is counted, it is like one that is forgotten.
     ///
     /// # Errors
     /// When it is forgotten, or the store cannot read.
-    pub async fn leased_item(&self, lease: LeaseId) -> Result<Item, WardenError> {
+    pub async fn leased_item(
+        &self,
+        lease: LeaseId,
+        may_know: impl FnOnce(&Item) -> bool,
+    ) -> Result<Item, WardenError> {
         let item = self.store.items(vec![lease.item]).await?.pop();
-        item.ok_or_else(|| self.lost(LeaseLost::Forgotten))
+        item.filter(may_know).ok_or_else(|| self.lost(LeaseLost::Forgotten))
     }
 
     /// Holds a lease for longer: until `ttl` from now; without one for a minute, unless it holds for longer already.

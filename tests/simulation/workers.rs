@@ -125,14 +125,14 @@ impl Client {
         let result = match act {
             Act::Complete => {
                 let request = CompleteStep { close: self.dice.chance(500), progress: None };
-                match self.warden.leased_item(lease).await {
+                match self.warden.leased_item(lease, |_| true).await {
                     Ok(item) => self.warden.complete(lease, &item, request).await,
                     Err(error) => Err(error),
                 }
             }
             Act::Fail => {
                 let (error, ignorable) = (self.error(self.dice.chance(200)), self.dice.chance(100));
-                match self.warden.leased_item(lease).await {
+                match self.warden.leased_item(lease, |_| true).await {
                     Ok(item) => {
                         let request = FailAttempt { error, ignorable, retry_after: None };
                         self.warden.fail(lease, &item, request).await

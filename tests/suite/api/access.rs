@@ -325,6 +325,31 @@ async fn a_token_claims_and_holds_only_items_of_its_workflows() {
 }
 
 #[tokio::test]
+async fn figures_do_not_tell_whether_a_lease_is_of_an_item_of_another_workflow_or_of_none() {
+    let daemon = guarded().await;
+    let claim = daemon.request(Method::POST, "/v1/leases").json(&json!({"workflows": ["reports"]}));
+    let foreign =
+        ask_as("admin", claim).await.json(200)["leases"][0]["id"].as_str().expect("an id").to_owned();
+    let nobodys = format!("lse_{}", "f".repeat(32));
+    let lost = async || {
+        let figures = get_as(&daemon, "limited", "/metrics").await;
+        let of_lost = |line: &&str| line.starts_with("warden_leases_total") && line.contains("\"lost\"");
+        figures.text().lines().find(of_lost).expect("the figure").to_owned()
+    };
+    for what in ["heartbeat", "complete", "fail", "release"] {
+        let mut said = Vec::new();
+        for lease in [&foreign, &nobodys] {
+            let before = lost().await;
+            let document = if what == "fail" { r#"{"error":{"type":"x"}}"# } else { "" };
+            let post = daemon.request(Method::POST, &format!("/v1/leases/{lease}/{what}")).body(document);
+            let detail = ask_as("limited", post).await.refused(409, "lease-lost");
+            said.push((detail, lost().await != before));
+        }
+        assert_eq!(said[0], said[1], "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_sees_and_resends_only_the_deliveries_of_its_workflows() {
     let receiver = TestReceiver::start().await;
     let url = receiver.url();
