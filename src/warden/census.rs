@@ -24,6 +24,8 @@ mod placed;
 mod properties;
 mod redrivable;
 mod refile;
+#[cfg(test)]
+mod steps;
 mod troubled;
 mod workflow;
 
@@ -180,10 +182,11 @@ impl Census {
         (due, next)
     }
 
-    /// Takes items whose timers fired and which were looked up since: those that are overdue at that moment count as such,
-    /// those that are not get their timer back.
-    pub fn confirm(&self, items: &[Item], moment: Moment) {
+    /// Takes items whose timers fired and which were looked up since: those that are overdue by now count as such, those that
+    /// are not get their timer back.
+    pub fn confirm(&self, items: &[Item]) {
         let mut state = self.lock();
+        let moment = self.clock.moment();
         for item in items {
             if !state.fired.remove(&item.number) {
                 continue;

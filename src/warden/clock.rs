@@ -141,7 +141,7 @@ impl Warden {
             let numbers = self.census.placed_by_wall(after, BITE);
             let Some(last) = numbers.last().copied() else { return Ok(()) };
             let items = self.store.items(numbers).await?;
-            self.census.refile(&items, self.clock.moment());
+            self.census.refile(&items);
             after = Some(last);
         }
     }

@@ -55,7 +55,7 @@ impl Warden {
         loop {
             match self.store.items(due.clone()).await {
                 Ok(items) => {
-                    self.census.confirm(&items, self.clock.moment());
+                    self.census.confirm(&items);
                     if items.len() < due.len() {
                         self.census.discard(&due);
                     }

@@ -90,8 +90,10 @@ impl State {
 
 impl Observer for Census {
     fn committed(&self, changes: &[Change]) {
-        let moment = self.clock.moment();
         let mut state = self.lock();
+        // Not before: whoever places items anew because the wall clock was set comes either before this and is known here, or
+        // after it and finds what is placed here.
+        let moment = self.clock.moment();
         for change in changes {
             match change {
                 Change::Item { before, after } => {

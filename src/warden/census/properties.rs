@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::store::{Change, Observer as _};
 
-const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+pub(super) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
 const STEPS: [&str; 2] = ["copy", "backup"];
 /// Where an item may be; the second of the workflows is split by it.
@@ -83,7 +83,7 @@ enum Follower {
 }
 
 /// The policies of the configuration's defaults, with one workflow that is split, and whose overdue items are sent again.
-fn policies() -> Arc<Workflows> {
+pub(super) fn policies() -> Arc<Workflows> {
     let config = Config::load(Sources::default()).unwrap();
     let mut split = config.default_workflow.clone();
     split.alerting.group_by = vec!["region".into()];
@@ -218,7 +218,7 @@ impl Play {
                 Watcher::LookedUp { due, items }
             }
             Watcher::LookedUp { due, items } => {
-                self.census.confirm(&items, self.clock.moment());
+                self.census.confirm(&items);
                 if items.len() < due.len() {
                     self.census.discard(&due);
                 }
@@ -248,7 +248,7 @@ impl Play {
                 Follower::LookedUp { items, last: *numbers.last().unwrap() }
             }
             Follower::LookedUp { items, last } => {
-                self.census.refile(&items, self.clock.moment());
+                self.census.refile(&items);
                 self.name(Some(last))
             }
         };
@@ -385,7 +385,13 @@ impl Play {
     }
 }
 
-fn item(number: u64, workflow: &str, step: Option<&str>, now: Timestamp, deadline: ClockTime) -> Item {
+pub(super) fn item(
+    number: u64,
+    workflow: &str,
+    step: Option<&str>,
+    now: Timestamp,
+    deadline: ClockTime,
+) -> Item {
     Item {
         number: ItemNumber(number),
         workflow: WorkflowName::new(workflow).unwrap(),

@@ -5,7 +5,8 @@
 //! what was read of it counts no more.
 
 use super::{Census, State};
-use crate::model::{IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Timestamp, WorkflowName};
+use crate::model::{IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Timestamp, WorkflowName};
+use crate::store::Change;
 
 impl Census {
     /// The next items, at most `limit`, that are placed by the wall clock, after one of them. They are to be looked up and
@@ -17,10 +18,11 @@ impl Census {
         numbers
     }
 
-    /// Places items anew whose deadline is elsewhere at that moment. Those of which a change was told since they were named
+    /// Places items anew whose deadline is elsewhere by now. Those of which a change was told since they were named
     /// by [`Census::placed_by_wall`] are passed over.
-    pub fn refile(&self, items: &[Item], moment: Moment) {
+    pub fn refile(&self, items: &[Item]) {
         let mut state = self.lock();
+        let moment = self.clock.moment();
         for item in items {
             if !state.refiling.remove(&item.number) {
                 continue;

@@ -1,0 +1,128 @@
+//! The census while somebody sets the wall clock at the very moment at which it is told of something.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::properties::{START, item, policies};
+use super::*;
+use crate::model::time::Tied;
+use crate::model::{ClockAnchor, ClockTime, ManualClock};
+use crate::store::{Change, Observer as _};
+
+/// How long whoever has asked for the moment is put aside, so that others may go on meanwhile.
+const ASIDE: Duration = Duration::from_millis(100);
+
+/// A clock that is set, and what stands on it placed anew, between the question for the moment and what is done with it.
+struct SetMeanwhile {
+    inner: ManualClock,
+    /// How far the wall clock is set ahead at the next such question; zero when it is not.
+    ahead: AtomicI64,
+    read: Mutex<Vec<Item>>,
+    census: OnceLock<Arc<Census>>,
+}
+
+impl Clock for SetMeanwhile {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.inner.wall()
+    }
+
+    fn wall_offset(&self) -> i64 {
+        self.inner.wall_offset()
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
+        self.inner.sleep_until(instant)
+    }
+
+    fn resume(&self, stored: Option<&ClockAnchor>) -> (ClockAnchor, Tied) {
+        self.inner.resume(stored)
+    }
+
+    fn stepped(&self) -> BoxFuture<'static, ClockAnchor> {
+        self.inner.stepped()
+    }
+
+    fn anchor(&self) -> ClockAnchor {
+        self.inner.anchor()
+    }
+
+    fn adopt(&self, wall_offset: i64) {
+        self.inner.adopt(wall_offset);
+    }
+
+    fn slept(&self) -> Duration {
+        self.inner.slept()
+    }
+
+    fn moment(&self) -> Moment {
+        let moment = self.inner.moment();
+        let ahead = self.ahead.swap(0, Ordering::SeqCst);
+        if let (true, Some(census)) = (ahead != 0, self.census.get().cloned()) {
+            let (clock, read) = (self.inner.clone(), self.read.lock().unwrap().clone());
+            let (done, ended) = mpsc::channel();
+            thread::spawn(move || {
+                clock.set_wall_ahead(ahead);
+                clock.adopt(ahead);
+                census.placed_by_wall(None, 10);
+                census.refile(&read);
+                done.send(()).unwrap();
+            });
+            let _ = ended.recv_timeout(ASIDE);
+        }
+        moment
+    }
+}
+
+fn census_of(deadline: ClockTime) -> (Arc<SetMeanwhile>, Arc<Census>, Item) {
+    let clock = Arc::new(SetMeanwhile {
+        inner: ManualClock::new(START),
+        ahead: AtomicI64::new(0),
+        read: Mutex::default(),
+        census: OnceLock::new(),
+    });
+    let policies = policies();
+    let expectations = Arc::new(Expectations::new(clock.clone(), Vec::new(), &policies));
+    let census = Arc::new(Census::new(clock.clone(), policies, expectations));
+    census.recovered();
+    let item = item(1, "uploads", None, START, deadline);
+    clock.read.lock().unwrap().push(item.clone());
+    assert!(clock.census.set(census.clone()).is_ok());
+    (clock, census, item)
+}
+
+/// The item is overdue, or not, as soon as all that is under way has been done.
+fn comes_to_be(overdue: bool, census: &Census) -> bool {
+    (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        census.overdue(|_| true, None, 1).is_empty() != overdue
+    })
+}
+
+#[test]
+fn an_item_that_is_told_of_while_the_wall_clock_is_set_is_placed_by_what_it_shows_then() {
+    let hour = Duration::from_secs(3600);
+    let (clock, census, item) = census_of(ClockTime::on_wall(START.after(hour)));
+    clock.ahead.store(2 * 3_600_000, Ordering::SeqCst);
+    census.committed(&[Change { before: None, after: Some(item.standing()) }]);
+    assert!(comes_to_be(true, &census), "the wall clock shows more than its deadline");
+}
+
+#[test]
+fn an_item_that_is_looked_up_while_the_wall_clock_is_set_is_placed_by_what_it_shows_then() {
+    let (clock, census, item) = census_of(ClockTime::on_wall(START.after(Duration::from_secs(10))));
+    census.committed(&[Change { before: None, after: Some(item.standing()) }]);
+    clock.inner.advance(Duration::from_secs(10));
+    assert_eq!(census.fire(clock.now(), 10).0, [item.number]);
+    clock.ahead.store(-3_600_000, Ordering::SeqCst);
+    census.confirm(std::slice::from_ref(&item));
+    assert!(comes_to_be(false, &census), "the wall clock shows less than its deadline");
+}
