@@ -38,7 +38,12 @@ impl Warden {
                 if is_storm {
                     // Whoever creates and closes meanwhile has as much of the machine as this has.
                     let done_at = self.clock.now();
-                    self.clock.sleep_until(done_at.after(done_at.since(now).min(PAUSE_MAX))).await;
+                    let go_on_at = done_at.after(done_at.since(now).min(PAUSE_MAX));
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        () = self.clock.sleep_until(go_on_at) => {}
+                    }
                 }
                 continue;
             }

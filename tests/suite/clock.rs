@@ -11,7 +11,7 @@ use crate::alerts::{
     HOUR, MINUTE, SECOND, advance_to, delivery_tried, id, instant, lose, metric, oncall, patch, told,
 };
 use crate::support::daemon::{START, expect};
-use crate::support::{TestDaemon, TestReceiver};
+use crate::support::{TestDaemon, TestReceiver, within_patience};
 use crate::sweep::on_each_engine;
 
 const HOURS: i64 = 3_600_000;
@@ -259,4 +259,12 @@ async fn a_deadline_beyond_ten_years_is_refused() {
         let response = daemon.request(Method::PUT, &path).body("payload").send().await.unwrap();
         assert!(response.status().is_client_error(), "{deadline}: {}", response.status());
     }
+}
+
+#[tokio::test]
+async fn after_the_end_of_the_last_year_the_daemon_serves_on_and_can_be_stopped() {
+    let mut daemon = TestDaemon::builder().starting_at(Timestamp::MAX.moved(HOURS)).start().await;
+    daemon.create("uploads", "file-1", "?deadline=10m", "payload").await;
+    daemon.close("uploads", "file-1").await;
+    within_patience("the daemon to stop", daemon.stop()).await;
 }

@@ -21,7 +21,8 @@ pub trait Clock: Send + Sync + 'static {
     /// How far the wall clock is ahead of the steady one, in milliseconds, as last taken over by [`Clock::adopt`].
     fn wall_offset(&self) -> i64;
 
-    /// Completes once [`Clock::now`] has reached `instant`.
+    /// Completes once [`Clock::now`] has reached `instant`. [`Timestamp::MAX`] stands for never: whoever waits for nothing
+    /// would else turn in a circle from then on.
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()>;
 
     /// Ties steady time to what is stored, so that it goes on from there. To be called once, before anything is judged by
@@ -112,6 +113,9 @@ impl Clock for SystemClock {
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
         /// The runtime's sleep does not count suspended time, so it is never trusted with more than this.
         const NAP: Duration = Duration::from_secs(1);
+        if instant >= Timestamp::MAX {
+            return Box::pin(std::future::pending());
+        }
         let clock = self.clone();
         Box::pin(async move {
             loop {
@@ -207,6 +211,8 @@ fn read_boot_id() -> BootId {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -220,6 +226,17 @@ mod tests {
         let ahead = clock.wall().since(clock.now()).as_millis();
         assert!((3_590_000..3_610_000).contains(&ahead), "steady time went on where it was: {ahead}");
         assert!(clock.drift().abs() < 1000, "drift {}", clock.drift());
+    }
+
+    #[tokio::test]
+    async fn after_the_last_instant_nobody_wakes_whose_time_never_comes() {
+        let clock = SystemClock::new();
+        let anchor = clock.anchor();
+        let ahead = Timestamp::MAX.as_millis() - clock.now().as_millis();
+        clock.resume(Some(&ClockAnchor { base: anchor.base + ahead + 60_000, ..anchor }));
+        assert!(clock.now() > Timestamp::MAX);
+        assert_eq!(clock.sleep_until(Timestamp::MAX).now_or_never(), None);
+        assert_eq!(clock.sleep_until(Timestamp::MAX.moved(-1)).now_or_never(), Some(()));
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Clock for ManualClock {
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
         let mut machine = self.0.subscribe();
         Box::pin(async move {
-            if machine.wait_for(|machine| machine.now >= instant).await.is_err() {
+            let has_come = |machine: &Machine| machine.now >= instant && instant < Timestamp::MAX;
+            if machine.wait_for(has_come).await.is_err() {
                 // The clock is gone: nobody can move it any more, so this instant never comes.
                 std::future::pending::<()>().await;
             }
@@ -145,6 +146,8 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -156,6 +159,13 @@ mod tests {
         assert!(!sleeper.is_finished());
         clock.advance(Duration::from_millis(1));
         sleeper.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_the_last_instant_nobody_wakes_whose_time_never_comes() {
+        let clock = ManualClock::new(Timestamp::MAX.moved(60_000));
+        assert_eq!(clock.sleep_until(Timestamp::MAX).now_or_never(), None);
+        assert_eq!(clock.sleep_until(Timestamp::MAX.moved(-1)).now_or_never(), Some(()));
     }
 
     #[tokio::test]
