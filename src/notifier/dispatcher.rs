@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Receiver;
 use super::queue::{Attempted, ReceiverQueue, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
-use crate::model::{Attempt, Delivery, IncidentId, Timestamp};
+use crate::model::{Attempt, Delivery, IncidentId, Moment, Timestamp};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ impl Dispatcher {
     }
 
     /// Begins the next attempt, if one may be made now, or to give up what has waited long enough.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
-        self.queues.values_mut().find_map(|queue| queue.begin(now))
+    pub(super) fn begin(&mut self, moment: Moment) -> Option<Task> {
+        self.queues.values_mut().find_map(|queue| queue.begin(moment))
     }
 
     /// From when on something may go; far ahead when there is nothing that may.
@@ -171,7 +171,7 @@ mod tests {
 
     /// Makes an attempt that fails and is not recorded.
     fn fail(dispatcher: &mut Dispatcher, status: u16, now: Timestamp) -> Option<Turn> {
-        let Some(Task::Send(waiting)) = dispatcher.begin(now) else { panic!("nothing is due") };
+        let Some(Task::Send(waiting)) = dispatcher.begin(now.into()) else { panic!("nothing is due") };
         let Delivery { receiver, incident, .. } = waiting.delivery;
         let error = Some("no".to_owned());
         let attempt = Attempt { at: now, status: Some(status), latency_ms: 1, error, answer: None };

@@ -14,7 +14,7 @@ use super::format::Rendered;
 use super::queue::{Attempted, GONE, Record, Waiting};
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentKind, IncidentStatus,
-    Notification, Random, Severity, Subject, Timestamp,
+    Moment, Notification, Random, Severity, Subject, Timestamp,
 };
 use crate::outbound::{Outbound, OutboundRequest, retry_after, signature};
 use crate::store::{Command, Store};
@@ -85,7 +85,7 @@ impl Post {
         let command = Command::RecordDelivery(Box::new(recorded.clone()));
         match self.store.apply(vec![command]).await {
             Ok(_) => {
-                note(&recorded, error.as_deref());
+                note(&recorded, error.as_deref(), self.clock.moment());
                 Record::Committed(Box::new(recorded))
             }
             Err(error) => {
@@ -128,8 +128,9 @@ impl Post {
 
     /// Sends a notification that says that it is a test, and links to `url`. Nothing of it is kept.
     pub(super) async fn test(&self, receiver: &Arc<str>, url: String) -> Attempt {
-        let now = self.clock.now();
-        let notification = sample(receiver, url, now);
+        let moment = self.clock.moment();
+        let now = moment.now;
+        let notification = sample(receiver, url, moment.wall(now));
         let body = serde_json::to_string(&notification);
         let delivery = Delivery {
             id: DeliveryId(self.random.id("tst", now)),
@@ -210,7 +211,7 @@ impl Post {
 }
 
 /// Says what came of an attempt that is on record.
-fn note(delivery: &Delivery, error: Option<&str>) {
+fn note(delivery: &Delivery, error: Option<&str>, moment: Moment) {
     let id = &*delivery.id.0;
     let receiver = &*delivery.receiver;
     let event = delivery.event.as_str();
@@ -219,7 +220,7 @@ fn note(delivery: &Delivery, error: Option<&str>) {
             tracing::info!(delivery = id, receiver, event, "delivered");
         }
         (DeliveryStatus::Pending, Some(error)) => {
-            let again_at = delivery.next_attempt_at;
+            let again_at = moment.wall(delivery.next_attempt_at);
             tracing::warn!(delivery = id, receiver, event, %again_at, "an attempt failed: {error}");
         }
         (DeliveryStatus::Dead, Some(error)) => {
@@ -239,11 +240,11 @@ fn note(delivery: &Delivery, error: Option<&str>) {
     }
 }
 
-/// What a receiver is told when somebody tries it out. It is about no incident, and says so.
-fn sample(receiver: &str, url: String, now: Timestamp) -> Notification {
+/// What a receiver is told when somebody tries it out, as of what the wall clock shows. It is about no incident, and says so.
+fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
     Notification {
         event: Event::Test,
-        timestamp: now,
+        timestamp: wall,
         data: Subject {
             id: "receiver-test".into(),
             workflow: "receiver-test".into(),
@@ -251,7 +252,7 @@ fn sample(receiver: &str, url: String, now: Timestamp) -> Notification {
             group: BTreeMap::new(),
             status: IncidentStatus::Open,
             severity: Severity::Info,
-            opened_at: now,
+            opened_at: wall,
             resolved_at: None,
             count: 0,
             peak: 0,

@@ -1,4 +1,5 @@
-//! What waits for one receiver, and when the next of it may go: pure, so that it takes `now`.
+//! What waits for one receiver, and when the next of it may go: pure, so that it takes `now`, or the moment where it says
+//! when something was.
 //!
 //! Invariants:
 //!
@@ -24,7 +25,7 @@ use self::lane::{Errand, Lane};
 use super::backoff;
 use super::breaker::Breaker;
 use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
-use crate::model::{Attempt, Delivery, Event, IncidentId, Timestamp};
+use crate::model::{Attempt, Delivery, Event, IncidentId, Moment, Timestamp};
 use crate::outbound::{Rate, RateLimiter, retry_after};
 
 /// How long an attempt that could not be recorded waits for its repetition.
@@ -199,14 +200,16 @@ impl ReceiverQueue {
 
     /// Begins the next attempt, if one may go now. While the receiver is paused it is none: then what has waited out its
     /// day is given up.
-    pub(super) fn begin(&mut self, now: Timestamp) -> Option<Task> {
+    pub(super) fn begin(&mut self, moment: Moment) -> Option<Task> {
+        let now = moment.now;
         let incident = self.next(now)?;
         let lane = self.lanes.get_mut(&incident)?;
         let first = lane.waiting.front().cloned()?;
         self.under_way += 1;
         if let Some(pause) = &self.pause {
             lane.under_way = Some(Errand::GivingUp);
-            let reason = format!("the receiver is paused since {}: {}", pause.since, pause.reason);
+            let since = moment.wall(pause.since);
+            let reason = format!("the receiver is paused since {since}: {}", pause.reason);
             return Some(Task::GiveUp(first, reason));
         }
         lane.under_way = Some(Errand::Delivery);

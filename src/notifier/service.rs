@@ -290,7 +290,7 @@ impl NotifierService {
     /// Starts what is due, and says when the next is.
     fn start_due(&mut self) -> Timestamp {
         let mut dispatcher = self.shared.lock();
-        let now = self.shared.post.clock.now();
+        let moment = self.shared.post.clock.moment();
         for delivery in dispatcher.take_refreshes() {
             let shared = self.shared.clone();
             self.attempts.spawn(async move {
@@ -298,7 +298,7 @@ impl NotifierService {
                 (delivery.receiver, delivery.incident, attempted)
             });
         }
-        while let Some(task) = dispatcher.begin(now) {
+        while let Some(task) = dispatcher.begin(moment) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move {
                 let (waiting, attempted) = match task {

@@ -124,7 +124,7 @@ impl Warden {
                 Ok(Redriven::Unposted) => {}
                 Ok(Redriven::Busy(wait)) => {
                     hold.busy(wait, now);
-                    let until = hold.until();
+                    let until = self.clock.moment().wall(hold.until());
                     tracing::info!(%workflow, %until, "the target of redriven items has no room; waiting");
                 }
                 Ok(Redriven::Full) => hold.stuck(FULL_WAIT, now),

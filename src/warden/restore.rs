@@ -16,7 +16,7 @@ use super::{Warden, WardenError};
 use crate::model::item::{Closed, ERRORS_KEPT, ItemDetail, check_data, check_progress};
 use crate::model::lease::{STEPS_KEPT, StepRecord};
 use crate::model::workflow::DEADLINE_MAX;
-use crate::model::{CloseOutcome, ItemError, Policy, Restored, Timestamp};
+use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored, Timestamp};
 
 /// How far an instant may lie ahead of this machine's clock.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -82,6 +82,7 @@ impl Warden {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Restored, WardenError> {
+        let moment = Moment { now, wall_offset: self.clock.wall_offset() };
         let mut past = past;
         check_errors(&past.errors)?;
         let too_many =
@@ -90,12 +91,10 @@ impl Warden {
             return Err(too_many("steps", STEPS_KEPT, past.steps.len()));
         }
         check_progress(&past.progress).map_err(|refusal| invalid(refusal.to_string()))?;
-        self.bring_in(&mut past, now)?;
-        if let Some(at) = past.retry_at.filter(|at| *at > now.after(DEADLINE_MAX)) {
-            return Err(invalid(format!("retry_at is {at}; it lies at most ten years ahead")));
-        }
-        let began = past.created_at.or(past.closed.map(|closed| closed.at)).unwrap_or(now);
-        check_order(&past, began)?;
+        // As long as they are what the line says, so that they are told as it says them.
+        check_instants(&mut past, moment)?;
+        bring_in(&mut past, moment);
+        let began = began(&past, now);
         let detail_size = past.errors.iter().map(|error| error.message.len() + ERROR_DATA_MAX).sum::<usize>()
             + past.progress.len() * 64
             + past.steps.len() * 64;
@@ -111,32 +110,43 @@ impl Warden {
             detail_size,
         })
     }
+}
 
-    /// Brings all instants into the frame of the steady clock.
-    fn bring_in(&self, past: &mut Past, now: Timestamp) -> Result<(), WardenError> {
-        let latest = now.after(AHEAD_MAX);
-        let read = |name: &str, at: &mut Timestamp| {
-            let instant = self.clock.to_steady(*at);
-            if instant > latest {
-                return Err(invalid(format!("{name} is {at}, which lies ahead of this machine's clock")));
-            }
-            *at = instant.min(now);
-            Ok(())
-        };
-        let single = [
-            ("created_at", past.created_at.as_mut()),
-            ("step_entered_at", past.step_entered_at.as_mut()),
-            ("failed_at", past.failed_at.as_mut()),
-            ("closed_at", past.closed.as_mut().map(|closed| &mut closed.at)),
-        ];
-        single.into_iter().try_for_each(|(name, at)| at.map_or(Ok(()), |at| read(name, at)))?;
-        past.errors.iter_mut().try_for_each(|error| read("the at of an error", &mut error.at))?;
-        past.steps.iter_mut().try_for_each(|step| read("the at of a step", &mut step.at))?;
-        if let Some(at) = &mut past.retry_at {
-            *at = self.clock.to_steady(*at);
-        }
-        Ok(())
+/// What a line says of when something happened.
+fn instants(past: &mut Past) -> impl Iterator<Item = (&'static str, &mut Timestamp)> {
+    let single = [
+        ("created_at", past.created_at.as_mut()),
+        ("step_entered_at", past.step_entered_at.as_mut()),
+        ("failed_at", past.failed_at.as_mut()),
+        ("closed_at", past.closed.as_mut().map(|closed| &mut closed.at)),
+    ];
+    let single = single.into_iter().filter_map(|(name, at)| Some((name, at?)));
+    let errors = past.errors.iter_mut().map(|error| ("the at of an error", &mut error.at));
+    single.chain(errors).chain(past.steps.iter_mut().map(|step| ("the at of a step", &mut step.at)))
+}
+
+/// When an item came to be here or elsewhere, as far as is known.
+fn began(past: &Past, now: Timestamp) -> Timestamp {
+    past.created_at.or(past.closed.map(|closed| closed.at)).unwrap_or(now)
+}
+
+/// Checks instants of the wall clock.
+fn check_instants(past: &mut Past, moment: Moment) -> Result<(), WardenError> {
+    let now = moment.wall(moment.now);
+    if let Some((name, at)) = instants(past).find(|(_, at)| **at > now.after(AHEAD_MAX)) {
+        return Err(invalid(format!("{name} is {at}, which lies ahead of this machine's clock")));
     }
+    if let Some(at) = past.retry_at.filter(|at| *at > now.after(DEADLINE_MAX)) {
+        return Err(invalid(format!("retry_at is {at}; it lies at most ten years ahead")));
+    }
+    check_order(past, now)
+}
+
+/// Brings all instants into the frame of the steady clock.
+fn bring_in(past: &mut Past, moment: Moment) {
+    let steady = |wall: Timestamp| moment.steady(ClockTime::on_wall(wall));
+    instants(past).for_each(|(_, at)| *at = steady(*at).min(moment.now));
+    past.retry_at = past.retry_at.map(steady);
 }
 
 /// How a closed item is kept: for as long as its workflow remembers such items here, counted from its close.
@@ -179,10 +189,11 @@ fn check_errors(errors: &[ItemError]) -> Result<(), WardenError> {
 }
 
 /// Checks that nothing happened before the item was there, after it was closed, or before what it followed.
-fn check_order(past: &Past, began: Timestamp) -> Result<(), WardenError> {
+fn check_order(past: &Past, now: Timestamp) -> Result<(), WardenError> {
+    let began = began(past, now);
     let ended = past.closed.map(|closed| closed.at);
     let follows = |what: &str, at: Timestamp, before: &str, earlier: Timestamp| {
-        if at.after(DISORDER_MAX) >= earlier {
+        if at.after(DISORDER_MAX) >= earlier.min(now) {
             return Ok(());
         }
         Err(invalid(format!("{what} is {at}, before {before}, {earlier}")))

@@ -268,3 +268,49 @@ async fn after_the_end_of_the_last_year_the_daemon_serves_on_and_can_be_stopped(
     daemon.close("uploads", "file-1").await;
     within_patience("the daemon to stop", daemon.stop()).await;
 }
+
+#[tokio::test]
+async fn what_people_are_told_is_what_the_wall_clock_shows() {
+    let receiver = TestReceiver::start().await;
+    let daemon = oncall(&receiver).config("[workflows.uploads]\nrepeat_interval = \"30d\"").start().await;
+    daemon.set_wall_ahead(10_000 * HOURS).await;
+    let shown = |steady: Timestamp| steady.moved(10_000 * HOURS);
+
+    expect(daemon.request(Method::POST, "/v1/receivers/oncall/test"), StatusCode::OK).await;
+    let tested = receiver.next().await.json();
+    for at in [&tested["timestamp"], &tested["data"]["opened_at"]] {
+        assert_eq!(instant(at), shown(START));
+    }
+
+    let refused = async |members: serde_json::Value| {
+        let mut line = json!({"op": "create", "workflow": "uploads", "id": "old", "payload": "",
+            "deadline": shown(START), "state": "failed", "created_at": shown(START.moved(-8 * HOURS)),
+            "failed_at": shown(START)});
+        line.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+        let batch = daemon.request(Method::POST, "/v1/batch").body(line.to_string());
+        expect(batch, StatusCode::OK).await["detail"].as_str().expect("a reason").to_owned()
+    };
+    for (name, at) in [
+        ("failed_at", shown(START.moved(-10 * HOURS))),
+        ("failed_at", shown(START.moved(HOURS))),
+        ("retry_at", shown(START.after(TEN_YEARS).moved(HOURS))),
+    ] {
+        let detail = refused(json!({name: at})).await;
+        assert!(detail.contains(&format!("{name} is {at}")), "{detail}");
+    }
+    let detail = refused(json!({"failed_at": shown(START.moved(-10 * HOURS))})).await;
+    assert!(detail.contains(&format!("before created_at, {}", shown(START.moved(-8 * HOURS)))), "{detail}");
+
+    receiver.answer(410, &[]);
+    lose(&daemon, "uploads", "file-1").await;
+    let incident = daemon.open_incidents(1).await.remove(0);
+    daemon.advance(10 * SECOND);
+    receiver.next().await;
+    delivery_tried(&daemon, id(&incident), 1).await;
+    daemon.advance(24 * HOUR);
+    let dead = delivery_tried(&daemon, id(&incident), 2).await;
+    assert_eq!(
+        dead["attempts"][1]["error"],
+        format!("the receiver is paused since {}: it answered 410", shown(START.after(10 * SECOND)))
+    );
+}

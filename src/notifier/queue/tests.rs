@@ -74,7 +74,7 @@ impl Stage {
     /// What goes out now, as incident and sequence.
     fn begin(&mut self) -> Vec<(String, u64)> {
         let mut begun = Vec::new();
-        while let Some(task) = self.queue.begin(self.now) {
+        while let Some(task) = self.queue.begin(self.now.into()) {
             match task {
                 Task::Send(waiting) => begun.push(waiting),
                 Task::GiveUp(waiting, reason) => self.give_up(waiting.delivery, reason),
@@ -147,7 +147,9 @@ impl Stage {
         for _ in 0..times {
             if self.under_way.is_empty() {
                 self.now = self.queue.ready_at().unwrap().max(self.now);
-                let Some(Task::Send(waiting)) = self.queue.begin(self.now) else { panic!("nothing goes") };
+                let Some(Task::Send(waiting)) = self.queue.begin(self.now.into()) else {
+                    panic!("nothing goes")
+                };
                 self.under_way.push(waiting);
             }
             self.answer(Answer::No);
@@ -389,13 +391,15 @@ fn what_could_not_be_noted_as_given_up_is_given_up_a_little_later() {
     stage.begin();
     stage.answer(Answer::Gone);
     stage.now = stage.now.after(DAY);
-    let Some(Task::GiveUp(waiting, reason)) = stage.queue.begin(stage.now) else { panic!("it is kept") };
+    let Some(Task::GiveUp(waiting, reason)) = stage.queue.begin(stage.now.into()) else {
+        panic!("it is kept")
+    };
     let attempt = Attempt { status: None, ..attempt(stage.now, 0, Some(reason)) };
     let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
     stage.queue.finish(&waiting.delivery.incident, attempted, stage.now);
     assert_eq!(stage.wait(), Some(TRY_AGAIN));
     stage.now = stage.now.after(TRY_AGAIN);
-    assert!(matches!(stage.queue.begin(stage.now), Some(Task::GiveUp(..))));
+    assert!(matches!(stage.queue.begin(stage.now.into()), Some(Task::GiveUp(..))));
 }
 
 #[test]

@@ -264,6 +264,7 @@ impl Runner {
                     hold.busy(wait, now);
                     hold.until()
                 };
+                let until = self.warden.clock.moment().wall(until);
                 tracing::info!(replay = &*self.live.id().0, %until, "the target has no room ({what}); waiting");
             }
             Sent::Late(release) => self.put_back(place, Some(release)),
