@@ -6,7 +6,6 @@
 
 use super::{Census, State};
 use crate::model::{IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Timestamp, WorkflowName};
-use crate::store::Change;
 
 impl Census {
     /// The next items, at most `limit`, that are placed by the wall clock, after one of them. They are to be looked up and
