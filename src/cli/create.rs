@@ -18,7 +18,7 @@ use crate::model::{ItemId, WorkflowName};
 
 /// Create an item
 ///
-/// Creating it again with the same payload is fine.
+/// Creating it again with the same payload is fine while it is open. Once closed, its id is free again after `retention`.
 #[derive(Args)]
 pub struct Create {
     /// The workflow it belongs to

@@ -37,7 +37,8 @@ struct New {
     /// What logs call it by; unique among the tokens [default: made from its hash]
     #[arg(long)]
     name: Option<String>,
-    /// What it allows; repeatable. A worker that claims items needs `work`, `warden recover` needs `recover`
+    /// What it allows; repeatable. A worker that claims items needs `work`, `warden recover` needs `recover`, and `read`
+    /// for --dry-run, lists and counts
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values = ["ingest", "read"],
         value_parser = PossibleValuesParser::new(Scope::ALL.map(Scope::as_str)))]
     scopes: Vec<String>,

@@ -80,7 +80,7 @@ pub enum WardenError {
     #[error("the item is closed{0}")]
     ItemClosed(ClosedSince),
     /// The payload was dropped when the item was closed.
-    #[error("the item's payload is gone: it was closed{0}")]
+    #[error("it went when the item was closed{0}; `keep_payload` of the workflow says how long it is kept")]
     PayloadGone(ClosedSince),
     /// The item has another version than the request names.
     #[error("the item has version {0} now; get it again and decide anew")]

@@ -230,7 +230,7 @@ impl Warden {
             return Err(WardenError::StorageFull);
         }
         let (id, workflow, author) = (&*silence.id.0, &*silence.workflow, &*silence.author);
-        tracing::info!(silence = id, workflow, author, ends_at = %self.clock.moment().shown(silence.ends_at), "a silence was set");
+        tracing::info!(silence = id, workflow, author, ends_at = %self.clock.moment().shown(silence.ends_at), "a silence was written");
         self.silences.put(silence.clone());
         Ok(silence)
     }
