@@ -1,0 +1,203 @@
+//! The commit log: what is acknowledged is here first.
+//!
+//! It knows records, which are bytes with a number, and files; what is in a record it does not know. A record is written by
+//! one call for each segment that it touches and made durable by one sync of each, and the numbers of records follow one
+//! another without a gap. [`frame`] has the form, [`segments`] the files, [`recovery`] the reading.
+//!
+//! Deliberately absent: a retry of a write or a sync that failed. What is in the file then is unknown, and whoever writes
+//! stops.
+
+pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+pub mod recovery;
+mod segments;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use self::frame::{FRAME_HEAD_SIZE, HEAD_SIZE, Head, Kind, LogId, Place};
+pub use self::recovery::{LogError, Torn};
+use self::recovery::{Recovered, recover};
+pub use self::segments::Segments;
+
+/// How much of what frames are put together in is kept, in bytes.
+const FRAME_KEPT: usize = 1 << 20;
+
+/// Which log, and how much of it there may be.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Which it is.
+    pub id: LogId,
+    /// How long a segment is, in bytes; the same for as long as the log lives.
+    pub segment_size: usize,
+    /// The most bytes of segments. A record that is longer than all of them has no room.
+    pub bytes_max: u64,
+}
+
+/// The log, as its one writer has it.
+#[derive(Debug)]
+pub struct Log {
+    id: LogId,
+    segments: Arc<Segments>,
+    /// The segment that is being written, and how far it is.
+    current: Option<Current>,
+    /// Files that were written to since the last sync, but for the current one.
+    unsynced: Vec<File>,
+    is_synced: bool,
+    last: u64,
+    /// What the next frame is put together in.
+    frame: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: File,
+    number: u64,
+    offset: usize,
+}
+
+/// What was read of a log as it was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log, to be gone on with.
+    pub log: Log,
+    /// What was being written as the last one to write it ended.
+    pub torn: Option<Torn>,
+}
+
+impl Log {
+    /// Opens the log in a directory, which is made if need be, and shows the records after `covered` to `visit`.
+    ///
+    /// # Errors
+    /// Those of [`recover`]; nothing is changed then.
+    pub fn open(
+        directory: &Path,
+        settings: &LogSettings,
+        covered: u64,
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Opened, LogError> {
+        let system = |error| LogError::System { path: directory.to_owned(), error };
+        fs::create_dir_all(directory).map_err(system)?;
+        let LogSettings { id, segment_size, bytes_max } = *settings;
+        let Recovered { last, torn, end, live, spare, stale } =
+            recover(directory, &id, segment_size, covered, visit)?;
+        let limit = usize::try_from(bytes_max / segment_size as u64).unwrap_or(usize::MAX).max(2);
+        let segments = Segments::new(directory, segment_size, limit, live, spare);
+        // Their numbers are about to be used again.
+        segments.forget(&stale).map_err(system)?;
+        let current = match end {
+            Some(end) => {
+                let file = segments.resume(end.segment).map_err(system)?;
+                Some(Current { file, number: end.segment, offset: end.offset })
+            }
+            None => None,
+        };
+        let log = Self {
+            id,
+            segments: Arc::new(segments),
+            current,
+            unsynced: Vec::new(),
+            is_synced: true,
+            last,
+            frame: Vec::new(),
+        };
+        Ok(Opened { log, torn })
+    }
+
+    /// The files, for whoever knows which of them are needed no longer.
+    pub fn segments(&self) -> Arc<Segments> {
+        self.segments.clone()
+    }
+
+    /// The number of the last record; zero if there is none.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether there is room for a record of so many bytes; makes it if need be.
+    ///
+    /// # Errors
+    /// When the disk has no room, or fails. Nothing was written then, and the log is as it was.
+    pub fn make_room(&self, bytes: usize) -> io::Result<bool> {
+        let size = self.segments.size();
+        let here = self.current.as_ref().and_then(|current| frame::room(size, current.offset)).unwrap_or(0);
+        let each = size - HEAD_SIZE - FRAME_HEAD_SIZE;
+        // A record without a byte takes a frame all the same.
+        let beyond = bytes.saturating_sub(here).div_ceil(each).max(usize::from(here == 0));
+        self.segments.provide(beyond)
+    }
+
+    /// Writes a record behind the last; its number. It is durable after the next [`Log::sync`]. There must be room for it.
+    ///
+    /// # Errors
+    /// When it could not be written; how much of it was is unknown, and the log must not be written any more.
+    pub fn append(&mut self, record: &[u8]) -> io::Result<u64> {
+        let (id, sequence) = (self.id, self.last + 1);
+        self.is_synced = false;
+        let (mut rest, mut carried) = (record, None);
+        let mut frame = std::mem::take(&mut self.frame);
+        loop {
+            let (current, room) = self.writable(sequence, carried)?;
+            let (body, after) = rest.split_at(rest.len().min(room));
+            let place = Place { log: &id, segment: current.number, offset: current.offset };
+            let kind = Kind::of(carried.is_none(), after.is_empty());
+            let (head, check) = frame::encode_frame_head(place, carried, sequence, kind, body);
+            frame.clear();
+            frame.extend_from_slice(&head);
+            frame.extend_from_slice(body);
+            frame.resize(frame::frame_size(body.len()), 0);
+            current.file.write_all_at(&frame, current.offset as u64)?;
+            current.offset += frame.len();
+            self.segments.note(sequence);
+            if after.is_empty() {
+                break;
+            }
+            (rest, carried) = (after, Some(check));
+        }
+        self.last = sequence;
+        frame.shrink_to(FRAME_KEPT);
+        self.frame = frame;
+        Ok(sequence)
+    }
+
+    /// Makes durable all that was written.
+    ///
+    /// # Errors
+    /// When the disk fails. What is durable is unknown then, and a sync that is tried again proves nothing.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.is_synced {
+            return Ok(());
+        }
+        for file in self.unsynced.drain(..) {
+            file.sync_data()?;
+        }
+        if let Some(current) = &self.current {
+            current.file.sync_data()?;
+        }
+        self.is_synced = true;
+        Ok(())
+    }
+
+    /// The segment to write to, with its head, and how many bytes of a record have room in it.
+    fn writable(&mut self, sequence: u64, carried: Option<u32>) -> io::Result<(&mut Current, usize)> {
+        let size = self.segments.size();
+        let is_full = self.current.as_ref().is_none_or(|current| frame::room(size, current.offset).is_none());
+        if is_full {
+            let number = self.current.as_ref().map_or(1, |current| current.number + 1);
+            let file = self.segments.begin(number, sequence)?;
+            let head = Head { log: self.id, number, first: sequence, carried };
+            file.write_all_at(&head.encode(), 0)?;
+            let full = self.current.replace(Current { file, number, offset: HEAD_SIZE });
+            self.unsynced.extend(full.map(|full| full.file));
+        }
+        let current = self.current.as_mut().ok_or_else(|| io::Error::other("no segment is being written"))?;
+        let room = frame::room(size, current.offset).unwrap_or(0);
+        Ok((current, room))
+    }
+}

@@ -1,0 +1,312 @@
+//! Reading the log: what it holds, and where it ends. Changes nothing.
+//!
+//! Each record is synced before the next one is written. So one that is not whole may be *torn*, broken off when the power
+//! went, only if no later one is there: that would vouch for it, and then it is *damaged*. What was torn is lost without
+//! harm, since nobody was told that it was durable. Damage is told, and ends the start.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::frame::{self, ALIGNMENT, Frame, HEAD_SIZE, Head, LogId, Place};
+use super::segments::{Live, files};
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The system could not read a file of it.
+    #[error("{path}: {error}")]
+    System {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Something is not there, or not as it was written.
+    #[error("{path}: {problem}")]
+    Damaged {
+        /// The file, or the directory where a file is missing.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A record that was being written when the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// Its number.
+    pub sequence: u64,
+    /// How many bytes of it are there.
+    pub bytes: usize,
+}
+
+/// Where the log goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The segment's number.
+    pub segment: u64,
+    /// How far it is written, in bytes.
+    pub offset: usize,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The last record that is whole; zero if there never was one.
+    pub last: u64,
+    /// What was broken off behind it.
+    pub torn: Option<Torn>,
+    /// Where it goes on; nothing where no record was ever whole.
+    pub end: Option<End>,
+    /// The segments up to the end that hold what may be needed.
+    pub live: VecDeque<Live>,
+    /// All other files, which may be written over.
+    pub spare: Vec<u32>,
+    /// Those among them that hold what was torn.
+    pub stale: Vec<u32>,
+}
+
+struct Found {
+    slot: u32,
+    path: PathBuf,
+    head: Option<Head>,
+}
+
+impl Found {
+    fn number(&self) -> Option<u64> {
+        self.head.map(|head| head.number)
+    }
+}
+
+/// A record of which some frames were read.
+struct Part {
+    sequence: u64,
+    bytes: Vec<u8>,
+    check: u32,
+}
+
+/// Reads the records after `covered`, in their order, and shows each to `visit`. Everything up to `covered` was in the log
+/// once, and need not be there any more.
+///
+/// # Errors
+/// When a file cannot be read, when a record is missing or damaged that was whole once, or when `visit` refuses one, which is
+/// damage as well.
+pub fn recover(
+    directory: &Path,
+    log: &LogId,
+    size: usize,
+    covered: u64,
+    visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+) -> Result<Recovered, LogError> {
+    let found = find(directory, log)?;
+    let mut reading =
+        Reading { log, size, covered, visit, last: None, end: None, part: None, live: VecDeque::new() };
+    let start = found.iter().rposition(|file| file.head.is_some_and(|head| is_before(&head, covered)));
+    let mut stopped = None;
+    for file in start.map_or(&[][..], |start| &found[start..]) {
+        let Some(head) = file.head else { break };
+        if !reading.begin(&head) {
+            break;
+        }
+        let segment = load(&file.path, size)?;
+        reading.live.push_back(Live { number: head.number, slot: file.slot, last: head.first });
+        if let Some(offset) = reading.read(file, head.number, &segment)? {
+            stopped = Some((head.number, offset));
+            break;
+        }
+    }
+    let last = reading.last.unwrap_or(0);
+    let damaged = |path: &Path, problem| Err(LogError::Damaged { path: path.to_owned(), problem });
+    if last < covered {
+        let problem = format!("ends with record {last}, and once had record {covered}");
+        return damaged(directory, problem);
+    }
+    let behind = stopped.or(reading.live.back().map(|newest| (newest.number + 1, HEAD_SIZE)));
+    if let Some((path, later)) = find_later(&found, log, size, last + 1, behind)? {
+        let problem = format!("has record {later}, and record {} before it is missing or damaged", last + 1);
+        return damaged(&path, problem);
+    }
+    let torn = reading.part.as_ref().map(|part| Torn { sequence: part.sequence, bytes: part.bytes.len() });
+    let torn = match (torn, stopped) {
+        (None, Some((number, offset))) => look_for_torn(&found, size, last + 1, number, offset)?,
+        (torn, _) => torn,
+    };
+    let end = reading.end;
+    let mut live = reading.live;
+    // What is torn may have begun segments of its own.
+    live.retain(|live| end.is_some_and(|end| live.number <= end.segment));
+    if let Some(newest) = live.back_mut() {
+        newest.last = last;
+    }
+    let is_live = |slot: u32| live.iter().any(|live| live.slot == slot);
+    let is_stale =
+        |file: &&Found| file.number().is_some_and(|number| end.is_none_or(|end| number > end.segment));
+    let stale = found.iter().filter(is_stale).map(|file| file.slot).collect();
+    let spare = found.iter().map(|file| file.slot).filter(|slot| !is_live(*slot)).collect();
+    Ok(Recovered { last, torn, end, live, spare, stale })
+}
+
+/// Whether the record after `covered` is in this segment or behind it, from its beginning.
+fn is_before(head: &Head, covered: u64) -> bool {
+    head.first <= covered || (head.first == covered + 1 && head.carried.is_none())
+}
+
+/// The files by the numbers of their segments; behind them those that hold none of this log.
+fn find(directory: &Path, log: &LogId) -> Result<Vec<Found>, LogError> {
+    let system = |error| LogError::System { path: directory.to_owned(), error };
+    let mut found = Vec::new();
+    for (slot, path) in files(directory).map_err(system)? {
+        let head = Head::decode(&read_up_to(&path, HEAD_SIZE)?).filter(|head| head.log == *log);
+        found.push(Found { slot, path, head });
+    }
+    found.sort_by_key(|file| file.number().unwrap_or(u64::MAX));
+    Ok(found)
+}
+
+/// A segment, with zeros where its file is too short.
+fn load(path: &Path, size: usize) -> Result<Vec<u8>, LogError> {
+    let mut bytes = read_up_to(path, size)?;
+    bytes.resize(size, 0);
+    Ok(bytes)
+}
+
+fn read_up_to(path: &Path, length: usize) -> Result<Vec<u8>, LogError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(length as u64).read_to_end(&mut bytes));
+    read.map_err(|error| LogError::System { path: path.to_owned(), error })?;
+    Ok(bytes)
+}
+
+struct Reading<'a> {
+    log: &'a LogId,
+    size: usize,
+    covered: u64,
+    visit: &'a mut dyn FnMut(&[u8]) -> Result<(), String>,
+    last: Option<u64>,
+    end: Option<End>,
+    part: Option<Part>,
+    live: VecDeque<Live>,
+}
+
+impl Reading<'_> {
+    /// Whether the segment goes on where the one before it ended.
+    fn begin(&mut self, head: &Head) -> bool {
+        match self.live.back() {
+            None => {
+                // What goes on here is covered, so that its beginning is not needed.
+                self.part = head.carried.map(|check| Part { sequence: head.first, bytes: Vec::new(), check });
+                true
+            }
+            Some(before) => {
+                let next = self.part.as_ref().map(|part| part.sequence).or(self.last.map(|last| last + 1));
+                head.number == before.number + 1
+                    && next == Some(head.first)
+                    && head.carried == self.part.as_ref().map(|part| part.check)
+            }
+        }
+    }
+
+    /// Reads the frames of a segment; where it stopped, unless it came to the end.
+    fn read(&mut self, file: &Found, number: u64, segment: &[u8]) -> Result<Option<usize>, LogError> {
+        let mut offset = HEAD_SIZE;
+        while frame::room(self.size, offset).is_some() {
+            let place = Place { log: self.log, segment: number, offset };
+            let frame = frame::decode_frame(segment, place, self.part.as_ref().map(|part| part.check));
+            let Some(frame) = frame.filter(|frame| self.continues(frame)) else { return Ok(Some(offset)) };
+            offset = frame.end;
+            if let Some(newest) = self.live.back_mut() {
+                newest.last = frame.sequence;
+            }
+            let refused = |problem| LogError::Damaged { path: file.path.clone(), problem };
+            self.take(frame).map_err(refused)?;
+            if frame.kind.ends() {
+                self.end = Some(End { segment: number, offset });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the frame is the next one.
+    fn continues(&self, frame: &Frame<'_>) -> bool {
+        match &self.part {
+            Some(part) => !frame.kind.begins() && frame.sequence == part.sequence,
+            None => frame.kind.begins() && self.last.is_none_or(|last| frame.sequence == last + 1),
+        }
+    }
+
+    fn take(&mut self, frame: Frame<'_>) -> Result<(), String> {
+        let is_needed = frame.sequence > self.covered;
+        if frame.kind == frame::Kind::Whole {
+            if is_needed {
+                (self.visit)(frame.body)?;
+            }
+            self.last = Some(frame.sequence);
+            return Ok(());
+        }
+        let part =
+            self.part.get_or_insert_with(|| Part { sequence: frame.sequence, bytes: Vec::new(), check: 0 });
+        part.check = frame.check;
+        if is_needed {
+            part.bytes.extend_from_slice(frame.body);
+        }
+        if frame.kind.ends() {
+            let whole = self.part.take().map(|part| part.bytes).unwrap_or_default();
+            if is_needed {
+                (self.visit)(&whole)?;
+            }
+            self.last = Some(frame.sequence);
+        }
+        Ok(())
+    }
+}
+
+/// A record after `expected`, which vouches for that, wherever it is behind a place; its file and its number.
+fn find_later(
+    found: &[Found],
+    log: &LogId,
+    size: usize,
+    expected: u64,
+    behind: Option<(u64, usize)>,
+) -> Result<Option<(PathBuf, u64)>, LogError> {
+    let (number, offset) = behind.unwrap_or((1, HEAD_SIZE));
+    for file in found {
+        // A damaged head does not say which segment this is, so it may be any of the next.
+        let numbers = match file.number() {
+            Some(its) if its < number => continue,
+            Some(its) => its..=its,
+            None => number..=number + found.len() as u64,
+        };
+        let segment = load(&file.path, size)?;
+        for its in numbers {
+            let from = if its == number { offset } else { HEAD_SIZE };
+            for offset in (from..size).step_by(ALIGNMENT) {
+                // Cheap to see, and true of nearly no place that is no frame.
+                if !frame::may_begin(&segment, offset, expected) {
+                    continue;
+                }
+                let place = Place { log, segment: its, offset };
+                if let Some(frame) = frame::decode_frame(&segment, place, None) {
+                    return Ok(Some((file.path.clone(), frame.sequence)));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The beginning of a record that is not whole, at that place.
+fn look_for_torn(
+    found: &[Found],
+    size: usize,
+    expected: u64,
+    number: u64,
+    offset: usize,
+) -> Result<Option<Torn>, LogError> {
+    let Some(file) = found.iter().find(|file| file.number() == Some(number)) else { return Ok(None) };
+    let segment = load(&file.path, size)?;
+    let bytes = frame::claimed(&segment, offset, expected);
+    Ok(bytes.map(|bytes| Torn { sequence: expected, bytes }))
+}

@@ -1,0 +1,217 @@
+//! The files of the log: which segments hold what is still needed, and which may be written over.
+//!
+//! Invariants: a segment has its full length, in zeros, on the disk before it is used, so that a sync of what is written into
+//! it persists nothing but data; one is written over only once nothing in it is needed; a file keeps its name for ever, what
+//! it holds is told by its head.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::frame::HEAD_SIZE;
+
+/// How many segments are kept to be written over; more are removed, so that a busy hour does not keep its room for ever.
+const SPARE_MAX: usize = 8;
+/// How much is written at once when a segment is made, in bytes.
+const ZEROS: usize = 256 * 1024;
+
+/// A segment that holds something that may be needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Its place in the log.
+    pub number: u64,
+    /// Its file.
+    pub slot: u32,
+    /// The last record of which it holds anything.
+    pub last: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By number.
+    live: VecDeque<Live>,
+    spare: BTreeSet<u32>,
+    /// How many of them somebody counts on who is about to write.
+    provided: usize,
+}
+
+/// The files of a log, shared by who writes it and who knows what is needed no longer.
+#[derive(Debug)]
+pub struct Segments {
+    directory: PathBuf,
+    size: usize,
+    /// The most files that there may be.
+    limit: usize,
+    state: Mutex<State>,
+}
+
+impl Segments {
+    /// Those that are there already.
+    pub fn new(directory: &Path, size: usize, limit: usize, live: VecDeque<Live>, spare: Vec<u32>) -> Self {
+        let state = State { live, spare: spare.into_iter().collect(), provided: 0 };
+        Self { directory: directory.to_owned(), size, limit, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long each is, in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The most bytes of all files.
+    pub fn capacity(&self) -> u64 {
+        (self.limit * self.size) as u64
+    }
+
+    /// The bytes of those that hold something that may be needed.
+    pub fn live_bytes(&self) -> u64 {
+        (self.lock().live.len() * self.size) as u64
+    }
+
+    /// The bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        let state = self.lock();
+        ((state.live.len() + state.spare.len()) * self.size) as u64
+    }
+
+    /// Sees to it that so many more segments can be begun; false if there would be too many files.
+    ///
+    /// # Errors
+    /// When there is no room on the disk for a new one. Nothing has changed then.
+    pub fn provide(&self, count: usize) -> io::Result<bool> {
+        loop {
+            let slot = {
+                let mut state = self.lock();
+                if state.spare.len() >= count {
+                    state.provided = count;
+                    return Ok(true);
+                }
+                if state.live.len() + state.spare.len() >= self.limit {
+                    return Ok(false);
+                }
+                // Those that are being made there are none of yet, and nobody else makes any.
+                let is_free = |slot: &u32| {
+                    !state.spare.contains(slot) && state.live.iter().all(|live| live.slot != *slot)
+                };
+                (0..).find(is_free).unwrap_or_default()
+            };
+            self.make(slot)?;
+            self.lock().spare.insert(slot);
+        }
+    }
+
+    /// Makes a file of zeros and has it on the disk.
+    fn make(&self, slot: u32) -> io::Result<()> {
+        let path = self.path(slot);
+        let made = File::create(&path).and_then(|file| {
+            let zeros = vec![0; ZEROS.min(self.size)];
+            for offset in (0..self.size).step_by(zeros.len()) {
+                let length = zeros.len().min(self.size - offset);
+                file.write_all_at(&zeros[..length], offset as u64)?;
+            }
+            file.sync_all()?;
+            File::open(&self.directory)?.sync_all()
+        });
+        if made.is_err() {
+            // Half a segment is of no use, and its room may be somebody else's.
+            let _ = fs::remove_file(&path);
+        }
+        made
+    }
+
+    /// Begins a segment with that number in a file that may be written over.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn begin(&self, number: u64, first: u64) -> io::Result<File> {
+        let mut state = self.lock();
+        let slot =
+            state.spare.pop_first().ok_or_else(|| io::Error::other("no segment of the log is free"))?;
+        state.provided = state.provided.saturating_sub(1);
+        state.live.push_back(Live { number, slot, last: first });
+        drop(state);
+        File::options().write(true).open(self.path(slot))
+    }
+
+    /// Opens the segment with that number, to go on writing into it.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be opened.
+    pub fn resume(&self, number: u64) -> io::Result<File> {
+        let slot = self.lock().live.iter().find(|live| live.number == number).map(|live| live.slot);
+        let slot = slot.ok_or_else(|| io::Error::other("a segment of the log is not there"))?;
+        File::options().write(true).open(self.path(slot))
+    }
+
+    /// Notes that the newest segment holds something of a record.
+    pub fn note(&self, record: u64) {
+        if let Some(newest) = self.lock().live.back_mut() {
+            newest.last = record;
+        }
+    }
+
+    /// Frees the segments that hold nothing of a record after `covered`. The newest stays, since it is being written.
+    ///
+    /// # Errors
+    /// When a file that is one too many cannot be removed.
+    pub fn release(&self, covered: u64) -> io::Result<()> {
+        let mut state = self.lock();
+        while state.live.len() > 1 && state.live.front().is_some_and(|oldest| oldest.last <= covered) {
+            let freed = state.live.pop_front().map(|oldest| oldest.slot);
+            state.spare.extend(freed);
+        }
+        while state.spare.len() > state.provided.max(SPARE_MAX)
+            && let Some(surplus) = state.spare.pop_last()
+        {
+            // Under the lock, since the next file that is made may have its name.
+            fs::remove_file(self.path(surplus))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the heads from files that may be written over, so that what is in them is of no segment any more.
+    ///
+    /// # Errors
+    /// When one cannot be written or synced.
+    pub fn forget(&self, slots: &[u32]) -> io::Result<()> {
+        for slot in slots {
+            let file = File::options().write(true).open(self.path(*slot))?;
+            file.write_all_at(&[0; HEAD_SIZE], 0)?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, slot: u32) -> PathBuf {
+        self.directory.join(name(slot))
+    }
+}
+
+/// What a segment's file is called.
+fn name(slot: u32) -> String {
+    format!("segment-{slot:04}")
+}
+
+/// The files of segments in a directory.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn files(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let slot = entry.file_name().to_str().and_then(|file| {
+            let slot = file.strip_prefix("segment-")?.parse().ok()?;
+            (name(slot) == file).then_some(slot)
+        });
+        found.extend(slot.map(|slot| (slot, entry.path())));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
