@@ -22,7 +22,7 @@ use crate::http::{Listener, ListenerError, Server};
 use crate::model::{Clock, Random, SystemClock, SystemRandom, Warning};
 use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::memory::MemoryStore;
-use crate::store::sled::{OpenError, SledSettings, SledStore};
+use crate::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
 use crate::store::{Store, StoreError};
 use crate::warden::{Loops, Parts, Warden, WardenSettings, Workflows};
 
@@ -77,12 +77,12 @@ impl Surroundings {
     ///
     /// # Errors
     /// When the data directory cannot be worked in or outgoing calls cannot be made.
-    pub fn real(config: &Config) -> Result<Self, AppError> {
+    pub fn real(config: &Config, on_damage: OnDamage) -> Result<Self, AppError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let outbound = HttpOutbound::new().map_err(|error| AppError::Outbound(error.to_string()))?;
         let store: Arc<dyn Store> = match config.storage.engine {
             Engine::Memory => Arc::new(MemoryStore::new()),
-            Engine::Sled => Arc::new(SledStore::open(&sled_settings(config), clock.clone())?),
+            Engine::Sled => Arc::new(SledStore::open(&sled_settings(config, on_damage), clock.clone())?),
         };
         Ok(Self { clock, random: Arc::new(SystemRandom), outbound: Arc::new(outbound), store })
     }
@@ -117,11 +117,14 @@ impl Surroundings {
     }
 }
 
-fn sled_settings(config: &Config) -> SledSettings {
+fn sled_settings(config: &Config, on_damage: OnDamage) -> SledSettings {
     SledSettings {
         path: config.storage.path.clone(),
         cache: config.storage.cache,
         reserve: config.storage.reserve,
+        recent: config.storage.recent,
+        checkpoint: config.storage.checkpoint,
+        on_damage,
         queue_max: config.limits.queue_max,
         queue_bytes_max: config.limits.buffered_max,
     }
@@ -228,13 +231,13 @@ impl Daemon {
 /// # Errors
 /// Why it could not start or go on. After a failure of the store nothing is waited for: what was acknowledged is safe,
 /// and a thread may hang for ever.
-pub async fn run(mut config: Config) -> Result<(), AppError> {
+pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError> {
     let files = raise_file_limit();
     config.limits.connections_max = connections_within(files, config.limits.connections_max);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut daemon = tokio::select! {
-        started = open(&config) => started?,
+        started = open(&config, on_damage) => started?,
         // Nothing was taken in yet, and a kill while opening is survived anyway.
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
@@ -278,9 +281,9 @@ pub async fn run(mut config: Config) -> Result<(), AppError> {
     Ok(())
 }
 
-async fn open(config: &Config) -> Result<Daemon, AppError> {
+async fn open(config: &Config, on_damage: OnDamage) -> Result<Daemon, AppError> {
     let opening = config.clone();
-    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening))
+    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening, on_damage))
         .await
         .map_err(std::io::Error::other)??;
     Daemon::start(config, surroundings).await

@@ -32,6 +32,8 @@ targets![
     store::fuzzing::records,
     store::fuzzing::documents,
     store::sled::fuzzing::chunks,
+    store::sled::fuzzing::entries,
+    store::log::fuzzing::segments,
     model::fuzzing::values,
     model::fuzzing::schedules,
     http::fuzzing::cursors,

@@ -17,6 +17,7 @@ use super::error::CliError;
 use crate::app::{Daemon, Surroundings};
 use crate::config::{Config, ConfigFile, Sources};
 use crate::outbound::install_crypto_provider;
+use crate::store::sled::OnDamage;
 
 /// How long a notification may take to arrive; far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +38,7 @@ impl Demo {
         let directory = Scratch::new()?;
         let (hook, mut notifications) = receive().await?;
         let config = config(&directory, &hook)?;
-        let surroundings = Surroundings::real(&config)?;
+        let surroundings = Surroundings::real(&config, OnDamage::Refuse)?;
         let daemon = Daemon::start(&config, surroundings).await?;
         let mut stage = Stage { console, base: format!("http://{}", daemon.address()), http: client()? };
         let played = stage.play(&mut notifications).await;

@@ -78,6 +78,7 @@ impl From<&AppError> for Exit {
                 OpenError::NotOurs { .. }
                 | OpenError::Format { .. }
                 | OpenError::Damaged { .. }
+                | OpenError::Log { .. }
                 | OpenError::Incomplete { .. }
                 | OpenError::Mixed { .. },
             ) => Self::Data,

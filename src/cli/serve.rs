@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::logging;
 use crate::app;
 use crate::config::{Config, ConfigError, ConfigFile, Environment, Sources};
+use crate::store::sled::OnDamage;
 
 /// Run the daemon, until SIGTERM or SIGINT
 ///
@@ -33,6 +34,9 @@ pub struct Serve {
     /// How it is logged: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// Go on with what can be read where the data are damaged, instead of refusing to start. Keep a copy first
+    #[arg(long)]
+    accept_damage: bool,
 }
 
 impl Serve {
@@ -44,6 +48,7 @@ impl Serve {
         // Payloads are nobody else's business: what the daemon and its database make is for its own user alone, whatever the
         // mask that it was started with. Nothing else runs in this process yet, and nothing is started by it.
         rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        let on_damage = if self.accept_damage { OnDamage::Accept } else { OnDamage::Refuse };
         let config = self.load(Environment::of_this_process())?;
         logging::start(&config.log)?;
         // The allocator asks for huge pages, which are cleared whole when they are first touched; the database's buffers of 4 MiB
@@ -54,7 +59,7 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| CliError::Start(error.to_string()))?;
-        let result = runtime.block_on(app::run(config));
+        let result = runtime.block_on(app::run(config, on_damage));
         // After a failure a thread may hang for ever.
         runtime.shutdown_background();
         Ok(result?)

@@ -83,6 +83,10 @@ impl StorageSettings {
         }
         checks.within(&at("cache"), self.cache, MIB..=1_024 * GIB, ByteSize);
         checks.within(&at("reserve"), self.reserve, MIB..=1_024 * GIB, ByteSize);
+        checks.within(&at("recent"), self.recent, MIB..=1_024 * GIB, ByteSize);
+        if self.checkpoint.is_zero() || self.checkpoint > Duration::from_secs(60 * 60) {
+            checks.problem(&at("checkpoint"), "must be more than zero and at most 1h");
+        }
         if self.stall_timeout < Duration::from_secs(1) {
             checks.problem(&at("stall_timeout"), "must be at least 1s: slow disks are not dead");
         }

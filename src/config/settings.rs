@@ -47,6 +47,12 @@ pub struct StorageSettings {
     /// The free space kept back, in bytes; whoever uses it takes at most a tenth of the file system.
     #[serde(deserialize_with = "size::required")]
     pub reserve: u64,
+    /// What is in the log and not in the database yet, in bytes of memory.
+    #[serde(deserialize_with = "size::required")]
+    pub recent: u64,
+    /// For how long what is new is kept from the database; it may be twice that.
+    #[serde(deserialize_with = "duration::required")]
+    pub checkpoint: Duration,
     /// After this long a commit is taken for dead. At least a second.
     #[serde(deserialize_with = "duration::required")]
     pub stall_timeout: Duration,

@@ -362,6 +362,7 @@ impl Store for MemoryStore {
     fn status(&self) -> StoreStatus {
         let state = self.lock();
         StoreStatus {
+            settled: true,
             commits: state.commits,
             commands: state.commands,
             disk_free: u64::MAX,

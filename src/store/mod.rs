@@ -21,6 +21,7 @@
 pub mod fuzzing;
 mod holdings;
 mod listing;
+pub mod log;
 pub mod memory;
 pub mod record;
 mod settle;
@@ -330,6 +331,10 @@ pub struct StoreStatus {
     pub waiting: usize,
     /// Bytes that the file system has left for us.
     pub disk_free: u64,
+    /// Bytes of memory for what is durable in a log, and has yet to be moved to where it stays.
+    pub recent: u64,
+    /// Whether nothing is left to be moved or cleared away.
+    pub settled: bool,
     /// Groups committed since the start.
     pub commits: u64,
     /// Commands committed since the start.

@@ -1,39 +1,56 @@
-//! The committing thread: one plain thread that owns all writes.
+//! The committing thread: one plain thread through which every change goes.
 //!
-//! It takes everything that waits, settles it, hands it to the database in atomic batches, makes it durable once,
-//! tells the observer, and answers everybody. The more waits, the more share one sync.
+//! It takes everything that waits, settles it, writes what has changed to the log as one record, makes that durable by one
+//! sync, shows it to readers and to the observer, and answers everybody. The more waits, the more share one sync.
 //!
-//! Any error between the first batch and the sync is fatal: what was written is unknown, so everybody is told so
-//! and nothing is acknowledged from then on. No sync is retried, since a failed one may have dropped the pages it
-//! was asked to write.
+//! Any error from the first write on is fatal: what was written is unknown, so everybody is told so and nothing is
+//! acknowledged from then on. No sync is retried, since a failed one may have dropped the pages it was asked to write.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::draft::{Draft, DraftError};
-use super::queue::{Queue, Request, payload_size};
+use super::checkpoint::Checkpoints;
+use super::entry;
+use super::ledger::{Ledger, LedgerError};
+use super::queue::{Queue, Request, Taken, panic_message, payload_size};
 use super::space::Space;
 use crate::model::Clock;
+use crate::store::log::Log;
 use crate::store::settle::settle;
 use crate::store::{Change, Observer, Outcome};
+
+/// When nothing comes, how soon after the last record another one vouches for it; see [`crate::store::log::recovery`].
+const VOUCH_AFTER: Duration = Duration::from_millis(500);
+/// How much of what a group is written with is kept for the next, in bytes.
+const BUFFER_KEPT: usize = 1 << 20;
 
 /// Why a group could not be committed.
 #[derive(Debug, thiserror::Error)]
 enum CommitError {
     #[error(transparent)]
-    Draft(#[from] DraftError),
+    Ledger(#[from] LedgerError),
     #[error("the free space could not be read: {0}")]
     Space(std::io::Error),
+    #[error("the log could not be written: {0}")]
+    Log(std::io::Error),
+    #[error("the checkpoints have ended")]
+    NoCheckpoints,
 }
 
 /// The thread's own things.
 pub(super) struct Committer {
     pub(super) queue: Arc<Queue>,
-    pub(super) draft: Draft,
+    pub(super) ledger: Ledger,
+    pub(super) log: Log,
+    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) space: Space,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<OnceLock<Arc<dyn Observer>>>,
+    /// How many bytes the tables may hold.
+    pub(super) recent: usize,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Committer {
@@ -41,11 +58,21 @@ impl Committer {
     pub(super) fn run(mut self) {
         let queue = self.queue.clone();
         let mut group = Vec::new();
-        while queue.take(&mut group, self.draft.is_untidy(self.space.is_enough_to_move())) {
+        let mut is_vouched = true;
+        loop {
+            let patience = if is_vouched { None } else { Some(VOUCH_AFTER) };
+            let taken = queue.take(&mut group, patience);
+            if taken == Taken::End && is_vouched {
+                break;
+            }
             queue.busy_since.store(self.clock.now().as_millis(), Ordering::Relaxed);
             let mut changes = Vec::new();
             // The database panics where it should return an error; to us both mean the same.
             let result = catch_unwind(AssertUnwindSafe(|| {
+                if taken != Taken::Group {
+                    self.vouch()?;
+                    return Ok(Vec::new());
+                }
                 let outcomes = self.commit(&mut group, &mut changes)?;
                 if let Some(observer) = self.observer.get() {
                     observer.committed(&changes);
@@ -53,6 +80,7 @@ impl Committer {
                 Ok::<_, CommitError>(outcomes)
             }));
             queue.busy_since.store(0, Ordering::Relaxed);
+            is_vouched = taken != Taken::Group;
             let reason = match result {
                 Ok(Ok(outcomes)) => {
                     for (request, outcomes) in group.drain(..).zip(outcomes) {
@@ -65,8 +93,15 @@ impl Committer {
                 Err(panic) => format!("the committing thread panicked: {}", panic_message(&*panic)),
             };
             queue.fail(reason.into(), &mut group);
-            return;
+            break;
         }
+        self.checkpoints.close();
+    }
+
+    /// Writes a record without anything in it, so that the one before it is not taken for torn if it is damaged.
+    fn vouch(&mut self) -> Result<(), CommitError> {
+        self.make_room(0)?;
+        self.log.append(&[]).and_then(|_| self.log.sync()).map_err(CommitError::Log)
     }
 
     /// Carries out what the group asks for and makes it durable: the outcomes for each of its requests.
@@ -75,37 +110,69 @@ impl Committer {
         group: &mut [Request],
         changes: &mut Vec<Change>,
     ) -> Result<Vec<Vec<Outcome>>, CommitError> {
-        self.space.look().map_err(CommitError::Space)?;
+        self.wait_for_memory()?;
+        let pending = self.checkpoints.read().bytes();
+        self.space.look(pending as u64).map_err(CommitError::Space)?;
+        self.checkpoints.may_move.store(self.space.is_enough_to_move(), Ordering::Relaxed);
         let mut settled = Vec::with_capacity(group.len());
         let mut commands = 0;
+        // A group is one record of the log, and another one may still be needed there.
+        let mut room = self.log.segments().capacity() / 2;
         for request in group {
             let mut outcomes = Vec::with_capacity(request.commands.len());
             for command in std::mem::take(&mut request.commands) {
                 commands += 1;
-                if command.grows() && !self.space.admits(payload_size(&command) as u64) {
+                let size = payload_size(&command) as u64;
+                if command.grows() && (size > room || !self.space.admits(size)) {
                     outcomes.push(Outcome::StorageFull);
                     continue;
                 }
-                self.draft.make_room(&command)?;
-                outcomes.push(settle(command, &mut self.draft, changes)?);
+                room = room.saturating_sub(size);
+                outcomes.push(settle(command, &mut self.ledger, changes)?);
             }
             settled.push(outcomes);
         }
         self.queue.full.store(self.space.is_full(), Ordering::Relaxed);
         self.queue.free.store(self.space.free(), Ordering::Relaxed);
-        self.draft.apply()?;
-        self.draft.tidy(self.space.is_enough_to_move())?;
-        self.draft.sync()?;
+        let (table, next_number) = self.ledger.take_group();
+        if !table.is_empty() {
+            self.buffer.clear();
+            self.buffer.shrink_to(BUFFER_KEPT);
+            entry::encode(&table, next_number, &mut self.buffer);
+            self.make_room(self.buffer.len())?;
+            let record = self.log.append(&self.buffer).map_err(CommitError::Log)?;
+            self.log.sync().map_err(CommitError::Log)?;
+            self.checkpoints.add(table, record, next_number);
+        }
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
         self.queue.commands.fetch_add(commands, Ordering::Relaxed);
         Ok(settled)
     }
-}
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
+    /// Waits until the tables have room for another group.
+    fn wait_for_memory(&self) -> Result<(), CommitError> {
+        let is_enough = || self.checkpoints.read().bytes() < self.recent;
+        if is_enough() || self.checkpoints.wait_for(is_enough) {
+            return Ok(());
+        }
+        Err(CommitError::NoCheckpoints)
+    }
+
+    /// Waits until the log has room for a record of so many bytes.
+    fn make_room(&self, bytes: usize) -> Result<(), CommitError> {
+        // When the disk is full a checkpoint frees segments, as it does when there are as many as may be.
+        if self.log.make_room(bytes).is_ok_and(|has_room| has_room) {
+            return Ok(());
+        }
+        if !self.checkpoints.wait_for(|| self.checkpoints.read().is_settled()) {
+            return Err(CommitError::NoCheckpoints);
+        }
+        match self.log.make_room(bytes) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(CommitError::Log(std::io::Error::other("a group is longer than the log may be")))
+            }
+            Err(error) => Err(CommitError::Log(error)),
+        }
+    }
 }

@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use rustix::fs::statvfs;
 use super::mark::{Mark, Note, Stranger};
 use super::open_error::OpenError;
 use super::survey::survey;
-use super::{layout, privacy, upgrade};
+use super::{layout, privacy};
 
 /// A data directory that is ours for as long as this lives.
 #[derive(Debug)]
@@ -30,8 +31,6 @@ pub(super) struct Directory {
     lock: File,
     /// What it held when it was taken. It is never asked again: what must not be removed hangs on it.
     held: Held,
-    /// Whether a database was being made from which nobody had been acknowledged anything yet.
-    unfinished: bool,
     /// The mark of this start.
     mark: Mark,
 }
@@ -41,8 +40,6 @@ pub(super) struct Directory {
 enum Held {
     /// Nothing that was ever acknowledged: it was never complete.
     Nothing,
-    /// Data of format 1.
-    Outdated,
     /// Data of this format, and what ties its files together, if it was ever written.
     Current(Option<Box<Mark>>),
 }
@@ -53,8 +50,21 @@ const FORMAT_DRAFT: &str = "FORMAT.new";
 const UNFINISHED: &str = "UNFINISHED";
 const BALLAST: &str = "ballast";
 const DATABASE: &str = "items";
+const LOG: &str = "log";
 /// What a directory without [`FORMAT`] may hold and be ours.
-const OURS: [&str; 6] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, DATABASE, upgrade::DATABASE];
+const OURS: [&str; 6] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, DATABASE, LOG];
+
+/// What is recent is at most this share of the file system, and may always be so many bytes.
+const RECENT_SHARE: u64 = 32;
+const RECENT_MIN: u64 = 4 * 1024 * 1024;
+/// What the log may take at least, in bytes: three times the largest payload, or this share of the file system.
+const LOG_MIN: u64 = 192 * 1024 * 1024;
+const LOG_SHARE: u64 = 8;
+/// How many segments of the log the file system, and what is recent, have room for at least.
+const SEGMENTS_IN_FILE_SYSTEM: u64 = 512;
+const SEGMENTS_IN_RECENT: u64 = 16;
+/// How long a segment of the log may be, in bytes.
+const LOG_SEGMENT_SIZES: RangeInclusive<usize> = 256 * 1024..=4 * 1024 * 1024;
 
 /// What the file says to people who look at it.
 const UNFINISHED_WORDS: &str = "\
@@ -105,48 +115,34 @@ impl Directory {
         // Once more, now that nobody else changes it.
         look(path)?;
         make_private(path).map_err(unusable(path))?;
-        let unfinished = path.join(UNFINISHED).try_exists().map_err(unusable(path))?;
         let held = read_format(path)?;
         let found = if let Held::Current(Some(mark)) = &held { Some(&**mark) } else { None };
         let mark = Mark::opening(found);
-        let directory = Self { path: path.clone(), lock, held, unfinished, mark };
+        let directory = Self { path: path.clone(), lock, held, mark };
         directory.check()?;
         Ok(directory)
     }
 
     /// Holds the files to each other, and reads what the database is about to read.
     fn check(&self) -> Result<(), OpenError> {
-        let (database, segment_size) = match &self.held {
-            Held::Nothing => return Ok(()),
-            Held::Outdated => (upgrade::DATABASE, upgrade::SEGMENT_SIZE),
-            Held::Current(_) => (DATABASE, layout::SEGMENT_SIZE),
-        };
-        let path = self.path.join(database);
+        let Held::Current(mark) = &self.held else { return Ok(()) };
+        let path = self.database();
         let file = path.join("db");
         if !file.try_exists().map_err(unusable(&file))? {
             return Err(self.incomplete(
-                format!("is of {}, but its database, {database}/db, is missing", self.format()),
-                format!("Restore the directory {database} from the copy or backup that FORMAT is from"),
-            ));
-        }
-        if self.held == Held::Outdated && !self.unfinished && self.database().exists() {
-            return Err(self.incomplete(
-                format!("is of {}, but holds {DATABASE} as well, which is of a later one", self.format()),
-                format!(
-                    "Restore the FORMAT that belongs to {DATABASE}; or, if the data to go on with is in {database}, move \
-                     {DATABASE} to another place"
-                ),
+                format!("has a file FORMAT, but its database, {DATABASE}/db, is missing"),
+                format!("Restore the directory {DATABASE} from the copy or backup that FORMAT is from"),
             ));
         }
         self.wait_for_release(&path)?;
-        if let Held::Current(Some(mark)) = &self.held {
+        if let Some(mark) = mark {
             let checked = mark.check(DATABASE, &path).map_err(|error| self.unreadable(error))?;
             checked.map_err(|stranger| self.mixed(stranger))?;
         }
         // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
         // were, and writes a synced summary that refers to them; so they go to the disk first.
         sync(&file).and_then(|()| sync(&path)).map_err(unusable(&self.path))?;
-        survey(&path, segment_size).map_err(|error| self.unreadable(error))
+        survey(&path, layout::SEGMENT_SIZE).map_err(|error| self.unreadable(error))
     }
 
     /// To be called before the database opens: says on the disk that it is about to, and clears away what a predecessor left
@@ -156,27 +152,18 @@ impl Directory {
     }
 
     fn prepare_files(&self) -> io::Result<()> {
-        match &self.held {
-            Held::Nothing => return remove(&self.database()),
-            Held::Outdated => {
-                // What was taken over before a kill; nothing else can be there.
-                begin(&self.path)?;
-                remove(&self.database())?;
-            }
-            Held::Current(_) => self.write_format(&self.mark)?,
+        if self.held == Held::Nothing {
+            remove(&self.log())?;
+            return remove(&self.database());
         }
-        for entry in fs::read_dir(self.outdated().unwrap_or_else(|| self.database()))? {
+        self.write_format(&self.mark)?;
+        for entry in fs::read_dir(self.database())? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().ends_with(".generating") {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(())
-    }
-
-    /// The database of an earlier format that is to be taken over, if that is what the directory holds.
-    pub(super) fn outdated(&self) -> Option<PathBuf> {
-        (self.held == Held::Outdated).then(|| self.path.join(upgrade::DATABASE))
     }
 
     /// Whether the database holds nothing yet that counts.
@@ -187,6 +174,51 @@ impl Directory {
     /// Where the database is.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the log is.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    /// How much of what is recent may be kept from the database, in bytes: at most a small share of the file system, since all
+    /// of it takes room there at once when it moves.
+    ///
+    /// # Errors
+    /// When the system does not tell how large it is.
+    pub(super) fn recent(&self, wanted: u64) -> io::Result<u64> {
+        Ok(wanted.min((self.file_system_size()? / RECENT_SHARE).max(RECENT_MIN)))
+    }
+
+    /// How much the log may take at least, in bytes: the largest item has room in half of it, unless the file system is small.
+    ///
+    /// # Errors
+    /// When the system does not tell how large it is.
+    pub(super) fn log_min(&self) -> io::Result<u64> {
+        Ok(LOG_MIN.min(self.file_system_size()? / LOG_SHARE))
+    }
+
+    fn file_system_size(&self) -> io::Result<u64> {
+        let file_system = statvfs(&self.path)?;
+        Ok(file_system.f_blocks.saturating_mul(file_system.f_frsize))
+    }
+
+    /// How long the segments of a new log are to be, in bytes: the smaller the file system, or what the log is to hold, the
+    /// smaller they.
+    ///
+    /// # Errors
+    /// When the system does not tell how large it is.
+    pub(super) fn log_segment_size(&self, recent: u64) -> io::Result<usize> {
+        let size = self.file_system_size()?;
+        let share = (size / SEGMENTS_IN_FILE_SYSTEM).min(recent / SEGMENTS_IN_RECENT);
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        let power = share.clamp(*LOG_SEGMENT_SIZES.start(), *LOG_SEGMENT_SIZES.end()).next_power_of_two();
+        Ok(power.min(*LOG_SEGMENT_SIZES.end()))
     }
 
     /// Where the ballast is.
@@ -211,7 +243,7 @@ impl Directory {
 
     /// To be called once the database has opened and holds what it is to hold, with the note of this start, on the disk:
     /// makes its files and their names durable, and at last the mark that says that this directory holds data, of which
-    /// format, and what ties its files together. Then an earlier one is removed.
+    /// format, and what ties its files together.
     pub(super) fn seal(&self) -> Result<(), OpenError> {
         self.seal_files().map_err(unusable(&self.path))
     }
@@ -223,14 +255,6 @@ impl Directory {
         sync(&self.database())?;
         self.write_format(&self.mark.opened(&self.database(), layout::SEGMENT_SIZE)?)?;
         self.path.parent().map_or(Ok(()), sync)?;
-        let old = self.path.join(upgrade::DATABASE);
-        if self.unfinished || self.held == Held::Outdated {
-            // All of it stands in the database of this format.
-            remove(&old)?;
-        } else if old.try_exists()? {
-            let (old, path) = (old.display(), self.path.display());
-            tracing::warn!("{old} is of an earlier format than {path} and is not used; move it away");
-        }
         match fs::remove_file(self.path.join(UNFINISHED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -246,12 +270,6 @@ impl Directory {
         sync(&draft)?;
         fs::rename(&draft, self.path.join(FORMAT))?;
         sync(&self.path)
-    }
-
-    /// The format as its mark says it.
-    fn format(&self) -> &'static str {
-        let format = if self.held == Held::Outdated { upgrade::FORMAT } else { layout::FORMAT };
-        format.trim().trim_start_matches("process-warden data, ")
     }
 
     fn incomplete(&self, problem: String, remedy: String) -> OpenError {
@@ -290,25 +308,6 @@ impl Directory {
         }
         Err(OpenError::Locked(self.path.clone()))
     }
-
-    /// To be called before an earlier format is taken over: that takes as much room again and more until it is done, and
-    /// half of it would do nobody any good.
-    pub(super) fn check_room(&self, old: &Path) -> Result<(), OpenError> {
-        let unusable = |error| OpenError::Unusable { path: self.path.clone(), error };
-        let size = fs::metadata(old.join("db")).map_err(unusable)?.len();
-        let needed = size + size / 4;
-        let file_system = statvfs(&self.path).map_err(|error| unusable(error.into()))?;
-        let free = file_system.f_bavail.saturating_mul(file_system.f_frsize);
-        if free >= needed {
-            return Ok(());
-        }
-        let words = format!(
-            "it is written anew in a later format, which takes {} MiB of room until that is done, and {} MiB are free",
-            needed.div_ceil(1 << 20),
-            free >> 20
-        );
-        Err(unusable(io::Error::new(io::ErrorKind::StorageFull, words)))
-    }
 }
 
 fn read_format(path: &Path) -> Result<Held, OpenError> {
@@ -319,11 +318,12 @@ fn read_format(path: &Path) -> Result<Held, OpenError> {
     };
     let (format, mark) = text.split_at(text.find('\n').map_or(text.len(), |end| end + 1));
     match (format.trim_end(), mark.trim()) {
-        (format, "") if format == upgrade::FORMAT.trim_end() => Ok(Held::Outdated),
-        (format, mark) if format == layout::FORMAT.trim_end() => match Mark::read(mark) {
-            None if !mark.is_empty() => Err(damaged_format(path, "its second line is damaged")),
-            mark => Ok(Held::Current(mark.map(Box::new))),
-        },
+        (format, mark) if [layout::FORMAT, layout::FORMAT_2].map(str::trim_end).contains(&format) => {
+            match Mark::read(mark) {
+                None if !mark.is_empty() => Err(damaged_format(path, "its second line is damaged")),
+                mark => Ok(Held::Current(mark.map(Box::new))),
+            }
+        }
         ("", _) => Err(damaged_format(path, "it is empty")),
         _ => Err(OpenError::Format {
             path: path.to_owned(),
@@ -407,7 +407,7 @@ fn begin(path: &Path) -> io::Result<()> {
 /// Takes the permissions of everybody but the owner from the directory and from what is ours in it.
 fn make_private(path: &Path) -> io::Result<()> {
     privacy::tighten_one(path, &fs::metadata(path)?)?;
-    let ours = [LOCK, UNFINISHED, FORMAT, BALLAST, DATABASE, upgrade::DATABASE];
+    let ours = [LOCK, UNFINISHED, FORMAT, BALLAST, DATABASE, LOG];
     ours.iter().try_for_each(|name| privacy::tighten(&path.join(name)))
 }
 

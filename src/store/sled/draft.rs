@@ -1,18 +1,18 @@
-//! The database as the committing thread sees and changes it.
+//! The database as the checkpoints see and change it.
 //!
-//! A [`Draft`] gathers what commands change and hands it to sled in atomic batches. Invariants:
+//! A [`Draft`] gathers what is to be written and hands it to sled in atomic batches. Invariants:
 //!
 //! * What was put into the draft shows in what is read from it next.
-//! * What one command changes goes into one batch, and a batch holds at most [`BATCH_MAX`] keys. Two things may
-//!   go ahead of it, each of which is right by itself: the pieces of a payload too large for a batch, marked as garbage until
-//!   the batch that names the item takes the mark away, and the end of an item whose time had run out.
+//! * What there is of one item or document goes into one batch, and a batch holds at most [`BATCH_MAX`] keys. The pieces of a
+//!   payload too large for a batch go ahead of it, marked as garbage until the batch that names the item takes the mark away.
+//!   A checkpoint that was broken off is made again from the log, so that no more than this need be atomic.
 //! * What was applied is durable after [`Draft::sync`], and before more than [`UNSYNCED_MAX`] bytes follow it. The database
 //!   takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
 //!   much to share a sync, a power cut could take away what it no longer looks for. What counts is what the database
 //!   writes, so a removal counts as well.
 //!
-//! This file has the batches and what is kept under a key of its own; items are drafted in [`super::items`], what the rules
-//! of the domain write is in [`super::changes`], and what is outdated is cleared away in [`super::tidy`].
+//! This file has the batches and what is kept under a key of its own; items are drafted in [`super::items`], and what is
+//! outdated is cleared away in [`super::tidy`].
 
 use std::fs::File;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -23,13 +23,14 @@ use super::index::{Extent, Index, Recovered};
 use super::items::Items;
 use super::journal::{Bundles, Chunks, Entry, Written};
 use super::layout::{self, BATCH_MAX, PIECE_SIZE, UNSYNCED_MAX};
+use super::log_mark::{Covered, LogMark};
 use super::mark::Note;
 use super::occupancy::Occupancy;
 use super::reader::{ReadError, Reader};
+use super::tables::Tables;
 use crate::model::ItemNumber;
 use crate::store::holdings::Holdings;
 use crate::store::record::RecordError;
-use crate::store::{Command, DELIVERIES_MAX, REPLAY_CHUNKS_MAX};
 
 /// The most pieces of a payload that go into the batch of their command; a larger payload is laid down ahead of it.
 pub(super) const PIECES_AT_ONCE: u16 = (UNSYNCED_MAX / PIECE_SIZE) as u16;
@@ -51,32 +52,16 @@ const REMOVAL_SIZE: usize = 8 * 1024;
 const PUT_SIZE_MIN: usize = 512;
 /// The most bytes that a command writes of items beyond a payload: a record and those that it makes room for.
 const BYTES_BESIDES: usize = 16 * 1024;
-/// How many keys of a forgotten incident are removed by one command.
-pub(super) const INCIDENT_KEYS_AT_ONCE: usize = 200;
-/// How many chunks of a forgotten replay are removed by one command.
-pub(super) const REPLAY_KEYS_AT_ONCE: usize = 200;
 /// How many numbers are set aside by one write of the next number.
 const NUMBERS_AT_ONCE: u64 = 65_536;
-/// The largest document of an incident or a silence, in pieces.
-pub(super) const INCIDENT_PIECES_MAX: usize = 16;
-/// The largest document of a delivery that was never tried, in pieces: a notification of 19,000 bytes, each of which may
-/// take two when it is written into another document.
-pub(super) const DELIVERY_PIECES_MAX: usize = 12;
-/// The largest document of a delivery with all its attempts and the beginnings of their answers, in pieces.
-pub(super) const ATTEMPTED_PIECES_MAX: usize = 40;
-/// The largest document of a replay, in pieces: its globs, its target, and the failures and reasons that it keeps.
-pub(super) const REPLAY_PIECES_MAX: usize = 32;
-
 /// The most keys that drafted items come to: their values are half full at least, but for the last of each kind.
 const ITEM_KEYS_MAX: usize = 2 * UNSYNCED_MAX / PIECE_SIZE + 2;
 
 const _: () = assert!(ITEM_KEYS_MAX + PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
 const _: () = assert!(ITEM_KEYS_MAX + KEYS_OF_AN_END <= BATCH_MAX);
-const _: () = assert!(INCIDENT_PIECES_MAX + DELIVERIES_MAX * DELIVERY_PIECES_MAX <= BATCH_MAX);
-const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_CHUNKS_MAX <= BATCH_MAX);
-const _: () = assert!(REPLAY_PIECES_MAX + REPLAY_KEYS_AT_ONCE <= BATCH_MAX);
+const _: () = assert!(ITEM_KEYS_MAX + layout::DELIVERY_PIECES_MAX <= BATCH_MAX);
 
-/// What goes wrong between the commands and the disk. All of it is fatal.
+/// What goes wrong between the tables and the disk. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DraftError {
     #[error("the database could not read or write: {0}")]
@@ -87,10 +72,10 @@ pub(super) enum DraftError {
     Record(#[from] RecordError),
     #[error("it opened without what it has held from its beginning, so its items are lost as well")]
     Lost,
-    #[error("a document of {0} bytes does not fit into its batch")]
-    Document(usize),
     #[error("the database file could not be synced to disk: {0}")]
     Sync(std::io::Error),
+    #[error("a segment of the log could not be let go of: {0}")]
+    Log(std::io::Error),
 }
 
 /// Changes on their way into the database. See the module's documentation.
@@ -104,11 +89,12 @@ pub(super) struct Draft {
     unsynced: usize,
     pending: HashMap<sled::IVec, Option<sled::IVec>>,
     pub(super) items: Items,
-    next_number: u64,
-    reserved_number: u64,
+    /// The bundle that was never there.
+    next_bundle: u64,
+    /// None from this one on ever was, as the database says it.
+    reserved_bundle: u64,
     pub(super) extent: Extent,
     pub(super) occupancy: Occupancy,
-    pub(super) holdings: Holdings,
     /// Pieces that belong to nobody: the first and how many.
     pub(super) garbage: Vec<(u64, u16)>,
     /// What was written since it was last tidied.
@@ -124,15 +110,17 @@ pub(super) struct WrittenSince {
 
 impl Draft {
     /// Writes what a new database holds: the number with which it begins.
-    pub(super) fn begin(tree: &sled::Tree, next_number: u64) -> sled::Result<()> {
-        tree.insert(layout::NEXT_NUMBER, &next_number.to_be_bytes())?;
+    pub(super) fn begin(tree: &sled::Tree) -> sled::Result<()> {
+        tree.insert(layout::NEXT_NUMBER, &1_u64.to_be_bytes())?;
         tree.flush().map(drop)
     }
 
-    /// A draft on the tree; reads where numbers go on, what there is, and what was left to be reclaimed.
-    pub(super) fn new(tree: sled::Tree, file: File) -> Result<Self, DraftError> {
+    /// A draft on the tree; reads where numbers go on, what there is, and what was left to be reclaimed. And what there is of
+    /// each workflow in items.
+    pub(super) fn new(tree: sled::Tree, file: File) -> Result<(Self, Holdings), DraftError> {
+        // Before there was a log, items and bundles took their numbers from one count.
         let Some(value) = tree.get(layout::NEXT_NUMBER)? else { return Err(DraftError::Lost) };
-        let next_number = read_u64(&value)?;
+        let next_bundle = read_u64(&tree.get(layout::NEXT_BUNDLE)?.unwrap_or(value))?;
         let mut garbage = Vec::new();
         for entry in tree.scan_prefix([layout::GARBAGE]) {
             let (key, value) = entry?;
@@ -140,30 +128,36 @@ impl Draft {
             garbage.push((first, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
         }
         let Recovered { index, extent, occupancy, holdings } = super::index::recover(&tree)?;
-        let items = Items::new(index.hasher.clone());
-        let mut draft = Self {
+        let draft = Self {
             tree,
             file,
             index: Arc::new(RwLock::new(index)),
             unsynced: 0,
             pending: HashMap::new(),
-            items,
-            next_number,
-            reserved_number: next_number,
+            items: Items::default(),
+            next_bundle,
+            reserved_bundle: next_bundle,
             extent,
             occupancy,
-            holdings,
             garbage,
             written: WrittenSince::default(),
         };
-        let reader = draft.reader();
-        for workflow in reader.workflows() {
-            draft.holdings.note(&workflow?.name);
-        }
-        for incident in reader.stream(&[layout::INCIDENT]) {
-            draft.holdings.put_incident(&incident?);
-        }
-        Ok(draft)
+        Ok((draft, holdings))
+    }
+
+    /// How far the log is in the database, and the number that no item had by then.
+    pub(super) fn covered(&self) -> Result<Covered, DraftError> {
+        let next_number = read_u64(&self.get(layout::NEXT_NUMBER)?.ok_or(DraftError::Lost)?)?;
+        let log = self.get(layout::COVERED)?.map(|bytes| LogMark::from_bytes(&bytes)).transpose()?;
+        Ok(Covered { log, next_number })
+    }
+
+    /// Notes how far the log is in the database. All of that must be synced already, and is synced now.
+    pub(super) fn set_covered(&mut self, log: &LogMark, next_number: u64) -> Result<(), DraftError> {
+        self.put(layout::COVERED, log.bytes());
+        self.put(layout::NEXT_NUMBER, next_number.to_be_bytes().as_slice());
+        self.apply()?;
+        self.sync()
     }
 
     /// The note of the last start.
@@ -178,34 +172,15 @@ impl Draft {
         self.sync()
     }
 
-    /// What others read with.
-    pub(super) fn reader(&self) -> Reader {
-        Reader { tree: self.tree.clone(), index: self.index.clone() }
+    /// What others read with, over these tables.
+    pub(super) fn reader(&self, tables: Arc<RwLock<Tables>>) -> Reader {
+        let hasher = self.index().hasher.clone();
+        Reader { tables, tree: self.tree.clone(), index: self.index.clone(), hasher }
     }
 
-    /// What is known by heart, as of the last batch.
+    /// The in-memory index, as of the last batch.
     pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes room for what the command changes, so that it goes into one batch.
-    pub(super) fn make_room(&mut self, command: &Command) -> Result<(), DraftError> {
-        let (keys, bytes) = match command {
-            Command::Create(creation) => {
-                let (keys, bytes) = room_for_payload(creation.payload.len());
-                // What it has been through elsewhere, or the workflow that it makes.
-                let besides = if creation.restored.is_some() { KEYS_BESIDES } else { KEYS_OF_AN_ITEM };
-                (keys + besides, bytes)
-            }
-            Command::CommitIncident { deliveries, .. } => {
-                (INCIDENT_PIECES_MAX + deliveries.len() * DELIVERY_PIECES_MAX, 0)
-            }
-            Command::PutReplayChunks { chunks, .. } => (chunks.len(), 0),
-            Command::PutReplay { chunks, .. } => (REPLAY_PIECES_MAX + chunks.len(), 0),
-            Command::ForgetIncident(_) | Command::ForgetReplay(_) => (BATCH_MAX, 0),
-            _ => (KEYS_OF_AN_END, 0),
-        };
-        self.make_room_for(keys, bytes)
     }
 
     /// Makes room for so many keys and bytes of items, and a little more.
@@ -220,7 +195,7 @@ impl Draft {
         if self.pending.is_empty() && self.items.is_empty() {
             return Ok(());
         }
-        let (mut bundles, mut chunks) = (Bundles::from(self.next_number), Chunks::from(self.extent.next));
+        let (mut bundles, mut chunks) = (Bundles::from(self.next_bundle), Chunks::from(self.extent.next));
         let mut settled = Vec::new();
         for (number, drafted) in self.items.take() {
             let place = drafted.payload.place(|bytes| {
@@ -234,7 +209,7 @@ impl Draft {
             settled.push((number, chunk, drafted));
         }
         for (bundle, value) in bundles.finish() {
-            self.next_number = bundle + 1;
+            self.next_bundle = bundle + 1;
             self.put(&layout::numbered(layout::PAYLOAD, bundle), value);
         }
         for (chunk, value) in chunks.finish() {
@@ -243,9 +218,9 @@ impl Draft {
         }
         self.extent.entries += settled.len();
         self.written.entries += settled.len();
-        if self.next_number > self.reserved_number {
-            self.reserved_number = self.next_number + NUMBERS_AT_ONCE;
-            self.put(layout::NEXT_NUMBER, self.reserved_number.to_be_bytes().as_slice());
+        if self.next_bundle > self.reserved_bundle {
+            self.reserved_bundle = self.next_bundle + NUMBERS_AT_ONCE;
+            self.put(layout::NEXT_BUNDLE, self.reserved_bundle.to_be_bytes().as_slice());
         }
         let batch = self.batch()?;
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -298,11 +273,30 @@ impl Draft {
         Ok(())
     }
 
-    /// So many numbers that nobody has had yet, one after the other; the first of them.
-    pub(super) fn take_numbers(&mut self, count: u64) -> u64 {
-        let first = self.next_number;
-        self.next_number += count;
+    /// So many bundles that were never there, one after the other; the first of them.
+    pub(super) fn take_bundles(&mut self, count: u64) -> u64 {
+        let first = self.next_bundle;
+        self.next_bundle += count;
         first
+    }
+
+    /// Writes a document, or removes it, by the key that it has in the tables.
+    pub(super) fn write_document(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), DraftError> {
+        let pieces = usize::from(layout::pieces(value.map_or(0, <[u8]>::len)));
+        self.make_room_for(pieces.max(layout::DELIVERY_PIECES_MAX), 0)?;
+        let has_pieces = key.first().is_some_and(|letter| layout::has_pieces(*letter));
+        match value {
+            Some(value) if has_pieces => self.put_pieces(key, value),
+            None if has_pieces => self.remove_pieces(key, 0),
+            Some(value) => {
+                self.put(key, value);
+                Ok(())
+            }
+            None => {
+                self.remove(key);
+                Ok(())
+            }
+        }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, DraftError> {
@@ -339,18 +333,6 @@ impl Draft {
             self.remove(&key);
         }
         Ok(())
-    }
-
-    pub(super) fn put_document(
-        &mut self,
-        prefix: &[u8],
-        bytes: &[u8],
-        pieces_max: usize,
-    ) -> Result<(), DraftError> {
-        if bytes.len() > PIECE_SIZE * pieces_max {
-            return Err(DraftError::Document(bytes.len()));
-        }
-        self.put_pieces(prefix, bytes)
     }
 }
 

@@ -1,6 +1,11 @@
 //! What is demanded of the values that hold many items. See [`crate::fuzzing`].
 
+use bytes::Bytes;
+
+use super::entry;
 use super::journal::{self, Bundles, Chunks, Entry};
+use super::names::NameHasher;
+use super::table::Table;
 use crate::store::record::RecordError;
 
 /// Chunks of the journal and bundles of payloads: what can be read of them is written, and read as the same.
@@ -29,6 +34,25 @@ pub fn chunks(bytes: &[u8]) {
             });
             let read = payloads.iter().map(|(number, range)| (*number, &bytes[range.clone()]));
             assert!(read_again.eq(read), "payloads are read as what was written");
+        }
+        Err(error) => says_what_is_wrong(bytes, Some(error)),
+    }
+}
+
+/// Records of the log: what can be read is written, and read as the same.
+pub fn entries(bytes: &[u8]) {
+    let hasher = NameHasher::default();
+    let write = |(group, next_number): &(Table, u64)| {
+        let mut written = Vec::new();
+        entry::encode(group, *next_number, &mut written);
+        Bytes::from(written)
+    };
+    match entry::decode(&Bytes::copy_from_slice(bytes), &hasher) {
+        Ok(read) => {
+            // An item or a document may stand there twice, of which we write the last.
+            let written = write(&read);
+            let read_again = entry::decode(&written, &hasher).expect("what we write can be read");
+            assert_eq!(write(&read_again), written, "a group is read as what was written");
         }
         Err(error) => says_what_is_wrong(bytes, Some(error)),
     }

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::draft::{
-    Draft, DraftError, KEYS_OF_AN_END, KEYS_OF_AN_ITEM, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE, detail_prefix,
+    Draft, DraftError, KEYS_OF_AN_END, KEYS_OF_AN_ITEM, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE,
+    detail_prefix, room_for_payload,
 };
-use super::journal::Place;
+use super::journal::{self, Place, Written};
 use super::layout::{self, PIECE_SIZE};
-use super::names::{Name, NameHash, NameHasher, Names};
+use super::names::{Name, NameHash};
 use super::occupancy::Left;
-use super::reader::{self, Stored};
-use crate::model::item::ItemDetail;
-use crate::model::{Item, ItemNumber};
+use super::reader::ReadError;
+use super::table::{Part, Row};
+use crate::model::ItemNumber;
 use crate::store::record;
 
 /// The payload of a drafted item.
@@ -49,39 +50,21 @@ pub(super) struct Drafted {
     /// Its record; nothing once it is forgotten.
     pub(super) record: Option<Vec<u8>>,
     pub(super) payload: Payload,
-    /// Whether nothing of it was in the database before.
-    is_new: bool,
     /// What it is called from this batch on or, when it is forgotten, no longer.
     pub(super) names: [Option<NameHash>; 2],
 }
 
 /// The items of which something was written since the last batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Items {
     drafted: HashMap<ItemNumber, Drafted>,
     /// In this order.
     order: Vec<ItemNumber>,
-    /// What the new ones among them are called.
-    names: Names,
-    hasher: NameHasher,
     /// What they take, their payloads included, in bytes.
     bytes: usize,
-    /// The item that was looked at last, which is the one that is looked at next.
-    at_hand: Option<Stored>,
 }
 
 impl Items {
-    pub(super) fn new(hasher: NameHasher) -> Self {
-        Self {
-            drafted: HashMap::new(),
-            order: Vec::new(),
-            names: Names::default(),
-            hasher,
-            bytes: 0,
-            at_hand: None,
-        }
-    }
-
     /// What they take, their payloads included, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -91,15 +74,10 @@ impl Items {
         self.order.is_empty()
     }
 
-    /// Takes them all, but for those that came and went, of which nobody needs to know.
+    /// Takes them all.
     pub(super) fn take(&mut self) -> Vec<(ItemNumber, Drafted)> {
-        self.names.clear();
         self.bytes = 0;
-        self.at_hand = None;
-        let drafted = self.order.drain(..).filter_map(|number| {
-            let drafted = self.drafted.remove(&number)?;
-            (drafted.record.is_some() || !drafted.is_new).then_some((number, drafted))
-        });
+        let drafted = self.order.drain(..).filter_map(|number| Some((number, self.drafted.remove(&number)?)));
         drafted.collect()
     }
 
@@ -118,128 +96,98 @@ impl Items {
 
     /// Writes what is in the database anew, of an item of which nothing was written since the last batch.
     pub(super) fn write_again(&mut self, number: ItemNumber, record: &[u8], payload: Payload) {
-        self.insert(
-            number,
-            Drafted { record: Some(record.to_vec()), payload, is_new: false, names: [None; 2] },
-        );
-    }
-
-    fn hashes(&self, item: &Item) -> [Option<NameHash>; 2] {
-        let mut names = Name::all(&item.workflow, &item.id, item.idempotency_key.as_ref());
-        [names.next(), names.next()].map(|name| name.map(|name| self.hasher.hash(name)))
+        self.insert(number, Drafted { record: Some(record.to_vec()), payload, names: [None; 2] });
     }
 }
 
 impl Draft {
-    /// The item by its number, without its detail, and where its payload is.
-    fn stored(&mut self, number: ItemNumber) -> Result<Option<&Stored>, DraftError> {
-        let is_at_hand = self.items.at_hand.as_ref().is_some_and(|stored| stored.item.number == number);
-        if !is_at_hand {
-            self.items.at_hand = match self.items.drafted.get(&number) {
-                Some(Drafted { record: None, .. }) => None,
-                Some(Drafted { record: Some(record), payload, .. }) => {
-                    let place = if let Payload::At(place) = payload { Some(*place) } else { None };
-                    Some(Stored { item: record::decode_item(number, record)?, place })
-                }
-                None => reader::stored(&self.tree, &self.index(), number)?,
-            };
+    /// Writes the latest word on an item. It may be what the database has already.
+    pub(super) fn write_row(&mut self, number: ItemNumber, row: &Row) -> Result<(), DraftError> {
+        let is_known = self.items.drafted.contains_key(&number) || self.index().roster.get(number).is_some();
+        match &row.record {
+            None if is_known => self.forget_item(number),
+            None => Ok(()),
+            Some(record) if is_known => self.write_over(number, record, row),
+            Some(record) => self.add_item(number, record, row),
         }
-        Ok(self.items.at_hand.as_ref())
     }
 
-    /// The item by its number.
-    pub(super) fn read_item(&mut self, number: ItemNumber) -> Result<Option<Item>, DraftError> {
-        let Some(mut item) = self.stored(number)?.map(|stored| stored.item.clone()) else { return Ok(None) };
-        if item.detail.is_some() {
-            item.detail = Some(Box::new(self.read_detail(number)?));
-        }
-        Ok(Some(item))
+    /// Adds an item that the database does not know.
+    fn add_item(&mut self, number: ItemNumber, record: &[u8], row: &Row) -> Result<(), DraftError> {
+        self.make_room_for_row(row)?;
+        let payload = self.place(&row.payload)?;
+        let names = self.hashes(record)?;
+        self.items.insert(number, Drafted { record: Some(record.to_vec()), payload, names });
+        self.write_detail(number, &row.detail)
     }
 
-    fn read_detail(&self, number: ItemNumber) -> Result<ItemDetail, DraftError> {
-        let prefix = detail_prefix(number);
-        let mut bytes = Vec::new();
-        for piece in 0.. {
-            match self.get(&layout::piece(&prefix, piece))? {
-                Some(value) => bytes.extend_from_slice(&value),
-                None => break,
-            }
+    /// Writes over what the database has of an item. A payload never changes, so that one which is there is this one.
+    fn write_over(&mut self, number: ItemNumber, record: &[u8], row: &Row) -> Result<(), DraftError> {
+        self.make_room_for_row(row)?;
+        if row.payload == Part::None {
+            self.release_payload(number)?;
+        } else if matches!(self.drafted(number)?.payload, Payload::None) {
+            let payload = self.place(&row.payload)?;
+            self.drafted(number)?.payload = payload;
         }
-        Ok(record::decode_document(&bytes)?)
+        self.items.bytes += record.len();
+        self.drafted(number)?.record = Some(record.to_vec());
+        self.write_detail(number, &row.detail)
     }
 
-    /// The item that is called so.
-    pub(super) fn named(&mut self, name: Name<'_>) -> Result<Option<ItemNumber>, DraftError> {
-        let hash = self.items.hasher.hash(name);
-        let mut holders: Vec<ItemNumber> = self.items.names.holders(hash).collect();
-        holders.extend(self.index().names.holders(hash));
-        for number in holders {
-            if self.stored(number)?.is_some_and(|stored| name.is_of(&stored.item)) {
-                return Ok(Some(number));
-            }
+    /// Makes room for an item, so that what there is of it goes into one batch.
+    fn make_room_for_row(&mut self, row: &Row) -> Result<(), DraftError> {
+        let size = |part: &Part| if let Part::New(bytes) = part { bytes.len() } else { 0 };
+        let (keys, bytes) = room_for_payload(size(&row.payload));
+        let detail = usize::from(layout::pieces(size(&row.detail)));
+        self.make_room_for(keys + detail.max(KEYS_OF_AN_END), bytes)
+    }
+
+    fn write_detail(&mut self, number: ItemNumber, detail: &Part) -> Result<(), DraftError> {
+        match detail {
+            Part::Same => Ok(()),
+            Part::New(bytes) => self.put_pieces(&detail_prefix(number), bytes),
+            Part::None => self.remove_pieces(&detail_prefix(number), 0),
         }
-        Ok(None)
+    }
+
+    /// The payload as it goes into the database; one too large for a bundle is laid down at once.
+    fn place(&mut self, payload: &Part) -> Result<Payload, DraftError> {
+        match payload {
+            Part::New(bytes) if bytes.len() > PIECE_SIZE => Ok(Payload::At(self.lay_down(bytes)?)),
+            Part::New(bytes) => Ok(Payload::New(bytes.clone())),
+            Part::None | Part::Same => Ok(Payload::None),
+        }
+    }
+
+    fn hashes(&self, record: &[u8]) -> Result<[Option<NameHash>; 2], DraftError> {
+        let names = record::decode_names(record)?;
+        let mut names = Name::all(names.workflow, names.id, names.idempotency_key.as_ref());
+        let index = self.index();
+        Ok([names.next(), names.next()].map(|name| name.map(|name| index.hasher.hash(name))))
     }
 
     /// The item as it is drafted, beginning with what is in the database.
     fn drafted(&mut self, number: ItemNumber) -> Result<&mut Drafted, DraftError> {
         if !self.items.drafted.contains_key(&number) {
-            let Some(stored) = self.stored(number)? else { return Err(DraftError::Lost) };
-            let drafted = Drafted {
-                record: Some(record::encode_item(&stored.item)),
-                payload: stored.place.into(),
-                is_new: false,
-                names: [None; 2],
-            };
-            return Ok(self.items.insert(number, drafted));
+            let chunk = self.index().roster.get(number).ok_or(DraftError::Lost)?;
+            let chunk = self.chunk(chunk)?;
+            let Written { place, record } = journal::entry(&chunk, number)?.ok_or(ReadError::Lost)?;
+            self.items.write_again(number, record, place.into());
         }
         self.items.drafted.get_mut(&number).ok_or(DraftError::Lost)
     }
 
-    /// Adds an item that nobody knows yet.
-    pub(super) fn add_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), DraftError> {
-        let payload = match payload {
-            None => Payload::None,
-            Some(bytes) if bytes.is_empty() => Payload::None,
-            Some(bytes) if bytes.len() <= PIECE_SIZE => Payload::New(bytes),
-            Some(bytes) => Payload::At(self.lay_down(&bytes)?),
-        };
-        let names = self.items.hashes(item);
-        for hash in names.into_iter().flatten() {
-            self.items.names.insert(hash, item.number);
-        }
-        let record = Some(record::encode_item(item));
-        self.items.insert(item.number, Drafted { record, payload, is_new: true, names });
-        Ok(())
-    }
-
-    /// Writes an item's record over the old one.
-    pub(super) fn write_item(&mut self, item: &Item) -> Result<(), DraftError> {
-        let record = record::encode_item(item);
-        self.items.bytes += record.len();
-        self.drafted(item.number)?.record = Some(record);
-        self.items.at_hand = None;
-        Ok(())
-    }
-
     /// Forgets an item and what it is called.
-    pub(super) fn forget_item(&mut self, item: &Item) -> Result<(), DraftError> {
-        self.make_room_for_end(item.number)?;
-        let names = self.items.hashes(item);
-        let drafted = self.drafted(item.number)?;
-        drafted.record = None;
-        drafted.names = names;
-        if drafted.is_new {
-            for hash in names.into_iter().flatten() {
-                self.items.names.remove(hash, item.number);
-            }
-        }
-        self.items.at_hand = None;
-        Ok(())
+    fn forget_item(&mut self, number: ItemNumber) -> Result<(), DraftError> {
+        self.release_payload(number)?;
+        let record = self.drafted(number)?.record.take().ok_or(DraftError::Lost)?;
+        let names = self.hashes(&record)?;
+        self.drafted(number)?.names = names;
+        self.remove_pieces(&detail_prefix(number), 0)
     }
 
-    /// Makes room for what the end of an item or of its payload takes, unless it has begun. It is the first that a command
-    /// does, or stands by itself: an item whose time has run out is forgotten by whoever meets it, a create as well.
+    /// Makes room for what the end of an item or of its payload takes, unless it has begun.
     fn make_room_for_end(&mut self, number: ItemNumber) -> Result<(), DraftError> {
         if self.items.drafted.contains_key(&number) { Ok(()) } else { self.make_room_for(KEYS_OF_AN_END, 0) }
     }
@@ -248,7 +196,6 @@ impl Draft {
     pub(super) fn release_payload(&mut self, number: ItemNumber) -> Result<(), DraftError> {
         self.make_room_for_end(number)?;
         let payload = std::mem::replace(&mut self.drafted(number)?.payload, Payload::None);
-        self.items.at_hand = None;
         let Payload::At(place) = payload else { return Ok(()) };
         match place {
             Place::Shared { bundle, length, .. } => {
@@ -275,7 +222,7 @@ impl Draft {
     fn lay_down(&mut self, payload: &Bytes) -> Result<Place, DraftError> {
         let pieces = layout::pieces(payload.len());
         self.make_room_for(usize::from(pieces.min(PIECES_AT_ONCE)) + KEYS_OF_AN_ITEM, 0)?;
-        let first = self.take_numbers(u64::from(pieces));
+        let first = self.take_bundles(u64::from(pieces));
         self.written.payload_bytes += payload.len();
         if pieces <= PIECES_AT_ONCE {
             self.put_payload(payload, first);

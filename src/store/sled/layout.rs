@@ -7,7 +7,8 @@
 //! FORMAT     the version of this layout, and what ties the files to each other; written last when a directory is made
 //! UNFINISHED there while a database is being made from which nothing was acknowledged yet
 //! ballast    space kept back, given up when the disk is full so that closes can go on
-//! items/     the database
+//! log/       the commit log: what was acknowledged is there first, see [`crate::store::log`]
+//! items/     the database: what lived on
 //! ```
 //!
 //! and the database one tree, whose keys begin with a letter:
@@ -27,12 +28,14 @@
 //! m "probe"                  -> instant          when it was last shown that commits go through
 //! m "clock"                  -> document         what ties steady time to the wall clock
 //! m "start"                  -> note             what the last start wrote, which FORMAT names as well
-//! m "next"                   -> number           no number from here on was ever used; there from the beginning
+//! m "log"                    -> mark             which log belongs to it, and up to where the database holds it
+//! m "next"                   -> number           the number that no item or lease had by then; there from the beginning
+//! m "bundle"                 -> number           no bundle from here on was ever there
 //! ```
 //!
 //! Numbers are big-endian. Those of bundles only grow, and those of chunks for as long as one is left, so the journal and the payloads are appended at the right
 //! ends of their parts of the tree, many to a value: an insert costs the database the same whether it brings one item or
-//! thirty. Items, leases and bundles take their numbers from one count. What is found by name, and where, is in memory
+//! thirty. Items and leases take their numbers from one count, bundles from another. What is found by name, and where, is in memory
 //! ([`super::index`]). One tree makes one batch of keys atomic without a transaction.
 //!
 //! **The journal.** Every change of an item writes its whole record anew, and the entry in the chunk with the highest number
@@ -49,7 +52,9 @@
 use crate::model::{DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
 
 /// The version of this layout.
-pub(super) const FORMAT: &str = "process-warden data, format 2\n";
+pub(super) const FORMAT: &str = "process-warden data, format 3\n";
+/// The version before there was a log. Its database is the same, and is gone on with.
+pub(super) const FORMAT_2: &str = "process-warden data, format 2\n";
 /// The largest piece of a document or of a large payload, in bytes; a payload up to this long shares its bundle.
 pub(super) const PIECE_SIZE: usize = 4096;
 /// How long a chunk of the journal becomes, unless a single record is longer, in bytes.
@@ -69,6 +74,13 @@ pub(super) fn pieces(size: usize) -> u16 {
     u16::try_from(size.div_ceil(PIECE_SIZE)).unwrap_or(u16::MAX)
 }
 
+/// The largest document of an incident or a silence, in pieces.
+pub(super) const INCIDENT_PIECES_MAX: usize = 16;
+/// The largest document of a delivery with all its attempts and the beginnings of their answers, in pieces.
+pub(super) const DELIVERY_PIECES_MAX: usize = 40;
+/// The largest document of a replay, in pieces: its globs, its target, and the failures and reasons that it keeps.
+pub(super) const REPLAY_PIECES_MAX: usize = 32;
+
 pub(super) const JOURNAL: u8 = b'j';
 pub(super) const PAYLOAD: u8 = b'p';
 pub(super) const DETAIL: u8 = b'e';
@@ -81,6 +93,8 @@ pub(super) const SILENCE: u8 = b's';
 pub(super) const REPLAY: u8 = b'y';
 pub(super) const REPLAY_CHUNK: u8 = b'z';
 pub(super) const NEXT_NUMBER: &[u8] = b"mnext";
+pub(super) const NEXT_BUNDLE: &[u8] = b"mbundle";
+pub(super) const COVERED: &[u8] = b"mlog";
 pub(super) const NOTE: &[u8] = b"mstart";
 pub(super) const PROBE: &[u8] = b"mprobe";
 pub(super) const CLOCK: &[u8] = b"mclock";
@@ -92,6 +106,21 @@ fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
     key.push(0);
     key.extend_from_slice(second);
     key
+}
+
+/// The range of keys that begin like this.
+pub(super) fn range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut end = prefix.to_vec();
+    // No prefix of ours ends with the highest byte.
+    if let Some(last) = end.last_mut() {
+        *last = last.saturating_add(1);
+    }
+    (prefix.to_vec(), end)
+}
+
+/// Whether documents under this letter are in numbered pieces; others are one value.
+pub(super) const fn has_pieces(letter: u8) -> bool {
+    matches!(letter, DETAIL | INCIDENT | DELIVERY | SILENCE | REPLAY)
 }
 
 pub(super) fn numbered(letter: u8, number: u64) -> [u8; 9] {

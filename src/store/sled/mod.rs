@@ -1,8 +1,10 @@
 //! The default engine: sled, embedded, handled so that it keeps what it promises.
 //!
-//! Reads go to the database from any thread ([`reader`]); every write waits in line ([`queue`]) for one committing
-//! thread ([`committer`]), which gathers it in a draft ([`draft`]). The layout on disk is described in [`layout`], what is
-//! kept in memory of it in [`index`], how room is given back in [`tidy`], the handling of the directory in [`directory`].
+//! Every write waits in line ([`queue`]) for one committing thread ([`committer`]), which writes it to the log
+//! ([`crate::store::log`]) and keeps it in a table in memory ([`table`]). What lives on goes from there into the database, by
+//! a thread that nobody waits for ([`checkpoint`]), in batches ([`draft`]). Reads go to the tables and the database from any
+//! thread ([`reader`]). The layout on disk is described in [`layout`], what is kept in memory of it in [`index`], how room
+//! is given back in [`tidy`], the handling of the directory in [`directory`].
 //!
 //! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
@@ -10,16 +12,19 @@
 
 mod advice;
 mod ahead;
-mod changes;
+mod checkpoint;
 mod committer;
 mod directory;
 mod draft;
+mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod index;
 mod items;
 mod journal;
 mod layout;
+mod ledger;
+mod log_mark;
 mod mark;
 mod names;
 mod occupancy;
@@ -27,11 +32,14 @@ mod open_error;
 mod privacy;
 mod queue;
 mod reader;
+mod recovery;
 mod roster;
 mod space;
+mod start;
 mod survey;
+mod table;
+mod tables;
 mod tidy;
-mod upgrade;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,15 +52,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use self::checkpoint::{Checkpointer, Checkpoints};
 use self::committer::Committer;
 use self::directory::Directory;
-use self::draft::{Draft, DraftError};
+use self::draft::Draft;
+use self::ledger::Ledger;
 pub use self::open_error::OpenError;
 use self::queue::Queue;
 use self::reader::{ReadError, Reader};
 use self::space::Space;
-use self::upgrade::Old;
-use super::record;
+use self::start::{Start, Started};
+use self::tables::Tables;
+use super::log::Segments;
 use super::{
     Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
     StoreStatus,
@@ -71,10 +82,26 @@ pub struct SledSettings {
     pub cache: u64,
     /// How much space is kept back on the file system, in bytes; at most a tenth of it is.
     pub reserve: u64,
+    /// How much memory what is not in the database yet may take, in bytes.
+    pub recent: u64,
+    /// For how long what is new is kept from the database, since most of it is closed by then. It may be twice that.
+    pub checkpoint: Duration,
+    /// What to do about damage.
+    pub on_damage: OnDamage,
     /// How many commands may wait for the committing thread.
     pub queue_max: usize,
     /// How many bytes of payloads may wait with them.
     pub queue_bytes_max: u64,
+}
+
+/// What to do when something is not as it was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDamage {
+    /// To refuse to open, and change nothing.
+    #[default]
+    Refuse,
+    /// To go on with what can be read, and say what cannot.
+    Accept,
 }
 
 /// The engine over sled.
@@ -83,8 +110,11 @@ pub struct SledStore {
     queue: Arc<Queue>,
     clock: Arc<dyn Clock>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    /// The committing thread and that of the checkpoints, which ends after it.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     database: sled::Db,
+    segments: Arc<Segments>,
+    checkpoints: Arc<Checkpoints>,
     directory: Directory,
 }
 
@@ -107,56 +137,68 @@ impl SledStore {
             DatabaseError::System(error) => unusable(error),
             DatabaseError::Damaged(reason) => damaged(reason),
         };
-        let wrong = |error: DraftError| match error {
-            // Also where it was read: what the system does not give back may be there all the same.
-            DraftError::Database(sled::Error::Io(error))
-            | DraftError::Read(ReadError::Database(sled::Error::Io(error)))
-            | DraftError::Sync(error) => unusable(error),
-            error => damaged(error.to_string()),
-        };
-        let old = match directory.outdated() {
-            Some(database) => {
-                directory.check_room(&database)?;
-                Some(Old::open(&database).map_err(broken)?)
-            }
-            None => None,
-        };
+        let wrong = |error| start::wrong(&settings.path, error);
         let database =
             open_database(&directory.database(), settings.cache, layout::SEGMENT_SIZE).map_err(broken)?;
         let tree = (*database).clone();
         if directory.begins() {
-            let next_number = old.as_ref().map_or(Ok(1), Old::next_number).map_err(wrong)?;
-            Draft::begin(&tree, next_number).map_err(|error| wrong(error.into()))?;
+            Draft::begin(&tree).map_err(|error| wrong(error.into()))?;
         }
-        let file = || File::open(directory.database().join("db")).map_err(unusable);
-        let mut draft = Draft::new(tree.clone(), file()?).map_err(wrong)?;
-        if let Some(old) = old {
-            tracing::info!("the data directory is of format 1 and is being written anew in format 2");
-            let items = old.copy_into(&mut draft).map_err(wrong)?;
-            tracing::info!(items, "the data directory is of format 2");
-            // What is known by heart is counted anew of what stands there now.
-            draft = Draft::new(tree, file()?).map_err(wrong)?;
-        }
+        let file = File::open(directory.database().join("db")).map_err(unusable)?;
+        let (mut draft, mut holdings) = Draft::new(tree, file).map_err(wrong)?;
         directory.admit(draft.note().map_err(wrong)?)?;
+        let recent = directory.recent(settings.recent).map_err(unusable)?;
+        let log_min = directory.log_min().map_err(unusable)?;
+        let start = Start { settings, directory: &directory, recent, log_min };
+        let Started { log, mark, next_number } = start.take_up(&mut draft, &mut holdings)?;
         draft.set_note(directory.note()).map_err(wrong)?;
-        let reader = draft.reader();
+        let checkpoints = Arc::new(Checkpoints::new(Tables::new(mark.covered, next_number)));
+        let reader = draft.reader(checkpoints.tables.clone());
+        let unreadable = |error: ReadError| damaged(error.to_string());
+        for workflow in reader.workflows() {
+            holdings.note(&workflow.map_err(unreadable)?.name);
+        }
+        for incident in reader.stream(&[layout::INCIDENT]) {
+            holdings.put_incident(&incident.map_err(unreadable)?);
+        }
         directory.seal()?;
         let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));
         queue.full.store(space.is_full(), Ordering::Relaxed);
         queue.free.store(space.free(), Ordering::Relaxed);
+        checkpoints.may_move.store(space.is_enough_to_move(), Ordering::Relaxed);
         let observer = Arc::new(OnceLock::new());
+        let segments = log.segments();
         let committer = Committer {
             queue: queue.clone(),
-            draft,
+            ledger: Ledger::new(reader.clone(), next_number, holdings),
+            log,
+            checkpoints: checkpoints.clone(),
             space,
             clock: clock.clone(),
             observer: observer.clone(),
+            recent: usize::try_from(recent).unwrap_or(usize::MAX),
+            buffer: Vec::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("committer".into())
-            .spawn(move || committer.run())
-            .map_err(unusable)?;
-        Ok(Self { reader, queue, clock, observer, committer: Mutex::new(Some(thread)), database, directory })
+        let checkpointer = Checkpointer {
+            shared: checkpoints.clone(),
+            draft,
+            mark,
+            segments: segments.clone(),
+            queue: queue.clone(),
+            clock: clock.clone(),
+            interval: settings.checkpoint,
+            ticked_at: Timestamp::MIN,
+            due: 0,
+        };
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.into()).spawn(run).map_err(unusable)
+        };
+        let threads = vec![
+            spawn("committer", Box::new(move || committer.run()))?,
+            spawn("checkpoints", Box::new(move || checkpointer.run()))?,
+        ];
+        let threads = Mutex::new(threads);
+        Ok(Self { reader, queue, clock, observer, threads, database, segments, checkpoints, directory })
     }
 
     /// Runs a read where it may wait for the disk.
@@ -252,10 +294,7 @@ impl Store for SledStore {
     }
 
     fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
-        self.read(|reader| match reader.tree.get(layout::CLOCK)? {
-            Some(document) => Ok(Some(record::decode_document(&document)?)),
-            None => Ok(None),
-        })
+        self.read(Reader::clock)
     }
 
     fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
@@ -321,6 +360,8 @@ impl Store for SledStore {
 
     fn status(&self) -> StoreStatus {
         let busy_since = self.queue.busy_since.load(Ordering::Relaxed);
+        // By itself: what is locked within an expression stays so until its end.
+        let recent = self.checkpoints.read().bytes() as u64;
         StoreStatus {
             fatal: self.queue.fatal.get().cloned(),
             full: self.queue.full.load(Ordering::Relaxed),
@@ -330,6 +371,8 @@ impl Store for SledStore {
             },
             waiting: self.queue.len(),
             disk_free: self.queue.free.load(Ordering::Relaxed),
+            recent,
+            settled: self.checkpoints.is_settled(),
             commits: self.queue.commits.load(Ordering::Relaxed),
             commands: self.queue.commands.load(Ordering::Relaxed),
         }
@@ -338,7 +381,7 @@ impl Store for SledStore {
     fn disk_use(&self) -> DiskUse {
         let blobs = self.directory.stray_blobs();
         DiskUse {
-            used: self.database.size_on_disk().unwrap_or_default(),
+            used: self.database.size_on_disk().unwrap_or_default() + self.segments.bytes(),
             reserve: std::fs::metadata(self.directory.ballast()).map_or(0, |metadata| metadata.len()),
             alarms: if blobs == 0 {
                 Vec::new()
@@ -350,8 +393,8 @@ impl Store for SledStore {
 
     fn close(&self) {
         self.queue.close();
-        let thread = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             // A panic of the thread was caught and told long before.
             let _ = thread.join();
         }

@@ -111,11 +111,6 @@ impl Names {
             holder.remove();
         }
     }
-
-    /// Removes all.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 #[cfg(test)]

@@ -80,6 +80,20 @@ pub enum OpenError {
         /// What the system said.
         error: io::Error,
     },
+    /// The commit log is not as it was written.
+    #[error(
+        "the commit log in {path} is damaged: {} {problem}. No data was removed. Restore the whole directory from one copy or \
+         backup; or keep a copy of it and start once with --accept-damage, which goes on with what can be read",
+        file.display()
+    )]
+    Log {
+        /// The directory.
+        path: PathBuf,
+        /// The file, or the directory where a file is missing, below the data directory.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The database in it does not open.
     #[error(
         "the database in {path} does not open: {reason}; keep a copy of the directory and restore it from a backup"

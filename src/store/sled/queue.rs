@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -23,6 +24,17 @@ pub(super) type Answer = Result<Vec<Outcome>, StoreError>;
 pub(super) struct Request {
     pub(super) commands: Vec<Command>,
     pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// What there was to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Requests.
+    Group,
+    /// None came for so long.
+    Nothing,
+    /// None will come any more.
+    End,
 }
 
 #[derive(Default)]
@@ -111,17 +123,23 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Takes the next group into `group`, waiting for one unless `idle_work` is there to be done. False at the end.
-    pub(super) fn take(&self, group: &mut Vec<Request>, idle_work: bool) -> bool {
+    /// Takes the next group into `group`, waiting for one for at most so long, or for as long as it takes.
+    pub(super) fn take(&self, group: &mut Vec<Request>, patience: Option<Duration>) -> Taken {
         let mut waiting = self.lock();
         while waiting.requests.is_empty() {
             if waiting.closing {
-                return false;
+                return Taken::End;
             }
-            if idle_work {
-                return true;
+            let Some(patience) = patience else {
+                waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (woken, waited) =
+                self.arrived.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner);
+            waiting = woken;
+            if waited.timed_out() && waiting.requests.is_empty() && !waiting.closing {
+                return Taken::Nothing;
             }
-            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         let (mut commands, mut bytes) = (0, 0);
         while let Some(request) = waiting.requests.front() {
@@ -137,7 +155,7 @@ impl Queue {
         }
         waiting.commands -= commands;
         waiting.bytes -= bytes as u64;
-        true
+        Taken::Group
     }
 
     /// Lets nothing more in for a reason, the first of which stands, and tells it to all who wait and to those of `group`.
@@ -183,6 +201,15 @@ pub(super) fn payload_size(command: &Command) -> usize {
         }
         _ => 0,
     }
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
 }
 
 #[cfg(test)]

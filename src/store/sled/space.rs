@@ -47,12 +47,13 @@ impl Space {
             free: 0,
             budget: 0,
         };
-        space.look()?;
+        space.look(0)?;
         Ok(space)
     }
 
-    /// Looks at the file system, once before each group of commands, and gives up or takes the ballast.
-    pub(super) fn look(&mut self) -> io::Result<()> {
+    /// Looks at the file system, once before each group of commands, and gives up or takes the ballast. So many bytes are on
+    /// their way into the database.
+    pub(super) fn look(&mut self, pending: u64) -> io::Result<()> {
         self.free = self.measure()?;
         if self.free < self.watermark {
             self.full = true;
@@ -69,7 +70,9 @@ impl Space {
         } else {
             self.full = false;
         }
-        self.budget = if self.full { 0 } else { self.free.saturating_sub(self.watermark) };
+        let pending = pending.saturating_mul(AMPLIFICATION);
+        self.budget =
+            if self.full { 0 } else { self.free.saturating_sub(self.watermark).saturating_sub(pending) };
         Ok(())
     }
 

@@ -147,7 +147,7 @@ impl Draft {
         Ok(count)
     }
 
-    fn chunk(&self, number: u64) -> Result<sled::IVec, DraftError> {
+    pub(super) fn chunk(&self, number: u64) -> Result<sled::IVec, DraftError> {
         Ok(self.tree.get(layout::numbered(layout::JOURNAL, number))?.ok_or(ReadError::Lost)?)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use warden::model::{Item, ManualClock, Standing, Timestamp, Workflow};
 use warden::store::memory::MemoryStore;
-use warden::store::sled::{OpenError, SledSettings, SledStore};
+use warden::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
 use warden::store::{Change, Command, Observer, Outcome, Store};
 
 use super::sample::key;
@@ -88,13 +88,27 @@ pub fn open(path: &Path) -> Result<SledStore, OpenError> {
 
 /// The same with so many bytes kept back.
 pub fn open_keeping(path: &Path, reserve: u64) -> Result<SledStore, OpenError> {
-    let settings = SledSettings {
+    open_on_damage(path, reserve, OnDamage::Refuse)
+}
+
+/// The same, going on with what can be read where the data are damaged if so asked for.
+pub fn open_on_damage(path: &Path, reserve: u64, on_damage: OnDamage) -> Result<SledStore, OpenError> {
+    open_with(path, |settings| (settings.reserve, settings.on_damage) = (reserve, on_damage))
+}
+
+/// The engine with other settings than most tests have.
+pub fn open_with(path: &Path, change: impl FnOnce(&mut SledSettings)) -> Result<SledStore, OpenError> {
+    let mut settings = SledSettings {
         path: path.to_owned(),
         cache: 64 * 1024 * 1024,
-        reserve,
+        reserve: 0,
+        recent: 16 << 20,
+        checkpoint: Duration::from_millis(20),
+        on_damage: OnDamage::Refuse,
         queue_max: 100_000,
         queue_bytes_max: 1 << 30,
     };
+    change(&mut settings);
     SledStore::open(&settings, Arc::new(ManualClock::new(Timestamp::from_millis(1))))
 }
 

@@ -122,6 +122,9 @@ async fn what_does_not_fit_into_the_queue_is_refused_unless_it_is_empty() {
         path: directory.path().to_owned(),
         cache: 1 << 20,
         reserve: 0,
+        recent: 16 << 20,
+        checkpoint: std::time::Duration::from_millis(20),
+        on_damage: Default::default(),
         queue_max: 10,
         queue_bytes_max: 1 << 30,
     };

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use warden::model::item::Closing;
-use warden::store::sled::{OpenError, SledStore};
+use warden::store::sled::{OnDamage, OpenError, SledStore};
 use warden::store::{Command, Store};
 
-use super::engine::open_keeping;
+use super::engine::{open_keeping, open_on_damage};
 use super::sample::{at, closing, create, everything, key, payload};
 
 /// What `FORMAT` holds when nothing ties the files together.
-const FORMAT_LINE: &str = "process-warden data, format 2\n";
+const FORMAT_LINE: &str = "process-warden data, format 3\n";
 const RESERVE: u64 = 64 * 1024;
 
 /// All files of a directory, and directories without any, by their paths in it.
@@ -66,6 +66,7 @@ async fn held(store: &SledStore) -> BTreeSet<String> {
 struct Copied {
     files: Files,
     acknowledged: BTreeSet<String>,
+    end: End,
 }
 
 /// How a run ends of which a copy is made.
@@ -101,7 +102,7 @@ async fn copies(ends: &[End]) -> Vec<Copied> {
             fs::remove_dir_all(directory.path()).unwrap();
             write(directory.path(), &files);
         }
-        copies.push(Copied { files, acknowledged });
+        copies.push(Copied { files, acknowledged, end: *end });
     }
     copies
 }
@@ -176,12 +177,12 @@ fn mixed(copies: &[Copied], mixture: &[(PathBuf, Version)]) -> Files {
 #[track_caller]
 fn is_told(error: &OpenError, directory: &Path) {
     let said = error.to_string();
-    let names = ["FORMAT", "items/db", "items/snap.", "items"];
+    let names = ["FORMAT", "items/db", "items/snap.", "items", "log"];
     assert!(said.contains(&directory.display().to_string()), "{said}");
     assert!(names.iter().any(|name| said.contains(name)), "{said}");
     assert!(said.to_lowercase().contains("restore"), "{said}");
     assert!(
-        matches!(error, OpenError::Incomplete { .. } | OpenError::Mixed { .. }),
+        matches!(error, OpenError::Incomplete { .. } | OpenError::Mixed { .. } | OpenError::Log { .. }),
         "it is known what is wrong, but it says: {said}"
     );
 }
@@ -205,13 +206,17 @@ async fn hold_all_mixtures_to_it(copies: &[Copied], files: &[&str]) -> Counts {
         let path = directory.path();
         write(path, &before);
         let (format, database) = (version_of(&mixture, "FORMAT"), version_of(&mixture, "items/db"));
+        // All that these lives write goes into the first segment.
+        let log = version_of(&mixture, "log/segment-0000");
         match open_keeping(path, RESERVE) {
             Ok(store) => {
                 counts.opened += 1;
-                // A whole older copy is nothing that could be told from within.
-                let copy = match database {
-                    Version::New => newest,
-                    Version::Old(index) if format == database => index,
+                // A whole older copy is nothing that could be told from within. Behind an older database the log may have
+                // all that came since.
+                let copy = match (database, log) {
+                    (Version::New, Version::New) => newest,
+                    (Version::Old(_), Version::New) if format == database => newest,
+                    (Version::New | Version::Old(_), Version::Old(log)) if format == database => log,
                     _ => panic!("{mixture:?} was opened"),
                 };
                 assert!(held(&store).await == copies[copy].acknowledged, "{mixture:?} lost something");
@@ -223,6 +228,8 @@ async fn hold_all_mixtures_to_it(copies: &[Copied], files: &[&str]) -> Counts {
                 let is_left = |(path, content): (&PathBuf, &Option<Vec<u8>>)| match after.get(path) {
                     // Only once it is open does the database show where it is from.
                     Some(_) if matches!(&error, OpenError::Mixed { file, .. } if file == "FORMAT") => true,
+                    // And by then it may be written to.
+                    Some(_) if matches!(&error, OpenError::Log { .. }) => true,
                     Some(found) => found == content,
                     None => content.is_none() || is_snapshot(path),
                 };
@@ -235,8 +242,15 @@ async fn hold_all_mixtures_to_it(copies: &[Copied], files: &[&str]) -> Counts {
                 fs::remove_file(path).unwrap();
             }
             fs::write(path.join("FORMAT"), FORMAT_LINE).unwrap();
-            let store = open_keeping(path, RESERVE).unwrap_or_else(|error| panic!("{mixture:?}: {error}"));
-            assert!(held(&store).await == copies[newest].acknowledged, "{mixture:?} lost something");
+            let on_damage = if log == Version::New { OnDamage::Refuse } else { OnDamage::Accept };
+            let store = open_on_damage(path, RESERVE, on_damage);
+            let held = held(&store.unwrap_or_else(|error| panic!("{mixture:?}: {error}"))).await;
+            // What the log alone had is lost with it.
+            let is_whole = held == copies[newest].acknowledged;
+            assert!(
+                is_whole || (log != Version::New && copies[newest].end == End::Kill),
+                "{mixture:?} lost something"
+            );
         }
     }
     counts
@@ -263,7 +277,7 @@ async fn so_are_they_after_kills_and_over_several_lives() {
         [End::Kill, End::Kill, End::Stop],
     ] {
         let copies = copies(&ends).await;
-        let counts = hold_all_mixtures_to_it(&copies, &["FORMAT", "items/db"]).await;
+        let counts = hold_all_mixtures_to_it(&copies, &["FORMAT", "items/db", "log/segment-0000"]).await;
         println!("{ends:?}: {counts:?}");
         assert!(counts.opened > 5 && counts.refused > 20, "{ends:?}: {counts:?}");
     }

@@ -430,9 +430,9 @@ fn story() -> Vec<Command> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sealed_data_directory_of_format_1_opens_with_all_that_was_in_it() {
+async fn a_sealed_data_directory_of_format_2_opens_with_all_that_was_in_it() {
     let directory = tempfile::tempdir().unwrap();
-    let archive = fixtures().join("data-format-1.tar.gz");
+    let archive = fixtures().join("data-format-2.tar.gz");
     let unpacked = Process::new("tar")
         .args(["--no-same-owner", "-xzf"])
         .arg(archive)
@@ -457,8 +457,8 @@ async fn a_sealed_data_directory_of_format_1_opens_with_all_that_was_in_it() {
     let tombstone = store.get(key("nobody")).await.unwrap().unwrap();
     assert_eq!((tombstone.payload, tombstone.closed.unwrap().at), (None, at(10)));
     assert_eq!(store.workflows().await.unwrap(), [noted_workflow("uploads")]);
-    assert_eq!(store.incident(incident_id("1")).await.unwrap(), Some(first_incident()));
-    assert_eq!(store.outbox().await.unwrap(), [first_delivery()]);
+    assert_eq!(store.incident(incident_id("1")).await.unwrap(), Some(incident("1")));
+    assert_eq!(store.outbox().await.unwrap(), [delivery("1", "1")]);
 
     // And it can be worked with.
     let repeated = Creation { idempotency_key: Some([9; 32]), ..creation("another", payload(10_000)) };

@@ -20,15 +20,10 @@ fn close(id: &str) -> Command {
     Command::Close { key: key(id), closing }
 }
 
-/// Waits until nothing is left to clear away: commits go on by themselves until then.
+/// Waits until nothing is left to be moved or cleared away.
 async fn idle(store: &SledStore) {
-    let mut seen = u64::MAX;
-    loop {
-        match store.status().commits {
-            commits if commits == seen => return,
-            commits => seen = commits,
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    while !store.status().settled {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

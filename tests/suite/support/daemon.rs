@@ -119,6 +119,9 @@ fn store(config: &Config, engine: &Engine, clock: &ManualClock) -> Arc<dyn Store
                 path: directory.path().join("data"),
                 cache: 16 << 20,
                 reserve: 1 << 20,
+                recent: 16 << 20,
+                checkpoint: Duration::from_millis(50),
+                on_damage: Default::default(),
                 queue_max: config.limits.queue_max,
                 queue_bytes_max: config.limits.buffered_max,
             };

@@ -1,0 +1,86 @@
+//! Reading the log at a start: what the database does not hold yet goes into it.
+
+use bytes::Bytes;
+
+use super::checkpoint;
+use super::draft::{Draft, DraftError, damaged};
+use super::entry;
+use super::journal;
+use super::reader::ReadError;
+use super::table::Table;
+use crate::model::{ItemNumber, WorkflowName};
+use crate::store::holdings::Holdings;
+use crate::store::record;
+
+/// What becomes of the records of the log, one after the other.
+pub(super) struct Recovery<'a> {
+    draft: &'a mut Draft,
+    holdings: &'a mut Holdings,
+    /// The number that no item had by the last of them.
+    next_number: u64,
+    table: Table,
+    /// How large the table may become, in bytes.
+    limit: usize,
+    records: usize,
+}
+
+impl<'a> Recovery<'a> {
+    /// Behind what the database holds. What there is of each workflow in items is counted on.
+    pub(super) fn new(
+        draft: &'a mut Draft,
+        holdings: &'a mut Holdings,
+        next_number: u64,
+        limit: usize,
+    ) -> Self {
+        Self { draft, holdings, next_number, table: Table::default(), limit, records: 0 }
+    }
+
+    /// Takes the next record.
+    pub(super) fn take(&mut self, record: &[u8]) -> Result<(), DraftError> {
+        // One that only vouches for another.
+        if record.is_empty() {
+            return Ok(());
+        }
+        let hasher = self.draft.index().hasher.clone();
+        let (group, next_number) = entry::decode(&Bytes::copy_from_slice(record), &hasher)?;
+        for (number, row) in group.rows() {
+            let before = self.record(*number)?;
+            match (before, &row.record) {
+                (None, Some(record)) => self.holdings.add_items(&workflow(record)?, 1),
+                (Some(before), None) => self.holdings.remove_item(&workflow(&before)?),
+                _ => {}
+            }
+        }
+        self.table.merge(group);
+        self.next_number = self.next_number.max(next_number);
+        self.records += 1;
+        if self.table.bytes() > self.limit { self.write() } else { Ok(()) }
+    }
+
+    /// Writes the rest; how many records there were, and the number that no item has now.
+    pub(super) fn finish(mut self) -> Result<(usize, u64), DraftError> {
+        self.write()?;
+        Ok((self.records, self.next_number))
+    }
+
+    fn write(&mut self) -> Result<(), DraftError> {
+        let table = std::mem::take(&mut self.table);
+        checkpoint::write(self.draft, &table, true, None)
+    }
+
+    /// The record of an item as it is before the next.
+    fn record(&self, number: ItemNumber) -> Result<Option<Bytes>, DraftError> {
+        if let Some(row) = self.table.row(number) {
+            return Ok(row.record.clone());
+        }
+        let Some(chunk) = self.draft.index().roster.get(number) else { return Ok(None) };
+        let chunk = self.draft.chunk(chunk)?;
+        let written = journal::entry(&chunk, number)?.ok_or(ReadError::Lost)?;
+        Ok(Some(Bytes::copy_from_slice(written.record)))
+    }
+}
+
+fn workflow(record: &[u8]) -> Result<WorkflowName, DraftError> {
+    let names = record::decode_names(record)?;
+    WorkflowName::new(names.workflow).map_err(|_| damaged("a workflow's name"))
+}
