@@ -201,7 +201,7 @@ pub enum Command {
     ForgetReplay(ReplayId),
 }
 
-/// The most deliveries that one incident commits at once: a command's keys must fit into one atomic batch.
+/// The most deliveries that one incident commits at once, so that no command is large.
 pub const DELIVERIES_MAX: usize = 32;
 /// The most chunks of a replay that are written at once, for the same reason.
 pub const REPLAY_CHUNKS_MAX: usize = 288;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use rustix::fs::statvfs;
 
 use super::mark::{Mark, Note, Stranger};
-use super::open_error::OpenError;
+use super::open_error::{OpenError, unusable};
 use super::survey::survey;
 use super::{layout, privacy};
 
@@ -83,12 +83,6 @@ impl Drop for Directory {
         // way.
         let _ = self.lock.unlock();
     }
-}
-
-/// An error of the system about a path.
-fn unusable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    let path = path.to_owned();
-    move |error| OpenError::Unusable { path, error }
 }
 
 impl Directory {

@@ -1,7 +1,7 @@
-//! What the engine knows by heart: which items there are, where their records stand, and what they are called.
+//! The in-memory index: which items the database has, where their records stand, and what they are called.
 //!
-//! It is derived from the journal and read anew at every start. It changes only together with the database: the committing
-//! thread holds it for itself while it applies a batch, and whoever reads holds it as well, so that a read is never put
+//! It is derived from the journal and read anew at every start. It changes only together with the database: the thread of
+//! the checkpoints holds it for itself while it applies a batch, and whoever reads holds it as well, so that a read is never put
 //! together from before and after a change.
 
 use super::ahead::read_ahead;

@@ -1,7 +1,7 @@
 //! Why a data directory cannot be worked in, and what to do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{advice, layout};
 
@@ -104,4 +104,10 @@ pub enum OpenError {
         /// What the database said.
         reason: String,
     },
+}
+
+/// An error of the system about a path.
+pub(super) fn unusable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |error| OpenError::Unusable { path, error }
 }

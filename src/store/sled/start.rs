@@ -6,7 +6,7 @@ use std::path::Path;
 use super::directory::Directory;
 use super::draft::{Draft, DraftError};
 use super::log_mark::LogMark;
-use super::open_error::OpenError;
+use super::open_error::{OpenError, unusable};
 use super::reader::ReadError;
 use super::recovery::Recovery;
 use super::{OnDamage, SledSettings};
@@ -65,29 +65,28 @@ impl Start<'_> {
         if let Some(error) = failed {
             return Err(wrong(error));
         }
-        let damage = match &opened {
-            Ok(_) => None,
+        let opened = match opened {
+            Ok(opened) => Ok(opened),
             Err(LogError::Damaged { path: file, problem }) if self.settings.on_damage == OnDamage::Accept => {
-                Some(format!("{} {problem}", file.display()))
+                Err(format!("{} {problem}", file.display()))
             }
-            Err(_) => return opened.map(|_| unreachable!()).map_err(|error| self.refuse(error)),
+            Err(error) => return Err(self.refuse(error)),
         };
         let records;
         (records, next_number) = recovery.finish().map_err(wrong)?;
         if records > 0 {
             tracing::info!(records, "what the log had beyond the database is in it now");
         }
-        let opened = match damage {
-            None => opened,
-            Some(damage) => {
+        let Opened { mut log, torn } = match opened {
+            Ok(opened) => opened,
+            Err(damage) => {
                 tracing::error!(records, "{damage}; going on with what could be read, as was asked for");
                 mark = LogMark::new(mark.segment_size as usize);
                 next_number += NUMBERS_SKIPPED;
                 draft.set_covered(&mark, next_number).map_err(wrong)?;
-                self.open_log(&mark, &mut |_| Ok(()))
+                self.open_log(&mark, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
             }
         };
-        let Opened { mut log, torn } = opened.map_err(|error| self.refuse(error))?;
         if let Some(Torn { sequence, bytes }) = torn {
             tracing::warn!(
                 record = sequence,
@@ -133,11 +132,6 @@ fn begin(log: &mut Log) -> io::Result<()> {
     log.make_room(0)?;
     log.append(&[])?;
     log.sync()
-}
-
-fn unusable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    let path = path.to_owned();
-    move |error| OpenError::Unusable { path, error }
 }
 
 /// What an error of the database says about its directory.
