@@ -37,6 +37,7 @@ struct Change {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
+    began_at: Timestamp,
     at: Timestamp,
     incident: IncidentId,
     event: Event,
@@ -95,8 +96,8 @@ impl Simulation {
             assert!(decision.commit, "what is told must be committed");
             assert!(!receivers.is_empty());
             assert!(receivers.iter().all(|name| hearers.insert(name.clone())), "nobody is told two things");
-            let (at, incident) = (now, incident.id.clone());
-            self.told.push(Told { at, incident, event: *event, receivers: receivers.clone() });
+            let (at, began_at, incident) = (now, incident.began_at(), incident.id.clone());
+            self.told.push(Told { at, began_at, incident, event: *event, receivers: receivers.clone() });
         }
         assert!(decision.wake_at.is_none_or(|at| at > now), "{:?} is not after {now}", decision.wake_at);
         self.last = Some(decision.incident);
@@ -232,7 +233,7 @@ fn changes() -> impl Strategy<Value = Change> {
 /// end of it all nothing is owed but by what is still open.
 fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
     let mut owed: HashMap<(&IncidentId, &Arc<str>), Timestamp> = HashMap::new();
-    // For each incident when its end was told, and when its beginning was told anew before.
+    // For each incident when its end was told, and when it began anew before, as far as that was told.
     let mut ended: HashMap<&IncidentId, Timestamp> = HashMap::new();
     let mut begun: HashMap<&IncidentId, Vec<Timestamp>> = HashMap::new();
     let Flapping { after, window, damping } = simulation.policy.flapping;
@@ -252,12 +253,12 @@ fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
             _ => {
                 if let Some(end) = ended.remove(&told.incident) {
                     let begun = begun.entry(&told.incident).or_default();
-                    // Each was told no later than `group_wait` and `damping` after it began.
-                    let lately = window.saturating_sub(simulation.policy.group_wait + damping);
-                    let flaps = begun.iter().filter(|at| at.after(lately) > told.at).count() + 1 >= after;
+                    // Not by when that was told, which a snooze or a silence may have put off.
+                    let flaps =
+                        begun.iter().filter(|at| at.after(window) > told.began_at).count() + 1 >= after;
                     let pause = told.at.since(end);
                     prop_assert!(after == 0 || !flaps || pause >= damping, "told again after {pause:?}");
-                    begun.push(told.at);
+                    begun.push(told.began_at);
                 }
             }
         }
