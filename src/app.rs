@@ -122,6 +122,8 @@ fn sled_settings(config: &Config, on_damage: OnDamage) -> SledSettings {
         path: config.storage.path.clone(),
         cache: config.storage.cache,
         reserve: config.storage.reserve,
+        size_max: Some(config.storage.size_max).filter(|size_max| *size_max > 0),
+        payload_max: config.limits.payload_max,
         recent: config.storage.recent,
         checkpoint: config.storage.checkpoint,
         on_damage,

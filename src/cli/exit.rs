@@ -79,8 +79,8 @@ impl From<&AppError> for Exit {
                 | OpenError::Format { .. }
                 | OpenError::Damaged { .. }
                 | OpenError::Log { .. }
-                | OpenError::Incomplete { .. }
-                | OpenError::Mixed { .. },
+                | OpenError::TooSmall { .. }
+                | OpenError::Incomplete { .. },
             ) => Self::Data,
             AppError::Open(OpenError::Locked(_)) | AppError::Listen(_) => Self::Unavailable,
             AppError::Store(_) | AppError::Outbound(_) | AppError::LoopEnded | AppError::System(_) => {

@@ -44,9 +44,12 @@ pub struct StorageSettings {
     /// The page cache, in bytes.
     #[serde(deserialize_with = "size::required")]
     pub cache: u64,
-    /// The free space kept back, in bytes; whoever uses it takes at most a tenth of the file system.
+    /// The free space kept back, in bytes; whoever uses it takes at most a tenth of the file system, unless more is needed.
     #[serde(deserialize_with = "size::required")]
     pub reserve: u64,
+    /// How much the directory may take, in bytes; 0 for all of the file system.
+    #[serde(deserialize_with = "size::required")]
+    pub size_max: u64,
     /// What is in the log and not in the database yet, in bytes of memory.
     #[serde(deserialize_with = "size::required")]
     pub recent: u64,

@@ -38,6 +38,8 @@ pub struct LogSettings {
     pub segment_size: usize,
     /// The most bytes of segments. A record that is longer than all of them has no room.
     pub bytes_max: u64,
+    /// How many bytes of segments there are at least.
+    pub bytes_ready: u64,
 }
 
 /// The log, as its one writer has it.
@@ -84,11 +86,12 @@ impl Log {
     ) -> Result<Opened, LogError> {
         let system = |error| LogError::System { path: directory.to_owned(), error };
         fs::create_dir_all(directory).map_err(system)?;
-        let LogSettings { id, segment_size, bytes_max } = *settings;
+        let LogSettings { id, segment_size, bytes_max, bytes_ready } = *settings;
         let Recovered { last, torn, end, live, spare, stale } =
             recover(directory, &id, segment_size, covered, visit)?;
-        let limit = usize::try_from(bytes_max / segment_size as u64).unwrap_or(usize::MAX).max(2);
-        let segments = Segments::new(directory, segment_size, limit, live, spare);
+        let count = |bytes: u64| usize::try_from(bytes / segment_size as u64).unwrap_or(usize::MAX).max(2);
+        let (ready, limit) = (count(bytes_ready), count(bytes_max.max(bytes_ready)));
+        let segments = Segments::new(directory, segment_size, (ready, limit), live, spare);
         // Their numbers are about to be used again.
         segments.forget(&stale).map_err(system)?;
         let current = match end {
@@ -120,17 +123,18 @@ impl Log {
         self.last
     }
 
-    /// Whether there is room for a record of so many bytes; makes it if need be.
+    /// Whether there is room for a record of so many bytes; makes it if need be, and beyond the segments that there are at
+    /// least only if the log may grow.
     ///
     /// # Errors
     /// When the disk has no room, or fails. Nothing was written then, and the log is as it was.
-    pub fn make_room(&self, bytes: usize) -> io::Result<bool> {
+    pub fn make_room(&self, bytes: usize, may_grow: bool) -> io::Result<bool> {
         let size = self.segments.size();
         let here = self.current.as_ref().and_then(|current| frame::room(size, current.offset)).unwrap_or(0);
         let each = size - HEAD_SIZE - FRAME_HEAD_SIZE;
         // A record without a byte takes a frame all the same.
         let beyond = bytes.saturating_sub(here).div_ceil(each).max(usize::from(here == 0));
-        self.segments.provide(beyond)
+        self.segments.provide(beyond, may_grow)
     }
 
     /// Writes a record behind the last; its number. It is durable after the next [`Log::sync`]. There must be room for it.

@@ -282,7 +282,8 @@ fn find_later(
         let segment = load(&file.path, size)?;
         for its in numbers {
             let from = if its == number { offset } else { HEAD_SIZE };
-            for offset in (from..size).step_by(ALIGNMENT) {
+            let written = segment.len() - zeros_at_the_end(&segment);
+            for offset in (from..written).step_by(ALIGNMENT) {
                 // Cheap to see, and true of nearly no place that is no frame.
                 if !frame::may_begin(&segment, offset, expected) {
                     continue;
@@ -295,6 +296,12 @@ fn find_later(
         }
     }
     Ok(None)
+}
+
+/// How many pages of zeros end a segment, in bytes; most of one that is new.
+fn zeros_at_the_end(segment: &[u8]) -> usize {
+    const PAGE: [u8; 4096] = [0; 4096];
+    segment.rchunks_exact(PAGE.len()).take_while(|page| **page == PAGE).count() * PAGE.len()
 }
 
 /// The beginning of a record that is not whole, at that place.

@@ -43,16 +43,23 @@ struct State {
 pub struct Segments {
     directory: PathBuf,
     size: usize,
-    /// The most files that there may be.
+    /// The most files that there may be, and how many there are at least.
     limit: usize,
+    ready: usize,
     state: Mutex<State>,
 }
 
 impl Segments {
     /// Those that are there already.
-    pub fn new(directory: &Path, size: usize, limit: usize, live: VecDeque<Live>, spare: Vec<u32>) -> Self {
+    pub fn new(
+        directory: &Path,
+        size: usize,
+        (ready, limit): (usize, usize),
+        live: VecDeque<Live>,
+        spare: Vec<u32>,
+    ) -> Self {
         let state = State { live, spare: spare.into_iter().collect(), provided: 0 };
-        Self { directory: directory.to_owned(), size, limit, state: Mutex::new(state) }
+        Self { directory: directory.to_owned(), size, limit, ready, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -69,6 +76,11 @@ impl Segments {
         (self.limit * self.size) as u64
     }
 
+    /// The bytes of the files that there are at least.
+    pub fn bytes_ready(&self) -> u64 {
+        (self.ready * self.size) as u64
+    }
+
     /// The bytes of those that hold something that may be needed.
     pub fn live_bytes(&self) -> u64 {
         (self.lock().live.len() * self.size) as u64
@@ -80,11 +92,21 @@ impl Segments {
         ((state.live.len() + state.spare.len()) * self.size) as u64
     }
 
-    /// Sees to it that so many more segments can be begun; false if there would be too many files.
+    /// Makes as many files as there are to be at least.
+    ///
+    /// # Errors
+    /// When there is no room on the disk for one.
+    pub fn provide_ready(&self) -> io::Result<()> {
+        let live = self.lock().live.len();
+        self.provide(self.ready.saturating_sub(live).max(1), true).map(drop)
+    }
+
+    /// Sees to it that so many more segments can be begun; false if there would be too many files, or if none may be made
+    /// beyond those that there are at least.
     ///
     /// # Errors
     /// When there is no room on the disk for a new one. Nothing has changed then.
-    pub fn provide(&self, count: usize) -> io::Result<bool> {
+    pub fn provide(&self, count: usize, may_grow: bool) -> io::Result<bool> {
         loop {
             let slot = {
                 let mut state = self.lock();
@@ -92,7 +114,8 @@ impl Segments {
                     state.provided = count;
                     return Ok(true);
                 }
-                if state.live.len() + state.spare.len() >= self.limit {
+                let limit = if may_grow { self.limit } else { self.ready };
+                if state.live.len() + state.spare.len() >= limit {
                     return Ok(false);
                 }
                 // Those that are being made there are none of yet, and nobody else makes any.
@@ -166,7 +189,7 @@ impl Segments {
             let freed = state.live.pop_front().map(|oldest| oldest.slot);
             state.spare.extend(freed);
         }
-        while state.spare.len() > state.provided.max(SPARE_MAX)
+        while state.spare.len() > state.provided.max(SPARE_MAX).max(self.ready)
             && let Some(surplus) = state.spare.pop_last()
         {
             // Under the lock, since the next file that is made may have its name.

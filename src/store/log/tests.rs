@@ -9,7 +9,7 @@ use super::*;
 const SEGMENT_SIZE: usize = HEAD_SIZE + 2048;
 
 fn settings() -> LogSettings {
-    LogSettings { id: [7; 16], segment_size: SEGMENT_SIZE, bytes_max: 1 << 20 }
+    LogSettings { id: [7; 16], segment_size: SEGMENT_SIZE, bytes_max: 1 << 20, bytes_ready: 0 }
 }
 
 /// A log in a directory of its own, and what was written to it.
@@ -61,7 +61,7 @@ impl Scene {
     fn append(&mut self, size: usize) {
         let mut record = vec![0; size];
         self.random.fill_bytes(&mut record);
-        assert!(self.log().make_room(size).unwrap());
+        assert!(self.log().make_room(size, true).unwrap());
         let sequence = self.log().append(&record).unwrap();
         self.written.push(record);
         assert_eq!(sequence, self.written.len() as u64);
@@ -137,7 +137,7 @@ fn segments_are_written_over_and_few_are_kept() {
 fn what_is_longer_than_the_log_may_be_is_told_before_anything_is_written() {
     let mut scene = Scene::new(2);
     scene.write_some(3);
-    assert!(!scene.log().make_room(2 << 20).unwrap());
+    assert!(!scene.log().make_room(2 << 20, true).unwrap());
     scene.write(100);
     assert_eq!(scene.open().unwrap(), None);
 }

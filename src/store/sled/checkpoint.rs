@@ -1,27 +1,38 @@
-//! The checkpoints: a thread of its own moves what lives on from the tables into the database.
+//! The checkpoints: a thread of its own moves what lives on from the tables into the newest generation.
 //!
 //! A table is left alone for as long as it was filled, so that what is closed within that time never comes to the database
 //! with its payload. Then what it says goes there, unless a later table says all that there is to know, and is synced; the
 //! mark that says so is synced after it; and only then are the table and its part of the log let go of. Nobody waits for that
 //! but commits that would have the tables outgrow their room.
+//!
+//! When no table is due, room is made: what holds of a generation of which enough is outdated is moved, and the generation
+//! removed.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::draft::{Draft, DraftError};
-use super::log_mark::LogMark;
+use super::generations::Totals;
+use super::plan::GROWTH;
 use super::queue::{Queue, panic_message};
+use super::space::{Space, Taken};
 use super::table::Table;
 use super::tables::{Frozen, Tables};
 use crate::model::{Clock, Timestamp};
 use crate::store::log::Segments;
 
-/// How many rows are written between two looks at what is outdated.
+/// How many rows are written between two looks at how large the newest generation is.
 const ROWS_AT_ONCE: usize = 512;
-/// How long the thread sleeps at most while there is something outdated and no room to move it.
+/// How long the thread sleeps at most while it has nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How much of a generation has to be outdated for the rest to be moved, in percent: usually, and when room is short.
+const OUTDATED: u64 = 30;
+const OUTDATED_AT_LEAST: u64 = 10;
+/// How many bytes making room may write in one go, and how many a checkpoint takes beside its table.
+const MOVED_AT_ONCE: u64 = 4 * 1024 * 1024;
+const BESIDES: u64 = 1024 * 1024;
 
 /// What the committing thread wants of this one.
 #[derive(Debug, Default)]
@@ -43,18 +54,21 @@ pub(super) struct Checkpoints {
     wishes: Mutex<Wishes>,
     wished: Condvar,
     done: Condvar,
-    /// Whether there is room on the disk to move things so that some of it comes free.
-    pub(super) may_move: AtomicBool,
+    /// What the generations take.
+    totals: Mutex<Totals>,
+    /// The watch over the room on the disk.
+    space: Mutex<Space>,
 }
 
 impl Checkpoints {
-    pub(super) fn new(tables: Tables) -> Self {
+    pub(super) fn new(tables: Tables, totals: Totals, space: Space) -> Self {
         Self {
             tables: Arc::new(RwLock::new(tables)),
             wishes: Mutex::default(),
             wished: Condvar::new(),
             done: Condvar::new(),
-            may_move: AtomicBool::new(false),
+            totals: Mutex::new(totals),
+            space: Mutex::new(space),
         }
     }
 
@@ -68,6 +82,16 @@ impl Checkpoints {
 
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The watch over the room on the disk, after a look at it.
+    pub(super) fn space(&self, segments: &Segments) -> io::Result<MutexGuard<'_, Space>> {
+        let generations = *self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = self.read().bytes() as u64;
+        let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        let (log, log_ready) = (segments.bytes(), segments.bytes_ready());
+        space.look(&Taken { generations, log, log_ready, pending })?;
+        Ok(space)
     }
 
     /// Adds what a group has changed, which is durable as that record of the log.
@@ -123,7 +147,6 @@ impl Checkpoints {
 pub(super) struct Checkpointer {
     pub(super) shared: Arc<Checkpoints>,
     pub(super) draft: Draft,
-    pub(super) mark: LogMark,
     pub(super) segments: Arc<Segments>,
     pub(super) queue: Arc<Queue>,
     pub(super) clock: Arc<dyn Clock>,
@@ -136,8 +159,8 @@ pub(super) struct Checkpointer {
 
 /// What is to be done next.
 enum Task {
-    Move(Arc<Frozen>),
-    Tidy,
+    Checkpoint(Arc<Frozen>),
+    MakeRoom,
     End,
 }
 
@@ -160,18 +183,38 @@ impl Checkpointer {
     fn work(&mut self) -> Result<(), DraftError> {
         loop {
             match self.next() {
-                Task::Move(frozen) => self.checkpoint(&frozen)?,
-                Task::Tidy => {
-                    self.draft.tidy(self.may_move())?;
-                    self.draft.sync()?;
+                Task::Checkpoint(frozen) => {
+                    self.checkpoint(&frozen)?;
+                    // Also while tables are always due.
+                    self.make_room(false)?;
                 }
+                Task::MakeRoom => self.make_room(true)?,
                 Task::End => return Ok(()),
             }
         }
     }
 
-    fn may_move(&self) -> bool {
-        self.shared.may_move.load(Ordering::Relaxed)
+    /// How much of a generation has to be outdated now.
+    fn outdated(&self) -> Result<u64, DraftError> {
+        let space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
+        Ok(if space.is_pressed() { OUTDATED_AT_LEAST } else { OUTDATED })
+    }
+
+    /// Moves some of what holds of an outdated generation, if there is one.
+    fn make_room(&mut self, is_idle: bool) -> Result<(), DraftError> {
+        if self.draft.begin_moving(self.outdated()?) {
+            let mut space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
+            space.provide(MOVED_AT_ONCE * GROWTH).map_err(DraftError::Space)?;
+            drop(space);
+            self.draft.move_some()?;
+        }
+        self.draft.seal_if_due(is_idle)?;
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&self) {
+        *self.shared.totals.lock().unwrap_or_else(PoisonError::into_inner) = self.draft.totals();
     }
 
     /// Waits for something to do. Time goes by in ticks of the interval: with each the newest table is frozen, and those that
@@ -195,14 +238,14 @@ impl Checkpointer {
                 && (is_urgent || self.due > 0)
             {
                 self.due = self.due.saturating_sub(1);
-                return Task::Move(oldest);
+                return Task::Checkpoint(oldest);
             }
             if wishes.close {
                 return Task::End;
             }
             wishes.hurry = false;
-            if self.draft.is_untidy(self.may_move()) {
-                return Task::Tidy;
+            if self.draft.has_room_to_make(OUTDATED) || self.is_pressed_for_room() {
+                return Task::MakeRoom;
             }
             wishes.idle = true;
             let pause = if is_settled { PAUSE } else { self.interval };
@@ -217,15 +260,23 @@ impl Checkpointer {
         }
     }
 
-    /// Moves the oldest table into the database.
+    /// Whether room is short and there is some to be made, although little is outdated.
+    fn is_pressed_for_room(&self) -> bool {
+        self.draft.has_room_to_make(OUTDATED_AT_LEAST)
+            && self.outdated().is_ok_and(|outdated| outdated < OUTDATED)
+    }
+
+    /// Moves the oldest table into the newest generation.
     fn checkpoint(&mut self, frozen: &Frozen) -> Result<(), DraftError> {
+        let mut space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
+        space.provide(frozen.table.bytes() as u64 * GROWTH + BESIDES).map_err(DraftError::Space)?;
+        drop(space);
         let later = Later(&self.shared);
-        let may_move = self.shared.may_move.load(Ordering::Relaxed);
-        write(&mut self.draft, &frozen.table, may_move, Some(&later))?;
-        self.mark.covered = frozen.last;
-        self.draft.set_covered(&self.mark, frozen.next_number)?;
+        write(&mut self.draft, &frozen.table, Some(&later))?;
+        self.draft.set_covered(frozen.last, frozen.next_number)?;
+        self.publish();
         self.shared.write().remove_oldest();
-        self.segments.release(self.mark.covered).map_err(DraftError::Log)?;
+        self.segments.release(frozen.last).map_err(DraftError::Log)?;
         let _wishes = self.shared.wishes();
         self.shared.done.notify_all();
         Ok(())
@@ -235,13 +286,8 @@ impl Checkpointer {
 /// What the tables say that come after the oldest.
 pub(super) struct Later<'a>(&'a Checkpoints);
 
-/// Writes what a table says into the database, but for what `later` tables say better, and syncs it.
-pub(super) fn write(
-    draft: &mut Draft,
-    table: &Table,
-    may_move: bool,
-    later: Option<&Later<'_>>,
-) -> Result<(), DraftError> {
+/// Writes what a table says into the newest generation, but for what `later` tables say better, and syncs it.
+pub(super) fn write(draft: &mut Draft, table: &Table, later: Option<&Later<'_>>) -> Result<(), DraftError> {
     let mut written = 0;
     for (number, row) in table.rows() {
         let superseding = later.and_then(|Later(shared)| shared.read().superseding(*number).cloned());
@@ -254,8 +300,7 @@ pub(super) fn write(
         }
         written += 1;
         if written % ROWS_AT_ONCE == 0 {
-            draft.apply()?;
-            draft.tidy(may_move)?;
+            draft.seal_if_due(false)?;
         }
     }
     for (key, value) in table.documents() {
@@ -265,6 +310,5 @@ pub(super) fn write(
         }
     }
     draft.apply()?;
-    draft.tidy(may_move)?;
     draft.sync()
 }

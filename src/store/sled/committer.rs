@@ -15,7 +15,6 @@ use super::checkpoint::Checkpoints;
 use super::entry;
 use super::ledger::{Ledger, LedgerError};
 use super::queue::{Queue, Request, Taken, panic_message, payload_size};
-use super::space::Space;
 use crate::model::Clock;
 use crate::store::log::Log;
 use crate::store::settle::settle;
@@ -45,12 +44,13 @@ pub(super) struct Committer {
     pub(super) ledger: Ledger,
     pub(super) log: Log,
     pub(super) checkpoints: Arc<Checkpoints>,
-    pub(super) space: Space,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<OnceLock<Arc<dyn Observer>>>,
     /// How many bytes the tables may hold.
     pub(super) recent: usize,
     pub(super) buffer: Vec<u8>,
+    /// Whether the log may have more segments than it has at least.
+    pub(super) may_grow: bool,
 }
 
 impl Committer {
@@ -110,43 +110,55 @@ impl Committer {
         group: &mut [Request],
         changes: &mut Vec<Change>,
     ) -> Result<Vec<Vec<Outcome>>, CommitError> {
-        self.wait_for_memory()?;
-        let pending = self.checkpoints.read().bytes();
-        self.space.look(pending as u64).map_err(CommitError::Space)?;
-        self.checkpoints.may_move.store(self.space.is_enough_to_move(), Ordering::Relaxed);
+        let segments = self.log.segments();
+        let (mut budget, free) = {
+            let space = self.checkpoints.space(&segments).map_err(CommitError::Space)?;
+            self.may_grow = !space.is_short();
+            (space.budget(), space.free())
+        };
+        // A record of the log takes a part of it at most, since others may still be needed there.
+        let capacity = if self.may_grow { segments.capacity() } else { segments.bytes_ready() };
         let mut settled = Vec::with_capacity(group.len());
         let mut commands = 0;
-        // A group is one record of the log, and another one may still be needed there.
-        let mut room = self.log.segments().capacity() / 2;
         for request in group {
             let mut outcomes = Vec::with_capacity(request.commands.len());
             for command in std::mem::take(&mut request.commands) {
                 commands += 1;
                 let size = payload_size(&command) as u64;
-                if command.grows() && (size > room || !self.space.admits(size)) {
+                if command.grows() && (size > capacity / 2 || !budget.admits(size)) {
                     outcomes.push(Outcome::StorageFull);
                     continue;
                 }
-                room = room.saturating_sub(size);
                 outcomes.push(settle(command, &mut self.ledger, changes)?);
+                if self.ledger.group_bytes() as u64 > capacity / 4 {
+                    self.write()?;
+                }
             }
             settled.push(outcomes);
         }
-        self.queue.full.store(self.space.is_full(), Ordering::Relaxed);
-        self.queue.free.store(self.space.free(), Ordering::Relaxed);
-        let (table, next_number) = self.ledger.take_group();
-        if !table.is_empty() {
-            self.buffer.clear();
-            self.buffer.shrink_to(BUFFER_KEPT);
-            entry::encode(&table, next_number, &mut self.buffer);
-            self.make_room(self.buffer.len())?;
-            let record = self.log.append(&self.buffer).map_err(CommitError::Log)?;
-            self.log.sync().map_err(CommitError::Log)?;
-            self.checkpoints.add(table, record, next_number);
-        }
+        self.queue.full.store(budget.is_full(), Ordering::Relaxed);
+        self.queue.free.store(free, Ordering::Relaxed);
+        self.write()?;
         self.queue.commits.fetch_add(1, Ordering::Relaxed);
         self.queue.commands.fetch_add(commands, Ordering::Relaxed);
         Ok(settled)
+    }
+
+    /// Writes what has been settled as one record of the log, makes it durable, and shows it to readers.
+    fn write(&mut self) -> Result<(), CommitError> {
+        let (table, next_number) = self.ledger.take_group();
+        if table.is_empty() {
+            return Ok(());
+        }
+        self.wait_for_memory()?;
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_KEPT);
+        entry::encode(&table, next_number, &mut self.buffer);
+        self.make_room(self.buffer.len())?;
+        let record = self.log.append(&self.buffer).map_err(CommitError::Log)?;
+        self.log.sync().map_err(CommitError::Log)?;
+        self.checkpoints.add(table, record, next_number);
+        Ok(())
     }
 
     /// Waits until the tables have room for another group.
@@ -161,13 +173,16 @@ impl Committer {
     /// Waits until the log has room for a record of so many bytes.
     fn make_room(&self, bytes: usize) -> Result<(), CommitError> {
         // When the disk is full a checkpoint frees segments, as it does when there are as many as may be.
-        if self.log.make_room(bytes).is_ok_and(|has_room| has_room) {
+        if self.log.make_room(bytes, self.may_grow).is_ok_and(|has_room| has_room) {
             return Ok(());
         }
         if !self.checkpoints.wait_for(|| self.checkpoints.read().is_settled()) {
             return Err(CommitError::NoCheckpoints);
         }
-        match self.log.make_room(bytes) {
+        if self.log.make_room(bytes, false).is_ok_and(|has_room| has_room) {
+            return Ok(());
+        }
+        match self.log.make_room(bytes, true) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 Err(CommitError::Log(std::io::Error::other("a group is longer than the log may be")))

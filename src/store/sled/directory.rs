@@ -1,26 +1,17 @@
-//! The data directory: taking it, and making sure that what the database finds in it is sound.
+//! The data directory: taking it, and telling what it holds.
 //!
-//! The database cannot be trusted with this. It fails for ever over a file that it left behind when it was killed
-//! while opening; it builds on data that the kernel has not written yet; it gives up what it cannot read; and it syncs
-//! neither directories nor, reliably, its own file. All of that is seen to here, before and after it opens.
-//!
-//! **Nothing that may hold data is ever removed because something beside it is missing.** A database that is not finished is
+//! **Nothing that may hold data is ever removed because something beside it is missing.** A directory that is not finished is
 //! told by a file of its own, [`UNFINISHED`], which is made before anything else and goes once [`FORMAT`] stands. That a
 //! directory without either holds anything of ours is a reason to refuse it. What shows that its files belong together is in
-//! [`super::mark`].
+//! [`super::mark`] and in the commit log.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use rustix::fs::statvfs;
 
-use super::mark::{Mark, Note, Stranger};
 use super::open_error::{OpenError, unusable};
-use super::survey::survey;
 use super::{layout, privacy};
 
 /// A data directory that is ours for as long as this lives.
@@ -31,17 +22,17 @@ pub(super) struct Directory {
     lock: File,
     /// What it held when it was taken. It is never asked again: what must not be removed hangs on it.
     held: Held,
-    /// The mark of this start.
-    mark: Mark,
 }
 
 /// What a directory holds, as its mark says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Held {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
     /// Nothing that was ever acknowledged: it was never complete.
     Nothing,
-    /// Data of this format, and what ties its files together, if it was ever written.
-    Current(Option<Box<Mark>>),
+    /// Data of a format from before there were generations.
+    Before,
+    /// Data of this format.
+    Current,
 }
 
 const LOCK: &str = "LOCK";
@@ -49,33 +40,18 @@ const FORMAT: &str = "FORMAT";
 const FORMAT_DRAFT: &str = "FORMAT.new";
 const UNFINISHED: &str = "UNFINISHED";
 const BALLAST: &str = "ballast";
-const DATABASE: &str = "items";
+const GENERATIONS: &str = "generations";
+/// The database of a format from before there were generations.
+const DATABASE_BEFORE: &str = "items";
 const LOG: &str = "log";
 /// What a directory without [`FORMAT`] may hold and be ours.
-const OURS: [&str; 6] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, DATABASE, LOG];
-
-/// What is recent is at most this share of the file system, and may always be so many bytes.
-const RECENT_SHARE: u64 = 32;
-const RECENT_MIN: u64 = 4 * 1024 * 1024;
-/// What the log may take at least, in bytes: three times the largest payload, or this share of the file system.
-const LOG_MIN: u64 = 192 * 1024 * 1024;
-const LOG_SHARE: u64 = 8;
-/// How many segments of the log the file system, and what is recent, have room for at least.
-const SEGMENTS_IN_FILE_SYSTEM: u64 = 512;
-const SEGMENTS_IN_RECENT: u64 = 16;
-/// How long a segment of the log may be, in bytes.
-const LOG_SEGMENT_SIZES: RangeInclusive<usize> = 256 * 1024..=4 * 1024 * 1024;
+const OURS: [&str; 7] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, GENERATIONS, DATABASE_BEFORE, LOG];
 
 /// What the file says to people who look at it.
 const UNFINISHED_WORDS: &str = "\
-The database beside this file is being made, and nothing was acknowledged from it yet. The next start of the daemon begins
-anew with it, and removes this file once it is complete.
+The databases beside this file are being made, and nothing was acknowledged from them yet. The next start of the daemon begins
+anew with them, and removes this file once they are complete.
 ";
-
-/// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
-/// seconds in all.
-const RELEASE_TRIES: u32 = 10_000;
-const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 
 impl Drop for Directory {
     fn drop(&mut self) {
@@ -86,8 +62,7 @@ impl Drop for Directory {
 }
 
 impl Directory {
-    /// Takes the directory, making it if need be, and holds its files to each other. Nothing that was there is changed but
-    /// its permissions.
+    /// Takes the directory, making it if need be. Nothing that was there is changed but its permissions.
     pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
         privacy::make_directory(path).map_err(unusable(path))?;
         let path = &fs::canonicalize(path).map_err(unusable(path))?;
@@ -110,64 +85,48 @@ impl Directory {
         look(path)?;
         make_private(path).map_err(unusable(path))?;
         let held = read_format(path)?;
-        let found = if let Held::Current(Some(mark)) = &held { Some(&**mark) } else { None };
-        let mark = Mark::opening(found);
-        let directory = Self { path: path.clone(), lock, held, mark };
+        let directory = Self { path: path.clone(), lock, held };
         directory.check()?;
         Ok(directory)
     }
 
-    /// Holds the files to each other, and reads what the database is about to read.
+    /// Looks whether the databases are there at all.
     fn check(&self) -> Result<(), OpenError> {
-        let Held::Current(mark) = &self.held else { return Ok(()) };
-        let path = self.database();
-        let file = path.join("db");
-        if !file.try_exists().map_err(unusable(&file))? {
-            return Err(self.incomplete(
-                format!("has a file FORMAT, but its database, {DATABASE}/db, is missing"),
-                format!("Restore the directory {DATABASE} from the copy or backup that FORMAT is from"),
-            ));
+        let needed = match self.held {
+            Held::Nothing => return Ok(()),
+            Held::Before => DATABASE_BEFORE,
+            Held::Current => GENERATIONS,
+        };
+        let path = self.path.join(needed);
+        if path.try_exists().map_err(unusable(&path))? {
+            return Ok(());
         }
-        self.wait_for_release(&path)?;
-        if let Some(mark) = mark {
-            let checked = mark.check(DATABASE, &path).map_err(|error| self.unreadable(error))?;
-            checked.map_err(|stranger| self.mixed(stranger))?;
-        }
-        // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
-        // were, and writes a synced summary that refers to them; so they go to the disk first.
-        sync(&file).and_then(|()| sync(&path)).map_err(unusable(&self.path))?;
-        survey(&path, layout::SEGMENT_SIZE).map_err(|error| self.unreadable(error))
+        Err(OpenError::Incomplete {
+            path: self.path.clone(),
+            problem: format!("has a file FORMAT, but its databases, the directory {needed}, are missing"),
+            remedy: format!("Restore the directory {needed} from the copy or backup that the rest is from"),
+        })
     }
 
-    /// To be called before the database opens: says on the disk that it is about to, and clears away what a predecessor left
-    /// half done that was killed.
+    /// To be called before anything is opened: removes what an earlier start has left that was never finished.
     pub(super) fn prepare(&self) -> Result<(), OpenError> {
-        self.prepare_files().map_err(unusable(&self.path))
-    }
-
-    fn prepare_files(&self) -> io::Result<()> {
-        if self.held == Held::Nothing {
-            remove(&self.log())?;
-            return remove(&self.database());
-        }
-        self.write_format(&self.mark)?;
-        for entry in fs::read_dir(self.database())? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().ends_with(".generating") {
-                fs::remove_file(entry.path())?;
+        let prepare = || {
+            if self.held != Held::Current {
+                remove(&self.generations())?;
             }
-        }
-        Ok(())
+            if self.held == Held::Nothing {
+                remove(&self.log())?;
+                remove(&self.database_before())?;
+            }
+            fs::create_dir_all(self.generations())?;
+            sync(&self.path)
+        };
+        prepare().map_err(unusable(&self.path))
     }
 
-    /// Whether the database holds nothing yet that counts.
-    pub(super) fn begins(&self) -> bool {
-        !matches!(self.held, Held::Current(_))
-    }
-
-    /// Where the database is.
-    pub(super) fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
+    /// What it held when it was taken.
+    pub(super) fn held(&self) -> Held {
+        self.held
     }
 
     /// Where it is.
@@ -175,44 +134,19 @@ impl Directory {
         &self.path
     }
 
+    /// Where the generations are.
+    pub(super) fn generations(&self) -> PathBuf {
+        self.path.join(GENERATIONS)
+    }
+
+    /// Where the database of an earlier format is.
+    pub(super) fn database_before(&self) -> PathBuf {
+        self.path.join(DATABASE_BEFORE)
+    }
+
     /// Where the log is.
     pub(super) fn log(&self) -> PathBuf {
         self.path.join(LOG)
-    }
-
-    /// How much of what is recent may be kept from the database, in bytes: at most a small share of the file system, since all
-    /// of it takes room there at once when it moves.
-    ///
-    /// # Errors
-    /// When the system does not tell how large it is.
-    pub(super) fn recent(&self, wanted: u64) -> io::Result<u64> {
-        Ok(wanted.min((self.file_system_size()? / RECENT_SHARE).max(RECENT_MIN)))
-    }
-
-    /// How much the log may take at least, in bytes: the largest item has room in half of it, unless the file system is small.
-    ///
-    /// # Errors
-    /// When the system does not tell how large it is.
-    pub(super) fn log_min(&self) -> io::Result<u64> {
-        Ok(LOG_MIN.min(self.file_system_size()? / LOG_SHARE))
-    }
-
-    fn file_system_size(&self) -> io::Result<u64> {
-        let file_system = statvfs(&self.path)?;
-        Ok(file_system.f_blocks.saturating_mul(file_system.f_frsize))
-    }
-
-    /// How long the segments of a new log are to be, in bytes: the smaller the file system, or what the log is to hold, the
-    /// smaller they.
-    ///
-    /// # Errors
-    /// When the system does not tell how large it is.
-    pub(super) fn log_segment_size(&self, recent: u64) -> io::Result<usize> {
-        let size = self.file_system_size()?;
-        let share = (size / SEGMENTS_IN_FILE_SYSTEM).min(recent / SEGMENTS_IN_RECENT);
-        let share = usize::try_from(share).unwrap_or(usize::MAX);
-        let power = share.clamp(*LOG_SEGMENT_SIZES.start(), *LOG_SEGMENT_SIZES.end()).next_power_of_two();
-        Ok(power.min(*LOG_SEGMENT_SIZES.end()))
     }
 
     /// Where the ballast is.
@@ -220,87 +154,36 @@ impl Directory {
         self.path.join(BALLAST)
     }
 
-    /// The note of this start, which the database is to hold from now on.
-    pub(super) fn note(&self) -> Note {
-        self.mark.note()
+    /// How large the file system is that it is on, in bytes.
+    pub(super) fn volume(&self) -> io::Result<u64> {
+        let file_system = statvfs(&self.path)?;
+        Ok(file_system.f_blocks.saturating_mul(file_system.f_frsize))
     }
 
-    /// Holds the database to the other files, now that it is open, by the note that it came with.
-    pub(super) fn admit(&self, found: Option<Note>) -> Result<(), OpenError> {
-        match &self.held {
-            Held::Current(Some(_)) => {
-                self.mark.admit(DATABASE, found).map_err(|stranger| self.mixed(stranger))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// To be called once the database has opened and holds what it is to hold, with the note of this start, on the disk:
-    /// makes its files and their names durable, and at last the mark that says that this directory holds data, of which
-    /// format, and what ties its files together.
+    /// To be called once the directory holds what it is to hold, on the disk: makes the names of its files durable, and at last
+    /// the mark that says that it holds data, of which format.
     pub(super) fn seal(&self) -> Result<(), OpenError> {
         self.seal_files().map_err(unusable(&self.path))
     }
 
     fn seal_files(&self) -> io::Result<()> {
-        for file in ["db", "conf"] {
-            sync(&self.database().join(file))?;
+        sync(&self.generations())?;
+        if self.held != Held::Current {
+            let draft = self.path.join(FORMAT_DRAFT);
+            fs::write(&draft, layout::FORMAT)?;
+            sync(&draft)?;
+            fs::rename(&draft, self.path.join(FORMAT))?;
+            sync(&self.path)?;
         }
-        sync(&self.database())?;
-        self.write_format(&self.mark.opened(&self.database(), layout::SEGMENT_SIZE)?)?;
         self.path.parent().map_or(Ok(()), sync)?;
         match fs::remove_file(self.path.join(UNFINISHED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        // What an earlier format held is in the generations now.
+        remove(&self.database_before())?;
         make_private(&self.path)?;
         sync(&self.path)
-    }
-
-    /// Writes the mark over the last one, and has it on the disk.
-    fn write_format(&self, mark: &Mark) -> io::Result<()> {
-        let draft = self.path.join(FORMAT_DRAFT);
-        fs::write(&draft, format!("{}{}", layout::FORMAT, mark.line()))?;
-        sync(&draft)?;
-        fs::rename(&draft, self.path.join(FORMAT))?;
-        sync(&self.path)
-    }
-
-    fn incomplete(&self, problem: String, remedy: String) -> OpenError {
-        OpenError::Incomplete { path: self.path.clone(), problem, remedy }
-    }
-
-    fn mixed(&self, Stranger { file, problem }: Stranger) -> OpenError {
-        OpenError::Mixed { path: self.path.clone(), file, problem }
-    }
-
-    fn unreadable(&self, error: io::Error) -> OpenError {
-        OpenError::Unreadable { path: self.path.clone(), error }
-    }
-
-    /// Values that outgrew a leaf and were written to files that are never synced. There must be none.
-    pub(super) fn stray_blobs(&self) -> usize {
-        fs::read_dir(self.database().join("blobs")).map_or(0, Iterator::count)
-    }
-
-    /// Waits until nobody holds the database's file. The directory is ours already, so that can only be what a
-    /// predecessor in this very process left behind: the database's own threads, which let go of the file an instant
-    /// after it was closed.
-    fn wait_for_release(&self, database: &Path) -> Result<(), OpenError> {
-        let path = database.join("db");
-        let unusable = |error| OpenError::Unusable { path: path.clone(), error };
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file.map_err(unusable)?,
-        };
-        for _ in 0..RELEASE_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::WouldBlock) => thread::sleep(RELEASE_PAUSE),
-                Err(TryLockError::Error(error)) => return Err(unusable(error)),
-            }
-        }
-        Err(OpenError::Locked(self.path.clone()))
     }
 }
 
@@ -310,15 +193,14 @@ fn read_format(path: &Path) -> Result<Held, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Nothing),
         Err(error) => return Err(unusable(&path.join(FORMAT))(error)),
     };
-    let (format, mark) = text.split_at(text.find('\n').map_or(text.len(), |end| end + 1));
-    match (format.trim_end(), mark.trim()) {
-        (format, mark) if [layout::FORMAT, layout::FORMAT_2].map(str::trim_end).contains(&format) => {
-            match Mark::read(mark) {
-                None if !mark.is_empty() => Err(damaged_format(path, "its second line is damaged")),
-                mark => Ok(Held::Current(mark.map(Box::new))),
-            }
-        }
-        ("", _) => Err(damaged_format(path, "it is empty")),
+    match text.lines().next().unwrap_or_default() {
+        "" => Err(OpenError::Incomplete {
+            path: path.to_owned(),
+            problem: "has a file FORMAT that says nothing: it is empty".into(),
+            remedy: restore_format(),
+        }),
+        line if line == layout::FORMAT.trim_end() => Ok(Held::Current),
+        line if layout::FORMATS_BEFORE.map(str::trim_end).contains(&line) => Ok(Held::Before),
         _ => Err(OpenError::Format {
             path: path.to_owned(),
             found: text.trim().to_owned(),
@@ -327,18 +209,12 @@ fn read_format(path: &Path) -> Result<Held, OpenError> {
     }
 }
 
-/// What to do about the mark of a directory that holds a database.
+/// What to do about the mark of a directory that holds databases.
 fn restore_format() -> String {
     let line = layout::FORMAT.trim();
     format!(
-        "Restore FORMAT from the copy or backup that {DATABASE} is from; if there is none any more, write the line {line:?} \
-         into it"
+        "Restore FORMAT from the copy or backup that the rest is from; if there is none any more, write the line {line:?} into it"
     )
-}
-
-fn damaged_format(path: &Path, problem: &str) -> OpenError {
-    let problem = format!("has a file FORMAT that says nothing: {problem}");
-    OpenError::Incomplete { path: path.to_owned(), problem, remedy: restore_format() }
 }
 
 /// What is in a directory at first sight.
@@ -373,11 +249,11 @@ fn look(path: &Path) -> Result<Look, OpenError> {
         return Ok(Look::Ours);
     }
     let names = found.join(", ");
-    let (problem, remedy) = if is_there(DATABASE) {
+    let (problem, remedy) = if is_there(GENERATIONS) || is_there(DATABASE_BEFORE) {
         (format!("holds {names}, but its file FORMAT is missing"), restore_format())
     } else {
         (
-            format!("holds {names}, but its database and its file FORMAT are missing"),
+            format!("holds {names}, but its databases and its file FORMAT are missing"),
             "Restore the whole directory from a copy or backup; if it never held anything, set storage.path to an empty or \
              new directory"
                 .to_owned(),
@@ -386,7 +262,7 @@ fn look(path: &Path) -> Result<Look, OpenError> {
     Err(OpenError::Incomplete { path: path.to_owned(), problem, remedy })
 }
 
-/// Says on the disk that the database here is being made, before anything else is.
+/// Says on the disk that the directory is being made, before anything else is.
 fn begin(path: &Path) -> io::Result<()> {
     let file = path.join(UNFINISHED);
     match File::create_new(&file) {
@@ -401,7 +277,7 @@ fn begin(path: &Path) -> io::Result<()> {
 /// Takes the permissions of everybody but the owner from the directory and from what is ours in it.
 fn make_private(path: &Path) -> io::Result<()> {
     privacy::tighten_one(path, &fs::metadata(path)?)?;
-    let ours = [LOCK, UNFINISHED, FORMAT, BALLAST, DATABASE, LOG];
+    let ours = [LOCK, UNFINISHED, FORMAT, BALLAST, GENERATIONS, DATABASE_BEFORE, LOG];
     ours.iter().try_for_each(|name| privacy::tighten(&path.join(name)))
 }
 

@@ -1,181 +1,132 @@
-//! The database as the checkpoints see and change it.
+//! The generations as the checkpoints change them.
 //!
-//! A [`Draft`] gathers what is to be written and hands it to sled in atomic batches. Invariants:
+//! A [`Draft`] gathers what is to be written and appends it to the newest generation in atomic batches. Invariants:
 //!
-//! * What was put into the draft shows in what is read from it next.
-//! * What there is of one item or document goes into one batch, and a batch holds at most [`BATCH_MAX`] keys. The pieces of a
-//!   payload too large for a batch go ahead of it, marked as garbage until the batch that names the item takes the mark away.
-//!   A checkpoint that was broken off is made again from the log, so that no more than this need be atomic.
-//! * What was applied is durable after [`Draft::sync`], and before more than [`UNSYNCED_MAX`] bytes follow it. The database
-//!   takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
-//!   much to share a sync, a power cut could take away what it no longer looks for. What counts is what the database
-//!   writes, so a removal counts as well.
+//! * What there is of one item or document goes into one batch, but for the pieces of a large payload or detail, which go
+//!   ahead of it. A checkpoint that was broken off is made again from the log, so that no more than this need be atomic.
+//! * What was applied is durable after [`Draft::sync`], and before more than [`layout::unsynced_max`] bytes follow it. The
+//!   database takes what it has handed to the kernel for durable: it notes so in later segments, and reuses earlier ones. Were
+//!   much to share a sync, a power cut could take away what it no longer looks for.
+//! * Bundles are written in the order of their numbers, and so are chunks.
 //!
-//! This file has the batches and what is kept under a key of its own; items are drafted in [`super::items`], and what is
-//! outdated is cleared away in [`super::tidy`].
+//! Items are drafted in [`super::items`], and what still holds of a sealed generation is moved in [`super::moving`].
 
-use std::fs::File;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::HashMap;
+use bytes::Bytes;
 
-use super::index::{Extent, Index, Recovered};
-use super::items::Items;
-use super::journal::{Bundles, Chunks, Entry, Written};
-use super::layout::{self, BATCH_MAX, PIECE_SIZE, UNSYNCED_MAX};
-use super::log_mark::{Covered, LogMark};
-use super::mark::Note;
-use super::occupancy::Occupancy;
+use super::generation::{Form, Generation, GenerationError};
+use super::generations::{Held, Totals};
+use super::index::{Document, Index, document_size};
+use super::items::{Before, Items};
+use super::journal::{self, Bundles, Chunks, Entry, Piece, Place, Written};
+use super::layout::{self, BATCH_MAX, BUNDLE_MAX, DOCUMENT_PIECE_SIZE, PIECE_SIZE};
+use super::mark::{self, Extent, Mark};
+use super::moving::Moving;
+use super::names::NameHash;
 use super::reader::{ReadError, Reader};
 use super::tables::Tables;
 use crate::model::ItemNumber;
-use crate::store::holdings::Holdings;
 use crate::store::record::RecordError;
-
-/// The most pieces of a payload that go into the batch of their command; a larger payload is laid down ahead of it.
-pub(super) const PIECES_AT_ONCE: u16 = (UNSYNCED_MAX / PIECE_SIZE) as u16;
-/// The most payload pieces that a close removes by itself; more are left to be reclaimed bit by bit.
-pub(super) const PIECES_REMOVED_AT_ONCE: u16 = 64;
-/// The most keys that a command changes beyond a payload or deliveries: its chunk and its bundle, a mark, the next number,
-/// and the pieces of the largest detail: 20 errors whose messages take six bytes a character, 32 KiB of progress, and 64
-/// steps.
-const KEYS_BESIDES: usize = 110;
-/// The keys that an item takes besides its payload and its detail: a mark, the next number and its workflow, and some to
-/// spare.
-pub(super) const KEYS_OF_AN_ITEM: usize = 8;
-/// The most keys that the end of an item or of its payload takes.
-pub(super) const KEYS_OF_AN_END: usize = KEYS_BESIDES + PIECES_REMOVED_AT_ONCE as usize;
-/// What a key that is removed comes to in the database's log, in bytes: a note of it, its share in writing the leaf anew
-/// without it, and in joining that with its neighbour.
-const REMOVAL_SIZE: usize = 8 * 1024;
-/// What a key that is put comes to at least, in bytes.
-const PUT_SIZE_MIN: usize = 512;
-/// The most bytes that a command writes of items beyond a payload: a record and those that it makes room for.
-const BYTES_BESIDES: usize = 16 * 1024;
-/// How many numbers are set aside by one write of the next number.
-const NUMBERS_AT_ONCE: u64 = 65_536;
-/// The most keys that drafted items come to: their values are half full at least, but for the last of each kind.
-const ITEM_KEYS_MAX: usize = 2 * UNSYNCED_MAX / PIECE_SIZE + 2;
-
-const _: () = assert!(ITEM_KEYS_MAX + PIECES_AT_ONCE as usize + KEYS_BESIDES <= BATCH_MAX);
-const _: () = assert!(ITEM_KEYS_MAX + KEYS_OF_AN_END <= BATCH_MAX);
-const _: () = assert!(ITEM_KEYS_MAX + layout::DELIVERY_PIECES_MAX <= BATCH_MAX);
 
 /// What goes wrong between the tables and the disk. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DraftError {
-    #[error("the database could not read or write: {0}")]
+    #[error("the database could not be written: {0}")]
     Database(#[from] sled::Error),
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("it opened without what it has held from its beginning, so its items are lost as well")]
-    Lost,
-    #[error("the database file could not be synced to disk: {0}")]
-    Sync(std::io::Error),
     #[error("a segment of the log could not be let go of: {0}")]
     Log(std::io::Error),
+    #[error("the free space could not be read: {0}")]
+    Space(std::io::Error),
 }
 
-/// Changes on their way into the database. See the module's documentation.
+/// How large a generation becomes before the next one begins, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GenerationSizes {
+    pub(super) min: u64,
+    pub(super) max: u64,
+}
+
+/// An eighth of all that there is, within the bounds, so that there are never many, and never much is outdated in one.
+const GENERATIONS: u64 = 8;
+
+/// How much of the newest generation has to be outdated for it to be sealed before it is large, in percent.
+const OUTDATED_SEALED: u64 = 75;
+
+/// Changes on their way into the newest generation. See the module's documentation.
 pub(super) struct Draft {
-    pub(super) tree: sled::Tree,
-    /// The database's file, by a descriptor of our own.
-    file: File,
-    /// Held while a batch is applied: who reads several keys and holds it too sees all of the batch or nothing.
     index: Arc<RwLock<Index>>,
+    pub(super) generation: Arc<Generation>,
+    form: Form,
+    sizes: GenerationSizes,
+    mark: Mark,
+    /// What is in the newest generation, and in the batch under way.
+    extent: Extent,
     /// Bytes that were applied and not synced yet.
     unsynced: usize,
-    pending: HashMap<sled::IVec, Option<sled::IVec>>,
     pub(super) items: Items,
-    /// The bundle that was never there.
-    next_bundle: u64,
-    /// None from this one on ever was, as the database says it.
-    reserved_bundle: u64,
-    pub(super) extent: Extent,
-    pub(super) occupancy: Occupancy,
-    /// Pieces that belong to nobody: the first and how many.
-    pub(super) garbage: Vec<(u64, u16)>,
-    /// What was written since it was last tidied.
-    pub(super) written: WrittenSince,
+    documents: BTreeMap<Vec<u8>, Option<Bytes>>,
+    document_bytes: usize,
+    /// Bundles that are pieces, with their numbers.
+    pieces: Vec<(u64, Vec<u8>)>,
+    /// What is being moved out of a sealed generation.
+    pub(super) moving: Option<Moving>,
 }
 
-/// How much was written since what is outdated was last cleared away.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct WrittenSince {
-    pub(super) entries: usize,
-    pub(super) payload_bytes: usize,
+/// An item of a batch.
+struct Settled {
+    number: ItemNumber,
+    chunk: u64,
+    /// What its entry counts for; nothing once it is forgotten.
+    size: Option<u64>,
+    payload: Option<Place>,
+    detail: Option<Place>,
+    names: [Option<NameHash>; 2],
+    before: Option<Before>,
 }
 
 impl Draft {
-    /// Writes what a new database holds: the number with which it begins.
-    pub(super) fn begin(tree: &sled::Tree) -> sled::Result<()> {
-        tree.insert(layout::NEXT_NUMBER, &1_u64.to_be_bytes())?;
-        tree.flush().map(drop)
-    }
-
-    /// A draft on the tree; reads where numbers go on, what there is, and what was left to be reclaimed. And what there is of
-    /// each workflow in items.
-    pub(super) fn new(tree: sled::Tree, file: File) -> Result<(Self, Holdings), DraftError> {
-        // Before there was a log, items and bundles took their numbers from one count.
-        let Some(value) = tree.get(layout::NEXT_NUMBER)? else { return Err(DraftError::Lost) };
-        let next_bundle = read_u64(&tree.get(layout::NEXT_BUNDLE)?.unwrap_or(value))?;
-        let mut garbage = Vec::new();
-        for entry in tree.scan_prefix([layout::GARBAGE]) {
-            let (key, value) = entry?;
-            let first = layout::number_of(&key).ok_or_else(|| damaged("a garbage mark"))?;
-            garbage.push((first, u16::try_from(read_u64(&value)?).unwrap_or(u16::MAX)));
-        }
-        let Recovered { index, extent, occupancy, holdings } = super::index::recover(&tree)?;
-        let draft = Self {
-            tree,
-            file,
+    /// On an index of generations, of which the newest has this mark.
+    pub(super) fn new(
+        index: Index,
+        form: Form,
+        sizes: GenerationSizes,
+        mark: Mark,
+    ) -> Result<Self, ReadError> {
+        let newest = index.generations.newest().ok_or(ReadError::Lost)?;
+        let (generation, extent) = (newest.generation.clone(), newest.extent);
+        Ok(Self {
             index: Arc::new(RwLock::new(index)),
-            unsynced: 0,
-            pending: HashMap::new(),
-            items: Items::default(),
-            next_bundle,
-            reserved_bundle: next_bundle,
+            generation,
+            form,
+            sizes,
+            mark,
             extent,
-            occupancy,
-            garbage,
-            written: WrittenSince::default(),
-        };
-        Ok((draft, holdings))
+            unsynced: 0,
+            items: Items::default(),
+            documents: BTreeMap::new(),
+            document_bytes: 0,
+            pieces: Vec::new(),
+            moving: None,
+        })
     }
 
-    /// How far the log is in the database, and the number that no item had by then.
-    pub(super) fn covered(&self) -> Result<Covered, DraftError> {
-        let next_number = read_u64(&self.get(layout::NEXT_NUMBER)?.ok_or(DraftError::Lost)?)?;
-        let log = self.get(layout::COVERED)?.map(|bytes| LogMark::from_bytes(&bytes)).transpose()?;
-        Ok(Covered { log, next_number })
-    }
-
-    /// Notes how far the log is in the database. All of that must be synced already, and is synced now.
-    pub(super) fn set_covered(&mut self, log: &LogMark, next_number: u64) -> Result<(), DraftError> {
-        self.put(layout::COVERED, log.bytes());
-        self.put(layout::NEXT_NUMBER, next_number.to_be_bytes().as_slice());
-        self.apply()?;
-        self.sync()
-    }
-
-    /// The note of the last start.
-    pub(super) fn note(&self) -> Result<Option<Note>, DraftError> {
-        Ok(self.get(layout::NOTE)?.and_then(|bytes| Note::from_bytes(&bytes)))
-    }
-
-    /// Writes the note of this start over it, and has it on the disk.
-    pub(super) fn set_note(&mut self, note: Note) -> Result<(), DraftError> {
-        self.put(layout::NOTE, note.bytes().as_slice());
-        self.apply()?;
-        self.sync()
+    /// What the newest generation says of them all.
+    pub(super) fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// What others read with, over these tables.
     pub(super) fn reader(&self, tables: Arc<RwLock<Tables>>) -> Reader {
         let hasher = self.index().hasher.clone();
-        Reader { tables, tree: self.tree.clone(), index: self.index.clone(), hasher }
+        Reader { tables, index: self.index.clone(), hasher }
     }
 
     /// The in-memory index, as of the last batch.
@@ -183,173 +134,271 @@ impl Draft {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for so many keys and bytes of items, and a little more.
-    pub(super) fn make_room_for(&mut self, keys: usize, bytes: usize) -> Result<(), DraftError> {
-        let is_full = self.pending.len() + keys + ITEM_KEYS_MAX > BATCH_MAX
-            || self.items.bytes() + bytes + BYTES_BESIDES > UNSYNCED_MAX;
-        if is_full { self.apply() } else { Ok(()) }
+    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all generations take.
+    pub(super) fn totals(&self) -> Totals {
+        self.index().generations.totals()
+    }
+
+    /// How many bytes may share a sync.
+    fn unsynced_max(&self) -> usize {
+        layout::unsynced_max(self.form.segment_size)
+    }
+
+    /// Writes a document, or that it is gone.
+    pub(super) fn write_document(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), DraftError> {
+        let is_known = self.documents.contains_key(key) || self.index().documents.contains_key(key);
+        if value.is_none() && !is_known {
+            return Ok(());
+        }
+        self.document_bytes += key.len() + value.map_or(0, <[u8]>::len) + 32;
+        self.documents.insert(key.to_vec(), value.map(Bytes::copy_from_slice));
+        self.make_room()
+    }
+
+    /// Writes once more that a document is gone.
+    pub(super) fn write_gone(&mut self, key: &[u8]) {
+        self.document_bytes += key.len() + 32;
+        self.documents.insert(key.to_vec(), None);
+    }
+
+    /// Whether something is written of a document since the last batch.
+    pub(super) fn is_document_drafted(&self, key: &[u8]) -> bool {
+        self.documents.contains_key(key)
+    }
+
+    /// Hands what has gathered to the database once it is enough for a batch.
+    pub(super) fn make_room(&mut self) -> Result<(), DraftError> {
+        if self.gathered() > self.unsynced_max() { self.apply() } else { Ok(()) }
+    }
+
+    fn gathered(&self) -> usize {
+        self.items.bytes() + self.document_bytes + self.pieces.len() * BUNDLE_MAX
+    }
+
+    /// Lays a payload or detail down in pieces of its own, ahead of the item's record if they are too many for its batch.
+    pub(super) fn lay_down(&mut self, number: ItemNumber, bytes: &[u8]) -> Result<Place, DraftError> {
+        let pieces = layout::pieces(bytes.len());
+        if self.gathered() + bytes.len() > self.unsynced_max() {
+            // What has gathered has bundles with the next numbers.
+            self.apply()?;
+        }
+        let first = self.extent.bundles.next;
+        for run in bytes.chunks(self.unsynced_max().next_multiple_of(PIECE_SIZE)) {
+            let from = self.extent.bundles.next;
+            self.pieces
+                .extend((from..).zip(run.chunks(PIECE_SIZE).map(|bytes| journal::piece(number, bytes))));
+            self.extent.bundles.next = from + run.len().div_ceil(PIECE_SIZE) as u64;
+            self.extent.written += run.len().next_multiple_of(PIECE_SIZE) as u64;
+            if run.len() < bytes.len() {
+                self.apply()?;
+            }
+        }
+        Ok(Place::Own { first, pieces })
     }
 
     /// Hands what has gathered to the database, as one batch.
     pub(super) fn apply(&mut self) -> Result<(), DraftError> {
-        if self.pending.is_empty() && self.items.is_empty() {
+        if self.items.is_empty() && self.documents.is_empty() && self.pieces.is_empty() {
             return Ok(());
         }
-        let (mut bundles, mut chunks) = (Bundles::from(self.next_bundle), Chunks::from(self.extent.next));
+        let mut bundles = Bundles::from(self.extent.bundles.next);
+        let mut chunks = Chunks::from(self.extent.chunks.next);
         let mut settled = Vec::new();
         for (number, drafted) in self.items.take() {
-            let place = drafted.payload.place(|bytes| {
-                self.written.payload_bytes += bytes.len();
+            let mut put = |bytes: &[u8]| {
                 let place = bundles.add(number, bytes);
-                self.occupancy.add(place);
+                self.extent.written += place.size();
                 place
-            });
-            let written = drafted.record.as_deref().map(|record| Written { place, record });
-            let chunk = chunks.add(&Entry { number, written });
-            settled.push((number, chunk, drafted));
+            };
+            let (payload, detail) = (drafted.payload.place(&mut put), drafted.detail.place(&mut put));
+            let written = drafted.record.as_deref().map(|record| Written { payload, detail, record });
+            let size = written.as_ref().map(Written::size);
+            self.extent.written += size.unwrap_or(0);
+            let chunk = chunks.add(&Entry::Item { number, written });
+            self.extent.entries += 1;
+            let (names, before) = (drafted.names, drafted.before);
+            settled.push(Settled { number, chunk, size, payload, detail, names, before });
         }
-        for (bundle, value) in bundles.finish() {
-            self.next_bundle = bundle + 1;
-            self.put(&layout::numbered(layout::PAYLOAD, bundle), value);
+        self.document_bytes = 0;
+        let documents: Vec<_> = std::mem::take(&mut self.documents)
+            .into_iter()
+            .map(|(key, value)| {
+                let document = value.map(|value| self.add_document(&mut chunks, &key, &value));
+                if document.is_none() {
+                    self.extent.entries += 1;
+                    chunks.add(&Entry::Document { key: &key, piece: None });
+                }
+                (key, document)
+            })
+            .collect();
+        let pieces = std::mem::take(&mut self.pieces);
+        let mut values: Vec<([u8; 9], Vec<u8>)> = Vec::new();
+        for (bundle, value) in pieces.into_iter().chain(bundles.finish()) {
+            self.extent.bundles.next = bundle + 1;
+            values.push((layout::numbered(layout::BUNDLE, bundle), value));
         }
         for (chunk, value) in chunks.finish() {
-            self.extent.next = chunk + 1;
-            self.put(&layout::numbered(layout::JOURNAL, chunk), value);
+            self.extent.chunks.next = chunk + 1;
+            self.extent.digest = mark::digest(self.extent.digest, chunk, &value);
+            values.push((layout::numbered(layout::JOURNAL, chunk), value));
         }
-        self.extent.entries += settled.len();
-        self.written.entries += settled.len();
-        if self.next_bundle > self.reserved_bundle {
-            self.reserved_bundle = self.next_bundle + NUMBERS_AT_ONCE;
-            self.put(layout::NEXT_BUNDLE, self.reserved_bundle.to_be_bytes().as_slice());
-        }
-        let batch = self.batch()?;
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        self.tree.apply_batch(batch)?;
-        for (number, chunk, drafted) in settled {
-            let names = drafted.names.into_iter().flatten();
-            if drafted.record.is_none() {
-                index.roster.remove(number);
-                names.for_each(|hash| index.names.remove(hash, number));
-            } else {
-                index.roster.put(number, chunk);
-                names.for_each(|hash| index.names.insert(hash, number));
-            }
-        }
+        self.write(values)?;
+        self.note(settled, documents);
         Ok(())
     }
 
-    /// What is pending, as one batch; what came before is synced first, unless both together are little.
-    fn batch(&mut self) -> Result<sled::Batch, DraftError> {
-        debug_assert!(self.pending.len() <= BATCH_MAX, "{} keys in a batch", self.pending.len());
-        let size = |(key, value): (&sled::IVec, &Option<sled::IVec>)| match value {
-            Some(value) => (key.len() + value.len()).max(PUT_SIZE_MIN),
-            None => REMOVAL_SIZE,
-        };
-        let bytes: usize = self.pending.iter().map(size).sum();
-        if self.unsynced > 0 && self.unsynced + bytes > UNSYNCED_MAX {
+    fn add_document(&mut self, chunks: &mut Chunks, key: &[u8], value: &[u8]) -> Document {
+        let mut document: Option<Document> = None;
+        let count = value.len().div_ceil(DOCUMENT_PIECE_SIZE).max(1);
+        for index in 0..count {
+            let from = index * DOCUMENT_PIECE_SIZE;
+            let bytes = &value[from..value.len().min(from + DOCUMENT_PIECE_SIZE)];
+            let piece = Piece { index: index as u16, count: count as u16, bytes };
+            let chunk = chunks.add(&Entry::Document { key, piece: Some(piece) });
+            let size = document_size(key, bytes.len());
+            document.get_or_insert(Document { chunk, size: 0 }).size += size;
+            self.extent.entries += 1;
+            self.extent.written += size;
+        }
+        document.unwrap_or(Document { chunk: self.extent.chunks.next, size: 0 })
+    }
+
+    /// Applies a batch; what came before is synced first, unless both together are little.
+    fn write(&mut self, values: Vec<([u8; 9], Vec<u8>)>) -> Result<(), DraftError> {
+        debug_assert!(values.len() <= BATCH_MAX, "{} keys in a batch", values.len());
+        let bytes: usize = values.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if self.unsynced > 0 && self.unsynced + bytes > self.unsynced_max() {
             self.sync()?;
         }
         self.unsynced += bytes;
         let mut batch = sled::Batch::default();
-        for (key, value) in self.pending.drain() {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
+        for (key, value) in values {
+            batch.insert(&key[..], value);
         }
-        Ok(batch)
+        Ok(self.generation.tree.apply_batch(batch)?)
     }
 
-    /// Makes everything durable that was applied. An error is final: a sync that failed may have dropped the very pages
-    /// that it was asked to write.
+    /// Takes into the index what a batch has written.
+    fn note(&self, settled: Vec<Settled>, documents: Vec<(Vec<u8>, Option<Document>)>) {
+        let mut index = self.index_mut();
+        let Index { generations, roster, names, documents: known, .. } = &mut *index;
+        if let Some(newest) = generations.newest_mut() {
+            newest.extent = self.extent;
+        }
+        for item in settled {
+            let before = item.before;
+            if let Some(before) = before {
+                generations.want_entry(before.chunk, before.size, false);
+            }
+            let parts = [
+                (item.payload, before.and_then(|at| at.payload)),
+                (item.detail, before.and_then(|at| at.detail)),
+            ];
+            for (now, before) in parts.into_iter().filter(|(now, before)| now != before) {
+                before.into_iter().for_each(|place| generations.want_part(place, false));
+                now.into_iter().for_each(|place| generations.want_part(place, true));
+            }
+            let hashes = item.names.into_iter().flatten();
+            if let Some(size) = item.size {
+                generations.want_entry(item.chunk, size, true);
+                roster.put(item.number, item.chunk);
+                hashes.for_each(|hash| names.insert(hash, item.number));
+            } else {
+                roster.remove(item.number);
+                hashes.for_each(|hash| names.remove(hash, item.number));
+            }
+        }
+        for (key, document) in documents {
+            let before = match document {
+                Some(document) => {
+                    generations.want_entry(document.chunk, document.size, true);
+                    known.insert(key, document)
+                }
+                None => known.remove(&key),
+            };
+            if let Some(before) = before {
+                generations.want_entry(before.chunk, before.size, false);
+            }
+        }
+    }
+
+    /// Makes everything durable that was applied. An error is final.
     pub(super) fn sync(&mut self) -> Result<(), DraftError> {
-        if self.unsynced == 0 {
-            return Ok(());
-        }
-        self.tree.flush()?;
-        // The flush persists neither the file's length nor the drive's cache.
-        self.file.sync_data().map_err(DraftError::Sync)?;
-        self.unsynced = 0;
-        Ok(())
-    }
-
-    /// So many bundles that were never there, one after the other; the first of them.
-    pub(super) fn take_bundles(&mut self, count: u64) -> u64 {
-        let first = self.next_bundle;
-        self.next_bundle += count;
-        first
-    }
-
-    /// Writes a document, or removes it, by the key that it has in the tables.
-    pub(super) fn write_document(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), DraftError> {
-        let pieces = usize::from(layout::pieces(value.map_or(0, <[u8]>::len)));
-        self.make_room_for(pieces.max(layout::DELIVERY_PIECES_MAX), 0)?;
-        let has_pieces = key.first().is_some_and(|letter| layout::has_pieces(*letter));
-        match value {
-            Some(value) if has_pieces => self.put_pieces(key, value),
-            None if has_pieces => self.remove_pieces(key, 0),
-            Some(value) => {
-                self.put(key, value);
-                Ok(())
-            }
-            None => {
-                self.remove(key);
-                Ok(())
-            }
-        }
-    }
-
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, DraftError> {
-        match self.pending.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => Ok(self.tree.get(key)?),
-        }
-    }
-
-    pub(super) fn put(&mut self, key: &[u8], value: impl Into<sled::IVec>) {
-        self.pending.insert(key.into(), Some(value.into()));
-    }
-
-    pub(super) fn remove(&mut self, key: &[u8]) {
-        self.pending.insert(key.into(), None);
-    }
-
-    /// Writes bytes as numbered pieces and removes what an earlier, longer version left behind them.
-    pub(super) fn put_pieces(&mut self, prefix: &[u8], bytes: &[u8]) -> Result<(), DraftError> {
-        let mut next = 0;
-        for chunk in bytes.chunks(PIECE_SIZE) {
-            self.put(&layout::piece(prefix, next), chunk);
-            next += 1;
-        }
-        self.remove_pieces(prefix, next)
-    }
-
-    pub(super) fn remove_pieces(&mut self, prefix: &[u8], from: u16) -> Result<(), DraftError> {
-        for piece in from.. {
-            let key = layout::piece(prefix, piece);
-            if self.get(&key)?.is_none() {
-                break;
-            }
-            self.remove(&key);
+        if self.unsynced > 0 {
+            self.generation.sync()?;
+            self.unsynced = 0;
         }
         Ok(())
     }
-}
 
-/// How many keys a payload of so many bytes takes in the batch of its item, and how many bytes of shared bundles.
-pub(super) fn room_for_payload(size: usize) -> (usize, usize) {
-    if size <= PIECE_SIZE { (0, size) } else { (usize::from(layout::pieces(size).min(PIECES_AT_ONCE)), 0) }
-}
+    /// Notes how far the log is in the generations, once all of that is durable, and has the note durable as well.
+    pub(super) fn set_covered(&mut self, covered: u64, next_number: u64) -> Result<(), DraftError> {
+        self.mark.log.covered = covered;
+        self.mark.next_number = next_number;
+        self.write_mark()
+    }
 
-pub(super) fn read_u64(bytes: &[u8]) -> Result<u64, DraftError> {
-    Ok(u64::from_be_bytes(bytes.try_into().map_err(|_| damaged("a number"))?))
-}
+    /// Begins another log, which holds nothing yet.
+    pub(super) fn set_log(&mut self, log: mark::LogMark, next_number: u64) -> Result<(), DraftError> {
+        self.mark.log = log;
+        self.mark.next_number = next_number;
+        self.write_mark()
+    }
 
-pub(super) fn damaged(what: &str) -> DraftError {
-    DraftError::Record(RecordError::Damaged(format!("{what} has a wrong length")))
-}
+    fn write_mark(&mut self) -> Result<(), DraftError> {
+        self.apply()?;
+        self.sync()?;
+        self.mark.newest = self.extent;
+        self.generation.tree.insert(layout::MARK, self.mark.encode())?;
+        self.generation.sync()?;
+        Ok(())
+    }
 
-/// An item's number as a part of keys.
-pub(super) fn detail_prefix(number: ItemNumber) -> [u8; 9] {
-    layout::numbered(layout::DETAIL, number.0)
+    /// Whether something can be moved, or the newest generation is to be sealed for that, since so many percent of it are
+    /// outdated.
+    pub(super) fn has_room_to_make(&self, percent: u64) -> bool {
+        let is_outdated = self.index().generations.most_outdated(percent).is_some();
+        self.moving.is_some() || is_outdated || self.is_due(true)
+    }
+
+    /// Whether the newest generation is large enough, or has little in it that still holds while nothing else is to be done.
+    fn is_due(&self, is_idle: bool) -> bool {
+        let index = self.index();
+        let outdated = index.generations.newest().map_or(0, Held::outdated);
+        let enough = (index.generations.totals().size / GENERATIONS).clamp(self.sizes.min, self.sizes.max);
+        let size = self.generation.size();
+        size >= enough || (is_idle && size >= self.sizes.min / 2 && outdated >= OUTDATED_SEALED)
+    }
+
+    /// Begins another generation if that is due.
+    pub(super) fn seal_if_due(&mut self, is_idle: bool) -> Result<(), DraftError> {
+        if self.is_due(is_idle) { self.seal() } else { Ok(()) }
+    }
+
+    /// Seals the newest generation and begins another.
+    fn seal(&mut self) -> Result<(), DraftError> {
+        self.apply()?;
+        self.sync()?;
+        let mut mark = self.mark.clone();
+        mark.sealed.push(self.extent);
+        mark.newest = Extent::after(&self.extent);
+        let generation = Arc::new(Generation::create(&self.form, &mark)?);
+        (self.extent, self.mark, self.generation) = (mark.newest, mark, generation.clone());
+        let held = Held { generation, extent: self.extent, wanted: 0 };
+        self.index_mut().generations.push(held);
+        Ok(())
+    }
+
+    /// Removes a sealed generation of which nothing holds any more.
+    pub(super) fn remove(&mut self, generation: &Generation) -> Result<(), DraftError> {
+        self.mark.sealed.retain(|sealed| sealed.generation != generation.number);
+        self.mark.removed = vec![generation.number];
+        self.write_mark()?;
+        self.index_mut().generations.remove(generation.number);
+        Ok(generation.remove()?)
+    }
 }

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::entry;
-use super::journal::{self, Bundles, Chunks, Entry};
+use super::journal::{self, Bundle, Bundles, Chunks, Entry};
 use super::names::NameHasher;
 use super::table::Table;
 use crate::store::record::RecordError;
 
-/// Chunks of the journal and bundles of payloads: what can be read of them is written, and read as the same.
+/// Chunks of the journal and bundles: what can be read of them is written, and read as the same.
 pub fn chunks(bytes: &[u8]) {
     let (read, broken) = read(bytes);
     let mut chunks = Chunks::from(0);
@@ -21,19 +21,25 @@ pub fn chunks(bytes: &[u8]) {
     assert_eq!(read_again, read, "entries are read as what was written");
     says_what_is_wrong(bytes, broken);
 
-    match journal::payloads(bytes) {
-        Ok(payloads) => {
+    match journal::bundle(bytes) {
+        Ok(Bundle::Shared(parts)) => {
             let mut bundles = Bundles::from(0);
-            for (number, range) in &payloads {
+            for (number, range) in &parts {
                 bundles.add(*number, &bytes[range.clone()]);
             }
             let bundles = bundles.finish();
-            let read_again = bundles.iter().flat_map(|(_, bundle)| {
-                let payloads = journal::payloads(bundle).expect("what we write can be read");
-                payloads.into_iter().map(|(number, range)| (number, &bundle[range]))
+            let read_again = bundles.iter().flat_map(|(_, value)| {
+                let Ok(Bundle::Shared(parts)) = journal::bundle(value) else {
+                    panic!("what we write can be read")
+                };
+                parts.into_iter().map(|(number, range)| (number, &value[range]))
             });
-            let read = payloads.iter().map(|(number, range)| (*number, &bytes[range.clone()]));
-            assert!(read_again.eq(read), "payloads are read as what was written");
+            let read = parts.iter().map(|(number, range)| (*number, &bytes[range.clone()]));
+            assert!(read_again.eq(read), "parts are read as what was written");
+        }
+        Ok(Bundle::Piece(number)) => {
+            let piece = journal::piece_bytes(bytes).expect("it is a piece");
+            assert_eq!(journal::piece(number, piece), bytes, "a piece is read as what was written");
         }
         Err(error) => says_what_is_wrong(bytes, Some(error)),
     }

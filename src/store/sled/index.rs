@@ -1,140 +1,272 @@
-//! The in-memory index: which items the database has, where their records stand, and what they are called.
+//! The in-memory index: which items and documents the generations hold, where the latest word on each stands, and what
+//! items are called.
 //!
-//! It is derived from the journal and read anew at every start. It changes only together with the database: the thread of
-//! the checkpoints holds it for itself while it applies a batch, and whoever reads holds it as well, so that a read is never put
-//! together from before and after a change.
+//! It is derived from the journal and read anew at every start. It changes after what it refers to was written, and all of a
+//! batch at once. What it referred to before stays where it was, so whoever read it a moment ago finds that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ahead::read_ahead;
+use super::generation::Generation;
+use super::generations::{Generations, Held};
 use super::journal::{self, Entry, Place, Written};
-use super::layout;
+use super::mark::{self, Extent};
 use super::names::{Name, NameHash, NameHasher, Names};
-use super::occupancy::Occupancy;
 use super::reader::ReadError;
 use super::roster::Roster;
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;
 use crate::store::record;
 
-/// Items by number and by name.
+/// Items by number and by name, and documents by key.
 #[derive(Debug, Default)]
 pub(super) struct Index {
+    pub(super) generations: Generations,
     pub(super) roster: Roster,
     pub(super) names: Names,
     pub(super) hasher: NameHasher,
+    pub(super) documents: BTreeMap<Vec<u8>, Document>,
 }
 
-/// The journal as it stands: chunks from `first` up to but without `next`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Extent {
-    pub(super) first: u64,
-    pub(super) next: u64,
-    /// Entries in it, those that are outdated included.
-    pub(super) entries: usize,
+/// Where a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Document {
+    /// The chunk of its first piece; the others follow it.
+    pub(super) chunk: u64,
+    /// How many bytes its entries count for.
+    pub(super) size: u64,
 }
 
-/// What was read of the journal.
+/// How many bytes the entries of a document count for.
+pub(super) fn document_size(key: &[u8], bytes: usize) -> u64 {
+    (key.len() + bytes + 16) as u64
+}
+
+/// What was read of the generations.
 pub(super) struct Recovered {
     pub(super) index: Index,
-    pub(super) extent: Extent,
-    pub(super) occupancy: Occupancy,
-    /// Of each workflow its items; nothing else is in the journal.
+    /// Of each workflow its items; nothing else is in the journal in this form.
     pub(super) holdings: Holdings,
+    /// What is not as it was written, as sentences.
+    pub(super) damage: Vec<String>,
 }
 
-/// The chunks of the journal, the oldest first.
-pub(super) fn chunks(
-    tree: &sled::Tree,
-) -> impl Iterator<Item = Result<(u64, sled::IVec), ReadError>> + use<> {
-    tree.scan_prefix([layout::JOURNAL]).map(|entry| {
-        let (key, value) = entry?;
-        Ok((layout::number_of(&key).ok_or(ReadError::Key("a chunk of the journal"))?, value))
-    })
-}
-
-/// Reads the journal twice: first to see which entry is the latest of each item, then those.
-pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
-    let mut extent = Extent::default();
-    let mut index = Index::default();
-    // Most entries are the first of their items, in the order of their numbers; what is said out of turn is gathered. That comes
-    // later than what was said in turn, since no number is used again once its item is forgotten.
-    let mut next_number = ItemNumber(0);
-    let mut later: Vec<(ItemNumber, u64, bool)> = Vec::new();
-    for chunk in chunks(tree) {
-        let (number, chunk) = chunk?;
-        if extent.entries == 0 {
-            extent.first = number;
-        }
-        extent.next = number + 1;
-        for entry in journal::entries(&chunk) {
-            let entry = entry?;
-            extent.entries += 1;
-            if entry.number >= next_number && entry.written.is_some() {
-                index.roster.put(entry.number, number);
-                next_number = ItemNumber(entry.number.0.saturating_add(1));
-            } else {
-                later.push((entry.number, number, entry.written.is_some()));
-            }
-        }
+/// Reads the journal twice: first to see which entry is the latest of each item and document, then those of items. The
+/// generations come with what their marks say of them, the newest last.
+pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Recovered, ReadError> {
+    let mut reading = Reading::default();
+    for (generation, extent) in generations {
+        reading.read(generation, extent)?;
     }
+    let Reading { mut index, later, damage, .. } = reading;
+    let mut later = later;
     later.sort_unstable();
     let latest = later.chunk_by(|left, right| left.0 == right.0).filter_map(|words| words.last());
     index.roster.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
     drop(later);
-    let (mut occupancy, mut holdings) = (Occupancy::default(), Holdings::default());
-    let Index { roster, names, hasher } = &mut index;
+    let mut holdings = Holdings::default();
+    let Index { generations, roster, names, hasher, documents } = &mut index;
     names.reserve(roster.len());
-    let holding = chunks(tree).map(|chunk| {
-        let (at, chunk) = chunk?;
-        holding(&chunk, at, roster, hasher)
+    for document in documents.values() {
+        generations.want_entry(document.chunk, document.size, true);
+    }
+    let all: Vec<_> = generations.all().iter().map(|held| held.generation.clone()).collect();
+    let chunks = all.into_iter().flat_map(|generation| generation.chunks(0));
+    let holding = chunks.filter_map(|chunk| match chunk {
+        Ok((at, chunk)) => Some(holding(&chunk, at, roster, hasher)),
+        // It was met before, and told.
+        Err(_) => None,
     });
     read_ahead(holding, |read| {
         for chunk in read.flatten() {
-            let Held { items, workflows } = chunk?;
+            let Holds { at, items, workflows } = chunk?;
             workflows.iter().for_each(|(workflow, count)| holdings.add_items(workflow, *count));
-            for Holding { number, place, hashes } in items {
+            for Holding { number, size, parts, hashes } in items {
                 hashes.into_iter().flatten().for_each(|hash| names.insert(hash, number));
-                place.into_iter().for_each(|place| occupancy.add(place));
+                generations.want_entry(at, size, true);
+                parts.into_iter().flatten().for_each(|place| generations.want_part(place, true));
             }
         }
         Ok::<_, ReadError>(())
     })?;
-    occupancy.suspect();
-    Ok(Recovered { index, extent, occupancy, holdings })
+    Ok(Recovered { index, holdings, damage })
+}
+
+/// What was read of the journal so far.
+#[derive(Default)]
+struct Reading {
+    index: Index,
+    /// Most entries are the first of their items, in the order of their numbers; what is said out of turn is gathered. That
+    /// comes later than what was said in turn, since no number is used again once its item is forgotten.
+    next_number: ItemNumber,
+    later: Vec<(ItemNumber, u64, bool)>,
+    /// The document of which pieces are being read: its key, its first chunk, how many pieces are to come, and its size.
+    open: Option<(Vec<u8>, u64, u16, u64)>,
+    damage: Vec<String>,
+}
+
+impl Reading {
+    /// Reads a generation, and holds it to what its mark says.
+    fn read(&mut self, generation: Arc<Generation>, extent: Extent) -> Result<(), ReadError> {
+        let mut found = Extent {
+            generation: extent.generation,
+            chunks: mark::Numbers::from(extent.chunks.first),
+            bundles: mark::Numbers::from(extent.bundles.first),
+            written: extent.written,
+            ..Extent::default()
+        };
+        let mut as_marked = (extent.chunks.first == extent.chunks.next).then_some((0, 0));
+        for chunk in generation.chunks(0) {
+            let (at, chunk) = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    self.tell(&generation, format!("cannot be read: {error}"));
+                    break;
+                }
+            };
+            if at != found.chunks.next {
+                self.tell(&generation, format!("lacks chunk {} of its journal", found.chunks.next));
+            }
+            found.chunks.next = at + 1;
+            found.digest = mark::digest(found.digest, at, &chunk);
+            found.entries += self.take(&generation, at, &chunk);
+            if found.chunks.next == extent.chunks.next {
+                as_marked = Some((found.digest, found.entries));
+            }
+            if found.chunks.next > extent.chunks.next {
+                found.written += chunk.len() as u64;
+            }
+        }
+        if as_marked != Some((extent.digest, extent.entries)) {
+            let (was, is) = (extent.entries, as_marked.map_or(found.entries, |(_, entries)| entries));
+            let but = if was == is {
+                "some are not as they were written".to_owned()
+            } else {
+                format!("{is} were found")
+            };
+            self.tell(&generation, format!("held {was} entries by its mark, of which {but}"));
+        }
+        found.bundles.next = generation.next(super::layout::BUNDLE)?.unwrap_or(extent.bundles.first);
+        if found.bundles.next < extent.bundles.next {
+            let (was, is) = (extent.bundles.next, found.bundles.next);
+            self.tell(
+                &generation,
+                format!("held payloads up to bundle {was} by its mark, and now up to {is}"),
+            );
+            found.bundles.next = extent.bundles.next;
+        }
+        if generation.is_to_be_read {
+            self.look_for_bundles(&generation, &found)?;
+        }
+        self.index.generations.push(Held { generation, extent: found, wanted: 0 });
+        Ok(())
+    }
+
+    /// Looks whether each bundle is there that should be.
+    fn look_for_bundles(&mut self, generation: &Generation, extent: &Extent) -> Result<(), ReadError> {
+        let mut next = extent.bundles.first;
+        for bundle in generation.bundles(0) {
+            match bundle {
+                Ok((number, _)) if number == next => next += 1,
+                Ok(_) => break,
+                Err(error) => {
+                    self.tell(generation, format!("cannot be read: {error}"));
+                    return Ok(());
+                }
+            }
+        }
+        if next < extent.bundles.next {
+            self.tell(generation, format!("lacks bundle {next} of its payloads"));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, generation: &Generation, problem: String) {
+        self.damage.push(format!("{} {problem}", generation.path().display()));
+    }
+
+    /// Takes in what a chunk says; how many entries it has.
+    fn take(&mut self, generation: &Generation, at: u64, chunk: &[u8]) -> u64 {
+        let mut count = 0;
+        for entry in journal::entries(chunk) {
+            count += 1;
+            match entry {
+                Ok(Entry::Item { number, written }) => self.item(number, at, written.is_some()),
+                Ok(Entry::Document { key, piece: None }) => {
+                    self.index.documents.remove(key);
+                }
+                Ok(Entry::Document { key, piece: Some(piece) }) => {
+                    let size = document_size(key, piece.bytes.len());
+                    self.document(key, at, piece.index, piece.count, size);
+                }
+                Err(error) => self.tell(generation, format!("has a chunk {at} that cannot be read: {error}")),
+            }
+        }
+        count
+    }
+
+    fn item(&mut self, number: ItemNumber, at: u64, is_written: bool) {
+        if number >= self.next_number && is_written {
+            self.index.roster.put(number, at);
+            self.next_number = ItemNumber(number.0.saturating_add(1));
+        } else {
+            self.later.push((number, at, is_written));
+        }
+    }
+
+    /// A document is there once all of its pieces are.
+    fn document(&mut self, key: &[u8], at: u64, index: u16, count: u16, size: u64) {
+        let (chunk, total) = match self.open.take() {
+            Some((open, chunk, next, total)) if open == key && next == index => (chunk, total + size),
+            _ if index == 0 => (at, size),
+            _ => return,
+        };
+        if index + 1 >= count {
+            self.index.documents.insert(key.to_vec(), Document { chunk, size: total });
+        } else {
+            self.open = Some((key.to_vec(), chunk, index + 1, total));
+        }
+    }
 }
 
 /// What an entry says that holds.
 struct Holding {
     number: ItemNumber,
-    place: Option<Place>,
+    size: u64,
+    parts: [Option<Place>; 2],
     hashes: [Option<NameHash>; 2],
 }
 
 /// What still holds in a chunk.
-#[derive(Default)]
-struct Held {
+struct Holds {
+    at: u64,
     items: Vec<Holding>,
     /// How many of them belong to which workflow, a run of the same one at a time.
     workflows: Vec<(WorkflowName, u64)>,
 }
 
-fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Held, ReadError> {
-    let mut held = Held::default();
+fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Holds, ReadError> {
+    let mut holds = Holds { at, items: Vec::new(), workflows: Vec::new() };
     for entry in journal::entries(chunk) {
-        let Entry { number, written: Some(Written { place, record }) } = entry? else { continue };
+        // What cannot be read was met before, and told.
+        let Ok(Entry::Item { number, written: Some(written) }) = entry else { continue };
         if roster.get(number) != Some(at) {
             continue;
         }
+        let size = written.size();
+        let Written { payload, detail, record } = written;
         let names = record::decode_names(record)?;
-        match held.workflows.last_mut() {
+        match holds.workflows.last_mut() {
             Some((workflow, count)) if &**workflow == names.workflow => *count += 1,
             _ => {
                 let workflow = WorkflowName::new(names.workflow);
-                held.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
+                holds.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
             }
         }
         let mut names = Name::all(names.workflow, names.id, names.idempotency_key.as_ref());
         let hashes = std::array::from_fn(|_| names.next().map(|name| hasher.hash(name)));
-        held.items.push(Holding { number, place, hashes });
+        holds.items.push(Holding { number, size, parts: [payload, detail], hashes });
     }
-    Ok(held)
+    Ok(holds)
 }

@@ -3,32 +3,28 @@
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::draft::{
-    Draft, DraftError, KEYS_OF_AN_END, KEYS_OF_AN_ITEM, PIECES_AT_ONCE, PIECES_REMOVED_AT_ONCE,
-    detail_prefix, room_for_payload,
-};
-use super::journal::{self, Place, Written};
-use super::layout::{self, PIECE_SIZE};
+use super::draft::{Draft, DraftError};
+use super::journal::{Place, Written};
+use super::layout::PIECE_SIZE;
 use super::names::{Name, NameHash};
-use super::occupancy::Left;
 use super::reader::ReadError;
 use super::table::{Part, Row};
 use crate::model::ItemNumber;
 use crate::store::record;
 
-/// The payload of a drafted item.
+/// A payload or a detail of a drafted item.
 #[derive(Debug)]
-pub(super) enum Payload {
+pub(super) enum Content {
     /// There is none, or none any more, or it is empty, which the record tells.
     None,
-    /// It is in the database.
+    /// It is in a generation.
     At(Place),
     /// It goes into a bundle with the next batch; a byte at least and [`PIECE_SIZE`] at most.
     New(Bytes),
 }
 
-impl Payload {
-    /// Where it is, or is put if it is not in the database yet.
+impl Content {
+    /// Where it is, or is put if it is in no generation yet.
     pub(super) fn place(&self, put: impl FnOnce(&[u8]) -> Place) -> Option<Place> {
         match self {
             Self::None => None,
@@ -36,22 +32,38 @@ impl Payload {
             Self::New(bytes) => Some(put(bytes)),
         }
     }
+
+    fn size(&self) -> usize {
+        if let Self::New(bytes) = self { bytes.len() + 16 } else { 0 }
+    }
 }
 
-impl From<Option<Place>> for Payload {
+impl From<Option<Place>> for Content {
     fn from(place: Option<Place>) -> Self {
         place.map_or(Self::None, Self::At)
     }
+}
+
+/// What the generations have of an item before the batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub(super) chunk: u64,
+    /// What its entry counts for, in bytes.
+    pub(super) size: u64,
+    pub(super) payload: Option<Place>,
+    pub(super) detail: Option<Place>,
 }
 
 /// An item of which something was written.
 #[derive(Debug)]
 pub(super) struct Drafted {
     /// Its record; nothing once it is forgotten.
-    pub(super) record: Option<Vec<u8>>,
-    pub(super) payload: Payload,
+    pub(super) record: Option<Bytes>,
+    pub(super) payload: Content,
+    pub(super) detail: Content,
     /// What it is called from this batch on or, when it is forgotten, no longer.
     pub(super) names: [Option<NameHash>; 2],
+    pub(super) before: Option<Before>,
 }
 
 /// The items of which something was written since the last batch.
@@ -60,12 +72,12 @@ pub(super) struct Items {
     drafted: HashMap<ItemNumber, Drafted>,
     /// In this order.
     order: Vec<ItemNumber>,
-    /// What they take, their payloads included, in bytes.
+    /// What they take, in bytes.
     bytes: usize,
 }
 
 impl Items {
-    /// What they take, their payloads included, in bytes.
+    /// What they take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -81,82 +93,94 @@ impl Items {
         drafted.collect()
     }
 
-    pub(super) fn get_mut(&mut self, number: ItemNumber) -> Option<&mut Drafted> {
-        self.drafted.get_mut(&number)
+    pub(super) fn contains(&self, number: ItemNumber) -> bool {
+        self.drafted.contains_key(&number)
     }
 
-    fn insert(&mut self, number: ItemNumber, drafted: Drafted) -> &mut Drafted {
-        self.bytes += drafted.record.as_ref().map_or(0, Vec::len) + 16;
-        if let Payload::New(bytes) = &drafted.payload {
-            self.bytes += bytes.len() + 16;
-        }
+    /// Takes what was written of an item, to be put back.
+    fn take_one(&mut self, number: ItemNumber) -> Option<Drafted> {
+        let drafted = self.drafted.remove(&number)?;
+        self.order.retain(|other| *other != number);
+        Some(drafted)
+    }
+
+    pub(super) fn put(&mut self, number: ItemNumber, drafted: Drafted) {
+        self.bytes += drafted.record.as_ref().map_or(0, Bytes::len) + 32;
+        self.bytes += drafted.payload.size() + drafted.detail.size();
+        self.drafted.insert(number, drafted);
         self.order.push(number);
-        self.drafted.entry(number).insert(drafted).into_mut()
-    }
-
-    /// Writes what is in the database anew, of an item of which nothing was written since the last batch.
-    pub(super) fn write_again(&mut self, number: ItemNumber, record: &[u8], payload: Payload) {
-        self.insert(number, Drafted { record: Some(record.to_vec()), payload, names: [None; 2] });
     }
 }
 
 impl Draft {
-    /// Writes the latest word on an item. It may be what the database has already.
+    /// Writes the latest word on an item. It may be what the generations have already.
     pub(super) fn write_row(&mut self, number: ItemNumber, row: &Row) -> Result<(), DraftError> {
-        let is_known = self.items.drafted.contains_key(&number) || self.index().roster.get(number).is_some();
-        match &row.record {
-            None if is_known => self.forget_item(number),
-            None => Ok(()),
-            Some(record) if is_known => self.write_over(number, record, row),
-            Some(record) => self.add_item(number, record, row),
-        }
+        let before = match self.items.take_one(number) {
+            Some(drafted) => Some(drafted),
+            None => self.settled(number)?,
+        };
+        let drafted = match (&row.record, before) {
+            (None, None) => return Ok(()),
+            (None, Some(before)) => Drafted {
+                record: None,
+                payload: Content::None,
+                detail: Content::None,
+                names: before.record.map_or(Ok([None; 2]), |record| self.hashes(&record))?,
+                before: before.before,
+            },
+            (Some(record), None) => Drafted {
+                record: Some(record.clone()),
+                names: self.hashes(record)?,
+                payload: self.content(number, &row.payload)?,
+                detail: self.content(number, &row.detail)?,
+                before: None,
+            },
+            (Some(record), Some(before)) => Drafted {
+                record: Some(record.clone()),
+                // A payload never changes, so that one which is there is this one.
+                payload: match (&row.payload, before.payload) {
+                    (Part::Same, payload) | (Part::New(_), payload @ (Content::At(_) | Content::New(_))) => {
+                        payload
+                    }
+                    (part, Content::None) | (part @ Part::None, _) => self.content(number, part)?,
+                },
+                detail: match (&row.detail, before.detail) {
+                    (Part::Same, detail) => detail,
+                    (part, _) => self.content(number, part)?,
+                },
+                ..before
+            },
+        };
+        self.items.put(number, drafted);
+        self.make_room()
     }
 
-    /// Adds an item that the database does not know.
-    fn add_item(&mut self, number: ItemNumber, record: &[u8], row: &Row) -> Result<(), DraftError> {
-        self.make_room_for_row(row)?;
-        let payload = self.place(&row.payload)?;
-        let names = self.hashes(record)?;
-        self.items.insert(number, Drafted { record: Some(record.to_vec()), payload, names });
-        self.write_detail(number, &row.detail)
+    /// The item as the generations have it.
+    pub(super) fn settled(&self, number: ItemNumber) -> Result<Option<Drafted>, DraftError> {
+        let (chunk, generation) = {
+            let index = self.index();
+            let Some(chunk) = index.roster.get(number) else { return Ok(None) };
+            (chunk, index.generations.of_chunk(chunk).ok_or(ReadError::Lost)?)
+        };
+        let value = generation.chunk(chunk)?.ok_or(ReadError::Lost)?;
+        let written = super::journal::written(&value, number)?.ok_or(ReadError::Lost)?;
+        let size = written.size();
+        let Written { payload, detail, record } = written;
+        Ok(Some(Drafted {
+            record: Some(Bytes::copy_from_slice(record)),
+            payload: payload.into(),
+            detail: detail.into(),
+            names: [None; 2],
+            before: Some(Before { chunk, size, payload, detail }),
+        }))
     }
 
-    /// Writes over what the database has of an item. A payload never changes, so that one which is there is this one.
-    fn write_over(&mut self, number: ItemNumber, record: &[u8], row: &Row) -> Result<(), DraftError> {
-        self.make_room_for_row(row)?;
-        if row.payload == Part::None {
-            self.release_payload(number)?;
-        } else if matches!(self.drafted(number)?.payload, Payload::None) {
-            let payload = self.place(&row.payload)?;
-            self.drafted(number)?.payload = payload;
-        }
-        self.items.bytes += record.len();
-        self.drafted(number)?.record = Some(record.to_vec());
-        self.write_detail(number, &row.detail)
-    }
-
-    /// Makes room for an item, so that what there is of it goes into one batch.
-    fn make_room_for_row(&mut self, row: &Row) -> Result<(), DraftError> {
-        let size = |part: &Part| if let Part::New(bytes) = part { bytes.len() } else { 0 };
-        let (keys, bytes) = room_for_payload(size(&row.payload));
-        let detail = usize::from(layout::pieces(size(&row.detail)));
-        self.make_room_for(keys + detail.max(KEYS_OF_AN_END), bytes)
-    }
-
-    fn write_detail(&mut self, number: ItemNumber, detail: &Part) -> Result<(), DraftError> {
-        match detail {
-            Part::Same => Ok(()),
-            Part::New(bytes) => self.put_pieces(&detail_prefix(number), bytes),
-            Part::None => self.remove_pieces(&detail_prefix(number), 0),
-        }
-    }
-
-    /// The payload as it goes into the database; one too large for a bundle is laid down at once.
-    fn place(&mut self, payload: &Part) -> Result<Payload, DraftError> {
-        match payload {
-            Part::New(bytes) if bytes.len() > PIECE_SIZE => Ok(Payload::At(self.lay_down(bytes)?)),
-            Part::New(bytes) => Ok(Payload::New(bytes.clone())),
-            Part::None | Part::Same => Ok(Payload::None),
+    /// A part as it goes into a generation; one too large for a bundle is laid down at once.
+    pub(super) fn content(&mut self, number: ItemNumber, part: &Part) -> Result<Content, DraftError> {
+        match part {
+            Part::New(bytes) if bytes.len() > PIECE_SIZE => Ok(Content::At(self.lay_down(number, bytes)?)),
+            Part::New(bytes) if !bytes.is_empty() => Ok(Content::New(bytes.clone())),
+            Part::New(_) | Part::None | Part::Same => Ok(Content::None),
         }
     }
 
@@ -167,84 +191,9 @@ impl Draft {
         Ok([names.next(), names.next()].map(|name| name.map(|name| index.hasher.hash(name))))
     }
 
-    /// The item as it is drafted, beginning with what is in the database.
-    fn drafted(&mut self, number: ItemNumber) -> Result<&mut Drafted, DraftError> {
-        if !self.items.drafted.contains_key(&number) {
-            let chunk = self.index().roster.get(number).ok_or(DraftError::Lost)?;
-            let chunk = self.chunk(chunk)?;
-            let Written { place, record } = journal::entry(&chunk, number)?.ok_or(ReadError::Lost)?;
-            self.items.write_again(number, record, place.into());
-        }
-        self.items.drafted.get_mut(&number).ok_or(DraftError::Lost)
-    }
-
-    /// Forgets an item and what it is called.
-    fn forget_item(&mut self, number: ItemNumber) -> Result<(), DraftError> {
-        self.release_payload(number)?;
-        let record = self.drafted(number)?.record.take().ok_or(DraftError::Lost)?;
-        let names = self.hashes(&record)?;
-        self.drafted(number)?.names = names;
-        self.remove_pieces(&detail_prefix(number), 0)
-    }
-
-    /// Makes room for what the end of an item or of its payload takes, unless it has begun.
-    fn make_room_for_end(&mut self, number: ItemNumber) -> Result<(), DraftError> {
-        if self.items.drafted.contains_key(&number) { Ok(()) } else { self.make_room_for(KEYS_OF_AN_END, 0) }
-    }
-
-    /// Lets go of an item's payload, if it has one.
-    pub(super) fn release_payload(&mut self, number: ItemNumber) -> Result<(), DraftError> {
-        self.make_room_for_end(number)?;
-        let payload = std::mem::replace(&mut self.drafted(number)?.payload, Payload::None);
-        let Payload::At(place) = payload else { return Ok(()) };
-        match place {
-            Place::Shared { bundle, length, .. } => {
-                if self.occupancy.remove(bundle, length) == Left::Nothing {
-                    self.remove(&layout::numbered(layout::PAYLOAD, bundle));
-                }
-            }
-            Place::Own { first, pieces } if pieces > PIECES_REMOVED_AT_ONCE => {
-                let mark = layout::numbered(layout::GARBAGE, first);
-                self.put(&mark, u64::from(pieces).to_be_bytes().as_slice());
-                self.garbage.push((first, pieces));
-            }
-            Place::Own { first, pieces } => {
-                for piece in first..first + u64::from(pieces) {
-                    self.remove(&layout::numbered(layout::PAYLOAD, piece));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lays a payload down in pieces of its own. If they are too many for one batch, they are garbage until the batch that
-    /// names the item.
-    fn lay_down(&mut self, payload: &Bytes) -> Result<Place, DraftError> {
-        let pieces = layout::pieces(payload.len());
-        self.make_room_for(usize::from(pieces.min(PIECES_AT_ONCE)) + KEYS_OF_AN_ITEM, 0)?;
-        let first = self.take_bundles(u64::from(pieces));
-        self.written.payload_bytes += payload.len();
-        if pieces <= PIECES_AT_ONCE {
-            self.put_payload(payload, first);
-            return Ok(Place::Own { first, pieces });
-        }
-        let mark = layout::numbered(layout::GARBAGE, first);
-        self.apply()?;
-        self.put(&mark, u64::from(pieces).to_be_bytes().as_slice());
-        self.apply()?;
-        let mut next = first;
-        for run in payload.chunks(PIECE_SIZE * usize::from(PIECES_AT_ONCE)) {
-            self.put_payload(run, next);
-            next += u64::from(PIECES_AT_ONCE);
-            self.apply()?;
-        }
-        self.remove(&mark);
-        Ok(Place::Own { first, pieces })
-    }
-
-    fn put_payload(&mut self, bytes: &[u8], first: u64) {
-        for (piece, chunk) in (first..).zip(bytes.chunks(PIECE_SIZE)) {
-            self.put(&layout::numbered(layout::PAYLOAD, piece), chunk);
-        }
+    /// The bytes of a part that is in a generation.
+    pub(super) fn part(&self, place: Place) -> Result<Bytes, DraftError> {
+        let generation = self.index().generations.of_bundle(place.bundle()).ok_or(ReadError::Lost)?;
+        Ok(generation.part(place, 0..usize::MAX)?.ok_or(ReadError::Lost)?)
     }
 }

@@ -1,19 +1,28 @@
 //! The form of the journal and of bundles: what stands in the values that hold many items.
 //!
-//! A *chunk* of the journal is a list of entries, each the latest word on one item as of when it was written: its record and
-//! where its payload is, or that it is forgotten. A *bundle* is a list of payloads. Both begin with a byte that names their
-//! format; the rules for changing one are those of [`crate::store::record`].
+//! A *chunk* of the journal is a list of entries, each the latest word on one item or document as of when it was written. A
+//! *bundle* is a list of parts of items, their payloads and details, or one piece of a large one. All begin with a byte that
+//! names their format; the rules for changing one are those of [`crate::store::record`].
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{BUNDLE_MAX, CHUNK_MAX};
+use super::layout::{BUNDLE_MAX, CHUNK_MAX, PIECE_SIZE};
 use crate::model::ItemNumber;
 use crate::store::record::RecordError;
 
-const CHUNK_V1: u8 = 1;
+const CHUNK_V2: u8 = 2;
 const BUNDLE_V1: u8 = 1;
+const PIECE_V1: u8 = 2;
+/// The bytes of a piece before what it is a piece of: its format, and whose it is.
+const PIECE_HEAD: usize = 9;
+/// What an entry takes beside its bytes at most: numbers of ten bytes, and some more.
+const ENTRY_OVERHEAD: usize = 90;
 
-/// Where a payload is.
+const _: () = assert!(PIECE_SIZE + PIECE_HEAD <= BUNDLE_MAX);
+
+/// Where a payload or a detail is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     /// In a bundle, with others.
@@ -34,35 +43,93 @@ pub(super) enum Place {
     },
 }
 
-/// One word on an item.
+impl Place {
+    /// The bundle that it is in, or begins with.
+    pub(super) fn bundle(self) -> u64 {
+        match self {
+            Self::Shared { bundle, .. } => bundle,
+            Self::Own { first, .. } => first,
+        }
+    }
+
+    /// How many bytes it takes, near enough.
+    pub(super) fn size(self) -> u64 {
+        match self {
+            Self::Shared { length, .. } => u64::from(length),
+            Self::Own { pieces, .. } => u64::from(pieces) * PIECE_SIZE as u64,
+        }
+    }
+}
+
+/// One word on an item or a document.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry<'a> {
-    /// Which item.
-    pub(super) number: ItemNumber,
-    /// What it is; nothing once it is forgotten.
-    #[serde(borrow)]
-    pub(super) written: Option<Written<'a>>,
+pub(super) enum Entry<'a> {
+    /// On an item.
+    Item {
+        /// Which.
+        number: ItemNumber,
+        /// What it is; nothing once it is forgotten.
+        #[serde(borrow)]
+        written: Option<Written<'a>>,
+    },
+    /// On a document.
+    Document {
+        /// Which.
+        key: &'a [u8],
+        /// A piece of it; nothing once it is gone. All pieces follow each other.
+        #[serde(borrow)]
+        piece: Option<Piece<'a>>,
+    },
 }
 
 /// What is written of an item.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written<'a> {
     /// Where its payload is, if it has one.
-    pub(super) place: Option<Place>,
+    pub(super) payload: Option<Place>,
+    /// Where its detail is, if it has one.
+    pub(super) detail: Option<Place>,
     /// Its record.
     pub(super) record: &'a [u8],
 }
 
-/// What lies before a payload in a bundle.
+impl Written<'_> {
+    /// How many bytes the entry counts for.
+    pub(super) fn size(&self) -> u64 {
+        self.record.len() as u64 + 16
+    }
+}
+
+/// A piece of a document.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Piece<'a> {
+    /// Which, from 0 on.
+    pub(super) index: u16,
+    /// How many there are.
+    pub(super) count: u16,
+    /// The bytes.
+    pub(super) bytes: &'a [u8],
+}
+
+/// What lies before a part in a bundle.
 #[derive(Serialize, Deserialize)]
 struct Label {
     number: ItemNumber,
     length: u16,
 }
 
+/// What a bundle holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bundle {
+    /// Parts of items: whose they are, and where in it.
+    Shared(Vec<(ItemNumber, Range<usize>)>),
+    /// A piece of a part of that item.
+    Piece(ItemNumber),
+}
+
 /// The entries of a chunk. It ends at the first that cannot be read.
 pub(super) fn entries(chunk: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, RecordError>> {
-    let mut rest = open(chunk, CHUNK_V1);
+    let mut rest = open(chunk, CHUNK_V2);
     std::iter::from_fn(move || {
         let bytes = match rest {
             Ok([]) => return None,
@@ -86,30 +153,45 @@ pub(super) fn entries(chunk: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Re
     })
 }
 
-/// The entry of an item in a chunk.
-pub(super) fn entry(chunk: &[u8], number: ItemNumber) -> Result<Option<Written<'_>>, RecordError> {
+/// What a chunk says of an item. It says so once, since a batch has each item once and begins a chunk of its own.
+pub(super) fn written(chunk: &[u8], item: ItemNumber) -> Result<Option<Written<'_>>, RecordError> {
     for entry in entries(chunk) {
-        let entry = entry?;
-        if entry.number == number {
-            return Ok(entry.written);
+        match entry? {
+            Entry::Item { number, written } if number == item => return Ok(written),
+            _ => {}
         }
     }
     Ok(None)
 }
 
-/// The payloads of a bundle: whose they are, and where in it.
-pub(super) fn payloads(bundle: &[u8]) -> Result<Vec<(ItemNumber, std::ops::Range<usize>)>, RecordError> {
-    let mut rest = open(bundle, BUNDLE_V1)?;
+/// What a bundle holds.
+pub(super) fn bundle(value: &[u8]) -> Result<Bundle, RecordError> {
+    if value.first() == Some(&PIECE_V1) {
+        let number = value.get(1..PIECE_HEAD).and_then(|bytes| bytes.try_into().ok());
+        let number = number.ok_or_else(|| RecordError::Damaged("a piece is cut short".into()))?;
+        return Ok(Bundle::Piece(ItemNumber(u64::from_be_bytes(number))));
+    }
+    let mut rest = open(value, BUNDLE_V1)?;
     let mut found = Vec::new();
     while !rest.is_empty() {
         let (label, after): (Label, &[u8]) = postcard::take_from_bytes(rest)
-            .map_err(|error| RecordError::Damaged(format!("a bundle of payloads: {error}")))?;
-        let start = bundle.len() - after.len();
+            .map_err(|error| RecordError::Damaged(format!("a bundle: {error}")))?;
+        let start = value.len() - after.len();
         let length = usize::from(label.length);
         rest = after.get(length..).ok_or_else(|| RecordError::Damaged("a bundle is cut short".into()))?;
         found.push((label.number, start..start + length));
     }
-    Ok(found)
+    Ok(Bundle::Shared(found))
+}
+
+/// A piece of a large part of an item, as a bundle of its own.
+pub(super) fn piece(number: ItemNumber, bytes: &[u8]) -> Vec<u8> {
+    [&[PIECE_V1][..], &number.0.to_be_bytes(), bytes].concat()
+}
+
+/// What a bundle holds that is a piece; nothing if it is none.
+pub(super) fn piece_bytes(value: &[u8]) -> Option<&[u8]> {
+    if value.first() == Some(&PIECE_V1) { value.get(PIECE_HEAD..) } else { None }
 }
 
 fn open(value: &[u8], format: u8) -> Result<&[u8], RecordError> {
@@ -166,13 +248,16 @@ pub(super) struct Chunks(Filling);
 impl Chunks {
     /// Begins with this chunk.
     pub(super) fn from(first: u64) -> Self {
-        Self(Filling::new(CHUNK_V1, CHUNK_MAX, first))
+        Self(Filling::new(CHUNK_V2, CHUNK_MAX, first))
     }
 
     /// Adds an entry; which chunk it stands in.
     pub(super) fn add(&mut self, entry: &Entry<'_>) -> u64 {
-        // Numbers take at most ten bytes each, of which there are five.
-        self.0.make_room(entry.written.as_ref().map_or(0, |written| written.record.len()) + 50);
+        let bytes = match entry {
+            Entry::Item { written, .. } => written.as_ref().map_or(0, |written| written.record.len()),
+            Entry::Document { key, piece } => key.len() + piece.as_ref().map_or(0, |piece| piece.bytes.len()),
+        };
+        self.0.make_room(bytes + ENTRY_OVERHEAD);
         let value = std::mem::take(&mut self.0.value);
         self.0.value =
             postcard::to_extend(entry, value).expect("writing plain data into a growing buffer cannot fail");
@@ -185,7 +270,7 @@ impl Chunks {
     }
 }
 
-/// Bundles that are being filled with payloads.
+/// Bundles that are being filled with parts of items.
 #[derive(Debug)]
 pub(super) struct Bundles(Filling);
 
@@ -195,15 +280,15 @@ impl Bundles {
         Self(Filling::new(BUNDLE_V1, BUNDLE_MAX, first))
     }
 
-    /// Adds a payload of at most [`super::layout::PIECE_SIZE`] bytes; where it stands.
-    pub(super) fn add(&mut self, number: ItemNumber, payload: &[u8]) -> Place {
-        self.0.make_room(payload.len() + 13);
-        let length = payload.len() as u16;
+    /// Adds a part of at most [`PIECE_SIZE`] bytes; where it stands.
+    pub(super) fn add(&mut self, number: ItemNumber, part: &[u8]) -> Place {
+        self.0.make_room(part.len() + 13);
+        let length = part.len() as u16;
         let value = std::mem::take(&mut self.0.value);
         let mut value = postcard::to_extend(&Label { number, length }, value)
             .expect("writing plain data into a growing buffer cannot fail");
         let offset = value.len() as u16;
-        value.extend_from_slice(payload);
+        value.extend_from_slice(part);
         self.0.value = value;
         Place::Shared { bundle: self.0.number, offset, length }
     }
@@ -216,65 +301,84 @@ impl Bundles {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::PIECE_SIZE;
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
     fn entries_are_found_in_the_chunks_that_were_told() {
         let mut chunks = Chunks::from(7);
         let records: Vec<Vec<u8>> = (0..300_usize).map(|index| vec![index as u8; index * 10]).collect();
-        let placed: Vec<(u64, Option<Place>)> = (0..)
-            .zip(&records)
-            .map(|(number, record)| {
-                let place = match number % 3 {
-                    0 => None,
-                    1 => Some(Place::Shared { bundle: number, offset: 4000, length: 4096 }),
-                    _ => Some(Place::Own { first: u64::MAX, pieces: u16::MAX }),
-                };
-                let written = Some(Written { place, record });
-                (chunks.add(&Entry { number: ItemNumber(number), written }), place)
+        let place = |number: u64| match number % 3 {
+            0 => None,
+            1 => Some(Place::Shared { bundle: number, offset: 4000, length: 4096 }),
+            _ => Some(Place::Own { first: u64::MAX, pieces: u16::MAX }),
+        };
+        let written = |number: u64| {
+            Some(Written {
+                payload: place(number),
+                detail: place(number + 1),
+                record: &records[number as usize],
             })
+        };
+        let placed: Vec<u64> = (0..300)
+            .map(|number| chunks.add(&Entry::Item { number: ItemNumber(number), written: written(number) }))
             .collect();
-        let forgotten = chunks.add(&Entry { number: ItemNumber(u64::MAX), written: None });
-        let chunks: std::collections::BTreeMap<_, _> = chunks.finish().into_iter().collect();
+        let forgotten = chunks.add(&Entry::Item { number: ItemNumber(u64::MAX), written: None });
+        let piece = Some(Piece { index: 0, count: 1, bytes: b"{}" });
+        let document = chunks.add(&Entry::Document { key: b"w1", piece });
+        let chunks: BTreeMap<_, _> = chunks.finish().into_iter().collect();
         assert!(chunks.keys().copied().eq(7..7 + chunks.len() as u64));
         assert!(chunks.values().all(|chunk| chunk.len() <= CHUNK_MAX));
-        for ((number, record), (chunk, place)) in (0..).zip(&records).zip(placed) {
-            let found = entry(&chunks[&chunk], ItemNumber(number)).unwrap();
-            assert_eq!(found, Some(Written { place, record }), "{number}");
+        for (number, chunk) in (0..).zip(placed) {
+            let found = super::written(&chunks[&chunk], ItemNumber(number)).unwrap();
+            assert_eq!(found, written(number), "{number}");
         }
-        assert!(entries(&chunks[&forgotten]).any(|entry| entry.unwrap().written.is_none()));
+        let is_forgotten = |entry| matches!(entry, Ok(Entry::Item { written: None, .. }));
+        assert!(entries(&chunks[&forgotten]).any(is_forgotten));
+        assert!(
+            entries(&chunks[&document]).any(|entry| matches!(entry, Ok(Entry::Document { key: b"w1", .. })))
+        );
         let count: usize = chunks.values().map(|chunk| entries(chunk).count()).sum();
-        assert_eq!(count, 301);
+        assert_eq!(count, 302);
     }
 
     #[test]
-    fn payloads_are_found_in_the_bundles_that_were_told() {
+    fn parts_are_found_in_the_bundles_that_were_told() {
         let mut bundles = Bundles::from(1);
         let sizes = [0, 1, 100, 4096, 0, 4095, 2000, 2000, 60, 4096];
         let places: Vec<Place> = (0..)
             .zip(sizes)
             .map(|(number, size)| bundles.add(ItemNumber(u64::MAX - number), &vec![number as u8; size]))
             .collect();
-        let bundles: std::collections::BTreeMap<_, _> = bundles.finish().into_iter().collect();
+        let bundles: BTreeMap<_, _> = bundles.finish().into_iter().collect();
         assert!(bundles.values().all(|bundle| bundle.len() <= BUNDLE_MAX));
         for ((number, size), place) in (0..).zip(sizes).zip(places) {
             let Place::Shared { bundle, offset, length } = place else { panic!("{place:?}") };
             let range = usize::from(offset)..usize::from(offset) + usize::from(length);
             assert_eq!(bundles[&bundle][range.clone()], vec![number as u8; size]);
-            assert!(payloads(&bundles[&bundle]).unwrap().contains(&(ItemNumber(u64::MAX - number), range)));
+            let Bundle::Shared(parts) = super::bundle(&bundles[&bundle]).unwrap() else { panic!("a piece") };
+            assert!(parts.contains(&(ItemNumber(u64::MAX - number), range)));
         }
-        const { assert!(BUNDLE_MAX >= PIECE_SIZE + 14) };
+    }
+
+    #[test]
+    fn a_piece_says_whose_it_is() {
+        let value = piece(ItemNumber(77), b"abc");
+        assert_eq!(bundle(&value), Ok(Bundle::Piece(ItemNumber(77))));
+        assert_eq!(piece_bytes(&value), Some(&b"abc"[..]));
+        assert_eq!(piece_bytes(&[BUNDLE_V1]), None);
+        assert!(matches!(bundle(&value[..5]), Err(RecordError::Damaged(_))));
     }
 
     #[test]
     fn what_is_damaged_or_of_a_later_format_is_refused() {
         assert_eq!(entries(&[9, 1, 0]).next().unwrap(), Err(RecordError::Format(9)));
-        assert_eq!(payloads(&[9]).unwrap_err(), RecordError::Format(9));
+        assert_eq!(bundle(&[9]).unwrap_err(), RecordError::Format(9));
         assert!(matches!(entries(&[]).next().unwrap(), Err(RecordError::Damaged(_))));
-        let cut = [CHUNK_V1, 1, 1, 0, 200, 1];
+        let cut = [CHUNK_V2, 0, 1, 1, 0, 0, 200, 1];
         assert!(matches!(entries(&cut).next().unwrap(), Err(RecordError::Damaged(_))));
         assert_eq!(entries(&cut).count(), 1, "nothing comes after it");
-        assert!(matches!(payloads(&[BUNDLE_V1, 1, 5, 0]), Err(RecordError::Damaged(_))));
+        assert!(matches!(bundle(&[BUNDLE_V1, 1, 5, 0]), Err(RecordError::Damaged(_))));
     }
 }

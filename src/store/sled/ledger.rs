@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::entry;
-use super::layout::{self, PIECE_SIZE};
+use super::layout;
 use super::names::{Name, NameHash};
 use super::reader::{ReadError, Reader};
 use super::table::{Part, Row, Table};
@@ -57,6 +57,11 @@ impl Ledger {
         (std::mem::take(&mut self.group), self.next_number)
     }
 
+    /// How much that is, in bytes.
+    pub(super) fn group_bytes(&self) -> usize {
+        self.group.bytes()
+    }
+
     /// The item without its detail.
     fn look_up(&mut self, number: ItemNumber) -> Result<Option<&Item>, LedgerError> {
         if self.at_hand.as_ref().is_none_or(|item| item.number != number) {
@@ -93,8 +98,8 @@ impl Ledger {
         self.at_hand = None;
     }
 
-    fn put_document(&mut self, key: Vec<u8>, bytes: Vec<u8>, pieces_max: usize) -> Result<(), LedgerError> {
-        if bytes.len() > PIECE_SIZE * pieces_max {
+    fn put_document(&mut self, key: Vec<u8>, bytes: Vec<u8>, size_max: usize) -> Result<(), LedgerError> {
+        if bytes.len() > size_max {
             return Err(LedgerError::Document(bytes.len()));
         }
         self.group.put_document(key, Some(bytes.into()));
@@ -105,12 +110,8 @@ impl Ledger {
     fn remove_documents(&mut self, prefix: &[u8]) -> Result<bool, LedgerError> {
         let (from, to) = layout::range(prefix);
         let mut keys: BTreeSet<Vec<u8>> = self.group.keys(&from, &to).cloned().collect();
-        let unseen = |key: &Result<Vec<u8>, ReadError>| {
-            key.as_ref().map_or(true, |key| self.group.document(key).is_none())
-        };
-        let stored: Result<Vec<_>, ReadError> =
-            self.reader.keys(&from, &to).filter(unseen).take(REMOVED_AT_ONCE + 1).collect();
-        keys.extend(stored?);
+        let unseen = |key: &Vec<u8>| self.group.document(key).is_none();
+        keys.extend(self.reader.keys(&from, &to).filter(unseen).take(REMOVED_AT_ONCE + 1));
         keys.retain(|key| self.group.document(key) != Some(&None));
         for key in keys.iter().take(REMOVED_AT_ONCE) {
             self.group.put_document(key.clone(), None);
@@ -192,7 +193,11 @@ impl Rows for Ledger {
     }
 
     fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), LedgerError> {
-        self.put_document(layout::workflow(&workflow.name), record::encode_document(workflow), 1)
+        self.put_document(
+            layout::workflow(&workflow.name),
+            record::encode_document(workflow),
+            layout::DOCUMENT_MAX,
+        )
     }
 
     fn remove_workflow(&mut self, name: &WorkflowName) -> Result<(), LedgerError> {
@@ -202,17 +207,17 @@ impl Rows for Ledger {
 
     fn put_incident(&mut self, incident: &Incident) -> Result<(), LedgerError> {
         let bytes = record::encode_document(incident);
-        self.put_document(layout::incident(&incident.id), bytes, layout::INCIDENT_PIECES_MAX)
+        self.put_document(layout::incident(&incident.id), bytes, layout::INCIDENT_MAX)
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), LedgerError> {
         let key = layout::delivery(&delivery.incident, &delivery.id);
-        self.put_document(key, record::encode_document(delivery), layout::DELIVERY_PIECES_MAX)
+        self.put_document(key, record::encode_document(delivery), layout::DELIVERY_MAX)
     }
 
     fn put_silence(&mut self, silence: &Silence) -> Result<(), LedgerError> {
         let bytes = record::encode_document(silence);
-        self.put_document(layout::silence(&silence.id), bytes, layout::INCIDENT_PIECES_MAX)
+        self.put_document(layout::silence(&silence.id), bytes, layout::INCIDENT_MAX)
     }
 
     fn remove_silence(&mut self, id: &SilenceId) -> Result<(), LedgerError> {
@@ -221,11 +226,11 @@ impl Rows for Ledger {
     }
 
     fn put_probe(&mut self, at: Timestamp) -> Result<(), LedgerError> {
-        self.put_document(layout::PROBE.to_vec(), at.as_millis().to_be_bytes().to_vec(), 1)
+        self.put_document(layout::PROBE.to_vec(), at.as_millis().to_be_bytes().to_vec(), layout::DOCUMENT_MAX)
     }
 
     fn put_clock(&mut self, anchor: &ClockAnchor) -> Result<(), LedgerError> {
-        self.put_document(layout::CLOCK.to_vec(), record::encode_document(anchor), 1)
+        self.put_document(layout::CLOCK.to_vec(), record::encode_document(anchor), layout::DOCUMENT_MAX)
     }
 
     fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, LedgerError> {
@@ -237,7 +242,7 @@ impl Rows for Ledger {
     }
 
     fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), LedgerError> {
-        self.put_document(layout::progress(workflow), record::encode_document(progress), 1)
+        self.put_document(layout::progress(workflow), record::encode_document(progress), layout::DOCUMENT_MAX)
     }
 
     fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), LedgerError> {
@@ -247,12 +252,12 @@ impl Rows for Ledger {
 
     fn put_replay(&mut self, replay: &Replay) -> Result<(), LedgerError> {
         let bytes = record::encode_document(replay);
-        self.put_document(layout::replay(&replay.id), bytes, layout::REPLAY_PIECES_MAX)
+        self.put_document(layout::replay(&replay.id), bytes, layout::REPLAY_MAX)
     }
 
     fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), LedgerError> {
         let key = layout::replay_chunk(replay, chunk.index);
-        self.put_document(key, record::encode_replay_chunk(chunk), 1)
+        self.put_document(key, record::encode_replay_chunk(chunk), layout::DOCUMENT_MAX)
     }
 
     fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, LedgerError> {

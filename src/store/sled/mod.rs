@@ -1,10 +1,11 @@
 //! The default engine: sled, embedded, handled so that it keeps what it promises.
 //!
 //! Every write waits in line ([`queue`]) for one committing thread ([`committer`]), which writes it to the log
-//! ([`crate::store::log`]) and keeps it in a table in memory ([`table`]). What lives on goes from there into the database, by
-//! a thread that nobody waits for ([`checkpoint`]), in batches ([`draft`]). Reads go to the tables and the database from any
-//! thread ([`reader`]). The layout on disk is described in [`layout`], what is kept in memory of it in [`index`], how room
-//! is given back in [`tidy`], the handling of the directory in [`directory`].
+//! ([`crate::store::log`]) and keeps it in a table in memory ([`table`]). What lives on goes from there into databases, one
+//! after the other ([`generation`]), by a thread that nobody waits for ([`checkpoint`]), in batches ([`draft`]). Reads go to
+//! the tables and the databases from any thread ([`reader`], [`documents`]). The layout on disk is described in [`layout`],
+//! what is kept in memory of it in [`index`], how room is given back in [`moving`], how much there is in [`plan`] and
+//! [`space`], how a start holds the databases to what was written in [`opening`].
 //!
 //! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
@@ -14,21 +15,26 @@ mod advice;
 mod ahead;
 mod checkpoint;
 mod committer;
+mod contents;
 mod directory;
+mod documents;
 mod draft;
 mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod generation;
+mod generations;
 mod index;
 mod items;
 mod journal;
 mod layout;
 mod ledger;
-mod log_mark;
 mod mark;
+mod moving;
 mod names;
-mod occupancy;
 mod open_error;
+mod opening;
+mod plan;
 mod privacy;
 mod queue;
 mod reader;
@@ -39,11 +45,9 @@ mod start;
 mod survey;
 mod table;
 mod tables;
-mod tidy;
+mod upgrade;
 
-use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -55,9 +59,9 @@ use futures_util::future::BoxFuture;
 use self::checkpoint::{Checkpointer, Checkpoints};
 use self::committer::Committer;
 use self::directory::Directory;
-use self::draft::Draft;
 use self::ledger::Ledger;
 pub use self::open_error::OpenError;
+use self::plan::{Plan, Wanted};
 use self::queue::Queue;
 use self::reader::{ReadError, Reader};
 use self::space::Space;
@@ -80,8 +84,13 @@ pub struct SledSettings {
     pub path: PathBuf,
     /// How much of the database is held in memory, in bytes as they are on disk.
     pub cache: u64,
-    /// How much space is kept back on the file system, in bytes; at most a tenth of it is.
+    /// How much space is kept back on the file system, in bytes: at most a tenth of it, and at least what the store may need
+    /// whatever happens to its items.
     pub reserve: u64,
+    /// How much the directory may take, in bytes; all of the file system if it is not said.
+    pub size_max: Option<u64>,
+    /// The largest payload, in bytes.
+    pub payload_max: u64,
     /// How much memory what is not in the database yet may take, in bytes.
     pub recent: u64,
     /// For how long what is new is kept from the database, since most of it is closed by then. It may be twice that.
@@ -112,7 +121,6 @@ pub struct SledStore {
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
     /// The committing thread and that of the checkpoints, which ends after it.
     threads: Mutex<Vec<JoinHandle<()>>>,
-    database: sled::Db,
     segments: Arc<Segments>,
     checkpoints: Arc<Checkpoints>,
     directory: Directory,
@@ -128,33 +136,22 @@ impl SledStore {
     pub fn open(settings: &SledSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let directory = Directory::take(&settings.path)?;
         let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
-        let damaged = |reason: String| OpenError::Damaged { path: settings.path.clone(), reason };
-        // Before the database opens, for it needs room to do so.
-        let space = Space::new(directory.ballast(), settings.reserve).map_err(unusable)?;
-        directory.prepare()?;
-        let broken = |error| match error {
-            // It writes as it opens, so that is a full or failing disk, and no reason to give up what is on it.
-            DatabaseError::System(error) => unusable(error),
-            DatabaseError::Damaged(reason) => damaged(reason),
-        };
-        let wrong = |error| start::wrong(&settings.path, error);
-        let database =
-            open_database(&directory.database(), settings.cache, layout::SEGMENT_SIZE).map_err(broken)?;
-        let tree = (*database).clone();
-        if directory.begins() {
-            Draft::begin(&tree).map_err(|error| wrong(error.into()))?;
+        let volume = directory.volume().map_err(unusable)?.min(settings.size_max.unwrap_or(u64::MAX));
+        let SledSettings { payload_max, recent, reserve, .. } = *settings;
+        let plan = Plan::new(&Wanted { volume, payload_max, recent, reserve });
+        if volume < plan.volume_min {
+            let (path, needed) = (settings.path.clone(), plan.volume_min);
+            return Err(OpenError::TooSmall { path, volume, payload_max, needed });
         }
-        let file = File::open(directory.database().join("db")).map_err(unusable)?;
-        let (mut draft, mut holdings) = Draft::new(tree, file).map_err(wrong)?;
-        directory.admit(draft.note().map_err(wrong)?)?;
-        let recent = directory.recent(settings.recent).map_err(unusable)?;
-        let log_min = directory.log_min().map_err(unusable)?;
-        let start = Start { settings, directory: &directory, recent, log_min };
-        let Started { log, mark, next_number } = start.take_up(&mut draft, &mut holdings)?;
-        draft.set_note(directory.note()).map_err(wrong)?;
-        let checkpoints = Arc::new(Checkpoints::new(Tables::new(mark.covered, next_number)));
+        // Before the databases open, for they need room to do so.
+        let space = Space::new(directory.ballast(), &plan, settings.size_max).map_err(unusable)?;
+        directory.prepare()?;
+        let Started { draft, mut holdings, log, next_number } =
+            Start { settings, directory: &directory, plan: &plan }.take_up()?;
+        let tables = Tables::new(draft.mark().log.covered, next_number);
+        let checkpoints = Arc::new(Checkpoints::new(tables, draft.totals(), space));
         let reader = draft.reader(checkpoints.tables.clone());
-        let unreadable = |error: ReadError| damaged(error.to_string());
+        let unreadable = |error: ReadError| start::wrong(&settings.path, error.into());
         for workflow in reader.workflows() {
             holdings.note(&workflow.map_err(unreadable)?.name);
         }
@@ -163,26 +160,27 @@ impl SledStore {
         }
         directory.seal()?;
         let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));
-        queue.full.store(space.is_full(), Ordering::Relaxed);
-        queue.free.store(space.free(), Ordering::Relaxed);
-        checkpoints.may_move.store(space.is_enough_to_move(), Ordering::Relaxed);
-        let observer = Arc::new(OnceLock::new());
         let segments = log.segments();
+        {
+            let space = checkpoints.space(&segments).map_err(unusable)?;
+            queue.full.store(space.budget().is_full(), Ordering::Relaxed);
+            queue.free.store(space.free(), Ordering::Relaxed);
+        }
+        let observer = Arc::new(OnceLock::new());
         let committer = Committer {
             queue: queue.clone(),
             ledger: Ledger::new(reader.clone(), next_number, holdings),
             log,
             checkpoints: checkpoints.clone(),
-            space,
             clock: clock.clone(),
             observer: observer.clone(),
-            recent: usize::try_from(recent).unwrap_or(usize::MAX),
+            recent: usize::try_from(plan.recent).unwrap_or(usize::MAX),
             buffer: Vec::new(),
+            may_grow: true,
         };
         let checkpointer = Checkpointer {
             shared: checkpoints.clone(),
             draft,
-            mark,
             segments: segments.clone(),
             queue: queue.clone(),
             clock: clock.clone(),
@@ -198,7 +196,7 @@ impl SledStore {
             spawn("checkpoints", Box::new(move || checkpointer.run()))?,
         ];
         let threads = Mutex::new(threads);
-        Ok(Self { reader, queue, clock, observer, threads, database, segments, checkpoints, directory })
+        Ok(Self { reader, queue, clock, observer, threads, segments, checkpoints, directory })
     }
 
     /// Runs a read where it may wait for the disk.
@@ -213,27 +211,6 @@ impl SledStore {
                 Err(error) => Err(StoreError::Fatal(format!("a read was broken off: {error}").into())),
             }
         })
-    }
-}
-
-/// Why the database did not open.
-enum DatabaseError {
-    System(std::io::Error),
-    Damaged(String),
-}
-
-fn open_database(path: &Path, cache: u64, segment_size: usize) -> Result<sled::Db, DatabaseError> {
-    let config = sled::Config::default()
-        .path(path)
-        .cache_capacity(cache)
-        .segment_size(segment_size)
-        // Its own timed flush would only get in the way of ours.
-        .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(sled::Error::Io(error))) => Err(DatabaseError::System(error)),
-        Ok(Err(error)) => Err(DatabaseError::Damaged(error.to_string())),
-        Err(_) => Err(DatabaseError::Damaged("it panicked while reading its log".into())),
     }
 }
 
@@ -379,9 +356,13 @@ impl Store for SledStore {
     }
 
     fn disk_use(&self) -> DiskUse {
-        let blobs = self.directory.stray_blobs();
+        let generations: Vec<_> = {
+            let index = self.reader.index();
+            index.generations.all().iter().map(|held| held.generation.clone()).collect()
+        };
+        let blobs: usize = generations.iter().map(|generation| generation.stray_blobs()).sum();
         DiskUse {
-            used: self.database.size_on_disk().unwrap_or_default() + self.segments.bytes(),
+            used: generations.iter().map(|generation| generation.size()).sum::<u64>() + self.segments.bytes(),
             reserve: std::fs::metadata(self.directory.ballast()).map_or(0, |metadata| metadata.len()),
             alarms: if blobs == 0 {
                 Vec::new()

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{advice, layout};
+use super::advice;
 
 /// Why a data directory cannot be worked in. The daemon refuses to start and says so.
 #[derive(Debug, thiserror::Error)]
@@ -54,24 +54,9 @@ pub enum OpenError {
         /// What to do about it, in sentences.
         remedy: String,
     },
-    /// Its files are from different copies.
-    #[error(
-        "the files in {path} do not belong together: {file} {problem}. No data was removed. Restore the whole directory \
-         from one copy. If items/db is the latest there is, keep a copy of the directory, remove items/snap.*, and let \
-         FORMAT hold nothing but the line {line:?}",
-        line = layout::FORMAT.trim()
-    )]
-    Mixed {
-        /// The directory.
-        path: PathBuf,
-        /// The file that is not of the same time as the others, below the directory.
-        file: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// The disk does not give back what is on it.
     #[error(
-        "cannot read the database in {path}: {error}; the disk fails. Nothing was changed: copy the directory to another \
+        "cannot read the databases in {path}: {error}; the disk fails. Nothing was changed: copy the directory to another \
          disk, and if that cannot read it either, restore it from a backup"
     )]
     Unreadable {
@@ -94,15 +79,32 @@ pub enum OpenError {
         /// What is wrong.
         problem: String,
     },
-    /// The database in it does not open.
+    /// What it holds is not as it was written, or its files are from different copies.
     #[error(
-        "the database in {path} does not open: {reason}; keep a copy of the directory and restore it from a backup"
+        "the data in {path} is damaged: {}. No data was removed. Restore the whole directory from one copy or backup; or keep \
+         a copy of it and start once with --accept-damage, which goes on with what can be read",
+        problems.join("; ")
     )]
     Damaged {
         /// The directory.
         path: PathBuf,
-        /// What the database said.
-        reason: String,
+        /// What is wrong, each with the file or directory that it is in.
+        problems: Vec<String>,
+    },
+    /// There is no room for it to work.
+    #[error(
+        "{path} is on a volume of {volume} bytes, of which a warden with limits.payload_max = {payload_max} needs at least {needed}; \
+         set storage.path to a larger volume, raise storage.size_max if that is set, or lower limits.payload_max"
+    )]
+    TooSmall {
+        /// The directory.
+        path: PathBuf,
+        /// The size of the file system, or `storage.size_max`, in bytes.
+        volume: u64,
+        /// The largest payload, in bytes.
+        payload_max: u64,
+        /// The smallest volume that works with it, in bytes.
+        needed: u64,
     },
 }
 

@@ -1,11 +1,11 @@
-//! Reading the log at a start: what the database does not hold yet goes into it.
+//! Reading the log at a start: what the generations do not hold yet goes into them.
 
 use bytes::Bytes;
 
 use super::checkpoint;
-use super::draft::{Draft, DraftError, damaged};
+use super::draft::{Draft, DraftError};
 use super::entry;
-use super::journal;
+use super::mark::LogMark;
 use super::reader::ReadError;
 use super::table::Table;
 use crate::model::{ItemNumber, WorkflowName};
@@ -25,7 +25,7 @@ pub(super) struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    /// Behind what the database holds. What there is of each workflow in items is counted on.
+    /// Behind what the generations hold. What there is of each workflow in items is counted on.
     pub(super) fn new(
         draft: &'a mut Draft,
         holdings: &'a mut Holdings,
@@ -33,6 +33,11 @@ impl<'a> Recovery<'a> {
         limit: usize,
     ) -> Self {
         Self { draft, holdings, next_number, table: Table::default(), limit, records: 0 }
+    }
+
+    /// Up to where the generations hold the log.
+    pub(super) fn log_mark(&self) -> LogMark {
+        self.draft.mark().log.clone()
     }
 
     /// Takes the next record.
@@ -65,7 +70,7 @@ impl<'a> Recovery<'a> {
 
     fn write(&mut self) -> Result<(), DraftError> {
         let table = std::mem::take(&mut self.table);
-        checkpoint::write(self.draft, &table, true, None)
+        checkpoint::write(self.draft, &table, None)
     }
 
     /// The record of an item as it is before the next.
@@ -73,14 +78,11 @@ impl<'a> Recovery<'a> {
         if let Some(row) = self.table.row(number) {
             return Ok(row.record.clone());
         }
-        let Some(chunk) = self.draft.index().roster.get(number) else { return Ok(None) };
-        let chunk = self.draft.chunk(chunk)?;
-        let written = journal::entry(&chunk, number)?.ok_or(ReadError::Lost)?;
-        Ok(Some(Bytes::copy_from_slice(written.record)))
+        Ok(self.draft.settled(number)?.and_then(|drafted| drafted.record))
     }
 }
 
 fn workflow(record: &[u8]) -> Result<WorkflowName, DraftError> {
     let names = record::decode_names(record)?;
-    WorkflowName::new(names.workflow).map_err(|_| damaged("a workflow's name"))
+    WorkflowName::new(names.workflow).map_err(|_| ReadError::Key("a workflow's name").into())
 }

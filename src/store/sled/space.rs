@@ -1,8 +1,9 @@
 //! Room on the disk: when to stop taking items in, so that closes can go on.
 //!
-//! Two things are kept back. Below a *watermark* of free space creates are refused. And a file of *ballast* holds
-//! space that nobody else on the file system can take; it is given up when even the watermark's space is gone, and
-//! taken again when there is room. Closes need space too: the database appends before it frees.
+//! Two questions are asked. Is as much free as the store may need, whatever happens to the items that it has? And would what is
+//! wanted still leave a share of the volume outdated or free, so that room can be made by moving? A create is taken if both
+//! are answered with yes. Some of what is kept back is held by a file of *ballast*, so that nobody else on the file system can
+//! take it; that is given up when all other room is gone, and taken again when there is room.
 
 use std::fs::File;
 use std::io;
@@ -11,97 +12,137 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
-/// What an item takes on disk beyond its payload, with the slack of the database; a careful estimate in bytes.
-const OVERHEAD: u64 = 8 * 1024;
-/// How many bytes of disk a byte of payload takes until the database has tidied up; a careful estimate.
-const AMPLIFICATION: u64 = 3;
+use super::generations::Totals;
+use super::plan::{GROWTH, Plan};
 
-/// The watch over free space.
+/// What an item takes on disk beyond its payload until it is forgotten; a careful estimate in bytes.
+const OVERHEAD: u64 = 512;
+/// The share of what generations may take that may be wanted, in percent.
+const WANTED_MAX: u64 = 85;
+/// How much is written before it is known what a byte takes on disk.
+const WRITTEN_MIN: u64 = 8 * 1024 * 1024;
+
+/// The watch over free space. All in bytes.
 #[derive(Debug)]
 pub(super) struct Space {
     ballast_path: PathBuf,
     ballast: u64,
-    watermark: u64,
+    reserve: u64,
+    size_max: Option<u64>,
     held: bool,
     given_up: bool,
-    full: bool,
     free: u64,
-    budget: u64,
+    budget: Budget,
 }
 
-impl Space {
-    /// Keeps back `reserve` bytes, but at most a tenth of the file system, half as ballast.
-    pub(super) fn new(ballast_path: PathBuf, reserve: u64) -> io::Result<Self> {
-        let directory = ballast_path.parent().unwrap_or(Path::new("."));
-        let file_system = statvfs(directory)?;
-        let size = file_system.f_blocks.saturating_mul(file_system.f_frsize);
-        let half = reserve.min(size / 10) / 2;
-        let held = std::fs::metadata(&ballast_path).is_ok_and(|metadata| metadata.len() >= half);
-        let mut space = Self {
-            ballast_path,
-            ballast: half,
-            watermark: half,
-            held,
-            given_up: false,
-            full: false,
-            free: 0,
-            budget: 0,
-        };
-        space.look(0)?;
-        Ok(space)
-    }
+/// How much may be taken in until the next look, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    left: u64,
+    /// Whether something was refused.
+    refused: bool,
+}
 
-    /// Looks at the file system, once before each group of commands, and gives up or takes the ballast. So many bytes are on
-    /// their way into the database.
-    pub(super) fn look(&mut self, pending: u64) -> io::Result<()> {
-        self.free = self.measure()?;
-        if self.free < self.watermark {
-            self.full = true;
-            if self.held && self.free < self.watermark / 2 {
-                File::options().write(true).open(&self.ballast_path)?.set_len(0)?;
-                self.held = false;
-                self.given_up = true;
-                self.free = self.measure()?;
-            }
-        } else if !self.held {
-            self.full = !self.take_ballast();
-            self.free = self.measure()?;
-            self.full |= self.free < self.watermark;
-        } else {
-            self.full = false;
-        }
-        let pending = pending.saturating_mul(AMPLIFICATION);
-        self.budget =
-            if self.full { 0 } else { self.free.saturating_sub(self.watermark).saturating_sub(pending) };
-        Ok(())
-    }
-
-    /// Whether there is room for that many bytes more in this group; if so, they are counted.
+impl Budget {
+    /// Whether there is room for that many bytes more; if so, they are counted.
     pub(super) fn admits(&mut self, bytes: u64) -> bool {
-        let need = bytes.saturating_mul(AMPLIFICATION).saturating_add(OVERHEAD);
-        match self.budget.checked_sub(need) {
-            Some(left) => {
-                self.budget = left;
-                true
-            }
-            None => {
-                self.full = true;
-                false
-            }
-        }
+        let need = bytes.saturating_add(OVERHEAD).saturating_mul(GROWTH);
+        let left = self.left.checked_sub(need);
+        self.refused |= left.is_none();
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
     }
 
     /// Whether creates are refused.
     pub(super) fn is_full(&self) -> bool {
-        self.full
+        self.refused || self.left < OVERHEAD * GROWTH
+    }
+}
+
+/// What the store takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    pub(super) generations: Totals,
+    /// The files of the log, and what they take at least.
+    pub(super) log: u64,
+    pub(super) log_ready: u64,
+    /// What is acknowledged and in no generation yet.
+    pub(super) pending: u64,
+}
+
+impl Space {
+    pub(super) fn new(ballast_path: PathBuf, plan: &Plan, size_max: Option<u64>) -> io::Result<Self> {
+        let ballast = plan.reserve / 2;
+        let held = std::fs::metadata(&ballast_path).is_ok_and(|metadata| metadata.len() >= ballast);
+        let mut space = Self {
+            ballast_path,
+            ballast,
+            reserve: plan.reserve,
+            size_max,
+            held,
+            given_up: false,
+            free: 0,
+            budget: Budget::default(),
+        };
+        space.look(&Taken::default())?;
+        Ok(space)
     }
 
-    /// Whether there is room to move things so that some of it comes free: not when the ballast is all that closes have.
-    pub(super) fn is_enough_to_move(&self) -> bool {
-        self.free >= self.watermark / 2
+    /// Looks at the file system, and gives up or takes the ballast.
+    pub(super) fn look(&mut self, taken: &Taken) -> io::Result<()> {
+        let mut free = self.measure()?;
+        if self.held && free < self.reserve / 8 {
+            self.give_up()?;
+            free = self.measure()?;
+        } else if !self.held && self.take_ballast(free) {
+            free = self.measure()?;
+        }
+        let held = if self.held { self.ballast } else { 0 };
+        let ours = taken.generations.size + taken.log;
+        self.free = free + held;
+        if let Some(size_max) = self.size_max {
+            self.free = self.free.min(size_max.saturating_sub(ours));
+        }
+        let pending = taken.pending.saturating_mul(GROWTH);
+        let now = self.free.saturating_sub(self.reserve).saturating_sub(pending);
+        let log = taken.log.max(taken.log_ready);
+        let for_generations = (self.free + ours).saturating_sub(self.reserve).saturating_sub(log);
+        let wanted = on_disk(&taken.generations).saturating_add(pending);
+        let at_all = (for_generations * WANTED_MAX / 100).saturating_sub(wanted);
+        self.budget = Budget { left: now.min(at_all), refused: false };
+        Ok(())
     }
 
-    /// Bytes that the file system has left for us, as last seen.
+    /// Gives up the ballast if less than so many bytes are free without it, which are about to be written.
+    pub(super) fn provide(&mut self, bytes: u64) -> io::Result<()> {
+        if self.held && self.measure()? < bytes {
+            self.give_up()?;
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self) -> io::Result<()> {
+        File::options().write(true).open(&self.ballast_path)?.set_len(0)?;
+        (self.held, self.given_up) = (false, true);
+        Ok(())
+    }
+
+    /// What may be taken in, as of the last look.
+    pub(super) fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// Whether less is free than may be needed, so that files grow only where they must.
+    pub(super) fn is_short(&self) -> bool {
+        self.free < self.reserve
+    }
+
+    /// Whether room is to be made although little is outdated.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.free < self.reserve + self.reserve / 2
+    }
+
+    /// Bytes that are free for us, as last seen, the ballast included.
     pub(super) fn free(&self) -> u64 {
         self.free
     }
@@ -111,32 +152,38 @@ impl Space {
         Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
     }
 
-    /// Takes the ballast if that leaves the watermark free; twice that after it was given up, so as not to give it up at
-    /// once again.
-    fn take_ballast(&mut self) -> bool {
-        let left = self.watermark.saturating_mul(if self.given_up { 2 } else { 1 });
-        if self.free < self.ballast.saturating_add(left) {
+    /// Takes the ballast if half of what is to be kept back stays free; all of it after it was given up, so as not to give it
+    /// up at once again.
+    fn take_ballast(&mut self, free: u64) -> bool {
+        let left = if self.given_up { self.reserve } else { self.reserve / 2 };
+        if self.ballast == 0 || free < self.ballast + left {
             return false;
         }
-        self.held = self.ballast == 0
-            || File::options().create(true).truncate(false).write(true).open(&self.ballast_path).is_ok_and(
-                |file| {
-                    let taken = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
-                        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                            // This file system cannot set space aside, so the watermark has to do for both.
-                            self.watermark += self.ballast;
-                            self.ballast = 0;
-                            true
-                        }
-                        taken => taken.is_ok(),
-                    };
-                    if !taken {
-                        // Half a ballast helps nobody; that it cannot be let go either is no reason to stop.
-                        let _ = file.set_len(0);
-                    }
-                    taken
-                },
-            );
+        let file = File::options().create(true).truncate(false).write(true).open(&self.ballast_path);
+        self.held = file.is_ok_and(|file| {
+            let taken = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    // This file system cannot set space aside, so the room that is left free has to do.
+                    self.ballast = 0;
+                    false
+                }
+                taken => taken.is_ok(),
+            };
+            if !taken {
+                // Half a ballast helps nobody; that it cannot be let go either is no reason to stop.
+                let _ = file.set_len(0);
+            }
+            taken
+        });
         self.held
     }
+}
+
+/// What is wanted in the generations takes so much on the disk, by what they take now.
+fn on_disk(totals: &Totals) -> u64 {
+    if totals.written < WRITTEN_MIN {
+        return totals.wanted * GROWTH;
+    }
+    let percent = (totals.size.saturating_mul(100) / totals.written).clamp(100, 300);
+    totals.wanted.saturating_mul(percent) / 100
 }

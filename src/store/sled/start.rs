@@ -1,59 +1,58 @@
-//! Taking up where the last process ended: what is in the log goes into the database.
+//! Taking up where the last process ended: what is in the log goes into the generations.
 
 use std::io;
 use std::path::Path;
 
-use super::directory::Directory;
-use super::draft::{Draft, DraftError};
-use super::log_mark::LogMark;
+use super::directory::{Directory, Held};
+use super::draft::{Draft, DraftError, GenerationSizes};
+use super::generation::{Form, Generation};
+use super::mark::{LogMark, Mark};
 use super::open_error::{OpenError, unusable};
+use super::opening::{self, Opened as OpenedGenerations};
+use super::plan::Plan;
 use super::reader::ReadError;
 use super::recovery::Recovery;
+use super::upgrade::Before;
 use super::{OnDamage, SledSettings};
 use crate::store::holdings::Holdings;
 use crate::store::log::{Log, LogError, LogSettings, Opened, Torn};
 
 /// How many numbers of items are left out where some may have been given out in what is lost.
 const NUMBERS_SKIPPED: u64 = 1 << 32;
-/// How many segments are ready from the start, so that commits go on while the disk is full.
-const SEGMENTS_READY: usize = 2;
+/// How much of what is recent a generation may hold in memory of what was read, at least and as a share of the cache.
+const CACHE_MIN: u64 = 1024 * 1024;
+const CACHE_SHARE: u64 = 16;
 
 /// What is at hand at a start.
 pub(super) struct Start<'a> {
     pub(super) settings: &'a SledSettings,
     pub(super) directory: &'a Directory,
-    /// How much memory what is recent may take, in bytes.
-    pub(super) recent: u64,
-    /// The most bytes of the log if what is recent may take little.
-    pub(super) log_min: u64,
+    pub(super) plan: &'a Plan,
 }
 
 /// Where it goes on.
 pub(super) struct Started {
+    pub(super) draft: Draft,
+    pub(super) holdings: Holdings,
     pub(super) log: Log,
-    pub(super) mark: LogMark,
     /// The number that no item has.
     pub(super) next_number: u64,
 }
 
 impl Start<'_> {
-    /// Brings the database up to the end of the log, and begins to vouch for what is in both. The items of each workflow are
-    /// counted on.
-    pub(super) fn take_up(&self, draft: &mut Draft, holdings: &mut Holdings) -> Result<Started, OpenError> {
+    /// Opens the generations, or makes the first, brings them up to the end of the log, and begins to vouch for what is in
+    /// both.
+    pub(super) fn take_up(&self) -> Result<Started, OpenError> {
         let path = &self.settings.path;
         let wrong = |error| wrong(path, error);
-        let covered = draft.covered().map_err(wrong)?;
-        let mut next_number = covered.next_number;
-        let mut mark = match covered.log {
-            Some(mark) => mark,
-            None => {
-                let segment_size = self.directory.log_segment_size(self.recent);
-                let mark = LogMark::new(segment_size.map_err(unusable(path))?);
-                draft.set_covered(&mark, next_number).map_err(wrong)?;
-                mark
-            }
-        };
-        let mut recovery = Recovery::new(draft, holdings, next_number, self.recent as usize);
+        let cache = (self.settings.cache / CACHE_SHARE).max(CACHE_MIN);
+        let form = self.plan.form(self.directory.generations(), cache);
+        let (mut draft, mut holdings) = self.open(&form)?;
+        let mut next_number = draft.mark().next_number;
+        let covered = draft.mark().log.covered;
+        let recent = usize::try_from(self.plan.recent).unwrap_or(usize::MAX);
+        let mut recovery = Recovery::new(&mut draft, &mut holdings, next_number, recent);
+        let mark = recovery.log_mark();
         let mut failed = None;
         let opened = self.open_log(&mark, &mut |record| {
             recovery.take(record).map_err(|error| {
@@ -75,15 +74,15 @@ impl Start<'_> {
         let records;
         (records, next_number) = recovery.finish().map_err(wrong)?;
         if records > 0 {
-            tracing::info!(records, "what the log had beyond the database is in it now");
+            tracing::info!(records, after = covered, "what the log had beyond the database is in it now");
         }
         let Opened { mut log, torn } = match opened {
             Ok(opened) => opened,
             Err(damage) => {
                 tracing::error!(records, "{damage}; going on with what could be read, as was asked for");
-                mark = LogMark::new(mark.segment_size as usize);
+                let mark = LogMark::new(mark.segment_size as usize);
                 next_number += NUMBERS_SKIPPED;
-                draft.set_covered(&mark, next_number).map_err(wrong)?;
+                draft.set_log(mark.clone(), next_number).map_err(wrong)?;
                 self.open_log(&mark, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
             }
         };
@@ -94,11 +93,40 @@ impl Start<'_> {
                 "the log ends with a record that was broken off; nobody was told that it was done"
             );
         }
-        begin(&mut log).map_err(unusable(path))?;
-        mark.covered = log.last();
-        draft.set_covered(&mark, next_number).map_err(wrong)?;
-        log.segments().release(mark.covered).map_err(unusable(path))?;
-        Ok(Started { log, mark, next_number })
+        self.begin(&mut log).map_err(unusable(path))?;
+        draft.set_covered(log.last(), next_number).map_err(wrong)?;
+        log.segments().release(log.last()).map_err(unusable(path))?;
+        Ok(Started { draft, holdings, log, next_number })
+    }
+
+    /// The generations as they are.
+    fn open(&self, form: &Form) -> Result<(Draft, Holdings), OpenError> {
+        let path = &self.settings.path;
+        let sizes = GenerationSizes { min: self.plan.generation_min, max: self.plan.generation_max };
+        let before = match self.directory.held() {
+            Held::Before => {
+                Some(Before::open(&self.directory.database_before()).map_err(|error| wrong(path, error))?)
+            }
+            Held::Nothing | Held::Current => None,
+        };
+        if self.directory.held() != Held::Current {
+            let new = || LogMark::new(self.plan.log_segment_size as usize);
+            let mut mark = Mark::new(new());
+            if let Some(before) = &before {
+                let read = |error: ReadError| wrong(path, error.into());
+                mark.log = before.log().map_err(read)?.unwrap_or(mark.log);
+                mark.next_number = before.next_number().map_err(read)?;
+            }
+            Generation::create(form, &mark).map_err(|error| opening::refuse(path, error))?;
+        }
+        let OpenedGenerations { index, mut holdings, mark } =
+            opening::open(path, form, self.settings.on_damage)?;
+        let draft = Draft::new(index, form.clone(), sizes, mark);
+        let mut draft = draft.map_err(|error| wrong(path, error.into()))?;
+        if let Some(before) = before {
+            before.copy_into(&mut draft, &mut holdings).map_err(|error| wrong(path, error))?;
+        }
+        Ok((draft, holdings))
     }
 
     fn open_log(
@@ -107,9 +135,10 @@ impl Start<'_> {
         visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Opened, LogError> {
         let settings = LogSettings {
-            id: mark.log,
+            id: mark.id,
             segment_size: mark.segment_size as usize,
-            bytes_max: self.recent.saturating_mul(2).max(self.log_min),
+            bytes_max: self.plan.log_max,
+            bytes_ready: self.plan.log_ready,
         };
         Log::open(&self.directory.log(), &settings, mark.covered, visit)
     }
@@ -124,26 +153,27 @@ impl Start<'_> {
             }
         }
     }
+
+    /// Writes a first record, so that a log which is missing later is noticed, and has room for the next.
+    fn begin(&self, log: &mut Log) -> io::Result<()> {
+        log.segments().provide_ready()?;
+        log.make_room(0, true)?;
+        log.append(&[])?;
+        log.sync()
+    }
 }
 
-/// Writes a first record, so that a log which is missing later is noticed, and has room for the next.
-fn begin(log: &mut Log) -> io::Result<()> {
-    log.segments().provide(SEGMENTS_READY)?;
-    log.make_room(0)?;
-    log.append(&[])?;
-    log.sync()
-}
-
-/// What an error of the database says about its directory.
+/// What an error of the generations says about their directory.
 pub(super) fn wrong(path: &Path, error: DraftError) -> OpenError {
     let path = path.to_owned();
     match error {
-        // It writes as it opens, so that is a full or failing disk, and no reason to give up what is on it. Also where it was
-        // read: what the system does not give back may be there all the same.
+        // They are written as they open, so that is a full or failing disk, and no reason to give up what is on it. Also where
+        // they were read: what the system does not give back may be there all the same.
         DraftError::Database(sled::Error::Io(error))
         | DraftError::Read(ReadError::Database(sled::Error::Io(error)))
-        | DraftError::Sync(error)
+        | DraftError::Space(error)
         | DraftError::Log(error) => OpenError::Unusable { path, error },
-        error => OpenError::Damaged { path, reason: error.to_string() },
+        DraftError::Generation(error) => opening::refuse(&path, error),
+        error => OpenError::Damaged { path, problems: vec![error.to_string()] },
     }
 }

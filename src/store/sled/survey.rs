@@ -19,40 +19,47 @@ const HEAD_SIZE: usize = 20;
 /// What the names of snapshots begin with; the place in the log up to which one holds everything follows in hex.
 const SNAPSHOT: &str = "snap.";
 
-/// Reads it.
+/// Reads it; whether the latest snapshot covers all that is in the file, so that the database looks for nothing else.
 ///
 /// # Errors
 /// When the system cannot read some of it.
-pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<()> {
-    let covered = covered_by_snapshot(database, segment_size)?;
+pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<bool> {
+    let covered = covered_by_snapshot(database)?;
+    let its_segment = covered - covered % segment_size as i64;
     let file = File::open(database.join("db"))?;
     let length = file.metadata()?.len();
     let mut segment = vec![0; segment_size];
+    let mut is_covered = covered > 0;
     for offset in (0..length).step_by(segment_size) {
-        if segment_at(&file, offset)?.is_none_or(|place| place >= covered) {
-            read(&file, &mut segment, offset)?;
+        let place = segment_at(&file, offset)?;
+        if place.is_some_and(|place| place < its_segment) {
+            continue;
         }
+        let count = read(&file, &mut segment, offset)?;
+        // As it opens, the database fills what is left of its last segment with zeros.
+        let from = if place == Some(its_segment) { (covered - its_segment) as usize } else { HEAD_SIZE };
+        is_covered &= place.is_none() || segment[from.min(count)..count].iter().all(|byte| *byte == 0);
     }
-    Ok(())
+    Ok(is_covered)
 }
 
-/// Where the segment begins in which the latest snapshot ends, as a place in the log.
-fn covered_by_snapshot(database: &Path, segment_size: usize) -> io::Result<i64> {
+/// Where the latest snapshot ends, as a place in the log; 0 if there is none.
+fn covered_by_snapshot(database: &Path) -> io::Result<i64> {
     let mut latest = 0;
     for entry in fs::read_dir(database)? {
         let place = entry?.file_name().to_str().and_then(snapshot_place);
         latest = latest.max(place.unwrap_or(0));
     }
-    Ok(latest - latest % segment_size as i64)
+    Ok(latest)
 }
 
 /// The place in the log up to which a snapshot of that name holds everything; nothing if it is no name of one.
-pub(super) fn snapshot_place(name: &str) -> Option<i64> {
+fn snapshot_place(name: &str) -> Option<i64> {
     i64::from_str_radix(name.strip_prefix(SNAPSHOT)?, 16).ok()
 }
 
 /// The place in the log of the segment that begins here in the file; nothing where none does, or it is free.
-pub(super) fn segment_at(file: &File, offset: u64) -> io::Result<Option<i64>> {
+fn segment_at(file: &File, offset: u64) -> io::Result<Option<i64>> {
     let mut head = [0; HEAD_SIZE];
     let is_whole = read(file, &mut head, offset)? == HEAD_SIZE;
     // A segment that is free has nothing but zeros in its head.
@@ -67,7 +74,7 @@ fn place(head: &[u8; HEAD_SIZE]) -> i64 {
 }
 
 /// Reads as much as there is, at most what fits; how much that was.
-pub(super) fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut count = 0;
     while count < buffer.len() {
         match file.read_at(&mut buffer[count..], offset + count as u64) {
@@ -108,7 +115,8 @@ mod tests {
             database.flush().unwrap();
             close(database, directory.path());
         }
-        let covered = covered_by_snapshot(directory.path(), SEGMENT_SIZE).unwrap();
+        let covered = covered_by_snapshot(directory.path()).unwrap();
+        let covered = covered - covered % SEGMENT_SIZE as i64;
         assert!(covered > 0, "each opening leaves a snapshot");
         let file = File::open(directory.path().join("db")).unwrap();
         let segments = file.metadata().unwrap().len().div_ceil(SEGMENT_SIZE as u64);

@@ -102,6 +102,9 @@ pub fn open_with(path: &Path, change: impl FnOnce(&mut SledSettings)) -> Result<
         path: path.to_owned(),
         cache: 64 * 1024 * 1024,
         reserve: 0,
+        // So that databases are small, and many.
+        size_max: Some(800 << 20),
+        payload_max: 8 << 20,
         recent: 16 << 20,
         checkpoint: Duration::from_millis(20),
         on_damage: OnDamage::Refuse,
@@ -112,12 +115,21 @@ pub fn open_with(path: &Path, change: impl FnOnce(&mut SledSettings)) -> Result<
     SledStore::open(&settings, Arc::new(ManualClock::new(Timestamp::from_millis(1))))
 }
 
-/// The database in a data directory whose engine was closed, past the engine. The other files are not held to it any more.
-pub fn database(path: &Path) -> sled::Db {
-    if let Ok(format) = std::fs::read_to_string(path.join("FORMAT")) {
-        std::fs::write(path.join("FORMAT"), format.lines().next().unwrap()).unwrap();
+/// Waits until nothing is left to be moved or cleared away.
+pub async fn idle(store: &SledStore) {
+    while !store.status().settled {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let config = sled::Config::default().path(path.join("items")).segment_size(4 << 20);
+}
+
+/// The newest database in a data directory whose engine was closed, past the engine.
+pub fn database(path: &Path) -> sled::Db {
+    let generations = std::fs::read_dir(path.join("generations")).unwrap();
+    let newest = generations.map(|entry| entry.unwrap().path()).max().unwrap();
+    let conf = std::fs::read(newest.join("conf")).unwrap();
+    let conf = String::from_utf8_lossy(&conf);
+    let size = conf.lines().find_map(|line| line.strip_prefix("segment_size: ")).unwrap();
+    let config = sled::Config::default().path(newest).segment_size(size.parse().unwrap());
     // Its own threads let go of its file an instant after it was closed.
     for _ in 0..10_000 {
         match config.open() {

@@ -65,7 +65,7 @@ async fn what_a_later_version_wrote_is_refused_and_says_so() {
     created(store.apply(vec![create("a", "x")]).await.unwrap().remove(0));
     drop(store);
     // A chunk of the journal, and one of today that holds the record of an item, 1, without a payload.
-    for (value, format) in [(vec![7, 1, 2, 3], 7), (vec![1, 1, 1, 0, 4, 9, 1, 2, 3], 9)] {
+    for (value, format) in [(vec![7, 1, 2, 3], 7), (vec![2, 0, 1, 1, 0, 0, 4, 9, 1, 2, 3], 9)] {
         damage(directory.path(), b'j', &value);
         let error = open(directory.path()).err().unwrap().to_string();
         assert!(error.contains(&format!("format {format}")), "{error}");
@@ -79,7 +79,7 @@ async fn a_damaged_detail_is_refused_and_says_so() {
     let error = super::sample::error("1", at(1));
     store.apply(vec![create("a", "x"), report("a", error)]).await.unwrap();
     drop(store);
-    damage(directory.path(), b'e', b"\x01{\"progress\":");
+    damage(directory.path(), b'p', &[1; 4000]);
 
     let store = open(directory.path()).unwrap();
     let error = store.get(key("a")).await.unwrap_err();
@@ -122,6 +122,8 @@ async fn what_does_not_fit_into_the_queue_is_refused_unless_it_is_empty() {
         path: directory.path().to_owned(),
         cache: 1 << 20,
         reserve: 0,
+        size_max: None,
+        payload_max: 1 << 20,
         recent: 16 << 20,
         checkpoint: std::time::Duration::from_millis(20),
         on_damage: Default::default(),

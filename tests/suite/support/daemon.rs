@@ -119,6 +119,8 @@ fn store(config: &Config, engine: &Engine, clock: &ManualClock) -> Arc<dyn Store
                 path: directory.path().join("data"),
                 cache: 16 << 20,
                 reserve: 1 << 20,
+                size_max: None,
+                payload_max: config.limits.payload_max,
                 recent: 16 << 20,
                 checkpoint: Duration::from_millis(50),
                 on_damage: Default::default(),

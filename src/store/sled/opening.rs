@@ -1,0 +1,143 @@
+//! Opening the generations, and holding them to their marks.
+//!
+//! The newest says which others there are and what is in each. Whatever is missing, one too many, or not as it was written is
+//! damage: it is told, and ends the start, unless it is accepted. What cannot be opened is then put aside under another name,
+//! and what can be read is gone on with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::OnDamage;
+use super::generation::{self, Form, Generation, GenerationError};
+use super::index::{self, Index, Recovered};
+use super::mark::{Extent, Mark};
+use super::open_error::OpenError;
+use super::reader::ReadError;
+use crate::store::holdings::Holdings;
+
+/// What the name of a generation ends with that was put aside.
+pub(super) const PUT_ASIDE: &str = ".damaged";
+
+/// What was found.
+pub(super) struct Opened {
+    pub(super) index: Index,
+    pub(super) holdings: Holdings,
+    pub(super) mark: Mark,
+}
+
+/// Opens all generations, of which there is one at least.
+///
+/// # Errors
+/// When they cannot be read, or are damaged and that is not accepted.
+pub(super) fn open(path: &Path, form: &Form, on_damage: OnDamage) -> Result<Opened, OpenError> {
+    let mut damage = Vec::new();
+    let mut found = BTreeMap::new();
+    for number in generation::list(&form.directory).map_err(|error| refuse(path, error))? {
+        match Generation::open(form, number) {
+            Ok(generation) => {
+                found.insert(number, Arc::new(generation));
+            }
+            Err(GenerationError::Damaged { path: at, problem }) => {
+                damage.push(format!("{} {problem}", at.display()));
+                if on_damage == OnDamage::Accept {
+                    put_aside(form, number).map_err(|error| OpenError::Unusable { path: at, error })?;
+                }
+            }
+            Err(error) => return Err(refuse(path, error)),
+        }
+    }
+    let damaged = |problems| OpenError::Damaged { path: path.to_owned(), problems };
+    let mark = loop {
+        let Some((number, newest)) = found.last_key_value() else {
+            damage.push(format!("{} holds no generation that can be read", form.directory.display()));
+            return Err(damaged(damage));
+        };
+        match newest.mark() {
+            Ok(Some(mark)) if mark.newest.generation == *number => break mark,
+            Ok(_) => damage.push(format!("{} lacks its mark", newest.path().display())),
+            Err(ReadError::Database(sled::Error::Io(error))) => {
+                return Err(OpenError::Unusable { path: newest.path().to_owned(), error });
+            }
+            Err(error) => {
+                damage.push(format!("{} has a mark that cannot be read: {error}", newest.path().display()))
+            }
+        }
+        if on_damage == OnDamage::Refuse {
+            return Err(damaged(damage));
+        }
+        let number = *number;
+        found.remove(&number);
+        put_aside(form, number)
+            .map_err(|error| OpenError::Unusable { path: form.directory.clone(), error })?;
+    };
+    let mut generations: Vec<(Arc<Generation>, Extent)> = Vec::new();
+    for extent in mark.sealed.iter().chain([&mark.newest]) {
+        match found.remove(&extent.generation) {
+            Some(generation) => generations.push((generation, *extent)),
+            None => {
+                damage.push(format!("{} lacks generation {}", form.directory.display(), extent.generation))
+            }
+        }
+    }
+    for (number, generation) in found {
+        if mark.removed.contains(&number) {
+            generation.remove().map_err(|error| refuse(path, error))?;
+        } else {
+            damage.push(format!(
+                "{} is not among the generations that there were",
+                generation.path().display()
+            ));
+        }
+    }
+    let recovered = catch_unwind(AssertUnwindSafe(|| index::recover(generations)));
+    let Recovered { index, holdings, damage: more } = match recovered {
+        Ok(Ok(recovered)) => recovered,
+        Ok(Err(ReadError::Database(sled::Error::Io(error)))) => {
+            return Err(OpenError::Unusable { path: form.directory.clone(), error });
+        }
+        Ok(Err(error)) => {
+            damage.push(error.to_string());
+            return Err(damaged(damage));
+        }
+        Err(_) => {
+            damage.push(format!("{} cannot be read: the database panicked", form.directory.display()));
+            return Err(damaged(damage));
+        }
+    };
+    damage.extend(more);
+    if damage.is_empty() {
+        return Ok(Opened { index, holdings, mark });
+    }
+    if on_damage == OnDamage::Refuse {
+        return Err(damaged(damage));
+    }
+    for problem in &damage {
+        tracing::error!("{problem}; going on with what could be read, as was asked for");
+    }
+    // From now on they are held to what could be read of them.
+    let sealed = index.generations.sealed().iter().map(|held| held.extent).collect();
+    let newest = index.generations.newest().map_or(mark.newest, |held| held.extent);
+    let mark = Mark { sealed, newest, ..mark };
+    Ok(Opened { index, holdings, mark })
+}
+
+fn put_aside(form: &Form, number: u32) -> std::io::Result<()> {
+    let from = form.directory.join(generation::name(number));
+    fs::rename(&from, form.directory.join(generation::name(number) + PUT_ASIDE))
+}
+
+/// What an error of a generation says about the directory.
+pub(super) fn refuse(path: &Path, error: GenerationError) -> OpenError {
+    match error {
+        GenerationError::System { path, error } => OpenError::Unusable { path, error },
+        GenerationError::Unreadable { path, error } => OpenError::Unreadable { path, error },
+        GenerationError::Locked { .. } => OpenError::Locked(path.to_owned()),
+        GenerationError::Damaged { path: at, problem } => OpenError::Damaged {
+            path: path.to_owned(),
+            problems: vec![format!("{} {problem}", at.display())],
+        },
+    }
+}

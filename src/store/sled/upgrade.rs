@@ -1,0 +1,205 @@
+//! Taking over what formats 2 and 3 of the layout held: one database, whose records were removed when they were outdated.
+//!
+//! The old database stays as it is until all of it stands in generations, on the disk; then the mark of the directory's format
+//! changes, and the old one is removed. A kill before that mark leaves the old one in force, and the next start begins anew.
+//!
+//! ```text
+//! j chunk        -> entries          the journal: records of items, and where their payloads are
+//! p bundle       -> payloads         of several items, or a piece of a large one
+//! g bundle       -> count            pieces that belong to nobody any more
+//! e number piece -> document piece   the detail of an item
+//! n, d, s, y ... piece -> document piece   documents in pieces
+//! w, x, z ...    -> document         documents that are one value
+//! m "log"        -> mark             of format 3: which log, its segments' size, and how far it is in the database
+//! m "next"       -> number           the number that no item or lease had by then
+//! m "clock", m "probe" -> document
+//! ```
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::draft::{Draft, DraftError};
+use super::generation::Generation;
+use super::journal::Place;
+use super::layout;
+use super::mark::LogMark;
+use super::reader::ReadError;
+use super::table::{Part, Row};
+use crate::model::{ItemNumber, WorkflowName};
+use crate::store::holdings::Holdings;
+use crate::store::record::{self, RecordError};
+
+const CHUNK_V1: u8 = 1;
+const DETAIL: u8 = b'e';
+const NEXT_NUMBER: &[u8] = b"mnext";
+const LOG: &[u8] = b"mlog";
+/// The database's segment size in bytes.
+const SEGMENT_SIZE: usize = 4 * 1024 * 1024;
+/// The most of the database that is held in memory, in bytes: it is read once, from one end to the other.
+const CACHE: u64 = 64 * 1024 * 1024;
+
+/// An entry of its journal.
+#[derive(Serialize, Deserialize)]
+struct Entry<'a> {
+    number: ItemNumber,
+    #[serde(borrow)]
+    written: Option<Written<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    place: Option<Place>,
+    record: &'a [u8],
+}
+
+/// The database of an earlier format.
+pub(super) struct Before(Generation);
+
+impl Before {
+    /// Opens it.
+    pub(super) fn open(path: &Path) -> Result<Self, DraftError> {
+        Ok(Self(Generation::open_at(path, 0, SEGMENT_SIZE, CACHE)?))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, ReadError> {
+        Ok(self.0.tree.get(key)?)
+    }
+
+    /// The log that goes on behind it, if there was one.
+    pub(super) fn log(&self) -> Result<Option<LogMark>, ReadError> {
+        let Some(bytes) = self.get(LOG)? else { return Ok(None) };
+        let number = |at: usize| {
+            let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            bytes.map(u64::from_be_bytes).ok_or(ReadError::Key("the mark of the log"))
+        };
+        let id =
+            bytes.get(..16).and_then(|id| id.try_into().ok()).ok_or(ReadError::Key("the mark of the log"))?;
+        Ok(Some(LogMark { id, segment_size: number(16)?, covered: number(24)? }))
+    }
+
+    /// The number that no item had.
+    pub(super) fn next_number(&self) -> Result<u64, ReadError> {
+        let number = self.get(NEXT_NUMBER)?.ok_or(ReadError::Lost)?;
+        Ok(u64::from_be_bytes(number.as_ref().try_into().map_err(|_| ReadError::Key("the next number"))?))
+    }
+
+    /// Writes all that it holds into a draft, and has it on the disk.
+    pub(super) fn copy_into(&self, draft: &mut Draft, holdings: &mut Holdings) -> Result<(), DraftError> {
+        let items = self.copy_items(draft, holdings)?;
+        self.copy_documents(draft)?;
+        draft.apply()?;
+        draft.sync()?;
+        tracing::info!(items, "the data of an earlier format was written anew");
+        Ok(())
+    }
+
+    fn copy_items(&self, draft: &mut Draft, holdings: &mut Holdings) -> Result<usize, DraftError> {
+        let mut latest = HashMap::new();
+        for chunk in self.0.chunks(0) {
+            let (at, chunk) = chunk?;
+            for entry in entries(&chunk) {
+                let Entry { number, written } = entry?;
+                match written {
+                    Some(_) => latest.insert(number, at),
+                    None => latest.remove(&number),
+                };
+            }
+        }
+        for chunk in self.0.chunks(0) {
+            let (at, chunk) = chunk?;
+            for entry in entries(&chunk) {
+                let Entry { number, written: Some(Written { place, record }) } = entry? else { continue };
+                if latest.get(&number) != Some(&at) {
+                    continue;
+                }
+                let workflow = record::decode_names(record)?.workflow;
+                let workflow =
+                    WorkflowName::new(workflow).map_err(|_| ReadError::Key("an item's workflow"))?;
+                holdings.add_items(&workflow, 1);
+                let detail = self.pieces(&layout::numbered(DETAIL, number.0))?;
+                let row = Row {
+                    record: Some(Bytes::copy_from_slice(record)),
+                    payload: place.map_or(Ok(Part::None), |place| self.payload(place).map(Part::New))?,
+                    detail: detail.map_or(Part::None, Part::New),
+                };
+                draft.write_row(number, &row)?;
+                draft.seal_if_due(false)?;
+            }
+        }
+        Ok(latest.len())
+    }
+
+    fn payload(&self, place: Place) -> Result<Bytes, ReadError> {
+        match place {
+            Place::Shared { bundle, offset, length } => {
+                let value = self.0.bundle(bundle)?.ok_or(ReadError::Lost)?;
+                let offset = usize::from(offset);
+                let part = value.get(offset..offset + usize::from(length)).ok_or(ReadError::Lost)?;
+                Ok(Bytes::copy_from_slice(part))
+            }
+            Place::Own { first, pieces } => {
+                let mut bytes = Vec::new();
+                for piece in first..first + u64::from(pieces) {
+                    bytes.extend_from_slice(&self.0.bundle(piece)?.ok_or(ReadError::Lost)?);
+                }
+                Ok(bytes.into())
+            }
+        }
+    }
+
+    fn pieces(&self, prefix: &[u8]) -> Result<Option<Bytes>, ReadError> {
+        let mut bytes = Vec::new();
+        for piece in 0_u16.. {
+            match self.get(&[prefix, &piece.to_be_bytes()].concat())? {
+                Some(value) => bytes.extend_from_slice(&value),
+                None => break,
+            }
+        }
+        Ok((!bytes.is_empty()).then(|| bytes.into()))
+    }
+
+    fn copy_documents(&self, draft: &mut Draft) -> Result<(), DraftError> {
+        let in_pieces = [layout::INCIDENT, layout::DELIVERY, layout::SILENCE, layout::REPLAY];
+        let whole = [layout::WORKFLOW, layout::PROGRESS, layout::REPLAY_CHUNK];
+        for letter in in_pieces.into_iter().chain(whole) {
+            for entry in self.0.tree.scan_prefix([letter]) {
+                let (key, value) = entry?;
+                if !in_pieces.contains(&letter) {
+                    draft.write_document(&key, Some(&value))?;
+                } else if let Some(prefix) = key.strip_suffix(&[0, 0]) {
+                    let bytes = self.pieces(prefix)?.ok_or(ReadError::Lost)?;
+                    draft.write_document(prefix, Some(&bytes))?;
+                }
+            }
+        }
+        for key in [layout::CLOCK, layout::PROBE] {
+            if let Some(value) = self.get(key)? {
+                draft.write_document(key, Some(&value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The entries of a chunk.
+fn entries(chunk: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, RecordError>> {
+    let mut rest = chunk.strip_prefix(&[CHUNK_V1]).unwrap_or(chunk);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        match postcard::take_from_bytes(rest) {
+            Ok((entry, after)) => {
+                rest = after;
+                Some(Ok(entry))
+            }
+            Err(error) => {
+                rest = &[];
+                Some(Err(RecordError::Damaged(format!("a chunk of the journal: {error}"))))
+            }
+        }
+    })
+}
