@@ -53,6 +53,9 @@ pub const ALL: &[Row] = &[
     row("power", "power cut under load, payloads to 1 MiB", Alone, |trial| {
         Box::pin(power_cuts::under_load(trial))
     }),
+    row("power-checkpoint", "power cut while what is new moves on", Alone, |trial| {
+        Box::pin(power_cuts::amid_checkpoints(trial))
+    }),
     row("disk-full", "somebody fills the disk", Alone, |trial| Box::pin(full_disk::filled_by_others(trial))),
     row("disk-thin", "the disk has less room than it says: EIO", Alone, |trial| {
         Box::pin(failing_disk::thin(trial))
