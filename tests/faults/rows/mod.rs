@@ -10,6 +10,7 @@ mod memory;
 mod power_cuts;
 mod receivers;
 mod unread;
+mod volumes;
 
 use futures_util::future::BoxFuture;
 
@@ -57,6 +58,9 @@ pub const ALL: &[Row] = &[
         Box::pin(power_cuts::amid_checkpoints(trial))
     }),
     row("disk-full", "somebody fills the disk", Alone, |trial| Box::pin(full_disk::filled_by_others(trial))),
+    row("volumes", "items fill a volume of their own", Alone, |trial| {
+        Box::pin(volumes::filled_by_items(trial))
+    }),
     row("disk-thin", "the disk has less room than it says: EIO", Alone, |trial| {
         Box::pin(failing_disk::thin(trial))
     }),
