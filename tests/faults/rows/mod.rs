@@ -2,6 +2,7 @@
 
 mod clocks;
 mod connections;
+mod damage;
 mod descriptors;
 mod failing_disk;
 mod full_disk;
@@ -76,6 +77,7 @@ pub const ALL: &[Row] = &[
     row("read-errors", "a bad sector while it opens", Alone, |trial| {
         Box::pin(failing_disk::read_errors(trial))
     }),
+    row("damage", "a byte is flipped, or a file cut", Alone, |trial| Box::pin(damage::of_files(trial))),
     row("idle", "10,000 connections that do nothing", Alone, |trial| Box::pin(connections::idle(trial))),
     row("descriptors", "more connections than file descriptors", Alone, |trial| {
         Box::pin(descriptors::exhausted(trial))
