@@ -57,6 +57,8 @@ pub struct Shape {
     pub payload_max: usize,
     /// The deadline of the items.
     pub deadline: &'static str,
+    /// How many of the clients work in pairs: they close an item right after its create, but for one in nine, which stays.
+    pub pairs: u64,
 }
 
 /// Clients at work.
@@ -153,16 +155,19 @@ impl Memory {
             let (memory, base, stop) = (self.clone(), daemon.url(""), stop.clone());
             let http = client();
             // What the last life left open is theirs.
-            let mine = open.iter().copied().filter(|number| number % shape.clients == seed).collect();
+            let mine = open.iter().copied().filter(|number| number % shape.clients == seed);
+            let mine = if seed < shape.pairs { None } else { Some(mine.collect()) };
             clients.spawn(async move { memory.work(&http, &base, shape, mine, &stop).await });
         }
         Load { clients, stop }
     }
 
-    async fn work(&self, http: &Client, base: &str, shape: Shape, mut mine: Vec<u64>, stop: &AtomicBool) {
+    /// Without items of its own to begin with, a client works in pairs.
+    async fn work(&self, http: &Client, base: &str, shape: Shape, mine: Option<Vec<u64>>, stop: &AtomicBool) {
         let mut random = StdRng::from_rng(&mut rand::rng());
+        let (pairs, mut mine) = (mine.is_none(), mine.unwrap_or_default());
         while !stop.load(Ordering::Relaxed) {
-            let close = mine.len() > 20 || (!mine.is_empty() && random.random_bool(0.45));
+            let close = mine.len() > 20 || (!mine.is_empty() && (pairs || random.random_bool(0.45)));
             if close {
                 let number = mine.swap_remove(random.random_range(0..mine.len()));
                 self.note(number, Known::CloseSent);
@@ -185,7 +190,7 @@ impl Memory {
                 if response.status() == StatusCode::CREATED {
                     self.note(number, Known::Created);
                     self.creates.fetch_add(1, Ordering::Relaxed);
-                    mine.push(number);
+                    mine.extend(Some(number).filter(|number| !pairs || number % 9 > 0));
                 } else {
                     self.refusals.fetch_add(1, Ordering::Relaxed);
                 }

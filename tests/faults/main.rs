@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `FAULTS` | `long`: many more rounds; a number: so many rounds of each row that has rounds |
 //! | `FAULTS_ONLY` | only the rows whose name contains one of these, as in `kill,power` |
+//! | `FAULTS_SEED` | a number: the row `damage` chooses the same kinds of damage at the same places again |
 //! | `FAULTS_REQUIRED` | `1`: a row that cannot be tried here has failed, instead of being skipped |
 //!
 //! It takes the arguments of an ordinary test program as far as they make sense, so that `cargo test NAME` does what it

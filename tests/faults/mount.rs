@@ -70,6 +70,15 @@ fn holders(device: &str) -> Vec<String> {
 impl LoopMount {
     /// Makes one of that size below the directory. Where that cannot be done (not root, no loop devices) it says why.
     pub fn new(directory: &Path, mebibytes: u64) -> Result<Self, String> {
+        Self::made(directory, mebibytes, &[])
+    }
+
+    /// The same, with nothing kept back for root: who works in it has all of it.
+    pub fn without_reserve(directory: &Path, mebibytes: u64) -> Result<Self, String> {
+        Self::made(directory, mebibytes, &["-m", "0"])
+    }
+
+    fn made(directory: &Path, mebibytes: u64, options: &[&str]) -> Result<Self, String> {
         only_root()?;
         let (image, point) = (directory.join("image"), directory.join("mount"));
         let file = std::fs::File::create(&image).map_err(|error| error.to_string())?;
@@ -77,7 +86,7 @@ impl LoopMount {
         std::fs::create_dir(&point).map_err(|error| error.to_string())?;
         // As the kernel names it.
         let image = image.canonicalize().map_err(|error| error.to_string())?;
-        run("mkfs.ext4", &["-q", "-F", text(&image)])?;
+        run("mkfs.ext4", &[options, &["-q", "-F", text(&image)]].concat())?;
         let mut mount = Self { image, point, mounted: false };
         mount.mount()?;
         Ok(mount)

@@ -18,7 +18,7 @@ use super::trial::Trial;
 
 /// What is pressed on the daemon unless a row needs something else. The deadline is so short that what a fault leaves
 /// open is overdue.
-pub const SHAPE: Shape = Shape { clients: 8, payload_max: 200_000, deadline: "1s" };
+pub const SHAPE: Shape = Shape { clients: 8, payload_max: 200_000, deadline: "1s", pairs: 0 };
 
 /// A daemon and its surroundings.
 pub struct Scene {

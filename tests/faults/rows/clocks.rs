@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use warden::model::Timestamp;
 
 use crate::load::Shape;
-use crate::scene::{Scene, get, stop};
+use crate::scene::{SHAPE, Scene, get, stop};
 use crate::shim::WallClock;
 use crate::support::{DaemonProcess, eventually};
 use crate::trial::{Skipped, Trial};
@@ -22,7 +22,7 @@ const TOLERANCE: i64 = 300;
 /// An item with two seconds is told of after two seconds, and one with an hour is not told of, whatever the clock does.
 pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
     // It has mostly to wait, and is tried beside others.
-    let shape = Shape { clients: 2, payload_max: 20_000, deadline: "1s" };
+    let shape = Shape { clients: 2, payload_max: 20_000, ..SHAPE };
     let mut scene = Scene::new(&trial, shape).await;
     let clock = WallClock::load_into(&mut scene).map_err(Skipped)?;
     // What was closed is remembered over all jumps.
@@ -67,7 +67,7 @@ pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
 pub async fn wrong_at_the_start(trial: Trial) -> Result<(), Skipped> {
     for round in 0..trial.rounds(3, 6) {
         let offset = [90, -90, -56 * 365 * 24 * HOUR][round as usize % 3];
-        let mut scene = Scene::new(&trial, Shape { clients: 1, payload_max: 100, deadline: "1s" }).await;
+        let mut scene = Scene::new(&trial, Shape { clients: 1, payload_max: 100, ..SHAPE }).await;
         let clock = WallClock::load_into(&mut scene).map_err(Skipped)?;
         clock.set(offset);
         let daemon = scene.start().await;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::load::Shape;
 use crate::mount::LoopMount;
-use crate::scene::{Scene, stop};
+use crate::scene::{SHAPE, Scene, stop};
 use crate::support::{DaemonProcess, eventually};
 use crate::trial::{Skipped, Trial};
 
@@ -17,7 +17,7 @@ const CLOSED: usize = 250;
 
 /// Somebody else takes all that is left of the disk, and gives it back.
 pub async fn filled_by_others(trial: Trial) -> Result<(), Skipped> {
-    let shape = Shape { clients: 4, payload_max: 20_000, deadline: "1s" };
+    let shape = Shape { clients: 4, payload_max: 20_000, ..SHAPE };
     let mut scene = Scene::new(&trial, shape).await;
     // A twentieth of it is ballast, and all that closes can live on: each rewrites leaves of some hundred kilobytes.
     let mount = LoopMount::new(scene.directory(), 256).map_err(Skipped)?;

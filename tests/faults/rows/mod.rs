@@ -2,6 +2,7 @@
 
 mod clocks;
 mod connections;
+mod damage;
 mod descriptors;
 mod failing_disk;
 mod full_disk;
@@ -10,6 +11,7 @@ mod memory;
 mod power_cuts;
 mod receivers;
 mod unread;
+mod volumes;
 
 use futures_util::future::BoxFuture;
 
@@ -53,7 +55,13 @@ pub const ALL: &[Row] = &[
     row("power", "power cut under load, payloads to 1 MiB", Alone, |trial| {
         Box::pin(power_cuts::under_load(trial))
     }),
+    row("power-checkpoint", "power cut while what is new moves on", Alone, |trial| {
+        Box::pin(power_cuts::amid_checkpoints(trial))
+    }),
     row("disk-full", "somebody fills the disk", Alone, |trial| Box::pin(full_disk::filled_by_others(trial))),
+    row("volumes", "items fill a volume of their own", Alone, |trial| {
+        Box::pin(volumes::filled_by_items(trial))
+    }),
     row("disk-thin", "the disk has less room than it says: EIO", Alone, |trial| {
         Box::pin(failing_disk::thin(trial))
     }),
@@ -69,6 +77,7 @@ pub const ALL: &[Row] = &[
     row("read-errors", "a bad sector while it opens", Alone, |trial| {
         Box::pin(failing_disk::read_errors(trial))
     }),
+    row("damage", "a byte is flipped, or a file cut", Alone, |trial| Box::pin(damage::of_files(trial))),
     row("idle", "10,000 connections that do nothing", Alone, |trial| Box::pin(connections::idle(trial))),
     row("descriptors", "more connections than file descriptors", Alone, |trial| {
         Box::pin(descriptors::exhausted(trial))
