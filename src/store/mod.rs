@@ -28,6 +28,7 @@ mod settle;
 pub mod sled;
 
 pub use listing::{DELIVERIES_SCAN_MAX, SCAN_MAX};
+pub use settle::Growth;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -78,21 +78,28 @@ pub(super) trait Rows {
     fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, Self::Error>;
 }
 
+/// How much more space a command may need than it frees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Hardly any. Such ones go on while the disk is full.
+    None,
+    /// What is said of an item that is there: progress, labels, an error. Such ones are refused when the disk is nearly used
+    /// up.
+    Detail,
+    /// New items, and the selections of replays. Such ones are the first to be refused.
+    Items,
+}
+
 impl Command {
-    /// Whether it may need more space than it frees: such ones are refused while the disk is full.
-    pub fn grows(&self) -> bool {
-        if let Self::ActOnLease { act, .. } = self {
-            return act.grows();
+    /// How much more space it may need than it frees.
+    pub fn growth(&self) -> Growth {
+        match self {
+            Self::Create(_) | Self::PutReplayChunks { .. } => Growth::Items,
+            Self::Report { .. } => Growth::Detail,
+            Self::Patch { patch, .. } if patch.labels.is_some() || patch.progress.is_some() => Growth::Detail,
+            Self::ActOnLease { act, .. } if act.grows() => Growth::Detail,
+            _ => Growth::None,
         }
-        matches!(
-            self,
-            Self::Create(_)
-                | Self::Patch { .. }
-                | Self::Report { .. }
-                | Self::Claim(_)
-                | Self::PutSilence(_)
-                | Self::PutReplayChunks { .. }
-        )
     }
 }
 

@@ -142,7 +142,8 @@ pub enum WardenError {
     },
     /// The disk is full.
     #[error(
-        "the disk is full: nothing new is taken in until there is space again; closing items goes on working"
+        "the disk is full: nothing new is taken in until there is space again, while items can be closed and extended; close \
+         items, make room on the volume of storage.path, or raise storage.size_max if that is set"
     )]
     StorageFull,
     /// The store could not do it.

@@ -18,7 +18,7 @@ use warden::model::{
 };
 use warden::store::memory::MemoryStore;
 use warden::store::{
-    Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
+    Command, DeliveryPage, DiskUse, Growth, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
     StoreStatus,
 };
 
@@ -96,7 +96,7 @@ impl SimulatedStore {
                 continue;
             }
             let faults = self.disk.faults();
-            let refused = |command: &Command| faults.full && command.grows();
+            let refused = |command: &Command| faults.full && command.growth() != Growth::None;
             for command in group.iter().flat_map(|request| &request.commands) {
                 if !refused(command) {
                     done(&self.visible, command.clone());

@@ -16,9 +16,11 @@ use super::entry;
 use super::ledger::{Ledger, LedgerError};
 use super::queue::{Queue, Request, Taken, panic_message, payload_size};
 use crate::model::Clock;
+use crate::model::item::{ItemPatch, Merge};
+use crate::model::lease::LeaseAct;
 use crate::store::log::Log;
-use crate::store::settle::settle;
-use crate::store::{Change, Observer, Outcome};
+use crate::store::settle::{Growth, settle};
+use crate::store::{Change, Command, Observer, Outcome};
 
 /// When nothing comes, how soon after the last record another one vouches for it; see [`crate::store::log::recovery`].
 const VOUCH_AFTER: Duration = Duration::from_millis(500);
@@ -124,8 +126,8 @@ impl Committer {
             let mut outcomes = Vec::with_capacity(request.commands.len());
             for command in std::mem::take(&mut request.commands) {
                 commands += 1;
-                let size = payload_size(&command) as u64;
-                if command.grows() && (size > capacity / 2 || !budget.admits(size)) {
+                let (size, growth) = (size(&command) as u64, command.growth());
+                if growth != Growth::None && (size > capacity / 2 || !budget.admits(growth, size)) {
                     outcomes.push(Outcome::StorageFull);
                     continue;
                 }
@@ -189,5 +191,25 @@ impl Committer {
             }
             Err(error) => Err(CommitError::Log(error)),
         }
+    }
+}
+
+/// What an error comes to, or a change of labels, at most but for a few; in bytes.
+const DETAIL_SIZE: usize = 8 * 1024;
+
+/// How many bytes a command adds at most, near enough.
+fn size(command: &Command) -> usize {
+    let patch_size = |progress: &Option<Merge<_>>| match progress {
+        Some(Merge::Change(progress)) => {
+            DETAIL_SIZE + serde_json::to_vec(progress).map_or(0, |json| json.len())
+        }
+        Some(Merge::Clear) | None => DETAIL_SIZE,
+    };
+    match command {
+        Command::Patch { patch: ItemPatch { progress, .. }, .. } => patch_size(progress),
+        Command::ActOnLease { act: LeaseAct::Heartbeat { progress, .. }, .. }
+        | Command::ActOnLease { act: LeaseAct::Complete { progress, .. }, .. } => patch_size(progress),
+        Command::Report { .. } | Command::ActOnLease { .. } => DETAIL_SIZE,
+        _ => payload_size(command),
     }
 }

@@ -140,7 +140,8 @@ impl Draft {
 
     /// What all generations take.
     pub(super) fn totals(&self) -> Totals {
-        self.index().generations.totals()
+        let index = self.index();
+        Totals { items: index.roster.len() as u64, ..index.generations.totals() }
     }
 
     /// How many bytes may share a sync.

@@ -29,6 +29,8 @@ impl Held {
 /// What all of them take together, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
+    /// How many items they have.
+    pub(super) items: u64,
     /// Their files.
     pub(super) size: u64,
     /// What was written into them, and what of it still holds.
@@ -106,6 +108,7 @@ impl Generations {
 
     pub(super) fn totals(&self) -> Totals {
         self.0.iter().fold(Totals::default(), |totals, held| Totals {
+            items: 0,
             size: totals.size + held.generation.size(),
             written: totals.written + held.extent.written,
             wanted: totals.wanted + held.wanted,

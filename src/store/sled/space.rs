@@ -14,11 +14,16 @@ use rustix::io::Errno;
 
 use super::generations::Totals;
 use super::plan::{GROWTH, Plan};
+use crate::store::settle::Growth;
 
 /// What an item takes on disk beyond its payload until it is forgotten; a careful estimate in bytes.
 const OVERHEAD: u64 = 512;
-/// The share of what generations may take that may be wanted, in percent.
+/// By how much the record of an item may grow that is neither given progress, errors nor labels, in bytes.
+const ITEM_GROWTH: u64 = 160;
+/// The share of what generations may take that may be wanted, in percent: with one more item, and with more said of those that
+/// there are.
 const WANTED_MAX: u64 = 85;
+const WANTED_MAX_WITH_DETAIL: u64 = 92;
 /// How much is written before it is known what a byte takes on disk.
 const WRITTEN_MIN: u64 = 8 * 1024 * 1024;
 
@@ -38,19 +43,29 @@ pub(super) struct Space {
 /// How much may be taken in until the next look, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
+    /// For items, and for what is said of them when no more items are taken.
     left: u64,
-    /// Whether something was refused.
+    left_for_detail: u64,
+    /// Whether an item was refused.
     refused: bool,
 }
 
 impl Budget {
     /// Whether there is room for that many bytes more; if so, they are counted.
-    pub(super) fn admits(&mut self, bytes: u64) -> bool {
+    pub(super) fn admits(&mut self, growth: Growth, bytes: u64) -> bool {
         let need = bytes.saturating_add(OVERHEAD).saturating_mul(GROWTH);
-        let left = self.left.checked_sub(need);
-        self.refused |= left.is_none();
-        self.left = left.unwrap_or(self.left);
-        left.is_some()
+        let left = match growth {
+            Growth::None => return true,
+            Growth::Detail => self.left_for_detail,
+            Growth::Items => self.left,
+        };
+        if need > left {
+            self.refused |= growth == Growth::Items;
+            return false;
+        }
+        self.left = self.left.saturating_sub(need);
+        self.left_for_detail = self.left_for_detail.saturating_sub(need);
+        true
     }
 
     /// Whether creates are refused.
@@ -104,12 +119,20 @@ impl Space {
             self.free = self.free.min(size_max.saturating_sub(ours));
         }
         let pending = taken.pending.saturating_mul(GROWTH);
-        let now = self.free.saturating_sub(self.reserve).saturating_sub(pending);
         let log = taken.log.max(taken.log_ready);
         let for_generations = (self.free + ours).saturating_sub(self.reserve).saturating_sub(log);
-        let wanted = on_disk(&taken.generations).saturating_add(pending);
-        let at_all = (for_generations * WANTED_MAX / 100).saturating_sub(wanted);
-        self.budget = Budget { left: now.min(at_all), refused: false };
+        // Each item may still be extended, claimed and closed.
+        let to_come = taken.generations.items.saturating_mul(ITEM_GROWTH * GROWTH);
+        let wanted = on_disk(&taken.generations).saturating_add(pending).saturating_add(to_come);
+        let left = |reserve: u64, percent: u64| {
+            let now = self.free.saturating_sub(reserve).saturating_sub(pending);
+            now.min((for_generations * percent / 100).saturating_sub(wanted))
+        };
+        self.budget = Budget {
+            left: left(self.reserve, WANTED_MAX),
+            left_for_detail: left(self.reserve / 4 * 3, WANTED_MAX_WITH_DETAIL),
+            refused: false,
+        };
         Ok(())
     }
 

@@ -139,7 +139,10 @@ pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
         daemon.kill();
         load.ended().await;
 
-        let database = std::fs::metadata(scene.data().join("items/db")).expect("a database").len();
+        // The newest database, which is the only one here.
+        let generations = std::fs::read_dir(scene.data().join("generations")).expect("databases");
+        let newest = generations.map(|entry| entry.expect("an entry").path()).max().expect("a database");
+        let database = std::fs::metadata(newest.join("db")).expect("a database").len();
         for attempt in 0..OPENINGS {
             // Heads of segments are read before all else.
             let sector = rand::random_range(0..database);

@@ -82,9 +82,15 @@ impl Desk {
         Ok(answers.into_iter().map(|said| (said["status"].as_u64().unwrap_or_default(), said)).collect())
     }
 
-    /// Gives an item more time and says how far it is.
+    /// Gives an item more time.
+    pub async fn extend(&self, number: u64) -> Result<Answer, String> {
+        let patch = json!({"deadline": "48h"});
+        ask(self.http.patch(format!("{}{}", self.base, item(number))).json(&patch)).await
+    }
+
+    /// Says how far an item is.
     pub async fn report(&self, number: u64) -> Result<Answer, String> {
-        let patch = json!({"deadline": "48h", "progress": {"seen": number}});
+        let patch = json!({"progress": {"seen": number}});
         ask(self.http.patch(format!("{}{}", self.base, item(number))).json(&patch)).await
     }
 

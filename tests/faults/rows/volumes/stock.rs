@@ -17,7 +17,9 @@ use crate::trial::Trial;
 /// How often each client is refused before it gives up, and how long it waits each time.
 const REFUSALS: u32 = 12;
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
-/// How many items people report progress on while the volume is full.
+/// On how many of them they report progress.
+const FEW: usize = 20;
+/// How many items people give more time while the volume is full.
 const REPORTS: usize = 300;
 /// How many payloads are looked at each time, and of how many items the progress.
 const LOOKED_AT: usize = 100;
@@ -148,11 +150,22 @@ impl Stock {
         Ok(taken)
     }
 
-    /// Reports progress on some items and gives them more time, each of which must be taken.
+    /// Gives some items more time, each of which must be taken, and reports progress on a few, which must be taken as well: there
+    /// is room for that when there is none for items.
     pub async fn report_progress(&self, desk: &Desk) -> Result<(), String> {
         let numbers: Vec<u64> = self.known().open.sample(&mut rand::rng(), REPORTS).copied().collect();
         let count = numbers.len();
-        let reports = numbers.into_iter().map(|number| async move { (number, desk.report(number).await) });
+        let extended = numbers.iter().map(|number| async move { desk.extend(*number).await });
+        let extended: Vec<_> = stream::iter(extended).buffer_unordered(QUESTIONS).collect().await;
+        for answer in extended {
+            let (status, said) = answer?;
+            if status != 200 {
+                return Err(format!("more time was refused with {status} {said}"));
+            }
+        }
+        let few = numbers.into_iter().take(FEW);
+        let count = count.min(FEW);
+        let reports = few.map(|number| async move { (number, desk.report(number).await) });
         let mut reports = stream::iter(reports).buffer_unordered(QUESTIONS);
         let mut refused = Vec::new();
         while let Some((number, answer)) = reports.next().await {
