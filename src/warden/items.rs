@@ -285,10 +285,13 @@ impl Warden {
         outcome: CloseOutcome,
         now: Timestamp,
     ) -> Result<Command, WardenError> {
-        // Where no workflow is made by its use, a name that is not known is a mistake. But one that was taken out of
-        // the configuration may still hold items, and they must end somehow.
-        if self.census.tally(&key.workflow).unclosed == 0 {
-            self.workflows.room_for(&key.workflow)?;
+        // Where no workflow is made by its use, a name that is not known is a mistake. But one that was taken out of the
+        // configuration may still hold items, and they must end somehow. That is asked last: the committing thread may have the
+        // census for as long as a whole group takes.
+        if let Err(unknown) = self.workflows.room_for(&key.workflow)
+            && self.census.tally(&key.workflow).unclosed == 0
+        {
+            return Err(unknown);
         }
         let closing = self.workflows.policy(&key.workflow).closing(outcome, now);
         Ok(Command::Close { key, closing })
