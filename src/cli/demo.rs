@@ -128,6 +128,8 @@ impl Stage<'_, '_> {
     ) -> Result<Bytes, CliError> {
         let failed = |what: String| CliError::Start(format!("{method} {path}: {what}"));
         let request = self.http.request(method.clone(), format!("{}{path}", self.base)).body(body);
+        // What is written here is known here.
+        let request = request.header("prefer", "return=minimal");
         let response = request.send().await.map_err(|error| failed(error.to_string()))?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| failed(error.to_string()))?;

@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use super::budget::{Budget, Hold};
@@ -72,10 +72,12 @@ impl BodyLimits {
         too_large: fn(u64) -> Problem,
     ) -> Result<Held, Problem> {
         // What would not fit now is refused before it is sent.
-        drop(self.hold(announced)?);
-        let mut hold = self.hold(0)?;
+        if !self.budget.has(announced) {
+            return Err(spent());
+        }
+        let mut hold = self.budget.nothing();
         let growth_max = if announced == 0 { limit } else { announced };
-        let mut bytes = BytesMut::new();
+        let mut bytes = Vec::new();
         while let Some(data) = next_data(&mut body).await? {
             let length = (bytes.len() + data.len()) as u64;
             if length > limit {
@@ -83,11 +85,13 @@ impl BodyLimits {
             }
             self.grow(&mut hold, length, growth_max)?;
             // What came is a part of the connection's buffer, the whole of which it would keep.
-            let room = usize::try_from(hold.bytes()).unwrap_or_default().saturating_sub(bytes.len());
-            bytes.reserve(room);
+            let room = usize::try_from(hold.bytes().min(growth_max)).unwrap_or_default();
+            bytes.reserve_exact(room.max(bytes.len() + data.len()) - bytes.len());
             bytes.extend_from_slice(&data);
         }
-        Ok(Held { bytes: bytes.freeze(), hold })
+        // A payload stays in memory for as long as its store wants, so it has no more room than it needs.
+        bytes.shrink_to_fit();
+        Ok(Held { bytes: bytes.into(), hold })
     }
 
     /// Holds that many bytes of the budget.
@@ -146,5 +150,55 @@ pub async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
                 return Err(Problem::incomplete_body(format!("the body broke off: {error}")));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    const LIMIT: u64 = 1 << 20;
+
+    async fn read(limits: &BodyLimits, request: Request<Body>) -> Result<Held, Problem> {
+        let (parts, body) = request.into_parts();
+        limits.read(&parts, body, LIMIT, |_| Problem::payload_too_large("it is too large")).await
+    }
+
+    fn pieces(length: usize, count: usize) -> Body {
+        let piece = Bytes::from(vec![b'a'; length]);
+        Body::from_stream(stream::iter(vec![piece; count]).map(Ok::<_, std::io::Error>))
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_no_more_memory_than_it_is_long() {
+        let limits = BodyLimits::new(LIMIT, Duration::from_secs(1));
+        for (length, count) in [(1, 1), (100, 1), (1500, 7), (16 * 1024, 20)] {
+            for announced in [true, false] {
+                let mut request = Request::new(pieces(length, count));
+                if announced {
+                    request.headers_mut().insert(CONTENT_LENGTH, (length * count).into());
+                }
+                let Held { bytes, hold } =
+                    read(&limits, request).await.unwrap_or_else(|problem| panic!("{}", problem.slug()));
+                assert_eq!(bytes.len(), length * count);
+                assert!(hold.bytes() >= bytes.len() as u64);
+                let room = bytes.try_into_mut().expect("nobody else has it").capacity();
+                assert_eq!(room, length * count, "announced: {announced}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_announced_and_would_not_fit_is_refused_before_it_comes() {
+        let limits = BodyLimits::new(LIMIT, Duration::from_secs(1));
+        let held = limits.hold(LIMIT - 1024);
+        assert!(held.is_ok(), "it is free");
+        let mut request = Request::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()));
+        request.headers_mut().insert(CONTENT_LENGTH, 1025.into());
+        let refused = read(&limits, request).await.err().expect("it does not fit");
+        assert_eq!(refused.slug(), "overloaded");
     }
 }

@@ -22,6 +22,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::hosts::{self, Hosts};
 use super::items::REPR_DIGEST;
+use super::prefer::PREFERENCE_APPLIED;
 use super::problem::Problem;
 use super::{REQUEST_ID, request};
 use crate::config::{Config, origin_of};
@@ -67,6 +68,7 @@ impl Browsers {
                     ACCEPT_RANGES,
                     CONTENT_RANGE,
                     REPR_DIGEST,
+                    PREFERENCE_APPLIED,
                 ])
                 .max_age(std::time::Duration::from_secs(PREFLIGHT_MAX_AGE))
         });

@@ -23,7 +23,8 @@ pub struct Budget {
 
 /// A part of a budget, given back when it is dropped.
 pub struct Hold {
-    permit: OwnedSemaphorePermit,
+    /// None for nothing, which is what a hold that grows begins with.
+    permit: Option<OwnedSemaphorePermit>,
     budget: Budget,
 }
 
@@ -38,14 +39,24 @@ impl Budget {
     /// Takes so many bytes; nothing when they are not free.
     pub fn try_hold(&self, bytes: u64) -> Option<Hold> {
         let permit = self.free.clone().try_acquire_many_owned(self.blocks(bytes)).ok()?;
-        Some(Hold { permit, budget: self.clone() })
+        Some(Hold { permit: Some(permit), budget: self.clone() })
     }
 
     /// Takes so many bytes as soon as they are free. Whoever waits must not hold anything of this budget: two
     /// that wait for each other would wait for ever.
     pub async fn hold(&self, bytes: u64) -> Option<Hold> {
         let permit = self.free.clone().acquire_many_owned(self.blocks(bytes)).await.ok()?;
-        Some(Hold { permit, budget: self.clone() })
+        Some(Hold { permit: Some(permit), budget: self.clone() })
+    }
+
+    /// A hold of nothing, to grow.
+    pub fn nothing(&self) -> Hold {
+        Hold { permit: None, budget: self.clone() }
+    }
+
+    /// Whether so many bytes are free now; somebody else may take them.
+    pub fn has(&self, bytes: u64) -> bool {
+        self.free.available_permits() >= usize::try_from(self.blocks(bytes)).unwrap_or(usize::MAX)
     }
 
     fn blocks(&self, bytes: u64) -> u32 {
@@ -56,7 +67,7 @@ impl Budget {
 impl Hold {
     /// How many bytes are held.
     pub fn bytes(&self) -> u64 {
-        self.permit.num_permits() as u64 * BLOCK
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) as u64 * BLOCK
     }
 
     /// Holds at least that many bytes from now on. Where they are more it takes twice what it had, but no
@@ -69,8 +80,11 @@ impl Hold {
         }
         let more = bytes.max((2 * held).min(limit)) - held;
         match self.budget.try_hold(more.min(u64::from(blocks_left) * BLOCK)) {
-            Some(more) => {
-                self.permit.merge(more.permit);
+            Some(Hold { permit, .. }) => {
+                match (&mut self.permit, permit) {
+                    (Some(own), Some(more)) => own.merge(more),
+                    (own, more) => *own = more.or(own.take()),
+                }
                 true
             }
             None => false,

@@ -25,6 +25,7 @@ use super::body::Held;
 use super::budget::attach;
 use super::document::{document, idempotency_key};
 use super::json::Json;
+use super::prefer::{self, PREFERENCE_APPLIED, RETURN_MINIMAL};
 use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{ItemAnswer, ItemView, Sent, hex};
@@ -55,7 +56,8 @@ pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the descripti
     params(("workflow" = String, Path), ("id" = String, Path),
         ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant"),
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"),
-        ("step" = Option<String>, Query)),
+        ("step" = Option<String>, Query),
+        ("prefer" = Option<String>, Header, description = "With return=minimal the answer has no body (RFC 7240)")),
     request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created", body = ItemAnswer),
         (status = 200, description = "The same payload again", body = ItemAnswer)))]
@@ -70,8 +72,10 @@ pub async fn put(
     let (parts, body) = request.into_parts();
     let create = CreateItem { id: Some(key.id), ..create_request(&parts, key.workflow, query)? };
     match store(&server, &access, create, &parts, body).await? {
-        Done::Created(item) => Ok(show(success::CREATED, *item, Sent::Item, &server, &access)),
-        Done::Existed(item) => Ok(show(success::OK, *item, Sent::Payload, &server, &access)),
+        Done::Created(item) => {
+            Ok(show_created(success::CREATED, *item, Sent::Item, &parts, &server, &access))
+        }
+        Done::Existed(item) => Ok(show_created(success::OK, *item, Sent::Payload, &parts, &server, &access)),
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
 }
@@ -80,7 +84,8 @@ pub async fn put(
 #[utoipa::path(post, path = "/v1/workflows/{workflow}/items", operation_id = "post_item", tag = "items",
     params(("workflow" = String, Path),
         ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
-        ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item")),
+        ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item"),
+        ("prefer" = Option<String>, Header, description = "With return=minimal the answer has no body (RFC 7240)")),
     request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created; `Location` names it", body = ItemAnswer)))]
 pub async fn post(
@@ -101,7 +106,7 @@ pub async fn post(
         Done::Closed => return Err(Problem::item_closed("the item is closed")),
     };
     let location = item_path(&item.workflow, &item.id);
-    let mut response = show(success::CREATED, *item, sent, &server, &access);
+    let mut response = show_created(success::CREATED, *item, sent, &parts, &server, &access);
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)
 }
@@ -144,6 +149,22 @@ async fn store(
     created.map_err(|error| access.explain(error))
 }
 
+/// The answer to whoever created an item, or found it as it was to be; without a body for who prefers that.
+fn show_created(
+    status: axum::http::StatusCode,
+    item: Item,
+    sent: Sent,
+    parts: &Parts,
+    server: &Server,
+    access: &Access,
+) -> Response {
+    if !prefer::is_minimal(&parts.headers) {
+        return show(status, item, sent, server, access);
+    }
+    let headers = [(ETAG, entity_tag(item.version)), (PREFERENCE_APPLIED, RETURN_MINIMAL)];
+    (status, headers).into_response()
+}
+
 /// The answer to whoever wrote an item.
 fn show(
     status: axum::http::StatusCode,
@@ -163,7 +184,13 @@ fn show_whole(item: Item, server: &Server) -> Response {
 }
 
 fn entity_tag(version: u64) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{version}\"")).expect("a number in quotes is a header value")
+    match version {
+        // That of every item that is new.
+        1 => HeaderValue::from_static("\"1\""),
+        version => {
+            HeaderValue::try_from(format!("\"{version}\"")).expect("a number in quotes is a header value")
+        }
+    }
 }
 
 /// Get an item.

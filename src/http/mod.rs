@@ -34,6 +34,7 @@ mod openapi;
 mod operation;
 mod page;
 mod place;
+mod prefer;
 mod problem;
 mod question;
 mod receivers;

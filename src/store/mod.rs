@@ -60,7 +60,8 @@ pub struct Creation {
     pub labels: Labels,
     /// The step it starts at.
     pub step: Option<StepName>,
-    /// The bytes.
+    /// The bytes, in memory of their own: an engine may keep them as they are, and with a part of something larger it would keep
+    /// the whole.
     pub payload: Bytes,
     /// What is known of the bytes; must agree with them, unless they went when the item was closed.
     pub info: PayloadInfo,

@@ -124,6 +124,20 @@ enum Asked {
     Close,
 }
 
+impl Asked {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Create(creation)
+                if creation.restored.as_ref().is_some_and(|restored| restored.closed.is_some()) =>
+            {
+                Self::CreateClosed
+            }
+            Command::Create(_) => Self::Create,
+            _ => Self::Close,
+        }
+    }
+}
+
 /// Requests as commands, and what is needed to answer them.
 struct Prepared {
     commands: Vec<Command>,
@@ -139,10 +153,7 @@ impl Warden {
     /// # Errors
     /// When the request breaks a limit, the item is there with another payload or closed, or the store refuses.
     pub async fn create(&self, request: CreateItem) -> Result<Done, WardenError> {
-        self.batch(vec![Ok(BatchItem::Create(Box::new(request)))])
-            .await?
-            .pop()
-            .unwrap_or(Err(WardenError::ItemNotFound))
+        self.change_one(self.create_command(request, self.clock.now())?).await
     }
 
     /// Closes an item; closing it again is fine.
@@ -150,10 +161,17 @@ impl Warden {
     /// # Errors
     /// When nobody ever created it, or the store refuses.
     pub async fn close(&self, key: ItemKey, outcome: CloseOutcome) -> Result<Done, WardenError> {
-        self.batch(vec![Ok(BatchItem::Close(key, outcome))])
-            .await?
-            .pop()
-            .unwrap_or(Err(WardenError::ItemNotFound))
+        self.change_one(self.close_command(key, outcome, self.clock.now())?).await
+    }
+
+    /// Carries out what one request asks for, which is nearly all of them, without what it takes to answer many.
+    async fn change_one(&self, command: Command) -> Result<Done, WardenError> {
+        let (asked, made) = (Asked::of(&command), self.workflow_made_by(&command).cloned());
+        let done = self.done(asked, self.apply_one(command).await?);
+        if let (Ok(Done::Created(_)), Some(name)) = (&done, &made) {
+            self.tell_misspelt(name);
+        }
+        done
     }
 
     /// Carries out many changes at once: one commit, an answer for each, in order. What is wrong already stays wrong,
@@ -190,21 +208,8 @@ impl Warden {
             .into_iter()
             .map(|request| {
                 let command = self.command(request?, now)?;
-                let asked = match &command {
-                    Command::Create(creation)
-                        if creation.restored.as_ref().is_some_and(|restored| restored.closed.is_some()) =>
-                    {
-                        Asked::CreateClosed
-                    }
-                    Command::Create(_) => Asked::Create,
-                    _ => Asked::Close,
-                };
-                if let Command::Create(creation) = &command
-                    && creation.notes_workflow.is_some()
-                    && !self.workflows.is_made(&creation.key.workflow)
-                {
-                    unknown.insert(creation.key.workflow.clone());
-                }
+                let asked = Asked::of(&command);
+                unknown.extend(self.workflow_made_by(&command).cloned());
                 commands.push(command);
                 Ok(asked)
             })
@@ -220,26 +225,39 @@ impl Warden {
     ) -> Vec<Result<Done, WardenError>> {
         let mut outcomes = outcomes.into_iter();
         let answers = asked.into_iter().map(|asked| {
-            match (asked?, outcomes.next().unwrap_or(Outcome::Unknown)) {
-                (_, Outcome::Created(item)) => {
-                    if unknown.remove(&item.workflow) {
-                        self.tell_misspelt(&item.workflow);
-                    }
-                    Ok(Done::Created(item))
-                }
-                (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
-                (_, Outcome::Closed(_))
-                | (Asked::Close, Outcome::AlreadyClosed(_))
-                // Its retention has run out: there is nothing of it left to be kept.
-                | (Asked::CreateClosed, Outcome::Done) => Ok(Done::Closed),
-                (Asked::CreateClosed, Outcome::Conflict(item)) => {
-                    let created_at = self.clock.moment().wall(item.created_at);
-                    Err(WardenError::ItemNotClosed { created_at })
-                }
-                (_, other) => Err(self.refusal(other)),
+            let done = self.done(asked?, outcomes.next().unwrap_or(Outcome::Unknown));
+            if let Ok(Done::Created(item)) = &done
+                && unknown.remove(&item.workflow)
+            {
+                self.tell_misspelt(&item.workflow);
             }
+            done
         });
         answers.collect()
+    }
+
+    /// What came of it, to whoever asked for it.
+    fn done(&self, asked: Asked, outcome: Outcome) -> Result<Done, WardenError> {
+        match (asked, outcome) {
+            (_, Outcome::Created(item)) => Ok(Done::Created(item)),
+            (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
+            (_, Outcome::Closed(_))
+            | (Asked::Close, Outcome::AlreadyClosed(_))
+            // Its retention has run out: there is nothing of it left to be kept.
+            | (Asked::CreateClosed, Outcome::Done) => Ok(Done::Closed),
+            (Asked::CreateClosed, Outcome::Conflict(item)) => {
+                let created_at = self.clock.moment().wall(item.created_at);
+                Err(WardenError::ItemNotClosed { created_at })
+            }
+            (_, other) => Err(self.refusal(other)),
+        }
+    }
+
+    /// The workflow that was not there when the command was made, and will be by it.
+    fn workflow_made_by<'a>(&self, command: &'a Command) -> Option<&'a WorkflowName> {
+        let Command::Create(creation) = command else { return None };
+        let name = &creation.key.workflow;
+        (creation.notes_workflow.is_some() && !self.workflows.is_made(name)).then_some(name)
     }
 
     fn tell_misspelt(&self, name: &WorkflowName) {
@@ -251,20 +269,32 @@ impl Warden {
 
     fn command(&self, request: BatchItem, now: Timestamp) -> Result<Command, WardenError> {
         match request {
-            BatchItem::Create(create) => {
-                let policy = self.workflows.policy(&create.workflow);
-                Ok(Command::Create(Box::new(self.creation(*create, policy, now)?)))
-            }
-            BatchItem::Close(key, outcome) => {
-                // Where no workflow is made by its use, a name that is not known is a mistake. But one that was taken out of
-                // the configuration may still hold items, and they must end somehow.
-                if self.census.tally(&key.workflow).unclosed == 0 {
-                    self.workflows.room_for(&key.workflow)?;
-                }
-                let closing = self.workflows.policy(&key.workflow).closing(outcome, now);
-                Ok(Command::Close { key, closing })
-            }
+            BatchItem::Create(create) => self.create_command(*create, now),
+            BatchItem::Close(key, outcome) => self.close_command(key, outcome, now),
         }
+    }
+
+    fn create_command(&self, request: CreateItem, now: Timestamp) -> Result<Command, WardenError> {
+        let policy = self.workflows.policy(&request.workflow);
+        Ok(Command::Create(Box::new(self.creation(request, policy, now)?)))
+    }
+
+    fn close_command(
+        &self,
+        key: ItemKey,
+        outcome: CloseOutcome,
+        now: Timestamp,
+    ) -> Result<Command, WardenError> {
+        // Where no workflow is made by its use, a name that is not known is a mistake. But one that was taken out of the
+        // configuration may still hold items, and they must end somehow. That is asked last: the committing thread may have the
+        // census for as long as a whole group takes.
+        if let Err(unknown) = self.workflows.room_for(&key.workflow)
+            && self.census.tally(&key.workflow).unclosed == 0
+        {
+            return Err(unknown);
+        }
+        let closing = self.workflows.policy(&key.workflow).closing(outcome, now);
+        Ok(Command::Close { key, closing })
     }
 
     fn creation(

@@ -22,9 +22,6 @@ use crate::store::settle::{Detail, Rows};
 /// How many deliveries of a forgotten incident are removed by one command, and how many chunks of a forgotten replay.
 const REMOVED_AT_ONCE: usize = 200;
 
-/// Payloads up to this are copied, in bytes; larger ones were gathered from several reads and are alone in their memory.
-const COPIED_MAX: usize = 64 * 1024;
-
 /// What goes wrong in carrying commands out. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LedgerError {
@@ -157,11 +154,7 @@ impl Rows for Ledger {
     }
 
     fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), LedgerError> {
-        // A copy: these bytes may be a part of what was read from a connection, all of which would stay with them.
-        let kept =
-            |bytes: Bytes| if bytes.len() > COPIED_MAX { bytes } else { Bytes::copy_from_slice(&bytes) };
-        let payload =
-            payload.filter(|bytes| !bytes.is_empty()).map_or(Part::None, |bytes| Part::New(kept(bytes)));
+        let payload = payload.filter(|bytes| !bytes.is_empty()).map_or(Part::None, Part::New);
         self.group.name(item.number, self.hashes(item));
         self.put(item, payload, entry::detail_of(item));
         Ok(())

@@ -18,6 +18,7 @@ mod openapi;
 mod operation;
 mod patch;
 mod payload;
+mod preferences;
 mod ranges;
 mod receipts;
 mod receivers;
