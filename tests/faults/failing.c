@@ -3,7 +3,7 @@
  *
  * To be loaded before the C library (LD_PRELOAD). The directory that FAILING names holds the orders, each a file:
  *
- *   pread, pwrite, fdatasync, fsync, sync_file_range   the next such call fails, and the order is taken away
+ *   pread, pwrite, writev, fdatasync, fsync, sync_file_range   the next such call fails, and the order is taken away
  *   pread.always, ...                                  every such call fails for as long as the file is there
  *
  * A number in the file is how many calls of that kind the process has to have made before.
@@ -21,6 +21,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -92,6 +94,19 @@ ssize_t pwrite64(int file, const void *bytes, size_t size, off64_t offset)
     if (!must_fail(&calls))
         return REAL(pwrite64)(file, bytes, size, offset);
     REAL(pwrite64)(file, bytes, size / 2, offset);
+    errno = EIO;
+    return -1;
+}
+
+ssize_t writev(int file, const struct iovec *parts, int count)
+{
+    static struct calls calls = {"writev", 0};
+    struct stat status;
+
+    /* Connections are written to like this as well. */
+    if (fstat(file, &status) || !S_ISREG(status.st_mode) || !must_fail(&calls))
+        return REAL(writev)(file, parts, count);
+    REAL(writev)(file, parts, 1);
     errno = EIO;
     return -1;
 }

@@ -16,18 +16,15 @@ mod segments;
 mod tests;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, IoSlice, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::frame::{FRAME_HEAD_SIZE, HEAD_SIZE, Head, Kind, LogId, Place};
+use self::frame::{ALIGNMENT, FRAME_HEAD_SIZE, HEAD_SIZE, Head, Kind, LogId, Place};
 pub use self::recovery::{LogError, Torn};
 use self::recovery::{Recovered, recover};
 pub use self::segments::Segments;
-
-/// How much of what frames are put together in is kept, in bytes.
-const FRAME_KEPT: usize = 1 << 20;
 
 /// Which log, and how much of it there may be.
 #[derive(Clone, Debug)]
@@ -53,12 +50,11 @@ pub struct Log {
     unsynced: Vec<File>,
     is_synced: bool,
     last: u64,
-    /// What the next frame is put together in.
-    frame: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Current {
+    /// It stands at `offset`.
     file: File,
     number: u64,
     offset: usize,
@@ -97,19 +93,13 @@ impl Log {
         let current = match end {
             Some(end) => {
                 let file = segments.resume(end.segment).map_err(system)?;
+                (&file).seek(SeekFrom::Start(end.offset as u64)).map_err(system)?;
                 Some(Current { file, number: end.segment, offset: end.offset })
             }
             None => None,
         };
-        let log = Self {
-            id,
-            segments: Arc::new(segments),
-            current,
-            unsynced: Vec::new(),
-            is_synced: true,
-            last,
-            frame: Vec::new(),
-        };
+        let log =
+            Self { id, segments: Arc::new(segments), current, unsynced: Vec::new(), is_synced: true, last };
         Ok(Opened { log, torn })
     }
 
@@ -145,19 +135,16 @@ impl Log {
         let (id, sequence) = (self.id, self.last + 1);
         self.is_synced = false;
         let (mut rest, mut carried) = (record, None);
-        let mut frame = std::mem::take(&mut self.frame);
         loop {
             let (current, room) = self.writable(sequence, carried)?;
             let (body, after) = rest.split_at(rest.len().min(room));
             let place = Place { log: &id, segment: current.number, offset: current.offset };
             let kind = Kind::of(carried.is_none(), after.is_empty());
             let (head, check) = frame::encode_frame_head(place, carried, sequence, kind, body);
-            frame.clear();
-            frame.extend_from_slice(&head);
-            frame.extend_from_slice(body);
-            frame.resize(frame::frame_size(body.len()), 0);
-            current.file.write_all_at(&frame, current.offset as u64)?;
-            current.offset += frame.len();
+            let size = frame::frame_size(body.len());
+            let padding = &[0; ALIGNMENT][..size - FRAME_HEAD_SIZE - body.len()];
+            write_all(&current.file, [&head, body, padding])?;
+            current.offset += size;
             self.segments.note(sequence);
             if after.is_empty() {
                 break;
@@ -165,8 +152,6 @@ impl Log {
             (rest, carried) = (after, Some(check));
         }
         self.last = sequence;
-        frame.shrink_to(FRAME_KEPT);
-        self.frame = frame;
         Ok(sequence)
     }
 
@@ -197,6 +182,7 @@ impl Log {
             let file = self.segments.begin(number, sequence)?;
             let head = Head { log: self.id, number, first: sequence, carried };
             file.write_all_at(&head.encode(), 0)?;
+            (&file).seek(SeekFrom::Start(HEAD_SIZE as u64))?;
             let full = self.current.replace(Current { file, number, offset: HEAD_SIZE });
             self.unsynced.extend(full.map(|full| full.file));
         }
@@ -204,4 +190,19 @@ impl Log {
         let room = frame::room(size, current.offset).unwrap_or(0);
         Ok((current, room))
     }
+}
+
+/// Writes these bytes one behind the other, where the file stands.
+fn write_all(mut file: &File, parts: [&[u8]; 3]) -> io::Result<()> {
+    let mut slices = parts.map(IoSlice::new);
+    let mut rest = &mut slices[..];
+    while rest.iter().any(|part| !part.is_empty()) {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut rest, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -13,8 +13,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::frame::HEAD_SIZE;
 
-/// How many segments are kept to be written over; more are removed, so that a busy hour does not keep its room for ever.
-const SPARE_MAX: usize = 8;
+/// How many segments are kept to be written over beside those that were needed lately.
+const SPARE_MIN: usize = 2;
+/// By which share of it what was needed lately is forgotten each time that segments come free, so that a busy hour does not keep
+/// its room for ever.
+const FORGOTTEN_SHARE: usize = 32;
 /// How much is written at once when a segment is made, in bytes.
 const ZEROS: usize = 256 * 1024;
 
@@ -34,8 +37,33 @@ struct State {
     /// By number.
     live: VecDeque<Live>,
     spare: BTreeSet<u32>,
-    /// How many of them somebody counts on who is about to write.
+    /// Files that are being made.
+    making: BTreeSet<u32>,
+    /// How many of the spare ones somebody counts on who is about to write.
     provided: usize,
+    /// How many were needed at once lately.
+    needed: usize,
+}
+
+impl State {
+    fn files(&self) -> usize {
+        self.live.len() + self.spare.len() + self.making.len()
+    }
+
+    /// The number of a file that is about to be made, if there may be one more.
+    fn reserve(&mut self, limit: usize) -> Option<u32> {
+        if self.files() >= limit {
+            return None;
+        }
+        let is_free = |slot: &u32| {
+            !self.spare.contains(slot)
+                && !self.making.contains(slot)
+                && self.live.iter().all(|live| live.slot != *slot)
+        };
+        let slot = (0..).find(is_free)?;
+        self.making.insert(slot);
+        Some(slot)
+    }
 }
 
 /// The files of a log, shared by who writes it and who knows what is needed no longer.
@@ -58,7 +86,9 @@ impl Segments {
         live: VecDeque<Live>,
         spare: Vec<u32>,
     ) -> Self {
-        let state = State { live, spare: spare.into_iter().collect(), provided: 0 };
+        let needed = live.len();
+        let spare = spare.into_iter().collect();
+        let state = State { live, spare, needed, ..State::default() };
         Self { directory: directory.to_owned(), size, limit, ready, state: Mutex::new(state) }
     }
 
@@ -114,23 +144,43 @@ impl Segments {
                     state.provided = count;
                     return Ok(true);
                 }
-                let limit = if may_grow { self.limit } else { self.ready };
-                if state.live.len() + state.spare.len() >= limit {
+                let Some(slot) = state.reserve(if may_grow { self.limit } else { self.ready }) else {
                     return Ok(false);
-                }
-                // Those that are being made there are none of yet, and nobody else makes any.
-                let is_free = |slot: &u32| {
-                    !state.spare.contains(slot) && state.live.iter().all(|live| live.slot != *slot)
                 };
-                (0..).find(is_free).unwrap_or_default()
+                slot
             };
             self.make(slot)?;
-            self.lock().spare.insert(slot);
         }
     }
 
-    /// Makes a file of zeros and has it on the disk.
+    /// Whether another segment is to be made before somebody needs it.
+    pub fn is_low(&self) -> bool {
+        let state = self.lock();
+        state.spare.len() + state.making.len() < SPARE_MIN && state.files() < self.limit
+    }
+
+    /// Makes one before somebody needs it, where there is room for another file.
+    ///
+    /// # Errors
+    /// When there is no room on the disk for it. Nothing has changed then.
+    pub fn prepare(&self) -> io::Result<()> {
+        let slot = self.lock().reserve(self.limit);
+        slot.map_or(Ok(()), |slot| self.make(slot))
+    }
+
+    /// Makes a file that is reserved.
     fn make(&self, slot: u32) -> io::Result<()> {
+        let made = self.write_zeros(slot);
+        let mut state = self.lock();
+        state.making.remove(&slot);
+        if made.is_ok() {
+            state.spare.insert(slot);
+        }
+        made
+    }
+
+    /// Makes a file of zeros and has it on the disk.
+    fn write_zeros(&self, slot: u32) -> io::Result<()> {
         let path = self.path(slot);
         let made = File::create(&path).and_then(|file| {
             let zeros = vec![0; ZEROS.min(self.size)];
@@ -179,17 +229,22 @@ impl Segments {
         }
     }
 
-    /// Frees the segments that hold nothing of a record after `covered`. The newest stays, since it is being written.
+    /// Frees the segments that hold nothing of a record after `covered`. The newest stays, since it is being written. Of those
+    /// that are free some are removed, and all but a few if room is short.
     ///
     /// # Errors
     /// When a file that is one too many cannot be removed.
-    pub fn release(&self, covered: u64) -> io::Result<()> {
+    pub fn release(&self, covered: u64, is_short: bool) -> io::Result<()> {
         let mut state = self.lock();
+        let forgotten = (state.needed / FORGOTTEN_SHARE).max(1);
+        state.needed = state.needed.saturating_sub(forgotten).max(state.live.len());
         while state.live.len() > 1 && state.live.front().is_some_and(|oldest| oldest.last <= covered) {
             let freed = state.live.pop_front().map(|oldest| oldest.slot);
             state.spare.extend(freed);
         }
-        while state.spare.len() > state.provided.max(SPARE_MAX).max(self.ready)
+        let kept = if is_short { self.ready } else { (state.needed + SPARE_MIN).max(self.ready) };
+        while state.files() > kept
+            && state.spare.len() > state.provided.max(1)
             && let Some(surplus) = state.spare.pop_last()
         {
             // Under the lock, since the next file that is made may have its name.

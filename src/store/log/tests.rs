@@ -82,7 +82,7 @@ impl Scene {
 
     fn cover(&mut self, record: u64) {
         self.covered = record;
-        self.log().segments().release(record).unwrap();
+        self.log().segments().release(record, false).unwrap();
     }
 
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {

@@ -109,6 +109,12 @@ impl Checkpoints {
         }
     }
 
+    /// Wakes the thread, since the log is about to need another segment.
+    pub(super) fn wake(&self) {
+        let _wishes = self.wishes();
+        self.wished.notify_one();
+    }
+
     /// Has all that is in the tables go into the database, and waits until `is_enough`, or until the thread has ended; false
     /// then.
     pub(super) fn wait_for(&self, is_enough: impl Fn() -> bool) -> bool {
@@ -155,12 +161,15 @@ pub(super) struct Checkpointer {
     pub(super) ticked_at: Timestamp,
     /// How many of the frozen tables have been left alone for long enough.
     pub(super) due: usize,
+    /// Whether the log may have another segment made ahead: not while room is short.
+    pub(super) may_prepare: bool,
 }
 
 /// What is to be done next.
 enum Task {
     Checkpoint(Arc<Frozen>),
     MakeRoom,
+    PrepareSegment,
     End,
 }
 
@@ -189,6 +198,13 @@ impl Checkpointer {
                     self.make_room(false)?;
                 }
                 Task::MakeRoom => self.make_room(true)?,
+                // Where it cannot be made, whoever needs one waits for a checkpoint to free one.
+                Task::PrepareSegment => {
+                    if let Err(error) = self.segments.prepare() {
+                        tracing::debug!("a segment of the log could not be made ahead: {error}");
+                        self.may_prepare = false;
+                    }
+                }
                 Task::End => return Ok(()),
             }
         }
@@ -224,6 +240,9 @@ impl Checkpointer {
         let mut wishes = shared.wishes();
         wishes.idle = false;
         loop {
+            if self.may_prepare && !wishes.close && self.segments.is_low() {
+                return Task::PrepareSegment;
+            }
             let now = self.clock.now();
             let is_urgent = wishes.hurry || wishes.close;
             let mut tables = shared.write();
@@ -270,13 +289,15 @@ impl Checkpointer {
     fn checkpoint(&mut self, frozen: &Frozen) -> Result<(), DraftError> {
         let mut space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
         space.provide(frozen.table.bytes() as u64 * GROWTH + BESIDES).map_err(DraftError::Space)?;
+        let is_short = space.is_short();
         drop(space);
+        self.may_prepare = !is_short;
         let later = Later(&self.shared);
         write(&mut self.draft, &frozen.table, Some(&later))?;
         self.draft.set_covered(frozen.last, frozen.next_number)?;
         self.publish();
         self.shared.write().remove_oldest();
-        self.segments.release(frozen.last).map_err(DraftError::Log)?;
+        self.segments.release(frozen.last, is_short).map_err(DraftError::Log)?;
         let _wishes = self.shared.wishes();
         self.shared.done.notify_all();
         Ok(())

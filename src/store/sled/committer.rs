@@ -160,6 +160,9 @@ impl Committer {
         let record = self.log.append(&self.buffer).map_err(CommitError::Log)?;
         self.log.sync().map_err(CommitError::Log)?;
         self.checkpoints.add(table, record, next_number);
+        if self.may_grow && self.log.segments().is_low() {
+            self.checkpoints.wake();
+        }
         Ok(())
     }
 

@@ -187,6 +187,7 @@ impl SledStore {
             interval: settings.checkpoint,
             ticked_at: Timestamp::MIN,
             due: 0,
+            may_prepare: true,
         };
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(run).map_err(unusable)

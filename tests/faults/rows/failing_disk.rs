@@ -84,7 +84,7 @@ fn is_stopped(id: u32) -> bool {
 
 /// A write fails, once or from then on.
 pub async fn write_errors(trial: Trial) -> Result<(), Skipped> {
-    calls_fail(trial, &["pwrite"]).await
+    calls_fail(trial, &["pwrite", "writev"]).await
 }
 
 /// A sync fails, once or from then on. One that fails once is the worse one: the next says that all is well.

@@ -68,7 +68,7 @@ pub const ALL: &[Row] = &[
     row("read-only", "the kernel makes the file system read-only", Alone, |trial| {
         Box::pin(failing_disk::read_only(trial))
     }),
-    row("write-errors", "pwrite fails with EIO, half done", Alone, |trial| {
+    row("write-errors", "pwrite or writev fails with EIO, half done", Alone, |trial| {
         Box::pin(failing_disk::write_errors(trial))
     }),
     row("sync-errors", "fdatasync or sync_file_range fails with EIO", Alone, |trial| {
