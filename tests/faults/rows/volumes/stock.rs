@@ -155,7 +155,7 @@ impl Stock {
     pub async fn report_progress(&self, desk: &Desk) -> Result<(), String> {
         let numbers: Vec<u64> = self.known().open.sample(&mut rand::rng(), REPORTS).copied().collect();
         let count = numbers.len();
-        let extended = numbers.iter().map(|number| async move { desk.extend(*number).await });
+        let extended = numbers.clone().into_iter().map(|number| async move { desk.extend(number).await });
         let extended: Vec<_> = stream::iter(extended).buffer_unordered(QUESTIONS).collect().await;
         for answer in extended {
             let (status, said) = answer?;
