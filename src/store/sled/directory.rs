@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use super::open_error::{OpenError, unusable};
-use super::{layout, privacy};
+use super::{OnDamage, layout, privacy};
 
 /// A data directory that is ours for as long as this lives.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Drop for Directory {
 
 impl Directory {
     /// Takes the directory, making it if need be. Nothing that was there is changed but its permissions.
-    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn take(path: &Path, on_damage: OnDamage) -> Result<Self, OpenError> {
         privacy::make_directory(path).map_err(unusable(path))?;
         let path = &fs::canonicalize(path).map_err(unusable(path))?;
         if look(path)? == Look::Empty {
@@ -84,7 +84,14 @@ impl Directory {
         // Once more, now that nobody else changes it.
         look(path)?;
         make_private(path).map_err(unusable(path))?;
-        let held = read_format(path)?;
+        let held = match read_format(path) {
+            // What is in it shows what it is.
+            Err(error) if on_damage == OnDamage::Accept && is_told_apart(path, &error) => {
+                tracing::error!("{error}; going on as if it said what this version writes, as was asked for");
+                Held::Current
+            }
+            held => held?,
+        };
         let directory = Self { path: path.clone(), lock, held };
         directory.check()?;
         Ok(directory)
@@ -168,7 +175,7 @@ impl Directory {
 
     fn seal_files(&self) -> io::Result<()> {
         sync(&self.generations())?;
-        if self.held != Held::Current {
+        if self.held != Held::Current || !matches!(read_format(&self.path), Ok(Held::Current)) {
             let draft = self.path.join(FORMAT_DRAFT);
             fs::write(&draft, layout::FORMAT)?;
             sync(&draft)?;
@@ -187,9 +194,22 @@ impl Directory {
     }
 }
 
+/// Whether a mark that cannot be read is damaged, and not that of another version.
+fn is_told_apart(path: &Path, error: &OpenError) -> bool {
+    let is_damaged = match error {
+        OpenError::Incomplete { .. } => true,
+        OpenError::Format { found, .. } => {
+            let number = found.strip_prefix(layout::FORMAT.trim_end().trim_end_matches(char::is_numeric));
+            number.is_none_or(|number| number.parse::<u32>().is_err())
+        }
+        _ => false,
+    };
+    is_damaged && path.join(GENERATIONS).is_dir()
+}
+
 fn read_format(path: &Path) -> Result<Held, OpenError> {
-    let text = match fs::read_to_string(path.join(FORMAT)) {
-        Ok(text) => text,
+    let text = match fs::read(path.join(FORMAT)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Nothing),
         Err(error) => return Err(unusable(&path.join(FORMAT))(error)),
     };

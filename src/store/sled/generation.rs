@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use super::layout;
 use super::mark::Mark;
-use super::survey::survey;
+use super::plan::SEGMENT_SIZES;
+use super::survey::{self, survey};
 
 /// What the name of a directory ends with that is being made, and of one that is being removed.
 const UNFINISHED: &str = ".new";
@@ -152,7 +153,9 @@ impl Generation {
         // were, and writes a synced summary that refers to them; so they go to the disk first.
         sync(&db).and_then(|()| sync(&path)).map_err(system(&path))?;
         let unreadable = |error| GenerationError::Unreadable { path: path.clone(), error };
-        let segment_size = segment_size_of(&path).unwrap_or(segment_size);
+        let segment_size = segment_size_of(&path)
+            .or_else(|| survey::segment_size(&path, &SEGMENT_SIZES))
+            .unwrap_or(segment_size);
         let is_covered = survey(&path, segment_size).map_err(unreadable)?;
         clear(&path).map_err(system(&path))?;
         let database = open_database(&path, segment_size, cache)?;
@@ -239,6 +242,19 @@ pub(super) fn list(directory: &Path) -> Result<Vec<u32>, GenerationError> {
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Removes what a database has beside its file and derives from that, so that it is opened by that alone.
+pub(super) fn remove_derived(form: &Form, number: u32) -> io::Result<()> {
+    let path = form.directory.join(name(number));
+    for entry in fs::read_dir(&path)? {
+        let entry = entry?;
+        let file_name = entry.file_name();
+        if file_name == "conf" || file_name.to_string_lossy().starts_with("snap.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Clears away what a predecessor left behind that was killed while the database opened.

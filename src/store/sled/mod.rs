@@ -134,7 +134,7 @@ impl SledStore {
     /// or when another process works in it; nothing is changed then. And when the database in it is damaged, which it
     /// may have altered in trying to open.
     pub fn open(settings: &SledSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let directory = Directory::take(&settings.path)?;
+        let directory = Directory::take(&settings.path, settings.on_damage)?;
         let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
         let volume = directory.volume().map_err(unusable)?.min(settings.size_max.unwrap_or(u64::MAX));
         let SledSettings { payload_max, recent, reserve, .. } = *settings;

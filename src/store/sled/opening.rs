@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path, form: &Form, on_damage: OnDamage) -> Result<Open
     let mut damage = Vec::new();
     let mut found = BTreeMap::new();
     for number in generation::list(&form.directory).map_err(|error| refuse(path, error))? {
-        match Generation::open(form, number) {
+        match open_one(form, number, on_damage, &mut damage) {
             Ok(generation) => {
                 found.insert(number, Arc::new(generation));
             }
@@ -122,6 +122,25 @@ pub(super) fn open(path: &Path, form: &Form, on_damage: OnDamage) -> Result<Open
     let newest = index.generations.newest().map_or(mark.newest, |held| held.extent);
     let mark = Mark { sealed, newest, ..mark };
     Ok(Opened { index, holdings, mark })
+}
+
+/// Opens a generation. If damage is accepted, and what the database derives from its file is all that is damaged, it is opened
+/// without that.
+fn open_one(
+    form: &Form,
+    number: u32,
+    on_damage: OnDamage,
+    damage: &mut Vec<String>,
+) -> Result<Generation, GenerationError> {
+    match Generation::open(form, number) {
+        Err(GenerationError::Damaged { path, problem }) if on_damage == OnDamage::Accept && path.exists() => {
+            damage.push(format!("{} {problem}", path.display()));
+            let removed = generation::remove_derived(form, number);
+            removed.map_err(|error| GenerationError::System { path, error })?;
+            Generation::open(form, number)
+        }
+        opened => opened,
+    }
 }
 
 fn put_aside(form: &Form, number: u32) -> std::io::Result<()> {

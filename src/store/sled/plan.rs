@@ -31,6 +31,8 @@ const LOG_READY_MIN: u64 = 2 * MIB;
 const VOLUME_SMALL: u64 = GIB;
 const SEGMENT_SMALL: usize = MIB as usize;
 const SEGMENT_LARGE: usize = 4 * MIB as usize;
+/// All that there are, the smallest first.
+pub(super) const SEGMENT_SIZES: [usize; 2] = [SEGMENT_SMALL, SEGMENT_LARGE];
 /// A generation has so many segments of its database at least, and at most this share of the volume.
 const SEGMENTS_IN_GENERATION: u64 = 4;
 const GENERATION_SHARE: u64 = 64;

@@ -43,6 +43,18 @@ pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<bool> {
     Ok(is_covered)
 }
 
+/// The segment size with which a database was made, by where heads of segments stand; nothing if that cannot be told.
+pub(super) fn segment_size(database: &Path, candidates: &[usize]) -> Option<usize> {
+    let file = File::open(database.join("db")).ok()?;
+    let is_head = |offset: usize| {
+        let mut head = [0; HEAD_SIZE];
+        let is_whole = read(&file, &mut head, offset as u64).is_ok_and(|count| count == HEAD_SIZE);
+        is_whole && head[..4] == (crc32fast::hash(&head[4..]) ^ u32::MAX).to_le_bytes()
+    };
+    // Each is a multiple of the smaller ones.
+    candidates.iter().copied().find(|size| (1..4).any(|at| is_head(at * size)))
+}
+
 /// Where the latest snapshot ends, as a place in the log; 0 if there is none.
 fn covered_by_snapshot(database: &Path) -> io::Result<i64> {
     let mut latest = 0;
@@ -135,5 +147,7 @@ mod tests {
         // The last opening found all but its own writes. Its segment itself may be free again: what is in it is moved.
         assert!(places.first() < Some(&covered) && places.last() > Some(&covered), "{covered} of {places:?}");
         survey(directory.path(), SEGMENT_SIZE).unwrap();
+        let candidates = [SEGMENT_SIZE / 2, SEGMENT_SIZE, 2 * SEGMENT_SIZE];
+        assert_eq!(segment_size(directory.path(), &candidates), Some(SEGMENT_SIZE));
     }
 }
