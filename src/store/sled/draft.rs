@@ -11,7 +11,7 @@
 //!
 //! Items are drafted in [`super::items`], and what still holds of a sealed generation is moved in [`super::moving`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -78,6 +78,8 @@ pub(super) struct Draft {
     pieces: Vec<(u64, Vec<u8>)>,
     /// What is being moved out of a sealed generation.
     pub(super) moving: Option<Moving>,
+    /// Generations that turned out to be damaged.
+    pub(super) unmovable: BTreeSet<u32>,
 }
 
 /// An item of a batch.
@@ -115,6 +117,7 @@ impl Draft {
             document_bytes: 0,
             pieces: Vec::new(),
             moving: None,
+            unmovable: BTreeSet::new(),
         })
     }
 
@@ -362,7 +365,7 @@ impl Draft {
     /// Whether something can be moved, or the newest generation is to be sealed for that, since so many percent of it are
     /// outdated.
     pub(super) fn has_room_to_make(&self, percent: u64) -> bool {
-        let is_outdated = self.index().generations.most_outdated(percent).is_some();
+        let is_outdated = self.index().generations.most_outdated(percent, &self.unmovable).is_some();
         self.moving.is_some() || is_outdated || self.is_due(true)
     }
 

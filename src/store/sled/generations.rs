@@ -3,6 +3,7 @@
 //! What was written into a generation and what of it still holds are counted alike, in bytes of entries, payloads and details.
 //! So the share of what is outdated is known without looking, whatever the database makes of it on the disk.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::generation::Generation;
@@ -115,10 +116,10 @@ impl Generations {
         })
     }
 
-    /// The sealed one of which the largest share is outdated, if that is so many percent at least.
-    pub(super) fn most_outdated(&self, percent: u64) -> Option<&Held> {
-        let worst = self.sealed().iter().max_by_key(|held| held.outdated())?;
-        (worst.outdated() >= percent).then_some(worst)
+    /// The sealed one of which the largest share is outdated, if that is so many percent at least. Some are left out.
+    pub(super) fn most_outdated(&self, percent: u64, left_out: &BTreeSet<u32>) -> Option<&Held> {
+        let sealed = self.sealed().iter().filter(|held| !left_out.contains(&held.generation.number));
+        sealed.max_by_key(|held| held.outdated()).filter(|worst| worst.outdated() >= percent)
     }
 }
 

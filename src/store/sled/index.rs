@@ -72,12 +72,9 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
         generations.want_entry(document.chunk, document.size, true);
     }
     let all: Vec<_> = generations.all().iter().map(|held| held.generation.clone()).collect();
-    let chunks = all.into_iter().flat_map(|generation| generation.chunks(0));
-    let holding = chunks.filter_map(|chunk| match chunk {
-        Ok((at, chunk)) => Some(holding(&chunk, at, roster, hasher)),
-        // It was met before, and told.
-        Err(_) => None,
-    });
+    // What cannot be read was met before, and told.
+    let chunks = all.into_iter().flat_map(|generation| generation.chunks(0).map_while(Result::ok));
+    let holding = chunks.map(|(at, chunk)| holding(&chunk, at, roster, hasher));
     read_ahead(holding, |read| {
         for chunk in read.flatten() {
             let Holds { at, items, workflows } = chunk?;

@@ -192,8 +192,8 @@ impl Draft {
     }
 
     /// The bytes of a part that is in a generation.
-    pub(super) fn part(&self, place: Place) -> Result<Bytes, DraftError> {
+    pub(super) fn part(&self, place: Place) -> Result<Bytes, ReadError> {
         let generation = self.index().generations.of_bundle(place.bundle()).ok_or(ReadError::Lost)?;
-        Ok(generation.part(place, 0..usize::MAX)?.ok_or(ReadError::Lost)?)
+        generation.part(place, 0..usize::MAX)?.ok_or(ReadError::Lost)
     }
 }

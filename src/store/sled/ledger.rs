@@ -134,7 +134,19 @@ impl Rows for Ledger {
         if item.detail.is_some() {
             let bytes = match self.group.row(number).map(|row| &row.detail) {
                 Some(Part::New(bytes)) => bytes.clone(),
-                _ => self.reader.detail(number)?.ok_or(ReadError::Lost)?,
+                _ => match self.reader.detail(number).and_then(|bytes| bytes.ok_or(ReadError::Lost)) {
+                    // With data that were accepted although they are damaged. The item can be closed all the same.
+                    Err(ReadError::Lost) => {
+                        tracing::error!(
+                            workflow = &*item.workflow,
+                            item = &*item.id,
+                            "its progress, errors and steps are lost"
+                        );
+                        item.detail = None;
+                        return Ok(Some(item));
+                    }
+                    bytes => bytes?,
+                },
             };
             item.detail = Some(Box::new(record::decode_document(&bytes)?));
         }

@@ -3,16 +3,19 @@
 //! Everything in the generation is looked at once: its journal first, and then its bundles, which hold parts of items whose
 //! records stand elsewhere. It is done bit by bit, so that checkpoints need not wait. What changes meanwhile is written into
 //! the newest generation, and so never refers to what was looked at already.
+//!
+//! A generation that turns out to be damaged is not moved, and stays: what can be read in it is served. A part of an item that is
+//! lost is left named where it was, so that whoever asks for it is told.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::draft::{Draft, DraftError};
 use super::generation::Generation;
 use super::items::{Content, Drafted};
 use super::journal::{self, Bundle, Entry, Place};
 use super::mark::Extent;
+use super::queue::panic_message;
 use super::reader::ReadError;
 use super::table::Part;
 use crate::model::ItemNumber;
@@ -43,7 +46,7 @@ impl Draft {
     pub(super) fn begin_moving(&mut self, percent: u64) -> bool {
         if self.moving.is_none() {
             let index = self.index();
-            let moving = index.generations.most_outdated(percent).map(|held| Moving {
+            let moving = index.generations.most_outdated(percent, &self.unmovable).map(|held| Moving {
                 generation: held.generation.clone(),
                 extent: held.extent,
                 chunk: held.extent.chunks.first,
@@ -60,32 +63,35 @@ impl Draft {
         // What has gathered may refer to what is about to be moved.
         self.apply()?;
         let Some(mut moving) = self.moving.take() else { return Ok(()) };
-        let mut left = BYTES_AT_ONCE;
-        let chunks = moving.generation.chunks(moving.chunk);
-        for chunk in chunks {
-            let (at, chunk) = chunk?;
+        let generation = moving.generation.clone();
+        let read = readable(|| {
+            let chunks = some(generation.chunks(moving.chunk), BYTES_AT_ONCE)?;
+            let left = BYTES_AT_ONCE.saturating_sub(size(&chunks));
+            Ok((chunks, some(generation.bundles(moving.bundle), left)?))
+        });
+        let (chunks, bundles) = match read {
+            Ok(read) => read,
+            Err(Unreadable::System(error)) => return Err(sled::Error::Io(error).into()),
+            Err(Unreadable::Damaged(problem)) => {
+                let path = generation.path().display();
+                tracing::error!("{path} is damaged, and is kept as it is: {problem}");
+                self.unmovable.insert(generation.number);
+                return Ok(());
+            }
+        };
+        let is_all = size(&chunks) + size(&bundles) < BYTES_AT_ONCE;
+        for (at, chunk) in chunks {
             self.move_out_of_chunk(&moving, at, &chunk)?;
             moving.chunk = at + 1;
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                break;
-            }
         }
-        if left > 0 {
-            for bundle in moving.generation.bundles(moving.bundle) {
-                let (at, bundle) = bundle?;
-                self.move_out_of_bundle(&moving, at, &bundle)?;
-                moving.bundle = at + 1;
-                left = left.saturating_sub(bundle.len());
-                if left == 0 {
-                    break;
-                }
-            }
+        for (at, bundle) in bundles {
+            self.move_out_of_bundle(&moving, at, &bundle)?;
+            moving.bundle = at + 1;
         }
         self.apply()?;
         self.sync()?;
-        if left > 0 {
-            self.remove(&moving.generation)
+        if is_all {
+            self.remove(&generation)
         } else {
             self.moving = Some(moving);
             Ok(())
@@ -94,7 +100,9 @@ impl Draft {
 
     fn move_out_of_chunk(&mut self, moving: &Moving, at: u64, chunk: &[u8]) -> Result<(), DraftError> {
         for entry in journal::entries(chunk) {
-            match entry? {
+            // What cannot be read was told at the start.
+            let Ok(entry) = entry else { break };
+            match entry {
                 Entry::Item { number, written: Some(_) } => {
                     if self.index().roster.get(number) == Some(at) {
                         self.move_item(moving, number)?;
@@ -140,9 +148,13 @@ impl Draft {
 
     /// Moves the parts of which a bundle says that they are in it, if they still are.
     fn move_out_of_bundle(&mut self, moving: &Moving, at: u64, bundle: &[u8]) -> Result<(), DraftError> {
-        let numbers = match journal::bundle(bundle)? {
-            Bundle::Piece(number) => vec![number],
-            Bundle::Shared(parts) => parts.into_iter().map(|(number, _)| number).collect(),
+        let numbers = match journal::bundle(bundle) {
+            Ok(Bundle::Piece(number)) => vec![number],
+            Ok(Bundle::Shared(parts)) => parts.into_iter().map(|(number, _)| number).collect(),
+            Err(error) => {
+                tracing::error!("bundle {at} of {} is damaged: {error}", moving.generation.path().display());
+                return Ok(());
+            }
         };
         for number in numbers {
             if self.items.contains(number) {
@@ -184,7 +196,55 @@ impl Draft {
     }
 
     fn moved(&mut self, number: ItemNumber, place: Place) -> Result<Content, DraftError> {
-        let bytes: Bytes = self.part(place)?;
-        self.content(number, &Part::New(bytes))
+        match readable(|| self.part(place)) {
+            Ok(bytes) => self.content(number, &Part::New(bytes)),
+            Err(Unreadable::System(error)) => Err(sled::Error::Io(error).into()),
+            Err(Unreadable::Damaged(problem)) => {
+                tracing::error!(item = number.0, "a payload or detail is lost: {problem}");
+                Ok(Content::At(place))
+            }
+        }
     }
+}
+
+/// Why something cannot be read.
+enum Unreadable {
+    /// The system says so, which may pass.
+    System(std::io::Error),
+    /// It is not as it was written.
+    Damaged(String),
+}
+
+/// Reads from a database, which panics over some of what is damaged.
+fn readable<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, Unreadable> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(ReadError::Database(sled::Error::Io(error)))) => Err(Unreadable::System(error)),
+        Ok(Err(error)) => Err(Unreadable::Damaged(error.to_string())),
+        Err(panic) => Err(Unreadable::Damaged(format!("the database panicked: {}", panic_message(&*panic)))),
+    }
+}
+
+type Values = Vec<(u64, sled::IVec)>;
+
+/// The first of these values, until they are so many bytes.
+fn some(
+    values: impl Iterator<Item = Result<(u64, sled::IVec), ReadError>>,
+    bytes: usize,
+) -> Result<Values, ReadError> {
+    let mut taken = Values::new();
+    let mut left = bytes;
+    for value in values {
+        if left == 0 {
+            break;
+        }
+        let (at, value) = value?;
+        left = left.saturating_sub(value.len());
+        taken.push((at, value));
+    }
+    Ok(taken)
+}
+
+fn size(values: &Values) -> usize {
+    values.iter().map(|(_, value)| value.len()).sum()
 }
