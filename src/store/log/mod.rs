@@ -22,9 +22,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::frame::{ALIGNMENT, FRAME_HEAD_SIZE, HEAD_SIZE, Head, Kind, LogId, Place};
-pub use self::recovery::{LogError, Torn};
+pub use self::recovery::{LogError, Torn, find_newest};
 use self::recovery::{Recovered, recover};
-pub use self::segments::Segments;
+pub use self::segments::{Segments, remove_all};
 
 /// Which log, and how much of it there may be.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Log {
         visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Opened, LogError> {
         let system = |error| LogError::System { path: directory.to_owned(), error };
-        fs::create_dir_all(directory).map_err(system)?;
+        fs::create_dir_all(directory).and_then(|()| segments::clear(directory)).map_err(system)?;
         let LogSettings { id, segment_size, bytes_max, bytes_ready } = *settings;
         let Recovered { last, torn, end, live, spare, stale } =
             recover(directory, &id, segment_size, covered, visit)?;

@@ -128,6 +128,15 @@ pub fn recover(
         let problem = format!("has record {later}, and record {} before it is missing or damaged", last + 1);
         return damaged(&path, problem);
     }
+    for file in &found {
+        // A file has its name once it is whole, so whatever is missing may have held anything.
+        let length = std::fs::metadata(&file.path)
+            .map_err(|error| LogError::System { path: file.path.clone(), error })?;
+        if length.len() != size as u64 {
+            let problem = format!("has {} bytes, and had {size} once", length.len());
+            return damaged(&file.path, problem);
+        }
+    }
     let torn = reading.part.as_ref().map(|part| Torn { sequence: part.sequence, bytes: part.bytes.len() });
     let torn = match (torn, stopped) {
         (None, Some((number, offset))) => look_for_torn(&found, size, last + 1, number, offset)?,
@@ -163,6 +172,31 @@ fn find(directory: &Path, log: &LogId) -> Result<Vec<Found>, LogError> {
     }
     found.sort_by_key(|file| file.number().unwrap_or(u64::MAX));
     Ok(found)
+}
+
+/// The newest log of which anything is in a directory: which it is, how long its segments are in bytes, and a record from
+/// which on it may be read. For whoever has lost what said so.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn find_newest(directory: &Path) -> Result<Option<(LogId, usize, u64)>, LogError> {
+    let system = |error| LogError::System { path: directory.to_owned(), error };
+    let mut heads = Vec::new();
+    let mut size = 0;
+    for (_, path) in files(directory).map_err(system)? {
+        let length = std::fs::metadata(&path).map_err(system)?.len() as usize;
+        size = size.max(length);
+        heads.extend(Head::decode(&read_up_to(&path, HEAD_SIZE)?));
+    }
+    // The names of logs grow with time.
+    let Some(newest) = heads.iter().map(|head| head.log).max() else { return Ok(None) };
+    heads.retain(|head| head.log == newest);
+    heads.sort_by_key(|head| std::cmp::Reverse(head.number));
+    let run = heads.iter().zip((0..).map(|back| heads[0].number.saturating_sub(back)));
+    let oldest =
+        run.take_while(|(head, number)| head.number == *number).last().map_or(heads[0], |(head, _)| *head);
+    let covered = if oldest.carried.is_some() { oldest.first } else { oldest.first.saturating_sub(1) };
+    Ok(Some((newest, size, covered)))
 }
 
 /// A segment, with zeros where its file is too short.

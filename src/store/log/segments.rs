@@ -13,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::frame::HEAD_SIZE;
 
+/// What the name of a file ends with while it is being made.
+const UNFINISHED: &str = ".new";
 /// How many segments are kept to be written over beside those that were needed lately.
 const SPARE_MIN: usize = 2;
 /// By which share of it what was needed lately is forgotten each time that segments come free, so that a busy hour does not keep
@@ -181,7 +183,7 @@ impl Segments {
 
     /// Makes a file of zeros and has it on the disk.
     fn write_zeros(&self, slot: u32) -> io::Result<()> {
-        let path = self.path(slot);
+        let path = self.directory.join(name(slot) + UNFINISHED);
         let made = File::create(&path).and_then(|file| {
             let zeros = vec![0; ZEROS.min(self.size)];
             for offset in (0..self.size).step_by(zeros.len()) {
@@ -189,6 +191,7 @@ impl Segments {
                 file.write_all_at(&zeros[..length], offset as u64)?;
             }
             file.sync_all()?;
+            fs::rename(&path, self.path(slot))?;
             File::open(&self.directory)?.sync_all()
         });
         if made.is_err() {
@@ -274,6 +277,28 @@ impl Segments {
 /// What a segment's file is called.
 fn name(slot: u32) -> String {
     format!("segment-{slot:04}")
+}
+
+/// Removes files that were never finished.
+///
+/// # Errors
+/// When the directory cannot be read or written.
+pub fn clear(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all files of a log that is given up.
+///
+/// # Errors
+/// When the directory cannot be read or written.
+pub fn remove_all(directory: &Path) -> io::Result<()> {
+    files(directory)?.into_iter().try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 /// The files of segments in a directory.

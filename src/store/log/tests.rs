@@ -244,6 +244,38 @@ fn a_file_that_is_missing_is_told_or_was_not_needed() {
 }
 
 #[test]
+fn a_file_that_is_cut_short_is_told_also_if_it_is_the_newest() {
+    let mut scene = Scene::new(5);
+    scene.write_some(12);
+    let files = scene.files();
+    for path in files.keys() {
+        for length in [0, 100, HEAD_SIZE, SEGMENT_SIZE - 1] {
+            let mut cut = files.clone();
+            cut.get_mut(path).unwrap().truncate(length);
+            scene.restore(&cut);
+            let error = scene.open().unwrap_err();
+            assert!(matches!(error, LogError::Damaged { .. }), "{} of {length}: {error}", path.display());
+        }
+    }
+}
+
+#[test]
+fn who_has_lost_what_says_which_log_it_is_finds_that_in_its_files() {
+    let mut scene = Scene::new(6);
+    scene.write_some(30);
+    let (id, size, covered) = find_newest(&scene.path()).unwrap().unwrap();
+    assert_eq!((id, size), ([7; 16], SEGMENT_SIZE));
+    let mut read = Vec::new();
+    let visit = &mut |record: &[u8]| {
+        read.push(record.to_vec());
+        Ok(())
+    };
+    Log::open(&scene.path(), &settings(), covered, visit).unwrap();
+    assert!(scene.written.ends_with(&read) && !read.is_empty(), "{} of {}", read.len(), scene.written.len());
+    assert!(find_newest(tempfile::tempdir().unwrap().path()).unwrap().is_none());
+}
+
+#[test]
 fn what_was_torn_is_never_read_as_a_part_of_what_comes_after() {
     for seed in 0..60 {
         let mut scene = Scene::new(seed);

@@ -13,13 +13,16 @@ use std::sync::Arc;
 use super::OnDamage;
 use super::generation::{self, Form, Generation, GenerationError};
 use super::index::{self, Index, Recovered};
-use super::mark::{Extent, Mark};
+use super::mark::{Extent, LogMark, Mark};
 use super::open_error::OpenError;
 use super::reader::ReadError;
 use crate::store::holdings::Holdings;
 
 /// What the name of a generation ends with that was put aside.
 pub(super) const PUT_ASIDE: &str = ".damaged";
+
+/// How many numbers of items are left out where some may have been given out in what is lost.
+pub(super) const NUMBERS_SKIPPED: u64 = 1 << 32;
 
 /// What was found.
 pub(super) struct Opened {
@@ -28,14 +31,22 @@ pub(super) struct Opened {
     pub(super) mark: Mark,
 }
 
-/// Opens all generations, of which there is one at least.
+/// Opens all generations, of which there is one at least. If none can be read and that is accepted, another one begins, before
+/// the log that is left.
 ///
 /// # Errors
 /// When they cannot be read, or are damaged and that is not accepted.
-pub(super) fn open(path: &Path, form: &Form, on_damage: OnDamage) -> Result<Opened, OpenError> {
+pub(super) fn open(
+    path: &Path,
+    form: &Form,
+    on_damage: OnDamage,
+    log_left: impl Fn() -> Result<LogMark, OpenError>,
+) -> Result<Opened, OpenError> {
+    let mut highest = 0;
     let mut damage = Vec::new();
     let mut found = BTreeMap::new();
     for number in generation::list(&form.directory).map_err(|error| refuse(path, error))? {
+        highest = number;
         match open_one(form, number, on_damage, &mut damage) {
             Ok(generation) => {
                 found.insert(number, Arc::new(generation));
@@ -53,7 +64,14 @@ pub(super) fn open(path: &Path, form: &Form, on_damage: OnDamage) -> Result<Open
     let mark = loop {
         let Some((number, newest)) = found.last_key_value() else {
             damage.push(format!("{} holds no generation that can be read", form.directory.display()));
-            return Err(damaged(damage));
+            if on_damage == OnDamage::Refuse {
+                return Err(damaged(damage));
+            }
+            let newest = Extent::after(&Extent { generation: highest, ..Extent::default() });
+            let mark = Mark { newest, next_number: NUMBERS_SKIPPED, ..Mark::new(log_left()?) };
+            let generation = Generation::create(form, &mark).map_err(|error| refuse(path, error))?;
+            found.insert(generation.number, Arc::new(generation));
+            break mark;
         };
         match newest.mark() {
             Ok(Some(mark)) if mark.newest.generation == *number => break mark,

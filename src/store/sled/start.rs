@@ -8,17 +8,15 @@ use super::draft::{Draft, DraftError, GenerationSizes};
 use super::generation::{Form, Generation};
 use super::mark::{LogMark, Mark};
 use super::open_error::{OpenError, unusable};
-use super::opening::{self, Opened as OpenedGenerations};
+use super::opening::{self, NUMBERS_SKIPPED, Opened as OpenedGenerations};
 use super::plan::Plan;
 use super::reader::ReadError;
 use super::recovery::Recovery;
 use super::upgrade::Before;
 use super::{OnDamage, SledSettings};
 use crate::store::holdings::Holdings;
-use crate::store::log::{Log, LogError, LogSettings, Opened, Torn};
+use crate::store::log::{self, Log, LogError, LogSettings, Opened, Torn};
 
-/// How many numbers of items are left out where some may have been given out in what is lost.
-const NUMBERS_SKIPPED: u64 = 1 << 32;
 /// How much of what is recent a generation may hold in memory of what was read, at least and as a share of the cache.
 const CACHE_MIN: u64 = 1024 * 1024;
 const CACHE_SHARE: u64 = 16;
@@ -82,6 +80,7 @@ impl Start<'_> {
                 tracing::error!(records, "{damage}; going on with what could be read, as was asked for");
                 let mark = LogMark::new(mark.segment_size as usize);
                 next_number += NUMBERS_SKIPPED;
+                log::remove_all(&self.directory.log()).map_err(unusable(path))?;
                 draft.set_log(mark.clone(), next_number).map_err(wrong)?;
                 self.open_log(&mark, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
             }
@@ -120,13 +119,23 @@ impl Start<'_> {
             Generation::create(form, &mark).map_err(|error| opening::refuse(path, error))?;
         }
         let OpenedGenerations { index, mut holdings, mark } =
-            opening::open(path, form, self.settings.on_damage)?;
+            opening::open(path, form, self.settings.on_damage, || self.log_left())?;
         let draft = Draft::new(index, form.clone(), sizes, mark);
         let mut draft = draft.map_err(|error| wrong(path, error.into()))?;
         if let Some(before) = before {
             before.copy_into(&mut draft, &mut holdings).map_err(|error| wrong(path, error))?;
         }
         Ok((draft, holdings))
+    }
+
+    /// The log that is there, for whoever has lost what says which it is.
+    fn log_left(&self) -> Result<LogMark, OpenError> {
+        let found = match log::find_newest(&self.directory.log()) {
+            Err(LogError::System { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
+            found => found.map_err(|error| self.refuse(error))?,
+        };
+        let new = LogMark::new(self.plan.log_segment_size as usize);
+        Ok(found.map_or(new, |(id, size, covered)| LogMark { id, segment_size: size as u64, covered }))
     }
 
     fn open_log(

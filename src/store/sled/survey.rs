@@ -51,8 +51,8 @@ pub(super) fn segment_size(database: &Path, candidates: &[usize]) -> Option<usiz
         let is_whole = read(&file, &mut head, offset as u64).is_ok_and(|count| count == HEAD_SIZE);
         is_whole && head[..4] == (crc32fast::hash(&head[4..]) ^ u32::MAX).to_le_bytes()
     };
-    // Each is a multiple of the smaller ones.
-    candidates.iter().copied().find(|size| (1..4).any(|at| is_head(at * size)))
+    // Each is twice a smaller one or more, so that no head of a larger one stands at an odd multiple.
+    candidates.iter().copied().find(|size| (1..8).step_by(2).any(|at| is_head(at * size)))
 }
 
 /// Where the latest snapshot ends, as a place in the log; 0 if there is none.
