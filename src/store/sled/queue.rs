@@ -162,8 +162,11 @@ impl Queue {
     pub(super) fn fail(&self, reason: Arc<str>, group: &mut Vec<Request>) {
         let mut waiting = self.lock();
         let reason = self.fatal.get_or_init(|| reason).clone();
-        let Waiting { requests: rest, .. } = std::mem::take(&mut *waiting);
+        // Whoever takes from it ends, whichever thread has failed.
+        let Waiting { requests: rest, .. } =
+            std::mem::replace(&mut *waiting, Waiting { closing: true, ..Waiting::default() });
         drop(waiting);
+        self.arrived.notify_one();
         for request in group.drain(..).chain(rest) {
             let _ = request.answer.send(Err(StoreError::Fatal(reason.clone())));
         }
@@ -263,5 +266,6 @@ mod tests {
         assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Fatal(_)))));
         assert_eq!(queue.len(), 0);
         assert!(matches!(queue.push(vec![attempt()]), Err(StoreError::Fatal(_))));
+        assert_eq!(queue.take(&mut Vec::new(), None), Taken::End, "whoever takes from it ends");
     }
 }
