@@ -14,6 +14,7 @@
 mod account;
 mod advice;
 mod ahead;
+pub mod check;
 mod checkpoint;
 mod committer;
 mod contents;
