@@ -30,7 +30,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8470";
 pub enum Format {
     /// For people
     Table,
-    /// What the daemon answered, one JSON document
+    /// One JSON document; what the daemon answered, where it was asked
     Json,
 }
 

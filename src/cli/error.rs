@@ -9,6 +9,7 @@ use super::exit::Exit;
 use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::model::text::Plain;
+use crate::store::sled::check::CheckError;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,19 @@ pub enum CliError {
     /// What was read is not what it should be.
     #[error("{0}")]
     Data(String),
+    /// A data directory was not checked.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// A data directory is damaged; what of it is said already.
+    #[error("{} is damaged in {}: {remedy}", path.display(), if *count == 1 { "1 place".to_owned() } else { format!("{count} places") })]
+    DataDamaged {
+        /// The directory.
+        path: PathBuf,
+        /// How many findings there are.
+        count: usize,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Some lines of an import were refused; why is said already.
     #[error("{refused} of {lines} lines were refused")]
     LinesRefused {
@@ -97,7 +111,8 @@ impl CliError {
             Self::File { error, .. } if error.kind() == ErrorKind::PermissionDenied => Exit::Permission,
             Self::File { .. } | Self::Output(_) => Exit::InputOutput,
             Self::Usage(_) => Exit::Usage,
-            Self::Config(_) | Self::Warnings(_) | Self::Data(_) => Exit::Data,
+            Self::Config(_) | Self::Warnings(_) | Self::Data(_) | Self::DataDamaged { .. } => Exit::Data,
+            Self::Check(error) => error.into(),
             Self::App(error) => error.into(),
             Self::Client(error) => error.exit(),
             Self::Command { error, .. } => match error.kind() {

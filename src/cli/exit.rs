@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::app::AppError;
 use crate::store::sled::OpenError;
+use crate::store::sled::check::CheckError;
 
 /// The exit codes, for `warden --help`.
 pub const HELP: &str = "\
@@ -60,6 +61,25 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+impl From<&CheckError> for Exit {
+    /// None of them is [`Exit::Data`]: that is for what is damaged, of which they say nothing.
+    fn from(error: &CheckError) -> Self {
+        match error {
+            CheckError::Locked(_) | CheckError::Format { .. } => Self::Unavailable,
+            CheckError::Unusable(OpenError::Unusable { error, .. }) | CheckError::Scratch { error, .. }
+                if error.kind() == ErrorKind::PermissionDenied =>
+            {
+                Self::Permission
+            }
+            CheckError::NoData { .. }
+            | CheckError::Unusable(_)
+            | CheckError::NoRoom { .. }
+            | CheckError::Scratch { .. } => Self::InputOutput,
+            CheckError::Stopped => Self::Interrupted,
+        }
     }
 }
 

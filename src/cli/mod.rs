@@ -17,6 +17,7 @@ mod comment;
 mod connection;
 mod console;
 mod create;
+mod data;
 mod deliveries;
 mod delivery;
 mod demo;
@@ -46,6 +47,7 @@ mod resend;
 mod retry;
 mod serve;
 mod show;
+mod signals;
 mod silence;
 mod sink;
 mod snooze;
@@ -75,6 +77,7 @@ enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Check(check::Check),
+    Data(data::Data),
     Token(token::Token),
     Create(create::Create),
     Items(items::Items),
@@ -119,6 +122,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => connection::block_on(demo.run(console)),
             Command::Check(check) => connection::block_on(check.run(console)),
+            Command::Data(data) => connection::block_on(data.run(console)),
             Command::Token(token) => token.run(console),
             Command::Create(create) => connection::block_on(create.run(console)),
             Command::Items(items) => connection::block_on(items.run(console)),

@@ -23,7 +23,6 @@ mod pace;
 mod process;
 mod recovery;
 mod report;
-mod signals;
 #[cfg(test)]
 mod stand_in;
 mod summary;

@@ -16,9 +16,9 @@ use super::lease::{Lease, Settlement};
 use super::order::{Order, give};
 use super::pace::{Bite, Pace};
 use super::report::Report;
-use super::signals::Signals;
 use super::summary::Summary;
 use crate::cli::error::CliError;
+use crate::cli::signals::Signals;
 use crate::model::Timestamp;
 
 /// How many reports may wait to be looked at.

@@ -35,15 +35,15 @@ pub(super) enum Held {
     Current,
 }
 
-const LOCK: &str = "LOCK";
-const FORMAT: &str = "FORMAT";
+pub(super) const LOCK: &str = "LOCK";
+pub(super) const FORMAT: &str = "FORMAT";
 const FORMAT_DRAFT: &str = "FORMAT.new";
 const UNFINISHED: &str = "UNFINISHED";
 const BALLAST: &str = "ballast";
-const GENERATIONS: &str = "generations";
+pub(super) const GENERATIONS: &str = "generations";
 /// The database of a format from before there were generations.
-const DATABASE_BEFORE: &str = "items";
-const LOG: &str = "log";
+pub(super) const DATABASE_BEFORE: &str = "items";
+pub(super) const LOG: &str = "log";
 /// What a directory without [`FORMAT`] may hold and be ours.
 const OURS: [&str; 7] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, GENERATIONS, DATABASE_BEFORE, LOG];
 
@@ -207,7 +207,8 @@ fn is_told_apart(path: &Path, error: &OpenError) -> bool {
     is_damaged && path.join(GENERATIONS).is_dir()
 }
 
-fn read_format(path: &Path) -> Result<Held, OpenError> {
+/// What the mark of a directory says that it holds.
+pub(super) fn read_format(path: &Path) -> Result<Held, OpenError> {
     let text = match fs::read(path.join(FORMAT)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Nothing),
@@ -239,7 +240,7 @@ fn restore_format() -> String {
 
 /// What is in a directory at first sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+pub(super) enum Look {
     /// Nothing.
     Empty,
     /// A mark, or what a first start has made so far.
@@ -247,7 +248,7 @@ enum Look {
 }
 
 /// Looks whether the directory is ours, or may become it. Nothing in it is changed.
-fn look(path: &Path) -> Result<Look, OpenError> {
+pub(super) fn look(path: &Path) -> Result<Look, OpenError> {
     if path.join(FORMAT).try_exists().map_err(unusable(path))? {
         return Ok(Look::Ours);
     }

@@ -18,12 +18,10 @@ use std::time::Duration;
 
 use super::layout;
 use super::mark::Mark;
+pub(super) use super::naming::name;
+use super::naming::{FOREIGN, Named, REMOVED, UNFINISHED, look_through};
 use super::plan::SEGMENT_SIZES;
 use super::survey::{self, survey};
-
-/// What the name of a directory ends with that is being made, and of one that is being removed.
-const UNFINISHED: &str = ".new";
-const REMOVED: &str = ".removed";
 
 /// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
 /// seconds in all.
@@ -77,11 +75,6 @@ impl std::fmt::Debug for Generation {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Generation").field("number", &self.number).finish_non_exhaustive()
     }
-}
-
-/// The name of its directory.
-pub(super) fn name(number: u32) -> String {
-    format!("{number:08}")
 }
 
 fn system(path: &Path) -> impl FnOnce(io::Error) -> GenerationError {
@@ -225,20 +218,13 @@ impl Generation {
 /// When the directory cannot be read or written, or when something else is in it.
 pub(super) fn list(directory: &Path) -> Result<Vec<u32>, GenerationError> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(directory).map_err(system(directory))? {
-        let entry = entry.map_err(system(directory))?;
-        let file_name = entry.file_name();
-        let file_name = file_name.to_string_lossy();
-        if file_name.ends_with(UNFINISHED) || file_name.ends_with(REMOVED) {
-            remove(&entry.path()).map_err(system(directory))?;
-            continue;
+    for (path, named) in look_through(directory).map_err(system(directory))? {
+        match named {
+            Named::Generation(number) => numbers.push(number),
+            Named::Unfinished => remove(&path).map_err(system(directory))?,
+            Named::PutAside => {}
+            Named::Foreign => return Err(GenerationError::Damaged { path, problem: FOREIGN.into() }),
         }
-        if file_name.ends_with(super::opening::PUT_ASIDE) {
-            continue;
-        }
-        let number = file_name.parse().ok().filter(|number| name(*number) == file_name);
-        let problem = "is no generation; move it elsewhere".to_owned();
-        numbers.push(number.ok_or_else(|| GenerationError::Damaged { path: entry.path(), problem })?);
     }
     numbers.sort_unstable();
     Ok(numbers)

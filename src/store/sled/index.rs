@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::account::Account;
 use super::ahead::read_ahead;
 use super::generation::Generation;
 use super::generations::{Generations, Held};
-use super::journal::{self, Entry, Place, Written};
-use super::mark::{self, Extent};
+use super::journal::{self, Entry, Piece, Place, Written};
+use super::mark::Extent;
 use super::names::{Name, NameHash, NameHasher, Names};
 use super::reader::ReadError;
 use super::roster::Roster;
@@ -36,6 +37,30 @@ pub(super) struct Document {
     pub(super) chunk: u64,
     /// How many bytes its entries count for.
     pub(super) size: u64,
+}
+
+/// Documents of which the pieces are being read, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// The key, the first chunk, the piece that is to come, and the size so far.
+    open: Option<(Vec<u8>, u64, u16, u64)>,
+}
+
+impl Pieces {
+    /// Takes a piece of a document; the document, once all of its pieces are there.
+    pub(super) fn take(&mut self, key: &[u8], at: u64, piece: &Piece<'_>) -> Option<Document> {
+        let size = document_size(key, piece.bytes.len());
+        let (chunk, total) = match self.open.take() {
+            Some((open, chunk, next, total)) if open == key && next == piece.index => (chunk, total + size),
+            _ if piece.index == 0 => (at, size),
+            _ => return None,
+        };
+        if piece.index + 1 >= piece.count {
+            return Some(Document { chunk, size: total });
+        }
+        self.open = Some((key.to_vec(), chunk, piece.index + 1, total));
+        None
+    }
 }
 
 /// How many bytes the entries of a document count for.
@@ -98,22 +123,14 @@ struct Reading {
     /// comes later than what was said in turn, since no number is used again once its item is forgotten.
     next_number: ItemNumber,
     later: Vec<(ItemNumber, u64, bool)>,
-    /// The document of which pieces are being read: its key, its first chunk, how many pieces are to come, and its size.
-    open: Option<(Vec<u8>, u64, u16, u64)>,
+    pieces: Pieces,
     damage: Vec<String>,
 }
 
 impl Reading {
     /// Reads a generation, and holds it to what its mark says.
     fn read(&mut self, generation: Arc<Generation>, extent: Extent) -> Result<(), ReadError> {
-        let mut found = Extent {
-            generation: extent.generation,
-            chunks: mark::Numbers::from(extent.chunks.first),
-            bundles: mark::Numbers::from(extent.bundles.first),
-            written: extent.written,
-            ..Extent::default()
-        };
-        let mut as_marked = (extent.chunks.first == extent.chunks.next).then_some((0, 0));
+        let mut account = Account::of(extent);
         for chunk in generation.chunks(0) {
             let (at, chunk) = match chunk {
                 Ok(chunk) => chunk,
@@ -122,37 +139,13 @@ impl Reading {
                     break;
                 }
             };
-            if at != found.chunks.next {
-                self.tell(&generation, format!("lacks chunk {} of its journal", found.chunks.next));
-            }
-            found.chunks.next = at + 1;
-            found.digest = mark::digest(found.digest, at, &chunk);
-            found.entries += self.take(&generation, at, &chunk);
-            if found.chunks.next == extent.chunks.next {
-                as_marked = Some((found.digest, found.entries));
-            }
-            if found.chunks.next > extent.chunks.next {
-                found.written += chunk.len() as u64;
+            let entries = self.take(&generation, at, &chunk);
+            if let Some(missing) = account.take(at, &chunk, entries) {
+                self.tell(&generation, missing);
             }
         }
-        if as_marked != Some((extent.digest, extent.entries)) {
-            let (was, is) = (extent.entries, as_marked.map_or(found.entries, |(_, entries)| entries));
-            let but = if was == is {
-                "some are not as they were written".to_owned()
-            } else {
-                format!("{is} were found")
-            };
-            self.tell(&generation, format!("held {was} entries by its mark, of which {but}"));
-        }
-        found.bundles.next = generation.next(super::layout::BUNDLE)?.unwrap_or(extent.bundles.first);
-        if found.bundles.next < extent.bundles.next {
-            let (was, is) = (extent.bundles.next, found.bundles.next);
-            self.tell(
-                &generation,
-                format!("held payloads up to bundle {was} by its mark, and now up to {is}"),
-            );
-            found.bundles.next = extent.bundles.next;
-        }
+        let (found, wrong) = account.close(generation.next(super::layout::BUNDLE)?);
+        wrong.into_iter().for_each(|problem| self.tell(&generation, problem));
         if generation.is_to_be_read {
             self.look_for_bundles(&generation, &found)?;
         }
@@ -194,8 +187,9 @@ impl Reading {
                     self.index.documents.remove(key);
                 }
                 Ok(Entry::Document { key, piece: Some(piece) }) => {
-                    let size = document_size(key, piece.bytes.len());
-                    self.document(key, at, piece.index, piece.count, size);
+                    if let Some(document) = self.pieces.take(key, at, &piece) {
+                        self.index.documents.insert(key.to_vec(), document);
+                    }
                 }
                 Err(error) => self.tell(generation, format!("has a chunk {at} that cannot be read: {error}")),
             }
@@ -209,20 +203,6 @@ impl Reading {
             self.next_number = ItemNumber(number.0.saturating_add(1));
         } else {
             self.later.push((number, at, is_written));
-        }
-    }
-
-    /// A document is there once all of its pieces are.
-    fn document(&mut self, key: &[u8], at: u64, index: u16, count: u16, size: u64) {
-        let (chunk, total) = match self.open.take() {
-            Some((open, chunk, next, total)) if open == key && next == index => (chunk, total + size),
-            _ if index == 0 => (at, size),
-            _ => return,
-        };
-        if index + 1 >= count {
-            self.index.documents.insert(key.to_vec(), Document { chunk, size: total });
-        } else {
-            self.open = Some((key.to_vec(), chunk, index + 1, total));
         }
     }
 }

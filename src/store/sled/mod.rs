@@ -11,8 +11,10 @@
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
 //! files; that batches of up to 400 operations do not leak.
 
+mod account;
 mod advice;
 mod ahead;
+pub mod check;
 mod checkpoint;
 mod committer;
 mod contents;
@@ -32,6 +34,7 @@ mod ledger;
 mod mark;
 mod moving;
 mod names;
+mod naming;
 mod open_error;
 mod opening;
 mod plan;

@@ -5,6 +5,7 @@
 mod check;
 mod closed;
 mod connection;
+mod data;
 mod hostile;
 mod incidents;
 mod lists;

@@ -1,0 +1,251 @@
+//! Reading a data directory whole, and telling what in it is damaged. Nothing in it is changed.
+//!
+//! The database writes as it opens. So each generation is copied elsewhere, opened there and removed again, one after the
+//! other ([`copied`]). They are read from the newest to the oldest: the first word that is met on an item or a document is the
+//! latest, and its payload is beside it or in an older one, so that each is copied once ([`reading`]). The log is read where it
+//! is ([`log`]).
+//!
+//! Nobody else works in the directory meanwhile, since its lock is held, if it has one: a copy need not.
+
+mod copied;
+mod documents;
+mod format;
+mod items;
+mod log;
+mod reading;
+mod report;
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use hashbrown::HashSet;
+
+use self::copied::{Copied, NotCopied, Scratch};
+use self::items::Wanted;
+pub use self::report::{CheckError, Finding, GenerationHeld, LogHeld, Report};
+use super::directory;
+use super::generation::name;
+use super::mark::{Extent, Mark};
+use super::naming::{FOREIGN, Named, look_through};
+use super::open_error::unusable;
+use super::reader::ReadError;
+use crate::model::ItemNumber;
+
+/// Reads the data directory at `path`, with copies of its generations in the directory `scratch`. Now and then `go_on` is told
+/// how many bytes were read so far, and says whether to go on.
+///
+/// # Errors
+/// When it cannot be checked. Whatever is damaged is in the report.
+pub fn check(path: &Path, scratch: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Report, CheckError> {
+    if !path.is_dir() {
+        let problem = if path.exists() { "is no directory" } else { "does not exist" }.to_owned();
+        return Err(CheckError::NoData { path: path.to_owned(), problem });
+    }
+    let _lock = lock(path)?;
+    let mut check = Check {
+        path,
+        scratch: Scratch::make(scratch)?,
+        go_on,
+        bytes: 0,
+        report: Report::default(),
+        items: HashSet::new(),
+        documents: HashSet::new(),
+        elsewhere: BTreeMap::new(),
+    };
+    check.format()?;
+    if path.join(directory::GENERATIONS).is_dir() {
+        check.generations()?;
+    } else {
+        check.tell(directory::GENERATIONS, "is missing");
+    }
+    check.report.generations.reverse();
+    Ok(check.report)
+}
+
+/// Takes the lock, if there is its file; without one nobody can be working there.
+fn lock(path: &Path) -> Result<Option<File>, CheckError> {
+    let file = path.join(directory::LOCK);
+    let lock = match File::open(&file) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(&file)(error).into()),
+    };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(CheckError::Locked(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unusable(&file)(error).into()),
+    }
+}
+
+/// A check under way.
+struct Check<'a> {
+    path: &'a Path,
+    scratch: Scratch,
+    go_on: &'a mut dyn FnMut(u64) -> bool,
+    /// How many were read so far.
+    bytes: u64,
+    report: Report,
+    /// The items and documents of which the latest word was met.
+    items: HashSet<ItemNumber>,
+    documents: HashSet<Vec<u8>>,
+    /// Payloads and details that are wanted of generations which are yet to be read.
+    elsewhere: BTreeMap<u32, Vec<Wanted>>,
+}
+
+impl Check<'_> {
+    fn tell(&mut self, place: impl Into<String>, problem: impl Into<String>) {
+        self.report.findings.push(Finding { place: place.into(), item: None, problem: problem.into() });
+    }
+
+    fn note(&mut self, note: String) {
+        self.report.notes.push(note);
+    }
+
+    /// Ends the check where it is not to go on.
+    fn go_on(&mut self) -> Result<(), CheckError> {
+        if (self.go_on)(self.bytes) { Ok(()) } else { Err(CheckError::Stopped) }
+    }
+
+    /// Reads all generations, and the log behind them.
+    fn generations(&mut self) -> Result<(), CheckError> {
+        let directory = self.path.join(directory::GENERATIONS);
+        let mut numbers = Vec::new();
+        for (path, named) in look_through(&directory).map_err(unusable(&directory))? {
+            let place =
+                format!("{}/{}", directory::GENERATIONS, path.file_name().unwrap_or_default().display());
+            match named {
+                Named::Generation(number) => numbers.push(number),
+                Named::Unfinished => {
+                    self.note(format!(
+                        "{place} was left half made or half removed; the next start clears it away"
+                    ));
+                }
+                Named::PutAside => {
+                    self.note(format!(
+                        "{place} was put aside earlier because it was damaged, and is not read"
+                    ));
+                }
+                Named::Foreign => self.tell(place, FOREIGN),
+            }
+        }
+        numbers.sort_unstable();
+        let mut mark: Option<Mark> = None;
+        for number in numbers.iter().rev().copied() {
+            let extent = mark.as_ref().map(|mark| extent_of(mark, number));
+            match extent {
+                Some(None) if mark.as_ref().is_some_and(|mark| mark.removed.contains(&number)) => {
+                    let place = place_of(number);
+                    self.note(format!("{place} is not wanted any more; the next start removes it"));
+                    continue;
+                }
+                Some(None) => {
+                    self.tell(place_of(number), "is not among the generations that there were");
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(copied) = self.copy(number, extent.flatten())? else { continue };
+            if mark.is_none() {
+                mark = self.mark_of(number, &copied);
+            }
+            if let Some(mark) = &mark
+                && let Some(extent) = extent_of(mark, number)
+            {
+                self.read(number, &copied, extent, mark)?;
+            }
+        }
+        let Some(mark) = mark else {
+            self.tell(directory::GENERATIONS, "holds no generation that can be read");
+            return Ok(());
+        };
+        for extent in mark.sealed.iter().filter(|extent| !numbers.contains(&extent.generation)) {
+            self.tell(place_of(extent.generation), format!("is missing; it held {} entries", extent.entries));
+        }
+        self.tell_of_what_is_out_of_reach();
+        if numbers.last() == Some(&mark.newest.generation) {
+            self.log(&mark.log)
+        } else {
+            let log = directory::LOG;
+            self.note(format!("{log} was not read: where it begins is said by the newest generation alone"));
+            Ok(())
+        }
+    }
+
+    /// Copies a generation and opens it. Nothing if that cannot be done, which is told.
+    fn copy(&mut self, number: u32, extent: Option<Extent>) -> Result<Option<Copied>, CheckError> {
+        self.go_on()?;
+        let from = self.path.join(directory::GENERATIONS).join(name(number));
+        match Copied::open(&from, number, &self.scratch) {
+            Ok(copied) => {
+                self.bytes += copied.bytes;
+                Ok(Some(copied))
+            }
+            Err(NotCopied::Damaged { file, problem }) => {
+                let place = place_of(number);
+                let place = file.map_or(place.clone(), |file| format!("{place}/{file}"));
+                let held =
+                    extent.map_or(String::new(), |extent| format!("; it held {} entries", extent.entries));
+                self.tell(place, plain(&problem) + &held);
+                Ok(None)
+            }
+            Err(NotCopied::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The mark of the newest generation, if it has one.
+    fn mark_of(&mut self, number: u32, copied: &Copied) -> Option<Mark> {
+        match attempt(|| copied.generation().mark()) {
+            Ok(Some(mark)) if mark.newest.generation == number => return Some(mark),
+            Ok(_) => self.tell(place_of(number), "lacks its mark"),
+            Err(problem) => self.tell(place_of(number), format!("has a mark that cannot be read: {problem}")),
+        }
+        None
+    }
+}
+
+/// What a mark says that a generation holds.
+fn extent_of(mark: &Mark, number: u32) -> Option<Extent> {
+    mark.sealed.iter().chain([&mark.newest]).find(|extent| extent.generation == number).copied()
+}
+
+fn place_of(number: u32) -> String {
+    format!("{}/{}", directory::GENERATIONS, name(number))
+}
+
+/// Whether the system says by it that something is not there, or not to be had, rather than that it is not allowed.
+fn is_damage(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::PermissionDenied
+}
+
+/// Reads something of a database, which may panic where it is damaged.
+fn attempt<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| match error {
+            ReadError::Database(error) => plain(&error.to_string()),
+            error => error.to_string(),
+        }),
+        Err(_) => Err("the database panicked".into()),
+    }
+}
+
+/// What the database says, without the marks of a debugger's language.
+fn plain(text: &str) -> String {
+    let text = text.strip_suffix(" backtrace ()").unwrap_or(text);
+    text.replace("Some(Inline(", "").replace("))", "").replace(" at file offset None", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_database_says_is_put_in_plain_words() {
+        let text = |at| sled::Error::Corruption { at, bt: () }.to_string();
+        assert_eq!(plain(&text(None)), "Read corrupted data");
+        let at = "Read corrupted data at file offset Some(Inline(5105685)) backtrace ()";
+        assert_eq!(plain(at), "Read corrupted data at file offset 5105685");
+    }
+}

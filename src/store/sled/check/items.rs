@@ -1,0 +1,166 @@
+//! Items as the check reads them: a record, a payload and a detail, of which each is held to the others. One payload is in
+//! memory at a time.
+
+use sha2::{Digest, Sha256};
+
+use super::super::generation::Generation;
+use super::super::journal::{Place, Written};
+use super::super::mark::Mark;
+use super::super::table::{Part, Row};
+use super::{Check, Finding, attempt, place_of};
+use crate::model::item::ItemDetail;
+use crate::model::{Item, ItemId, ItemKey, ItemNumber, PayloadInfo, WorkflowName};
+use crate::store::record;
+
+/// A payload or a detail that must be somewhere.
+pub(super) struct Wanted {
+    item: ItemKey,
+    content: Content,
+    place: Place,
+}
+
+impl Wanted {
+    /// The bundle in which it begins.
+    pub(super) fn bundle(&self) -> u64 {
+        self.place.bundle()
+    }
+}
+
+/// What it must be.
+enum Content {
+    Payload { size: u64, sha256: [u8; 32] },
+    Detail,
+}
+
+impl Content {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Payload { .. } => "payload",
+            Self::Detail => "detail",
+        }
+    }
+
+    /// What is wrong with these bytes.
+    fn wrong(&self, bytes: &[u8]) -> Option<String> {
+        match self {
+            Self::Payload { size, .. } if *size != bytes.len() as u64 => {
+                Some(format!("its payload had {size} bytes, of which {} are there", bytes.len()))
+            }
+            Self::Payload { sha256, .. } if Sha256::digest(bytes)[..] != sha256[..] => {
+                Some("its payload is not what was handed in: its SHA-256 is another one".into())
+            }
+            Self::Payload { .. } => None,
+            Self::Detail => {
+                let error = record::decode_document::<ItemDetail>(bytes).err()?;
+                Some(format!("its detail cannot be read: {error}"))
+            }
+        }
+    }
+}
+
+fn payload(info: &PayloadInfo) -> Content {
+    Content::Payload { size: info.size, sha256: info.sha256 }
+}
+
+impl Check<'_> {
+    /// Looks at what a generation says of an item.
+    pub(super) fn item(
+        &mut self,
+        generation: &Generation,
+        mark: &Mark,
+        number: ItemNumber,
+        written: &Written<'_>,
+    ) {
+        let Some(item) = self.record(&place_of(generation.number), number, written.record) else { return };
+        let wanted = [
+            (item.stored_payload().filter(|info| info.size > 0).map(payload), written.payload),
+            (item.detail.as_ref().map(|_| Content::Detail), written.detail),
+        ];
+        let key = ItemKey { workflow: item.workflow, id: item.id };
+        for (content, place) in wanted {
+            let Some(content) = content else { continue };
+            let Some(place) = place else {
+                let problem = format!("its {} is stored nowhere", content.name());
+                self.tell_of_item(&place_of(generation.number), &key, problem);
+                continue;
+            };
+            let wanted = Wanted { item: key.clone(), content, place };
+            match holder(mark, place.bundle()) {
+                Some(holder) if holder < generation.number => {
+                    self.elsewhere.entry(holder).or_default().push(wanted);
+                }
+                _ => self.look_for(generation, &wanted),
+            }
+        }
+    }
+
+    /// Looks for a payload or a detail in the generation in which it must be.
+    pub(super) fn look_for(&mut self, generation: &Generation, wanted: &Wanted) {
+        let Wanted { item, content, place } = wanted;
+        let problem = match attempt(|| generation.part(*place, 0..usize::MAX)) {
+            Ok(Some(bytes)) => content.wrong(&bytes),
+            Ok(None) => Some(format!("its {} is not there any more", content.name())),
+            Err(problem) => Some(format!("its {} cannot be read: {problem}", content.name())),
+        };
+        if let Some(problem) = problem {
+            self.tell_of_item(&place_of(generation.number), item, problem);
+        }
+    }
+
+    /// Tells of what was wanted of generations that could not be read.
+    pub(super) fn tell_of_what_is_out_of_reach(&mut self) {
+        for (number, wanted) in std::mem::take(&mut self.elsewhere) {
+            for Wanted { item, content, .. } in wanted {
+                let problem = format!("its {} stood there, and cannot be read", content.name());
+                self.tell_of_item(&place_of(number), &item, problem);
+            }
+        }
+    }
+
+    /// Looks at what the log says of an item. What it has of it may be a part only, the rest of which was said before.
+    pub(super) fn row(&mut self, place: &str, number: ItemNumber, row: &Row) {
+        let Some(record) = &row.record else { return };
+        let Some(item) = self.record(place, number, record) else { return };
+        let parts = [
+            (item.stored_payload().map(payload), &row.payload),
+            (item.detail.as_ref().map(|_| Content::Detail), &row.detail),
+        ];
+        let mut wrong = Vec::new();
+        for (content, part) in parts {
+            if let (Some(content), Part::New(bytes)) = (content, part) {
+                wrong.extend(content.wrong(bytes));
+            }
+        }
+        let key = ItemKey { workflow: item.workflow, id: item.id };
+        wrong.into_iter().for_each(|problem| self.tell_of_item(place, &key, problem));
+    }
+
+    /// An item as its record has it, without its detail; nothing if the record cannot be read, which is told.
+    fn record(&mut self, place: &str, number: ItemNumber, record: &[u8]) -> Option<Item> {
+        let error = match record::decode_item(number, record) {
+            Ok(item) => return Some(item),
+            Err(error) => error,
+        };
+        let names = record::decode_names(record).ok();
+        let item = names.and_then(|names| {
+            let (workflow, id) = (WorkflowName::new(names.workflow).ok()?, ItemId::new(names.id).ok()?);
+            Some(ItemKey { workflow, id })
+        });
+        let problem = match &item {
+            Some(_) => format!("its record cannot be read: {error}"),
+            None => format!("has a record of item number {}, which cannot be read: {error}", number.0),
+        };
+        self.report.findings.push(Finding { place: place.into(), item, problem });
+        None
+    }
+
+    fn tell_of_item(&mut self, place: &str, item: &ItemKey, problem: String) {
+        self.report.findings.push(Finding { place: place.into(), item: Some(item.clone()), problem });
+    }
+}
+
+/// The number of the generation that has this bundle, by the marks.
+fn holder(mark: &Mark, bundle: u64) -> Option<u32> {
+    let holders = mark.sealed.iter().chain([&mark.newest]);
+    holders.take_while(|extent| extent.bundles.first <= bundle).last().map(|extent| extent.generation)
+}
