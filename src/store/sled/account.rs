@@ -18,6 +18,7 @@ impl Account {
             chunks: Numbers::from(marked.chunks.first),
             bundles: Numbers::from(marked.bundles.first),
             written: marked.written,
+            is_accepted: marked.is_accepted,
             ..Extent::default()
         };
         Self { marked, found, as_marked: (marked.chunks.first == marked.chunks.next).then_some((0, 0)) }

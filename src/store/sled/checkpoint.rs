@@ -27,9 +27,11 @@ use crate::store::log::Segments;
 const ROWS_AT_ONCE: usize = 512;
 /// How long the thread sleeps at most while it has nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How much of a generation has to be outdated for the rest to be moved, in percent: usually, and when room is short.
+/// How much of a generation has to be outdated for the rest to be moved, in percent: usually, when room becomes short, and when
+/// it is.
 const OUTDATED: u64 = 30;
-const OUTDATED_AT_LEAST: u64 = 10;
+const OUTDATED_PRESSED: u64 = 10;
+const OUTDATED_SHORT: u64 = 3;
 /// How many bytes making room may write in one go, and how many a checkpoint takes beside its table.
 const MOVED_AT_ONCE: u64 = 4 * 1024 * 1024;
 const BESIDES: u64 = 1024 * 1024;
@@ -124,6 +126,7 @@ impl Checkpoints {
                 return false;
             }
             if is_enough() {
+                wishes.hurry = false;
                 return true;
             }
             wishes.hurry = true;
@@ -194,10 +197,13 @@ impl Checkpointer {
             match self.next() {
                 Task::Checkpoint(frozen) => {
                     self.checkpoint(&frozen)?;
-                    // Also while tables are always due.
-                    self.make_room(false)?;
+                    // Also while tables are always due, and faster than they bring what is outdated.
+                    let mut left = 1 + 3 * frozen.table.bytes() / MOVED_AT_ONCE as usize;
+                    while left > 0 && self.make_room(false)? {
+                        left -= 1;
+                    }
                 }
-                Task::MakeRoom => self.make_room(true)?,
+                Task::MakeRoom => drop(self.make_room(true)?),
                 // Where it cannot be made, whoever needs one waits for a checkpoint to free one.
                 Task::PrepareSegment => {
                     if let Err(error) = self.segments.prepare() {
@@ -213,12 +219,17 @@ impl Checkpointer {
     /// How much of a generation has to be outdated now.
     fn outdated(&self) -> Result<u64, DraftError> {
         let space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
-        Ok(if space.is_pressed() { OUTDATED_AT_LEAST } else { OUTDATED })
+        Ok(match (space.is_short(), space.is_pressed()) {
+            (true, _) => OUTDATED_SHORT,
+            (_, true) => OUTDATED_PRESSED,
+            _ => OUTDATED,
+        })
     }
 
-    /// Moves some of what holds of an outdated generation, if there is one.
-    fn make_room(&mut self, is_idle: bool) -> Result<(), DraftError> {
-        if self.draft.begin_moving(self.outdated()?) {
+    /// Moves some of what holds of an outdated generation, if there is one; whether there was.
+    fn make_room(&mut self, is_idle: bool) -> Result<bool, DraftError> {
+        let is_moving = self.draft.begin_moving(self.outdated()?);
+        if is_moving {
             let mut space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
             space.provide(MOVED_AT_ONCE * GROWTH).map_err(DraftError::Space)?;
             drop(space);
@@ -226,7 +237,7 @@ impl Checkpointer {
         }
         self.draft.seal_if_due(is_idle)?;
         self.publish();
-        Ok(())
+        Ok(is_moving)
     }
 
     fn publish(&self) {
@@ -281,8 +292,7 @@ impl Checkpointer {
 
     /// Whether room is short and there is some to be made, although little is outdated.
     fn is_pressed_for_room(&self) -> bool {
-        self.draft.has_room_to_make(OUTDATED_AT_LEAST)
-            && self.outdated().is_ok_and(|outdated| outdated < OUTDATED)
+        self.outdated().is_ok_and(|outdated| outdated < OUTDATED && self.draft.has_room_to_make(outdated))
     }
 
     /// Moves the oldest table into the newest generation.

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::generation::{Form, Generation, GenerationError};
-use super::generations::{Held, Totals};
+use super::generations::{Held, Totals, size_of_forgotten, size_of_gone};
 use super::index::{Document, Index, document_size};
 use super::items::{Before, Items};
 use super::journal::{self, Bundles, Chunks, Entry, Piece, Place, Written};
@@ -149,7 +149,7 @@ impl Draft {
 
     /// How many bytes may share a sync.
     fn unsynced_max(&self) -> usize {
-        layout::unsynced_max(self.form.segment_size)
+        layout::unsynced_max(self.generation.segment_size)
     }
 
     /// Writes a document, or that it is gone.
@@ -221,7 +221,7 @@ impl Draft {
             let (payload, detail) = (drafted.payload.place(&mut put), drafted.detail.place(&mut put));
             let written = drafted.record.as_deref().map(|record| Written { payload, detail, record });
             let size = written.as_ref().map(Written::size);
-            self.extent.written += size.unwrap_or(0);
+            self.extent.written += size.unwrap_or(size_of_forgotten());
             let chunk = chunks.add(&Entry::Item { number, written });
             self.extent.entries += 1;
             let (names, before) = (drafted.names, drafted.before);
@@ -234,6 +234,7 @@ impl Draft {
                 let document = value.map(|value| self.add_document(&mut chunks, &key, &value));
                 if document.is_none() {
                     self.extent.entries += 1;
+                    self.extent.written += size_of_gone(&key);
                     chunks.add(&Entry::Document { key: &key, piece: None });
                 }
                 (key, document)
@@ -292,6 +293,18 @@ impl Draft {
         let Index { generations, roster, names, documents: known, .. } = &mut *index;
         if let Some(newest) = generations.newest_mut() {
             newest.extent = self.extent;
+            for item in &settled {
+                match item.size {
+                    Some(_) => newest.written.add_item(item.number),
+                    None => newest.forget_item(item.number),
+                }
+            }
+            for (key, document) in &documents {
+                match document {
+                    Some(_) => newest.written.add_key(key),
+                    None => newest.forget_key(key),
+                }
+            }
         }
         for item in settled {
             let before = item.before;
@@ -372,7 +385,7 @@ impl Draft {
     /// Whether the newest generation is large enough, or has little in it that still holds while nothing else is to be done.
     fn is_due(&self, is_idle: bool) -> bool {
         let index = self.index();
-        let outdated = index.generations.newest().map_or(0, Held::outdated);
+        let outdated = index.generations.newest_outdated();
         let enough = (index.generations.totals().size / GENERATIONS).clamp(self.sizes.min, self.sizes.max);
         let size = self.generation.size();
         size >= enough || (is_idle && size >= self.sizes.min / 2 && outdated >= OUTDATED_SEALED)
@@ -392,8 +405,7 @@ impl Draft {
         mark.newest = Extent::after(&self.extent);
         let generation = Arc::new(Generation::create(&self.form, &mark)?);
         (self.extent, self.mark, self.generation) = (mark.newest, mark, generation.clone());
-        let held = Held { generation, extent: self.extent, wanted: 0 };
-        self.index_mut().generations.push(held);
+        self.index_mut().generations.push(Held::new(generation, self.extent));
         Ok(())
     }
 

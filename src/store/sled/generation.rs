@@ -23,6 +23,9 @@ use super::naming::{FOREIGN, Named, REMOVED, UNFINISHED, look_through};
 use super::plan::SEGMENT_SIZES;
 use super::survey::{self, survey};
 
+/// What a summary of a database takes at most, as a share of its file.
+const SUMMARY_SHARE: u64 = 256;
+
 /// How often, and how far apart, it is looked whether a predecessor has let go of the database's file: for ten
 /// seconds in all.
 const RELEASE_TRIES: u32 = 10_000;
@@ -65,6 +68,8 @@ pub(super) struct Generation {
     /// The database's file, by a descriptor of our own.
     file: File,
     path: PathBuf,
+    /// The database's segment size in bytes.
+    pub(super) segment_size: usize,
     /// What its files took when it was last looked, in bytes.
     size: AtomicU64,
     /// Whether what it holds may be less than was written, as far as can be told before it is read.
@@ -112,6 +117,7 @@ impl Generation {
             _database: database,
             file,
             path,
+            segment_size: form.segment_size,
             size: AtomicU64::new(0),
             is_to_be_read: false,
         };
@@ -153,9 +159,16 @@ impl Generation {
         clear(&path).map_err(system(&path))?;
         let database = open_database(&path, segment_size, cache)?;
         let tree = (*database).clone();
-        let size = AtomicU64::new(0);
-        let generation =
-            Self { number, tree, _database: database, file, path, size, is_to_be_read: !is_covered };
+        let generation = Self {
+            number,
+            tree,
+            _database: database,
+            file,
+            path,
+            segment_size,
+            size: AtomicU64::new(0),
+            is_to_be_read: !is_covered,
+        };
         sync(&generation.path).and_then(|()| generation.look()).map_err(system(&generation.path))?;
         Ok(generation)
     }
@@ -176,10 +189,9 @@ impl Generation {
     }
 
     fn look(&self) -> io::Result<()> {
-        let mut size = 0;
-        for entry in fs::read_dir(&self.path)? {
-            size += entry?.metadata()?.len();
-        }
+        // As it opens again, the database fills up its last segment, and writes a summary.
+        let file = self.file.metadata()?.len();
+        let size = file.next_multiple_of(self.segment_size as u64) + file / SUMMARY_SHARE;
         self.size.store(size, Ordering::Relaxed);
         Ok(())
     }

@@ -9,21 +9,86 @@ use std::sync::Arc;
 use super::generation::Generation;
 use super::journal::Place;
 use super::mark::Extent;
+use crate::model::ItemNumber;
+
+/// What an entry counts for that says that something is gone, beside a document's key; in bytes.
+const GONE_SIZE: u64 = 16;
+
+/// How many bytes an entry counts for that says that an item is forgotten.
+pub(super) fn size_of_forgotten() -> u64 {
+    GONE_SIZE
+}
+
+/// How many bytes an entry counts for that says that a document is gone.
+pub(super) fn size_of_gone(key: &[u8]) -> u64 {
+    GONE_SIZE + key.len() as u64
+}
+
+/// Between which items, and which documents, those are of which something is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    items: Option<(ItemNumber, ItemNumber)>,
+    keys: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Span {
+    pub(super) fn add_item(&mut self, number: ItemNumber) {
+        let (first, last) = self.items.unwrap_or((number, number));
+        self.items = Some((first.min(number), last.max(number)));
+    }
+
+    pub(super) fn add_key(&mut self, key: &[u8]) {
+        match &mut self.keys {
+            None => self.keys = Some((key.to_vec(), key.to_vec())),
+            Some((first, _)) if key < first.as_slice() => *first = key.to_vec(),
+            Some((_, last)) if key > last.as_slice() => *last = key.to_vec(),
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn may_have_item(&self, number: ItemNumber) -> bool {
+        self.items.is_some_and(|(first, last)| (first..=last).contains(&number))
+    }
+
+    pub(super) fn may_have_key(&self, key: &[u8]) -> bool {
+        self.keys.as_ref().is_some_and(|(first, last)| first.as_slice() <= key && key <= last.as_slice())
+    }
+
+    /// Whether something may be in both.
+    fn meets(&self, other: &Self) -> bool {
+        let items = self.items.zip(other.items).is_some_and(|(one, two)| one.0 <= two.1 && two.0 <= one.1);
+        let keys = self.keys.as_ref().zip(other.keys.as_ref());
+        items || keys.is_some_and(|(one, two)| one.0 <= two.1 && two.0 <= one.1)
+    }
+}
 
 /// A generation, and what is in it.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) generation: Arc<Generation>,
     pub(super) extent: Extent,
-    /// How many of the bytes that were written still hold.
+    /// How many of the bytes that were written still hold, but for what says that something is gone.
     pub(super) wanted: u64,
+    /// What is written in it, and what it says to be gone, with how many bytes.
+    pub(super) written: Span,
+    pub(super) gone: Span,
+    pub(super) gone_size: u64,
 }
 
 impl Held {
-    /// The share of what was written that is outdated, in percent.
-    pub(super) fn outdated(&self) -> u64 {
-        let written = self.extent.written.max(1);
-        written.saturating_sub(self.wanted) * 100 / written
+    /// One with nothing in it yet.
+    pub(super) fn new(generation: Arc<Generation>, extent: Extent) -> Self {
+        Self { generation, extent, wanted: 0, written: Span::default(), gone: Span::default(), gone_size: 0 }
+    }
+
+    pub(super) fn forget_item(&mut self, number: ItemNumber) {
+        self.gone.add_item(number);
+        self.gone_size += size_of_forgotten();
+    }
+
+    pub(super) fn forget_key(&mut self, key: &[u8]) {
+        self.gone.add_key(key);
+        self.gone_size += size_of_gone(key);
     }
 }
 
@@ -48,8 +113,17 @@ impl Generations {
         self.0.push(held);
     }
 
+    pub(super) fn extend(&mut self, held: Option<Held>) {
+        self.0.extend(held);
+    }
+
     pub(super) fn remove(&mut self, number: u32) {
         self.0.retain(|held| held.generation.number != number);
+    }
+
+    /// Takes over what is to be said of each from now on.
+    pub(super) fn accept(&mut self, accept: impl Fn(&Extent) -> Extent) {
+        self.0.iter_mut().for_each(|held| held.extent = accept(&held.extent));
     }
 
     pub(super) fn all(&self) -> &[Held] {
@@ -70,9 +144,30 @@ impl Generations {
         self.0.split_last().map_or(&[], |(_, sealed)| sealed)
     }
 
-    /// Whether none is older.
-    pub(super) fn is_oldest(&self, number: u32) -> bool {
-        self.0.first().is_none_or(|oldest| oldest.generation.number >= number)
+    /// Those that are older than that one.
+    pub(super) fn before(&self, number: u32) -> impl Iterator<Item = &Held> {
+        self.0.iter().take_while(move |held| held.generation.number < number)
+    }
+
+    /// The share of what was written into one that is outdated, in percent. What says that something is gone holds for as long
+    /// as an older one may have that.
+    fn outdated(&self, held: &Held) -> u64 {
+        let is_needed = self.before(held.generation.number).any(|older| older.written.meets(&held.gone));
+        let wanted = held.wanted + if is_needed { held.gone_size } else { 0 };
+        let written = held.extent.written;
+        (written.saturating_sub(wanted) * 100).checked_div(written).unwrap_or(0)
+    }
+
+    /// That of the newest.
+    pub(super) fn newest_outdated(&self) -> u64 {
+        self.newest().map_or(0, |newest| self.outdated(newest))
+    }
+
+    /// To be called once everything is counted: what is written behind a mark is counted by what holds of it.
+    pub(super) fn settle(&mut self) {
+        for held in &mut self.0 {
+            held.extent.written = held.extent.written.max(held.wanted + held.gone_size);
+        }
     }
 
     fn at_chunk(&self, chunk: u64) -> Option<usize> {
@@ -112,14 +207,15 @@ impl Generations {
             items: 0,
             size: totals.size + held.generation.size(),
             written: totals.written + held.extent.written,
-            wanted: totals.wanted + held.wanted,
+            wanted: totals.wanted + held.wanted + held.gone_size,
         })
     }
 
     /// The sealed one of which the largest share is outdated, if that is so many percent at least. Some are left out.
     pub(super) fn most_outdated(&self, percent: u64, left_out: &BTreeSet<u32>) -> Option<&Held> {
         let sealed = self.sealed().iter().filter(|held| !left_out.contains(&held.generation.number));
-        sealed.max_by_key(|held| held.outdated()).filter(|worst| worst.outdated() >= percent)
+        let shares = sealed.map(|held| (self.outdated(held), held));
+        shares.max_by_key(|(share, _)| *share).filter(|(share, _)| *share >= percent).map(|(_, held)| held)
     }
 }
 

@@ -73,8 +73,8 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     /// Of each workflow its items; nothing else is in the journal in this form.
     pub(super) holdings: Holdings,
-    /// What is not as it was written, as sentences.
-    pub(super) damage: Vec<String>,
+    /// What is not as it was written, as sentences, and in which generation.
+    pub(super) damage: Vec<(u32, String)>,
 }
 
 /// Reads the journal twice: first to see which entry is the latest of each item and document, then those of items. The
@@ -112,6 +112,7 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
         }
         Ok::<_, ReadError>(())
     })?;
+    generations.settle();
     Ok(Recovered { index, holdings, damage })
 }
 
@@ -124,13 +125,16 @@ struct Reading {
     next_number: ItemNumber,
     later: Vec<(ItemNumber, u64, bool)>,
     pieces: Pieces,
-    damage: Vec<String>,
+    /// The generation that is being read.
+    held: Option<Held>,
+    damage: Vec<(u32, String)>,
 }
 
 impl Reading {
     /// Reads a generation, and holds it to what its mark says.
     fn read(&mut self, generation: Arc<Generation>, extent: Extent) -> Result<(), ReadError> {
         let mut account = Account::of(extent);
+        self.held = Some(Held::new(generation.clone(), extent));
         for chunk in generation.chunks(0) {
             let (at, chunk) = match chunk {
                 Ok(chunk) => chunk,
@@ -149,7 +153,7 @@ impl Reading {
         if generation.is_to_be_read {
             self.look_for_bundles(&generation, &found)?;
         }
-        self.index.generations.push(Held { generation, extent: found, wanted: 0 });
+        self.index.generations.extend(self.held.take().map(|held| Held { extent: found, ..held }));
         Ok(())
     }
 
@@ -173,7 +177,7 @@ impl Reading {
     }
 
     fn tell(&mut self, generation: &Generation, problem: String) {
-        self.damage.push(format!("{} {problem}", generation.path().display()));
+        self.damage.push((generation.number, format!("{} {problem}", generation.path().display())));
     }
 
     /// Takes in what a chunk says; how many entries it has.
@@ -184,9 +188,11 @@ impl Reading {
             match entry {
                 Ok(Entry::Item { number, written }) => self.item(number, at, written.is_some()),
                 Ok(Entry::Document { key, piece: None }) => {
+                    self.held.iter_mut().for_each(|held| held.forget_key(key));
                     self.index.documents.remove(key);
                 }
                 Ok(Entry::Document { key, piece: Some(piece) }) => {
+                    self.held.iter_mut().for_each(|held| held.written.add_key(key));
                     if let Some(document) = self.pieces.take(key, at, &piece) {
                         self.index.documents.insert(key.to_vec(), document);
                     }
@@ -198,6 +204,9 @@ impl Reading {
     }
 
     fn item(&mut self, number: ItemNumber, at: u64, is_written: bool) {
+        if let Some(held) = &mut self.held {
+            if is_written { held.written.add_item(number) } else { held.forget_item(number) }
+        }
         if number >= self.next_number && is_written {
             self.index.roster.put(number, at);
             self.next_number = ItemNumber(number.0.saturating_add(1));

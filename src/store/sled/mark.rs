@@ -55,6 +55,8 @@ pub(super) struct Extent {
     pub(super) digest: u32,
     /// How many bytes of entries, payloads and details were written into it.
     pub(super) written: u64,
+    /// Whether somebody has accepted that some of it cannot be read.
+    pub(super) is_accepted: bool,
 }
 
 /// Numbers from the first on, without the last.

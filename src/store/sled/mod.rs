@@ -147,7 +147,8 @@ impl SledStore {
             return Err(OpenError::TooSmall { path, volume, payload_max, needed });
         }
         // Before the databases open, for they need room to do so.
-        let space = Space::new(directory.ballast(), &plan, settings.size_max).map_err(unusable)?;
+        let mut space = Space::new(directory.ballast(), &plan, settings.size_max).map_err(unusable)?;
+        space.provide(plan.room_for_start()).map_err(unusable)?;
         directory.prepare()?;
         let Started { draft, mut holdings, log, next_number } =
             Start { settings, directory: &directory, plan: &plan }.take_up()?;
@@ -162,6 +163,8 @@ impl SledStore {
             holdings.put_incident(&incident.map_err(unreadable)?);
         }
         directory.seal()?;
+        // Not before the directory says that it is of this format: until then an earlier one counts on its log.
+        log.segments().release(log.last(), false).map_err(unusable)?;
         let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));
         let segments = log.segments();
         {

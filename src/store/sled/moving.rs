@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::draft::{Draft, DraftError};
 use super::generation::Generation;
+use super::generations::Span;
 use super::items::{Content, Drafted};
 use super::journal::{self, Bundle, Entry, Place};
 use super::mark::Extent;
@@ -31,6 +32,8 @@ pub(super) struct Moving {
     /// The first chunk and the first bundle that were not looked at.
     chunk: u64,
     bundle: u64,
+    /// Whether something in it is lost.
+    is_damaged: bool,
 }
 
 impl Moving {
@@ -51,6 +54,7 @@ impl Draft {
                 extent: held.extent,
                 chunk: held.extent.chunks.first,
                 bundle: held.extent.bundles.first,
+                is_damaged: false,
             });
             drop(index);
             self.moving = moving;
@@ -81,16 +85,20 @@ impl Draft {
         };
         let is_all = size(&chunks) + size(&bundles) < BYTES_AT_ONCE;
         for (at, chunk) in chunks {
-            self.move_out_of_chunk(&moving, at, &chunk)?;
+            self.move_out_of_chunk(&mut moving, at, &chunk)?;
             moving.chunk = at + 1;
         }
         for (at, bundle) in bundles {
-            self.move_out_of_bundle(&moving, at, &bundle)?;
+            self.move_out_of_bundle(&mut moving, at, &bundle)?;
             moving.bundle = at + 1;
         }
         self.apply()?;
         self.sync()?;
-        if is_all {
+        if is_all && moving.is_damaged {
+            // What is lost of it may be there for somebody who looks by hand.
+            self.unmovable.insert(generation.number);
+            Ok(())
+        } else if is_all {
             self.remove(&generation)
         } else {
             self.moving = Some(moving);
@@ -98,10 +106,13 @@ impl Draft {
         }
     }
 
-    fn move_out_of_chunk(&mut self, moving: &Moving, at: u64, chunk: &[u8]) -> Result<(), DraftError> {
+    fn move_out_of_chunk(&mut self, moving: &mut Moving, at: u64, chunk: &[u8]) -> Result<(), DraftError> {
         for entry in journal::entries(chunk) {
             // What cannot be read was told at the start.
-            let Ok(entry) = entry else { break };
+            let Ok(entry) = entry else {
+                moving.is_damaged = true;
+                break;
+            };
             match entry {
                 Entry::Item { number, written: Some(_) } => {
                     if self.index().roster.get(number) == Some(at) {
@@ -110,7 +121,7 @@ impl Draft {
                 }
                 Entry::Item { number, written: None } => {
                     let is_known = self.items.contains(number) || self.index().roster.get(number).is_some();
-                    if !is_known && self.is_outdating(moving) {
+                    if !is_known && self.older(moving, |written| written.may_have_item(number)) {
                         let forgotten = Drafted {
                             record: None,
                             payload: Content::None,
@@ -131,7 +142,11 @@ impl Draft {
                             let bytes = moving.generation.document(key, document)?.ok_or(ReadError::Lost)?;
                             self.write_document(key, Some(&bytes))?;
                         }
-                        (None, None) if !is_drafted && self.is_outdating(moving) => self.write_gone(key),
+                        (None, None)
+                            if !is_drafted && self.older(moving, |written| written.may_have_key(key)) =>
+                        {
+                            self.write_gone(key);
+                        }
                         _ => {}
                     }
                 }
@@ -141,18 +156,19 @@ impl Draft {
         Ok(())
     }
 
-    /// Whether what is said in the generation to be gone may be there in an older one.
-    fn is_outdating(&self, moving: &Moving) -> bool {
-        !self.index().generations.is_oldest(moving.generation.number)
+    /// Whether what is said in the generation to be gone may be in an older one, by what is written there.
+    fn older(&self, moving: &Moving, may_have: impl Fn(&Span) -> bool) -> bool {
+        self.index().generations.before(moving.generation.number).any(|older| may_have(&older.written))
     }
 
     /// Moves the parts of which a bundle says that they are in it, if they still are.
-    fn move_out_of_bundle(&mut self, moving: &Moving, at: u64, bundle: &[u8]) -> Result<(), DraftError> {
+    fn move_out_of_bundle(&mut self, moving: &mut Moving, at: u64, bundle: &[u8]) -> Result<(), DraftError> {
         let numbers = match journal::bundle(bundle) {
             Ok(Bundle::Piece(number)) => vec![number],
             Ok(Bundle::Shared(parts)) => parts.into_iter().map(|(number, _)| number).collect(),
             Err(error) => {
                 tracing::error!("bundle {at} of {} is damaged: {error}", moving.generation.path().display());
+                moving.is_damaged = true;
                 return Ok(());
             }
         };
@@ -171,7 +187,7 @@ impl Draft {
     }
 
     /// Writes an item again, whose record is in the generation.
-    fn move_item(&mut self, moving: &Moving, number: ItemNumber) -> Result<(), DraftError> {
+    fn move_item(&mut self, moving: &mut Moving, number: ItemNumber) -> Result<(), DraftError> {
         match self.settled(number)? {
             Some(drafted) if !self.items.contains(number) => self.move_drafted(moving, number, drafted),
             _ => Ok(()),
@@ -180,27 +196,33 @@ impl Draft {
 
     fn move_drafted(
         &mut self,
-        moving: &Moving,
+        moving: &mut Moving,
         number: ItemNumber,
         mut drafted: Drafted,
     ) -> Result<(), DraftError> {
         let before = drafted.before;
         if let Some(place) = moving.holds(before.and_then(|before| before.payload)) {
-            drafted.payload = self.moved(number, place)?;
+            drafted.payload = self.moved(moving, number, place)?;
         }
         if let Some(place) = moving.holds(before.and_then(|before| before.detail)) {
-            drafted.detail = self.moved(number, place)?;
+            drafted.detail = self.moved(moving, number, place)?;
         }
         self.items.put(number, drafted);
         self.make_room()
     }
 
-    fn moved(&mut self, number: ItemNumber, place: Place) -> Result<Content, DraftError> {
+    fn moved(
+        &mut self,
+        moving: &mut Moving,
+        number: ItemNumber,
+        place: Place,
+    ) -> Result<Content, DraftError> {
         match readable(|| self.part(place)) {
             Ok(bytes) => self.content(number, &Part::New(bytes)),
             Err(Unreadable::System(error)) => Err(sled::Error::Io(error).into()),
             Err(Unreadable::Damaged(problem)) => {
                 tracing::error!(item = number.0, "a payload or detail is lost: {problem}");
+                moving.is_damaged = true;
                 Ok(Content::At(place))
             }
         }

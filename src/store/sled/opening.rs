@@ -4,7 +4,7 @@
 //! damage: it is told, and ends the start, unless it is accepted. What cannot be opened is then put aside under another name,
 //! and what can be read is gone on with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -91,6 +91,14 @@ pub(super) fn open(
         put_aside(form, number)
             .map_err(|error| OpenError::Unusable { path: form.directory.clone(), error })?;
     };
+    let mut mark = mark;
+    if mark.newest.generation < highest {
+        // The one that said how far the log is contained is gone. Reading what is left of it from its beginning does no harm.
+        let left = log_left()?;
+        if left.id == mark.log.id {
+            mark.log = left;
+        }
+    }
     let mut generations: Vec<(Arc<Generation>, Extent)> = Vec::new();
     for extent in mark.sealed.iter().chain([&mark.newest]) {
         match found.remove(&extent.generation) {
@@ -110,6 +118,11 @@ pub(super) fn open(
             ));
         }
     }
+    let accepted: BTreeSet<u32> = {
+        let extents = generations.iter().map(|(_, extent)| extent);
+        extents.filter(|extent| extent.is_accepted).map(|extent| extent.generation).collect()
+    };
+    let mut newly_damaged = BTreeSet::new();
     let recovered = catch_unwind(AssertUnwindSafe(|| index::recover(generations)));
     let Recovered { index, holdings, damage: more } = match recovered {
         Ok(Ok(recovered)) => recovered,
@@ -125,7 +138,14 @@ pub(super) fn open(
             return Err(damaged(damage));
         }
     };
-    damage.extend(more);
+    for (generation, problem) in more {
+        if accepted.contains(&generation) {
+            tracing::warn!("{problem}; that was accepted before");
+        } else {
+            newly_damaged.insert(generation);
+            damage.push(problem);
+        }
+    }
     if damage.is_empty() {
         return Ok(Opened { index, holdings, mark });
     }
@@ -136,6 +156,12 @@ pub(super) fn open(
         tracing::error!("{problem}; going on with what could be read, as was asked for");
     }
     // From now on they are held to what could be read of them.
+    let accept = |extent: &Extent| Extent {
+        is_accepted: extent.is_accepted || newly_damaged.contains(&extent.generation),
+        ..*extent
+    };
+    let mut index = index;
+    index.generations.accept(accept);
     let sealed = index.generations.sealed().iter().map(|held| held.extent).collect();
     let newest = index.generations.newest().map_or(mark.newest, |held| held.extent);
     let mark = Mark { sealed, newest, ..mark };
@@ -162,8 +188,11 @@ fn open_one(
 }
 
 fn put_aside(form: &Form, number: u32) -> std::io::Result<()> {
-    let from = form.directory.join(generation::name(number));
-    fs::rename(&from, form.directory.join(generation::name(number) + PUT_ASIDE))
+    let name = generation::name(number);
+    // One of that number may have been put aside before.
+    let free = (0..).map(|times| form.directory.join(format!("{name}{}{PUT_ASIDE}", "+".repeat(times))));
+    let to = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
+    fs::rename(form.directory.join(name), to)
 }
 
 /// What an error of a generation says about the directory.

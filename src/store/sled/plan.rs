@@ -112,6 +112,11 @@ impl Plan {
         }
     }
 
+    /// How much may be written at a start: what is recent, and one more generation.
+    pub(super) fn room_for_start(&self) -> u64 {
+        GROWTH * self.recent + self.generation_max
+    }
+
     /// How generations are opened and made.
     pub(super) fn form(&self, directory: std::path::PathBuf, cache: u64) -> Form {
         Form { directory, segment_size: self.segment_size, cache }

@@ -94,7 +94,6 @@ impl Start<'_> {
         }
         self.begin(&mut log).map_err(unusable(path))?;
         draft.set_covered(log.last(), next_number).map_err(wrong)?;
-        log.segments().release(log.last(), false).map_err(unusable(path))?;
         Ok(Started { draft, holdings, log, next_number })
     }
 

@@ -87,13 +87,22 @@ async fn try_to_judge(pristine: &Pristine, harm: Option<&Harm>) -> Result<Verdic
     // A refusal changes nothing, so that it is the same data that somebody now accepts as it is.
     match serve(pristine, &data, &["--accept-damage"]).await {
         Ok(Outcome::Served(_, false)) => Err("with --accept-damage no error was logged".into()),
-        Ok(Outcome::Served(found, true)) => match found
-            .iter()
-            .find(|found| matches!(found, Found::Changed(_)))
-        {
-            Some(Found::Changed(what)) => Ok(Verdict::Silent(format!("with --accept-damage {what}"))),
-            _ => Ok(Verdict::Refused(found.iter().filter(|found| matches!(found, Found::AsItWas)).count())),
-        },
+        Ok(Outcome::Served(found, true)) => {
+            match found.iter().find(|found| matches!(found, Found::Changed(_))) {
+                Some(Found::Changed(what)) => Ok(Verdict::Silent(format!("with --accept-damage {what}"))),
+                // Once is enough.
+                _ => match serve(pristine, &data, &[]).await {
+                    Ok(Outcome::Served(..)) => Ok(Verdict::Refused(
+                        found.iter().filter(|found| matches!(found, Found::AsItWas)).count(),
+                    )),
+                    Ok(Outcome::Ended(code)) => Err(format!(
+                        "after --accept-damage it does not start without: {code}: {}",
+                        log(&data)
+                    )),
+                    Err(problem) => Err(format!("after --accept-damage: {problem}")),
+                },
+            }
+        }
         // One digit of FORMAT changed: nobody can tell that from the data of another version.
         Ok(Outcome::Ended(DATA)) if log(&data).contains("run the version that wrote it") => {
             Ok(Verdict::Refused(0))
