@@ -54,8 +54,8 @@ pub(super) struct GenerationSizes {
     pub(super) max: u64,
 }
 
-/// An eighth of all that there is, within the bounds, so that there are never many, and never much is outdated in one.
-const GENERATIONS: u64 = 8;
+/// A quarter of all that there is, within the bounds, so that there are never many, and never much is outdated in one.
+const GENERATIONS: u64 = 4;
 
 /// How much of the newest generation has to be outdated for it to be sealed before it is large, in percent.
 const OUTDATED_SEALED: u64 = 75;

@@ -37,6 +37,8 @@ pub(super) const SEGMENT_SIZES: [usize; 2] = [SEGMENT_SMALL, SEGMENT_LARGE];
 const SEGMENTS_IN_GENERATION: u64 = 4;
 const GENERATION_SHARE: u64 = 64;
 const GENERATION_MAX: u64 = GIB;
+/// So large a generation becomes in any case, where that share is more.
+const GENERATION_MIN: u64 = 128 * MIB;
 /// The most that is kept back because it is asked for, as a share of the volume.
 const RESERVE_SHARE: u64 = 10;
 /// What is kept back for names, snapshots of databases and the like.
@@ -88,9 +90,10 @@ impl Plan {
         let log_min = LOG_MAX.min(volume / LOG_SHARE).max(2 * payload_max + LOG_READY_MIN);
         let log_ready = (LOG_SEGMENTS_READY * log_segment_size).max(LOG_READY_MIN);
         let segment_size = if volume < VOLUME_SMALL { SEGMENT_SMALL } else { SEGMENT_LARGE };
-        let generation_min = SEGMENTS_IN_GENERATION * segment_size as u64;
-        let generation_max =
-            (volume / GENERATION_SHARE).clamp(generation_min, GENERATION_MAX.max(generation_min));
+        let smallest = SEGMENTS_IN_GENERATION * segment_size as u64;
+        let generation_max = (volume / GENERATION_SHARE).clamp(smallest, GENERATION_MAX);
+        // Each costs some memory while it is open, so there are not many where there is room.
+        let generation_min = generation_max.min(GENERATION_MIN);
         let needed = |recent: u64, generation: u64| GROWTH * (recent + generation + 2 * payload_max) + SLACK;
         let reserve = needed(recent, generation_max).max(wanted.reserve.min(volume / RESERVE_SHARE));
         // In the smallest volume a few of the largest payloads have room.
