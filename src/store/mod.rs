@@ -127,7 +127,7 @@ pub enum Command {
     },
     /// Leases an item, provided that it is as its filter says, nobody else holds it, and it waits for nothing. The lease's
     /// token is larger than any before.
-    /// Outcomes: `Changed`, `NotClaimable`, `StorageFull`.
+    /// Outcomes: `Changed`, `NotClaimable`.
     Claim(Box<Claim>),
     /// Does what the holder of a lease asks for, provided that the lease holds. Repeating what ended it changes nothing.
     /// Outcomes: `Changed`, `LeaseLost`, `Refused`; and `StorageFull` for what adds errors or progress.
@@ -164,7 +164,7 @@ pub enum Command {
     },
     /// Writes how far a delivery has come. Outcome: `Done`.
     RecordDelivery(Box<Delivery>),
-    /// Writes a silence. Outcomes: `Done`, `StorageFull`.
+    /// Writes a silence. Outcome: `Done`.
     PutSilence(Box<Silence>),
     /// Removes a silence. Outcome: `Done`.
     ForgetSilence(SilenceId),
@@ -174,7 +174,7 @@ pub enum Command {
     PutClock(Box<ClockAnchor>),
     /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
     ForgetIncident(IncidentId),
-    /// Writes how far what is expected of a workflow has come to pass. Outcomes: `Done`, `StorageFull`.
+    /// Writes how far what is expected of a workflow has come to pass. Outcome: `Done`.
     PutProgress {
         /// The workflow.
         workflow: WorkflowName,
@@ -237,7 +237,7 @@ pub enum Outcome {
     TooManyWorkflows(WorkflowName),
     /// Something is left of the workflow; nothing changed.
     WorkflowInUse,
-    /// The disk has no room for anything but closes; nothing changed.
+    /// The disk has no room for what the command may add; nothing changed.
     StorageFull,
     /// It is done.
     Done,

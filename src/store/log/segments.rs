@@ -113,11 +113,6 @@ impl Segments {
         (self.ready * self.size) as u64
     }
 
-    /// The bytes of those that hold something that may be needed.
-    pub fn live_bytes(&self) -> u64 {
-        (self.lock().live.len() * self.size) as u64
-    }
-
     /// The bytes of all files.
     pub fn bytes(&self) -> u64 {
         let state = self.lock();

@@ -303,13 +303,14 @@ fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Removes a directory, if it is there.
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn sync(path: &Path) -> io::Result<()> {
+/// Makes a file durable, or the names in a directory.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

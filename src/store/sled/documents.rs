@@ -43,40 +43,35 @@ impl Reader {
     pub(super) fn keys(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
         // The tables first: what leaves them is in the index by then.
         let recent = self.tables().keys(from, to);
-        let (index, to) = (self.index.clone(), to.to_vec());
-        let mut next = Some(from.to_vec());
-        let settled = std::iter::from_fn(move || {
-            let from = next.take()?;
-            let index = index.read().unwrap_or_else(PoisonError::into_inner);
-            if from >= to {
-                return None;
-            }
-            let range = index.documents.range(from..to.clone());
-            let keys: Vec<Vec<u8>> = range.map(|(key, _)| key.clone()).take(KEYS_AT_ONCE).collect();
-            // The key right behind the last.
-            next = keys.last().map(|last| [last, &[0][..]].concat());
-            Some(keys)
-        });
-        merged(recent.into_iter(), settled.flatten(), |left, right| left < right)
+        merged(recent.into_iter(), self.settled_keys(from, to, false), |left, right| left < right)
     }
 
     /// The same, from the other end.
     fn keys_backwards(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
         let recent = self.tables().keys(from, to);
-        let (index, from) = (self.index.clone(), from.to_vec());
-        let mut next = Some(to.to_vec());
-        let settled = std::iter::from_fn(move || {
-            let to = next.take()?;
+        merged(recent.into_iter().rev(), self.settled_keys(from, to, true), |left, right| left > right)
+    }
+
+    /// Those that the generations have, a page at a time, so that the index is not held for long.
+    fn settled_keys(&self, from: &[u8], to: &[u8], backwards: bool) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let index = self.index.clone();
+        let mut left = Some((from.to_vec(), to.to_vec()));
+        let pages = std::iter::from_fn(move || {
+            let (from, to) = left.take().filter(|(from, to)| from < to)?;
             let index = index.read().unwrap_or_else(PoisonError::into_inner);
-            if from >= to {
-                return None;
-            }
-            let range = index.documents.range(from.clone()..to).rev();
-            let keys: Vec<Vec<u8>> = range.map(|(key, _)| key.clone()).take(KEYS_AT_ONCE).collect();
-            next = keys.last().cloned();
-            Some(keys)
+            let range = index.documents.range(from.clone()..to.clone()).map(|(key, _)| key.clone());
+            let page: Vec<Vec<u8>> = if backwards {
+                range.rev().take(KEYS_AT_ONCE).collect()
+            } else {
+                range.take(KEYS_AT_ONCE).collect()
+            };
+            left = page.last().map(|last| {
+                // The key right behind the last one is the same with a zero.
+                if backwards { (from, last.clone()) } else { ([last, &[0][..]].concat(), to) }
+            });
+            Some(page)
         });
-        merged(recent.into_iter().rev(), settled.flatten(), |left, right| left > right)
+        pages.flatten()
     }
 
     /// The documents to which these keys belong, in their order.

@@ -54,7 +54,7 @@ pub(super) struct GenerationSizes {
     pub(super) max: u64,
 }
 
-/// A quarter of all that there is, within the bounds, so that there are never many, and never much is outdated in one.
+/// The newest generation is sealed once it has this share of all, within the bounds, so that there are few.
 const GENERATIONS: u64 = 4;
 
 /// How much of the newest generation has to be outdated for it to be sealed before it is large, in percent.

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::directory::{remove, sync};
 use super::layout;
 use super::mark::Mark;
 pub(super) use super::naming::name;
@@ -107,22 +108,10 @@ impl Generation {
             }
             sync(&unfinished)?;
             fs::rename(&unfinished, &path)?;
-            sync(&form.directory)?;
-            File::open(path.join("db"))
+            sync(&form.directory)
         };
-        let file = made().map_err(system(&path))?;
-        let generation = Self {
-            number,
-            tree,
-            _database: database,
-            file,
-            path,
-            segment_size: form.segment_size,
-            size: AtomicU64::new(0),
-            is_to_be_read: false,
-        };
-        generation.look().map_err(system(&generation.path))?;
-        Ok(generation)
+        made().map_err(system(&path))?;
+        Self::of(database, number, path, form.segment_size, false)
     }
 
     /// Opens a generation that is there.
@@ -146,8 +135,7 @@ impl Generation {
         if !db.try_exists().map_err(system(&db))? {
             return Err(GenerationError::Damaged { path: db, problem: "is missing".into() });
         }
-        let file = File::open(&db).map_err(system(&db))?;
-        wait_for_release(&file, &path)?;
+        wait_for_release(&File::open(&db).map_err(system(&db))?, &path)?;
         // After a kill the kernel may still hold pages that are not on the disk. The database reads them as if they
         // were, and writes a synced summary that refers to them; so they go to the disk first.
         sync(&db).and_then(|()| sync(&path)).map_err(system(&path))?;
@@ -158,18 +146,24 @@ impl Generation {
         let is_covered = survey(&path, segment_size).map_err(unreadable)?;
         clear(&path).map_err(system(&path))?;
         let database = open_database(&path, segment_size, cache)?;
+        sync(&path).map_err(system(&path))?;
+        Self::of(database, number, path, segment_size, !is_covered)
+    }
+
+    /// The one in this directory, with its database open.
+    fn of(
+        database: sled::Db,
+        number: u32,
+        path: PathBuf,
+        segment_size: usize,
+        is_to_be_read: bool,
+    ) -> Result<Self, GenerationError> {
+        let file = File::open(path.join("db")).map_err(system(&path))?;
         let tree = (*database).clone();
-        let generation = Self {
-            number,
-            tree,
-            _database: database,
-            file,
-            path,
-            segment_size,
-            size: AtomicU64::new(0),
-            is_to_be_read: !is_covered,
-        };
-        sync(&generation.path).and_then(|()| generation.look()).map_err(system(&generation.path))?;
+        let size = AtomicU64::new(0);
+        let generation =
+            Self { number, tree, _database: database, file, path, segment_size, size, is_to_be_read };
+        generation.look().map_err(system(&generation.path))?;
         Ok(generation)
     }
 
@@ -314,16 +308,4 @@ pub(super) fn broken(path: &Path, error: sled::Error) -> GenerationError {
         sled::Error::Io(error) => GenerationError::System { path, error },
         error => GenerationError::Damaged { path, problem: format!("cannot be read: {error}") },
     }
-}
-
-/// Removes a directory, if it is there.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

@@ -113,10 +113,6 @@ impl Generations {
         self.0.push(held);
     }
 
-    pub(super) fn extend(&mut self, held: Option<Held>) {
-        self.0.extend(held);
-    }
-
     pub(super) fn remove(&mut self, number: u32) {
         self.0.retain(|held| held.generation.number != number);
     }

@@ -153,7 +153,9 @@ impl Reading {
         if generation.is_to_be_read {
             self.look_for_bundles(&generation, &found)?;
         }
-        self.index.generations.extend(self.held.take().map(|held| Held { extent: found, ..held }));
+        if let Some(held) = self.held.take() {
+            self.index.generations.push(Held { extent: found, ..held });
+        }
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub(super) const SEGMENT_SIZES: [usize; 2] = [SEGMENT_SMALL, SEGMENT_LARGE];
 const SEGMENTS_IN_GENERATION: u64 = 4;
 const GENERATION_SHARE: u64 = 64;
 const GENERATION_MAX: u64 = GIB;
-/// So large a generation becomes in any case, where that share is more.
+/// A generation that holds mostly what is wanted is not sealed before it has this size, or that share if it is less.
 const GENERATION_MIN: u64 = 128 * MIB;
 /// The most that is kept back because it is asked for, as a share of the volume.
 const RESERVE_SHARE: u64 = 10;

@@ -17,7 +17,7 @@ use super::{OnDamage, SledSettings};
 use crate::store::holdings::Holdings;
 use crate::store::log::{self, Log, LogError, LogSettings, Opened, Torn};
 
-/// How much of what is recent a generation may hold in memory of what was read, at least and as a share of the cache.
+/// The page cache of each generation: this share of `storage.cache`, and at least so many bytes.
 const CACHE_MIN: u64 = 1024 * 1024;
 const CACHE_SHARE: u64 = 16;
 
