@@ -64,6 +64,8 @@ pub(super) struct Plan {
     pub(super) generation_max: u64,
     /// What has to be free for creates to be taken.
     pub(super) reserve: u64,
+    /// What of it is held by a file, so that nobody else takes it: no more than half of what is asked for.
+    pub(super) ballast: u64,
     /// The smallest volume that works for payloads of that size.
     pub(super) volume_min: u64,
 }
@@ -111,6 +113,7 @@ impl Plan {
             generation_min,
             generation_max,
             reserve,
+            ballast: reserve.min(wanted.reserve) / 2,
             volume_min,
         }
     }
@@ -150,6 +153,7 @@ mod tests {
     fn a_large_volume_keeps_back_what_is_asked_for_and_little_more() {
         let large = plan(256 * GIB, MIB);
         assert!(large.reserve < 256 * GIB / 50, "{large:?}");
+        assert_eq!(large.ballast, 128 * MIB);
         assert_eq!((large.recent, large.log_max), (256 * MIB, 512 * MIB));
     }
 

@@ -87,7 +87,7 @@ pub(super) struct Taken {
 
 impl Space {
     pub(super) fn new(ballast_path: PathBuf, plan: &Plan, size_max: Option<u64>) -> io::Result<Self> {
-        let ballast = plan.reserve / 2;
+        let ballast = plan.ballast;
         let held = std::fs::metadata(&ballast_path).is_ok_and(|metadata| metadata.len() >= ballast);
         let mut space = Self {
             ballast_path,
