@@ -2,19 +2,22 @@
 //!
 //! A table is left alone for as long as it was filled, so that what is closed within that time never comes to the database
 //! with its payload. Then what it says goes there, unless a later table says all that there is to know, and is synced; the
-//! mark that says so is synced after it; and only then are the table and its part of the log let go of. Nobody waits for that
-//! but commits that would have the tables outgrow their room.
+//! mark that says so is synced after it; and only then are the table and its part of the log let go of.
+//!
+//! When memory is short for the tables, they go sooner; see [`super::pace`].
 //!
 //! When no table is due, room is made: what holds of a generation of which enough is outdated is moved, and the generation
 //! removed.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::draft::{Draft, DraftError};
 use super::generations::Totals;
+use super::pace::{Pace, Room};
 use super::plan::GROWTH;
 use super::queue::{Queue, panic_message};
 use super::space::{Space, Taken};
@@ -23,8 +26,8 @@ use super::tables::{Frozen, Tables};
 use crate::model::{Clock, Timestamp};
 use crate::store::log::Segments;
 
-/// How many rows are written between two looks at how large the newest generation is.
-const ROWS_AT_ONCE: usize = 512;
+/// How many bytes of rows are written between two looks at how large the newest generation is.
+const ROWS_AT_ONCE: usize = 512 * 1024;
 /// How long the thread sleeps at most while it has nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How much of a generation has to be outdated for the rest to be moved, in percent: usually, when room becomes short, and when
@@ -53,6 +56,9 @@ struct Wishes {
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     pub(super) tables: Arc<RwLock<Tables>>,
+    room: Room,
+    /// How many bytes of tables have been written to the database since the start.
+    written: AtomicU64,
     wishes: Mutex<Wishes>,
     wished: Condvar,
     done: Condvar,
@@ -63,9 +69,13 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(super) fn new(tables: Tables, totals: Totals, space: Space) -> Self {
+    /// Over a database that holds the log up to the record `covered`.
+    pub(super) fn new(covered: u64, next_number: u64, room: Room, totals: Totals, space: Space) -> Self {
+        let tables = Tables::new(covered, next_number, room.table_max());
         Self {
             tables: Arc::new(RwLock::new(tables)),
+            room,
+            written: AtomicU64::new(0),
             wishes: Mutex::default(),
             wished: Condvar::new(),
             done: Condvar::new(),
@@ -98,16 +108,15 @@ impl Checkpoints {
 
     /// Adds what a group has changed, which is durable as that record of the log.
     pub(super) fn add(&self, group: Table, last: u64, next_number: u64) {
-        let was_empty = {
+        let is_wanted = {
             let mut tables = self.write();
-            let was_empty = tables.is_newest_empty();
+            let (was_empty, was_short) = (tables.is_newest_empty(), self.room.is_short(tables.bytes()));
             tables.add(group, last, next_number);
-            was_empty
+            was_empty || self.room.is_short(tables.bytes()) != was_short
         };
-        if was_empty {
+        if is_wanted {
             // It may have gone to sleep for long.
-            let _wishes = self.wishes();
-            self.wished.notify_one();
+            self.wake();
         }
     }
 
@@ -117,19 +126,41 @@ impl Checkpoints {
         self.wished.notify_one();
     }
 
+    /// Waits until a group of so many bytes may be added. False if the thread of the checkpoints has ended.
+    pub(super) fn wait_for_memory(&self, pace: &mut Pace, bytes: usize) -> bool {
+        let written = || self.written.load(Ordering::Relaxed);
+        let is_enough = || pace.admits(self.room, self.read().bytes(), written());
+        if !is_enough() && !self.wait(false, is_enough) {
+            return false;
+        }
+        pace.note(bytes, written());
+        true
+    }
+
+    /// So many bytes of a table have been written, and whoever waits for that may go on.
+    fn note_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        let _wishes = self.wishes();
+        self.done.notify_all();
+    }
+
     /// Has all that is in the tables go into the database, and waits until `is_enough`, or until the thread has ended; false
     /// then.
     pub(super) fn wait_for(&self, is_enough: impl Fn() -> bool) -> bool {
+        self.wait(true, is_enough)
+    }
+
+    fn wait(&self, hurry: bool, is_enough: impl Fn() -> bool) -> bool {
         let mut wishes = self.wishes();
         loop {
             if wishes.ended {
                 return false;
             }
             if is_enough() {
-                wishes.hurry = false;
+                wishes.hurry &= !hurry;
                 return true;
             }
-            wishes.hurry = true;
+            wishes.hurry |= hurry;
             self.wished.notify_one();
             wishes = self.done.wait(wishes).unwrap_or_else(PoisonError::into_inner);
         }
@@ -162,8 +193,6 @@ pub(super) struct Checkpointer {
     /// For how long a table is filled, and then left alone.
     pub(super) interval: Duration,
     pub(super) ticked_at: Timestamp,
-    /// How many of the frozen tables have been left alone for long enough.
-    pub(super) due: usize,
     /// Whether the log may have another segment made ahead: not while room is short.
     pub(super) may_prepare: bool,
 }
@@ -259,16 +288,13 @@ impl Checkpointer {
             let mut tables = shared.write();
             if is_urgent || now.since(self.ticked_at) >= self.interval {
                 self.ticked_at = now;
-                self.due = tables.frozen();
-                tables.freeze();
+                tables.tick();
             }
-            let (oldest, is_settled) = (tables.oldest(), tables.is_settled());
+            let is_short = shared.room.is_short(tables.bytes());
+            let (next, is_settled) = (tables.next(is_urgent || is_short), tables.is_settled());
             drop(tables);
-            if let Some(oldest) = oldest
-                && (is_urgent || self.due > 0)
-            {
-                self.due = self.due.saturating_sub(1);
-                return Task::Checkpoint(oldest);
+            if let Some(next) = next {
+                return Task::Checkpoint(next);
             }
             if wishes.close {
                 return Task::End;
@@ -321,19 +347,22 @@ pub(super) struct Later<'a>(&'a Checkpoints);
 pub(super) fn write(draft: &mut Draft, table: &Table, later: Option<&Later<'_>>) -> Result<(), DraftError> {
     let mut written = 0;
     for (number, row) in table.rows() {
+        written += row.size();
+        if written >= ROWS_AT_ONCE {
+            later.iter().for_each(|Later(shared)| shared.note_written(written));
+            draft.seal_if_due(false)?;
+            written = 0;
+        }
         let superseding = later.and_then(|Later(shared)| shared.read().superseding(*number).cloned());
         // By what it is called an item is found here or in the database, so it goes there all the same.
         let is_new = table.names_of(*number).is_some();
         match &superseding {
             None => draft.write_row(*number, row)?,
             Some(superseding) if is_new => draft.write_row(*number, superseding)?,
-            Some(_) => continue,
-        }
-        written += 1;
-        if written % ROWS_AT_ONCE == 0 {
-            draft.seal_if_due(false)?;
+            Some(_) => {}
         }
     }
+    later.iter().for_each(|Later(shared)| shared.note_written(written));
     for (key, value) in table.documents() {
         let is_superseded = later.is_some_and(|Later(shared)| shared.read().is_document_superseded(key));
         if !is_superseded {

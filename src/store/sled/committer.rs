@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::checkpoint::Checkpoints;
 use super::entry;
 use super::ledger::{Ledger, LedgerError};
+use super::pace::Pace;
 use super::queue::{Queue, Request, Taken, panic_message, payload_size};
 use crate::model::Clock;
 use crate::model::item::{ItemPatch, Merge};
@@ -48,8 +49,7 @@ pub(super) struct Committer {
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<OnceLock<Arc<dyn Observer>>>,
-    /// How many bytes the tables may hold.
-    pub(super) recent: usize,
+    pub(super) pace: Pace,
     pub(super) buffer: Vec<u8>,
     /// Whether the log may have more segments than it has at least.
     pub(super) may_grow: bool,
@@ -152,7 +152,9 @@ impl Committer {
         if table.is_empty() {
             return Ok(());
         }
-        self.wait_for_memory()?;
+        if !self.checkpoints.wait_for_memory(&mut self.pace, table.bytes()) {
+            return Err(CommitError::NoCheckpoints);
+        }
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEPT);
         entry::encode(&table, next_number, &mut self.buffer);
@@ -166,25 +168,18 @@ impl Committer {
         Ok(())
     }
 
-    /// Waits until the tables have room for another group.
-    fn wait_for_memory(&self) -> Result<(), CommitError> {
-        let is_enough = || self.checkpoints.read().bytes() < self.recent;
-        if is_enough() || self.checkpoints.wait_for(is_enough) {
-            return Ok(());
-        }
-        Err(CommitError::NoCheckpoints)
-    }
-
     /// Waits until the log has room for a record of so many bytes.
     fn make_room(&self, bytes: usize) -> Result<(), CommitError> {
         // When the disk is full a checkpoint frees segments, as it does when there are as many as may be.
-        if self.log.make_room(bytes, self.may_grow).is_ok_and(|has_room| has_room) {
+        let has_room = |may_grow| self.log.make_room(bytes, may_grow).is_ok_and(|has_room| has_room);
+        let is_enough = || has_room(false) || self.checkpoints.read().is_settled();
+        if has_room(self.may_grow) {
             return Ok(());
         }
-        if !self.checkpoints.wait_for(|| self.checkpoints.read().is_settled()) {
+        if !self.checkpoints.wait_for(is_enough) {
             return Err(CommitError::NoCheckpoints);
         }
-        if self.log.make_room(bytes, false).is_ok_and(|has_room| has_room) {
+        if has_room(false) {
             return Ok(());
         }
         match self.log.make_room(bytes, true) {

@@ -5,7 +5,8 @@
 //! after the other ([`generation`]), by a thread that nobody waits for ([`checkpoint`]), in batches ([`draft`]). Reads go to
 //! the tables and the databases from any thread ([`reader`], [`documents`]). The layout on disk is described in [`layout`],
 //! what is kept in memory of it in [`index`], how room is given back in [`moving`], how much there is in [`plan`] and
-//! [`space`], how a start holds the databases to what was written in [`opening`].
+//! [`space`], what happens when memory becomes short in [`pace`], how a start holds the databases to what was written in
+//! [`opening`].
 //!
 //! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
 //! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
@@ -37,6 +38,7 @@ mod names;
 mod naming;
 mod open_error;
 mod opening;
+mod pace;
 mod plan;
 mod privacy;
 mod queue;
@@ -64,12 +66,12 @@ use self::committer::Committer;
 use self::directory::Directory;
 use self::ledger::Ledger;
 pub use self::open_error::OpenError;
+use self::pace::{Pace, Room};
 use self::plan::{Plan, Wanted};
 use self::queue::Queue;
 use self::reader::{ReadError, Reader};
 use self::space::Space;
 use self::start::{Start, Started};
-use self::tables::Tables;
 use super::log::Segments;
 use super::{
     Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
@@ -152,8 +154,9 @@ impl SledStore {
         directory.prepare()?;
         let Started { draft, mut holdings, log, next_number } =
             Start { settings, directory: &directory, plan: &plan }.take_up()?;
-        let tables = Tables::new(draft.mark().log.covered, next_number);
-        let checkpoints = Arc::new(Checkpoints::new(tables, draft.totals(), space));
+        let room = Room(usize::try_from(plan.recent).unwrap_or(usize::MAX));
+        let (covered, totals) = (draft.mark().log.covered, draft.totals());
+        let checkpoints = Arc::new(Checkpoints::new(covered, next_number, room, totals, space));
         let reader = draft.reader(checkpoints.tables.clone());
         let unreadable = |error: ReadError| start::wrong(&settings.path, error.into());
         for workflow in reader.workflows() {
@@ -180,7 +183,7 @@ impl SledStore {
             checkpoints: checkpoints.clone(),
             clock: clock.clone(),
             observer: observer.clone(),
-            recent: usize::try_from(plan.recent).unwrap_or(usize::MAX),
+            pace: Pace::default(),
             buffer: Vec::new(),
             may_grow: true,
         };
@@ -192,7 +195,6 @@ impl SledStore {
             clock: clock.clone(),
             interval: settings.checkpoint,
             ticked_at: Timestamp::MIN,
-            due: 0,
             may_prepare: true,
         };
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {

@@ -53,7 +53,8 @@ impl Row {
         self.record.is_none() || (self.payload != Part::Same && self.detail != Part::Same)
     }
 
-    fn size(&self) -> usize {
+    /// What it takes in memory; an estimate in bytes.
+    pub(super) fn size(&self) -> usize {
         ROW_SIZE + self.record.as_ref().map_or(0, Bytes::len) + self.payload.size() + self.detail.size()
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! Invariants: a table leaves only once the database holds what it says, synced. So whoever looks here first and then there
 //! misses nothing.
+//!
+//! A table is left alone for a whole tick after it was frozen, unless memory becomes short: what is closed meanwhile need not
+//! go into the database with its payload.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -21,6 +24,8 @@ pub(super) struct Frozen {
     pub(super) last: u64,
     /// The number that no item had by then.
     pub(super) next_number: u64,
+    /// The tick from which on it has been left alone.
+    tick: u64,
 }
 
 /// See the module's documentation.
@@ -34,12 +39,17 @@ pub(super) struct Tables {
     settled: u64,
     /// The oldest first.
     frozen: VecDeque<Arc<Frozen>>,
+    /// How large the newest becomes before another begins, in bytes.
+    table_max: usize,
+    /// How many ticks there were.
+    ticks: u64,
 }
 
 impl Tables {
     /// None yet, over a database that holds the log up to that record.
-    pub(super) fn new(last: u64, next_number: u64) -> Self {
-        Self { newest: Table::default(), last, next_number, settled: last, frozen: VecDeque::new() }
+    pub(super) fn new(last: u64, next_number: u64, table_max: usize) -> Self {
+        let newest = Table::default();
+        Self { newest, last, next_number, settled: last, frozen: VecDeque::new(), table_max, ticks: 0 }
     }
 
     /// The newest first.
@@ -60,27 +70,31 @@ impl Tables {
     pub(super) fn add(&mut self, group: Table, last: u64, next_number: u64) {
         (self.last, self.next_number) = (last, next_number);
         self.newest.merge(group);
+        if self.newest.bytes() >= self.table_max {
+            self.freeze(self.ticks + 1);
+        }
+    }
+
+    /// Time goes by: a new table begins.
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+        self.freeze(self.ticks);
     }
 
     /// Begins a new table, unless nothing is in the newest and the log holds nothing that is in none.
-    pub(super) fn freeze(&mut self) {
+    fn freeze(&mut self, tick: u64) {
         let held = self.frozen.back().map_or(self.settled, |frozen| frozen.last);
         if self.newest.is_empty() && held == self.last {
             return;
         }
         let table = std::mem::take(&mut self.newest);
         let (last, next_number) = (self.last, self.next_number);
-        self.frozen.push_back(Arc::new(Frozen { table, last, next_number }));
+        self.frozen.push_back(Arc::new(Frozen { table, last, next_number, tick }));
     }
 
-    /// The table that goes into the database next.
-    pub(super) fn oldest(&self) -> Option<Arc<Frozen>> {
-        self.frozen.front().cloned()
-    }
-
-    /// How many tables change no more.
-    pub(super) fn frozen(&self) -> usize {
-        self.frozen.len()
+    /// The table that goes into the database next: one that was left alone for long enough, or any if it is urgent.
+    pub(super) fn next(&self, is_urgent: bool) -> Option<Arc<Frozen>> {
+        self.frozen.front().filter(|oldest| is_urgent || oldest.tick < self.ticks).cloned()
     }
 
     /// The database holds it.
