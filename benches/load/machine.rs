@@ -5,7 +5,7 @@
 )]
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -38,13 +38,14 @@ impl Machine {
         let compiler = Command::new("rustc").arg("--version").output();
         let compiler = compiler.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let compiler = compiler.unwrap_or_default();
+        let syncs = syncs_per_second(directory)?;
         let rows = vec![
             ("date", chrono::Utc::now().format("%Y-%m-%d").to_string()),
             ("processors", format!("{count} × {model}, the load generator included")),
             ("memory", format!("{:.0} GiB", memory.unwrap_or_default() / f64::from(1 << 20))),
             ("kernel", format!("Linux {}", kernel())),
             ("file system", file_system(directory)),
-            ("disk", format!("{:.0} `fdatasync` a second by one thread, each of 4 KiB", syncs(directory)?)),
+            ("disk", format!("{syncs:.0} `fdatasync` a second by one thread, each of 4 KiB")),
             ("other work", format!("load average of the last minute before the run: {load}")),
             ("compiler", compiler.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()),
             ("Process Warden", format!("{}, sled 0.34.7", env!("CARGO_PKG_VERSION"))),
@@ -99,11 +100,13 @@ fn file_system(directory: &Path) -> String {
     found.max_by_key(|(length, _)| *length).map_or_else(|| "unknown".into(), |(_, kind)| kind)
 }
 
-/// How many syncs of a block at the end of a file there are in a second.
-fn syncs(directory: &Path) -> Result<f64, Failure> {
+/// How many times a second one thread can write a block over and sync it, in a file that has its whole length already.
+pub fn syncs_per_second(directory: &Path) -> Result<f64, Failure> {
     let syncing = |error| Failure::system("trying how fast the disk syncs")(error);
     let path = directory.join("sync-probe");
     let mut file = File::create(&path).map_err(syncing)?;
+    file.write_all(&vec![0; SYNCS * BLOCK]).and_then(|()| file.sync_all()).map_err(syncing)?;
+    file.rewind().map_err(syncing)?;
     let began = Instant::now();
     for _ in 0..SYNCS {
         file.write_all(&[0x5a; BLOCK]).map_err(syncing)?;

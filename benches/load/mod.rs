@@ -31,7 +31,7 @@ pub use failure::Failure;
 pub use fill::fill;
 pub use histogram::Histogram;
 pub use ids::{ID, ID_LENGTH, Ids, payload_text, places_of_ids};
-pub use machine::Machine;
+pub use machine::{Machine, syncs_per_second};
 pub use process::{Ending, Process, wait_until};
 pub use prose::{thousands, wrapped};
 pub use receiver::{Notification, listen};

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::load::{Failure, Ids, Kind, Machine, Measurement, Settings, Workload, text};
+use crate::load::{
+    Failure, Ids, Kind, Machine, Measurement, Settings, Workload, median, syncs_per_second, text,
+};
 use crate::peer::{Installed, Peer, PeerKind};
 use crate::report::{self, Row, Rows, Seen};
 use crate::{deadline, document};
 
 const KIB: usize = 1024;
-/// In which goals are set.
-pub const GOAL_CONNECTIONS: usize = 256;
+const CONNECTIONS_MOST: usize = 256;
 const BATCH: usize = 1_000;
 /// A peer that syncs for each item may sync slowly.
 const BATCH_SMOKE: usize = 50;
@@ -64,15 +65,15 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
 fn cells(smoke: bool) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (mix, kind) in [("create", Kind::Create), ("pair", Kind::Pair)] {
-        for connections in [1, 16, GOAL_CONNECTIONS] {
+        for connections in [1, 16, CONNECTIONS_MOST] {
             let workload = Workload { batch: None, kind, payload: KIB };
             cells.push(Cell { name: format!("{mix}-{connections}"), workload, connections });
         }
     }
     for payload in [100, 16 * KIB] {
         let workload = Workload { batch: None, kind: Kind::Create, payload };
-        let name = format!("create-{GOAL_CONNECTIONS}-of-{payload}");
-        cells.push(Cell { name, workload, connections: GOAL_CONNECTIONS });
+        let name = format!("create-{CONNECTIONS_MOST}-of-{payload}");
+        cells.push(Cell { name, workload, connections: CONNECTIONS_MOST });
     }
     for (mix, kind) in [("batch-create", Kind::Create), ("batch-pair", Kind::Pair)] {
         let batch = Some(if smoke { BATCH_SMOKE } else { BATCH });
@@ -116,10 +117,12 @@ fn measure(
         // Not counted: it warms caches and makes the workflow.
         drive(peer, settings.round / 5)?;
     }
+    let mut syncs = Vec::new();
     for _ in 0..settings.rounds {
         for (peer, row) in &mut running {
             row.measurements.push(drive(peer, settings.round)?);
         }
+        syncs.push(syncs_per_second(&settings.directory)?);
     }
     let mut rows = Vec::new();
     for (peer, row) in running {
@@ -127,5 +130,5 @@ fn measure(
         rows.push(row);
     }
     let (name, connections, workload) = (cell.name.clone(), cell.connections, cell.workload);
-    Ok(Rows { name, workload, connections, rows, skipped })
+    Ok(Rows { name, workload, connections, rows, skipped, syncs: median(syncs.into_iter()) })
 }

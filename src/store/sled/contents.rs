@@ -55,11 +55,13 @@ impl Generation {
 
     /// A chunk of the journal.
     pub(super) fn chunk(&self, number: u64) -> Result<Option<sled::IVec>, ReadError> {
+        self.note_read();
         Ok(self.tree.get(layout::numbered(layout::JOURNAL, number))?)
     }
 
     /// A bundle.
     pub(super) fn bundle(&self, number: u64) -> Result<Option<sled::IVec>, ReadError> {
+        self.note_read();
         Ok(self.tree.get(layout::numbered(layout::BUNDLE, number))?)
     }
 

@@ -393,6 +393,7 @@ impl Draft {
 
     /// Begins another generation if that is due.
     pub(super) fn seal_if_due(&mut self, is_idle: bool) -> Result<(), DraftError> {
+        self.generation.prepare_eviction()?;
         if self.is_due(is_idle) { self.seal() } else { Ok(()) }
     }
 
@@ -400,6 +401,7 @@ impl Draft {
     fn seal(&mut self) -> Result<(), DraftError> {
         self.apply()?;
         self.sync()?;
+        self.generation.evict();
         let mut mark = self.mark.clone();
         mark.sealed.push(self.extent);
         mark.newest = Extent::after(&self.extent);

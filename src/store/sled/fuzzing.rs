@@ -1,9 +1,10 @@
-//! What is demanded of the values that hold many items. See [`crate::fuzzing`].
+//! What is demanded of the values that hold many items, and of what is said of generations. See [`crate::fuzzing`].
 
 use bytes::Bytes;
 
 use super::entry;
 use super::journal::{self, Bundle, Bundles, Chunks, Entry};
+use super::mark::Mark;
 use super::names::NameHasher;
 use super::table::Table;
 use crate::store::record::RecordError;
@@ -60,6 +61,14 @@ pub fn entries(bytes: &[u8]) {
             let read_again = entry::decode(&written, &hasher).expect("what we write can be read");
             assert_eq!(write(&read_again), written, "a group is read as what was written");
         }
+        Err(error) => says_what_is_wrong(bytes, Some(error)),
+    }
+}
+
+/// Marks of generations: what can be read is written, and read as the same.
+pub fn marks(bytes: &[u8]) {
+    match Mark::decode(bytes) {
+        Ok(read) => assert_eq!(Mark::decode(&read.encode()), Ok(read), "a mark is read as what was written"),
         Err(error) => says_what_is_wrong(bytes, Some(error)),
     }
 }

@@ -12,7 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -75,6 +75,9 @@ pub(super) struct Generation {
     size: AtomicU64,
     /// Whether what it holds may be less than was written, as far as can be told before it is read.
     pub(super) is_to_be_read: bool,
+    /// Whether it can be made to give memory back, and how many values were read since it last was.
+    pub(super) is_evictable: AtomicBool,
+    pub(super) reads: AtomicU32,
 }
 
 impl std::fmt::Debug for Generation {
@@ -161,9 +164,20 @@ impl Generation {
         let file = File::open(path.join("db")).map_err(system(&path))?;
         let tree = (*database).clone();
         let size = AtomicU64::new(0);
-        let generation =
-            Self { number, tree, _database: database, file, path, segment_size, size, is_to_be_read };
+        let generation = Self {
+            number,
+            tree,
+            _database: database,
+            file,
+            path,
+            segment_size,
+            size,
+            is_to_be_read,
+            is_evictable: AtomicBool::new(false),
+            reads: AtomicU32::new(0),
+        };
         generation.look().map_err(system(&generation.path))?;
+        generation.find_out_whether_evictable();
         Ok(generation)
     }
 

@@ -98,7 +98,10 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
     }
     let all: Vec<_> = generations.all().iter().map(|held| held.generation.clone()).collect();
     // What cannot be read was met before, and told.
-    let chunks = all.into_iter().flat_map(|generation| generation.chunks(0).map_while(Result::ok));
+    let chunks = all.into_iter().flat_map(|generation| {
+        let chunks = generation.chunks(0).map_while(Result::ok);
+        chunks.chain(std::iter::once_with(move || generation.evict()).filter_map(|()| None))
+    });
     let holding = chunks.map(|(at, chunk)| holding(&chunk, at, roster, hasher));
     read_ahead(holding, |read| {
         for chunk in read.flatten() {
@@ -153,6 +156,7 @@ impl Reading {
         if generation.is_to_be_read {
             self.look_for_bundles(&generation, &found)?;
         }
+        generation.evict();
         if let Some(held) = self.held.take() {
             self.index.generations.push(Held { extent: found, ..held });
         }

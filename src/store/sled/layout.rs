@@ -23,6 +23,7 @@
 //! j chunk   -> entries   the journal: each the latest word on an item or a document as of when it was written
 //! p bundle  -> parts     payloads and details of several items, or a piece of one that is large
 //! m         -> mark      what the database holds, and the others; see [`super::mark`]
+//! z number  ->           nothing; see [`super::eviction`]
 //! ```
 //!
 //! Numbers are big-endian. Those of chunks and bundles grow over all generations and without a gap, so that both are appended
@@ -82,6 +83,7 @@ pub(super) const DOCUMENT_MAX: usize = 4096;
 pub(super) const JOURNAL: u8 = b'j';
 pub(super) const BUNDLE: u8 = b'p';
 pub(super) const MARK: &[u8] = b"m";
+pub(super) const EMPTY: u8 = b'z';
 
 // What the keys of documents begin with.
 pub(super) const WORKFLOW: u8 = b'w';

@@ -120,7 +120,11 @@ impl Mark {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let damaged = |problem: String| RecordError::Damaged(format!("the mark of a generation: {problem}"));
         match bytes.split_first() {
-            Some((&MARK_V1, rest)) => postcard::from_bytes(rest).map_err(|error| damaged(error.to_string())),
+            Some((&MARK_V1, rest)) => match postcard::take_from_bytes(rest) {
+                Ok((mark, [])) => Ok(mark),
+                Ok(_) => Err(damaged("something follows its end".into())),
+                Err(error) => Err(damaged(error.to_string())),
+            },
             Some((&format, _)) => Err(RecordError::Format(format)),
             None => Err(damaged("it is empty".into())),
         }
@@ -140,6 +144,8 @@ mod tests {
         assert_eq!(Mark::decode(&[9]), Err(RecordError::Format(9)));
         assert!(matches!(Mark::decode(&mark.encode()[..5]), Err(RecordError::Damaged(_))));
         assert!(matches!(Mark::decode(&[]), Err(RecordError::Damaged(_))));
+        let longer = [mark.encode(), vec![0]].concat();
+        assert!(matches!(Mark::decode(&longer), Err(RecordError::Damaged(_))));
     }
 
     #[test]

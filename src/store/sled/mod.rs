@@ -23,6 +23,7 @@ mod directory;
 mod documents;
 mod draft;
 mod entry;
+mod eviction;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod generation;
