@@ -55,13 +55,13 @@ impl Generation {
 
     /// A chunk of the journal.
     pub(super) fn chunk(&self, number: u64) -> Result<Option<sled::IVec>, ReadError> {
-        self.note_read();
+        self.note_read(layout::JOURNAL, number);
         Ok(self.tree.get(layout::numbered(layout::JOURNAL, number))?)
     }
 
     /// A bundle.
     pub(super) fn bundle(&self, number: u64) -> Result<Option<sled::IVec>, ReadError> {
-        self.note_read();
+        self.note_read(layout::BUNDLE, number);
         Ok(self.tree.get(layout::numbered(layout::BUNDLE, number))?)
     }
 

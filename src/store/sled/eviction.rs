@@ -22,7 +22,7 @@ const KEYS_IN_LEAF: u16 = 8;
 const LEAVES: u16 = SHARDS + 32;
 /// A database with less than this is left alone, in bytes: it has few pages.
 const SIZE_MIN: u64 = 32 * 1024 * 1024;
-/// After how many values were read by their numbers a database is made to take note. Each may be in a page of 64 KiB.
+/// After how many pages were read a database is made to take note. Each may be of 64 KiB.
 const READS: u32 = 1024;
 
 fn key(leaf: u16) -> [u8; 9] {
@@ -57,8 +57,15 @@ impl Generation {
         self.is_evictable.store(last, Ordering::Relaxed);
     }
 
-    /// Counts a value that was read, and has memory given back once that is worth it.
-    pub(super) fn note_read(&self) {
+    /// Counts a value that is read by its number, unless it is in the page of the one before, and has memory given back once
+    /// that is worth it.
+    pub(super) fn note_read(&self, letter: u8, number: u64) {
+        let page = number / u64::from(KEYS_IN_LEAF);
+        let [of_journal, of_bundles] = &self.pages_read;
+        let before = if letter == layout::JOURNAL { of_journal } else { of_bundles };
+        if before.swap(page, Ordering::Relaxed) == page {
+            return;
+        }
         if self.reads.fetch_add(1, Ordering::Relaxed) + 1 >= READS {
             self.evict();
         }

@@ -75,9 +75,11 @@ pub(super) struct Generation {
     size: AtomicU64,
     /// Whether what it holds may be less than was written, as far as can be told before it is read.
     pub(super) is_to_be_read: bool,
-    /// Whether it can be made to give memory back, and how many values were read since it last was.
+    /// Whether it can be made to give memory back, and how many pages were read since it last was.
     pub(super) is_evictable: AtomicBool,
     pub(super) reads: AtomicU32,
+    /// Which the last ones were, of the journal and of bundles, near enough.
+    pub(super) pages_read: [AtomicU64; 2],
 }
 
 impl std::fmt::Debug for Generation {
@@ -175,6 +177,7 @@ impl Generation {
             is_to_be_read,
             is_evictable: AtomicBool::new(false),
             reads: AtomicU32::new(0),
+            pages_read: Default::default(),
         };
         generation.look().map_err(system(&generation.path))?;
         generation.find_out_whether_evictable();

@@ -1,11 +1,11 @@
 //! How fast the tables fill, and what happens when they do. Pure.
 //!
 //! Checkpoints write more slowly than a burst of creates comes in. Were nothing done before the room for tables is full, every
-//! commit would then wait until a whole table is written. So the oldest table goes into the database early once half of the
-//! room is taken, and once most of it is, each group waits until as many bytes have been written as the group before it brought.
+//! commit would then wait until a whole table is written. So the oldest table goes into the database early once three
+//! quarters of the room are taken, and once most of it is, each group waits until as many bytes have been written as the group before it brought.
 
 /// A table takes this share of the room at most.
-const TABLE_SHARE: usize = 8;
+const TABLE_SHARE: usize = 16;
 
 /// The room for tables, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +19,11 @@ impl Room {
 
     /// Whether a table is written before it was left alone for its time, when all of them take so many bytes.
     pub(super) fn is_short(self, taken: usize) -> bool {
-        taken > self.0 / 2
+        taken > self.0 / 4 * 3
     }
 
     fn is_nearly_full(self, taken: usize) -> bool {
-        taken >= self.0 / 4 * 3
+        taken >= self.0 / 8 * 7
     }
 }
 
@@ -56,15 +56,15 @@ mod tests {
     fn groups_do_not_wait_while_there_is_room() {
         let mut pace = Pace::default();
         pace.note(500, 0);
-        assert!(pace.admits(ROOM, 749, 0));
+        assert!(pace.admits(ROOM, 874, 0));
     }
 
     #[test]
     fn once_room_is_nearly_gone_as_much_is_written_as_is_taken_in() {
         let mut pace = Pace::default();
         pace.note(100, 40);
-        assert!(!pace.admits(ROOM, 750, 139));
-        assert!(pace.admits(ROOM, 750, 140));
+        assert!(!pace.admits(ROOM, 875, 139));
+        assert!(pace.admits(ROOM, 875, 140));
         pace.note(30, 140);
         assert!(!pace.admits(ROOM, 999, 169));
         assert!(pace.admits(ROOM, 999, 170));
@@ -79,8 +79,8 @@ mod tests {
 
     #[test]
     fn tables_are_written_early_long_before_groups_wait() {
-        assert!(!ROOM.is_short(500));
-        assert!(ROOM.is_short(501));
-        assert!(ROOM.table_max() * 2 <= 750 - 500, "there is one to be written by then");
+        assert!(!ROOM.is_short(750));
+        assert!(ROOM.is_short(751));
+        assert!(ROOM.table_max() * 2 <= 875 - 750, "there is one to be written by then");
     }
 }
