@@ -1,0 +1,218 @@
+//! The lives of one seed: a directory, the process that works in it, and what each copy is held to.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::runtime::Runtime;
+use warden::store::Store;
+use warden::store::sled::check::check;
+
+use crate::dice::Dice;
+use crate::figures::Figures;
+use crate::judge;
+use crate::process::Process;
+use crate::settings;
+use crate::story::Story;
+use crate::tail::{self, Files};
+use crate::told::Told;
+
+/// How many processes work in a directory, one after the other, and how often each is stopped.
+const LIVES: usize = 2;
+const STOPS: usize = 4;
+/// After how many requests a process is stopped, and how many milliseconds later, at most.
+const REQUESTS: u64 = 600;
+const LATER: u64 = 4;
+/// How often each submitter goes on in a copy.
+const ROUNDS: usize = 8;
+
+/// See the module's documentation.
+pub struct Life<'a> {
+    seed: u64,
+    directory: PathBuf,
+    dice: Dice,
+    runtime: Runtime,
+    stories: Vec<Story>,
+    /// All that has happened to the stories.
+    told: Vec<Told>,
+    /// What the log of the last copy held.
+    older: Files,
+    figures: &'a Figures,
+}
+
+impl<'a> Life<'a> {
+    /// In a directory of its own.
+    pub fn new(seed: u64, directory: &Path, figures: &'a Figures) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        Ok(Self {
+            seed,
+            directory: directory.to_owned(),
+            dice: Dice::new(seed),
+            runtime: tokio::runtime::Builder::new_current_thread().build()?,
+            stories: Story::all(seed),
+            told: Vec::new(),
+            older: Files::new(),
+            figures,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Lives all lives; what is not as it must be.
+    pub fn run(mut self) -> Result<(), String> {
+        for life in 1..=LIVES {
+            let before: String = self.told.iter().map(|told| format!("{told}\n")).collect();
+            fs::write(self.path("before"), before).map_err(told_by_system)?;
+            let mut process = Process::start(self.seed, &self.path("data"), &self.path("before"))
+                .map_err(told_by_system)?;
+            while process.next().and_then(|told| self.take(told))? != Told::Opened {}
+            for stop in 1..=STOPS {
+                self.watch(&mut process).map_err(|wrong| format!("life {life}, before stop {stop}: {wrong}"))?;
+                let is_last = stop == STOPS;
+                self.judge(is_last).map_err(|wrong| format!("life {life}, copy {stop}: {wrong}"))?;
+                if !is_last {
+                    process.go_on()?;
+                }
+            }
+            drop(process);
+            self.figures.lives.add(1);
+        }
+        self.count()
+    }
+
+    /// Has the process work on for a while, and stops it.
+    fn watch(&mut self, process: &mut Process) -> Result<(), String> {
+        let mut left = 1 + self.dice.below(REQUESTS);
+        while left > 0 {
+            if let Told::Done(..) = process.next().and_then(|told| self.take(told))? {
+                left -= 1;
+            }
+        }
+        // Anywhere between two things that are told.
+        std::thread::sleep(Duration::from_micros(self.dice.below(LATER * 1000)));
+        process.stop()?.into_iter().try_for_each(|told| self.take(told).map(drop))
+    }
+
+    fn take(&mut self, told: Told) -> Result<Told, String> {
+        match &told {
+            Told::Wrong(wrong) => return Err(wrong.clone()),
+            Told::Checkpoint => self.figures.checkpoints.add(1),
+            Told::Opened => {}
+            _ => {
+                told.happen(&mut self.stories);
+                if let Told::Done(..) = told {
+                    self.figures.requests.add(1);
+                }
+                self.told.push(told.clone());
+            }
+        }
+        Ok(told)
+    }
+
+    /// Copies what the process has left so far, and holds that to what was told. The last copy is what the next process finds.
+    fn judge(&mut self, is_last: bool) -> Result<(), String> {
+        let copy = self.path("copy");
+        if copy.exists() {
+            fs::remove_dir_all(&copy).map_err(told_by_system)?;
+        }
+        copy_directory(&self.path("data"), &copy).map_err(told_by_system)?;
+        self.figures.copies.add(1);
+        let log = tail::files(&copy.join("log")).map_err(told_by_system)?;
+        let tail = tail::last_record(&log);
+        let unacknowledged = !tail.is_empty() && tail.is_unacknowledged(&self.stories);
+        if unacknowledged {
+            self.figures.unacknowledged.add(1);
+        }
+        if unacknowledged && !is_last && self.dice.percent(80) {
+            // A record that the generations hold already was synced, and cannot be torn.
+            if self.check(&copy)? > 0 {
+                tail.harm(&self.older, &mut self.dice).map_err(told_by_system)?;
+                self.figures.harmed.add(1);
+            }
+        }
+        self.older = log.into_iter().map(|(path, bytes)| (path, bytes)).collect();
+        let mut stories = self.stories.clone();
+        let open = || settings::open(self.seed, &copy).map_err(|error| format!("it does not open: {error}"));
+        let store = open()?;
+        let told = self.runtime.block_on(async {
+            let told = judge::catch_up(&mut stories, &store).await?;
+            judge::compare(&stories, &store).await?;
+            Ok::<_, String>(told)
+        })?;
+        if is_last {
+            self.stories.clone_from(&stories);
+            self.told.extend(told);
+        }
+        let lived_on = self.runtime.block_on(live_on(&mut stories, &store));
+        lived_on.map_err(|wrong| format!("living on: {wrong}"))?;
+        drop(store);
+        let store = open().map_err(|wrong| format!("once more: {wrong}"))?;
+        let compared = self.runtime.block_on(judge::compare(&stories, &store));
+        compared.map_err(|wrong| format!("opened once more: {wrong}"))?;
+        drop(store);
+        if self.dice.percent(40) {
+            self.check(&copy).map_err(|wrong| format!("closed: {wrong}"))?;
+        }
+        Ok(())
+    }
+
+    /// Has a directory checked; how many records of its log are in no generation.
+    fn check(&self, copy: &Path) -> Result<u64, String> {
+        let scratch = self.path("scratch");
+        fs::create_dir_all(&scratch).map_err(told_by_system)?;
+        let report = check(copy, &scratch, &mut |_| true).map_err(|error| error.to_string())?;
+        if !report.findings.is_empty() {
+            return Err(format!("the check finds {:?}", report.findings));
+        }
+        self.figures.checks.add(1);
+        Ok(report.log.map_or(0, |log| log.records))
+    }
+
+    /// Counts what the lives have come to, by what is there in the end.
+    fn count(&self) -> Result<(), String> {
+        let files = tail::files(&self.path("data/log")).map_err(told_by_system)?;
+        let newest = tail::segments(&files).last_key_value().map_or(0, |(number, _)| *number);
+        self.figures.recycled.add(newest.saturating_sub(files.len() as u64));
+        let entries = fs::read_dir(self.path("data/generations")).map_err(told_by_system)?;
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
+        let numbers: Vec<u64> = numbers.collect();
+        let newest = numbers.iter().max().copied().unwrap_or(0);
+        self.figures.made.add(newest);
+        self.figures.removed.add(newest - numbers.len() as u64);
+        Ok(())
+    }
+}
+
+/// Goes on with the stories in this process.
+async fn live_on(stories: &mut [Story], store: &dyn Store) -> Result<(), String> {
+    for _ in 0..ROUNDS {
+        let answers: Vec<_> =
+            stories.iter_mut().map(|story| store.submit(story.submit().commands.clone())).collect();
+        for (story, answer) in stories.iter_mut().zip(join_all(answers).await) {
+            story.answer(answer.map_err(|error| error.to_string())?)?;
+        }
+    }
+    judge::compare(stories, store).await
+}
+
+fn told_by_system(error: io::Error) -> String {
+    format!("the system says: {error}")
+}
+
+fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy_directory(&from, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
