@@ -1,6 +1,6 @@
 //! How much of the store the stories have made use of.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Counts up, from any thread.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Figures {
     /// Checkpoints that were seen, and segments of the log that were written over.
     pub checkpoints: Counter,
     pub recycled: Counter,
+    /// Whether some seed went wrong, so that the others need not go on.
+    pub is_over: AtomicBool,
 }
 
 impl Figures {

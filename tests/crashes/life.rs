@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -71,6 +72,9 @@ impl<'a> Life<'a> {
                 .map_err(told_by_system)?;
             while process.next().and_then(|told| self.take(told))? != Told::Opened {}
             for stop in 1..=STOPS {
+                if self.figures.is_over.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
                 self.watch(&mut process).map_err(|wrong| format!("life {life}, before stop {stop}: {wrong}"))?;
                 let is_last = stop == STOPS;
                 self.judge(is_last).map_err(|wrong| format!("life {life}, copy {stop}: {wrong}"))?;
@@ -134,7 +138,7 @@ impl<'a> Life<'a> {
                 self.figures.harmed.add(1);
             }
         }
-        self.older = log.into_iter().map(|(path, bytes)| (path, bytes)).collect();
+        self.older = log;
         let mut stories = self.stories.clone();
         let open = || settings::open(self.seed, &copy).map_err(|error| format!("it does not open: {error}"));
         let store = open()?;
@@ -153,6 +157,8 @@ impl<'a> Life<'a> {
         let store = open().map_err(|wrong| format!("once more: {wrong}"))?;
         let compared = self.runtime.block_on(judge::compare(&stories, &store));
         compared.map_err(|wrong| format!("opened once more: {wrong}"))?;
+        let lived_on = self.runtime.block_on(live_on(&mut stories, &store));
+        lived_on.map_err(|wrong| format!("living on once more: {wrong}"))?;
         drop(store);
         if self.dice.percent(40) {
             self.check(&copy).map_err(|wrong| format!("closed: {wrong}"))?;

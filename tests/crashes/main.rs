@@ -26,6 +26,7 @@
 //! | `SEED` | tries this one alone | none |
 //! | `FIRST_SEED` | where to begin | 0 |
 //! | `CRASHES_IN` | the directory for all of it | `/dev/shm`, or that of the build's temporary files |
+//! | `CRASHES_KEEP` | `0`: what a failed seed leaves is not kept | none |
 
 mod child;
 mod dice;
@@ -73,8 +74,12 @@ fn live(seed: u64, figures: &Figures) -> Result<(), String> {
     let lived = catch_unwind(AssertUnwindSafe(|| {
         Life::new(seed, &directory, figures).map_err(|error| error.to_string())?.run()
     }));
-    let lived = lived.unwrap_or_else(|_| Err("it panicked".into()));
-    if lived.is_ok() {
+    let lived = lived.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        Err(format!("it panicked: {}", text.or(panic.downcast_ref().copied()).unwrap_or_default()))
+    });
+    let is_kept = lived.is_err() && variable("CRASHES_KEEP") != Some(0);
+    if !is_kept && directory.exists() {
         std::fs::remove_dir_all(&directory).map_err(|error| error.to_string())?;
     }
     lived.map_err(|wrong| format!("{}; see {}", wrong.replace('\n', " "), directory.display()))
@@ -94,6 +99,7 @@ fn live_all(seeds: Range<u64>, figures: &Figures) -> Result<(), (u64, String)> {
                     }
                     if let Err(reason) = live(seed, figures) {
                         next.store(seeds.end, Ordering::Relaxed);
+                        figures.is_over.store(true, Ordering::Relaxed);
                         wrong.lock().expect("nothing panics under the lock").get_or_insert((seed, reason));
                     }
                 }
@@ -118,10 +124,12 @@ fn whatever_a_crash_leaves_holds_what_was_acknowledged() {
     };
     let count = seeds.end - seeds.start;
     let figures = Figures::default();
-    if let Err((seed, reason)) = live_all(seeds, &figures) {
+    let lived = live_all(seeds, &figures);
+    // Nothing is left in it unless something is kept.
+    let _ = std::fs::remove_dir(directory());
+    if let Err((seed, reason)) = lived {
         panic!("seed {seed}: {reason}\n(SEED={seed} cargo test --test crashes tries it again)");
     }
-    let _ = std::fs::remove_dir(directory());
     println!("{count} seeds: {}", figures.told());
     // Otherwise it would say nothing of what it is for.
     let least = [

@@ -28,7 +28,6 @@ impl Process {
     pub fn start(seed: u64, directory: &Path, before: &Path) -> io::Result<Self> {
         let (stream, its) = UnixStream::pair()?;
         stream.set_nonblocking(true)?;
-        let name = std::thread::current().name().unwrap_or_default().to_owned();
         let child = Command::new(std::env::current_exe()?)
             .args([crate::TEST, "--exact", "--nocapture", "--test-threads=1"])
             .env(child::SEED, seed.to_string())
@@ -38,7 +37,6 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        drop(name);
         Ok(Self { child, stream, read: Vec::new() })
     }
 

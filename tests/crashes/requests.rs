@@ -44,9 +44,9 @@ pub fn next(story: &mut Story, dice: &mut Dice) -> Vec<Command> {
     let mut commands = Vec::new();
     for _ in 0..count {
         let (key, command) = one(story, dice);
-        if key.is_some_and(|key| std::mem::replace(&mut keys, [&keys[..], &[key.clone()]].concat()).contains(&key))
-        {
-            continue;
+        match key {
+            Some(key) if keys.contains(&key) => continue,
+            key => keys.extend(key),
         }
         commands.push(command);
     }
