@@ -12,15 +12,13 @@ use warden::store::Store;
 use crate::dice::Dice;
 use crate::judge;
 use crate::settings;
-use crate::story::Story;
+use crate::story::{PENDING, Story};
 use crate::told::Told;
 
 /// Set for the process that lives: the seed. Then the data directory, and a file with what has happened before.
 pub const SEED: &str = "WARDEN_TEST_CRASHES_SEED";
 pub const DIRECTORY: &str = "WARDEN_TEST_CRASHES_IN";
 pub const BEFORE: &str = "WARDEN_TEST_CRASHES_BEFORE";
-/// How many requests of a submitter wait at once, at most.
-const PENDING: u64 = 3;
 
 /// Lives, where this process was started for that; whether it was.
 pub fn lived() -> bool {
@@ -92,7 +90,7 @@ async fn look(story: &Story, store: &dyn Store, dice: &mut Dice) -> Result<(), S
             judge::compare_item(story, store, &item.key()).await?;
         }
     }
-    if dice.percent(2) {
+    if dice.percent(1) {
         judge::compare_items(std::slice::from_ref(story), store).await?;
     }
     Ok(())

@@ -23,10 +23,14 @@ fn failed(error: impl std::fmt::Display) -> String {
 pub async fn catch_up(stories: &mut [Story], store: &dyn Store) -> Result<Vec<Told>, String> {
     let silences = store.silences().await.map_err(failed)?;
     let markers = silences.iter().filter_map(|silence| Story::of_marker(silence.comment.as_bytes()));
-    let markers: BTreeMap<usize, u64> = markers.collect();
+    let mut last: BTreeMap<usize, u64> = BTreeMap::new();
+    for (submitter, number) in markers {
+        let last = last.entry(submitter).or_default();
+        *last = number.max(*last);
+    }
     let mut told = Vec::new();
     for story in stories {
-        let reached = markers.get(&story.submitter).copied().unwrap_or(0);
+        let reached = last.get(&story.submitter).copied().unwrap_or(0);
         let (submitter, done, submitted) = (story.submitter, story.done, story.submitted);
         if reached < done {
             return Err(format!(

@@ -202,7 +202,7 @@ async fn live_on(stories: &mut [Story], store: &dyn Store) -> Result<(), String>
             story.answer(answer.map_err(|error| error.to_string())?)?;
         }
     }
-    judge::compare(stories, store).await
+    Ok(())
 }
 
 fn told_by_system(error: io::Error) -> String {

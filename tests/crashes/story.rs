@@ -26,6 +26,10 @@ pub const FULL: u64 = u64::MAX;
 pub const MARKER: &str = "marker-";
 /// The digits of the submitter and of the request behind that, with a dash between them.
 const MARKER_DIGITS: (usize, usize) = (2, 8);
+/// How many requests of a submitter may wait at once, at most, and so share a record.
+pub const PENDING: u64 = 3;
+/// How many markers each submitter has.
+const MARKERS: u64 = PENDING + 1;
 /// How many milliseconds go by from one request to the next, by the clock of the story.
 const PACE: u64 = 10;
 
@@ -87,7 +91,8 @@ impl Story {
     fn marker(&self, number: u64) -> Silence {
         let (submitter, digits) = MARKER_DIGITS;
         let comment = format!("{MARKER}{:0submitter$}-{number:0digits$}", self.submitter).into();
-        Silence { comment, ..silence(&format!("marker-{}", self.submitter)) }
+        // Requests that may share a record have markers of their own, so that none replaces another there.
+        Silence { comment, ..silence(&format!("marker-{}-{}", self.submitter, number % MARKERS)) }
     }
 
     /// The submitter and the number of a request out of what begins with its marker.
