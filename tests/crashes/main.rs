@@ -22,7 +22,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `CRASHES` | how many seeds are tried | 16 |
+//! | `CRASHES` | how many seeds are tried | 10 |
 //! | `SEED` | tries this one alone | none |
 //! | `FIRST_SEED` | where to begin | 0 |
 //! | `CRASHES_IN` | the directory for all of it | `/dev/shm`, or that of the build's temporary files |
@@ -50,7 +50,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use figures::Figures;
 use life::Life;
 
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 10;
 /// The test by which the process that lives is started.
 const TEST: &str = "whatever_a_crash_leaves_holds_what_was_acknowledged";
 

@@ -9,7 +9,6 @@
 
 use std::collections::VecDeque;
 
-use warden::model::item::Status;
 use warden::model::{Item, ItemKey, ItemNumber, Silence, Timestamp};
 use warden::store::{Command, Outcome};
 
@@ -180,7 +179,7 @@ impl Story {
 
     /// Whether the item is open, and not one that is only remembered as closed.
     pub fn is_open(item: &Item) -> bool {
-        !matches!(model::standing(item).status, Status::Closed { .. })
+        item.closed.is_none()
     }
 }
 
