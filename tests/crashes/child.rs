@@ -1,4 +1,5 @@
-//! The process that lives: it goes on with the stories of its seed until it is killed, and tells of everything.
+//! The process that lives: it goes on with the stories of its seed until it is killed, and tells of
+//! everything.
 //!
 //! Its input is a socket, to which it writes. It ends with the process that started it.
 
@@ -15,7 +16,8 @@ use crate::settings;
 use crate::story::{PENDING, Story};
 use crate::told::Told;
 
-/// Set for the process that lives: the seed. Then the data directory, and a file with what has happened before.
+/// Set for the process that lives: the seed. Then the data directory, and a file with what has happened
+/// before.
 pub const SEED: &str = "WARDEN_TEST_CRASHES_SEED";
 pub const DIRECTORY: &str = "WARDEN_TEST_CRASHES_IN";
 pub const BEFORE: &str = "WARDEN_TEST_CRASHES_BEFORE";

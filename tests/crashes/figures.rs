@@ -23,7 +23,8 @@ pub struct Figures {
     pub lives: Counter,
     /// Requests that were acknowledged.
     pub requests: Counter,
-    /// Copies that were opened; those of which the last record was not acknowledged; those in which that was harmed.
+    /// Copies that were opened; those of which the last record was not acknowledged; those in which that was
+    /// harmed.
     pub copies: Counter,
     pub unacknowledged: Counter,
     pub harmed: Counter,
@@ -44,8 +45,9 @@ impl Figures {
     pub fn told(&self) -> String {
         let Self { lives, requests, copies, unacknowledged, harmed, checks, made, removed, .. } = self;
         format!(
-            "{} lives, {} requests, {} copies, of which {} end with a record that was not acknowledged and {} were harmed \
-             there, {} checks; {} generations made and {} removed, {} checkpoints seen, {} segments written over",
+            "{} lives, {} requests, {} copies, of which {} end with a record that was not acknowledged and {} were \
+             harmed there, {} checks; {} generations made and {} removed, {} checkpoints seen, {} segments \
+             written over",
             lives.get(),
             requests.get(),
             copies.get(),

@@ -18,8 +18,8 @@ fn failed(error: impl std::fmt::Display) -> String {
     format!("a read fails: {error}")
 }
 
-/// Finds how far each submitter has come by its marker, and has that happen in the stories: all that was acknowledged, and of
-/// what is pending no more than what a marker says. What was told by that.
+/// Finds how far each submitter has come by its marker, and has that happen in the stories: all that was
+/// acknowledged, and of what is pending no more than what a marker says. What was told by that.
 pub async fn catch_up(stories: &mut [Story], store: &dyn Store) -> Result<Vec<Told>, String> {
     let silences = store.silences().await.map_err(failed)?;
     let markers = silences.iter().filter_map(|silence| Story::of_marker(silence.comment.as_bytes()));
@@ -34,7 +34,8 @@ pub async fn catch_up(stories: &mut [Story], store: &dyn Store) -> Result<Vec<To
         let (submitter, done, submitted) = (story.submitter, story.done, story.submitted);
         if reached < done {
             return Err(format!(
-                "submitter {submitter} was told that request {done} is done, and the last that is there is {reached}"
+                "submitter {submitter} was told that request {done} is done, and the last that is there is \
+                 {reached}"
             ));
         }
         if reached > submitted || (reached > done && !is_pending(story, reached)) {
@@ -55,7 +56,8 @@ fn is_pending(story: &Story, number: u64) -> bool {
     story.pending.iter().any(|request| request.number == number)
 }
 
-/// What is to be known of the oldest pending request, which was carried out without an answer, by what is there now.
+/// What is to be known of the oldest pending request, which was carried out without an answer, by what is
+/// there now.
 async fn facts(story: &Story, store: &dyn Store) -> Result<Vec<u64>, String> {
     let mut facts = Vec::new();
     for command in story.pending.front().map_or(&[][..], |request| &request.commands) {

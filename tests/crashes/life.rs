@@ -75,9 +75,10 @@ impl<'a> Life<'a> {
                 if self.figures.is_over.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                self.watch(&mut process).map_err(|wrong| format!("life {life}, before stop {stop}: {wrong}"))?;
+                let at = |wrong| format!("life {life}, stop {stop}: {wrong}");
                 let is_last = stop == STOPS;
-                self.judge(is_last).map_err(|wrong| format!("life {life}, copy {stop}: {wrong}"))?;
+                self.watch(&mut process).map_err(at)?;
+                self.judge(is_last).map_err(|wrong| at(format!("the copy: {wrong}")))?;
                 if !is_last {
                     process.go_on()?;
                 }
@@ -117,7 +118,8 @@ impl<'a> Life<'a> {
         Ok(told)
     }
 
-    /// Copies what the process has left so far, and holds that to what was told. The last copy is what the next process finds.
+    /// Copies what the process has left so far, and holds that to what was told. The last copy is what the
+    /// next process finds.
     fn judge(&mut self, is_last: bool) -> Result<(), String> {
         let copy = self.path("copy");
         if copy.exists() {
@@ -155,10 +157,10 @@ impl<'a> Life<'a> {
         lived_on.map_err(|wrong| format!("living on: {wrong}"))?;
         drop(store);
         let store = open().map_err(|wrong| format!("once more: {wrong}"))?;
-        let compared = self.runtime.block_on(judge::compare(&stories, &store));
-        compared.map_err(|wrong| format!("opened once more: {wrong}"))?;
         let lived_on = self.runtime.block_on(live_on(&mut stories, &store));
         lived_on.map_err(|wrong| format!("living on once more: {wrong}"))?;
+        let compared = self.runtime.block_on(judge::compare(&stories, &store));
+        compared.map_err(|wrong| format!("opened once more: {wrong}"))?;
         drop(store);
         if self.dice.percent(40) {
             self.check(&copy).map_err(|wrong| format!("closed: {wrong}"))?;

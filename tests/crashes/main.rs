@@ -1,24 +1,26 @@
 //! The store over sled, and what is left of it when its process dies at any instant.
 //!
-//! Each seed is one story: a process opens the store with small settings and submits random commands from several tasks, as
-//! fast as it can, so that generations are sealed, moved and removed and segments of the log written over all the while. It
-//! tells another process of each request before it submits it, and of each answer. That one stops it at any instant, copies its
-//! directory, which is just what a kill would leave, and has it go on; in the end it kills it, and another process takes up
-//! what is left. Where the last record of the log was not acknowledged, some copies have it torn as well, as a power cut may.
-//! What must be true of each copy:
+//! Each seed is one story: a process opens the store with small settings and submits random commands from
+//! several tasks, as fast as it can, so that generations are sealed, moved and removed and segments of the
+//! log written over all the while. It tells another process of each request before it submits it, and of each
+//! answer. That one stops it at any instant, copies its directory, which is just what a kill would leave, and
+//! has it go on; in the end it kills it, and another process takes up what is left. Where the last record of
+//! the log was not acknowledged, some copies have it torn as well, as a power cut may. What must be true of
+//! each copy:
 //!
-//! 1. It opens, and holds what all acknowledged requests come to, and of each submitter those that it had submitted without an
-//!    answer, up to one of them; nothing else. Payloads byte for byte.
-//! 2. Whoever goes on with it finds that everything is answered as it must be; closed and opened once more it holds the same.
+//! 1. It opens, and holds what all acknowledged requests come to, and of each submitter those that it had
+//!    submitted without an answer, up to one of them; nothing else. Payloads byte for byte.
+//! 2. Whoever goes on with it finds that everything is answered as it must be; closed and opened once more
+//!    it holds the same.
 //! 3. The check of a data directory finds nothing in it.
 //!
 //! And the process that lives compares what it reads meanwhile with what it was told.
 //!
-//! The requests follow from the seed; when which is carried out does not, so a seed that fails may pass the next time, and what
-//! a failed one leaves is kept: its directory is named.
+//! The requests follow from the seed; when which is carried out does not, so a seed that fails may pass the
+//! next time, and what a failed one leaves is kept: its directory is named.
 //!
-//! Deliberately absent: errors of the disk, power cuts below the database, and a full disk, for which there is the fault matrix;
-//! the daemon around the store, for which there is the simulation.
+//! Deliberately absent: errors of the disk, power cuts below the database, and a full disk, for which there
+//! is the fault matrix; the daemon around the store, for which there is the simulation.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

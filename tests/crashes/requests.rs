@@ -1,7 +1,7 @@
 //! The requests of a submitter, at random.
 //!
-//! Most items come and go, some stay for long, so that generations become outdated at different paces and what is moved
-//! is moved again.
+//! Most items come and go, some stay for long, so that generations become outdated at different paces and
+//! what is moved is moved again.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,11 +1,12 @@
 //! What one submitter does, and what is known of what came of it.
 //!
-//! Each submitter has items and documents of its own, so that how others' requests come in between changes nothing for it. Its
-//! next request follows from the seed, the request's number and what is known by then: whoever is told the same of a story
-//! has the same story.
+//! Each submitter has items and documents of its own, so that how others' requests come in between changes
+//! nothing for it. Its next request follows from the seed, the request's number and what is known by then:
+//! whoever is told the same of a story has the same story.
 //!
-//! Each request ends with a marker, a silence that has the request's number as its comment. A request is one part of one
-//! record of the log, so the marker tells how far a submitter has come, and a record whose requests they are.
+//! Each request ends with a marker, a silence that has the request's number as its comment. A request is one
+//! part of one record of the log, so the marker tells how far a submitter has come, and a record whose
+//! requests they are.
 
 use std::collections::VecDeque;
 
@@ -44,7 +45,8 @@ pub struct Request {
 pub struct Story {
     pub seed: u64,
     pub submitter: usize,
-    /// The numbers of the last request that was submitted, and of the last that is known to have been carried out.
+    /// The numbers of the last request that was submitted, and of the last that is known to have been carried
+    /// out.
     pub submitted: u64,
     pub done: u64,
     pub model: Model,
@@ -102,8 +104,8 @@ impl Story {
         Some((submitter.parse().ok()?, number.parse().ok()?))
     }
 
-    /// The oldest request that is pending was carried out, with these outcomes. What others need to know of them, or how they
-    /// are not what they should be.
+    /// The oldest request that is pending was carried out, with these outcomes. What others need to know of
+    /// them, or how they are not what they should be.
     pub fn answer(&mut self, outcomes: Vec<Outcome>) -> Result<Vec<u64>, String> {
         let request = self.pending.front().ok_or("an answer to no request")?.clone();
         if outcomes.len() != request.commands.len() {
@@ -122,8 +124,8 @@ impl Story {
         Ok(facts)
     }
 
-    /// The oldest request that is pending was carried out, of which this is known; what must have come of each of its
-    /// commands.
+    /// The oldest request that is pending was carried out, of which this is known; what must have come of
+    /// each of its commands.
     pub fn settle(&mut self, facts: &[u64]) -> Vec<Option<Outcome>> {
         let Some(Request { number, commands }) = self.pending.pop_front() else { return Vec::new() };
         self.done = number;

@@ -30,14 +30,21 @@ pub struct Tail {
 
 /// All segments of a log.
 pub fn files(directory: &Path) -> io::Result<Files> {
-    let paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path()));
-    let paths = paths.filter(|path| path.as_ref().is_ok_and(|path| path.extension().is_none()));
-    paths.map(|path: io::Result<PathBuf>| path.and_then(|path| Ok((path.clone(), fs::read(&path)?)))).collect()
+    let mut files = Files::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        // One that is being made has a name that ends otherwise.
+        if path.extension().is_none() {
+            files.insert(path.clone(), fs::read(path)?);
+        }
+    }
+    Ok(files)
 }
 
 /// The numbers of the segments of which the heads are there.
 pub fn segments(files: &Files) -> BTreeMap<u64, (&PathBuf, Head)> {
-    files.iter().filter_map(|(path, bytes)| Head::decode(bytes).map(|head| (head.number, (path, head)))).collect()
+    let head = |(path, bytes)| Head::decode(bytes).map(|head| (head.number, (path, head)));
+    files.iter().filter_map(head).collect()
 }
 
 /// Reads the end of a log.
@@ -75,7 +82,8 @@ pub fn last_record(files: &Files) -> Tail {
 }
 
 impl Tail {
-    /// Whether nobody was told of anything in it that it is done. Each request that has a part in it has its marker in it.
+    /// Whether nobody was told of anything in it that it is done. Each request that has a part in it has its
+    /// marker in it.
     pub fn is_unacknowledged(&self, stories: &[Story]) -> bool {
         let starts = self.body.windows(MARKER.len()).enumerate();
         let starts = starts.filter(|(_, bytes)| *bytes == MARKER.as_bytes()).map(|(at, _)| at);

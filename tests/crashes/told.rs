@@ -1,4 +1,5 @@
-//! What the process that lives tells the one that watches it, a line for each thing, in the order in which they happen.
+//! What the process that lives tells the one that watches it, a line for each thing, in the order in which
+//! they happen.
 
 use std::fmt;
 

@@ -25,8 +25,8 @@ pub struct Planted {
     pub original: &'static str,
     /// What is put in its place; `BUG` stands for whether the bug is switched on.
     pub planted: &'static str,
-    /// What the proof says when it finds it: one of these, in words that it has for nothing else. A bug that only something else
-    /// gives away is one that it does not look for.
+    /// What the proof says when it finds it: one of these, in words that it has for nothing else. A bug that
+    /// only something else gives away is one that it does not look for.
     pub caught_by: &'static [&'static str],
 }
 

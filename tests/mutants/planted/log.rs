@@ -47,7 +47,8 @@ pub const PLANTED: &[Planted] = &[
         name: "a start goes on with the log before its end",
         file: "src/store/log/mod.rs",
         original: "(&file).seek(SeekFrom::Start(end.offset as u64)).map_err(system)?;",
-        planted: "(&file).seek(SeekFrom::Start((end.offset - usize::from(BUG) * 8) as u64)).map_err(system)?;",
+        planted: "let offset = end.offset - if BUG { 8 } else { 0 };
+                (&file).seek(SeekFrom::Start(offset as u64)).map_err(system)?;",
         caught_by: &["and once had record", "before it is missing or damaged", "was told that request"],
     },
     Planted {
