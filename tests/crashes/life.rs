@@ -17,7 +17,7 @@ use crate::judge;
 use crate::process::Process;
 use crate::settings;
 use crate::story::Story;
-use crate::tail::{self, Files};
+use crate::tail::{self, Files, Tail};
 use crate::told::Told;
 
 /// How many processes work in a directory, one after the other, and how often each is stopped.
@@ -26,6 +26,9 @@ const STOPS: usize = 4;
 /// After how many requests a process is stopped, and how many milliseconds later, at most.
 const REQUESTS: u64 = 600;
 const LATER: u64 = 4;
+/// How often such a stop is looked for, and after how many requests more each time.
+const TRIES: usize = 12;
+const REQUESTS_MORE: u64 = 16;
 /// How often each submitter goes on in a copy.
 const ROUNDS: usize = 8;
 
@@ -89,9 +92,30 @@ impl<'a> Life<'a> {
         self.count()
     }
 
-    /// Has the process work on for a while, and stops it.
+    /// Has the process work on for a while, and stops it; often where the last record is not acknowledged.
     fn watch(&mut self, process: &mut Process) -> Result<(), String> {
-        let mut left = 1 + self.dice.below(REQUESTS);
+        let requests = 1 + self.dice.below(REQUESTS);
+        self.stop_after(process, requests)?;
+        let tries = if self.dice.percent(70) { TRIES } else { 0 };
+        for _ in 0..tries {
+            let log = tail::files(&self.path("data/log")).map_err(told_by_system)?;
+            if self.is_unacknowledged(&tail::last_record(&log)) {
+                break;
+            }
+            process.go_on()?;
+            let requests = 1 + self.dice.below(REQUESTS_MORE);
+            self.stop_after(process, requests)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the last record is one of which nothing was acknowledged.
+    fn is_unacknowledged(&self, tail: &Tail) -> bool {
+        !tail.is_empty() && tail.is_unacknowledged(&self.stories)
+    }
+
+    fn stop_after(&mut self, process: &mut Process, requests: u64) -> Result<(), String> {
+        let mut left = requests;
         while left > 0 {
             if let Told::Done(..) = process.next().and_then(|told| self.take(told))? {
                 left -= 1;
@@ -129,7 +153,7 @@ impl<'a> Life<'a> {
         self.figures.copies.add(1);
         let log = tail::files(&copy.join("log")).map_err(told_by_system)?;
         let tail = tail::last_record(&log);
-        let unacknowledged = !tail.is_empty() && tail.is_unacknowledged(&self.stories);
+        let unacknowledged = self.is_unacknowledged(&tail);
         if unacknowledged {
             self.figures.unacknowledged.add(1);
         }

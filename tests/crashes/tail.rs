@@ -43,8 +43,8 @@ pub fn files(directory: &Path) -> io::Result<Files> {
 
 /// The numbers of the segments of which the heads are there.
 pub fn segments(files: &Files) -> BTreeMap<u64, (&PathBuf, Head)> {
-    let head = |(path, bytes)| Head::decode(bytes).map(|head| (head.number, (path, head)));
-    files.iter().filter_map(head).collect()
+    let heads = files.iter().filter_map(|(path, bytes)| Some((path, Head::decode(bytes)?)));
+    heads.map(|(path, head)| (head.number, (path, head))).collect()
 }
 
 /// Reads the end of a log.
