@@ -1,6 +1,7 @@
 //! The requests of a submitter, at random.
 //!
-//! Most items come and go, some stay for long, so that generations become outdated at different paces and
+//! Most items come and go, some stay for long, and of the first half stays for good: so generations become
+//! outdated at different paces, what says that something is gone is wanted for as long as the first is, and
 //! what is moved is moved again.
 
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,9 @@ use crate::support::sample::{
 /// A submitter has about so many open items, and so many closed ones that are not forgotten yet.
 const OPEN: usize = 50;
 const CLOSED: usize = 25;
+/// Of so many items every other one stays, and has a payload of about so many bytes.
+const STAYING: u64 = 60;
+const STAYING_SIZE: u64 = 14_000;
 /// Closed items are never forgotten by themselves, but when they are told to.
 const RETENTION: Duration = Duration::from_secs(1_000_000);
 /// The documents of each kind.
@@ -55,7 +59,7 @@ pub fn next(story: &mut Story, dice: &mut Dice) -> Vec<Command> {
 
 fn one(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
     let now = Story::time(story.submitted);
-    let open = story.items(Story::is_open).len();
+    let open = story.items(is_passing).len();
     let closed = story.items(|item| !Story::is_open(item) && item.number.0 > 0).len();
     let roll = dice.below(100);
     match roll {
@@ -69,7 +73,7 @@ fn one(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
             Some(item) => report(&item, story, dice),
             None => create(story, dice),
         },
-        58..68 => match chosen(story, dice, |item| Story::is_open(item) && item.number.0 > 0) {
+        58..68 => match chosen(story, dice, |item| is_passing(item) && item.number.0 > 0) {
             Some(item) => lease(&item, story, dice),
             None => create(story, dice),
         },
@@ -99,6 +103,17 @@ fn chosen(story: &Story, dice: &mut Dice, is_wanted: impl Fn(&Item) -> bool) -> 
     Some(items[at].clone())
 }
 
+/// Whether it is one of those that are never closed.
+fn stays(key: &ItemKey) -> bool {
+    let number = key.id.as_str().rsplit('-').next().and_then(|number| number.parse::<u64>().ok());
+    number.is_some_and(|number| number < STAYING && number % 2 == 0)
+}
+
+/// Whether it is open, and will be closed.
+fn is_passing(item: &Item) -> bool {
+    Story::is_open(item) && !stays(&item.key())
+}
+
 fn named(story: &Story, id: u64) -> ItemKey {
     key_in(&format!("flow-{}-{}", story.submitter, id % 3), &format!("item-{id:06}"))
 }
@@ -118,7 +133,7 @@ fn create(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
         }
         false => any_key(story, dice),
     };
-    let payload = payload(story.seed, dice);
+    let payload = payload(story.seed, stays(&key), dice);
     let idempotency_key = dice.percent(30).then(|| {
         let mut digest = [7; 32];
         digest[..8].copy_from_slice(&dice.below(1 + story.ids * 20).to_be_bytes());
@@ -137,7 +152,7 @@ fn create(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
     (Some(key), command)
 }
 
-fn payload(seed: u64, dice: &mut Dice) -> Bytes {
+fn payload(seed: u64, stays: bool, dice: &mut Dice) -> Bytes {
     static ALL: OnceLock<Bytes> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let mut dice = Dice::new(0);
@@ -145,6 +160,7 @@ fn payload(seed: u64, dice: &mut Dice) -> Bytes {
     });
     let longest = settings::payload_max(seed);
     let size = match dice.below(100) {
+        _ if stays => STAYING_SIZE + dice.below(1000),
         0..8 => 0,
         8..30 => dice.below(300),
         30..55 => dice.below(4200),
@@ -167,8 +183,9 @@ fn closing(story: &Story, dice: &mut Dice) -> Closing {
 
 fn close(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
     // One that was never created leaves a tombstone.
-    let known = chosen(story, dice, Story::is_open).filter(|_| dice.percent(98));
+    let known = chosen(story, dice, is_passing).filter(|_| dice.percent(98));
     let key = known.map_or_else(|| any_key(story, dice), |item| item.key());
+    let key = if stays(&key) { named(story, story.ids + 1) } else { key };
     (Some(key.clone()), Command::Close { key, closing: closing(story, dice) })
 }
 
