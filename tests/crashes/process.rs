@@ -90,19 +90,16 @@ impl Process {
     /// Stops it wherever it is. All that it has told until then.
     pub fn stop(&mut self) -> Result<Vec<Told>, String> {
         kill_process(self.id(), Signal::STOP).map_err(|error| error.to_string())?;
-        match waitpid(Some(self.id()), WaitOptions::UNTRACED) {
-            Ok(Some((_, status))) if status.stopped() => {}
-            status => return Err(format!("it does not stop, but {status:?}")),
+        let waited = waitpid(Some(self.id()), WaitOptions::UNTRACED).map_err(|error| error.to_string())?;
+        // Until there is no more, or it has ended.
+        while self.fill().is_ok_and(|count| count > 0) {}
+        let told: Vec<Told> = std::iter::from_fn(|| self.take()).collect();
+        let is_stopped = waited.is_some_and(|(_, status)| status.stopped());
+        if is_stopped || told.iter().any(|told| matches!(told, Told::Wrong(_))) {
+            Ok(told)
+        } else {
+            Err("it has ended by itself".into())
         }
-        loop {
-            match self.fill() {
-                Ok(0) => return Err("it has ended by itself".into()),
-                Ok(_) => {}
-                // That is all.
-                Err(_) => break,
-            }
-        }
-        Ok(std::iter::from_fn(|| self.take()).collect())
     }
 
     /// Has it go on.

@@ -11,7 +11,7 @@ use crate::dice::Dice;
 
 /// How long the longest payload of a seed is.
 pub fn payload_max(seed: u64) -> u64 {
-    if seed % 3 == 0 { 300 * 1024 } else { 64 * 1024 }
+    if seed.is_multiple_of(3) { 300 * 1024 } else { 64 * 1024 }
 }
 
 /// Opens the store of a seed.
