@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use warden::store::Store;
-use warden::store::sled::check::check;
+use warden::store::sled::OpenError;
+use warden::store::sled::check::{CheckError, check};
 
 use crate::dice::Dice;
 use crate::figures::Figures;
@@ -29,6 +30,8 @@ const LATER: u64 = 4;
 /// How often such a stop is looked for, and after how many requests more each time.
 const TRIES: usize = 12;
 const REQUESTS_MORE: u64 = 16;
+/// How often it is looked whether a directory is locked no more, a millisecond apart.
+const UNLOCK_TRIES: usize = 10_000;
 /// How often each submitter goes on in a copy.
 const ROUNDS: usize = 8;
 
@@ -166,7 +169,13 @@ impl<'a> Life<'a> {
         }
         self.older = log;
         let mut stories = self.stories.clone();
-        let open = || settings::open(self.seed, &copy).map_err(|error| format!("it does not open: {error}"));
+        let open = || {
+            let opened = unlocked(|| match settings::open(self.seed, &copy) {
+                Err(OpenError::Locked(_)) => None,
+                opened => Some(opened),
+            });
+            opened?.map_err(|error| format!("it does not open: {error}"))
+        };
         let store = open()?;
         let told = self.runtime.block_on(async {
             let told = judge::catch_up(&mut stories, &store).await?;
@@ -196,7 +205,11 @@ impl<'a> Life<'a> {
     fn check(&self, copy: &Path) -> Result<u64, String> {
         let scratch = self.path("scratch");
         fs::create_dir_all(&scratch).map_err(told_by_system)?;
-        let report = check(copy, &scratch, &mut |_| true).map_err(|error| error.to_string())?;
+        let checked = unlocked(|| match check(copy, &scratch, &mut |_| true) {
+            Err(CheckError::Locked(_)) => None,
+            checked => Some(checked),
+        });
+        let report = checked?.map_err(|error| error.to_string())?;
         if !report.findings.is_empty() {
             return Err(format!("the check finds {:?}", report.findings));
         }
@@ -229,6 +242,18 @@ async fn live_on(stories: &mut [Story], store: &dyn Store) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// Does it once nobody else holds the lock of the directory. A process that another thread of this one starts
+/// has all of its files for an instant, and so holds what was let go of a moment before.
+fn unlocked<T>(mut attempt: impl FnMut() -> Option<T>) -> Result<T, String> {
+    for _ in 0..UNLOCK_TRIES {
+        if let Some(done) = attempt() {
+            return Ok(done);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err("the directory stays locked".into())
 }
 
 fn told_by_system(error: io::Error) -> String {
