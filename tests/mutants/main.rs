@@ -9,7 +9,7 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `MUTANT_SEEDS` | how many seeds of the simulation each bug has to hide from | 2000 |
-//! | `MUTANT_CRASHES` | how many seeds of the crashes | 12 |
+//! | `MUTANT_CRASHES` | how many seeds of the crashes | 6 |
 //! | `MUTANTS` | only those whose names contain this | all |
 
 mod planted;
@@ -21,7 +21,7 @@ use std::process::Command;
 use planted::{Planted, Proof};
 
 const SEEDS: &str = "2000";
-const CRASHES: &str = "12";
+const CRASHES: &str = "6";
 /// How much is shown of what was found, in characters.
 const FOUND_SHOWN: usize = 300;
 
