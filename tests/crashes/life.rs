@@ -27,7 +27,7 @@ const STOPS: usize = 4;
 /// After how many requests a process is stopped, and how many milliseconds later, at most.
 const REQUESTS: u64 = 600;
 const LATER: u64 = 4;
-/// How often such a stop is looked for, and after how many requests more each time.
+/// How often a stop is looked for at which the last record may be torn, and after how many requests more each time.
 const TRIES: usize = 12;
 const REQUESTS_MORE: u64 = 16;
 /// How often it is looked whether a directory is locked no more, a millisecond apart.
@@ -101,8 +101,8 @@ impl<'a> Life<'a> {
         self.stop_after(process, requests)?;
         let tries = if self.dice.percent(70) { TRIES } else { 0 };
         for _ in 0..tries {
-            let log = tail::files(&self.path("data/log")).map_err(told_by_system)?;
-            if self.is_unacknowledged(&tail::last_record(&log)) {
+            let (_, tail) = self.tail().map_err(told_by_system)?;
+            if self.may_be_torn(&tail).map_err(told_by_system)? {
                 break;
             }
             process.go_on()?;
@@ -112,9 +112,16 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// Whether the last record is one of which nothing was acknowledged.
-    fn is_unacknowledged(&self, tail: &Tail) -> bool {
-        !tail.is_empty() && tail.is_unacknowledged(&self.stories)
+    /// What the log holds, and its last record.
+    fn tail(&self) -> io::Result<(Files, Tail)> {
+        let log = tail::files(&self.path("data/log"))?;
+        let tail = tail::last_record(&log);
+        Ok((log, tail))
+    }
+
+    /// Whether the last record is one that a power cut may tear.
+    fn may_be_torn(&self, tail: &Tail) -> io::Result<bool> {
+        Ok(tail.is_unacknowledged(&self.stories) && tail.may_be_torn(&self.path("data"))?)
     }
 
     fn stop_after(&mut self, process: &mut Process, requests: u64) -> Result<(), String> {
@@ -154,18 +161,15 @@ impl<'a> Life<'a> {
         }
         copy_directory(&self.path("data"), &copy).map_err(told_by_system)?;
         self.figures.copies.add(1);
-        let log = tail::files(&copy.join("log")).map_err(told_by_system)?;
-        let tail = tail::last_record(&log);
-        let unacknowledged = self.is_unacknowledged(&tail);
-        if unacknowledged {
-            self.figures.unacknowledged.add(1);
+        let (log, tail) = self.tail().map_err(told_by_system)?;
+        self.figures.unacknowledged.add(u64::from(tail.is_unacknowledged(&self.stories)));
+        let may_be_torn = self.may_be_torn(&tail).map_err(told_by_system)?;
+        if may_be_torn && !is_last && self.dice.percent(80) {
+            tail.harm(&copy.join("log"), &self.older, &mut self.dice).map_err(told_by_system)?;
+            self.figures.harmed.add(1);
         }
-        if unacknowledged && !is_last && self.dice.percent(80) {
-            // A record that the generations hold already was synced, and cannot be torn.
-            if self.check(&copy)? > 0 {
-                tail.harm(&self.older, &mut self.dice).map_err(told_by_system)?;
-                self.figures.harmed.add(1);
-            }
+        if self.dice.percent(30) {
+            self.check(&copy)?;
         }
         self.older = log;
         let mut stories = self.stories.clone();
@@ -195,14 +199,14 @@ impl<'a> Life<'a> {
         let compared = self.runtime.block_on(judge::compare(&stories, &store));
         compared.map_err(|wrong| format!("opened once more: {wrong}"))?;
         drop(store);
-        if self.dice.percent(40) {
+        if self.dice.percent(30) {
             self.check(&copy).map_err(|wrong| format!("closed: {wrong}"))?;
         }
         Ok(())
     }
 
-    /// Has a directory checked; how many records of its log are in no generation.
-    fn check(&self, copy: &Path) -> Result<u64, String> {
+    /// Has a directory checked.
+    fn check(&self, copy: &Path) -> Result<(), String> {
         let scratch = self.path("scratch");
         fs::create_dir_all(&scratch).map_err(told_by_system)?;
         let checked = unlocked(|| match check(copy, &scratch, &mut |_| true) {
@@ -214,7 +218,7 @@ impl<'a> Life<'a> {
             return Err(format!("the check finds {:?}", report.findings));
         }
         self.figures.checks.add(1);
-        Ok(report.log.map_or(0, |log| log.records))
+        Ok(())
     }
 
     /// Counts what the lives have come to, by what is there in the end.

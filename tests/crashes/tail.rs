@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use warden::store::log::frame::{self, HEAD_SIZE, Head, Place};
 
@@ -26,6 +27,8 @@ pub struct Tail {
     /// Where it is: its frames, and the heads of the segments that begin with one.
     places: Vec<(PathBuf, Range<usize>)>,
     body: Vec<u8>,
+    /// Whether something of the next one is there.
+    is_followed: bool,
 }
 
 /// All segments of a log.
@@ -64,7 +67,9 @@ pub fn last_record(files: &Files) -> Tail {
         let (segment, mut offset) = (&files[*path], HEAD_SIZE);
         while frame::room(segment.len(), offset).is_some() {
             let place = Place { log: &head.log, segment: number, offset };
-            let Some(frame) = frame::decode_frame(segment, place, carried) else { return last };
+            let Some(frame) = frame::decode_frame(segment, place, carried) else {
+                return Tail { is_followed: !record.places.is_empty(), ..last };
+            };
             if frame.kind.begins() {
                 record = Tail::default();
             }
@@ -78,7 +83,18 @@ pub fn last_record(files: &Files) -> Tail {
             }
         }
     }
-    last
+    Tail { is_followed: !record.places.is_empty(), ..last }
+}
+
+/// When one of the files in a directory, or in those in it, was last written.
+fn written(directory: &Path) -> io::Result<SystemTime> {
+    let mut last = SystemTime::UNIX_EPOCH;
+    for entry in fs::read_dir(directory)? {
+        let (entry, path) = entry.map(|entry| (entry.metadata(), entry.path()))?;
+        let entry = entry?;
+        last = last.max(if entry.is_dir() { written(&path)? } else { entry.modified()? });
+    }
+    Ok(last)
 }
 
 impl Tail {
@@ -91,18 +107,26 @@ impl Tail {
         !self.places.is_empty() && requests.all(|(submitter, number)| number > stories[submitter].done)
     }
 
-    /// Whether it only vouches for the one before it.
-    pub fn is_empty(&self) -> bool {
-        self.body.is_empty()
+    /// Whether it may not have been synced, for all that can be seen in the data directory where it is: nothing
+    /// was written into the generations since, and nothing behind it. Once it is synced a checkpoint counts on it,
+    /// and leaves out what it says better.
+    pub fn may_be_torn(&self, data: &Path) -> io::Result<bool> {
+        let Some((path, _)) = self.places.last().filter(|_| !self.is_followed && !self.body.is_empty())
+        else {
+            return Ok(false);
+        };
+        Ok(written(&data.join("generations"))? < fs::metadata(path)?.modified()?)
     }
 
-    /// Leaves of it what may be left of what was not synced. `older` is what the files held some time before.
-    pub fn harm(&self, older: &Files, dice: &mut Dice) -> io::Result<()> {
+    /// Leaves of it, in a copy of the log, what may be left of what was not synced. `older` is what the files held
+    /// some time before.
+    pub fn harm(&self, copy: &Path, older: &Files, dice: &mut Dice) -> io::Result<()> {
         let size: usize = self.places.iter().map(|(_, range)| range.len()).sum();
         let kind = dice.below(4);
         let mut left = dice.index(size);
         for (path, range) in &self.places {
-            let file = File::options().read(true).write(true).open(path)?;
+            let name = path.file_name().unwrap_or_default();
+            let file = File::options().read(true).write(true).open(copy.join(name))?;
             let mut bytes = vec![0; range.len()];
             file.read_exact_at(&mut bytes, range.start as u64)?;
             match kind {
