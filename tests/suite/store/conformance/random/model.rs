@@ -27,7 +27,7 @@ pub struct Entry {
     pub payload: Option<Bytes>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     entries: HashMap<ItemKey, Entry>,
     idempotency_keys: HashMap<(WorkflowName, [u8; 32]), ItemKey>,

@@ -1,0 +1,9 @@
+//! What the suite's stories of a store stand on, as far as these do too.
+
+#![expect(dead_code, reason = "the suite uses what the crashes do not")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is an answer")]
+
+#[path = "../suite/store/conformance/random/model.rs"]
+pub mod model;
+#[path = "../suite/store/sample.rs"]
+pub mod sample;
