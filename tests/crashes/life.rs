@@ -27,7 +27,8 @@ const STOPS: usize = 4;
 /// After how many requests a process is stopped, and how many milliseconds later, at most.
 const REQUESTS: u64 = 600;
 const LATER: u64 = 4;
-/// How often a stop is looked for at which the last record may be torn, and after how many requests more each time.
+/// How often a stop is looked for at which the last record may be torn, and after how many requests more
+/// each time.
 const TRIES: usize = 12;
 const REQUESTS_MORE: u64 = 16;
 /// How often it is looked whether a directory is locked no more, a millisecond apart.

@@ -107,9 +107,9 @@ impl Tail {
         !self.places.is_empty() && requests.all(|(submitter, number)| number > stories[submitter].done)
     }
 
-    /// Whether it may not have been synced, for all that can be seen in the data directory where it is: nothing
-    /// was written into the generations since, and nothing behind it. Once it is synced a checkpoint counts on it,
-    /// and leaves out what it says better.
+    /// Whether it may not have been synced, for all that can be seen in the data directory where it is:
+    /// nothing was written into the generations since, and nothing behind it. Once it is synced a checkpoint
+    /// counts on it, and leaves out what it says better.
     pub fn may_be_torn(&self, data: &Path) -> io::Result<bool> {
         let Some((path, _)) = self.places.last().filter(|_| !self.is_followed && !self.body.is_empty())
         else {
@@ -118,8 +118,8 @@ impl Tail {
         Ok(written(&data.join("generations"))? < fs::metadata(path)?.modified()?)
     }
 
-    /// Leaves of it, in a copy of the log, what may be left of what was not synced. `older` is what the files held
-    /// some time before.
+    /// Leaves of it, in a copy of the log, what may be left of what was not synced. `older` is what the files
+    /// held some time before.
     pub fn harm(&self, copy: &Path, older: &Files, dice: &mut Dice) -> io::Result<()> {
         let size: usize = self.places.iter().map(|(_, range)| range.len()).sum();
         let kind = dice.below(4);
