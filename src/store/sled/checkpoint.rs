@@ -26,8 +26,10 @@ use super::tables::{Frozen, Tables};
 use crate::model::{Clock, Timestamp};
 use crate::store::log::Segments;
 
-/// How many bytes of rows are written between two looks at how large the newest generation is.
-const ROWS_AT_ONCE: usize = 512 * 1024;
+/// How many rows are written between two looks at how large the newest generation is, and how many bytes of them before whoever
+/// waits is told.
+const ROWS_AT_ONCE: usize = 512;
+const BYTES_TOLD: usize = 512 * 1024;
 /// How long the thread sleeps at most while it has nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How much of a generation has to be outdated for the rest to be moved, in percent: usually, when room becomes short, and when
@@ -291,6 +293,10 @@ impl Checkpointer {
                 tables.tick();
             }
             let is_short = shared.room.is_short(tables.bytes());
+            if is_short && tables.next(true).is_none() {
+                // The room is so small that it is all in the newest.
+                tables.tick();
+            }
             let (next, is_settled) = (tables.next(is_urgent || is_short), tables.is_settled());
             drop(tables);
             if let Some(next) = next {
@@ -345,13 +351,15 @@ pub(super) struct Later<'a>(&'a Checkpoints);
 
 /// Writes what a table says into the newest generation, but for what `later` tables say better, and syncs it.
 pub(super) fn write(draft: &mut Draft, table: &Table, later: Option<&Later<'_>>) -> Result<(), DraftError> {
-    let mut written = 0;
-    for (number, row) in table.rows() {
-        written += row.size();
-        if written >= ROWS_AT_ONCE {
-            later.iter().for_each(|Later(shared)| shared.note_written(written));
+    let mut untold = 0;
+    for (index, (number, row)) in table.rows().enumerate() {
+        untold += row.size();
+        if untold >= BYTES_TOLD {
+            later.iter().for_each(|Later(shared)| shared.note_written(untold));
+            untold = 0;
+        }
+        if index % ROWS_AT_ONCE == ROWS_AT_ONCE - 1 {
             draft.seal_if_due(false)?;
-            written = 0;
         }
         let superseding = later.and_then(|Later(shared)| shared.read().superseding(*number).cloned());
         // By what it is called an item is found here or in the database, so it goes there all the same.
@@ -362,7 +370,7 @@ pub(super) fn write(draft: &mut Draft, table: &Table, later: Option<&Later<'_>>)
             Some(_) => {}
         }
     }
-    later.iter().for_each(|Later(shared)| shared.note_written(written));
+    later.iter().for_each(|Later(shared)| shared.note_written(untold));
     for (key, value) in table.documents() {
         let is_superseded = later.is_some_and(|Later(shared)| shared.read().is_document_superseded(key));
         if !is_superseded {

@@ -4,8 +4,10 @@
 //! commit would then wait until a whole table is written. So the oldest table goes into the database early once three
 //! quarters of the room are taken, and once most of it is, each group waits until as many bytes have been written as the group before it brought.
 
-/// A table takes this share of the room at most.
+/// A table takes this share of the room at most, or so many bytes if that is more: each is written with a mark and syncs of
+/// its own, which take room on the disk that small ones would not be worth.
 const TABLE_SHARE: usize = 16;
+const TABLE_MIN: usize = 4 * 1024 * 1024;
 
 /// The room for tables, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -14,16 +16,21 @@ pub(super) struct Room(pub(super) usize);
 impl Room {
     /// How large a table becomes before the next begins.
     pub(super) fn table_max(self) -> usize {
-        self.0 / TABLE_SHARE
+        (self.0 / TABLE_SHARE).max(TABLE_MIN)
     }
 
     /// Whether a table is written before it was left alone for its time, when all of them take so many bytes.
     pub(super) fn is_short(self, taken: usize) -> bool {
-        taken > self.0 / 4 * 3
+        taken >= self.share(3, 4)
+    }
+
+    /// A share of the room, but for at least one table as far as there is room for one.
+    fn share(self, part: usize, of: usize) -> usize {
+        (self.0 / of * part).max(self.table_max().min(self.0))
     }
 
     fn is_nearly_full(self, taken: usize) -> bool {
-        taken >= self.0 / 8 * 7
+        taken >= self.share(7, 8)
     }
 }
 
@@ -50,37 +57,48 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const ROOM: Room = Room(1000);
+    const ROOM: Room = Room(256 * 1024 * 1024);
+    const NEARLY: usize = ROOM.0 / 8 * 7;
 
     #[test]
     fn groups_do_not_wait_while_there_is_room() {
         let mut pace = Pace::default();
         pace.note(500, 0);
-        assert!(pace.admits(ROOM, 874, 0));
+        assert!(pace.admits(ROOM, NEARLY - 1, 0));
     }
 
     #[test]
     fn once_room_is_nearly_gone_as_much_is_written_as_is_taken_in() {
         let mut pace = Pace::default();
         pace.note(100, 40);
-        assert!(!pace.admits(ROOM, 875, 139));
-        assert!(pace.admits(ROOM, 875, 140));
+        assert!(!pace.admits(ROOM, NEARLY, 139));
+        assert!(pace.admits(ROOM, NEARLY, 140));
         pace.note(30, 140);
-        assert!(!pace.admits(ROOM, 999, 169));
-        assert!(pace.admits(ROOM, 999, 170));
+        assert!(!pace.admits(ROOM, ROOM.0 - 1, 169));
+        assert!(pace.admits(ROOM, ROOM.0 - 1, 170));
     }
 
     #[test]
     fn nothing_is_added_to_tables_that_are_full() {
         let mut pace = Pace::default();
         pace.note(1, 0);
-        assert!(!pace.admits(ROOM, 1000, u64::MAX));
+        assert!(!pace.admits(ROOM, ROOM.0, u64::MAX));
+    }
+
+    #[test]
+    fn a_room_without_space_for_two_tables_is_filled_before_one_is_written() {
+        for size in [1, 4] {
+            let small = Room(size * 1024 * 1024);
+            assert!(!small.is_short(small.0 - 1));
+            assert!(small.is_short(small.0));
+        }
     }
 
     #[test]
     fn tables_are_written_early_long_before_groups_wait() {
-        assert!(!ROOM.is_short(750));
-        assert!(ROOM.is_short(751));
-        assert!(ROOM.table_max() * 2 <= 875 - 750, "there is one to be written by then");
+        let short = ROOM.0 / 4 * 3;
+        assert!(!ROOM.is_short(short - 1));
+        assert!(ROOM.is_short(short));
+        assert!(ROOM.table_max() * 2 <= NEARLY - short, "there is one to be written by then");
     }
 }

@@ -9,7 +9,6 @@ use super::generation::{Form, Generation};
 use super::mark::{LogMark, Mark};
 use super::open_error::{OpenError, unusable};
 use super::opening::{self, NUMBERS_SKIPPED, Opened as OpenedGenerations};
-use super::pace::Room;
 use super::plan::Plan;
 use super::reader::ReadError;
 use super::recovery::Recovery;
@@ -49,8 +48,8 @@ impl Start<'_> {
         let (mut draft, mut holdings) = self.open(&form)?;
         let mut next_number = draft.mark().next_number;
         let covered = draft.mark().log.covered;
-        let table_max = Room(usize::try_from(self.plan.recent).unwrap_or(usize::MAX)).table_max();
-        let mut recovery = Recovery::new(&mut draft, &mut holdings, next_number, table_max);
+        let recent = usize::try_from(self.plan.recent).unwrap_or(usize::MAX);
+        let mut recovery = Recovery::new(&mut draft, &mut holdings, next_number, recent);
         let mark = recovery.log_mark();
         let mut failed = None;
         let opened = self.open_log(&mark, &mut |record| {
