@@ -14,7 +14,7 @@ use crate::support::client;
 /// How long it may take until it has made up its mind.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// A daemon that serves. It is killed when this goes.
+/// A daemon that serves. It is killed when this goes, without waiting for its end; see [`Patient::end`].
 pub struct Patient {
     child: Child,
     http: Client,
@@ -63,5 +63,10 @@ impl Patient {
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it can be asked").is_none()
+    }
+
+    /// Kills it, and waits until it has let go of its directory.
+    pub async fn end(mut self) {
+        self.child.kill().await.expect("it can be killed");
     }
 }

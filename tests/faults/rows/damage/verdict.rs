@@ -139,7 +139,7 @@ async fn serve(pristine: &Pristine, data: &Path, arguments: &[&str]) -> Result<O
     if !patient.is_running() {
         return Err(format!("it ended while it served: {}", log(data)));
     }
-    drop(patient);
+    patient.end().await;
     let is_told = log(data).lines().any(|line| line.contains(" ERROR "));
     Ok(Outcome::Served(found?, is_told))
 }
