@@ -9,7 +9,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/store/sled/tables.rs",
         original: "row.filter(|row| row.stands_alone())",
         planted: "row.filter(|row| BUG || row.stands_alone())",
-        caught_by: &["another payload"],
+        caught_by: &["another payload", "a read fails", "does not open"],
     },
     Planted {
         name: "what is new in a table is left out because a later one has a word on it",
@@ -18,7 +18,7 @@ pub const PLANTED: &[Planted] = &[
         planted: "            None if BUG
                 && later.is_some_and(|Later(shared)| shared.read().row(*number) != Some(row)) => {}
             None => draft.write_row(*number, row)?,",
-        caught_by: &["another payload", "is not found", "a read fails", "came to"],
+        caught_by: &["another payload", "is not found", "a read fails", "came to", "does not open"],
     },
     Planted {
         name: "that a document is gone does not go into the generations",
@@ -27,7 +27,7 @@ pub const PLANTED: &[Planted] = &[
         planted: "            if !BUG || value.is_some() {
                 draft.write_document(key, value.as_deref())?;
             }",
-        caught_by: &["not those"],
+        caught_by: &["not those", "a read fails", "does not open"],
     },
     Planted {
         name: "what is moved stands over what was said since",
@@ -42,7 +42,7 @@ pub const PLANTED: &[Planted] = &[
                     }
                 }
                 Entry::Item { number, written: Some(_) } => {"#,
-        caught_by: &["came to", ", not Item", "not as Item"],
+        caught_by: &["came to", ", not Item", "not as Item", "a read fails", "does not open"],
     },
     Planted {
         name: "a generation is removed before the payloads are moved whose records stand elsewhere",
@@ -59,20 +59,20 @@ pub const PLANTED: &[Planted] = &[
                 Content::New(bytes) if BUG && bytes.len() > 1 => Content::New(bytes.slice(1..)),
                 content => content,
             };",
-        caught_by: &["another payload", "the check finds"],
+        caught_by: &["another payload", "the check finds", "a read fails", "does not open"],
     },
     Planted {
         name: "that an item is forgotten is not moved while an older generation has it",
         file: "src/store/sled/moving.rs",
         original: "if !is_known && self.older(moving, |written| written.may_have_item(number)) {",
         planted: "if !BUG && !is_known && self.older(moving, |written| written.may_have_item(number)) {",
-        caught_by: &["are listed, not", "is not there any more"],
+        caught_by: &["are listed, not", "is not there any more", "a read fails", "does not open"],
     },
     Planted {
         name: "that a document is gone is not moved while an older generation has it",
         file: "src/store/sled/moving.rs",
         original: "if !is_drafted && self.older(moving, |written| written.may_have_key(key)) =>",
         planted: "if !BUG && !is_drafted && self.older(moving, |written| written.may_have_key(key)) =>",
-        caught_by: &["not those"],
+        caught_by: &["not those", "a read fails", "does not open"],
     },
 ];
