@@ -138,7 +138,7 @@ fn whatever_a_crash_leaves_holds_what_was_acknowledged() {
         ("copies harmed", &figures.harmed, count / 2),
         ("generations made", &figures.made, 4 * count),
         ("generations removed", &figures.removed, count),
-        ("checkpoints", &figures.checkpoints, 10 * count),
+        ("checkpoints", &figures.checkpoints, 3 * count),
         ("segments written over", &figures.recycled, 10 * count),
     ];
     for (what, figure, least) in least {
