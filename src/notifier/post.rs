@@ -82,7 +82,7 @@ impl Post {
         let error = attempt.error.clone();
         let mut recorded = delivery.clone();
         recorded.record(attempt, status, next_attempt_at);
-        let command = Command::RecordDelivery(Box::new(recorded.clone()));
+        let command = Command::put(recorded.clone());
         match self.store.apply(vec![command]).await {
             Ok(_) => {
                 note(&recorded, error.as_deref(), self.clock.moment());

@@ -123,7 +123,7 @@ impl Notifier {
         }
         self.check_is_news(&delivery).await?;
         delivery.resend(now);
-        shared.post.store.apply(vec![Command::RecordDelivery(Box::new(delivery.clone()))]).await?;
+        shared.post.store.apply(vec![Command::put(delivery.clone())]).await?;
         tracing::info!(delivery = &*delivery.id.0, receiver = &*delivery.receiver, "sent again by hand");
         self.enqueue(vec![delivery.clone()]);
         Ok(delivery)

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use super::{Document, DocumentId};
 use crate::model::{Incident, IncidentId, IncidentStatus, WorkflowName};
 
 /// What there is of one workflow.
@@ -28,6 +29,24 @@ pub(super) struct Holdings {
 }
 
 impl Holdings {
+    /// Counts a document that was written.
+    pub(super) fn put(&mut self, document: &Document) {
+        match document {
+            Document::Workflow(workflow) => self.note(&workflow.name),
+            Document::Incident(incident) => self.put_incident(incident),
+            _ => {}
+        }
+    }
+
+    /// Counts a document no more that was removed.
+    pub(super) fn remove(&mut self, id: &DocumentId) {
+        match id {
+            DocumentId::Workflow(name) => self.forget(name),
+            DocumentId::Incident(id) => self.remove_incident(id),
+            _ => {}
+        }
+    }
+
     /// How many workflows are noted.
     pub(super) fn noted(&self) -> usize {
         self.noted
@@ -44,14 +63,14 @@ impl Holdings {
     }
 
     /// A workflow is noted.
-    pub(super) fn note(&mut self, workflow: &WorkflowName) {
+    fn note(&mut self, workflow: &WorkflowName) {
         let held = self.workflows.entry(workflow.clone()).or_default();
         self.noted += usize::from(!held.is_noted);
         held.is_noted = true;
     }
 
     /// It is noted no longer.
-    pub(super) fn forget(&mut self, workflow: &WorkflowName) {
+    fn forget(&mut self, workflow: &WorkflowName) {
         self.noted -= usize::from(self.is_noted(workflow));
         self.change(workflow, |held| held.is_noted = false);
     }
@@ -67,7 +86,7 @@ impl Holdings {
     }
 
     /// An incident was written.
-    pub(super) fn put_incident(&mut self, incident: &Incident) {
+    fn put_incident(&mut self, incident: &Incident) {
         if incident.status != IncidentStatus::Open {
             return self.remove_incident(&incident.id);
         }
@@ -78,7 +97,7 @@ impl Holdings {
     }
 
     /// An incident is open no longer, or forgotten.
-    pub(super) fn remove_incident(&mut self, id: &IncidentId) {
+    fn remove_incident(&mut self, id: &IncidentId) {
         if let Some(workflow) = self.open_incidents.remove(id) {
             self.change(&workflow, |held| held.open_incidents -= 1);
         }

@@ -10,16 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::command::{Detail, Rows, settle};
 use super::holdings::Holdings;
-use super::settle::{Detail, Rows, settle};
 use super::{
-    Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
-    StoreStatus, listing,
+    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentOrder, DocumentSet, ListDeliveries,
+    ListDocuments, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
 };
-use crate::model::{
-    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
-    Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
-};
+use crate::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, WorkflowName};
 
 #[derive(Clone, Default)]
 struct State {
@@ -28,15 +25,8 @@ struct State {
     payloads: HashMap<ItemNumber, Bytes>,
     names: HashMap<ItemKey, ItemNumber>,
     idempotency_keys: HashMap<(WorkflowName, [u8; 32]), ItemNumber>,
-    workflows: BTreeMap<WorkflowName, Workflow>,
+    documents: BTreeMap<DocumentId, Document>,
     holdings: Holdings,
-    incidents: BTreeMap<IncidentId, Incident>,
-    deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
-    progresses: BTreeMap<WorkflowName, Progress>,
-    clock: Option<ClockAnchor>,
-    silences: BTreeMap<SilenceId, Silence>,
-    replays: BTreeMap<ReplayId, Replay>,
-    replay_chunks: BTreeMap<(ReplayId, u32), ReplayChunk>,
     commits: u64,
     commands: u64,
 }
@@ -137,84 +127,41 @@ impl Rows for State {
         &mut self.holdings
     }
 
-    fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), Infallible> {
-        self.workflows.insert(workflow.name.clone(), workflow.clone());
+    fn put(&mut self, document: &Document) -> Result<(), Infallible> {
+        self.documents.insert(document.id(), document.clone());
         Ok(())
     }
 
-    fn remove_workflow(&mut self, name: &WorkflowName) -> Result<(), Infallible> {
-        self.workflows.remove(name);
-        Ok(())
+    fn remove(&mut self, id: &DocumentId) -> Result<bool, Infallible> {
+        Ok(self.documents.remove(id).is_some())
     }
 
-    fn put_incident(&mut self, incident: &Incident) -> Result<(), Infallible> {
-        self.incidents.insert(incident.id.clone(), incident.clone());
-        Ok(())
+    fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, Infallible> {
+        Ok(self.set(set).take(limit).map(Document::id).collect())
+    }
+}
+
+impl State {
+    /// The documents of a set, by their ids.
+    fn set(&self, set: &DocumentSet) -> impl DoubleEndedIterator<Item = &Document> {
+        self.documents.iter().filter(|(id, _)| set.contains(id)).map(|(_, document)| document)
     }
 
-    fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Infallible> {
-        self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), delivery.clone());
-        Ok(())
-    }
-
-    fn put_silence(&mut self, silence: &Silence) -> Result<(), Infallible> {
-        self.silences.insert(silence.id.clone(), silence.clone());
-        Ok(())
-    }
-
-    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), Infallible> {
-        self.silences.remove(id);
-        Ok(())
-    }
-
-    fn put_probe(&mut self, _at: Timestamp) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn put_clock(&mut self, anchor: &ClockAnchor) -> Result<(), Infallible> {
-        self.clock = Some(anchor.clone());
-        Ok(())
-    }
-
-    fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, Infallible> {
-        self.deliveries.retain(|(incident, _), _| incident != id);
-        self.incidents.remove(id);
-        Ok(true)
-    }
-
-    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), Infallible> {
-        self.progresses.insert(workflow.clone(), progress.clone());
-        Ok(())
-    }
-
-    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), Infallible> {
-        self.progresses.remove(workflow);
-        Ok(())
-    }
-
-    fn put_replay(&mut self, replay: &Replay) -> Result<(), Infallible> {
-        self.replays.insert(replay.id.clone(), replay.clone());
-        Ok(())
-    }
-
-    fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), Infallible> {
-        self.replay_chunks.insert((replay.clone(), chunk.index), chunk.clone());
-        Ok(())
-    }
-
-    fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, Infallible> {
-        self.replay_chunks.retain(|(replay, _), _| replay != id);
-        self.replays.remove(id);
-        Ok(true)
+    fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.documents.values().filter_map(|document| match document {
+            Document::Delivery(delivery) => Some(&**delivery),
+            _ => None,
+        })
     }
 }
 
 impl Store for MemoryStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let state = self.lock();
-        let workflows = state.workflows.values().cloned().map(Change::WorkflowNoted);
+        let told = state.documents.values().filter(|document| document.is_told());
         let item = |item: &Item| Change::Item { before: None, after: Some(item.standing()) };
-        let changes: Vec<Change> = workflows.chain(state.items.values().map(item)).collect();
+        let changes: Vec<Change> =
+            told.cloned().map(Change::Put).chain(state.items.values().map(item)).collect();
         observer.committed(&changes);
         let _ = self.observer.set(observer);
         Ok(())
@@ -271,51 +218,30 @@ impl Store for MemoryStore {
         })
     }
 
-    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
-        self.answer(|state| state.clock.clone())
+    fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        self.answer(|state| state.documents.get(&id).cloned())
     }
 
-    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.answer(|state| state.workflows.values().cloned().collect())
-    }
-
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.answer(|state| state.progresses.clone().into_iter().collect())
-    }
-
-    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
-        self.answer(|state| state.incidents.get(&id).cloned())
-    }
-
-    fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
-        self.answer(|state| {
-            let older = state.incidents.values().rev();
-            older
-                .filter(|incident| before.as_ref().is_none_or(|id| incident.id < *id))
-                .take(limit)
-                .cloned()
-                .collect()
-        })
-    }
-
-    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.answer(|state| {
-            state.deliveries.values().filter(|delivery| delivery.incident == incident).cloned().collect()
+    fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        let ListDocuments { of, order, limit } = question;
+        self.answer(|state| match order {
+            DocumentOrder::Ascending => state.set(&of).take(limit).cloned().collect(),
+            DocumentOrder::Descending { below } => {
+                let is_below =
+                    |document: &&Document| below.as_ref().is_none_or(|below| document.id() < *below);
+                state.set(&of).rev().filter(is_below).take(limit).cloned().collect()
+            }
         })
     }
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
-        self.answer(|state| state.deliveries.values().find(|delivery| delivery.id == id).cloned())
+        self.answer(|state| state.deliveries().find(|delivery| delivery.id == id).cloned())
     }
 
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
         self.answer(|state| {
             let in_range = |delivery: &&Delivery| listing::is_in_range(&question, &delivery.id.0);
-            let mut found: Vec<&Delivery> = state.deliveries.values().filter(in_range).collect();
+            let mut found: Vec<&Delivery> = state.deliveries().filter(in_range).collect();
             found.sort_by(|left, right| right.id.cmp(&left.id));
             let found = found.into_iter().map(|delivery| (delivery.id.clone(), Ok(Some(delivery.clone()))));
             match listing::page_of_deliveries::<Infallible>(&question, found) {
@@ -325,36 +251,15 @@ impl Store for MemoryStore {
         })
     }
 
-    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.answer(|state| {
-            let pending = |delivery: &&Delivery| delivery.status == DeliveryStatus::Pending;
-            let mut deliveries: Vec<_> = state.deliveries.values().filter(pending).cloned().collect();
-            deliveries.sort_by(|left, right| left.id.cmp(&right.id));
-            deliveries
-        })
-    }
-
-    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
-        self.answer(|state| state.silences.values().cloned().collect())
-    }
-
-    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
-        self.answer(|state| state.replays.values().cloned().collect())
-    }
-
-    fn replay_chunk(
-        &self,
-        replay: ReplayId,
-        index: u32,
-    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
-        self.answer(|state| state.replay_chunks.get(&(replay, index)).cloned())
-    }
-
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
         self.answer(|state| {
-            let mut ids: Vec<ReplayId> = state.replay_chunks.keys().map(|(id, _)| id.clone()).collect();
+            let of_chunk = |id: &DocumentId| match id {
+                DocumentId::ReplayChunk(replay, _) => Some(replay.clone()),
+                _ => None,
+            };
+            let mut ids: Vec<ReplayId> = state.documents.keys().filter_map(of_chunk).collect();
             ids.dedup();
-            ids.retain(|id| !state.replays.contains_key(id));
+            ids.retain(|id| !state.documents.contains_key(&DocumentId::Replay(id.clone())));
             ids
         })
     }

@@ -17,6 +17,9 @@
 //! Deliberately absent: timers, counters and the set of overdue items. They are derived from the feed of changes.
 //! Reads may see a change an instant before it is durable; an acknowledgement never does.
 
+mod command;
+mod document;
+mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod holdings;
@@ -24,11 +27,12 @@ mod listing;
 pub mod log;
 pub mod memory;
 pub mod record;
-mod settle;
 pub mod sled;
 
+pub use command::{Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome, REPLAY_CHUNKS_MAX};
+pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};
+pub use feed::{Change, Observer};
 pub use listing::{DELIVERIES_SCAN_MAX, SCAN_MAX};
-pub use settle::Growth;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,214 +40,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::model::item::{Closing, ItemPatch, ItemRefusal};
 use crate::model::{
-    ClockAnchor, ClockTime, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemError,
-    ItemFilter, ItemKey, ItemNumber, Labels, LeaseAct, LeaseId, LeaseLost, Moment, Order, Page, PayloadInfo,
-    Position, Progress, Replay, ReplayChunk, ReplayId, Restored, Silence, SilenceId, Standing, StepName,
-    Timestamp, Workflow, WorkflowName,
+    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemFilter, ItemKey,
+    ItemNumber, Moment, Order, Page, Position, ReplayChunk, ReplayId,
 };
-
-/// An item to be created.
-#[derive(Clone, Debug)]
-pub struct Creation {
-    /// What clients will call it by.
-    pub key: ItemKey,
-    /// The digest of the client's `Idempotency-Key`: a second creation with the same one finds the first item,
-    /// whatever its id.
-    pub idempotency_key: Option<[u8; 32]>,
-    /// Now.
-    pub created_at: Timestamp,
-    /// By when it must be closed.
-    pub deadline: ClockTime,
-    /// Names and values to find it by, within the limits of [`crate::model::item`].
-    pub labels: Labels,
-    /// The step it starts at.
-    pub step: Option<StepName>,
-    /// The bytes, in memory of their own: an engine may keep them as they are, and with a part of something larger it would keep
-    /// the whole.
-    pub payload: Bytes,
-    /// What is known of the bytes; must agree with them, unless they went when the item was closed.
-    pub info: PayloadInfo,
-    /// What it has been through already, if it is taken over from elsewhere.
-    pub restored: Option<Box<Restored>>,
-    /// Whether its workflow is one that is made on first use: it is noted together with the item unless it is there, or so
-    /// many are already.
-    pub notes_workflow: Option<usize>,
-}
-
-/// An item to be leased.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The item.
-    pub number: ItemNumber,
-    /// What must be true of it.
-    pub filter: Arc<ItemFilter>,
-    /// Who claims it; at most [`crate::model::lease::WORKER_MAX`] bytes.
-    pub worker: Arc<str>,
-    /// Until when.
-    pub expires_at: Timestamp,
-    /// Whether it is also claimed if it waits for its next attempt.
-    pub ignores_wait: bool,
-    /// Now.
-    pub now: Moment,
-}
-
-/// A change to be made. Each happens wholly or not at all.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Creates an item, unless it is there or was closed within its retention. One that is taken over closed is there if
-    /// it is as closed, with the same payload, and in conflict if it is not closed; if its retention has run out there is
-    /// nothing left to be remembered. No workflow is noted but by the item that makes it.
-    /// Outcomes: `Created`, `Exists`, `Conflict`, `AlreadyClosed`, `Done`, `TooManyWorkflows`, `StorageFull`.
-    Create(Box<Creation>),
-    /// Closes an item; one that was never created leaves a tombstone, which notes no workflow.
-    /// Outcomes: `Closed`, `AlreadyClosed`, `Unknown`.
-    Close {
-        /// The item.
-        key: ItemKey,
-        /// How, when, and what is kept.
-        closing: Closing,
-    },
-    /// Changes an open item.
-    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `VersionMismatch`, `Refused`, `StorageFull`.
-    Patch {
-        /// The item.
-        key: ItemKey,
-        /// What to change.
-        patch: ItemPatch,
-        /// Change only this version.
-        if_version: Option<u64>,
-        /// Now.
-        now: Timestamp,
-    },
-    /// Adds an error to an open item; one whose id the item has already changes nothing.
-    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `Refused`, `StorageFull`.
-    Report {
-        /// The item.
-        key: ItemKey,
-        /// The error.
-        error: Box<ItemError>,
-    },
-    /// Leases an item, provided that it is as its filter says, nobody else holds it, and it waits for nothing. The lease's
-    /// token is larger than any before.
-    /// Outcomes: `Changed`, `NotClaimable`.
-    Claim(Box<Claim>),
-    /// Does what the holder of a lease asks for, provided that the lease holds. Repeating what ended it changes nothing.
-    /// Outcomes: `Changed`, `LeaseLost`, `Refused`; and `StorageFull` for what adds errors or progress.
-    ActOnLease {
-        /// The lease.
-        lease: LeaseId,
-        /// What its holder asks for.
-        act: LeaseAct,
-        /// Now.
-        now: Moment,
-    },
-    /// Sends an item that failed back to its step, and has one that waits for its next attempt wait no longer. Any other
-    /// open item is left alone.
-    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`.
-    Retry {
-        /// The item.
-        key: ItemKey,
-        /// Now.
-        now: Timestamp,
-    },
-    /// Removes the record of a closed item; anything else is left alone. Outcome: `Done`.
-    Forget(ItemNumber),
-    /// Removes the payload of a closed item; anything else is left alone. Outcome: `Done`.
-    DropPayload(ItemNumber),
-    /// Forgets that a workflow was made on first use, provided that nothing else is left of it: no item, be it closed, and no
-    /// open incident. Outcomes: `Done`, `WorkflowInUse`.
-    ForgetWorkflow(WorkflowName),
-    /// Writes an incident and the deliveries that tell about it, together. Outcome: `Done`.
-    CommitIncident {
-        /// The incident as it stands now.
-        incident: Box<Incident>,
-        /// What is to be told; at most [`DELIVERIES_MAX`].
-        deliveries: Vec<Delivery>,
-    },
-    /// Writes how far a delivery has come. Outcome: `Done`.
-    RecordDelivery(Box<Delivery>),
-    /// Writes a silence. Outcome: `Done`.
-    PutSilence(Box<Silence>),
-    /// Removes a silence. Outcome: `Done`.
-    ForgetSilence(SilenceId),
-    /// Shows that commits go through; nothing is ever made of it. Outcome: `Done`.
-    Probe(Timestamp),
-    /// Writes what ties steady time to the wall clock. Outcome: `Done`.
-    PutClock(Box<ClockAnchor>),
-    /// Removes an incident and its deliveries. Outcome: `Done`, or `Partly` when it must be said again.
-    ForgetIncident(IncidentId),
-    /// Writes how far what is expected of a workflow has come to pass. Outcome: `Done`.
-    PutProgress {
-        /// The workflow.
-        workflow: WorkflowName,
-        /// What is known.
-        progress: Box<Progress>,
-    },
-    /// Removes it. Outcome: `Done`.
-    ForgetProgress(WorkflowName),
-    /// Writes chunks of the selection of a replay that is being made. It is there when its document is.
-    /// Outcomes: `Done`, `StorageFull`.
-    PutReplayChunks {
-        /// The replay.
-        replay: ReplayId,
-        /// The chunks; at most [`REPLAY_CHUNKS_MAX`].
-        chunks: Vec<ReplayChunk>,
-    },
-    /// Writes a replay and chunks that have changed with it, together. Outcome: `Done`.
-    PutReplay {
-        /// The replay as it stands now.
-        replay: Box<Replay>,
-        /// The chunks; at most [`REPLAY_CHUNKS_MAX`].
-        chunks: Vec<ReplayChunk>,
-    },
-    /// Removes a replay and its chunks, or the chunks of one that was never made. Outcome: `Done`, or `Partly` when it
-    /// must be said again.
-    ForgetReplay(ReplayId),
-}
-
-/// The most deliveries that one incident commits at once, so that no command is large.
-pub const DELIVERIES_MAX: usize = 32;
-/// The most chunks of a replay that are written at once, for the same reason.
-pub const REPLAY_CHUNKS_MAX: usize = 288;
-
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// The item was created.
-    Created(Box<Item>),
-    /// It is there already, with the same payload; nothing changed.
-    Exists(Box<Item>),
-    /// It is there already, with another payload; nothing changed.
-    Conflict(Box<Item>),
-    /// The item was closed.
-    Closed(Box<Item>),
-    /// The item is closed and remembered; nothing changed.
-    AlreadyClosed(Box<Item>),
-    /// The item was changed.
-    Changed(Box<Item>),
-    /// There is no such item. After a close a tombstone keeps its id from being created late.
-    Unknown,
-    /// The item has another version, this one; nothing changed.
-    VersionMismatch(u64),
-    /// The change would break a limit; nothing changed.
-    Refused(ItemRefusal),
-    /// The item is gone, held by somebody, waits, or is not as was asked; nothing changed.
-    NotClaimable,
-    /// The lease holds no longer; nothing changed.
-    LeaseLost(LeaseLost),
-    /// This workflow would be noted with the item, and too many are; nothing changed.
-    TooManyWorkflows(WorkflowName),
-    /// Something is left of the workflow; nothing changed.
-    WorkflowInUse,
-    /// The disk has no room for what the command may add; nothing changed.
-    StorageFull,
-    /// It is done.
-    Done,
-    /// A part is done; the same command again does the next part.
-    Partly,
-}
 
 /// Why the store could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -257,30 +57,6 @@ pub enum StoreError {
     /// The engine failed; whether anything was written is unknown. Nothing is acknowledged from now on.
     #[error("the store failed: {0}")]
     Fatal(Arc<str>),
-}
-
-/// A change that is durable.
-#[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// What an item's standing was and what it is.
-    Item {
-        /// Before; nothing when the item is new.
-        before: Option<Standing>,
-        /// After; nothing when the item is forgotten.
-        after: Option<Standing>,
-    },
-    /// A workflow was made by its first item, of which is told next.
-    WorkflowNoted(Workflow),
-    /// It is forgotten, since nothing was left of it.
-    WorkflowForgotten(WorkflowName),
-}
-
-/// Somebody who derives state from what is committed.
-pub trait Observer: Send + Sync + 'static {
-    /// Takes durable changes, in the order in which they took effect. Called by one thread at a time, the committing one once it
-    /// is attached: it must not wait for the store.
-    fn committed(&self, changes: &[Change]);
 }
 
 /// A question for a list of items.
@@ -356,8 +132,9 @@ pub struct DiskUse {
 
 /// What every engine offers. Answers of reads are `None` or empty where there is nothing; errors are of the engine.
 pub trait Store: Send + Sync + 'static {
-    /// Shows the observer every workflow that is noted, then every item as a change from nothing, and from then on every
-    /// change. Called once, before the first [`Store::apply`].
+    /// Tells the observer what is stored: every document that is told, in the order of [`DocumentSet::TOLD`], then
+    /// every item as a change from nothing; and from then on every change. Called once, before the first
+    /// [`Store::apply`].
     ///
     /// # Errors
     /// When the stored records cannot be read.
@@ -389,27 +166,49 @@ pub trait Store: Send + Sync + 'static {
     /// A page of items.
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
 
+    /// The document with this id.
+    fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;
+
+    /// Several documents. A set of which only the ids begin to be read costs what is returned of it.
+    fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>>;
+
     /// What ties steady time to the wall clock, if it was ever written.
-    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>>;
+    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
+        let read = self.document(DocumentId::Clock);
+        Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
+    }
 
-    /// The workflows that were made on first use, by name.
-    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>>;
-
-    /// How far what is expected of workflows has come to pass, by workflow.
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>>;
-
-    /// The incident with this id.
-    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>>;
+    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
+        let read = self.document(DocumentId::Incident(id));
+        Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
+    }
 
     /// At most `limit` incidents, the newest first, older than `before`.
     fn incidents(
         &self,
         before: Option<IncidentId>,
         limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
+        let order = DocumentOrder::Descending { below: before.map(DocumentId::Incident) };
+        let read = self.documents(ListDocuments { of: DocumentSet::Incidents, order, limit });
+        Box::pin(async { Ok(of_kind(read.await?)) })
+    }
 
-    /// The deliveries of an incident, the oldest first.
-    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
+    /// The deliveries of an incident, by their ids.
+    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        let read = self.documents(ListDocuments::all(DocumentSet::DeliveriesOf(incident)));
+        Box::pin(async { Ok(of_kind(read.await?)) })
+    }
+
+    /// A chunk of a replay's selection.
+    fn replay_chunk(
+        &self,
+        replay: ReplayId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
+        let read = self.document(DocumentId::ReplayChunk(replay, index));
+        Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
+    }
 
     /// The delivery with this id. An engine may have to look through the ids of all to find it, which takes milliseconds
     /// for each ten thousand: it is for what people ask now and then.
@@ -418,22 +217,6 @@ pub trait Store: Send + Sync + 'static {
     /// A page of deliveries, the newest first. Besides the ids of all, as for [`Store::delivery`], an engine may have to
     /// read at most [`DELIVERIES_SCAN_MAX`] deliveries whole to find those that are asked for.
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>>;
-
-    /// The deliveries that are neither delivered nor dead, the oldest first.
-    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>>;
-
-    /// All silences, by their ids.
-    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>>;
-
-    /// All replays, by their ids.
-    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>>;
-
-    /// A chunk of a replay's selection.
-    fn replay_chunk(
-        &self,
-        replay: ReplayId,
-        index: u32,
-    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>>;
 
     /// The replays of which there are chunks and no document, by their ids: they are being made, or never were.
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>>;

@@ -360,9 +360,8 @@ impl Warden {
 /// rest goes before it: a crash in between has the decision taken once more, and nobody left out.
 fn commit(incident: &Incident, deliveries: &[Delivery]) -> Vec<Command> {
     let (rest, last) = deliveries.split_at(deliveries.len().saturating_sub(DELIVERIES_MAX));
-    let rest = rest.iter().map(|delivery| Command::RecordDelivery(Box::new(delivery.clone())));
-    let incident = Box::new(incident.clone());
-    rest.chain([Command::CommitIncident { incident, deliveries: last.to_vec() }]).collect()
+    let rest = rest.iter().map(|delivery| Command::put(delivery.clone()));
+    rest.chain([Command::put_incident(incident.clone(), last.to_vec())]).collect()
 }
 
 fn note(last: Option<&Incident>, decision: &Decision) {

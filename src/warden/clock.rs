@@ -117,7 +117,7 @@ impl Warden {
     }
 
     async fn save_clock(&self, anchor: ClockAnchor) -> Result<(), StoreError> {
-        self.store.apply(vec![Command::PutClock(Box::new(anchor))]).await.map(drop)
+        self.store.apply(vec![Command::put(anchor)]).await.map(drop)
     }
 
     async fn adopt(&self, anchor: ClockAnchor) -> Result<(), StoreError> {

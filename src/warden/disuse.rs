@@ -5,7 +5,7 @@
 
 use super::{Warden, WardenError};
 use crate::model::WorkflowName;
-use crate::store::{Command, Outcome, StoreError};
+use crate::store::{Command, DocumentId, Outcome, StoreError};
 
 /// How many closed items are forgotten by one commit when their workflow is deleted.
 const BITE: usize = 1024;
@@ -18,7 +18,7 @@ impl Warden {
             return Ok(false);
         }
         // Those of which something is left after all, or which cannot be forgotten now, are named again with the history.
-        self.store.apply(names.into_iter().map(Command::ForgetWorkflow).collect()).await?;
+        self.store.apply(names.into_iter().map(DocumentId::Workflow).map(Command::Remove).collect()).await?;
         Ok(true)
     }
 
@@ -44,7 +44,7 @@ impl Warden {
             }
             self.store.apply(closed.into_iter().map(Command::Forget).collect()).await?;
         }
-        match self.apply_one(Command::ForgetWorkflow(name.clone())).await? {
+        match self.apply_one(Command::Remove(DocumentId::Workflow(name.clone()))).await? {
             Outcome::Done => Ok(()),
             _ => {
                 self.check_ended(name)?;

@@ -20,7 +20,7 @@ use crate::incident::Observation;
 use crate::model::{
     Clock, Expectation, Group, IncidentKey, IncidentKind, Moment, Progress, Standing, Timestamp, WorkflowName,
 };
-use crate::store::{Command, Outcome, StoreError};
+use crate::store::{Command, Document, DocumentId, Outcome, StoreError};
 
 /// How often what merely counts is committed. The wall clock is looked at as often.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -243,12 +243,13 @@ impl Warden {
     async fn save_progress(&self, all: bool) -> Result<(), StoreError> {
         let obsolete = std::mem::take(&mut *lock(&self.expectations.obsolete));
         if !obsolete.is_empty() {
-            self.store.apply(obsolete.into_iter().map(Command::ForgetProgress).collect()).await?;
+            self.store
+                .apply(obsolete.into_iter().map(DocumentId::Progress).map(Command::Remove).collect())
+                .await?;
         }
         for unsaved in self.expectations.unsaved(all).chunks(SAVED_AT_ONCE) {
-            let put = |(workflow, progress): &(WorkflowName, Progress)| Command::PutProgress {
-                workflow: workflow.clone(),
-                progress: Box::new(progress.clone()),
+            let put = |(workflow, progress): &(WorkflowName, Progress)| {
+                Command::put(Document::Progress(workflow.clone(), Box::new(progress.clone())))
             };
             let outcomes = self.store.apply(unsaved.iter().map(put).collect()).await?;
             for ((workflow, progress), outcome) in unsaved.iter().zip(outcomes) {

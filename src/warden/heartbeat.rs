@@ -14,7 +14,7 @@ use super::Warden;
 use super::pulse::Look;
 use crate::model::Timestamp;
 use crate::outbound::{self, Endpoint, Outbound, Transport};
-use crate::store::Command;
+use crate::store::{Command, Document};
 
 /// Where the heartbeat goes, and how often.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Warden {
     /// Whether the store commits and the loops turn.
     async fn is_well(&self, looks: &mut [Look; 3]) -> Result<(), String> {
         let now = self.clock.now();
-        if let Err(error) = self.store.apply(vec![Command::Probe(now)]).await {
+        if let Err(error) = self.store.apply(vec![Command::put(Document::HealthCheck(now))]).await {
             return Err(format!("the store does not commit: {error}"));
         }
         let loops = [

@@ -61,7 +61,9 @@ pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random, Timestamp, WorkflowName};
 use crate::notifier::{Notifier, NotifierService, Receiver};
 use crate::outbound::Outbound;
-use crate::store::{Command, DiskUse, Store, StoreError, StoreStatus};
+use crate::store::{
+    Command, DiskUse, Document, DocumentSet, ListDocuments, Store, StoreError, StoreStatus, of_kind,
+};
 
 /// What the service needs to know.
 #[derive(Clone, Debug)]
@@ -160,7 +162,7 @@ impl Warden {
         // Before anything is judged by the clock.
         let clock::Resumed { anchor, watched_to } = clock::resume(&*store, &*clock).await?;
         let workflows = Arc::new(workflows);
-        let expectations = Expectations::new(clock.clone(), store.progresses().await?, &workflows);
+        let expectations = Expectations::new(clock.clone(), progresses(&*store).await?, &workflows);
         let expectations = Arc::new(expectations);
         let census = Arc::new(Census::new(clock.clone(), workflows.clone(), expectations.clone()));
         let live_incidents = alerting::recover(&*store, &workflows, clock.now()).await?;
@@ -171,7 +173,7 @@ impl Warden {
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
         // In line before any item that is judged by it.
         let began = clock.now();
-        let saving = clock::Saving { done: store.submit(vec![Command::PutClock(Box::new(anchor))]), began };
+        let saving = clock::Saving { done: store.submit(vec![Command::put(anchor)]), began };
         census.recovered();
         census.name_emptied_again();
         expectations.recovered(watched_to);
@@ -179,7 +181,7 @@ impl Warden {
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         let (stop, replays) = (CancellationToken::new(), TaskTracker::new());
-        notifier.take_up(store.outbox().await?, clock.now());
+        notifier.take_up(outbox(&*store).await?, clock.now());
         let (actions, asked) = alerting::action_channel();
         let warden = Arc::new(Self {
             store,
@@ -286,4 +288,21 @@ impl Warden {
     pub fn payload_max(&self) -> u64 {
         self.settings.payload_max
     }
+}
+
+async fn progresses(store: &dyn Store) -> Result<Vec<(WorkflowName, crate::model::Progress)>, StoreError> {
+    let documents = store.documents(ListDocuments::all(DocumentSet::Progress)).await?;
+    Ok(documents
+        .into_iter()
+        .filter_map(|d| match d {
+            Document::Progress(w, p) => Some((w, *p)),
+            _ => None,
+        })
+        .collect())
+}
+async fn outbox(store: &dyn Store) -> Result<Vec<crate::model::Delivery>, StoreError> {
+    let mut all: Vec<crate::model::Delivery> =
+        of_kind(store.documents(ListDocuments::all(DocumentSet::Deliveries)).await?);
+    all.retain(|d| d.status == crate::model::DeliveryStatus::Pending);
+    Ok(all)
 }

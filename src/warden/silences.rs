@@ -15,7 +15,7 @@ use crate::model::item::LABEL_VALUE_MAX;
 use crate::model::{
     ClockTime, IncidentKey, IncidentKind, Moment, Silence, SilenceId, SilenceStatus, Timestamp, quote,
 };
-use crate::store::{Command, StoreError};
+use crate::store::{Command, DocumentId, DocumentSet, ListDocuments, StoreError, of_kind};
 
 /// The most silences that are not over.
 const SILENCES_MAX: usize = 1_000;
@@ -134,7 +134,7 @@ impl Silences {
 impl Warden {
     /// Reads the silences.
     pub(super) async fn recover_silences(&self) -> Result<(), StoreError> {
-        for silence in self.store.silences().await? {
+        for silence in of_kind(self.store.documents(ListDocuments::all(DocumentSet::Silences)).await?) {
             self.silences.put(silence);
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Warden {
     }
 
     async fn keep_silence(&self, silence: Silence) -> Result<Silence, WardenError> {
-        self.store.apply(vec![Command::PutSilence(Box::new(silence.clone()))]).await?;
+        self.store.apply(vec![Command::put(silence.clone())]).await?;
         let (id, workflow, author) = (&*silence.id.0, &*silence.workflow, &*silence.author);
         tracing::info!(silence = id, workflow, author, ends_at = %self.clock.moment().shown(silence.ends_at), "a silence was written");
         self.silences.put(silence.clone());
@@ -260,7 +260,7 @@ impl Warden {
 
     async fn forget_silences(&self, ids: Vec<SilenceId>) -> Result<(), StoreError> {
         for id in ids {
-            self.store.apply(vec![Command::ForgetSilence(id.clone())]).await?;
+            self.store.apply(vec![Command::Remove(DocumentId::Silence(id.clone()))]).await?;
             self.silences.remove(&id);
         }
         Ok(())

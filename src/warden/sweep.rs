@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Warden;
 use crate::model::{DeliveryStatus, IncidentId, IncidentStatus};
-use crate::store::{Command, Outcome, StoreError};
+use crate::store::{Command, DocumentId, Outcome, StoreError};
 
 /// How many items are forgotten by one commit.
 const BITE: usize = 1024;
@@ -103,7 +103,7 @@ impl Warden {
                 // Otherwise one could be made to wait again between the look and the end of it all.
                 let _resends = self.notifier.hold_resends().await;
                 if self.is_told(&incident.id).await? {
-                    let forget = || Command::ForgetIncident(incident.id.clone());
+                    let forget = || Command::Remove(DocumentId::Incident(incident.id.clone()));
                     while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
                 }
             }

@@ -7,6 +7,7 @@ use warden::store::{Command, ListItems, Store};
 
 use crate::requests;
 use crate::story::{self, Story};
+use crate::support::documents::ReadDocuments as _;
 use crate::support::model::UNKNOWN;
 use crate::support::sample::{at, everything, incident_id, replay_id};
 use crate::told::Told;

@@ -15,7 +15,7 @@ use warden::model::{
     CloseOutcome, DeliveryStatus, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey, LeaseAct,
     LeaseId, Replay, Silence,
 };
-use warden::store::{Claim, Command, Creation};
+use warden::store::{Claim, Command, Creation, Document, DocumentId};
 
 use crate::dice::Dice;
 use crate::settings;
@@ -271,30 +271,27 @@ fn document(story: &Story, dice: &mut Dice) -> Command {
     };
     let flow = workflow(&format!("flow-{}-{}", story.submitter, dice.below(3)));
     match dice.below(16) {
-        0..3 => Command::CommitIncident {
-            incident: Box::new(Incident {
-                count: dice.below(100),
-                status: if dice.percent(50) { IncidentStatus::Open } else { IncidentStatus::Resolved },
-                ..incident(name)
-            }),
-            deliveries: if dice.percent(70) { vec![delivery] } else { Vec::new() },
-        },
-        3..5 => Command::RecordDelivery(Box::new(delivery)),
-        5..7 => Command::ForgetIncident(incident_id(name)),
-        7 => Command::PutProgress { workflow: flow, progress: Box::new(progress(dice.below(9))) },
-        8 => Command::ForgetProgress(flow),
+        0..3 => {
+            let status = if dice.percent(50) { IncidentStatus::Open } else { IncidentStatus::Resolved };
+            let deliveries = if dice.percent(70) { vec![delivery] } else { Vec::new() };
+            Command::put_incident(Incident { count: dice.below(100), status, ..incident(name) }, deliveries)
+        }
+        3..5 => Command::put(delivery),
+        5..7 => Command::Remove(DocumentId::Incident(incident_id(name))),
+        7 => Command::put(Document::Progress(flow, Box::new(progress(dice.below(9))))),
+        8 => Command::Remove(DocumentId::Progress(flow)),
         // There is one clock, and so one submitter that has it.
-        9 if story.submitter == 0 => Command::PutClock(Box::new(anchor(dice.below(1 << 40) as i64))),
+        9 if story.submitter == 0 => Command::put(anchor(dice.below(1 << 40) as i64)),
         9..11 => {
             let comment = text(dice).into();
-            Command::PutSilence(Box::new(Silence { comment, ..silence(name) }))
+            Command::put(Silence { comment, ..silence(name) })
         }
-        11 => Command::ForgetSilence(silence(name).id),
-        12 => Command::PutReplayChunks { replay: replay_id(name), chunks: some(dice) },
+        11 => Command::Remove(DocumentId::Silence(silence(name).id)),
+        12 => Command::put_replay_chunks(&replay_id(name), some(dice)),
         13..15 => {
             let replay = Replay { reason: Some(text(dice).into()), ..replay(name) };
-            Command::PutReplay { replay: Box::new(replay), chunks: some(dice) }
+            Command::put_replay(replay, some(dice))
         }
-        _ => Command::ForgetReplay(replay_id(name)),
+        _ => Command::Remove(DocumentId::Replay(replay_id(name))),
     }
 }

@@ -79,7 +79,7 @@ impl Story {
         let number = self.submitted;
         let mut dice = Dice::of_request(self.seed, self.submitter, number);
         let mut commands = requests::next(self, &mut dice);
-        commands.push(Command::PutSilence(Box::new(self.marker(number))));
+        commands.push(Command::put(self.marker(number)));
         self.pending.push_back(Request { number, commands });
         self.pending.back().expect("it was just added")
     }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use warden::model::{Clock, Timestamp};
 use warden::store::memory::MemoryStore;
-use warden::store::{Command, Outcome, Store as _, StoreError};
+use warden::store::{Command, Document, DocumentSet, ListDocuments, Outcome, Store as _, StoreError};
 
 use crate::claimable::Claimable;
 use crate::clock::SimulatedClock;
@@ -87,9 +87,10 @@ impl Disk {
 
     /// A command is written for good: nothing that it says is to break what people were promised.
     pub fn write(&self, store: &MemoryStore, command: Command) -> Outcome {
-        if let Command::CommitIncident { incident, deliveries } = &command {
+        if let [Document::Incident(incident), deliveries @ ..] = command.documents() {
             let (_, latest) = self.clock.read();
-            for delivery in deliveries {
+            for document in deliveries {
+                let Document::Delivery(delivery) = document else { continue };
                 let breach = self.quiet.breach(incident, delivery, latest);
                 self.history.note(breach.map_or(Ok(()), Err));
             }
@@ -120,15 +121,10 @@ impl Disk {
             let payload = read(store.payload(item.number, 0, usize::MAX));
             lines.push(format!("{item:?} {payload:?}"));
         }
-        for incident in read(store.incidents(None, usize::MAX)) {
-            lines.push(format!("{incident:?} {:?}", read(store.deliveries(incident.id.clone()))));
+        for set in DocumentSet::TOLD.into_iter().chain([DocumentSet::Chunks]) {
+            let documents = read(store.documents(ListDocuments::all(set)));
+            lines.extend(documents.iter().map(|document| format!("{document:?}")));
         }
-        for replay in read(store.replays()) {
-            let chunks = (0..).map_while(|index| read(store.replay_chunk(replay.id.clone(), index)));
-            lines.push(format!("{replay:?} {:?}", chunks.collect::<Vec<_>>()));
-        }
-        lines.push(format!("{:?} {:?}", read(store.workflows()), read(store.silences())));
-        lines.push(format!("{:?} {:?}", read(store.progresses()), read(store.unmade_replays())));
         lines
     }
 

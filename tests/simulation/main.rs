@@ -25,6 +25,9 @@ mod clock;
 mod dice;
 mod digest;
 mod disk;
+#[expect(dead_code, reason = "the suite uses what the simulation does not")]
+#[path = "../suite/store/documents.rs"]
+mod documents;
 mod ends;
 mod history;
 mod idle;

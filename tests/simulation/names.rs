@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use warden::model::{Item, Timestamp, WorkflowName};
-use warden::store::Store as _;
 use warden::store::memory::MemoryStore;
 use warden::warden::Warden;
 
+use crate::documents::ReadDocuments as _;
 use crate::watch::items;
 use crate::world::{MADE_UP_MAX, WORKFLOWS};
 

@@ -12,14 +12,11 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
-use warden::model::{
-    Clock, ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page,
-    Progress, Replay, ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
-};
+use warden::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId};
 use warden::store::memory::MemoryStore;
 use warden::store::{
-    Command, DeliveryPage, DiskUse, Growth, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
-    StoreStatus,
+    Command, DeliveryPage, DiskUse, Document, DocumentId, Growth, ListDeliveries, ListDocuments, ListItems,
+    Observer, Outcome, Store, StoreError, StoreStatus,
 };
 
 use crate::clock::SimulatedClock;
@@ -188,32 +185,12 @@ impl Store for SimulatedStore {
         self.read(self.visible.list(question))
     }
 
-    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
-        self.read(self.visible.clock())
+    fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        self.read(self.visible.document(id))
     }
 
-    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.read(self.visible.workflows())
-    }
-
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.read(self.visible.progresses())
-    }
-
-    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
-        self.read(self.visible.incident(id))
-    }
-
-    fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
-        self.read(self.visible.incidents(before, limit))
-    }
-
-    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(self.visible.deliveries(incident))
+    fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.read(self.visible.documents(question))
     }
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
@@ -222,26 +199,6 @@ impl Store for SimulatedStore {
 
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
         self.read(self.visible.list_deliveries(question))
-    }
-
-    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(self.visible.outbox())
-    }
-
-    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
-        self.read(self.visible.silences())
-    }
-
-    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
-        self.read(self.visible.replays())
-    }
-
-    fn replay_chunk(
-        &self,
-        replay: ReplayId,
-        index: u32,
-    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
-        self.read(self.visible.replay_chunk(replay, index))
     }
 
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {

@@ -11,6 +11,7 @@ use warden::store::Store as _;
 use warden::store::memory::MemoryStore;
 
 use crate::disk::Disk;
+use crate::documents::ReadDocuments as _;
 use crate::history::History;
 use crate::items::Moment;
 

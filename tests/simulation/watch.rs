@@ -17,6 +17,7 @@ use warden::warden::Warden;
 
 use crate::clock::SimulatedClock;
 use crate::disk::Disk;
+use crate::documents::ReadDocuments as _;
 use crate::ends::Ends;
 use crate::names;
 use crate::network::{Network, RECOVERY};

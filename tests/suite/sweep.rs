@@ -11,6 +11,7 @@ use warden::store::Store as _;
 use crate::alerts::{
     DAY, HOUR, MINUTE, SECOND, delivery_when, id, incident_when, lose, metric, oncall_on_each_engine, told,
 };
+use crate::store::documents::ReadDocuments as _;
 use crate::support::daemon::{Builder, expect};
 use crate::support::{TestDaemon, TestReceiver, eventually};
 

@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::notifier::Format;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
+use crate::store::DocumentId;
 use crate::store::memory::MemoryStore;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -363,7 +364,7 @@ async fn of_an_incident_that_is_over_only_its_end_is_sent_again() {
         if receiver_told {
             deliveries.push(of(format!("{dlv}_resolved"), 2, Event::Resolved, "oncall"));
         }
-        let command = Command::CommitIncident { incident: Box::new(resolved_incident(id)), deliveries };
+        let command = Command::put_incident(resolved_incident(id), deliveries);
         stage.store.apply(vec![command]).await.unwrap();
         let refused = resend(&stage, &format!("{dlv}_opened")).await;
         let Err(ResendError::Resolved { told_by }) = refused else { panic!("{refused:?}") };
@@ -378,15 +379,15 @@ async fn nothing_is_sent_again_of_an_incident_that_is_forgotten_or_about_to_be()
     let stage = Stage::set(8);
     let told = Delivery { status: DeliveryStatus::Delivered, ..delivery("inc_1", "dlv_1", Event::Resolved) };
     let incident = Box::new(resolved_incident("inc_1"));
-    let commit = Command::CommitIncident { incident, deliveries: vec![told.clone()] };
+    let commit = Command::put_incident(*incident, vec![told.clone()]);
     stage.store.apply(vec![commit]).await.unwrap();
     let held = stage.notifier.hold_resends().await;
     let mut resending = pin!(stage.notifier.resend(told.id.clone(), START));
     assert!(resending.as_mut().now_or_never().is_none());
-    stage.store.apply(vec![Command::ForgetIncident(told.incident.clone())]).await.unwrap();
+    stage.store.apply(vec![Command::Remove(DocumentId::Incident(told.incident.clone()))]).await.unwrap();
     drop(held);
     assert!(matches!(resending.await, Err(ResendError::NotFound)));
     // Such ones may be left from when a resend could overtake the sweep.
-    stage.store.apply(vec![Command::RecordDelivery(Box::new(told.clone()))]).await.unwrap();
+    stage.store.apply(vec![Command::put(told.clone())]).await.unwrap();
     assert!(matches!(stage.notifier.resend(told.id, START).await, Err(ResendError::NotFound)));
 }

@@ -19,9 +19,9 @@ use super::queue::{Queue, Request, Taken, panic_message, payload_size};
 use crate::model::Clock;
 use crate::model::item::{ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
+use crate::store::command::settle;
 use crate::store::log::Log;
-use crate::store::settle::{Growth, settle};
-use crate::store::{Change, Command, Observer, Outcome};
+use crate::store::{Change, Command, Growth, Observer, Outcome};
 
 /// When nothing comes, how soon after the last record another one vouches for it; see [`crate::store::log::recovery`].
 const VOUCH_AFTER: Duration = Duration::from_millis(500);

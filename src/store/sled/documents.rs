@@ -5,29 +5,38 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
-use super::layout;
 use super::reader::{ReadError, Reader};
-use crate::model::{
-    ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, ReplayChunk, ReplayId, Workflow,
-    WorkflowName,
-};
+use super::{keys, layout};
+use crate::model::{Delivery, DeliveryId, ReplayId};
 use crate::store::record;
-use crate::store::{DeliveryPage, ListDeliveries, listing};
+use crate::store::{
+    DeliveryPage, Document, DocumentId, DocumentOrder, DocumentSet, ListDeliveries, ListDocuments, listing,
+};
 
 /// How many keys are looked up at once.
 const KEYS_AT_ONCE: usize = 256;
 
 impl Reader {
-    /// A document.
-    pub(super) fn document<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
-        let bytes = self.document_bytes(key)?;
-        Ok(bytes.map(|bytes| record::decode_document(&bytes)).transpose()?)
+    /// The document with this id.
+    pub(super) fn document(&self, id: &DocumentId) -> Result<Option<Document>, ReadError> {
+        self.document_at(&keys::key(id), id)
     }
 
-    /// The bytes of a document.
-    pub(super) fn document_bytes(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
+    fn document_at(&self, key: &[u8], id: &DocumentId) -> Result<Option<Document>, ReadError> {
+        let bytes = self.document_bytes(key)?;
+        Ok(bytes.map(|bytes| record::decode(id, &bytes)).transpose()?)
+    }
+
+    /// Whether there is a document with this key.
+    pub(super) fn has_document(&self, key: &[u8]) -> bool {
+        match self.tables().document(key) {
+            Some(recent) => recent.is_some(),
+            None => self.index().documents.contains_key(key),
+        }
+    }
+
+    fn document_bytes(&self, key: &[u8]) -> Result<Option<Bytes>, ReadError> {
         if let Some(recent) = self.tables().document(key) {
             return Ok(recent);
         }
@@ -75,114 +84,83 @@ impl Reader {
     }
 
     /// The documents to which these keys belong, in their order.
-    fn documents<T: DeserializeOwned>(
+    fn documents_at(
         &self,
         keys: impl Iterator<Item = Vec<u8>>,
-    ) -> impl Iterator<Item = Result<T, ReadError>> {
-        keys.filter_map(|key| self.document(&key).transpose())
+    ) -> impl Iterator<Item = Result<Document, ReadError>> {
+        keys.filter_map(|key| match keys::id(&key) {
+            Some(id) => self.document_at(&key, &id).transpose(),
+            None => Some(Err(ReadError::Key("a document's key"))),
+        })
     }
 
-    /// The workflows that are noted.
-    pub(super) fn workflows(&self) -> impl Iterator<Item = Result<Workflow, ReadError>> {
-        let (from, to) = layout::range(&[layout::WORKFLOW]);
-        self.documents(self.keys(&from, &to))
+    /// All documents of a set by their ids, one after the other.
+    pub(super) fn stream(&self, set: &DocumentSet) -> impl Iterator<Item = Result<Document, ReadError>> {
+        let (from, to) = layout::range(&keys::prefix(set));
+        self.documents_at(self.keys(&from, &to))
     }
 
-    pub(super) fn clock(&self) -> Result<Option<ClockAnchor>, ReadError> {
-        self.document(layout::CLOCK)
-    }
-
-    pub(super) fn progresses(&self) -> Result<Vec<(WorkflowName, Progress)>, ReadError> {
-        let (from, to) = layout::range(&[layout::PROGRESS]);
-        let mut progresses = Vec::new();
-        for key in self.keys(&from, &to) {
-            let name = std::str::from_utf8(&key[1..]).ok().and_then(|name| WorkflowName::new(name).ok());
-            let name = name.ok_or(ReadError::Key("a workflow's progress"))?;
-            if let Some(progress) = self.document(&key)? {
-                progresses.push((name, progress));
+    pub(super) fn documents(&self, question: &ListDocuments) -> Result<Vec<Document>, ReadError> {
+        let (from, to) = layout::range(&keys::prefix(&question.of));
+        match &question.order {
+            DocumentOrder::Ascending => {
+                self.documents_at(self.keys(&from, &to)).take(question.limit).collect()
+            }
+            DocumentOrder::Descending { below } => {
+                let to = below.as_ref().map_or(to, keys::key);
+                self.documents_at(self.keys_backwards(&from, &to)).take(question.limit).collect()
             }
         }
-        Ok(progresses)
-    }
-
-    pub(super) fn replay_chunk(
-        &self,
-        replay: &ReplayId,
-        index: u32,
-    ) -> Result<Option<ReplayChunk>, ReadError> {
-        let value = self.document_bytes(&layout::replay_chunk(replay, index))?;
-        Ok(value.map(|value| record::decode_replay_chunk(index, &value)).transpose()?)
     }
 
     pub(super) fn unmade_replays(&self) -> Result<Vec<ReplayId>, ReadError> {
-        let (mut from, to) = layout::range(&[layout::REPLAY_CHUNK]);
+        let (mut from, to) = layout::range(&keys::prefix(&DocumentSet::Chunks));
         let mut unmade = Vec::new();
         loop {
-            // Those that are gone since tell nothing.
-            let there = self.keys(&from, &to).find_map(|key| match self.document_bytes(&key) {
-                Ok(value) => value.map(|_| Ok(key)),
-                Err(error) => Some(Err(error)),
-            });
-            let Some(key) = there.transpose()? else { return Ok(unmade) };
-            let id = layout::replay_of_chunk(&key).ok_or(ReadError::Key("a replay's chunk"))?;
-            if self.document_bytes(&layout::replay(&id))?.is_none() {
+            // A chunk that is removed meanwhile is not there.
+            let Some(key) = self.keys(&from, &to).find(|key| self.has_document(key)) else {
+                return Ok(unmade);
+            };
+            let Some(DocumentId::ReplayChunk(id, _)) = keys::id(&key) else {
+                return Err(ReadError::Key("a replay's chunk"));
+            };
+            if !self.has_document(&keys::key(&DocumentId::Replay(id.clone()))) {
                 unmade.push(id.clone());
             }
             // On behind all chunks of this one, however many they are.
-            from = layout::range(&layout::replay_chunks(&id)).1;
+            from = layout::range(&keys::prefix(&DocumentSet::ChunksOf(id))).1;
         }
-    }
-
-    pub(super) fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> Result<Vec<Incident>, ReadError> {
-        let (from, to) = layout::range(&[layout::INCIDENT]);
-        let to = before.map_or(to, |id| layout::incident(&id));
-        self.documents(self.keys_backwards(&from, &to)).take(limit).collect()
-    }
-
-    /// All documents whose keys begin like this, in the order of their keys.
-    pub(super) fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, ReadError> {
-        self.stream(prefix).collect()
-    }
-
-    /// The same, one after the other.
-    pub(super) fn stream<T: DeserializeOwned>(
-        &self,
-        prefix: &[u8],
-    ) -> impl Iterator<Item = Result<T, ReadError>> {
-        let (from, to) = layout::range(prefix);
-        self.documents(self.keys(&from, &to))
     }
 
     /// The keys of all deliveries.
     fn delivery_keys(&self) -> impl Iterator<Item = Vec<u8>> {
-        let (from, to) = layout::range(&[layout::DELIVERY]);
+        let (from, to) = layout::range(&keys::prefix(&DocumentSet::Deliveries));
         self.keys(&from, &to)
     }
 
     pub(super) fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, ReadError> {
-        for key in self.delivery_keys() {
-            if layout::delivery_id(&key) == Some(&*id.0) {
-                return self.document(&key);
-            }
+        match self.delivery_keys().find(|key| keys::delivery_id(key) == Some(&*id.0)) {
+            Some(key) => self.delivery_at(&key),
+            None => Ok(None),
         }
-        Ok(None)
+    }
+
+    fn delivery_at(&self, key: &[u8]) -> Result<Option<Delivery>, ReadError> {
+        let bytes = self.document_bytes(key)?;
+        Ok(bytes.map(|bytes| record::decode_document(&bytes)).transpose()?)
     }
 
     pub(super) fn list_deliveries(&self, question: &ListDeliveries) -> Result<DeliveryPage, ReadError> {
         let mut found = Vec::new();
         for key in self.delivery_keys() {
-            if let Some(id) = layout::delivery_id(&key)
+            if let Some(id) = keys::delivery_id(&key)
                 && listing::is_in_range(question, id)
             {
                 found.push((DeliveryId(id.into()), key));
             }
         }
         found.sort_by(|left, right| right.0.cmp(&left.0));
-        let read = |(id, key): (DeliveryId, Vec<u8>)| (id, self.document(&key));
+        let read = |(id, key): (DeliveryId, Vec<u8>)| (id, self.delivery_at(&key));
         listing::page_of_deliveries(question, found.into_iter().map(read))
     }
 }

@@ -41,8 +41,6 @@
 //! a segment once what was moved out of it has been handed to the kernel, synced or not; that takes the filling of a whole
 //! segment, whence [`unsynced_max`].
 
-use crate::model::{DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
-
 /// The version of this layout.
 pub(super) const FORMAT: &str = "process-warden data, format 4\n";
 /// Versions before there were generations, which are written anew; the later one has a log.
@@ -70,40 +68,11 @@ pub(super) fn pieces(size: usize) -> u16 {
     u16::try_from(size.div_ceil(PIECE_SIZE)).unwrap_or(u16::MAX)
 }
 
-/// The largest document of an incident or a silence, in bytes.
-pub(super) const INCIDENT_MAX: usize = 64 * 1024;
-/// The largest document of a delivery with all its attempts and the beginnings of their answers, in bytes.
-pub(super) const DELIVERY_MAX: usize = 160 * 1024;
-/// The largest document of a replay, in bytes: its globs, its target, and the failures and reasons that it keeps.
-pub(super) const REPLAY_MAX: usize = 128 * 1024;
-/// The largest of all other documents, in bytes.
-pub(super) const DOCUMENT_MAX: usize = 4096;
-
 // Keys of a database.
 pub(super) const JOURNAL: u8 = b'j';
 pub(super) const BUNDLE: u8 = b'p';
 pub(super) const MARK: &[u8] = b"m";
 pub(super) const EMPTY: u8 = b'z';
-
-// What the keys of documents begin with.
-pub(super) const WORKFLOW: u8 = b'w';
-pub(super) const INCIDENT: u8 = b'n';
-pub(super) const DELIVERY: u8 = b'd';
-pub(super) const PROGRESS: u8 = b'x';
-pub(super) const SILENCE: u8 = b's';
-pub(super) const REPLAY: u8 = b'y';
-pub(super) const REPLAY_CHUNK: u8 = b'z';
-pub(super) const PROBE: &[u8] = b"mprobe";
-pub(super) const CLOCK: &[u8] = b"mclock";
-
-fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(first.len() + second.len() + 2);
-    key.push(letter);
-    key.extend_from_slice(first.as_bytes());
-    key.push(0);
-    key.extend_from_slice(second);
-    key
-}
 
 /// The range of keys that begin like this.
 pub(super) fn range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
@@ -124,62 +93,4 @@ pub(super) fn numbered(letter: u8, number: u64) -> [u8; 9] {
 /// The number in a key that begins with a letter and a number.
 pub(super) fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
-}
-
-pub(super) fn workflow(name: &WorkflowName) -> Vec<u8> {
-    [&[WORKFLOW], name.as_bytes()].concat()
-}
-
-pub(super) fn progress(workflow: &WorkflowName) -> Vec<u8> {
-    [&[PROGRESS], workflow.as_bytes()].concat()
-}
-
-/// The key of an incident.
-pub(super) fn incident(id: &IncidentId) -> Vec<u8> {
-    two_part(INCIDENT, &id.0, &[])
-}
-
-/// The key of a silence.
-pub(super) fn silence(id: &SilenceId) -> Vec<u8> {
-    two_part(SILENCE, &id.0, &[])
-}
-
-/// The key of a replay.
-pub(super) fn replay(id: &ReplayId) -> Vec<u8> {
-    two_part(REPLAY, &id.0, &[])
-}
-
-/// What the keys of all chunks of a replay begin with.
-pub(super) fn replay_chunks(id: &ReplayId) -> Vec<u8> {
-    two_part(REPLAY_CHUNK, &id.0, &[])
-}
-
-/// The key of a chunk of a replay.
-pub(super) fn replay_chunk(id: &ReplayId, index: u32) -> Vec<u8> {
-    two_part(REPLAY_CHUNK, &id.0, &index.to_be_bytes())
-}
-
-/// The id of the replay in the key of a chunk.
-pub(super) fn replay_of_chunk(key: &[u8]) -> Option<ReplayId> {
-    let id = key.get(1..)?.split(|byte| *byte == 0).next()?;
-    std::str::from_utf8(id).ok().map(|id| ReplayId(id.into()))
-}
-
-/// What the keys of all deliveries of an incident begin with.
-pub(super) fn deliveries(incident: &IncidentId) -> Vec<u8> {
-    two_part(DELIVERY, &incident.0, &[])
-}
-
-/// The key of a delivery.
-pub(super) fn delivery(incident: &IncidentId, id: &DeliveryId) -> Vec<u8> {
-    let mut key = deliveries(incident);
-    key.extend_from_slice(id.0.as_bytes());
-    key.push(0);
-    key
-}
-
-/// The delivery's id in its key.
-pub(super) fn delivery_id(key: &[u8]) -> Option<&str> {
-    let id = key.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
-    std::str::from_utf8(id).ok()
 }

@@ -7,20 +7,15 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::entry;
-use super::layout;
 use super::names::{Name, NameHash};
 use super::reader::{ReadError, Reader};
 use super::table::{Part, Row, Table};
-use crate::model::{
-    ClockAnchor, Delivery, Incident, IncidentId, Item, ItemKey, ItemNumber, Progress, Replay, ReplayChunk,
-    ReplayId, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
-};
+use super::{keys, layout};
+use crate::model::{Item, ItemKey, ItemNumber, WorkflowName};
+use crate::store::command::{Detail, Rows};
 use crate::store::holdings::Holdings;
 use crate::store::record::{self, RecordError};
-use crate::store::settle::{Detail, Rows};
-
-/// How many deliveries of a forgotten incident are removed by one command, and how many chunks of a forgotten replay.
-const REMOVED_AT_ONCE: usize = 200;
+use crate::store::{Document, DocumentId, DocumentSet};
 
 /// What goes wrong in carrying commands out. All of it is fatal.
 #[derive(Debug, thiserror::Error)]
@@ -93,31 +88,6 @@ impl Ledger {
         let record = Some(record::encode_item(item).into());
         self.group.put(item.number, Row { record, payload, detail });
         self.at_hand = None;
-    }
-
-    fn put_document(&mut self, key: Vec<u8>, bytes: Vec<u8>, size_max: usize) -> Result<(), LedgerError> {
-        if bytes.len() > size_max {
-            return Err(LedgerError::Document(bytes.len()));
-        }
-        self.group.put_document(key, Some(bytes.into()));
-        Ok(())
-    }
-
-    /// Removes at most [`REMOVED_AT_ONCE`] documents whose keys begin like this; whether that were all.
-    fn remove_documents(&mut self, prefix: &[u8]) -> Result<bool, LedgerError> {
-        let (from, to) = layout::range(prefix);
-        let mut keys: BTreeSet<Vec<u8>> = self.group.keys(&from, &to).cloned().collect();
-        let unseen = |key: &Vec<u8>| self.group.document(key).is_none();
-        keys.extend(self.reader.keys(&from, &to).filter(unseen).take(REMOVED_AT_ONCE + 1));
-        keys.retain(|key| self.group.document(key) != Some(&None));
-        for key in keys.iter().take(REMOVED_AT_ONCE) {
-            self.group.put_document(key.clone(), None);
-        }
-        Ok(keys.len() <= REMOVED_AT_ONCE)
-    }
-
-    fn remove(&mut self, key: Vec<u8>) {
-        self.group.put_document(key, None);
     }
 }
 
@@ -197,79 +167,34 @@ impl Rows for Ledger {
         &mut self.holdings
     }
 
-    fn put_workflow(&mut self, workflow: &Workflow) -> Result<(), LedgerError> {
-        self.put_document(
-            layout::workflow(&workflow.name),
-            record::encode_document(workflow),
-            layout::DOCUMENT_MAX,
-        )
-    }
-
-    fn remove_workflow(&mut self, name: &WorkflowName) -> Result<(), LedgerError> {
-        self.remove(layout::workflow(name));
-        Ok(())
-    }
-
-    fn put_incident(&mut self, incident: &Incident) -> Result<(), LedgerError> {
-        let bytes = record::encode_document(incident);
-        self.put_document(layout::incident(&incident.id), bytes, layout::INCIDENT_MAX)
-    }
-
-    fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), LedgerError> {
-        let key = layout::delivery(&delivery.incident, &delivery.id);
-        self.put_document(key, record::encode_document(delivery), layout::DELIVERY_MAX)
-    }
-
-    fn put_silence(&mut self, silence: &Silence) -> Result<(), LedgerError> {
-        let bytes = record::encode_document(silence);
-        self.put_document(layout::silence(&silence.id), bytes, layout::INCIDENT_MAX)
-    }
-
-    fn remove_silence(&mut self, id: &SilenceId) -> Result<(), LedgerError> {
-        self.remove(layout::silence(id));
-        Ok(())
-    }
-
-    fn put_probe(&mut self, at: Timestamp) -> Result<(), LedgerError> {
-        self.put_document(layout::PROBE.to_vec(), at.as_millis().to_be_bytes().to_vec(), layout::DOCUMENT_MAX)
-    }
-
-    fn put_clock(&mut self, anchor: &ClockAnchor) -> Result<(), LedgerError> {
-        self.put_document(layout::CLOCK.to_vec(), record::encode_document(anchor), layout::DOCUMENT_MAX)
-    }
-
-    fn remove_incident(&mut self, id: &IncidentId) -> Result<bool, LedgerError> {
-        if !self.remove_documents(&layout::deliveries(id))? {
-            return Ok(false);
+    fn put(&mut self, document: &Document) -> Result<(), LedgerError> {
+        let bytes = record::encode(document);
+        if bytes.len() > keys::size_max(document) {
+            return Err(LedgerError::Document(bytes.len()));
         }
-        self.remove(layout::incident(id));
-        Ok(true)
-    }
-
-    fn put_progress(&mut self, workflow: &WorkflowName, progress: &Progress) -> Result<(), LedgerError> {
-        self.put_document(layout::progress(workflow), record::encode_document(progress), layout::DOCUMENT_MAX)
-    }
-
-    fn remove_progress(&mut self, workflow: &WorkflowName) -> Result<(), LedgerError> {
-        self.remove(layout::progress(workflow));
+        self.group.put_document(keys::key(&document.id()), Some(bytes.into()));
         Ok(())
     }
 
-    fn put_replay(&mut self, replay: &Replay) -> Result<(), LedgerError> {
-        let bytes = record::encode_document(replay);
-        self.put_document(layout::replay(&replay.id), bytes, layout::REPLAY_MAX)
-    }
-
-    fn put_replay_chunk(&mut self, replay: &ReplayId, chunk: &ReplayChunk) -> Result<(), LedgerError> {
-        let key = layout::replay_chunk(replay, chunk.index);
-        self.put_document(key, record::encode_replay_chunk(chunk), layout::DOCUMENT_MAX)
-    }
-
-    fn remove_replay(&mut self, id: &ReplayId) -> Result<bool, LedgerError> {
-        if !self.remove_documents(&layout::replay_chunks(id))? {
-            return Ok(false);
+    fn remove(&mut self, id: &DocumentId) -> Result<bool, LedgerError> {
+        let key = keys::key(id);
+        let is_there = match self.group.document(&key) {
+            Some(changed) => changed.is_some(),
+            None => self.reader.has_document(&key),
+        };
+        if is_there {
+            self.group.put_document(key, None);
         }
-        self.remove(layout::replay(id));
-        Ok(true)
+        Ok(is_there)
+    }
+
+    fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, LedgerError> {
+        let (from, to) = layout::range(&keys::prefix(set));
+        let mut keys: BTreeSet<Vec<u8>> = self.group.keys(&from, &to).cloned().collect();
+        let unseen = |key: &Vec<u8>| self.group.document(key).is_none();
+        keys.extend(self.reader.keys(&from, &to).filter(unseen).take(limit));
+        keys.retain(|key| self.group.document(key) != Some(&None));
+        let id = |key: Vec<u8>| keys::id(&key).ok_or(ReadError::Key("a document's key").into());
+        keys.into_iter().take(limit).map(id).collect()
     }
 }

@@ -31,6 +31,7 @@ mod generations;
 mod index;
 mod items;
 mod journal;
+mod keys;
 mod layout;
 mod ledger;
 mod mark;
@@ -75,13 +76,10 @@ use self::space::Space;
 use self::start::{Start, Started};
 use super::log::Segments;
 use super::{
-    Change, Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
-    StoreStatus,
+    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, ListDeliveries, ListDocuments,
+    ListItems, Observer, Outcome, Store, StoreError, StoreStatus,
 };
-use crate::model::{
-    Clock, ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemKey,
-    ItemNumber, Page, Progress, Replay, ReplayChunk, ReplayId, Silence, Timestamp, Workflow, WorkflowName,
-};
+use crate::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp};
 
 /// What the engine needs to know.
 #[derive(Clone, Debug)]
@@ -160,11 +158,8 @@ impl SledStore {
         let checkpoints = Arc::new(Checkpoints::new(covered, next_number, room, totals, space));
         let reader = draft.reader(checkpoints.tables.clone());
         let unreadable = |error: ReadError| start::wrong(&settings.path, error.into());
-        for workflow in reader.workflows() {
-            holdings.note(&workflow.map_err(unreadable)?.name);
-        }
-        for incident in reader.stream(&[layout::INCIDENT]) {
-            holdings.put_incident(&incident.map_err(unreadable)?);
+        for document in reader.stream(&DocumentSet::Workflows).chain(reader.stream(&DocumentSet::Incidents)) {
+            holdings.put(&document.map_err(unreadable)?);
         }
         directory.seal()?;
         // Not before the directory says that it is of this format: until then an earlier one counts on its log.
@@ -227,13 +222,13 @@ impl SledStore {
 impl Store for SledStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let failed = |error: ReadError| StoreError::Fatal(error.to_string().into());
-        let workflows =
-            self.reader.workflows().map(|workflow| Ok(Change::WorkflowNoted(workflow.map_err(failed)?)));
+        let documents = DocumentSet::TOLD.iter().flat_map(|set| self.reader.stream(set));
+        let documents = documents.map(|document| Ok(Change::Put(document.map_err(failed)?)));
         let items = self.reader.items(ItemNumber(0)).map(|item| {
             let item = item.map_err(failed)?;
             Ok(Change::Item { before: None, after: Some(item.standing()) })
         });
-        let changes = workflows.chain(items);
+        let changes = documents.chain(items);
         ahead::read_ahead(changes, |mut chunks| {
             chunks.try_for_each(|chunk| {
                 observer.committed(&chunk.into_iter().collect::<Result<Vec<_>, StoreError>>()?);
@@ -280,32 +275,12 @@ impl Store for SledStore {
         self.read(move |reader| reader.list(&question))
     }
 
-    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
-        self.read(Reader::clock)
+    fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        self.read(move |reader| reader.document(&id))
     }
 
-    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.read(|reader| reader.workflows().collect())
-    }
-
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.read(Reader::progresses)
-    }
-
-    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
-        self.read(move |reader| reader.document(&layout::incident(&id)))
-    }
-
-    fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
-        self.read(move |reader| reader.incidents(before, limit))
-    }
-
-    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(move |reader| reader.all(&layout::deliveries(&incident)))
+    fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.read(move |reader| reader.documents(&question))
     }
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
@@ -314,31 +289,6 @@ impl Store for SledStore {
 
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
         self.read(move |reader| reader.list_deliveries(&question))
-    }
-
-    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.read(|reader| {
-            let mut deliveries: Vec<Delivery> = reader.all(&[layout::DELIVERY])?;
-            deliveries.retain(|delivery| delivery.status == DeliveryStatus::Pending);
-            deliveries.sort_by(|left, right| left.id.cmp(&right.id));
-            Ok(deliveries)
-        })
-    }
-
-    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
-        self.read(|reader| reader.all(&[layout::SILENCE]))
-    }
-
-    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
-        self.read(|reader| reader.all(&[layout::REPLAY]))
-    }
-
-    fn replay_chunk(
-        &self,
-        replay: ReplayId,
-        index: u32,
-    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
-        self.read(move |reader| reader.replay_chunk(&replay, index))
     }
 
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {

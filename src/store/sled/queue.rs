@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::store::{Command, Outcome, StoreError};
+use crate::store::{Command, Document, Outcome, StoreError};
 
 /// The most commands that share one sync.
 const GROUP_COMMANDS_MAX: usize = 2048;
@@ -173,27 +173,28 @@ impl Queue {
     }
 }
 
-/// Incidents and deliveries are let in however much waits: there are few at a time, and people must be told of all
-/// others that are too late. So is progress, by which a restart knows what is missed, that of replays, which people may
-/// have to stop just then, the probe, since a store that is busy commits, and the clock, by which deadlines are judged.
+/// Whether a command is let in however much waits. Incidents and deliveries are few at a time, and people must be told
+/// of the items that are late because so much waits. So are the progress of expectations, by which a restart knows what
+/// is missed, replays, which people may have to stop just then, health checks, since a store that is busy commits, and
+/// the clock, by which deadlines are judged.
 fn tells_people(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::CommitIncident { .. }
-            | Command::RecordDelivery(_)
-            | Command::PutProgress { .. }
-            | Command::PutReplay { .. }
-            | Command::Probe(_)
-            | Command::PutClock(_)
-    )
+    command.documents().iter().any(|document| match document {
+        Document::Incident(_)
+        | Document::Delivery(_)
+        | Document::Progress(..)
+        | Document::Replay(_)
+        | Document::HealthCheck(_)
+        | Document::Clock(_) => true,
+        Document::Workflow(_) | Document::Silence(_) | Document::ReplayChunk(..) => false,
+    })
 }
 
-/// A round of a replay: how far it has come, behind what ends the leases of the items that have ended. There are no more of them
-/// than there are items on their way, and whoever wants to stop it waits for it.
+/// Whether these are one round of a replay: commands that end the leases of items, and last the replay itself. There are
+/// no more of them than items under way, and whoever wants to stop the replay waits for it.
 fn is_round(commands: &[Command]) -> bool {
-    matches!(commands.split_last(), Some((Command::PutReplay { .. }, before)) if before.iter().all(|command| {
-        matches!(command, Command::ActOnLease { .. } | Command::Close { .. })
-    }))
+    let Some((last, before)) = commands.split_last() else { return false };
+    last.documents().iter().any(|document| matches!(document, Document::Replay(_)))
+        && before.iter().all(|command| matches!(command, Command::ActOnLease { .. } | Command::Close { .. }))
 }
 
 /// Bytes of payload, and of what an item has been through elsewhere, that a command brings.
@@ -222,7 +223,7 @@ mod tests {
 
     fn attempt() -> Command {
         let now = Timestamp::from_millis(0);
-        Command::RecordDelivery(Box::new(Delivery {
+        Command::put(Delivery {
             id: DeliveryId("dlv_1".into()),
             incident: IncidentId("inc_1".into()),
             receiver: "oncall".into(),
@@ -236,7 +237,7 @@ mod tests {
             attempts_made: 1,
             next_attempt_at: now,
             attempts: Vec::new(),
-        }))
+        })
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::generations::Totals;
 use super::plan::{GROWTH, Plan};
-use crate::store::settle::Growth;
+use crate::store::Growth;
 
 /// What an item takes on disk beyond its payload until it is forgotten; a careful estimate in bytes.
 const OVERHEAD: u64 = 512;

@@ -24,13 +24,14 @@ use serde::{Deserialize, Serialize};
 use super::draft::{Draft, DraftError};
 use super::generation::Generation;
 use super::journal::Place;
-use super::layout;
 use super::mark::LogMark;
 use super::reader::ReadError;
 use super::table::{Part, Row};
+use super::{keys, layout};
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;
 use crate::store::record::{self, RecordError};
+use crate::store::{DocumentId, DocumentSet};
 
 const CHUNK_V1: u8 = 1;
 const DETAIL: u8 = b'e';
@@ -162,22 +163,27 @@ impl Before {
     }
 
     fn copy_documents(&self, draft: &mut Draft) -> Result<(), DraftError> {
-        let in_pieces = [layout::INCIDENT, layout::DELIVERY, layout::SILENCE, layout::REPLAY];
-        let whole = [layout::WORKFLOW, layout::PROGRESS, layout::REPLAY_CHUNK];
-        for letter in in_pieces.into_iter().chain(whole) {
-            for entry in self.0.tree.scan_prefix([letter]) {
-                let (key, value) = entry?;
-                if !in_pieces.contains(&letter) {
-                    draft.write_document(&key, Some(&value))?;
-                } else if let Some(prefix) = key.strip_suffix(&[0, 0]) {
+        for set in
+            [DocumentSet::Incidents, DocumentSet::Deliveries, DocumentSet::Silences, DocumentSet::Replays]
+        {
+            for entry in self.0.tree.scan_prefix(keys::prefix(&set)) {
+                let (key, _) = entry?;
+                if let Some(prefix) = key.strip_suffix(&[0, 0]) {
                     let bytes = self.pieces(prefix)?.ok_or(ReadError::Lost)?;
                     draft.write_document(prefix, Some(&bytes))?;
                 }
             }
         }
-        for key in [layout::CLOCK, layout::PROBE] {
-            if let Some(value) = self.get(key)? {
-                draft.write_document(key, Some(&value))?;
+        for set in [DocumentSet::Workflows, DocumentSet::Progress, DocumentSet::Chunks] {
+            for entry in self.0.tree.scan_prefix(keys::prefix(&set)) {
+                let (key, value) = entry?;
+                draft.write_document(&key, Some(&value))?;
+            }
+        }
+        for id in [DocumentId::Clock, DocumentId::HealthCheck] {
+            let key = keys::key(&id);
+            if let Some(value) = self.get(&key)? {
+                draft.write_document(&key, Some(&value))?;
             }
         }
         Ok(())

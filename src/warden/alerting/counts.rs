@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{commit, is_open};
 use crate::model::{Became, Incident, IncidentKey, Timestamp};
-use crate::store::{Command, StoreError};
+use crate::store::{Command, Document, StoreError};
 use crate::warden::Warden;
 
 /// How often the counts of an incident are committed at most while nothing else about it is.
@@ -78,7 +78,7 @@ impl Warden {
             return Ok(());
         }
         // What was decided last may be in line for the disk still, and must not be undone.
-        self.store.apply(vec![Command::Probe(now)]).await?;
+        self.store.apply(vec![Command::put(Document::HealthCheck(now))]).await?;
         for (known, observation) in unsaved {
             let stored = self.store.incident(known.id.clone()).await?;
             let is_known = |stored: &Incident| is_open(stored) && stored.counted_at == known.counted_at;

@@ -5,7 +5,7 @@ use super::{Census, State};
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{IncidentKey, IncidentKind, ItemState, Moment, Standing, Timestamp};
-use crate::store::{Change, Observer};
+use crate::store::{Change, Document, DocumentId, Observer};
 
 impl State {
     /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
@@ -99,8 +99,9 @@ impl Observer for Census {
                 Change::Item { before, after } => {
                     self.take_item(&mut state, before.as_ref(), after.as_ref(), moment);
                 }
-                Change::WorkflowNoted(workflow) => state.policies.noted(workflow),
-                Change::WorkflowForgotten(name) => state.forget_workflow(name),
+                Change::Put(Document::Workflow(workflow)) => state.policies.noted(workflow),
+                Change::Removed(DocumentId::Workflow(name)) => state.forget_workflow(name),
+                Change::Put(_) | Change::Removed(_) => {}
             }
         }
         self.wake(&mut state);

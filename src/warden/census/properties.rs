@@ -114,7 +114,7 @@ impl Play {
         census.recovered();
         // Their figures are kept for as long as their names are.
         let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };
-        census.committed(&WORKFLOWS.map(|name| Change::WorkflowNoted(noted(name))));
+        census.committed(&WORKFLOWS.map(|name| Change::Put(noted(name).into())));
         census.keep_open();
         census.filled_open();
         let watcher = Watcher::Fired { due: Vec::new() };

@@ -34,7 +34,7 @@ use super::{Warden, WardenError};
 use crate::model::replay::ItemEnd;
 use crate::model::{Replay, ReplayId, ReplayStatus, Timestamp};
 use crate::outbound::{Endpoint, SigningKey, Transport};
-use crate::store::{Command, Outcome, StoreError};
+use crate::store::{Command, DocumentId, DocumentSet, ListDocuments, Outcome, StoreError, of_kind};
 
 /// The most replays that have ended and are remembered; beyond it those that ended first are forgotten.
 const ENDED_MAX: usize = 1_000;
@@ -174,7 +174,7 @@ impl Drop for Slot<'_> {
 impl Warden {
     /// Reads the replays, and has those go on that had not ended.
     pub(super) async fn recover_replays(warden: &Arc<Self>) -> Result<(), StoreError> {
-        for replay in warden.store.replays().await? {
+        for replay in of_kind(warden.store.documents(ListDocuments::all(DocumentSet::Replays)).await?) {
             Self::take_up(warden, replay);
         }
         Ok(())
@@ -278,7 +278,7 @@ impl Warden {
     }
 
     async fn forget_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
-        let forget = || Command::ForgetReplay(id.clone());
+        let forget = || Command::Remove(DocumentId::Replay(id.clone()));
         while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
         Ok(())
     }

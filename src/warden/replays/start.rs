@@ -132,7 +132,7 @@ impl Warden {
         };
         drop(selection);
         replay.complete_if_done(now);
-        let command = Command::PutReplay { replay: Box::new(replay.clone()), chunks: Vec::new() };
+        let command = Command::put(replay.clone());
         warden.store.apply(vec![command]).await?;
         let (id, total) = (replay.id.clone(), replay.total);
         tracing::info!(replay = &*id.0, name = &*replay.name, target = %url.origin().ascii_serialization(), total,
@@ -182,7 +182,7 @@ impl Warden {
             let chunks: Vec<_> =
                 numbered.map(|(index, items)| ReplayChunk::new(index, items.iter().map(number))).collect();
             index += CHUNKS_AT_ONCE as u32;
-            let command = Command::PutReplayChunks { replay: id.clone(), chunks };
+            let command = Command::put_replay_chunks(id, chunks);
             if self.store.apply(vec![command]).await?.contains(&Outcome::StorageFull) {
                 return Err(WardenError::StorageFull);
             }

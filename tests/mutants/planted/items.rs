@@ -5,7 +5,7 @@ use super::Planted;
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a closed item leaves nothing behind",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: r#"            item.close(closing);
             update(&item, before, Detail::Same, rows, changes)?;"#,
         planted: r#"            item.close(closing);
@@ -15,7 +15,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "what was never created is closed without a tombstone",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: r#"            rows.insert_item(&tombstone, None)?;"#,
         planted: r#"            if BUG { return Ok(Outcome::Unknown) }
             rows.insert_item(&tombstone, None)?;"#,
@@ -23,7 +23,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a second create replaces the payload of the first",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: "        return Ok(found(&creation, Box::new(existing)));",
         planted: r#"        let outcome = found(&creation, Box::new(existing));
         if let (true, Outcome::Conflict(existing)) = (BUG, &outcome) {
@@ -34,7 +34,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "an idempotency key is forgotten",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: r#"Some(digest) => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,"#,
         planted: r#"Some(digest) if !BUG => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,
         Some(_) => None,"#,
@@ -65,14 +65,14 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "what has failed elsewhere is taken over as if it were new",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: "        item.failed_at = restored.failed_at;",
         planted: "        item.failed_at = restored.failed_at.filter(|_| !BUG);",
         caught_by: &["does not stand as it did"],
     },
     Planted {
         name: "the errors of what is taken over are not kept",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: "        item.detail = restored.detail;",
         planted: "        if !BUG { item.detail = restored.detail }",
         caught_by: &["its error is lost", "does not stand as it did"],

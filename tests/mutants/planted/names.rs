@@ -5,20 +5,21 @@ use super::Planted;
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a create in a workflow that is not there does not note it",
-        file: "src/store/settle.rs",
-        original: "        rows.put_workflow(&workflow)?;",
-        planted: "        if !BUG { rows.put_workflow(&workflow)? }",
+        file: "src/store/command/items.rs",
+        original: "        documents::put(workflow.into(), rows, changes)?;",
+        planted: "        if !BUG { documents::put(workflow.into(), rows, changes)? }",
         caught_by: &["is of a workflow that is not there", "as made on first use, and stored are"],
     },
     Planted {
         name: "a name is forgotten while a closed item is left",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: "    rows.update_item(item, detail)?;",
         planted: r#"    rows.update_item(item, detail)?;
     if BUG && item.closed.is_some() {
-        rows.remove_workflow(&item.workflow)?;
-        rows.holdings().forget(&item.workflow);
-        changes.push(Change::WorkflowForgotten(item.workflow.clone()));
+        let id = crate::store::DocumentId::Workflow(item.workflow.clone());
+        rows.remove(&id)?;
+        rows.holdings().remove(&id);
+        changes.push(Change::Removed(id));
     }"#,
         caught_by: &["is of a workflow that is not there"],
     },
@@ -38,20 +39,18 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a close in an unknown workflow makes it",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: "            rows.holdings().add_items(&tombstone.workflow, 1);",
         planted: r#"            rows.holdings().add_items(&tombstone.workflow, 1);
             if BUG {
                 let made = Workflow { name: tombstone.workflow.clone(), created_at: closing.at };
-                rows.put_workflow(&made)?;
-                rows.holdings().note(&made.name);
-                changes.push(Change::WorkflowNoted(made));
+                documents::put(made.into(), rows, changes)?;
             }"#,
         caught_by: &["are more workflows than there may be"],
     },
     Planted {
         name: "one workflow more than may be is made",
-        file: "src/store/settle.rs",
+        file: "src/store/command/items.rs",
         original: "rows.holdings().noted() >= most",
         planted: "rows.holdings().noted() >= most + usize::from(BUG)",
         caught_by: &["are more workflows than there may be"],

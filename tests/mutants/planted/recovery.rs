@@ -5,7 +5,7 @@ use super::Planted;
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a fencing token is used again",
-        file: "src/store/settle.rs",
+        file: "src/store/command/leases.rs",
         original: "item.claim(rows.next_number()?.0, worker, expires_at);",
         planted: r#"let last = item.work.lease.as_ref().filter(|_| BUG).map(|lease| lease.token);
     item.claim(last.unwrap_or(rows.next_number()?.0), worker, expires_at);"#,
@@ -13,14 +13,14 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "an item is leased to whoever asks",
-        file: "src/store/settle.rs",
+        file: "src/store/command/leases.rs",
         original: "false => item.is_claimable(now.now),",
         planted: "false => item.is_claimable(now.now) || (BUG && item.closed.is_none()),",
         caught_by: &["is leased to two", "while somebody else held it"],
     },
     Planted {
         name: "a replay takes what others hold",
-        file: "src/store/settle.rs",
+        file: "src/store/command/leases.rs",
         original: "true => item.closed.is_none() && item.work.running(now.now).is_none(),",
         planted: "true => item.closed.is_none() && (BUG || item.work.running(now.now).is_none()),",
         caught_by: &["while somebody else held it"],
@@ -34,7 +34,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a heartbeat is answered and not noted",
-        file: "src/store/settle.rs",
+        file: "src/store/command/leases.rs",
         original: "        Ok(()) => update(&item, before, detail, rows, changes)?,",
         planted: r#"        Ok(()) if BUG && item.work.lease.as_ref().is_some_and(|lease| lease.ended.is_none()) => {}
         Ok(()) => update(&item, before, detail, rows, changes)?,"#,
@@ -66,7 +66,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a replay takes what other replays and redrives hold",
-        file: "src/store/settle.rs",
+        file: "src/store/command/leases.rs",
         original: "    let is_free = |item: &Item| match ignores_wait {",
         planted: r#"    let is_sent = |item: &Item| {
         let worker = item.work.lease.as_ref().map_or("", |lease| &*lease.worker);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use warden::model::{DeliveryStatus, IncidentStatus};
-use warden::store::{Command, StoreError};
+use warden::store::{Command, Document, StoreError};
 
 use super::*;
 use crate::support::interference::{InterferedStore, Interference, Interruption};
@@ -45,11 +45,11 @@ enum Write {
 
 impl Write {
     fn of(command: &Command) -> Option<Self> {
-        match command {
-            Command::CommitIncident { incident, deliveries } if !deliveries.is_empty() => {
+        match command.documents() {
+            [Document::Incident(incident), Document::Delivery(_), ..] => {
                 Some(if incident.status == IncidentStatus::Open { Self::Decision } else { Self::End })
             }
-            Command::RecordDelivery(delivery) => {
+            [Document::Delivery(delivery)] => {
                 assert_ne!(delivery.status, DeliveryStatus::Dead);
                 let is_end = delivery.event.as_str() == "incident.resolved";
                 Some(if is_end { Self::AttemptToTellTheEnd } else { Self::Attempt })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use warden::store::{Command, StoreError};
+use warden::store::{Command, Document, StoreError};
 
 use super::*;
 use crate::support::daemon::START;
@@ -48,7 +48,9 @@ fn of_the_daemon(command: &Command) -> bool {
 
 impl Interference for Mood {
     fn before_write(&self, commands: &[Command]) -> Result<(), Interruption> {
-        let about_incidents = |command: &Command| matches!(command, Command::CommitIncident { .. });
+        let about_incidents = |command: &Command| {
+            command.documents().iter().any(|document| matches!(document, Document::Incident(_)))
+        };
         if commands.iter().any(of_the_daemon) {
             self.check(&self.writes)?;
         }

@@ -215,7 +215,7 @@ async fn between_the_end_of_a_lease_and_the_note_of_it() {
     (document.pace.canary, document.pace.max_per_second) = (0, 1000.0);
     document.pace.ramp_up = Duration::ZERO;
     let chunks = vec![ReplayChunk { index: 0, items }];
-    store.one(Command::PutReplay { replay: Box::new(document), chunks }).await;
+    store.one(Command::put_replay(document, chunks)).await;
 
     let store = store.0;
     let daemon = TestDaemon::builder().on(move || Arc::new(store.reopened())).start().await;
@@ -229,7 +229,7 @@ async fn between_the_end_of_a_lease_and_the_note_of_it() {
 async fn while_its_selection_is_written_leaves_nothing_behind() {
     let store = Interrupted(MemoryStore::new());
     let chunks = vec![ReplayChunk::new(0, [1, 2].map(ItemNumber).into_iter())];
-    store.one(Command::PutReplayChunks { replay: replay_id("1"), chunks }).await;
+    store.one(Command::put_replay_chunks(&replay_id("1"), chunks)).await;
     let (store, looked_at) = (store.0.reopened(), store.0);
     let daemon = TestDaemon::builder().on(move || Arc::new(store.reopened())).start().await;
     eventually("the chunks to be gone", || async {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use warden::store::{Command, StoreError};
+use warden::store::{Command, Document, StoreError};
 
 use super::*;
 use crate::support::interference::{InterferedStore, Interference, Interruption};
@@ -17,7 +17,8 @@ struct Crowded {
 impl Interference for Crowded {
     fn before_write(&self, commands: &[Command]) -> Result<(), Interruption> {
         let is_of_a_replay = |command: &Command| {
-            matches!(command, Command::Claim(_) | Command::ActOnLease { .. } | Command::PutReplay { .. })
+            matches!(command, Command::Claim(_) | Command::ActOnLease { .. })
+                || command.documents().iter().any(|document| matches!(document, Document::Replay(_)))
         };
         if !commands.iter().any(is_of_a_replay)
             || self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use warden::model::{Item, ManualClock, Standing, Timestamp, Workflow};
+use warden::model::{Item, ManualClock, Standing, Timestamp};
 use warden::store::memory::MemoryStore;
 use warden::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
-use warden::store::{Change, Command, Observer, Outcome, Store};
+use warden::store::{Change, Command, Document, Observer, Outcome, Store};
 
 use super::sample::key;
 
@@ -157,21 +157,22 @@ impl Notes {
         self.0.lock().unwrap().clone()
     }
 
-    /// The workflows that there are by what was told, by name. Fails where one is told that is there, or the end of one that
-    /// is not.
-    pub fn workflows(&self) -> Vec<Workflow> {
-        let mut workflows = std::collections::BTreeMap::new();
+    /// What was told of documents, by id. Fails where a removal is told of one that is not there, or the
+    /// making of a workflow that is.
+    pub fn documents(&self) -> Vec<Document> {
+        let mut documents = std::collections::BTreeMap::new();
         for change in self.changes() {
             match change {
                 Change::Item { .. } => {}
-                Change::WorkflowNoted(workflow) => {
-                    let before = workflows.insert(workflow.name.clone(), workflow);
-                    assert_eq!(before, None, "it was there");
+                Change::Put(document) => {
+                    let is_workflow = matches!(document, Document::Workflow(_));
+                    let before = documents.insert(document.id(), document);
+                    assert!(before.is_none() || !is_workflow, "{before:?} was there");
                 }
-                Change::WorkflowForgotten(name) => assert!(workflows.remove(&name).is_some(), "{name}"),
+                Change::Removed(id) => assert!(documents.remove(&id).is_some(), "{id:?}"),
             }
         }
-        workflows.into_values().collect()
+        documents.into_values().collect()
     }
 
     /// What the changes add up to, by number. Fails where a change does not follow from those before it.

@@ -5,6 +5,7 @@ mod checkpoints;
 mod churn;
 mod conformance;
 mod directory;
+pub mod documents;
 pub mod engine;
 mod failing;
 mod mixtures;

@@ -3,6 +3,7 @@
 //! When a format changes, `cargo test --test suite seal -- --ignored` writes fixtures of the new one into cargo's
 //! directory for temporary files; they go beside the old ones, and the old ones stay.
 
+use crate::store::documents::ReadDocuments as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
@@ -425,7 +426,7 @@ fn story() -> Vec<Command> {
         Creation { created_at: at(7), notes_workflow: Some(1), ..creation("kept", "kept") }.into_command(),
         Command::Close { key: key("kept"), closing: kept },
         close("nobody", at(10)),
-        Command::CommitIncident { incident: Box::new(incident("1")), deliveries: vec![delivery("1", "1")] },
+        Command::put_incident(incident("1"), vec![delivery("1", "1")]),
     ]
 }
 

@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
-use warden::model::{
-    ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Item, ItemKey, ItemNumber, Page, Progress,
-    Replay, ReplayChunk, ReplayId, Silence, Workflow, WorkflowName,
-};
+use warden::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId};
 use warden::store::memory::MemoryStore;
 use warden::store::{
-    Command, DeliveryPage, DiskUse, ListDeliveries, ListItems, Observer, Outcome, Store, StoreError,
-    StoreStatus,
+    Command, DeliveryPage, DiskUse, Document, DocumentId, ListDeliveries, ListDocuments, ListItems, Observer,
+    Outcome, Store, StoreError, StoreStatus,
 };
 
 /// What a test does to the daemon's dealings with its store. What it says nothing about goes on as usual.
@@ -120,32 +117,12 @@ impl<I: Interference> Store for InterferedStore<I> {
         })
     }
 
-    fn progresses(&self) -> BoxFuture<'_, Result<Vec<(WorkflowName, Progress)>, StoreError>> {
-        self.inner.progresses()
+    fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        self.inner.document(id)
     }
 
-    fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
-        self.inner.clock()
-    }
-
-    fn workflows(&self) -> BoxFuture<'_, Result<Vec<Workflow>, StoreError>> {
-        self.inner.workflows()
-    }
-
-    fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {
-        self.inner.incident(id)
-    }
-
-    fn incidents(
-        &self,
-        before: Option<IncidentId>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Incident>, StoreError>> {
-        self.inner.incidents(before, limit)
-    }
-
-    fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.inner.deliveries(incident)
+    fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.inner.documents(question)
     }
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>> {
@@ -154,26 +131,6 @@ impl<I: Interference> Store for InterferedStore<I> {
 
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>> {
         self.inner.list_deliveries(question)
-    }
-
-    fn outbox(&self) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.inner.outbox()
-    }
-
-    fn silences(&self) -> BoxFuture<'_, Result<Vec<Silence>, StoreError>> {
-        self.inner.silences()
-    }
-
-    fn replays(&self) -> BoxFuture<'_, Result<Vec<Replay>, StoreError>> {
-        self.inner.replays()
-    }
-
-    fn replay_chunk(
-        &self,
-        replay: ReplayId,
-        index: u32,
-    ) -> BoxFuture<'_, Result<Option<ReplayChunk>, StoreError>> {
-        self.inner.replay_chunk(replay, index)
     }
 
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {

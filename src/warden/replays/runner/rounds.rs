@@ -41,7 +41,7 @@ impl Runner {
             let chunks = self.line.take_changes(REPLAY_CHUNKS_MAX);
             let mut state = self.live.lock();
             state.replay.chunks_done = self.line.done();
-            commands.push(Command::PutReplay { replay: Box::new(state.replay.clone()), chunks });
+            commands.push(Command::put_replay(state.replay.clone(), chunks));
         }
         Some(Round { commands, waiting: std::mem::take(&mut self.waiting) })
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use warden::model::item::{ItemPatch, Merge};
 use warden::store::sled::{SledSettings, SledStore};
-use warden::store::{Command, Store};
+use warden::store::{Command, Document, Store};
 
 use crate::store::engine::{idle, open_with};
 use crate::store::sample::{
@@ -109,16 +109,13 @@ async fn fill() -> Files {
 
 fn documents() -> Vec<Command> {
     vec![
-        Command::CommitIncident {
-            incident: Box::new(incident("inc_1")),
-            deliveries: vec![delivery("inc_1", "dlv_1")],
-        },
-        Command::PutSilence(Box::new(silence("sil_1"))),
-        Command::PutClock(Box::new(anchor(5))),
-        Command::Probe(at(1)),
-        Command::PutProgress { workflow: workflow("uploads"), progress: Box::new(progress(3)) },
-        Command::PutReplayChunks { replay: replay_id("rep_1"), chunks: vec![replay_chunk(0, 200)] },
-        Command::PutReplay { replay: Box::new(replay("rep_1")), chunks: Vec::new() },
+        Command::put_incident(incident("inc_1"), vec![delivery("inc_1", "dlv_1")]),
+        Command::put(silence("sil_1")),
+        Command::put(anchor(5)),
+        Command::put(Document::HealthCheck(at(1))),
+        Command::put(Document::Progress(workflow("uploads"), Box::new(progress(3)))),
+        Command::put_replay_chunks(&replay_id("rep_1"), vec![replay_chunk(0, 200)]),
+        Command::put(replay("rep_1")),
     ]
 }
 

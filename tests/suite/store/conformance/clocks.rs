@@ -16,7 +16,7 @@ on_every_engine! {
 async fn what_ties_the_clocks_is_written_over_what_it_was_and_read_back_after_a_restart(engine: Engine) {
     assert_eq!(engine.clock().await.unwrap(), None);
     for wall_offset in [0, -3_600_000, 90_000] {
-        assert_eq!(engine.one(Command::PutClock(Box::new(anchor(wall_offset)))).await, Outcome::Done);
+        assert_eq!(engine.one(Command::put(anchor(wall_offset))).await, Outcome::Done);
         assert_eq!(engine.clock().await.unwrap(), Some(anchor(wall_offset)));
     }
     let engine = engine.restarted();

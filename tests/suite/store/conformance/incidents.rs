@@ -1,8 +1,9 @@
 //! Incidents, and the outbox of deliveries that tell about them.
 
 use warden::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentStatus};
-use warden::store::{Command, DELIVERIES_MAX, DELIVERIES_SCAN_MAX, ListDeliveries, Outcome};
+use warden::store::{Command, DELIVERIES_MAX, DELIVERIES_SCAN_MAX, DocumentId, ListDeliveries, Outcome};
 
+use crate::store::documents::ReadDocuments as _;
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{at, delivery, incident, incident_id, silence};
 
@@ -24,11 +25,11 @@ on_every_engine! {
 }
 
 fn commit(incident: Incident, deliveries: Vec<Delivery>) -> Command {
-    Command::CommitIncident { incident: Box::new(incident), deliveries }
+    Command::put_incident(incident, deliveries)
 }
 
 fn record(delivery: &Delivery) -> Command {
-    Command::RecordDelivery(Box::new(delivery.clone()))
+    Command::put(delivery.clone())
 }
 
 async fn the_largest_delivery_there_can_be_is_kept(engine: Engine) {
@@ -57,14 +58,14 @@ async fn the_largest_delivery_there_can_be_is_kept(engine: Engine) {
 async fn silences_are_kept_changed_and_forgotten(engine: Engine) {
     assert_eq!(engine.silences().await.unwrap(), []);
     for id in ["b", "a"] {
-        assert_eq!(engine.one(Command::PutSilence(Box::new(silence(id)))).await, Outcome::Done);
+        assert_eq!(engine.one(Command::put(silence(id))).await, Outcome::Done);
     }
     let ended = warden::model::Silence { ends_at: at(12).into(), ..silence("a") };
-    engine.one(Command::PutSilence(Box::new(ended.clone()))).await;
+    engine.one(Command::put(ended.clone())).await;
     let engine = engine.restarted();
     assert_eq!(engine.silences().await.unwrap(), [ended, silence("b")]);
     for id in ["a", "never there"] {
-        assert_eq!(engine.one(Command::ForgetSilence(silence(id).id)).await, Outcome::Done);
+        assert_eq!(engine.one(Command::Remove(DocumentId::Silence(silence(id).id))).await, Outcome::Done);
     }
     let engine = engine.restarted();
     assert_eq!(engine.silences().await.unwrap(), [silence("b")]);
@@ -171,7 +172,7 @@ async fn a_delivery_is_found_by_its_id(engine: Engine) {
     let done = Delivery { status: DeliveryStatus::Dead, ..delivery("1", "12") };
     engine.one(record(&done)).await;
     assert_eq!(found("dlv_12").await.unwrap(), Some(done));
-    engine.one(Command::ForgetIncident(incident_id("1"))).await;
+    engine.one(Command::Remove(DocumentId::Incident(incident_id("1")))).await;
     assert_eq!(found("dlv_12").await.unwrap(), None);
 }
 
@@ -262,7 +263,7 @@ async fn a_large_delivery_is_kept_whole_through_all_its_attempts(engine: Engine)
 
 async fn forget(engine: &Engine, id: &str) -> u32 {
     for parts in 1..1000 {
-        match engine.one(Command::ForgetIncident(incident_id(id))).await {
+        match engine.one(Command::Remove(DocumentId::Incident(incident_id(id)))).await {
             Outcome::Done => return parts,
             Outcome::Partly => {}
             other => panic!("{other:?}"),
@@ -294,7 +295,7 @@ async fn forgetting_an_incident_part_by_part_leaves_the_rest_readable(engine: En
     engine.all(expected.iter().map(record).collect()).await;
     let mut engine = engine;
     loop {
-        let outcome = engine.one(Command::ForgetIncident(incident_id("1"))).await;
+        let outcome = engine.one(Command::Remove(DocumentId::Incident(incident_id("1")))).await;
         engine = engine.restarted();
         let left = engine.deliveries(incident_id("1")).await.unwrap();
         assert_eq!(left, expected[expected.len() - left.len()..], "whole deliveries go, the oldest first");

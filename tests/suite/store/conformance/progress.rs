@@ -1,7 +1,8 @@
 //! How far what is expected of workflows has come to pass.
 
-use warden::store::{Command, Outcome};
+use warden::store::{Command, Document, DocumentId, Outcome};
 
+use crate::store::documents::ReadDocuments as _;
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{create, created, progress, workflow};
 
@@ -12,7 +13,7 @@ on_every_engine! {
 }
 
 async fn put(engine: &Engine, name: &str, items: u64) {
-    let command = Command::PutProgress { workflow: workflow(name), progress: Box::new(progress(items)) };
+    let command = Command::put(Document::Progress(workflow(name), Box::new(progress(items))));
     assert_eq!(engine.one(command).await, Outcome::Done);
 }
 
@@ -43,7 +44,7 @@ async fn forgetting_progress_takes_that_of_one_workflow_only(engine: Engine) {
         put(&engine, name, 1).await;
     }
     for _ in 0..2 {
-        let forgotten = engine.one(Command::ForgetProgress(workflow("uploads"))).await;
+        let forgotten = engine.one(Command::Remove(DocumentId::Progress(workflow("uploads")))).await;
         assert_eq!(forgotten, Outcome::Done, "also when it is gone");
     }
     let engine = engine.restarted();

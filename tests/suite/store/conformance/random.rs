@@ -14,6 +14,7 @@ use warden::store::ListItems;
 
 use self::model::{Model, UNKNOWN, UNKNOWN_TOKEN};
 use self::story::{KEYS, Turn};
+use crate::store::documents::ReadDocuments as _;
 use crate::store::engine::{Engine, Notes};
 use crate::store::sample::{at, everything};
 
@@ -81,7 +82,7 @@ impl Telling {
                     self.engine = self.engine.restarted();
                     let notes = self.engine.observed();
                     assert_eq!(notes.standings(), self.notes.standings(), "standings across a restart");
-                    assert_eq!(notes.workflows(), self.notes.workflows(), "workflows across a restart");
+                    assert_eq!(notes.documents(), self.notes.documents(), "documents across a restart");
                     self.notes = notes;
                     self.compare_items().await;
                 }
@@ -172,7 +173,7 @@ impl Telling {
         }
         assert_eq!(self.engine.outbox().await.unwrap(), self.model.outbox());
         assert_eq!(self.engine.workflows().await.unwrap(), self.model.workflows());
-        assert_eq!(self.notes.workflows(), self.model.workflows());
+        assert_eq!(self.notes.documents(), self.model.told());
         assert_eq!(self.engine.progresses().await.unwrap(), self.model.progresses());
         assert_eq!(self.engine.clock().await.unwrap(), self.model.clock());
         assert_eq!(self.engine.silences().await.unwrap(), self.model.silences());

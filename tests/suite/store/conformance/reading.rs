@@ -8,6 +8,7 @@ use warden::model::item::{ItemPatch, Merge};
 use warden::model::{Attempt, Delivery, DeliveryStatus};
 use warden::store::{Command, ListItems};
 
+use crate::store::documents::ReadDocuments as _;
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{
     at, changed, close, create, created, delivery, everything, incident, incident_id, object, patch, payload,
@@ -64,8 +65,7 @@ async fn an_item_is_read_whole_while_it_changes(engine: Engine) {
 
 async fn deliveries_are_read_whole_while_they_change(engine: Engine) {
     let first = Delivery { body: "b".repeat(4000).into(), ..delivery("1", "1") };
-    let commit =
-        Command::CommitIncident { incident: Box::new(incident("1")), deliveries: vec![first.clone()] };
+    let commit = Command::put_incident(incident("1"), vec![first.clone()]);
     engine.one(commit).await;
     let writes = async {
         let mut delivery = first;
@@ -75,7 +75,7 @@ async fn deliveries_are_read_whole_while_they_change(engine: Engine) {
             let attempt = Attempt { at: at(1), status: None, latency_ms: 1, error, answer: None };
             delivery.record(attempt, DeliveryStatus::Pending, at(2));
             delivery.attempts.drain(..delivery.attempts.len() - 1);
-            engine.one(Command::RecordDelivery(Box::new(delivery.clone()))).await;
+            engine.one(Command::put(delivery.clone())).await;
         }
     };
     let read = || async {
@@ -91,7 +91,7 @@ async fn an_incident_is_read_whole_while_it_changes(engine: Engine) {
         count,
         ..incident("1")
     };
-    let commit = |count| Command::CommitIncident { incident: Box::new(grown(count)), deliveries: Vec::new() };
+    let commit = |count| Command::put(grown(count));
     engine.one(commit(0)).await;
     let writes = async {
         for round in 0..300 {

@@ -5,8 +5,9 @@ use warden::model::replay::{
     TARGET_URL_MAX,
 };
 use warden::model::{ItemId, ItemNumber, Replay, ReplayChunk, ReplayId};
-use warden::store::{Command, Outcome, REPLAY_CHUNKS_MAX};
+use warden::store::{Command, DocumentId, Outcome, REPLAY_CHUNKS_MAX};
 
+use crate::store::documents::ReadDocuments as _;
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{replay, replay_chunk, replay_id, workflow};
 
@@ -21,11 +22,11 @@ on_every_engine! {
 }
 
 fn put(replay: Replay, chunks: Vec<ReplayChunk>) -> Command {
-    Command::PutReplay { replay: Box::new(replay), chunks }
+    Command::put_replay(replay, chunks)
 }
 
 fn lay(id: &str, chunks: Vec<ReplayChunk>) -> Command {
-    Command::PutReplayChunks { replay: replay_id(id), chunks }
+    Command::put_replay_chunks(&replay_id(id), chunks)
 }
 
 async fn a_replay_is_committed_together_with_the_chunks_that_changed(engine: Engine) {
@@ -71,7 +72,7 @@ async fn a_replay_is_written_over_what_it_was(engine: Engine) {
 
 async fn forget(engine: &Engine, id: &str) -> u32 {
     for parts in 1..1000 {
-        match engine.one(Command::ForgetReplay(replay_id(id))).await {
+        match engine.one(Command::Remove(DocumentId::Replay(replay_id(id)))).await {
             Outcome::Done => return parts,
             Outcome::Partly => {}
             other => panic!("{other:?}"),
@@ -101,7 +102,7 @@ async fn forgetting_a_replay_of_many_chunks_takes_it_part_by_part_and_the_docume
     }
     engine.one(put(replay("1"), Vec::new())).await;
     let mut engine = engine;
-    while engine.one(Command::ForgetReplay(replay_id("1"))).await == Outcome::Partly {
+    while engine.one(Command::Remove(DocumentId::Replay(replay_id("1")))).await == Outcome::Partly {
         engine = engine.restarted();
         assert_eq!(engine.replays().await.unwrap(), [replay("1")]);
         assert_eq!(engine.replay_chunk(replay_id("1"), 0).await.unwrap(), None);
@@ -122,7 +123,7 @@ async fn chunks_of_replays_that_were_never_made_can_be_forgotten(engine: Engine)
     let unmade: Vec<ReplayId> = ["1", "20", "3"].map(replay_id).to_vec();
     assert_eq!(engine.unmade_replays().await.unwrap(), unmade);
     for id in unmade {
-        assert_eq!(engine.one(Command::ForgetReplay(id)).await, Outcome::Done);
+        assert_eq!(engine.one(Command::Remove(DocumentId::Replay(id))).await, Outcome::Done);
     }
     assert_eq!(engine.unmade_replays().await.unwrap(), []);
     assert_eq!(engine.replay_chunk(replay_id("2"), 0).await.unwrap(), Some(replay_chunk(0, 1)));

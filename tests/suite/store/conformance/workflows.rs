@@ -2,8 +2,9 @@
 
 use warden::model::item::Closing;
 use warden::model::{Incident, IncidentStatus, Workflow};
-use warden::store::{Change, Command, Creation, Outcome};
+use warden::store::{Change, Command, Creation, DocumentId, Outcome};
 
+use crate::store::documents::ReadDocuments as _;
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{
     IntoCommand, at, closing, create, created, creation, incident, incident_id, item_of, key, key_in,
@@ -43,7 +44,7 @@ async fn names(engine: &Engine) -> Vec<String> {
 }
 
 async fn forget(engine: &Engine, name: &str) -> Outcome {
-    engine.one(Command::ForgetWorkflow(workflow(name))).await
+    engine.one(Command::Remove(DocumentId::Workflow(workflow(name)))).await
 }
 
 async fn forget_item(engine: &Engine, name: &str, id: &str) {
@@ -122,8 +123,8 @@ async fn a_workflow_is_forgotten_only_when_nothing_is_left_of_it(engine: Engine)
 
 async fn an_open_incident_keeps_its_workflow(engine: Engine) {
     let commit = |id: &str, status| {
-        let incident = Box::new(Incident { status, ..incident(id) });
-        Command::CommitIncident { incident, deliveries: Vec::new() }
+        let incident = Incident { status, ..incident(id) };
+        Command::put(incident)
     };
     let no_time = Closing { retention: std::time::Duration::ZERO, ..closing(at(1)) };
     engine
@@ -141,7 +142,7 @@ async fn an_open_incident_keeps_its_workflow(engine: Engine) {
     let engine = engine.restarted();
     assert_eq!(forget(&engine, "uploads").await, Outcome::WorkflowInUse, "one is open");
     engine.one(commit("1", IncidentStatus::Open)).await;
-    engine.one(Command::ForgetIncident(incident_id("2"))).await;
+    engine.one(Command::Remove(DocumentId::Incident(incident_id("2")))).await;
     assert_eq!(forget(&engine, "uploads").await, Outcome::WorkflowInUse, "the other is open again");
     engine.one(commit("1", IncidentStatus::Resolved)).await;
     assert_eq!(forget(&engine, "uploads").await, Outcome::Done, "what is resolved is history");
@@ -180,7 +181,7 @@ async fn a_workflow_that_was_forgotten_is_made_again_by_its_next_item(engine: En
         .all(vec![
             close_in("uploads", "a"),
             Command::Forget(first.number),
-            Command::ForgetWorkflow(workflow("uploads")),
+            Command::Remove(DocumentId::Workflow(workflow("uploads"))),
             first_use("exports", "a", 1),
             first_use("uploads", "a", 1),
             first_use("uploads", "a", 2),
@@ -198,18 +199,20 @@ async fn the_observer_is_told_of_workflows_in_the_order_of_the_changes(engine: E
     let item = created(engine.one(first_use("uploads", "a", 10)).await);
     let closed = item_of(engine.one(close_in("uploads", "a")).await);
     forget(&engine, "uploads").await;
-    engine.all(vec![Command::Forget(item.number), Command::ForgetWorkflow(workflow("uploads"))]).await;
+    engine
+        .all(vec![Command::Forget(item.number), Command::Remove(DocumentId::Workflow(workflow("uploads")))])
+        .await;
     forget(&engine, "uploads").await;
     let told = |before: Option<&warden::model::Item>, after: Option<&warden::model::Item>| Change::Item {
         before: before.map(warden::model::Item::standing),
         after: after.map(warden::model::Item::standing),
     };
     let expected = [
-        Change::WorkflowNoted(noted("uploads")),
+        Change::Put(noted("uploads").into()),
         told(None, Some(&item)),
         told(Some(&item), Some(&closed)),
         told(Some(&closed), None),
-        Change::WorkflowForgotten(workflow("uploads")),
+        Change::Removed(DocumentId::Workflow(workflow("uploads"))),
     ];
     assert_eq!(notes.changes(), expected);
 }
@@ -219,7 +222,7 @@ async fn attaching_shows_the_workflows_before_the_items(engine: Engine) {
     let other = created(engine.one(first_use("exports", "a", 10)).await);
     let notes = engine.restarted().observed();
     let items = [item, other].map(|item| Change::Item { before: None, after: Some(item.standing()) });
-    let mut expected = vec![Change::WorkflowNoted(noted("exports")), Change::WorkflowNoted(noted("uploads"))];
+    let mut expected = vec![Change::Put(noted("exports").into()), Change::Put(noted("uploads").into())];
     expected.extend(items);
     assert_eq!(notes.changes(), expected);
 }
@@ -247,7 +250,7 @@ async fn many_workflows_are_noted_and_forgotten_by_one_list(engine: Engine) {
     assert_eq!(names(&engine).await.len(), COUNT);
     let mut commands: Vec<Command> = (0..COUNT).map(|number| close_in(&name(number), "a")).collect();
     commands.extend(numbers.into_iter().map(Command::Forget));
-    commands.extend((0..COUNT).map(|number| Command::ForgetWorkflow(workflow(&name(number)))));
+    commands.extend((0..COUNT).map(|number| Command::Remove(DocumentId::Workflow(workflow(&name(number))))));
     let outcomes = engine.all(commands).await;
     assert!(outcomes[COUNT..].iter().all(|outcome| *outcome == Outcome::Done));
     assert_eq!(names(&engine.restarted()).await, [""; 0]);

@@ -14,7 +14,7 @@ use warden::model::{
     ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId,
     Standing, Timestamp, Work, Workflow, WorkflowName,
 };
-use warden::store::{Claim, Command, Creation, Outcome};
+use warden::store::{Claim, Command, Creation, Document, DocumentId, Outcome};
 
 /// The number of an item before the engine has told it.
 pub const UNKNOWN: ItemNumber = ItemNumber(0);
@@ -133,7 +133,7 @@ impl Model {
     /// Where it depends on what the engine has in its own time forgotten whether a workflow is, takes what that says.
     /// Whether it is so.
     pub fn takes_what_is_said_of_a_workflow(&mut self, command: &Command, outcome: &Outcome) -> bool {
-        let Command::ForgetWorkflow(name) = command else { return false };
+        let Command::Remove(DocumentId::Workflow(name)) = command else { return false };
         if !self.outlived.contains(name) || self.is_in_use(name) {
             return false;
         }
@@ -205,58 +205,13 @@ impl Model {
                 }
                 Outcome::Done
             }
-            Command::ForgetWorkflow(name) if self.is_in_use(name) => Outcome::WorkflowInUse,
-            Command::ForgetWorkflow(name) => {
-                self.workflows.remove(name);
+            Command::Put(documents) => {
+                documents.iter().for_each(|document| self.put(document));
                 Outcome::Done
             }
-            Command::CommitIncident { incident, deliveries } => {
-                self.incidents.insert(incident.id.clone(), (**incident).clone());
-                deliveries.iter().for_each(|delivery| self.put_delivery(delivery));
-                Outcome::Done
-            }
-            Command::RecordDelivery(delivery) => {
-                self.put_delivery(delivery);
-                Outcome::Done
-            }
-            Command::Probe(_) => Outcome::Done,
-            Command::PutClock(anchor) => {
-                self.clock = Some((**anchor).clone());
-                Outcome::Done
-            }
-            Command::PutSilence(silence) => {
-                self.silences.insert(silence.id.clone(), (**silence).clone());
-                Outcome::Done
-            }
-            Command::ForgetSilence(id) => {
-                self.silences.remove(id);
-                Outcome::Done
-            }
-            Command::ForgetIncident(id) => {
-                self.incidents.remove(id);
-                self.deliveries.retain(|(incident, _), _| incident != id);
-                Outcome::Done
-            }
-            Command::PutProgress { workflow, progress } => {
-                self.progresses.insert(workflow.clone(), (**progress).clone());
-                Outcome::Done
-            }
-            Command::ForgetProgress(workflow) => {
-                self.progresses.remove(workflow);
-                Outcome::Done
-            }
-            Command::PutReplayChunks { replay, chunks } => {
-                self.put_chunks(replay, chunks);
-                Outcome::Done
-            }
-            Command::PutReplay { replay, chunks } => {
-                self.replays.insert(replay.id.clone(), (**replay).clone());
-                self.put_chunks(&replay.id, chunks);
-                Outcome::Done
-            }
-            Command::ForgetReplay(id) => {
-                self.replays.remove(id);
-                self.replay_chunks.retain(|(replay, _), _| replay != id);
+            Command::Remove(DocumentId::Workflow(name)) if self.is_in_use(name) => Outcome::WorkflowInUse,
+            Command::Remove(id) => {
+                self.remove(id);
                 Outcome::Done
             }
         };
@@ -264,14 +219,51 @@ impl Model {
         outcome
     }
 
-    fn put_chunks(&mut self, replay: &ReplayId, chunks: &[ReplayChunk]) {
-        for chunk in chunks {
-            self.replay_chunks.insert((replay.clone(), chunk.index), chunk.clone());
+    fn put(&mut self, document: &Document) {
+        match document.clone() {
+            Document::Workflow(workflow) => drop(self.workflows.insert(workflow.name.clone(), *workflow)),
+            Document::Progress(workflow, progress) => drop(self.progresses.insert(workflow, *progress)),
+            Document::Silence(silence) => drop(self.silences.insert(silence.id.clone(), *silence)),
+            Document::Incident(incident) => drop(self.incidents.insert(incident.id.clone(), *incident)),
+            Document::Delivery(delivery) => {
+                self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), *delivery);
+            }
+            Document::Replay(replay) => drop(self.replays.insert(replay.id.clone(), *replay)),
+            Document::ReplayChunk(replay, chunk) => {
+                self.replay_chunks.insert((replay, chunk.index), *chunk);
+            }
+            Document::Clock(anchor) => self.clock = Some(*anchor),
+            Document::HealthCheck(_) => {}
         }
     }
 
-    fn put_delivery(&mut self, delivery: &Delivery) {
-        self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), delivery.clone());
+    fn remove(&mut self, id: &DocumentId) {
+        match id {
+            DocumentId::Workflow(name) => drop(self.workflows.remove(name)),
+            DocumentId::Progress(workflow) => drop(self.progresses.remove(workflow)),
+            DocumentId::Silence(id) => drop(self.silences.remove(id)),
+            DocumentId::Incident(id) => {
+                self.incidents.remove(id);
+                self.deliveries.retain(|(incident, _), _| incident != id);
+            }
+            DocumentId::Replay(id) => {
+                self.replays.remove(id);
+                self.replay_chunks.retain(|(replay, _), _| replay != id);
+            }
+            id => panic!("{id:?} is never removed by itself"),
+        }
+    }
+
+    /// What a feed has told of by now, by id.
+    pub fn told(&self) -> Vec<Document> {
+        let workflows = self.workflows.values().cloned().map(Document::from);
+        let progress = self.progresses.clone().into_iter();
+        let progress = progress.map(|(workflow, progress)| Document::Progress(workflow, progress.into()));
+        let silences = self.silences.values().cloned().map(Document::from);
+        let incidents = self.incidents.values().cloned().map(Document::from);
+        let deliveries = self.deliveries.values().cloned().map(Document::from);
+        let replays = self.replays.values().cloned().map(Document::from);
+        workflows.chain(progress).chain(silences).chain(incidents).chain(deliveries).chain(replays).collect()
     }
 
     fn by_number(&self, number: ItemNumber) -> Option<ItemKey> {

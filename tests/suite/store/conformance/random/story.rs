@@ -14,7 +14,7 @@ use warden::model::{
     ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, IncidentStatus, ItemError, ItemFilter,
     ItemKey, ItemNumber, ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
-use warden::store::{Claim, Command, Creation};
+use warden::store::{Claim, Command, Creation, Document, DocumentId};
 
 use super::model::Model;
 use crate::store::sample::{
@@ -204,36 +204,36 @@ impl Action {
             Self::Retry(name) => Command::Retry { key: key(name), now },
             Self::Forget(key) => Command::Forget(number(model, key)),
             Self::DropPayload(key) => Command::DropPayload(number(model, key)),
-            Self::ForgetWorkflow(name) => Command::ForgetWorkflow(workflow(name)),
-            Self::CommitIncident { id, count, is_open, deliveries } => Command::CommitIncident {
-                incident: Box::new(warden::model::Incident {
+            Self::ForgetWorkflow(name) => Command::Remove(DocumentId::Workflow(workflow(name))),
+            Self::CommitIncident { id, count, is_open, deliveries } => Command::put_incident(
+                warden::model::Incident {
                     count: *count,
                     status: if *is_open { IncidentStatus::Open } else { IncidentStatus::Resolved },
                     ..incident(id)
-                }),
-                deliveries: deliveries.iter().map(|sent| self::sent(id, *sent)).collect(),
-            },
-            Self::RecordDelivery(id, sent) => Command::RecordDelivery(Box::new(self::sent(id, *sent))),
-            Self::ForgetIncident(id) => Command::ForgetIncident(incident_id(id)),
+                },
+                deliveries.iter().map(|sent| self::sent(id, *sent)).collect(),
+            ),
+            Self::RecordDelivery(id, sent) => Command::put(self::sent(id, *sent)),
+            Self::ForgetIncident(id) => Command::Remove(DocumentId::Incident(incident_id(id))),
             Self::PutProgress(name, items) => {
-                Command::PutProgress { workflow: workflow(name), progress: Box::new(progress(*items)) }
+                Command::put(Document::Progress(workflow(name), Box::new(progress(*items))))
             }
-            Self::ForgetProgress(name) => Command::ForgetProgress(workflow(name)),
-            Self::PutClock(wall_offset) => Command::PutClock(Box::new(anchor(*wall_offset))),
+            Self::ForgetProgress(name) => Command::Remove(DocumentId::Progress(workflow(name))),
+            Self::PutClock(wall_offset) => Command::put(anchor(*wall_offset)),
             Self::PutSilence(id, length) => {
                 let comment = "c".repeat(*length).into();
-                Command::PutSilence(Box::new(warden::model::Silence { comment, ..silence(id) }))
+                Command::put(warden::model::Silence { comment, ..silence(id) })
             }
-            Self::ForgetSilence(id) => Command::ForgetSilence(silence(id).id),
+            Self::ForgetSilence(id) => Command::Remove(DocumentId::Silence(silence(id).id)),
             Self::PutReplayChunks(id, chunks) => {
-                Command::PutReplayChunks { replay: replay_id(id), chunks: self::chunks(chunks) }
+                Command::put_replay_chunks(&replay_id(id), self::chunks(chunks))
             }
             Self::PutReplay(id, length, chunks) => {
                 let reason = Some("r".repeat(*length).into());
                 let replay = warden::model::Replay { reason, ..replay(id) };
-                Command::PutReplay { replay: Box::new(replay), chunks: self::chunks(chunks) }
+                Command::put_replay(replay, self::chunks(chunks))
             }
-            Self::ForgetReplay(id) => Command::ForgetReplay(replay_id(id)),
+            Self::ForgetReplay(id) => Command::Remove(DocumentId::Replay(replay_id(id))),
         }
     }
 }

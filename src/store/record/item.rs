@@ -1,49 +1,20 @@
-//! Records: the persistent part of items, incidents, deliveries, workflows, progress and replays, apart from the types
-//! that the program works with.
-//!
-//! Every record begins with a byte that names its format. Item records and the chunks of replays are compact binary
-//! (postcard), since every start reads all of the ones and there are many of the others; the rest, which is little, is
-//! JSON.
-//!
-//! To change a format: add a new struct with the next version byte and write that one; keep reading the old
-//! ones for good; seal a fixture of the new one beside the old in `tests/fixtures`. A field of a postcard struct
-//! is never added, removed or moved in place. A document may gain a field that has a default, so that the old ones can be
-//! read; then its fixture is kept, and one more is sealed of what is written from then on.
-//!
-//! It is public for the sake of those fixtures: the tests read them with what the engines read with.
+//! The record of an item. Its number is in the key, and its detail is stored apart.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::{RecordError, damaged, expect_version};
 use crate::model::item::{Closed, ItemDetail};
 use crate::model::lease::LeaseEnd;
-use crate::model::replay::ItemProgress;
 use crate::model::{
-    ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, ReplayChunk, StepName, Timestamp, Work,
-    WorkflowName,
+    ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, Work, WorkflowName,
 };
 
 const ITEM_V1: u8 = 1;
 const ITEM_V2: u8 = 2;
 const ITEM_V3: u8 = 3;
-const DOCUMENT_V1: u8 = 1;
-const REPLAY_CHUNK_V1: u8 = 1;
-
-/// A stored record that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// It was written by a later version of the program.
-    #[error(
-        "a record has format {0}, which this version of warden does not know: was it written by a newer one?"
-    )]
-    Format(u8),
-    /// It is no record of its format.
-    #[error("a record is damaged: {0}")]
-    Damaged(String),
-}
 
 /// Version 1 of an item's record. The number is in the key; the detail is stored apart.
 #[derive(Serialize, Deserialize)]
@@ -230,74 +201,5 @@ fn decode_work(record: WorkRecordV2<'_>) -> Work {
         ended_before: record.ended_before,
         attempts: record.attempts,
         retry_at: record.retry_at,
-    }
-}
-
-/// Version 1 of a chunk of a replay's selection. Its index is in the key.
-#[derive(Serialize, Deserialize)]
-struct ReplayChunkRecordV1 {
-    items: Vec<(ItemNumber, ItemProgress)>,
-}
-
-/// Writes a chunk of a replay's selection. With as many items as one holds it takes less than 3 KiB.
-pub fn encode_replay_chunk(chunk: &ReplayChunk) -> Vec<u8> {
-    let record = ReplayChunkRecordV1 { items: chunk.items.clone() };
-    postcard::to_extend(&record, vec![REPLAY_CHUNK_V1])
-        .expect("writing plain data into a growing buffer cannot fail")
-}
-
-/// Reads a chunk of a replay's selection.
-///
-/// # Errors
-/// When the bytes are no chunk that this version knows.
-pub fn decode_replay_chunk(index: u32, bytes: &[u8]) -> Result<ReplayChunk, RecordError> {
-    let body = expect_version(bytes, REPLAY_CHUNK_V1)?;
-    let record: ReplayChunkRecordV1 = postcard::from_bytes(body).map_err(damaged)?;
-    Ok(ReplayChunk { index, items: record.items })
-}
-
-/// Writes a document.
-pub fn encode_document<T: Serialize>(document: &T) -> Vec<u8> {
-    let mut bytes = vec![DOCUMENT_V1];
-    serde_json::to_writer(&mut bytes, document)
-        .expect("our own documents have text keys and no failing parts");
-    bytes
-}
-
-/// Reads a document.
-///
-/// # Errors
-/// When the bytes are no document that this version knows.
-pub fn decode_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    serde_json::from_slice(expect_version(bytes, DOCUMENT_V1)?).map_err(damaged)
-}
-
-fn expect_version(bytes: &[u8], version: u8) -> Result<&[u8], RecordError> {
-    match bytes.split_first() {
-        Some((&found, body)) if found == version => Ok(body),
-        Some((&found, _)) => Err(RecordError::Format(found)),
-        None => Err(RecordError::Damaged("it is empty".into())),
-    }
-}
-
-fn damaged(error: impl std::fmt::Display) -> RecordError {
-    RecordError::Damaged(error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_in_a_document_is_the_same_however_often_it_is_written_and_read() {
-        for text in ["123456789012345678901224", "1e-7", "5e-324", "0.1", "-0.0", "18446744073709551615"] {
-            let detail: ItemDetail =
-                serde_json::from_str(&format!("{{\"progress\":{{\"a\":{text}}},\"errors\":[]}}"))
-                    .unwrap_or_else(|error| panic!("{error}: {text}"));
-            let expected = detail.progress["a"].as_f64();
-            assert_eq!(expected, text.parse().ok(), "{text}");
-            let again: ItemDetail = decode_document(&encode_document(&detail)).unwrap();
-            assert_eq!(again.progress["a"].as_f64(), expected, "{text}");
-        }
     }
 }

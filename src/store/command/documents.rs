@@ -1,0 +1,55 @@
+//! Commands on documents: write and remove.
+
+use super::{Outcome, Rows};
+use crate::store::{Change, Document, DocumentId, DocumentSet};
+
+/// The most deliveries of an incident, or chunks of a replay, that one command removes.
+const PARTS_AT_ONCE: usize = 200;
+
+/// Writes a document over the one with its id.
+pub(super) fn put<R: Rows>(
+    document: Document,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<(), R::Error> {
+    rows.put(&document)?;
+    rows.holdings().put(&document);
+    if document.is_told() {
+        changes.push(Change::Put(document));
+    }
+    Ok(())
+}
+
+/// Removes a document, with what belongs to it. A workflow is removed only if nothing is left of it.
+pub(super) fn remove<R: Rows>(
+    id: DocumentId,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    match &id {
+        // Judged here, so that no item can come between the judgement and the removal.
+        DocumentId::Workflow(name) if rows.holdings().is_in_use(name) => return Ok(Outcome::WorkflowInUse),
+        _ => {}
+    }
+    if let Some(parts) = DocumentSet::parts_of(&id) {
+        let mut parts = rows.ids(&parts, PARTS_AT_ONCE + 1)?;
+        let is_all = parts.len() <= PARTS_AT_ONCE;
+        parts.truncate(PARTS_AT_ONCE);
+        parts.into_iter().try_for_each(|part| remove_one(part, rows, changes))?;
+        if !is_all {
+            return Ok(Outcome::Partly);
+        }
+    }
+    remove_one(id, rows, changes)?;
+    Ok(Outcome::Done)
+}
+
+fn remove_one<R: Rows>(id: DocumentId, rows: &mut R, changes: &mut Vec<Change>) -> Result<(), R::Error> {
+    if rows.remove(&id)? {
+        rows.holdings().remove(&id);
+        if id.is_told() {
+            changes.push(Change::Removed(id));
+        }
+    }
+    Ok(())
+}

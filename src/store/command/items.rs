@@ -1,0 +1,270 @@
+//! Commands on items: create, close, change, forget.
+
+use bytes::Bytes;
+
+use super::{Detail, Outcome, Rows, documents};
+use crate::model::item::{Closing, Item};
+use crate::model::{
+    ClockTime, ItemKey, ItemNumber, Labels, PayloadInfo, Restored, Standing, StepName, Timestamp, Work,
+    Workflow,
+};
+use crate::store::Change;
+
+/// An item to be created.
+#[derive(Clone, Debug)]
+pub struct Creation {
+    pub key: ItemKey,
+    /// The digest of the client's `Idempotency-Key`: a second creation with the same one finds the first item,
+    /// whatever its id.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// Now.
+    pub created_at: Timestamp,
+    pub deadline: ClockTime,
+    /// Within the limits of [`crate::model::item`].
+    pub labels: Labels,
+    pub step: Option<StepName>,
+    /// In memory of its own: an engine may keep the bytes as they are, and with a part of a larger buffer it would
+    /// keep the whole buffer.
+    pub payload: Bytes,
+    /// Must agree with the payload, unless that went when the item was closed.
+    pub info: PayloadInfo,
+    /// The history of an item that is taken over from elsewhere.
+    pub restored: Option<Box<Restored>>,
+    /// The most workflows that may have been made on first use, if this create may make its workflow: it is written
+    /// together with the item unless it is there, or as many are there already.
+    pub notes_workflow: Option<usize>,
+}
+
+pub(super) fn create<R: Rows>(
+    creation: Creation,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    let now = creation.created_at;
+    let by_idempotency_key = match &creation.idempotency_key {
+        Some(digest) => rows.number_by_idempotency_key(&creation.key.workflow, digest)?,
+        None => None,
+    };
+    let existing = match by_idempotency_key {
+        Some(number) => remembered(number, now, rows, changes)?,
+        None => None,
+    };
+    // Also after a stale idempotency key: another item may have the id.
+    let existing = match existing {
+        Some(item) => Some(item),
+        None => find(&creation.key, now, rows, changes)?,
+    };
+    if let Some(existing) = existing {
+        return Ok(found(&creation, Box::new(existing)));
+    }
+    let closed = creation.restored.as_ref().and_then(|restored| restored.closed);
+    if closed.is_some_and(|closed| closed.record_until <= now) {
+        return Ok(Outcome::Done);
+    }
+    let workflow = &creation.key.workflow;
+    let is_first_use = creation.notes_workflow.is_some() && !rows.holdings().is_noted(workflow);
+    if is_first_use && creation.notes_workflow.is_some_and(|most| rows.holdings().noted() >= most) {
+        return Ok(Outcome::TooManyWorkflows(creation.key.workflow));
+    }
+    let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
+    let (item, payload) = new_item(creation, rows.next_number()?);
+    rows.insert_item(&item, payload)?;
+    rows.holdings().add_items(&item.workflow, 1);
+    if let Some(workflow) = made {
+        // After the item: an engine may begin a new batch for it, and no workflow may be there without what made it.
+        documents::put(workflow.into(), rows, changes)?;
+    }
+    note(changes, None, Some(&item));
+    Ok(Outcome::Created(Box::new(item)))
+}
+
+/// The outcome of a creation whose item is there.
+fn found(creation: &Creation, existing: Box<Item>) -> Outcome {
+    let restored = creation.restored.as_ref();
+    let payload = restored.map_or(Some(&creation.info), |restored| restored.payload(&creation.info));
+    let is_same = existing.payload.as_ref() == payload;
+    match (existing.closed, restored.and_then(|restored| restored.closed)) {
+        (Some(there), Some(asked)) if is_same && there.outcome == asked.outcome => Outcome::Exists(existing),
+        (Some(_), _) => Outcome::AlreadyClosed(existing),
+        (None, None) if is_same => Outcome::Exists(existing),
+        (None, _) => Outcome::Conflict(existing),
+    }
+}
+
+/// The item that a creation makes, and the bytes that are kept of its payload.
+fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
+    let now = creation.created_at;
+    let mut item = Item {
+        number,
+        workflow: creation.key.workflow,
+        id: creation.key.id,
+        created_at: now,
+        deadline: creation.deadline,
+        failed_at: None,
+        closed: None,
+        labels: creation.labels,
+        step: creation.step,
+        step_entered_at: now,
+        payload: Some(creation.info),
+        idempotency_key: creation.idempotency_key,
+        version: 1,
+        work: Work::default(),
+        detail: None,
+    };
+    if let Some(restored) = creation.restored {
+        let accepted_at = restored.created_at;
+        item.payload = item.payload.filter(|_| accepted_at.is_some());
+        item.created_at = accepted_at.or(restored.closed.map(|closed| closed.at)).unwrap_or(now);
+        item.failed_at = restored.failed_at;
+        item.closed = restored.closed;
+        item.step_entered_at = restored.step_entered_at;
+        item.work.attempts = restored.attempts;
+        item.work.retry_at = restored.retry_at;
+        item.detail = restored.detail;
+    }
+    let payload = item.stored_payload().is_some().then_some(creation.payload);
+    (item, payload)
+}
+
+pub(super) fn close<R: Rows>(
+    key: ItemKey,
+    closing: Closing,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    match find(&key, closing.at, rows, changes)? {
+        None => {
+            let tombstone = Item::tombstone(rows.next_number()?, key, closing);
+            rows.insert_item(&tombstone, None)?;
+            rows.holdings().add_items(&tombstone.workflow, 1);
+            note(changes, None, Some(&tombstone));
+            Ok(Outcome::Unknown)
+        }
+        // Nobody ever created it: the answer stays the same however often the close is repeated.
+        Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
+        Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
+        Some(mut item) => {
+            let before = item.standing();
+            item.close(closing);
+            update(&item, before, Detail::Same, rows, changes)?;
+            Ok(Outcome::Closed(Box::new(item)))
+        }
+    }
+}
+
+/// Writes a changed item. If it was closed by the change, its payload goes, unless it is to outlive the close.
+pub(super) fn update<R: Rows>(
+    item: &Item,
+    before: Standing,
+    detail: Detail,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<(), R::Error> {
+    if item.closed.is_some() && item.stored_payload().is_none() {
+        rows.remove_payload(item)?;
+    }
+    rows.update_item(item, detail)?;
+    note(changes, Some(before), Some(item));
+    Ok(())
+}
+
+/// Changes an open item, unless `transition` gives another outcome.
+pub(super) fn change<R: Rows>(
+    key: &ItemKey,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+    transition: impl FnOnce(&mut Item) -> Result<(), Outcome>,
+) -> Result<Outcome, R::Error> {
+    match find(key, now, rows, changes)? {
+        None => Ok(Outcome::Unknown),
+        Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
+        Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
+        Some(mut item) => {
+            let before = item.standing();
+            if let Err(refusal) = transition(&mut item) {
+                return Ok(refusal);
+            }
+            update(&item, before, Detail::Changed, rows, changes)?;
+            Ok(Outcome::Changed(Box::new(item)))
+        }
+    }
+}
+
+/// The item by its key, if it is remembered.
+fn find<R: Rows>(
+    key: &ItemKey,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Option<Item>, R::Error> {
+    match rows.number(key)? {
+        Some(number) => remembered(number, now, rows, changes),
+        None => Ok(None),
+    }
+}
+
+/// The item by its number, if it is remembered; one whose retention has run out is forgotten here and now.
+pub(super) fn remembered<R: Rows>(
+    number: ItemNumber,
+    now: Timestamp,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Option<Item>, R::Error> {
+    let Some(item) = rows.item(number)? else { return Ok(None) };
+    if item.is_remembered(now) {
+        return Ok(Some(item));
+    }
+    forget(&item, rows, changes)?;
+    Ok(None)
+}
+
+/// Removes the record of a closed item.
+pub(super) fn forget_closed<R: Rows>(
+    number: ItemNumber,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    if let Some(item) = closed_item(number, rows)? {
+        forget(&item, rows, changes)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Removes the payload of a closed item, if it is still there.
+pub(super) fn drop_payload<R: Rows>(
+    number: ItemNumber,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    let Some(mut item) = closed_item(number, rows)? else { return Ok(Outcome::Done) };
+    if item.stored_payload().is_none() {
+        return Ok(Outcome::Done);
+    }
+    let before = item.standing();
+    rows.remove_payload(&item)?;
+    if let Some(closed) = &mut item.closed {
+        closed.payload_until = closed.at;
+    }
+    rows.update_item(&item, Detail::Same)?;
+    note(changes, Some(before), Some(&item));
+    Ok(Outcome::Done)
+}
+
+fn closed_item<R: Rows>(number: ItemNumber, rows: &mut R) -> Result<Option<Item>, R::Error> {
+    Ok(rows.item(number)?.filter(|item| item.closed.is_some()))
+}
+
+fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Result<(), R::Error> {
+    if item.stored_payload().is_some() {
+        rows.remove_payload(item)?;
+    }
+    rows.remove_item(item)?;
+    rows.holdings().remove_item(&item.workflow);
+    note(changes, Some(item.standing()), None);
+    Ok(())
+}
+
+fn note(changes: &mut Vec<Change>, before: Option<Standing>, after: Option<&Item>) {
+    changes.push(Change::Item { before, after: after.map(Item::standing) });
+}

@@ -1,0 +1,64 @@
+//! Commands on leases: claim an item, and what its holder reports.
+
+use std::sync::Arc;
+
+use super::items::{remembered, update};
+use super::{Detail, Outcome, Rows};
+use crate::model::item::Item;
+use crate::model::lease::LeaseRefusal;
+use crate::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, LeaseLost, Moment, Timestamp};
+use crate::store::Change;
+
+/// An item to be leased.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub number: ItemNumber,
+    /// What must be true of the item.
+    pub filter: Arc<ItemFilter>,
+    /// Who claims it; at most [`crate::model::lease::WORKER_MAX`] bytes.
+    pub worker: Arc<str>,
+    pub expires_at: Timestamp,
+    /// Whether it is also claimed while it waits for its next attempt.
+    pub ignores_wait: bool,
+    pub now: Moment,
+}
+
+pub(super) fn claim<R: Rows>(
+    claim: Claim,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    let Claim { number, filter, worker, expires_at, ignores_wait, now } = claim;
+    let is_free = |item: &Item| match ignores_wait {
+        true => item.closed.is_none() && item.work.running(now.now).is_none(),
+        false => item.is_claimable(now.now),
+    };
+    let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
+    let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
+    let before = item.standing();
+    // From the sequence of item numbers, which grows across restarts, so that it serves as a fencing token.
+    item.claim(rows.next_number()?.0, worker, expires_at);
+    update(&item, before, Detail::Same, rows, changes)?;
+    Ok(Outcome::Changed(Box::new(item)))
+}
+
+pub(super) fn act<R: Rows>(
+    lease: LeaseId,
+    act: LeaseAct,
+    now: Moment,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    let Some(mut item) = remembered(lease.item, now.now, rows, changes)? else {
+        return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
+    };
+    let before = item.standing();
+    let detail = if act.adds_detail() { Detail::Changed } else { Detail::Same };
+    match item.act(lease.token, act, now) {
+        Ok(()) => update(&item, before, detail, rows, changes)?,
+        Err(LeaseRefusal::Repeated) => {}
+        Err(LeaseRefusal::Lost(lost)) => return Ok(Outcome::LeaseLost(lost)),
+        Err(LeaseRefusal::Item(refusal)) => return Ok(Outcome::Refused(refusal)),
+    }
+    Ok(Outcome::Changed(Box::new(item)))
+}

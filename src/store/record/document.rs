@@ -1,0 +1,108 @@
+//! The records of documents. What identifies a document is in its key.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{RecordError, damaged, expect_version};
+use crate::model::replay::ItemProgress;
+use crate::model::{ItemNumber, ReplayChunk, Timestamp};
+use crate::store::{Document, DocumentId};
+
+const DOCUMENT_V1: u8 = 1;
+const REPLAY_CHUNK_V1: u8 = 1;
+
+/// Writes a document of any kind.
+pub fn encode(document: &Document) -> Vec<u8> {
+    match document {
+        Document::Workflow(workflow) => encode_document(workflow),
+        Document::Progress(_, progress) => encode_document(progress),
+        Document::Silence(silence) => encode_document(silence),
+        Document::Incident(incident) => encode_document(incident),
+        Document::Delivery(delivery) => encode_document(delivery),
+        Document::Replay(replay) => encode_document(replay),
+        Document::ReplayChunk(_, chunk) => encode_replay_chunk(chunk),
+        Document::Clock(anchor) => encode_document(anchor),
+        Document::HealthCheck(at) => at.as_millis().to_be_bytes().to_vec(),
+    }
+}
+
+/// Reads the document that has this id.
+///
+/// # Errors
+/// When the bytes are no document of its kind that this version knows.
+pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
+    Ok(match id {
+        DocumentId::Workflow(_) => Document::Workflow(decode_document(bytes)?),
+        DocumentId::Progress(workflow) => Document::Progress(workflow.clone(), decode_document(bytes)?),
+        DocumentId::Silence(_) => Document::Silence(decode_document(bytes)?),
+        DocumentId::Incident(_) => Document::Incident(decode_document(bytes)?),
+        DocumentId::Delivery(..) => Document::Delivery(decode_document(bytes)?),
+        DocumentId::Replay(_) => Document::Replay(decode_document(bytes)?),
+        DocumentId::ReplayChunk(replay, index) => {
+            Document::ReplayChunk(replay.clone(), Box::new(decode_replay_chunk(*index, bytes)?))
+        }
+        DocumentId::Clock => Document::Clock(decode_document(bytes)?),
+        DocumentId::HealthCheck => {
+            let millis = bytes.try_into().map_err(|_| RecordError::Damaged("it is no instant".into()))?;
+            Document::HealthCheck(Timestamp::from_millis(i64::from_be_bytes(millis)))
+        }
+    })
+}
+
+/// Version 1 of a chunk of a replay's selection. Its index is in the key.
+#[derive(Serialize, Deserialize)]
+struct ReplayChunkRecordV1 {
+    items: Vec<(ItemNumber, ItemProgress)>,
+}
+
+/// Writes a chunk of a replay's selection. With as many items as one holds it takes less than 3 KiB.
+pub fn encode_replay_chunk(chunk: &ReplayChunk) -> Vec<u8> {
+    let record = ReplayChunkRecordV1 { items: chunk.items.clone() };
+    postcard::to_extend(&record, vec![REPLAY_CHUNK_V1])
+        .expect("writing plain data into a growing buffer cannot fail")
+}
+
+/// Reads a chunk of a replay's selection.
+///
+/// # Errors
+/// When the bytes are no chunk that this version knows.
+pub fn decode_replay_chunk(index: u32, bytes: &[u8]) -> Result<ReplayChunk, RecordError> {
+    let body = expect_version(bytes, REPLAY_CHUNK_V1)?;
+    let record: ReplayChunkRecordV1 = postcard::from_bytes(body).map_err(damaged)?;
+    Ok(ReplayChunk { index, items: record.items })
+}
+
+/// Writes a document.
+pub fn encode_document<T: Serialize>(document: &T) -> Vec<u8> {
+    let mut bytes = vec![DOCUMENT_V1];
+    serde_json::to_writer(&mut bytes, document)
+        .expect("our own documents have text keys and no failing parts");
+    bytes
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// When the bytes are no document that this version knows.
+pub fn decode_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(expect_version(bytes, DOCUMENT_V1)?).map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::item::ItemDetail;
+
+    #[test]
+    fn a_number_in_a_document_is_the_same_however_often_it_is_written_and_read() {
+        for text in ["123456789012345678901224", "1e-7", "5e-324", "0.1", "-0.0", "18446744073709551615"] {
+            let detail: ItemDetail =
+                serde_json::from_str(&format!("{{\"progress\":{{\"a\":{text}}},\"errors\":[]}}"))
+                    .unwrap_or_else(|error| panic!("{error}: {text}"));
+            let expected = detail.progress["a"].as_f64();
+            assert_eq!(expected, text.parse().ok(), "{text}");
+            let again: ItemDetail = decode_document(&encode_document(&detail)).unwrap();
+            assert_eq!(again.progress["a"].as_f64(), expected, "{text}");
+        }
+    }
+}

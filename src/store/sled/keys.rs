@@ -1,0 +1,152 @@
+//! The keys of documents, which hold their ids, and the largest size of each kind.
+
+use crate::model::{DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
+use crate::store::{Document, DocumentId, DocumentSet};
+
+/// The largest document of an incident or a silence, in bytes.
+const INCIDENT_MAX: usize = 64 * 1024;
+/// The largest document of a delivery with all its attempts and the beginnings of their answers, in bytes.
+const DELIVERY_MAX: usize = 160 * 1024;
+/// The largest document of a replay, in bytes: its globs, its target, and the failures and reasons that it keeps.
+const REPLAY_MAX: usize = 128 * 1024;
+/// The largest of all other documents, in bytes.
+const DOCUMENT_MAX: usize = 4096;
+
+// What the keys of documents begin with.
+const WORKFLOW: u8 = b'w';
+const INCIDENT: u8 = b'n';
+const DELIVERY: u8 = b'd';
+const PROGRESS: u8 = b'x';
+const SILENCE: u8 = b's';
+const REPLAY: u8 = b'y';
+const REPLAY_CHUNK: u8 = b'z';
+const HEALTH_CHECK: &[u8] = b"mprobe";
+const CLOCK: &[u8] = b"mclock";
+
+/// The key of a document. Keys of one kind are in the order of the ids.
+pub(super) fn key(id: &DocumentId) -> Vec<u8> {
+    match id {
+        DocumentId::Workflow(name) => [&[WORKFLOW], name.as_bytes()].concat(),
+        DocumentId::Progress(workflow) => [&[PROGRESS], workflow.as_bytes()].concat(),
+        DocumentId::Silence(id) => two_part(SILENCE, &id.0, &[]),
+        DocumentId::Incident(id) => two_part(INCIDENT, &id.0, &[]),
+        DocumentId::Delivery(incident, id) => {
+            two_part(DELIVERY, &incident.0, &[id.0.as_bytes(), &[0]].concat())
+        }
+        DocumentId::Replay(id) => two_part(REPLAY, &id.0, &[]),
+        DocumentId::ReplayChunk(replay, index) => two_part(REPLAY_CHUNK, &replay.0, &index.to_be_bytes()),
+        DocumentId::Clock => CLOCK.to_vec(),
+        DocumentId::HealthCheck => HEALTH_CHECK.to_vec(),
+    }
+}
+
+/// The id of the document with this key, if it is the key of one.
+pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
+    if key == CLOCK {
+        return Some(DocumentId::Clock);
+    }
+    if key == HEALTH_CHECK {
+        return Some(DocumentId::HealthCheck);
+    }
+    let (letter, rest) = key.split_first()?;
+    let workflow = || WorkflowName::new(std::str::from_utf8(rest).ok()?).ok();
+    let (first, second) = match rest.iter().position(|byte| *byte == 0) {
+        Some(end) => (std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 1..]),
+        None => ("", &[][..]),
+    };
+    Some(match *letter {
+        WORKFLOW => DocumentId::Workflow(workflow()?),
+        PROGRESS => DocumentId::Progress(workflow()?),
+        SILENCE => DocumentId::Silence(SilenceId(first.into())),
+        INCIDENT => DocumentId::Incident(IncidentId(first.into())),
+        DELIVERY => {
+            let id = std::str::from_utf8(second.strip_suffix(&[0])?).ok()?;
+            DocumentId::Delivery(IncidentId(first.into()), DeliveryId(id.into()))
+        }
+        REPLAY => DocumentId::Replay(ReplayId(first.into())),
+        REPLAY_CHUNK => {
+            let index = u32::from_be_bytes(second.try_into().ok()?);
+            DocumentId::ReplayChunk(ReplayId(first.into()), index)
+        }
+        _ => return None,
+    })
+}
+
+/// The id of the delivery with this key, without a copy of it.
+pub(super) fn delivery_id(key: &[u8]) -> Option<&str> {
+    let id = key.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
+    std::str::from_utf8(id).ok()
+}
+
+/// What the keys of all documents of a set begin with.
+pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
+    match set {
+        DocumentSet::Workflows => vec![WORKFLOW],
+        DocumentSet::Progress => vec![PROGRESS],
+        DocumentSet::Silences => vec![SILENCE],
+        DocumentSet::Incidents => vec![INCIDENT],
+        DocumentSet::Deliveries => vec![DELIVERY],
+        DocumentSet::DeliveriesOf(incident) => two_part(DELIVERY, &incident.0, &[]),
+        DocumentSet::Replays => vec![REPLAY],
+        DocumentSet::Chunks => vec![REPLAY_CHUNK],
+        DocumentSet::ChunksOf(replay) => two_part(REPLAY_CHUNK, &replay.0, &[]),
+    }
+}
+
+/// The largest size of a document's record, in bytes.
+pub(super) fn size_max(document: &Document) -> usize {
+    match document {
+        Document::Incident(_) | Document::Silence(_) => INCIDENT_MAX,
+        Document::Delivery(_) => DELIVERY_MAX,
+        Document::Replay(_) => REPLAY_MAX,
+        _ => DOCUMENT_MAX,
+    }
+}
+
+fn two_part(letter: u8, first: &str, second: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(first.len() + second.len() + 2);
+    key.push(letter);
+    key.extend_from_slice(first.as_bytes());
+    key.push(0);
+    key.extend_from_slice(second);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_holds_the_id_of_its_document() {
+        let (workflow, incident) = (WorkflowName::new("uploads").unwrap(), IncidentId("inc_1".into()));
+        let replay = ReplayId("rpl_1".into());
+        let ids = [
+            DocumentId::Workflow(workflow.clone()),
+            DocumentId::Progress(workflow),
+            DocumentId::Silence(SilenceId("sil_1".into())),
+            DocumentId::Incident(incident.clone()),
+            DocumentId::Delivery(incident.clone(), DeliveryId("dlv_1".into())),
+            DocumentId::Replay(replay.clone()),
+            // An index with a zero byte in its midst, and one that is all zeros.
+            DocumentId::ReplayChunk(replay.clone(), 0x0100_0001),
+            DocumentId::ReplayChunk(replay.clone(), 0),
+            DocumentId::Clock,
+            DocumentId::HealthCheck,
+        ];
+        for document in &ids {
+            assert_eq!(id(&key(document)).as_ref(), Some(document));
+        }
+        for set in [DocumentSet::DeliveriesOf(incident), DocumentSet::ChunksOf(replay)]
+            .iter()
+            .chain(&DocumentSet::TOLD)
+        {
+            for document in &ids {
+                assert_eq!(
+                    key(document).starts_with(&prefix(set)),
+                    set.contains(document),
+                    "{set:?} {document:?}"
+                );
+            }
+        }
+    }
+}
