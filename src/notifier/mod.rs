@@ -15,12 +15,14 @@
 //! Deliberately absent: what is told and to whom, which was decided before, and the outgoing call itself
 //! ([`crate::outbound`]).
 
+mod backlog;
 pub mod backoff;
 pub mod breaker;
 mod dispatcher;
 pub mod format;
 mod post;
 mod queue;
+mod recovery;
 mod service;
 pub mod status;
 

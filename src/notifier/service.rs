@@ -3,36 +3,32 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Receiver;
+use super::backlog::Backlog;
 use super::dispatcher::Dispatcher;
 use super::post::Post;
-use super::queue::{Attempted, Refresh, Task, Turn, Waiting};
+use super::queue::{Attempted, Refresh, Task, Turn};
 use super::status::ReceiverStatus;
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentStatus, Random,
     Timestamp,
 };
 use crate::outbound::Outbound;
-use crate::store::{Command, Store, StoreError};
+use crate::store::{Command, Observer, Store, StoreError};
 
-/// A handle by which deliveries are handed over, and asked about.
+/// A handle that takes deliveries from the feed, and answers what is asked about them.
 #[derive(Clone)]
 pub struct Notifier(Arc<Shared>);
 
 struct Shared {
-    dispatcher: Mutex<Dispatcher>,
+    backlog: Arc<Backlog>,
     post: Post,
-    /// Something may have become due.
-    arrived: Notify,
-    failing_changed: Notify,
     /// Held while a delivery is made to wait again, so that no two do so with the same one, and while an incident is forgotten
     /// of which none waits.
     resending: tokio::sync::Mutex<()>,
@@ -67,46 +63,14 @@ pub enum ResendError {
 pub struct UnknownReceiver;
 
 impl Notifier {
-    /// Takes deliveries that are committed. They are in the outbox, so none is lost if the service has ended.
-    pub fn enqueue(&self, deliveries: Vec<Delivery>) {
-        self.change(|dispatcher| {
-            for delivery in deliveries {
-                let since = delivery.resent_at.unwrap_or(delivery.created_at);
-                dispatcher.accept(Waiting { delivery, since });
-            }
-        });
+    /// What takes deliveries from the feed of the store.
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        self.0.backlog.clone()
     }
 
-    /// Takes the deliveries that waited when the daemon ended, in any order. While it was down nothing was tried, so
-    /// each gets its day from now on. What seems to have been tried after `now` was tried before the clock was set
-    /// back: it is due at once, since its time may be years away.
-    pub fn take_up(&self, outbox: Vec<Delivery>, now: Timestamp) {
-        self.change(|dispatcher| {
-            for mut delivery in outbox {
-                let ended_at =
-                    |attempt: &Attempt| attempt.at.after(Duration::from_millis(attempt.latency_ms));
-                let tried_at = delivery.attempts.last().map_or(delivery.created_at, ended_at);
-                if tried_at > now {
-                    delivery.next_attempt_at = now;
-                }
-                dispatcher.accept(Waiting { delivery, since: now });
-            }
-        });
-    }
-
-    /// Takes note of whom an open incident did not reach before the daemon ended, from all its deliveries.
-    pub fn recall(&self, deliveries: &[Delivery]) {
-        let mut last: HashMap<&Arc<str>, &Delivery> = HashMap::new();
-        for delivery in deliveries {
-            let last = last.entry(&delivery.receiver).or_insert(delivery);
-            if last.place() < delivery.place() {
-                *last = delivery;
-            }
-        }
-        let dead = last.into_values().filter(|last| last.status == DeliveryStatus::Dead);
-        self.change(|dispatcher| {
-            dead.for_each(|delivery| dispatcher.note_lost(&delivery.receiver, &delivery.incident));
-        });
+    /// Takes up what was told of the store so far. What is told from here on was committed since.
+    pub fn recovered(&self, now: Timestamp) {
+        self.0.backlog.recovered(now);
     }
 
     /// Has a delivery sent again that was delivered or given up: under the same id, and for another day.
@@ -125,7 +89,6 @@ impl Notifier {
         delivery.resend(now);
         shared.post.store.apply(vec![Command::put(delivery.clone())]).await?;
         tracing::info!(delivery = &*delivery.id.0, receiver = &*delivery.receiver, "sent again by hand");
-        self.enqueue(vec![delivery.clone()]);
         Ok(delivery)
     }
 
@@ -159,7 +122,7 @@ impl Notifier {
 
     /// Whether [`Notifier::refresh`] would be refused now.
     pub fn refuses_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> bool {
-        self.0.lock().judge_refresh(receiver, incident, now) == Refresh::Refused
+        self.0.backlog.lock().judge_refresh(receiver, incident, now) == Refresh::Refused
     }
 
     /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the
@@ -192,49 +155,32 @@ impl Notifier {
 
     /// Whether what a receiver was last told of an incident does not reach it.
     pub fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
-        self.0.lock().is_failing(incident, receiver)
+        self.0.backlog.lock().is_failing(incident, receiver)
     }
 
     /// Whether a receiver holds back something of an incident, because it cannot be reached or asked to be left alone, and
     /// until when the first of them does: nothing if that waits for a person.
     pub fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
-        self.0.lock().held_back(incident, now)
+        self.0.backlog.lock().held_back(incident, now)
     }
 
     /// Completes when that has changed for some incident since [`Notifier::take_failing_changed`] was last called.
     pub async fn failing_changed(&self) {
-        self.0.failing_changed.notified().await;
+        self.0.backlog.failing_changed.notified().await;
     }
 
     /// The incidents for which it has changed since this was last called.
     pub fn take_failing_changed(&self) -> BTreeSet<IncidentId> {
-        self.0.lock().take_changed()
+        self.0.backlog.lock().take_changed()
     }
 
     /// How all receivers are doing, by name: those of the configuration, and any other that was to be told something.
     pub fn statuses(&self) -> Vec<ReceiverStatus> {
-        self.0.lock().statuses()
+        self.0.backlog.lock().statuses()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Dispatcher) -> T) -> T {
-        self.0.change(change)
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Dispatcher> {
-        self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes what waits, and wakes whoever must look at it.
-    fn change<T>(&self, change: impl FnOnce(&mut Dispatcher) -> T) -> T {
-        let mut dispatcher = self.lock();
-        let done = change(&mut dispatcher);
-        self.arrived.notify_one();
-        if dispatcher.has_changed() {
-            self.failing_changed.notify_one();
-        }
-        done
+        self.0.backlog.change(change)
     }
 }
 
@@ -256,13 +202,11 @@ impl NotifierService {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> (Self, Notifier) {
-        let dispatcher = Mutex::new(Dispatcher::new(receivers.iter()));
+        let backlog = Arc::new(Backlog::new(Dispatcher::new(receivers.iter())));
         let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
         let shared = Arc::new(Shared {
-            dispatcher,
+            backlog,
             post: Post { store, outbound, receivers, clock, random },
-            arrived: Notify::new(),
-            failing_changed: Notify::new(),
             resending: tokio::sync::Mutex::default(),
         });
         (Self { shared: shared.clone(), attempts: JoinSet::new() }, Notifier(shared))
@@ -281,7 +225,7 @@ impl NotifierService {
                         self.finish(finished);
                     }
                 }
-                () = self.shared.arrived.notified() => {}
+                () = self.shared.backlog.arrived.notified() => {}
                 () = self.shared.post.clock.sleep_until(next) => {}
             }
         }
@@ -289,7 +233,7 @@ impl NotifierService {
 
     /// Starts what is due, and says when the next is.
     fn start_due(&mut self) -> Timestamp {
-        let mut dispatcher = self.shared.lock();
+        let mut dispatcher = self.shared.backlog.lock();
         let moment = self.shared.post.clock.moment();
         for delivery in dispatcher.take_refreshes() {
             let shared = self.shared.clone();
@@ -321,7 +265,8 @@ impl NotifierService {
         let name = &*receiver;
         let error = attempted.attempt.error.clone().unwrap_or_default();
         let now = self.shared.post.clock.now();
-        match self.shared.change(|dispatcher| dispatcher.finish(&receiver, &incident, attempted, now)) {
+        match self.shared.backlog.change(|dispatcher| dispatcher.finish(&receiver, &incident, attempted, now))
+        {
             Some(Turn::Opened) => {
                 tracing::warn!(
                     receiver = name,

@@ -6,6 +6,7 @@ use super::{Document, DocumentId};
 use crate::model::Standing;
 
 /// A change that is durable.
+#[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// An item was created (`before` is absent), changed, or forgotten (`after` is absent).
@@ -17,7 +18,8 @@ pub enum Change {
     Removed(DocumentId),
 }
 
-/// Derives state from what is committed.
+/// Derives state from what is committed. A store holds its observer for as long as it lives, so an observer must not
+/// hold the store.
 pub trait Observer: Send + Sync + 'static {
     /// Takes durable changes, in the order in which they took effect. Called by one thread at a time, the
     /// committing one once the observer is attached: it must not wait for the store.

@@ -10,7 +10,6 @@ mod counts;
 mod endings;
 mod held;
 mod live;
-mod recovery;
 mod refreshes;
 mod wakes;
 
@@ -28,7 +27,6 @@ pub use self::actions::{Act, Actions, channel as action_channel};
 use self::counts::Counts;
 use self::held::HeldBack;
 pub use self::live::LiveIncidents;
-pub use self::recovery::recover;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Warden;
@@ -187,10 +185,6 @@ impl Warden {
     ) -> Result<Incident, StoreError> {
         if !is_open(&acted) {
             self.store.apply(commit(&acted, &[])).await?;
-            // By now another one may stand under its key.
-            if self.live_incidents.by_id(&acted.id).is_some() {
-                self.live_incidents.set(acted.clone());
-            }
             return Ok(acted);
         }
         let Some(mut decision) = self.decide(Some(&acted), &acted.key, now) else { return Ok(acted) };
@@ -228,9 +222,9 @@ impl Warden {
             let deliveries = self.deliveries_of(last, &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
             note(last, &decision);
-            self.notifier.enqueue(deliveries);
+        } else {
+            self.live_incidents.keep_draft(decision.incident.clone());
         }
-        self.live_incidents.set(decision.incident.clone());
         match decision.incident.status {
             IncidentStatus::Open => Ok(decision.wake_at),
             IncidentStatus::Resolved => {

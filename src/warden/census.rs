@@ -49,8 +49,8 @@ use super::Workflows;
 use super::expectations::Expectations;
 use crate::incident::Observation;
 use crate::model::{
-    Became, Clock, Group, Incident, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Standing,
-    StepName, Timestamp, WorkflowName,
+    Became, Clock, Group, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Standing, StepName,
+    Timestamp, WorkflowName,
 };
 use crate::timer::TimerWheel;
 
@@ -127,13 +127,6 @@ impl Census {
         let state = &mut *self.lock();
         state.recovered = true;
         state.accounts.recovered(&state.workflows);
-    }
-
-    /// Goes on counting what became of the items of incidents that were open when the daemon ended. To be called before the
-    /// items are read.
-    pub fn count_on<'a>(&self, open: impl Iterator<Item = &'a Incident>) {
-        let mut state = self.lock();
-        open.for_each(|incident| state.accounts.count_on(incident));
     }
 
     /// Begins to count anew what becomes of an incident's items, but for those that left since `told` was observed.

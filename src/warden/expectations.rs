@@ -1,13 +1,13 @@
 //! Expectations: which workflows are to have items created when, and the loop that notices when they have not.
 //!
-//! What is counted lives in memory; the census hands each creation over in commit order. It is committed as soon as
+//! What is counted lives in memory; the store tells of each creation in commit order. It is committed as soon as
 //! something is missed or no longer missed, and otherwise once a minute: a crash forgets at most a minute of counting,
 //! and since each count says to which item it went, that minute is counted again at the start from the items that the
 //! store still holds. Only what was created and forgotten within it is lost.
 //!
 //! Something that is missed is committed before anybody is told, so a restart goes on with the same incident.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::incident::Observation;
 use crate::model::{
     Clock, Expectation, Group, IncidentKey, IncidentKind, Moment, Progress, Standing, Timestamp, WorkflowName,
 };
-use crate::store::{Command, Document, DocumentId, Outcome, StoreError};
+use crate::store::{Change, Command, Document, DocumentId, Observer, StoreError};
 
 /// How often what merely counts is committed. The wall clock is looked at as often.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -81,27 +81,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Expectations {
-    /// Those of the workflows' policies, with the progress that is stored of them.
-    pub fn new(clock: Arc<dyn Clock>, stored: Vec<(WorkflowName, Progress)>, workflows: &Workflows) -> Self {
-        let mut stored: HashMap<WorkflowName, Progress> = stored.into_iter().collect();
+    /// Those of the workflows' policies.
+    pub fn new(clock: Arc<dyn Clock>, workflows: &Workflows) -> Self {
         let (now, wall_offset) = (clock.now(), clock.wall_offset());
         let mut watched = BTreeMap::new();
         for entry in workflows.list() {
             let Some(expectation) = entry.policy.expect.clone() else { continue };
-            let saved = stored.remove(&entry.name).filter(|progress| progress.is_of(&expectation));
-            let begin = || Progress::begin(&expectation, now, wall_offset);
-            let progress = saved.clone().unwrap_or_else(begin);
+            let progress = Progress::begin(&expectation, now, wall_offset);
             let (looked_at, slept) = (now, clock.slept());
-            let one = Watched { expectation, progress, saved, decided: None, looked_at, slept };
+            let one = Watched { expectation, progress, saved: None, decided: None, looked_at, slept };
             watched.insert(entry.name, Mutex::new(one));
         }
         Self {
             watched,
-            obsolete: Mutex::new(stored.into_keys().collect()),
+            obsolete: Mutex::default(),
             recovered: AtomicBool::new(false),
             clock,
             turned: Notify::new(),
         }
+    }
+
+    /// What was committed of a workflow: before the end of the recovery it is what the last process knew.
+    fn committed_progress(&self, workflow: &WorkflowName, progress: &Progress) {
+        let is_recovered = self.recovered.load(Ordering::Relaxed);
+        let Some(watched) = self.watched.get(workflow) else {
+            return lock(&self.obsolete).push(workflow.clone());
+        };
+        let watched = &mut *lock(watched);
+        if !progress.is_of(&watched.expectation) {
+            return;
+        }
+        if !is_recovered {
+            watched.progress = progress.clone();
+        }
+        watched.saved = Some(progress.clone());
     }
 
     /// Takes note that all items have been read, and judges what passed while the daemon was down, which was until
@@ -128,8 +141,8 @@ impl Expectations {
         watched.progress.next_expected_at(&watched.expectation, now, wall_offset)
     }
 
-    /// Counts an item that is new, or was read at the start. Called in the order of the items' numbers.
-    pub fn created(&self, standing: &Standing) {
+    /// Counts an item that is new, or was read at the start.
+    fn created(&self, standing: &Standing) {
         let Some(watched) = self.watched.get(&standing.workflow) else { return };
         let Some(at) = standing.created_at else { return };
         let watched = &mut *lock(watched);
@@ -194,10 +207,18 @@ impl Expectations {
         };
         self.watched.iter().filter_map(unsaved).collect()
     }
+}
 
-    fn note_saved(&self, workflow: &WorkflowName, progress: Progress) {
-        if let Some(watched) = self.watched.get(workflow) {
-            lock(watched).saved = Some(progress);
+impl Observer for Expectations {
+    fn committed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Item { before: None, after: Some(created) } => self.created(created),
+                Change::Put(Document::Progress(workflow, progress)) => {
+                    self.committed_progress(workflow, progress);
+                }
+                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
+            }
         }
     }
 }
@@ -251,12 +272,7 @@ impl Warden {
             let put = |(workflow, progress): &(WorkflowName, Progress)| {
                 Command::put(Document::Progress(workflow.clone(), Box::new(progress.clone())))
             };
-            let outcomes = self.store.apply(unsaved.iter().map(put).collect()).await?;
-            for ((workflow, progress), outcome) in unsaved.iter().zip(outcomes) {
-                if outcome == Outcome::Done {
-                    self.expectations.note_saved(workflow, progress.clone());
-                }
-            }
+            self.store.apply(unsaved.iter().map(put).collect()).await?;
         }
         Ok(())
     }

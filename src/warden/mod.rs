@@ -61,9 +61,7 @@ pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random, Timestamp, WorkflowName};
 use crate::notifier::{Notifier, NotifierService, Receiver};
 use crate::outbound::Outbound;
-use crate::store::{
-    Command, DiskUse, Document, DocumentSet, ListDocuments, Store, StoreError, StoreStatus, of_kind,
-};
+use crate::store::{Command, DiskUse, Observer, Store, StoreError, StoreStatus};
 
 /// What the service needs to know.
 #[derive(Clone, Debug)]
@@ -108,9 +106,9 @@ pub struct Warden {
     census: Arc<Census>,
     expectations: Arc<Expectations>,
     workflows: Arc<Workflows>,
-    live_incidents: LiveIncidents,
-    silences: Silences,
-    replays: Replays,
+    live_incidents: Arc<LiveIncidents>,
+    silences: Arc<Silences>,
+    replays: Arc<Replays>,
     claims: Claims,
     lease_counts: LeaseCounts,
     actions: Actions,
@@ -162,13 +160,28 @@ impl Warden {
         // Before anything is judged by the clock.
         let clock::Resumed { anchor, watched_to } = clock::resume(&*store, &*clock).await?;
         let workflows = Arc::new(workflows);
-        let expectations = Expectations::new(clock.clone(), progresses(&*store).await?, &workflows);
-        let expectations = Arc::new(expectations);
+        let expectations = Arc::new(Expectations::new(clock.clone(), &workflows));
         let census = Arc::new(Census::new(clock.clone(), workflows.clone(), expectations.clone()));
-        let live_incidents = alerting::recover(&*store, &workflows, clock.now()).await?;
-        census.count_on(live_incidents.open().iter());
-        let (reading, observer) = (store.clone(), census.clone());
-        tokio::task::spawn_blocking(move || reading.attach(observer))
+        let silences = Arc::new(Silences::default());
+        let live_incidents = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
+        let (stop, replay_loops) = (CancellationToken::new(), TaskTracker::new());
+        let (replays, arrivals) = Replays::new(clock.clone(), replay_loops.clone(), stop.clone());
+        let replays = Arc::new(replays);
+        let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
+        let (service, notifier) =
+            NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
+        // Each is told before those that ask it.
+        let observers: Vec<Arc<dyn Observer>> = vec![
+            workflows.clone(),
+            expectations.clone(),
+            census.clone(),
+            silences.clone(),
+            live_incidents.clone(),
+            replays.clone(),
+            notifier.observer(),
+        ];
+        let reading = store.clone();
+        tokio::task::spawn_blocking(move || reading.attach(Arc::new(observers)))
             .await
             .unwrap_or_else(|error| Err(StoreError::Fatal(error.to_string().into())))?;
         // In line before any item that is judged by it.
@@ -177,11 +190,7 @@ impl Warden {
         census.recovered();
         census.name_emptied_again();
         expectations.recovered(watched_to);
-        let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
-        let (service, notifier) =
-            NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
-        let (stop, replays) = (CancellationToken::new(), TaskTracker::new());
-        notifier.take_up(outbox(&*store).await?, clock.now());
+        notifier.recovered(clock.now());
         let (actions, asked) = alerting::action_channel();
         let warden = Arc::new(Self {
             store,
@@ -189,8 +198,8 @@ impl Warden {
             expectations,
             workflows,
             live_incidents,
-            silences: Silences::default(),
-            replays: Replays::new(replays.clone(), stop.clone()),
+            silences,
+            replays,
             claims: Claims::new(settings.waiting_claims_max),
             lease_counts: LeaseCounts::default(),
             actions,
@@ -208,8 +217,6 @@ impl Warden {
             random,
             settings,
         });
-        warden.recover_silences().await?;
-        warden.recall_deliveries().await?;
 
         let mut running = JoinSet::new();
         running.spawn(service.run(stop.clone()));
@@ -230,8 +237,8 @@ impl Warden {
             let (redrive, redrive_stop) = (warden.clone(), stop.clone());
             running.spawn(async move { redrive.redrive(workflow, target, redrive_stop).await });
         }
-        Self::recover_replays(&warden).await?;
-        Ok((warden, Loops { running, replays, stop }))
+        running.spawn(Self::run_replays(warden.clone(), arrivals, stop.clone()));
+        Ok((warden, Loops { running, replays: replay_loops, stop }))
     }
 
     /// The clock that everything is judged by.
@@ -288,21 +295,4 @@ impl Warden {
     pub fn payload_max(&self) -> u64 {
         self.settings.payload_max
     }
-}
-
-async fn progresses(store: &dyn Store) -> Result<Vec<(WorkflowName, crate::model::Progress)>, StoreError> {
-    let documents = store.documents(ListDocuments::all(DocumentSet::Progress)).await?;
-    Ok(documents
-        .into_iter()
-        .filter_map(|d| match d {
-            Document::Progress(w, p) => Some((w, *p)),
-            _ => None,
-        })
-        .collect())
-}
-async fn outbox(store: &dyn Store) -> Result<Vec<crate::model::Delivery>, StoreError> {
-    let mut all: Vec<crate::model::Delivery> =
-        of_kind(store.documents(ListDocuments::all(DocumentSet::Deliveries)).await?);
-    all.retain(|d| d.status == crate::model::DeliveryStatus::Pending);
-    Ok(all)
 }

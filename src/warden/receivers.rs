@@ -3,17 +3,9 @@
 use super::{Warden, WardenError};
 use crate::model::{Attempt, Delivery, DeliveryId};
 use crate::notifier::{Receiver, ReceiverStatus, UnknownReceiver};
-use crate::store::{DeliveryPage, ListDeliveries, StoreError};
+use crate::store::{DeliveryPage, ListDeliveries};
 
 impl Warden {
-    /// Tells the notifier whom open incidents did not reach before the daemon ended.
-    pub(super) async fn recall_deliveries(&self) -> Result<(), StoreError> {
-        for incident in self.live_incidents.open_ids() {
-            self.notifier.recall(&self.store.deliveries(incident).await?);
-        }
-        Ok(())
-    }
-
     /// How all receivers are doing, by name: those of the configuration, and any other that was to be told something.
     pub fn receiver_statuses(&self) -> Vec<ReceiverStatus> {
         self.notifier.statuses()

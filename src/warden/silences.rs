@@ -4,7 +4,7 @@
 //! resolved incidents are, and then forgotten by the sweep.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use crate::model::item::LABEL_VALUE_MAX;
 use crate::model::{
     ClockTime, IncidentKey, IncidentKind, Moment, Silence, SilenceId, SilenceStatus, Timestamp, quote,
 };
-use crate::store::{Command, DocumentId, DocumentSet, ListDocuments, StoreError, of_kind};
+use crate::store::{Change, Command, Document, DocumentId, Observer, StoreError};
 
 /// The most silences that are not over.
 const SILENCES_MAX: usize = 1_000;
@@ -54,7 +54,7 @@ pub enum Until {
     At(Timestamp),
 }
 
-/// All silences that are remembered.
+/// All silences that are remembered, fed by the store.
 #[derive(Default)]
 pub struct Silences {
     silences: RwLock<BTreeMap<SilenceId, Silence>>,
@@ -117,13 +117,8 @@ impl Silences {
         expired.into_iter().map(|(_, id)| id).collect()
     }
 
-    fn put(&self, silence: Silence) {
-        self.silences.write().unwrap_or_else(PoisonError::into_inner).insert(silence.id.clone(), silence);
-        self.changed.notify_one();
-    }
-
-    fn remove(&self, id: &SilenceId) {
-        self.silences.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<SilenceId, Silence>> {
+        self.silences.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<SilenceId, Silence>> {
@@ -131,15 +126,22 @@ impl Silences {
     }
 }
 
-impl Warden {
-    /// Reads the silences.
-    pub(super) async fn recover_silences(&self) -> Result<(), StoreError> {
-        for silence in of_kind(self.store.documents(ListDocuments::all(DocumentSet::Silences)).await?) {
-            self.silences.put(silence);
+impl Observer for Silences {
+    fn committed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Put(Document::Silence(silence)) => {
+                    self.write().insert(silence.id.clone(), (**silence).clone());
+                    self.changed.notify_one();
+                }
+                Change::Removed(DocumentId::Silence(id)) => drop(self.write().remove(id)),
+                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
+            }
         }
-        Ok(())
     }
+}
 
+impl Warden {
     /// Makes a silence.
     ///
     /// # Errors
@@ -228,7 +230,6 @@ impl Warden {
         self.store.apply(vec![Command::put(silence.clone())]).await?;
         let (id, workflow, author) = (&*silence.id.0, &*silence.workflow, &*silence.author);
         tracing::info!(silence = id, workflow, author, ends_at = %self.clock.moment().shown(silence.ends_at), "a silence was written");
-        self.silences.put(silence.clone());
         Ok(silence)
     }
 
@@ -260,8 +261,7 @@ impl Warden {
 
     async fn forget_silences(&self, ids: Vec<SilenceId>) -> Result<(), StoreError> {
         for id in ids {
-            self.store.apply(vec![Command::Remove(DocumentId::Silence(id.clone()))]).await?;
-            self.silences.remove(&id);
+            self.store.apply(vec![Command::Remove(DocumentId::Silence(id))]).await?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::WardenError;
 use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
+use crate::store::{Change, Document, DocumentId, Observer};
 
 /// The policies of the configuration, and the workflows that were made on first use.
 pub struct Workflows {
@@ -105,16 +106,10 @@ impl Workflows {
         configured.map(|(_, policy)| policy).chain([&self.default]).any(|policy| split(policy))
     }
 
-    /// Takes note of a workflow that was made on first use.
-    pub fn noted(&self, workflow: &Workflow) {
+    fn put(&self, workflow: &Workflow) {
         let meant = misspelling_of(&workflow.name, self.configured.keys().map(|name| &**name));
         let misspells = meant.and_then(|meant| WorkflowName::new(meant).ok());
         self.write().insert(workflow.name.clone(), Made { at: workflow.created_at, misspells });
-    }
-
-    /// Takes note that one is forgotten.
-    pub fn forgotten(&self, name: &WorkflowName) {
-        self.write().remove(name);
     }
 
     /// Those that were made on first use.
@@ -171,5 +166,17 @@ impl Workflows {
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<WorkflowName, Made>> {
         self.made.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Workflows {
+    fn committed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Put(Document::Workflow(workflow)) => self.put(workflow),
+                Change::Removed(DocumentId::Workflow(name)) => drop(self.write().remove(name)),
+                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
+            }
+        }
     }
 }

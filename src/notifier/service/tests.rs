@@ -15,8 +15,8 @@ use crate::model::{
 };
 use crate::notifier::Format;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
-use crate::store::DocumentId;
 use crate::store::memory::MemoryStore;
+use crate::store::{Document, DocumentId};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// Long enough that only a fault lets it pass.
@@ -53,6 +53,11 @@ struct Stage {
 
 impl Stage {
     fn set(concurrency: usize) -> Self {
+        Self::set_over(concurrency, Vec::new())
+    }
+
+    /// Over a store that holds these documents already.
+    fn set_over(concurrency: usize, known: Vec<Document>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let clock = ManualClock::new(START);
         let (sender, calls) = mpsc::unbounded_channel();
@@ -72,9 +77,22 @@ impl Stage {
         let (outbound, receivers) = (Arc::new(PlayedOutbound(sender)), vec![receiver]);
         let (service, notifier) =
             NotifierService::new(store.clone(), outbound, receivers, Arc::new(clock.clone()), random);
+        store.attach(notifier.observer()).unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(service.run(stop.clone()));
-        Self { store, clock, notifier, calls, stop }
+        let stage = Self { store, clock, notifier, calls, stop };
+        stage.committed(known);
+        stage.notifier.recovered(START);
+        stage
+    }
+
+    fn committed(&self, documents: Vec<Document>) {
+        let done = self.store.submit(vec![Command::Put(documents)]);
+        done.now_or_never().expect("memory never waits").unwrap();
+    }
+
+    fn told(&self, deliveries: impl IntoIterator<Item = Delivery>) {
+        self.committed(deliveries.into_iter().map(Document::from).collect());
     }
 
     async fn call(&mut self) -> Call {
@@ -126,7 +144,7 @@ async fn an_attempt_that_panics_has_failed_and_holds_nothing_up() {
     let mut stage = Stage::set(1);
     let opened = delivery("inc_1", "dlv_1", Event::Opened);
     let resolved = delivery("inc_1", "dlv_2", Event::Resolved);
-    stage.notifier.enqueue(vec![opened.clone(), resolved.clone()]);
+    stage.told([opened.clone(), resolved.clone()]);
     drop(stage.call().await);
     let failed = stage.recorded(&opened, 1).await;
     assert_eq!(failed.status, DeliveryStatus::Pending);
@@ -145,7 +163,7 @@ async fn an_attempt_that_panics_has_failed_and_holds_nothing_up() {
 async fn a_receiver_gets_as_many_at_once_as_it_takes_and_the_rest_in_turn() {
     let mut stage = Stage::set(2);
     let ids = ["dlv_1", "dlv_2", "dlv_3", "dlv_4"];
-    stage.notifier.enqueue(ids.map(|id| delivery(&id.replace("dlv", "inc"), id, Event::Opened)).into());
+    stage.told(ids.map(|id| delivery(&id.replace("dlv", "inc"), id, Event::Opened)));
     let mut under_way = vec![stage.call().await, stage.call().await];
     for expected in ["dlv_3", "dlv_4"] {
         assert!(stage.calls.try_recv().is_err(), "a third came along");
@@ -157,10 +175,9 @@ async fn a_receiver_gets_as_many_at_once_as_it_takes_and_the_rest_in_turn() {
 
 #[tokio::test]
 async fn an_outbox_in_any_order_is_carried_out_in_that_of_the_story() {
-    let mut stage = Stage::set(1);
     let outbox = [(3, "dlv_1", Event::Resolved), (2, "dlv_2", Event::Reminder), (1, "dlv_3", Event::Opened)]
         .map(|(sequence, id, event)| Delivery { sequence, ..delivery("inc_1", id, event) });
-    stage.notifier.take_up(outbox.into(), START);
+    let mut stage = Stage::set_over(1, outbox.map(Document::from).into());
     for expected in ["dlv_3", "dlv_2", "dlv_1"] {
         let call = stage.call().await;
         assert_eq!(call.webhook_id, expected);
@@ -170,7 +187,6 @@ async fn an_outbox_in_any_order_is_carried_out_in_that_of_the_story() {
 
 #[tokio::test]
 async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_other_at_its_time() {
-    let mut stage = Stage::set(8);
     let hour = Duration::from_secs(3600);
     let attempt = |at| Attempt {
         at,
@@ -187,7 +203,8 @@ async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_oth
     ended_ahead.record(slept, DeliveryStatus::Pending, START.after(hour));
     let mut in_time = delivery("inc_2", "dlv_2", Event::Opened);
     in_time.record(attempt(START), DeliveryStatus::Pending, START.after(hour));
-    stage.notifier.take_up(vec![in_time.clone(), ahead, ended_ahead], START);
+    let outbox = [in_time.clone(), ahead, ended_ahead];
+    let mut stage = Stage::set_over(8, outbox.map(Document::from).into());
     let mut at_once = Vec::new();
     for _ in 0..2 {
         let call = stage.call().await;
@@ -210,7 +227,7 @@ async fn what_waits_is_counted() {
     let notifier = stage.notifier.clone();
     let status = || notifier.statuses().remove(0);
     let opened = delivery("inc_1", "dlv_1", Event::Opened);
-    stage.notifier.enqueue(vec![opened.clone(), delivery("inc_1", "dlv_2", Event::Resolved)]);
+    stage.told([opened.clone(), delivery("inc_1", "dlv_2", Event::Resolved)]);
     let first = stage.call().await;
     assert_eq!((status().waiting, status().oldest_waiting), (2, Some(START)));
     first.answer.send(200).unwrap();
@@ -229,7 +246,7 @@ async fn a_refresh_goes_out_once_is_not_kept_and_is_not_overtaken_by_news() {
     assert!(stage.notifier.refresh(refresh.clone(), START));
     assert!(stage.notifier.refresh(refresh.clone(), START), "one is under way, which is enough");
     let resolved = delivery("inc_1", "dlv_2", Event::Resolved);
-    stage.notifier.enqueue(vec![resolved.clone()]);
+    stage.told([resolved.clone()]);
     let call = stage.call().await;
     assert_eq!(call.webhook_id, "dlv_again");
     assert!(stage.calls.try_recv().is_err(), "the end came along");
@@ -250,7 +267,7 @@ async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a
     let mut stage = Stage::set(8);
     let opened = delivery("inc_1", "dlv_1", Event::Opened);
     let is_failing = |stage: &Stage| stage.notifier.is_failing(&opened.incident, "oncall");
-    stage.notifier.enqueue(vec![opened.clone()]);
+    stage.told([opened.clone()]);
     for failures in 1..=3 {
         assert!(!is_failing(&stage), "before failure {failures}");
         stage.call().await.answer.send(500).unwrap();
@@ -271,7 +288,6 @@ async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a
 
 #[tokio::test]
 async fn of_several_deliveries_of_an_incident_the_last_says_whether_it_reached_a_receiver() {
-    let stage = Stage::set(8);
     let of = |sequence, receiver: &str, status| Delivery {
         sequence,
         receiver: receiver.into(),
@@ -285,17 +301,20 @@ async fn of_several_deliveries_of_an_incident_the_last_says_whether_it_reached_a
         of(1, "reached", dead),
         of(2, "reached", delivered),
     ];
-    stage.notifier.recall(&story);
-    let is_failing = |receiver| stage.notifier.is_failing(&IncidentId("inc_1".into()), receiver);
-    assert!(is_failing("given-up") && !is_failing("reached") && !is_failing("never-told"));
+    for status in [IncidentStatus::Open, IncidentStatus::Resolved] {
+        let incident = Incident { status, ..resolved_incident("inc_1") };
+        let documents = [incident.into()].into_iter().chain(story.clone().map(Document::from));
+        let stage = Stage::set_over(8, documents.collect());
+        let is_failing = |receiver| stage.notifier.is_failing(&IncidentId("inc_1".into()), receiver);
+        assert_eq!(is_failing("given-up"), status == IncidentStatus::Open, "{status:?}");
+        assert!(!is_failing("reached") && !is_failing("never-told"));
+    }
 }
 
 #[tokio::test]
 async fn a_receiver_that_nobody_configured_is_neither_tested_nor_resumed() {
     let stage = Stage::set(8);
-    stage
-        .notifier
-        .enqueue(vec![Delivery { receiver: "unknown".into(), ..delivery("inc_1", "dlv_1", Event::Opened) }]);
+    stage.told([Delivery { receiver: "unknown".into(), ..delivery("inc_1", "dlv_1", Event::Opened) }]);
     assert_eq!(stage.notifier.test("unknown", String::new()).await, Err(UnknownReceiver));
     assert_eq!(stage.notifier.resume("unknown"), Err(UnknownReceiver));
     let names: Vec<_> = stage.notifier.statuses().into_iter().map(|status| status.name).collect();

@@ -53,7 +53,6 @@ impl Warden {
         incident.counted_at = Some(now);
         self.store.apply(commit(&incident, &[])).await?;
         *saved = Saved { at: incident.counted_at, became, count: incident.count };
-        self.live_incidents.set(incident);
         Ok(None)
     }
 

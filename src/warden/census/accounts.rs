@@ -124,9 +124,11 @@ impl Accounts {
     }
 
     /// Goes on with what was committed of an open incident.
-    pub(super) fn count_on(&mut self, incident: &Incident) {
+    pub(super) fn count_on(&mut self, incident: &Incident, now: Timestamp) {
         let (Some(became), Some(at)) = (incident.became, incident.counted_at) else { return };
-        let account = Account { became, since: incident.began_at(), moved_into: None };
+        // Neither lies ahead unless the clock was set back.
+        let (at, since) = (at.min(now), incident.began_at().min(now));
+        let account = Account { became, since, moved_into: None };
         self.accounts.insert(incident.key.clone(), account);
         let committed = Committed { at, count: incident.count, became, uncertain: Vec::new() };
         self.committed.insert(incident.key.clone(), committed);

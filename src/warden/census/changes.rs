@@ -4,7 +4,7 @@ use super::workflow::Event;
 use super::{Census, State};
 use crate::model::incident::group_of;
 use crate::model::item::Status;
-use crate::model::{IncidentKey, IncidentKind, ItemState, Moment, Standing, Timestamp};
+use crate::model::{IncidentKey, IncidentKind, IncidentStatus, ItemState, Moment, Standing, Timestamp};
 use crate::store::{Change, Document, DocumentId, Observer};
 
 impl State {
@@ -99,7 +99,12 @@ impl Observer for Census {
                 Change::Item { before, after } => {
                     self.take_item(&mut state, before.as_ref(), after.as_ref(), moment);
                 }
-                Change::Put(Document::Workflow(workflow)) => state.policies.noted(workflow),
+                // It was open when the last process ended.
+                Change::Put(Document::Incident(incident))
+                    if !state.recovered && incident.status == IncidentStatus::Open =>
+                {
+                    state.accounts.count_on(incident, moment.now);
+                }
                 Change::Removed(DocumentId::Workflow(name)) => state.forget_workflow(name),
                 Change::Put(_) | Change::Removed(_) => {}
             }
@@ -124,15 +129,10 @@ impl Census {
         let left = before.and_then(|before| state.remove(before));
         let entered = after.and_then(|after| state.add(after, moment));
         state.accounts.note(before, after, left, entered, moment);
-        if let Some(after) = after {
-            if before.is_none() {
-                self.expectations.created(after);
-            }
-            if state.recovered
-                && let Some(event) = Event::of(before, after)
-            {
-                state.workflow(&after.workflow).count(event);
-            }
+        if let Some(after) = after.filter(|_| state.recovered)
+            && let Some(event) = Event::of(before, after)
+        {
+            state.workflow(&after.workflow).count(event);
         }
         match (before, after) {
             (Some(before), None) => {

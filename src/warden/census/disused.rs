@@ -44,10 +44,12 @@ impl State {
         }
     }
 
-    /// A workflow is forgotten. Its figures go with it.
+    /// A workflow is forgotten. Its figures go with it, also if it is there again by the end of the same commit.
     pub(super) fn forget_workflow(&mut self, name: &WorkflowName) {
-        self.policies.forgotten(name);
         self.emptied.remove(name);
-        self.drop_unknown(name);
+        let is_empty = self.workflows.get(name).is_some_and(WorkflowCensus::is_empty);
+        if is_empty && !self.policies.is_configured(name) {
+            self.workflows.remove(name);
+        }
     }
 }

@@ -109,12 +109,14 @@ impl Play {
     fn new() -> Self {
         let clock = ManualClock::new(START);
         let policies = policies();
-        let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), Vec::new(), &policies));
-        let census = Census::new(Arc::new(clock.clone()), policies, expectations);
+        let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), &policies));
+        let census = Census::new(Arc::new(clock.clone()), policies.clone(), expectations);
         census.recovered();
         // Their figures are kept for as long as their names are.
         let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };
-        census.committed(&WORKFLOWS.map(|name| Change::Put(noted(name).into())));
+        let told = WORKFLOWS.map(|name| Change::Put(noted(name).into()));
+        policies.committed(&told);
+        census.committed(&told);
         census.keep_open();
         census.filled_open();
         let watcher = Watcher::Fired { due: Vec::new() };

@@ -21,20 +21,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
-use self::live::LiveReplay;
+use self::live::{ActRequest, LiveReplay};
 pub use self::live::{ReplayAct, ReplayEntry};
 use self::runner::Runner;
 pub use self::start::StartReplay;
 use super::post::Target;
 use super::{Warden, WardenError};
 use crate::model::replay::ItemEnd;
-use crate::model::{Replay, ReplayId, ReplayStatus, Timestamp};
+use crate::model::{Clock, Replay, ReplayId, ReplayStatus, Timestamp};
 use crate::outbound::{Endpoint, SigningKey, Transport};
-use crate::store::{Command, DocumentId, DocumentSet, ListDocuments, Outcome, StoreError, of_kind};
+use crate::store::{Change, Command, Document, DocumentId, Observer, Outcome, StoreError};
 
 /// The most replays that have ended and are remembered; beyond it those that ended first are forgotten.
 const ENDED_MAX: usize = 1_000;
@@ -88,9 +89,12 @@ impl ReplayCounts {
     }
 }
 
-/// All replays that are remembered, and what they share.
+/// All replays that are remembered, fed by the store, and what they share.
 pub struct Replays {
     replays: RwLock<BTreeMap<ReplayId, Arc<LiveReplay>>>,
+    /// Where the feed hands over replays that are to be run.
+    arrived: mpsc::UnboundedSender<Arrival>,
+    clock: Arc<dyn Clock>,
     /// Those that are about to run.
     starting: Mutex<usize>,
     /// Held while one is made: one selection at a time is enough for the memory, and a repetition waits for the first.
@@ -100,17 +104,30 @@ pub struct Replays {
     stop: CancellationToken,
 }
 
+/// A replay that was told for the first time, and what people ask of it.
+pub struct Arrival {
+    live: Arc<LiveReplay>,
+    asked: mpsc::Receiver<ActRequest>,
+}
+
+/// Where [`Warden::run_replays`] takes the replays that are to be run.
+pub type Arrivals = mpsc::UnboundedReceiver<Arrival>;
+
 impl Replays {
     /// None yet. Their loops end at `stop`, and are waited for by `loops`.
-    pub fn new(loops: TaskTracker, stop: CancellationToken) -> Self {
-        Self {
+    pub fn new(clock: Arc<dyn Clock>, loops: TaskTracker, stop: CancellationToken) -> (Self, Arrivals) {
+        let (arrived, arrivals) = mpsc::unbounded_channel();
+        let replays = Self {
             replays: RwLock::default(),
+            arrived,
+            clock,
             starting: Mutex::default(),
             making: tokio::sync::Mutex::default(),
             counts: ReplayCounts::default(),
             loops,
             stop,
-        }
+        };
+        (replays, arrivals)
     }
 
     fn get(&self, id: &ReplayId) -> Option<Arc<LiveReplay>> {
@@ -121,12 +138,19 @@ impl Replays {
         self.replays.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    fn put(&self, live: Arc<LiveReplay>) {
-        self.replays.write().unwrap_or_else(PoisonError::into_inner).insert(live.id().clone(), live);
-    }
-
-    fn remove(&self, id: &ReplayId) {
-        self.replays.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    /// Takes in a replay that is new here. The loop of one that is known has written what is told of it.
+    fn put(&self, replay: &Replay) {
+        let mut replays = self.replays.write().unwrap_or_else(PoisonError::into_inner);
+        if replays.contains_key(&replay.id) {
+            return;
+        }
+        let (live, asked) = LiveReplay::new(replay.clone(), self.clock.now());
+        let live = Arc::new(live);
+        replays.insert(replay.id.clone(), live.clone());
+        if !replay.status.is_ended() {
+            // When nobody takes it up the daemon is stopping; it is run after the next start.
+            let _ = self.arrived.send(Arrival { live, asked });
+        }
     }
 
     fn running(&self) -> usize {
@@ -162,6 +186,20 @@ impl Replays {
     }
 }
 
+impl Observer for Replays {
+    fn committed(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Put(Document::Replay(replay)) => self.put(replay),
+                Change::Removed(DocumentId::Replay(id)) => {
+                    self.replays.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+                }
+                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
+            }
+        }
+    }
+}
+
 /// See [`Replays::slot`].
 struct Slot<'a>(&'a Replays);
 
@@ -172,22 +210,19 @@ impl Drop for Slot<'_> {
 }
 
 impl Warden {
-    /// Reads the replays, and has those go on that had not ended.
-    pub(super) async fn recover_replays(warden: &Arc<Self>) -> Result<(), StoreError> {
-        for replay in of_kind(warden.store.documents(ListDocuments::all(DocumentSet::Replays)).await?) {
-            Self::take_up(warden, replay);
+    /// Has every replay run that has not ended, until `stop`.
+    pub(super) async fn run_replays(warden: Arc<Self>, mut arrivals: Arrivals, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(arrival) = arrivals.recv() => Self::run_replay(&warden, arrival),
+            }
         }
-        Ok(())
     }
 
-    /// Remembers a replay that is in the store, and runs it unless it has ended.
-    fn take_up(warden: &Arc<Self>, replay: Replay) {
-        let courier = (!replay.status.is_ended()).then(|| warden.courier(&replay));
-        let (live, asked) = LiveReplay::new(replay, warden.clock.now());
-        let live = Arc::new(live);
-        warden.replays.put(live.clone());
-        let Some(courier) = courier else { return };
-        let courier = match courier {
+    fn run_replay(warden: &Arc<Self>, Arrival { live, asked }: Arrival) {
+        let courier = match warden.courier(&live.lock().replay) {
             Ok(courier) => courier,
             Err(reason) => {
                 live.lock().replay.pause(Some(reason.into()));
@@ -272,7 +307,6 @@ impl Warden {
         }
         for id in self.replays.forgettable(self.settings.replay.history, self.clock.now()) {
             self.forget_replay(&id).await?;
-            self.replays.remove(&id);
         }
         Ok(())
     }

@@ -134,11 +134,10 @@ impl Warden {
         replay.complete_if_done(now);
         let command = Command::put(replay.clone());
         warden.store.apply(vec![command]).await?;
-        let (id, total) = (replay.id.clone(), replay.total);
+        let Replay { id, total, .. } = &replay;
         tracing::info!(replay = &*id.0, name = &*replay.name, target = %url.origin().ascii_serialization(), total,
             "a replay was started");
-        Self::take_up(warden, replay);
-        warden.replay(&id)
+        warden.replay(id)
     }
 
     /// The items of a filter, judged by one moment; the earliest deadline first.

@@ -27,7 +27,7 @@ impl Stage {
         let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let workflows = Arc::new(Workflows::new(config.workflows, config.default_workflow, true, 10));
-        let expectations = Arc::new(Expectations::new(clock.clone(), Vec::new(), &workflows));
+        let expectations = Arc::new(Expectations::new(clock.clone(), &workflows));
         Self { census: Census::new(clock.clone(), workflows, expectations), clock }
     }
 
@@ -224,7 +224,7 @@ fn committed(count: u64, became: Became) -> Incident {
 fn found(incident: &Incident, items: &[Standing]) -> Became {
     let stage = Stage::set();
     stage.clock.advance(60 * SECOND);
-    stage.census.count_on(std::iter::once(incident));
+    stage.census.committed(&[Change::Put(incident.clone().into())]);
     items.iter().for_each(|item| stage.tell(None, item));
     stage.census.recovered();
     stage.became(Overdue, "eu")
@@ -281,7 +281,7 @@ fn items_that_are_told_apart_in_another_way_after_a_restart_have_moved() {
     let mut incident = committed(2, Became::default());
     incident.key.group = Group::from([("tenant".into(), "a".into())]);
     let stage = Stage::set();
-    stage.census.count_on(std::iter::once(&incident));
+    stage.census.committed(&[Change::Put(incident.clone().into())]);
     (1..=2).for_each(|number| stage.tell(None, &item(number, "eu")));
     stage.census.recovered();
     let became = stage.census.observe(&incident.key).became;

@@ -1,0 +1,63 @@
+//! What the notifier starts from: the pending deliveries, and whom the open incidents did not reach before the daemon
+//! stopped. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::queue::Waiting;
+use crate::model::{Attempt, Delivery, DeliveryStatus, IncidentId, IncidentStatus, Timestamp};
+use crate::store::Document;
+
+/// Gathers what is told of the documents that a store holds when it is opened: incidents before their deliveries.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    pending: Vec<Delivery>,
+    open: HashSet<IncidentId>,
+    /// The last delivery to each receiver of an open incident.
+    last: HashMap<(IncidentId, Arc<str>), Delivery>,
+}
+
+impl Recovery {
+    pub(super) fn note(&mut self, document: &Document) {
+        match document {
+            Document::Incident(incident) if incident.status == IncidentStatus::Open => {
+                self.open.insert(incident.id.clone());
+            }
+            Document::Delivery(delivery) => self.note_delivery(delivery),
+            _ => {}
+        }
+    }
+
+    fn note_delivery(&mut self, delivery: &Delivery) {
+        if delivery.status == DeliveryStatus::Pending {
+            self.pending.push(delivery.clone());
+        }
+        if !self.open.contains(&delivery.incident) {
+            return;
+        }
+        let last = self.last.entry((delivery.incident.clone(), delivery.receiver.clone()));
+        let last = last.or_insert_with(|| delivery.clone());
+        if last.place() < delivery.place() {
+            *last = delivery.clone();
+        }
+    }
+
+    /// The pending deliveries, and the last ones to a receiver of an open incident that were given up.
+    ///
+    /// Nothing was tried while the daemon was down, so each delivery gets a whole day from now on. One whose last
+    /// attempt lies after `now` was tried before the clock was set back: it is due at once, since its time may be years
+    /// away.
+    pub(super) fn finish(self, now: Timestamp) -> (Vec<Waiting>, Vec<Delivery>) {
+        let ended_at = |attempt: &Attempt| attempt.at.after(Duration::from_millis(attempt.latency_ms));
+        let pending = self.pending.into_iter().map(|mut delivery| {
+            let tried_at = delivery.attempts.last().map_or(delivery.created_at, ended_at);
+            if tried_at > now {
+                delivery.next_attempt_at = now;
+            }
+            Waiting { delivery, since: now }
+        });
+        let lost = self.last.into_values().filter(|last| last.status == DeliveryStatus::Dead);
+        (pending.collect(), lost.collect())
+    }
+}
