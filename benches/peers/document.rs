@@ -109,12 +109,15 @@ const GOALS: &[Goal] = &[
     goal("create-256-of-16384", PeerKind::Redis, 1.0),
 ];
 
-/// What one create takes on one connection beyond a request of the handler that does nothing, in syncs of the bare disk.
+/// The cell whose latency is compared with syncs of the bare disk.
+pub const BESIDE_SYNCS: &str = "create-1";
+
+/// The latency of that cell beyond a request of the no-op handler, in syncs of the bare disk.
 fn beyond_a_sync(seen: &Seen<'_>) -> Option<f64> {
-    let cell = seen.rows.iter().find(|rows| rows.name == "create-1")?;
+    let cell = seen.rows.iter().find(|rows| rows.name == BESIDE_SYNCS)?;
     let of = |kind| cell.rows.iter().find(|row| row.peer == kind).map(Row::p50);
     let milliseconds = of(PeerKind::Warden)? - of(PeerKind::Noop)?;
-    Some(milliseconds / 1e3 * cell.syncs)
+    Some(milliseconds / 1e3 * cell.syncs?)
 }
 
 /// A table of what was to be reached.
