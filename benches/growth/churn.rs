@@ -1,5 +1,5 @@
-//! Steady churn: for each item that is created the oldest one is closed, and as many records of closed items are kept as
-//! there are items, so that what is kept stays as much; and what that does to the disk.
+//! Steady churn: for each item that is created the oldest one is closed, and as many records of closed items
+//! are kept as there are items, so that what is kept stays as much; and what that does to the disk.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -88,7 +88,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
     Ok(Churned { items, empty, turnovers, rested })
 }
 
-/// Creates the items of this turnover, and closes each one's predecessor of the last. How long the longest batch took.
+/// Creates the items of this turnover, and closes each one's predecessor of the last. How long the longest
+/// batch took.
 async fn replace(address: SocketAddr, items: usize, turnover: usize) -> Result<Duration, Failure> {
     let payload = payload_text(PAYLOAD);
     let lines = |number: usize| {

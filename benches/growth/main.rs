@@ -1,12 +1,13 @@
 //! What the daemon costs and how fast it is, the more items are open.
 //!
-//! `cargo bench --bench growth` fills a daemon with items of 100 bytes, a tenth of them overdue, kills it and starts it again,
-//! and measures at each size: how fast items are created and closed, the oldest overdue ones are listed and claimed, how long
-//! a start takes, and what memory and disk are used. Then, with items of 1 KiB, what a steady churn (each create is followed
-//! by the closing of the oldest item) does to the disk.
+//! `cargo bench --bench growth` fills a daemon with items of 100 bytes, a tenth of them overdue, kills it and
+//! starts it again, and measures at each size: how fast items are created and closed, the oldest overdue ones
+//! are listed and claimed, how long a start takes, and what memory and disk are used. Then, with items of 1
+//! KiB, what a steady churn (each create is followed by the closing of the oldest item) does to the disk.
 //!
-//! The sizes are 10 thousand and a million by default. Ten million are asked for by hand (`GROWTH_ITEMS=10k,1M,10M`): they
-//! take a few minutes, four gigabytes of disk and two of memory, which not every machine has to spare.
+//! The sizes are 10 thousand and a million by default. Ten million are asked for by hand
+//! (`GROWTH_ITEMS=10k,1M,10M`): they take a few minutes, four gigabytes of disk and two of memory, which not
+//! every machine has to spare.
 //!
 //! A run of at least the default sizes writes `docs/growth.md`.
 //!

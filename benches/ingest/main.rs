@@ -4,17 +4,18 @@
 //! generator, in turn, in short rounds, on the same machine in the same minute:
 //!
 //! - `warden`: the daemon, its sled engine in a fresh directory for each cell; every 2xx is durable;
-//! - `noop`: an axum handler that reads the body and answers (this program, executing itself again), with the same
-//!   allocator and the same runtime. It is what the network, HTTP and the generator cost by themselves.
+//! - `noop`: an axum handler that reads the body and answers (this program, executing itself again), with the
+//!   same allocator and the same runtime. It is what the network, HTTP and the generator cost by themselves.
 //!
-//! The ratio is the median over the rounds of warden to noop, each round with its neighbour, so that what else the
-//! machine does falls on both sides. The load is closed-loop: a connection sends its next request when the last one
-//! is answered, so latencies are those of a saturated server, not of one at a given rate.
+//! The ratio is the median over the rounds of warden to noop, each round with its neighbour, so that what
+//! else the machine does falls on both sides. The load is closed-loop: a connection sends its next request
+//! when the last one is answered, so latencies are those of a saturated server, not of one at a given rate.
 //!
-//! At last comes the storm (`BENCH_ONLY=storm` alone): a million items fall overdue in one second, while creates and closes
-//! go on; it prints what that does to their latencies, and how soon somebody is told.
+//! At last comes the storm (`BENCH_ONLY=storm` alone): a million items fall overdue in one second, while
+//! creates and closes go on; it prints what that does to their latencies, and how soon somebody is told.
 //!
-//! And the recovery (`BENCH_ONLY=recovery` alone): a million overdue items are claimed, replayed and exported.
+//! And the recovery (`BENCH_ONLY=recovery` alone): a million overdue items are claimed, replayed and
+//! exported.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -24,8 +24,8 @@ pub trait Client: Send + 'static {
     /// Sends it, waits for the whole answer and judges it.
     fn exchange(&mut self) -> impl Future<Output = Result<Reception, Failure>> + Send;
 
-    /// Begins anew after a request was shed: it may have been before the whole of it was sent, and then the connection
-    /// is of no more use.
+    /// Begins anew after a request was shed: it may have been before the whole of it was sent, and then the
+    /// connection is of no more use.
     fn reconnect(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 

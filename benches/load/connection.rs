@@ -31,8 +31,9 @@ impl Connection {
 
     /// Sends a whole request and reads the whole answer; returns its status.
     ///
-    /// Both go on at once, since a batch is answered while it is still being sent. An error in sending is left
-    /// for the receiving side to find: a server that refuses early closes its end, and its answer says why.
+    /// Both go on at once, since a batch is answered while it is still being sent. An error in sending is
+    /// left for the receiving side to find: a server that refuses early closes its end, and its answer says
+    /// why.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<u16, Failure> {
         let (mut reader, mut writer) = self.stream.split();
         let answered = self.answer.read(&mut reader);

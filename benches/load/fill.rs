@@ -13,8 +13,8 @@ use super::failure::Failure;
 /// Lines in one batch.
 const LINES: usize = 2_000;
 
-/// Sends the lines, each with its end, as batches over one connection. Every one must create or close its item. How long
-/// the longest batch took.
+/// Sends the lines, each with its end, as batches over one connection. Every one must create or close its
+/// item. How long the longest batch took.
 pub async fn fill(address: SocketAddr, lines: impl IntoIterator<Item = String>) -> Result<Duration, Failure> {
     let mut longest = Duration::ZERO;
     let mut connection = Connection::open(address).await?;

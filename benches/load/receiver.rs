@@ -32,7 +32,8 @@ pub fn listen() -> Result<(SocketAddr, Receiver<Notification>), Failure> {
     Ok((address, told))
 }
 
-/// Until the daemon closes the connection. What cannot be read ends it too: nobody is told, and the bench says so.
+/// Until the daemon closes the connection. What cannot be read ends it too: nobody is told, and the bench
+/// says so.
 fn serve(stream: TcpStream, sender: &Sender<Notification>) -> Option<()> {
     let mut writer = stream.try_clone().ok()?;
     let mut reader = BufReader::new(stream);

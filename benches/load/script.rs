@@ -1,4 +1,5 @@
-//! What one connection sends over HTTP: requests that are rendered once, into which fresh ids are stamped each time.
+//! What one connection sends over HTTP: requests that are rendered once, into which fresh ids are stamped
+//! each time.
 
 use std::ops::Range;
 
@@ -148,8 +149,9 @@ struct Template {
 }
 
 impl Template {
-    /// A create that is answered without a body, as a client asks that does not read it: the other peers answer no more than
-    /// that it is done, and neither does the one that does nothing, which reads this header as well.
+    /// A create that is answered without a body, as a client asks that does not read it: the other peers
+    /// answer no more than that it is done, and neither does the one that does nothing, which reads this
+    /// header as well.
     fn create(payload: usize) -> Self {
         Self::new(
             format!("PUT /v1/workflows/{WORKFLOW}/items/{ID}"),

@@ -1,21 +1,24 @@
 //! The daemon beside what people would use instead, in one run.
 //!
-//! `cargo bench --bench peers` starts each peer as a process of its own, on loopback and an empty directory of the same file
-//! system, and drives them in turn, in short rounds, with the same payloads, numbers of connections and durability: every
-//! answer comes after the sync that makes it true.
+//! `cargo bench --bench peers` starts each peer as a process of its own, on loopback and an empty directory
+//! of the same file system, and drives them in turn, in short rounds, with the same payloads, numbers of
+//! connections and durability: every answer comes after the sync that makes it true.
 //!
 //! - `warden`: the daemon, over HTTP;
-//! - `noop`: an axum handler that reads the body and answers. It keeps nothing; it is what HTTP costs by itself;
+//! - `noop`: an axum handler that reads the body and answers. It keeps nothing; it is what HTTP costs by
+//!   itself;
 //! - `postgres`: PostgreSQL, an insert and a delete by primary key in a table with an index of deadlines;
-//! - `redis`: Redis with `appendfsync always`, a hash of payloads and a sorted set of deadlines, both in one script;
+//! - `redis`: Redis with `appendfsync always`, a hash of payloads and a sorted set of deadlines, both in one
+//!   script;
 //! - `beanstalkd`: a work queue with `-f 0`, jobs with a delay for a deadline.
 //!
-//! A peer that is not installed is skipped, and the table says so. The generator is the same for all: one thread, a closed
-//! loop, messages rendered once and stamped; each peer's own protocol over a socket, since a client library would be
-//! measured besides. A ratio is the median over the rounds of the daemon to the peer, each round with its neighbour.
+//! A peer that is not installed is skipped, and the table says so. The generator is the same for all: one
+//! thread, a closed loop, messages rendered once and stamped; each peer's own protocol over a socket, since a
+//! client library would be measured besides. A ratio is the median over the rounds of the daemon to the peer,
+//! each round with its neighbour.
 //!
-//! At last comes from the deadline to the webhook (`BENCH_ONLY=deadline` alone): how long after an item's deadline somebody
-//! is told, with a million other items open, quiet and while creates run.
+//! At last comes from the deadline to the webhook (`BENCH_ONLY=deadline` alone): how long after an item's
+//! deadline somebody is told, with a million other items open, quiet and while creates run.
 //!
 //! A whole run writes `docs/benchmarks.md`.
 //!

@@ -1,4 +1,5 @@
-//! A disk that keeps what was synced, and writes nothing down that breaks a promise without its being noticed.
+//! A disk that keeps what was synced, and writes nothing down that breaks a promise without its being
+//! noticed.
 
 use std::sync::{Mutex, MutexGuard};
 

@@ -1,5 +1,5 @@
-//! What must be true of the names of workflows: nothing is ever of a workflow that is not there, and none is there of which
-//! nothing is left.
+//! What must be true of the names of workflows: nothing is ever of a workflow that is not there, and none is
+//! there of which nothing is left.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Panics, wherever they are caught: tokio catches those of its tasks, and the daemon those of its loops, so that nobody else
-//! would ever hear of them.
+//! Panics, wherever they are caught: tokio catches those of its tasks, and the daemon those of its loops, so
+//! that nobody else would ever hear of them.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,5 @@
-//! How the daemon is configured: anew in each of its lives, in what changes when people are told and how many at once.
+//! How the daemon is configured: anew in each of its lives, in what changes when people are told and how many
+//! at once.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

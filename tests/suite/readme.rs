@@ -1,4 +1,5 @@
-//! The README and the guides: every block that they have people paste runs, in order, against the real binary.
+//! The README and the guides: every block that they have people paste runs, in order, against the real
+//! binary.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -37,8 +38,8 @@ const SHOWN: &[&[&str]] = &[
     &[],
 ];
 
-/// Replaces cargo by the built program, and sleeping by polling: a wait ends when everything created is overdue and has an
-/// incident.
+/// Replaces cargo by the built program, and sleeping by polling: a wait ends when everything created is
+/// overdue and has an incident.
 const PRELUDE: &str = r#"
 set -eu
 cargo() {

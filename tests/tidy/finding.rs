@@ -22,7 +22,8 @@ fn covers(exempt: &str, path: &str) -> bool {
     path == exempt || exempt.ends_with('/') && path.starts_with(exempt)
 }
 
-/// What to mend, a line each; empty if every finding is under an exempt path and every exempt path has a finding.
+/// What to mend, a line each; empty if every finding is under an exempt path and every exempt path has a
+/// finding.
 pub fn report(rule: &str, findings: &[Finding], exempt: &[&str]) -> String {
     let mut report = String::new();
     for Finding { path, line, message } in findings {

@@ -1,4 +1,5 @@
-//! Which layer uses which. The table in `src/lib.rs` lists the layers from the top down; a layer uses only those below.
+//! Which layer uses which. The table in `src/lib.rs` lists the layers from the top down; a layer uses only
+//! those below.
 //!
 //! Read are paths that begin with `crate::`. Crates of the workspace are below all layers.
 
@@ -72,7 +73,8 @@ fn undocumented(library: &str, layers: &[&str]) -> Vec<Finding> {
         .collect()
 }
 
-/// Whether a module of the library uses one above it. A name that is no layer is a macro or an item of the root.
+/// Whether a module of the library uses one above it. A name that is no layer is a macro or an item of the
+/// root.
 fn is_upward(layers: &[&str], module: &str, target: &str) -> bool {
     let place = |name| layers.iter().position(|layer| *layer == name);
     match (place(module), place(target)) {

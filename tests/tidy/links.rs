@@ -86,8 +86,8 @@ fn links(text: &str) -> Vec<(usize, &str)> {
     links
 }
 
-/// The anchors of the headings, as GitHub makes them: lower case, without punctuation, hyphens for spaces, and a number
-/// behind one that is there already.
+/// The anchors of the headings, as GitHub makes them: lower case, without punctuation, hyphens for spaces,
+/// and a number behind one that is there already.
 fn anchors(text: &str) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let headings = prose(text).filter(|(_, line)| line.starts_with('#'));

@@ -1,7 +1,7 @@
 //! What can be checked of the tree by reading it: sizes, layers, links, settings and words.
 //!
-//! A rule is a pure function from a file, or from all of them, to findings. It has its unit tests beside it. Paths that
-//! do not keep a rule yet are in [`NOT_YET`], which fails once it names a path that does.
+//! A rule is a pure function from a file, or from all of them, to findings. It has its unit tests beside it.
+//! Paths that do not keep a rule yet are in [`NOT_YET`], which fails once it names a path that does.
 //!
 //! Deliberately absent: what rustfmt, clippy, rustdoc and cargo-deny check.
 

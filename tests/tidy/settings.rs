@@ -46,8 +46,8 @@ fn table_name(written: &str) -> String {
     }
 }
 
-/// The settings that the reference describes: under a heading with the table's name in code, a row for each, whose first
-/// cell is its name in code and whose third one its default, in code as well.
+/// The settings that the reference describes: under a heading with the table's name in code, a row for each,
+/// whose first cell is its name in code and whose third one its default, in code as well.
 fn of_reference(text: &str) -> Settings {
     let code = |cell: &str| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned());
     let mut settings = Settings::new();

@@ -26,8 +26,9 @@ fn has_extension(path: &str, extension: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
-/// Lines over 110 columns: in Rust all, in Markdown prose, in TOML comments. What cannot be broken may be longer: one
-/// word, a row of a table, a line with a link, a raw string that begins in this line, and in Markdown code.
+/// Lines over 110 columns: in Rust all, in Markdown prose, in TOML comments. What cannot be broken may be
+/// longer: one word, a row of a table, a line with a link, a raw string that begins in this line, and in
+/// Markdown code.
 pub fn long_lines(path: &str, text: &str) -> Vec<Finding> {
     let (rust, markdown) = (has_extension(path, "rs"), has_extension(path, "md"));
     let toml = has_extension(path, "toml");

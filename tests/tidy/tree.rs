@@ -1,4 +1,5 @@
-//! The files that are checked: those that git tracks or would track; without git, all but what is built or hidden.
+//! The files that are checked: those that git tracks or would track; without git, all but what is built or
+//! hidden.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -75,7 +75,8 @@ pub fn workplace(path: &str, text: &str) -> Vec<Finding> {
         .collect()
 }
 
-/// Such words in a line. A session of a terminal or a browser is none of them, nor is an issue that an address names.
+/// Such words in a line. A session of a terminal or a browser is none of them, nor is an issue that an
+/// address names.
 fn workplace_words(line: &str) -> Option<String> {
     if line.contains("/work/") {
         return Some("/work/".into());

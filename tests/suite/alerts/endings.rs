@@ -1,4 +1,5 @@
-//! What an end says of the items, and that nobody takes it for an all-clear where they are in trouble elsewhere.
+//! What an end says of the items, and that nobody takes it for an all-clear where they are in trouble
+//! elsewhere.
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! What was expected and did not come: the absence of items is noticed, told, and over with the next of them.
 //!
-//! Each instant at which something is missed is told by the incident itself: had it been noticed earlier, it would have
-//! opened earlier.
+//! Each instant at which something is missed is told by the incident itself: had it been noticed earlier, it
+//! would have opened earlier.
 
 use warden::model::Timestamp;
 

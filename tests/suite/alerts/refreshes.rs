@@ -1,4 +1,5 @@
-//! Receivers that forget what they do not hear of: they are told again and again, and nothing is written for it.
+//! Receivers that forget what they do not hear of: they are told again and again, and nothing is written for
+//! it.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Receivers behind TLS with a certificate authority of their own, that want to know who calls, or behind a proxy.
+//! Receivers behind TLS with a certificate authority of their own, that want to know who calls, or behind a
+//! proxy.
 
 use std::path::Path;
 use std::sync::Arc;

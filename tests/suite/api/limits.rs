@@ -29,7 +29,8 @@ impl Interference for Slow {
     }
 }
 
-/// The head of a create that waits for permission to send its body. The permission proves that it is under way.
+/// The head of a create that waits for permission to send its body. The permission proves that it is under
+/// way.
 async fn begin_create(daemon: &TestDaemon, id: &str, length: usize) -> Wire {
     let mut wire = Wire::open(daemon).await;
     let head = format!(

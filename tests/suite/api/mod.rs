@@ -1,4 +1,5 @@
-//! The API, request by request, over real connections. Every answer is held against `/openapi.json` on the way.
+//! The API, request by request, over real connections. Every answer is held against `/openapi.json` on the
+//! way.
 
 pub mod access;
 mod batch;

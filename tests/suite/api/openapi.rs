@@ -1,5 +1,5 @@
-//! The description of the API, which the daemon serves itself. That every status in these tests is declared is checked
-//! wherever an answer is read.
+//! The description of the API, which the daemon serves itself. That every status in these tests is declared
+//! is checked wherever an answer is read.
 
 use reqwest::Method;
 use serde_json::Value;

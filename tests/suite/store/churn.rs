@@ -1,7 +1,7 @@
 //! A year of small items coming and going: neither memory nor disk may grow with it.
 //!
-//! Memory is that of a whole process, so the churn has one of its own: this same binary, told to run only this test.
-//! `CHURN_ITEMS` sets how many items come and go.
+//! Memory is that of a whole process, so the churn has one of its own: this same binary, told to run only
+//! this test. `CHURN_ITEMS` sets how many items come and go.
 
 use std::collections::VecDeque;
 use std::process::Command as Process;

@@ -1,6 +1,7 @@
 //! The format of replays on disk: what was sealed in `tests/fixtures` is read for good.
 //!
-//! As with the other records (`record_format`), `cargo test --test suite seal -- --ignored` writes what is to be sealed.
+//! As with the other records (`record_format`), `cargo test --test suite seal -- --ignored` writes what is to
+//! be sealed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the tests stand on: daemons in this process with a clock that is moved by hand, daemons as processes of their
-//! own, and receivers that are real HTTP servers. Ports are chosen by the system; nothing sleeps.
+//! What the tests stand on: daemons in this process with a clock that is moved by hand, daemons as processes
+//! of their own, and receivers that are real HTTP servers. Ports are chosen by the system; nothing sleeps.
 //!
 //! The fault matrix (`tests/faults`) stands on some of these files too.
 

@@ -22,7 +22,8 @@ use crate::support::TestDaemon;
 /// How long a command may take that moves a lot.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A daemon with so many items, each with a payload of so many bytes that hardly compress, and a directory for files.
+/// A daemon with so many items, each with a payload of so many bytes that hardly compress, and a directory
+/// for files.
 async fn with_items(count: usize, size: usize) -> (TestDaemon, TempDir) {
     let daemon = TestDaemon::start().await;
     let payload = |number: usize| {

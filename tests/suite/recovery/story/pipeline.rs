@@ -190,7 +190,8 @@ impl Pipeline {
         assert_eq!(answers.lines().filter(|line| line.contains("\"status\":201")).count(), count);
     }
 
-    /// Starts workers for each step. What they cannot do, because their service is gone, hangs with them: they report nothing.
+    /// Starts workers for each step. What they cannot do, because their service is gone, hangs with them:
+    /// they report nothing.
     pub fn work(&self) -> Workers {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();

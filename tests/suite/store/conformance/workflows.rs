@@ -1,4 +1,5 @@
-//! Workflows that are made on first use: noted with the item that makes them, and forgotten when nothing is left of them.
+//! Workflows that are made on first use: noted with the item that makes them, and forgotten when nothing is
+//! left of them.
 
 use warden::model::item::Closing;
 use warden::model::{Incident, IncidentStatus, Workflow};
