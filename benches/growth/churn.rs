@@ -75,7 +75,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
         let ratio = disk as f64 / (items * PAYLOAD) as f64;
         let memory = server.resident_memory();
         println!(
-            "  replaced {number} times: {per_second:>7.0} items/s, longest batch {:.0} ms, disk {} MiB, {ratio:.2} times the payloads; resident {memory} MiB",
+            "  replaced {number} times: {per_second:>7.0} items/s, longest batch {:.0} ms, disk {} MiB, \
+             {ratio:.2} times the payloads; resident {memory} MiB",
             longest.as_secs_f64() * 1e3,
             disk >> 20
         );
@@ -94,8 +95,8 @@ async fn replace(address: SocketAddr, items: usize, turnover: usize) -> Result<D
     let payload = payload_text(PAYLOAD);
     let lines = |number: usize| {
         let create = format!(
-            "{{\"op\":\"create\",\"workflow\":\"churn\",\"id\":\"item-{turnover}-{number}\",\"payload\":\"{payload}\",\
-             \"deadline\":\"1d\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"churn\",\"id\":\"item-{turnover}-{number}\",\
+             \"payload\":\"{payload}\",\"deadline\":\"1d\"}}\n"
         );
         let close = turnover.checked_sub(1).map(|last| {
             format!("{{\"op\":\"close\",\"workflow\":\"churn\",\"id\":\"item-{last}-{number}\"}}\n")

@@ -51,14 +51,14 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     page.push_str(&by_size(sizes));
     page.push('\n');
     let conditions = format!(
-        "Items have {PAYLOAD} bytes and are created in batches; one of {OVERDUE_SHARE} is overdue (more at the \
-         smallest size). Then the daemon is killed and started with default settings. The start is the time until \
-         it prints the address it listens on, which is after recovery, with the files in the page cache. Creates \
-         and closes are medians of {} rounds of {:?} with {CONNECTIONS} connections in a closed loop; items \
-         created in a round are closed after it. A list is the first page of fifty, requested by one client. \
-         Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is resident memory. Payloads are \
-         small compared with the rest of an item (name, record, timer), so the ratio of disk to payloads says \
-         less here than below.",
+        "Items have {PAYLOAD} bytes and are created in batches; one of {OVERDUE_SHARE} is overdue (more at \
+         the smallest size). Then the daemon is killed and started with default settings. The start is the \
+         time until it prints the address it listens on, which is after recovery, with the files in the page \
+         cache. Creates and closes are medians of {} rounds of {:?} with {CONNECTIONS} connections in a \
+         closed loop; items created in a round are closed after it. A list is the first page of fifty, \
+         requested by one client. Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is \
+         resident memory. Payloads are small compared with the rest of an item (name, record, timer), so the \
+         ratio of disk to payloads says less here than below.",
         settings.rounds, settings.round
     );
     page.push_str(&wrapped(&conditions, ""));
@@ -68,8 +68,9 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     let conditions = format!(
         "{} open items of {} bytes are replaced by new ones, over and over, in batches of two thousand \
          alternating creates and closes. {:?} after the last one, without load, the disk was {} MiB. As many \
-         records of closed items are kept as items are open (`retention_max`), so the amount is constant once all \
-         were replaced. Disk figures exclude that of a daemon without items: {} MiB, nearly all of it ballast.",
+         records of closed items are kept as items are open (`retention_max`), so the amount is constant \
+         once all were replaced. Disk figures exclude that of a daemon without items: {} MiB, nearly all of \
+         it ballast.",
         title(churned.items),
         churn::PAYLOAD,
         churn::REST,

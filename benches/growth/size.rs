@@ -149,8 +149,8 @@ async fn fill(address: SocketAddr, items: usize) -> Result<(), Failure> {
         };
         let deadline = DateTime::<Utc>::from(deadline).to_rfc3339_opts(SecondsFormat::Millis, true);
         format!(
-            "{{\"op\":\"create\",\"workflow\":\"growth\",\"id\":\"item-{number}\",\"payload\":\"{number:0PAYLOAD$}\",\
-             \"deadline\":\"{deadline}\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"growth\",\"id\":\"item-{number}\",\
+             \"payload\":\"{number:0PAYLOAD$}\",\"deadline\":\"{deadline}\"}}\n"
         )
     };
     let parts = (0..FILLERS).map(|filler| load::fill(address, (filler..items).step_by(FILLERS).map(line)));

@@ -49,7 +49,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
         let seen =
             runtime.block_on(load::claim(address, claimants, max, window, usize::MAX)).map_err(blame)?;
         println!(
-            "  {claimants:>2} claimants of {max:>3} at a time {:>9.0} items/s {:>9.0} claims/s, p50 {:>7.2} ms, p99 {:>7.2} ms",
+            "  {claimants:>2} claimants of {max:>3} at a time {:>9.0} items/s {:>9.0} claims/s, p50 {:>7.2} \
+             ms, p99 {:>7.2} ms",
             seen.items_per_second,
             seen.claims_per_second,
             seen.p50.as_secs_f64() * 1000.0,
@@ -79,7 +80,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     let Exported { lines, bytes, took } = exported.map_err(blame)?;
     let seconds = took.as_secs_f64();
     println!(
-        "  an export of {lines} items   {:>9.0} items/s, {:.0} MiB/s; resident {before} MiB before, {} MiB at most",
+        "  an export of {lines} items   {:>9.0} items/s, {:.0} MiB/s; resident {before} MiB before, {} MiB \
+         at most",
         lines as f64 / seconds,
         bytes as f64 / seconds / f64::from(1 << 20),
         most.load(Ordering::Relaxed),

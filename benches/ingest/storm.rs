@@ -130,8 +130,8 @@ pub fn lines(items: usize, due_at: SystemTime) -> impl Iterator<Item = String> {
     (0..items).map(move |number| {
         let step = if number % 4 == 0 { "copy" } else { "backup" };
         format!(
-            "{{\"op\":\"create\",\"workflow\":\"storm\",\"id\":\"file-{number}\",\"payload\":\"{number:0100}\",\
-             \"deadline\":\"{deadline}\",\"step\":\"{step}\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"storm\",\"id\":\"file-{number}\",\
+             \"payload\":\"{number:0100}\",\"deadline\":\"{deadline}\",\"step\":\"{step}\"}}\n"
         )
     })
 }

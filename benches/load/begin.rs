@@ -31,7 +31,8 @@ fn settings(arguments: &[String]) -> Result<Settings, Failure> {
     }
     match arguments.iter().find(|argument| *argument != "--bench") {
         Some(argument) => Err(Failure::Settings(format!(
-            "unknown argument {argument:?}; choose what is measured with variables instead, see the head of the bench"
+            "unknown argument {argument:?}; choose what is measured with variables instead, see the head of \
+             the bench"
         ))),
         None => Settings::from_environment(false),
     }

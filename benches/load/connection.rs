@@ -55,7 +55,8 @@ impl Connection {
 pub fn post(address: SocketAddr, path: &str, document: &str) -> Vec<u8> {
     let length = document.len();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{document}"
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: \
+         {length}\r\n\r\n{document}"
     )
     .into_bytes()
 }

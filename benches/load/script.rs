@@ -139,7 +139,8 @@ fn unexpected(expected: u16, status: u16, body: &[u8]) -> Failure {
 fn create_line(payload: usize) -> String {
     let payload = payload_text(payload);
     format!(
-        "{{\"op\":\"create\",\"workflow\":\"{WORKFLOW}\",\"id\":\"{ID}\",\"payload\":\"{payload}\",\"deadline\":\"1h\"}}\n"
+        "{{\"op\":\"create\",\"workflow\":\"{WORKFLOW}\",\"id\":\"{ID}\",\"payload\":\"{payload}\",\
+         \"deadline\":\"1h\"}}\n"
     )
 }
 

@@ -133,8 +133,8 @@ fn lines(count: usize) -> impl Iterator<Item = String> {
         let deadline = start + DAY * 29 * (number as u32) / (count as u32);
         let deadline = DateTime::<Utc>::from(deadline).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         format!(
-            "{{\"op\":\"create\",\"workflow\":\"open\",\"id\":\"item-{number}\",\"payload\":\"{number:0100}\",\
-             \"deadline\":\"{deadline}\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"open\",\"id\":\"item-{number}\",\
+             \"payload\":\"{number:0100}\",\"deadline\":\"{deadline}\"}}\n"
         )
     })
 }

@@ -53,8 +53,8 @@ fn render(seen: &Seen<'_>) -> String {
     page.push_str("\n## Figures\n\n");
     let settings = seen.settings;
     let conditions = format!(
-        "Payloads of 1 KiB unless stated; medians of {} rounds of {:?} for each peer. A ratio is the daemon's \
-         rate divided by that of the peer.",
+        "Payloads of 1 KiB unless stated; medians of {} rounds of {:?} for each peer. A ratio is the \
+         daemon's rate divided by that of the peer.",
         settings.rounds, settings.round
     );
     page.push_str(&wrapped(&conditions, ""));
@@ -186,10 +186,10 @@ fn told(told: &Told) -> String {
     let mut section = wrapped(
         &format!(
             "{} items of 100 bytes are open{asked}. One item at a time, in a workflow of its own with a \
-             `group_wait` of 0, is not closed. The latency is from its deadline, as the daemon reported it, to \
-             the arrival of the whole notification at the receiver. It includes the timer, reading the item, the \
-             commit of the incident with its notification, and the request. Deadlines are whole milliseconds. No \
-             peer has this feature.",
+             `group_wait` of 0, is not closed. The latency is from its deadline, as the daemon reported it, \
+             to the arrival of the whole notification at the receiver. It includes the timer, reading the \
+             item, the commit of the incident with its notification, and the request. Deadlines are whole \
+             milliseconds. No peer has this feature.",
             thousands(*open as f64)
         ),
         "",

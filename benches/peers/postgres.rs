@@ -19,15 +19,18 @@ use crate::load::{Ending, Failure, Process, Workload, wait_until};
 pub use messages::Messages;
 
 /// How it is run, for the document.
-pub const CONFIGURATION: &str = "A cluster of its own, `max_connections = 300`, otherwise defaults (`fsync` and \
-    `synchronous_commit` on, `commit_delay` 0, 128 MB of `shared_buffers`, `max_wal_size` 1 GB, autovacuum on). \
-    The table is `items (workflow text, id text, deadline timestamptz, payload bytea)` with the primary key \
-    `(workflow, id)` and an index on `deadline`. A create is an `INSERT`, a close a `DELETE` by the key, both \
-    prepared, with binary parameters (Bind, Execute, Sync). A batch is one statement over arrays (`unnest`), and \
-    so one transaction.";
+pub const CONFIGURATION: &str = "A cluster of its own, `max_connections = 300`, otherwise defaults (`fsync` \
+                                 and `synchronous_commit` on, `commit_delay` 0, 128 MB of `shared_buffers`, \
+                                 `max_wal_size` 1 GB, autovacuum on). The table is `items (workflow text, id \
+                                 text, deadline timestamptz, payload bytea)` with the primary key \
+                                 `(workflow, id)` and an index on `deadline`. A create is an `INSERT`, a \
+                                 close a `DELETE` by the key, both prepared, with binary parameters (Bind, \
+                                 Execute, Sync). A batch is one statement over arrays (`unnest`), and so one \
+                                 transaction.";
 
-const TABLE: &str = "CREATE TABLE items (workflow text NOT NULL, id text NOT NULL, deadline timestamptz NOT NULL, \
-    payload bytea NOT NULL, PRIMARY KEY (workflow, id)); CREATE INDEX ON items (deadline)";
+const TABLE: &str = "CREATE TABLE items (workflow text NOT NULL, id text NOT NULL, deadline timestamptz NOT \
+                     NULL, payload bytea NOT NULL, PRIMARY KEY (workflow, id)); CREATE INDEX ON items \
+                     (deadline)";
 
 /// A running server.
 pub struct Postgres {

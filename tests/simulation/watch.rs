@@ -213,7 +213,8 @@ impl Watch {
                     let what = if is_bad { "trouble" } else { "the end of trouble" };
                     let (workflow, kind, group) = (&key.workflow, key.kind.as_str(), &key.group);
                     return Err(format!(
-                        "at {now} {receiver} does not know of {what} in {workflow} ({kind}, {group:?}) since {since}"
+                        "at {now} {receiver} does not know of {what} in {workflow} ({kind}, {group:?}) since \
+                         {since}"
                     ));
                 }
             }

@@ -135,7 +135,8 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "//! | module | what |\n//! |---|---|\n//! | [`http`] | a |\n//! | [`store`] | b |\n\
-                         //! | [`model`] | c |\n\npub mod fuzzing;\npub mod http;\npub mod model;\npub mod store;\n";
+                         //! | [`model`] | c |\n\npub mod fuzzing;\npub mod http;\npub mod model;\npub mod \
+                         store;\n";
 
     fn found(path: &str, text: &str) -> Vec<String> {
         let tree = Tree::of(&[(LIBRARY, TABLE), (path, text)]);
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn comments_other_crates_and_macros_pass() {
-        let text = "//! See [`crate::http`].\nlet a = b; // crate::http\nmy_crate::http::c();\n$crate::http::d!();\n";
+        let text = "//! See [`crate::http`].\nlet a = b; // crate::http\nmy_crate::http::c();\n\
+                    $crate::http::d!();\n";
         assert_eq!(found("src/store/a.rs", text), [""; 0]);
     }
 

@@ -147,8 +147,9 @@ mod tests {
 
     #[test]
     fn links_that_lead_somewhere_pass() {
-        let document = "# The *first* `part`, 1\n## Twice\n## Twice\n[a](guides/b.md#what-is-it), [c](guides/), \
-                        [d](../src/lib.rs#L4), [e](#the-first-part-1), [f](#twice-1), [g](https://h/i)\n";
+        let document = "# The *first* `part`, 1\n## Twice\n## Twice\n[a](guides/b.md#what-is-it), \
+                        [c](guides/), [d](../src/lib.rs#L4), [e](#the-first-part-1), [f](#twice-1), \
+                        [g](https://h/i)\n";
         let files = [("docs/a.md", document), ("docs/guides/b.md", "## What is it?"), ("src/lib.rs", "")];
         assert_eq!(found(&files), [""; 0]);
     }

@@ -20,12 +20,6 @@ pub const NOT_YET: &[(&str, &[&str])] = &[
             "src/store/",
             "src/timer/",
             "src/warden/",
-            "benches/",
-            "deploy/README.md",
-            "docs/",
-            "fuzz/README.md",
-            "tests/",
-            "CHANGELOG.md",
         ],
     ),
     (
@@ -50,7 +44,6 @@ pub const NOT_YET: &[(&str, &[&str])] = &[
             "src/store/",
             "src/timer/",
             "src/warden/",
-            "CHANGELOG.md",
         ],
     ),
 ];

@@ -93,12 +93,14 @@ pub fn differences(configuration: &Settings, reference: &str) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    const FILE: &str = "# About `x = 1` in prose.\n[server]\n# What it is.\nlisten = \"a\"\n\n#[receivers.a]\n#body = \"\"\"\n\
-                        #{\"b = c\"}\n#d = e\n#\"\"\"\n#url = \"f\"\n#[receivers.b]\n#url = \"g\"\n#[[tokens]]\n#name = \"h\"\n";
+    const FILE: &str = "# About `x = 1` in prose.\n[server]\n# What it is.\nlisten = \"a\"\n\n\
+                        #[receivers.a]\n#body = \"\"\"\n#{\"b = c\"}\n#d = e\n#\"\"\"\n#url = \"f\"\n\
+                        #[receivers.b]\n#url = \"g\"\n#[[tokens]]\n#name = \"h\"\n";
 
-    const PAGE: &str = "### `[server]`\n\n| setting | type | default | meaning |\n|---|---|---|---|\n\
-                        | `listen` | text | `\"a\"` | x |\n\n### `[receivers.NAME]`\n\n| `body` | text | none | y |\n\
-                        | `url` | text | required | z |\n\n### `[[tokens]]`\n\n| `name` | text | required | w |\n";
+    const PAGE: &str = "### `[server]`\n\n| setting | type | default | meaning |\n|---|---|---|---|\n| \
+                        `listen` | text | `\"a\"` | x |\n\n### `[receivers.NAME]`\n\n| `body` | text | none \
+                        | y |\n| `url` | text | required | z |\n\n### `[[tokens]]`\n\n| `name` | text | \
+                        required | w |\n";
 
     #[test]
     fn settings_and_examples_are_found_and_prose_and_texts_are_not() {

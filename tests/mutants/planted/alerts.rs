@@ -47,7 +47,8 @@ pub const PLANTED: &[Planted] = &[
         name: "open incidents are forgotten at a restart",
         file: "src/warden/mod.rs",
         original: "alerting::recover(&*store, &workflows, clock.now()).await?;",
-        planted: "if BUG { Default::default() } else { alerting::recover(&*store, &workflows, clock.now()).await? };",
+        planted: "if BUG { Default::default() } else { alerting::recover(&*store, &workflows, \
+                  clock.now()).await? };",
         caught_by: &["are open for"],
     },
     Planted {
@@ -211,7 +212,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a receiver that asks to be left alone is told all the same",
         file: "src/notifier/queue.rs",
-        original: "                self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));",
+        original: "                self.quiet_until = \
+                   self.quiet_until.max(now.after(retry_after::granted(retry_after)));",
         planted: "                if !BUG {
                     self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));
                 }",

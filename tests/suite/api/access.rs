@@ -29,7 +29,8 @@ pub async fn guarded_with(config: &str) -> TestDaemon {
     let token = |(name, scopes, glob): (&str, &str, &str)| {
         let sha256: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
-            "[[tokens]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\nscopes = [\"{scopes}\"]\nworkflows = [\"{glob}\"]\n"
+            "[[tokens]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\nscopes = [\"{scopes}\"]\nworkflows = \
+             [\"{glob}\"]\n"
         )
     };
     let config = format!("{config}\n{}", tokens.map(token).concat());

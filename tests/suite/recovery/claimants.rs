@@ -80,7 +80,8 @@ async fn two_hundred_claimants_never_hold_one_item_twice() {
     let config = "[workflow_defaults]\nretry = { max = 1000 }";
     let daemon = TestDaemon::builder().config(config).on_sled().start().await;
     let line = |number: usize| {
-        json!({"op": "create", "workflow": format!("w{}", number % 3), "id": number.to_string(), "payload": "x",
+        json!({"op": "create", "workflow": format!("w{}", number % 3), "id": number.to_string(),
+            "payload": "x",
             "deadline": "0s"})
         .to_string()
     };

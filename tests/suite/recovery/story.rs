@@ -175,7 +175,8 @@ async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_t
     let entrance = Service::entrance(&copy, &backup).await;
     let replay = json!({
         "name": "after the outage", "filter": {"workflows": ["uploads"], "states": ["overdue"]},
-        "target": {"url": format!("{}/", entrance.url())}, "max_per_second": 5000, "concurrency": 16, "canary": 5,
+        "target": {"url": format!("{}/", entrance.url())}, "max_per_second": 5000, "concurrency": 16,
+        "canary": 5,
         "on_success": "close",
     });
     let request = mortal.daemon().request(Method::POST, "/v1/replays").json(&replay);

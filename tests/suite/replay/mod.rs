@@ -99,7 +99,8 @@ pub async fn lose(daemon: &TestDaemon, id: &str) {
 pub async fn lose_many(daemon: &TestDaemon, count: usize) {
     let line = |number: usize| {
         let deadline = daemon_time(daemon, number as u64);
-        json!({"op": "create", "workflow": "uploads", "id": format!("{number:04}"), "payload": number.to_string(),
+        json!({"op": "create", "workflow": "uploads", "id": format!("{number:04}"),
+            "payload": number.to_string(),
             "deadline": deadline})
         .to_string()
     };

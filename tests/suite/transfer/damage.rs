@@ -110,7 +110,8 @@ async fn every_form_is_taken_from_a_file_and_from_a_pipe() {
     let other = TestDaemon::start().await;
     other.create("reports", "report", "?deadline=2h", "r").await;
     let (_, of_other) = exported(&other, &directory, "other", &["--compress", "zstd"]).await;
-    let by_hand = b"{\"op\":\"create\",\"workflow\":\"uploads\",\"id\":\"a\",\"payload\":1}\n\n{\"op\":\"close\",\"workflow\":\"uploads\",\"id\":\"a\"}";
+    let by_hand = b"{\"op\":\"create\",\"workflow\":\"uploads\",\"id\":\"a\",\"payload\":1}\n\n\
+                    {\"op\":\"close\",\"workflow\":\"uploads\",\"id\":\"a\"}";
     for (form, bytes, expected) in [
         ("plain", whole.clone(), json!([5, 0, true])),
         ("in frames", frames.clone(), json!([5, 0, true])),

@@ -35,7 +35,8 @@ async fn with_items(count: usize, size: usize) -> (TestDaemon, TempDir) {
         std::iter::repeat_with(&mut letter).take(size).collect::<String>()
     };
     let line = |number: usize| {
-        let item = json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"), "deadline": "2h",
+        let item = json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"),
+            "deadline": "2h",
             "payload": payload(number), "labels": {"number": number.to_string()}});
         format!("{item}\n")
     };

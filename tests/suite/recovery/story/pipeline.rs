@@ -210,7 +210,8 @@ async fn work(warden: String, step: &'static str, service: Option<String>, stop:
         http.post(format!("{warden}{path}")).json(&document).send().await.expect("an answer")
     };
     while !stop.load(Ordering::SeqCst) {
-        let claim = json!({"workflows": ["uploads"], "states": ["open", "overdue"], "step": step, "max": BITE, "ttl": "5s",
+        let claim = json!({"workflows": ["uploads"], "states": ["open", "overdue"], "step": step, "max": BITE,
+            "ttl": "5s",
             "wait": "200ms"});
         let claimed: Value = post("/v1/leases".into(), claim).await.json().await.expect("JSON");
         for lease in claimed["leases"].as_array().expect("a list") {
