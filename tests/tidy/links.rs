@@ -1,11 +1,12 @@
-//! Where the links of documents lead: relative ones with their anchors, and documents that other files name.
+//! Where the links of documents lead: relative ones with their anchors, files in code spans, and documents
+//! that other files name.
 
 use std::collections::HashMap;
 
 use crate::finding::Finding;
 use crate::tree::Tree;
 
-/// Relative links that lead nowhere, and `docs/….md` in any file that is not there.
+/// Relative links and files in code spans that are not there, and `docs/….md` in any file.
 pub fn findings(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.texts() {
@@ -13,6 +14,15 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
             for (line, target) in links(text) {
                 if let Some(message) = dead(tree, path, target) {
                     findings.push(Finding::new(path, line, message));
+                }
+            }
+            for (line, file) in files(text) {
+                if !tree.has(file) && !tree.has(&format!("src/{file}")) {
+                    findings.push(Finding::new(
+                        path,
+                        line,
+                        format!("there is neither {file} nor src/{file}"),
+                    ));
                 }
             }
         } else if !path.starts_with("tests/tidy/") {
@@ -84,6 +94,24 @@ fn links(text: &str) -> Vec<(usize, &str)> {
         links.extend(definition.map(|(_, target)| (number, target.trim())));
     }
     links
+}
+
+/// Folders of the root whose files and folders code spans name.
+const FOLDERS: &[&str] = &["benches/", "config/", "deploy/", "docs/", "fuzz/", "src/", "tests/"];
+
+/// The files and folders that code spans name: Rust files with a folder, and paths from the root.
+fn files(text: &str) -> Vec<(usize, &str)> {
+    let mut files = Vec::new();
+    for (number, line) in prose(text) {
+        for span in line.split('`').skip(1).step_by(2) {
+            let is_path = span.chars().all(|c| c.is_alphanumeric() || ['/', '_', '-', '.'].contains(&c));
+            let is_rust = span.contains('/') && span.ends_with(".rs");
+            if is_path && (is_rust || FOLDERS.iter().any(|folder| span.starts_with(folder))) {
+                files.push((number, span.trim_end_matches('/')));
+            }
+        }
+    }
+    files
 }
 
 /// The anchors of the headings, as GitHub makes them: lower case, without punctuation, hyphens for spaces,
@@ -158,6 +186,19 @@ mod tests {
     fn code_in_documents_has_no_links() {
         assert_eq!(found(&[("a.md", "`[a](b)`\n```sh\n[c](d)\n# e\n```\n")]), [""; 0]);
         assert_eq!(anchors("```sh\n# e\n```\n# f"), ["f"]);
+    }
+
+    #[test]
+    fn files_in_code_spans_are_there() {
+        let document = "`a/b.rs`, `src/a/`, `tests/c/`, `d.rs`, `docs/<name>`\n`a/e.rs` and `src/f.rs`\n";
+        let files = [("g.md", document), ("src/a/b.rs", ""), ("tests/c/d.rs", "")];
+        assert_eq!(
+            found(&files),
+            [
+                "g.md:2: there is neither a/e.rs nor src/a/e.rs",
+                "g.md:2: there is neither src/f.rs nor src/src/f.rs",
+            ]
+        );
     }
 
     #[test]
