@@ -1,5 +1,5 @@
-//! Steady churn: for each item that is created the oldest one is closed, and as many records of closed items
-//! are kept as there are items, so that what is kept stays as much; and what that does to the disk.
+//! Steady churn: each create is followed by a close of the oldest item, and as many records of closed items
+//! are kept as items are open, so that the amount of live data is constant. Measures the disk.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

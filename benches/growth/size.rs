@@ -1,4 +1,4 @@
-//! One size: a daemon that holds so many open items, and what it is like.
+//! One size: a daemon with that many open items, and its measurements.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

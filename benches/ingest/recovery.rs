@@ -1,8 +1,7 @@
 //! Recovery: how fast a million overdue items are claimed, replayed and exported.
 //!
-//! One daemon holds them all. Claimants ask for one item at a time, or for a hundred, each with the next
-//! request when the last one is answered; then a replay posts items to a peer that does nothing, as fast as
-//! it may; then everything is exported, and the daemon's memory is watched.
+//! Claimants claim one item at a time, or a hundred, in a closed loop. Then a replay posts items to a no-op
+//! peer without a rate limit. Then everything is exported while the daemon's memory is measured.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

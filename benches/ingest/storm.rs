@@ -1,8 +1,7 @@
-//! The storm: very many items fall overdue within one second, while other work goes on.
+//! The storm: a million items become overdue within one second, under load.
 //!
-//! What is to be seen: one incident and one notification, nothing written for each item, and the latencies of
-//! creates and closes during the storm beside those of the same load just before it, in one run against one
-//! daemon.
+//! It shows one incident and one notification, no write for each item, and the latencies of creates and
+//! closes during the storm and just before it, in one run against one daemon.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

@@ -1,4 +1,4 @@
-//! How each bench begins and ends.
+//! Startup and exit shared by the benches.
 
 use std::process::ExitCode;
 

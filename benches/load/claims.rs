@@ -1,4 +1,4 @@
-//! Claimants, as many as there are recovery scripts, and how fast they get what they ask for.
+//! Claimants, and the rate at which they get items.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

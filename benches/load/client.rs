@@ -1,4 +1,4 @@
-//! What a round drives: one connection to one server, in that server's own language.
+//! A connection to one server, in that server's protocol.
 
 use std::future::Future;
 use std::net::SocketAddr;

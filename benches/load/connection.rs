@@ -1,7 +1,7 @@
-//! One HTTP/1.1 keep-alive connection, no more of the protocol than the bench needs.
+//! One HTTP/1.1 keep-alive connection, with only the parts of the protocol that the bench needs.
 //!
-//! There is never more than one request under way, and so never more than one answer in the buffer. What is
-//! deliberately absent: interim (1xx) answers, trailers, bodies that end with the connection.
+//! At most one request is in flight, so at most one answer is in the buffer. Deliberately absent: interim
+//! (1xx) answers, trailers, bodies delimited by the end of the connection.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Items by the million.
+//! Filling a server with millions of items.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

@@ -1,4 +1,4 @@
-//! The names and the contents of items.
+//! Ids and payloads of items.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};

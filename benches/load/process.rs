@@ -1,4 +1,4 @@
-//! A server as a process of its own, with a directory of its own.
+//! A server as a process with its own directory.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

@@ -1,4 +1,4 @@
-//! Who is told: a receiver of notifications that takes everything at once.
+//! A receiver of notifications that accepts everything at once.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

@@ -1,4 +1,4 @@
-//! One round: a number of connections drive one peer for a while.
+//! One round: a number of connections drive one peer for some time.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

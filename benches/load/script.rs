@@ -1,5 +1,4 @@
-//! What one connection sends over HTTP: requests that are rendered once, into which fresh ids are stamped
-//! each time.
+//! Requests of one HTTP connection: rendered once, then stamped with fresh ids.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The servers that speak HTTP: the daemon, and the peer that does nothing.
+//! The HTTP servers: the daemon and the no-op peer.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,8 +1,8 @@
-//! From the deadline to the webhook: how soon somebody is told of an item that was forgotten.
+//! Deadline to webhook: the latency of a notification.
 //!
-//! A million other items are open. One item at a time, each in a workflow of its own, falls overdue; from the
-//! deadline that the daemon has answered with to the moment at which the whole notification has been
-//! received. Both are read from the clock of the one machine; deadlines are whole milliseconds.
+//! A million other items are open. One item at a time, each in a workflow of its own, becomes overdue;
+//! measured is from the deadline in the daemon's answer until the whole notification is received. Both are
+//! read from one clock; deadlines are whole milliseconds.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"

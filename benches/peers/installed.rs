@@ -1,4 +1,4 @@
-//! Where the peers' programs are, and who runs them.
+//! Where the peers' programs are, and as which user they run.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

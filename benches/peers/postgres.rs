@@ -1,5 +1,4 @@
-//! PostgreSQL: a row for an item, found by its name, with an index of deadlines; each statement commits by
-//! itself.
+//! PostgreSQL: a row for an item, by primary key, with an index of deadlines; each statement commits.
 
 mod messages;
 

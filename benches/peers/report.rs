@@ -1,4 +1,4 @@
-//! What was seen, and the printed table: a row for each cell and peer.
+//! The results, and the printed table: a row for each cell and peer.
 
 use crate::deadline::Told;
 use crate::load::{Kind, Machine, Measurement, Settings, Workload, median};

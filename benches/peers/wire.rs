@@ -1,4 +1,4 @@
-//! A connection to a peer in a protocol of its own.
+//! A connection to a peer in its own protocol.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! How much of the store the stories have made use of.
+//! How much of the store the stories have exercised.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

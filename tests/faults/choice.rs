@@ -1,4 +1,4 @@
-//! Which rows are tried, and how long: the command line and the environment.
+//! Which rows run, and for how long: command line and environment.
 
 /// How long each row is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

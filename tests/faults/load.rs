@@ -1,5 +1,5 @@
-//! Load with a memory: clients that create and close, and write down what was acknowledged. After a fault the
-//! daemon is held to it.
+//! Load that records what was acknowledged: clients that create and close. After a fault the daemon's content
+//! is compared with the record.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

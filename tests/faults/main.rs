@@ -1,8 +1,8 @@
-//! The fault matrix: what the real binary is put through, and what came of it, in a table.
+//! The fault matrix: the real binary under faults, with the results in a table.
 //!
-//! `cargo test --test faults` tries every row and prints the table at the end, whether or not a row has
-//! failed. It ends with an error if anything that was acknowledged was lost, or a row failed.
-//! `docs/faults.md` says what each row does.
+//! `cargo test --test faults` runs every row and prints the table at the end, even if a row has failed. It
+//! exits with an error if anything acknowledged was lost, or a row failed. `docs/faults.md` describes the
+//! rows.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -11,9 +11,8 @@
 //! | `FAULTS_SEED` | a number: the row `damage` chooses the same kinds of damage at the same places again |
 //! | `FAULTS_REQUIRED` | `1`: a row that cannot be tried here has failed, instead of being skipped |
 //!
-//! It takes the arguments of an ordinary test program as far as they make sense, so that `cargo test NAME`
-//! does what it does elsewhere. Deliberately absent: any fault that is played inside the daemon; for that
-//! there is the suite.
+//! It accepts the arguments of an ordinary test program where they make sense, so that `cargo test NAME`
+//! works. Deliberately absent: faults inside the daemon, which the suite covers.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is an answer")]
 

@@ -1,4 +1,4 @@
-//! Small file systems of a row's own: to fill, to take their power or their disk away, to set read-only.
+//! Small file systems for a row: to be filled, to lose power or their disk, to become read-only.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -1,5 +1,4 @@
-//! A daemon over all its lives, with what surrounds it: its data, its configuration, a receiver, and a load
-//! that remembers.
+//! A daemon over several lives, with its data, configuration, receiver and recorded load.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Libraries that are loaded into the daemon before the C library: `failing.c`, by which its reads and writes
-//! fail, and libfaketime, by which its wall clock is set.
+//! Libraries that are preloaded into the daemon: `failing.c`, which makes reads and writes fail, and
+//! libfaketime, which sets its wall clock.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

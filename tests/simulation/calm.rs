@@ -1,5 +1,4 @@
-//! The end of a story: all that is wrong around the daemon ends, and so much time passes that it has no
-//! excuse left.
+//! The end of a story: all faults around the daemon end, and enough time passes for every promise to be due.
 
 use std::time::Duration;
 

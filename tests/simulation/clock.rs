@@ -1,4 +1,4 @@
-//! Time that only the simulation moves.
+//! The virtual clock.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

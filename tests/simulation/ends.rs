@@ -1,5 +1,5 @@
-//! What must be true of ends: they say what became of the items, and come after the beginning of the incident
-//! in which the items are in trouble.
+//! Checks of resolved notifications: they report what became of the items, and follow the opening of the
+//! incident in which the items are in trouble.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! What clients did with items and what they were told, and what must be true because of it.
+//! What clients did with items and were told, and what must follow.
 //!
 //! An operation that was never answered, because the daemon crashed, may have happened or not. Two that
-//! overlap may have happened in any order. What remains is certain, and is held against what is read.
+//! overlap may have happened in either order. The rest is certain, and is compared with what is read.
 
 use std::collections::BTreeMap;
 

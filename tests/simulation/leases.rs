@@ -1,4 +1,4 @@
-//! Who was told to hold which item, and whether that can be.
+//! Who was told to hold which item, and whether that is consistent.
 
 use std::collections::BTreeMap;
 

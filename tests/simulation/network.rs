@@ -1,4 +1,4 @@
-//! A network whose other side fails in every way, and what was heard there.
+//! A network whose other side fails in every way, and what arrived there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,5 +1,4 @@
-//! When people want to hear nothing: until when they may therefore be told nothing, and when they must not be
-//! told anything but the end.
+//! When notifications may be withheld, and when nothing but the end may be sent.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,4 +1,4 @@
-//! What receivers make of what they hear.
+//! Checks of what receivers were sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

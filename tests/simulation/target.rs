@@ -1,4 +1,4 @@
-//! Where items are sent again, and what must never come there.
+//! The target of replays and redrives, and what must never arrive there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};

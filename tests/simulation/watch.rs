@@ -1,5 +1,5 @@
-//! What must be true of alerts while time passes: whatever is overdue is told within its bound, by one
-//! incident, and whatever was told ends when nothing is left.
+//! Checks of alerts while time passes: whatever is overdue is notified within its bound, by one incident, and
+//! resolved when nothing is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,4 @@
-//! Workers: they claim items, hold them for as long as they need, and say what became of them, unless they
-//! die first.
+//! Workers: they claim items, hold them, and report outcomes, unless they die first.
 
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
-//! One simulated world: a daemon that lives and dies, people and programs that use it, and all that goes
-//! wrong around it.
+//! One simulated world: a daemon over several lives, its users, and all faults around it.
 //!
-//! Everything runs on one thread, by one clock, and by the rolls of one seed, so that a seed is a story that
-//! can be told again.
+//! Everything runs on one thread, by one clock and one seed, so that a story is reproducible.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,5 @@
-//! The wall clock is wrong, or is set, either way and by hours: what was asked for as a duration takes that
-//! long, what was asked for as an instant comes when the wall clock shows it, and what is shown is what the
-//! wall clock showed or will show.
+//! The wall clock is wrong, or is set by hours, either way: durations take their time, instants come when the
+//! wall clock shows them, and displayed times are those of the wall clock.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The first minutes: what the real binary says when it starts, and when it cannot.
+//! The output of the real binary when it starts, and when it cannot.
 
 use std::path::Path;
 use std::process::{Command, Output};

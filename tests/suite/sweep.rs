@@ -1,4 +1,4 @@
-//! What retention lets go is really gone: from the counters, from the store, from the disk.
+//! Retention: what has expired is removed from counters, store and disk.
 
 use std::time::Duration;
 

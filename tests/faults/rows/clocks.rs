@@ -1,4 +1,4 @@
-//! The wall clock jumps, either way and by hours, while the daemon runs and while it does not.
+//! The wall clock jumps by hours, either way, while the daemon runs and while it does not.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Clients that do nothing, or everything slowly: they keep nobody out, and are cut off.
+//! Idle and slow clients: they block nobody and are disconnected.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Damaged data: a byte is another one, or a file is cut. Either it did not matter, or it is told; it is
-//! never silent.
+//! Damaged data: a flipped bit or a truncated file. Either it is irrelevant, or it is reported; never silent.
 
 mod harm;
 mod patient;

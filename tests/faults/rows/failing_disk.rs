@@ -1,5 +1,5 @@
-//! Disks that fail: the daemon acknowledges nothing more, ends with a message that says why, and has
-//! everything once the disk is well again.
+//! Failing disks: the daemon acknowledges nothing more, exits with a message that says why, and has
+//! everything once the disk works again.
 
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -1,4 +1,5 @@
-//! A full disk: creates are refused, closes go on, nothing acknowledged is missing, and it passes by itself.
+//! A full disk: creates are refused, closes go on, nothing acknowledged is missing, and it recovers by
+//! itself.
 
 use std::process::Command;
 

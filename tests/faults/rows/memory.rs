@@ -1,5 +1,4 @@
-//! Less memory than the load asks for. The limit is one of the process (`prlimit --data`), so that nobody
-//! else has to do with less.
+//! Less memory than the load needs, limited for the process alone (`prlimit --data`).
 
 use futures_util::{StreamExt, stream};
 use reqwest::{Method, StatusCode};

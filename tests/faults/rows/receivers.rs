@@ -1,5 +1,5 @@
-//! Receivers that are down, slow, or reset connections: work goes in as before, and people are told once they
-//! can be.
+//! Receivers that are down, slow, or reset connections: items are accepted as before, and notifications
+//! arrive afterwards.
 
 use std::time::Duration;
 

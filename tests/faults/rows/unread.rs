@@ -1,5 +1,5 @@
-//! Clients that ask for much and take nothing: they keep nobody out, take no more memory than the limits say,
-//! and hold no stop up.
+//! Clients that do not read their answers: they block nobody, use no more memory than the limits allow, and
+//! do not delay a stop.
 
 use std::future::poll_fn;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A volume that its own items fill: nobody else writes on it. Whatever was taken in can be closed again, to
-//! the last item, and then there is room as before.
+//! A volume filled by its own items. Everything accepted can be closed, to the last item, and then space is
+//! available as before.
 
 mod desk;
 mod stock;

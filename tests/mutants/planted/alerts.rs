@@ -1,4 +1,4 @@
-//! Bugs by which somebody is told too little, too much, or in the wrong order.
+//! Bugs that send too little, too much, or in the wrong order.
 
 use super::Planted;
 

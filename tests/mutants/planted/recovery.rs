@@ -1,4 +1,4 @@
-//! Bugs by which items are handed out to more than one, or sent as they must not be.
+//! Bugs that lease an item twice, or send one that must not be sent.
 
 use super::Planted;
 

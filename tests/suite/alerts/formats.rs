@@ -1,4 +1,4 @@
-//! Receivers of every format, each told by the whole daemon.
+//! Receivers of every format, notified by the whole daemon.
 
 use super::*;
 use crate::support::receiver::Received;

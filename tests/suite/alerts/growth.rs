@@ -1,4 +1,4 @@
-//! An incident that goes on: growth and reminders.
+//! An incident that stays open: growth and reminders.
 
 use super::*;
 

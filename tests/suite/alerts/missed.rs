@@ -1,7 +1,6 @@
-//! What was expected and did not come: the absence of items is noticed, told, and over with the next of them.
+//! Expectations: missing items are detected, notified, and resolved by the next ones.
 //!
-//! Each instant at which something is missed is told by the incident itself: had it been noticed earlier, it
-//! would have opened earlier.
+//! Each missed occurrence is reported by the incident itself: detected earlier, it would have opened earlier.
 
 use warden::model::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Nobody hears of the end before the beginning.
+//! The opening is always delivered before the end.
 
 use super::*;
 

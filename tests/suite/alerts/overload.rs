@@ -1,4 +1,4 @@
-//! The store has no room for what the daemon wants to write, for a while: nothing is forgotten by it.
+//! The store has no room for the daemon's own writes for a while: nothing is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

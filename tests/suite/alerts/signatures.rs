@@ -1,5 +1,5 @@
-//! Notifications as a receiver checks them: by the rules of Standard Webhooks, computed here independently,
-//! and by the specification's own library for Python.
+//! Signatures as a receiver verifies them: by the rules of Standard Webhooks, computed independently, and by
+//! the specification's Python library.
 
 use std::io::Write as _;
 use std::path::PathBuf;

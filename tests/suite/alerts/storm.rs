@@ -1,4 +1,4 @@
-//! Very many items that fall overdue together.
+//! Very many items that become overdue together.
 
 use super::*;
 

@@ -1,5 +1,4 @@
-//! Receivers behind TLS with a certificate authority of their own, that want to know who calls, or behind a
-//! proxy.
+//! Receivers with a private certificate authority, with client certificates, or behind a proxy.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Tokens, scopes, and workflow limits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The export: everything that is needed to hand the items in again elsewhere.
+//! The export: everything needed to import the items elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

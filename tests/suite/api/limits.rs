@@ -1,4 +1,4 @@
-//! What is too much: at once, or altogether.
+//! Limits on single requests and on all together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

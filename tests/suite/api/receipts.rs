@@ -1,4 +1,4 @@
-//! What a client sees of items that it may write but not read.
+//! What a client may see of items that it may write but not read.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Receivers through the API: what is shown of them, and what comes of a test.
+//! Receivers through the API: what is shown, and test notifications.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The summary: what a choice of items amounts to.
+//! The summary: counts of selected items.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

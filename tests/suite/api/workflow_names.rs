@@ -1,4 +1,4 @@
-//! Names of workflows that are made on first use, and go again.
+//! Workflows that are created on first use, and removed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! `warden check`: what it says of a configuration, and what it warns of.
+//! `warden check`: problems and warnings of a configuration.
 
 use std::path::Path;
 use std::process::{Command, Output};

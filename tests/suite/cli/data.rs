@@ -1,5 +1,4 @@
-//! `warden data check`: what it says of a data directory, sound or damaged, and that it changes nothing in
-//! it.
+//! `warden data check`: its report on intact and damaged directories, and that it changes nothing.
 
 mod directory;
 

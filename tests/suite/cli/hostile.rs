@@ -1,4 +1,4 @@
-//! What others stored and answered, on the terminal of whoever looks at it.
+//! Stored and received text on a terminal.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
-//! Two hundred claimants at once: none of them ever holds what another holds, as their history shows; nor
-//! does anybody when leases run out.
+//! Two hundred concurrent claimants: no item has two holders, also when leases expire.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What a claim gets.
+//! What a claim returns.
 
 use std::time::Duration;
 

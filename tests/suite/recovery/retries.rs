@@ -1,4 +1,4 @@
-//! Attempts that fail: tried again, given up, ignored, and sent back by people.
+//! Failed attempts: retried, given up, ignored, and put back by people.
 
 use std::time::Duration;
 

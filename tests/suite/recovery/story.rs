@@ -1,7 +1,6 @@
-//! The story that the warden is there for, with real parts: ten thousand files go through a pipeline of three
-//! steps, the services behind it are killed in the middle, and nobody errors. The alert says at which step
-//! they are stuck; a recovery script and a replay bring every one of them through, while the daemon is killed
-//! as well.
+//! The central use case with real parts: ten thousand files pass a pipeline of three steps, and the services
+//! behind it are killed in the middle without any error. The alert reports the step they are stuck at; a
+//! recovery script and a replay complete every one of them, while the daemon is killed as well.
 
 mod pipeline;
 

@@ -1,7 +1,7 @@
 //! Replays, to targets that are real HTTP servers.
 //!
-//! The daemon's clock stands still unless a test moves it, so a replay sends one item and then waits for its
-//! turn: tests that do not care for the pace let the time run ([`run_until`]).
+//! The daemon's clock stands still unless a test moves it, so a replay sends one item and then waits: tests
+//! that do not check the rate let time run ([`run_until`]).
 
 mod access;
 mod kills;

@@ -1,4 +1,4 @@
-//! Overdue items that are sent again by themselves.
+//! Redriving overdue items.
 
 use super::*;
 use crate::alerts::signatures::signature;

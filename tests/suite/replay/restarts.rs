@@ -1,5 +1,4 @@
-//! A restart at any point of a replay: nothing that has ended is sent again, and what was on its way is,
-//! under its id.
+//! A restart at any point of a replay: what has ended is not sent again; what was in flight is, under its id.
 
 use std::sync::Arc;
 

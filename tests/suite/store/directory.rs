@@ -1,4 +1,4 @@
-//! The data directory of the default engine: whose it is, what was left in it, and what becomes of its files.
+//! The data directory of the default engine: ownership, leftovers, and unexpected files.
 
 use std::fs;
 use std::path::Path;

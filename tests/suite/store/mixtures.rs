@@ -1,7 +1,7 @@
-//! Data directories of which some files are missing, or are from an older copy than the others.
+//! Data directories in which some files are missing, or older than the others.
 //!
-//! Whatever is there, it opens with all that was acknowledged, or is refused with a file's name and what to
-//! do; and nothing that is there is removed.
+//! Each opens with all that was acknowledged, or is refused with a file's name and a remedy; no file is
+//! removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Sample values: an ordinary item, and what is done to it.
+//! Sample values.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A daemon in this process, with time in the test's hand.
+//! A daemon in the test process, with a virtual clock.
 
 use std::path::PathBuf;
 use std::sync::Arc;

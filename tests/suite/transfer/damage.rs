@@ -1,4 +1,4 @@
-//! An import knows what it is given by how it begins, and holds it to what it says of itself at its end.
+//! An import detects the form of its input and verifies its end.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

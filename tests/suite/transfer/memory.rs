@@ -1,4 +1,4 @@
-//! What an export and an import take of memory does not depend on how much there is.
+//! The memory of an export and an import does not depend on their size.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Ten thousand items of every sort move from one daemon to another.
+//! Ten thousand items of every kind move from one daemon to another.
 
 use std::collections::BTreeMap;
 use std::process::Command;

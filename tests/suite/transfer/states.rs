@@ -1,4 +1,4 @@
-//! Items in every state move to another daemon with all that they have been through, by the real binary.
+//! Items in every state move to another daemon with their history, by the real binary.
 
 use std::collections::BTreeMap;
 

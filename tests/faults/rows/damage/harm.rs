@@ -1,4 +1,4 @@
-//! What is done to a file.
+//! The kinds of damage to a file.
 
 use std::fmt;
 use std::fs::File;

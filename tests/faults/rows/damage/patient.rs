@@ -1,4 +1,4 @@
-//! A daemon on damaged data: it may serve, refuse to, or do neither.
+//! A daemon on damaged data: it serves, refuses to start, or hangs.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};

@@ -1,4 +1,4 @@
-//! A data directory before it is damaged, and all that was acknowledged of it.
+//! A data directory before it is damaged, with what was acknowledged.
 
 use std::path::PathBuf;
 use std::time::Duration;

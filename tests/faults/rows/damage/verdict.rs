@@ -1,4 +1,4 @@
-//! What a daemon makes of damaged data.
+//! How a daemon reacted to damaged data.
 
 use std::collections::BTreeSet;
 use std::path::Path;

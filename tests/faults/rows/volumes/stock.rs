@@ -1,4 +1,4 @@
-//! The items that fill a volume, and what is known of each.
+//! The items that fill a volume, and their expected state.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! A data directory with some of everything, as a kill leaves it, and what can happen to its files.
+//! A data directory with some of everything, as a kill leaves it, and ways to damage its files.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! How much is recovered, how fast, and how many at once.
+//! Limits on count, rate and concurrency.
 
 use std::time::Duration;
 

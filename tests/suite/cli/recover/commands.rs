@@ -1,4 +1,4 @@
-//! What a command gets, and what its end does to the item.
+//! The input of a command, and the effect of its exit code on the item.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Whoever reads what commands write, and goes.
+//! Readers of stdout that go away.
 
 use std::io::Read as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The pipeline of the story: services that can be killed, and workers that take files from step to step.
+//! The pipeline: services that can be killed, and workers that move files from step to step.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

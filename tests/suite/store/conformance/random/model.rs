@@ -1,7 +1,7 @@
-//! What a store should do, said a second time and as plainly as can be.
+//! A simple model of a store.
 //!
-//! It shares the types of the store and none of its rules, but for those by which a lease changes an item.
-//! What an engine forgets in its own time is gone here at once; the two must look the same to whoever asks.
+//! It shares the types of the store and none of its rules, except those by which a lease changes an item.
+//! What an engine removes later is removed here at once; both must look the same to readers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

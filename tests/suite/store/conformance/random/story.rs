@@ -1,4 +1,4 @@
-//! Stories: what happens in which order, drawn at random from a small world so that things meet.
+//! Random commands from a small set of keys, so that they interact.
 
 use std::sync::Arc;
 use std::time::Duration;
