@@ -11,10 +11,15 @@ const PHRASES: &[(&str, &str)] = &[
     ("be it", "whether"),
     ("bites", "batches"),
     ("by heart", "in memory"),
+    ("came of", "resulted from"),
     ("came to pass", "occurred"),
     ("come to pass", "occur"),
+    ("comes of", "results from"),
     ("comes to pass", "occurs"),
     ("fall through to whoever", "say what is returned"),
+    ("for want of", "without"),
+    ("heard of", "was notified of"),
+    ("hears of", "is notified of"),
     ("looked at and left", "tried and dropped"),
     ("nobody waits", "does not block"),
     ("nobody's while", "say which interval"),
@@ -23,9 +28,12 @@ const PHRASES: &[(&str, &str)] = &[
     ("sees to it", "ensures"),
     ("slips of the pen", "typing errors"),
     ("taken for dead", "counts as hung"),
+    ("the last word", "decides"),
     ("turned in a circle", "looped"),
     ("turns in a circle", "loops"),
     ("vouches", "confirms"),
+    ("wakes nobody", "is not notified"),
+    ("what there is of", "say what is listed or counted"),
 ];
 
 /// Where [`PHRASES`] are not allowed.
