@@ -61,8 +61,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "what waits in the outbox is forgotten at a restart",
         file: "src/warden/mod.rs",
-        original: "notifier.take_up(store.outbox().await?, clock.now());",
-        planted: r#"notifier.take_up(if BUG { Vec::new() } else { store.outbox().await? }, clock.now());"#,
+        original: "notifier.take_up(outbox(&*store).await?, clock.now());",
+        planted: r#"notifier.take_up(if BUG { Vec::new() } else { outbox(&*store).await? }, clock.now());"#,
         caught_by: &["of which it knew nothing", "still waits for"],
     },
     Planted {
