@@ -33,7 +33,7 @@ fn lines_are_at_most_110_columns() {
 }
 
 #[test]
-fn rust_files_are_at_most_500_lines() {
+fn files_are_short() {
     check("lines", Tree::get().each(sizes::long_files));
 }
 

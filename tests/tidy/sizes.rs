@@ -7,6 +7,9 @@ use crate::finding::Finding;
 const COLUMNS: usize = 110;
 const LINES: usize = 500;
 
+/// Documents that have to stay short.
+const SHORT_DOCUMENTS: &[(&str, usize)] = &[("README.md", 120), ("ARCHITECTURE.md", 150)];
+
 /// Names that say nothing of what a module holds.
 const EMPTY_NAMES: &[&str] = &[
     "common",
@@ -55,13 +58,13 @@ fn is_unbreakable(line: &str, markdown: bool) -> bool {
     is_row || is_one_word || has_link || is_raw
 }
 
-/// Rust files over 500 lines.
+/// Rust files over 500 lines, and documents over their limits.
 pub fn long_files(path: &str, text: &str) -> Vec<Finding> {
+    let document = SHORT_DOCUMENTS.iter().find(|(document, _)| *document == path).map(|(_, most)| *most);
     let lines = text.lines().count();
-    if !has_extension(path, "rs") || lines <= LINES {
-        return Vec::new();
-    }
-    vec![Finding::new(path, 0, format!("{lines} lines, {LINES} at most"))]
+    let most = document.or_else(|| has_extension(path, "rs").then_some(LINES));
+    let excess = most.filter(|most| lines > *most);
+    excess.map(|most| Finding::new(path, 0, format!("{lines} lines, {most} at most"))).into_iter().collect()
 }
 
 /// Rust files in whose path a name says nothing.
@@ -113,6 +116,12 @@ mod tests {
         assert_eq!(long_files("a.rs", &"\n".repeat(500)), []);
         assert_eq!(long_files("a.rs", &"\n".repeat(501)).len(), 1);
         assert_eq!(long_files("a.md", &"\n".repeat(501)), []);
+    }
+
+    #[test]
+    fn the_first_documents_stay_short() {
+        assert_eq!(long_files("README.md", &"\n".repeat(120)), []);
+        assert_eq!(long_files("README.md", &"\n".repeat(121)).len(), 1);
     }
 
     #[test]
