@@ -1,5 +1,5 @@
-//! Steady churn: for each item that is created the oldest one is closed, and as many records of closed items are kept as
-//! there are items, so that what is kept stays as much; and what that does to the disk.
+//! Steady churn: each create is followed by a close of the oldest item, and as many records of closed items
+//! are kept as items are open, so that the amount of live data is constant. Measures the disk.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -75,7 +75,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
         let ratio = disk as f64 / (items * PAYLOAD) as f64;
         let memory = server.resident_memory();
         println!(
-            "  replaced {number} times: {per_second:>7.0} items/s, longest batch {:.0} ms, disk {} MiB, {ratio:.2} times the payloads; resident {memory} MiB",
+            "  replaced {number} times: {per_second:>7.0} items/s, longest batch {:.0} ms, disk {} MiB, \
+             {ratio:.2} times the payloads; resident {memory} MiB",
             longest.as_secs_f64() * 1e3,
             disk >> 20
         );
@@ -88,13 +89,14 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<Churned, Failur
     Ok(Churned { items, empty, turnovers, rested })
 }
 
-/// Creates the items of this turnover, and closes each one's predecessor of the last. How long the longest batch took.
+/// Creates the items of this turnover, and closes each one's predecessor of the last. How long the longest
+/// batch took.
 async fn replace(address: SocketAddr, items: usize, turnover: usize) -> Result<Duration, Failure> {
     let payload = payload_text(PAYLOAD);
     let lines = |number: usize| {
         let create = format!(
-            "{{\"op\":\"create\",\"workflow\":\"churn\",\"id\":\"item-{turnover}-{number}\",\"payload\":\"{payload}\",\
-             \"deadline\":\"1d\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"churn\",\"id\":\"item-{turnover}-{number}\",\
+             \"payload\":\"{payload}\",\"deadline\":\"1d\"}}\n"
         );
         let close = turnover.checked_sub(1).map(|last| {
             format!("{{\"op\":\"close\",\"workflow\":\"churn\",\"id\":\"item-{last}-{number}\"}}\n")

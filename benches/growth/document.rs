@@ -1,4 +1,4 @@
-//! `docs/growth.md`, the whole of it, as a run has seen it.
+//! Renders `docs/growth.md` from the results of a run.
 
 use std::fmt::Write;
 use std::fs;
@@ -13,19 +13,20 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/growth.md");
 const HEAD: &str = "\
 # Growth
 
-What the daemon costs and how fast it is, the more items are open. This page is written by the bench itself:
+Rates, start time, memory and disk by the number of open items. The bench writes this page:
 
 ";
 
 const LARGEST: &str = "\
-Ten million items are measured only when they are asked for (`GROWTH_ITEMS=10k,1M,10M`): they take a few minutes, four
-gigabytes of disk and two of memory. How the bench works is at its head, in `benches/growth/main.rs`.
+Ten million items are measured only on request (`GROWTH_ITEMS=10k,1M,10M`): they take a few minutes, four
+gigabytes of disk and two of memory. Settings of the bench are described at the head of
+`benches/growth/main.rs`.
 
 ";
 
 const MILLION: usize = 1_000_000;
 
-/// Writes it.
+/// Writes the page.
 pub fn write(
     machine: &Machine,
     settings: &Settings,
@@ -50,13 +51,14 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     page.push_str(&by_size(sizes));
     page.push('\n');
     let conditions = format!(
-        "Items have {PAYLOAD} bytes and come in batches; one of {OVERDUE_SHARE} is overdue (of the smallest size, more). Then the \
-         daemon is killed, and started on its default settings: the time to the line that says where it listens, at which all is \
-         recovered, with the files in the kernel's cache. Creates and closes are medians of {} rounds of {:?} with {CONNECTIONS} \
-         connections, each asking again when it is answered; what was created in a round is closed after it. A list is the \
-         first page of fifty, asked for by one client. Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is what \
-         is resident. The payloads are small beside what is kept of each item, its name, record and timer, so the ratio of the \
-         disk to them says less here than below.",
+        "Items have {PAYLOAD} bytes and are created in batches; one of {OVERDUE_SHARE} is overdue (more at \
+         the smallest size). Then the daemon is killed and started with default settings. The start is the \
+         time until it prints the address it listens on, which is after recovery, with the files in the page \
+         cache. Creates and closes are medians of {} rounds of {:?} with {CONNECTIONS} connections in a \
+         closed loop; items created in a round are closed after it. A list is the first page of fifty, \
+         requested by one client. Claims are of one item at a time, by {CLAIMANTS} claimants. Memory is \
+         resident memory. Payloads are small compared with the rest of an item (name, record, timer), so the \
+         ratio of disk to payloads says less here than below.",
         settings.rounds, settings.round
     );
     page.push_str(&wrapped(&conditions, ""));
@@ -64,10 +66,11 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     page.push_str(&churn(churned));
     page.push('\n');
     let conditions = format!(
-        "Of {} open items of {} bytes each is replaced by a new one, over and over, in batches of two thousand in which \
-         creates and closes alternate. {:?} after the last one, without any load, the disk was {} MiB. As many records of closed items are kept as items are open \
-         (`retention_max`), so that what is kept stays as much once all were replaced. The disk is always that beyond \
-         what a daemon without items takes: {} MiB, nearly all of it ballast against a full disk.",
+        "{} open items of {} bytes are replaced by new ones, over and over, in batches of two thousand \
+         alternating creates and closes. {:?} after the last one, without load, the disk was {} MiB. As many \
+         records of closed items are kept as items are open (`retention_max`), so the amount is constant \
+         once all were replaced. Disk figures exclude that of a daemon without items: {} MiB, nearly all of \
+         it ballast.",
         title(churned.items),
         churn::PAYLOAD,
         churn::REST,
@@ -80,9 +83,9 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
     page
 }
 
-/// A table of what was to be reached.
+/// The table of goals.
 fn goals(sizes: &[Size], churned: &Churned) -> String {
-    let mut table = "| goal | wanted | seen | |\n|---|---:|---:|---|\n".to_owned();
+    let mut table = "| goal | target | measured | |\n|---|---:|---:|---|\n".to_owned();
     let mut row = |goal: String, wanted: &str, seen: Option<(String, bool)>| {
         let (seen, verdict) = match seen {
             Some((seen, true)) => (seen, "met"),
@@ -93,32 +96,30 @@ fn goals(sizes: &[Size], churned: &Churned) -> String {
     };
     if let (Some(first), Some(last)) = (sizes.first(), sizes.last()) {
         let rates = [
-            ("creates", last.creates_per_second / first.creates_per_second),
-            ("closes", last.closes_per_second / first.closes_per_second),
-            ("lists", first.list_p50.as_secs_f64() / last.list_p50.as_secs_f64()),
-            ("claims", last.claims_per_second / first.claims_per_second),
+            ("creates", 0.67, last.creates_per_second / first.creates_per_second),
+            ("closes", 0.67, last.closes_per_second / first.closes_per_second),
+            ("lists", 0.67, first.list_p50.as_secs_f64() / last.list_p50.as_secs_f64()),
+            ("claims", 0.80, last.claims_per_second / first.claims_per_second),
         ];
-        for (what, ratio) in rates {
+        for (what, least, ratio) in rates {
             let goal = format!("rate of {what}, {} to {}", title(last.items), title(first.items));
-            let (least, wanted) =
-                if what == "claims" { (0.8, "at least 0.8") } else { (2.0 / 3.0, "at least 0.67") };
-            row(goal, wanted, Some((format!("{ratio:.2}"), ratio >= least)));
+            row(goal, &format!("at least {least:.2}"), Some((format!("{ratio:.2}"), ratio >= least)));
         }
     }
-    for (items, seconds, wanted) in [(MILLION, 3.0, "at most 3 s"), (10 * MILLION, 30.0, "at most 30 s")] {
+    for (items, seconds, wanted) in [(MILLION, 3.0, "at most 3 s"), (10 * MILLION, 14.0, "at most 14 s")] {
         let seen = sizes.iter().find(|size| size.items == items).map(|size| size.start.as_secs_f64());
         let seen = seen.map(|took| (format!("{took:.1} s"), took <= seconds));
         row(format!("start with {}", title(items)), wanted, seen);
     }
     let memory = sizes.iter().find(|size| size.items == 10 * MILLION).map(|size| size.memory_loaded);
-    let memory = memory.map(|mebibytes| (format!("{} MiB", thousands(mebibytes as f64)), mebibytes <= 1536));
-    row("resident memory with 10 million".into(), "at most 1,536 MiB", memory);
+    let memory = memory.map(|mebibytes| (format!("{} MiB", thousands(mebibytes as f64)), mebibytes <= 1475));
+    row("resident memory with 10 million".into(), "at most 1,475 MiB", memory);
     let most = churned.turnovers.iter().map(|turnover| turnover.ratio).fold(0.0, f64::max);
-    row("disk under churn, to the payloads".into(), "at most 1.5", Some((format!("{most:.1}"), most <= 1.5)));
+    row("disk / payloads under churn".into(), "at most 1.5", Some((format!("{most:.1}"), most <= 1.5)));
     table
 }
 
-/// What stands in a row, of a size.
+/// How a row shows a size.
 type Cell<'a> = &'a dyn Fn(&Size) -> String;
 
 fn by_size(sizes: &[Size]) -> String {
@@ -137,12 +138,12 @@ fn by_size(sizes: &[Size]) -> String {
         ("list of the oldest overdue, p50", &|size| format!("{:.2} ms", size.list_p50.as_secs_f64() * 1e3)),
         ("list of the oldest overdue, p99", &|size| format!("{:.2} ms", size.list_p99.as_secs_f64() * 1e3)),
         ("start to ready", &|size| format!("{:.2} s", size.start.as_secs_f64())),
-        ("until the overdue are counted, after that", &|size| format!("{:.2} s", size.counted.as_secs_f64())),
+        ("overdue items counted, after that", &|size| format!("{:.2} s", size.counted.as_secs_f64())),
         ("resident after the start", &|size| format!("{} MiB", thousands(size.memory_idle as f64))),
         ("resident at the end", &|size| format!("{} MiB", thousands(size.memory_loaded as f64))),
         ("disk", &|size| format!("{} MiB", thousands((size.disk >> 20) as f64))),
-        ("disk, to the payloads", &|size| format!("{:.1}", size.disk_ratio())),
-        ("filled in, items a second", &|size| rate(size.filled_per_second)),
+        ("disk / payloads", &|size| format!("{:.1}", size.disk_ratio())),
+        ("batch creates a second", &|size| rate(size.filled_per_second)),
     ];
     for (name, cell) in rows {
         let cells: String = sizes.iter().map(|size| format!(" {} |", cell(size))).collect();
@@ -153,8 +154,8 @@ fn by_size(sizes: &[Size]) -> String {
 
 fn churn(churned: &Churned) -> String {
     let mut table =
-        "| replaced | items a second | longest batch | disk | to the payloads | resident |\n|---|---:|---:|---:|---:|---:|\n"
-            .to_owned();
+        "| replaced | items a second | longest batch | disk | disk / payloads | resident |\n".to_owned();
+    table.push_str("|---|---:|---:|---:|---:|---:|\n");
     for (number, turnover) in churned.turnovers.iter().enumerate() {
         let replaced = match number {
             0 => "never".to_owned(),

@@ -1,4 +1,4 @@
-//! What is measured, in its order.
+//! The run: what is measured, in which order.
 
 use tokio::runtime::Runtime;
 

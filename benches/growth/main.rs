@@ -1,12 +1,12 @@
-//! What the daemon costs and how fast it is, the more items are open.
+//! Rates, start time, memory and disk by the number of open items.
 //!
-//! `cargo bench --bench growth` fills a daemon with items of 100 bytes, a tenth of them overdue, kills it and starts it again,
-//! and measures at each size: how fast items are created and closed, the oldest overdue ones are listed and claimed, how long
-//! a start takes, and what memory and disk are used. Then, with items of 1 KiB, what a steady churn (each create is followed
-//! by the closing of the oldest item) does to the disk.
+//! `cargo bench --bench growth` fills a daemon with items of 100 bytes, a tenth of them overdue, kills it and
+//! starts it again, and measures at each size: rates of creates, closes and claims, latency of listing the
+//! oldest overdue items, start time, memory and disk. Then it measures the disk under a steady churn of items
+//! of 1 KiB (each create is followed by a close of the oldest item).
 //!
-//! The sizes are 10 thousand and a million by default. Ten million are asked for by hand (`GROWTH_ITEMS=10k,1M,10M`): they
-//! take a few minutes, four gigabytes of disk and two of memory, which not every machine has to spare.
+//! The sizes are 10 thousand and a million by default. Ten million are measured on request
+//! (`GROWTH_ITEMS=10k,1M,10M`): they take a few minutes, four gigabytes of disk and two of memory.
 //!
 //! A run of at least the default sizes writes `docs/growth.md`.
 //!
@@ -20,7 +20,7 @@
 //! | `BENCH_DIR` | where data directories are made; must not be a tmpfs | the target directory |
 //! | `BENCH_SMOKE` | `1`: a moment of all with few items, to see that everything works | off |
 //!
-//! What is set in `WARDEN_…` reaches the daemon, so that a setting can be measured.
+//! Variables `WARDEN_…` reach the daemon, so that settings can be measured.
 
 mod churn;
 mod document;

@@ -1,4 +1,4 @@
-//! One size: a daemon that holds so many open items, and what it is like.
+//! One size: a daemon with that many open items, and its measurements.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -149,8 +149,8 @@ async fn fill(address: SocketAddr, items: usize) -> Result<(), Failure> {
         };
         let deadline = DateTime::<Utc>::from(deadline).to_rfc3339_opts(SecondsFormat::Millis, true);
         format!(
-            "{{\"op\":\"create\",\"workflow\":\"growth\",\"id\":\"item-{number}\",\"payload\":\"{number:0PAYLOAD$}\",\
-             \"deadline\":\"{deadline}\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"growth\",\"id\":\"item-{number}\",\
+             \"payload\":\"{number:0PAYLOAD$}\",\"deadline\":\"{deadline}\"}}\n"
         )
     };
     let parts = (0..FILLERS).map(|filler| load::fill(address, (filler..items).step_by(FILLERS).map(line)));

@@ -1,4 +1,4 @@
-//! Which sizes are measured, and what is written of a size.
+//! Which sizes are measured, and how a size is written.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

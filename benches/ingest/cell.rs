@@ -1,4 +1,4 @@
-//! The cells of the table, and how each is measured: the peers in turn, round after round.
+//! The cells of the table and their measurement: the peers in turn, round after round.
 
 use std::sync::Arc;
 

@@ -1,20 +1,20 @@
-//! How fast items go in, against an HTTP server of the same make that does nothing.
+//! The daemon compared with a no-op HTTP server.
 //!
 //! `cargo bench --bench ingest` starts two peers as processes of their own and drives both with the same load
-//! generator, in turn, in short rounds, on the same machine in the same minute:
+//! generator, in turn, in short rounds, on the same machine:
 //!
-//! - `warden`: the daemon, its sled engine in a fresh directory for each cell; every 2xx is durable;
-//! - `noop`: an axum handler that reads the body and answers (this program, executing itself again), with the same
-//!   allocator and the same runtime. It is what the network, HTTP and the generator cost by themselves.
+//! - `warden`: the daemon, with sled in a fresh directory for each cell; every 2xx is durable;
+//! - `noop`: an axum handler that reads the body and answers (this program, executing itself again), with the
+//!   same allocator and runtime. It measures the network, HTTP and the generator.
 //!
-//! The ratio is the median over the rounds of warden to noop, each round with its neighbour, so that what else the
-//! machine does falls on both sides. The load is closed-loop: a connection sends its next request when the last one
-//! is answered, so latencies are those of a saturated server, not of one at a given rate.
+//! The ratio is the median over the rounds of warden to noop, each with the adjacent round, so that other
+//! load on the machine affects both. The load is closed-loop: a connection sends its next request when the
+//! last one is answered, so latencies are those of a saturated server.
 //!
-//! At last comes the storm (`BENCH_ONLY=storm` alone): a million items fall overdue in one second, while creates and closes
-//! go on; it prints what that does to their latencies, and how soon somebody is told.
+//! `BENCH_ONLY=storm` runs the storm alone: a million items become overdue in one second during creates and
+//! closes; it prints their latencies and the delay of the notification.
 //!
-//! And the recovery (`BENCH_ONLY=recovery` alone): a million overdue items are claimed, replayed and exported.
+//! `BENCH_ONLY=recovery` runs the recovery alone: a million overdue items are claimed, replayed and exported.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -25,7 +25,7 @@
 //! | `BENCH_DIR` | where data directories are made; must not be a tmpfs | the target directory |
 //! | `BENCH_SMOKE` | `1`: a moment of each of the lighter cells, to see that everything works | off |
 //!
-//! What is set in `WARDEN_…` reaches the daemon, so that a setting can be measured.
+//! Variables `WARDEN_…` reach the daemon, so that settings can be measured.
 
 mod cell;
 #[path = "../load/mod.rs"]

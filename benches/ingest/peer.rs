@@ -1,4 +1,4 @@
-//! Which of the two servers.
+//! The two servers.
 
 use crate::load::{Failure, Server, Settings, text};
 

@@ -1,8 +1,7 @@
 //! Recovery: how fast a million overdue items are claimed, replayed and exported.
 //!
-//! One daemon holds them all. Claimants ask for one item at a time, or for a hundred, each with the next request when the last
-//! one is answered; then a replay posts items to a peer that does nothing, as fast as it may; then everything is exported,
-//! and the daemon's memory is watched.
+//! Claimants claim one item at a time, or a hundred, in a closed loop. Then a replay posts items to a no-op
+//! peer without a rate limit. Then everything is exported while the daemon's memory is measured.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -49,7 +48,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
         let seen =
             runtime.block_on(load::claim(address, claimants, max, window, usize::MAX)).map_err(blame)?;
         println!(
-            "  {claimants:>2} claimants of {max:>3} at a time {:>9.0} items/s {:>9.0} claims/s, p50 {:>7.2} ms, p99 {:>7.2} ms",
+            "  {claimants:>2} claimants of {max:>3} at a time {:>9.0} items/s {:>9.0} claims/s, p50 {:>7.2} \
+             ms, p99 {:>7.2} ms",
             seen.items_per_second,
             seen.claims_per_second,
             seen.p50.as_secs_f64() * 1000.0,
@@ -79,7 +79,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     let Exported { lines, bytes, took } = exported.map_err(blame)?;
     let seconds = took.as_secs_f64();
     println!(
-        "  an export of {lines} items   {:>9.0} items/s, {:.0} MiB/s; resident {before} MiB before, {} MiB at most",
+        "  an export of {lines} items   {:>9.0} items/s, {:.0} MiB/s; resident {before} MiB before, {} MiB \
+         at most",
         lines as f64 / seconds,
         bytes as f64 / seconds / f64::from(1 << 20),
         most.load(Ordering::Relaxed),

@@ -1,7 +1,7 @@
-//! The storm: very many items fall overdue within one second, while other work goes on.
+//! The storm: a million items become overdue within one second, under load.
 //!
-//! What is to be seen: one incident and one notification, nothing written for each item, and the latencies of creates and
-//! closes during the storm beside those of the same load just before it, in one run against one daemon.
+//! It shows one incident and one notification, no write for each item, and the latencies of creates and
+//! closes during the storm and just before it, in one run against one daemon.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -129,13 +129,14 @@ pub fn lines(items: usize, due_at: SystemTime) -> impl Iterator<Item = String> {
     (0..items).map(move |number| {
         let step = if number % 4 == 0 { "copy" } else { "backup" };
         format!(
-            "{{\"op\":\"create\",\"workflow\":\"storm\",\"id\":\"file-{number}\",\"payload\":\"{number:0100}\",\
-             \"deadline\":\"{deadline}\",\"step\":\"{step}\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"storm\",\"id\":\"file-{number}\",\
+             \"payload\":\"{number:0100}\",\"deadline\":\"{deadline}\",\"step\":\"{step}\"}}\n"
         )
     })
 }
 
-/// Waits until all items count as overdue; how long after `due` that was. On a thread and a runtime of its own.
+/// Waits until all items count as overdue; how long after `due` that was. On a thread and a runtime of its
+/// own.
 fn watch(address: SocketAddr, items: usize, due: Instant) -> Result<Duration, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! Claimants, as many as there are recovery scripts, and how fast they get what they ask for.
+//! Claimants, and the rate at which they get items.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -21,8 +21,8 @@ pub struct Claims {
     pub p99: Duration,
 }
 
-/// Has claimants ask for items for a while, each for the next ones when the last ones are there, until the while is over,
-/// each has its share of `most` items, or there are no more. They are given back by nobody.
+/// Has claimants ask for items for a while, each for the next ones when the last ones are there, until the
+/// while is over, each has its share of `most` items, or there are no more. They are given back by nobody.
 pub async fn claim(
     address: SocketAddr,
     claimants: usize,

@@ -1,4 +1,4 @@
-//! What a round drives: one connection to one server, in that server's own language.
+//! A connection to one server, in that server's protocol.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,8 +24,8 @@ pub trait Client: Send + 'static {
     /// Sends it, waits for the whole answer and judges it.
     fn exchange(&mut self) -> impl Future<Output = Result<Reception, Failure>> + Send;
 
-    /// Begins anew after a request was shed: it may have been before the whole of it was sent, and then the connection
-    /// is of no more use.
+    /// Begins anew after a request was shed: it may have been before the whole of it was sent, and then the
+    /// connection is of no more use.
     fn reconnect(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 

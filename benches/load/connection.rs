@@ -1,7 +1,7 @@
-//! One HTTP/1.1 keep-alive connection, no more of the protocol than the bench needs.
+//! One HTTP/1.1 keep-alive connection, with only the parts of the protocol that the bench needs.
 //!
-//! There is never more than one request under way, and so never more than one answer in the buffer. What is
-//! deliberately absent: interim (1xx) answers, trailers, bodies that end with the connection.
+//! At most one request is in flight, so at most one answer is in the buffer. Deliberately absent: interim
+//! (1xx) answers, trailers, bodies delimited by the end of the connection.
 
 use std::net::SocketAddr;
 
@@ -31,8 +31,9 @@ impl Connection {
 
     /// Sends a whole request and reads the whole answer; returns its status.
     ///
-    /// Both go on at once, since a batch is answered while it is still being sent. An error in sending is left
-    /// for the receiving side to find: a server that refuses early closes its end, and its answer says why.
+    /// Both go on at once, since a batch is answered while it is still being sent. An error in sending is
+    /// left for the receiving side to find: a server that refuses early closes its end, and its answer says
+    /// why.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<u16, Failure> {
         let (mut reader, mut writer) = self.stream.split();
         let answered = self.answer.read(&mut reader);
@@ -54,7 +55,8 @@ impl Connection {
 pub fn post(address: SocketAddr, path: &str, document: &str) -> Vec<u8> {
     let length = document.len();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{document}"
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: \
+         {length}\r\n\r\n{document}"
     )
     .into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Items by the million.
+//! Filling a server with millions of items.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -13,8 +13,8 @@ use super::failure::Failure;
 /// Lines in one batch.
 const LINES: usize = 2_000;
 
-/// Sends the lines, each with its end, as batches over one connection. Every one must create or close its item. How long
-/// the longest batch took.
+/// Sends the lines, each with its end, as batches over one connection. Every one must create or close its
+/// item. How long the longest batch took.
 pub async fn fill(address: SocketAddr, lines: impl IntoIterator<Item = String>) -> Result<Duration, Failure> {
     let mut longest = Duration::ZERO;
     let mut connection = Connection::open(address).await?;

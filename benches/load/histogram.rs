@@ -1,7 +1,7 @@
 //! Latencies in buckets of a fixed relative width.
 //!
-//! Each power of two of nanoseconds is divided into 32 buckets, so a quantile is at most about 3 % too high. What
-//! is deliberately absent: minimum, maximum and mean, which say little on a noisy machine.
+//! Each power of two of nanoseconds is divided into 32 buckets, so a quantile is at most about 3 % too high.
+//! What is deliberately absent: minimum, maximum and mean, which say little on a noisy machine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 const BITS: u32 = 5;
 const BUCKETS: usize = (64 - BITS as usize + 1) << BITS;
 
-/// Counts of latencies. Shared by all connections of a round; they live on one thread, so the atomics are never
-/// contended and only make it `Sync`.
+/// Counts of latencies. Shared by all connections of a round; they live on one thread, so the atomics are
+/// never contended and only make it `Sync`.
 pub struct Histogram {
     counts: Box<[AtomicU64]>,
 }

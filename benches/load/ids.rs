@@ -1,4 +1,4 @@
-//! The names and the contents of items.
+//! Ids and payloads of items.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +53,8 @@ fn scatter(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Text without a pattern, without characters that JSON would escape, and without a run that looks like [`ID`].
+/// Text without a pattern, without characters that JSON would escape, and without a run that looks like
+/// [`ID`].
 pub fn payload_text(length: usize) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     (0..length as u64).map(|place| char::from(LETTERS[(scatter(place) & 31) as usize])).collect()

@@ -1,4 +1,4 @@
-//! On which machine figures were taken, for the documents.
+//! The machine of a run, for the documents.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -16,7 +16,7 @@ use super::prose::wrapped;
 const SYNCS: usize = 200;
 const BLOCK: usize = 4 * 1024;
 
-/// What matters of a machine, and nothing that tells which one it is.
+/// Properties that influence the figures; none that identify the machine.
 pub struct Machine {
     rows: Vec<(&'static str, String)>,
     /// How many of its processors were busy with other work before the run.
@@ -41,12 +41,12 @@ impl Machine {
         let syncs = syncs_per_second(directory)?;
         let rows = vec![
             ("date", chrono::Utc::now().format("%Y-%m-%d").to_string()),
-            ("processors", format!("{count} × {model}, the load generator included")),
+            ("processors", format!("{count} × {model}, shared with the load generator")),
             ("memory", format!("{:.0} GiB", memory.unwrap_or_default() / f64::from(1 << 20))),
             ("kernel", format!("Linux {}", kernel())),
             ("file system", file_system(directory)),
-            ("disk", format!("{syncs:.0} `fdatasync` a second by one thread, each of 4 KiB")),
-            ("other work", format!("load average of the last minute before the run: {load}")),
+            ("disk", format!("{syncs:.0} `fdatasync` of 4 KiB a second on one thread")),
+            ("other work", format!("load average (1 min) before the run: {load}")),
             ("compiler", compiler.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()),
             ("Process Warden", format!("{}, sled 0.34.7", env!("CARGO_PKG_VERSION"))),
         ];
@@ -58,9 +58,9 @@ impl Machine {
         match self.busy > self.processors as f64 / 4.0 {
             true => {
                 wrapped(
-                    "**The machine was busy with other work during this run**, see its load average below. Whoever waits for a \
-                 processor or for the disk waits longer then, and the rates are lower and the ratios other than on a quiet machine. \
-                 Run it again there before you draw conclusions.",
+                    "**The machine was busy with other work during this run**, see the load average below. \
+                     Rates are lower and latencies higher than on an idle machine, and ratios may differ. \
+                     Repeat the run on an idle machine before you draw conclusions.",
                     "",
                 ) + "\n"
             }
@@ -100,7 +100,8 @@ fn file_system(directory: &Path) -> String {
     found.max_by_key(|(length, _)| *length).map_or_else(|| "unknown".into(), |(_, kind)| kind)
 }
 
-/// How many times a second one thread can write a block over and sync it, in a file that has its whole length already.
+/// How many times a second one thread can write a block over and sync it, in a file that has its whole length
+/// already.
 pub fn syncs_per_second(directory: &Path) -> Result<f64, Failure> {
     let syncing = |error| Failure::system("trying how fast the disk syncs")(error);
     let path = directory.join("sync-probe");

@@ -1,8 +1,8 @@
-//! What the benches stand on: the load generator, the servers that it drives, and what they are asked besides.
+//! Shared by the benches: the load generator, the servers that it drives, and their measurements.
 //!
-//! The generator shares two cores with the server it measures, so it is lean: one thread, requests rendered once and
-//! stamped with fresh ids, no allocation for a request, no client library. It trusts no answer: one that is not what was
-//! expected ends the bench with the answer's text.
+//! The generator shares two cores with the server it measures, so it is lean: one thread, requests rendered
+//! once and stamped with fresh ids, no allocation for a request, no client library. It checks every answer:
+//! an unexpected one ends the bench with the answer's text.
 
 mod begin;
 mod claims;

@@ -1,4 +1,4 @@
-//! The peer that does nothing: what is left when the warden's own work is taken away.
+//! The no-op peer: HTTP without the work of the daemon.
 
 use axum::Router;
 use axum::body::{Body, Bytes};

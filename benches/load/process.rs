@@ -1,4 +1,4 @@
-//! A server as a process of its own, with a directory of its own.
+//! A server as a process with its own directory.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -16,7 +16,8 @@ use super::failure::Failure;
 
 /// How much of a server's log a failure shows, in lines.
 const LOG_LINES: usize = 20;
-/// How long a server that says nothing by itself may take until it can be reached, and how often that is tried.
+/// How long a server that says nothing by itself may take until it can be reached, and how often that is
+/// tried.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -112,8 +113,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // All of it fails only when the process has ended already, which is what is wanted; who was waited for has no id
-        // any more by which another one could be hit.
+        // All of it fails only when the process has ended already, which is what is wanted; who was waited
+        // for has no id any more by which another one could be hit.
         if self.ended().is_none() {
             match self.ending {
                 Ending::Kill => drop(self.child.kill()),

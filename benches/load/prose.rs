@@ -1,9 +1,9 @@
-//! How the documents are written.
+//! Formatting for the documents.
 
 /// Columns of a line of prose.
-const WIDTH: usize = 125;
+const WIDTH: usize = 110;
 
-/// Words in lines; those after the first begin with `indent`.
+/// Wraps words into lines; all but the first begin with `indent`.
 pub fn wrapped(text: &str, indent: &str) -> String {
     let mut lines = String::new();
     let mut column = 0;
@@ -24,7 +24,7 @@ pub fn wrapped(text: &str, indent: &str) -> String {
     lines
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with thousands separators.
 pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

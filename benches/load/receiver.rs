@@ -1,4 +1,4 @@
-//! Who is told: a receiver of notifications that takes everything at once.
+//! A receiver of notifications that accepts everything at once.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -32,7 +32,8 @@ pub fn listen() -> Result<(SocketAddr, Receiver<Notification>), Failure> {
     Ok((address, told))
 }
 
-/// Until the daemon closes the connection. What cannot be read ends it too: nobody is told, and the bench says so.
+/// Until the daemon closes the connection. What cannot be read ends it too: nobody is told, and the bench
+/// says so.
 fn serve(stream: TcpStream, sender: &Sender<Notification>) -> Option<()> {
     let mut writer = stream.try_clone().ok()?;
     let mut reader = BufReader::new(stream);

@@ -1,4 +1,4 @@
-//! One round: a number of connections drive one peer for a while.
+//! One round: a number of connections drive one peer for some time.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -36,11 +36,11 @@ struct Tally {
     errors: AtomicU64,
 }
 
-/// Drives these connections for at least `length`, or until they have nothing more to ask for. An answer stands for
-/// `items_per_request` items.
+/// Drives these connections for at least `length`, or until they have nothing more to ask for. An answer
+/// stands for `items_per_request` items.
 ///
-/// Every request that was begun is finished and counted, and the clock runs until the last of them is answered:
-/// so a round of few and long requests has no ends that are cut off.
+/// Every request that was begun is finished and counted, and the clock runs until the last of them is
+/// answered: so a round of few and long requests has no ends that are cut off.
 pub async fn run(
     clients: Vec<impl Client>,
     items_per_request: usize,

@@ -1,4 +1,4 @@
-//! What one connection sends over HTTP: requests that are rendered once, into which fresh ids are stamped each time.
+//! Requests of one HTTP connection: rendered once, then stamped with fresh ids.
 
 use std::ops::Range;
 
@@ -138,7 +138,8 @@ fn unexpected(expected: u16, status: u16, body: &[u8]) -> Failure {
 fn create_line(payload: usize) -> String {
     let payload = payload_text(payload);
     format!(
-        "{{\"op\":\"create\",\"workflow\":\"{WORKFLOW}\",\"id\":\"{ID}\",\"payload\":\"{payload}\",\"deadline\":\"1h\"}}\n"
+        "{{\"op\":\"create\",\"workflow\":\"{WORKFLOW}\",\"id\":\"{ID}\",\"payload\":\"{payload}\",\
+         \"deadline\":\"1h\"}}\n"
     )
 }
 
@@ -148,8 +149,9 @@ struct Template {
 }
 
 impl Template {
-    /// A create that is answered without a body, as a client asks that does not read it: the other peers answer no more than
-    /// that it is done, and neither does the one that does nothing, which reads this header as well.
+    /// A create that is answered without a body, as a client asks that does not read it: the other peers
+    /// answer no more than that it is done, and neither does the one that does nothing, which reads this
+    /// header as well.
     fn create(payload: usize) -> Self {
         Self::new(
             format!("PUT /v1/workflows/{WORKFLOW}/items/{ID}"),

@@ -1,4 +1,4 @@
-//! The servers that speak HTTP: the daemon, and the peer that does nothing.
+//! The HTTP servers: the daemon and the no-op peer.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,8 +26,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the daemon on an empty directory under `parent`, with these variables in its environment, and waits until
-    /// it listens.
+    /// Starts the daemon on an empty directory under `parent`, with these variables in its environment, and
+    /// waits until it listens.
     pub fn warden(parent: &Path, variables: &[(&str, &str)]) -> Result<Self, Failure> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let variables: Vec<_> = variables.iter().map(owned).collect();
@@ -121,8 +121,8 @@ fn wait_for_address(process: &mut Process) -> Result<SocketAddr, Failure> {
         .ok_or_else(|| process.failure("did not say where it listens".into()))
 }
 
-/// Waits for the line that tells the address. The thread goes on reading afterwards, so that the server never writes
-/// into a closed or a full pipe; it ends with the server.
+/// Waits for the line that tells the address. The thread goes on reading afterwards, so that the server never
+/// writes into a closed or a full pipe; it ends with the server.
 fn address_in(output: BufReader<ChildStdout>) -> Option<SocketAddr> {
     let (told, heard) = mpsc::channel();
     std::thread::spawn(move || {

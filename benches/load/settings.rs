@@ -1,4 +1,4 @@
-//! What the environment says about a run of a bench.
+//! Settings of a bench from environment variables.
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What many figures amount to.
+//! Medians and quantiles.
 
 use std::time::Duration;
 

@@ -11,9 +11,10 @@ use super::wire::{self, Dialect};
 use crate::load::{Ending, Failure, Ids, Kind, Process, Workload, payload_text, wait_until};
 
 /// How it is run, for the document.
-pub const CONFIGURATION: &str = "`-b` (a log on disk) and `-f 0` (synced at each write), otherwise its defaults. A create is \
-    a `put` with a delay of an hour, a close the `delete` of that job. It has one thread and syncs once for every job. A batch \
-    is a pipeline of such commands. It has no names: jobs are found by the number that it gave. All jobs are in memory.";
+pub const CONFIGURATION: &str = "`-b` (a log on disk) and `-f 0` (sync at each write), otherwise defaults. A \
+                                 create is a `put` with a delay of an hour, a close the `delete` of that \
+                                 job. It has one thread and syncs once for every job. A batch is a pipeline \
+                                 of such commands. Jobs have numbers, not names. All jobs are in memory.";
 
 /// The largest payload that it takes by default.
 pub const PAYLOAD_MAX: usize = 65_535;

@@ -1,4 +1,4 @@
-//! The cells of the table, and how each is measured: the peers in turn, round after round.
+//! The cells of the table and their measurement: the peers in turn, round after round.
 
 use std::sync::Arc;
 
@@ -122,7 +122,9 @@ fn measure(
         for (peer, row) in &mut running {
             row.measurements.push(drive(peer, settings.round)?);
         }
-        syncs.push(syncs_per_second(&settings.directory)?);
+        if cell.name == document::BESIDE_SYNCS {
+            syncs.push(syncs_per_second(&settings.directory)?);
+        }
     }
     let mut rows = Vec::new();
     for (peer, row) in running {
@@ -130,5 +132,6 @@ fn measure(
         rows.push(row);
     }
     let (name, connections, workload) = (cell.name.clone(), cell.connections, cell.workload);
-    Ok(Rows { name, workload, connections, rows, skipped, syncs: median(syncs.into_iter()) })
+    let syncs = (!syncs.is_empty()).then(|| median(syncs.into_iter()));
+    Ok(Rows { name, workload, connections, rows, skipped, syncs })
 }

@@ -1,8 +1,8 @@
-//! From the deadline to the webhook: how soon somebody is told of an item that was forgotten.
+//! Deadline to webhook: the latency of a notification.
 //!
-//! A million other items are open. One item at a time, each in a workflow of its own, falls overdue; from the deadline that
-//! the daemon has answered with to the moment at which the whole notification has been received. Both are read from the
-//! clock of the one machine; deadlines are whole milliseconds.
+//! A million other items are open. One item at a time, each in a workflow of its own, becomes overdue;
+//! measured is from the deadline in the daemon's answer until the whole notification is received. Both are
+//! read from one clock; deadlines are whole milliseconds.
 #![expect(
     clippy::disallowed_methods,
     reason = "a bench measures real time; nothing here is the daemon's own"
@@ -33,7 +33,8 @@ pub const CONNECTIONS: usize = 64;
 const QUIET: Duration = Duration::from_secs(15);
 const LOADED: Duration = Duration::from_secs(60);
 const SMOKE: Duration = Duration::from_millis(700);
-/// How far ahead the deadlines of the items that are forgotten are at least, and how far further, in milliseconds.
+/// How far ahead the deadlines of the items that are forgotten are at least, and how far further, in
+/// milliseconds.
 const AHEAD: u64 = 100;
 const SPREAD: u64 = 60;
 /// How long somebody may take to be told before the bench gives up.
@@ -132,8 +133,8 @@ fn lines(count: usize) -> impl Iterator<Item = String> {
         let deadline = start + DAY * 29 * (number as u32) / (count as u32);
         let deadline = DateTime::<Utc>::from(deadline).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         format!(
-            "{{\"op\":\"create\",\"workflow\":\"open\",\"id\":\"item-{number}\",\"payload\":\"{number:0100}\",\
-             \"deadline\":\"{deadline}\"}}\n"
+            "{{\"op\":\"create\",\"workflow\":\"open\",\"id\":\"item-{number}\",\
+             \"payload\":\"{number:0100}\",\"deadline\":\"{deadline}\"}}\n"
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Where the peers' programs are, and who runs them.
+//! Where the peers' programs are, and as which user they run.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +10,8 @@ use crate::load::Failure;
 /// Where Debian keeps the servers of PostgreSQL, a directory for each version.
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
-/// The program of this name, in the path or where Debian puts those that users do not call; or why there is none.
+/// The program of this name, in the path or where Debian puts those that users do not call; or why there is
+/// none.
 pub fn program(name: &str) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/bin", "/usr/sbin"].map(PathBuf::from);

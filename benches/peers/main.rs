@@ -1,21 +1,23 @@
-//! The daemon beside what people would use instead, in one run.
+//! The daemon compared with PostgreSQL, Redis and beanstalkd.
 //!
-//! `cargo bench --bench peers` starts each peer as a process of its own, on loopback and an empty directory of the same file
-//! system, and drives them in turn, in short rounds, with the same payloads, numbers of connections and durability: every
-//! answer comes after the sync that makes it true.
+//! `cargo bench --bench peers` starts each peer as a process of its own, on loopback and an empty directory
+//! of the same file system, and drives them in turn, in short rounds, with the same payloads, numbers of
+//! connections and durability: every answer comes after its sync.
 //!
 //! - `warden`: the daemon, over HTTP;
-//! - `noop`: an axum handler that reads the body and answers. It keeps nothing; it is what HTTP costs by itself;
+//! - `noop`: an axum handler that reads the body and answers, which measures HTTP alone;
 //! - `postgres`: PostgreSQL, an insert and a delete by primary key in a table with an index of deadlines;
-//! - `redis`: Redis with `appendfsync always`, a hash of payloads and a sorted set of deadlines, both in one script;
+//! - `redis`: Redis with `appendfsync always`, a hash of payloads and a sorted set of deadlines, in one
+//!   script;
 //! - `beanstalkd`: a work queue with `-f 0`, jobs with a delay for a deadline.
 //!
-//! A peer that is not installed is skipped, and the table says so. The generator is the same for all: one thread, a closed
-//! loop, messages rendered once and stamped; each peer's own protocol over a socket, since a client library would be
-//! measured besides. A ratio is the median over the rounds of the daemon to the peer, each round with its neighbour.
+//! A peer that is not installed is skipped, and the table says so. The generator is the same for all: one
+//! thread, a closed loop, messages rendered once and stamped, and each peer's own protocol over a socket, so
+//! that no client library is measured. A ratio is the median over the rounds of the daemon to the peer, each
+//! with the adjacent round.
 //!
-//! At last comes from the deadline to the webhook (`BENCH_ONLY=deadline` alone): how long after an item's deadline somebody
-//! is told, with a million other items open, quiet and while creates run.
+//! `BENCH_ONLY=deadline` measures the latency from the deadline to the webhook alone, with a million other
+//! items open, without load and while creates run.
 //!
 //! A whole run writes `docs/benchmarks.md`.
 //!
@@ -29,7 +31,7 @@
 //! | `BENCH_DIR` | where data directories are made; must not be a tmpfs, and other users must be able to enter it | the target directory |
 //! | `BENCH_SMOKE` | `1`: a moment of each of the lighter cells, to see that everything works | off |
 //!
-//! What is set in `WARDEN_…` reaches the daemon, so that a setting can be measured.
+//! Variables `WARDEN_…` reach the daemon, so that settings can be measured.
 
 mod beanstalkd;
 mod cell;

@@ -56,12 +56,12 @@ impl PeerKind {
     pub fn configuration(self) -> &'static str {
         match self {
             PeerKind::Warden => {
-                "HTTP, its defaults: sled, every 2xx after `fdatasync`. A create is a `PUT`, a close a `DELETE`, a batch one \
-                 `POST /v1/batch`, whose lines succeed or fail one by one."
+                "HTTP, default settings: sled, every 2xx after `fdatasync`. A create is a `PUT`, a close a \
+                 `DELETE`, a batch one `POST /v1/batch`, whose lines succeed or fail one by one."
             }
             PeerKind::Noop => {
-                "An axum handler that reads the body and answers with the same statuses; the same allocator and runtime. It \
-                 keeps nothing."
+                "An axum handler that reads the body and answers with the same statuses; same allocator and \
+                 runtime. It stores nothing."
             }
             PeerKind::Postgres => postgres::CONFIGURATION,
             PeerKind::Redis => redis::CONFIGURATION,

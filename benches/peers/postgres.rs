@@ -1,4 +1,4 @@
-//! PostgreSQL: a row for an item, found by its name, with an index of deadlines; each statement commits by itself.
+//! PostgreSQL: a row for an item, by primary key, with an index of deadlines; each statement commits.
 
 mod messages;
 
@@ -18,14 +18,18 @@ use crate::load::{Ending, Failure, Process, Workload, wait_until};
 pub use messages::Messages;
 
 /// How it is run, for the document.
-pub const CONFIGURATION: &str = "A cluster of its own, `max_connections = 300`, otherwise its defaults (`fsync` and \
-    `synchronous_commit` on, `commit_delay` 0, 128 MB of `shared_buffers`, `max_wal_size` 1 GB, autovacuum on). The table is \
-    `items (workflow text, id text, deadline timestamptz, payload bytea)` with the primary key `(workflow, id)` and an index on \
-    `deadline`. A create is an `INSERT`, a close a `DELETE` by the key, both prepared, with binary parameters (Bind, Execute, \
-    Sync). A batch is one statement over arrays (`unnest`), and so one transaction.";
+pub const CONFIGURATION: &str = "A cluster of its own, `max_connections = 300`, otherwise defaults (`fsync` \
+                                 and `synchronous_commit` on, `commit_delay` 0, 128 MB of `shared_buffers`, \
+                                 `max_wal_size` 1 GB, autovacuum on). The table is `items (workflow text, id \
+                                 text, deadline timestamptz, payload bytea)` with the primary key \
+                                 `(workflow, id)` and an index on `deadline`. A create is an `INSERT`, a \
+                                 close a `DELETE` by the key, both prepared, with binary parameters (Bind, \
+                                 Execute, Sync). A batch is one statement over arrays (`unnest`), and so one \
+                                 transaction.";
 
-const TABLE: &str = "CREATE TABLE items (workflow text NOT NULL, id text NOT NULL, deadline timestamptz NOT NULL, \
-    payload bytea NOT NULL, PRIMARY KEY (workflow, id)); CREATE INDEX ON items (deadline)";
+const TABLE: &str = "CREATE TABLE items (workflow text NOT NULL, id text NOT NULL, deadline timestamptz NOT \
+                     NULL, payload bytea NOT NULL, PRIMARY KEY (workflow, id)); CREATE INDEX ON items \
+                     (deadline)";
 
 /// A running server.
 pub struct Postgres {
@@ -34,8 +38,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster in an empty directory under `parent`, starts it and makes the table. Root has another user do
-    /// that, because PostgreSQL refuses to be run by root.
+    /// Makes a cluster in an empty directory under `parent`, starts it and makes the table. Root has another
+    /// user do that, because PostgreSQL refuses to be run by root.
     pub fn start(programs: &Path, parent: &Path, runtime: &Runtime) -> Result<Self, Failure> {
         let address = free_address()?;
         let directory = Process::directory(parent)?;

@@ -1,5 +1,5 @@
-//! Redis: a hash of payloads and a sorted set of deadlines, changed together by a script; the append-only file is synced
-//! before each answer.
+//! Redis: a hash of payloads and a sorted set of deadlines, changed together by a script; the append-only
+//! file is synced before each answer.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,10 +15,11 @@ use super::wire::{self, Dialect};
 use crate::load::{Ending, Failure, ID, Ids, Kind, Process, Workload, payload_text, wait_until};
 
 /// How it is run, for the document.
-pub const CONFIGURATION: &str = "`appendonly yes`, `appendfsync always`, `save \"\"`, otherwise its defaults (one I/O thread, \
-    rewriting of the append-only file on). A create is one `EVALSHA` of `HSET` and `ZADD`, a close one of `HDEL` and `ZREM`; \
-    Redis syncs once for all that came in together. A batch is a pipeline of such calls, not a transaction. \
-    All items are in memory.";
+pub const CONFIGURATION: &str = "`appendonly yes`, `appendfsync always`, `save \"\"`, otherwise defaults \
+                                 (one I/O thread, rewriting of the append-only file on). A create is one \
+                                 `EVALSHA` of `HSET` and `ZADD`, a close one of `HDEL` and `ZREM`; Redis \
+                                 syncs once for all that arrived together. A batch is a pipeline of such \
+                                 calls, not a transaction. All items are in memory.";
 
 const CREATE: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) \
     return redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])";

@@ -1,4 +1,4 @@
-//! What was seen, and the printed table: a row for each cell and peer.
+//! The results, and the printed table: a row for each cell and peer.
 
 use crate::deadline::Told;
 use crate::load::{Kind, Machine, Measurement, Settings, Workload, median};
@@ -21,8 +21,8 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// Peers that were not measured, and why.
     pub skipped: Vec<(PeerKind, String)>,
-    /// How often a second the bare disk synced between the rounds.
-    pub syncs: f64,
+    /// Syncs per second of the bare disk between the rounds, for the cell that is compared with them.
+    pub syncs: Option<f64>,
 }
 
 /// The rounds of one peer in one cell.

@@ -1,4 +1,4 @@
-//! A message that is rendered once, into which ids and deadlines are stamped each time.
+//! A message that is rendered once, then stamped with ids and deadlines.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

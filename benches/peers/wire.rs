@@ -1,4 +1,4 @@
-//! A connection to a peer in a protocol of its own.
+//! A connection to a peer in its own protocol.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,8 @@ use crate::load::{Client, Failure, Ids, Reception};
 /// Room for an answer to a single item; a batch makes the buffer grow once.
 const BUFFER: usize = 4 * 1024;
 
-/// What is said and heard over one connection. There is never more than one request under way, be it a pipeline of many.
+/// What is said and heard over one connection. There is never more than one request under way, be it a
+/// pipeline of many.
 pub trait Dialect: Send + 'static {
     /// What is said first; empty where the peer wants nothing. It is answered like a request.
     fn greeting(&mut self) -> Vec<u8>;

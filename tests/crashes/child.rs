@@ -1,7 +1,6 @@
-//! The process that lives: it goes on with the stories of its seed until it is killed, and tells of
-//! everything.
+//! The process that is killed: it runs the stories of its seed and reports every request and answer.
 //!
-//! Its input is a socket, to which it writes. It ends with the process that started it.
+//! It writes the report to a socket that is its stdin. It ends when its parent ends.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Chance, which the seed decides.
+//! Seeded randomness.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

@@ -1,4 +1,4 @@
-//! How much of the store the stories have made use of.
+//! How much of the store the stories have exercised.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -45,9 +45,9 @@ impl Figures {
     pub fn told(&self) -> String {
         let Self { lives, requests, copies, unacknowledged, harmed, checks, made, removed, .. } = self;
         format!(
-            "{} lives, {} requests, {} copies, of which {} end with a record that was not acknowledged and {} \
-             were harmed there, {} checks; {} generations made and {} removed, {} checkpoints seen, {} segments \
-             written over",
+            "{} lives, {} requests, {} copies, of which {} end with a record that was not acknowledged and \
+             {} were harmed there, {} checks; {} generations made and {} removed, {} checkpoints seen, {} \
+             segments written over",
             lives.get(),
             requests.get(),
             copies.get(),

@@ -1,4 +1,4 @@
-//! Compares what a store holds with what it must.
+//! Compares the content of a store with what it must contain.
 
 use std::collections::BTreeMap;
 

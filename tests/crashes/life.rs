@@ -1,4 +1,4 @@
-//! The lives of one seed: a directory, the process that works in it, and what each copy is held to.
+//! The lives of one seed: a directory, the process that uses it, and the checks of each copy.
 
 use std::fs;
 use std::io;

@@ -1,26 +1,24 @@
-//! The store over sled, and what is left of it when its process dies at any instant.
+//! The store over sled in a process that is killed at any instant.
 //!
 //! Each seed is one story: a process opens the store with small settings and submits random commands from
-//! several tasks, as fast as it can, so that generations are sealed, moved and removed and segments of the
-//! log written over all the while. It tells another process of each request before it submits it, and of each
-//! answer. That one stops it at any instant, copies its directory, which is just what a kill would leave, and
-//! has it go on; in the end it kills it, and another process takes up what is left. Where the last record of
-//! the log was not acknowledged, some copies have it torn as well, as a power cut may. What must be true of
-//! each copy:
+//! several tasks, at full speed, so that generations are sealed, compacted and removed and log segments are
+//! overwritten all the time. It reports each request to a parent process before it submits it, and each
+//! answer. The parent stops it at any instant, copies its directory, which equals what a kill would leave,
+//! and lets it continue; in the end it kills it, and another process continues with the directory. Where the
+//! last record of the log was not acknowledged, some copies have it torn, as by a power cut. For each copy:
 //!
-//! 1. It opens, and holds what all acknowledged requests come to, and of each submitter those that it had
-//!    submitted without an answer, up to one of them; nothing else. Payloads byte for byte.
-//! 2. Whoever goes on with it finds that everything is answered as it must be; closed and opened once more
-//!    it holds the same.
-//! 3. The check of a data directory finds nothing in it.
+//! 1. It opens, and holds the result of all acknowledged requests, and for each submitter a prefix of those
+//!    it had submitted without an answer; nothing else. Payloads are compared byte for byte.
+//! 2. Further requests on it are answered correctly; closed and opened once more it holds the same.
+//! 3. The check of a data directory reports nothing.
 //!
-//! And the process that lives compares what it reads meanwhile with what it was told.
+//! The process also compares its own reads with what it was told.
 //!
-//! The requests follow from the seed; when which is carried out does not, so a seed that fails may pass the
-//! next time, and what a failed one leaves is kept: its directory is named.
+//! The seed decides the requests, not their timing, so a failed seed may pass when it is repeated. The
+//! directory of a failed seed is kept and named.
 //!
-//! Deliberately absent: errors of the disk, power cuts below the database, and a full disk, for which there
-//! is the fault matrix; the daemon around the store, for which there is the simulation.
+//! Deliberately absent: errors of the disk, power cuts below the database and a full disk, which the fault
+//! matrix covers; the daemon around the store, which the simulation covers.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! The process that lives, as the one sees it that watches it.
+//! The killed process, seen from its parent.
 
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;

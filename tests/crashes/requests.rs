@@ -1,8 +1,7 @@
-//! The requests of a submitter, at random.
+//! Random requests of a submitter.
 //!
-//! Most items come and go, some stay for long, and of the first half stays for good: so generations become
-//! outdated at different paces, what says that something is gone is wanted for as long as the first is, and
-//! what is moved is moved again.
+//! Most items are short-lived, some live for long, and half of the first ones for ever. So generations become
+//! outdated at different rates, tombstones stay necessary, and live data is compacted repeatedly.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The settings of a seed: small, so that all that a store does in months is done within a second.
+//! The settings of a seed: small, so that a second exercises what takes a store months.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,12 +1,11 @@
-//! What one submitter does, and what is known of what came of it.
+//! What one submitter does, and what it knows of the result.
 //!
-//! Each submitter has items and documents of its own, so that how others' requests come in between changes
-//! nothing for it. Its next request follows from the seed, the request's number and what is known by then:
-//! whoever is told the same of a story has the same story.
+//! Each submitter has its own items and documents, so interleaved requests of others change nothing for it.
+//! Its next request is determined by the seed, the number of the request and what it knows: a story is
+//! reproducible from what it was told.
 //!
-//! Each request ends with a marker, a silence that has the request's number as its comment. A request is one
-//! part of one record of the log, so the marker tells how far a submitter has come, and a record whose
-//! requests they are.
+//! Each request ends with a marker, a silence whose comment is the number of the request. A request is one
+//! part of one log record, so the marker shows how far a submitter has come, and to whom a record belongs.
 
 use std::collections::VecDeque;
 

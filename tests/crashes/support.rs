@@ -1,4 +1,4 @@
-//! What the suite's stories of a store stand on, as far as these do too.
+//! Shared with the suite's store stories.
 
 #![expect(dead_code, reason = "the suite uses what the crashes do not")]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is an answer")]

@@ -1,4 +1,4 @@
-//! The last record of a log, and what may have become of it if it was not synced.
+//! The last record of a log, and the ways in which it may be torn if it was not synced.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,5 +1,4 @@
-//! What the process that lives tells the one that watches it, a line for each thing, in the order in which
-//! they happen.
+//! The report of the killed process to its parent: a line for each event, in order.
 
 use std::fmt;
 

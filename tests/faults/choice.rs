@@ -1,4 +1,4 @@
-//! Which rows are tried, and how long: the command line and the environment.
+//! Which rows run, and for how long: command line and environment.
 
 /// How long each row is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub struct Choice {
     pub wish: Wish,
     /// Whether a row that cannot be tried has failed.
     pub required: bool,
-    /// Parts of names, one of which a row must have; none at all is no limit. First those of `FAULTS_ONLY`, then those of
-    /// the command line: a row must pass both.
+    /// Parts of names, one of which a row must have; none at all is no limit. First those of `FAULTS_ONLY`,
+    /// then those of the command line: a row must pass both.
     only: [Vec<String>; 2],
     /// Whether the command line means whole names.
     exact: bool,
@@ -84,7 +84,8 @@ impl Choice {
         Ok(choice)
     }
 
-    /// Reads what `cargo test` and other runners say to test programs. What means nothing here is passed over.
+    /// Reads what `cargo test` and other runners say to test programs. What means nothing here is passed
+    /// over.
     fn read(&mut self, mut arguments: impl Iterator<Item = String>) {
         while let Some(argument) = arguments.next() {
             match &*argument {

@@ -1,4 +1,4 @@
-//! The way to a receiver, which has bad days.
+//! A proxy in front of a receiver that can fail.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Load with a memory: clients that create and close, and write down what was acknowledged. After a fault the daemon is
-//! held to it.
+//! Load that records what was acknowledged: clients that create and close. After a fault the daemon's content
+//! is compared with the record.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,8 +19,8 @@ use crate::support::{DaemonProcess, client};
 const QUESTIONS: usize = 16;
 /// One in so many open items is handed in again when the daemon is held to them.
 const HANDED_IN_AGAIN: u64 = 5;
-/// How many of the items that it was held to as closed before are looked at again, and handed in again, each time. There
-/// may be far more of them than of all others; at the end all are looked at.
+/// How many of the items that it was held to as closed before are looked at again, and handed in again, each
+/// time. There may be far more of them than of all others; at the end all are looked at.
 const CLOSED_AGAIN: [usize; 2] = [500, 50];
 
 /// How far an item is known to have come.
@@ -57,7 +57,8 @@ pub struct Shape {
     pub payload_max: usize,
     /// The deadline of the items.
     pub deadline: &'static str,
-    /// How many of the clients work in pairs: they close an item right after its create, but for one in nine, which stays.
+    /// How many of the clients work in pairs: they close an item right after its create, but for one in nine,
+    /// which stays.
     pub pairs: u64,
 }
 
@@ -198,8 +199,9 @@ impl Memory {
         }
     }
 
-    /// Holds the daemon to what was acknowledged, and takes note of what became of the rest, so that the next round holds it
-    /// to that as well. With `everything` that is all items; else only some of those that it was held to as closed before.
+    /// Holds the daemon to what was acknowledged, and takes note of what became of the rest, so that the next
+    /// round holds it to that as well. With `everything` that is all items; else only some of those that it
+    /// was held to as closed before.
     pub async fn hold_to(&self, daemon: &DaemonProcess, shape: Shape, everything: bool) -> Holding {
         let again = self.some_closed(if everything { usize::MAX } else { CLOSED_AGAIN[0] });
         let again = again.into_iter().map(|number| (number, Known::Closed));
@@ -227,8 +229,9 @@ impl Memory {
         closed.sample(&mut rand::rng(), most).copied().collect()
     }
 
-    /// Hands some items in again, as a client does that did not hear the answer, and gives what was answered otherwise
-    /// than it must be. Of an open item the same payload is welcome, and another one is not; nor is one that was closed.
+    /// Hands some items in again, as a client does that did not hear the answer, and gives what was answered
+    /// otherwise than it must be. Of an open item the same payload is welcome, and another one is not; nor is
+    /// one that was closed.
     pub async fn hand_in_again(&self, daemon: &DaemonProcess, shape: Shape) -> Vec<String> {
         let open = self.snapshot().into_iter().filter(|(number, _)| number % HANDED_IN_AGAIN == 0);
         let closed = self.some_closed(CLOSED_AGAIN[1]).into_iter().map(|number| (number, Known::Closed));

@@ -1,7 +1,8 @@
-//! The fault matrix: what the real binary is put through, and what came of it, in a table.
+//! The fault matrix: the real binary under faults, with the results in a table.
 //!
-//! `cargo test --test faults` tries every row and prints the table at the end, whether or not a row has failed. It ends
-//! with an error if anything that was acknowledged was lost, or a row failed. `docs/faults.md` says what each row does.
+//! `cargo test --test faults` runs every row and prints the table at the end, even if a row has failed. It
+//! exits with an error if anything acknowledged was lost, or a row failed. `docs/faults.md` describes the
+//! rows.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -10,8 +11,8 @@
 //! | `FAULTS_SEED` | a number: the row `damage` chooses the same kinds of damage at the same places again |
 //! | `FAULTS_REQUIRED` | `1`: a row that cannot be tried here has failed, instead of being skipped |
 //!
-//! It takes the arguments of an ordinary test program as far as they make sense, so that `cargo test NAME` does what it
-//! does elsewhere. Deliberately absent: any fault that is played inside the daemon; for that there is the suite.
+//! It accepts the arguments of an ordinary test program where they make sense, so that `cargo test NAME`
+//! works. Deliberately absent: faults inside the daemon, which the suite covers.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is an answer")]
 
@@ -60,7 +61,8 @@ fn main() -> ExitCode {
     if lines.iter().all(Line::is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Tries first the rows that need the machine for themselves, one after the other, and then all others at once.
+/// Tries first the rows that need the machine for themselves, one after the other, and then all others at
+/// once.
 async fn try_all(rows: &[&Row], choice: &Choice) -> Vec<Line> {
     raise_file_limit();
     let mut lines = Vec::new();
@@ -112,7 +114,8 @@ fn message(error: tokio::task::JoinError) -> String {
     }
 }
 
-/// Each end of a connection takes a file descriptor of its own process; this one needs as many as the daemons.
+/// Each end of a connection takes a file descriptor of its own process; this one needs as many as the
+/// daemons.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

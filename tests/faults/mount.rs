@@ -1,4 +1,4 @@
-//! Small file systems of a row's own: to fill, to take their power or their disk away, to set read-only.
+//! Small file systems for a row: to be filled, to lose power or their disk, to become read-only.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// How often, and how far apart, it is looked whether the kernel has let go of a file system that is mounted nowhere: for
-/// half a minute in all.
+/// How often, and how far apart, it is looked whether the kernel has let go of a file system that is mounted
+/// nowhere: for half a minute in all.
 const RELEASE_TRIES: u32 = 3_000;
 const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -21,8 +21,8 @@ pub struct LoopMount {
 /// A process in a mount namespace of its own.
 pub struct Elsewhere(Child);
 
-/// A file system in memory, of a size that can be changed. A disk in a file in it has as much room as that, whatever it
-/// promises.
+/// A file system in memory, of a size that can be changed. A disk in a file in it has as much room as that,
+/// whatever it promises.
 pub struct MemoryMount {
     point: PathBuf,
 }
@@ -68,7 +68,8 @@ fn holders(device: &str) -> Vec<String> {
 }
 
 impl LoopMount {
-    /// Makes one of that size below the directory. Where that cannot be done (not root, no loop devices) it says why.
+    /// Makes one of that size below the directory. Where that cannot be done (not root, no loop devices) it
+    /// says why.
     pub fn new(directory: &Path, mebibytes: u64) -> Result<Self, String> {
         Self::made(directory, mebibytes, &[])
     }
@@ -107,8 +108,9 @@ impl LoopMount {
         output("findmnt", &["--noheadings", "--output", "SOURCE", text(&self.point)])
     }
 
-    /// Unmounts it, and waits until the kernel has let go of it. Whoever made a mount namespace meanwhile, as services do,
-    /// has the mount there too, and would keep the file system: mounted again it would be the one without power.
+    /// Unmounts it, and waits until the kernel has let go of it. Whoever made a mount namespace meanwhile, as
+    /// services do, has the mount there too, and would keep the file system: mounted again it would be the
+    /// one without power.
     fn unmount(&mut self) -> Result<(), String> {
         let device = self.device()?;
         run("umount", &[text(&self.point)])?;
@@ -131,7 +133,8 @@ impl LoopMount {
         Err(format!("{device} is held by the mount namespaces of these processes: {holders:?}"))
     }
 
-    /// Has a process keep the file system mounted in a mount namespace of its own, as services that start meanwhile do.
+    /// Has a process keep the file system mounted in a mount namespace of its own, as services that start
+    /// meanwhile do.
     pub fn hold_elsewhere(&self) -> Result<Elsewhere, String> {
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", "echo; exec sleep infinity"]).stdout(Stdio::piped());
@@ -142,15 +145,17 @@ impl LoopMount {
         Ok(Elsewhere(process))
     }
 
-    /// Shuts the file system down as a power cut does: what is not on its device is gone, and every call fails.
+    /// Shuts the file system down as a power cut does: what is not on its device is gone, and every call
+    /// fails.
     pub fn cut(&self) -> Result<(), String> {
-        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH. Perl, which every Debian has, makes the call: this crate
-        // has no unsafe code.
+        // EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH. Perl, which every Debian has, makes the call:
+        // this crate has no unsafe code.
         const SHUTDOWN: &str = r#"open(my $f, "<", $ARGV[0]) or die $!; my $how = pack("L", 2); ioctl($f, 0x8004587d, $how) or die $!"#;
         run("perl", &["-e", SHUTDOWN, text(&self.point)])
     }
 
-    /// Has the kernel find an error in the file system, upon which it makes it read-only under everybody's hands.
+    /// Has the kernel find an error in the file system, upon which it makes it read-only under everybody's
+    /// hands.
     pub fn find_error(&self) -> Result<(), String> {
         let device = self.device()?;
         let name = device.trim_start_matches("/dev/");

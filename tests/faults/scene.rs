@@ -1,5 +1,4 @@
-//! A daemon over all its lives, with what surrounds it: its data, its configuration, a receiver, and a load that
-//! remembers.
+//! A daemon over several lives, with its data, configuration, receiver and recorded load.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,8 +15,8 @@ use super::load::{Load, Memory, Shape, WORKFLOW};
 use super::support::{DaemonProcess, PATIENCE, Received, TestReceiver, eventually, process};
 use super::trial::Trial;
 
-/// What is pressed on the daemon unless a row needs something else. The deadline is so short that what a fault leaves
-/// open is overdue.
+/// What is pressed on the daemon unless a row needs something else. The deadline is so short that what a
+/// fault leaves open is overdue.
 pub const SHAPE: Shape = Shape { clients: 8, payload_max: 200_000, deadline: "1s", pairs: 0 };
 
 /// A daemon and its surroundings.
@@ -36,8 +35,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A daemon that has not been started yet, with its data in a directory of its own. Everything overdue is told to a
-    /// receiver at once.
+    /// A daemon that has not been started yet, with its data in a directory of its own. Everything overdue is
+    /// told to a receiver at once.
     pub async fn new(trial: &Trial, shape: Shape) -> Self {
         let receiver = TestReceiver::start().await;
         let url = receiver.url().to_owned();
@@ -198,8 +197,8 @@ impl Scene {
         open
     }
 
-    /// Looks at what it holds, everything or what there is reason to look at, without handing anything in: how many items
-    /// are open.
+    /// Looks at what it holds, everything or what there is reason to look at, without handing anything in:
+    /// how many items are open.
     pub async fn look(&self, daemon: &DaemonProcess, everything: bool) -> usize {
         let operations = self.memory.operations();
         let holding = self.memory.hold_to(daemon, self.shape, everything).await;
@@ -212,8 +211,8 @@ impl Scene {
         what.into_iter().for_each(|what| self.trial.lost(what));
     }
 
-    /// The end of a row: the daemon is held to everything once more, what is overdue must be counted by an incident that
-    /// the receiver was told of, and then it stops in good order.
+    /// The end of a row: the daemon is held to everything once more, what is overdue must be counted by an
+    /// incident that the receiver was told of, and then it stops in good order.
     pub async fn settle(self, daemon: DaemonProcess) {
         self.hold(&daemon).await;
         let open = self.look(&daemon, true).await;

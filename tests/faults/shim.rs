@@ -1,5 +1,5 @@
-//! Libraries that are loaded into the daemon before the C library: `failing.c`, by which its reads and writes fail, and
-//! libfaketime, by which its wall clock is set.
+//! Libraries that are preloaded into the daemon: `failing.c`, which makes reads and writes fail, and
+//! libfaketime, which sets its wall clock.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,8 @@ pub struct Failing {
 }
 
 impl Failing {
-    /// Has the daemon of the scene read and write by it from its next start on. Where there is no C compiler it says so.
+    /// Has the daemon of the scene read and write by it from its next start on. Where there is no C compiler
+    /// it says so.
     pub fn load_into(scene: &mut Scene) -> Result<Self, String> {
         let library = scene.directory().join("failing.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/failing.c");
@@ -71,7 +72,8 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Has the daemon of the scene read its wall clock by it from its next start on. Where it is not installed it says so.
+    /// Has the daemon of the scene read its wall clock by it from its next start on. Where it is not
+    /// installed it says so.
     pub fn load_into(scene: &mut Scene) -> Result<Self, String> {
         let library = library().ok_or("libfaketime is not installed (Debian: faketime)")?;
         let clock = Self { offset: scene.directory().join("offset") };

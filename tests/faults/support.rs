@@ -1,4 +1,4 @@
-//! What the suite stands on, as far as the matrix does too.
+//! Shared with the suite.
 
 #![expect(dead_code, reason = "the suite uses what the matrix does not")]
 

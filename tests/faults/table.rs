@@ -1,4 +1,4 @@
-//! The table at the end, and what is to be said below it.
+//! The table of results, and the notes below it.
 
 use std::fmt::Write;
 

@@ -1,6 +1,6 @@
-//! One row being tried, and the account of it.
+//! A row being run, and its account.
 //!
-//! The account is kept apart from the row, so that what was found before a failure is not lost by it.
+//! The account is separate from the row, so that a failure does not lose it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

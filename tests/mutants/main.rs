@@ -1,10 +1,9 @@
-//! Plants bugs in the daemon, one at a time, and sees whether what is to find each of them does: the
-//! simulation, or the crashes of the store.
+//! Plants bugs in the daemon, one at a time, and checks that the simulation or the crashes of the store find
+//! each.
 //!
-//! All of them are built once, into a copy of the sources, each behind a switch that is set when the proof is
-//! started. A planted bug that no seed finds is a hole in the proof, and so is one that is found by something
-//! else than what is to find it. A bug whose place is no longer there, because the sources have changed, is
-//! an error, and is to be planted anew.
+//! All of them are compiled once, into a copy of the sources, each behind a switch that is set at the start
+//! of a run. A planted bug that no seed finds is a hole in the tests, and so is one that is found by an
+//! unexpected check. A bug whose quoted lines are not in the sources is an error: update the quote.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! The bugs that are planted, one at a time, to see whether they are found.
+//! The planted bugs.
 
 mod alerts;
 mod items;

@@ -1,4 +1,4 @@
-"""What Schemathesis cannot read from /openapi.json: formats of our own, and what holds between fields."""
+"""What /openapi.json cannot express: custom formats, and constraints between fields."""
 
 import json
 import os
@@ -6,29 +6,29 @@ import os
 import schemathesis
 from hypothesis import strategies as st
 
-# Short ones: some are waited for.
+# Short, since some are waited for.
 durations = st.sampled_from(["1s", "20s", "1m", "30s 500ms", "0h 1m", "1minute"])
 schemathesis.openapi.format("humantime", durations)
 schemathesis.openapi.format(
     "deadline",
     durations | st.sampled_from(["0s", "2h", "2020-02-29T23:59:59Z", "2027-01-01T00:00:00.123+01:00"]),
 )
-# Behind an item, and before the first of everything.
+# After an item, and before the first one.
 schemathesis.openapi.format("cursor", st.sampled_from(["MTc2NzIyNTYwMDAwMDo3", "MDow"]))
 
 
 @schemathesis.serializer("application/x-ndjson")
 def lines(context, value):
-    """A batch, whatever it is."""
+    """The body of a batch."""
     return value if isinstance(value, (bytes, str)) else json.dumps(value)
 
 
 @schemathesis.hook
 def map_case(context, case):
-    """What is said in words alone."""
+    """Applies constraints that the description states in prose."""
     operation = case.operation.definition.raw.get("operationId")
     if operation in ("create_item", "post_item") and case.media_type is not None:
-        # Of all types that a payload may have: it is answered with its own, and would be read as such.
+        # A payload comes back with its own type, and would be parsed as that.
         case.media_type = "application/octet-stream"
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return case
@@ -36,23 +36,23 @@ def map_case(context, case):
         for name, value in (place or {}).items():
             place[name] = whole(value) if name in ("id", "label") else value
     if case.query and isinstance(case.query.get("label"), list):
-        # A name stands once.
+        # Label names are unique.
         case.query["label"] = list({label.split(":")[0]: label for label in case.query["label"]}.values())
     if operation in ("list_items", "list_incidents") and (case.query or {}).get("order") in ("trouble", "severity"):
-        # These are of the other orders.
+        # A cursor belongs to another order.
         case.query.pop("cursor", None)
     if isinstance(case.body, dict):
         case.body = whole(case.body)
         if operation == "create_silence":
-            # Either an end or a duration, an end lies ahead, and labels are those that a workflow is split by.
+            # Either an end or a duration; an end is in the future; labels are those of group_by.
             for name in ("starts_at", "ends_at", "labels"):
                 case.body.pop(name, None)
             case.body["for"] = "1m"
         if operation == "start_replay":
-            # Nobody outside is called, and a secret has a form that no pattern tells.
+            # No outside address is called; the form of a secret is not expressible as a pattern.
             case.body["target"] = {"url": os.environ["REPLAY_TARGET"]}
         if operation == "claim":
-            # It would be waited for.
+            # The test would wait for it.
             case.body.pop("wait", None)
     return case
 

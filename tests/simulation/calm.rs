@@ -1,4 +1,4 @@
-//! The end of a story: all that is wrong around the daemon ends, and so much time passes that it has no excuse left.
+//! The end of a story: all faults around the daemon end, and enough time passes for every promise to be due.
 
 use std::time::Duration;
 
@@ -49,7 +49,8 @@ impl World {
         if self.clock.drift() != 0 {
             return Err("the wall clock was set, and nobody noticed".into());
         }
-        // What falls overdue in the last moments is not told yet: a little longer, unless it goes on for ever.
+        // What falls overdue in the last moments is not told yet: a little longer, unless it goes on for
+        // ever.
         for _ in 0..40 {
             match life.watch.look_closely(self.clock.now()).await {
                 Ok(()) => break,

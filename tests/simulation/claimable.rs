@@ -1,4 +1,4 @@
-//! Since when items could be claimed, so that it can be told who waited for one that was there.
+//! Since when items are claimable, to detect claims that wait although an item is there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

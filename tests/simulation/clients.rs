@@ -1,4 +1,4 @@
-//! Clients and workers: what applications do, at random, also twice, late and out of order.
+//! Clients: what applications do, at random, also twice, late and out of order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

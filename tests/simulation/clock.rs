@@ -1,4 +1,4 @@
-//! Time that only the simulation moves.
+//! The virtual clock.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -88,7 +88,8 @@ impl SimulatedClock {
         self.lock().before
     }
 
-    /// Jumps ahead, as when the machine was asleep. What was under way then was under way for all of that time.
+    /// Jumps ahead, as when the machine was asleep. What was under way then was under way for all of that
+    /// time.
     pub fn jump(&self, ahead: Duration) {
         let instant = self.now().after(ahead);
         self.set(instant);
@@ -125,8 +126,8 @@ impl SimulatedClock {
         self.lock().adopted_at
     }
 
-    /// The machine boots anew, with a wall clock that was set by so many milliseconds. It takes effect when the daemon
-    /// starts.
+    /// The machine boots anew, with a wall clock that was set by so many milliseconds. It takes effect when
+    /// the daemon starts.
     pub fn reboot(&self, step: i64) {
         let mut state = self.lock();
         state.boot += 1;

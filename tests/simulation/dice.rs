@@ -1,4 +1,4 @@
-//! Chance, which the seed decides.
+//! Seeded randomness.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

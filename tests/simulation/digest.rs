@@ -1,4 +1,4 @@
-//! What a story came to, in one number.
+//! A story as one number, to compare runs.
 
 /// A digest of texts (FNV-1a), the same for the same texts in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

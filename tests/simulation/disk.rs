@@ -1,4 +1,4 @@
-//! A disk that keeps what was synced, and writes nothing down that breaks a promise without its being noticed.
+//! A disk that keeps what was synced, and checks what is written to it.
 
 use std::sync::{Mutex, MutexGuard};
 

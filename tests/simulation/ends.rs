@@ -1,5 +1,5 @@
-//! What must be true of ends: they say what became of the items, and come after the beginning of the incident in which the
-//! items are in trouble.
+//! Checks of resolved notifications: they report what became of the items, and follow the opening of the
+//! incident in which the items are in trouble.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +94,8 @@ impl Ends<'_> {
             && self.clock.jumped_at().after(SLACK) <= failed_at
     }
 
-    /// Of an incident that was told by then a receiver hears before it hears of the end of the one that goes on in it.
+    /// Of an incident that was told by then a receiver hears before it hears of the end of the one that goes
+    /// on in it.
     pub fn check_order(
         &self,
         receiver: &str,

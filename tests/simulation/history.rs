@@ -1,4 +1,4 @@
-//! Everything that was seen from outside, in one order.
+//! Everything observed from outside, in one order.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

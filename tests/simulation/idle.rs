@@ -1,4 +1,4 @@
-//! When everybody waits for time to pass.
+//! Detects that every task waits for time to pass.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
-//! What clients did with items and what they were told, and what must be true because of it.
+//! What clients did with items and were told, and what must follow.
 //!
-//! An operation that was never answered, because the daemon crashed, may have happened or not. Two that overlap may have
-//! happened in any order. What remains is certain, and is held against what is read.
+//! An operation that was never answered, because the daemon crashed, may have happened or not. Two that
+//! overlap may have happened in either order. The rest is certain, and is compared with what is read.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ pub const NAMELESS: u64 = 6;
 pub struct Moment {
     pub order: u64,
     pub at: Timestamp,
-    /// The latest instant that the clock has ever shown: what ran out then stays so when the clock is set back.
+    /// The latest instant that the clock has ever shown: what ran out then stays so when the clock is set
+    /// back.
     pub latest: Timestamp,
 }
 
@@ -61,8 +62,8 @@ struct Life {
 }
 
 impl Life {
-    /// From when on the id may be free again after this close: it may be a repetition, and then the item is remembered for as
-    /// long as that says which it repeats. The clock may have been set back in between.
+    /// From when on the id may be free again after this close: it may be a repetition, and then the item is
+    /// remembered for as long as that says which it repeats. The clock may have been set back in between.
     fn free_from(&self, close: &Operation) -> Timestamp {
         let (mut first, mut closed_at) = (close, close.began.at);
         for earlier in self.closes.iter().rev() {

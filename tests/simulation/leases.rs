@@ -1,4 +1,4 @@
-//! Who was told to hold which item, and whether that can be.
+//! Who was told to hold which item, and whether that is consistent.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ impl Grant {
         self.said.iter().filter(ends).any(|said| said.began.order < moment.order)
     }
 
-    /// Until when it is certain to have held, whatever was asked for and not answered by then: a heartbeat may also shorten
-    /// a lease.
+    /// Until when it is certain to have held, whatever was asked for and not answered by then: a heartbeat
+    /// may also shorten a lease.
     fn held_until(&self, moment: Moment) -> Timestamp {
         let heartbeats =
             self.said.iter().filter(|said| said.act == Act::Heartbeat && said.fate != Fate::Refused);

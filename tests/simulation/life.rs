@@ -44,8 +44,8 @@ impl Life {
         let World { disk, network, clock, dice, history, quiet, .. } = world;
         let store = SimulatedStore::open(disk, clock.clone(), dice.clone());
         tokio::spawn(store.clone().commit());
-        // It waits before anything else does: what follows reads the store on another thread, and when that one is done is no
-        // part of the story.
+        // It waits before anything else does: what follows reads the store on another thread, and when that
+        // one is done is no part of the story.
         tokio::task::yield_now().await;
         network.life_began();
         let Settings { config, group_wait, damping } = Settings::any(dice);

@@ -1,16 +1,17 @@
 //! The daemon without its sockets, in worlds that try to break its promises.
 //!
-//! Each seed is one story: the whole domain service, its timers, incidents, notifier, leases and replays, on one thread under
-//! a virtual clock, over a store that forgets what was not committed and a network that fails in every way. Clients, workers
-//! and people do at random what they do; the daemon crashes and restarts, each time with other intervals of alerting and another
-//! concurrency; the clock jumps. What must be true is checked all the while and, after a calm, once more closely:
+//! Each seed is one story: the whole domain service, its timers, incidents, notifier, leases and replays, on
+//! one thread under a virtual clock, over a store that loses what was not committed and a network that fails
+//! in every way. Clients, workers and operators act at random; the daemon crashes and restarts, each time
+//! with other alerting intervals and another concurrency; the clock jumps. Checked all the time, and more
+//! closely after a calm at the end:
 //!
 //! 1. No acknowledged create is lost, no payload changes, nothing closed comes back.
-//! 2. What is overdue or has failed is told within its bound, by exactly one incident at a time.
-//! 3. Whoever heard that an incident opened hears that it is resolved when nothing is left.
+//! 2. What is overdue or has failed is notified within its bound, by exactly one incident at a time.
+//! 3. Whoever was told that an incident opened is told that it is resolved.
 //!
-//! And no two hold one item, no token is given out twice, no replay sends what it had finished, no item is of a workflow that
-//! is not there.
+//! Also: no item has two holders, no token is given out twice, no replay sends what it had finished, and no
+//! item belongs to a workflow that does not exist.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -63,8 +64,8 @@ fn variable(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, which is no number")))
 }
 
-/// Tells many stories, on all cores, until one goes wrong. What `tell` makes of each, in the order of the seeds; of those that
-/// went wrong only the first is certain to be told.
+/// Tells many stories, on all cores, until one goes wrong. What `tell` makes of each, in the order of the
+/// seeds; of those that went wrong only the first is certain to be told.
 fn tell<T: Send>(
     seeds: std::ops::Range<u64>,
     tell: impl Fn(u64) -> Result<T, String> + Sync,

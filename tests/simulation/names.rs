@@ -1,5 +1,4 @@
-//! What must be true of the names of workflows: nothing is ever of a workflow that is not there, and none is there of which
-//! nothing is left.
+//! Checks of workflow names: everything belongs to an existing workflow, and an empty one does not stay.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A network whose other side fails in every way, and what was heard there.
+//! A network whose other side fails in every way, and what arrived there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,7 +18,8 @@ use crate::target::{Posted, Target};
 
 /// The longest that a receiver asks to be left alone, in seconds.
 const WAIT_MAX: u64 = 120;
-/// How long it may take until the daemon has written down an answer, and heeds it. Until then it may call again.
+/// How long it may take until the daemon has written down an answer, and heeds it. Until then it may call
+/// again.
 const NOTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a host answers.
@@ -64,7 +65,8 @@ struct Host {
     mood: Mood,
     /// Since when it has been up.
     since: Timestamp,
-    /// Between which instants it has said that it wants to be left alone, as far as the daemon must have taken note of it.
+    /// Between which instants it has said that it wants to be left alone, as far as the daemon must have
+    /// taken note of it.
     quiet: Option<(Timestamp, Timestamp)>,
     story: Story,
 }
@@ -321,6 +323,7 @@ fn host_of(request: &OutboundRequest) -> String {
     request.url.url().host_str().expect("an address with a host").to_owned()
 }
 
-/// How long after its trouble a receiver may have to wait for what it is owed: the longest pause between two attempts with its
-/// jitter, what it asked for itself, a probe, and what has gathered meanwhile, one after the other.
+/// How long after its trouble a receiver may have to wait for what it is owed: the longest pause between two
+/// attempts with its jitter, what it asked for itself, a probe, and what has gathered meanwhile, one after
+/// the other.
 pub const RECOVERY: Duration = Duration::from_secs(6 * 60 + WAIT_MAX + 65 + 240);

@@ -1,4 +1,4 @@
-//! People: they look after incidents, want quiet, and replay what was lost.
+//! Operators: they acknowledge incidents, silence them, and replay items.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! Panics, wherever they are caught: tokio catches those of its tasks, and the daemon those of its loops, so that nobody else
-//! would ever hear of them.
+//! Catches panics that tokio and the daemon's loops catch, so that they fail the story.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

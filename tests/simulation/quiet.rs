@@ -1,5 +1,4 @@
-//! When people want to hear nothing: until when they may therefore be told nothing, and when they must not be told anything
-//! but the end.
+//! When notifications may be withheld, and when nothing but the end may be sent.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -77,7 +76,8 @@ impl Quiet {
         self.lock().silences.insert(silence.id.clone(), Promise { silence, range });
     }
 
-    /// Somebody is about to set the wall clock by that much: silences that go by it begin and end at another time.
+    /// Somebody is about to set the wall clock by that much: silences that go by it begin and end at another
+    /// time.
     pub fn wall_clock_may_be_set(&self, by: Duration) {
         self.jumped(by);
         let is_steady = |promise: &Promise| matches!(promise.silence.starts_at, ClockTime::Steady(_));
@@ -100,7 +100,8 @@ impl Quiet {
         Asked { incident: incident.clone(), place: snoozes.begun }
     }
 
-    /// It was acknowledged: from now on it holds, unless somebody else has asked for something else meanwhile.
+    /// It was acknowledged: from now on it holds, unless somebody else has asked for something else
+    /// meanwhile.
     pub fn snoozed(&self, asked: &Asked, until: Option<Timestamp>, now: Timestamp) {
         let mut state = self.lock();
         let snoozes = state.snoozes.entry(asked.incident.clone()).or_default();
@@ -109,8 +110,8 @@ impl Quiet {
         snoozes.range = until.filter(|_| is_last).map(|until| (now, until));
     }
 
-    /// What is wrong with telling this now, if anything is: it was decided while it was to be quiet. What was over by the
-    /// `latest` instant that the clock has shown stays so.
+    /// What is wrong with telling this now, if anything is: it was decided while it was to be quiet. What was
+    /// over by the `latest` instant that the clock has shown stays so.
     pub fn breach(&self, incident: &Incident, delivery: &Delivery, latest: Timestamp) -> Option<String> {
         use Event::{Acknowledged, Escalated, Grown, Opened, Reminder, Resolved, Test};
         match delivery.event {
@@ -132,7 +133,8 @@ impl Quiet {
     }
 }
 
-/// Whether a silence is for an incident, reckoned apart from how the daemon does it. Its glob is a name or stands for all.
+/// Whether a silence is for an incident, reckoned apart from how the daemon does it. Its glob is a name or
+/// stands for all.
 fn is_for(silence: &Silence, key: &IncidentKey) -> bool {
     (&*silence.workflow == "*" || *silence.workflow == *key.workflow)
         && silence.kind.is_none_or(|kind| kind == key.kind)

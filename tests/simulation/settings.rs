@@ -1,4 +1,4 @@
-//! How the daemon is configured: anew in each of its lives, in what changes when people are told and how many at once.
+//! The configuration of the daemon: different in each life, in alerting intervals and concurrency.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

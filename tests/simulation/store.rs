@@ -1,8 +1,8 @@
 //! The store on the disk, for one life of the daemon.
 //!
-//! A group of commands is first applied, so that reads see it, and is durable a moment later; then the observer is told and
-//! the answers go out. At a crash all that waits is gone, and of the group that was applied any number of commands from the
-//! beginning on are there: a commit that was cut short.
+//! A group of commands is first applied, so that reads see it, and is durable a moment later; then the
+//! observer is told and the answers go out. At a crash all that waits is gone, and of the group that was
+//! applied any number of commands from the beginning on are there: a commit that was cut short.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,4 +1,4 @@
-//! What receivers make of what they hear.
+//! Checks of what receivers were sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ pub struct Story {
     heard: BTreeSet<String>,
     /// For each incident whether it is open, as far as the receiver knows.
     pub incidents: BTreeMap<Arc<str>, (IncidentKey, bool)>,
-    /// Ends that it heard of before it had heard of the incident in which the items are in trouble: which delivery, of which
-    /// incident, and the other one.
+    /// Ends that it heard of before it had heard of the incident in which the items are in trouble: which
+    /// delivery, of which incident, and the other one.
     pub early: Vec<(DeliveryId, Arc<str>, Arc<str>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Where items are sent again, and what must never come there.
+//! The target of replays and redrives, and what must never arrive there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -201,7 +201,8 @@ impl Traffic {
             let since_first =
                 |(_, ended): &&(Moment, Option<Moment>)| ended.is_none_or(|ended| ended.order > first.order);
             let resumed = self.resumed.iter().filter(since_first).count();
-            // As many may have been begun before as may be on their way, and each resumption begins with one more.
+            // As many may have been begun before as may be on their way, and each resumption begins with one
+            // more.
             let ahead = concurrency + 1 + resumed;
             let seconds = last.at.since(first.at).as_secs_f64() + CATCH_UP * (resumed + 1) as f64;
             let allowed = ahead as f64 + seconds * max_per_second;

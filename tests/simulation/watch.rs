@@ -1,5 +1,5 @@
-//! What must be true of alerts while time passes: whatever is overdue is told within its bound, by one incident, and whatever
-//! was told ends when nothing is left.
+//! Checks of alerts while time passes: whatever is overdue is notified within its bound, by one incident, and
+//! resolved when nothing is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -134,12 +134,14 @@ pub struct Watch {
     pub damping: Duration,
     /// Since when nothing has stood in the way of telling a receiver of an incident.
     pub free: BTreeMap<(IncidentKey, &'static str), Timestamp>,
-    /// Since when nothing has stood in the way of telling anybody of an open incident of which nobody was told.
+    /// Since when nothing has stood in the way of telling anybody of an open incident of which nobody was
+    /// told.
     pub untold: BTreeMap<IncidentId, Timestamp>,
 }
 
 impl Watch {
-    /// The clock has jumped. What was under way then was under way for all of that time, so that everything begins anew.
+    /// The clock has jumped. What was under way then was under way for all of that time, so that everything
+    /// begins anew.
     pub fn jumped(&mut self) {
         self.free.clear();
         self.untold.clear();
@@ -211,7 +213,8 @@ impl Watch {
                     let what = if is_bad { "trouble" } else { "the end of trouble" };
                     let (workflow, kind, group) = (&key.workflow, key.kind.as_str(), &key.group);
                     return Err(format!(
-                        "at {now} {receiver} does not know of {what} in {workflow} ({kind}, {group:?}) since {since}"
+                        "at {now} {receiver} does not know of {what} in {workflow} ({kind}, {group:?}) since \
+                         {since}"
                     ));
                 }
             }
@@ -307,7 +310,8 @@ impl Watch {
     }
 }
 
-/// From when on a receiver is to know of trouble, if it is: at once, or when nobody has acknowledged it for so long.
+/// From when on a receiver is to know of trouble, if it is: at once, or when nobody has acknowledged it for
+/// so long.
 fn owed_from(warden: &Warden, open: &[Incident], key: &IncidentKey, receiver: &str) -> Option<Timestamp> {
     if is_told(warden, key, receiver) {
         return Some(Timestamp::MIN);

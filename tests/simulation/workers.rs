@@ -1,4 +1,4 @@
-//! Workers: they claim items, hold them for as long as they need, and say what became of them, unless they die first.
+//! Workers: they claim items, hold them, and report outcomes, unless they die first.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::clients::{Client, refusal};
 use crate::items::{Fate, Moment};
 use crate::leases::Act;
 
-/// What commits that are looked up and the steps in which time passes take together, for a claim that something has come for.
+/// What commits that are looked up and the steps in which time passes take together, for a claim that
+/// something has come for.
 const WAIT_SLACK: Duration = Duration::from_secs(15);
 
 impl Client {

@@ -1,6 +1,6 @@
-//! One simulated world: a daemon that lives and dies, people and programs that use it, and all that goes wrong around it.
+//! One simulated world: a daemon over several lives, its users, and all faults around it.
 //!
-//! Everything runs on one thread, by one clock, and by the rolls of one seed, so that a seed is a story that can be told again.
+//! Everything runs on one thread, by one clock and one seed, so that a story is reproducible.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,8 @@ use crate::target::Target;
 use crate::watch::Weather;
 
 pub const WORKFLOWS: [&str; 3] = ["uploads", "reports", "mails"];
-/// Names that nobody has configured. There are few, as receivers have to take what is told of each within their bounds.
+/// Names that nobody has configured. There are few, as receivers have to take what is told of each within
+/// their bounds.
 pub const MADE_UP: [&str; 3] = ["made-up-1", "made-up-2", "made-up-3"];
 /// How many of them there may be at a time.
 pub const MADE_UP_MAX: usize = 2;

@@ -1,5 +1,5 @@
-//! The wall clock is wrong, or is set, either way and by hours: what was asked for as a duration takes that long, what was
-//! asked for as an instant comes when the wall clock shows it, and what is shown is what the wall clock showed or will show.
+//! The wall clock is wrong, or is set by hours, either way: durations take their time, instants come when the
+//! wall clock shows them, and displayed times are those of the wall clock.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::sweep::on_each_engine;
 const HOURS: i64 = 3_600_000;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 31_557_600);
 
-/// Lets a millisecond pass by which another timer fires, and waits until that is noticed: by then every timer that was
-/// due before has been looked at.
+/// Lets a millisecond pass by which another timer fires, and waits until that is noticed: by then every timer
+/// that was due before has been looked at.
 async fn a_later_timer_is_noticed(daemon: &TestDaemon) {
     daemon.create("witness", "file", "?deadline=1ms", "payload").await;
     daemon.advance(Duration::from_millis(1));
@@ -112,7 +112,8 @@ async fn when_the_wall_clock_is_set_instants_move_and_durations_do_not() {
         assert_eq!(overdue[0]["workflow"], "instants", "and nothing else");
         assert_eq!(instant(&overdue[0]["opened_at"]), START.after(2 * HOUR));
 
-        // It is set back: the instant lies ahead again, which ends the incident, and comes at its time once more.
+        // It is set back: the instant lies ahead again, which ends the incident, and comes at its time once
+        // more.
         daemon.set_wall_ahead(-HOURS).await;
         let open = daemon.open_incidents(1).await;
         assert_eq!(open[0]["workflow"], "witness");

@@ -1,4 +1,4 @@
-//! The commands that ask a running daemon: what they print, and how they end.
+//! Commands that talk to a running daemon: output and exit codes.
 
 use std::process::Output;
 

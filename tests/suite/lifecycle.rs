@@ -1,4 +1,4 @@
-//! How the daemon starts and refuses to start. How it ends is a row of the fault matrix (`tests/faults`).
+//! Starts, and refused starts. Stops are a row of the fault matrix (`tests/faults`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

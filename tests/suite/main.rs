@@ -1,4 +1,4 @@
-//! The suite: everything that is proved about the daemon from outside, and about its store beneath it.
+//! The suite: the daemon tested from outside, and the store through its trait.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! The README: what it has newcomers paste does what it says, block by block, with the real binary.
+//! The README and the guides: every block that they have people paste runs, in order, against the real
+//! binary.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,11 +11,16 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::support::{DaemonProcess, eventually, process};
 
-const README: &str = include_str!("../../README.md");
+/// The documents, in the order in which their blocks run. The guides go on where the README ends.
+const DOCUMENTS: [&str; 3] = [
+    include_str!("../../README.md"),
+    include_str!("../../docs/guides/alerting.md"),
+    include_str!("../../docs/guides/recovery.md"),
+];
 
-/// What each block shows, from the first one to the last.
+/// What the output of each block contains.
 const SHOWN: &[&[&str]] = &[
-    // Builds the program and runs all tests, which is not for a test.
+    // Starts the daemon and runs all tests, which is not for a test.
     &[],
     &["201 Created"],
     &["201 Created", "204 No Content"],
@@ -32,8 +38,8 @@ const SHOWN: &[&[&str]] = &[
     &[],
 ];
 
-/// What stands for cargo, whose program is built already, and for waiting: a machine may take longer than a person would
-/// think. What is waited for is always that what was created is overdue, and told of.
+/// Replaces cargo by the built program, and sleeping by polling: a wait ends when everything created is
+/// overdue and has an incident.
 const PRELUDE: &str = r#"
 set -eu
 cargo() {
@@ -58,17 +64,19 @@ struct Block<'a> {
 }
 
 fn blocks() -> Vec<Block<'static>> {
-    let mut fences = README.split("```");
-    fences.next();
     let mut blocks = Vec::new();
-    while let (Some(block), Some(_)) = (fences.next(), fences.next()) {
-        let (language, text) = block.split_once('\n').expect("a language");
-        blocks.push(Block { language, text });
+    for document in DOCUMENTS {
+        let mut fences = document.split("```");
+        fences.next();
+        while let (Some(block), Some(_)) = (fences.next(), fences.next()) {
+            let (language, text) = block.split_once('\n').expect("a language");
+            blocks.push(Block { language, text });
+        }
     }
     blocks
 }
 
-/// A shell that goes on by itself, with all that it started.
+/// A shell in the background, with its child processes.
 struct Background(Child);
 
 impl Drop for Background {
@@ -78,7 +86,7 @@ impl Drop for Background {
     }
 }
 
-/// A port that is free, from a range out of which the system gives none by itself.
+/// A free port outside the range of ephemeral ports.
 fn free_port() -> u16 {
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     (first..32_000)
@@ -86,7 +94,7 @@ fn free_port() -> u16 {
         .expect("a free port")
 }
 
-/// A shell in this directory that runs a block, with the daemon and the receiver where they are in this test.
+/// A shell that runs a block in a directory, with the addresses of this test's daemon and receiver.
 fn shell(directory: &Path, daemon: &DaemonProcess, hook: &str, text: &str) -> Command {
     let text = text.replace("127.0.0.1:8470", daemon.address()).replace("9000", hook);
     let mut command = Command::new("bash");
@@ -101,20 +109,21 @@ fn shell(directory: &Path, daemon: &DaemonProcess, hook: &str, text: &str) -> Co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_block_of_the_readme_does_what_it_says() {
+async fn every_block_of_the_readme_and_the_guides_does_what_it_says() {
     let directory = tempfile::tempdir().unwrap();
     let hook = free_port().to_string();
     let mut daemon = DaemonProcess::on(directory.path());
     let mut receiver = None;
     let hook_log = directory.path().join("hook.log");
     let blocks = blocks();
-    assert_eq!(blocks.len(), SHOWN.len(), "each block of the README is known here, by what it shows");
+    assert_eq!(blocks.len(), SHOWN.len(), "each block has an entry in SHOWN");
     for (block, shown) in blocks.iter().zip(SHOWN) {
         let Block { language, text } = block;
         if *language == "toml" {
             fs::write(directory.path().join("warden.toml"), text.replace("9000", &hook)).unwrap();
-        } else if text.contains("cargo test") {
-            assert!(text.starts_with("cargo run --release -- serve "), "{text}");
+        } else if text.contains("tests/run") {
+            let [serve, tests] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+            assert!(serve.starts_with("cargo run --release -- serve ") && tests.starts_with("tests/run "));
         } else if let Some(before) = text.strip_suffix("cargo run --release -- serve --config warden.toml\n")
         {
             let mut listening = shell(directory.path(), &daemon, &hook, &format!("{before}wait\n"));

@@ -1,4 +1,4 @@
-//! The first minutes: what the real binary says when it starts, and when it cannot.
+//! The output of the real binary when it starts, and when it cannot.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -73,8 +73,9 @@ async fn a_later_start_says_what_it_found_and_what_is_configured() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_probably_not_meant_is_logged_at_the_start_and_told_to_whoever_asks() {
     let directory = tempfile::tempdir().unwrap();
-    let text = "[receivers.oncall]\nurl = \"http://localhost:9/\"\n[receivers.unused]\nurl = \"https://192.0.2.1/\"\n\
-                allow_networks = [\"192.0.2.0/24\"]\n[alerting]\nreceivers = [\"oncall\"]\n";
+    let text = "[receivers.oncall]\nurl = \"http://localhost:9/\"\n[receivers.unused]\nurl = \
+                \"https://192.0.2.1/\"\nallow_networks = [\"192.0.2.0/24\"]\n[alerting]\nreceivers = \
+                [\"oncall\"]\n";
     std::fs::write(directory.path().join("warden.toml"), text).unwrap();
     let mut command = process::serve(directory.path());
     command.env("WARDEN_SERVER_LISTEN", "127.0.0.1:1");

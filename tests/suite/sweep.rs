@@ -1,4 +1,4 @@
-//! What retention lets go is really gone: from the counters, from the store, from the disk.
+//! Retention: what has expired is removed from counters, store and disk.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ async fn stats(daemon: &TestDaemon) -> Value {
     stats_of(daemon, "uploads").await
 }
 
-/// Lets seconds pass until so many closed items are remembered: the sweep looks every second, reckoned from the end of
-/// the last time.
+/// Lets seconds pass until so many closed items are remembered: the sweep looks every second, reckoned from
+/// the end of the last time.
 async fn remembered(daemon: &TestDaemon, count: usize) {
     eventually(&format!("{count} remembered items"), || async {
         daemon.advance(SECOND);

@@ -1,4 +1,4 @@
-//! The wall clock jumps, either way and by hours, while the daemon runs and while it does not.
+//! The wall clock jumps by hours, either way, while the daemon runs and while it does not.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(2);
 /// How far a time in a notification may be from what the clock was set to, in seconds.
 const TOLERANCE: i64 = 300;
 
-/// An item with two seconds is told of after two seconds, and one with an hour is not told of, whatever the clock does.
+/// An item with two seconds is told of after two seconds, and one with an hour is not told of, whatever the
+/// clock does.
 pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
     // It has mostly to wait, and is tried beside others.
     let shape = Shape { clients: 2, payload_max: 20_000, ..SHAPE };
@@ -62,8 +63,9 @@ pub async fn jumping(trial: Trial) -> Result<(), Skipped> {
     Ok(())
 }
 
-/// The wall clock is ahead of the right one, behind it, or in 1970, when the daemon first starts. Once it is right an item with
-/// five seconds is told of after five seconds, over a restart, and one with an instant when that instant comes.
+/// The wall clock is ahead of the right one, behind it, or in 1970, when the daemon first starts. Once it is
+/// right an item with five seconds is told of after five seconds, over a restart, and one with an instant
+/// when that instant comes.
 pub async fn wrong_at_the_start(trial: Trial) -> Result<(), Skipped> {
     for round in 0..trial.rounds(3, 6) {
         let offset = [90, -90, -56 * 365 * 24 * HOUR][round as usize % 3];
@@ -113,8 +115,8 @@ async fn create(daemon: &DaemonProcess, path: &str, deadline: &str) {
     assert_eq!(put.send().await.expect("an answer").status(), StatusCode::CREATED);
 }
 
-/// Creates an item with two seconds, has the clock jump, and waits until people are told: not early, and at the time that
-/// the wall clock then shows.
+/// Creates an item with two seconds, has the clock jump, and waits until people are told: not early, and at
+/// the time that the wall clock then shows.
 async fn told_in_time(
     trial: &Trial,
     scene: &Scene,

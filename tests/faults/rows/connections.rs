@@ -1,4 +1,4 @@
-//! Clients that do nothing, or everything slowly: they keep nobody out, and are cut off.
+//! Idle and slow clients: they block nobody and are disconnected.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub async fn slow_heads(trial: Trial) -> Result<(), Skipped> {
     .await
 }
 
-/// Bodies that never come to their end, of items and of batches. They say that they will be larger than all that the daemon holds at once
-/// (`limits.buffered_max`); what has come of them is far less.
+/// Bodies that never come to their end, of items and of batches. They say that they will be larger than all
+/// that the daemon holds at once (`limits.buffered_max`); what has come of them is far less.
 pub async fn slow_bodies(trial: Trial) -> Result<(), Skipped> {
     slow(trial, "WARDEN_LIMITS__BODY_TIMEOUT", |number| {
         let request = if number.is_multiple_of(2) {

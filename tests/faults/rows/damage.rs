@@ -1,4 +1,4 @@
-//! Damaged data: a byte is another one, or a file is cut. Either it did not matter, or it is told; it is never silent.
+//! Damaged data: a flipped bit or a truncated file. Either it is irrelevant, or it is reported; never silent.
 
 mod harm;
 mod patient;
@@ -23,7 +23,8 @@ const SHORT: u32 = 36;
 const AT_ONCE: usize = 3;
 /// By which number the choice of damages is repeated.
 const SEED: &str = "FAULTS_SEED";
-/// Amid how many payloads that a file holds it is damaged, and from how many bytes on a payload is one of them.
+/// Amid how many payloads that a file holds it is damaged, and from how many bytes on a payload is one of
+/// them.
 const HITS: usize = 6;
 const LARGE: usize = 5_000;
 /// How many problems are told in full.

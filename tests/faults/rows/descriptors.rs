@@ -17,8 +17,8 @@ const CONNECTIONS: usize = 320;
 /// How long one of them tries to be let in.
 const KNOCK: Duration = Duration::from_secs(3);
 
-/// Connections take all that there is. Who is connected goes on, who is overdue is told of, and the next one is let in as
-/// soon as somebody leaves.
+/// Connections take all that there is. Who is connected goes on, who is overdue is told of, and the next one
+/// is let in as soon as somebody leaves.
 pub async fn exhausted(trial: Trial) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, SHAPE).await;
     scene.launch_by(&["prlimit", &format!("--nofile={DESCRIPTORS}")]);

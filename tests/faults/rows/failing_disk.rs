@@ -1,5 +1,5 @@
-//! Disks that fail: the daemon acknowledges nothing more, ends with a message that says why, and has everything once the
-//! disk is well again.
+//! Failing disks: the daemon acknowledges nothing more, exits with a message that says why, and has
+//! everything once the disk works again.
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -13,12 +13,14 @@ use crate::trial::{Skipped, Trial};
 /// How large the disk says that it is, and how much room it has, in MiB.
 const THIN_PROMISED: u64 = 512;
 const THIN_ROOM: u64 = 40;
-/// How often the daemon is opened on a disk with a bad sector in a round, and where sectors and the database's segments begin.
+/// How often the daemon is opened on a disk with a bad sector in a round, and where sectors and the
+/// database's segments begin.
 const OPENINGS: u32 = 4;
 const SECTOR: u64 = 4096;
 const SEGMENT: u64 = 4 * 1024 * 1024;
 
-/// A disk that has less room than it says: what the file system has taken cannot be written, which a sync is told.
+/// A disk that has less room than it says: what the file system has taken cannot be written, which a sync is
+/// told.
 pub async fn thin(trial: Trial) -> Result<(), Skipped> {
     for _ in 0..trial.rounds(1, 5) {
         let mut scene = Scene::new(&trial, SHAPE).await;
@@ -39,8 +41,9 @@ pub async fn thin(trial: Trial) -> Result<(), Skipped> {
 
 /// The kernel finds an error in the file system and makes it read-only under the daemon's hands.
 ///
-/// That happens between two of the daemon's calls. A sync that is under way at that very moment may say that all is well
-/// although it is not: the kernel (6.18, ext4) gives up the journal first and begins to refuse a little later.
+/// That happens between two of the daemon's calls. A sync that is under way at that very moment may say that
+/// all is well although it is not: the kernel (6.18, ext4) gives up the journal first and begins to refuse a
+/// little later.
 pub async fn read_only(trial: Trial) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, SHAPE).await;
     let mut mount = LoopMount::new(scene.directory(), 512).map_err(Skipped)?;
@@ -125,8 +128,8 @@ async fn fails(scene: &Scene, daemon: DaemonProcess, load: Load) {
 
 /// A sector of the database cannot be read as the daemon opens it, on what a kill has left.
 ///
-/// Deliberately absent: a read that fails while the daemon serves. The database applies a batch key by key, and one that it
-/// breaks off there stays half in force; see `docs/faults.md`.
+/// Deliberately absent: a read that fails while the daemon serves. The database applies a batch key by key,
+/// and one that it breaks off there stays half in force; see `docs/faults.md`.
 pub async fn read_errors(trial: Trial) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, SHAPE).await;
     let failing = Failing::load_into(&mut scene).map_err(Skipped)?;

@@ -1,4 +1,5 @@
-//! A full disk: creates are refused, closes go on, nothing acknowledged is missing, and it passes by itself.
+//! A full disk: creates are refused, closes go on, nothing acknowledged is missing, and it recovers by
+//! itself.
 
 use std::process::Command;
 
@@ -19,7 +20,8 @@ const CLOSED: usize = 250;
 pub async fn filled_by_others(trial: Trial) -> Result<(), Skipped> {
     let shape = Shape { clients: 4, payload_max: 20_000, ..SHAPE };
     let mut scene = Scene::new(&trial, shape).await;
-    // A twentieth of it is ballast, and all that closes can live on: each rewrites leaves of some hundred kilobytes.
+    // A twentieth of it is ballast, and all that closes can live on: each rewrites leaves of some hundred
+    // kilobytes.
     let mount = LoopMount::new(scene.directory(), 256).map_err(Skipped)?;
     scene.keep_data_in(mount.path());
     let hog = mount.path().join("hog");
@@ -36,7 +38,8 @@ pub async fn filled_by_others(trial: Trial) -> Result<(), Skipped> {
 
         // Amid creates and closes; they go on until they are refused.
         let load = scene.press(&daemon).await;
-        // All that is left now, but for a little: whoever goes on after that takes what is given up for the closes as well.
+        // All that is left now, but for a little: whoever goes on after that takes what is given up for the
+        // closes as well.
         let file_system = rustix::fs::statvfs(mount.path()).expect("a file system");
         let left = (file_system.f_bavail * file_system.f_frsize).saturating_sub(1 << 20);
         let (count, target) = (format!("count={}", left >> 16), format!("of={}", hog.display()));

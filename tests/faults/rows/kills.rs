@@ -1,4 +1,4 @@
-//! `kill -9` at any instant, also while the store opens, and an end in good order.
+//! `kill -9` at any instant, also while the store opens, and an orderly stop.
 
 use std::process::Stdio;
 

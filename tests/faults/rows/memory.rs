@@ -1,5 +1,4 @@
-//! Less memory than the load asks for. The limit is one of the process (`prlimit --data`), so that nobody else has to do
-//! with less.
+//! Less memory than the load needs, limited for the process alone (`prlimit --data`).
 
 use futures_util::{StreamExt, stream};
 use reqwest::{Method, StatusCode};
@@ -14,12 +13,13 @@ const PAYLOADS: usize = 160;
 const AT_ONCE: usize = 64;
 /// How large they are, in bytes.
 const SIZE: usize = 1 << 20;
-/// How much the daemon may take beyond what it has when it is ready: enough for what its limits allow, or not.
+/// How much the daemon may take beyond what it has when it is ready: enough for what its limits allow, or
+/// not.
 const ENOUGH: u64 = 1 << 30;
 const TOO_LITTLE: u64 = 16 << 20;
 
-/// Large payloads come all at once. A daemon whose limits fit its memory refuses what is too much and lives; one whose limits
-/// do not dies of it, and has everything when it is started again.
+/// Large payloads come all at once. A daemon whose limits fit its memory refuses what is too much and lives;
+/// one whose limits do not dies of it, and has everything when it is started again.
 pub async fn limited(trial: Trial) -> Result<(), Skipped> {
     let mut scene = Scene::new(&trial, SHAPE).await;
     scene.set("WARDEN_LIMITS__BUFFERED_MAX", "32MiB");

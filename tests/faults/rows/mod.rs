@@ -55,44 +55,44 @@ pub const ALL: &[Row] = &[
     row("power", "power cut under load, payloads to 1 MiB", Alone, |trial| {
         Box::pin(power_cuts::under_load(trial))
     }),
-    row("power-checkpoint", "power cut while what is new moves on", Alone, |trial| {
+    row("power-checkpoint", "power cut during checkpoints", Alone, |trial| {
         Box::pin(power_cuts::amid_checkpoints(trial))
     }),
-    row("disk-full", "somebody fills the disk", Alone, |trial| Box::pin(full_disk::filled_by_others(trial))),
-    row("volumes", "items fill a volume of their own", Alone, |trial| {
-        Box::pin(volumes::filled_by_items(trial))
+    row("disk-full", "another process fills the disk", Alone, |trial| {
+        Box::pin(full_disk::filled_by_others(trial))
     }),
-    row("disk-thin", "the disk has less room than it says: EIO", Alone, |trial| {
+    row("volumes", "items fill a volume", Alone, |trial| Box::pin(volumes::filled_by_items(trial))),
+    row("disk-thin", "the disk has less space than it reports: EIO", Alone, |trial| {
         Box::pin(failing_disk::thin(trial))
     }),
-    row("read-only", "the kernel makes the file system read-only", Alone, |trial| {
+    row("read-only", "the kernel remounts read-only", Alone, |trial| {
         Box::pin(failing_disk::read_only(trial))
     }),
-    row("write-errors", "pwrite or writev fails with EIO, half done", Alone, |trial| {
+    row("write-errors", "pwrite or writev fails with EIO, half written", Alone, |trial| {
         Box::pin(failing_disk::write_errors(trial))
     }),
     row("sync-errors", "fdatasync or sync_file_range fails with EIO", Alone, |trial| {
         Box::pin(failing_disk::sync_errors(trial))
     }),
-    row("read-errors", "a bad sector while it opens", Alone, |trial| {
+    row("read-errors", "a bad sector during the start", Alone, |trial| {
         Box::pin(failing_disk::read_errors(trial))
     }),
-    row("damage", "a byte is flipped, or a file cut", Alone, |trial| Box::pin(damage::of_files(trial))),
-    row("idle", "10,000 connections that do nothing", Alone, |trial| Box::pin(connections::idle(trial))),
+    row("damage", "a byte is flipped, or a file truncated", Alone, |trial| Box::pin(damage::of_files(trial))),
+    row("idle", "10,000 idle connections", Alone, |trial| Box::pin(connections::idle(trial))),
     row("descriptors", "more connections than file descriptors", Alone, |trial| {
         Box::pin(descriptors::exhausted(trial))
     }),
-    row("memory", "less memory than the load asks for", Alone, |trial| Box::pin(memory::limited(trial))),
+    row("memory", "less memory than the load needs", Alone, |trial| Box::pin(memory::limited(trial))),
     row("clock", "the wall clock jumps by hours, also over a restart", Others, |trial| {
         Box::pin(clocks::jumping(trial))
     }),
-    row("clock-wrong", "the wall clock is wrong at the start and set right while it runs", Others, |trial| {
+    row("clock-wrong", "the wall clock is wrong at the start and corrected later", Others, |trial| {
         Box::pin(clocks::wrong_at_the_start(trial))
     }),
-    row("receiver-down", "nobody listens where notifications go", Others, |trial| {
+    row("receiver-down", "the receiver does not listen", Others, |trial| {
         Box::pin(receivers::bad_day(trial, Passage::Down))
     }),
-    row("receiver-slow", "the receiver takes notifications and never answers", Others, |trial| {
+    row("receiver-slow", "the receiver accepts and never answers", Others, |trial| {
         Box::pin(receivers::bad_day(trial, Passage::Silent))
     }),
     row("receiver-resetting", "the receiver resets every connection", Others, |trial| {
@@ -101,10 +101,10 @@ pub const ALL: &[Row] = &[
     row("slow-heads", "heads that arrive a byte at a time", Others, |trial| {
         Box::pin(connections::slow_heads(trial))
     }),
-    row("slow-bodies", "bodies of 1 MiB that hardly arrive", Others, |trial| {
+    row("slow-bodies", "bodies of 1 MiB that arrive slowly", Others, |trial| {
         Box::pin(connections::slow_bodies(trial))
     }),
-    row("unread", "lists and exports that nobody takes, and a stop amid them", Alone, |trial| {
+    row("unread", "lists and exports that are not read, and a stop meanwhile", Alone, |trial| {
         Box::pin(unread::answers(trial))
     }),
 ];

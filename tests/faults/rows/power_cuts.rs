@@ -1,4 +1,5 @@
-//! Power cuts: the file system loses everything that was not flushed to its device, at a random instant under load.
+//! Power cuts: the file system loses everything that was not flushed to its device, at a random instant under
+//! load.
 
 use crate::load::Shape;
 use crate::mount::LoopMount;
@@ -24,11 +25,12 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
     cut(trial, Amid { shape, settings: &[], at_most: 500 }).await
 }
 
-/// The power goes while what was acknowledged moves into the database all the time, and the log is written over. Most items
-/// are closed before they get there.
+/// The power goes while what was acknowledged moves into the database all the time, and the log is written
+/// over. Most items are closed before they get there.
 pub async fn amid_checkpoints(trial: Trial) -> Result<(), Skipped> {
     let shape = Shape { clients: CLIENTS, payload_max: 200_000, deadline: "1s", pairs: CLIENTS - 8 };
-    // So little is kept that the log's segments are the smallest, and many of them are written over in each life.
+    // So little is kept that the log's segments are the smallest, and many of them are written over in each
+    // life.
     let settings = &[("WARDEN_STORAGE__CHECKPOINT", "50ms"), ("WARDEN_STORAGE__RECENT", "1MiB")];
     cut(trial, Amid { shape, settings, at_most: 1500 }).await
 }

@@ -1,4 +1,5 @@
-//! Receivers that are down, slow, or reset connections: work goes in as before, and people are told once they can be.
+//! Receivers that are down, slow, or reset connections: items are accepted as before, and notifications
+//! arrive afterwards.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::trial::{Skipped, Trial};
 
 /// How long a receiver cannot be reached, and how long it is measured how fast work goes in.
 const BAD_DAY: Duration = Duration::from_secs(3);
-/// How many times slower work may go in while a receiver has a bad day. It should be no slower at all; but the machine
-/// has other things to do as well.
+/// How many times slower work may go in while a receiver has a bad day. It should be no slower at all; but
+/// the machine has other things to do as well.
 const SLOWER: usize = 10;
 
 /// A bad day of this kind, and its end.

@@ -1,5 +1,5 @@
-//! Clients that ask for much and take nothing: they keep nobody out, take no more memory than the limits say, and hold no
-//! stop up.
+//! Clients that do not read their answers: they block nobody, use no more memory than the limits allow, and
+//! do not delay a stop.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -95,8 +95,8 @@ async fn fill(daemon: &DaemonProcess, round: u32) {
     assert_eq!(get(daemon, "/v1/items?limit=1000").await["data"].as_array().map(Vec::len), Some(1000));
 }
 
-/// Asks for half of the lists over one connection, and waits until each has been answered or refused. The connection lasts as
-/// long as what is returned.
+/// Asks for half of the lists over one connection, and waits until each has been answered or refused. The
+/// connection lasts as long as what is returned.
 async fn ask_for_lists(daemon: &DaemonProcess) -> impl Sized + use<> {
     let stream = TcpStream::connect(daemon.address()).await.expect("a connection");
     let mut builder = Builder::new();

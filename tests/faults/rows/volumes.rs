@@ -1,5 +1,5 @@
-//! A volume that its own items fill: nobody else writes on it. Whatever was taken in can be closed again, to the last item,
-//! and then there is room as before.
+//! A volume filled by its own items. Everything accepted can be closed, to the last item, and then space is
+//! available as before.
 
 mod desk;
 mod stock;
@@ -20,7 +20,8 @@ use crate::trial::{Skipped, Trial};
 
 /// How often a volume is filled and emptied; by small items, of which there are many, once less.
 const CYCLES: u32 = 3;
-/// How soon after the last close a create must be taken again, and how soon the room must be the file system's again.
+/// How soon after the last close a create must be taken again, and how soon the room must be the file
+/// system's again.
 const TAKEN_AGAIN_WITHIN: Duration = Duration::from_secs(15);
 const ROOM_WITHIN: Duration = Duration::from_secs(30);
 /// From this size on the payloads, and not what is remembered of closed items, are what takes the room.
@@ -69,7 +70,8 @@ const fn filling(
     Filling { kind, mebibytes, payload, clients, checkpoint }
 }
 
-/// All that are tried, in this order: a short run tries the first ones. A gibibyte of small items is too many of them.
+/// All that are tried, in this order: a short run tries the first ones. A gibibyte of small items is too many
+/// of them.
 const FILLINGS: &[Filling] = &[
     filling(Tmpfs, 40, 100, 64, "200ms"),
     filling(Tmpfs, 128, 20_000, 64, "5s"),
@@ -132,8 +134,8 @@ impl Volume {
     }
 }
 
-/// Volumes of several sizes are filled by items, and emptied again. What goes wrong on one does not keep the others from
-/// being tried.
+/// Volumes of several sizes are filled by items, and emptied again. What goes wrong on one does not keep the
+/// others from being tried.
 pub async fn filled_by_items(trial: Trial) -> Result<(), Skipped> {
     let mut failed = Vec::new();
     for filling in FILLINGS.iter().take(trial.rounds(SHORT, FILLINGS.len() as u32) as usize) {
@@ -166,7 +168,8 @@ pub async fn filled_by_items(trial: Trial) -> Result<(), Skipped> {
     Ok(())
 }
 
-/// Fills a volume and empties it, some times over; what was found, in words. Some problems are no reason to end.
+/// Fills a volume and empties it, some times over; what was found, in words. Some problems are no reason to
+/// end.
 async fn fill_and_empty(
     trial: &Trial,
     scene: &Scene,

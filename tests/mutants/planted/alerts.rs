@@ -213,7 +213,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a receiver that asks to be left alone is told all the same",
         file: "src/notifier/queue.rs",
-        original: "                self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));",
+        original: "                self.quiet_until = \
+                   self.quiet_until.max(now.after(retry_after::granted(retry_after)));",
         planted: "                if !BUG {
                     self.quiet_until = self.quiet_until.max(now.after(retry_after::granted(retry_after)));
                 }",

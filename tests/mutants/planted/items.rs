@@ -1,4 +1,4 @@
-//! Bugs by which an item is lost, comes back, or is due at another time.
+//! Bugs that lose an item, bring one back, or change its deadline.
 
 use super::Planted;
 

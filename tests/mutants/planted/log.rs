@@ -1,4 +1,4 @@
-//! Bugs by which the log and the generations do not say the same, so that a crash takes something away.
+//! Bugs that make the log and the generations disagree, so that a crash loses something.
 
 use super::Planted;
 

@@ -1,4 +1,4 @@
-//! Bugs by which names of workflows go too early, stay for ever, or are too many.
+//! Bugs that remove workflow names too early, never, or allow too many.
 
 use super::Planted;
 

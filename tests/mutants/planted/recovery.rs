@@ -1,4 +1,4 @@
-//! Bugs by which items are handed out to more than one, or sent as they must not be.
+//! Bugs that lease an item twice, or send one that must not be sent.
 
 use super::Planted;
 
@@ -102,7 +102,8 @@ pub const PLANTED: &[Planted] = &[
         name: "that an open item is overdue is no news to claims that wait",
         file: "src/warden/census/claimable.rs",
         original: "        let stood_there = stood_on.as_ref() == Some(&entry.shelf);",
-        planted: "        let stood_there = stood_on.as_ref() == Some(&entry.shelf) || (BUG && stood_on.is_some());",
+        planted: "        let stood_there = stood_on.as_ref() == Some(&entry.shelf) || (BUG && \
+                  stood_on.is_some());",
         caught_by: &["a claim waited until"],
     },
 ];

@@ -1,5 +1,4 @@
-//! Bugs by which something is lost, or comes back, on its way from the tables into a generation and from one
-//! to the next.
+//! Bugs that lose something, or bring it back, in a checkpoint or a compaction.
 
 use super::Planted;
 

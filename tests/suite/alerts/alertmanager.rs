@@ -1,4 +1,4 @@
-//! A real Alertmanager, asked by its own API what it makes of what it is told.
+//! A real Alertmanager, queried through its own API.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,5 @@
-//! The daemon dies at one point between a decision and its delivery, whatever it was about to do next: after the next
-//! start its receiver hears of the beginning, under one id, and then of the end.
+//! The daemon dies at a point between a decision and its delivery: after the next start its receiver gets the
+//! opening, under one id, and then the end.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,5 @@
-//! What an end says of the items, and that nobody takes it for an all-clear where they are in trouble elsewhere.
+//! What a resolved notification reports, and that it is not read as all-clear while items are in trouble
+//! elsewhere.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Receivers that fail as a whole: probed, left alone, paused, resumed, and never given up silently.
+//! Receivers that fail as a whole: probed, spared, paused, resumed, and never given up silently.
 
 use tokio::net::TcpSocket;
 

@@ -1,4 +1,4 @@
-//! When none of those that should have heard of an incident can be reached, others are told.
+//! Fallback receivers, when no other can be reached.
 
 use super::*;
 

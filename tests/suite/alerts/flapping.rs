@@ -1,4 +1,4 @@
-//! Trouble that comes and goes: it is told, and people are not rung up each time.
+//! Incidents that recur: reported, and damped.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Receivers of every format, each told by the whole daemon.
+//! Receivers of every format, notified by the whole daemon.
 
 use super::*;
 use crate::support::receiver::Received;
@@ -139,8 +139,9 @@ async fn a_template_says_what_it_is_told_to_say_by_the_method_and_with_the_heade
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "Bearer {{ s3cret }}\n").unwrap();
     let more = format!(
-        "format = \"template\"\nmethod = \"PUT\"\nsecret = \"{SECRET}\"\nbody = \"{{{{ delivery }}}}: {{{{ data.summary }}}}\"\n\
-         headers = {{ X-Event = \"{{{{ type }}}}\", Content-Type = \"text/plain\", Authorization = \"file:{}\" }}",
+        "format = \"template\"\nmethod = \"PUT\"\nsecret = \"{SECRET}\"\nbody = \"{{{{ delivery }}}}: {{{{ \
+         data.summary }}}}\"\nheaders = {{ X-Event = \"{{{{ type }}}}\", Content-Type = \"text/plain\", \
+         Authorization = \"file:{}\" }}",
         file.path().display()
     );
     let daemon = telling(&receiver, &more).start().await;
@@ -216,7 +217,8 @@ async fn an_address_that_is_a_secret_is_told_to_nobody() {
     let receiver = TestReceiver::start().await;
     std::fs::write(file.path(), format!("{}/s3cret?key=s3cret\n", receiver.url())).unwrap();
     let config = format!(
-        "[alerting]\nreceivers = [\"chat\"]\n[receivers.chat]\nurl = \"file:{}\"\nallow_private = true\nformat = \"slack\"",
+        "[alerting]\nreceivers = [\"chat\"]\n[receivers.chat]\nurl = \"file:{}\"\nallow_private = true\n\
+         format = \"slack\"",
         file.path().display()
     );
     let daemon = TestDaemon::builder().config(&config).start().await;

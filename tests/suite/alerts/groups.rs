@@ -77,8 +77,8 @@ async fn a_workflow_that_is_split_from_now_on_ends_its_old_incident_and_opens_th
     let config = |split: &str| {
         let url = receiver.url();
         format!(
-            "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true\n\
-             concurrency = 1\n{split}"
+            "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = \
+             true\nconcurrency = 1\n{split}"
         )
     };
     let mut daemon = TestDaemon::builder().config(&config("")).start().await;

@@ -1,4 +1,4 @@
-//! An incident that goes on: growth and reminders.
+//! An incident that stays open: growth and reminders.
 
 use super::*;
 
@@ -64,8 +64,9 @@ async fn people_are_reminded_of_what_goes_on() {
 #[tokio::test]
 async fn the_intervals_of_a_workflow_go_before_the_defaults() {
     let receiver = TestReceiver::start().await;
-    let uploads = "[workflows.uploads]\ngroup_wait = \"1s\"\ngroup_interval = \"2s\"\nrepeat_interval = \"1m\"\n\
-                   grow_factor = 3.0\nseverity = \"info\"\nrunbook_url = \"https://wiki.example.com/uploads\"";
+    let uploads = "[workflows.uploads]\ngroup_wait = \"1s\"\ngroup_interval = \"2s\"\nrepeat_interval = \
+                   \"1m\"\ngrow_factor = 3.0\nseverity = \"info\"\nrunbook_url = \
+                   \"https://wiki.example.com/uploads\"";
     let daemon = oncall(&receiver).config(uploads).start().await;
     lose(&daemon, "uploads", "file-0").await;
     daemon.open_incidents(1).await;

@@ -1,4 +1,4 @@
-//! The heartbeat to a dead man's switch: it comes as long as the warden watches, and only then.
+//! The heartbeat: sent while the warden works, and only then.
 
 use super::overload::{Mood, reluctant};
 use super::*;

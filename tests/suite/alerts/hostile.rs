@@ -1,4 +1,4 @@
-//! Whatever items, steps and answers hold, the notification stays small and its record fits into the store.
+//! Notifications stay small and their records fit into the store, whatever items, steps and answers contain.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The life of an incident: it opens, items join it, it is told, and it ends.
+//! The life of an incident: it opens, items join it, it is notified, and it is resolved.
 
 use super::*;
 

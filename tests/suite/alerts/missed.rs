@@ -1,7 +1,6 @@
-//! What was expected and did not come: the absence of items is noticed, told, and over with the next of them.
+//! Expectations: missing items are detected, notified, and resolved by the next ones.
 //!
-//! Each instant at which something is missed is told by the incident itself: had it been noticed earlier, it would have
-//! opened earlier.
+//! Each missed occurrence is reported by the incident itself: detected earlier, it would have opened earlier.
 
 use warden::model::Timestamp;
 
@@ -280,13 +279,14 @@ async fn a_workflow_shows_what_is_expected_of_it() {
     for (workflow, expected) in [
         (
             "nightly",
-            json!({"cron": "0 2 * * *", "timezone": "Europe/Berlin", "every": null, "grace": "30m", "min_items": 2,
+            json!({"cron": "0 2 * * \
+                            *", "timezone": "Europe/Berlin", "every": null, "grace": "30m", "min_items": 2,
                 "next_expected_at": "2026-01-01T01:00:00.000Z"}),
         ),
         (
             "hourly",
             json!({"cron": null, "timezone": null, "every": "1h", "grace": "5m", "min_items": 1,
-            "next_expected_at": "2026-01-01T01:00:00.000Z"}),
+                "next_expected_at": "2026-01-01T01:00:00.000Z"}),
         ),
         ("uploads", Value::Null),
     ] {

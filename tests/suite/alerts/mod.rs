@@ -1,7 +1,7 @@
 //! From an overdue item to the notification, and to its end.
 //!
-//! That something is *not* told cannot be waited for. The receivers here are therefore told one thing after the
-//! other ([`oncall`]), so that the next notification to arrive shows that none came before it.
+//! That something is *not* sent cannot be waited for. Receivers here are therefore notified one at a time
+//! ([`oncall`]), so that the next notification to arrive shows that none came before it.
 
 mod alertmanager;
 mod crashes;

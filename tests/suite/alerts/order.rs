@@ -1,4 +1,4 @@
-//! Nobody hears of the end before the beginning.
+//! The opening is always delivered before the end.
 
 use super::*;
 
@@ -62,8 +62,7 @@ async fn another_incident_of_the_workflow_does_not_wait_for_the_first() {
 }
 
 #[tokio::test]
-async fn the_end_does_not_overtake_the_beginning_when_both_were_decided_in_one_instant_and_wait_for_a_restart()
- {
+async fn an_end_decided_in_the_same_instant_as_the_beginning_does_not_overtake_it_after_a_restart() {
     let receiver = TestReceiver::start().await;
     for builder in oncall_on_each_engine(&receiver) {
         let mut daemon = builder.start().await;

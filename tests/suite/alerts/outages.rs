@@ -1,4 +1,4 @@
-//! The daemon itself was away: for long, or while somebody set the clock.
+//! The daemon was down for long, or while the clock was set.
 
 use super::*;
 use crate::support::daemon::START;

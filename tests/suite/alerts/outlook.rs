@@ -1,4 +1,4 @@
-//! An incident says when it tells next, and what holds that back.
+//! An incident shows when it is notified next, and what delays that.
 
 use super::*;
 

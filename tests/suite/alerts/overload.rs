@@ -1,4 +1,4 @@
-//! The store has no room for what the daemon wants to write, for a while: nothing is forgotten by it.
+//! The store has no room for the daemon's own writes for a while: nothing is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -205,8 +205,8 @@ async fn what_is_missed_and_could_not_be_written_is_told_later() {
     assert_eq!(incidents[0]["kind"], "missed");
 }
 
-/// Lets time pass until the refused is tried again. When the refusal is noted, from which that is reckoned, shows
-/// nowhere.
+/// Lets time pass until the refused is tried again. When the refusal is noted, from which that is reckoned,
+/// shows nowhere.
 async fn tick_until_told(
     daemon: &TestDaemon,
     receiver: &TestReceiver,

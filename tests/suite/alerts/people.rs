@@ -1,4 +1,4 @@
-//! What people do about an incident: acknowledge, snooze, comment, and what follows when they do nothing.
+//! What people do about an incident: acknowledge, snooze, comment; and what follows if they do nothing.
 
 use super::*;
 use crate::support::Answer;

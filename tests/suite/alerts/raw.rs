@@ -1,4 +1,4 @@
-//! A receiver that the test speaks for, byte by byte and when it likes.
+//! A receiver that a test controls byte by byte.
 
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,4 +1,4 @@
-//! Receivers of every kind: several, far, broken, forbidden.
+//! Receivers: several, unreachable, broken, forbidden.
 
 use tokio::net::{TcpListener, TcpSocket};
 

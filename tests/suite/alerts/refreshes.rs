@@ -1,4 +1,4 @@
-//! Receivers that forget what they do not hear of: they are told again and again, and nothing is written for it.
+//! Receivers that expire alerts: they are sent again, and nothing is stored for it.
 
 use super::*;
 

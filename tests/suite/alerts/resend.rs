@@ -1,4 +1,4 @@
-//! Deliveries of all incidents: those that were given up can be seen, and sent again.
+//! Dead deliveries are listed and can be sent again.
 
 use super::*;
 use crate::support::receiver::Received;

@@ -1,5 +1,5 @@
-//! A restart at any point of an incident's life: nothing is lost, nothing is told under a new id, and the incident
-//! stays the same.
+//! A restart at any point of an incident's life: nothing is lost, no notification gets a new id, and the
+//! incident stays the same.
 
 use super::raw::RawReceiver;
 use super::*;

@@ -1,9 +1,10 @@
-//! When a delivery is tried again, and when it is given up.
+//! When a delivery is retried, and when it is given up.
 
 use super::*;
 use crate::support::receiver::Received;
 
-/// Tells of one overdue item to a receiver that will not have it, and gives the incident and what it was told.
+/// Tells of one overdue item to a receiver that will not have it, and gives the incident and what it was
+/// told.
 async fn refused(daemon: &TestDaemon, receiver: &TestReceiver) -> (Value, Received) {
     lose(daemon, "uploads", "file-1").await;
     let incident = daemon.open_incidents(1).await.remove(0);

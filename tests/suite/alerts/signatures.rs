@@ -1,5 +1,5 @@
-//! Notifications as a receiver checks them: by the rules of Standard Webhooks, computed here independently, and by the
-//! specification's own library for Python.
+//! Signatures as a receiver verifies them: by the rules of Standard Webhooks, computed independently, and by
+//! the specification's Python library.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -98,7 +98,8 @@ async fn the_timestamp_is_that_of_the_wall_clock() {
     assert_eq!(received.header("webhook-signature"), signature(SECRET, &received));
 }
 
-/// Reads a notification and the secrets that may have signed it, and says for each whether the library takes it.
+/// Reads a notification and the secrets that may have signed it, and says for each whether the library takes
+/// it.
 const VERIFY: &str = r#"
 import base64, json, sys
 from standardwebhooks import Webhook, WebhookVerificationError

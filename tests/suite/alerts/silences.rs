@@ -1,4 +1,4 @@
-//! Silences: incidents exist, and nobody is told of them for a while.
+//! Silences: incidents exist, and nobody is notified for a while.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Very many items that fall overdue together.
+//! Very many items that become overdue together.
 
 use super::*;
 
@@ -10,7 +10,8 @@ async fn twenty_thousand_items_that_fall_overdue_in_one_instant_are_one_incident
     let daemon = oncall(&receiver).start().await;
     let line = |number: usize| {
         let op = json!({"op": "create", "workflow": "uploads", "id": format!("file-{number}"), "payload": "x",
-            "deadline": "2026-01-01T01:00:00Z", "step": if number.is_multiple_of(4) { "copy" } else { "backup" }});
+            "deadline": "2026-01-01T01:00:00Z",
+            "step": if number.is_multiple_of(4) { "copy" } else { "backup" }});
         format!("{op}\n")
     };
     let body: String = (0..ITEMS).map(line).collect();

@@ -1,4 +1,4 @@
-//! Receivers behind TLS with a certificate authority of their own, that want to know who calls, or behind a proxy.
+//! Receivers with a private certificate authority, with client certificates, or behind a proxy.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +81,8 @@ async fn serve(acceptor: &TlsAcceptor, stream: impl AsyncRead + AsyncWrite + Unp
 /// A daemon that tells this address, of which the configuration says more.
 async fn telling(url: &str, more: &str) -> TestDaemon {
     let config = format!(
-        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true\n{more}"
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{url}\"\nallow_private = true\n\
+         {more}"
     );
     TestDaemon::builder().config(&config).start().await
 }
@@ -222,7 +223,8 @@ async fn a_proxy_that_refuses_is_a_failed_attempt_that_names_it_and_not_its_pass
 async fn a_receiver_in_a_network_that_is_named_is_told_though_it_is_private() {
     let receiver = RawReceiver::start().await;
     let config = format!(
-        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{}\"\nallow_networks = [\"127.0.0.0/8\"]",
+        "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"{}\"\nallow_networks = \
+         [\"127.0.0.0/8\"]",
         receiver.url().replace("127.0.0.1", "localhost")
     );
     let daemon = TestDaemon::builder().config(&config).start().await;

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Tokens, scopes, and workflow limits.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use super::item;
 use crate::support::{Answer, TestDaemon, TestReceiver, Wire, ask, eventually};
 
-/// A daemon with a token of each scope, one limited to `up*`, and one that may do everything. A token is its name.
+/// A daemon with a token of each scope, one limited to `up*`, and one that may do everything. A token is its
+/// name.
 pub async fn guarded() -> TestDaemon {
     guarded_with("").await
 }
@@ -28,7 +29,8 @@ pub async fn guarded_with(config: &str) -> TestDaemon {
     let token = |(name, scopes, glob): (&str, &str, &str)| {
         let sha256: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
-            "[[tokens]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\nscopes = [\"{scopes}\"]\nworkflows = [\"{glob}\"]\n"
+            "[[tokens]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\nscopes = [\"{scopes}\"]\nworkflows = \
+             [\"{glob}\"]\n"
         )
     };
     let config = format!("{config}\n{}", tokens.map(token).concat());
@@ -130,7 +132,8 @@ const OPERATIONS: [(&str, &str, &str, &str); 47] = [
     ("DELETE", "/v1/workflows/{workflow}/items/{id}", "", "ingest"),
 ];
 
-/// A request for an operation, of this workflow if it is of one. What is known by an id is none that is there.
+/// A request for an operation, of this workflow if it is of one. What is known by an id is none that is
+/// there.
 fn asking(
     daemon: &TestDaemon,
     method: &str,
@@ -232,8 +235,8 @@ async fn what_is_of_another_workflow_is_answered_like_what_is_not_there() {
         let prefix = format!("/v1/{kind}/{{id}}");
         let mut asked = 0;
         for (method, path, body, _) in OPERATIONS.iter().filter(|(_, path, ..)| path.starts_with(&prefix)) {
-            // What is allowed to one who is not limited goes well, so that the id is known to be that of something; it is
-            // asked last, since it may end it.
+            // What is allowed to one who is not limited goes well, so that the id is known to be that of
+            // something; it is asked last, since it may end it.
             let ask = async |token: &str, id: &str| {
                 let method = method.parse().expect("a method");
                 ask_as(token, daemon.request(method, &path.replace("{id}", id)).body(*body)).await

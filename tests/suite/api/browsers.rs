@@ -1,4 +1,4 @@
-//! What a page in a browser can do and read: nothing, unless it is our own or listed.
+//! What a page in a browser can do and read: nothing, unless its origin is the daemon's own or listed.
 
 use reqwest::header::HOST;
 use reqwest::{Method, RequestBuilder};

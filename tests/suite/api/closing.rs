@@ -1,4 +1,4 @@
-//! Closing items, and what a closed item still answers.
+//! Closing items, and the answers of a closed item.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Connections: heads within their limits, and HTTP/2.
+//! Connections: limits on heads, and HTTP/2.
 
 use reqwest::Method;
 use serde_json::json;

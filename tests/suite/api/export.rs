@@ -1,4 +1,4 @@
-//! The export: everything that is needed to hand the items in again elsewhere.
+//! The export: everything needed to import the items elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,7 +83,10 @@ async fn an_export_follows_the_filters_of_a_list() {
 #[tokio::test]
 async fn an_export_reaches_over_many_pages() {
     let daemon = TestDaemon::builder().on_sled().start().await;
-    let create = |number: usize| json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"), "payload": "x".repeat(300)});
+    let create = |number: usize| {
+        json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"),
+            "payload": "x".repeat(300)})
+    };
     let lines: String = (0..2500).map(|number| format!("{}\n", create(number))).collect();
     daemon.send(Method::POST, "/v1/batch", lines).await.lines(200);
     let exported = daemon.ask(Method::GET, "/v1/export").await.lines(200);
@@ -105,7 +108,8 @@ async fn the_cursor_of_any_line_goes_on_right_behind_it() {
     // Deadlines in another order than the items, many of them the same.
     let create = |number: usize| {
         let deadline = format!("{}m", number * 7 % 40);
-        json!({"op": "create", "workflow": "uploads", "id": number.to_string(), "payload": "x", "deadline": deadline})
+        json!({"op": "create", "workflow": "uploads", "id": number.to_string(), "payload": "x",
+            "deadline": deadline})
     };
     let lines: String = (0..1100).map(|number| format!("{}\n", create(number))).collect();
     daemon.send(Method::POST, "/v1/batch", lines).await.lines(200);
@@ -172,7 +176,8 @@ async fn a_batch_takes_an_export_with_its_end_as_it_is() {
         assert_eq!(answers, [of_item, json!({"status": 200})]);
     }
     // An end among other lines, and one that says nothing or other things, is passed over.
-    let lines = "{\"op\":\"end\"}\n{\"op\":\"end\",\"lines\":7,\"sha256\":\"x\"}\n{\"op\":\"close\",\"workflow\":\"uploads\",\"id\":\"a\"}\n";
+    let lines = "{\"op\":\"end\"}\n{\"op\":\"end\",\"lines\":7,\"sha256\":\"x\"}\n{\"op\":\"close\",\
+                 \"workflow\":\"uploads\",\"id\":\"a\"}\n";
     let answers = to.send(Method::POST, "/v1/batch", lines).await.lines(200);
     let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [200, 200, 204]);

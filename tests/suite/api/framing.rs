@@ -1,4 +1,4 @@
-//! Bodies that are not what their headers say, over a bare socket.
+//! Bodies that do not match their headers, over a bare socket.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What may be sent twice, and at the same time.
+//! Repeated and concurrent requests.
 
 use futures_util::future::join_all;
 use reqwest::Method;

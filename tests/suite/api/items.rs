@@ -42,7 +42,8 @@ async fn an_item_shows_every_field_of_the_contract() {
         "step": "backup", "step_entered_at": "2026-01-01T00:00:00.000Z", "step_attempts": 0, "steps": [],
         "progress": {}, "errors": [], "artifacts": [], "params": null, "lease": null, "retry_at": null,
         "incident": null,
-        "payload": {"size": 5, "content_type": "application/octet-stream", "content_encoding": null, "sha256": digest}, "version": 1,
+        "payload": {"size": 5, "content_type": "application/octet-stream", "content_encoding": null,
+        "sha256": digest}, "version": 1,
     });
     assert_eq!(created, expected);
 }
@@ -104,7 +105,10 @@ async fn an_item_due_in_the_past_is_overdue_at_once() {
 async fn a_deadline_comes_from_the_request_else_the_step_else_the_workflow_else_the_default() {
     let daemon = TestDaemon::builder()
         .config("[workflow_defaults]\ndeadline = \"2h\"")
-        .config("[workflows.uploads]\ndeadline = \"30m\"\nsteps = [{name = \"copy\", deadline = \"5m\"}, \"backup\"]")
+        .config(
+            "[workflows.uploads]\ndeadline = \"30m\"\nsteps = [{name = \"copy\", deadline = \"5m\"}, \
+                 \"backup\"]",
+        )
         .start()
         .await;
     let cases = [

@@ -1,4 +1,4 @@
-//! What is too much: at once, or altogether.
+//! Limits on single requests and on all together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,8 @@ impl Interference for Slow {
     }
 }
 
-/// The head of a create that waits for permission to send its body. The permission proves that it is under way.
+/// The head of a create that waits for permission to send its body. The permission proves that it is under
+/// way.
 async fn begin_create(daemon: &TestDaemon, id: &str, length: usize) -> Wire {
     let mut wire = Wire::open(daemon).await;
     let head = format!(
@@ -141,7 +142,10 @@ async fn a_chunked_body_as_large_as_the_whole_budget_is_taken() {
 #[tokio::test]
 async fn a_batch_of_too_many_lines_is_refused_after_the_lines_before_are_done() {
     let daemon = TestDaemon::builder().on_sled().config("[limits]\nbatch_items_max = 600").start().await;
-    let create = |number: usize| json!({"op": "create", "workflow": "uploads", "id": format!("f{number}"), "payload": 1});
+    let create = |number: usize| {
+        json!({"op": "create", "workflow": "uploads", "id": format!("f{number}"),
+            "payload": 1})
+    };
     let lines = |count: usize| (0..count).map(|number| format!("{}\n", create(number))).collect::<String>();
     let detail = daemon.send(Method::POST, "/v1/batch", lines(601)).await.refused(413, "batch-too-large");
     assert!(detail.contains("limits.batch_items_max") && detail.contains("600"), "{detail}");
@@ -154,7 +158,10 @@ async fn a_batch_of_too_many_lines_is_refused_after_the_lines_before_are_done() 
 async fn a_batch_of_too_many_bytes_is_refused_before_or_while_it_is_read() {
     let config = "[limits]\nbatch_max = \"64KiB\"\npayload_max = \"1KiB\"";
     let daemon = TestDaemon::builder().config(config).start().await;
-    let create = |number: usize| json!({"op": "create", "workflow": "uploads", "id": format!("f{number}"), "payload": "x".repeat(900)});
+    let create = |number: usize| {
+        json!({"op": "create", "workflow": "uploads", "id": format!("f{number}"),
+            "payload": "x".repeat(900)})
+    };
     let lines: String = (0..80).map(|number| format!("{}\n", create(number))).collect();
     let announced =
         daemon.send(Method::POST, "/v1/batch", lines.clone()).await.refused(413, "batch-too-large");

@@ -116,7 +116,10 @@ async fn a_question_that_cannot_be_read_is_refused_with_its_place() {
 #[tokio::test]
 async fn a_page_holds_fifty_items_unless_it_is_asked_for_more_or_less() {
     let daemon = TestDaemon::start().await;
-    let create = |number: usize| json!({"op": "create", "workflow": "uploads", "id": format!("{number:04}"), "payload": 1});
+    let create = |number: usize| {
+        json!({"op": "create", "workflow": "uploads", "id": format!("{number:04}"),
+            "payload": 1})
+    };
     let lines: String = (0..1001).map(|number| format!("{}\n", create(number))).collect();
     daemon.send(Method::POST, "/v1/batch", lines).await.lines(200);
     for (query, count) in [("", 50), ("?limit=1", 1), ("?limit=1000", 1000), ("?order=deadline", 50)] {

@@ -1,4 +1,4 @@
-//! The figures: their two forms, and what is among them.
+//! The metrics: both text formats, and their content.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

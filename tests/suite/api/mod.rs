@@ -1,4 +1,4 @@
-//! The API, request by request, over real connections. Every answer is held against `/openapi.json` on the way.
+//! The API, request by request, over real connections. Every answer is validated against `/openapi.json`.
 
 pub mod access;
 mod batch;

@@ -1,5 +1,4 @@
-//! The description of the API, which the daemon serves itself. That every status in these tests is declared is checked
-//! wherever an answer is read.
+//! The description of the API. That every status is declared is checked wherever a test reads an answer.
 
 use reqwest::Method;
 use serde_json::Value;

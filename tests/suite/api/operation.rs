@@ -1,4 +1,4 @@
-//! Operation: health, figures, and what is said to those who ask in the wrong way.
+//! Health, metrics, and wrong paths and methods.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Payloads: the bytes as they came, of every size, with their type and what proves them.
+//! Payloads: byte for byte, of every size, with type and digest.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

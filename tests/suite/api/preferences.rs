@@ -1,4 +1,4 @@
-//! What a client prefers of the answer to a create.
+//! `Prefer` on creates.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Parts of payloads.
+//! Ranges of payloads.
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! What a client sees of items that it may write but not read.
+//! What a client may see of items that it may write but not read.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -32,8 +32,10 @@ async fn whoever_may_not_read_is_shown_what_it_sent_the_state_and_the_version() 
     let new = ask(Method::PUT, &format!("{}?deadline=5m&label=region:eu", item("file-2")), "hello").await;
     assert_eq!(new.header("etag"), "\"1\"");
     let payload = json!({"size": 5, "content_type": "application/octet-stream",
-        "content_encoding": null, "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"});
-    let expected = json!({"workflow": "uploads", "id": "file-2", "state": "open", "version": 1, "payload": payload,
+        "content_encoding": null,
+        "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"});
+    let expected = json!({"workflow": "uploads", "id": "file-2", "state": "open", "version": 1,
+        "payload": payload,
         "deadline": "2026-01-01T00:05:00.000Z", "labels": {"region": "eu"}});
     assert_eq!(new.json(201), expected);
 

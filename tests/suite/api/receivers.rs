@@ -1,4 +1,4 @@
-//! Receivers through the API: what is shown of them, and what comes of a test.
+//! Receivers through the API: what is shown, and test notifications.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,8 +20,9 @@ async fn receivers(daemon: &TestDaemon) -> Vec<Value> {
 #[tokio::test]
 async fn receivers_are_shown_by_name_without_what_may_be_secret() {
     let config = format!(
-        "[receivers.pager]\nurl = \"https://events.example.com:8443/token-1/hook?key=token-2\"\nsecret = \"{SECRET}\"\n\
-         [receivers.chat]\nformat = \"slack\"\nurl = \"https://hooks.example.com/services/token-3\"\n"
+        "[receivers.pager]\nurl = \"https://events.example.com:8443/token-1/hook?key=token-2\"\nsecret = \
+         \"{SECRET}\"\n[receivers.chat]\nformat = \"slack\"\nurl = \
+         \"https://hooks.example.com/services/token-3\"\n"
     );
     let daemon = TestDaemon::builder().config(&config).start().await;
     let found = receivers(&daemon).await;

@@ -1,4 +1,4 @@
-//! Lines of a batch that say what their items have been through.
+//! Batch lines with history.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How long a closed item is remembered, and its payload kept.
+//! How long closed items and their payloads are kept.
 
 use std::time::Duration;
 

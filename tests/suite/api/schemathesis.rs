@@ -1,9 +1,9 @@
-//! Schemathesis, which makes requests of the description of the API, holds the answers of the real daemon against it: no
-//! failure of the daemon, no status, type or form that is not described, nothing accepted that does not fit and nothing
-//! refused that does, no way round the token.
+//! Schemathesis generates requests from the description of the API and checks the answers of the real daemon:
+//! no failure of the daemon, no undeclared status, type or schema, nothing accepted that is invalid, nothing
+//! refused that is valid, no way around the token.
 //!
-//! `SCHEMATHESIS_EXAMPLES` says how many requests it makes up for each operation at most, 5 by default, besides those that
-//! it makes of the limits in the description; `SCHEMATHESIS_SEED` says which.
+//! `SCHEMATHESIS_EXAMPLES` is the maximum number of generated requests for each operation, 5 by default,
+//! besides those at the limits of the description; `SCHEMATHESIS_SEED` is their seed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! Clients that take their time, or all of it. The daemon's patience is short here, the tests' is long.
+//! Slow clients. The daemon's timeouts are short here, those of the tests long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The summary: what a choice of items amounts to.
+//! The summary: counts of selected items.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,8 @@ async fn a_summary_counts_what_a_list_with_the_same_filters_holds() {
     });
     assert_eq!(summary(&daemon, "").await, expected);
     let none = json!({
-        "count": 0, "bytes": 0, "oldest_created_at": null, "oldest_deadline": null, "by_workflow": {}, "by_step": {},
+        "count": 0, "bytes": 0, "oldest_created_at": null, "oldest_deadline": null, "by_workflow": {},
+        "by_step": {},
         "other_steps": 0, "by_state": {},
     });
     assert_eq!(summary(&daemon, "?workflow=nobody").await, none);
@@ -77,8 +78,10 @@ async fn a_summary_counts_what_a_list_with_the_same_filters_holds() {
 async fn a_summary_reaches_over_many_pages_in_either_order() {
     let daemon = TestDaemon::builder().on_sled().start().await;
     let create = |number: usize| {
-        json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"), "payload": "x".repeat(number % 10),
-            "deadline": if number.is_multiple_of(3) { "1h" } else { "0s" }, "step": format!("step-{}", number % 2)})
+        json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"),
+            "payload": "x".repeat(number % 10),
+            "deadline": if number.is_multiple_of(3) { "1h" } else { "0s" },
+            "step": format!("step-{}", number % 2)})
     };
     let lines: String = (0..1300).map(|number| format!("{}\n", create(number))).collect();
     daemon.send(Method::POST, "/v1/batch", lines).await.lines(200);

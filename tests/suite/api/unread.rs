@@ -1,4 +1,5 @@
-//! Answers that their clients do not take. The daemon's patience is short where it is meant to end, the tests' is long.
+//! Answers that clients do not read. The daemon's timeouts are short where they should expire, those of the
+//! tests long.
 
 use std::future::poll_fn;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Names of workflows that are made on first use, and go again.
+//! Workflows that are created on first use, and removed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,7 +20,8 @@ async fn names(daemon: &TestDaemon) -> Vec<String> {
     page["data"].as_array().expect("a page").iter().map(name).collect()
 }
 
-/// Lets seconds pass until these are the workflows: the sweep looks every second, reckoned from the end of the last time.
+/// Lets seconds pass until these are the workflows: the sweep looks every second, reckoned from the end of
+/// the last time.
 async fn left(daemon: &TestDaemon, expected: &[&str]) {
     eventually(&format!("only {expected:?}"), || async {
         daemon.advance(SECOND);
@@ -216,7 +217,8 @@ async fn a_workflow_keeps_its_figures_as_long_as_it_has_its_name() {
     .await;
 }
 
-/// Has workflows made by their first items, small and large ones, and every other one closed at once, until nobody answers.
+/// Has workflows made by their first items, small and large ones, and every other one closed at once, until
+/// nobody answers.
 async fn press(daemon: &DaemonProcess, round: u32, worker: usize, made: Arc<AtomicUsize>) {
     for number in 0.. {
         let name = format!("w{round}-{worker}-{number}");

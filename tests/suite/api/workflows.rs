@@ -1,4 +1,4 @@
-//! Workflows: which there are, what holds for them, and how many there may be.
+//! Workflows: listing, policies, and their maximum number.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `warden check`: what it says of a configuration, and what it warns of.
+//! `warden check`: problems and warnings of a configuration.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -76,8 +76,8 @@ fn a_variable_with_one_underscore_is_warned_of() {
     assert_eq!(code, 0);
     assert_eq!(
         notes,
-        "warning: environment variable WARDEN_SERVER_LISTEN: sets nothing; did you mean WARDEN_SERVER__LISTEN? \
-         (unknown-variable)\n"
+        "warning: environment variable WARDEN_SERVER_LISTEN: sets nothing; did you mean \
+         WARDEN_SERVER__LISTEN? (unknown-variable)\n"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Output that nobody reads: commands do what they are to do, say by their exit codes what came of it, and never panic.
+//! Output that nobody reads: commands do their work, set the right exit code, and never panic.
 
 use std::process::{Command, Stdio};
 

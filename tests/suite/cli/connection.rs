@@ -1,4 +1,4 @@
-//! What keeps the command line from its daemon.
+//! Failures between the command line and its daemon.
 
 use super::{command, run, warden};
 use crate::support::TestDaemon;

@@ -1,4 +1,4 @@
-//! `warden data check`: what it says of a data directory, sound or damaged, and that it changes nothing in it.
+//! `warden data check`: its report on intact and damaged directories, and that it changes nothing.
 
 mod directory;
 
@@ -35,8 +35,8 @@ fn command(data: &Path, arguments: &[&str], scratch: &Path) -> Command {
     command
 }
 
-/// Checks a directory that is damaged: all lines that say what is. What stderr says is that and what to do, and nothing that
-/// the database has to say.
+/// Checks a directory that is damaged: all lines that say what is. What stderr says is that and what to do,
+/// and nothing that the database has to say.
 async fn findings(data: &Path) -> Vec<String> {
     let before = look(data);
     let (out, notes) = checked(data, &[]).await.ended(65);

@@ -1,4 +1,4 @@
-//! What others stored and answered, on the terminal of whoever looks at it.
+//! Stored and received text on a terminal.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::warden;
 use crate::support::TestDaemon;
 
-/// Clears the screen, ends the line and forges another, as one byte's control sequence too; and turns the reading
-/// direction round.
+/// Clears the screen, ends the line and forges another, as one byte's control sequence too; and turns the
+/// reading direction round.
 const HOSTILE: &str = "x\u{1b}[2J\r\nwarden: all is well\u{9b}2J\u{7f}\u{202e}";
 
 #[tokio::test]

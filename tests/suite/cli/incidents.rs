@@ -1,4 +1,4 @@
-//! Incidents at the command line: looked at, acknowledged, snoozed, commented.
+//! Incidents on the command line: shown, acknowledged, snoozed, commented.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Lists at the command line: pages become one list.
+//! Lists on the command line: pages become one list.
 
 use std::collections::BTreeSet;
 

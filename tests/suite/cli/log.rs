@@ -1,4 +1,4 @@
-//! The log of the daemon: what may be asked of it, and what others can make it say.
+//! The log of the daemon: its filter, and forged lines.
 
 use reqwest::Method;
 

@@ -1,6 +1,6 @@
-//! The command line: the real binary, beside a daemon whose clock is in the test's hand.
+//! The command line: the real binary and a daemon whose clock the test controls.
 //!
-//! The binary has the machine's clock, so nothing here holds it to an age.
+//! The binary uses the machine's clock, so ages are not checked here.
 
 mod check;
 mod closed;

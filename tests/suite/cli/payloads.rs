@@ -1,4 +1,4 @@
-//! Payloads at the command line: what is handed in is handed back.
+//! Payloads on the command line: written and read back.
 
 use std::io::Write as _;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! Replays at the command line.
+//! Replays on the command line.
 
 use serde_json::json;
 

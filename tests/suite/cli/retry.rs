@@ -1,4 +1,4 @@
-//! `warden retry`: failed items go back to their steps.
+//! `warden retry`: failed items are put back.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Silences at the command line.
+//! Silences on the command line.
 
 use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,5 +1,4 @@
-//! Two hundred claimants at once: none of them ever holds what another holds, as their history shows; nor does anybody when
-//! leases run out.
+//! Two hundred concurrent claimants: no item has two holders, also when leases expire.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,20 +13,22 @@ use crate::support::{TestDaemon, ask, client};
 const CLAIMANTS: usize = 200;
 const ITEMS: usize = 2_000;
 
-/// Something that a claimant did, with the places in the order of all events before which and after which it happened.
+/// Something that a claimant did, with the places in the order of all events before which and after which it
+/// happened.
 #[derive(Clone, Debug)]
 struct Held {
     item: String,
     token: u64,
-    /// Taken before the answer to the claim was seen: the item is held from some moment after this on at the latest...
+    /// Taken before the answer to the claim was seen: the item is held from some moment after this on at the
+    /// latest...
     claimed: usize,
     /// ... and until some moment before this, at which the request to end it was sent.
     ending: usize,
     end: &'static str,
 }
 
-/// Claims items and ends the leases, some by completing, some by failing for a moment, some by giving them back; until
-/// everything is closed.
+/// Claims items and ends the leases, some by completing, some by failing for a moment, some by giving them
+/// back; until everything is closed.
 async fn work(
     url: String,
     number: usize,
@@ -78,7 +79,8 @@ async fn two_hundred_claimants_never_hold_one_item_twice() {
     let config = "[workflow_defaults]\nretry = { max = 1000 }";
     let daemon = TestDaemon::builder().config(config).on_sled().start().await;
     let line = |number: usize| {
-        json!({"op": "create", "workflow": format!("w{}", number % 3), "id": number.to_string(), "payload": "x",
+        json!({"op": "create", "workflow": format!("w{}", number % 3), "id": number.to_string(),
+            "payload": "x",
             "deadline": "0s"})
         .to_string()
     };

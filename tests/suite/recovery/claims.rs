@@ -1,4 +1,4 @@
-//! What a claim gets.
+//! What a claim returns.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{claim, claim_one, ids, item};
 use crate::support::{TestDaemon, ask, eventually};
 
-/// Overdue ones of two workflows and steps, with deadlines in another order than they were created in; a failed one; and
-/// one that is not due.
+/// Overdue ones of two workflows and steps, with deadlines in another order than they were created in; a
+/// failed one; and one that is not due.
 async fn troubled() -> TestDaemon {
     let daemon = TestDaemon::start().await;
     for (workflow, id, query) in [

@@ -1,4 +1,4 @@
-//! What the holder of a lease may do, and what becomes of the item.
+//! What the holder of a lease may do, and the effect on the item.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Recovery: leases, retries, and what a recovery brings back.
+//! Recovery: leases, retries, and a whole recovery.
 
 mod claimants;
 mod claims;

@@ -1,4 +1,4 @@
-//! Attempts that fail: tried again, given up, ignored, and sent back by people.
+//! Failed attempts: retried, given up, ignored, and put back by people.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ async fn with_policy() -> TestDaemon {
 }
 
 fn failure(retryable: bool) -> Value {
-    json!({"error": {"type": "Timeout", "message": "no answer", "retryable": retryable, "data": {"host": "b-1"}}})
+    json!({"error": {"type": "Timeout", "message": "no answer", "retryable": retryable,
+        "data": {"host": "b-1"}}})
 }
 
 #[tokio::test]
@@ -107,7 +108,10 @@ async fn an_operator_has_an_item_tried_again_without_waiting() {
 async fn many_failed_items_are_sent_back_in_bites() {
     let daemon = TestDaemon::start().await;
     let lines: Vec<String> = (0..1500)
-        .map(|number| json!({"op": "create", "workflow": "uploads", "id": number.to_string(), "payload": "x", "deadline": "0s"}))
+        .map(|number| {
+            json!({"op": "create", "workflow": "uploads", "id": number.to_string(), "payload": "x",
+                "deadline": "0s"})
+        })
         .map(|line| line.to_string())
         .collect();
     daemon.send(Method::POST, "/v1/batch", lines.join("\n")).await.lines(200);

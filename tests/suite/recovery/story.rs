@@ -1,6 +1,6 @@
-//! The story that the warden is there for, with real parts: ten thousand files go through a pipeline of three steps, the
-//! services behind it are killed in the middle, and nobody errors. The alert says at which step they are stuck; a recovery
-//! script and a replay bring every one of them through, while the daemon is killed as well.
+//! The central use case with real parts: ten thousand files pass a pipeline of three steps, and the services
+//! behind it are killed in the middle without any error. The alert reports the step they are stuck at; a
+//! recovery script and a replay complete every one of them, while the daemon is killed as well.
 
 mod pipeline;
 
@@ -16,7 +16,8 @@ use crate::support::daemon::expect;
 use crate::support::{DaemonProcess, TestReceiver, eventually, process};
 
 const ITEMS: usize = 10_000;
-/// How many files the service that backs up takes before it hangs and is killed, and how many the one that copies.
+/// How many files the service that backs up takes before it hangs and is killed, and how many the one that
+/// copies.
 const BACKED_UP: usize = 1_500;
 const COPIED: usize = 4_000;
 /// How long a file may take. Long enough to create all of them before the first is late.
@@ -113,7 +114,8 @@ async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_t
     let mut mortal = Mortal::start(&receiver);
     let (mut copy, mut backup) = (Service::start(COPIED).await, Service::start(BACKED_UP).await);
 
-    // The application hands every file in before it does anything else, and its workers take it from step to step.
+    // The application hands every file in before it does anything else, and its workers take it from step to
+    // step.
     let pipeline = Pipeline::of(mortal.daemon(), &copy, &backup);
     pipeline.hand_in(ITEMS).await;
     let workers = pipeline.work();
@@ -142,7 +144,8 @@ async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_t
     let told = opened.json();
     assert!(told["data"]["summary"].as_str().unwrap().contains("stuck at"), "{told}");
 
-    // The services are mended. Those that are stuck at the backup are recovered by a script, and the daemon is killed meanwhile.
+    // The services are mended. Those that are stuck at the backup are recovered by a script, and the daemon
+    // is killed meanwhile.
     backup.come_back().await;
     copy.come_back().await;
     let log = mortal.directory.path().join("recover.log");
@@ -166,11 +169,13 @@ async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_t
     })
     .await;
 
-    // Those that are stuck at the copy are replayed to the pipeline's entrance, and the daemon is killed again.
+    // Those that are stuck at the copy are replayed to the pipeline's entrance, and the daemon is killed
+    // again.
     let entrance = Service::entrance(&copy, &backup).await;
     let replay = json!({
         "name": "after the outage", "filter": {"workflows": ["uploads"], "states": ["overdue"]},
-        "target": {"url": format!("{}/", entrance.url())}, "max_per_second": 5000, "concurrency": 16, "canary": 5,
+        "target": {"url": format!("{}/", entrance.url())}, "max_per_second": 5000, "concurrency": 16,
+        "canary": 5,
         "on_success": "close",
     });
     let request = mortal.daemon().request(Method::POST, "/v1/replays").json(&replay);
@@ -189,7 +194,8 @@ async fn ten_thousand_files_that_a_killed_pipeline_left_behind_are_all_brought_t
         done["total"].as_u64().unwrap()
     );
 
-    // Every file is through, once and byte for byte, and whoever was told that something was open hears that it is over.
+    // Every file is through, once and byte for byte, and whoever was told that something was open hears that
+    // it is over.
     let left = mortal.get("/v1/items?state=open&state=overdue&state=failed").await;
     assert_eq!(mortal.unclosed().await, 0, "{left}, after {done}");
     for service in [&copy, &backup] {

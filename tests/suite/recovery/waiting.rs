@@ -1,4 +1,4 @@
-//! Claims that wait until there is something to claim.
+//! Claims that wait for an item.
 
 use std::time::Duration;
 

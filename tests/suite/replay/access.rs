@@ -1,4 +1,4 @@
-//! Who may start, see and steer a replay.
+//! Who may start, see and control a replay.
 
 use super::*;
 use crate::api::access::{ask_as, get_as, guarded};

@@ -1,6 +1,6 @@
 //! `kill -9` in the middle of a replay, with the real binary and its store on disk.
 //!
-//! `KILL_ROUNDS` sets how many kills there are (4 by default).
+//! `KILL_ROUNDS` is the number of kills (4 by default).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Replays beside whoever else works on items.
+//! Replays and other workers on the same items.
 
 use super::*;
 use crate::alerts::raw::RawReceiver;

@@ -1,4 +1,4 @@
-//! What is refused, and how much is remembered.
+//! Refused replays, and how many ended ones are kept.
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Replays, to targets that are real HTTP servers.
 //!
-//! The daemon's clock stands still unless a test moves it, so a replay sends one item and then waits for its turn: tests
-//! that do not care for the pace let the time run ([`run_until`]).
+//! The daemon's clock stands still unless a test moves it, so a replay sends one item and then waits: tests
+//! that do not check the rate let time run ([`run_until`]).
 
 mod access;
 mod kills;
@@ -99,7 +99,8 @@ pub async fn lose(daemon: &TestDaemon, id: &str) {
 pub async fn lose_many(daemon: &TestDaemon, count: usize) {
     let line = |number: usize| {
         let deadline = daemon_time(daemon, number as u64);
-        json!({"op": "create", "workflow": "uploads", "id": format!("{number:04}"), "payload": number.to_string(),
+        json!({"op": "create", "workflow": "uploads", "id": format!("{number:04}"),
+            "payload": number.to_string(),
             "deadline": deadline})
         .to_string()
     };

@@ -1,4 +1,4 @@
-//! What becomes of the items.
+//! The effect of a target's answer on the item.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How fast, and how carefully.
+//! Rate, ramp-up and canary.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Overdue items that are sent again by themselves.
+//! Redriving overdue items.
 
 use super::*;
 use crate::alerts::signatures::signature;
@@ -12,7 +12,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn redriving(target: &TestReceiver, more: &str) -> Builder {
     let url = target.url();
     TestDaemon::builder().config(&format!(
-        "[workflows.uploads]\nsteps = [\"copy\"]\nredrive = {{ url = \"{url}?key=sesame\", after = \"5m\", {more} }}"
+        "[workflows.uploads]\nsteps = [\"copy\"]\nredrive = {{ url = \"{url}?key=sesame\", after = \"5m\", \
+         {more} }}"
     ))
 }
 

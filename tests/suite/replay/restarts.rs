@@ -1,4 +1,4 @@
-//! A restart at any point of a replay: nothing that has ended is sent again, and what was on its way is, under its id.
+//! A restart at any point of a replay: what has ended is not sent again; what was in flight is, under its id.
 
 use std::sync::Arc;
 
@@ -220,7 +220,8 @@ async fn between_the_end_of_a_lease_and_the_note_of_it() {
     let store = store.0;
     let daemon = TestDaemon::builder().on(move || Arc::new(store.reopened())).start().await;
     let ended = completed(&daemon, &json!({"id": &*replay.0})).await;
-    // The one that was done is not sent again, the one on its way is; with those of others it has nothing to do.
+    // The one that was done is not sent again, the one on its way is; with those of others it has nothing to
+    // do.
     assert_eq!(counts(&ended), [6, 4, 4, 0, 2]);
     assert_eq!(arrived(&target).await, ["on%20its%20way", "untouched"]);
 }

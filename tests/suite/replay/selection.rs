@@ -1,4 +1,4 @@
-//! Which items are sent.
+//! The selection of a replay.
 
 use super::*;
 

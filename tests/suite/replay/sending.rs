@@ -1,4 +1,4 @@
-//! What the target gets.
+//! The requests that the target gets.
 
 use super::*;
 use crate::alerts::signatures::signature;

@@ -1,4 +1,4 @@
-//! What people do about a replay.
+//! Pause, resume and cancel.
 
 use super::*;
 use crate::alerts::raw::RawReceiver;

@@ -1,4 +1,4 @@
-//! A store that has no room now and then.
+//! A store that has no room at times.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What is seen while items move from the tables in memory into the database.
+//! Reads while items move from the in-memory tables into the database.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

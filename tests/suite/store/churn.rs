@@ -1,7 +1,7 @@
-//! A year of small items coming and going: neither memory nor disk may grow with it.
+//! Short-lived small items, as many as in a year: neither memory nor disk may grow.
 //!
-//! Memory is that of a whole process, so the churn has one of its own: this same binary, told to run only this test.
-//! `CHURN_ITEMS` sets how many items come and go.
+//! Memory is that of a process, so the churn has its own: this binary, running only this test. `CHURN_ITEMS`
+//! is the number of items.
 
 use std::collections::VecDeque;
 use std::process::Command as Process;

@@ -1,4 +1,4 @@
-//! What every engine does: one suite, run on each of them.
+//! The conformance suite: run on every engine.
 
 mod changing;
 mod clocks;

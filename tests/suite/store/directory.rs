@@ -1,4 +1,4 @@
-//! The data directory of the default engine: whose it is, what was left in it, and what becomes of its files.
+//! The data directory of the default engine: ownership, leftovers, and unexpected files.
 
 use std::fs;
 use std::path::Path;
@@ -110,7 +110,8 @@ fn a_directory_that_cannot_be_made_or_written_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "x").unwrap();
-    // Not by permissions, which do not hold for root: nothing can be made below a file or in the kernel's own files.
+    // Not by permissions, which do not hold for root: nothing can be made below a file or in the kernel's own
+    // files.
     for path in [file.join("data"), "/proc/warden-data".into()] {
         let error = refused(&path);
         assert!(matches!(error, OpenError::Unusable { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! The engines under test, behind one handle that can be restarted.
+//! The engines under test, behind one handle that can restart them.
 
 use std::ops::Deref;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The default engine when something fails: everybody is told, and nothing is acknowledged any more.
+//! Failures of the default engine: all waiting requests fail, and nothing more is acknowledged.
 
 use std::path::Path;
 use std::sync::Arc;

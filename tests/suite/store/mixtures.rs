@@ -1,7 +1,7 @@
-//! Data directories of which some files are missing, or are from an older copy than the others.
+//! Data directories in which some files are missing, or older than the others.
 //!
-//! Whatever is there, it opens with all that was acknowledged, or is refused with a file's name and what to do; and nothing
-//! that is there is removed.
+//! Each opens with all that was acknowledged, or is refused with a file's name and a remedy; no file is
+//! removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -118,7 +118,8 @@ fn is_snapshot(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."))
 }
 
-/// All mixtures of these copies, the last of which is the newest: for each file of any of them, its versions that differ.
+/// All mixtures of these copies, the last of which is the newest: for each file of any of them, its versions
+/// that differ.
 fn mixtures(copies: &[Copied], files: &[&str]) -> Vec<Vec<(PathBuf, Version)>> {
     let newest = copies.len() - 1;
     let mut paths: BTreeSet<PathBuf> = copies[newest].files.keys().cloned().collect();
@@ -210,8 +211,8 @@ async fn hold_all_mixtures_to_it(copies: &[Copied], files: &[&str]) -> Counts {
         match open_keeping(path, RESERVE) {
             Ok(store) => {
                 counts.opened += 1;
-                // A whole older copy is nothing that could be told from within. Behind an older database the log may have
-                // all that came since, and FORMAT says the same for ever.
+                // A whole older copy is nothing that could be told from within. Behind an older database the
+                // log may have all that came since, and FORMAT says the same for ever.
                 let copy = match (database, log) {
                     (Version::New, Version::New) => newest,
                     (Version::Old(_), Version::New) => newest,
@@ -225,7 +226,8 @@ async fn hold_all_mixtures_to_it(copies: &[Copied], files: &[&str]) -> Counts {
                 is_told(&error, path);
                 let after = read(path);
                 let is_left = |(path, content): (&PathBuf, &Option<Vec<u8>>)| match after.get(path) {
-                    // Only once it is open does the database show what it holds, and by then it may be written to.
+                    // Only once it is open does the database show what it holds, and by then it may be
+                    // written to.
                     Some(_) if matches!(&error, OpenError::Log { .. } | OpenError::Damaged { .. }) => true,
                     Some(found) => found == content,
                     None => content.is_none() || is_snapshot(path),

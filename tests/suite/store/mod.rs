@@ -1,4 +1,4 @@
-//! The store: one suite for every engine, and what only the default one has.
+//! The store: the conformance suite, and tests of the default engine.
 #![expect(clippy::unwrap_used, reason = "in a test a panic with the error is the report")]
 
 mod checkpoints;

@@ -1,7 +1,7 @@
-//! The formats on disk: what was sealed in `tests/fixtures` is read for good.
+//! Stored formats: the fixtures in `tests/fixtures` stay readable.
 //!
-//! When a format changes, `cargo test --test suite seal -- --ignored` writes fixtures of the new one into cargo's
-//! directory for temporary files; they go beside the old ones, and the old ones stay.
+//! When a format changes, `cargo test --test suite seal -- --ignored` writes fixtures of the new one into
+//! cargo's directory for temporary files; add them to the old ones, which stay.
 
 use crate::store::documents::ReadDocuments as _;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
-//! The format of replays on disk: what was sealed in `tests/fixtures` is read for good.
+//! The stored format of replays: the fixtures in `tests/fixtures` stay readable.
 //!
-//! As with the other records (`record_format`), `cargo test --test suite seal -- --ignored` writes what is to be sealed.
+//! As for the other records (`record_format`), `cargo test --test suite seal -- --ignored` writes new ones.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Sample values: an ordinary item, and what is done to it.
+//! Sample values.
 
 use std::time::Duration;
 
@@ -290,7 +290,8 @@ pub fn delivery(incident: &str, id: &str) -> Delivery {
     }
 }
 
-/// What is known of a hundred items that are expected each hour, after so many of them; two hours later it is missed.
+/// What is known of a hundred items that are expected each hour, after so many of them; two hours later it is
+/// missed.
 pub fn progress(items: u64) -> Progress {
     let schedule = Schedule::Every(Duration::from_secs(3600));
     let expectation = Expectation { schedule, grace: Duration::ZERO, min_items: 100 };

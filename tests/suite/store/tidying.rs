@@ -70,7 +70,8 @@ async fn what_is_forgotten_stays_forgotten_when_generations_go_in_another_order(
     let mut numbers = Vec::new();
     {
         let store = open(directory.path()).unwrap();
-        // The first generation keeps nearly all that it has; of one that comes later nothing holds but that some are gone.
+        // The first generation keeps nearly all that it has; of one that comes later nothing holds but that
+        // some are gone.
         for round in 0..40 {
             let creates = (0..100).map(|index| create(&format!("{round}-{index}"), payload(3000)));
             let outcomes = store.apply(creates.collect()).await.unwrap();

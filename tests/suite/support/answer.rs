@@ -1,5 +1,5 @@
-//! Answers, held against what `/openapi.json` promises: every status that a test sees must be one that is declared for
-//! its path and method, every JSON must fit its schema, and every problem must have the form of one.
+//! Validates answers against `/openapi.json`: the status must be declared for the path and method, JSON must
+//! match its schema, and problems must have their form.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
@@ -70,7 +70,8 @@ impl Answer {
 pub struct Contract(Value);
 
 impl Contract {
-    /// The contract of the program under test, asked of the first daemon that comes along: it is the same for all.
+    /// The contract of the program under test, asked of the first daemon that comes along: it is the same for
+    /// all.
     pub async fn of(origin: &str) -> &'static Self {
         static CONTRACT: OnceCell<Contract> = OnceCell::const_new();
         let url = format!("{origin}/openapi.json");

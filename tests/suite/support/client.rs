@@ -1,4 +1,4 @@
-//! A client as applications have one.
+//! An HTTP client.
 
 use super::PATIENCE;
 

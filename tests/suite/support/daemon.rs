@@ -1,4 +1,4 @@
-//! A daemon in this process, with time in the test's hand.
+//! A daemon in the test process, with a virtual clock.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -249,15 +249,16 @@ impl TestDaemon {
         self.start_again().await;
     }
 
-    /// Stops it in good order and starts it again when the machine was booted with a wall clock that shows this, which
-    /// may lie back.
+    /// Stops it in good order and starts it again when the machine was booted with a wall clock that shows
+    /// this, which may lie back.
     pub async fn reboot(&mut self, wall: Timestamp) {
         self.stop().await;
         self.clock.reboot(wall);
         self.start_again().await;
     }
 
-    /// Sets the wall clock so many milliseconds ahead of the steady one, and waits until the daemon goes by it.
+    /// Sets the wall clock so many milliseconds ahead of the steady one, and waits until the daemon goes by
+    /// it.
     pub async fn set_wall_ahead(&self, millis: i64) {
         self.clock.set_wall_ahead(millis);
         let adopted = || async { (self.clock.wall_offset() == millis).then_some(()) };

@@ -1,4 +1,4 @@
-//! A store in memory with a test between it and the daemon.
+//! An in-memory store that a test can interfere with.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! What the tests stand on: daemons in this process with a clock that is moved by hand, daemons as processes of their
-//! own, and receivers that are real HTTP servers. Ports are chosen by the system; nothing sleeps.
+//! Shared by the tests: daemons in the test process with a virtual clock, daemons as processes, and receivers
+//! that are real HTTP servers. Ports are chosen by the system.
 //!
-//! The fault matrix (`tests/faults`) stands on some of these files too.
+//! The fault matrix (`tests/faults`) uses some of these files too.
 
 pub mod answer;
 mod client;

@@ -1,4 +1,4 @@
-//! Waiting for what must happen.
+//! Polling for an expected state.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A daemon as a process of its own: the real binary, the real clock, a real kill.
+//! A daemon as a process: the real binary, the real clock, a real kill.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A network between a client and a daemon that does not always carry everything.
+//! A faulty network between a client and a daemon.
 
 use std::collections::VecDeque;
 use std::future::pending;

@@ -1,4 +1,4 @@
-//! A receiver of notifications: a real HTTP server that answers as it is told and keeps what it was sent.
+//! A receiver: a real HTTP server with scripted answers that records its requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! As much of JSON Schema as the daemon's description of itself uses.
+//! The part of JSON Schema that the description of the API uses.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A connection in the test's own hands, for what no proper client would send.
+//! A raw connection, for malformed requests.
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};

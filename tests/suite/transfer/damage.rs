@@ -1,4 +1,4 @@
-//! An import knows what it is given by how it begins, and holds it to what it says of itself at its end.
+//! An import detects the form of its input and verifies its end.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -110,7 +110,8 @@ async fn every_form_is_taken_from_a_file_and_from_a_pipe() {
     let other = TestDaemon::start().await;
     other.create("reports", "report", "?deadline=2h", "r").await;
     let (_, of_other) = exported(&other, &directory, "other", &["--compress", "zstd"]).await;
-    let by_hand = b"{\"op\":\"create\",\"workflow\":\"uploads\",\"id\":\"a\",\"payload\":1}\n\n{\"op\":\"close\",\"workflow\":\"uploads\",\"id\":\"a\"}";
+    let by_hand = b"{\"op\":\"create\",\"workflow\":\"uploads\",\"id\":\"a\",\"payload\":1}\n\n\
+                    {\"op\":\"close\",\"workflow\":\"uploads\",\"id\":\"a\"}";
     for (form, bytes, expected) in [
         ("plain", whole.clone(), json!([5, 0, true])),
         ("in frames", frames.clone(), json!([5, 0, true])),

@@ -1,4 +1,4 @@
-//! An export is interrupted while it runs: by the network, or by whoever kills it.
+//! An export that is interrupted, by the network or by a kill.
 
 use super::{count, decompressed, exported, text, with_items};
 use crate::cli::{command, run, warden};

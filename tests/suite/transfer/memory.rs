@@ -1,4 +1,4 @@
-//! What an export and an import take of memory does not depend on how much there is.
+//! The memory of an export and an import does not depend on their size.
 
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -49,7 +49,8 @@ async fn memory_is_bounded_on_both_sides() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut command = process::serve(directory.path());
     command.env("WARDEN_STORAGE__CACHE", "16MiB");
-    // What was handed in is to have moved to the database before the export begins: that takes memory of its own.
+    // What was handed in is to have moved to the database before the export begins: that takes memory of its
+    // own.
     command.env("WARDEN_STORAGE__CHECKPOINT", "100ms");
     let daemon = DaemonProcess::start(command, &DaemonProcess::log(directory.path())).expect("it starts");
     for first in (0..COUNT).step_by(1_000) {

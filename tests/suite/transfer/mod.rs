@@ -22,7 +22,8 @@ use crate::support::TestDaemon;
 /// How long a command may take that moves a lot.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A daemon with so many items, each with a payload of so many bytes that hardly compress, and a directory for files.
+/// A daemon with so many items, each with a payload of so many bytes that hardly compress, and a directory
+/// for files.
 async fn with_items(count: usize, size: usize) -> (TestDaemon, TempDir) {
     let daemon = TestDaemon::start().await;
     let payload = |number: usize| {
@@ -34,7 +35,8 @@ async fn with_items(count: usize, size: usize) -> (TestDaemon, TempDir) {
         std::iter::repeat_with(&mut letter).take(size).collect::<String>()
     };
     let line = |number: usize| {
-        let item = json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"), "deadline": "2h",
+        let item = json!({"op": "create", "workflow": "uploads", "id": format!("{number:05}"),
+            "deadline": "2h",
             "payload": payload(number), "labels": {"number": number.to_string()}});
         format!("{item}\n")
     };

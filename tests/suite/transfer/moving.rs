@@ -1,4 +1,4 @@
-//! Ten thousand items of every sort move from one daemon to another.
+//! Ten thousand items of every kind move from one daemon to another.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -76,8 +76,10 @@ fn original(number: usize) -> Original {
 
 fn line(original: &Original) -> String {
     let mut line = json!({
-        "op": "create", "workflow": original.workflow, "id": original.id, "content_type": original.content_type,
-        "labels": original.labels, "deadline": original.deadline, "payload_base64": STANDARD.encode(&original.payload),
+        "op": "create", "workflow": original.workflow, "id": original.id,
+        "content_type": original.content_type,
+        "labels": original.labels, "deadline": original.deadline,
+        "payload_base64": STANDARD.encode(&original.payload),
     });
     if let Some(step) = original.step {
         line["step"] = step.into();

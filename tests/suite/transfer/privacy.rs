@@ -1,4 +1,4 @@
-//! Who may read what a command wrote.
+//! Permissions of files that commands write.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,4 @@
-//! A file that was cut is completed to what it would have been.
+//! A truncated file is completed to what it would have been.
 
 use super::{count, decompressed, exported, text, with_items, write};
 use crate::cli::warden;

@@ -1,4 +1,4 @@
-//! Items in every state move to another daemon with all that they have been through, by the real binary.
+//! Items in every state move to another daemon with their history, by the real binary.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::{exported, text};
 use crate::cli::{run, warden};
 use crate::support::{TestDaemon, ask};
 
-/// Items in every state: as new, late, claimed and failed once, failed for good, at a later step, closed in each way, and
-/// closed before anybody created it.
+/// Items in every state: as new, late, claimed and failed once, failed for good, at a later step, closed in
+/// each way, and closed before anybody created it.
 async fn lived(config: &str) -> TestDaemon {
     let daemon = TestDaemon::builder().config(config).on_sled().start().await;
     for (id, query) in [

@@ -1,4 +1,4 @@
-//! What is done to a file.
+//! The kinds of damage to a file.
 
 use std::fmt;
 use std::fs::File;
@@ -47,7 +47,8 @@ impl fmt::Display for Harm {
 }
 
 impl Harm {
-    /// All that can be done to a file of these bytes. What is there in advance, as zeros at its end, is not used.
+    /// All that can be done to a file of these bytes. What is there in advance, as zeros at its end, is not
+    /// used.
     pub fn all(file: &Path, bytes: &[u8]) -> Vec<Self> {
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
         let mut all = Vec::new();
@@ -63,8 +64,8 @@ impl Harm {
         all
     }
 
-    /// A byte amid these bytes is another one, wherever they are in the file: some copies may be needed no longer, and nobody
-    /// can tell which. Nothing where there are none.
+    /// A byte amid these bytes is another one, wherever they are in the file: some copies may be needed no
+    /// longer, and nobody can tell which. Nothing where there are none.
     pub fn amid(file: &Path, bytes: &[u8], wanted: &[u8]) -> Option<Self> {
         let amid = wanted.len() / 2;
         // What stores them may cut them into pieces, so that only some of them are looked for.

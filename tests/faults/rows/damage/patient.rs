@@ -1,4 +1,4 @@
-//! A daemon on damaged data: it may serve, refuse to, or do neither.
+//! A daemon on damaged data: it serves, refuses to start, or hangs.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -22,8 +22,8 @@ pub struct Patient {
 }
 
 impl Patient {
-    /// Starts the command, with its log in this file, and gives the daemon or how it ended instead. An error is when it does
-    /// neither.
+    /// Starts the command, with its log in this file, and gives the daemon or how it ended instead. An error
+    /// is when it does neither.
     pub async fn start(
         command: std::process::Command,
         log: &Path,

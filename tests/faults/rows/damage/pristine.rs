@@ -1,4 +1,4 @@
-//! A data directory before it is damaged, and all that was acknowledged of it.
+//! A data directory before it is damaged, with what was acknowledged.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,7 +42,8 @@ pub const MAKINGS: &[Making] = &[
     Making { name: "database-killed", settings: IN_DATABASE, killed: true },
     Making { name: "database-stopped", settings: IN_DATABASE, killed: false },
 ];
-/// The log is so small that it is written over before all items are there: what the database loses is not in it any more.
+/// The log is so small that it is written over before all items are there: what the database loses is not in
+/// it any more.
 const IN_DATABASE: &[(&str, &str)] =
     &[("WARDEN_STORAGE__CHECKPOINT", "100ms"), ("WARDEN_STORAGE__RECENT", "1MiB")];
 

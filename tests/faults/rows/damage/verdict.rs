@@ -1,4 +1,4 @@
-//! What a daemon makes of damaged data.
+//! How a daemon reacted to damaged data.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,8 @@ use super::pristine::{Expected, Pristine, WORKFLOW, essence};
 
 /// How many questions are asked at once.
 const QUESTIONS: usize = 16;
-/// The exit code of data that is wrong, and the others that a daemon may end with for it (see `warden --help`).
+/// The exit code of data that is wrong, and the others that a daemon may end with for it (see
+/// `warden --help`).
 const DATA: i32 = 65;
 const DOCUMENTED: [i32; 4] = [DATA, 70, 74, 77];
 
@@ -19,7 +20,8 @@ const DOCUMENTED: [i32; 4] = [DATA, 70, 74, 77];
 pub enum Verdict {
     /// It serves, and everything is there.
     Harmless,
-    /// It says what is damaged and does not serve. Where somebody accepts that, so many things are as they were.
+    /// It says what is damaged and does not serve. Where somebody accepts that, so many things are as they
+    /// were.
     Refused(usize),
     /// It does not serve, and says that it cannot for another reason.
     Failed,

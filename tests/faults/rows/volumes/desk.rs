@@ -1,4 +1,4 @@
-//! What a daemon is asked, and what it answers: a status and JSON.
+//! Requests to a daemon, answered by a status and JSON.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

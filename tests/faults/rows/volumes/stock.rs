@@ -1,4 +1,4 @@
-//! The items that fill a volume, and what is known of each.
+//! The items that fill a volume, and their expected state.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,7 +121,8 @@ impl Stock {
         Ok(())
     }
 
-    /// Tries to create so many by one request; how many were taken. The others were refused because there is no room.
+    /// Tries to create so many by one request; how many were taken. The others were refused because there is
+    /// no room.
     async fn create_some(&self, desk: &Desk, count: usize) -> Result<usize, String> {
         let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
         let numbers: Vec<u64> = (first..first + count as u64).collect();
@@ -150,8 +151,8 @@ impl Stock {
         Ok(taken)
     }
 
-    /// Gives some items more time, each of which must be taken, and reports progress on a few, which must be taken as well: there
-    /// is room for that when there is none for items.
+    /// Gives some items more time, each of which must be taken, and reports progress on a few, which must be
+    /// taken as well: there is room for that when there is none for items.
     pub async fn report_progress(&self, desk: &Desk) -> Result<(), String> {
         let numbers: Vec<u64> = self.known().open.sample(&mut rand::rng(), REPORTS).copied().collect();
         let count = numbers.len();
@@ -195,8 +196,8 @@ impl Stock {
         Ok(())
     }
 
-    /// Holds the daemon to what it acknowledged: it counts as many as are open, and some are looked at. How many it was held
-    /// to.
+    /// Holds the daemon to what it acknowledged: it counts as many as are open, and some are looked at. How
+    /// many it was held to.
     pub async fn hold(&self, trial: &Trial, desk: &Desk) -> Result<usize, String> {
         let (open, stats) = (self.open(), desk.stats().await?);
         if stats["open"] != open {

@@ -1,4 +1,4 @@
-//! A data directory with some of everything, as a kill leaves it, and what can happen to its files.
+//! A data directory with some of everything, as a kill leaves it, and ways to damage its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -148,7 +148,8 @@ pub fn write(directory: &Path, files: &Files) {
     }
 }
 
-/// All that can be seen of a directory: its files, directories, what is in them, their permissions, and when they were changed.
+/// All that can be seen of a directory: its files, directories, what is in them, their permissions, and when
+/// they were changed.
 pub fn look(directory: &Path) -> BTreeMap<PathBuf, (Option<Vec<u8>>, fs::Permissions, SystemTime)> {
     let mut seen = BTreeMap::new();
     let mut see = |path: &Path| {
@@ -172,7 +173,8 @@ pub fn file_with(data: &Path, part: &str, pattern: &[u8]) -> PathBuf {
     found.unwrap_or_else(|| panic!("{} is nowhere in {part}", String::from_utf8_lossy(pattern)))
 }
 
-/// Turns over a bit of these bytes, wherever they are in a file: the database writes some of it more than once.
+/// Turns over a bit of these bytes, wherever they are in a file: the database writes some of it more than
+/// once.
 pub fn turn_over(file: &Path, pattern: &[u8]) {
     let mut bytes = fs::read(file).unwrap();
     let places: Vec<usize> = places(&bytes, pattern).collect();

@@ -17,7 +17,8 @@ async fn a_batch_is_a_line_of_json_for_each_item() {
     let lines: Vec<Value> =
         scene.lines("batch").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let line = |id: &str, lease: &Value, labels: Value, (name, payload): (&str, &str)| {
-        json!({"workflow": "uploads", "id": id, "file": format!("uploads@{id}"), "step": "copy", "attempt": 1, "lease": lease, "labels": labels,
+        json!({"workflow": "uploads", "id": id, "file": format!("uploads@{id}"), "step": "copy", "attempt": 1,
+            "lease": lease, "labels": labels,
             "content_type": "application/octet-stream", name: payload})
     };
     let expected = [
@@ -34,7 +35,8 @@ async fn the_exit_code_is_for_all_of_which_the_command_does_not_say_more() {
     lose(&daemon, &["a", "b", "c", "d"]).await;
     let tell = |id: &str, outcome: &str| {
         format!(
-            "echo '{{\"workflow\":\"uploads\",\"id\":\"{id}\",\"outcome\":\"{outcome}\",\"message\":\"{id} it is\"}}'; "
+            "echo '{{\"workflow\":\"uploads\",\"id\":\"{id}\",\"outcome\":\"{outcome}\",\"message\":\"{id} \
+             it is\"}}'; "
         )
     };
     let script =

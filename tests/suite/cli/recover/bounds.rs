@@ -1,4 +1,4 @@
-//! How much is recovered, how fast, and how many at once.
+//! Limits on count, rate and concurrency.
 
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ async fn so_many_run_at_once_and_no_more() {
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
     lose_many(&daemon, 12).await;
     std::fs::create_dir(scene.path("running")).unwrap();
-    // Each waits until it has seen all the others that may run beside it, of which the last come in whole rounds.
+    // Each waits until it has seen all the others that may run beside it, of which the last come in whole
+    // rounds.
     let script = "touch running/$WARDEN_ITEM_ID; \
         until [ $(ls running | wc -l) -ge 4 ] || [ -e go ]; do sleep 0.01; done; \
         ls running | wc -l >> seen; touch go; sleep 0.1; rm running/$WARDEN_ITEM_ID";
@@ -73,8 +74,9 @@ async fn seven_items_at_three_a_second_take_two_seconds() {
     scene.recovered(&daemon, "--rate 3/s --concurrency 7", "date +%s%N >> began").await.done();
     let began: Vec<u64> = scene.sorted("began").iter().map(|line| line.parse().unwrap()).collect();
     assert_eq!(began.len(), 7);
-    // The first three at once, the next a second later, the last after another. How long one takes to tell the time is up
-    // to the machine, so that only the whole is measured: it can only seem shorter by what the first took.
+    // The first three at once, the next a second later, the last after another. How long one takes to tell
+    // the time is up to the machine, so that only the whole is measured: it can only seem shorter by what the
+    // first took.
     let took = Duration::from_nanos(began[6] - began[0]);
     assert!(took + Duration::from_millis(300) >= Duration::from_secs(2), "all within {took:?}");
 }

@@ -1,4 +1,4 @@
-//! What a command gets, and what its end does to the item.
+//! The input of a command, and the effect of its exit code on the item.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,7 +46,8 @@ async fn a_command_is_told_which_item_it_is_for() {
     let request = daemon
         .request(
             Method::PUT,
-            "/v1/workflows/uploads/items/a%2F%C3%A4?deadline=0s&label=region:eu west&label=x.y:1&label=x-y:\"2\"",
+            "/v1/workflows/uploads/items/a%2F%C3%A4?deadline=0s&label=region:eu \
+             west&label=x.y:1&label=x-y:\"2\"",
         )
         .header("content-type", "text/plain; charset=utf-8")
         .header("content-encoding", "br, gzip")

@@ -1,4 +1,4 @@
-//! Ends that come from outside: Ctrl-C, and leases that are lost.
+//! Ctrl-C, and lost leases.
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The files that commands make of items: what an id is decides nothing about where they are.
+//! File names from item ids: an id cannot choose a path.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! `warden recover`: the real binary runs real shell commands on what a daemon has for it.
+//! `warden recover`: the real binary runs real shell commands on a daemon's items.
 
 mod batches;
 mod bounds;

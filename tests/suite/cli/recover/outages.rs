@@ -1,4 +1,4 @@
-//! The daemon goes away in the middle, and comes back.
+//! The daemon stops in the middle of a recovery, and starts again.
 
 use std::path::Path;
 

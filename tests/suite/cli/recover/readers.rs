@@ -1,4 +1,4 @@
-//! Whoever reads what commands write, and goes.
+//! Readers of stdout that go away.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use crate::support::{TestDaemon, within_patience};
 /// What a script begins with so that all but the first three items wait until the file `go` is there.
 const WAIT: &str = "case $WARDEN_ITEM_ID in file-00[0-2]);; *) until [ -e go ]; do sleep 0.01; done;; esac; ";
 
-/// Runs the recovery until two lines were read of what it writes, lets the other items begin, and gives its exit code and
-/// what it said.
+/// Runs the recovery until two lines were read of what it writes, lets the other items begin, and gives its
+/// exit code and what it said.
 async fn read_two_lines(mut recover: Command, go: PathBuf) -> (Option<i32>, String) {
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = recover.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! On a terminal: a bar, and somebody to ask.
+//! On a terminal: progress bar and confirmation.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The pipeline of the story: services that can be killed, and workers that take files from step to step.
+//! The pipeline: services that can be killed, and workers that move files from step to step.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -190,7 +190,8 @@ impl Pipeline {
         assert_eq!(answers.lines().filter(|line| line.contains("\"status\":201")).count(), count);
     }
 
-    /// Starts workers for each step. What they cannot do, because their service is gone, hangs with them: they report nothing.
+    /// Starts workers for each step. What they cannot do, because their service is gone, hangs with them:
+    /// they report nothing.
     pub fn work(&self) -> Workers {
         let stop = Arc::new(AtomicBool::new(false));
         let mut running = JoinSet::new();
@@ -209,7 +210,8 @@ async fn work(warden: String, step: &'static str, service: Option<String>, stop:
         http.post(format!("{warden}{path}")).json(&document).send().await.expect("an answer")
     };
     while !stop.load(Ordering::SeqCst) {
-        let claim = json!({"workflows": ["uploads"], "states": ["open", "overdue"], "step": step, "max": BITE, "ttl": "5s",
+        let claim = json!({"workflows": ["uploads"], "states": ["open", "overdue"], "step": step, "max": BITE,
+            "ttl": "5s",
             "wait": "200ms"});
         let claimed: Value = post("/v1/leases".into(), claim).await.json().await.expect("JSON");
         for lease in claimed["leases"].as_array().expect("a list") {

@@ -1,4 +1,4 @@
-//! What ties the clocks together, and what is judged by the wall clock.
+//! The stored clock anchor, and checks by the wall clock.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Closing items, and what is left of them for how long.
+//! Closing items, and how long their records are kept.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Lists of commands: their order, what they see of each other, and what the observer is told.
+//! Lists of commands: order, visibility to each other, and the feed.
 
 use std::collections::BTreeSet;
 

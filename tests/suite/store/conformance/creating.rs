@@ -1,4 +1,4 @@
-//! Creating items: once, again, too late, and anew.
+//! Creating items: once, again, too late, and after retention.
 
 use std::time::Duration;
 

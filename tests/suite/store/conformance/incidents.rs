@@ -1,4 +1,4 @@
-//! Incidents, and the outbox of deliveries that tell about them.
+//! Incidents, and the outbox of their deliveries.
 
 use warden::model::{Attempt, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentStatus};
 use warden::store::{Command, DELIVERIES_MAX, DELIVERIES_SCAN_MAX, DocumentId, ListDeliveries, Outcome};

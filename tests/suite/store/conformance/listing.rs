@@ -1,4 +1,4 @@
-//! Lists: every item exactly once, whatever the size of the pages, and only those asked for.
+//! Lists: every matching item exactly once, whatever the page size.
 
 use warden::model::item::{ItemPatch, Merge};
 use warden::model::{Item, ItemError, ItemFilter, ItemState, Order, Position};

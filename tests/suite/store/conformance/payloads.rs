@@ -1,4 +1,4 @@
-//! Payloads: back byte for byte, in whole and in ranges, and gone with the close.
+//! Payloads: byte for byte, whole and in ranges, and removed with the close.
 
 use warden::model::ItemNumber;
 

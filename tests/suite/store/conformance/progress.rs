@@ -1,4 +1,4 @@
-//! How far what is expected of workflows has come to pass.
+//! The progress of expectations.
 
 use warden::store::{Command, Document, DocumentId, Outcome};
 

@@ -1,6 +1,6 @@
-//! Random stories: an engine and a plain model are told the same, and must agree on everything.
+//! Random stories: an engine and a simple model get the same commands and must agree on everything.
 //!
-//! `PROPTEST_CASES` sets how many stories are told to each engine.
+//! `PROPTEST_CASES` is the number of stories for each engine.
 
 mod model;
 mod story;

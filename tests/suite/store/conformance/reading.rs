@@ -1,4 +1,4 @@
-//! Reads beside writes: a reader sees the state before a change or the one after it, and nothing between.
+//! Concurrent reads: a reader sees the state before a change or after it, and nothing between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! Items that are taken over from elsewhere, with what they have been through.
+//! Imported items with history.
 
 use serde_json::{Value, json};
 use warden::model::item::{Closed, ItemDetail};

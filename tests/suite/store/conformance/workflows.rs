@@ -1,4 +1,4 @@
-//! Workflows that are made on first use: noted with the item that makes them, and forgotten when nothing is left of them.
+//! Workflows created on first use: stored with their first item, and removed when nothing is left of them.
 
 use warden::model::item::Closing;
 use warden::model::{Incident, IncidentStatus, Workflow};

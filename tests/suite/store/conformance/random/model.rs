@@ -1,7 +1,7 @@
-//! What a store should do, said a second time and as plainly as can be.
+//! A simple model of a store.
 //!
-//! It shares the types of the store and none of its rules, but for those by which a lease changes an item. What an engine forgets in its own time is gone here
-//! at once; the two must look the same to whoever asks.
+//! It shares the types of the store and none of its rules, except those by which a lease changes an item.
+//! What an engine removes later is removed here at once; both must look the same to readers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -104,7 +104,8 @@ impl Model {
         self.entries.get_mut(key).unwrap().item.number = number;
     }
 
-    /// Takes note of the token that the engine gave; it was neither that of a lease nor the number of an item before.
+    /// Takes note of the token that the engine gave; it was neither that of a lease nor the number of an item
+    /// before.
     pub fn learn_token(&mut self, key: &ItemKey, token: u64) {
         assert!(
             token != UNKNOWN_TOKEN && self.numbers.insert(ItemNumber(token)),
@@ -130,8 +131,8 @@ impl Model {
             || open.any(|incident| incident.key.workflow == *workflow)
     }
 
-    /// Where it depends on what the engine has in its own time forgotten whether a workflow is, takes what that says.
-    /// Whether it is so.
+    /// Where it depends on what the engine has in its own time forgotten whether a workflow is, takes what
+    /// that says. Whether it is so.
     pub fn takes_what_is_said_of_a_workflow(&mut self, command: &Command, outcome: &Outcome) -> bool {
         let Command::Remove(DocumentId::Workflow(name)) = command else { return false };
         if !self.outlived.contains(name) || self.is_in_use(name) {

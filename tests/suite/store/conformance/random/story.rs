@@ -1,4 +1,4 @@
-//! Stories: what happens in which order, drawn at random from a small world so that things meet.
+//! Random commands from a small set of keys, so that they interact.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -347,7 +347,8 @@ fn actions() -> impl Strategy<Value = Action> {
         6 => close,
         4 => patch,
         3 => report,
-        4 => (creatable(), 1_u64..100, any::<bool>()).prop_map(|(key, time, overdue)| Action::Claim(key, time, overdue)),
+        4 => (creatable(), 1_u64..100, any::<bool>())
+            .prop_map(|(key, time, overdue)| Action::Claim(key, time, overdue)),
         5 => (creatable(), holders()).prop_map(|(key, holder)| Action::Act(key, holder)),
         1 => any_key().prop_map(Action::Retry),
         2 => creatable().prop_map(Action::Forget),
@@ -362,7 +363,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(name, items)| Action::PutProgress(name, items)),
         1 => select(vec!["uploads", "exports"]).prop_map(Action::ForgetProgress),
         1 => any::<i64>().prop_map(Action::PutClock),
-        1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, length)| Action::PutSilence(id, length)),
+        1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, size)| Action::PutSilence(id, size)),
         1 => incident().prop_map(Action::ForgetSilence),
         2 => replay_action,
     ]

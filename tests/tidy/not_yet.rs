@@ -1,0 +1,51 @@
+//! What does not keep a rule yet.
+
+/// For each rule the files, and folders with a slash at their end, whose findings do not fail the test. An
+/// entry without findings does. This list only shrinks.
+pub const NOT_YET: &[(&str, &[&str])] = &[
+    (
+        "columns",
+        &[
+            "src/app.rs",
+            "src/app/",
+            "src/cli/",
+            "src/config/",
+            "src/fuzzing.rs",
+            "src/http/",
+            "src/incident/",
+            "src/lib.rs",
+            "src/model/",
+            "src/notifier/",
+            "src/outbound/",
+            "src/store/",
+            "src/timer/",
+            "src/warden/",
+        ],
+    ),
+    (
+        "lines",
+        &[
+            "src/config/tests/problems.rs",
+            "src/model/item.rs",
+            "src/notifier/queue/tests.rs",
+            "src/warden/items.rs",
+            "tests/suite/api/access.rs",
+            "tests/suite/store/conformance/random/model.rs",
+        ],
+    ),
+    (
+        "phrases",
+        &[
+            "src/cli/",
+            "src/config/",
+            "src/http/",
+            "src/incident/",
+            "src/model/",
+            "src/notifier/",
+            "src/outbound/",
+            "src/store/",
+            "src/timer/",
+            "src/warden/",
+        ],
+    ),
+];
