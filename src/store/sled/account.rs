@@ -1,17 +1,15 @@
-//! What was found of a generation, held to what its mark says of it. Pure.
+//! Verifies what was found of a generation against its extent in the manifest. Pure.
 
 use super::mark::{self, Extent, Numbers};
 
-/// What was found so far.
 pub(super) struct Account {
     marked: Extent,
     found: Extent,
-    /// The digest and the entries of what was found where the marked chunks end; nothing if it did not come to that.
+    /// Digest and entries at the end of the chunks that the manifest lists; `None` until that chunk was read.
     as_marked: Option<(u32, u64)>,
 }
 
 impl Account {
-    /// Nothing yet, of a generation with this in its mark.
     pub(super) fn of(marked: Extent) -> Self {
         let found = Extent {
             generation: marked.generation,
@@ -24,7 +22,8 @@ impl Account {
         Self { marked, found, as_marked: (marked.chunks.first == marked.chunks.next).then_some((0, 0)) }
     }
 
-    /// Takes the next chunk, which has so many entries; what is missing before it, in words behind the generation's name.
+    /// Adds the next chunk, which has so many entries. Returns a problem if chunks before it are missing, as
+    /// words to follow the generation's name.
     pub(super) fn take(&mut self, at: u64, chunk: &[u8], entries: u64) -> Option<String> {
         let found = &mut self.found;
         let missing =
@@ -41,24 +40,26 @@ impl Account {
         missing
     }
 
-    /// Closes it, where that bundle would be the next: what the generation holds, and what is wrong with that, in words behind
-    /// its name.
+    /// Ends the verification; `next_bundle` is the number after the last bundle found. Returns what the
+    /// generation holds, and the problems, as words to follow its name.
     pub(super) fn close(mut self, next_bundle: Option<u64>) -> (Extent, Vec<String>) {
         let Self { marked, found, as_marked } = &mut self;
         let mut wrong = Vec::new();
         if *as_marked != Some((marked.digest, marked.entries)) {
             let (was, is) = (marked.entries, as_marked.map_or(found.entries, |(_, entries)| entries));
             let but = if was == is {
-                "some are not as they were written".to_owned()
+                "some of them differ from what was written".to_owned()
             } else {
                 format!("{is} were found")
             };
-            wrong.push(format!("held {was} entries by its mark, of which {but}"));
+            wrong.push(format!("has {was} entries by its manifest, of which {but}"));
         }
         found.bundles.next = next_bundle.unwrap_or(marked.bundles.first);
         if found.bundles.next < marked.bundles.next {
             let (was, is) = (marked.bundles.next, found.bundles.next);
-            wrong.push(format!("held payloads up to bundle {was} by its mark, and now up to {is}"));
+            wrong.push(format!(
+                "has payloads up to bundle {was} by its manifest, but only up to {is} were found"
+            ));
             found.bundles.next = marked.bundles.next;
         }
         (self.found, wrong)

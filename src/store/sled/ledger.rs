@@ -1,6 +1,6 @@
-//! Everything as the committing thread sees and changes it: what the group under way has changed so far, over what is stored.
+//! The committing thread's view of the data: what the current group has written, over what is stored.
 //!
-//! A group is a [`Table`] of its own until it is in the log. Nobody else sees it before that.
+//! The group's writes are a [`Table`] of their own, which nobody else sees until it is in the log.
 
 use std::collections::BTreeSet;
 
@@ -17,24 +17,23 @@ use crate::store::holdings::Holdings;
 use crate::store::record::{self, RecordError};
 use crate::store::{Document, DocumentId, DocumentSet};
 
-/// What goes wrong in carrying commands out. All of it is fatal.
+/// Errors of settling commands. All of them are fatal.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LedgerError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("a document of {0} bytes is longer than any may be")]
+    #[error("a document of {0} bytes exceeds the maximum size of its kind")]
     Document(usize),
 }
 
-/// See the module's documentation.
 pub(super) struct Ledger {
     reader: Reader,
     group: Table,
     next_number: u64,
     holdings: Holdings,
-    /// The item that was looked at last, which is the one that is looked at next.
+    /// The item that was read last: settling reads the same one several times.
     at_hand: Option<Item>,
 }
 
@@ -43,18 +42,18 @@ impl Ledger {
         Self { reader, group: Table::default(), next_number, holdings, at_hand: None }
     }
 
-    /// What the group has changed, and the number that no item has by now.
+    /// Takes the group's writes, and the next free item number.
     pub(super) fn take_group(&mut self) -> (Table, u64) {
         self.at_hand = None;
         (std::mem::take(&mut self.group), self.next_number)
     }
 
-    /// How much that is, in bytes.
+    /// The size of the group's writes, in bytes.
     pub(super) fn group_bytes(&self) -> usize {
         self.group.bytes()
     }
 
-    /// The item without its detail.
+    /// Reads an item without its detail.
     fn look_up(&mut self, number: ItemNumber) -> Result<Option<&Item>, LedgerError> {
         if self.at_hand.as_ref().is_none_or(|item| item.number != number) {
             self.at_hand = match self.group.row(number) {
@@ -105,12 +104,12 @@ impl Rows for Ledger {
             let bytes = match self.group.row(number).map(|row| &row.detail) {
                 Some(Part::New(bytes)) => bytes.clone(),
                 _ => match self.reader.detail(number).and_then(|bytes| bytes.ok_or(ReadError::Lost)) {
-                    // With data that were accepted although they are damaged. The item can be closed all the same.
+                    // Possible after damage was accepted. The item can still be closed.
                     Err(ReadError::Lost) => {
                         tracing::error!(
                             workflow = &*item.workflow,
                             item = &*item.id,
-                            "its progress, errors and steps are lost"
+                            "progress, errors and steps of an item are lost: its detail is damaged"
                         );
                         item.detail = None;
                         return Ok(Some(item));

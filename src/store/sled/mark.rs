@@ -1,11 +1,11 @@
-//! The mark: what a generation holds, and which others there are.
+//! The manifest: what a generation holds, and which other generations there are.
 //!
-//! Each generation has one, written over as it grows. That of the newest holds for the whole directory: it says up to where the
-//! log is in the generations, which of them are sealed, and what is in each. A start holds every generation to what it says:
-//! a chunk of the journal that is missing, or is not as it was written, shows by the digest, and so do a database that is
-//! missing, is one too many, or is from another copy.
+//! Each generation has one, overwritten as it grows. That of the newest is authoritative for the whole
+//! directory: the log position up to which the generations hold everything, the sealed generations, and the
+//! extent of each. A start verifies every generation against it: the digest shows a journal chunk that is
+//! missing or altered, and so a database that is missing, extra, or from another copy.
 //!
-//! What is in a generation beyond its mark was written after it, and is in the log as well.
+//! What a generation holds beyond its manifest was written after it, and is in the log as well.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,51 +15,49 @@ use crate::store::record::RecordError;
 
 const MARK_V1: u8 = 1;
 
-/// See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) log: LogMark,
-    /// The number that no item had by then.
+    /// The next item number that was free when the manifest was written.
     pub(super) next_number: u64,
-    /// What the generation with this mark holds.
+    /// The extent of the generation that holds this manifest.
     pub(super) newest: Extent,
-    /// The generations before it, the oldest first.
+    /// The extents of the older generations, the oldest first.
     pub(super) sealed: Vec<Extent>,
-    /// Generations that are being removed: nothing in them is wanted any more.
+    /// Generations whose removal is under way: nothing in them is live.
     pub(super) removed: Vec<u32>,
 }
 
-/// What ties the log to the generations: which log it is, and how far they hold what is in it.
+/// Which log continues the generations, and from where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LogMark {
-    /// Which log.
     pub(super) id: LogId,
-    /// How long its segments are, in bytes.
+    /// The size of the log's segments, in bytes.
     pub(super) segment_size: u64,
-    /// The last of its records that the generations hold.
+    /// The last log record that the generations hold.
     pub(super) covered: u64,
 }
 
-/// What is in a generation.
+/// What a generation holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Extent {
-    /// Its number, from 1 on.
+    /// From 1.
     pub(super) generation: u32,
-    /// The chunks of the journal that it has, without the last.
+    /// Its journal chunks.
     pub(super) chunks: Numbers,
-    /// The bundles that it has, without the last.
+    /// Its payload bundles.
     pub(super) bundles: Numbers,
-    /// Entries in those chunks.
+    /// The number of entries in those chunks.
     pub(super) entries: u64,
-    /// What those chunks come to: see [`digest`].
+    /// The running [`digest`] of those chunks.
     pub(super) digest: u32,
-    /// How many bytes of entries, payloads and details were written into it.
+    /// Bytes of entries, payloads and details that were written into it.
     pub(super) written: u64,
-    /// Whether somebody has accepted that some of it cannot be read.
+    /// Whether an operator accepted that parts of it cannot be read.
     pub(super) is_accepted: bool,
 }
 
-/// Numbers from the first on, without the last.
+/// The half-open range `first..next`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Numbers {
     pub(super) first: u64,
@@ -67,13 +65,13 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// None yet, from there on.
+    /// An empty range.
     pub(super) fn from(first: u64) -> Self {
         Self { first, next: first }
     }
 }
 
-/// The digest of chunks behind those with the digest `before`; that of none is 0.
+/// Extends the running digest `before` by a chunk. The digest of no chunks is 0.
 pub(super) fn digest(before: u32, number: u64, chunk: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(before);
     hasher.update(&number.to_be_bytes());
@@ -82,7 +80,7 @@ pub(super) fn digest(before: u32, number: u64, chunk: &[u8]) -> u32 {
 }
 
 impl Extent {
-    /// Nothing yet, behind the one before it.
+    /// An empty extent that follows another.
     pub(super) fn after(before: &Self) -> Self {
         Self {
             generation: before.generation + 1,
@@ -94,35 +92,32 @@ impl Extent {
 }
 
 impl LogMark {
-    /// Of a log that is about to begin.
+    /// The position of a log that is to be created.
     pub(super) fn new(segment_size: usize) -> Self {
         Self { id: Uuid::now_v7().into_bytes(), segment_size: segment_size as u64, covered: 0 }
     }
 }
 
 impl Mark {
-    /// Of a directory that holds nothing yet.
+    /// The manifest of an empty directory.
     pub(super) fn new(log: LogMark) -> Self {
         let newest = Extent::after(&Extent::default());
         Self { log, next_number: 1, newest, sealed: Vec::new(), removed: Vec::new() }
     }
 
-    /// As it is written.
     pub(super) fn encode(&self) -> Vec<u8> {
         postcard::to_extend(self, vec![MARK_V1])
             .expect("writing plain data into a growing buffer cannot fail")
     }
 
-    /// From what was written.
-    ///
     /// # Errors
-    /// When it is of a later format, or not what was written.
+    /// The bytes have an unknown format or are damaged.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let damaged = |problem: String| RecordError::Damaged(format!("the mark of a generation: {problem}"));
         match bytes.split_first() {
             Some((&MARK_V1, rest)) => match postcard::take_from_bytes(rest) {
                 Ok((mark, [])) => Ok(mark),
-                Ok(_) => Err(damaged("something follows its end".into())),
+                Ok(_) => Err(damaged("it has trailing bytes".into())),
                 Err(error) => Err(damaged(error.to_string())),
             },
             Some((&format, _)) => Err(RecordError::Format(format)),

@@ -1,11 +1,11 @@
-//! Moving what still holds of a sealed generation to the newest, so that it can be removed.
+//! Compaction: rewrites the live data of a sealed generation into the newest one, and removes the generation.
 //!
-//! Everything in the generation is looked at once: its journal first, and then its bundles, which hold parts of items whose
-//! records stand elsewhere. It is done bit by bit, so that checkpoints need not wait. What changes meanwhile is written into
-//! the newest generation, and so never refers to what was looked at already.
+//! One pass reads the whole generation, in steps between which checkpoints can run: first the journal, then
+//! the bundles, which hold parts of items whose records are elsewhere. Changes in the meantime go to the
+//! newest generation, so that nothing new refers to what was already read.
 //!
-//! A generation that turns out to be damaged is not moved, and stays: what can be read in it is served. A part of an item that is
-//! lost is left named where it was, so that whoever asks for it is told.
+//! A damaged generation is not compacted and stays, so that what can be read in it is served. The location of
+//! a lost part is kept, so that reading it reports the loss.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,31 +21,31 @@ use super::reader::ReadError;
 use super::table::Part;
 use crate::model::ItemNumber;
 
-/// How many bytes are looked at in one go.
+/// The bytes read in one step.
 const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 
-/// How far a generation was looked at.
+/// The state of a compaction.
 #[derive(Debug)]
 pub(super) struct Moving {
     generation: Arc<Generation>,
     extent: Extent,
-    /// The first chunk and the first bundle that were not looked at.
+    /// The next chunk and the next bundle to read.
     chunk: u64,
     bundle: u64,
-    /// Whether something in it is lost.
+    /// Whether something in the generation is lost.
     is_damaged: bool,
 }
 
 impl Moving {
-    /// A part that is in the generation.
+    /// The location, if it is in the generation.
     fn holds(&self, place: Option<Place>) -> Option<Place> {
         place.filter(|place| (self.extent.bundles.first..self.extent.bundles.next).contains(&place.bundle()))
     }
 }
 
 impl Draft {
-    /// Begins to move what holds of the sealed generation that is the most outdated, if so many percent of it are; whether
-    /// something is being moved now.
+    /// Begins to compact the sealed generation with the largest outdated share, if that is at least
+    /// `percent`. Returns whether a compaction is under way.
     pub(super) fn begin_moving(&mut self, percent: u64) -> bool {
         if self.moving.is_none() {
             let index = self.index();
@@ -62,9 +62,9 @@ impl Draft {
         self.moving.is_some()
     }
 
-    /// Moves some of it, and removes the generation once all of it was looked at.
+    /// Does one step, and removes the generation after the last.
     pub(super) fn move_some(&mut self) -> Result<(), DraftError> {
-        // What has gathered may refer to what is about to be moved.
+        // The batch being built may refer to what is about to be moved.
         self.apply()?;
         let Some(mut moving) = self.moving.take() else { return Ok(()) };
         let generation = moving.generation.clone();
@@ -78,7 +78,7 @@ impl Draft {
             Err(Unreadable::System(error)) => return Err(sled::Error::Io(error).into()),
             Err(Unreadable::Damaged(problem)) => {
                 let path = generation.path().display();
-                tracing::error!("{path} is damaged, and is kept as it is: {problem}");
+                tracing::error!("{path} is damaged and stays as it is: {problem}");
                 self.unmovable.insert(generation.number);
                 return Ok(());
             }
@@ -95,7 +95,7 @@ impl Draft {
         self.apply()?;
         self.sync()?;
         if is_all && moving.is_damaged {
-            // What is lost of it may be there for somebody who looks by hand.
+            // What is lost may still be recovered from its files by hand.
             self.unmovable.insert(generation.number);
             Ok(())
         } else if is_all {
@@ -108,7 +108,7 @@ impl Draft {
 
     fn move_out_of_chunk(&mut self, moving: &mut Moving, at: u64, chunk: &[u8]) -> Result<(), DraftError> {
         for entry in journal::entries(chunk) {
-            // What cannot be read was told at the start.
+            // The damage was reported at the start.
             let Ok(entry) = entry else {
                 moving.is_damaged = true;
                 break;
@@ -156,12 +156,12 @@ impl Draft {
         Ok(())
     }
 
-    /// Whether what is said in the generation to be gone may be in an older one, by what is written there.
+    /// Whether an older generation may hold what this one has a tombstone for.
     fn older(&self, moving: &Moving, may_have: impl Fn(&Span) -> bool) -> bool {
         self.index().generations.before(moving.generation.number).any(|older| may_have(&older.written))
     }
 
-    /// Moves the parts of which a bundle says that they are in it, if they still are.
+    /// Moves the parts of items in a bundle that are still live.
     fn move_out_of_bundle(&mut self, moving: &mut Moving, at: u64, bundle: &[u8]) -> Result<(), DraftError> {
         let numbers = match journal::bundle(bundle) {
             Ok(Bundle::Piece(number)) => vec![number],
@@ -174,7 +174,7 @@ impl Draft {
         };
         for number in numbers {
             if self.items.contains(number) {
-                // It was met before, and moved with both of its parts.
+                // It was moved with both of its parts.
                 continue;
             }
             let Some(drafted) = self.settled(number)? else { continue };
@@ -186,7 +186,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Writes an item again, whose record is in the generation.
+    /// Moves an item whose live record is in the generation.
     fn move_item(&mut self, moving: &mut Moving, number: ItemNumber) -> Result<(), DraftError> {
         match self.settled(number)? {
             Some(drafted) if !self.items.contains(number) => self.move_drafted(moving, number, drafted),
@@ -221,7 +221,7 @@ impl Draft {
             Ok(bytes) => self.content(number, &Part::New(bytes)),
             Err(Unreadable::System(error)) => Err(sled::Error::Io(error).into()),
             Err(Unreadable::Damaged(problem)) => {
-                tracing::error!(item = number.0, "a payload or detail is lost: {problem}");
+                tracing::error!(item = number.0, "a payload or detail of an item is lost: {problem}");
                 moving.is_damaged = true;
                 Ok(Content::At(place))
             }
@@ -229,15 +229,14 @@ impl Draft {
     }
 }
 
-/// Why something cannot be read.
 enum Unreadable {
-    /// The system says so, which may pass.
+    /// An I/O error, which may be temporary.
     System(std::io::Error),
-    /// It is not as it was written.
+    /// It differs from what was written.
     Damaged(String),
 }
 
-/// Reads from a database, which panics over some of what is damaged.
+/// Reads from sled, which panics on some kinds of damage.
 fn readable<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, Unreadable> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(read)) => Ok(read),
@@ -249,7 +248,7 @@ fn readable<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, Unreada
 
 type Values = Vec<(u64, sled::IVec)>;
 
-/// The first of these values, until they are so many bytes.
+/// The first values, up to the first that reaches this many bytes.
 fn some(
     values: impl Iterator<Item = Result<(u64, sled::IVec), ReadError>>,
     bytes: usize,

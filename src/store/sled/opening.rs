@@ -1,8 +1,8 @@
-//! Opening the generations, and holding them to their marks.
+//! Opens the generations and verifies them against the manifest.
 //!
-//! The newest says which others there are and what is in each. Whatever is missing, one too many, or not as it was written is
-//! damage: it is told, and ends the start, unless it is accepted. What cannot be opened is then put aside under another name,
-//! and what can be read is gone on with.
+//! The newest generation's manifest lists all generations and what each holds. One that is missing, extra, or
+//! differs from what was written is damage: it is reported and ends the start, unless damage is accepted.
+//! Then a generation that does not open is renamed, and the daemon runs with what can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,24 +18,20 @@ use super::open_error::OpenError;
 use super::reader::ReadError;
 use crate::store::holdings::Holdings;
 
-/// What the name of a generation ends with that was put aside.
+/// The suffix of a damaged generation that was renamed out of the way.
 pub(super) const PUT_ASIDE: &str = ".damaged";
 
-/// How many numbers of items are left out where some may have been given out in what is lost.
+/// Item numbers to skip when lost data may have held newer ones, so that no number is given out twice.
 pub(super) const NUMBERS_SKIPPED: u64 = 1 << 32;
 
-/// What was found.
 pub(super) struct Opened {
     pub(super) index: Index,
     pub(super) holdings: Holdings,
     pub(super) mark: Mark,
 }
 
-/// Opens all generations, of which there is one at least. If none can be read and that is accepted, another one begins, before
-/// the log that is left.
-///
-/// # Errors
-/// When they cannot be read, or are damaged and that is not accepted.
+/// Opens all generations; there is at least one. If none can be read and damage is accepted, a new one is
+/// created, in front of what is left of the log.
 pub(super) fn open(
     path: &Path,
     form: &Form,
@@ -93,7 +89,8 @@ pub(super) fn open(
     };
     let mut mark = mark;
     if mark.newest.generation < highest {
-        // The one that said how far the log is contained is gone. Reading what is left of it from its beginning does no harm.
+        // The newest manifest is lost, and with it the log position. Replaying all of the log that is left is
+        // harmless.
         let left = log_left()?;
         if left.id == mark.log.id {
             mark.log = left;
@@ -112,10 +109,7 @@ pub(super) fn open(
         if mark.removed.contains(&number) {
             generation.remove().map_err(|error| refuse(path, error))?;
         } else {
-            damage.push(format!(
-                "{} is not among the generations that there were",
-                generation.path().display()
-            ));
+            damage.push(format!("{} is not listed in the manifest", generation.path().display()));
         }
     }
     let accepted: BTreeSet<u32> = {
@@ -140,7 +134,7 @@ pub(super) fn open(
     };
     for (generation, problem) in more {
         if accepted.contains(&generation) {
-            tracing::warn!("{problem}; that was accepted before");
+            tracing::warn!("{problem}; this damage was accepted at an earlier start");
         } else {
             newly_damaged.insert(generation);
             damage.push(problem);
@@ -153,9 +147,9 @@ pub(super) fn open(
         return Err(damaged(damage));
     }
     for problem in &damage {
-        tracing::error!("{problem}; going on with what could be read, as was asked for");
+        tracing::error!("{problem}; accepted, continuing with what can be read");
     }
-    // From now on they are held to what could be read of them.
+    // The manifest is brought in line with what could be read, so that the next start verifies against that.
     let accept = |extent: &Extent| Extent {
         is_accepted: extent.is_accepted || newly_damaged.contains(&extent.generation),
         ..*extent
@@ -168,8 +162,8 @@ pub(super) fn open(
     Ok(Opened { index, holdings, mark })
 }
 
-/// Opens a generation. If damage is accepted, and what the database derives from its file is all that is damaged, it is opened
-/// without that.
+/// Opens a generation. If damage is accepted and only the files that sled derives from its log are damaged,
+/// they are removed and it is opened without them.
 fn open_one(
     form: &Form,
     number: u32,
@@ -189,13 +183,12 @@ fn open_one(
 
 fn put_aside(form: &Form, number: u32) -> std::io::Result<()> {
     let name = generation::name(number);
-    // One of that number may have been put aside before.
+    // A generation with this number may have been renamed before.
     let free = (0..).map(|times| form.directory.join(format!("{name}{}{PUT_ASIDE}", "+".repeat(times))));
     let to = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
     fs::rename(form.directory.join(name), to)
 }
 
-/// What an error of a generation says about the directory.
 pub(super) fn refuse(path: &Path, error: GenerationError) -> OpenError {
     match error {
         GenerationError::System { path, error } => OpenError::Unusable { path, error },

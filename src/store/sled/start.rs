@@ -1,4 +1,4 @@
-//! Taking up where the last process ended: what is in the log goes into the generations.
+//! Recovery at start: opens or creates the generations and replays the log into them.
 
 use std::io;
 use std::path::Path;
@@ -17,29 +17,27 @@ use super::{OnDamage, SledSettings};
 use crate::store::holdings::Holdings;
 use crate::store::log::{self, Log, LogError, LogSettings, Opened, Torn};
 
-/// The page cache of each generation: this share of `storage.cache`, and at least so many bytes.
+/// The page cache of each generation: this share of `storage.cache`, and at least this many bytes.
 const CACHE_MIN: u64 = 1024 * 1024;
 const CACHE_SHARE: u64 = 16;
 
-/// What is at hand at a start.
 pub(super) struct Start<'a> {
     pub(super) settings: &'a SledSettings,
     pub(super) directory: &'a Directory,
     pub(super) plan: &'a Plan,
 }
 
-/// Where it goes on.
 pub(super) struct Started {
     pub(super) draft: Draft,
     pub(super) holdings: Holdings,
     pub(super) log: Log,
-    /// The number that no item has.
+    /// The next free item number.
     pub(super) next_number: u64,
 }
 
 impl Start<'_> {
-    /// Opens the generations, or makes the first, brings them up to the end of the log, and begins to vouch for what is in
-    /// both.
+    /// Opens the generations or creates the first, replays the log into them, and begins the log's next
+    /// record.
     pub(super) fn take_up(&self) -> Result<Started, OpenError> {
         let path = &self.settings.path;
         let wrong = |error| wrong(path, error);
@@ -72,12 +70,12 @@ impl Start<'_> {
         let records;
         (records, next_number) = recovery.finish().map_err(wrong)?;
         if records > 0 {
-            tracing::info!(records, after = covered, "what the log had beyond the database is in it now");
+            tracing::info!(records, after = covered, "replayed the log into the database");
         }
         let Opened { mut log, torn } = match opened {
             Ok(opened) => opened,
             Err(damage) => {
-                tracing::error!(records, "{damage}; going on with what could be read, as was asked for");
+                tracing::error!(records, "{damage}; accepted, continuing with what can be read");
                 let mark = LogMark::new(mark.segment_size as usize);
                 next_number += NUMBERS_SKIPPED;
                 log::remove_all(&self.directory.log()).map_err(unusable(path))?;
@@ -89,7 +87,7 @@ impl Start<'_> {
             tracing::warn!(
                 record = sequence,
                 bytes,
-                "the log ends with a record that was broken off; nobody was told that it was done"
+                "the log ends with a torn record; it was never acknowledged"
             );
         }
         self.begin(&mut log).map_err(unusable(path))?;
@@ -97,7 +95,7 @@ impl Start<'_> {
         Ok(Started { draft, holdings, log, next_number })
     }
 
-    /// The generations as they are.
+    /// Opens the generations, or creates the first.
     fn open(&self, form: &Form) -> Result<(Draft, Holdings), OpenError> {
         let path = &self.settings.path;
         let sizes = GenerationSizes { min: self.plan.generation_min, max: self.plan.generation_max };
@@ -127,7 +125,7 @@ impl Start<'_> {
         Ok((draft, holdings))
     }
 
-    /// The log that is there, for whoever has lost what says which it is.
+    /// The position of the newest log in the directory, for when the manifest that names it is lost.
     fn log_left(&self) -> Result<LogMark, OpenError> {
         let found = match log::find_newest(&self.directory.log()) {
             Err(LogError::System { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
@@ -162,7 +160,8 @@ impl Start<'_> {
         }
     }
 
-    /// Writes a first record, so that a log which is missing later is noticed, and has room for the next.
+    /// Provides the pre-allocated segments and appends an empty record, so that a log which is missing later
+    /// is noticed.
     fn begin(&self, log: &mut Log) -> io::Result<()> {
         log.segments().provide_ready()?;
         log.make_room(0, true)?;
@@ -171,12 +170,11 @@ impl Start<'_> {
     }
 }
 
-/// What an error of the generations says about their directory.
 pub(super) fn wrong(path: &Path, error: DraftError) -> OpenError {
     let path = path.to_owned();
     match error {
-        // They are written as they open, so that is a full or failing disk, and no reason to give up what is on it. Also where
-        // they were read: what the system does not give back may be there all the same.
+        // sled writes as it opens, so an I/O error means a full or failing disk and not damage. Read errors
+        // count as well: what the disk does not return now may still be there.
         DraftError::Database(sled::Error::Io(error))
         | DraftError::Read(ReadError::Database(sled::Error::Io(error)))
         | DraftError::Space(error)

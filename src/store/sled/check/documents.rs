@@ -1,10 +1,10 @@
-//! Documents as the check reads them: each as what its key says it is.
+//! The check of documents: each is decoded as the type that its key names.
 
 use super::super::keys;
 use crate::store::DocumentId;
 use crate::store::record::{self, RecordError};
 
-/// What people call a document with this key.
+/// What a report calls the document with this key.
 pub(super) fn name(key: &[u8]) -> String {
     match keys::id(key) {
         Some(DocumentId::Workflow(name)) => format!("the workflow {name}"),

@@ -1,4 +1,4 @@
-//! The log as the check reads it: all records that are in no generation yet.
+//! The check of the log: all records that are in no generation yet.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use crate::store::log::LogError;
 use crate::store::log::recovery::recover;
 
 impl Check<'_> {
-    /// Reads the log behind what the generations hold.
+    /// Reads the log after the position in the manifest.
     pub(super) fn log(&mut self, mark: &LogMark) -> Result<(), CheckError> {
         self.go_on()?;
         let directory = self.path.join(directory::LOG);
@@ -27,7 +27,7 @@ impl Check<'_> {
         let mut held = LogHeld { bytes: size(&directory).unwrap_or(0), ..LogHeld::default() };
         let hasher = NameHasher::default();
         let mut visit = |record: &[u8]| {
-            // One that only vouches for another.
+            // An empty record; see [`crate::store::log::recovery`].
             if record.is_empty() {
                 return Ok(());
             }
@@ -66,7 +66,6 @@ fn within(directory: &Path, path: &Path) -> String {
     path.strip_prefix(directory).unwrap_or(path).display().to_string()
 }
 
-/// What the files of the log take, in bytes.
 fn size(directory: &Path) -> io::Result<u64> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
 }
