@@ -24,12 +24,12 @@ use std::path::Path;
 use hashbrown::HashSet;
 
 use self::copied::{Copied, NotCopied, Scratch};
-use self::items::Wanted;
+use self::items::Expected;
 pub use self::report::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 use super::directory;
 use super::generation::name;
-use super::mark::{Extent, Mark};
-use super::naming::{FOREIGN, Named, look_through};
+use super::manifest::{Extent, Manifest};
+use super::naming::{FOREIGN, Named, list_entries};
 use super::open_error::unusable;
 use super::reader::ReadError;
 use crate::model::ItemNumber;
@@ -92,7 +92,7 @@ struct Check<'a> {
     items: HashSet<ItemNumber>,
     documents: HashSet<Vec<u8>>,
     /// Payloads and details to be verified in generations that are yet to be read.
-    elsewhere: BTreeMap<u32, Vec<Wanted>>,
+    elsewhere: BTreeMap<u32, Vec<Expected>>,
 }
 
 impl Check<'_> {
@@ -113,7 +113,7 @@ impl Check<'_> {
     fn generations(&mut self) -> Result<(), CheckError> {
         let directory = self.path.join(directory::GENERATIONS);
         let mut numbers = Vec::new();
-        for (path, named) in look_through(&directory).map_err(unusable(&directory))? {
+        for (path, named) in list_entries(&directory).map_err(unusable(&directory))? {
             let place =
                 format!("{}/{}", directory::GENERATIONS, path.file_name().unwrap_or_default().display());
             match named {
@@ -123,18 +123,20 @@ impl Check<'_> {
                         "{place} was left by an interrupted creation or removal; the next start removes it"
                     ));
                 }
-                Named::PutAside => {
+                Named::Damaged => {
                     self.note(format!("{place} was renamed earlier because it is damaged, and was not read"));
                 }
                 Named::Foreign => self.tell(place, FOREIGN),
             }
         }
         numbers.sort_unstable();
-        let mut mark: Option<Mark> = None;
+        let mut manifest: Option<Manifest> = None;
         for number in numbers.iter().rev().copied() {
-            let extent = mark.as_ref().map(|mark| extent_of(mark, number));
+            let extent = manifest.as_ref().map(|manifest| extent_of(manifest, number));
             match extent {
-                Some(None) if mark.as_ref().is_some_and(|mark| mark.removed.contains(&number)) => {
+                Some(None)
+                    if manifest.as_ref().is_some_and(|manifest| manifest.removed.contains(&number)) =>
+                {
                     let place = place_of(number);
                     self.note(format!("{place} holds no live data; the next start removes it"));
                     continue;
@@ -146,25 +148,25 @@ impl Check<'_> {
                 _ => {}
             }
             let Some(copied) = self.copy(number, extent.flatten())? else { continue };
-            if mark.is_none() {
-                mark = self.mark_of(number, &copied);
+            if manifest.is_none() {
+                manifest = self.manifest_of(number, &copied);
             }
-            if let Some(mark) = &mark
-                && let Some(extent) = extent_of(mark, number)
+            if let Some(manifest) = &manifest
+                && let Some(extent) = extent_of(manifest, number)
             {
-                self.read(number, &copied, extent, mark)?;
+                self.read(number, &copied, extent, manifest)?;
             }
         }
-        let Some(mark) = mark else {
+        let Some(manifest) = manifest else {
             self.tell(directory::GENERATIONS, "holds no generation that can be read");
             return Ok(());
         };
-        for extent in mark.sealed.iter().filter(|extent| !numbers.contains(&extent.generation)) {
+        for extent in manifest.sealed.iter().filter(|extent| !numbers.contains(&extent.generation)) {
             self.tell(place_of(extent.generation), format!("is missing; it held {} entries", extent.entries));
         }
-        self.tell_of_what_is_out_of_reach();
-        if numbers.last() == Some(&mark.newest.generation) {
-            self.log(&mark.log)
+        self.tell_of_unreachable();
+        if numbers.last() == Some(&manifest.newest.generation) {
+            self.log(&manifest.log)
         } else {
             let log = directory::LOG;
             self.note(format!("{log} was not read: only the newest generation tells where it continues"));
@@ -194,9 +196,9 @@ impl Check<'_> {
     }
 
     /// The manifest of the newest generation. Returns `None` after reporting why it cannot be read.
-    fn mark_of(&mut self, number: u32, copied: &Copied) -> Option<Mark> {
-        match attempt(|| copied.generation().mark()) {
-            Ok(Some(mark)) if mark.newest.generation == number => return Some(mark),
+    fn manifest_of(&mut self, number: u32, copied: &Copied) -> Option<Manifest> {
+        match attempt(|| copied.generation().manifest()) {
+            Ok(Some(manifest)) if manifest.newest.generation == number => return Some(manifest),
             Ok(_) => self.tell(place_of(number), "has no manifest"),
             Err(problem) => {
                 self.tell(place_of(number), format!("has a manifest that cannot be read: {problem}"));
@@ -206,8 +208,8 @@ impl Check<'_> {
     }
 }
 
-fn extent_of(mark: &Mark, number: u32) -> Option<Extent> {
-    mark.sealed.iter().chain([&mark.newest]).find(|extent| extent.generation == number).copied()
+fn extent_of(manifest: &Manifest, number: u32) -> Option<Extent> {
+    manifest.sealed.iter().chain([&manifest.newest]).find(|extent| extent.generation == number).copied()
 }
 
 fn place_of(number: u32) -> String {

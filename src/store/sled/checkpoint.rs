@@ -19,7 +19,7 @@ use super::generations::Totals;
 use super::pace::{Pace, Room};
 use super::plan::GROWTH;
 use super::queue::{Queue, panic_message};
-use super::space::{Space, Taken};
+use super::space::{Space, Usage};
 use super::table::Table;
 use super::tables::{Frozen, Tables};
 use crate::model::{Clock, Timestamp};
@@ -28,7 +28,7 @@ use crate::store::log::Segments;
 /// Rows written between two checks of the newest generation's size, and bytes written between two
 /// notifications of waiting commits.
 const ROWS_AT_ONCE: usize = 512;
-const BYTES_TOLD: usize = 512 * 1024;
+const BYTES_REPORTED: usize = 512 * 1024;
 /// The longest sleep of the idle thread.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The outdated share from which a generation is compacted, in percent: normally, when disk space gets short,
@@ -38,13 +38,13 @@ const OUTDATED_PRESSED: u64 = 10;
 const OUTDATED_SHORT: u64 = 3;
 /// The bytes that one compaction step may write, and that a checkpoint writes beside its table.
 const MOVED_AT_ONCE: u64 = 4 * 1024 * 1024;
-const BESIDES: u64 = 1024 * 1024;
+const CHECKPOINT_OVERHEAD: u64 = 1024 * 1024;
 
 /// Signals between the two threads.
 #[derive(Debug, Default)]
-struct Wishes {
+struct Signals {
     /// All tables are to be written now, since a commit waits for log space.
-    hurry: bool,
+    urgent: bool,
     /// The thread is to end once they are written.
     close: bool,
     ended: bool,
@@ -59,8 +59,8 @@ pub(super) struct Checkpoints {
     room: Room,
     /// The bytes of table rows written to the database since the start.
     written: AtomicU64,
-    wishes: Mutex<Wishes>,
-    wished: Condvar,
+    signals: Mutex<Signals>,
+    signalled: Condvar,
     done: Condvar,
     /// The sizes of the generations, as last published.
     totals: Mutex<Totals>,
@@ -75,8 +75,8 @@ impl Checkpoints {
             tables: Arc::new(RwLock::new(tables)),
             room,
             written: AtomicU64::new(0),
-            wishes: Mutex::default(),
-            wished: Condvar::new(),
+            signals: Mutex::default(),
+            signalled: Condvar::new(),
             done: Condvar::new(),
             totals: Mutex::new(totals),
             space: Mutex::new(space),
@@ -91,8 +91,8 @@ impl Checkpoints {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn signals(&self) -> MutexGuard<'_, Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The disk budget, refreshed.
@@ -101,19 +101,19 @@ impl Checkpoints {
         let pending = self.read().bytes() as u64;
         let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
         let (log, log_ready) = (segments.bytes(), segments.bytes_ready());
-        space.look(&Taken { generations, log, log_ready, pending })?;
+        space.refresh(&Usage { generations, log, log_ready, pending })?;
         Ok(space)
     }
 
     /// Adds a group's changes, which are durable as the log record `last`.
     pub(super) fn add(&self, group: Table, last: u64, next_number: u64) {
-        let is_wanted = {
+        let must_wake = {
             let mut tables = self.write();
             let (was_empty, was_short) = (tables.is_newest_empty(), self.room.is_short(tables.bytes()));
             tables.add(group, last, next_number);
             was_empty || self.room.is_short(tables.bytes()) != was_short
         };
-        if is_wanted {
+        if must_wake {
             // The thread may be asleep for long.
             self.wake();
         }
@@ -121,8 +121,8 @@ impl Checkpoints {
 
     /// Wakes the thread to prepare a segment of the log.
     pub(super) fn wake(&self) {
-        let _wishes = self.wishes();
-        self.wished.notify_one();
+        let _wishes = self.signals();
+        self.signalled.notify_one();
     }
 
     /// Waits until a group of this size may be added. Returns false if the checkpoint thread has ended.
@@ -139,7 +139,7 @@ impl Checkpoints {
     /// Counts written bytes and wakes the commits that wait for them.
     fn note_written(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        let _wishes = self.wishes();
+        let _wishes = self.signals();
         self.done.notify_all();
     }
 
@@ -148,35 +148,35 @@ impl Checkpoints {
         self.wait(true, is_enough)
     }
 
-    fn wait(&self, hurry: bool, is_enough: impl Fn() -> bool) -> bool {
-        let mut wishes = self.wishes();
+    fn wait(&self, urgent: bool, is_enough: impl Fn() -> bool) -> bool {
+        let mut signals = self.signals();
         loop {
-            if wishes.ended {
+            if signals.ended {
                 return false;
             }
             if is_enough() {
-                wishes.hurry &= !hurry;
+                signals.urgent &= !urgent;
                 return true;
             }
-            wishes.hurry |= hurry;
-            self.wished.notify_one();
-            wishes = self.done.wait(wishes).unwrap_or_else(PoisonError::into_inner);
+            signals.urgent |= urgent;
+            self.signalled.notify_one();
+            signals = self.done.wait(signals).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Whether everything is in the database and no compaction is due.
     pub(super) fn is_settled(&self) -> bool {
-        self.wishes().idle && self.read().is_settled()
+        self.signals().idle && self.read().is_settled()
     }
 
     /// Has the thread write everything and end.
     pub(super) fn close(&self) {
-        self.wishes().close = true;
-        self.wished.notify_one();
+        self.signals().close = true;
+        self.signalled.notify_one();
     }
 
     fn end(&self) {
-        self.wishes().ended = true;
+        self.signals().ended = true;
         self.done.notify_all();
     }
 }
@@ -196,7 +196,7 @@ pub(super) struct Checkpointer {
 
 enum Task {
     Checkpoint(Arc<Frozen>),
-    MakeRoom,
+    Compact,
     PrepareSegment,
     End,
 }
@@ -224,11 +224,11 @@ impl Checkpointer {
                     self.checkpoint(&frozen)?;
                     // Compaction has to keep up even if tables are always due.
                     let mut left = 1 + 3 * frozen.table.bytes() / MOVED_AT_ONCE as usize;
-                    while left > 0 && self.make_room(false)? {
+                    while left > 0 && self.compact(false)? {
                         left -= 1;
                     }
                 }
-                Task::MakeRoom => drop(self.make_room(true)?),
+                Task::Compact => drop(self.compact(true)?),
                 // On failure, the commit that needs a segment waits for a checkpoint to release one.
                 Task::PrepareSegment => {
                     if let Err(error) = self.segments.prepare() {
@@ -252,17 +252,17 @@ impl Checkpointer {
     }
 
     /// Does one compaction step, if there is one to do. Returns whether there was.
-    fn make_room(&mut self, is_idle: bool) -> Result<bool, DraftError> {
-        let is_moving = self.draft.begin_moving(self.outdated()?);
-        if is_moving {
+    fn compact(&mut self, is_idle: bool) -> Result<bool, DraftError> {
+        let is_compacting = self.draft.begin_compaction(self.outdated()?);
+        if is_compacting {
             let mut space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
             space.provide(MOVED_AT_ONCE * GROWTH).map_err(DraftError::Space)?;
             drop(space);
-            self.draft.move_some()?;
+            self.draft.compact_some()?;
         }
         self.draft.seal_if_due(is_idle)?;
         self.publish();
-        Ok(is_moving)
+        Ok(is_compacting)
     }
 
     fn publish(&self) {
@@ -273,14 +273,14 @@ impl Checkpointer {
     /// due.
     fn next(&mut self) -> Task {
         let shared = self.shared.clone();
-        let mut wishes = shared.wishes();
-        wishes.idle = false;
+        let mut signals = shared.signals();
+        signals.idle = false;
         loop {
-            if self.may_prepare && !wishes.close && self.segments.is_low() {
+            if self.may_prepare && !signals.close && self.segments.is_low() {
                 return Task::PrepareSegment;
             }
             let now = self.clock.now();
-            let is_urgent = wishes.hurry || wishes.close;
+            let is_urgent = signals.urgent || signals.close;
             let mut tables = shared.write();
             if is_urgent || now.since(self.ticked_at) >= self.interval {
                 self.ticked_at = now;
@@ -296,19 +296,19 @@ impl Checkpointer {
             if let Some(next) = next {
                 return Task::Checkpoint(next);
             }
-            if wishes.close {
+            if signals.close {
                 return Task::End;
             }
-            wishes.hurry = false;
-            if self.draft.has_room_to_make(OUTDATED) || self.is_pressed_for_room() {
-                return Task::MakeRoom;
+            signals.urgent = false;
+            if self.draft.can_compact(OUTDATED) || self.is_pressed_for_room() {
+                return Task::Compact;
             }
-            wishes.idle = true;
+            signals.idle = true;
             let pause = if is_settled { PAUSE } else { self.interval };
             let (woken, waited) =
-                shared.wished.wait_timeout(wishes, pause).unwrap_or_else(PoisonError::into_inner);
-            wishes = woken;
-            wishes.idle = false;
+                shared.signalled.wait_timeout(signals, pause).unwrap_or_else(PoisonError::into_inner);
+            signals = woken;
+            signals.idle = false;
             if waited.timed_out() {
                 // Whatever the clock says: a test may stop it.
                 self.ticked_at = Timestamp::MIN;
@@ -318,13 +318,15 @@ impl Checkpointer {
 
     /// Whether disk space is short and compaction at a lower threshold would free some.
     fn is_pressed_for_room(&self) -> bool {
-        self.outdated().is_ok_and(|outdated| outdated < OUTDATED && self.draft.has_room_to_make(outdated))
+        self.outdated().is_ok_and(|outdated| outdated < OUTDATED && self.draft.can_compact(outdated))
     }
 
     /// Writes the oldest table into the newest generation, and releases it.
     fn checkpoint(&mut self, frozen: &Frozen) -> Result<(), DraftError> {
         let mut space = self.shared.space(&self.segments).map_err(DraftError::Space)?;
-        space.provide(frozen.table.bytes() as u64 * GROWTH + BESIDES).map_err(DraftError::Space)?;
+        space
+            .provide(frozen.table.bytes() as u64 * GROWTH + CHECKPOINT_OVERHEAD)
+            .map_err(DraftError::Space)?;
         let is_short = space.is_short();
         drop(space);
         self.may_prepare = !is_short;
@@ -334,7 +336,7 @@ impl Checkpointer {
         self.publish();
         self.shared.write().remove_oldest();
         self.segments.release(frozen.last, is_short).map_err(DraftError::Log)?;
-        let _wishes = self.shared.wishes();
+        let _wishes = self.shared.signals();
         self.shared.done.notify_all();
         Ok(())
     }
@@ -346,12 +348,12 @@ pub(super) struct Later<'a>(&'a Checkpoints);
 /// Writes a table's rows into the newest generation, except for those that `later` tables supersede, and
 /// syncs.
 pub(super) fn write(draft: &mut Draft, table: &Table, later: Option<&Later<'_>>) -> Result<(), DraftError> {
-    let mut untold = 0;
+    let mut unreported = 0;
     for (index, (number, row)) in table.rows().enumerate() {
-        untold += row.size();
-        if untold >= BYTES_TOLD {
-            later.iter().for_each(|Later(shared)| shared.note_written(untold));
-            untold = 0;
+        unreported += row.size();
+        if unreported >= BYTES_REPORTED {
+            later.iter().for_each(|Later(shared)| shared.note_written(unreported));
+            unreported = 0;
         }
         if index % ROWS_AT_ONCE == ROWS_AT_ONCE - 1 {
             draft.seal_if_due(false)?;
@@ -366,7 +368,7 @@ pub(super) fn write(draft: &mut Draft, table: &Table, later: Option<&Later<'_>>)
             Some(_) => {}
         }
     }
-    later.iter().for_each(|Later(shared)| shared.note_written(untold));
+    later.iter().for_each(|Later(shared)| shared.note_written(unreported));
     for (key, value) in table.documents() {
         let is_superseded = later.is_some_and(|Later(shared)| shared.read().is_document_superseded(key));
         if !is_superseded {

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use super::checkpoint::Checkpoints;
 use super::entry;
-use super::ledger::{Ledger, LedgerError};
 use super::pace::Pace;
-use super::queue::{Queue, Request, Taken, panic_message, payload_size};
+use super::queue::{Next, Queue, Request, panic_message, payload_size};
+use super::transaction::{Transaction, TransactionError};
 use crate::model::Clock;
 use crate::model::item::{ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
@@ -27,14 +27,14 @@ use crate::store::{Change, Command, Growth, Observer, Outcome};
 
 /// Idle time after the last record before an empty one is appended behind it; see
 /// [`crate::store::log::recovery`].
-const VOUCH_AFTER: Duration = Duration::from_millis(500);
+const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// The encoding buffer is shrunk to this size between groups, in bytes.
 const BUFFER_KEPT: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 enum CommitError {
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Transaction(#[from] TransactionError),
     #[error("the free space could not be read: {0}")]
     Space(std::io::Error),
     #[error("the log could not be written: {0}")]
@@ -45,7 +45,7 @@ enum CommitError {
 
 pub(super) struct Committer {
     pub(super) queue: Arc<Queue>,
-    pub(super) ledger: Ledger,
+    pub(super) transaction: Transaction,
     pub(super) log: Log,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) clock: Arc<dyn Clock>,
@@ -61,19 +61,19 @@ impl Committer {
     pub(super) fn run(mut self) {
         let queue = self.queue.clone();
         let mut group = Vec::new();
-        let mut is_vouched = true;
+        let mut is_confirmed = true;
         loop {
-            let patience = if is_vouched { None } else { Some(VOUCH_AFTER) };
-            let taken = queue.take(&mut group, patience);
-            if taken == Taken::End && is_vouched {
+            let timeout = if is_confirmed { None } else { Some(CONFIRM_AFTER) };
+            let next = queue.take(&mut group, timeout);
+            if next == Next::Closed && is_confirmed {
                 break;
             }
             queue.busy_since.store(self.clock.now().as_millis(), Ordering::Relaxed);
             let mut changes = Vec::new();
             // sled panics in places where it should return an error; both are handled alike.
             let result = catch_unwind(AssertUnwindSafe(|| {
-                if taken != Taken::Group {
-                    self.vouch()?;
+                if next != Next::Group {
+                    self.confirm()?;
                     return Ok(Vec::new());
                 }
                 let outcomes = self.commit(&mut group, &mut changes)?;
@@ -83,7 +83,7 @@ impl Committer {
                 Ok::<_, CommitError>(outcomes)
             }));
             queue.busy_since.store(0, Ordering::Relaxed);
-            is_vouched = taken != Taken::Group;
+            is_confirmed = next != Next::Group;
             let reason = match result {
                 Ok(Ok(outcomes)) => {
                     for (request, outcomes) in group.drain(..).zip(outcomes) {
@@ -102,7 +102,7 @@ impl Committer {
     }
 
     /// Appends an empty record, so that damage to the record before it is not mistaken for a torn write.
-    fn vouch(&mut self) -> Result<(), CommitError> {
+    fn confirm(&mut self) -> Result<(), CommitError> {
         self.make_room(0)?;
         self.log.append(&[]).and_then(|_| self.log.sync()).map_err(CommitError::Log)
     }
@@ -132,8 +132,8 @@ impl Committer {
                     outcomes.push(Outcome::StorageFull);
                     continue;
                 }
-                outcomes.push(settle(command, &mut self.ledger, changes)?);
-                if self.ledger.group_bytes() as u64 > capacity / 4 {
+                outcomes.push(settle(command, &mut self.transaction, changes)?);
+                if self.transaction.group_bytes() as u64 > capacity / 4 {
                     self.write()?;
                 }
             }
@@ -149,7 +149,7 @@ impl Committer {
 
     /// Appends the settled changes to the log as one record, syncs it, and publishes them to readers.
     fn write(&mut self) -> Result<(), CommitError> {
-        let (table, next_number) = self.ledger.take_group();
+        let (table, next_number) = self.transaction.take_group();
         if table.is_empty() {
             return Ok(());
         }

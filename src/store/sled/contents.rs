@@ -8,13 +8,13 @@ use super::generation::Generation;
 use super::index::Document;
 use super::journal::{self, Entry, Place};
 use super::layout::{self, PIECE_SIZE};
-use super::mark::Mark;
+use super::manifest::Manifest;
 use super::reader::ReadError;
 
 impl Generation {
     /// The manifest; `None` if it was never written.
-    pub(super) fn mark(&self) -> Result<Option<Mark>, ReadError> {
-        Ok(self.tree.get(layout::MARK)?.map(|bytes| Mark::decode(&bytes)).transpose()?)
+    pub(super) fn manifest(&self) -> Result<Option<Manifest>, ReadError> {
+        Ok(self.tree.get(layout::MANIFEST)?.map(|bytes| Manifest::decode(&bytes)).transpose()?)
     }
 
     /// The journal chunks from this one on, in order.

@@ -3,7 +3,7 @@
 //! **Nothing that may hold data is ever removed because a file beside it is missing.** A directory whose
 //! creation is unfinished has the file [`UNFINISHED`], which is created first and removed once [`FORMAT`] is
 //! written. A directory that holds our files but neither of the two is refused. Whether the files belong
-//! together is verified by [`super::mark`] and by the log.
+//! together is verified by [`super::manifest`] and by the log.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -65,7 +65,7 @@ impl Directory {
     pub(super) fn take(path: &Path, on_damage: OnDamage) -> Result<Self, OpenError> {
         privacy::make_directory(path).map_err(unusable(path))?;
         let path = &fs::canonicalize(path).map_err(unusable(path))?;
-        if look(path)? == Look::Empty {
+        if inspect(path)? == Contents::Empty {
             begin(path).map_err(unusable(path))?;
         }
         let lock_path = path.join(LOCK);
@@ -81,7 +81,7 @@ impl Directory {
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
         }
         // Again, now that the lock keeps others from changing it.
-        look(path)?;
+        inspect(path)?;
         make_private(path).map_err(unusable(path))?;
         let held = match read_format(path) {
             // The generations prove the format.
@@ -233,16 +233,16 @@ fn restore_format() -> String {
 
 /// What an unlocked directory appears to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Contents {
     Empty,
     /// It has [`FORMAT`], or what an unfinished creation left.
     Ours,
 }
 
 /// Whether the directory is ours, or may become so. Changes nothing.
-pub(super) fn look(path: &Path) -> Result<Look, OpenError> {
+pub(super) fn inspect(path: &Path) -> Result<Contents, OpenError> {
     if path.join(FORMAT).try_exists().map_err(unusable(path))? {
-        return Ok(Look::Ours);
+        return Ok(Contents::Ours);
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(unusable(path))? {
@@ -256,10 +256,10 @@ pub(super) fn look(path: &Path) -> Result<Look, OpenError> {
         return Err(OpenError::NotOurs { path: path.to_owned(), found: foreign.clone() });
     }
     if found.is_empty() {
-        return Ok(Look::Empty);
+        return Ok(Contents::Empty);
     }
     if is_there(UNFINISHED) {
-        return Ok(Look::Ours);
+        return Ok(Contents::Ours);
     }
     let names = found.join(", ");
     let (problem, remedy) = if is_there(GENERATIONS) || is_there(DATABASE_BEFORE) {

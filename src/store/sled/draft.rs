@@ -11,21 +11,21 @@
 //!   longer repeat.
 //! * Bundles are written in ascending order of their numbers, and so are chunks.
 //!
-//! Items are drafted in [`super::items`]; live data of a sealed generation is rewritten by [`super::moving`].
+//! Items are drafted in [`super::items`]; live data of a sealed generation is rewritten by [`super::compaction`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
-use super::generation::{Form, Generation, GenerationError};
-use super::generations::{Held, Totals, size_of_forgotten, size_of_gone};
+use super::compaction::Compaction;
+use super::generation::{Generation, GenerationError, GenerationOptions};
+use super::generations::{Held, Totals, document_tombstone_size, item_tombstone_size};
 use super::index::{Document, Index, document_size};
 use super::items::{Before, Items};
 use super::journal::{self, Bundles, Chunks, Entry, Piece, Place, Written};
 use super::layout::{self, BATCH_MAX, BUNDLE_MAX, DOCUMENT_PIECE_SIZE, PIECE_SIZE};
-use super::mark::{self, Extent, Mark};
-use super::moving::Moving;
+use super::manifest::{self, Extent, Manifest};
 use super::names::NameHash;
 use super::reader::{ReadError, Reader};
 use super::tables::Tables;
@@ -66,9 +66,9 @@ const OUTDATED_SEALED: u64 = 75;
 pub(super) struct Draft {
     index: Arc<RwLock<Index>>,
     pub(super) generation: Arc<Generation>,
-    form: Form,
+    options: GenerationOptions,
     sizes: GenerationSizes,
-    mark: Mark,
+    manifest: Manifest,
     /// The extent of the newest generation, including the batch being built.
     extent: Extent,
     /// Bytes applied since the last sync.
@@ -79,9 +79,9 @@ pub(super) struct Draft {
     /// Bundle values that are pieces, with their numbers.
     pieces: Vec<(u64, Vec<u8>)>,
     /// The compaction under way.
-    pub(super) moving: Option<Moving>,
+    pub(super) compaction: Option<Compaction>,
     /// Damaged generations, which are not compacted.
-    pub(super) unmovable: BTreeSet<u32>,
+    pub(super) damaged_generations: BTreeSet<u32>,
 }
 
 /// An item of a batch that was written.
@@ -99,32 +99,32 @@ struct Settled {
 impl Draft {
     pub(super) fn new(
         index: Index,
-        form: Form,
+        options: GenerationOptions,
         sizes: GenerationSizes,
-        mark: Mark,
+        manifest: Manifest,
     ) -> Result<Self, ReadError> {
         let newest = index.generations.newest().ok_or(ReadError::Lost)?;
         let (generation, extent) = (newest.generation.clone(), newest.extent);
         Ok(Self {
             index: Arc::new(RwLock::new(index)),
             generation,
-            form,
+            options,
             sizes,
-            mark,
+            manifest,
             extent,
             unsynced: 0,
             items: Items::default(),
             documents: BTreeMap::new(),
             document_bytes: 0,
             pieces: Vec::new(),
-            moving: None,
-            unmovable: BTreeSet::new(),
+            compaction: None,
+            damaged_generations: BTreeSet::new(),
         })
     }
 
     /// The manifest of the newest generation.
-    pub(super) fn mark(&self) -> &Mark {
-        &self.mark
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// A reader over these tables and the generations.
@@ -145,7 +145,7 @@ impl Draft {
     /// The sizes of all generations together.
     pub(super) fn totals(&self) -> Totals {
         let index = self.index();
-        Totals { items: index.roster.len() as u64, ..index.generations.totals() }
+        Totals { items: index.locations.len() as u64, ..index.generations.totals() }
     }
 
     fn unsynced_max(&self) -> usize {
@@ -165,7 +165,7 @@ impl Draft {
 
     /// Drafts the tombstone of a document that the index does not have, because an older generation may hold
     /// the document.
-    pub(super) fn write_gone(&mut self, key: &[u8]) {
+    pub(super) fn write_tombstone(&mut self, key: &[u8]) {
         self.document_bytes += key.len() + 32;
         self.documents.insert(key.to_vec(), None);
     }
@@ -185,7 +185,7 @@ impl Draft {
     }
 
     /// Writes a large payload or detail as pieces, ahead of the item's entry if they exceed a batch.
-    pub(super) fn lay_down(&mut self, number: ItemNumber, bytes: &[u8]) -> Result<Place, DraftError> {
+    pub(super) fn write_pieces(&mut self, number: ItemNumber, bytes: &[u8]) -> Result<Place, DraftError> {
         let pieces = layout::pieces(bytes.len());
         if self.gathered() + bytes.len() > self.unsynced_max() {
             // What was collected so far takes the next bundle numbers.
@@ -222,7 +222,7 @@ impl Draft {
             let (payload, detail) = (drafted.payload.place(&mut put), drafted.detail.place(&mut put));
             let written = drafted.record.as_deref().map(|record| Written { payload, detail, record });
             let size = written.as_ref().map(Written::size);
-            self.extent.written += size.unwrap_or(size_of_forgotten());
+            self.extent.written += size.unwrap_or(item_tombstone_size());
             let chunk = chunks.add(&Entry::Item { number, written });
             self.extent.entries += 1;
             let (names, before) = (drafted.names, drafted.before);
@@ -235,7 +235,7 @@ impl Draft {
                 let document = value.map(|value| self.add_document(&mut chunks, &key, &value));
                 if document.is_none() {
                     self.extent.entries += 1;
-                    self.extent.written += size_of_gone(&key);
+                    self.extent.written += document_tombstone_size(&key);
                     chunks.add(&Entry::Document { key: &key, piece: None });
                 }
                 (key, document)
@@ -249,7 +249,7 @@ impl Draft {
         }
         for (chunk, value) in chunks.finish() {
             self.extent.chunks.next = chunk + 1;
-            self.extent.digest = mark::digest(self.extent.digest, chunk, &value);
+            self.extent.digest = manifest::digest(self.extent.digest, chunk, &value);
             values.push((layout::numbered(layout::JOURNAL, chunk), value));
         }
         self.write(values)?;
@@ -291,55 +291,55 @@ impl Draft {
     /// Updates the index after a batch was applied.
     fn note(&self, settled: Vec<Settled>, documents: Vec<(Vec<u8>, Option<Document>)>) {
         let mut index = self.index_mut();
-        let Index { generations, roster, names, documents: known, .. } = &mut *index;
+        let Index { generations, locations, names, documents: known, .. } = &mut *index;
         if let Some(newest) = generations.newest_mut() {
             newest.extent = self.extent;
             for item in &settled {
                 match item.size {
                     Some(_) => newest.written.add_item(item.number),
-                    None => newest.forget_item(item.number),
+                    None => newest.add_item_tombstone(item.number),
                 }
             }
             for (key, document) in &documents {
                 match document {
                     Some(_) => newest.written.add_key(key),
-                    None => newest.forget_key(key),
+                    None => newest.add_key_tombstone(key),
                 }
             }
         }
         for item in settled {
             let before = item.before;
             if let Some(before) = before {
-                generations.want_entry(before.chunk, before.size, false);
+                generations.count_entry(before.chunk, before.size, false);
             }
             let parts = [
                 (item.payload, before.and_then(|at| at.payload)),
                 (item.detail, before.and_then(|at| at.detail)),
             ];
             for (now, before) in parts.into_iter().filter(|(now, before)| now != before) {
-                before.into_iter().for_each(|place| generations.want_part(place, false));
-                now.into_iter().for_each(|place| generations.want_part(place, true));
+                before.into_iter().for_each(|place| generations.count_part(place, false));
+                now.into_iter().for_each(|place| generations.count_part(place, true));
             }
             let hashes = item.names.into_iter().flatten();
             if let Some(size) = item.size {
-                generations.want_entry(item.chunk, size, true);
-                roster.put(item.number, item.chunk);
+                generations.count_entry(item.chunk, size, true);
+                locations.put(item.number, item.chunk);
                 hashes.for_each(|hash| names.insert(hash, item.number));
             } else {
-                roster.remove(item.number);
+                locations.remove(item.number);
                 hashes.for_each(|hash| names.remove(hash, item.number));
             }
         }
         for (key, document) in documents {
             let before = match document {
                 Some(document) => {
-                    generations.want_entry(document.chunk, document.size, true);
+                    generations.count_entry(document.chunk, document.size, true);
                     known.insert(key, document)
                 }
                 None => known.remove(&key),
             };
             if let Some(before) = before {
-                generations.want_entry(before.chunk, before.size, false);
+                generations.count_entry(before.chunk, before.size, false);
             }
         }
     }
@@ -356,32 +356,33 @@ impl Draft {
     /// Syncs, then durably records in the manifest that the generations hold the log up to the record
     /// `covered`.
     pub(super) fn set_covered(&mut self, covered: u64, next_number: u64) -> Result<(), DraftError> {
-        self.mark.log.covered = covered;
-        self.mark.next_number = next_number;
-        self.write_mark()
+        self.manifest.log.covered = covered;
+        self.manifest.next_number = next_number;
+        self.write_manifest()
     }
 
     /// Durably records in the manifest that an empty log continues the generations.
-    pub(super) fn set_log(&mut self, log: mark::LogMark, next_number: u64) -> Result<(), DraftError> {
-        self.mark.log = log;
-        self.mark.next_number = next_number;
-        self.write_mark()
+    pub(super) fn set_log(&mut self, log: manifest::LogPosition, next_number: u64) -> Result<(), DraftError> {
+        self.manifest.log = log;
+        self.manifest.next_number = next_number;
+        self.write_manifest()
     }
 
-    fn write_mark(&mut self) -> Result<(), DraftError> {
+    fn write_manifest(&mut self) -> Result<(), DraftError> {
         self.apply()?;
         self.sync()?;
-        self.mark.newest = self.extent;
-        self.generation.tree.insert(layout::MARK, self.mark.encode())?;
+        self.manifest.newest = self.extent;
+        self.generation.tree.insert(layout::MANIFEST, self.manifest.encode())?;
         self.generation.sync()?;
         Ok(())
     }
 
     /// Whether a compaction can go on or begin, for generations of which at least `percent` is outdated, or
     /// the newest generation should be sealed for one.
-    pub(super) fn has_room_to_make(&self, percent: u64) -> bool {
-        let is_outdated = self.index().generations.most_outdated(percent, &self.unmovable).is_some();
-        self.moving.is_some() || is_outdated || self.is_due(true)
+    pub(super) fn can_compact(&self, percent: u64) -> bool {
+        let is_outdated =
+            self.index().generations.most_outdated(percent, &self.damaged_generations).is_some();
+        self.compaction.is_some() || is_outdated || self.is_due(true)
     }
 
     /// Whether the newest generation is large enough to be sealed, or mostly outdated while the thread is
@@ -403,20 +404,20 @@ impl Draft {
         self.apply()?;
         self.sync()?;
         self.generation.evict();
-        let mut mark = self.mark.clone();
-        mark.sealed.push(self.extent);
-        mark.newest = Extent::after(&self.extent);
-        let generation = Arc::new(Generation::create(&self.form, &mark)?);
-        (self.extent, self.mark, self.generation) = (mark.newest, mark, generation.clone());
+        let mut manifest = self.manifest.clone();
+        manifest.sealed.push(self.extent);
+        manifest.newest = Extent::after(&self.extent);
+        let generation = Arc::new(Generation::create(&self.options, &manifest)?);
+        (self.extent, self.manifest, self.generation) = (manifest.newest, manifest, generation.clone());
         self.index_mut().generations.push(Held::new(generation, self.extent));
         Ok(())
     }
 
     /// Removes a sealed generation in which nothing is live: first from the manifest, then its files.
     pub(super) fn remove(&mut self, generation: &Generation) -> Result<(), DraftError> {
-        self.mark.sealed.retain(|sealed| sealed.generation != generation.number);
-        self.mark.removed = vec![generation.number];
-        self.write_mark()?;
+        self.manifest.sealed.retain(|sealed| sealed.generation != generation.number);
+        self.manifest.removed = vec![generation.number];
+        self.write_manifest()?;
         self.index_mut().generations.remove(generation.number);
         Ok(generation.remove()?)
     }

@@ -44,11 +44,11 @@ impl Generation {
             self.tree.apply_batch(batch).map_err(|error| broken(self.path(), error))?;
         }
         self.sync()?;
-        self.find_out_whether_evictable();
+        self.update_evictable();
         Ok(())
     }
 
-    pub(super) fn find_out_whether_evictable(&self) {
+    pub(super) fn update_evictable(&self) {
         let last = self.tree.contains_key(key(LEAVES)).unwrap_or(false);
         self.is_evictable.store(last, Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::entry;
 use super::journal::{self, Bundle, Bundles, Chunks, Entry};
-use super::mark::Mark;
+use super::manifest::Manifest;
 use super::names::NameHasher;
 use super::table::Table;
 use crate::store::record::RecordError;
@@ -66,9 +66,11 @@ pub fn entries(bytes: &[u8]) {
 }
 
 /// Manifests: what decodes survives a round trip.
-pub fn marks(bytes: &[u8]) {
-    match Mark::decode(bytes) {
-        Ok(read) => assert_eq!(Mark::decode(&read.encode()), Ok(read), "a mark is read as what was written"),
+pub fn manifests(bytes: &[u8]) {
+    match Manifest::decode(bytes) {
+        Ok(read) => {
+            assert_eq!(Manifest::decode(&read.encode()), Ok(read), "a manifest is read as what was written")
+        }
         Err(error) => says_what_is_wrong(bytes, Some(error)),
     }
 }

@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use super::directory::{remove, sync};
 use super::layout;
-use super::mark::Mark;
+use super::manifest::Manifest;
 pub(super) use super::naming::name;
-use super::naming::{FOREIGN, Named, REMOVED, UNFINISHED, look_through};
+use super::naming::{FOREIGN, Named, REMOVED, UNFINISHED, list_entries};
 use super::plan::SEGMENT_SIZES;
-use super::survey::{self, survey};
+use super::preread::{self, preread};
 
 /// A snapshot that sled writes takes at most this share of its file.
 const SUMMARY_SHARE: u64 = 256;
@@ -31,7 +31,7 @@ const RELEASE_TRIES: u32 = 10_000;
 const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Debug)]
-pub(super) struct Form {
+pub(super) struct GenerationOptions {
     /// The directory of all generations.
     pub(super) directory: PathBuf,
     /// Of new databases, in bytes; sled fixes it at creation.
@@ -69,7 +69,7 @@ pub(super) struct Generation {
     /// The size of its files at the last sync, in bytes.
     size: AtomicU64,
     /// Whether sled may have dropped data as it opened, so that the bundles have to be checked.
-    pub(super) is_to_be_read: bool,
+    pub(super) needs_reading: bool,
     /// Whether memory can be reclaimed from it, and pages read since that was done; see [`super::eviction`].
     pub(super) is_evictable: AtomicBool,
     pub(super) reads: AtomicU32,
@@ -91,14 +91,14 @@ fn system(path: &Path) -> impl FnOnce(io::Error) -> GenerationError {
 impl Generation {
     /// Creates a generation that holds nothing but this manifest, which names it as the newest. A failed
     /// attempt is removed by the next start.
-    pub(super) fn create(form: &Form, mark: &Mark) -> Result<Self, GenerationError> {
-        let number = mark.newest.generation;
-        let path = form.directory.join(name(number));
-        let unfinished = form.directory.join(name(number) + UNFINISHED);
+    pub(super) fn create(options: &GenerationOptions, manifest: &Manifest) -> Result<Self, GenerationError> {
+        let number = manifest.newest.generation;
+        let path = options.directory.join(name(number));
+        let unfinished = options.directory.join(name(number) + UNFINISHED);
         remove(&unfinished).map_err(system(&unfinished))?;
-        let database = open_database(&unfinished, form.segment_size, form.cache)?;
+        let database = open_database(&unfinished, options.segment_size, options.cache)?;
         let tree = (*database).clone();
-        let written = tree.insert(layout::MARK, mark.encode()).and_then(|_| tree.flush());
+        let written = tree.insert(layout::MANIFEST, manifest.encode()).and_then(|_| tree.flush());
         written.map_err(|error| broken(&unfinished, error))?;
         let made = || {
             for file in ["db", "conf"] {
@@ -106,10 +106,10 @@ impl Generation {
             }
             sync(&unfinished)?;
             fs::rename(&unfinished, &path)?;
-            sync(&form.directory)
+            sync(&options.directory)
         };
         made().map_err(system(&path))?;
-        Self::of(database, number, path, form.segment_size, false)
+        Self::of(database, number, path, options.segment_size, false)
     }
 
     /// Opens an existing generation.
@@ -117,8 +117,8 @@ impl Generation {
     /// # Errors
     /// Its files cannot be read or written: nothing was changed then. Or they are damaged: sled may have
     /// altered them in trying to open them.
-    pub(super) fn open(form: &Form, number: u32) -> Result<Self, GenerationError> {
-        Self::open_at(&form.directory.join(name(number)), number, form.segment_size, form.cache)
+    pub(super) fn open(options: &GenerationOptions, number: u32) -> Result<Self, GenerationError> {
+        Self::open_at(&options.directory.join(name(number)), number, options.segment_size, options.cache)
     }
 
     /// Opens a generation in any directory. `segment_size` applies only if that of its creation cannot be
@@ -140,9 +140,9 @@ impl Generation {
         sync(&db).and_then(|()| sync(&path)).map_err(system(&path))?;
         let unreadable = |error| GenerationError::Unreadable { path: path.clone(), error };
         let segment_size = segment_size_of(&path)
-            .or_else(|| survey::segment_size(&path, &SEGMENT_SIZES))
+            .or_else(|| preread::segment_size(&path, &SEGMENT_SIZES))
             .unwrap_or(segment_size);
-        let is_covered = survey(&path, segment_size).map_err(unreadable)?;
+        let is_covered = preread(&path, segment_size).map_err(unreadable)?;
         clear(&path).map_err(system(&path))?;
         let database = open_database(&path, segment_size, cache)?;
         sync(&path).map_err(system(&path))?;
@@ -154,7 +154,7 @@ impl Generation {
         number: u32,
         path: PathBuf,
         segment_size: usize,
-        is_to_be_read: bool,
+        needs_reading: bool,
     ) -> Result<Self, GenerationError> {
         let file = File::open(path.join("db")).map_err(system(&path))?;
         let tree = (*database).clone();
@@ -167,13 +167,13 @@ impl Generation {
             path,
             segment_size,
             size,
-            is_to_be_read,
+            needs_reading,
             is_evictable: AtomicBool::new(false),
             reads: AtomicU32::new(0),
             pages_read: Default::default(),
         };
-        generation.look().map_err(system(&generation.path))?;
-        generation.find_out_whether_evictable();
+        generation.update_size().map_err(system(&generation.path))?;
+        generation.update_evictable();
         Ok(generation)
     }
 
@@ -186,10 +186,10 @@ impl Generation {
     pub(super) fn sync(&self) -> Result<(), GenerationError> {
         self.tree.flush().map_err(|error| broken(&self.path, error))?;
         // sled's flush persists neither the file's length nor the drive's cache.
-        self.file.sync_data().and_then(|()| self.look()).map_err(system(&self.path))
+        self.file.sync_data().and_then(|()| self.update_size()).map_err(system(&self.path))
     }
 
-    fn look(&self) -> io::Result<()> {
+    fn update_size(&self) -> io::Result<()> {
         // On the next opening, sled pads its last segment and writes a snapshot.
         let file = self.file.metadata()?.len();
         let size = file.next_multiple_of(self.segment_size as u64) + file / SUMMARY_SHARE;
@@ -229,11 +229,11 @@ impl Generation {
 /// The directory cannot be read or written, or holds anything else.
 pub(super) fn list(directory: &Path) -> Result<Vec<u32>, GenerationError> {
     let mut numbers = Vec::new();
-    for (path, named) in look_through(directory).map_err(system(directory))? {
+    for (path, named) in list_entries(directory).map_err(system(directory))? {
         match named {
             Named::Generation(number) => numbers.push(number),
             Named::Unfinished => remove(&path).map_err(system(directory))?,
-            Named::PutAside => {}
+            Named::Damaged => {}
             Named::Foreign => return Err(GenerationError::Damaged { path, problem: FOREIGN.into() }),
         }
     }
@@ -242,8 +242,8 @@ pub(super) fn list(directory: &Path) -> Result<Vec<u32>, GenerationError> {
 }
 
 /// Removes the files that sled derives from its log, so that it opens from the log alone.
-pub(super) fn remove_derived(form: &Form, number: u32) -> io::Result<()> {
-    let path = form.directory.join(name(number));
+pub(super) fn remove_derived(options: &GenerationOptions, number: u32) -> io::Result<()> {
+    let path = options.directory.join(name(number));
     for entry in fs::read_dir(&path)? {
         let entry = entry?;
         let file_name = entry.file_name();

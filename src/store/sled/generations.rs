@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use super::generation::Generation;
 use super::journal::Place;
-use super::mark::Extent;
+use super::manifest::Extent;
 use crate::model::ItemNumber;
 
 /// The bytes that a tombstone counts as written, beside a document's key.
-const GONE_SIZE: u64 = 16;
+const TOMBSTONE_SIZE: u64 = 16;
 
-pub(super) fn size_of_forgotten() -> u64 {
-    GONE_SIZE
+pub(super) fn item_tombstone_size() -> u64 {
+    TOMBSTONE_SIZE
 }
 
-pub(super) fn size_of_gone(key: &[u8]) -> u64 {
-    GONE_SIZE + key.len() as u64
+pub(super) fn document_tombstone_size(key: &[u8]) -> u64 {
+    TOMBSTONE_SIZE + key.len() as u64
 }
 
 /// The range of item numbers, and of document keys, that something is recorded for.
@@ -66,26 +66,33 @@ pub(super) struct Held {
     pub(super) generation: Arc<Generation>,
     pub(super) extent: Extent,
     /// The written bytes that are live, without tombstones.
-    pub(super) wanted: u64,
+    pub(super) live: u64,
     /// The ranges of its entries, and of its tombstones, with the bytes of the latter.
     pub(super) written: Span,
-    pub(super) gone: Span,
-    pub(super) gone_size: u64,
+    pub(super) tombstones: Span,
+    pub(super) tombstone_size: u64,
 }
 
 impl Held {
     pub(super) fn new(generation: Arc<Generation>, extent: Extent) -> Self {
-        Self { generation, extent, wanted: 0, written: Span::default(), gone: Span::default(), gone_size: 0 }
+        Self {
+            generation,
+            extent,
+            live: 0,
+            written: Span::default(),
+            tombstones: Span::default(),
+            tombstone_size: 0,
+        }
     }
 
-    pub(super) fn forget_item(&mut self, number: ItemNumber) {
-        self.gone.add_item(number);
-        self.gone_size += size_of_forgotten();
+    pub(super) fn add_item_tombstone(&mut self, number: ItemNumber) {
+        self.tombstones.add_item(number);
+        self.tombstone_size += item_tombstone_size();
     }
 
-    pub(super) fn forget_key(&mut self, key: &[u8]) {
-        self.gone.add_key(key);
-        self.gone_size += size_of_gone(key);
+    pub(super) fn add_key_tombstone(&mut self, key: &[u8]) {
+        self.tombstones.add_key(key);
+        self.tombstone_size += document_tombstone_size(key);
     }
 }
 
@@ -98,7 +105,7 @@ pub(super) struct Totals {
     pub(super) size: u64,
     /// Written into them, and live.
     pub(super) written: u64,
-    pub(super) wanted: u64,
+    pub(super) live: u64,
 }
 
 /// The generations by ascending number; the last is the newest.
@@ -144,10 +151,11 @@ impl Generations {
     /// The outdated share of a generation's written bytes, in percent. Its tombstones are live as long as an
     /// older generation may hold what they delete.
     fn outdated(&self, held: &Held) -> u64 {
-        let is_needed = self.before(held.generation.number).any(|older| older.written.meets(&held.gone));
-        let wanted = held.wanted + if is_needed { held.gone_size } else { 0 };
+        let is_needed =
+            self.before(held.generation.number).any(|older| older.written.meets(&held.tombstones));
+        let live = held.live + if is_needed { held.tombstone_size } else { 0 };
         let written = held.extent.written;
-        (written.saturating_sub(wanted) * 100).checked_div(written).unwrap_or(0)
+        (written.saturating_sub(live) * 100).checked_div(written).unwrap_or(0)
     }
 
     pub(super) fn newest_outdated(&self) -> u64 {
@@ -158,7 +166,7 @@ impl Generations {
     /// live.
     pub(super) fn settle(&mut self) {
         for held in &mut self.0 {
-            held.extent.written = held.extent.written.max(held.wanted + held.gone_size);
+            held.extent.written = held.extent.written.max(held.live + held.tombstone_size);
         }
     }
 
@@ -181,16 +189,16 @@ impl Generations {
     }
 
     /// Counts an entry in this chunk as live, or as outdated.
-    pub(super) fn want_entry(&mut self, chunk: u64, size: u64, holds: bool) {
+    pub(super) fn count_entry(&mut self, chunk: u64, size: u64, is_live: bool) {
         if let Some(at) = self.at_chunk(chunk) {
-            self.0[at].want(size, holds);
+            self.0[at].count(size, is_live);
         }
     }
 
     /// Counts a part of an item as live, or as outdated.
-    pub(super) fn want_part(&mut self, place: Place, holds: bool) {
+    pub(super) fn count_part(&mut self, place: Place, is_live: bool) {
         if let Some(at) = self.at_bundle(place.bundle()) {
-            self.0[at].want(place.size(), holds);
+            self.0[at].count(place.size(), is_live);
         }
     }
 
@@ -199,7 +207,7 @@ impl Generations {
             items: 0,
             size: totals.size + held.generation.size(),
             written: totals.written + held.extent.written,
-            wanted: totals.wanted + held.wanted + held.gone_size,
+            live: totals.live + held.live + held.tombstone_size,
         })
     }
 
@@ -213,7 +221,7 @@ impl Generations {
 }
 
 impl Held {
-    fn want(&mut self, size: u64, holds: bool) {
-        self.wanted = if holds { self.wanted + size } else { self.wanted.saturating_sub(size) };
+    fn count(&mut self, size: u64, is_live: bool) {
+        self.live = if is_live { self.live + size } else { self.live.saturating_sub(size) };
     }
 }

@@ -7,15 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::account::Account;
-use super::ahead::read_ahead;
 use super::generation::Generation;
 use super::generations::{Generations, Held};
 use super::journal::{self, Entry, Piece, Place, Written};
-use super::mark::Extent;
+use super::locations::Locations;
+use super::manifest::Extent;
 use super::names::{Name, NameHash, NameHasher, Names};
+use super::read_ahead::read_ahead;
 use super::reader::ReadError;
-use super::roster::Roster;
+use super::verification::Verification;
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;
 use crate::store::record;
@@ -23,7 +23,7 @@ use crate::store::record;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) generations: Generations,
-    pub(super) roster: Roster,
+    pub(super) locations: Locations,
     pub(super) names: Names,
     pub(super) hasher: NameHasher,
     pub(super) documents: BTreeMap<Vec<u8>, Document>,
@@ -87,13 +87,13 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
     let mut later = later;
     later.sort_unstable();
     let latest = later.chunk_by(|left, right| left.0 == right.0).filter_map(|words| words.last());
-    index.roster.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
+    index.locations.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
     drop(later);
     let mut holdings = Holdings::default();
-    let Index { generations, roster, names, hasher, documents } = &mut index;
-    names.reserve(roster.len());
+    let Index { generations, locations, names, hasher, documents } = &mut index;
+    names.reserve(locations.len());
     for document in documents.values() {
-        generations.want_entry(document.chunk, document.size, true);
+        generations.count_entry(document.chunk, document.size, true);
     }
     let all: Vec<_> = generations.all().iter().map(|held| held.generation.clone()).collect();
     // What cannot be read was reported in the first pass.
@@ -101,15 +101,15 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
         let chunks = generation.chunks(0).map_while(Result::ok);
         chunks.chain(std::iter::once_with(move || generation.evict()).filter_map(|()| None))
     });
-    let holding = chunks.map(|(at, chunk)| holding(&chunk, at, roster, hasher));
-    read_ahead(holding, |read| {
+    let live_entries = chunks.map(|(at, chunk)| live_entries(&chunk, at, locations, hasher));
+    read_ahead(live_entries, |read| {
         for chunk in read.flatten() {
-            let Holds { at, items, workflows } = chunk?;
+            let LiveEntries { at, items, workflows } = chunk?;
             workflows.iter().for_each(|(workflow, count)| holdings.add_items(workflow, *count));
-            for Holding { number, size, parts, hashes } in items {
+            for LiveItem { number, size, parts, hashes } in items {
                 hashes.into_iter().flatten().for_each(|hash| names.insert(hash, number));
-                generations.want_entry(at, size, true);
-                parts.into_iter().flatten().for_each(|place| generations.want_part(place, true));
+                generations.count_entry(at, size, true);
+                parts.into_iter().flatten().for_each(|place| generations.count_part(place, true));
             }
         }
         Ok::<_, ReadError>(())
@@ -136,7 +136,7 @@ struct Reading {
 impl Reading {
     /// Reads a generation and verifies it against its extent.
     fn read(&mut self, generation: Arc<Generation>, extent: Extent) -> Result<(), ReadError> {
-        let mut account = Account::of(extent);
+        let mut verification = Verification::of(extent);
         self.held = Some(Held::new(generation.clone(), extent));
         for chunk in generation.chunks(0) {
             let (at, chunk) = match chunk {
@@ -147,13 +147,13 @@ impl Reading {
                 }
             };
             let entries = self.take(&generation, at, &chunk);
-            if let Some(missing) = account.take(at, &chunk, entries) {
+            if let Some(missing) = verification.take(at, &chunk, entries) {
                 self.tell(&generation, missing);
             }
         }
-        let (found, wrong) = account.close(generation.next(super::layout::BUNDLE)?);
+        let (found, wrong) = verification.close(generation.next(super::layout::BUNDLE)?);
         wrong.into_iter().for_each(|problem| self.tell(&generation, problem));
-        if generation.is_to_be_read {
+        if generation.needs_reading {
             self.look_for_bundles(&generation, &found)?;
         }
         generation.evict();
@@ -194,7 +194,7 @@ impl Reading {
             match entry {
                 Ok(Entry::Item { number, written }) => self.item(number, at, written.is_some()),
                 Ok(Entry::Document { key, piece: None }) => {
-                    self.held.iter_mut().for_each(|held| held.forget_key(key));
+                    self.held.iter_mut().for_each(|held| held.add_key_tombstone(key));
                     self.index.documents.remove(key);
                 }
                 Ok(Entry::Document { key, piece: Some(piece) }) => {
@@ -211,10 +211,10 @@ impl Reading {
 
     fn item(&mut self, number: ItemNumber, at: u64, is_written: bool) {
         if let Some(held) = &mut self.held {
-            if is_written { held.written.add_item(number) } else { held.forget_item(number) }
+            if is_written { held.written.add_item(number) } else { held.add_item_tombstone(number) }
         }
         if number >= self.next_number && is_written {
-            self.index.roster.put(number, at);
+            self.index.locations.put(number, at);
             self.next_number = ItemNumber(number.0.saturating_add(1));
         } else {
             self.later.push((number, at, is_written));
@@ -223,7 +223,7 @@ impl Reading {
 }
 
 /// A live entry of an item.
-struct Holding {
+struct LiveItem {
     number: ItemNumber,
     size: u64,
     parts: [Option<Place>; 2],
@@ -231,34 +231,39 @@ struct Holding {
 }
 
 /// The live entries of a chunk.
-struct Holds {
+struct LiveEntries {
     at: u64,
-    items: Vec<Holding>,
+    items: Vec<LiveItem>,
     /// The number of items of each workflow, run-length encoded.
     workflows: Vec<(WorkflowName, u64)>,
 }
 
-fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Holds, ReadError> {
-    let mut holds = Holds { at, items: Vec::new(), workflows: Vec::new() };
+fn live_entries(
+    chunk: &[u8],
+    at: u64,
+    locations: &Locations,
+    hasher: &NameHasher,
+) -> Result<LiveEntries, ReadError> {
+    let mut live = LiveEntries { at, items: Vec::new(), workflows: Vec::new() };
     for entry in journal::entries(chunk) {
         // What cannot be read was reported in the first pass.
         let Ok(Entry::Item { number, written: Some(written) }) = entry else { continue };
-        if roster.get(number) != Some(at) {
+        if locations.get(number) != Some(at) {
             continue;
         }
         let size = written.size();
         let Written { payload, detail, record } = written;
         let names = record::decode_names(record)?;
-        match holds.workflows.last_mut() {
+        match live.workflows.last_mut() {
             Some((workflow, count)) if &**workflow == names.workflow => *count += 1,
             _ => {
                 let workflow = WorkflowName::new(names.workflow);
-                holds.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
+                live.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
             }
         }
         let mut names = Name::all(names.workflow, names.id, names.idempotency_key.as_ref());
         let hashes = std::array::from_fn(|_| names.next().map(|name| hasher.hash(name)));
-        holds.items.push(Holding { number, size, parts: [payload, detail], hashes });
+        live.items.push(LiveItem { number, size, parts: [payload, detail], hashes });
     }
-    Ok(holds)
+    Ok(live)
 }

@@ -154,7 +154,7 @@ impl Draft {
     pub(super) fn settled(&self, number: ItemNumber) -> Result<Option<Drafted>, DraftError> {
         let (chunk, generation) = {
             let index = self.index();
-            let Some(chunk) = index.roster.get(number) else { return Ok(None) };
+            let Some(chunk) = index.locations.get(number) else { return Ok(None) };
             (chunk, index.generations.of_chunk(chunk).ok_or(ReadError::Lost)?)
         };
         let value = generation.chunk(chunk)?.ok_or(ReadError::Lost)?;
@@ -173,7 +173,9 @@ impl Draft {
     /// Prepares a part for the batch. One too large for a bundle is written as pieces at once.
     pub(super) fn content(&mut self, number: ItemNumber, part: &Part) -> Result<Content, DraftError> {
         match part {
-            Part::New(bytes) if bytes.len() > PIECE_SIZE => Ok(Content::At(self.lay_down(number, bytes)?)),
+            Part::New(bytes) if bytes.len() > PIECE_SIZE => {
+                Ok(Content::At(self.write_pieces(number, bytes)?))
+            }
             Part::New(bytes) if !bytes.is_empty() => Ok(Content::New(bytes.clone())),
             Part::New(_) | Part::None | Part::Same => Ok(Content::None),
         }

@@ -21,7 +21,7 @@
 //! ```text
 //! j chunk   -> entries   the journal: versions and tombstones of items and documents
 //! p bundle  -> parts     payloads and details of several items, or a piece of a large one
-//! m         -> manifest  what the database holds, and the other databases; see [`super::mark`]
+//! m         -> manifest  what the database holds, and the other databases; see [`super::manifest`]
 //! z number  ->           empty; see [`super::eviction`]
 //! ```
 //!
@@ -69,7 +69,7 @@ pub(super) fn pieces(size: usize) -> u16 {
 // Keys of a database.
 pub(super) const JOURNAL: u8 = b'j';
 pub(super) const BUNDLE: u8 = b'p';
-pub(super) const MARK: &[u8] = b"m";
+pub(super) const MANIFEST: &[u8] = b"m";
 pub(super) const EMPTY: u8 = b'z';
 
 /// The range of keys that begin like this.

@@ -4,7 +4,7 @@
 //! log ([`crate::store::log`]) and to an in-memory table ([`table`]). A second thread writes checkpoints
 //! ([`checkpoint`]): it moves live data from the tables into a sequence of databases, the generations
 //! ([`generation`]), in atomic batches ([`draft`]). Any thread reads tables and generations ([`reader`],
-//! [`documents`]). [`layout`] describes the files, [`index`] the in-memory index over them, [`moving`]
+//! [`documents`]). [`layout`] describes the files, [`index`] the in-memory index over them, [`compaction`]
 //! compaction, [`plan`] and [`space`] the disk budget, [`pace`] back-pressure when memory is short, and
 //! [`opening`] how a start verifies the generations.
 //!
@@ -12,12 +12,11 @@
 //! followed by our own sync of its file survives a power cut; leaves below a quarter of a segment never go to
 //! unsynced files; batches of up to 400 operations do not leak memory.
 
-mod account;
 mod advice;
-mod ahead;
 pub mod check;
 mod checkpoint;
 mod committer;
+mod compaction;
 mod contents;
 mod directory;
 mod documents;
@@ -33,26 +32,27 @@ mod items;
 mod journal;
 mod keys;
 mod layout;
-mod ledger;
-mod mark;
-mod moving;
+mod locations;
+mod manifest;
 mod names;
 mod naming;
 mod open_error;
 mod opening;
 mod pace;
 mod plan;
+mod preread;
 mod privacy;
 mod queue;
+mod read_ahead;
 mod reader;
 mod recovery;
-mod roster;
 mod space;
 mod start;
-mod survey;
 mod table;
 mod tables;
+mod transaction;
 mod upgrade;
+mod verification;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -66,14 +66,14 @@ use futures_util::future::BoxFuture;
 use self::checkpoint::{Checkpointer, Checkpoints};
 use self::committer::Committer;
 use self::directory::Directory;
-use self::ledger::Ledger;
 pub use self::open_error::OpenError;
 use self::pace::{Pace, Room};
-use self::plan::{Plan, Wanted};
+use self::plan::{Configured, Plan};
 use self::queue::Queue;
 use self::reader::{ReadError, Reader};
 use self::space::Space;
 use self::start::{Start, Started};
+use self::transaction::Transaction;
 use super::log::Segments;
 use super::{
     Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, ListDeliveries, ListDocuments,
@@ -139,7 +139,7 @@ impl SledStore {
         let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
         let volume = directory.volume().map_err(unusable)?.min(settings.size_max.unwrap_or(u64::MAX));
         let SledSettings { payload_max, recent, reserve, .. } = *settings;
-        let plan = Plan::new(&Wanted { volume, payload_max, recent, reserve });
+        let plan = Plan::new(&Configured { volume, payload_max, recent, reserve });
         if volume < plan.volume_min {
             let (path, needed) = (settings.path.clone(), plan.volume_min);
             return Err(OpenError::TooSmall { path, volume, payload_max, needed });
@@ -149,9 +149,9 @@ impl SledStore {
         space.provide(plan.room_for_start()).map_err(unusable)?;
         directory.prepare()?;
         let Started { draft, mut holdings, log, next_number } =
-            Start { settings, directory: &directory, plan: &plan }.take_up()?;
+            Start { settings, directory: &directory, plan: &plan }.recover()?;
         let room = Room(usize::try_from(plan.recent).unwrap_or(usize::MAX));
-        let (covered, totals) = (draft.mark().log.covered, draft.totals());
+        let (covered, totals) = (draft.manifest().log.covered, draft.totals());
         let checkpoints = Arc::new(Checkpoints::new(covered, next_number, room, totals, space));
         let reader = draft.reader(checkpoints.tables.clone());
         let unreadable = |error: ReadError| start::wrong(&settings.path, error.into());
@@ -171,7 +171,7 @@ impl SledStore {
         let observer = Arc::new(OnceLock::new());
         let committer = Committer {
             queue: queue.clone(),
-            ledger: Ledger::new(reader.clone(), next_number, holdings),
+            transaction: Transaction::new(reader.clone(), next_number, holdings),
             log,
             checkpoints: checkpoints.clone(),
             clock: clock.clone(),
@@ -226,7 +226,7 @@ impl Store for SledStore {
             Ok(Change::Item { before: None, after: Some(item.standing()) })
         });
         let changes = documents.chain(items);
-        ahead::read_ahead(changes, |mut chunks| {
+        read_ahead::read_ahead(changes, |mut chunks| {
             chunks.try_for_each(|chunk| {
                 observer.committed(&chunk.into_iter().collect::<Result<Vec<_>, StoreError>>()?);
                 Ok(())

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::opening::PUT_ASIDE;
+use super::opening::DAMAGED;
 
 /// The suffixes of a directory that is being created, and of one that is being removed.
 pub(super) const UNFINISHED: &str = ".new";
@@ -21,20 +21,20 @@ pub(super) enum Named {
     /// Left by an interrupted creation or removal.
     Unfinished,
     /// A damaged generation that was renamed.
-    PutAside,
+    Damaged,
     Foreign,
 }
 
 /// All entries of the generations directory.
-pub(super) fn look_through(directory: &Path) -> io::Result<Vec<(PathBuf, Named)>> {
+pub(super) fn list_entries(directory: &Path) -> io::Result<Vec<(PathBuf, Named)>> {
     let entries = fs::read_dir(directory)?.map(|entry| {
         let entry = entry?;
         let file_name = entry.file_name();
         let file_name = file_name.to_string_lossy();
         let named = if file_name.ends_with(UNFINISHED) || file_name.ends_with(REMOVED) {
             Named::Unfinished
-        } else if file_name.ends_with(PUT_ASIDE) {
-            Named::PutAside
+        } else if file_name.ends_with(DAMAGED) {
+            Named::Damaged
         } else {
             let number = file_name.parse().ok().filter(|number| name(*number) == file_name);
             number.map_or(Named::Foreign, Named::Generation)

@@ -37,20 +37,20 @@ impl Room {
 
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// The total of written bytes that the next group waits for.
-    owed: u64,
+    /// The total of written bytes since the start that the next group waits for.
+    written_min: u64,
 }
 
 impl Pace {
     /// Whether the next group may be added, when the tables take `taken` bytes and `written` were written
     /// since the start.
     pub(super) fn admits(&self, room: Room, taken: usize, written: u64) -> bool {
-        !room.is_nearly_full(taken) || (taken < room.0 && written >= self.owed)
+        !room.is_nearly_full(taken) || (taken < room.0 && written >= self.written_min)
     }
 
     /// Records that a group of this size was added.
     pub(super) fn note(&mut self, group: usize, written: u64) {
-        self.owed = written + group as u64;
+        self.written_min = written + group as u64;
     }
 }
 

@@ -5,7 +5,7 @@
 //! one's live data before it is removed. Below that, creates are refused. They are also refused unless a
 //! share of the rest is outdated or free, so that some generation is always worth compacting.
 
-use super::generation::Form;
+use super::generation::GenerationOptions;
 use super::layout;
 
 const KIB: u64 = 1024;
@@ -73,7 +73,7 @@ pub(super) struct Plan {
 
 /// The inputs of a plan, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct Configured {
     /// The size of the volume, or `storage.size_max` if that is less.
     pub(super) volume: u64,
     pub(super) payload_max: u64,
@@ -83,9 +83,9 @@ pub(super) struct Wanted {
 }
 
 impl Plan {
-    pub(super) fn new(wanted: &Wanted) -> Self {
-        let Wanted { volume, payload_max, .. } = *wanted;
-        let recent = wanted.recent.min((volume / RECENT_SHARE).max(RECENT_MIN));
+    pub(super) fn new(configured: &Configured) -> Self {
+        let Configured { volume, payload_max, .. } = *configured;
+        let recent = configured.recent.min((volume / RECENT_SHARE).max(RECENT_MIN));
         let share = (volume / SEGMENTS_IN_VOLUME).min(recent / SEGMENTS_IN_RECENT);
         let log_segment_size = share.clamp(LOG_SEGMENT_MIN, LOG_SEGMENT_MAX).next_power_of_two();
         // The largest item fits into half of it.
@@ -97,7 +97,7 @@ impl Plan {
         // An open generation costs memory, so on larger volumes they are not small and many.
         let generation_min = generation_max.min(GENERATION_MIN);
         let needed = |recent: u64, generation: u64| GROWTH * (recent + generation + 2 * payload_max) + SLACK;
-        let reserve = needed(recent, generation_max).max(wanted.reserve.min(volume / RESERVE_SHARE));
+        let reserve = needed(recent, generation_max).max(configured.reserve.min(volume / RESERVE_SHARE));
         // The smallest volume has room for a few of the largest payloads.
         let smallest_generation = SEGMENTS_IN_GENERATION * SEGMENT_SMALL as u64;
         let volume_min = needed(RECENT_MIN, smallest_generation)
@@ -113,7 +113,7 @@ impl Plan {
             generation_min,
             generation_max,
             reserve,
-            ballast: reserve.min(wanted.reserve) / 2,
+            ballast: reserve.min(configured.reserve) / 2,
             volume_min,
         }
     }
@@ -123,8 +123,8 @@ impl Plan {
         GROWTH * self.recent + self.generation_max
     }
 
-    pub(super) fn form(&self, directory: std::path::PathBuf, cache: u64) -> Form {
-        Form { directory, segment_size: self.segment_size, cache }
+    pub(super) fn generation_options(&self, directory: std::path::PathBuf, cache: u64) -> GenerationOptions {
+        GenerationOptions { directory, segment_size: self.segment_size, cache }
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn plan(volume: u64, payload_max: u64) -> Plan {
-        Plan::new(&Wanted { volume, payload_max, recent: 256 * MIB, reserve: 256 * MIB })
+        Plan::new(&Configured { volume, payload_max, recent: 256 * MIB, reserve: 256 * MIB })
     }
 
     #[test]

@@ -27,12 +27,12 @@ pub(super) struct Request {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum Next {
     Group,
     /// The timeout passed.
-    Nothing,
+    TimedOut,
     /// The queue is closed and empty.
-    End,
+    Closed,
 }
 
 #[derive(Default)]
@@ -121,21 +121,21 @@ impl Queue {
     }
 
     /// Moves the next group of requests into `group`. Without a timeout it waits for as long as it takes.
-    pub(super) fn take(&self, group: &mut Vec<Request>, patience: Option<Duration>) -> Taken {
+    pub(super) fn take(&self, group: &mut Vec<Request>, timeout: Option<Duration>) -> Next {
         let mut waiting = self.lock();
         while waiting.requests.is_empty() {
             if waiting.closing {
-                return Taken::End;
+                return Next::Closed;
             }
-            let Some(patience) = patience else {
+            let Some(timeout) = timeout else {
                 waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let (woken, waited) =
-                self.arrived.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner);
+                self.arrived.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner);
             waiting = woken;
             if waited.timed_out() && waiting.requests.is_empty() && !waiting.closing {
-                return Taken::Nothing;
+                return Next::TimedOut;
             }
         }
         let (mut commands, mut bytes) = (0, 0);
@@ -152,7 +152,7 @@ impl Queue {
         }
         waiting.commands -= commands;
         waiting.bytes -= bytes as u64;
-        Taken::Group
+        Next::Group
     }
 
     /// Closes the queue with a fatal error, the first of which stands, and fails the requests of `group` and
@@ -264,6 +264,6 @@ mod tests {
         assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Fatal(_)))));
         assert_eq!(queue.len(), 0);
         assert!(matches!(queue.push(vec![attempt()]), Err(StoreError::Fatal(_))));
-        assert_eq!(queue.take(&mut Vec::new(), None), Taken::End, "whoever takes from it ends");
+        assert_eq!(queue.take(&mut Vec::new(), None), Next::Closed, "whoever takes from it ends");
     }
 }

@@ -105,7 +105,7 @@ impl Reader {
     fn settled(&self, number: ItemNumber) -> Result<Option<Stored>, ReadError> {
         let (chunk, generation) = {
             let index = self.index();
-            let Some(chunk) = index.roster.get(number) else { return Ok(None) };
+            let Some(chunk) = index.locations.get(number) else { return Ok(None) };
             (chunk, index.generations.of_chunk(chunk).ok_or(ReadError::Lost)?)
         };
         let value = generation.chunk(chunk)?.ok_or(ReadError::Lost)?;
@@ -192,7 +192,7 @@ impl Reader {
             let recent = self.tables().numbers_from(from, limit);
             let mut slots: BTreeMap<ItemNumber, Option<Slot>> = {
                 let index = self.index();
-                let page = index.roster.page(from, limit).into_iter();
+                let page = index.locations.page(from, limit).into_iter();
                 page.map(|(number, chunk)| (number, Some((chunk, index.generations.of_chunk(chunk)))))
                     .collect()
             };
@@ -229,7 +229,10 @@ impl Reader {
             let chunk = generation.as_ref().ok_or(ReadError::Lost)?.chunk(*chunk)?.ok_or(ReadError::Lost)?;
             let mut entries = journal::entries(&chunk);
             for (number, _) in together {
-                let is_it = |entry: &Result<Entry<'_>, RecordError>| matches!(entry, Ok(Entry::Item { number: found, .. }) if found == number);
+                let is_it = |entry: &Result<Entry<'_>, RecordError>| match entry {
+                    Ok(Entry::Item { number: found, .. }) => found == number,
+                    _ => false,
+                };
                 let written = match entries.find(is_it).transpose()? {
                     Some(Entry::Item { written, .. }) => written,
                     _ => journal::written(&chunk, *number)?,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::checkpoint;
 use super::draft::{Draft, DraftError};
 use super::entry;
-use super::mark::LogMark;
+use super::manifest::LogPosition;
 use super::reader::ReadError;
 use super::table::Table;
 use crate::model::{ItemNumber, WorkflowName};
@@ -35,8 +35,8 @@ impl<'a> Recovery<'a> {
     }
 
     /// The log position in the manifest.
-    pub(super) fn log_mark(&self) -> LogMark {
-        self.draft.mark().log.clone()
+    pub(super) fn log_position(&self) -> LogPosition {
+        self.draft.manifest().log.clone()
     }
 
     /// Replays the next record.

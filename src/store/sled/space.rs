@@ -75,7 +75,7 @@ impl Budget {
 
 /// The disk usage of the store, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct Usage {
     pub(super) generations: Totals,
     /// The size of the log's files, and its minimum.
     pub(super) log: u64,
@@ -98,12 +98,12 @@ impl Space {
             free: 0,
             budget: Budget::default(),
         };
-        space.look(&Taken::default())?;
+        space.refresh(&Usage::default())?;
         Ok(space)
     }
 
     /// Measures the free space, and gives up or allocates the ballast.
-    pub(super) fn look(&mut self, taken: &Taken) -> io::Result<()> {
+    pub(super) fn refresh(&mut self, usage: &Usage) -> io::Result<()> {
         let mut free = self.measure()?;
         if self.held && free < self.reserve / 8 {
             self.give_up()?;
@@ -112,20 +112,20 @@ impl Space {
             free = self.measure()?;
         }
         let held = if self.held { self.ballast } else { 0 };
-        let ours = taken.generations.size + taken.log;
+        let ours = usage.generations.size + usage.log;
         self.free = free + held;
         if let Some(size_max) = self.size_max {
             self.free = self.free.min(size_max.saturating_sub(ours));
         }
-        let pending = taken.pending.saturating_mul(GROWTH);
-        let log = taken.log.max(taken.log_ready);
+        let pending = usage.pending.saturating_mul(GROWTH);
+        let log = usage.log.max(usage.log_ready);
         let for_generations = (self.free + ours).saturating_sub(self.reserve).saturating_sub(log);
         // Each item may still be extended, claimed and closed.
-        let to_come = taken.generations.items.saturating_mul(ITEM_GROWTH * GROWTH);
-        let wanted = on_disk(&taken.generations).saturating_add(pending).saturating_add(to_come);
+        let to_come = usage.generations.items.saturating_mul(ITEM_GROWTH * GROWTH);
+        let live = on_disk(&usage.generations).saturating_add(pending).saturating_add(to_come);
         let left = |reserve: u64, percent: u64| {
             let now = self.free.saturating_sub(reserve).saturating_sub(pending);
-            now.min((for_generations * percent / 100).saturating_sub(wanted))
+            now.min((for_generations * percent / 100).saturating_sub(live))
         };
         self.budget = Budget {
             left: left(self.reserve, WANTED_MAX),
@@ -183,19 +183,19 @@ impl Space {
         }
         let file = File::options().create(true).truncate(false).write(true).open(&self.ballast_path);
         self.held = file.is_ok_and(|file| {
-            let taken = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
+            let usage = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                     // This file system cannot allocate space, so the free reserve has to do.
                     self.ballast = 0;
                     false
                 }
-                taken => taken.is_ok(),
+                usage => usage.is_ok(),
             };
-            if !taken {
+            if !usage {
                 // A partial ballast is useless. Failing to truncate it is no reason to stop.
                 let _ = file.set_len(0);
             }
-            taken
+            usage
         });
         self.held
     }
@@ -204,8 +204,8 @@ impl Space {
 /// The disk bytes of live data, estimated by the bytes that generations take for what was written.
 fn on_disk(totals: &Totals) -> u64 {
     if totals.written < WRITTEN_MIN {
-        return totals.wanted * GROWTH;
+        return totals.live * GROWTH;
     }
     let percent = (totals.size.saturating_mul(100) / totals.written).clamp(100, 300);
-    totals.wanted.saturating_mul(percent) / 100
+    totals.live.saturating_mul(percent) / 100
 }

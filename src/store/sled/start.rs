@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::directory::{Directory, Held};
 use super::draft::{Draft, DraftError, GenerationSizes};
-use super::generation::{Form, Generation};
-use super::mark::{LogMark, Mark};
+use super::generation::{Generation, GenerationOptions};
+use super::manifest::{LogPosition, Manifest};
 use super::open_error::{OpenError, unusable};
 use super::opening::{self, NUMBERS_SKIPPED, Opened as OpenedGenerations};
 use super::plan::Plan;
@@ -38,19 +38,19 @@ pub(super) struct Started {
 impl Start<'_> {
     /// Opens the generations or creates the first, replays the log into them, and begins the log's next
     /// record.
-    pub(super) fn take_up(&self) -> Result<Started, OpenError> {
+    pub(super) fn recover(&self) -> Result<Started, OpenError> {
         let path = &self.settings.path;
         let wrong = |error| wrong(path, error);
         let cache = (self.settings.cache / CACHE_SHARE).max(CACHE_MIN);
-        let form = self.plan.form(self.directory.generations(), cache);
-        let (mut draft, mut holdings) = self.open(&form)?;
-        let mut next_number = draft.mark().next_number;
-        let covered = draft.mark().log.covered;
+        let options = self.plan.generation_options(self.directory.generations(), cache);
+        let (mut draft, mut holdings) = self.open(&options)?;
+        let mut next_number = draft.manifest().next_number;
+        let covered = draft.manifest().log.covered;
         let recent = usize::try_from(self.plan.recent).unwrap_or(usize::MAX);
         let mut recovery = Recovery::new(&mut draft, &mut holdings, next_number, recent);
-        let mark = recovery.log_mark();
+        let position = recovery.log_position();
         let mut failed = None;
-        let opened = self.open_log(&mark, &mut |record| {
+        let opened = self.open_log(&position, &mut |record| {
             recovery.take(record).map_err(|error| {
                 let problem = error.to_string();
                 failed = Some(error);
@@ -76,11 +76,11 @@ impl Start<'_> {
             Ok(opened) => opened,
             Err(damage) => {
                 tracing::error!(records, "{damage}; accepted, continuing with what can be read");
-                let mark = LogMark::new(mark.segment_size as usize);
+                let position = LogPosition::new(position.segment_size as usize);
                 next_number += NUMBERS_SKIPPED;
                 log::remove_all(&self.directory.log()).map_err(unusable(path))?;
-                draft.set_log(mark.clone(), next_number).map_err(wrong)?;
-                self.open_log(&mark, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
+                draft.set_log(position.clone(), next_number).map_err(wrong)?;
+                self.open_log(&position, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
             }
         };
         if let Some(Torn { sequence, bytes }) = torn {
@@ -96,7 +96,7 @@ impl Start<'_> {
     }
 
     /// Opens the generations, or creates the first.
-    fn open(&self, form: &Form) -> Result<(Draft, Holdings), OpenError> {
+    fn open(&self, options: &GenerationOptions) -> Result<(Draft, Holdings), OpenError> {
         let path = &self.settings.path;
         let sizes = GenerationSizes { min: self.plan.generation_min, max: self.plan.generation_max };
         let before = match self.directory.held() {
@@ -106,18 +106,18 @@ impl Start<'_> {
             Held::Nothing | Held::Current => None,
         };
         if self.directory.held() != Held::Current {
-            let new = || LogMark::new(self.plan.log_segment_size as usize);
-            let mut mark = Mark::new(new());
+            let new = || LogPosition::new(self.plan.log_segment_size as usize);
+            let mut manifest = Manifest::new(new());
             if let Some(before) = &before {
                 let read = |error: ReadError| wrong(path, error.into());
-                mark.log = before.log().map_err(read)?.unwrap_or(mark.log);
-                mark.next_number = before.next_number().map_err(read)?;
+                manifest.log = before.log().map_err(read)?.unwrap_or(manifest.log);
+                manifest.next_number = before.next_number().map_err(read)?;
             }
-            Generation::create(form, &mark).map_err(|error| opening::refuse(path, error))?;
+            Generation::create(options, &manifest).map_err(|error| opening::refuse(path, error))?;
         }
-        let OpenedGenerations { index, mut holdings, mark } =
-            opening::open(path, form, self.settings.on_damage, || self.log_left())?;
-        let draft = Draft::new(index, form.clone(), sizes, mark);
+        let OpenedGenerations { index, mut holdings, manifest } =
+            opening::open(path, options, self.settings.on_damage, || self.log_left())?;
+        let draft = Draft::new(index, options.clone(), sizes, manifest);
         let mut draft = draft.map_err(|error| wrong(path, error.into()))?;
         if let Some(before) = before {
             before.copy_into(&mut draft, &mut holdings).map_err(|error| wrong(path, error))?;
@@ -126,27 +126,27 @@ impl Start<'_> {
     }
 
     /// The position of the newest log in the directory, for when the manifest that names it is lost.
-    fn log_left(&self) -> Result<LogMark, OpenError> {
+    fn log_left(&self) -> Result<LogPosition, OpenError> {
         let found = match log::find_newest(&self.directory.log()) {
             Err(LogError::System { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
             found => found.map_err(|error| self.refuse(error))?,
         };
-        let new = LogMark::new(self.plan.log_segment_size as usize);
-        Ok(found.map_or(new, |(id, size, covered)| LogMark { id, segment_size: size as u64, covered }))
+        let new = LogPosition::new(self.plan.log_segment_size as usize);
+        Ok(found.map_or(new, |(id, size, covered)| LogPosition { id, segment_size: size as u64, covered }))
     }
 
     fn open_log(
         &self,
-        mark: &LogMark,
+        position: &LogPosition,
         visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Opened, LogError> {
         let settings = LogSettings {
-            id: mark.id,
-            segment_size: mark.segment_size as usize,
+            id: position.id,
+            segment_size: position.segment_size as usize,
             bytes_max: self.plan.log_max,
             bytes_ready: self.plan.log_ready,
         };
-        Log::open(&self.directory.log(), &settings, mark.covered, visit)
+        Log::open(&self.directory.log(), &settings, position.covered, visit)
     }
 
     fn refuse(&self, error: LogError) -> OpenError {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::super::directory::{self, Held, Look};
+use super::super::directory::{self, Contents, Held};
 use super::super::layout;
 use super::super::open_error::OpenError;
 use super::{Check, CheckError, is_damage};
@@ -12,9 +12,9 @@ impl Check<'_> {
         const FORMAT: &str = directory::FORMAT;
         let path = || self.path.to_owned();
         let no_data = |problem: String| Err(CheckError::NoData { path: path(), problem });
-        match directory::look(self.path) {
-            Ok(Look::Ours) => {}
-            Ok(Look::Empty) => return no_data("is empty".into()),
+        match directory::inspect(self.path) {
+            Ok(Contents::Ours) => {}
+            Ok(Contents::Empty) => return no_data("is empty".into()),
             Err(OpenError::NotOurs { found, .. }) => {
                 return no_data(format!("holds no warden data (found {found:?})"));
             }

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::generation::Generation;
 use super::super::journal::{Place, Written};
-use super::super::mark::Mark;
+use super::super::manifest::Manifest;
 use super::super::table::{Part, Row};
 use super::{Check, Finding, attempt, place_of};
 use crate::model::item::ItemDetail;
@@ -13,13 +13,13 @@ use crate::model::{Item, ItemId, ItemKey, ItemNumber, PayloadInfo, WorkflowName}
 use crate::store::record;
 
 /// A payload or detail that must exist.
-pub(super) struct Wanted {
+pub(super) struct Expected {
     item: ItemKey,
     content: Content,
     place: Place,
 }
 
-impl Wanted {
+impl Expected {
     pub(super) fn bundle(&self) -> u64 {
         self.place.bundle()
     }
@@ -65,36 +65,36 @@ impl Check<'_> {
     pub(super) fn item(
         &mut self,
         generation: &Generation,
-        mark: &Mark,
+        manifest: &Manifest,
         number: ItemNumber,
         written: &Written<'_>,
     ) {
         let Some(item) = self.record(&place_of(generation.number), number, written.record) else { return };
-        let wanted = [
+        let expected = [
             (item.stored_payload().filter(|info| info.size > 0).map(payload), written.payload),
             (item.detail.as_ref().map(|_| Content::Detail), written.detail),
         ];
         let key = ItemKey { workflow: item.workflow, id: item.id };
-        for (content, place) in wanted {
+        for (content, place) in expected {
             let Some(content) = content else { continue };
             let Some(place) = place else {
                 let problem = format!("its {} has no location", content.name());
                 self.tell_of_item(&place_of(generation.number), &key, problem);
                 continue;
             };
-            let wanted = Wanted { item: key.clone(), content, place };
-            match holder(mark, place.bundle()) {
+            let expected = Expected { item: key.clone(), content, place };
+            match holder(manifest, place.bundle()) {
                 Some(holder) if holder < generation.number => {
-                    self.elsewhere.entry(holder).or_default().push(wanted);
+                    self.elsewhere.entry(holder).or_default().push(expected);
                 }
-                _ => self.look_for(generation, &wanted),
+                _ => self.look_for(generation, &expected),
             }
         }
     }
 
     /// Verifies a payload or detail in the generation that must hold it.
-    pub(super) fn look_for(&mut self, generation: &Generation, wanted: &Wanted) {
-        let Wanted { item, content, place } = wanted;
+    pub(super) fn look_for(&mut self, generation: &Generation, expected: &Expected) {
+        let Expected { item, content, place } = expected;
         let problem = match attempt(|| generation.part(*place, 0..usize::MAX)) {
             Ok(Some(bytes)) => content.wrong(&bytes),
             Ok(None) => Some(format!("its {} is missing", content.name())),
@@ -106,9 +106,9 @@ impl Check<'_> {
     }
 
     /// Reports the parts that are in generations which could not be read.
-    pub(super) fn tell_of_what_is_out_of_reach(&mut self) {
-        for (number, wanted) in std::mem::take(&mut self.elsewhere) {
-            for Wanted { item, content, .. } in wanted {
+    pub(super) fn tell_of_unreachable(&mut self) {
+        for (number, expected) in std::mem::take(&mut self.elsewhere) {
+            for Expected { item, content, .. } in expected {
                 let problem = format!("its {} was there, and cannot be read", content.name());
                 self.tell_of_item(&place_of(number), &item, problem);
             }
@@ -158,7 +158,7 @@ impl Check<'_> {
 }
 
 /// The generation that holds a bundle, by the manifest.
-fn holder(mark: &Mark, bundle: u64) -> Option<u32> {
-    let holders = mark.sealed.iter().chain([&mark.newest]);
+fn holder(manifest: &Manifest, bundle: u64) -> Option<u32> {
+    let holders = manifest.sealed.iter().chain([&manifest.newest]);
     holders.take_while(|extent| extent.bundles.first <= bundle).last().map(|extent| extent.generation)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::super::directory;
 use super::super::entry;
-use super::super::mark::LogMark;
+use super::super::manifest::LogPosition;
 use super::super::names::NameHasher;
 use super::super::open_error::unusable;
 use super::{Check, CheckError, LogHeld, documents, is_damage};
@@ -17,7 +17,7 @@ use crate::store::log::recovery::recover;
 
 impl Check<'_> {
     /// Reads the log after the position in the manifest.
-    pub(super) fn log(&mut self, mark: &LogMark) -> Result<(), CheckError> {
+    pub(super) fn log(&mut self, position: &LogPosition) -> Result<(), CheckError> {
         self.go_on()?;
         let directory = self.path.join(directory::LOG);
         if !directory.exists() {
@@ -46,7 +46,8 @@ impl Check<'_> {
             }
             Ok(())
         };
-        match recover(&directory, &mark.id, mark.segment_size as usize, mark.covered, &mut visit) {
+        match recover(&directory, &position.id, position.segment_size as usize, position.covered, &mut visit)
+        {
             Ok(recovered) => {
                 held.torn = recovered.torn.map(|torn| (torn.sequence, torn.bytes));
                 self.bytes += held.bytes;

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
-use super::super::account::Account;
 use super::super::generation::Generation;
 use super::super::index::{Document, Pieces};
 use super::super::journal::{self, Entry};
 use super::super::layout;
-use super::super::mark::{Extent, Mark, Numbers};
+use super::super::manifest::{Extent, Manifest, Numbers};
 use super::super::reader::ReadError;
+use super::super::verification::Verification;
 use super::copied::Copied;
 use super::{Check, CheckError, GenerationHeld, attempt, documents, place_of};
 use crate::model::ItemNumber;
@@ -55,20 +55,20 @@ impl Check<'_> {
         number: u32,
         copied: &Copied,
         extent: Extent,
-        mark: &Mark,
+        manifest: &Manifest,
     ) -> Result<(), CheckError> {
         let generation = copied.generation();
         let words = self.journal(generation, extent)?;
-        let items = self.items_of(generation, mark, &words)?;
+        let items = self.items_of(generation, manifest, &words)?;
         let documents = self.documents_of(generation, &words)?;
         self.items.extend(words.items.into_keys());
         self.documents.extend(words.documents.into_keys());
-        let mut wanted = self.elsewhere.remove(&number).unwrap_or_default();
+        let mut expected = self.elsewhere.remove(&number).unwrap_or_default();
         // In the order in which they are stored.
-        wanted.sort_by_key(super::items::Wanted::bundle);
-        for wanted in wanted {
+        expected.sort_by_key(super::items::Expected::bundle);
+        for expected in expected {
             self.go_on()?;
-            self.look_for(generation, &wanted);
+            self.look_for(generation, &expected);
         }
         let place = place_of(number);
         self.report.generations.push(GenerationHeld { place, items, documents, bytes: copied.bytes });
@@ -78,7 +78,7 @@ impl Check<'_> {
     /// Reads the journal and the bundles, and verifies both against the manifest.
     fn journal(&mut self, generation: &Generation, extent: Extent) -> Result<Words, CheckError> {
         let place = place_of(generation.number);
-        let (mut account, mut words) = (Account::of(extent), Words::default());
+        let (mut verification, mut words) = (Verification::of(extent), Words::default());
         let (mut unreadable, mut problems) = (Unreadable::default(), Vec::new());
         let chunks = generation.chunks(0);
         each(extent.chunks, chunks, |number| generation.chunk(number), &mut |at, chunk| {
@@ -86,7 +86,7 @@ impl Check<'_> {
             match chunk {
                 Ok(chunk) => {
                     let entries = self.words(&mut words, at, &chunk, &mut problems);
-                    let missing = account.take(at, &chunk, entries);
+                    let missing = verification.take(at, &chunk, entries);
                     // What cannot be read is not reported as missing as well.
                     problems.extend(
                         missing.filter(|_| unreadable.0.last().is_none_or(|(_, last, _)| last + 1 != at)),
@@ -102,7 +102,7 @@ impl Check<'_> {
             problems.push(format!("its last bundle cannot be read: {problem}"));
             Some(extent.bundles.next)
         });
-        let (found, wrong) = account.close(next);
+        let (found, wrong) = verification.close(next);
         problems.extend(wrong);
         self.bundles(generation, found.bundles, &mut problems)?;
         problems.into_iter().for_each(|problem| self.tell(place.clone(), problem));
@@ -163,7 +163,12 @@ impl Check<'_> {
     }
 
     /// Checks each item whose latest entry is in this generation. Returns how many there are.
-    fn items_of(&mut self, generation: &Generation, mark: &Mark, words: &Words) -> Result<u64, CheckError> {
+    fn items_of(
+        &mut self,
+        generation: &Generation,
+        manifest: &Manifest,
+        words: &Words,
+    ) -> Result<u64, CheckError> {
         let mut count = 0;
         let chunks: BTreeSet<u64> = words.items.values().copied().flatten().collect();
         for at in chunks {
@@ -175,7 +180,7 @@ impl Check<'_> {
                 {
                     self.go_on()?;
                     count += 1;
-                    self.item(generation, mark, number, &written);
+                    self.item(generation, manifest, number, &written);
                 }
             }
         }

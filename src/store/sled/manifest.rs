@@ -13,11 +13,11 @@ use uuid::Uuid;
 use crate::store::log::frame::LogId;
 use crate::store::record::RecordError;
 
-const MARK_V1: u8 = 1;
+const MANIFEST_V1: u8 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
-    pub(super) log: LogMark,
+pub(super) struct Manifest {
+    pub(super) log: LogPosition,
     /// The next item number that was free when the manifest was written.
     pub(super) next_number: u64,
     /// The extent of the generation that holds this manifest.
@@ -30,7 +30,7 @@ pub(super) struct Mark {
 
 /// Which log continues the generations, and from where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LogMark {
+pub(super) struct LogPosition {
     pub(super) id: LogId,
     /// The size of the log's segments, in bytes.
     pub(super) segment_size: u64,
@@ -91,32 +91,33 @@ impl Extent {
     }
 }
 
-impl LogMark {
+impl LogPosition {
     /// The position of a log that is to be created.
     pub(super) fn new(segment_size: usize) -> Self {
         Self { id: Uuid::now_v7().into_bytes(), segment_size: segment_size as u64, covered: 0 }
     }
 }
 
-impl Mark {
+impl Manifest {
     /// The manifest of an empty directory.
-    pub(super) fn new(log: LogMark) -> Self {
+    pub(super) fn new(log: LogPosition) -> Self {
         let newest = Extent::after(&Extent::default());
         Self { log, next_number: 1, newest, sealed: Vec::new(), removed: Vec::new() }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![MARK_V1])
+        postcard::to_extend(self, vec![MANIFEST_V1])
             .expect("writing plain data into a growing buffer cannot fail")
     }
 
     /// # Errors
     /// The bytes have an unknown format or are damaged.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let damaged = |problem: String| RecordError::Damaged(format!("the mark of a generation: {problem}"));
+        let damaged =
+            |problem: String| RecordError::Damaged(format!("the manifest of a generation: {problem}"));
         match bytes.split_first() {
-            Some((&MARK_V1, rest)) => match postcard::take_from_bytes(rest) {
-                Ok((mark, [])) => Ok(mark),
+            Some((&MANIFEST_V1, rest)) => match postcard::take_from_bytes(rest) {
+                Ok((manifest, [])) => Ok(manifest),
                 Ok(_) => Err(damaged("it has trailing bytes".into())),
                 Err(error) => Err(damaged(error.to_string())),
             },
@@ -131,16 +132,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_read_as_it_was_written() {
-        let mut mark = Mark::new(LogMark::new(1 << 20));
-        mark.sealed = vec![Extent::after(&mark.newest)];
-        mark.removed = vec![7];
-        assert_eq!(Mark::decode(&mark.encode()), Ok(mark.clone()));
-        assert_eq!(Mark::decode(&[9]), Err(RecordError::Format(9)));
-        assert!(matches!(Mark::decode(&mark.encode()[..5]), Err(RecordError::Damaged(_))));
-        assert!(matches!(Mark::decode(&[]), Err(RecordError::Damaged(_))));
-        let longer = [mark.encode(), vec![0]].concat();
-        assert!(matches!(Mark::decode(&longer), Err(RecordError::Damaged(_))));
+    fn a_manifest_is_read_as_it_was_written() {
+        let mut manifest = Manifest::new(LogPosition::new(1 << 20));
+        manifest.sealed = vec![Extent::after(&manifest.newest)];
+        manifest.removed = vec![7];
+        assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest.clone()));
+        assert_eq!(Manifest::decode(&[9]), Err(RecordError::Format(9)));
+        assert!(matches!(Manifest::decode(&manifest.encode()[..5]), Err(RecordError::Damaged(_))));
+        assert!(matches!(Manifest::decode(&[]), Err(RecordError::Damaged(_))));
+        let longer = [manifest.encode(), vec![0]].concat();
+        assert!(matches!(Manifest::decode(&longer), Err(RecordError::Damaged(_))));
     }
 
     #[test]

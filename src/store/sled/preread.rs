@@ -19,7 +19,7 @@ const HEAD_SIZE: usize = 20;
 const SNAPSHOT: &str = "snap.";
 
 /// Reads the file. Returns whether the latest snapshot covers all of it, so that sled replays nothing.
-pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<bool> {
+pub(super) fn preread(database: &Path, segment_size: usize) -> io::Result<bool> {
     let covered = covered_by_snapshot(database)?;
     let its_segment = covered - covered % segment_size as i64;
     let file = File::open(database.join("db"))?;
@@ -144,7 +144,7 @@ mod tests {
         // The last snapshot covers all but the writes after it. Its own segment may be free again: sled
         // relocates data.
         assert!(places.first() < Some(&covered) && places.last() > Some(&covered), "{covered} of {places:?}");
-        survey(directory.path(), SEGMENT_SIZE).unwrap();
+        preread(directory.path(), SEGMENT_SIZE).unwrap();
         let candidates = [SEGMENT_SIZE / 2, SEGMENT_SIZE, 2 * SEGMENT_SIZE];
         assert_eq!(segment_size(directory.path(), &candidates), Some(SEGMENT_SIZE));
     }

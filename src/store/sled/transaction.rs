@@ -19,7 +19,7 @@ use crate::store::{Document, DocumentId, DocumentSet};
 
 /// Errors of settling commands. All of them are fatal.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LedgerError {
+pub(super) enum TransactionError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -28,23 +28,23 @@ pub(super) enum LedgerError {
     Document(usize),
 }
 
-pub(super) struct Ledger {
+pub(super) struct Transaction {
     reader: Reader,
     group: Table,
     next_number: u64,
     holdings: Holdings,
     /// The item that was read last: settling reads the same one several times.
-    at_hand: Option<Item>,
+    cached: Option<Item>,
 }
 
-impl Ledger {
+impl Transaction {
     pub(super) fn new(reader: Reader, next_number: u64, holdings: Holdings) -> Self {
-        Self { reader, group: Table::default(), next_number, holdings, at_hand: None }
+        Self { reader, group: Table::default(), next_number, holdings, cached: None }
     }
 
     /// Takes the group's writes, and the next free item number.
     pub(super) fn take_group(&mut self) -> (Table, u64) {
-        self.at_hand = None;
+        self.cached = None;
         (std::mem::take(&mut self.group), self.next_number)
     }
 
@@ -54,19 +54,19 @@ impl Ledger {
     }
 
     /// Reads an item without its detail.
-    fn look_up(&mut self, number: ItemNumber) -> Result<Option<&Item>, LedgerError> {
-        if self.at_hand.as_ref().is_none_or(|item| item.number != number) {
-            self.at_hand = match self.group.row(number) {
+    fn look_up(&mut self, number: ItemNumber) -> Result<Option<&Item>, TransactionError> {
+        if self.cached.as_ref().is_none_or(|item| item.number != number) {
+            self.cached = match self.group.row(number) {
                 Some(Row { record, .. }) => {
                     record.as_ref().map(|record| record::decode_item(number, record)).transpose()?
                 }
                 None => self.reader.stored(number)?.map(|stored| stored.item),
             };
         }
-        Ok(self.at_hand.as_ref())
+        Ok(self.cached.as_ref())
     }
 
-    fn named(&mut self, name: Name<'_>) -> Result<Option<ItemNumber>, LedgerError> {
+    fn named(&mut self, name: Name<'_>) -> Result<Option<ItemNumber>, TransactionError> {
         let hash = self.reader.hash(name);
         let mut holders: Vec<ItemNumber> = self.group.holders(hash).collect();
         holders.extend(self.reader.holders(hash));
@@ -86,19 +86,19 @@ impl Ledger {
     fn put(&mut self, item: &Item, payload: Part, detail: Part) {
         let record = Some(record::encode_item(item).into());
         self.group.put(item.number, Row { record, payload, detail });
-        self.at_hand = None;
+        self.cached = None;
     }
 }
 
-impl Rows for Ledger {
-    type Error = LedgerError;
+impl Rows for Transaction {
+    type Error = TransactionError;
 
-    fn next_number(&mut self) -> Result<ItemNumber, LedgerError> {
+    fn next_number(&mut self) -> Result<ItemNumber, TransactionError> {
         self.next_number += 1;
         Ok(ItemNumber(self.next_number - 1))
     }
 
-    fn item(&mut self, number: ItemNumber) -> Result<Option<Item>, LedgerError> {
+    fn item(&mut self, number: ItemNumber) -> Result<Option<Item>, TransactionError> {
         let Some(mut item) = self.look_up(number)?.cloned() else { return Ok(None) };
         if item.detail.is_some() {
             let bytes = match self.group.row(number).map(|row| &row.detail) {
@@ -122,7 +122,7 @@ impl Rows for Ledger {
         Ok(Some(item))
     }
 
-    fn number(&mut self, key: &ItemKey) -> Result<Option<ItemNumber>, LedgerError> {
+    fn number(&mut self, key: &ItemKey) -> Result<Option<ItemNumber>, TransactionError> {
         self.named(Name::of_key(key))
     }
 
@@ -130,35 +130,35 @@ impl Rows for Ledger {
         &mut self,
         workflow: &WorkflowName,
         digest: &[u8; 32],
-    ) -> Result<Option<ItemNumber>, LedgerError> {
+    ) -> Result<Option<ItemNumber>, TransactionError> {
         self.named(Name::IdempotencyKey(workflow, digest))
     }
 
-    fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), LedgerError> {
+    fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), TransactionError> {
         let payload = payload.filter(|bytes| !bytes.is_empty()).map_or(Part::None, Part::New);
         self.group.name(item.number, self.hashes(item));
         self.put(item, payload, entry::detail_of(item));
         Ok(())
     }
 
-    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), LedgerError> {
+    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), TransactionError> {
         let detail = if detail == Detail::Changed { entry::detail_of(item) } else { Part::Same };
         self.put(item, Part::Same, detail);
         Ok(())
     }
 
-    fn remove_payload(&mut self, item: &Item) -> Result<(), LedgerError> {
+    fn remove_payload(&mut self, item: &Item) -> Result<(), TransactionError> {
         self.put(item, Part::None, Part::Same);
         Ok(())
     }
 
-    fn remove_item(&mut self, item: &Item) -> Result<(), LedgerError> {
+    fn remove_item(&mut self, item: &Item) -> Result<(), TransactionError> {
         if self.group.names_of(item.number).is_some() {
             self.group.discard(item.number);
         } else {
             self.group.put(item.number, Row::default());
         }
-        self.at_hand = None;
+        self.cached = None;
         Ok(())
     }
 
@@ -166,16 +166,16 @@ impl Rows for Ledger {
         &mut self.holdings
     }
 
-    fn put(&mut self, document: &Document) -> Result<(), LedgerError> {
+    fn put(&mut self, document: &Document) -> Result<(), TransactionError> {
         let bytes = record::encode(document);
         if bytes.len() > keys::size_max(document) {
-            return Err(LedgerError::Document(bytes.len()));
+            return Err(TransactionError::Document(bytes.len()));
         }
         self.group.put_document(keys::key(&document.id()), Some(bytes.into()));
         Ok(())
     }
 
-    fn remove(&mut self, id: &DocumentId) -> Result<bool, LedgerError> {
+    fn remove(&mut self, id: &DocumentId) -> Result<bool, TransactionError> {
         let key = keys::key(id);
         let is_there = match self.group.document(&key) {
             Some(changed) => changed.is_some(),
@@ -187,7 +187,7 @@ impl Rows for Ledger {
         Ok(is_there)
     }
 
-    fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, LedgerError> {
+    fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, TransactionError> {
         let (from, to) = layout::range(&keys::prefix(set));
         let mut keys: BTreeSet<Vec<u8>> = self.group.keys(&from, &to).cloned().collect();
         let unseen = |key: &Vec<u8>| self.group.document(key).is_none();

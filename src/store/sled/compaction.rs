@@ -15,7 +15,7 @@ use super::generation::Generation;
 use super::generations::Span;
 use super::items::{Content, Drafted};
 use super::journal::{self, Bundle, Entry, Place};
-use super::mark::Extent;
+use super::manifest::Extent;
 use super::queue::panic_message;
 use super::reader::ReadError;
 use super::table::Part;
@@ -26,7 +26,7 @@ const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 
 /// The state of a compaction.
 #[derive(Debug)]
-pub(super) struct Moving {
+pub(super) struct Compaction {
     generation: Arc<Generation>,
     extent: Extent,
     /// The next chunk and the next bundle to read.
@@ -36,7 +36,7 @@ pub(super) struct Moving {
     is_damaged: bool,
 }
 
-impl Moving {
+impl Compaction {
     /// The location, if it is in the generation.
     fn holds(&self, place: Option<Place>) -> Option<Place> {
         place.filter(|place| (self.extent.bundles.first..self.extent.bundles.next).contains(&place.bundle()))
@@ -46,32 +46,33 @@ impl Moving {
 impl Draft {
     /// Begins to compact the sealed generation with the largest outdated share, if that is at least
     /// `percent`. Returns whether a compaction is under way.
-    pub(super) fn begin_moving(&mut self, percent: u64) -> bool {
-        if self.moving.is_none() {
+    pub(super) fn begin_compaction(&mut self, percent: u64) -> bool {
+        if self.compaction.is_none() {
             let index = self.index();
-            let moving = index.generations.most_outdated(percent, &self.unmovable).map(|held| Moving {
-                generation: held.generation.clone(),
-                extent: held.extent,
-                chunk: held.extent.chunks.first,
-                bundle: held.extent.bundles.first,
-                is_damaged: false,
-            });
+            let compaction =
+                index.generations.most_outdated(percent, &self.damaged_generations).map(|held| Compaction {
+                    generation: held.generation.clone(),
+                    extent: held.extent,
+                    chunk: held.extent.chunks.first,
+                    bundle: held.extent.bundles.first,
+                    is_damaged: false,
+                });
             drop(index);
-            self.moving = moving;
+            self.compaction = compaction;
         }
-        self.moving.is_some()
+        self.compaction.is_some()
     }
 
     /// Does one step, and removes the generation after the last.
-    pub(super) fn move_some(&mut self) -> Result<(), DraftError> {
+    pub(super) fn compact_some(&mut self) -> Result<(), DraftError> {
         // The batch being built may refer to what is about to be moved.
         self.apply()?;
-        let Some(mut moving) = self.moving.take() else { return Ok(()) };
-        let generation = moving.generation.clone();
+        let Some(mut compaction) = self.compaction.take() else { return Ok(()) };
+        let generation = compaction.generation.clone();
         let read = readable(|| {
-            let chunks = some(generation.chunks(moving.chunk), BYTES_AT_ONCE)?;
+            let chunks = some(generation.chunks(compaction.chunk), BYTES_AT_ONCE)?;
             let left = BYTES_AT_ONCE.saturating_sub(size(&chunks));
-            Ok((chunks, some(generation.bundles(moving.bundle), left)?))
+            Ok((chunks, some(generation.bundles(compaction.bundle), left)?))
         });
         let (chunks, bundles) = match read {
             Ok(read) => read,
@@ -79,49 +80,55 @@ impl Draft {
             Err(Unreadable::Damaged(problem)) => {
                 let path = generation.path().display();
                 tracing::error!("{path} is damaged and stays as it is: {problem}");
-                self.unmovable.insert(generation.number);
+                self.damaged_generations.insert(generation.number);
                 return Ok(());
             }
         };
         let is_all = size(&chunks) + size(&bundles) < BYTES_AT_ONCE;
         for (at, chunk) in chunks {
-            self.move_out_of_chunk(&mut moving, at, &chunk)?;
-            moving.chunk = at + 1;
+            self.move_out_of_chunk(&mut compaction, at, &chunk)?;
+            compaction.chunk = at + 1;
         }
         for (at, bundle) in bundles {
-            self.move_out_of_bundle(&mut moving, at, &bundle)?;
-            moving.bundle = at + 1;
+            self.move_out_of_bundle(&mut compaction, at, &bundle)?;
+            compaction.bundle = at + 1;
         }
         self.apply()?;
         self.sync()?;
-        if is_all && moving.is_damaged {
+        if is_all && compaction.is_damaged {
             // What is lost may still be recovered from its files by hand.
-            self.unmovable.insert(generation.number);
+            self.damaged_generations.insert(generation.number);
             Ok(())
         } else if is_all {
             self.remove(&generation)
         } else {
-            self.moving = Some(moving);
+            self.compaction = Some(compaction);
             Ok(())
         }
     }
 
-    fn move_out_of_chunk(&mut self, moving: &mut Moving, at: u64, chunk: &[u8]) -> Result<(), DraftError> {
+    fn move_out_of_chunk(
+        &mut self,
+        compaction: &mut Compaction,
+        at: u64,
+        chunk: &[u8],
+    ) -> Result<(), DraftError> {
         for entry in journal::entries(chunk) {
             // The damage was reported at the start.
             let Ok(entry) = entry else {
-                moving.is_damaged = true;
+                compaction.is_damaged = true;
                 break;
             };
             match entry {
                 Entry::Item { number, written: Some(_) } => {
-                    if self.index().roster.get(number) == Some(at) {
-                        self.move_item(moving, number)?;
+                    if self.index().locations.get(number) == Some(at) {
+                        self.move_item(compaction, number)?;
                     }
                 }
                 Entry::Item { number, written: None } => {
-                    let is_known = self.items.contains(number) || self.index().roster.get(number).is_some();
-                    if !is_known && self.older(moving, |written| written.may_have_item(number)) {
+                    let is_known =
+                        self.items.contains(number) || self.index().locations.get(number).is_some();
+                    if !is_known && self.older(compaction, |written| written.may_have_item(number)) {
                         let forgotten = Drafted {
                             record: None,
                             payload: Content::None,
@@ -139,13 +146,14 @@ impl Draft {
                         (Some(document), Some(piece))
                             if document.chunk == at && piece.index == 0 && !is_drafted =>
                         {
-                            let bytes = moving.generation.document(key, document)?.ok_or(ReadError::Lost)?;
+                            let bytes =
+                                compaction.generation.document(key, document)?.ok_or(ReadError::Lost)?;
                             self.write_document(key, Some(&bytes))?;
                         }
                         (None, None)
-                            if !is_drafted && self.older(moving, |written| written.may_have_key(key)) =>
+                            if !is_drafted && self.older(compaction, |written| written.may_have_key(key)) =>
                         {
-                            self.write_gone(key);
+                            self.write_tombstone(key);
                         }
                         _ => {}
                     }
@@ -157,18 +165,26 @@ impl Draft {
     }
 
     /// Whether an older generation may hold what this one has a tombstone for.
-    fn older(&self, moving: &Moving, may_have: impl Fn(&Span) -> bool) -> bool {
-        self.index().generations.before(moving.generation.number).any(|older| may_have(&older.written))
+    fn older(&self, compaction: &Compaction, may_have: impl Fn(&Span) -> bool) -> bool {
+        self.index().generations.before(compaction.generation.number).any(|older| may_have(&older.written))
     }
 
     /// Moves the parts of items in a bundle that are still live.
-    fn move_out_of_bundle(&mut self, moving: &mut Moving, at: u64, bundle: &[u8]) -> Result<(), DraftError> {
+    fn move_out_of_bundle(
+        &mut self,
+        compaction: &mut Compaction,
+        at: u64,
+        bundle: &[u8],
+    ) -> Result<(), DraftError> {
         let numbers = match journal::bundle(bundle) {
             Ok(Bundle::Piece(number)) => vec![number],
             Ok(Bundle::Shared(parts)) => parts.into_iter().map(|(number, _)| number).collect(),
             Err(error) => {
-                tracing::error!("bundle {at} of {} is damaged: {error}", moving.generation.path().display());
-                moving.is_damaged = true;
+                tracing::error!(
+                    "bundle {at} of {} is damaged: {error}",
+                    compaction.generation.path().display()
+                );
+                compaction.is_damaged = true;
                 return Ok(());
             }
         };
@@ -180,32 +196,32 @@ impl Draft {
             let Some(drafted) = self.settled(number)? else { continue };
             let is_here = |content: &Content| matches!(content, Content::At(place) if place.bundle() == at);
             if is_here(&drafted.payload) || is_here(&drafted.detail) {
-                self.move_drafted(moving, number, drafted)?;
+                self.move_drafted(compaction, number, drafted)?;
             }
         }
         Ok(())
     }
 
     /// Moves an item whose live record is in the generation.
-    fn move_item(&mut self, moving: &mut Moving, number: ItemNumber) -> Result<(), DraftError> {
+    fn move_item(&mut self, compaction: &mut Compaction, number: ItemNumber) -> Result<(), DraftError> {
         match self.settled(number)? {
-            Some(drafted) if !self.items.contains(number) => self.move_drafted(moving, number, drafted),
+            Some(drafted) if !self.items.contains(number) => self.move_drafted(compaction, number, drafted),
             _ => Ok(()),
         }
     }
 
     fn move_drafted(
         &mut self,
-        moving: &mut Moving,
+        compaction: &mut Compaction,
         number: ItemNumber,
         mut drafted: Drafted,
     ) -> Result<(), DraftError> {
         let before = drafted.before;
-        if let Some(place) = moving.holds(before.and_then(|before| before.payload)) {
-            drafted.payload = self.moved(moving, number, place)?;
+        if let Some(place) = compaction.holds(before.and_then(|before| before.payload)) {
+            drafted.payload = self.moved(compaction, number, place)?;
         }
-        if let Some(place) = moving.holds(before.and_then(|before| before.detail)) {
-            drafted.detail = self.moved(moving, number, place)?;
+        if let Some(place) = compaction.holds(before.and_then(|before| before.detail)) {
+            drafted.detail = self.moved(compaction, number, place)?;
         }
         self.items.put(number, drafted);
         self.make_room()
@@ -213,7 +229,7 @@ impl Draft {
 
     fn moved(
         &mut self,
-        moving: &mut Moving,
+        compaction: &mut Compaction,
         number: ItemNumber,
         place: Place,
     ) -> Result<Content, DraftError> {
@@ -222,7 +238,7 @@ impl Draft {
             Err(Unreadable::System(error)) => Err(sled::Error::Io(error).into()),
             Err(Unreadable::Damaged(problem)) => {
                 tracing::error!(item = number.0, "a payload or detail of an item is lost: {problem}");
-                moving.is_damaged = true;
+                compaction.is_damaged = true;
                 Ok(Content::At(place))
             }
         }
@@ -242,7 +258,7 @@ fn readable<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, Unreada
         Ok(Ok(read)) => Ok(read),
         Ok(Err(ReadError::Database(sled::Error::Io(error)))) => Err(Unreadable::System(error)),
         Ok(Err(error)) => Err(Unreadable::Damaged(error.to_string())),
-        Err(panic) => Err(Unreadable::Damaged(format!("the database panicked: {}", panic_message(&*panic)))),
+        Err(panic) => Err(Unreadable::Damaged(format!("sled panicked: {}", panic_message(&*panic)))),
     }
 }
 
