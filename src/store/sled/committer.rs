@@ -25,8 +25,7 @@ use crate::store::command::settle;
 use crate::store::log::Log;
 use crate::store::{Change, Command, Growth, Observer, Outcome};
 
-/// Idle time after the last record before an empty one is appended behind it; see
-/// [`crate::store::log::recovery`].
+/// Idle time after the last record before a confirmation record; see [`crate::store::log::recovery`].
 const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// The encoding buffer is shrunk to this size between groups, in bytes.
 const BUFFER_KEPT: usize = 1 << 20;
@@ -101,7 +100,7 @@ impl Committer {
         self.checkpoints.close();
     }
 
-    /// Appends an empty record, so that damage to the record before it is not mistaken for a torn write.
+    /// Appends a confirmation record, so that damage to the record before is not mistaken for a torn write.
     fn confirm(&mut self) -> Result<(), CommitError> {
         self.make_room(0)?;
         self.log.append(&[]).and_then(|_| self.log.sync()).map_err(CommitError::Log)

@@ -11,7 +11,7 @@
 //!   longer repeat.
 //! * Bundles are written in ascending order of their numbers, and so are chunks.
 //!
-//! Items are drafted in [`super::items`]; live data of a sealed generation is rewritten by [`super::compaction`].
+//! Items are drafted in [`super::items`]; [`super::compaction`] rewrites the live data of sealed generations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -41,7 +41,7 @@ impl<'a> Recovery<'a> {
 
     /// Replays the next record.
     pub(super) fn take(&mut self, record: &[u8]) -> Result<(), DraftError> {
-        // An empty record; see [`crate::store::log::recovery`].
+        // A confirmation record; see [`crate::store::log::recovery`].
         if record.is_empty() {
             return Ok(());
         }

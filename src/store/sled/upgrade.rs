@@ -12,7 +12,7 @@
 //! e number piece -> document piece   the detail of an item
 //! n, d, s, y ... piece -> document piece   documents in pieces
 //! w, x, z ...    -> document         documents that are one value
-//! m "log"        -> position         of format 3: the log's id, segment size, and last record in the database
+//! m "log"        -> position         of format 3: log id, segment size, last record in the database
 //! m "next"       -> number           the next free number of items and leases
 //! m "clock", m "probe" -> document
 //! ```

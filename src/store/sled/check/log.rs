@@ -27,7 +27,7 @@ impl Check<'_> {
         let mut held = LogHeld { bytes: size(&directory).unwrap_or(0), ..LogHeld::default() };
         let hasher = NameHasher::default();
         let mut visit = |record: &[u8]| {
-            // An empty record; see [`crate::store::log::recovery`].
+            // A confirmation record; see [`crate::store::log::recovery`].
             if record.is_empty() {
                 return Ok(());
             }
