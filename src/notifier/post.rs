@@ -91,7 +91,7 @@ impl Post {
             Err(error) => {
                 // The result is not durable, so the attempt does not count; the receiver recognizes the
                 // repeated id.
-                tracing::error!(delivery = &*delivery.id.0, %error, "an attempt's result could not be stored");
+                tracing::error!(delivery = &*delivery.id.0, %error, "attempt could not be stored");
                 Record::Refused
             }
         }
