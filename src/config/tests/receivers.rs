@@ -187,7 +187,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nproxy = \"http://proxy:3128\"",
-        "3:1: receivers.a.proxy: takes `allow_private = true`: a proxy resolves",
+        "3:1: receivers.a.proxy: needs `allow_private = true`: a proxy resolves",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nallow_private = true\nproxy = \"socks5://proxy\"",

@@ -54,7 +54,7 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
         ),
         (
             format!("{SOUND}[workflows.nightly]\nreceivers = []\nexpect = {{ every = \"1h\" }}"),
-            &["expectation-tells-nobody: warden.toml:5:12: workflows.nightly: nobody is told when \
+            &["expectation-tells-nobody: warden.toml:5:12: workflows.nightly: nobody is notified when \
                  something is missed"],
         ),
         (

@@ -236,7 +236,7 @@ async fn what_cannot_be_checked_is_neither_damaged_nor_sound() {
             Some("FORMAT"),
             "process-warden data, format 3\n",
             69,
-            "the next start of the daemon writes it anew",
+            "the next start of the daemon migrates it",
         ),
         (Some("FORMAT"), "process-warden data, format 99\n", 69, "with the version of warden that wrote it"),
     ] {
