@@ -18,7 +18,6 @@ use crate::store::{
 const KEYS_AT_ONCE: usize = 256;
 
 impl Reader {
-    /// The document with this id.
     pub(super) fn document(&self, id: &DocumentId) -> Result<Option<Document>, ReadError> {
         self.document_at(&keys::key(id), id)
     }
@@ -28,7 +27,6 @@ impl Reader {
         Ok(bytes.map(|bytes| record::decode(id, &bytes)).transpose()?)
     }
 
-    /// Whether there is a document with this key.
     pub(super) fn has_document(&self, key: &[u8]) -> bool {
         match self.tables().document(key) {
             Some(recent) => recent.is_some(),
@@ -83,7 +81,7 @@ impl Reader {
         pages.flatten()
     }
 
-    /// The documents to which these keys belong, in their order.
+    /// Reads the documents with these keys. Those removed since are left out.
     fn documents_at(
         &self,
         keys: impl Iterator<Item = Vec<u8>>,
@@ -94,7 +92,7 @@ impl Reader {
         })
     }
 
-    /// All documents of a set by their ids, one after the other.
+    /// All documents of a set, sorted by id.
     pub(super) fn stream(&self, set: &DocumentSet) -> impl Iterator<Item = Result<Document, ReadError>> {
         let (from, to) = layout::range(&keys::prefix(set));
         self.documents_at(self.keys(&from, &to))
@@ -117,7 +115,7 @@ impl Reader {
         let (mut from, to) = layout::range(&keys::prefix(&DocumentSet::Chunks));
         let mut unmade = Vec::new();
         loop {
-            // A chunk that is removed meanwhile is not there.
+            // Chunks that were removed since do not count.
             let Some(key) = self.keys(&from, &to).find(|key| self.has_document(key)) else {
                 return Ok(unmade);
             };
@@ -127,12 +125,11 @@ impl Reader {
             if !self.has_document(&keys::key(&DocumentId::Replay(id.clone()))) {
                 unmade.push(id.clone());
             }
-            // On behind all chunks of this one, however many they are.
+            // Skips the rest of this replay's chunks.
             from = layout::range(&keys::prefix(&DocumentSet::ChunksOf(id))).1;
         }
     }
 
-    /// The keys of all deliveries.
     fn delivery_keys(&self) -> impl Iterator<Item = Vec<u8>> {
         let (from, to) = layout::range(&keys::prefix(&DocumentSet::Deliveries));
         self.keys(&from, &to)

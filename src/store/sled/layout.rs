@@ -41,7 +41,6 @@
 //! [`BATCH_MAX`]. It reuses a segment once the data that it relocated from there was handed to the kernel,
 //! synced or not; that happens after a whole segment was filled: hence [`unsynced_max`].
 
-/// The version of this layout.
 pub(super) const FORMAT: &str = "process-warden data, format 4\n";
 /// Formats without generations, which are migrated at the start; the later one has a log.
 pub(super) const FORMATS_BEFORE: [&str; 2] =
@@ -72,7 +71,7 @@ pub(super) const BUNDLE: u8 = b'p';
 pub(super) const MANIFEST: &[u8] = b"m";
 pub(super) const EMPTY: u8 = b'z';
 
-/// The range of keys that begin like this.
+/// The range of keys with this prefix.
 pub(super) fn range(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut end = prefix.to_vec();
     // No prefix in use ends with the highest byte.

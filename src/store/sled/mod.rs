@@ -5,8 +5,8 @@
 //! ([`checkpoint`]): it moves live data from the tables into a sequence of databases, the generations
 //! ([`generation`]), in atomic batches ([`draft`]). Any thread reads tables and generations ([`reader`],
 //! [`documents`]). [`layout`] describes the files, [`index`] the in-memory index over them, [`compaction`]
-//! compaction, [`plan`] and [`space`] the disk budget, [`pace`] back-pressure when memory is short, and
-//! [`opening`] how a start verifies the generations.
+//! how space is freed, [`plan`] and [`space`] the disk budget, [`pace`] back-pressure when memory is short,
+//! and [`opening`] how a start verifies the generations.
 //!
 //! sled is pinned to one version, because the engine relies on behaviour that was measured on it: a flush
 //! followed by our own sync of its file survives a power cut; leaves below a quarter of a segment never go to

@@ -171,10 +171,10 @@ impl Queue {
     }
 }
 
-/// Whether a command is let in however much waits. Incidents and deliveries are few at a time, and people must be told
-/// of the items that are late because so much waits. So are the progress of expectations, by which a restart knows what
-/// is missed, replays, which people may have to stop just then, health checks, since a store that is busy commits, and
-/// the clock, by which deadlines are judged.
+/// Commands that are queued beyond the limit. There are few at a time: incidents and deliveries, because
+/// people must be alerted of everything else that is late; schedule progress, from which a restart derives
+/// missed starts; replays, which an operator may have to stop right then; health-check writes, since a busy
+/// store is not a failing one; and the clock anchor, by which deadlines are judged.
 fn tells_people(command: &Command) -> bool {
     command.documents().iter().any(|document| match document {
         Document::Incident(_)
@@ -187,8 +187,9 @@ fn tells_people(command: &Command) -> bool {
     })
 }
 
-/// Whether these are one round of a replay: commands that end the leases of items, and last the replay itself. There are
-/// no more of them than items under way, and whoever wants to stop the replay waits for it.
+/// Whether the request is one step of a replay: the lease changes of the items that ended, then the replay
+/// itself. Such requests are bounded by the replay's concurrency, and whoever stops the replay waits for
+/// them.
 fn is_round(commands: &[Command]) -> bool {
     let Some((last, before)) = commands.split_last() else { return false };
     last.documents().iter().any(|document| matches!(document, Document::Replay(_)))
