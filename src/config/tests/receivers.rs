@@ -195,7 +195,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receiver_defaults]\nproxy = \"http://proxy:3128\"\n[receivers.a]\nurl = \"http://x\"",
-        "3:12: receivers.a.proxy: takes `allow_private = true`",
+        "3:12: receivers.a.proxy: needs `allow_private = true`",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nmin_severity = \"critical\"\n[receivers.b]\nurl = \

@@ -84,7 +84,7 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
                 "{SOUND}[workflow_defaults]\ncreate_on_first_use = false\n[workflows.uploads]\n{token}\
                  workflows = [\"up*\", \"reports\"]"
             ),
-            &["token-without-workflows: warden.toml:12:21: tokens[0].workflows[1]: \"reports\" is none"],
+            &["token-without-workflows: warden.toml:12:21: tokens[0].workflows[1]: \"reports\" matches none"],
         ),
     ];
     for (text, expected) in cases {
