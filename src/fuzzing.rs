@@ -33,7 +33,7 @@ targets![
     store::fuzzing::documents,
     store::sled::fuzzing::chunks,
     store::sled::fuzzing::entries,
-    store::sled::fuzzing::marks,
+    store::sled::fuzzing::manifests,
     store::log::fuzzing::segments,
     model::fuzzing::values,
     model::fuzzing::schedules,

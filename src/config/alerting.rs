@@ -1,4 +1,4 @@
-//! When and where people are told: `[alerting]`, and what the table of a workflow says of it.
+//! `[alerting]`, and the alerting settings of a workflow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::model::item::{LABEL_NAME_MAX, is_label_name};
 use crate::model::{AlertPolicy, Escalation, Flapping, Severity};
 use crate::store::DELIVERIES_MAX;
 
-/// The most receivers that are told of an incident in all; its record holds their names, and its size is bounded.
+/// The most receivers of an incident in all. Its record holds their names, and its size is bounded.
 const TOLD_MAX: usize = 64;
-/// The most levels of an escalation.
+/// The most escalation levels.
 const LEVELS_MAX: usize = 10;
-/// The most labels that split a workflow's incidents.
+/// The most labels in `group_by`.
 const GROUP_BY_MAX: usize = 5;
 
 /// `[alerting]` as written.
@@ -46,7 +46,7 @@ pub struct WrittenAlerting {
     pub history: Duration,
 }
 
-/// A level of an escalation as written.
+/// An escalation level as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenEscalation {
@@ -69,7 +69,7 @@ impl WrittenAlerting {
         check_group_by(checks, &at("group_by"), &self.group_by);
     }
 
-    /// What holds for a workflow that says nothing of its own.
+    /// The policy of a workflow that overrides nothing.
     pub(super) fn policy(&self) -> AlertPolicy {
         AlertPolicy {
             group_wait: self.group_wait,
@@ -91,14 +91,13 @@ impl WrittenAlerting {
     }
 }
 
-/// The levels as the policy knows them.
 pub(super) fn levels(written: Vec<WrittenEscalation>) -> Vec<Escalation> {
     let level = |level: WrittenEscalation| Escalation { after: level.after, receivers: level.receivers };
     written.into_iter().map(level).collect()
 }
 
-/// Leaves out the receivers that want to hear only of worse than this policy's incidents, and the levels of escalation at
-/// which nobody is left to be told. `least` is what each receiver wants to hear of.
+/// Removes the receivers whose `min_severity` is above this policy's severity, and escalation levels without
+/// receivers. `least` is the `min_severity` of each receiver.
 pub(super) fn spare(
     checks: &mut Checks<'_>,
     table: &SettingPath,
@@ -118,35 +117,36 @@ pub(super) fn spare(
     let told: BTreeSet<&Arc<str>> = policy.receivers.iter().chain(&policy.fallback).chain(levels).collect();
     if told.len() > TOLD_MAX {
         let message = format!(
-            "tells {} receivers in all, with those of `escalate` and `fallback`; at most {TOLD_MAX} are told of an incident",
+            "names {} receivers together with `escalate` and `fallback`, but an incident has at most \
+             {TOLD_MAX}",
             told.len()
         );
         checks.problem(&table.key("receivers"), message);
     }
     if !named_nobody && policy.receivers.is_empty() && !policy.escalate.is_empty() {
         let message = format!(
-            "there is nothing to escalate: of incidents as mild as {:?} nobody in `receivers` wants to hear",
+            "there is nothing to escalate: no receiver in `receivers` accepts incidents of severity {:?}",
             severity.as_str()
         );
         checks.problem(&table.key("escalate"), message);
     }
 }
 
-/// Growth by a factor of one is none.
+/// A factor of 1 would be no growth.
 pub(super) fn check_grow_factor(checks: &mut Checks<'_>, path: &SettingPath, factor: f64) {
     if !(factor.is_finite() && factor > 1.0) {
         checks.problem(path, format!("is {factor}, but must be more than 1"));
     }
 }
 
-/// More reopenings than an incident remembers would never be counted.
+/// An incident does not remember more reopenings than this.
 pub(super) fn check_flapping_after(checks: &mut Checks<'_>, path: &SettingPath, after: usize) {
     if after > REOPENINGS_KEPT {
         checks.problem(path, format!("is {after}, but must be at most {REOPENINGS_KEPT}; 0 is never"));
     }
 }
 
-/// The names must be those of receivers, each once.
+/// Checks that the receivers are defined and unique.
 pub(super) fn check_receivers(
     checks: &mut Checks<'_>,
     path: &SettingPath,
@@ -172,8 +172,8 @@ pub(super) fn check_receivers(
     }
 }
 
-/// The levels must come one after the other, and each must tell somebody. Before anything is escalated somebody must
-/// have been told.
+/// Checks that the levels are in order and have receivers, and that there is somebody to notify before the
+/// first.
 pub(super) fn check_escalation(
     checks: &mut Checks<'_>,
     path: &SettingPath,
@@ -185,10 +185,7 @@ pub(super) fn check_escalation(
         checks.problem(path, format!("has {} levels, but must have at most {LEVELS_MAX}", levels.len()));
     }
     if !levels.is_empty() && told.is_empty() {
-        checks.problem(
-            path,
-            "there is nothing to escalate as long as `receivers` names nobody to be told first",
-        );
+        checks.problem(path, "there is nothing to escalate while `receivers` is empty");
     }
     let mut before = Duration::ZERO;
     for (index, level) in levels.iter().enumerate() {
@@ -200,13 +197,13 @@ pub(super) fn check_escalation(
         }
         before = level.after;
         if level.receivers.is_empty() {
-            checks.problem(&path.key("receivers"), "names nobody to be told at this level");
+            checks.problem(&path.key("receivers"), "names no receiver for this level");
         }
         check_receivers(checks, &path.key("receivers"), &level.receivers, defined);
     }
 }
 
-/// The labels must be such as items can have, each once.
+/// Checks that the labels are valid and unique.
 pub(super) fn check_group_by(checks: &mut Checks<'_>, path: &SettingPath, labels: &[Arc<str>]) {
     if labels.len() > GROUP_BY_MAX {
         checks.problem(path, format!("names {} labels, but must name at most {GROUP_BY_MAX}", labels.len()));

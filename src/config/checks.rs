@@ -1,6 +1,6 @@
-//! Gathers what is wrong with settings that are well formed: values out of bounds, names that lead nowhere.
+//! Collects semantic problems of settings: values out of bounds, unknown names.
 //!
-//! All problems are gathered, not the first: whoever corrects a file wants to do it once.
+//! All problems are collected, so that a file can be corrected in one go.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -16,10 +16,10 @@ use super::secret::{SECRET_MAX, Secret};
 use super::setting::Setting;
 use crate::model::name::{NAME_RULE, is_name};
 
-/// The longest URL, in bytes. Those of the daemon and of a runbook stand in notifications, whose size is bounded.
+/// The longest URL, in bytes. Some occur in notifications, whose size is bounded.
 const URL_MAX: usize = 2048;
 
-/// The settings as written, to find where each came from, and the problems found so far.
+/// The settings as written, to look up origins, and the problems found so far.
 pub struct Checks<'a> {
     written: &'a Setting,
     environment: &'a Environment,
@@ -31,52 +31,50 @@ impl<'a> Checks<'a> {
         Self { written, environment, problems: Vec::new() }
     }
 
-    /// Where secrets may be.
+    /// For secrets that refer to variables.
     pub fn environment(&self) -> &'a Environment {
         self.environment
     }
 
-    /// What was found.
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    /// Where the setting at `path` was given, or the nearest one above it.
+    /// The origin of the setting at `path`, or of the nearest one above it.
     pub fn origin_of(&self, path: &SettingPath) -> Origin {
         self.written.origin_of(path).clone()
     }
 
-    /// Whether there is a file.
     pub fn has_file(&self) -> bool {
         matches!(self.written.origin, Origin::File(..))
     }
 
-    /// The variables that look as if they were to set something, and what was perhaps meant.
+    /// Variables that look like settings and are none, each with the name that was probably meant.
     pub fn unknown_variables(&self) -> Vec<(&str, Option<String>)> {
         self.environment.unknown(self.written)
     }
 
-    /// Notes that the setting at `path` is wrong.
+    /// Reports a problem of the setting at `path`.
     pub fn problem(&mut self, path: &SettingPath, message: impl Into<String>) {
         let origin = self.origin_of(path);
         self.problems.push(Problem { origin, path: path.clone(), message: message.into() });
     }
 
-    /// A name that has no type of its own must be of the form that all names have.
+    /// Checks a name that has no type of its own.
     pub fn name(&mut self, path: &SettingPath, name: &str) {
         if !is_name(name) {
             self.problem(path, format!("{name:?} is no name: {NAME_RULE}"));
         }
     }
 
-    /// A duration that something waits for in a loop or that ends something must be more than zero.
+    /// Checks the period of a loop, or a timeout.
     pub fn more_than_zero(&mut self, path: &SettingPath, duration: Duration) {
         if duration.is_zero() {
             self.problem(path, "must be more than zero");
         }
     }
 
-    /// A number must lie in `range`; `show` writes it for people.
+    /// Checks that a number is in `range`; `show` formats it.
     pub fn within<N: PartialOrd + Copy, S: Display>(
         &mut self,
         path: &SettingPath,
@@ -90,12 +88,12 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// An address must be such as [`plain_url`] takes. The message does not repeat it.
+    /// Parses a URL with [`plain_url`]. The message does not repeat it.
     pub fn url(&mut self, path: &SettingPath, text: &str) -> Option<Url> {
         plain_url(text).map_err(|message| self.problem(path, message)).ok()
     }
 
-    /// An address that may be written somewhere else must be such as `parse` takes.
+    /// Resolves a URL that may be a reference, and parses it.
     pub fn secret_url(
         &mut self,
         path: &SettingPath,
@@ -114,8 +112,8 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// Reads an absolute `http` or `https` URL. The message says what the text is not, and does not repeat any of it, since
-/// its path may be a secret of the receiver's.
+/// Parses an absolute `http` or `https` URL. The message does not repeat any of it, since the path may be a
+/// secret.
 pub fn web_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         _ if text.len() > URL_MAX => {
@@ -129,12 +127,12 @@ pub fn web_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// The same without credentials: it is shown and logged.
+/// The same without credentials, since the URL is shown and logged.
 pub fn plain_url(text: &str) -> Result<Url, String> {
     let url = web_url(text)?;
     if url.username().is_empty() && url.password().is_none() {
         Ok(url)
     } else {
-        Err("must hold no user and no password, because URLs are shown and logged".to_owned())
+        Err("must not contain a user or a password, because URLs are shown and logged".to_owned())
     }
 }

@@ -1,4 +1,4 @@
-//! The bounds of the settings of the daemon itself, and its refusal to be open to everyone.
+//! Checks of the daemon's own settings, including that it is not open to everyone.
 
 use std::time::Duration;
 
@@ -9,11 +9,10 @@ use super::host::{host_of, origin_of};
 use super::path::SettingPath;
 use super::settings::{Limits, ServerSettings, StorageSettings};
 
-/// The largest `payload_max`, in bytes.
+/// The upper bound of `limits.payload_max`, in bytes.
 pub const PAYLOAD_MAX: u64 = 64 * MIB;
 
 impl ServerSettings {
-    /// Whether only this machine can reach the address.
     fn is_loopback(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback()
     }
@@ -22,9 +21,9 @@ impl ServerSettings {
         let at = |key| SettingPath::dotted("server").key(key);
         if !self.is_loopback() && !has_tokens {
             let message = format!(
-                "{} is not a loopback address, and without tokens everyone who reaches it could do everything: \
-                 the daemon refuses to bind elsewhere without tokens; add one to [[tokens]] (`warden token new` \
-                 makes it) or listen on 127.0.0.1",
+                "{} is not a loopback address, and without tokens everyone who reaches it could do \
+                 everything: the daemon refuses to bind elsewhere without tokens; add one to [[tokens]] \
+                 (`warden token new` makes it) or listen on 127.0.0.1",
                 self.listen
             );
             checks.problem(&at("listen"), message);
@@ -43,7 +42,7 @@ impl ServerSettings {
 
 fn check_hosts(checks: &mut Checks<'_>, path: &SettingPath, hosts: &[String]) {
     for (index, text) in hosts.iter().enumerate() {
-        // An IPv6 address by itself is no authority, but clear.
+        // A bare IPv6 address is no authority, but unambiguous.
         let host = host_of(text).or_else(|| host_of(&format!("[{text}]")));
         let message = match host {
             Some(host) if host == *text => continue,
@@ -88,7 +87,7 @@ impl StorageSettings {
             checks.problem(&at("checkpoint"), "must be more than zero and at most 1h");
         }
         if self.stall_timeout < Duration::from_secs(1) {
-            checks.problem(&at("stall_timeout"), "must be at least 1s: slow disks are not dead");
+            checks.problem(&at("stall_timeout"), "must be at least 1s: a slow disk is not a failed one");
         }
     }
 }
@@ -97,7 +96,7 @@ impl Limits {
     pub(super) fn check(&self, checks: &mut Checks<'_>, workflows: usize) {
         let at = |key| SettingPath::dotted("limits").key(key);
         checks.within(&at("payload_max"), self.payload_max, 1..=PAYLOAD_MAX, ByteSize);
-        // A payload out of bounds is one problem, not three.
+        // An invalid `payload_max` must not cause further problems.
         let payload = self.payload_max.min(PAYLOAD_MAX);
         checks.within(&at("batch_max"), self.batch_max, payload..=64 * GIB, ByteSize);
         checks.within(&at("buffered_max"), self.buffered_max, payload..=1_024 * GIB, ByteSize);

@@ -1,4 +1,4 @@
-//! Durations as settings: texts for [`parse_duration`], as serde reads them.
+//! Deserialization of durations with [`parse_duration`].
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, Visitor};
 
 use crate::model::parse_duration;
 
-/// For `#[serde(deserialize_with)]`: a setting that must be there.
+/// For `#[serde(deserialize_with)]`, of a mandatory setting.
 pub(super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     struct Text;
 
@@ -26,7 +26,7 @@ pub(super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     deserializer.deserialize_str(Text)
 }
 
-/// For `#[serde(deserialize_with)]`: a setting that may be left out.
+/// For `#[serde(deserialize_with)]`, of an optional setting.
 pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     required(deserializer).map(Some)
 }

@@ -1,8 +1,10 @@
-//! The environment as a source: `WARDEN_SERVER__LISTEN` sets `server.listen`, and a secret may refer to a variable.
+//! The environment as a source: `WARDEN_SERVER__LISTEN` sets `server.listen`, and a secret may refer to a
+//! variable.
 //!
-//! A variable is a setting when its name begins with `WARDEN_` and has `__` further on. Others, such as `WARDEN_URL`
-//! and `WARDEN_TOKEN`, belong to the client and are left alone; those that belong to nobody are warned of, since most
-//! likely they were to be settings. Nothing but [`Environment::of_this_process`] reads the process's own.
+//! A variable is a setting if its name begins with `WARDEN_` and contains `__` after that. Others, such as
+//! `WARDEN_URL` and `WARDEN_TOKEN`, belong to the client and are ignored; unknown ones cause a warning, since
+//! they were most likely meant as settings. Only [`Environment::of_this_process`] reads the process's
+//! environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -16,7 +18,7 @@ use crate::model::nearest;
 const PREFIX: &str = "WARDEN_";
 const SEPARATOR: &str = "__";
 
-/// The variables of the client, those that `warden recover` tells the commands that it runs (which may be another
+/// The variables of the client, those that `warden recover` sets for its commands (which may be another
 /// `warden`), and those that the service manager sets.
 const KNOWN: [&str; 12] = [
     "WARDEN_CONFIG",
@@ -32,34 +34,32 @@ const KNOWN: [&str; 12] = [
     "WARDEN_WORKFLOW",
     "WARDEN_ITEM_ID",
 ];
-/// What the names of further ones begin with.
+/// The prefixes of further ones.
 const KNOWN_PREFIXES: [&str; 2] = ["WARDEN_LABEL_", "WARDEN_ITEM_"];
 
-/// No setting that a variable can name lies deeper than `workflows.uploads.deadline`.
+/// The deepest setting that a variable can name is like `workflows.uploads.deadline`.
 const LEVELS_MAX: usize = 3;
 
-/// Environment variables. It has no `Debug`, because some of them are secrets.
+/// Without `Debug`, because some values are secrets.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// The environment that this process was started with.
     pub fn of_this_process() -> Self {
         std::env::vars_os().collect()
     }
 
-    /// The value of the variable `name`.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// Whether a variable of this name has a meaning, although it is no setting.
+    /// Whether a variable with this name is used, although it is no setting.
     pub fn is_known(name: &str) -> bool {
         KNOWN.contains(&name) || KNOWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     }
 
-    /// The variables that begin as settings do and are neither that nor known, each with the known one whose name is
-    /// nearest. `written` is what was laid over what.
+    /// The unknown variables with the prefix, each with the most similar known name. `written` are the merged
+    /// settings.
     pub(super) fn unknown(&self, written: &Setting) -> Vec<(&str, Option<String>)> {
         let mut settings = Vec::new();
         let mut referred = BTreeSet::new();
@@ -81,7 +81,7 @@ impl Environment {
         names.map(|name| (name, meant(name, known()))).collect()
     }
 
-    /// Lays the settings in these variables over `below`.
+    /// Merges the settings in these variables into `below`.
     pub(super) fn lay_over(&self, below: &mut Setting, problems: &mut Vec<Problem>) {
         for (name, value) in &self.0 {
             let Some(name) = name.to_str() else { continue };
@@ -104,27 +104,27 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
     }
 }
 
-/// The known name that is like this one. What all of them begin with does not make them alike.
+/// The known name that is most similar. The common prefix does not count.
 fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let tail = |name: &'a str| name.strip_prefix(PREFIX);
     let nearest = nearest(name.strip_prefix(PREFIX)?, known.filter_map(tail))?;
     Some(format!("{PREFIX}{nearest}"))
 }
 
-/// Whether Kubernetes or Docker sets it to tell of a service whose name begins with "warden".
+/// Whether Kubernetes or Docker sets it for a service whose name begins with "warden".
 fn is_service_link(name: &str) -> bool {
     let has = |part: &str| name.ends_with(part) || name.contains(&format!("{part}_"));
     let port = |name: &str| name.split("_PORT_").any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     has("_SERVICE_HOST") || has("_SERVICE_PORT") || name == "WARDEN_PORT" || port(name)
 }
 
-/// What one variable says, below the tables that lead to it.
+/// The setting of one variable, wrapped in the tables that lead to it.
 fn setting(below: &Setting, levels: &str, value: &OsStr, origin: &Origin) -> Result<Setting, String> {
     let text = value.to_str().ok_or("the value is not UTF-8")?;
     let mut keys = Vec::new();
     let mut known = Some(below);
     for level in levels.split(SEPARATOR) {
-        // Variables are in upper case by custom, so the case of a workflow's name cannot be read from them.
+        // Variables are upper case by convention, so the case of a workflow's name is not known.
         let key = level.to_ascii_lowercase();
         let found = known.and_then(|table| table.entry_in_any_case(&key));
         known = found.map(|(_, setting)| setting);
@@ -138,7 +138,7 @@ fn setting(below: &Setting, levels: &str, value: &OsStr, origin: &Origin) -> Res
     Ok(read(text, takes_text, origin).below(&keys))
 }
 
-/// Reads a value as TOML, else as plain text. Where the setting is a text already, `1` and `true` are texts too.
+/// Parses a value as TOML, or takes it as text. For a setting that is text, `1` and `true` are text as well.
 fn read(text: &str, takes_text: bool, origin: &Origin) -> Setting {
     let plain =
         || Setting { origin: origin.clone(), content: Content::Scalar(toml::Value::String(text.to_owned())) };

@@ -1,6 +1,6 @@
-//! What is wrong with a configuration: every problem, each with the place at fault.
+//! All problems of a configuration, each with its origin.
 //!
-//! A message never repeats a value that may be a secret, and never a line of the file.
+//! A message never repeats a value that may be a secret, nor a line of the file.
 
 use std::fmt::{self, Write as _};
 
@@ -8,12 +8,11 @@ use super::origin::Origin;
 use super::path::SettingPath;
 use crate::model::text::Plain;
 
-/// One thing that is wrong. Printed as `PLACE: SETTING: MESSAGE`.
+/// Printed as `ORIGIN: SETTING: MESSAGE`.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// Where the setting at fault was given.
     pub origin: Origin,
-    /// The setting at fault; the root when it is the text as such.
+    /// The root if the text as a whole is at fault.
     pub path: SettingPath,
     /// What is wrong and what to do about it.
     pub message: String,
@@ -27,12 +26,12 @@ impl fmt::Display for Problem {
             write!(shown, "{path}: ")?;
         }
         shown.push_str(message);
-        // A name, a key or a value that is repeated may hold a line break, and a problem is one line.
+        // A repeated name, key or value may contain a line break, and a problem is one line.
         write!(formatter, "{}", Plain(shown))
     }
 }
 
-/// Why there is no configuration. Printed with one problem on each line.
+/// Printed with one problem on each line.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError {
@@ -40,13 +39,13 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Puts the problems into the order in which their places are read.
+    /// Sorts the problems by origin.
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|one, other| one.origin.cmp(&other.origin));
         Self { problems }
     }
 
-    /// The problems: those in the file first, from top to bottom. Never empty.
+    /// Never empty. Those in the file come first, from top to bottom.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -1,4 +1,4 @@
-//! What is expected of a workflow: the setting `expect` of its table.
+//! `expect`: the schedule of a workflow.
 
 use std::time::Duration;
 
@@ -9,11 +9,10 @@ use super::duration;
 use super::path::SettingPath;
 use crate::model::{CronError, CronSchedule, Expectation, Schedule};
 
-/// The shortest interval. Whoever says less often that it lives is not waited for more precisely.
+/// The shortest interval: a missed start is not detected more precisely.
 const EVERY_MIN: Duration = Duration::from_secs(1);
 const DEFAULT_ZONE: &str = "UTC";
 
-/// `expect` as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WrittenExpectation {
@@ -27,14 +26,14 @@ pub struct WrittenExpectation {
 }
 
 impl WrittenExpectation {
-    /// Checks it; `None` after a problem without which there is no expectation.
+    /// `None` after a problem that leaves no usable schedule.
     pub(super) fn resolve(self, checks: &mut Checks<'_>, path: &SettingPath) -> Option<Expectation> {
         let min_items = self.min_items.unwrap_or(1);
         if min_items == 0 {
             checks.problem(&path.key("min_items"), "must be more than zero");
         }
         if self.cron.is_none() && self.timezone.is_some() {
-            checks.problem(&path.key("timezone"), "is of use only together with `cron`");
+            checks.problem(&path.key("timezone"), "has an effect only together with `cron`");
         }
         let schedule = match (&self.cron, self.every) {
             (Some(cron), None) => {
@@ -48,18 +47,18 @@ impl WrittenExpectation {
                 Schedule::Every(every)
             }
             (Some(_), Some(_)) => {
-                checks.problem(path, "holds both `cron` and `every`, but takes one of them");
+                checks.problem(path, "takes either `cron` or `every`, not both");
                 return None;
             }
             (None, None) => {
-                checks.problem(path, "says neither by `cron` nor by `every` when items are expected");
+                checks.problem(path, "needs `cron` or `every`: when items are expected");
                 return None;
             }
         };
         Some(Expectation { schedule, grace: self.grace.unwrap_or_default(), min_items })
     }
 
-    /// Between an occurrence and itself nothing can be created.
+    /// Without a grace period nothing could be created in time.
     fn check_grace_of_cron(&self, checks: &mut Checks<'_>, path: &SettingPath) {
         match self.grace {
             None => {
@@ -78,7 +77,6 @@ fn schedule(checks: &mut Checks<'_>, path: &SettingPath, cron: &str, zone: &str)
         .ok()
 }
 
-/// The setting that is at fault.
 fn key_of(error: &CronError) -> &'static str {
     match error {
         CronError::Pattern(..) | CronError::Never(_) => "cron",

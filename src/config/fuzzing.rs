@@ -1,4 +1,4 @@
-//! What is demanded of a configuration, whatever is written in it. See [`crate::fuzzing`].
+//! Fuzz check of the configuration. See [`crate::fuzzing`].
 
 use std::str::from_utf8;
 
@@ -6,8 +6,8 @@ use super::{Config, ConfigFile, Environment, Origin, Sources};
 
 const FILE: &str = "warden.toml";
 
-/// A file, and behind it variables, with a NUL byte before each: a problem is one line that names where it is, what has none
-/// is read the same again.
+/// A file, followed by variables with a NUL byte before each: each problem is one line with an origin, and
+/// loading a valid configuration is deterministic.
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = from_utf8(bytes) else { return };
     let mut parts = text.split('\0');

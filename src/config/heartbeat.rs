@@ -1,4 +1,4 @@
-//! `[heartbeat]`: the dead man's switch outside.
+//! `[heartbeat]`: the external dead man's switch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::secret::Secret;
 use crate::outbound::Transport;
 use crate::warden::HeartbeatSettings;
 
-/// `[heartbeat]` as written. Without an address there is none.
+/// `[heartbeat]` as written. An empty URL disables it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenHeartbeat {
@@ -25,7 +25,7 @@ pub struct WrittenHeartbeat {
 }
 
 impl WrittenHeartbeat {
-    /// Checks the table; `None` when there is no heartbeat.
+    /// `None` if it is disabled or invalid.
     pub(super) fn resolve(&self, checks: &mut Checks<'_>) -> Option<HeartbeatSettings> {
         let at = |key| SettingPath::dotted("heartbeat").key(key);
         checks.more_than_zero(&at("every"), self.every);

@@ -1,11 +1,12 @@
-//! Hosts and origins, each in the one form in which they are compared.
+//! Hosts and origins, normalized for comparison.
 
 use reqwest::Url;
 
-/// The host that an authority names, such as the value of a `Host` header: in lower case and without a dot at its end, an
-/// IPv4 address as four numbers, an IPv6 address in brackets. `None` when it is no host with at most a port.
+/// The host in an authority, such as the value of a `Host` header: in lower case and without a trailing dot,
+/// an IPv4 address as four numbers, an IPv6 address in brackets. `None` if it is no host with an optional
+/// port.
 pub fn host_of(authority: &str) -> Option<String> {
-    // A URL would take these for user information, an escape, or its end.
+    // In a URL these would begin user information, an escape, or the next part.
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"@/\\?#%*".contains(&byte);
     if !authority.bytes().all(is_plain) {
         return None;
@@ -13,14 +14,14 @@ pub fn host_of(authority: &str) -> Option<String> {
     host_in(&Url::parse(&format!("http://{authority}/")).ok()?)
 }
 
-/// The host of a URL, in the same form.
+/// The host of a URL, normalized likewise.
 pub fn host_in(url: &Url) -> Option<String> {
     let host = url.host_str()?;
     Some(host.strip_suffix('.').unwrap_or(host)).filter(|host| !host.is_empty()).map(str::to_owned)
 }
 
-/// What a browser writes into `Origin` for pages at this URL, if it is one of `http` or `https`. Anything besides scheme,
-/// host and port is passed over.
+/// The `Origin` that a browser sends for pages at this URL; `None` unless it is `http` or `https`. Everything
+/// but scheme, host and port is ignored.
 pub fn origin_of(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     Some(url.origin().ascii_serialization())

@@ -1,7 +1,7 @@
-//! What is logged: a level for everything, and other levels for parts of the program.
+//! The log filter: a level for everything, and levels for parts of the program.
 //!
-//! It is read strictly. The filters of `tracing` take a misspelt level for the name of a part, and then log nothing
-//! else: a typing error would silence the log.
+//! Parsed strictly. The filters of `tracing` take a misspelt level for a target, and then log nothing else: a
+//! typo would silence the log.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,36 +10,35 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use tracing::level_filters::LevelFilter;
 
-/// The names of the levels, from the quietest.
+/// From the quietest.
 const LEVELS: &str = "off, error, warn, info, debug, trace";
-/// The libraries that log as this program does.
+/// Libraries that use `tracing`.
 const LIBRARIES: [&str; 2] = ["h2", "hyper_util"];
-/// The parts of this program, as its modules are called.
+/// The modules of this program.
 const PARTS: [&str; 11] =
     ["app", "cli", "config", "http", "incident", "model", "notifier", "outbound", "store", "timer", "warden"];
 
-/// Which events are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
-    /// The level of everything that no target names.
+    /// The level of everything that matches no target.
     pub rest: LevelFilter,
-    /// Paths of modules, and the level of what they log. The longest that fits counts.
+    /// Module paths with levels. The longest match applies.
     pub targets: Vec<(String, LevelFilter)>,
 }
 
 impl FromStr for LogFilter {
     type Err = String;
 
-    /// Reads `LEVEL`, or a list such as `info,warden::store=debug`. Where it names no level for the rest, errors are
-    /// logged.
+    /// Parses `LEVEL`, or a list such as `info,warden::store=debug`. Without a level for the rest, that is
+    /// `error`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (mut rest, mut targets) = (None, Vec::new());
         for part in text.split(',').map(str::trim) {
             match part.split_once('=') {
                 _ if part.is_empty() => {
                     return Err(format!(
-                        "{text:?} has an empty place: write a level ({LEVELS}), or levels for parts of the program \
-                         behind it, such as \"info,warden::store=debug\""
+                        "{text:?} has an empty entry: write a level ({LEVELS}), or levels for parts of the \
+                         program after it, such as \"info,warden::store=debug\""
                     ));
                 }
                 None => {
@@ -52,7 +51,7 @@ impl FromStr for LogFilter {
                     let (target, level) = (target.trim(), level(text.trim())?);
                     is_target(target)?;
                     if targets.iter().any(|(known, _)| known == target) {
-                        return Err(format!("{target:?} stands twice"));
+                        return Err(format!("{target:?} occurs twice"));
                     }
                     targets.push((target.to_owned(), level));
                 }
@@ -63,12 +62,12 @@ impl FromStr for LogFilter {
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
-    // Numbers would be read as well, and mean something else to everybody.
+    // `tracing` would also parse numbers, which nobody expects.
     let level = text.parse().ok().filter(|_| text.starts_with(|first: char| first.is_ascii_alphabetic()));
     level.ok_or_else(|| format!("{text:?} is no level: write one of {LEVELS}"))
 }
 
-/// Whether something is logged under this name.
+/// Checks that something is logged under this target.
 fn is_target(target: &str) -> Result<(), String> {
     let mut names = target.split("::");
     let known = match (names.next(), names.next()) {
@@ -133,9 +132,9 @@ mod tests {
     #[test]
     fn what_would_be_ignored_or_taken_for_something_else_is_refused_with_what_is_allowed() {
         for (text, words) in [
-            ("", "has an empty place"),
-            ("warn,", "has an empty place"),
-            (",info", "has an empty place"),
+            ("", "has an empty entry"),
+            ("warn,", "has an empty entry"),
+            (",info", "has an empty entry"),
             ("warning", "\"warning\" is no level: write one of off, error, warn, info"),
             ("information", "is no level"),
             ("3", "\"3\" is no level"),
@@ -152,7 +151,7 @@ mod tests {
             ("info,warden:store=debug", "nothing is logged under"),
             ("info,Warden=debug", "nothing is logged under \"Warden\""),
             ("info,warden::store::=debug", "nothing is logged under"),
-            ("info,warden=info,warden=debug", "\"warden\" stands twice"),
+            ("info,warden=info,warden=debug", "\"warden\" occurs twice"),
             ("[listen]=debug", "nothing is logged under"),
             ("info,warden[x{y=1}]=debug", "is no level"),
         ] {

@@ -1,15 +1,15 @@
-//! The configuration: from layers of text to settings that the rest of the program can rely on.
+//! The configuration: from layers of text to checked settings.
 //!
-//! `config/warden.toml` is compiled in and is where every default comes from; none is written a second time in Rust.
-//! Over it go the user's file, the environment and the flags, each winning over those before it. A [`Config`] exists
-//! only when nothing is wrong: whoever holds one checks nothing again. Otherwise a [`ConfigError`] names every problem
-//! with the line, the variable or the flag at fault.
+//! `config/warden.toml` is compiled in and is the only source of defaults. The user's file, the environment
+//! and the flags override it, in this order. A [`Config`] exists only if every check passed, so that nobody
+//! checks a setting again. Otherwise a [`ConfigError`] names every problem with the line, the variable or the
+//! flag at fault.
 //!
-//! The way of a setting: `setting` reads and merges the layers, and keeps for each value where it was given (`origin`);
-//! serde turns the merged values into structs, one problem at a time until none is left; `checks` gathers what is wrong
-//! with their meaning. Policies and receivers come out as the types of the layers that work with them.
+//! A setting's path: `setting` parses and merges the layers and keeps the origin of each value (`origin`);
+//! serde turns the merged values into structs, repeatedly until no problem is left; `checks` collects
+//! semantic problems. Policies and receivers come out as the types of the layers that use them.
 //!
-//! Deliberately absent: reloading at run time, and any look at the process's environment but by
+//! Deliberately absent: reloading at run time, and access to the process's environment other than by
 //! [`Environment::of_this_process`].
 
 mod alerting;
@@ -77,49 +77,43 @@ use crate::model::{Policy, Severity, Warning, WorkflowName};
 use crate::notifier::Receiver;
 use crate::warden::{HeartbeatSettings, RedriveTarget, ReplaySettings};
 
-/// Every setting, checked and with all that is inherited filled in.
+/// All settings, checked, and with everything inherited filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that was read, as it was named; nothing when there is none.
+    /// The name of the file that was read, if there is one.
     pub file: Option<String>,
-    /// Where the daemon listens.
     pub server: ServerSettings,
-    /// Where items are kept.
     pub storage: StorageSettings,
-    /// What every queue, body and wait is bounded by.
     pub limits: Limits,
-    /// What is logged, and how.
     pub log: LogSettings,
     /// How long resolved incidents and their deliveries are kept.
     pub incident_history: Duration,
-    /// Whether a create may name a workflow that nobody has defined.
+    /// Whether a create may name a workflow that is not defined.
     pub create_on_first_use: bool,
-    /// The policy of a workflow that the configuration does not define.
+    /// The policy of workflows that are not configured.
     pub default_workflow: Policy,
-    /// The policies of the workflows that the configuration defines. At most `limits.workflows_max`.
+    /// The policies of configured workflows. At most `limits.workflows_max`.
     pub workflows: BTreeMap<WorkflowName, Policy>,
-    /// The receivers, in the order of their names; no two of one name. Every receiver of a policy is among them.
+    /// In the order of their unique names. Every receiver of a policy is among them.
     pub receivers: Vec<Receiver>,
-    /// The dead man's switch outside, if there is one.
+    /// The external dead man's switch, if one is configured.
     pub heartbeat: Option<HeartbeatSettings>,
-    /// What replays may do.
     pub replay: ReplaySettings,
-    /// Where the overdue items of workflows are sent by themselves. Each has a policy that says when.
+    /// Where the overdue items of workflows are sent automatically. Each has a policy that says when.
     pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
-    /// The tokens. Never empty when the daemon listens beyond loopback.
+    /// Never empty if the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
-    /// What is in order and probably not what was meant.
+    /// Valid settings that are probably mistakes.
     pub warnings: Vec<Warning>,
-    /// The addresses that are called and may be public ones only, as far as names have to be looked up to tell.
+    /// Called addresses that must be public, whose names have to be resolved to check that.
     pub destinations: Vec<Destination>,
 }
 
 impl Config {
-    /// Reads the layers.
+    /// Reads and checks the layers.
     ///
     /// # Errors
-    ///
-    /// Everything that is wrong. What cannot be read at all hides what its meaning would show to be wrong.
+    /// All problems that were found. What cannot be parsed hides semantic problems.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
         let file = sources.file.as_ref().map(|file| file.name().to_owned());
         let Merged { written, environment, problems } = sources.merge()?;
@@ -129,7 +123,7 @@ impl Config {
     }
 }
 
-/// The whole of the configuration as written: well formed, but nothing is known about its meaning yet.
+/// The configuration as parsed, before semantic checks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tables {
@@ -151,9 +145,8 @@ struct Tables {
 }
 
 impl Tables {
-    /// Gives the tables and the settings they were read from, unless there are `problems` already. Serde stops at the
-    /// first error; so what was wrong is noted and put back to its default, until the rest can be read or nothing is
-    /// left to put back.
+    /// Parses the tables, unless there are `problems` already. Serde stops at the first error, so each faulty
+    /// setting is reset to its default, until everything can be parsed or nothing is left to reset.
     fn read(mut written: Setting, mut problems: Vec<Problem>) -> Result<(Self, Setting), ConfigError> {
         let defaults = source::defaults();
         loop {
@@ -179,7 +172,8 @@ impl Tables {
         self.limits.check(checks_of, self.workflows.len());
         self.workflow_defaults.check(checks_of);
 
-        // Also those that turn out wrong: that they are missed elsewhere would be a second problem of the same cause.
+        // Including invalid receivers: reporting that they are missing elsewhere would be a second problem of
+        // one cause.
         let names: BTreeSet<String> = self.receivers.keys().cloned().collect();
         self.alerting.check(checks_of, &names);
         let receiver_defaults = self.receiver_defaults.resolve(checks_of);

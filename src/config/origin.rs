@@ -1,25 +1,23 @@
-//! Where a setting was given, so that an error can name the line, the variable or the flag at fault.
+//! The origin of a setting, so that a message can name the line, the variable or the flag at fault.
 //!
-//! An origin never holds any of the text around it: it is printed, and that text may hold secrets.
+//! An origin never contains text from its surroundings: it is printed, and that text may contain secrets.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a setting was given. Ordered as the layers are, and within a file from top to bottom.
+/// Ordered like the layers, and within a file by position.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// In the compiled-in `config/warden.toml`, and where in it.
+    /// The compiled-in `config/warden.toml`.
     Defaults(Option<Position>),
-    /// In a file: the name it was given under, and where in it. Nowhere in particular when it could not be read.
+    /// A file by its name; without a position if it could not be read.
     File(Arc<str>, Option<Position>),
-    /// In the environment variable of this name.
+    /// An environment variable by its name.
     Variable(Arc<str>),
-    /// By a flag.
     CommandLine,
 }
 
 impl Origin {
-    /// Whether nobody has said anything and the setting has its default.
     pub fn is_defaults(&self) -> bool {
         matches!(self, Self::Defaults(_))
     }
@@ -38,12 +36,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A place in a text; line and column count from 1, the column in characters.
+/// A position in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The line, from 1.
+    /// From 1.
     pub line: usize,
-    /// The column, from 1.
+    /// From 1, in characters.
     pub column: usize,
 }
 
@@ -53,26 +51,25 @@ impl fmt::Display for Position {
     }
 }
 
-/// A text that knows where its lines begin.
+/// A text with an index of its lines.
 pub struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
-    /// Finds the lines of `text`.
     pub fn new(text: &'t str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { text, starts }
     }
 
-    /// The position of the byte at `offset`; of the end, if that is beyond it.
+    /// The position of the byte at `offset`; of the end if that is beyond it.
     pub fn position(&self, offset: usize) -> Position {
         let offset = offset.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts[line - 1];
         let before = self.text.as_bytes()[start..offset].iter();
-        // What is no continuation byte begins a character.
+        // Counts all bytes that are no continuation bytes.
         let column = before.filter(|byte| (**byte & 0xC0) != 0x80).count() + 1;
         Position { line, column }
     }

@@ -1,42 +1,40 @@
-//! Where in the configuration a setting stands: `workflows.uploads.receivers[1]`.
+//! Paths of settings: `workflows.uploads.receivers[1]`.
 
 use std::fmt;
 
-/// The way from the root of the configuration down to one setting.
+/// The path from the root to a setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingPath(Vec<Segment>);
 
-/// One step of a [`SettingPath`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Into a table.
     Key(String),
-    /// Into a list, counted from 0.
+    /// From 0.
     Index(usize),
 }
 
 impl SettingPath {
-    /// The path of a name with dots between the levels. No level's own name may hold a dot.
+    /// Parses a dotted path. No key in it may contain a dot.
     pub fn dotted(name: &str) -> Self {
         Self(name.split('.').map(|key| Segment::Key(key.to_owned())).collect())
     }
 
-    /// The path of `key` in the table that stands at this path.
+    /// The path of `key` in the table at this path.
     pub fn key(&self, key: &str) -> Self {
         self.then(Segment::Key(key.to_owned()))
     }
 
-    /// The path of the element at `index` (from 0) in the list that stands at this path.
+    /// The path of the element at `index` (from 0) in the list at this path.
     pub fn index(&self, index: usize) -> Self {
         self.then(Segment::Index(index))
     }
 
-    /// The steps from the root down.
+    /// From the root down.
     pub fn segments(&self) -> &[Segment] {
         &self.0
     }
 
-    /// Whether this is the path of the whole configuration.
+    /// Whether it is empty: the path of the whole configuration.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
@@ -49,7 +47,7 @@ impl SettingPath {
 }
 
 impl From<&serde_path_to_error::Path> for SettingPath {
-    /// Leaves out what is no place in the text, such as the variant of an enumeration.
+    /// Omits what is no place in the text, such as the variant of an enumeration.
     fn from(path: &serde_path_to_error::Path) -> Self {
         use serde_path_to_error::Segment as Tracked;
         let segment = |tracked: &Tracked| match tracked {
@@ -62,7 +60,7 @@ impl From<&serde_path_to_error::Path> for SettingPath {
 }
 
 impl fmt::Display for SettingPath {
-    /// As TOML would write it: a key that needs quotes has them.
+    /// As in TOML: keys are quoted if necessary.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, segment) in self.0.iter().enumerate() {
             match segment {

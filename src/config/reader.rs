@@ -1,8 +1,7 @@
-//! Settings as serde reads them, and what is wrong with them in the words of people who write TOML: text, number, list,
-//! table, true or false.
+//! Deserializes settings, with error messages in the terms of TOML: text, number, list, table, true or false.
 //!
-//! serde's own messages name Rust's types. [`Fault`] is built from what those messages are made of, so nothing is
-//! parsed back out of them.
+//! serde's own messages name Rust's types. [`Fault`] is built from the parts of those messages, so that
+//! nothing is parsed back.
 
 use std::fmt::{self, Display};
 
@@ -14,11 +13,10 @@ use toml::Value;
 use super::setting::{Content, Setting};
 use crate::model::{nearest, quote};
 
-/// A setting that serde reads.
 #[derive(Clone, Copy)]
 pub struct Reader<'a>(pub &'a Setting);
 
-/// Why a setting cannot be read: one line, without the place.
+/// Why a setting cannot be deserialized: one line, without the origin.
 #[derive(Debug)]
 pub struct Fault(String);
 
@@ -79,8 +77,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 
@@ -127,7 +125,7 @@ impl Error for Fault {
         let meant = nearest(field, fields.iter().copied());
         let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
         let stop = if hint.is_empty() { "." } else { "" };
-        Self(format!("is no setting{hint}{stop} Those here are: {}", fields.join(", ")))
+        Self(format!("is not a setting{hint}{stop} The settings here are: {}", fields.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -135,7 +133,7 @@ impl Error for Fault {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self(format!("`{field}` is there twice"))
+        Self(format!("`{field}` is defined twice"))
     }
 }
 
@@ -157,7 +155,6 @@ fn wanted(expected: &dyn Expected) -> String {
     .to_owned()
 }
 
-/// What was found instead.
 fn found(unexpected: Unexpected<'_>) -> String {
     match unexpected {
         Unexpected::Bool(value) => value.to_string(),

@@ -1,7 +1,7 @@
-//! Receivers: the places to which notifications go.
+//! Receivers of notifications.
 //!
-//! A setting that belongs to one format only is refused with any other, since whoever writes it expects it to do something.
-//! In `[receiver_defaults]` it is not: there it waits for the receivers that it is for.
+//! A setting that belongs to one format is refused with any other, since it would have no effect. In
+//! `[receiver_defaults]` it is accepted: there it applies to the receivers of that format.
 
 mod form;
 mod headers;
@@ -28,10 +28,10 @@ use crate::outbound::{Endpoint, Rate, SigningKey};
 
 const CONCURRENCY: RangeInclusive<usize> = 1..=1_024;
 const RESEND: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
-/// The old one and the new one.
+/// The old and the new secret of a rotation.
 const SECRETS_MAX: usize = 2;
 
-/// `[receiver_defaults]` as written. What is empty is not there.
+/// `[receiver_defaults]` as written. Empty texts are unset.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenReceiverDefaults {
@@ -49,7 +49,7 @@ pub struct WrittenReceiverDefaults {
     proxy: Secret,
 }
 
-/// What every receiver starts from.
+/// Inherited by all receivers.
 #[derive(Debug)]
 pub struct ReceiverDefaults {
     format: ReceiverFormat,
@@ -91,7 +91,7 @@ pub struct WrittenReceiver {
 }
 
 impl WrittenReceiverDefaults {
-    /// Checks the table. What is wrong in it counts as left out.
+    /// Invalid settings are reported and count as unset.
     pub(super) fn resolve(&self, checks: &mut Checks<'_>) -> ReceiverDefaults {
         let at = |key| SettingPath::dotted("receiver_defaults").key(key);
         checks.more_than_zero(&at("timeout"), self.timeout);
@@ -113,7 +113,7 @@ impl WrittenReceiverDefaults {
 }
 
 impl WrittenReceiver {
-    /// Checks the table and fills in the rest; `None` after a problem without which there is no receiver.
+    /// Checks the table and fills in the defaults; `None` after a problem that leaves no usable receiver.
     pub(super) fn resolve(
         self,
         checks: &mut Checks<'_>,

@@ -1,4 +1,4 @@
-//! `redrive`: where a workflow's overdue items are sent by themselves.
+//! `redrive`: where a workflow's overdue items are sent automatically.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use crate::model::Redrive;
 use crate::outbound::Rate;
 use crate::warden::RedriveTarget;
 
-/// How many attempts an item may have.
 const MAX_ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=1_000;
 
 /// `redrive` of `[workflow_defaults]` as written.
@@ -27,7 +26,7 @@ pub struct WrittenRedriveDefaults {
     rate: String,
 }
 
-/// `redrive` of a workflow as written; what is left out comes from the defaults.
+/// `redrive` of a workflow as written; the rest comes from the defaults.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenRedrive {
@@ -39,17 +38,16 @@ pub struct WrittenRedrive {
     secret: Option<Secrets>,
 }
 
-/// What a workflow starts from.
+/// Inherited by all workflows.
 #[derive(Clone, Copy, Debug)]
 pub struct RedriveDefaults {
     after: Duration,
     max_attempts: u32,
-    /// Nothing when what is written is none, which is noted.
+    /// `None` if it is invalid, which was reported.
     rate: Option<Rate>,
 }
 
 impl WrittenRedriveDefaults {
-    /// Checks the table; what cannot be read in it is noted.
     pub(super) fn resolve(&self, checks: &mut Checks<'_>) -> RedriveDefaults {
         let path = SettingPath::dotted("workflow_defaults.redrive");
         check(checks, &path, self.after, self.max_attempts);
@@ -59,7 +57,7 @@ impl WrittenRedriveDefaults {
 }
 
 impl WrittenRedrive {
-    /// Checks the table and fills in the rest; nothing when something in it is wrong.
+    /// Checks the table and fills in the defaults; `None` if something in it is invalid.
     pub(super) fn resolve(
         &self,
         checks: &mut Checks<'_>,

@@ -1,4 +1,4 @@
-//! `[replay]`: what replays may do.
+//! `[replay]`: the bounds of replays.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use super::receiver::{networks, roots};
 use crate::outbound::Transport;
 use crate::warden::ReplaySettings;
 
-/// `[replay]` as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenReplay {
@@ -26,7 +25,6 @@ pub struct WrittenReplay {
 }
 
 impl WrittenReplay {
-    /// Checks the table.
     pub(super) fn resolve(&self, checks: &mut Checks<'_>) -> ReplaySettings {
         let at = |key| SettingPath::dotted("replay").key(key);
         checks.within(&at("running_max"), self.running_max, 1..=1_000, |n| n);

@@ -1,4 +1,4 @@
-//! The retry policy of workflows.
+//! `retry`: the retry policy of workflows.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use super::checks::Checks;
 use super::path::SettingPath;
 use crate::model::{Backoff, RetryPolicy};
 
-/// How often a step can be tried again at most.
+/// The bounds of `retry.max`.
 const MAX: std::ops::RangeInclusive<u32> = 0..=1_000;
 
 /// `retry` of `[workflow_defaults]` as written.
@@ -18,7 +18,7 @@ pub struct WrittenRetryDefaults {
     jitter: f64,
 }
 
-/// `retry` of a workflow as written; what is left out comes from the defaults.
+/// `retry` of a workflow as written; the rest comes from the defaults.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenRetry {
@@ -28,9 +28,8 @@ pub struct WrittenRetry {
 }
 
 impl WrittenRetryDefaults {
-    /// Checks the table; what cannot be read in it is noted.
     pub(super) fn resolve(&self, checks: &mut Checks<'_>, path: &SettingPath) -> RetryPolicy {
-        // What is wrong is noted, and then there is no configuration that could be used.
+        // After a problem there is no configuration, so that this is never used.
         let unused = Backoff { first: std::time::Duration::ZERO, longest: std::time::Duration::ZERO };
         check(checks, path, self.max, self.jitter);
         let backoff = backoff(checks, path, &self.backoff).unwrap_or(unused);
@@ -39,7 +38,7 @@ impl WrittenRetryDefaults {
 }
 
 impl WrittenRetry {
-    /// Checks the table and fills in the rest.
+    /// Checks the table and fills in the defaults.
     pub(super) fn resolve(
         &self,
         checks: &mut Checks<'_>,

@@ -1,6 +1,6 @@
-//! Settings that may be secrets: written as themselves, as `env:NAME` or as `file:PATH`, shown as nothing.
+//! Settings that may be secrets: literal, `env:NAME` or `file:PATH`.
 //!
-//! A secret never prints what it holds, and no message repeats any of it: what somebody put in the place of one secret by
+//! A secret is never printed, and no message repeats a part of it: what is in the place of one secret by
 //! mistake may be another.
 
 use std::fmt::{self, Display};
@@ -13,14 +13,14 @@ use toml::Value;
 
 use super::environment::Environment;
 
-/// Far more than a key, a URL or a token takes, in bytes.
+/// In bytes; far more than a key, a URL or a token takes.
 pub const SECRET_MAX: u64 = 4_096;
 
-/// A text as the configuration writes it: the thing itself, or where it is.
+/// A text as written: literal, or a reference.
 #[derive(Clone)]
 pub struct Secret(String);
 
-/// Where a text was found, as messages say it.
+/// The origin of a text, for messages.
 enum Place<'a> {
     Here,
     Variable(&'a str),
@@ -28,21 +28,18 @@ enum Place<'a> {
 }
 
 impl Secret {
-    /// Whether it says where it is, rather than what.
     pub fn is_reference(&self) -> bool {
         !matches!(self.place(), Place::Here)
     }
 
-    /// Whether it was left empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text: itself, or what the variable or the file holds, which may be at most so many bytes long.
+    /// Resolves the text, of at most `file_max` bytes if it is in a file.
     ///
     /// # Errors
-    ///
-    /// Says what is wrong when the variable or the file is not there, too large, or no text.
+    /// The variable or the file does not exist, is too large, or is no UTF-8.
     pub fn text(&self, environment: &Environment, file_max: u64) -> Result<String, String> {
         match self.place() {
             Place::Here => Ok(self.0.clone()),
@@ -60,12 +57,11 @@ impl Secret {
         }
     }
 
-    /// Makes a thing of the text, without the space around it if it comes from a file. `what` is what it ought to be, such
-    /// as `signing secret`.
+    /// Resolves and parses the text, trimmed if it comes from a file. `what` names it in messages, such as
+    /// `signing secret`.
     ///
     /// # Errors
-    ///
-    /// Says what is wrong when the text is not there or `parse` refuses it. The error of `parse` must not repeat it.
+    /// The text cannot be resolved, or `parse` refuses it. The error of `parse` must not repeat the text.
     pub fn parse<T, E: Display>(
         &self,
         environment: &Environment,
@@ -96,11 +92,11 @@ impl Secret {
     }
 }
 
-/// Reads a file of at most so many bytes. What is larger is refused: a path may lead to something endless.
-/// So is what is no path but, by mistake, the contents of a file, which may be a key.
+/// Reads a file of at most `bytes_max` bytes; the path may lead to an endless one. A text that is the content
+/// of a file rather than a path is refused without repeating it, since it may be a key.
 pub(super) fn read_file(path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
     if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
-        return Err("must be the path of a file; this looks like what is in one".to_owned());
+        return Err("must be the path of a file; this looks like the content of one".to_owned());
     }
     let mut bytes = Vec::new();
     File::open(path)
@@ -119,7 +115,7 @@ impl fmt::Debug for Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// By hand, because serde's own messages repeat the value that they refuse.
+    /// Implemented by hand, because serde's messages repeat the value that they refuse.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
@@ -128,7 +124,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The `secret` of a receiver: one, or a list of one or two while it is rotated.
+/// The `secret` of a receiver: one, or a list of one or two during a rotation.
 #[derive(Debug)]
 pub(super) enum Secrets {
     One(Secret),
@@ -136,7 +132,7 @@ pub(super) enum Secrets {
 }
 
 impl<'de> Deserialize<'de> for Secrets {
-    /// By hand, because serde's own messages repeat the value that they refuse.
+    /// Implemented by hand, because serde's messages repeat the value that they refuse.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let secret = |value| match value {
             Value::String(text) => Some(Secret(text)),

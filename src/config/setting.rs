@@ -1,7 +1,7 @@
-//! Settings as they were written, each with its [`Origin`], and the rule by which a later layer wins.
+//! Settings as written, each with its [`Origin`], and the rule by which layers are merged.
 //!
-//! Tables are merged; a value or a list replaces the whole of what was there. A layer may not turn a table into a value
-//! or the other way round. What a setting means is not known here.
+//! Tables are merged; a value or a list is replaced as a whole. A layer must not turn a table into a value or
+//! vice versa. The meaning of settings is not known here.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,14 +14,14 @@ use super::origin::{Lines, Origin, Position};
 use super::path::{Segment, SettingPath};
 use super::syntax;
 
-/// A value and where it was given.
+/// A value with its origin.
 #[derive(Clone)]
 pub struct Setting {
     pub origin: Origin,
     pub content: Content,
 }
 
-/// What a [`Setting`] holds. A `Scalar` is never an array or a table.
+/// A `Scalar` is never an array or a table.
 #[derive(Clone)]
 pub enum Content {
     Scalar(Value),
@@ -30,7 +30,7 @@ pub enum Content {
 }
 
 impl Setting {
-    /// Reads a TOML text; `origin` makes the origin of a place in it.
+    /// Parses a TOML text; `origin` makes the origin of a position in it.
     pub fn parse(text: &str, origin: impl Fn(Option<Position>) -> Origin) -> Result<Self, Problem> {
         let lines = Lines::new(text);
         match DeTable::parse(text) {
@@ -42,13 +42,13 @@ impl Setting {
         }
     }
 
-    /// Reads one TOML value; `None` when the text is none.
+    /// Parses a single TOML value; `None` if it is invalid.
     pub fn parse_value(text: &str, origin: &Origin) -> Option<Self> {
         let value = DeValue::parse(text).ok()?;
         Self::from_parsed(value.get_ref(), 0, &|_| origin.clone()).ok()
     }
 
-    /// A value that comes from no text.
+    /// A setting from a value that was not parsed from text.
     pub fn from_value(value: Value, origin: &Origin) -> Self {
         let content = match value {
             Value::Array(elements) => {
@@ -62,7 +62,7 @@ impl Setting {
         Self { origin: origin.clone(), content }
     }
 
-    /// Wraps this setting into the tables that lead to it; the outermost of `keys` comes first.
+    /// Wraps this setting in tables; the outermost of `keys` comes first.
     pub fn below(self, keys: &[String]) -> Self {
         keys.iter().rev().fold(self, |inner, key| Self {
             origin: inner.origin.clone(),
@@ -70,7 +70,7 @@ impl Setting {
         })
     }
 
-    /// Lays a later layer over this one.
+    /// Merges a later layer into this one.
     pub fn merge(&mut self, over: Self, path: &SettingPath, problems: &mut Vec<Problem>) {
         match (&mut self.content, over.content) {
             (Content::Table(below), Content::Table(entries)) => {
@@ -95,7 +95,7 @@ impl Setting {
                 problems.push(Problem { origin: over.origin, path: path.clone(), message });
             }
             (_, Content::Table(_)) => {
-                let message = "takes a value and is no table".to_owned();
+                let message = "takes a value and is not a table".to_owned();
                 problems.push(Problem { origin: over.origin, path: path.clone(), message });
             }
             (content, replacement) => {
@@ -105,7 +105,7 @@ impl Setting {
         }
     }
 
-    /// Calls `visit` with each value and list in this table, and the keys that lead to it.
+    /// Calls `visit` with each value and list below this setting, and its keys.
     pub fn for_each(&self, keys: &mut Vec<String>, visit: &mut impl FnMut(&[String], &Self)) {
         match &self.content {
             Content::Table(entries) => {
@@ -123,7 +123,7 @@ impl Setting {
         }
     }
 
-    /// The setting in this table whose key is `key`, else the first that differs from it in case only.
+    /// The entry with this key, or the first that differs from it in case only.
     pub fn entry_in_any_case(&self, key: &str) -> Option<(&str, &Self)> {
         let Content::Table(entries) = &self.content else { return None };
         let found = entries
@@ -132,7 +132,7 @@ impl Setting {
         found.map(|(key, setting)| (key.as_str(), setting))
     }
 
-    /// The origin of the setting at `path`, or of the nearest one above it that was written.
+    /// The origin of the setting at `path`, or of the nearest existing one above it.
     pub fn origin_of(&self, path: &SettingPath) -> &Origin {
         let mut nearest = self;
         for segment in path.segments() {
@@ -144,8 +144,8 @@ impl Setting {
         &nearest.origin
     }
 
-    /// Takes what stands at `path` out and puts back what `defaults` has there, if anything. Of a list the whole is
-    /// taken, so that the places of its elements stay true. False when nothing but a default stands there.
+    /// Replaces the setting at `path` by that of `defaults`, if there is one. A list is replaced as a whole,
+    /// so that the indexes of its elements stay valid. Returns false if there was nothing but a default.
     pub fn put_back(&mut self, path: &SettingPath, defaults: &Self) -> bool {
         let keys: Vec<&String> = path
             .segments()
@@ -194,7 +194,7 @@ impl Setting {
     ) -> Result<Self, Problem> {
         let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
             let name: &std::borrow::Cow<'_, str> = key.get_ref();
-            // The key's place: it is where people look, and a value may begin on a later line.
+            // The key's position, since a value may begin on a later line.
             Self::from_parsed(value.get_ref(), key.span().start, origin)
                 .map(|setting| (name.clone().into_owned(), setting))
         };

@@ -1,6 +1,6 @@
-//! The settings of the daemon itself, as the rest of the program reads them: a struct for each table.
+//! The daemon's own settings: a struct for each table.
 //!
-//! `config/warden.toml` says what each of them means for people, and is the only place that knows the defaults.
+//! `config/warden.toml` describes each setting and is the only place with the defaults.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,123 +13,117 @@ use serde::de::{Deserializer, Error, Visitor};
 use super::log_filter::LogFilter;
 use super::{duration, size};
 
-/// `[server]`: where the daemon listens.
+/// `[server]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// The address to bind; port 0 lets the system choose.
+    /// Port 0 lets the system choose.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// What links in notifications begin with, without a slash at the end. `None`: `http://` and the address bound.
+    /// The prefix of links in notifications, without a slash at the end. `None` for `http://` and the bound
+    /// address.
     #[serde(deserialize_with = "external_url")]
     pub external_url: Option<String>,
-    /// Hosts besides loopback, the address and that of `external_url` for which requests are answered, each as
-    /// [`super::host_of`] writes it. Where there are tokens and this is empty, any will do.
+    /// Hosts for which requests are answered, besides loopback, the bound address and the host of
+    /// `external_url`, normalized by [`super::host_of`]. If there are tokens and this is empty, all hosts are
+    /// allowed.
     pub hosts: Vec<String>,
-    /// The origins whose pages may use the API, each as a browser writes it. Empty without tokens.
+    /// The origins whose pages may use the API, as browsers write them. Empty without tokens.
     pub cors_origins: Vec<String>,
-    /// How long a shutdown waits for requests under way. More than zero.
+    /// How long a shutdown waits for requests in flight. More than zero.
     #[serde(deserialize_with = "duration::required")]
     pub shutdown_timeout: Duration,
 }
 
-/// `[storage]`: where items are kept.
+/// `[storage]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorageSettings {
-    /// Which engine keeps them.
     pub engine: Engine,
-    /// The directory of the store. Never empty.
+    /// Never empty.
     pub path: PathBuf,
     /// The page cache, in bytes.
     #[serde(deserialize_with = "size::required")]
     pub cache: u64,
-    /// The free space kept back, in bytes; whoever uses it takes at most a tenth of the file system, unless more is needed.
+    /// Free space to keep, in bytes. The engine caps it at a tenth of the file system, unless it needs more.
     #[serde(deserialize_with = "size::required")]
     pub reserve: u64,
-    /// How much the directory may take, in bytes; 0 for all of the file system.
+    /// The most that the directory may take, in bytes; 0 for the whole file system.
     #[serde(deserialize_with = "size::required")]
     pub size_max: u64,
-    /// What is in the log and not in the database yet, in bytes of memory.
+    /// The most memory for changes that are in the log and not yet in a database, in bytes.
     #[serde(deserialize_with = "size::required")]
     pub recent: u64,
-    /// For how long what is new is kept from the database; it may be twice that.
+    /// How long a change stays there before a checkpoint writes it to a database; at most twice that.
     #[serde(deserialize_with = "duration::required")]
     pub checkpoint: Duration,
-    /// After this long a commit is taken for dead. At least a second.
+    /// A commit that takes longer counts as hung. At least a second.
     #[serde(deserialize_with = "duration::required")]
     pub stall_timeout: Duration,
 }
 
-/// The engine of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// On disk, in sled.
     Sled,
-    /// In memory; gone at exit.
+    /// In memory; lost at exit.
     Memory,
 }
 
-/// `[limits]`: what every queue, body and wait is bounded by. Sizes are bytes; nothing is zero.
+/// `[limits]`. Sizes are in bytes; nothing is zero.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// The largest payload of an item, in bytes; at most 64 MiB.
+    /// The largest payload; at most 64 MiB.
     #[serde(deserialize_with = "size::required")]
     pub payload_max: u64,
-    /// The largest body of a batch request, in bytes; at least `payload_max`, at most 64 GiB.
+    /// The largest body of a batch request; at least `payload_max`, at most 64 GiB.
     #[serde(deserialize_with = "size::required")]
     pub batch_max: u64,
-    /// The most lines in a batch request.
+    /// The most lines of a batch request.
     pub batch_items_max: usize,
-    /// The largest head of a request, in bytes; 8 KiB to 1 MiB.
+    /// The largest head of a request; 8 KiB to 1 MiB.
     #[serde(deserialize_with = "size::required")]
     pub header_max: u64,
-    /// How long the head of a request may take.
+    /// For receiving the head of a request.
     #[serde(deserialize_with = "duration::required")]
     pub header_timeout: Duration,
-    /// How long the whole body of a request may take.
+    /// For receiving the whole body of a request.
     #[serde(deserialize_with = "duration::required")]
     pub body_timeout: Duration,
-    /// How long a client may take nothing of its answers.
+    /// How long a client may stall its response.
     #[serde(deserialize_with = "duration::required")]
     pub write_timeout: Duration,
-    /// The most open connections.
     pub connections_max: usize,
     /// The most requests in flight.
     pub requests_max: usize,
-    /// The most claims that wait for something to come at once.
+    /// The most claims that wait for items at once.
     pub waiting_claims_max: usize,
-    /// The most bytes of request bodies held in memory at once; at least `payload_max`.
+    /// The most bytes of request bodies in memory at once; at least `payload_max`.
     #[serde(deserialize_with = "size::required")]
     pub buffered_max: u64,
-    /// The most bytes of answers held in memory until their clients have taken them.
+    /// The most bytes of responses in memory that clients have not read yet.
     #[serde(deserialize_with = "size::required")]
     pub answers_max: u64,
     /// The most commands that wait for the committing thread.
     pub queue_max: usize,
-    /// The most workflows, configured and made on first use together.
+    /// The most workflows, configured ones and those created on first use together.
     pub workflows_max: usize,
 }
 
-/// `[log]`: what is logged, and how.
+/// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
-    /// Which events are logged.
     pub level: LogFilter,
-    /// How a line is written.
     pub format: LogFormat,
 }
 
-/// How a line of the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// For machines.
     Json,
 }
 
@@ -146,8 +140,8 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<SocketAddr, E> {
-            // The one name that means the same everywhere (RFC 6761). What others lead to may change, and whether it is
-            // loopback decides whether tokens are needed.
+            // The only name with a fixed meaning (RFC 6761). What others resolve to may change, and whether
+            // the address is loopback decides whether tokens are required.
             let localhost = text
                 .rsplit_once(':')
                 .filter(|(host, _)| host.trim_end_matches('.').eq_ignore_ascii_case("localhost"))

@@ -1,14 +1,13 @@
-//! Sizes in bytes as people write them: `"1MiB"`, `"1MB"`, `1048576`.
+//! Sizes in bytes: `"1MiB"`, `"1MB"`, `1048576`.
 
 use std::fmt;
 
 use bytesize::ByteSize;
 use serde::de::{Deserializer, Error, Visitor};
 
-/// Reads a number of bytes with or without a unit.
 fn parse(text: &str) -> Result<u64, String> {
     match text.parse::<ByteSize>() {
-        // It saturates where a `u64` ends.
+        // `ByteSize` saturates.
         Ok(ByteSize(u64::MAX)) => Err(format!("{text:?} is too large")),
         Ok(ByteSize(bytes)) => Ok(bytes),
         Err(_) => {
@@ -17,7 +16,7 @@ fn parse(text: &str) -> Result<u64, String> {
     }
 }
 
-/// For `#[serde(deserialize_with)]`: bytes.
+/// For `#[serde(deserialize_with)]`, in bytes.
 pub(super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct Bytes;
 

@@ -1,4 +1,4 @@
-//! The layers that a configuration is made of, and their order.
+//! The layers of a configuration, and their order.
 
 use std::fs;
 use std::path::Path;
@@ -12,43 +12,39 @@ use super::origin::{Lines, Origin};
 use super::path::SettingPath;
 use super::setting::Setting;
 
-/// The compiled-in `config/warden.toml`: every setting with its default and what it means.
+/// The compiled-in `config/warden.toml`: every setting with its default and its description.
 pub const DEFAULTS: &str = include_str!("../../config/warden.toml");
 
-/// What to read the configuration from; later fields win. It has no `Debug`, because it may hold secrets.
+/// The layers; later fields win. Without `Debug`, because they may contain secrets.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// The user's file.
     pub file: Option<ConfigFile>,
-    /// The environment: its `WARDEN_…__…` variables, and those that secrets refer to.
+    /// `WARDEN_…__…` variables, and those that secrets refer to.
     pub environment: Environment,
-    /// What flags say: the setting, with dots between its levels, and its value.
+    /// Dotted paths of settings, and their values.
     pub flags: Vec<(String, Value)>,
 }
 
-/// A configuration file that has been read. It has no `Debug`, because it may hold secrets.
+/// The content of a configuration file. Without `Debug`, because it may contain secrets.
 #[derive(Clone)]
 pub struct ConfigFile {
     name: String,
     text: String,
 }
 
-/// The layers laid over each other.
 pub(super) struct Merged {
-    /// What is left of them.
     pub written: Setting,
-    /// The environment, to look for secrets in.
+    /// For secrets that refer to variables.
     pub environment: Environment,
-    /// What would not fit over what.
+    /// Conflicts between layers.
     pub problems: Vec<Problem>,
 }
 
 impl ConfigFile {
-    /// Reads the file at `path`; messages call it by that path.
+    /// Reads the file at `path`, which is also its name in messages.
     ///
     /// # Errors
-    ///
-    /// When the file cannot be read or is not UTF-8.
+    /// The file cannot be read or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let fault = |position, message| {
@@ -66,23 +62,22 @@ impl ConfigFile {
         }
     }
 
-    /// What messages call it.
+    /// The name in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A text that is called `name` in messages.
+    /// A text with a name for messages.
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
 }
 
 impl Sources {
-    /// Lays the sources over each other.
+    /// Merges the layers.
     ///
     /// # Errors
-    ///
-    /// When the file is no TOML, and so says nothing that the others could be laid over.
+    /// The file is no valid TOML.
     pub(super) fn merge(self) -> Result<Merged, ConfigError> {
         let mut merged = defaults();
         let mut problems = Vec::new();

@@ -1,6 +1,6 @@
-//! What is wrong with a text that is no TOML, in the words that the rest of the problems use.
+//! Messages about invalid TOML, in the terms of all other problems.
 //!
-//! Never the parser's own `Display`: that prints the line at fault, and the line may hold a secret.
+//! Never the parser's own `Display`: it prints the line at fault, which may contain a secret.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::origin::Lines;
 
-/// Stands for a key that is there twice while the first one is sought. No key is likely to have this name; if one has,
+/// Replaces a duplicate key while the first one is searched. No key is likely to have this name; if one has,
 /// the line of the first is not named.
 const PLACEHOLDER: &str = "\"\u{1F}the second\"";
 const PLACEHOLDER_KEY: &str = "\u{1F}the second";
 
-/// The parser's words, and those that the configuration uses elsewhere.
+/// The parser's terms, and those of the other messages.
 const WORDS: [(&str, &str); 10] = [
     ("string values must be quoted", "a text takes quotes"),
     ("literal string", "a text in quotes"),
@@ -28,7 +28,7 @@ const WORDS: [(&str, &str); 10] = [
     ("string", "text"),
 ];
 
-/// The message for an error of the parser in this text.
+/// The message for a parser error in this text.
 pub(super) fn explain(error: &Error, text: &str, lines: &Lines<'_>) -> String {
     let message = error.message();
     if message == "duplicate key"
@@ -41,22 +41,22 @@ pub(super) fn explain(error: &Error, text: &str, lines: &Lines<'_>) -> String {
             Some(first) => {
                 let first = lines.position(first).line;
                 format!(
-                    "`{shown}` is there twice: in line {first} and again in line {second}; remove one of them"
+                    "`{shown}` is defined twice: in line {first} and in line {second}; remove one of them"
                 )
             }
-            None => format!("`{shown}` is there a second time; remove one of them"),
+            None => format!("`{shown}` is defined a second time; remove one of them"),
         };
     }
     WORDS.iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to))
 }
 
-/// Where the key first stood that stands in `second` again.
+/// The position of the first occurrence of a key that is repeated at `second`.
 fn first_of(text: &str, second: Range<usize>) -> Option<usize> {
     let alone = format!("{} = 0", &text[second.clone()]);
     let parsed = DeTable::parse(&alone).ok()?;
     let key = parsed.get_ref().keys().next()?.get_ref().clone().into_owned();
     let changed = format!("{}{PLACEHOLDER}{}", &text[..second.start], &text[second.end..]);
-    // A text may have this problem several times, so it is read as far as it can be.
+    // The text may have several duplicates, so it is parsed as far as possible.
     let (table, _) = DeTable::parse_recoverable(&changed);
     let first = first_in_table(table.get_ref(), &key)?;
     (first < second.start).then_some(first)
@@ -98,7 +98,7 @@ mod tests {
             ("[a]\nx = 1\nx = 2\nx = 3", "x", 2, 3),
             ("[a]\nx = { z = 1 }\n[a.x]\nz = 1", "x", 2, 3),
         ] {
-            let expected = format!("`{key}` is there twice: in line {first} and again in line {second}");
+            let expected = format!("`{key}` is defined twice: in line {first} and in line {second}");
             let found = explained(text);
             assert!(found.starts_with(&expected), "{text}\nsays    {found}\ninstead {expected}");
         }

@@ -1,49 +1,46 @@
-//! Tokens: who may do what. Only their hashes are known here.
+//! Tokens and their scopes. Only the hashes of tokens are configured.
 
 use serde::Deserialize;
 
 use super::checks::Checks;
 use super::path::SettingPath;
 
-/// One of `[[tokens]]`.
+/// A token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSettings {
-    /// Unique among the tokens; what logs call it by.
+    /// Unique. Used in logs.
     pub name: String,
-    /// The SHA-256 of the token. Unique among the tokens.
+    /// The SHA-256 of the token. Unique.
     pub sha256: [u8; 32],
-    /// What it allows; at least one.
+    /// At least one.
     pub scopes: Vec<Scope>,
-    /// Globs (`*`, `?`) of the workflows it is limited to; `*` when it is not. At least one.
+    /// Globs (`*`, `?`) of the workflows that it is limited to; `*` for all. At least one.
     pub workflows: Vec<String>,
 }
 
-/// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Create, close and report.
+    /// Create and close items, report errors.
     Ingest,
-    /// See everything but payloads.
+    /// Read everything but payloads.
     Read,
-    /// Claim items, with their payloads, and say what became of them.
+    /// Claim items with their payloads, and complete or fail them.
     Work,
-    /// All of that, and payloads, retries, replays, silences, and what people do about incidents.
+    /// All of these, and payloads, retries, replays, silences, and actions on incidents.
     Recover,
-    /// Everything else.
     Admin,
 }
 
 impl Scope {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Ingest, Self::Read, Self::Work, Self::Recover, Self::Admin];
 
-    /// Whether a token with this scope may do what `other` allows.
+    /// Whether this scope allows what `other` allows.
     pub fn includes(self, other: Self) -> bool {
         self == other || self == Self::Admin || (self == Self::Recover && other == Self::Work)
     }
 
-    /// The word that the configuration writes.
+    /// The value in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -65,7 +62,7 @@ pub struct WrittenToken {
     pub workflows: Option<Vec<String>>,
 }
 
-/// Checks the tokens, each by itself and against those before it.
+/// Checks each token, and that names and hashes are unique.
 pub(super) fn resolve(checks: &mut Checks<'_>, written: Vec<WrittenToken>) -> Vec<TokenSettings> {
     let mut tokens: Vec<TokenSettings> = Vec::with_capacity(written.len());
     for (index, written) in written.into_iter().enumerate() {
@@ -74,7 +71,7 @@ pub(super) fn resolve(checks: &mut Checks<'_>, written: Vec<WrittenToken>) -> Ve
         if tokens.iter().any(|token| token.name == written.name) {
             checks.problem(&table.key("name"), format!("a second token has the name {:?}", written.name));
         }
-        // Not repeated in messages: people put the token itself here.
+        // Not repeated in messages: some people put the token itself here.
         let sha256 = decode_sha256(&written.sha256);
         if sha256.is_none() {
             checks.problem(
@@ -95,7 +92,7 @@ pub(super) fn resolve(checks: &mut Checks<'_>, written: Vec<WrittenToken>) -> Ve
         check_globs(checks, &table.key("workflows"), &workflows);
         tokens.push(TokenSettings {
             name: written.name,
-            // A problem has been noted, so that nobody gets to see this one.
+            // A problem was reported, so that this is never used.
             sha256: sha256.unwrap_or_default(),
             scopes: written.scopes,
             workflows,
@@ -109,7 +106,7 @@ fn check_globs(checks: &mut Checks<'_>, path: &SettingPath, globs: &[String]) {
         checks.problem(path, "allows no workflow: leave it out to allow all");
     }
     for (index, glob) in globs.iter().enumerate() {
-        // What no name can hold would match nothing and go unnoticed.
+        // A glob with characters that no name contains would silently match nothing.
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
         if glob.is_empty() || !glob.bytes().all(allowed) {
             let message = format!(

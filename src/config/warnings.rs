@@ -1,7 +1,8 @@
-//! What a configuration says that is in order and probably not what was meant: above all, that nobody would be told.
+//! Warnings about valid settings that are probably mistakes: above all, that nobody would be notified.
 //!
-//! A pure function of the settings. What only the network or the daemon's data can tell is found elsewhere and joins
-//! these: names that lead to private addresses ([`Destination::refused`]), and workflows that somebody misspelt.
+//! A pure function of the settings. Warnings that need the network or the daemon's data are found elsewhere
+//! and added to these: names that lead to private addresses ([`Destination::refused`]), and misspelt
+//! workflows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,9 +20,10 @@ use crate::notifier::Receiver;
 use crate::outbound::{Endpoint, RefusedHost, Transport, check_literal};
 use crate::warden::{HeartbeatSettings, RedriveTarget, ReplaySettings};
 
-/// The settings by which people are told and called, before those who do not want to hear are left out.
+/// The settings for notifications and calls, before receivers with a higher `min_severity` are removed from
+/// policies.
 pub(super) struct Told<'a> {
-    /// What holds for workflows that are made on first use; nothing where they are not made.
+    /// The policy of workflows that are created on first use; `None` if they are not.
     pub default: Option<&'a Policy>,
     pub workflows: &'a BTreeMap<WorkflowName, Policy>,
     pub receivers: &'a [Receiver],
@@ -31,7 +33,7 @@ pub(super) struct Told<'a> {
     pub tokens: &'a [TokenSettings],
 }
 
-/// An address that is called, and where it may lead to besides public ones.
+/// An address that is called, with the non-public networks that are allowed for it.
 #[derive(Clone, Debug)]
 pub struct Destination {
     place: String,
@@ -40,24 +42,23 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// What is called. Only its host is for others to see.
+    /// Only its host may be shown.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The networks in which it may be although they are not public.
     pub fn networks(&self) -> &[IpNet] {
         &self.networks
     }
 
-    /// The warning that its host leads to where no call is made.
+    /// The warning that its host leads only to addresses that are not allowed.
     pub fn refused(&self, refused: &RefusedHost) -> Warning {
         let message = format!("{}: calls are refused: {refused}", self.place);
         Warning { code: WarningCode::AddressNotAllowed, message }
     }
 }
 
-/// The warnings, in the order of their places, and the addresses that have to be looked up for the rest.
+/// The warnings by origin, and the addresses whose names have to be resolved for further ones.
 pub(super) fn find(checks: &Checks<'_>, told: &Told<'_>) -> (Vec<Warning>, Vec<Destination>) {
     let mut warnings = Warnings { checks, found: Vec::new() };
     warnings.variables();
@@ -86,7 +87,7 @@ impl Warnings<'_> {
     }
 
     fn add_at(&mut self, code: WarningCode, origin: Origin, path: SettingPath, message: String) {
-        // That a default stands somewhere in the program is no place to look at.
+        // The position of a default is of no use to operators.
         let message = match &origin {
             Origin::Defaults(_) => format!("{path}: {message}"),
             _ => Problem { origin: origin.clone(), path, message }.to_string(),
@@ -98,8 +99,10 @@ impl Warnings<'_> {
         for (name, meant) in self.checks.unknown_variables() {
             let hint = match meant {
                 Some(meant) => format!("; did you mean {meant}?"),
-                None => ": settings are called as in WARDEN_SERVER__LISTEN, with two underscores between the levels"
-                    .to_owned(),
+                None => {
+                    ": settings are named like WARDEN_SERVER__LISTEN, with two underscores between the levels"
+                        .to_owned()
+                }
             };
             let origin = Origin::Variable(name.into());
             let message = format!("sets nothing{hint}");
@@ -107,16 +110,16 @@ impl Warnings<'_> {
         }
     }
 
-    /// Without a file this is how the daemon is tried out, which is no mistake.
+    /// Without a file the daemon is being tried out, which is no mistake.
     fn no_receivers(&mut self, told: &Told<'_>) {
         if self.checks.has_file() || !told.workflows.is_empty() {
-            let message = "there is none: incidents are kept and listed, and nobody is told of any; define one, and \
-                           name it in `receivers` of [alerting]";
+            let message = "there is none: incidents are stored and listed, but notify nobody; define one, \
+                           and name it in `receivers` of [alerting]";
             self.add(WarningCode::NoReceivers, SettingPath::dotted("receivers"), message);
         }
     }
 
-    /// Whether each workflow has somebody who listens.
+    /// Checks that each workflow has a receiver.
     fn listeners(&mut self, told: &Told<'_>) {
         let least: BTreeMap<&str, Severity> =
             told.receivers.iter().map(|receiver| (&*receiver.name, receiver.min_severity)).collect();
@@ -127,7 +130,11 @@ impl Warnings<'_> {
                     Some(_) => (WarningCode::ExpectationTellsNobody, "is missed, overdue or failed"),
                     None => (WarningCode::WorkflowTellsNobody, "is overdue or failed"),
                 };
-                self.add(code, table, format!("nobody is told when something {what}: it has no `receivers`"));
+                self.add(
+                    code,
+                    table,
+                    format!("nobody is notified when something {what}: it has no `receivers`"),
+                );
             } else {
                 self.unheard(&policy.alerting, &table, &least);
             }
@@ -135,8 +142,8 @@ impl Warnings<'_> {
         let Some(default) = told.default else { return };
         let table = SettingPath::dotted("alerting");
         if default.alerting.receivers.is_empty() {
-            let message = "is empty, so nobody is told of workflows that are made on first use; name some, or set \
-                           workflow_defaults.create_on_first_use to false";
+            let message = "is empty, so workflows that are created on first use notify nobody; name some, or \
+                           set workflow_defaults.create_on_first_use to false";
             self.add(WarningCode::DefaultTellsNobody, table.key("receivers"), message);
         } else {
             self.unheard(&default.alerting, &table, &least);
@@ -147,14 +154,15 @@ impl Warnings<'_> {
         let severity = policy.severity;
         if policy.receivers.iter().all(|name| least.get(&**name).is_some_and(|least| *least > severity)) {
             let message = format!(
-                "nobody is told: its incidents are of severity {:?}, and all of its receivers have a higher min_severity",
+                "nobody is notified: its incidents have the severity {:?}, and all of its receivers a higher \
+                 min_severity",
                 severity.as_str()
             );
             self.add(WarningCode::WorkflowUnheard, table.key("severity"), message);
         }
     }
 
-    /// Whether each receiver has something to hear.
+    /// Checks that each receiver can get something.
     fn receivers(&mut self, told: &Told<'_>) {
         let policies: Vec<&AlertPolicy> =
             told.workflows.values().chain(told.default).map(|policy| &policy.alerting).collect();
@@ -169,13 +177,14 @@ impl Warnings<'_> {
             let table = SettingPath::dotted("receivers").key(&receiver.name);
             match worst.get(&*receiver.name) {
                 None => {
-                    let message = "no workflow uses it, so it is told nothing: name it in `receivers` of [alerting] or \
-                                   of a workflow";
+                    let message = "no workflow uses it, so it is never notified: name it in `receivers` of \
+                                   [alerting] or of a workflow";
                     self.add(WarningCode::ReceiverUnused, table, message);
                 }
                 Some(worst) if *worst < receiver.min_severity => {
                     let message = format!(
-                        "is told nothing: it wants to hear of {:?} and worse, and nothing worse than {:?} can reach it",
+                        "the receiver is never notified: it accepts {:?} and above, but nothing above {:?} \
+                         can reach it",
                         receiver.min_severity.as_str(),
                         worst.as_str()
                     );
@@ -186,7 +195,7 @@ impl Warnings<'_> {
         }
     }
 
-    /// Where nothing is made on first use, a token for none of the configured workflows is for nothing.
+    /// Without creation on first use, a token that matches no configured workflow is useless.
     fn tokens(&mut self, told: &Told<'_>) {
         if told.default.is_some() {
             return;
@@ -196,15 +205,16 @@ impl Warnings<'_> {
                 let matcher = WildMatch::new(glob);
                 if glob != "*" && !told.workflows.keys().any(|name| matcher.matches(name)) {
                     let path = SettingPath::dotted("tokens").index(index).key("workflows").index(place);
-                    let message =
-                        format!("{glob:?} is none of the configured workflows, and no others are made");
+                    let message = format!(
+                        "{glob:?} matches none of the configured workflows, and no others are created"
+                    );
                     self.add(WarningCode::TokenWithoutWorkflows, path, message);
                 }
             }
         }
     }
 
-    /// The addresses that are called. Those that are written as numbers are judged here, the rest is returned.
+    /// Checks literal addresses, and returns those whose names have to be resolved.
     fn destinations(&mut self, told: &Told<'_>) -> Vec<Destination> {
         let mut called: Vec<(SettingPath, &Endpoint, &Arc<Transport>)> = Vec::new();
         for receiver in told.receivers {
@@ -236,7 +246,7 @@ impl Warnings<'_> {
     }
 }
 
-/// All that a policy names.
+/// All receivers that a policy names.
 fn named(policy: &AlertPolicy) -> BTreeSet<&str> {
     let levels = policy.escalate.iter().flat_map(|level| &level.receivers);
     policy.receivers.iter().chain(levels).chain(&policy.fallback).map(|name| &**name).collect()

@@ -1,4 +1,4 @@
-//! The policy of a workflow: what its own table says, and what it takes over from `[workflow_defaults]` and `[alerting]`.
+//! The policy of a workflow: its own table over `[workflow_defaults]` and `[alerting]`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -77,7 +77,7 @@ pub struct WrittenStep {
     deadline: Option<Duration>,
 }
 
-/// The policy of a workflow that has no table of its own.
+/// The policy of a workflow without a table.
 pub(super) fn default_policy(
     checks: &mut Checks<'_>,
     defaults: &WrittenWorkflowDefaults,
@@ -105,8 +105,8 @@ impl WrittenWorkflowDefaults {
 }
 
 impl WrittenWorkflow {
-    /// Checks what this table says and fills in the rest from `base`, which was checked where it is written; `None`
-    /// when the name is none.
+    /// Checks the table and fills in the rest from `base`, which is already checked; `None` if the name is
+    /// invalid.
     pub(super) fn resolve(
         self,
         checks: &mut Checks<'_>,
@@ -216,12 +216,15 @@ fn check_keep_payload(
         let retention = humantime::format_duration(retention);
         checks.problem(
             path,
-            format!("payloads would be kept for {keep_payload}, longer than the records they belong to ({retention})"),
+            format!(
+                "payloads would be kept for {keep_payload}, longer than the records they belong to \
+                     ({retention})"
+            ),
         );
     }
 }
 
-/// Leaves out what is no step, after noting it.
+/// Invalid steps are reported and omitted.
 fn resolve_steps(checks: &mut Checks<'_>, path: &SettingPath, written: Vec<WrittenStep>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::with_capacity(written.len());
     for (index, WrittenStep { name, deadline }) in written.into_iter().enumerate() {
@@ -241,8 +244,7 @@ fn resolve_steps(checks: &mut Checks<'_>, path: &SettingPath, written: Vec<Writt
 }
 
 impl<'de> Deserialize<'de> for WrittenStep {
-    /// A step is written as its name alone or as a table. By hand, because an untagged enumeration would say no more
-    /// about an error than that nothing matched.
+    /// Implemented by hand, because the error of an untagged enumeration says only that nothing matched.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]

@@ -1,10 +1,9 @@
-//! Incidents: when people are told what, as pure functions.
+//! Incidents: when people are notified of what, as pure functions.
 //!
-//! [`decide`] takes an incident as it is, what is observed about its items, the workflow's policy and `now`, and
-//! says what the incident becomes, whom to tell what, and when to ask again. [`outlook`] says when people are told next and
-//! what holds that back. [`notification`] writes down what they
-//! are told. Neither reads a clock, stores or sends anything; the warden commits the decision and the deliveries
-//! together, and the notifier carries them out.
+//! [`decide`] takes an incident, what is observed of its items, the workflow's policy and `now`, and returns
+//! the changed incident, whom to notify of what, and when to decide again. [`outlook`] says when people are
+//! notified next, and what delays that. [`notification`] writes the text. Nothing here reads a clock, stores
+//! or sends; the warden commits a decision together with its deliveries, and the notifier sends them.
 
 pub mod notification;
 mod outlook;

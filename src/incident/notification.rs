@@ -1,7 +1,7 @@
-//! Writing down what people are told.
+//! The text of notifications.
 //!
-//! Invariant: the text stays below [`BODY_MAX`] bytes whatever the items are called; samples are left out until it
-//! does, and `truncated` says how many items are not shown.
+//! Invariant: a notification stays below [`BODY_MAX`] bytes whatever the items' names; sample items are
+//! dropped until it does, and `truncated` says how many items are not listed.
 
 #[cfg(test)]
 mod tests;
@@ -16,44 +16,42 @@ use crate::model::{
     Notification, Sample, Subject, Timestamp, WorkflowName, Zone,
 };
 
-/// The largest notification in bytes; receivers are promised less than 20 kB.
+/// The largest notification in bytes; the contract promises less than 20 kB.
 pub const BODY_MAX: usize = 19_000;
-/// The most items that a notification shows.
+/// The most items that a notification lists.
 pub const SAMPLES_MAX: usize = 20;
 
-/// What RFC 3986 leaves unreserved may stand in a path as it is.
+/// The unreserved characters of RFC 3986 are not encoded.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A text percent-encoded, to stand in a path between slashes.
+/// Percent-encodes a text for use as a path segment.
 pub fn path_segment(text: &str) -> impl Display {
     utf8_percent_encode(text, PATH_SEGMENT)
 }
 
-/// The path of an item below the base URL, with its id percent-encoded.
+/// The path of an item, relative to the base URL.
 pub fn item_path(workflow: &str, id: &str) -> String {
     format!("/v1/workflows/{workflow}/items/{}", path_segment(id))
 }
 
-/// What a notification is written from besides the event.
+/// What a notification is written from, besides the event.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// The incident as it is when people are told.
     pub incident: &'a Incident,
-    /// How many items people were told of last.
+    /// The number of items in the notification before.
     pub told_count: u64,
-    /// Some of its items, the earliest deadline first; at most [`SAMPLES_MAX`] are shown.
+    /// Some of the items, the earliest deadline first. At most [`SAMPLES_MAX`] are listed.
     pub samples: &'a [Item],
-    /// The time zone in which people think of what is expected of its workflow, if they named one.
+    /// The time zone of the workflow's schedule, if one is configured.
     pub zone: Option<Zone>,
-    /// Where it is written what to do.
     pub runbook_url: Option<&'a Arc<str>>,
-    /// What links begin with, without a slash at the end.
+    /// The prefix of links, without a slash at the end.
     pub base_url: &'a str,
-    /// The present. What is written goes by the wall clock.
+    /// The present. Times in the text are those of the wall clock.
     pub moment: Moment,
 }
 
-/// Makes a notification: what happened, the incident, and some of its items.
+/// Writes a notification: the event, the incident, and some of its items.
 pub fn notification(event: Event, report: &Report<'_>) -> Notification {
     let Report { incident, told_count, samples, zone, runbook_url, base_url, moment } = *report;
     let items: Vec<Sample> =
@@ -96,13 +94,13 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
     }
 }
 
-/// The `standard` form of a notification, as it is kept and sent.
+/// The `standard` format, as it is stored and sent.
 pub fn write(notification: &Notification) -> Arc<str> {
     let text = serde_json::to_string(notification);
     text.expect("plain data with text keys always has a JSON form").into()
 }
 
-/// What is missed, with all instants on the wall clock.
+/// Converts all instants to the wall clock.
 fn shown(missed: Missed, moment: Moment) -> Missed {
     Missed { since: moment.wall(missed.since), from: moment.wall(missed.from), ..missed }
 }
@@ -118,7 +116,7 @@ fn sample(item: &Item, base_url: &str, moment: Moment) -> Sample {
     }
 }
 
-/// One sentence: how many, of what, where they are stuck, and for how long the oldest has been.
+/// One sentence: the number of items, the workflow, where they are stuck, and how late the oldest is.
 fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
     if incident.key.kind == IncidentKind::Missed {
         return summary_of_missed(incident, zone);
@@ -135,7 +133,7 @@ fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
         text.push_str(if position == 0 { "; " } else { ", " });
         text.push_str(&format!("{count} stuck at {step}"));
     }
-    // How late an item is says nothing about when it failed.
+    // When a failed item was due says nothing about when it failed.
     let overdue = incident.oldest_deadline.filter(|_| *kind == IncidentKind::Overdue);
     let age = overdue.map_or(0, |oldest| now.since(oldest).as_secs());
     if age > 0 {
@@ -145,7 +143,7 @@ fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
     text
 }
 
-/// The same about an end: first where the trouble goes on, if it does.
+/// The summary of a resolution. If the trouble continues elsewhere, it says that first.
 fn summary_of_end(incident: &Incident, of: &str) -> String {
     let kind = incident.key.kind;
     let became = incident.became.unwrap_or_default();
@@ -165,14 +163,15 @@ fn summary_of_end(incident: &Incident, of: &str) -> String {
         }
         _ if goes_on && became.moved > 0 => {
             let are = if became.moved == 1 { "is" } else { "are" };
-            (
-                format!("{} {are} told of in another incident", all(became.moved)),
-                Became { moved: 0, ..became },
-            )
+            (format!("{} {are} in another incident now", all(became.moved)), Became { moved: 0, ..became })
         }
         _ => (
-            format!("nothing of {of} {} any more; it was {}", predicate(kind, 1), plural(incident.peak)),
-            // That all were closed goes without saying.
+            format!(
+                "no item of {of} {} any more; the peak was {}",
+                predicate(kind, 1),
+                plural(incident.peak)
+            ),
+            // "closed" is the normal case and not mentioned.
             if became.closed == became.total() { Became::default() } else { became },
         ),
     };
@@ -184,7 +183,7 @@ fn plural(count: u64) -> String {
     if count == 1 { "1 item".to_owned() } else { format!("{count} items") }
 }
 
-/// The same about what did not begin.
+/// The summary of missed starts.
 fn summary_of_missed(incident: &Incident, zone: Option<Zone>) -> String {
     let workflow = &incident.key.workflow;
     let Some(missed) = incident.missed.filter(|_| incident.status == IncidentStatus::Open) else {
@@ -200,7 +199,7 @@ fn summary_of_missed(incident: &Incident, zone: Option<Zone>) -> String {
         (0, 1) => format!("no item of {workflow} was created"),
         (created, wanted) => format!("{created} of {wanted} items of {workflow} were created"),
     };
-    let times = if windows == 1 { String::new() } else { format!(", {windows} times on end") };
+    let times = if windows == 1 { String::new() } else { format!(", {windows} times in a row") };
     let unobserved = match unobserved {
         0 => String::new(),
         1 => ", not observed: the warden or its machine was down or asleep".to_owned(),
@@ -210,7 +209,7 @@ fn summary_of_missed(incident: &Incident, zone: Option<Zone>) -> String {
     format!("{what}, expected at {expected_at}{times}{unobserved}")
 }
 
-/// The workflow, and which of its items: `uploads (region eu)`.
+/// The workflow with its group: `uploads (region eu)`.
 fn of(workflow: &WorkflowName, group: &Group) -> String {
     if group.is_empty() {
         return workflow.to_string();
@@ -222,7 +221,7 @@ fn of(workflow: &WorkflowName, group: &Group) -> String {
     format!("{workflow} ({})", labels.collect::<Vec<_>>().join(", "))
 }
 
-/// What is wrong with so many items, as a verb.
+/// The verb for this many items.
 fn predicate(kind: IncidentKind, count: u64) -> String {
     match (kind, count) {
         (IncidentKind::Failed, 1) => "has failed".to_owned(),

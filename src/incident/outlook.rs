@@ -1,4 +1,4 @@
-//! When people are told next of an incident, and what holds that back.
+//! When people are notified next of an incident, and what delays that.
 
 #[cfg(test)]
 mod tests;
@@ -6,16 +6,17 @@ mod tests;
 use super::policy::{Circumstances, Due, damped_until, due, has_grown};
 use crate::model::{Incident, IncidentStatus, Timestamp, WaitingFor};
 
-/// What lies ahead of an incident if nothing happens to its items.
+/// The forecast for an incident if nothing happens to its items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
-    /// When people are told next; nothing if nobody is to be told, or if that waits for a person.
+    /// The next notification; `None` if there is none, or it depends on a person.
     pub next_told_at: Option<Timestamp>,
-    /// What holds that back; nothing if it is only the next reminder or level of escalation.
+    /// What delays it; `None` if it is merely the next reminder or escalation.
     pub waiting_for: Option<WaitingFor>,
 }
 
-/// What lies ahead of an incident as far as its policy and people's wishes go.
+/// The forecast by the policy, silences and snoozes. Whether receivers hold back deliveries is not
+/// considered.
 pub fn outlook(incident: &Incident, circumstances: &Circumstances<'_>) -> Outlook {
     let Circumstances { policy, silence, now, .. } = *circumstances;
     if incident.status != IncidentStatus::Open || incident.count == 0 {
@@ -27,7 +28,7 @@ pub fn outlook(incident: &Incident, circumstances: &Circumstances<'_>) -> Outloo
         Due::Never => return Outlook::default(),
     };
     let (mut at, mut quiet) = (planned, None);
-    // One quiet may begin within another, so that they hold one after the other.
+    // A silence or snooze may begin within another one, so that both apply in turn.
     loop {
         if let Some(until) = silence(at).filter(|until| *until > at) {
             (at, quiet) = (until, Some(WaitingFor::Silence));

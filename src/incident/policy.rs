@@ -1,20 +1,23 @@
-//! The notification policy: the life of an incident.
+//! The notification policy: the life cycle of an incident.
 //!
 //! Invariants:
 //!
-//! * An incident that holds items is told about once `group_wait` has passed since it began, if its workflow has
-//!   receivers and nothing mutes it; otherwise as soon as that is so.
-//! * Whoever was told that an incident is open is told of its end, through silence and snooze alike, and nobody else is.
-//! * The end of an incident whose items are in trouble elsewhere is told after the beginning of the incident about that, as
-//!   long as that is about to be told to anybody who is owed the end. If items come back meanwhile, it has not ended.
-//! * An incident whose last item goes before `group_wait` has passed wakes nobody.
-//! * An incident that begins anew within `group_interval` of its end goes on, and is told after `group_wait` like any
-//!   other. One that flaps, having begun anew often enough within a window, is not told before `damping` has passed since
-//!   the last notification: from then on it tells twice in that time at most. Damping ends by time alone, so one that
-//!   stays open is told at the latest after `group_wait` and `damping`.
-//! * A silence or a snooze holds back, it does not swallow: what is still open when it ends is told then.
-//! * A decision never depends on how often it is asked for: asking again at the same instant with the same
-//!   observation says nothing new.
+//! * An incident with items is notified once `group_wait` has passed since it began, if its workflow has
+//!   receivers and nothing mutes it; otherwise as soon as that is the case.
+//! * Whoever was notified that an incident is open is notified of its resolution, despite silence and snooze,
+//!   and nobody else.
+//! * The resolution of an incident whose items are in trouble in another one is notified after the opening of
+//!   that one, as long as that is about to be notified to a receiver which expects the resolution. If items
+//!   come back in the meantime, the incident has not ended.
+//! * An incident whose last item leaves before `group_wait` has passed notifies nobody.
+//! * An incident that begins again within `group_interval` of its end is reopened, and notified after
+//!   `group_wait` like any other. One that flaps, having reopened often enough within a window, is not
+//!   notified before `damping` has passed since the last notification: from then on it sends at most two
+//!   notifications in that time. Damping depends on time alone, so that one that stays open is notified at
+//!   the latest after `group_wait` and `damping`.
+//! * A silence or a snooze delays notifications, it does not drop them: what is still open when it ends is
+//!   notified then.
+//! * Decisions are idempotent: deciding again at the same instant with the same observation changes nothing.
 
 #[cfg(test)]
 mod properties;
@@ -32,38 +35,36 @@ use crate::model::{
     Missed, Timestamp,
 };
 
-/// How many steps an incident remembers to have told. Where clients make steps up there is no end of them: from here on
-/// only the count tells growth, and the incident's record stays small.
+/// The most steps that an incident remembers as notified. Clients may create any number of steps; beyond
+/// these only the count indicates growth, and the incident's record stays small.
 const STEPS_TOLD_MAX: usize = 64;
 
-/// What can be seen of an incident's items at an instant.
+/// The items of an incident as observed at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
-    /// How many there are.
+    /// For missed starts, the number of windows.
     pub count: u64,
-    /// The earliest of their deadlines.
+    /// The earliest deadline; for missed starts, the end of the first window.
     pub oldest_deadline: Option<Timestamp>,
-    /// How many are stuck at each step; the empty name stands for items without one.
+    /// Items by step; the empty name stands for items without one.
     pub by_step: BTreeMap<Arc<str>, u64>,
-    /// What was expected, where items are missed; then `count` is the number of windows, and the deadline the end of the
-    /// first of them.
+    /// Set for missed starts.
     pub missed: Option<Missed>,
-    /// What became of those that have left since the incident began.
+    /// The outcomes of the items that have left since the incident began.
     pub became: Became,
 }
 
 /// What a decision depends on besides the items.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
-    /// What the workflow wants.
+    /// The workflow's policy.
     pub policy: &'a AlertPolicy,
-    /// Until when the silences hold that match the incident at an instant; nothing if none does then.
+    /// Until when silences that match the incident at an instant last; `None` if none does.
     pub silence: &'a dyn Fn(Timestamp) -> Option<Timestamp>,
-    /// Where the items that left the incident are in trouble now, if they are. Matters only when none is left in it.
+    /// The incident in which the items that left this one are in trouble. Matters only once no item is left.
     pub successor: Option<&'a Successor>,
-    /// Whether what was told last does not reach a receiver.
+    /// Whether the last notification does not reach a receiver.
     pub is_failing: &'a dyn Fn(&str) -> bool,
-    /// The present instant.
     pub now: Timestamp,
 }
 
@@ -74,37 +75,35 @@ pub enum Successor {
     Coming,
     /// It is open.
     Open {
-        /// Which it is.
         continuation: Continuation,
-        /// Whether somebody is told of it soon who is owed the end of the other; see [`is_awaited`].
+        /// Whether a receiver that expects the resolution of the other is notified of it soon; see
+        /// [`is_awaited`].
         is_awaited: bool,
     },
 }
 
-/// Something to be told.
+/// A notification to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telling {
-    /// What.
     pub event: Event,
-    /// To whom, by receiver name; never empty.
+    /// By name; never empty.
     pub receivers: Vec<Arc<str>>,
 }
 
-/// What follows from an observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The incident as it is now.
+    /// The incident after the decision.
     pub incident: Incident,
-    /// Whether the incident must be committed: it began, somebody is told, something is held back, or it is resolved.
+    /// Whether the incident must be committed: it began, is resolved, notifies somebody, or became muted.
     pub commit: bool,
-    /// What is to be told; nobody is told two things.
+    /// The notifications; each receiver occurs in at most one.
     pub tellings: Vec<Telling>,
-    /// When to decide again, if nothing happens until then.
+    /// When to decide again, if nothing changes until then.
     pub wake_at: Option<Timestamp>,
 }
 
-/// Decides about the incident of one key. `last` is the one that is open or was resolved last, if it is known; `id` names
-/// a new one. Nothing follows when nothing is open and there is nothing to open for.
+/// Decides about the incident of one key. `last` is the open or the last resolved one, if it is known; `id`
+/// names a new one. Returns `None` if no incident is open and there are no items to open one for.
 pub fn decide(
     last: Option<&Incident>,
     key: &IncidentKey,
@@ -137,15 +136,16 @@ pub fn decide(
     Some(go_on(incident, begins, circumstances))
 }
 
-/// Whether people are about to be told that an incident is open who are owed the end of another, and have not been told
-/// yet: its receivers, or those who stand in for them. `circumstances` are those of the one that is open.
+/// Whether receivers that expect the resolution of `ended` are about to be notified, for the first time, that
+/// `successor` is open: its own receivers or, if those are not reached, its fallbacks. `circumstances` are
+/// those of `successor`.
 pub fn is_awaited(successor: &Incident, ended: &Incident, circumstances: &Circumstances<'_>) -> bool {
     let Circumstances { policy, silence, now, .. } = *circumstances;
     let is_quiet = silence(now).is_some() || successor.snoozed_until.is_some_and(|until| until > now);
     let soon = if successor.first_notified_at.is_none() {
         &policy.receivers
     } else if needs_fallback(successor, circumstances) {
-        // Those who stand in for who is not reached hear of it a moment after them.
+        // Fallbacks are notified a moment after the receivers that are not reached.
         &policy.fallback
     } else {
         return false;
@@ -154,7 +154,7 @@ pub fn is_awaited(successor: &Incident, ended: &Incident, circumstances: &Circum
     successor.status == IncidentStatus::Open && !is_quiet && soon.iter().any(is_owed)
 }
 
-/// Until when a resolved incident is gone on with if its trouble comes back.
+/// Until when a resolved incident is reopened if items come back.
 pub fn continues_until(ended: &Incident, policy: &AlertPolicy) -> Option<Timestamp> {
     ended.resolved_at.map(|at| at.after(policy.group_interval))
 }
@@ -196,8 +196,8 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
     }
 }
 
-/// Everybody was told of the end, so everybody is to be told of the beginning again. A snooze holds on: somebody wanted
-/// quiet about just this.
+/// Everybody was notified of the resolution, so everybody is to be notified of the reopening. A snooze stays
+/// in force: somebody wanted quiet about this very incident.
 fn reopened(ended: &Incident, policy: &AlertPolicy, now: Timestamp) -> Incident {
     let mut reopenings = ended.reopenings.clone();
     reopenings.push(now);
@@ -216,7 +216,7 @@ fn reopened(ended: &Incident, policy: &AlertPolicy, now: Timestamp) -> Incident 
     }
 }
 
-/// Nothing is left of it.
+/// Resolves an incident without items, or postpones that.
 fn end(mut incident: Incident, circumstances: &Circumstances<'_>) -> Decision {
     let Circumstances { successor, now, .. } = *circumstances;
     let is_held = match successor {
@@ -227,7 +227,7 @@ fn end(mut incident: Incident, circumstances: &Circumstances<'_>) -> Decision {
     if is_held && !incident.told.is_empty() {
         let commit = incident.ending_since.is_none();
         incident.ending_since.get_or_insert(now);
-        // Whatever changes about the other one has this decided again.
+        // Every change of the successor causes another decision.
         return Decision { incident, commit, tellings: Vec::new(), wake_at: None };
     }
     if let Some(Successor::Open { continuation, .. }) = successor {
@@ -254,7 +254,7 @@ fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) ->
     let Circumstances { policy, silence, now, .. } = *circumstances;
     let due = due(&incident, circumstances);
     if silence(now).is_some() || incident.snoozed_until.is_some() {
-        // Somebody will hear of it when the quiet ends, unless it is over by then.
+        // Notified when the silence or snooze ends, unless the incident is over by then.
         let (muted, wake_at) = match due {
             Due::Now(_) => (true, None),
             Due::At(at) => (incident.muted, Some(at)),
@@ -268,7 +268,7 @@ fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) ->
         Due::Now(tellings) => {
             let told = tell(incident, &tellings, policy, now);
             let wake_at = match self::due(&told, circumstances) {
-                // Only with intervals of zero; a moment later is soon enough.
+                // Only with intervals of zero; a second later is soon enough.
                 Due::Now(_) => Some(now.after(Duration::from_secs(1))),
                 Due::At(instant) => Some(instant),
                 Due::Never => None,
@@ -283,7 +283,7 @@ fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) ->
 pub(super) enum Due {
     Now(Vec<Telling>),
     At(Timestamp),
-    /// Nobody can be told, so nobody counts as told: whoever is made a receiver later hears of it from its beginning.
+    /// There is no receiver, so nobody counts as notified: a receiver that is added later gets the opening.
     Never,
 }
 
@@ -322,7 +322,7 @@ pub(super) fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due
     {
         let at = first_notified_at.after(level.after);
         if at <= now {
-            // Those above who are due as well, after a silence or a downtime, hear of it together.
+            // After a silence or a downtime, all levels that are due are notified together.
             let levels = &policy.escalate[incident.escalations..reached(incident, policy, now)];
             let receivers: BTreeSet<&Arc<str>> = levels.iter().flat_map(|level| &level.receivers).collect();
             hear(Event::Escalated, &receivers.into_iter().cloned().collect::<Vec<_>>());
@@ -339,22 +339,22 @@ pub(super) fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due
     }
 }
 
-/// When people are told that an incident is open which they have not heard of since it began.
+/// When the opening or reopening of an incident is notified.
 fn opening_at(incident: &Incident, policy: &AlertPolicy) -> Timestamp {
     let gathered = incident.began_at().after(policy.group_wait);
     damped_until(incident, policy).map_or(gathered, |until| until.max(gathered))
 }
 
-/// Until when an incident is not told that it began anew, if it flaps.
+/// Until when the reopening of an incident is not notified, if it flaps.
 pub(super) fn damped_until(incident: &Incident, policy: &AlertPolicy) -> Option<Timestamp> {
     let Flapping { after, window, damping } = policy.flapping;
-    // As it was when it began: what becomes of the window later must not change what was planned.
+    // As of the beginning: a later change of the window must not change the plan.
     let began_at = incident.began_at();
     let counted = incident.reopenings.iter().filter(|at| at.after(window) > began_at).count();
     (after > 0 && counted >= after).then_some(incident.notified_at?.after(damping))
 }
 
-/// How many levels of escalation are due by `now`.
+/// The number of escalation levels that are due by `now`.
 fn reached(incident: &Incident, policy: &AlertPolicy, now: Timestamp) -> usize {
     let Some(first) = incident.first_notified_at.filter(|_| !incident.acknowledged) else {
         return incident.escalations;
@@ -363,7 +363,7 @@ fn reached(incident: &Incident, policy: &AlertPolicy, now: Timestamp) -> usize {
     due.max(incident.escalations)
 }
 
-/// Whom news of an incident that was told already concern.
+/// The receivers of further notifications of an incident.
 fn audience(incident: &Incident, policy: &AlertPolicy) -> Vec<Arc<str>> {
     let mut audience = policy.receivers.clone();
     let levels = policy.escalate.iter().take(incident.escalations).flat_map(|level| &level.receivers);
@@ -376,7 +376,7 @@ fn audience(incident: &Incident, policy: &AlertPolicy) -> Vec<Arc<str>> {
     audience
 }
 
-/// What is told next if nothing else happens, and when.
+/// The next growth notification or reminder, and when it is due.
 fn recurring(incident: &Incident, policy: &AlertPolicy) -> (Timestamp, Event) {
     let told = incident.notified_at.unwrap_or(incident.opened_at);
     if incident.muted {
@@ -394,14 +394,14 @@ fn recurring(incident: &Incident, policy: &AlertPolicy) -> (Timestamp, Event) {
 fn needs_fallback(incident: &Incident, circumstances: &Circumstances<'_>) -> bool {
     let fallback = &circumstances.policy.fallback;
     let unheard = fallback.iter().any(|name| !incident.told.contains(name));
-    // Who was taken out of the configuration is neither reached nor failing.
+    // A receiver that was removed from the configuration is neither reached nor failing.
     let audience = audience(incident, circumstances.policy);
     let others = || audience.iter().filter(|name| incident.told.contains(*name) && !fallback.contains(name));
     unheard && others().next().is_some() && others().all(|name| (circumstances.is_failing)(name))
 }
 
-/// Whether it is so much larger than what was told last, or has reached a step that was not told, that people should
-/// know.
+/// Whether the incident has grown enough since the last notification, or has reached a step that was not
+/// notified.
 #[expect(
     clippy::cast_precision_loss,
     reason = "counts far beyond 2^52 items are not met, and only a ratio is asked"
@@ -419,7 +419,7 @@ fn tell(mut incident: Incident, tellings: &[Telling], policy: &AlertPolicy, now:
     incident.first_notified_at.get_or_insert(now);
     incident.notifications += 1;
     incident.told.extend(tellings.iter().flat_map(|telling| telling.receivers.iter().cloned()));
-    // What only others hear, by escalation or as a fallback, does not put off what everybody is to hear.
+    // Escalations and fallbacks do not postpone what the other receivers get.
     if begins || tellings.iter().any(|telling| matches!(telling.event, Event::Grown | Event::Reminder)) {
         incident.muted = false;
         incident.notified_at = Some(now);

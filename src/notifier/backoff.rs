@@ -1,57 +1,55 @@
-//! When a delivery is tried again, as a pure function of its history.
+//! The retry schedule of a delivery, as a pure function of its history.
 //!
-//! The first attempt is due at once; after each failed one comes a wait: 5 s, 15 s, 30 s, 1 min, 2 min, and
-//! from then on 5 min, until the delivery has been tried for 24 h. Invariants:
+//! The first attempt is due at once. The waits after failures are 5 s, 15 s, 30 s, 1 min, 2 min, and then 5
+//! min, until the delivery has been tried for 24 h. Invariants:
 //!
-//! - No delivery dies before an attempt that began after its day had ended, however long its receiver was
-//!   waited for and the warden itself was down.
-//! - A wait is never shorter than its place in the schedule, nor than what the receiver asks for with
-//!   `Retry-After` (as far as one hour, so that a garbage value cannot silence a receiver). Up to a fifth
-//!   more is added as jitter, so that receivers that failed together are not tried together.
-//! - The one exception is the end: the last attempt is made when the day ends, even if that shortens the
-//!   last wait, though never to less than 5 s. One attempt too early is better than none after the
-//!   receiver has come back.
+//! - A delivery becomes dead only after an attempt that began after its 24 h, however long its receiver or
+//!   the warden was down.
+//! - A wait is never shorter than scheduled, nor than `Retry-After` asks for, capped at one hour so that a
+//!   bad value cannot silence a receiver. Jitter adds up to a fifth, so that receivers that failed together
+//!   are not tried together.
+//! - The exception is the last attempt, which is made at the end of the 24 h even if that shortens the wait,
+//!   though never below 5 s: an attempt too early is better than none after the receiver has come back.
 //!
-//! Deliberately absent: reading a clock, drawing the jitter, any judgement of which answer is a failure, and
-//! what holds for a receiver as a whole: while that fails, [`super::breaker`] says when it is tried.
+//! Deliberately absent: reading a clock, drawing the jitter, which response is a failure, and the state of
+//! the receiver as a whole, for which see [`super::breaker`].
 
 use std::time::Duration;
 
 use crate::outbound::retry_after::granted;
 
-/// The waits after the first, second, … failed attempt, in milliseconds; the last one repeats.
+/// The waits after the first, second, … failure, in milliseconds; the last one repeats.
 const WAITS: [i64; 6] = [5_000, 15_000, 30_000, 60_000, 120_000, 300_000];
-/// How long a delivery is tried, in milliseconds.
+/// The time for which a delivery is tried, in milliseconds.
 const WINDOW: i64 = 24 * 60 * 60 * 1000;
-/// The greatest part of a wait that is added to it as jitter.
+/// The most jitter, as a share of the wait.
 const JITTER_SHARE: f64 = 0.2;
 
-/// What becomes of a delivery that has not been delivered yet.
+/// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// It is to be tried at this instant, in milliseconds since the Unix epoch.
+    /// The next attempt, in milliseconds since the Unix epoch.
     At(i64),
-    /// It has been tried for 24 h and is given up.
+    /// It has been tried for 24 h.
     Dead,
 }
 
-/// An attempt that failed. Instants are milliseconds since the Unix epoch.
+/// A failed attempt. Instants are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// How many attempts have failed in a row, this one among them; zero counts as one.
+    /// Consecutive failures including this one; 0 counts as 1.
     pub failures: usize,
-    /// When the delivery's day began.
+    /// The start of the 24 h.
     pub since: i64,
-    /// When the attempt began.
+    /// The start of the attempt.
     pub tried_at: i64,
-    /// When it ended: just now.
+    /// The end of the attempt.
     pub now: i64,
-    /// The wait that the receiver asked for, if any (see [`crate::outbound::retry_after`]).
+    /// See [`crate::outbound::retry_after`].
     pub retry_after: Option<Duration>,
 }
 
-/// What becomes of a delivery after an attempt that failed. `jitter` is a random number from 0 to 1; values
-/// outside count as the nearer bound.
+/// Plans the next attempt. `jitter` is a random number from 0 to 1; values outside are clamped.
 pub fn next_attempt(failure: &Failure, jitter: f64) -> Next {
     let end = day_end(failure.since);
     if failure.tried_at >= end {
@@ -64,7 +62,7 @@ pub fn next_attempt(failure: &Failure, jitter: f64) -> Next {
     Next::At(failure.now.saturating_add(wait + extra).min(last))
 }
 
-/// When the day ends that began at `since`, in milliseconds since the Unix epoch.
+/// The end of the 24 h that began at `since`, in milliseconds since the Unix epoch.
 pub fn day_end(since: i64) -> i64 {
     since.saturating_add(WINDOW)
 }
@@ -90,8 +88,7 @@ mod tests {
         Failure { failures, since: EXAMPLE, tried_at: now, now, retry_after: None }
     }
 
-    /// The instants of all attempts, relative to the first, of a delivery that fails at once whenever it is
-    /// tried.
+    /// The instants of all attempts, relative to the first, of a delivery that always fails at once.
     fn attempts(retry_after: Option<Duration>, mut jitter: impl FnMut() -> f64) -> Vec<i64> {
         let mut made = vec![0];
         let mut now = EXAMPLE;

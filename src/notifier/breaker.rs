@@ -1,27 +1,26 @@
-//! The circuit breaker of a receiver: when one that fails is tried, as a pure function of what it answered.
+//! The circuit breaker of a receiver, as a pure function of its responses.
 //!
-//! After five failures in a row, of whatever incidents, the circuit opens. Then there is one attempt at a time, a
-//! probe, after 5 s, 10 s, 20 s, 40 s, and from then on every minute, until one succeeds. Invariants:
+//! Five consecutive failures, of any incidents, open the circuit. Then there is one attempt at a time, a
+//! probe, after 5 s, 10 s, 20 s, 40 s, and then every minute, until one succeeds. Invariants:
 //!
-//! - An open circuit always names an instant for the next probe: no receiver is given up.
-//! - Any success closes it, whether it was of a probe or of an attempt that was under way when it opened.
+//! - An open circuit always has a time for the next probe: no receiver is given up.
+//! - Any success closes it, whether of a probe or of an attempt that was in flight when it opened.
 //! - The pause after a failed probe is never shorter than the one before it.
 //!
-//! Deliberately absent: what is tried as a probe, and when a single delivery is given up, for which see
+//! Deliberately absent: what is sent as a probe, and when a delivery becomes dead, for which see
 //! [`super::backoff`].
 
 use std::time::Duration;
 
 use crate::model::Timestamp;
 
-/// How many failures in a row open the circuit.
+/// The consecutive failures that open the circuit.
 pub const FAILURES_MAX: u32 = 5;
-/// How long after its opening the first probe comes; each pause is twice the one before.
+/// The pause before the first probe; it doubles after each failed probe.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
-/// The longest pause between two probes.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// A receiver's circuit breaker, closed at first.
+/// Closed at first.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
     failures: u32,
@@ -36,13 +35,13 @@ struct Open {
 }
 
 impl Breaker {
-    /// Takes note of a success; whether it closed the circuit.
+    /// Records a success. Returns whether it closed the circuit.
     pub fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.open.take().is_some()
     }
 
-    /// Takes note of a failure that ended now, of an attempt that began at `began`; whether it opened the circuit.
+    /// Records a failure at `now` of an attempt that began at `began`. Returns whether it opened the circuit.
     pub fn failed(&mut self, began: Timestamp, now: Timestamp) -> bool {
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
@@ -51,7 +50,7 @@ impl Breaker {
                 self.open = Some(Open { since: now, probe_at: now.after(PAUSE_FIRST), pause: PAUSE_FIRST });
                 true
             }
-            // One that was under way when the circuit opened was no probe.
+            // An attempt that was in flight when the circuit opened is no probe.
             Some(open) if began < open.probe_at => false,
             Some(open) => {
                 open.pause = open.pause.saturating_mul(2).min(PAUSE_MAX);
@@ -61,17 +60,17 @@ impl Breaker {
         }
     }
 
-    /// When the next probe may begin; nothing while the circuit is closed.
+    /// `None` while the circuit is closed.
     pub fn probe_at(&self) -> Option<Timestamp> {
         self.open.map(|open| open.probe_at)
     }
 
-    /// Since when the circuit is open, if it is.
+    /// `None` while the circuit is closed.
     pub fn open_since(&self) -> Option<Timestamp> {
         self.open.map(|open| open.since)
     }
 
-    /// How many attempts have failed since the last success.
+    /// The failures since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }

@@ -1,4 +1,4 @@
-//! The queues of all receivers together, and of which incidents it has changed whether people are reached: pure.
+//! The queues of all receivers, and the incidents whose reachability has changed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,11 +8,10 @@ use super::queue::{Attempted, ReceiverQueue, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
 use crate::model::{Attempt, Delivery, IncidentId, Moment, Timestamp};
 
-/// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     queues: BTreeMap<Arc<str>, ReceiverQueue>,
-    /// Refreshes that were let go and are not on their way yet.
+    /// Refreshes that may go and are not sent yet.
     refreshes: Vec<Delivery>,
     changed: BTreeSet<IncidentId>,
 }
@@ -25,34 +24,33 @@ impl Dispatcher {
         Self { queues: receivers.map(queue).collect(), refreshes: Vec::new(), changed: BTreeSet::new() }
     }
 
-    /// Takes a delivery.
     pub(super) fn accept(&mut self, waiting: Waiting) {
         let Delivery { receiver, incident, .. } = &waiting.delivery;
         let (receiver, incident) = (receiver.clone(), incident.clone());
         self.change(&receiver, Some(&incident), |queue| queue.accept(waiting));
     }
 
-    /// Notes that what a receiver was told last of an incident was given up.
+    /// Records that the last delivery of an incident to a receiver is dead.
     pub(super) fn note_lost(&mut self, receiver: &Arc<str>, incident: &IncidentId) {
         self.change(receiver, Some(incident), |queue| queue.note_lost(incident.clone()));
     }
 
-    /// Begins the next attempt, if one may be made now, or to give up what has waited long enough.
+    /// Begins the next task, if one is due.
     pub(super) fn begin(&mut self, moment: Moment) -> Option<Task> {
         self.queues.values_mut().find_map(|queue| queue.begin(moment))
     }
 
-    /// From when on something may go; far ahead when there is nothing that may.
+    /// When the next task is due; `Timestamp::MAX` if none is planned.
     pub(super) fn ready_at(&self) -> Timestamp {
         self.queues.values().filter_map(ReceiverQueue::ready_at).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Whether a receiver could be told again now of an incident.
+    /// Whether a receiver could be refreshed about an incident now.
     pub(super) fn judge_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> Refresh {
         self.queues.get(receiver).map_or(Refresh::Refused, |queue| queue.judge_refresh(incident, now))
     }
 
-    /// Lets a refresh go, if it may go now.
+    /// Begins a refresh, if it may go now.
     pub(super) fn refresh(&mut self, delivery: Delivery, now: Timestamp) -> Refresh {
         let queue = self.queues.get_mut(&delivery.receiver);
         let refresh = queue.map_or(Refresh::Refused, |queue| queue.begin_refresh(&delivery.incident, now));
@@ -60,12 +58,12 @@ impl Dispatcher {
         refresh
     }
 
-    /// The refreshes that are to be sent now.
+    /// The refreshes to be sent now.
     pub(super) fn take_refreshes(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut self.refreshes)
     }
 
-    /// Takes note of what came of an attempt.
+    /// Applies the result of an attempt.
     pub(super) fn finish(
         &mut self,
         receiver: &Arc<str>,
@@ -76,35 +74,36 @@ impl Dispatcher {
         self.change(receiver, Some(incident), |queue| queue.finish(incident, attempted, now))
     }
 
-    /// Counts a test that begins now against the receiver's rate.
+    /// Counts a test against the receiver's rate limit.
     pub(super) fn count_test(&mut self, receiver: &str, now: Timestamp) {
         if let Some(queue) = self.queues.get_mut(receiver) {
             queue.count_attempt(now);
         }
     }
 
-    /// Takes note of a test.
+    /// Applies the result of a test.
     pub(super) fn note_test(&mut self, receiver: &Arc<str>, attempt: Attempt, now: Timestamp) {
         self.change(receiver, None, |queue| queue.note_test(attempt, now));
     }
 
-    /// Lets everything that waits for a receiver go at once.
+    /// Makes everything that waits for a receiver due now.
     pub(super) fn resume(&mut self, receiver: &Arc<str>, now: Timestamp) {
         self.change(receiver, None, |queue| queue.resume(now));
     }
 
-    /// Whether what was told last of an incident does not reach a receiver.
+    /// Whether the last delivery of an incident does not reach a receiver.
     pub(super) fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
         self.queues.get(receiver).is_some_and(|queue| queue.is_failing(incident))
     }
 
-    /// Until when receivers hold back something of an incident, if any does; nothing if that waits for a person.
+    /// Until when a receiver holds back a delivery of an incident, if any does; `Some(None)` if it is paused,
+    /// which only an operator ends.
     pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
         let held = self.queues.values().filter_map(|queue| queue.held_back(incident, now));
         held.reduce(|left, right| [left, right].into_iter().flatten().min())
     }
 
-    /// The incidents for which that may have changed since it was last asked.
+    /// The incidents for which reachability has changed since the last call.
     pub(super) fn take_changed(&mut self) -> BTreeSet<IncidentId> {
         std::mem::take(&mut self.changed)
     }
@@ -113,13 +112,13 @@ impl Dispatcher {
         !self.changed.is_empty()
     }
 
-    /// How all receivers are doing, by name: those that are configured, and any other for which something waited.
+    /// The status of all receivers by name, including unconfigured ones for which deliveries wait.
     pub(super) fn statuses(&self) -> Vec<ReceiverStatus> {
         self.queues.iter().map(|(name, queue)| queue.status(name)).collect()
     }
 
-    /// Changes a receiver's queue, or one for a name that the configuration does not know: it may be a slip that
-    /// somebody corrects within the day.
+    /// Changes a receiver's queue. It is created for a name that is not configured: that may be a mistake
+    /// which is corrected within 24 h.
     fn change<T>(
         &mut self,
         receiver: &Arc<str>,
@@ -169,7 +168,7 @@ mod tests {
         Waiting { delivery, since: START }
     }
 
-    /// Makes an attempt that fails and is not recorded.
+    /// Makes an attempt that fails and is not stored.
     fn fail(dispatcher: &mut Dispatcher, status: u16, now: Timestamp) -> Option<Turn> {
         let Some(Task::Send(waiting)) = dispatcher.begin(now.into()) else { panic!("nothing is due") };
         let Delivery { receiver, incident, .. } = waiting.delivery;

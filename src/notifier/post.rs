@@ -1,4 +1,4 @@
-//! One attempt: writes the request, judges the answer, and commits what follows.
+//! One delivery attempt: builds the request, judges the response, and commits the result.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -19,10 +19,10 @@ use crate::model::{
 use crate::outbound::{Outbound, OutboundRequest, retry_after, signature};
 use crate::store::{Command, Store};
 
-/// The longest account of an error that is kept with an attempt, in characters.
+/// The longest error that is kept with an attempt, in characters.
 const ERROR_MAX: usize = 300;
 
-/// What an attempt needs, shared by all.
+/// What all attempts share.
 pub(super) struct Post {
     pub(super) store: Arc<dyn Store>,
     pub(super) outbound: Arc<dyn Outbound>,
@@ -31,7 +31,7 @@ pub(super) struct Post {
     pub(super) random: Arc<dyn Random>,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 struct Answer {
     status: Option<u16>,
     retry_after: Option<Duration>,
@@ -47,14 +47,14 @@ impl Answer {
 }
 
 impl Post {
-    /// Tries a delivery once and commits what follows. When that cannot be committed the attempt has not happened.
+    /// Makes an attempt and commits its result. If the commit fails, the attempt does not count.
     pub(super) async fn attempt(&self, waiting: &Waiting) -> Attempted {
         let delivery = &waiting.delivery;
         let (attempt, retry_after) = self.try_once(delivery).await;
         let now = self.clock.now();
         let (status, next_attempt_at) = match (attempt.error.is_some(), attempt.status) {
             (false, _) => (DeliveryStatus::Delivered, now),
-            // It is kept until somebody says that the receiver is back, or is none any more.
+            // Kept until the receiver is resumed, or removed from the configuration.
             (true, Some(GONE)) => (DeliveryStatus::Pending, now),
             (true, _) => self.after_failure(waiting, &attempt, retry_after, now),
         };
@@ -62,8 +62,8 @@ impl Post {
         Attempted { attempt, retry_after, record }
     }
 
-    /// Gives a delivery up that was not tried, and says why in the place of an attempt. When that cannot be committed it
-    /// has not happened.
+    /// Makes a delivery dead without an attempt, with the reason in place of one. If the commit fails,
+    /// nothing has changed.
     pub(super) async fn give_up(&self, delivery: &Delivery, reason: &str) -> Attempted {
         let now = self.clock.now();
         let error = Some(reason.chars().take(ERROR_MAX).collect());
@@ -89,8 +89,9 @@ impl Post {
                 Record::Committed(Box::new(recorded))
             }
             Err(error) => {
-                // What came of the attempt is not on disk, so it has not happened; the receiver knows the id.
-                tracing::error!(delivery = &*delivery.id.0, %error, "an attempt could not be recorded");
+                // The result is not durable, so the attempt does not count; the receiver recognizes the
+                // repeated id.
+                tracing::error!(delivery = &*delivery.id.0, %error, "attempt could not be stored");
                 Record::Refused
             }
         }
@@ -116,17 +117,17 @@ impl Post {
         }
     }
 
-    /// Sends what its receiver was told already once more. Nothing of it is kept.
+    /// Sends again what the receiver was told already. Stores nothing.
     pub(super) async fn refresh(&self, delivery: &Delivery) -> Attempted {
         let (attempt, retry_after) = self.try_once(delivery).await;
         if let Some(error) = &attempt.error {
             let (incident, receiver) = (&*delivery.incident.0, &*delivery.receiver);
-            tracing::warn!(incident, receiver, "what was told before could not be told again: {error}");
+            tracing::warn!(incident, receiver, "refreshing an open incident failed: {error}");
         }
         Attempted { attempt, retry_after, record: Record::None }
     }
 
-    /// Sends a notification that says that it is a test, and links to `url`. Nothing of it is kept.
+    /// Sends a test notification that links to `url`. Stores nothing.
     pub(super) async fn test(&self, receiver: &Arc<str>, url: String) -> Attempt {
         let moment = self.clock.moment();
         let now = moment.now;
@@ -149,15 +150,15 @@ impl Post {
         };
         let (attempt, _) = self.try_once(&delivery).await;
         match &attempt.error {
-            None => tracing::info!(receiver = &**receiver, "a test was delivered"),
-            Some(error) => tracing::warn!(receiver = &**receiver, "a test failed: {error}"),
+            None => tracing::info!(receiver = &**receiver, "test notification delivered"),
+            Some(error) => tracing::warn!(receiver = &**receiver, "test notification failed: {error}"),
         }
         attempt
     }
 
     async fn try_once(&self, delivery: &Delivery) -> (Attempt, Option<Duration>) {
         let began = self.clock.now();
-        // A panic would take the delivery's lane with it.
+        // A panic would otherwise block the delivery's lane.
         let answer = AssertUnwindSafe(self.send(delivery)).catch_unwind().await;
         let answer = answer
             .unwrap_or_else(|_| Answer::failed("the attempt panicked, which is a defect of the warden"));
@@ -174,10 +175,10 @@ impl Post {
 
     async fn send(&self, delivery: &Delivery) -> Answer {
         let Some(receiver) = self.receivers.get(&delivery.receiver) else {
-            // It may be a slip that somebody corrects within the day.
+            // The name may be a mistake in the configuration that is corrected within 24 h.
             return Answer::failed(&format!("the configuration names no receiver {:?}", delivery.receiver));
         };
-        // Receivers check this against their own clocks, so it is the wall clock's time.
+        // Receivers compare the timestamp with their own clocks, so it is that of the wall clock.
         let now = self.clock.wall();
         let rendered = match receiver.format.render(&delivery.body, &delivery.id, now) {
             Ok(rendered) => rendered,
@@ -210,22 +211,22 @@ impl Post {
     }
 }
 
-/// Says what came of an attempt that is on record.
+/// Logs the stored result of an attempt.
 fn note(delivery: &Delivery, error: Option<&str>, moment: Moment) {
     let id = &*delivery.id.0;
     let receiver = &*delivery.receiver;
     let event = delivery.event.as_str();
     match (delivery.status, error) {
         (DeliveryStatus::Delivered, _) | (_, None) => {
-            tracing::info!(delivery = id, receiver, event, "delivered");
+            tracing::info!(delivery = id, receiver, event, "notification delivered");
         }
         (DeliveryStatus::Pending, Some(error)) => {
             let again_at = moment.wall(delivery.next_attempt_at);
-            tracing::warn!(delivery = id, receiver, event, %again_at, "an attempt failed: {error}");
+            tracing::warn!(delivery = id, receiver, event, %again_at, "a delivery attempt failed: {error}");
         }
         (DeliveryStatus::Dead, Some(error)) => {
             let attempts = delivery.attempts_made;
-            // Once it is over only its end can be told again.
+            // A delivery of a resolved incident can be resent only if it tells the resolution.
             let while_open =
                 if delivery.event == Event::Resolved { "" } else { " while the incident is open" };
             tracing::error!(
@@ -233,14 +234,14 @@ fn note(delivery: &Delivery, error: Option<&str>, moment: Moment) {
                 receiver,
                 event,
                 attempts,
-                "given up: nobody was told by this receiver; `warden resend {id}` tries it for another \
+                "delivery dead: this receiver was not told; `warden resend {id}` tries it for another \
                  day{while_open}: {error}"
             );
         }
     }
 }
 
-/// What a receiver is told when somebody tries it out, as of what the wall clock shows. It is about no incident, and says so.
+/// The test notification, at the time of the wall clock. It says that it is about no incident.
 fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
     Notification {
         event: Event::Test,
@@ -274,7 +275,7 @@ fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
     }
 }
 
-/// What the configuration says, what the form says, and what makes it genuine.
+/// The configured headers, those of the format, and the signature.
 fn headers(receiver: &Receiver, id: &DeliveryId, now: Timestamp, rendered: &Rendered) -> HeaderMap {
     let mut headers = receiver.headers.clone();
     headers.extend(rendered.headers.clone());

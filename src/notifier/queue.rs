@@ -1,17 +1,20 @@
-//! What waits for one receiver, and when the next of it may go: pure, so that it takes `now`, or the moment where it says
-//! when something was.
+//! The queue of one receiver: what waits, and when it may go. Pure: it takes `now`, or the moment where it
+//! names a time to people.
 //!
 //! Invariants:
 //!
-//! - The deliveries of one incident form a lane. One of them is under way at a time, the first by [`Delivery::place`].
-//! - Lanes go in the order in which they are due, so that none waits for ever behind others.
-//! - Nothing goes to a paused receiver, before the time that it asked for, beyond its rate, or beyond its concurrency;
-//!   to one whose circuit is open goes one at a time, whatever lane is next, due or not.
-//! - The end of an incident whose items are in trouble elsewhere waits until the receiver was told of that, or that was given
-//!   up: nobody takes it for an all-clear.
-//! - What has waited for a paused receiver for its day is given up without an attempt, so that nothing grows for ever.
-//! - What was found out about the receiver as a whole is used at once: when its circuit closes or somebody resumes it,
-//!   everything that waits is due.
+//! - The deliveries of one incident form a lane. One of a lane is in flight at a time, the first by
+//!   [`Delivery::place`].
+//! - Lanes go in the order in which they are due, so that none starves.
+//! - Nothing is sent to a paused receiver, before the time that `Retry-After` asked for, beyond the rate
+//!   limit, or beyond the concurrency limit. While the circuit is open, one delivery goes at a time, from the
+//!   next lane, due or not.
+//! - The resolution of an incident whose items are in trouble in another one waits until the receiver was
+//!   told of that one, or that delivery is dead: nobody should mistake it for an all-clear.
+//! - What has waited 24 h for a paused receiver becomes dead without an attempt, so that nothing grows
+//!   without bound.
+//! - What an attempt shows about the receiver applies to all lanes: when the circuit closes or the receiver
+//!   is resumed, everything that waits is due.
 
 mod lane;
 #[cfg(test)]
@@ -28,99 +31,94 @@ use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
 use crate::model::{Attempt, Delivery, Event, IncidentId, Moment, Timestamp};
 use crate::outbound::{Rate, RateLimiter, retry_after};
 
-/// How long an attempt that could not be recorded waits for its repetition.
+/// The delay before an attempt whose result could not be stored is repeated.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// From how many failures in a row on what a lane has to tell does not reach its receiver.
+/// Consecutive failures from which a lane counts as not reaching its receiver.
 const FAILING: usize = 3;
-/// One that asks to be left alone for longer than this is as good as one that fails.
+/// A receiver that asks for a longer `Retry-After` counts as failing.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The answer by which a receiver says that it is there no longer (410).
+/// The status by which a receiver says that it is gone, which pauses it.
 pub(super) const GONE: u16 = 410;
 
-/// A delivery that waits for its turn.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub delivery: Delivery,
-    /// When the day began for which it is tried.
+    /// The start of its 24 h of attempts.
     pub since: Timestamp,
 }
 
 impl Waiting {
-    /// When it is given up if its receiver is still paused: at the end of its day, but not before the repetition of an
-    /// attempt to note that which the store did not take.
+    /// When it becomes dead if its receiver is still paused: after its 24 h, but not before a failed attempt
+    /// to store that is repeated.
     fn gives_up_at(&self) -> Timestamp {
         let day_end = Timestamp::from_millis(backoff::day_end(self.since.as_millis()));
         day_end.max(self.delivery.next_attempt_at)
     }
 }
 
-/// What is to be done with a delivery.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// To send it.
     Send(Waiting),
-    /// To give it up without an attempt, for this reason.
+    /// Make it dead without an attempt, for this reason.
     GiveUp(Waiting, String),
 }
 
-/// An attempt that was made.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(super) struct Attempted {
     pub attempt: Attempt,
-    /// The wait that the receiver asked for.
+    /// The parsed `Retry-After`.
     pub retry_after: Option<Duration>,
     pub record: Record,
 }
 
-/// What is on record of an attempt.
+/// What was stored of an attempt.
 #[derive(Debug)]
 pub(super) enum Record {
-    /// The delivery as it was committed.
+    /// The delivery as committed.
     Committed(Box<Delivery>),
-    /// Nothing, since the store would not take it: the attempt has not happened, and is made again.
+    /// The store refused it: the attempt does not count and is repeated.
     Refused,
-    /// Nothing: it was a refresh.
+    /// Nothing is stored of a refresh.
     None,
 }
 
-/// What an attempt has changed about the receiver as a whole.
+/// A change of the receiver's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The circuit has opened.
+    /// The circuit opened.
     Opened,
-    /// It has closed.
+    /// The circuit closed.
     Closed,
-    /// The receiver has said that it is gone.
+    /// The receiver answered 410.
     Paused,
 }
 
-/// What becomes of a refresh.
+/// The verdict on a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refresh {
-    /// It goes.
     Goes,
-    /// The receiver hears of the incident anyway: something of it waits or is under way.
+    /// Not needed: a delivery of the incident waits or is in flight.
     Needless,
-    /// The receiver can be told nothing at this moment.
+    /// Nothing may be sent to the receiver now.
     Refused,
 }
 
-/// The deliveries to one receiver.
 #[derive(Debug)]
 pub(super) struct ReceiverQueue {
     concurrency: usize,
     limiter: Option<RateLimiter>,
     breaker: Breaker,
-    /// Until when the receiver asked to be left alone.
+    /// As asked for by `Retry-After`.
     quiet_until: Timestamp,
-    /// Since when, if that is so long that others may have to be told.
+    /// Since when it has asked for waits so long that it counts as failing.
     away_since: Option<Timestamp>,
     pause: Option<Pause>,
     lanes: HashMap<IncidentId, Lane>,
-    /// The lanes with something that waits and nothing under way, by the time at which that is due; while the receiver is
-    /// paused, by the time at which it is given up.
+    /// The lanes with something waiting and nothing in flight, by due time; while the receiver is paused, by
+    /// the time at which the first becomes dead.
     planned: BTreeSet<(Timestamp, IncidentId)>,
-    /// The lanes whose turn has come while the first of them waits for what another lane has to tell, by that lane.
+    /// Lanes that are due but whose first delivery waits for another lane, by that lane.
     behind: HashMap<IncidentId, BTreeSet<IncidentId>>,
     under_way: usize,
     last_attempt: Option<Attempt>,
@@ -153,42 +151,43 @@ impl ReceiverQueue {
         }
     }
 
-    /// Takes a delivery, unless it is here already and was not sent again since.
+    /// Adds a delivery, unless it is queued already and was not resent since.
     pub(super) fn accept(&mut self, waiting: Waiting) {
         let incident = waiting.delivery.incident.clone();
         let lane = self.lanes.entry(incident.clone()).or_default();
         if let Some(held) = lane.waiting.iter().find(|held| held.delivery.id == waiting.delivery.id) {
-            // What came of its attempt is on record and not noted here yet; meanwhile somebody has it sent again.
+            // The result of its attempt is stored but not applied here yet, and it was resent in the
+            // meantime.
             if held.delivery.resent_at < waiting.delivery.resent_at {
                 lane.again = Some(waiting);
             }
             return;
         }
         let is_before = |other: &Waiting| other.delivery.place() < waiting.delivery.place();
-        // One that is under way stays the first.
+        // One that is in flight stays the first.
         let fixed = usize::from(matches!(lane.under_way, Some(Errand::Delivery | Errand::GivingUp)));
         let position = lane.waiting.partition_point(is_before).max(fixed);
         lane.waiting.insert(position, waiting);
         self.plan(&incident);
     }
 
-    /// Notes that what the receiver was told last of an incident was given up.
+    /// Records that the last delivery of an incident is dead.
     pub(super) fn note_lost(&mut self, incident: IncidentId) {
         self.lanes.entry(incident).or_default().lost = true;
     }
 
-    /// From when on there is something to do; nothing when none waits or none may go.
+    /// When the next task is due; `None` if nothing waits or nothing may go.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
         let (first_due, _) = self.planned.first()?;
         if self.pause.is_some() {
             return (self.under_way < self.concurrency).then_some(*first_due);
         }
         let open_at = self.open_at()?;
-        // A probe is made with whatever is next, due or not.
+        // A probe takes the next delivery, due or not.
         Some(if self.breaker.probe_at().is_some() { open_at } else { open_at.max(*first_due) })
     }
 
-    /// From when on the receiver may be told anything; nothing while it is paused or told enough at once.
+    /// From when on something may be sent; `None` while the receiver is paused or at its concurrency limit.
     fn open_at(&self) -> Option<Timestamp> {
         let (limit, at) = match self.breaker.probe_at() {
             Some(probe_at) => (1, probe_at),
@@ -198,8 +197,8 @@ impl ReceiverQueue {
         may_go.then(|| at.max(self.quiet_until).max(self.free_at()))
     }
 
-    /// Begins the next attempt, if one may go now. While the receiver is paused it is none: then what has waited out its
-    /// day is given up.
+    /// Begins the next task that is due. While the receiver is paused, the only tasks are to give up
+    /// deliveries after their 24 h.
     pub(super) fn begin(&mut self, moment: Moment) -> Option<Task> {
         let now = moment.now;
         let incident = self.next(now)?;
@@ -226,7 +225,8 @@ impl ReceiverQueue {
             }
             let Some(awaited) = self.awaited_by(&incident) else { return Some(incident) };
             if self.line_from(&awaited).any(|other| other == incident) {
-                // They wait for each other, as what was decided at one instant may: each of them would wait for ever.
+                // They wait for each other, as resolutions decided at one instant may: a deadlock, so this
+                // one goes.
                 if let Some(lane) = self.lanes.get_mut(&incident) {
                     lane.unbound = true;
                 }
@@ -237,21 +237,22 @@ impl ReceiverQueue {
         None
     }
 
-    /// The lane, the one that it waits for, the one for which that one waits, and so on; none of them twice.
+    /// The chain of lanes that wait for each other, from this one on, without repetition.
     fn line_from(&self, incident: &IncidentId) -> impl Iterator<Item = IncidentId> {
         let mut seen = HashSet::new();
         std::iter::successors(Some(incident.clone()), |incident| self.awaited_by(incident))
             .take_while(move |incident| seen.insert(incident.clone()))
     }
 
-    /// The lane that has something to tell before the first of another may go.
+    /// The lane that must go before the first delivery of this one.
     fn awaited_by(&self, incident: &IncidentId) -> Option<IncidentId> {
         let lane = self.lanes.get(incident).filter(|lane| self.pause.is_none() && !lane.unbound)?;
         let Delivery { after, created_at, .. } = &lane.waiting.front()?.delivery;
         after.clone().filter(|awaited| self.tells_first(awaited, *created_at))
     }
 
-    /// Whether a lane has something to tell before an end that was decided then: anything but an end of its own.
+    /// Whether a lane has a delivery that must go before a resolution decided at `created_at`. Resolutions do
+    /// not.
     fn tells_first(&self, incident: &IncidentId, created_at: Timestamp) -> bool {
         let is_first = |waiting: &Waiting| {
             let Delivery { event, created_at: at, after, .. } = &waiting.delivery;
@@ -260,7 +261,7 @@ impl ReceiverQueue {
         self.lanes.get(incident).is_some_and(|lane| lane.waiting.iter().any(is_first))
     }
 
-    /// Whether the receiver can be told again now what it was told of an incident.
+    /// Whether the receiver can be refreshed about an incident now.
     pub(super) fn judge_refresh(&self, incident: &IncidentId, now: Timestamp) -> Refresh {
         let is_busy = |lane: &Lane| lane.under_way.is_some() || !lane.waiting.is_empty();
         if self.lanes.get(incident).is_some_and(is_busy) {
@@ -272,8 +273,8 @@ impl ReceiverQueue {
         }
     }
 
-    /// Begins to tell again what the receiver was told of an incident, if it can be told now. While the circuit is open
-    /// that is a probe like any other: where nothing else waits it is the only one.
+    /// Begins a refresh, if it may go now. While the circuit is open it serves as a probe: if nothing else
+    /// waits, the only one.
     pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> Refresh {
         let refresh = self.judge_refresh(incident, now);
         if refresh == Refresh::Goes {
@@ -284,7 +285,7 @@ impl ReceiverQueue {
         refresh
     }
 
-    /// Takes note of what came of an attempt.
+    /// Applies the result of an attempt.
     pub(super) fn finish(
         &mut self,
         incident: &IncidentId,
@@ -311,7 +312,7 @@ impl ReceiverQueue {
             }
         }
         self.plan(incident);
-        // Those that waited for this one are judged anew when their turn comes.
+        // The lanes that waited for this one are checked again when their turn comes.
         for waiting in self.behind.remove(incident).unwrap_or_default() {
             self.plan(&waiting);
         }
@@ -325,11 +326,11 @@ impl ReceiverQueue {
         self.judge(attempted.attempt, attempted.retry_after, now)
     }
 
-    /// What an answer says about the receiver as a whole.
+    /// Applies what an attempt shows about the receiver.
     fn judge(&mut self, attempt: Attempt, retry_after: Option<Duration>, now: Timestamp) -> Option<Turn> {
         let away_since = self.away_since.take().unwrap_or(now);
         let turn = if attempt.error.is_none() {
-            // While it is paused nothing goes, and what would be due would be given up.
+            // While it is paused nothing may go, and what became due would be given up.
             let may_go = self.breaker.succeeded() && self.pause.is_none();
             may_go.then(|| {
                 self.make_due(now);
@@ -359,7 +360,7 @@ impl ReceiverQueue {
         turn
     }
 
-    /// Takes note of a test that was made besides all this. One that reached the receiver lets everything go again.
+    /// Applies the result of a test. A success makes everything due.
     pub(super) fn note_test(&mut self, attempt: Attempt, now: Timestamp) {
         if attempt.error.is_none() {
             self.resume(now);
@@ -367,7 +368,7 @@ impl ReceiverQueue {
         self.last_attempt = Some(Attempt { answer: None, ..attempt });
     }
 
-    /// Lets everything that waits go at once, whatever kept it back.
+    /// Resumes the receiver: everything that waits is due, whatever held it back.
     pub(super) fn resume(&mut self, now: Timestamp) {
         self.pause = None;
         self.breaker.succeeded();
@@ -376,14 +377,14 @@ impl ReceiverQueue {
         self.make_due(now);
     }
 
-    /// Counts an attempt that begins now against the rate.
+    /// Counts an attempt against the rate limit.
     pub(super) fn count_attempt(&mut self, now: Timestamp) {
         if let Some(limiter) = &mut self.limiter {
             limiter.note(now);
         }
     }
 
-    /// Whether what was told last of an incident does not reach the receiver.
+    /// Whether the last delivery of an incident does not reach the receiver.
     pub(super) fn is_failing(&self, incident: &IncidentId) -> bool {
         self.lanes.get(incident).is_some_and(|lane| {
             let first = lane.waiting.front();
@@ -391,14 +392,14 @@ impl ReceiverQueue {
         })
     }
 
-    /// Until when the receiver holds back what waits of an incident, if it does: because it failed to take it, is as good as
-    /// away, or asked to be left alone. Nothing while it is paused, which only people end.
+    /// Until when the receiver holds back the next delivery of an incident, if it does: after failures, while
+    /// it is down, or while it asked to wait. `Some(None)` while it is paused, which only an operator ends.
     pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
         self.lanes.get(incident)?.waiting.front()?;
         if self.pause.is_some() {
             return Some(None);
         }
-        // What holds back the lane that has to go first holds back those that wait for it.
+        // A delivery that waits for another lane is held back by what holds back that lane.
         let first_to_go = self.line_from(incident).last()?;
         let lane = self.lanes.get(&first_to_go)?;
         let first = lane.waiting.front()?;
@@ -407,7 +408,7 @@ impl ReceiverQueue {
         is_held.then(|| Some(lane.planned_at.unwrap_or(now).max(open_at).max(now)))
     }
 
-    /// Whether nothing can be told to the receiver, whatever it is about.
+    /// Whether nothing reaches the receiver.
     pub(super) fn is_down(&self) -> bool {
         self.pause.is_some() || self.failing_since().is_some()
     }
@@ -416,13 +417,12 @@ impl ReceiverQueue {
         self.breaker.open_since().or(self.away_since)
     }
 
-    /// The incidents of which something waits.
+    /// The incidents with deliveries waiting.
     pub(super) fn incidents(&self) -> impl Iterator<Item = &IncidentId> {
         let waits = |(incident, lane): (_, &Lane)| (!lane.waiting.is_empty()).then_some(incident);
         self.lanes.iter().filter_map(waits)
     }
 
-    /// How it is doing.
     pub(super) fn status(&self, name: &Arc<str>) -> ReceiverStatus {
         let waiting = || self.lanes.values().flat_map(|lane| &lane.waiting);
         ReceiverStatus {
@@ -448,7 +448,7 @@ impl ReceiverQueue {
         self.limiter.as_ref().map_or(Timestamp::MIN, RateLimiter::free_at)
     }
 
-    /// Makes everything due that is not.
+    /// Makes everything due that is planned for later.
     fn make_due(&mut self, now: Timestamp) {
         for (at, incident) in std::mem::take(&mut self.planned) {
             let at = at.min(now);
@@ -459,7 +459,7 @@ impl ReceiverQueue {
         }
     }
 
-    /// Puts a lane in its place among the others, and forgets one of which there is nothing to know.
+    /// Updates the plan for a lane, and removes a lane with no state left.
     fn plan(&mut self, incident: &IncidentId) {
         let Some(lane) = self.lanes.get_mut(incident) else { return };
         if let Some(at) = lane.planned_at.take() {

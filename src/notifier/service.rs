@@ -1,4 +1,4 @@
-//! The notifier's service: makes the attempts that are due, and takes note of what came of them.
+//! The notifier's service loop: makes the attempts that are due, and applies their results.
 
 #[cfg(test)]
 mod tests;
@@ -22,42 +22,39 @@ use crate::model::{
 use crate::outbound::Outbound;
 use crate::store::{Command, Observer, Store, StoreError};
 
-/// A handle that takes deliveries from the feed, and answers what is asked about them.
+/// The handle of the service.
 #[derive(Clone)]
 pub struct Notifier(Arc<Shared>);
 
 struct Shared {
     backlog: Arc<Backlog>,
     post: Post,
-    /// Held while a delivery is made to wait again, so that no two do so with the same one, and while an incident is forgotten
-    /// of which none waits.
+    /// Serializes resends with each other, and with the removal of an incident that has no pending delivery.
     resending: tokio::sync::Mutex<()>,
 }
 
-/// Why a delivery is not sent again.
+/// Why a delivery cannot be resent.
 #[derive(Debug, thiserror::Error)]
 pub enum ResendError {
-    /// There is none with this id.
     #[error("there is no such delivery")]
     NotFound,
     /// It is neither delivered nor dead.
     #[error("the delivery is still pending")]
     Pending,
-    /// Its incident is over, and it does not say so: its receiver would take the incident for open again, for ever.
+    /// The incident is resolved and the delivery is no resolution: its receiver would consider the incident
+    /// open for good.
     #[error("the incident of the delivery is resolved")]
     Resolved {
-        /// What told the same receiver of the end, if anything did.
+        /// The delivery that told the same receiver of the resolution, if there is one.
         told_by: Option<DeliveryId>,
     },
-    /// It tells of an end, and its incident is open again: its receiver would take the incident for over.
+    /// The delivery is a resolution and the incident is open again: its receiver would consider it resolved.
     #[error("the incident of the delivery is open again")]
     Reopened,
-    /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The configuration names no such receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration names no such receiver")]
 pub struct UnknownReceiver;
@@ -73,11 +70,10 @@ impl Notifier {
         self.0.backlog.recovered(now);
     }
 
-    /// Has a delivery sent again that was delivered or given up: under the same id, and for another day.
+    /// Sends a delivered or dead delivery again, under the same id and for another 24 h.
     ///
     /// # Errors
-    /// When there is none, it is pending, it does not say what its incident is now, over or open, or the store cannot note
-    /// it.
+    /// It does not exist, is pending, contradicts the state of its incident, or cannot be stored.
     pub async fn resend(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery, ResendError> {
         let shared = &self.0;
         let _one_at_a_time = shared.resending.lock().await;
@@ -88,16 +84,17 @@ impl Notifier {
         self.check_is_news(&delivery).await?;
         delivery.resend(now);
         shared.post.store.apply(vec![Command::put(delivery.clone())]).await?;
-        tracing::info!(delivery = &*delivery.id.0, receiver = &*delivery.receiver, "sent again by hand");
+        tracing::info!(delivery = &*delivery.id.0, receiver = &*delivery.receiver, "delivery resent by hand");
         Ok(delivery)
     }
 
-    /// Has no delivery sent again for as long as this is held.
+    /// Blocks resends while the guard is held.
     pub async fn hold_resends(&self) -> impl Drop + '_ {
         self.0.resending.lock().await
     }
 
-    /// Nobody is to be told again of an incident that is over, but of its end; nor of its end while it is open again.
+    /// Of a resolved incident only the resolution may be resent, and of an open one anything but a
+    /// resolution.
     async fn check_is_news(&self, delivery: &Delivery) -> Result<(), ResendError> {
         let store = &self.0.post.store;
         let incident = store.incident(delivery.incident.clone()).await?.ok_or(ResendError::NotFound)?;
@@ -113,23 +110,20 @@ impl Notifier {
         Err(ResendError::Resolved { told_by: told_by.map(|delivery| delivery.id.clone()) })
     }
 
-    /// Tells a receiver again what it was told already, for those that forget what they do not hear of. It is tried
-    /// once and at once, and nothing of it is kept; it is left out while the receiver can be told nothing. Whether the
-    /// receiver hears of the incident: by this, or by what waits for it or is under way.
+    /// Repeats to a receiver what it was told already, for receivers that expire alerts. It is tried once, at
+    /// once, stored nowhere, and skipped while nothing may be sent to the receiver. Returns whether the
+    /// receiver is told of the incident: by this, or by a delivery that waits or is in flight.
     pub fn refresh(&self, delivery: Delivery, now: Timestamp) -> bool {
         self.change(|dispatcher| dispatcher.refresh(delivery, now)) != Refresh::Refused
     }
 
-    /// Whether [`Notifier::refresh`] would be refused now.
+    /// Whether [`Notifier::refresh`] would be skipped now.
     pub fn refuses_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> bool {
         self.0.backlog.lock().judge_refresh(receiver, incident, now) == Refresh::Refused
     }
 
-    /// Tries out whether a receiver can be reached, besides everything that waits for it. `url` is what the
-    /// notification links to. A success lets everything go to it again that was kept back.
-    ///
-    /// # Errors
-    /// When the configuration names no such receiver. An attempt that fails is none.
+    /// Sends a test notification that links to `url`, past the queue. A success resumes the receiver. A
+    /// failed attempt is no error.
     pub async fn test(&self, receiver: &str, url: String) -> Result<Attempt, UnknownReceiver> {
         let shared = &self.0;
         let name = shared.post.receivers.get_key_value(receiver).ok_or(UnknownReceiver)?.0.clone();
@@ -140,11 +134,7 @@ impl Notifier {
         Ok(attempt)
     }
 
-    /// Lets everything that waits for a receiver go at once, whether it was paused, failing, or had asked to be left
-    /// alone.
-    ///
-    /// # Errors
-    /// When the configuration names no such receiver.
+    /// Makes everything that waits for a receiver due, whether it was paused, failing, or had asked to wait.
     pub fn resume(&self, receiver: &str) -> Result<(), UnknownReceiver> {
         let shared = &self.0;
         let (name, _) = shared.post.receivers.get_key_value(receiver).ok_or(UnknownReceiver)?;
@@ -153,28 +143,29 @@ impl Notifier {
         Ok(())
     }
 
-    /// Whether what a receiver was last told of an incident does not reach it.
+    /// Whether the last delivery of an incident does not reach a receiver.
     pub fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
         self.0.backlog.lock().is_failing(incident, receiver)
     }
 
-    /// Whether a receiver holds back something of an incident, because it cannot be reached or asked to be left alone, and
-    /// until when the first of them does: nothing if that waits for a person.
+    /// Until when a receiver holds back a delivery of an incident, because it fails or asked to wait; the
+    /// earliest of several. `Some(None)` if it is paused, which only an operator ends.
     pub fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
         self.0.backlog.lock().held_back(incident, now)
     }
 
-    /// Completes when that has changed for some incident since [`Notifier::take_failing_changed`] was last called.
+    /// Completes when [`Notifier::is_failing`] has changed for an incident since
+    /// [`Notifier::take_failing_changed`].
     pub async fn failing_changed(&self) {
         self.0.backlog.failing_changed.notified().await;
     }
 
-    /// The incidents for which it has changed since this was last called.
+    /// The incidents for which [`Notifier::is_failing`] has changed since the last call.
     pub fn take_failing_changed(&self) -> BTreeSet<IncidentId> {
         self.0.backlog.lock().take_changed()
     }
 
-    /// How all receivers are doing, by name: those of the configuration, and any other that was to be told something.
+    /// The status of all receivers by name, including unconfigured ones that were to be told something.
     pub fn statuses(&self) -> Vec<ReceiverStatus> {
         self.0.backlog.lock().statuses()
     }
@@ -184,17 +175,16 @@ impl Notifier {
     }
 }
 
-/// The receiver and the incident that an attempt was for, and what came of it.
+/// The receiver, the incident, and the result of an attempt.
 type Finished = (Arc<str>, IncidentId, Attempted);
 
-/// The service: runs until it is told to stop.
 pub struct NotifierService {
     shared: Arc<Shared>,
     attempts: JoinSet<Finished>,
 }
 
 impl NotifierService {
-    /// A service with nothing to do yet, and the handle to give it work.
+    /// A service with empty queues, and its handle.
     pub fn new(
         store: Arc<dyn Store>,
         outbound: Arc<dyn Outbound>,
@@ -212,8 +202,8 @@ impl NotifierService {
         (Self { shared: shared.clone(), attempts: JoinSet::new() }, Notifier(shared))
     }
 
-    /// Delivers until `stop`. Attempts that are under way then are broken off: they are in the outbox and go out again
-    /// after the next start.
+    /// Delivers until `stop`. Attempts in flight are aborted then: they are in the outbox and repeated after
+    /// the next start.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let next = self.start_due();
@@ -231,7 +221,7 @@ impl NotifierService {
         }
     }
 
-    /// Starts what is due, and says when the next is.
+    /// Starts everything that is due, and returns when the next task is.
     fn start_due(&mut self) -> Timestamp {
         let mut dispatcher = self.shared.backlog.lock();
         let moment = self.shared.post.clock.moment();
@@ -270,14 +260,19 @@ impl NotifierService {
             Some(Turn::Opened) => {
                 tracing::warn!(
                     receiver = name,
-                    "it fails again and again and is only probed from now on: {error}"
+                    "the receiver keeps failing: its circuit is open and it is only probed from now on: \
+                     {error}"
                 );
             }
-            Some(Turn::Closed) => tracing::info!(receiver = name, "it takes notifications again"),
+            Some(Turn::Closed) => tracing::info!(
+                receiver = name,
+                "the receiver works again: its circuit is \
+                                                                   closed"
+            ),
             Some(Turn::Paused) => tracing::error!(
                 receiver = name,
-                "it says that it is gone: nothing is sent to it until `POST /v1/receivers/{name}/resume`, a test that \
-                 succeeds, or a restart: {error}"
+                "the receiver says that it is gone (410) and is paused until `POST \
+                 /v1/receivers/{name}/resume`, a successful test, or a restart: {error}"
             ),
             None => {}
         }

@@ -1,38 +1,34 @@
-//! How receivers are doing, for people and their graphs.
+//! The status of receivers, for the API and the metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Attempt, Timestamp};
 
-/// The upper bounds of what [`Latencies`] tells apart, in seconds.
+/// The upper bounds of the buckets of [`Latencies`], in seconds.
 pub const LATENCY_BOUNDS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Whether a receiver can be told anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReceiverState {
-    /// Nothing is known against it.
+    /// No failure is known.
     Ok,
-    /// So many attempts have failed in a row that one is made at a time, now and then, until one succeeds; or it asked
-    /// to be left alone for more than a minute.
-    Failing {
-        /// Since when that is so.
-        since: Timestamp,
-    },
-    /// It said that it is gone: nothing is sent until somebody resumes it, a test succeeds, or the warden is restarted.
+    /// The circuit is open and probes are sent until one succeeds; or the receiver asked for a `Retry-After`
+    /// of more than a minute.
+    Failing { since: Timestamp },
+    /// The receiver answered 410: nothing is sent until it is resumed, a test succeeds, or the warden
+    /// restarts.
     Paused {
-        /// When it said so.
         since: Timestamp,
-        /// In which words.
+        /// The error of the attempt that was answered so.
         reason: Arc<str>,
     },
 }
 
 impl ReceiverState {
-    /// The words on the wire.
+    /// The values in the API.
     pub const NAMES: [&str; 3] = ["ok", "failing", "paused"];
 
-    /// The word on the wire.
+    /// The value in the API.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -42,49 +38,42 @@ impl ReceiverState {
     }
 }
 
-/// How a receiver is doing, and what has become of its deliveries since the start.
+/// The counts are since the start.
 #[derive(Clone, Debug)]
 pub struct ReceiverStatus {
-    /// Its name.
     pub name: Arc<str>,
-    /// Whether it can be told anything.
     pub state: ReceiverState,
-    /// How many deliveries wait for it.
+    /// The number of queued deliveries.
     pub waiting: usize,
-    /// When the oldest of them was decided.
+    /// When the oldest of them was created.
     pub oldest_waiting: Option<Timestamp>,
-    /// How many attempts have failed since the last success.
+    /// The failures since the last success.
     pub consecutive_failures: u32,
-    /// When it is tried next; it may lie in the past for a moment. Nothing while nothing waits, or what waits may not
-    /// go.
+    /// The next attempt, which may be in the past for a moment. `None` while nothing waits or nothing may go.
     pub next_attempt_at: Option<Timestamp>,
-    /// The latest attempt, without its answer.
+    /// Without the response body.
     pub last_attempt: Option<Attempt>,
-    /// What became of its deliveries.
     pub outcomes: Outcomes,
-    /// How long attempts took.
     pub latencies: Latencies,
 }
 
-/// What became of attempts and deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// Deliveries that were answered with 2xx.
+    /// Deliveries answered with 2xx.
     pub delivered: u64,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub failed: u64,
-    /// Deliveries that were given up.
+    /// Deliveries that became dead.
     pub dead: u64,
-    /// Refreshes that were answered with 2xx.
+    /// Refreshes answered with 2xx.
     pub refreshed: u64,
 }
 
-/// How long attempts took: how many of them up to each of [`LATENCY_BOUNDS`].
+/// A histogram of the durations of attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Latencies {
-    /// How many took up to that bound and more than the one before. The last ones took more than every bound.
+    /// By bucket, not cumulative; the last one is above all of [`LATENCY_BOUNDS`].
     pub counts: [u64; LATENCY_BOUNDS.len() + 1],
-    /// The sum of all.
     pub sum: Duration,
 }
 

@@ -1,21 +1,22 @@
-//! Addresses that may be secrets.
+//! URLs that may contain secrets.
 
 use std::fmt;
 use std::str::FromStr;
 
 use reqwest::Url;
 
-/// A URL of which only scheme, host and port are ever shown: user information, path and query may each be a secret.
+/// A URL of which only scheme, host and port are shown: user information, path and query may each be a
+/// secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// The whole of it, to make requests with.
+    /// The whole URL, for requests only.
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// Scheme, host and port, which is as much as may be shown.
+    /// Scheme, host and port: all that may be shown.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }

@@ -1,5 +1,4 @@
-//! What is demanded of secrets as they are configured, and of the answers of those that are called. See
-//! [`crate::fuzzing`].
+//! Fuzz checks of configured secrets, and of responses. See [`crate::fuzzing`].
 
 use std::fmt::{Debug, Display};
 use std::str::from_utf8;
@@ -9,15 +8,15 @@ use super::transport::{ClientIdentity, Roots};
 use super::{EXCERPT_MAX, Endpoint, Rate, SigningKey, retry_after, shown, signature};
 use crate::model::Timestamp;
 
-/// Stands for a secret: no text that is looked at holds it by chance.
+/// Stands for a secret: no input contains it by chance.
 const MARK: &str = "VerySecretIndeed";
 
-/// Keys, certificates, addresses and rates: of a secret nothing is shown, whether it can be read or not.
+/// Keys, certificates, URLs and rates: no secret is shown, whether it can be parsed or not.
 pub fn secrets(bytes: &[u8]) {
     if let Err(error) = Roots::parse(bytes) {
         assert!(!error.to_string().is_empty());
     }
-    // Both in one file, which many have.
+    // Both in one file, as is common.
     match ClientIdentity::parse(bytes, bytes) {
         Ok(identity) => assert_eq!(format!("{identity:?}"), "ClientIdentity(…)"),
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -38,7 +37,7 @@ pub fn secrets(bytes: &[u8]) {
         assert_eq!(endpoint.to_string(), endpoint.origin());
         assert!(endpoint.url().as_str().parse::<Endpoint>().is_ok_and(|again| again == endpoint));
     }
-    // What ends a name and a password would make what is behind it, or before it, a host, and hosts are shown.
+    // A text that ends the user information would turn the rest into a host, and hosts are shown.
     let named = [format!("http://{MARK}:{text}@a.example/"), format!("http://a:{text}{MARK}@a.example/")];
     let is_name = !text.contains(['/', '\\', '?', '#', '@', ':']);
     let below = [format!("http://a.example/{MARK}/{text}"), format!("http://a.example/?{text}={MARK}")];
@@ -58,7 +57,8 @@ fn hides<T: Debug, E: Debug + Display>(read: &Result<T, E>) {
     assert!(!shown.to_lowercase().contains(&MARK.to_lowercase()), "{shown}");
 }
 
-/// What comes back from a call: the wait that it asks for is bounded, what is kept of its body is short and steers nothing.
+/// Responses: the wait that one asks for is capped, and the excerpt of its body is short and has no control
+/// characters.
 pub fn answers(bytes: &[u8]) {
     let kept = shown(bytes);
     assert!(kept.len() <= EXCERPT_MAX);

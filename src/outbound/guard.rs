@@ -1,20 +1,20 @@
 //! The guard against server-side request forgery: which addresses may be called.
 //!
-//! Whoever may name a receiver could otherwise make the warden, which stands inside the network, talk to
-//! what only the inside can reach: a cloud's metadata service, a database, the warden itself. Invariants:
+//! Without it, whoever names a receiver could make the warden, which runs inside the network, call what only
+//! the inside can reach: a cloud's metadata service, a database, the warden itself. Invariants:
 //!
 //! - The address that is checked is the address that is connected to. Names are checked where they are
-//!   resolved for the connection ([`GuardedResolver`]), so a name that changes its address in between gains
-//!   nothing.
-//! - A URL whose host is an address never meets a resolver and is checked by [`check_literal`]. The URL is
-//!   normalised by then, so `0x7f.1`, `2130706433` and `[::ffff:127.0.0.1]` are seen for what they are.
-//! - For IPv6 the list is one of what is allowed: global unicast, without what is carved out of it.
-//! - A receiver may name networks of its own in which it is to be found although they are not public. They widen
-//!   both checks alike, and an IPv4 address in the clothes of IPv6 is sought among the IPv4 networks only.
-//! - The daemon's own address ([`OwnAddresses`]) is never called, whatever is allowed besides.
+//!   resolved for the connection ([`GuardedResolver`]), so that changing a name's address in between has no
+//!   effect.
+//! - A URL whose host is an address is never resolved and is checked by [`check_literal`]. URLs are
+//!   normalized, so that `0x7f.1`, `2130706433` and `[::ffff:127.0.0.1]` are recognized.
+//! - For IPv6 there is an allow list: global unicast, without the networks reserved within it.
+//! - A receiver may allow non-public networks of its own. They apply to both checks; an IPv4 address embedded
+//!   in an IPv6 one is compared with IPv4 networks only.
+//! - The daemon's own address ([`OwnAddresses`]) is never called, whatever is allowed.
 //!
-//! Deliberately absent: other ports and names (a public address is all that is asked for), and the translation
-//! prefixes (NAT64) that a network chooses for itself, which cannot be told from the outside.
+//! Deliberately absent: restrictions of ports and names (an address has to be public, nothing else), and
+//! NAT64 prefixes that a network chooses itself, which cannot be recognized.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,7 +26,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::own::OwnAddresses;
 
-/// The IPv4 networks that are not public: (network, length of its prefix, what it is).
+/// Non-public IPv4 networks: address, prefix length, and name.
 const REFUSED_V4: [(Ipv4Addr, u32, &str); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, "unspecified"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
@@ -46,7 +46,7 @@ const REFUSED_V4: [(Ipv4Addr, u32, &str); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
 ];
 
-/// The IPv6 networks that are not public, as far as it helps to call them by their names.
+/// Non-public IPv6 networks that have a name worth showing.
 const REFUSED_V6: [(Ipv6Addr, u32, &str); 10] = [
     (Ipv6Addr::UNSPECIFIED, 128, "unspecified"),
     (Ipv6Addr::LOCALHOST, 128, "loopback"),
@@ -60,10 +60,9 @@ const REFUSED_V6: [(Ipv6Addr, u32, &str); 10] = [
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
 ];
 
-/// IPv6 networks whose addresses lead to an IPv4 address, and where in them it lies (bits to the right of
-/// it).
+/// IPv6 networks with embedded IPv4 addresses, and the number of bits to the right of those.
 const EMBEDDING_V6: [(Ipv6Addr, u32, u32); 3] = [
-    // IPv4-mapped: the same socket address in other clothes.
+    // IPv4-mapped.
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, 0),
     // NAT64, the well-known prefix.
     (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, 0),
@@ -71,17 +70,15 @@ const EMBEDDING_V6: [(Ipv6Addr, u32, u32); 3] = [
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 80),
 ];
 
-/// All that is allocated for global unicast; whatever lies outside is refused, IPv4-compatible addresses
-/// among it.
+/// Everything outside is refused, including IPv4-compatible addresses.
 const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Whether an address is a public one, to which any receiver may point.
 pub fn is_public(address: IpAddr) -> bool {
     why_refused(address).is_none()
 }
 
-/// What keeps an address from being public, in a word or two; `None` if it is public. An IPv6 address that
-/// stands for an IPv4 one (mapped, NAT64, 6to4) is judged by that.
+/// The reason why an address is not public; `None` if it is. An IPv6 address with an embedded IPv4 one
+/// (mapped, NAT64, 6to4) is judged by that.
 pub fn why_refused(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => why_refused_v4(address),
@@ -108,7 +105,7 @@ fn why_refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     if within(network, prefix) { None } else { Some("outside the public address space") }
 }
 
-/// The IPv4 address to which an IPv6 address leads: mapped, through NAT64 or 6to4.
+/// The IPv4 address embedded in an IPv6 one: mapped, NAT64 or 6to4.
 pub(super) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let within =
         |network: Ipv6Addr, prefix: u32| (address.to_bits() ^ network.to_bits()) >> (128 - prefix) == 0;
@@ -116,14 +113,14 @@ pub(super) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     embedding.map(|&(.., shift)| Ipv4Addr::from_bits((address.to_bits() >> shift) as u32))
 }
 
-/// A host all of whose addresses are refused.
+/// A host whose addresses are all refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedHost {
-    /// The host as the URL names it: a name or an address.
+    /// The name or address in the URL.
     pub host: String,
-    /// What it leads to; never empty, and none of it may be called.
+    /// The refused addresses; never empty.
     pub addresses: Vec<IpAddr>,
-    /// Whether it is refused because the daemon itself listens there.
+    /// Whether the reason is that the daemon itself listens there.
     pub is_own: bool,
 }
 
@@ -147,18 +144,16 @@ impl fmt::Display for RefusedHost {
 
 impl std::error::Error for RefusedHost {}
 
-/// Whether a receiver that names these networks may be at this address.
+/// Whether a receiver that allows these networks may be at this address.
 fn is_allowed(address: IpAddr, networks: &[IpNet]) -> bool {
     let plain = address.to_canonical();
     is_public(address) || networks.iter().any(|network| network.contains(&plain))
 }
 
-/// Checks a URL whose host is an address, in whatever spelling. A host that is a name passes: it is for
-/// [`GuardedResolver`] to check.
+/// Checks a URL whose host is an address, in any spelling. A name passes: [`GuardedResolver`] checks it.
 ///
 /// # Errors
-///
-/// The address is not public, nor in one of `networks`.
+/// The address is neither public nor in one of `networks`.
 pub fn check_literal(url: &Url, networks: &[IpNet]) -> Result<(), RefusedHost> {
     match literal(url) {
         Some(address) if !is_allowed(address, networks) => {
@@ -169,18 +164,14 @@ pub fn check_literal(url: &Url, networks: &[IpNet]) -> Result<(), RefusedHost> {
     }
 }
 
-/// The address that is a URL's host, if it is one.
+/// The host of a URL, if it is an address.
 fn literal(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
     let unbracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     unbracketed.parse().ok()
 }
 
-/// Checks that a URL whose host is an address does not lead to the daemon itself. A host that is a name passes.
-///
-/// # Errors
-///
-/// The daemon listens there.
+/// Checks that a URL whose host is an address does not lead to the daemon itself. A name passes.
 pub fn check_own_literal(url: &Url, own: &OwnAddresses) -> Result<(), RefusedHost> {
     match (literal(url), url.port_or_known_default()) {
         (Some(address), Some(port)) if own.contains(SocketAddr::new(address, port)) => {
@@ -191,19 +182,15 @@ pub fn check_own_literal(url: &Url, own: &OwnAddresses) -> Result<(), RefusedHos
     }
 }
 
-/// Checks where a URL leads by the names that this machine knows, for a call through a proxy, which resolves the name
-/// once more: one that stands on this machine would connect to the daemon.
-///
-/// # Errors
-///
-/// The daemon listens at one of the addresses.
+/// Checks for a call through a proxy that the URL's name does not lead to the daemon itself: the proxy
+/// resolves it again, and one on this machine would connect to the daemon.
 pub async fn check_own_name(url: &Url, own: &OwnAddresses) -> Result<(), RefusedHost> {
     check_own_literal(url, own)?;
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(()) };
     if literal(url).is_some() || !own.has_port(port) {
         return Ok(());
     }
-    // What cannot be resolved here may be known to the proxy.
+    // A name that cannot be resolved here may be known to the proxy.
     let Ok(found) = tokio::net::lookup_host((host, port)).await else { return Ok(()) };
     let addresses: Vec<IpAddr> =
         found.filter(|address| own.contains(*address)).map(|address| address.ip()).collect();
@@ -213,11 +200,10 @@ pub async fn check_own_name(url: &Url, own: &OwnAddresses) -> Result<(), Refused
     Err(RefusedHost { host: host.to_owned(), addresses, is_own: true })
 }
 
-/// Those among the addresses of `host` that are public or in one of `networks`, in their order.
+/// Keeps the addresses of `host` that are public or in one of `networks`, in order.
 ///
 /// # Errors
-///
-/// There are addresses, and none of them is allowed.
+/// None of the addresses is allowed.
 fn keep_allowed(
     host: &str,
     addresses: Vec<SocketAddr>,
@@ -232,11 +218,10 @@ fn keep_allowed(
     Ok(allowed)
 }
 
-/// Those among the addresses of `host` at which the daemon itself does not listen on this port, in their order.
+/// Keeps the addresses of `host` at which the daemon itself does not listen on this port, in order.
 ///
 /// # Errors
-///
-/// There are addresses, and it listens at all of them.
+/// It listens at all of them.
 fn keep_others(
     host: &str,
     addresses: Vec<SocketAddr>,
@@ -252,12 +237,11 @@ fn keep_others(
     Ok(others)
 }
 
-/// Looks the host of a URL up and checks what it leads to, as a call to it would. A name that cannot be looked up passes:
-/// what it leads to is not known.
+/// Resolves the host of a URL and checks its addresses like a call would. A name that cannot be resolved
+/// passes.
 ///
 /// # Errors
-///
-/// It leads to addresses, and none of them is public or in one of `networks`.
+/// None of the addresses is public or in one of `networks`.
 pub async fn check_name(url: &Url, networks: &[IpNet]) -> Result<(), RefusedHost> {
     check_literal(url, networks)?;
     let Some(host) = url.domain() else { return Ok(()) };
@@ -265,28 +249,27 @@ pub async fn check_name(url: &Url, networks: &[IpNet]) -> Result<(), RefusedHost
     keep_allowed(host, addresses.collect(), networks).map(|_| ())
 }
 
-/// Resolves names as the system does, and drops every address that is not allowed. Its error is a
-/// [`RefusedHost`] if that leaves none, or else that of the system.
+/// Resolves names like the system does, without the addresses that are not allowed. Its error is a
+/// [`RefusedHost`] if none is left, or that of the system.
 #[derive(Debug, Clone)]
 pub struct GuardedResolver {
-    /// Where receivers may be besides public addresses; `None`: anywhere.
+    /// Networks that are allowed besides public addresses; `None` allows everything.
     networks: Option<Arc<[IpNet]>>,
-    /// Where the daemon listens, and the port that is connected to, if it listens on that.
+    /// The daemon's addresses, and the port that is connected to, if the daemon listens on that.
     own: Option<(Arc<OwnAddresses>, u16)>,
 }
 
 impl GuardedResolver {
-    /// A resolver that allows public addresses and those in `networks`.
     pub fn new(networks: &[IpNet]) -> Self {
         Self { networks: Some(networks.into()), own: None }
     }
 
-    /// A resolver that allows every address.
+    /// Allows every address.
     pub fn anywhere() -> Self {
         Self { networks: None, own: None }
     }
 
-    /// Has it refuse the daemon itself where connections are made to this port.
+    /// Also refuses the daemon itself, for connections to this port.
     #[must_use]
     pub fn without_own(self, own: Arc<OwnAddresses>, port: u16) -> Self {
         Self { own: Some((own, port)), ..self }
@@ -297,7 +280,7 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let Self { networks, own } = self.clone();
         Box::pin(async move {
-            // The port is the connector's affair: it replaces 0 by that of the URL or of its scheme.
+            // The connector replaces port 0 by that of the URL.
             let mut addresses = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             if let Some(networks) = networks {
                 addresses = keep_allowed(name.as_str(), addresses, &networks)?;

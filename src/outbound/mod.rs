@@ -1,20 +1,22 @@
-//! The outgoing HTTP call, behind a trait, so that a simulation can put a failing network in its place; and what every
-//! call may need: signing, a rate, a way to get there, and the guard over addresses.
+//! Outgoing HTTP calls, behind a trait that a simulation implements with a failing network, and what every
+//! call needs: signatures, rate limits, transports, and the guard over addresses.
 //!
-//! [`HttpOutbound`] is the real one. Invariants:
+//! [`HttpOutbound`] is the real implementation. Invariants:
 //!
-//! - One call is one request: no redirect is followed, no proxy is taken from the environment.
-//! - A connection serves only those that are reached in the same way ([`Transport`]): each way has a client of its
-//!   own, with a pool of its own.
-//! - A call ends within its timeout and reads about [`EXCERPT_MAX`] bytes of the answer's body, however
-//!   long that is.
-//! - The status decides. Once it has arrived, an answer whose body stalls or breaks off is an answer like
-//!   any other, with what there is of the body: the receiver has spoken, and the body is for the log alone.
-//! - Only a receiver that allows it is called at an address that is not public, and the daemon itself never is; see
-//!   [`guard`]. Through a proxy that is known only of names which this machine resolves as the proxy does.
-//! - No error and no debug output holds a secret: of a URL they show scheme, host and port alone ([`Endpoint`]).
+//! - One call is one request: redirects are not followed, and proxies are not read from the environment.
+//! - A connection serves only receivers with the same [`Transport`]: each transport has a client with a pool
+//!   of its own.
+//! - A call ends within its timeout and reads about [`EXCERPT_MAX`] bytes of the response body, whatever its
+//!   length.
+//! - The status decides. Once it has arrived, a body that stalls or breaks off is kept as far as it came: it
+//!   is needed only for the log.
+//! - A non-public address is called only for a receiver that allows it, and the daemon itself never is; see
+//!   [`guard`]. For a call through a proxy this holds as far as this machine resolves names like the proxy
+//!   does.
+//! - No error and no debug output contains a secret: of a URL they show only scheme, host and port
+//!   ([`Endpoint`]).
 //!
-//! Deliberately absent: retrying, measuring, and the judgement of which status is a success.
+//! Deliberately absent: retries, metrics, and which status is a success.
 
 mod endpoint;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -49,56 +51,49 @@ pub use self::rate::{Rate, RateError, RateLimiter};
 pub use self::signature::SigningKey;
 pub use self::transport::Transport;
 
-/// How much of an answer's body is kept, in bytes.
+/// The bytes of a response body that are kept.
 pub const EXCERPT_MAX: usize = 2048;
 
-/// How much of where a redirect points is shown, in characters.
+/// The characters of a redirect's target that are shown.
 pub const LOCATION_MAX: usize = 200;
 
-/// Makes outgoing HTTP calls.
 pub trait Outbound: Send + Sync {
-    /// Sends `request` and waits for the answer. Any status is an answer, also that of a redirect.
+    /// Sends `request` and waits for the response, which may have any status, including that of a redirect.
     ///
     /// # Errors
-    ///
-    /// There was no answer; [`OutboundError`] says why. The receiver may have got the request all the same.
+    /// There was no response. The receiver may have got the request nevertheless.
     fn send(&self, request: OutboundRequest) -> BoxFuture<'_, Result<OutboundResponse, OutboundError>>;
 
-    /// Checks beforehand whether this URL may be called, as far as can be told without resolving a name.
-    ///
-    /// # Errors
-    ///
-    /// It may not.
+    /// Checks in advance whether this URL may be called, as far as that is possible without resolving its
+    /// name.
     fn check(&self, url: &Url, transport: &Transport) -> Result<(), RefusedHost> {
         transport.check(url)
     }
 
-    /// Notes where the daemon itself listens: that is never called.
+    /// Adds an address on which the daemon listens, so that it is never called.
     fn listens_on(&self, _address: SocketAddr) {}
 }
 
-/// One request, to a receiver of notifications or another.
+/// A request to a receiver, a replay target, or the heartbeat's endpoint.
 #[derive(Clone)]
 pub struct OutboundRequest {
-    /// What the one that is called is known by.
+    /// The name of the callee.
     pub receiver: Arc<str>,
-    /// What to do with the body there.
     pub method: Method,
-    /// Where to: `http` or `https`. User information in it is sent as basic authentication.
+    /// `http` or `https`. User information is sent as basic authentication.
     pub url: Endpoint,
-    /// All headers, except those that HTTP itself needs, and `User-Agent`.
+    /// All headers, except for `User-Agent` and those that HTTP itself needs.
     pub headers: HeaderMap,
-    /// The body, sent byte for byte.
+    /// Sent byte for byte.
     pub body: Bytes,
-    /// The bound of the whole call, from resolving the name to the end of the answer.
+    /// For the whole call, from resolving the name to the end of the response.
     pub timeout: Duration,
-    /// How the receiver is reached.
     pub transport: Arc<Transport>,
 }
 
 impl fmt::Debug for OutboundRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the headers: one of them may authorise.
+        // Without the headers, which may authenticate.
         formatter
             .debug_struct("OutboundRequest")
             .field("receiver", &self.receiver)
@@ -111,22 +106,20 @@ impl fmt::Debug for OutboundRequest {
     }
 }
 
-/// A receiver's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundResponse {
-    /// The HTTP status.
     pub status: u16,
-    /// The value of the header `Retry-After`, unparsed.
+    /// Unparsed.
     pub retry_after: Option<String>,
-    /// Where a redirect points, fit to be shown: without its query, at most [`LOCATION_MAX`] characters.
+    /// The target of a redirect, safe to show: without its query, and at most [`LOCATION_MAX`] characters.
     pub location: Option<String>,
-    /// The beginning of the body, at most [`EXCERPT_MAX`] bytes, made text that is safe to show: U+FFFD
-    /// stands for what is not UTF-8 and for control characters other than tab and line feed.
+    /// The beginning of the body, at most [`EXCERPT_MAX`] bytes, as text that is safe to show: invalid UTF-8,
+    /// and control characters other than tab and line feed, are replaced by U+FFFD.
     pub excerpt: String,
 }
 
 impl OutboundResponse {
-    /// Its status in words, and where a redirect points.
+    /// The status, and the target of a redirect.
     pub fn told(&self) -> String {
         match &self.location {
             Some(location) => format!("{}, which points to {location} and is not followed", self.status),
@@ -135,55 +128,49 @@ impl OutboundResponse {
     }
 }
 
-/// Why there was no answer, in words for the person on call, without secrets.
+/// Why there was no response. The messages are for the person on call and contain no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutboundError {
-    /// There was no status within the request's timeout, which is given here.
+    /// No status arrived within this timeout.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// There was no connection: the name was not resolved, the connection refused, the certificate not
-    /// trusted.
+    /// No connection: the name was not resolved, the connection refused, or the certificate not trusted.
     #[error("no connection to {0}")]
     Connect(String),
-    /// The guard refused to connect.
     #[error("refused to connect: {0}")]
     Refused(String),
-    /// Anything else, such as a connection that was closed before the answer, or an answer that is not
-    /// HTTP.
+    /// Anything else, such as a connection closed before the response, or a response that is not HTTP.
     #[error("{0}")]
     Other(String),
 }
 
-/// How a receiver is reached, and the port if the daemon itself listens on it.
+/// A transport, and the port if the daemon itself listens on it.
 type Way = (Arc<Transport>, Option<u16>);
 
-/// Makes outgoing calls with HTTP/1.1 or HTTP/2, over TLS for `https`.
+/// Uses HTTP/1.1 or HTTP/2, over TLS for `https`.
 #[derive(Debug)]
 pub struct HttpOutbound {
-    /// A client for each way of reaching receivers, made when it is first needed; and for each once more that connects to a
-    /// port on which the daemon itself listens.
+    /// A client for each transport, created on first use; and another for each port on which the daemon
+    /// itself listens.
     clients: Mutex<HashMap<Way, Client>>,
-    /// Where the daemon itself listens.
     own: Arc<OwnAddresses>,
-    /// False if the system has no CA certificates: then no certificate is trusted but by CA certificates of the
-    /// receiver's own.
+    /// False if the system has no CA certificates: then only a receiver's own CA certificates are trusted.
     system_roots: bool,
 }
 
 impl HttpOutbound {
-    /// Prepares for calls. Certificates of receivers are checked against the CA certificates of the system, as they are
-    /// when a way of reaching receivers is first used, unless it has its own. Where there are none this is logged,
-    /// `http` works, and every other `https` call fails.
+    /// Certificates of receivers are verified by the CA certificates that the system has when a transport is
+    /// first used, unless the transport has its own. If the system has none, a warning is logged, and `https`
+    /// works only with own ones.
     ///
     /// # Errors
-    ///
     /// TLS cannot be set up.
     pub fn new() -> Result<HttpOutbound, OutboundError> {
         install_crypto_provider();
         let usual = Arc::new(Transport::default());
         let (client, system_roots) = match usual.client(true, None) {
             Ok(client) => (client, true),
-            // Without CA certificates a client cannot be built, unless it is told to trust nobody.
+            // Without CA certificates a client can only be built with an empty set of trusted certificates.
             Err(error) => {
                 tracing::warn!(
                     cause = root_cause(&error),
@@ -222,7 +209,7 @@ impl HttpOutbound {
         })
     }
 
-    /// A client that reaches receivers in this way, for a connection to this URL's host.
+    /// The client of a transport, for a connection to this URL's host.
     fn client(&self, transport: &Arc<Transport>, to: &Url) -> Result<Client, OutboundError> {
         let port = to.port_or_known_default().filter(|port| self.own.has_port(*port));
         let key = (transport.clone(), port);
@@ -288,13 +275,14 @@ fn no_tls(error: &reqwest::Error) -> OutboundError {
     OutboundError::Other(format!("cannot set up TLS: {}", root_cause(error)))
 }
 
-/// Has TLS use ring in this process. To be called before any HTTP client is made; again does no harm.
+/// Makes ring the TLS provider of this process. Must be called before the first HTTP client is created; may
+/// be repeated.
 pub fn install_crypto_provider() {
-    // An error means that one is installed already, which is as good.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// What to do where no certificate can be trusted.
+/// The hint for when no certificate can be trusted.
 const NO_ROOTS: &str = "this machine has no CA certificates; install the package `ca-certificates` or point \
                         SSL_CERT_FILE to a bundle, then restart the warden";
 
@@ -305,7 +293,7 @@ fn retry_after(answer: &Response) -> Option<String> {
 fn location(answer: &Response) -> Option<String> {
     let location = answer.headers().get(LOCATION).filter(|_| answer.status().is_redirection())?;
     let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-    // In a query there may be secrets.
+    // A query may contain secrets.
     let location = match location.split_once('?') {
         Some((place, _)) => format!("{place}?…"),
         None => location,
@@ -318,11 +306,10 @@ fn location(answer: &Response) -> Option<String> {
     Some(shown)
 }
 
-/// Reads the beginning of the body. What is left of it is not read: dropping the answer closes the
-/// connection.
+/// Reads the beginning of the body. Dropping the response closes the connection with the rest unread.
 async fn excerpt(mut answer: Response) -> String {
     let mut beginning = Vec::new();
-    // The end of the body, a broken connection and the end of the timeout are all one here.
+    // The end of the body, a broken connection and a timeout are treated alike.
     while let Ok(Some(chunk)) = answer.chunk().await {
         let room = EXCERPT_MAX - beginning.len();
         beginning.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -338,17 +325,17 @@ fn shown(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if c.is_control() && !matches!(c, '\t' | '\n') { char::REPLACEMENT_CHARACTER } else { c })
         .collect();
-    // The replacements are longer than what they replace.
+    // The replacement character is longer than what it replaces.
     text.truncate(text.floor_char_boundary(EXCERPT_MAX));
     text
 }
 
-/// An error, its cause, the cause of that, and so on.
+/// An error and its chain of causes.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let cause = next?;
-        // An I/O error gives out the cause of its content as its own cause, and passes over the content.
+        // The source of an I/O error is that of its inner error, which would be skipped.
         next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             Some(content) => Some(content),
             None => cause.source(),
@@ -357,9 +344,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// The last of the causes: what went wrong in the end, where the errors above it only say in which layer.
-/// Of reqwest's errors only the outermost shows the URL, so it is never the one that is returned unless it
-/// has no cause, and then it is left out.
+/// The last cause of an error: what went wrong, where the errors above it only name their layer. Only the
+/// outermost of reqwest's errors shows the URL, so that is never returned.
 pub fn root_cause(error: &reqwest::Error) -> String {
     causes(error).skip(1).last().map_or_else(|| "the request is invalid".to_owned(), ToString::to_string)
 }

@@ -1,27 +1,26 @@
-//! Where the daemon itself listens. No call may lead there: whoever names a target could otherwise have the daemon do, in
-//! its own name and from its own machine, what it would refuse them.
+//! The addresses on which the daemon itself listens. They are never called: whoever configures a target could
+//! otherwise have the daemon do, from its own machine, what it would refuse them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{PoisonError, RwLock};
 
 use super::guard::embedded_v4;
 
-/// The addresses on which the daemon listens. Empty until it does.
+/// Empty until the daemon listens.
 #[derive(Debug, Default)]
 pub struct OwnAddresses(RwLock<Vec<SocketAddr>>);
 
 impl OwnAddresses {
-    /// Notes one more.
     pub fn add(&self, address: SocketAddr) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(address);
     }
 
-    /// Whether the daemon listens on this port, at whatever address: only then an address needs a closer look.
+    /// Whether the daemon listens on this port at any address. Only then an address has to be checked.
     pub fn has_port(&self, port: u16) -> bool {
         self.listening().iter().any(|own| own.port() == port)
     }
 
-    /// Whether a connection to this address would be one to the daemon itself.
+    /// Whether a connection to this address would reach the daemon itself.
     pub fn contains(&self, address: SocketAddr) -> bool {
         let is_reached = |own: &SocketAddr| own.port() == address.port() && reaches(address.ip(), own.ip());
         self.listening().iter().any(is_reached)
@@ -32,7 +31,7 @@ impl OwnAddresses {
     }
 }
 
-/// Whether a connection to `target` arrives at a socket that is bound to `own`.
+/// Whether a connection to `target` reaches a socket that is bound to `own`.
 fn reaches(target: IpAddr, own: IpAddr) -> bool {
     let target = match plain(target) {
         // The system connects to loopback instead.
@@ -42,13 +41,13 @@ fn reaches(target: IpAddr, own: IpAddr) -> bool {
     };
     match own.to_canonical() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => target.is_ipv4() && is_of_this_machine(target),
-        // Such a socket takes connections over IPv4 as well.
+        // Such a socket accepts IPv4 connections as well.
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => is_of_this_machine(target),
         own => own == target,
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for, or the address itself.
+/// The IPv4 address that is embedded in an IPv6 address, or the address itself.
 fn plain(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
@@ -56,8 +55,8 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether an address is one of this machine's. The system is asked from where it would connect to it: for an address of
-/// its own that is the address itself. Nothing is sent.
+/// Whether the address belongs to this machine: then the system would connect to it from that same address.
+/// Sends nothing.
 fn is_of_this_machine(address: IpAddr) -> bool {
     let from: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -86,7 +85,7 @@ mod tests {
         own.contains(address.parse().unwrap())
     }
 
-    /// An address of an interface of this machine other than loopback, if it has one.
+    /// An address of this machine other than loopback, if it has one.
     fn interface() -> Option<IpAddr> {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         // Nothing is sent.

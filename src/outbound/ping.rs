@@ -1,4 +1,4 @@
-//! A sign of life: a call that says nothing but that there is somebody to make it.
+//! The heartbeat's call to a dead man's switch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use reqwest::header::HeaderMap;
 
 use super::{Endpoint, Outbound, OutboundRequest, Transport};
 
-/// Asks for the endpoint once, with GET.
+/// Calls the endpoint once, with GET.
 ///
 /// # Errors
-/// When it does not answer with 2xx within `timeout`; says what it did instead, without secrets.
+/// It did not respond with 2xx within `timeout`. The message contains no secrets.
 pub async fn ping(
     outbound: &dyn Outbound,
     endpoint: &Endpoint,

@@ -1,7 +1,7 @@
-//! How many attempts a receiver takes in a time, as a pure function of when they were made.
+//! Rate limits, as a pure function of when attempts began.
 //!
-//! Invariant: in no stretch of time that is as long as the rate says are more attempts begun than it says. A bucket
-//! that refills by the drop would let through twice as many around the moment at which it was full.
+//! Invariant: no sliding window of the rate's length contains more attempts than the rate allows. A token
+//! bucket would allow twice as many around the moment at which it is full.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,19 +10,18 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
-/// The most attempts that a rate can allow in its time.
+/// The largest count of a rate.
 const COUNT_MAX: u32 = 1_000_000;
 
-/// At most `count` attempts within any `per`. Written as `10/s`, `30/m` or `100/h`.
+/// At most `count` attempts in any window of length `per`. Written as `10/s`, `30/m` or `100/h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many; at least one.
+    /// At least 1.
     pub count: u32,
-    /// Within how long: a second, a minute or an hour.
+    /// A second, a minute or an hour.
     pub per: Duration,
 }
 
-/// A text that is no [`Rate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is no rate: it takes a number from 1 to {COUNT_MAX} and s, m or h, such as \"10/s\" or \"30/m\"")]
 pub struct RateError;
@@ -56,36 +55,35 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Holds attempts to a [`Rate`].
+/// A sliding-window rate limiter.
 #[derive(Clone, Debug)]
 pub struct RateLimiter {
     rate: Rate,
-    /// When the latest attempts began that still count, the oldest first; at most `rate.count`.
+    /// When the attempts began that still count, the oldest first; at most `rate.count`.
     begun: VecDeque<Timestamp>,
 }
 
 impl RateLimiter {
-    /// A limiter that has seen no attempt yet.
     pub fn new(rate: Rate) -> Self {
         Self { rate, begun: VecDeque::new() }
     }
 
-    /// From when on the next attempt may begin; long ago if it could have begun at any time.
+    /// When the next attempt may begin; `Timestamp::MIN` for at any time.
     pub fn free_at(&self) -> Timestamp {
         self.free_for(1)
     }
 
-    /// From when on so many attempts may begin together; long ago if they could have begun at any time, and never if they
-    /// are more than the rate says.
+    /// When this many attempts may begin together; `Timestamp::MIN` for at any time, and `Timestamp::MAX` for
+    /// never, since they exceed the rate.
     pub fn free_for(&self, attempts: usize) -> Timestamp {
-        // So many of the oldest must count no longer.
+        // This many of the oldest must leave the window first.
         match (self.begun.len() + attempts).checked_sub(self.count()) {
             None | Some(0) => Timestamp::MIN,
             Some(lapsed) => self.begun.get(lapsed - 1).map_or(Timestamp::MAX, |at| at.after(self.rate.per)),
         }
     }
 
-    /// Takes note of an attempt that begins now. One that begins although it is not free counts all the same.
+    /// Counts an attempt that begins now, also if it is not allowed.
     pub fn note(&mut self, now: Timestamp) {
         self.begun.push_back(now);
         let per = self.rate.per;

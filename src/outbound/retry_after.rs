@@ -1,22 +1,21 @@
-//! `Retry-After`: the wait that whoever was called asks for (RFC 9110, 10.2.3).
+//! The `Retry-After` header (RFC 9110, 10.2.3).
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The longest wait that is granted, so that a garbage value cannot silence anybody.
+/// The longest wait that is respected, so that a bad value cannot silence a receiver.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// As much of the wait that a receiver asks for as it is granted.
+/// Caps the wait that a receiver asks for.
 pub fn granted(retry_after: Duration) -> Duration {
     retry_after.min(LONGEST)
 }
 
-/// The wait that the value of a `Retry-After` header asks for: a number of seconds, or a date in any of the
-/// three forms of HTTP, taken relative to `now` (milliseconds since the Unix epoch; a date in the past is
-/// no wait). `None` when it is neither; the header is then ignored.
+/// Parses a number of seconds, or a date in any of the three formats of HTTP relative to `now` (milliseconds
+/// since the Unix epoch; a date in the past is no wait). `None` if it is neither: the header is ignored.
 pub fn parse(value: &str, now: i64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The only way to fail is a number too large, which asks for a wait beyond every bound.
+        // Only a number that is too large fails: it asks for more than any cap.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;

@@ -1,11 +1,12 @@
-//! Signing of notifications by the [Standard Webhooks] rules, version 1.0.0 of the specification.
+//! Signatures of notifications by the [Standard Webhooks] specification, version 1.0.0.
 //!
-//! What is signed is `{webhook-id}.{webhook-timestamp}.{body}`, byte for byte as sent, with HMAC-SHA256.
-//! A signing key is never shown: neither by `Debug` nor in an error.
+//! HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`, byte for byte as sent. A signing key is never
+//! shown, neither by `Debug` nor in an error.
 //!
-//! Deliberately absent: the asymmetric `v1a` scheme, and verification, which is the receiver's part.
+//! Deliberately absent: the asymmetric `v1a` scheme, and verification, which is up to the receiver.
 //!
-//! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+//! [Standard Webhooks]:
+//! https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -19,28 +20,26 @@ use sha2::Sha256;
 
 use crate::model::Timestamp;
 
-/// What a serialized symmetric secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
-/// The lengths of a key, in bytes, that the specification allows.
+/// The key lengths that the specification allows, in bytes.
 const KEY_LENGTHS: RangeInclusive<usize> = 24..=64;
 
-/// A receiver's symmetric signing key, 24 to 64 bytes long, parsed from `whsec_<base64>`.
+/// A symmetric signing key of 24 to 64 bytes, parsed from `whsec_<base64>`.
 #[derive(Clone)]
 pub struct SigningKey(Vec<u8>);
 
-/// Why a text is not a [`SigningKey`]. The text itself is not repeated: it may be nearly the secret.
+/// Why a text is no [`SigningKey`]. The text is not repeated, since it may be a mistyped secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
-    /// The text does not begin with `whsec_`.
     #[error("a signing secret starts with `whsec_`, followed by the key in base64")]
     MissingPrefix,
-    /// What follows the prefix is not padded standard base64.
+    /// The rest is not padded standard base64.
     #[error(
         "what follows `whsec_` in a signing secret has to be standard base64 with its padding \
          (as `openssl rand -base64 32` prints it), without spaces or line breaks"
     )]
     NotBase64,
-    /// The key is too short to be safe or longer than the specification allows.
+    /// The key is too short to be safe, or longer than the specification allows.
     #[error("a signing key has 24 to 64 bytes, this one decodes to {0}")]
     Length(usize),
 }
@@ -64,8 +63,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The headers of a notification: `webhook-id`, `webhook-timestamp` and, if there are keys, `webhook-signature`. `now`
-/// is that of the wall clock, since receivers check it against theirs.
+/// The headers `webhook-id`, `webhook-timestamp` and, if there are keys, `webhook-signature`. `now` is the
+/// wall clock's time, with which receivers compare theirs.
 pub fn headers(keys: &[SigningKey], id: &str, now: Timestamp, body: &[u8]) -> HeaderMap {
     let timestamp = now.as_seconds();
     let text = |text: &str| HeaderValue::from_str(text).expect("an id and base64 are plain ASCII");
@@ -79,13 +78,11 @@ pub fn headers(keys: &[SigningKey], id: &str, now: Timestamp, body: &[u8]) -> He
     headers
 }
 
-/// The value of the header `webhook-signature`: one `v1,<base64>` for each key, in the order of `keys`,
-/// separated by spaces, so that a secret can be rotated without a gap. Empty when there are no keys: the
-/// header is then left out.
+/// The value of `webhook-signature`: one `v1,<base64>` for each key, in order and separated by spaces, so
+/// that a secret can be rotated without a gap. Empty without keys.
 ///
-/// `webhook_id` and `timestamp_seconds` (Unix time of this attempt) are those of the headers `webhook-id`
-/// and `webhook-timestamp`. An id is one of our own and holds no full stop, which separates the signed
-/// parts.
+/// `webhook_id` and `timestamp_seconds` (Unix time of this attempt) are those of the headers. An id must not
+/// contain a full stop, which separates the signed parts.
 pub fn sign(keys: &[SigningKey], webhook_id: &str, timestamp_seconds: i64, body: &[u8]) -> String {
     debug_assert!(
         !webhook_id.contains('.'),
@@ -107,14 +104,14 @@ fn signature(key: &SigningKey, head: &[u8], body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The vector that the specification's reference libraries are tested with.
+    /// The test vector of the specification's reference libraries.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const TIMESTAMP: i64 = 1_614_265_330;
     const BODY: &[u8] = br#"{"test": 2432232314}"#;
     const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
-    /// The bytes 0 to 31, and what the reference library for Python signs the same message to with them.
+    /// The bytes 0 to 31, and the signature of the same message by the reference library for Python.
     const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const OTHER_SIGNATURE: &str = "v1,O4Gjv1HqPqsMrjmczoggs/sWA8gZD0VyHG+fLh4+ktI=";
 

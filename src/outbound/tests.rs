@@ -1,4 +1,4 @@
-//! Against real servers on real sockets: what is tested is mostly what reqwest is told to do.
+//! Against real servers on real sockets: most of what is tested is how reqwest is configured.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// Long enough that only a fault lets it pass.
+/// A timeout that only a bug reaches.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn request(url: &str) -> OutboundRequest {
@@ -28,7 +28,7 @@ fn anywhere() -> Arc<Transport> {
     Arc::new(Transport { allow_private: true, ..Transport::default() })
 }
 
-/// Public addresses alone, or these networks besides.
+/// Public addresses, and these networks.
 fn guarded(networks: &[&str]) -> Arc<Transport> {
     let allow_networks = networks.iter().map(|text| text.parse().unwrap()).collect();
     Arc::new(Transport { allow_networks, ..Transport::default() })
@@ -44,7 +44,7 @@ async fn listen() -> (TcpListener, String) {
     (listener, address)
 }
 
-/// Reads one request with a length, and returns it whole.
+/// Reads one request with a `Content-Length`.
 async fn read_request(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     loop {
@@ -58,7 +58,7 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-/// A receiver that answers every request with these bytes and closes. Gives its address and the count of
+/// A receiver that answers every request with these bytes and closes. Returns its address and the number of
 /// requests.
 async fn receiver(answer: impl Into<Vec<u8>>) -> (String, Arc<AtomicUsize>) {
     let (listener, address) = listen().await;
@@ -165,7 +165,7 @@ async fn nobody_listening_is_an_error_that_says_where() {
 
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_an_error_that_says_so() {
-    // Longer than a label can be, so that no name server has to be asked.
+    // Longer than a label may be, so that no name server is asked.
     let host = "x".repeat(64);
     for transport in [anywhere(), guarded(&[])] {
         let request = OutboundRequest { transport, ..request(&format!("http://{host}/")) };
@@ -192,7 +192,7 @@ async fn a_connection_reset_before_the_answer_is_an_error() {
     let (listener, address) = listen().await;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // Closing with some of the request unread resets the connection.
+        // Closing with a part of the request unread resets the connection.
         stream.read_u8().await.unwrap();
     });
     let error = post(&format!("http://{address}/")).await.unwrap_err();
@@ -242,7 +242,7 @@ async fn a_status_counts_even_if_the_body_stalls() {
         let (mut stream, _) = listener.accept().await.unwrap();
         read_request(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
-        // Waits until the other side gives up.
+        // Waits until the client gives up.
         stream.read_u8().await.unwrap_err();
     });
     let request =
@@ -299,7 +299,7 @@ async fn the_warden_itself_is_not_called_even_where_receivers_may_be_anywhere() 
     let own = listener.local_addr().unwrap();
     let (other, _) = receiver("HTTP/1.1 204 No Content\r\n\r\n").await;
     let outbound = HttpOutbound::new().unwrap();
-    // A client that was made before the warden listened must not serve afterwards.
+    // A client that was created before the warden listened must not be used afterwards.
     assert_eq!(
         outbound.send(request(&format!("http://localhost:{}/", port_of(&other)))).await.unwrap().status,
         204
@@ -346,7 +346,7 @@ async fn receivers_that_are_reached_in_the_same_way_share_a_client_and_others_do
             OutboundRequest { transport: guarded(networks), ..request(&format!("http://{address}/")) };
         outbound.send(request).await.unwrap();
     }
-    // One of them is that of receivers with nothing particular.
+    // One of them is the default transport's.
     assert_eq!(outbound.clients.lock().unwrap().len(), 3);
 }
 
@@ -378,7 +378,7 @@ fn debug_output_shows_neither_the_secrets_of_a_url_nor_the_headers() {
     }
 }
 
-/// Runs itself once more in a process of its own, since the environment belongs to the whole process.
+/// Runs itself again in a child process, since the environment belongs to the whole process.
 #[test]
 fn without_ca_certificates_and_in_spite_of_a_proxy_in_the_environment_http_works() {
     const INNER: &str = "WARDEN_TEST_WITHOUT_CA_CERTIFICATES";

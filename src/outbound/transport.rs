@@ -1,7 +1,7 @@
-//! How a receiver is reached: at which addresses, trusting whom, as whom, and through what.
+//! How a receiver is reached: allowed addresses, trusted certificates, client certificate, proxy.
 //!
-//! Certificates and keys are read and checked once, where they are configured; a [`Transport`] holds only what can be used.
-//! Neither a key nor the password of a proxy is ever shown.
+//! Certificates and keys are read and checked once, when the configuration is loaded; a [`Transport`] holds
+//! only usable ones. Neither a key nor the password of a proxy is ever shown.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,39 +17,35 @@ use super::endpoint::Endpoint;
 use super::guard::{self, GuardedResolver, RefusedHost};
 use super::own::OwnAddresses;
 
-/// How long a connection is kept for the next notification. It has to be shorter than the time after which
-/// receivers close idle connections, 5 s for some: a request that crosses such a closing on the wire is a
-/// failed one.
+/// How long an idle connection is kept. Shorter than the idle timeout of receivers, 5 s for some: a request
+/// that is sent while the receiver closes the connection fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a receiver is reached. Receivers with equal ones share their connections, others never do.
+/// Receivers with equal transports share connections, others never do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Transport {
     /// Whether the receiver may be at any address.
     pub allow_private: bool,
-    /// The networks in which it may be although they are not public.
+    /// Non-public networks that are allowed.
     pub allow_networks: Vec<IpNet>,
-    /// Who vouches for the receiver's certificate; `None`: the CA certificates of the system.
+    /// The CA certificates that are trusted; `None` for those of the system.
     pub roots: Option<Roots>,
-    /// What the warden shows that it is who it is.
+    /// The client certificate.
     pub identity: Option<ClientIdentity>,
-    /// What connects in the warden's place. It resolves names itself, so it takes `allow_private`.
+    /// It resolves names itself, so `allow_private` is required with it.
     pub proxy: Option<Endpoint>,
 }
 
 /// Why certificates or keys cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// There is none.
     #[error("holds no certificate in the PEM form (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
-    /// There is one that cannot be used.
     #[error("holds a certificate that cannot be used: {0}")]
     Certificate(String),
-    /// There is none.
     #[error("holds no private key in the PEM form (-----BEGIN PRIVATE KEY-----) without a password")]
     NoKey,
-    /// The two do not make an identity.
+    /// Certificate and key do not belong together.
     #[error("cannot be used together with its key: {0}")]
     Identity(String),
 }
@@ -59,11 +55,10 @@ pub enum TransportError {
 pub struct Roots(Arc<[u8]>);
 
 impl Roots {
-    /// Reads a bundle in PEM.
+    /// Parses a PEM bundle.
     ///
     /// # Errors
-    ///
-    /// There is no certificate in it, or one that cannot be used.
+    /// It has no certificate, or an invalid one.
     pub fn parse(pem: &[u8]) -> Result<Self, TransportError> {
         let mut store = RootCertStore::empty();
         for certificate in certificates(pem)? {
@@ -84,11 +79,10 @@ impl fmt::Debug for Roots {
 pub struct ClientIdentity(Arc<[u8]>);
 
 impl ClientIdentity {
-    /// Reads a chain of certificates, that of the client first, and its private key, both in PEM.
+    /// Parses a certificate chain, that of the client first, and its private key, both in PEM.
     ///
     /// # Errors
-    ///
-    /// One of them is missing or cannot be used, or they do not belong together.
+    /// One of them is missing or invalid, or they do not belong together.
     pub fn parse(chain: &[u8], key: &[u8]) -> Result<Self, TransportError> {
         let certificates = certificates(chain)?;
         let private_key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TransportError::NoKey)?;
@@ -121,22 +115,18 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportErr
 }
 
 impl Transport {
-    /// Checks a URL whose host is an address; a host that is a name is checked where it is resolved.
-    ///
-    /// # Errors
-    ///
-    /// The receiver may not be there.
+    /// Checks a URL whose host is an address; a name is checked when it is resolved.
     pub fn check(&self, url: &Url) -> Result<(), RefusedHost> {
         if self.allow_private { Ok(()) } else { guard::check_literal(url, &self.allow_networks) }
     }
 
-    /// To what a call to this URL connects: the URL's host, or the proxy.
+    /// The URL that is connected to: the given one, or the proxy's.
     pub(super) fn connects_to<'a>(&'a self, url: &'a Url) -> &'a Url {
         self.proxy.as_ref().map_or(url, Endpoint::url)
     }
 
-    /// A client that connects in this way. Without `system_roots` no certificate is trusted but those of [`Roots`]. Where it
-    /// connects to a port on which the daemon listens, `own` names that and where it does.
+    /// A client for this transport. Without `system_roots` only [`Roots`] are trusted. For a connection to a
+    /// port on which the daemon listens, `own` holds its addresses and that port.
     pub(super) fn client(
         &self,
         system_roots: bool,
@@ -145,7 +135,7 @@ impl Transport {
         let mut builder = Client::builder()
             .user_agent(concat!("process-warden/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
-            // One from the environment would connect in our place, past the guard.
+            // A proxy from the environment would bypass the guard.
             .no_proxy()
             .pool_idle_timeout(IDLE_TIMEOUT);
         let resolver = match self.allow_private {

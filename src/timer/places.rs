@@ -1,23 +1,23 @@
-//! Finds the place of a number in a list, without keeping the number a second time.
+//! An index of places by number, which does not store the numbers again.
 //!
-//! Only places are stored, four bytes each and one for the hash table; the number is read where the place says.
-//! That is why most calls take `number_at`, which answers with the number at a place of the list.
+//! Only places are stored, with four bytes each and one for the hash table; the number is read at the place.
+//! That is why most functions take `number_at`, which returns the number at a place.
 //!
-//! A hash table that is full is rebuilt, which takes the longer the more it holds. So there are 64 of them, which
-//! each fill at a moment of their own: among ten million places, a rebuild takes milliseconds.
+//! Rebuilding a hash table that is full takes the longer the more it holds. So there are 64 of them, which
+//! fill at different times: with ten million places a rebuild takes milliseconds.
 //!
-//! Invariant: no table uses more than 25 bytes for a place. One that grows by itself ends with at least 7/32 of
-//! its buckets in use, and one with less than a fifth in use is rebuilt smaller.
+//! Invariant: no table uses more than 25 bytes for a place. One that grew has at least 7/32 of its buckets in
+//! use, and one with less than a fifth in use is rebuilt smaller.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 const TABLES: usize = 64;
-/// A table this small is left as it is.
+/// A table this small is not shrunk.
 const BUCKETS_TO_KEEP: usize = 16;
 
-/// A set of places, each found by the number that lies there. No two places may hold the same number.
+/// A set of places by number. No two places may have the same number.
 pub(super) struct Places {
     tables: [HashTable<u32>; TABLES],
     hasher: DefaultHashBuilder,
@@ -33,14 +33,14 @@ impl Places {
         self.tables[table_of(hash)].find(hash, |&place| number_at(place) == number).copied()
     }
 
-    /// Adds a place whose number is not there yet.
+    /// Adds a place whose number is not in the set.
     pub(super) fn insert(&mut self, number: u64, place: u32, number_at: impl Fn(u32) -> u64) {
         let Self { tables, hasher } = self;
         let hash = hasher.hash_one(number);
         tables[table_of(hash)].insert_unique(hash, place, |&place| hasher.hash_one(number_at(place)));
     }
 
-    /// Forgets the place of `number` and returns it.
+    /// Removes the place of `number` and returns it.
     pub(super) fn remove(&mut self, number: u64, number_at: impl Fn(u32) -> u64) -> Option<u32> {
         let Self { tables, hasher } = self;
         let hash = hasher.hash_one(number);
@@ -52,21 +52,21 @@ impl Places {
         Some(place)
     }
 
-    /// Notes that `number`, so far at place `from`, now lies at `to`.
+    /// Records that `number` moved from place `from` to `to`.
     pub(super) fn moved(&mut self, number: u64, from: u32, to: u32) {
         let hash = self.hasher.hash_one(number);
         let place = self.tables[table_of(hash)].find_mut(hash, |&place| place == from);
         *place.expect("a number that moves was inserted before") = to;
     }
 
-    /// Bytes allocated.
+    /// The bytes allocated.
     pub(super) fn memory(&self) -> usize {
         self.tables.iter().map(HashTable::allocation_size).sum()
     }
 }
 
-/// Which table a hash belongs to, by bits which the table itself does not look at: it takes its buckets from the
-/// lowest and its tags from the highest seven.
+/// The table for a hash, by bits that the table itself does not use: it takes its buckets from the lowest and
+/// its tags from the highest seven.
 fn table_of(hash: u64) -> usize {
     (hash >> 48) as usize % TABLES
 }

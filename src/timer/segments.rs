@@ -1,16 +1,16 @@
-//! A list that grows and shrinks a segment at a time, and never moves what it holds.
+//! A list that grows and shrinks by segments, and never moves its values.
 //!
-//! A `Vec` of ten million timers that is full copies all of them and holds both copies meanwhile. Here, whoever
-//! adds the one timer too many pays for one segment.
+//! A `Vec` of ten million timers that is full copies all of them, and holds both copies in the meantime. Here
+//! a push allocates at most one segment.
 //!
 //! Invariant: there are exactly as many segments as the length needs.
 
 use std::ops::{Index, IndexMut};
 
-/// Values in a segment: few enough that a half-empty last one does not count.
+/// Values in a segment: few enough that a half-empty last one does not matter.
 const SEGMENT: usize = 256;
 
-/// A list of `T`, with positions from 0 to `len() - 1`.
+/// A list with positions from 0 to `len() - 1`.
 pub(super) struct Segments<T> {
     segments: Vec<Box<[T; SEGMENT]>>,
     len: usize,
@@ -25,7 +25,6 @@ impl<T: Copy> Segments<T> {
         self.len
     }
 
-    /// Appends `value`.
     pub(super) fn push(&mut self, value: T) {
         if self.len == self.segments.len() * SEGMENT {
             self.segments.push(Box::new([value; SEGMENT]));
@@ -35,20 +34,20 @@ impl<T: Copy> Segments<T> {
         self[position] = value;
     }
 
-    /// Removes the value at `position` and puts the last one there.
+    /// Removes the value at `position` and moves the last one there.
     pub(super) fn swap_remove(&mut self, position: usize) {
         self[position] = self[self.len - 1];
         self.len -= 1;
         if self.len.is_multiple_of(SEGMENT) {
             self.segments.pop();
-            // Only the pointers, at an eighth of a percent of what they point at, are moved.
+            // Only pointers are moved, which take an eighth of a percent of what they point at.
             if self.segments.len() < self.segments.capacity() / 4 {
                 self.segments.shrink_to(self.segments.len() * 2);
             }
         }
     }
 
-    /// Bytes allocated.
+    /// The bytes allocated.
     pub(super) fn memory(&self) -> usize {
         self.segments.len() * size_of::<[T; SEGMENT]>()
             + self.segments.capacity() * size_of::<Box<[T; SEGMENT]>>()

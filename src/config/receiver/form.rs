@@ -1,4 +1,4 @@
-//! The form of the notifications to a receiver, and the settings that belong to one form only.
+//! The format of a receiver, and the settings that belong to one format only.
 
 use reqwest::Method;
 use reqwest::header::HeaderName;
@@ -13,24 +13,17 @@ use crate::outbound::Endpoint;
 
 /// The largest template, in bytes.
 const TEMPLATE_MAX: u64 = 64 << 10;
-/// How a template's request may be sent. It has a body in any case.
+/// The methods that a template may use; all of them take a body.
 const METHODS: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 
-/// The form of the notifications to a receiver, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiverFormat {
-    /// Standard Webhooks.
     Standard,
-    /// Prometheus Alertmanager.
     Alertmanager,
-    /// PagerDuty.
     PagerDuty,
-    /// Slack.
     Slack,
-    /// CloudEvents.
     CloudEvents,
-    /// What people write themselves.
     Template,
 }
 
@@ -48,7 +41,7 @@ impl ReceiverFormat {
 }
 
 impl WrittenReceiver {
-    /// What is set must do something in this format.
+    /// Checks that every setting has an effect in this format.
     pub(super) fn check_belongings(
         &self,
         checks: &mut Checks<'_>,
@@ -75,7 +68,7 @@ impl WrittenReceiver {
         }
     }
 
-    /// Where notifications are sent.
+    /// The URL of the receiver.
     pub(super) fn endpoint(
         &self,
         checks: &mut Checks<'_>,
@@ -96,7 +89,7 @@ impl WrittenReceiver {
         }
     }
 
-    /// The form, with what is particular to it.
+    /// The format with its options.
     pub(super) fn form(
         &self,
         checks: &mut Checks<'_>,
@@ -139,7 +132,7 @@ impl WrittenReceiver {
     ) -> Option<Format> {
         let method = self.method(checks, table);
         let Some(written) = &self.body else {
-            checks.problem(table, "`body` is missing: the template of what is sent");
+            checks.problem(table, "`body` is missing: the template of the request body");
             return None;
         };
         let body = match written.text(checks.environment(), TEMPLATE_MAX) {
@@ -173,7 +166,7 @@ impl WrittenReceiver {
         method
     }
 
-    /// Where a header stands, in the case in which it was written.
+    /// The path of a header, in the case in which it was written.
     fn header_path(&self, table: &SettingPath, name: &HeaderName) -> SettingPath {
         let written = self.headers.keys().find(|written| written.eq_ignore_ascii_case(name.as_str()));
         table.key("headers").key(written.map_or(name.as_str(), String::as_str))

@@ -1,4 +1,4 @@
-//! The headers that a receiver is to be sent besides those that belong to its form.
+//! The headers of a receiver that are configured.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::config::checks::Checks;
 use crate::config::path::SettingPath;
 use crate::config::secret::Secret;
 
-/// The headers that HTTP needs for itself and those that are the warden's own.
+/// Headers that HTTP needs, or that the warden sets.
 const TAKEN: [&str; 12] = [
     "connection",
     "content-length",
@@ -24,19 +24,18 @@ const TAKEN: [&str; 12] = [
     "upgrade",
     "user-agent",
 ];
-/// The beginning of those of Standard Webhooks, which are the warden's own too.
+/// The prefix of the headers of Standard Webhooks, which the warden sets as well.
 const WEBHOOK: &str = "webhook-";
 
-/// The headers of a receiver.
 pub(super) struct Headers {
-    /// Those that are always the same. Their values are marked as sensitive.
+    /// Constant headers, marked as sensitive.
     pub fixed: HeaderMap,
-    /// Those that a template writes.
+    /// Headers with templates.
     pub written: Vec<(HeaderName, String)>,
 }
 
-/// Checks the headers. With a template all of them are templates, except those whose value is somewhere else: that is a
-/// secret, and means nothing but itself.
+/// Checks the headers. In the template format all of them are templates, except for references: those are
+/// secrets and taken literally.
 pub(super) fn resolve(
     checks: &mut Checks<'_>,
     path: &SettingPath,
@@ -54,7 +53,7 @@ pub(super) fn resolve(
         }
         seen.push(name.clone());
         if format == ReceiverFormat::Template && !value.is_reference() {
-            // A template that is not read from anywhere always has a text.
+            // Resolving a text that is no reference cannot fail.
             resolved.written.extend(value.text(checks.environment(), 0).ok().map(|text| (name, text)));
         } else {
             match value.parse(checks.environment(), "header value", header_value) {

@@ -1,4 +1,4 @@
-//! How a receiver is reached: networks, certificates, a proxy.
+//! The transport of a receiver: networks, certificates, a proxy.
 
 use std::net::IpAddr;
 
@@ -11,11 +11,10 @@ use crate::config::secret::{Secret, read_file};
 use crate::outbound::Endpoint;
 use crate::outbound::transport::{ClientIdentity, Roots, Transport, TransportError};
 
-/// Room for the CA certificates of a whole system, in bytes.
+/// Enough for the CA certificates of a whole system, in bytes.
 const PEM_MAX: u64 = 4 << 20;
 
 impl WrittenReceiver {
-    /// Checks how the receiver is reached, and fills in the rest.
     pub(super) fn transport(
         &self,
         checks: &mut Checks<'_>,
@@ -38,8 +37,8 @@ impl WrittenReceiver {
             None => defaults.proxy.clone(),
         };
         if proxy.is_some() && !allow_private {
-            let message = "takes `allow_private = true`: a proxy resolves the receiver's name itself, so that nobody \
-                           can see to it that the address is public";
+            let message = "needs `allow_private = true`: a proxy resolves the receiver's name itself, so \
+                           that the warden cannot check that the address is public";
             checks.problem(&at("proxy"), message);
         }
         Transport { allow_private, allow_networks, roots, identity, proxy }
@@ -76,7 +75,7 @@ impl WrittenReceiver {
     }
 }
 
-/// The networks that are allowed besides the public ones. An address stands for a network of its own.
+/// The networks that are allowed besides public ones. An address is a network of one.
 pub(in crate::config) fn networks(
     checks: &mut Checks<'_>,
     path: &SettingPath,
@@ -100,7 +99,7 @@ pub(in crate::config) fn networks(
     networks
 }
 
-/// The CA certificates in a file, if one is named.
+/// The CA certificates in a file, if one is configured.
 pub(in crate::config) fn roots(checks: &mut Checks<'_>, path: &SettingPath, written: &str) -> Option<Roots> {
     if written.is_empty() {
         return None;
@@ -109,7 +108,7 @@ pub(in crate::config) fn roots(checks: &mut Checks<'_>, path: &SettingPath, writ
     Roots::parse(&pem).map_err(|error| checks.problem(path, format!("the file {written:?} {error}"))).ok()
 }
 
-/// The proxy, if one is named. Its address may hold a user and a password.
+/// The proxy, if one is configured. Its URL may contain credentials.
 pub(super) fn proxy(checks: &mut Checks<'_>, path: &SettingPath, written: &Secret) -> Option<Endpoint> {
     if written.is_empty() {
         return None;

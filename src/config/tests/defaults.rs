@@ -7,7 +7,7 @@ use super::receivers::certify;
 use super::*;
 use crate::config::expectation::WrittenExpectation;
 
-/// The compiled-in file with its examples in use, and the certificates of which they speak in this directory.
+/// The compiled-in file with its examples enabled, and the certificates that they name in this directory.
 fn with_examples(certificates: &Path) -> String {
     certify(certificates);
     let uncomment = |line: &'static str| match line.strip_prefix('#') {
@@ -18,7 +18,7 @@ fn with_examples(certificates: &Path) -> String {
     text.replace("/etc/warden", &certificates.display().to_string())
 }
 
-/// The variables of which the examples speak.
+/// The variables that the examples name.
 fn variables() -> Environment {
     [
         ("ONCALL_SECRET", SECRET),
@@ -42,7 +42,7 @@ fn the_compiled_in_file_is_a_whole_configuration() {
     assert!(config.receivers.is_empty() && config.workflows.is_empty() && config.tokens.is_empty());
 }
 
-/// Which settings a table sets. It names all there are, so that one more makes this a compile error.
+/// The settings of a table that are set. Lists all of them, so that a new one is a compile error.
 fn settings_of(table: &WrittenReceiver) -> [bool; 18] {
     let WrittenReceiver {
         url,

@@ -1,4 +1,4 @@
-//! Which layer wins, and what a workflow takes over.
+//! Which layer wins, and what a workflow inherits.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ fn localhost_is_an_address_to_listen_on() {
     }
     for written in ["localhost", "localhost:", "localhost:65536", "localhost.example.com:1", ":8470"] {
         let found = problem(&format!("server.listen = {written:?}"));
-        assert!(found.contains(&format!("such as \"127.0.0.1:8470\", \"localhost:8470\" or \"[::1]:8470\", but is the text {written:?}")), "{found}");
+        let expected = "such as \"127.0.0.1:8470\", \"localhost:8470\" or \"[::1]:8470\"";
+        assert!(found.contains(&format!("{expected}, but is the text {written:?}")), "{found}");
     }
 }
 
@@ -88,8 +89,9 @@ fn variables_of_others_are_left_alone() {
 #[test]
 fn a_workflow_takes_over_what_it_does_not_say() {
     let config = load(file(
-        "[alerting]\nseverity = \"warning\"\n[workflow_defaults]\ndeadline = \"2h\"\n[workflows.uploads]\ndeadline = \"15m\"\n\
-         group_wait = \"0s\"\nsteps = [\"copy\", \"backup\"]",
+        "[alerting]\nseverity = \"warning\"\n\
+         [workflow_defaults]\ndeadline = \"2h\"\n\
+         [workflows.uploads]\ndeadline = \"15m\"\ngroup_wait = \"0s\"\nsteps = [\"copy\", \"backup\"]",
     ));
     let uploads = &config.workflows["uploads"];
     assert_eq!(uploads.deadline, Duration::from_secs(900));

@@ -24,7 +24,7 @@ fn load(sources: Sources) -> Config {
     Config::load(sources).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The problems, a line for each.
+/// The problems, one on each line.
 fn problems(sources: Sources) -> Vec<String> {
     match Config::load(sources) {
         Ok(_) => Vec::new(),
@@ -32,7 +32,7 @@ fn problems(sources: Sources) -> Vec<String> {
     }
 }
 
-/// The one problem of a file.
+/// The only problem of a file.
 fn problem(text: &str) -> String {
     let problems = problems(file(text));
     assert_eq!(problems.len(), 1, "{problems:#?}\n{text}");

@@ -1,4 +1,4 @@
-//! Receivers: what each format takes and does not take, where secrets may be, how receivers are reached.
+//! Receivers: the settings of each format, references to secrets, transports.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::*;
 use crate::model::Severity;
 use crate::notifier::Format;
 
-/// The tables of receivers, each with what the one problem in it is said to be.
+/// Tables of receivers, each with the beginning of its only problem.
 const FAULTS: &[(&str, &str)] = &[
     ("[receivers.oncall]\n", "1:12: receivers.oncall: `url` is missing"),
     (
@@ -18,7 +18,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     ("[receivers.oncall]\nurl = \"oncall\"", "2:1: receivers.oncall.url: is not a URL"),
     ("[receivers.oncall]\nurl = 5", "2:1: receivers.oncall.url: must be a text"),
-    ("[receivers.oncall]\nurl = \"http://u:p@x\"", "2:1: receivers.oncall.url: must hold no user"),
+    ("[receivers.oncall]\nurl = \"http://u:p@x\"", "2:1: receivers.oncall.url: must not contain a user"),
     (
         "[receivers.oncall]\nurl = \"env:HOOK\"",
         "2:1: receivers.oncall.url: the environment variable HOOK is not set",
@@ -33,15 +33,18 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nformat = \"teams\"",
-        "3:1: receivers.oncall.format: must be \"standard\", \"alertmanager\", \"pagerduty\", \"slack\", \"cloudevents\" or \"template\", but is",
+        "3:1: receivers.oncall.format: must be \"standard\", \"alertmanager\", \"pagerduty\", \"slack\", \
+         \"cloudevents\" or \"template\", but is",
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nmin_severity = \"bad\"",
-        "3:1: receivers.oncall.min_severity: must be \"info\", \"warning\", \"error\" or \"critical\", but is",
+        "3:1: receivers.oncall.min_severity: must be \"info\", \"warning\", \"error\" or \"critical\", but \
+         is",
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nsecret = \"whsec_AAAA\"",
-        "3:1: receivers.oncall.secret: is no signing secret (nor env:NAME, nor file:PATH): a signing key has 24",
+        "3:1: receivers.oncall.secret: is no signing secret (nor env:NAME, nor file:PATH): a signing key has \
+         24",
     ),
     ("[receivers.oncall]\nurl = \"http://x\"\nsecret = []", "3:1: receivers.oncall.secret: holds 0 secrets"),
     (
@@ -51,11 +54,13 @@ const FAULTS: &[(&str, &str)] = &[
     ("[receivers.\"on call\"]\nurl = \"http://x\"", "1:12: receivers.\"on call\": \"on call\" is no name"),
     (
         "[receivers.a]\nurl = \"http://x\"\nformat = \"slack\"\nsecret = \"env:SECRET\"",
-        "4:1: receivers.a.secret: does nothing for a receiver of the format slack, only for: standard, cloudevents",
+        "4:1: receivers.a.secret: does nothing for a receiver of the format slack, only for: standard, \
+         cloudevents",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nrouting_key = \"abc\"",
-        "3:1: receivers.a.routing_key: does nothing for a receiver of the format standard, only for: pagerduty",
+        "3:1: receivers.a.routing_key: does nothing for a receiver of the format standard, only for: \
+         pagerduty",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nresend = \"1m\"",
@@ -79,7 +84,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nformat = \"pagerduty\"\nrouting_key = \"two words\"",
-        "3:1: receivers.a.routing_key: is no routing key (nor env:NAME, nor file:PATH): a routing key is one word",
+        "3:1: receivers.a.routing_key: is no routing key (nor env:NAME, nor file:PATH): a routing key is one \
+         word",
     ),
     (
         "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"",
@@ -87,16 +93,18 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"\nbody = \"\"\"\n{\n{{ data.sumary }}\"\"\"",
-        "4:1: receivers.a.body: the template of the body, line 2, cannot write incident.opened: undefined value: \
-         `data.sumary` is undefined",
+        "4:1: receivers.a.body: the template of the body, line 2, cannot write incident.opened: undefined \
+         value: `data.sumary` is undefined",
     ),
     (
         "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"\nbody = \"{{ x\"",
         "4:1: receivers.a.body: the template of the body, line 1: syntax error: ",
     ),
     (
-        "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"\nbody = \"{}\"\nheaders = { X-Id = \"{{ id }}\" }",
-        "5:13: receivers.a.headers.X-Id: the template of the header x-id, line 1, cannot write incident.opened: ",
+        "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"\nbody = \"{}\"\nheaders = { X-Id = \"{{ id \
+         }}\" }",
+        "5:13: receivers.a.headers.X-Id: the template of the header x-id, line 1, cannot write \
+         incident.opened: ",
     ),
     (
         "[receivers.a]\nformat = \"template\"\nurl = \"http://x\"\nbody = \"file:/nowhere/body\"",
@@ -132,7 +140,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nheaders = { X-Y = \"a\\nb\" }",
-        "3:13: receivers.a.headers.X-Y: is no header value (nor env:NAME, nor file:PATH): it holds a line break",
+        "3:13: receivers.a.headers.X-Y: is no header value (nor env:NAME, nor file:PATH): it holds a line \
+         break",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nheaders = { X-Y = \"env:HOOK\" }",
@@ -149,7 +158,8 @@ const FAULTS: &[(&str, &str)] = &[
     ("[receiver_defaults]\nrate = \"0/s\"", "2:1: receiver_defaults.rate: \"0/s\" is no rate"),
     (
         "[receivers.a]\nurl = \"http://x\"\nallow_networks = [\"10.0.0.0/8\", \"10.20.0.1/16\"]",
-        "3:33: receivers.a.allow_networks[1]: \"10.20.0.1/16\" is an address within a network: write 10.20.0.0/16",
+        "3:33: receivers.a.allow_networks[1]: \"10.20.0.1/16\" is an address within a network: write \
+         10.20.0.0/16",
     ),
     (
         "[receiver_defaults]\nallow_networks = [\"intranet\"]",
@@ -177,7 +187,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nproxy = \"http://proxy:3128\"",
-        "3:1: receivers.a.proxy: takes `allow_private = true`: a proxy resolves",
+        "3:1: receivers.a.proxy: needs `allow_private = true`: a proxy resolves",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nallow_private = true\nproxy = \"socks5://proxy\"",
@@ -185,12 +195,14 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receiver_defaults]\nproxy = \"http://proxy:3128\"\n[receivers.a]\nurl = \"http://x\"",
-        "3:12: receivers.a.proxy: takes `allow_private = true`",
+        "3:12: receivers.a.proxy: needs `allow_private = true`",
     ),
     (
-        "[receivers.a]\nurl = \"http://x\"\nmin_severity = \"critical\"\n[receivers.b]\nurl = \"http://x\"\n\
-         [workflows.w]\nseverity = \"error\"\nreceivers = [\"a\"]\nescalate = [{ after = \"1m\", receivers = [\"b\"] }]",
-        "9:1: workflows.w.escalate: there is nothing to escalate: of incidents as mild as \"error\" nobody in `receivers`",
+        "[receivers.a]\nurl = \"http://x\"\nmin_severity = \"critical\"\n[receivers.b]\nurl = \
+         \"http://x\"\n[workflows.w]\nseverity = \"error\"\nreceivers = [\"a\"]\nescalate = [{ after = \
+         \"1m\", receivers = [\"b\"] }]",
+        "9:1: workflows.w.escalate: there is nothing to escalate: no receiver in `receivers` \
+         accepts incidents of severity \"error\"",
     ),
 ];
 
@@ -214,13 +226,12 @@ fn every_problem_of_a_receiver_names_its_line_and_setting_and_no_secret() {
 #[test]
 fn a_receiver_has_the_form_that_it_names_with_what_belongs_to_it() {
     let config = load(sources(
-        "[receivers.a]\nurl = \"http://am:9093/x\"\nformat = \"alertmanager\"\nresend = \"30s\"\n\
-         [receivers.b]\nformat = \"pagerduty\"\nrouting_key = \"abc\"\n\
-         [receivers.c]\nurl = \"env:SLACK\"\nformat = \"slack\"\n\
-         [receivers.d]\nurl = \"http://x\"\nformat = \"cloudevents\"\nsecret = \"env:SECRET\"\n\
-         [receivers.e]\nurl = \"http://x\"\nformat = \"template\"\nbody = \"{{ type }}\"\nsecret = \"env:SECRET\"\n\
-         [receivers.f]\nurl = \"http://am:9093/api/v2/alerts\"\nformat = \"alertmanager\"\n\
-         [receivers.g]\nurl = \"http://x\"\n",
+        "[receivers.a]\nurl = \"http://am:9093/x\"\nformat = \"alertmanager\"\nresend = \
+         \"30s\"\n[receivers.b]\nformat = \"pagerduty\"\nrouting_key = \"abc\"\n[receivers.c]\nurl = \
+         \"env:SLACK\"\nformat = \"slack\"\n[receivers.d]\nurl = \"http://x\"\nformat = \
+         \"cloudevents\"\nsecret = \"env:SECRET\"\n[receivers.e]\nurl = \"http://x\"\nformat = \
+         \"template\"\nbody = \"{{ type }}\"\nsecret = \"env:SECRET\"\n[receivers.f]\nurl = \
+         \"http://am:9093/api/v2/alerts\"\nformat = \"alertmanager\"\n[receivers.g]\nurl = \"http://x\"\n",
     ));
     let found: Vec<(&str, &str)> = config
         .receivers
@@ -245,11 +256,11 @@ fn a_receiver_has_the_form_that_it_names_with_what_belongs_to_it() {
 #[test]
 fn a_receiver_takes_over_the_defaults_that_it_does_not_set() {
     let config = load(sources(
-        "[receiver_defaults]\nformat = \"alertmanager\"\nmin_severity = \"error\"\nallow_networks = [\"10.0.0.0/8\"]\n\
-         timeout = \"5s\"\nconcurrency = 2\nrate = \"10/m\"\nresend = \"2m\"\n\
-         [receivers.a]\nurl = \"http://x\"\n\
-         [receivers.b]\nurl = \"http://x\"\nformat = \"slack\"\nmin_severity = \"info\"\nallow_networks = [\"fd00::1\"]\n\
-         timeout = \"6s\"\nconcurrency = 3\nrate = \"\"",
+        "[receiver_defaults]\nformat = \"alertmanager\"\nmin_severity = \"error\"\nallow_networks = \
+         [\"10.0.0.0/8\"]\ntimeout = \"5s\"\nconcurrency = 2\nrate = \"10/m\"\nresend = \
+         \"2m\"\n[receivers.a]\nurl = \"http://x\"\n[receivers.b]\nurl = \"http://x\"\nformat = \
+         \"slack\"\nmin_severity = \"info\"\nallow_networks = [\"fd00::1\"]\ntimeout = \"6s\"\nconcurrency = \
+         3\nrate = \"\"",
     ));
     let [a, b] = &config.receivers[..] else { panic!("two receivers") };
     assert!(matches!(a.format, Format::Alertmanager { resend } if resend == Duration::from_secs(120)));
@@ -266,8 +277,8 @@ fn a_header_is_written_there_or_somewhere_else_and_shown_nowhere() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "Bearer s3cret-b\n").unwrap();
     let text = format!(
-        "[receivers.a]\nurl = \"http://x/s3cret-c\"\n[receivers.a.headers]\nX-Team = \"s3cret-a\"\nX-Key = \"env:SECRET\"\n\
-         Authorization = \"file:{}\"",
+        "[receivers.a]\nurl = \"http://x/s3cret-c\"\n[receivers.a.headers]\nX-Team = \"s3cret-a\"\nX-Key = \
+         \"env:SECRET\"\nAuthorization = \"file:{}\"",
         file.path().display()
     );
     let config = load(sources(&text));
@@ -281,8 +292,8 @@ fn a_header_is_written_there_or_somewhere_else_and_shown_nowhere() {
 
 #[test]
 fn the_headers_of_a_template_are_templates_unless_they_are_written_somewhere_else() {
-    let text = "[receivers.a]\nurl = \"http://x\"\nformat = \"template\"\nbody = \"{{ data.id }}\"\nmethod = \"PATCH\"\n\
-                headers = { Content-Type = \"text/{{ data.kind }}\", X-Key = \"env:BRACES\" }";
+    let text = "[receivers.a]\nurl = \"http://x\"\nformat = \"template\"\nbody = \"{{ data.id }}\"\nmethod = \
+                \"PATCH\"\nheaders = { Content-Type = \"text/{{ data.kind }}\", X-Key = \"env:BRACES\" }";
     let mut sources = file(text);
     sources.environment = [("BRACES", "{{ s3cret }}")].into_iter().collect();
     let config = load(sources);
@@ -322,8 +333,9 @@ fn certificates_and_keys_are_checked_at_once() {
     certify(directory.path());
     let path = directory.path().display();
     let text = format!(
-        "[receivers.a]\nurl = \"https://x\"\nca_file = \"{path}/ca.pem\"\nclient_certificate = \"{path}/client.pem\"\n\
-         client_key = \"{path}/client.key\"\nallow_private = true\nproxy = \"http://user:s3cret@proxy:3128\""
+        "[receivers.a]\nurl = \"https://x\"\nca_file = \"{path}/ca.pem\"\nclient_certificate = \
+         \"{path}/client.pem\"\nclient_key = \"{path}/client.key\"\nallow_private = true\nproxy = \
+         \"http://user:s3cret@proxy:3128\""
     );
     let config = load(file(&text));
     let transport = &config.receivers[0].transport;
@@ -331,13 +343,13 @@ fn certificates_and_keys_are_checked_at_once() {
     let shown = format!("{config:?}");
     assert!(!shown.contains("s3cret") && !shown.contains("BEGIN"), "{shown}");
 
-    // With the key of another.
+    // With another certificate's key.
     std::fs::write(directory.path().join("client.key"), KeyPair::generate().unwrap().serialize_pem())
         .unwrap();
     let found = problem(&text);
     assert!(found.starts_with("warden.toml:4:1: receivers.a.client_certificate: the file"), "{found}");
     assert!(found.contains("cannot be used together with its key"), "{found}");
-    // With none.
+    // Without a key.
     std::fs::write(directory.path().join("client.key"), "").unwrap();
     let found = problem(&text);
     assert!(found.starts_with("warden.toml:5:1: receivers.a.client_key: the file"), "{found}");
@@ -362,11 +374,12 @@ fn what_is_empty_in_a_receiver_undoes_the_default() {
 #[test]
 fn a_receiver_is_left_out_where_incidents_are_milder_than_it_wants_to_hear_of() {
     let config = load(file(
-        "[receivers.all]\nurl = \"http://x\"\n[receivers.pager]\nurl = \"http://x\"\nmin_severity = \"critical\"\n\
-         [receivers.desk]\nurl = \"http://x\"\nmin_severity = \"error\"\n\
-         [alerting]\nreceivers = [\"all\", \"pager\", \"desk\"]\nfallback = [\"pager\", \"all\"]\n\
-         escalate = [{ after = \"1m\", receivers = [\"pager\"] }, { after = \"2m\", receivers = [\"desk\", \"pager\"] }]\n\
-         [workflows.critical]\n[workflows.error]\nseverity = \"error\"\n[workflows.info]\nseverity = \"info\"",
+        "[receivers.all]\nurl = \"http://x\"\n[receivers.pager]\nurl = \"http://x\"\nmin_severity = \
+         \"critical\"\n[receivers.desk]\nurl = \"http://x\"\nmin_severity = \"error\"\n[alerting]\nreceivers \
+         = [\"all\", \"pager\", \"desk\"]\nfallback = [\"pager\", \"all\"]\nescalate = [{ after = \"1m\", \
+         receivers = [\"pager\"] }, { after = \"2m\", receivers = [\"desk\", \"pager\"] \
+         }]\n[workflows.critical]\n[workflows.error]\nseverity = \"error\"\n[workflows.info]\nseverity = \
+         \"info\"",
     ));
     let told = |name: &str| {
         let policy = &config.workflows[name].alerting;

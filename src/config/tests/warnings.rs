@@ -1,10 +1,10 @@
-//! What is in order and probably not what was meant.
+//! Warnings about valid settings that are probably mistakes.
 
 use super::*;
 use crate::model::WarningCode;
 
 const ONCALL: &str = "[receivers.oncall]\nurl = \"https://example.com\"\n";
-/// All that nothing is to be said about.
+/// Settings that cause no warning.
 const SOUND: &str =
     "[receivers.oncall]\nurl = \"https://example.com\"\n[alerting]\nreceivers = [\"oncall\"]\n";
 
@@ -45,26 +45,24 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
         ),
         (
             format!("{SOUND}[workflows.uploads]\nreceivers = []"),
-            &[
-                "workflow-tells-nobody: warden.toml:5:12: workflows.uploads: nobody is told when something is overdue",
-            ],
+            &["workflow-tells-nobody: warden.toml:5:12: workflows.uploads: nobody is notified when \
+                 something is overdue"],
         ),
         (
             format!("{SOUND}[workflows.uploads]\nreceivers = []\nfallback = [\"oncall\"]"),
-            &["workflow-tells-nobody: warden.toml:5:12: workflows.uploads: nobody is told"],
+            &["workflow-tells-nobody: warden.toml:5:12: workflows.uploads: nobody is notified"],
         ),
         (
             format!("{SOUND}[workflows.nightly]\nreceivers = []\nexpect = {{ every = \"1h\" }}"),
-            &[
-                "expectation-tells-nobody: warden.toml:5:12: workflows.nightly: nobody is told when something is missed",
-            ],
+            &["expectation-tells-nobody: warden.toml:5:12: workflows.nightly: nobody is notified when \
+                 something is missed"],
         ),
         (
             format!("{SOUND}severity = \"info\"\n[receiver_defaults]\nmin_severity = \"error\""),
             &[
-                "receiver-deaf: warden.toml:1:12: receivers.oncall.min_severity: is told nothing: it wants to hear of \
-                 \"error\" and worse, and nothing worse than \"info\"",
-                "workflow-unheard: warden.toml:5:1: alerting.severity: nobody is told",
+                "receiver-deaf: warden.toml:1:12: receivers.oncall.min_severity: the receiver is \
+                 never notified: it accepts \"error\" and above, but nothing above \"info\"",
+                "workflow-unheard: warden.toml:5:1: alerting.severity: nobody is notified",
             ],
         ),
         (
@@ -73,8 +71,8 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
                  [workflows.a]\nseverity = \"error\"\nreceivers = [\"manager\"]\n"
             ),
             &[
-                "receiver-deaf: warden.toml:7:1: receivers.manager.min_severity: is told nothing",
-                "workflow-unheard: warden.toml:9:1: workflows.a.severity: nobody is told",
+                "receiver-deaf: warden.toml:7:1: receivers.manager.min_severity: the receiver is never",
+                "workflow-unheard: warden.toml:9:1: workflows.a.severity: nobody is notified",
             ],
         ),
         (
@@ -86,7 +84,7 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
                 "{SOUND}[workflow_defaults]\ncreate_on_first_use = false\n[workflows.uploads]\n{token}\
                  workflows = [\"up*\", \"reports\"]"
             ),
-            &["token-without-workflows: warden.toml:12:21: tokens[0].workflows[1]: \"reports\" is none"],
+            &["token-without-workflows: warden.toml:12:21: tokens[0].workflows[1]: \"reports\" matches none"],
         ),
     ];
     for (text, expected) in cases {
@@ -110,7 +108,7 @@ fn who_is_told_by_escalation_or_instead_of_others_is_in_use() {
     ] {
         assert_eq!(warnings(file(&format!("{SOUND}{uses}\n{manager}"))), [""; 0], "{uses}");
     }
-    // One that hears of a single workflow's incidents is not deaf.
+    // A receiver that can get the incidents of a single workflow causes no warning.
     let severe = "min_severity = \"critical\"\n[workflows.a]\nreceivers = [\"oncall\", \"manager\"]";
     let text = format!("{SOUND}severity = \"error\"\n{manager}{severe}\nseverity = \"critical\"");
     assert_eq!(warnings(file(&text)), [""; 0]);

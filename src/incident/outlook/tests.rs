@@ -1,4 +1,4 @@
-//! What is said to lie ahead of an incident is what comes.
+//! The outlook of an incident comes true.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Story {
         })
     }
 
-    /// Decides at an instant, with so many items there; gives what lies ahead then.
+    /// Decides at an instant with this many items. Returns the outlook after that.
     fn at(&mut self, now: i64, count: u64) -> (Option<Decision>, Outlook) {
         let id = || IncidentId("inc_1".into());
         let decision = self.judge(now, |circumstances| {

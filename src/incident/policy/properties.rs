@@ -1,5 +1,5 @@
-//! The policy through random histories, asked in two ways: every second, and only when something changed or when it
-//! wanted to be asked again. Both must tell the same, and what they tell must keep the promises.
+//! The policy through random histories, decided every second, and only after changes and at the requested
+//! wake-ups. Both must send the same notifications, and those must keep the promises.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,19 @@ const FALLBACK: &str = "fallback";
 enum Deed {
     Nothing,
     Acknowledge,
-    /// For so many seconds.
+    /// In seconds.
     Snooze(u64),
 }
 
-/// From now on this is observed, and these are to be told.
+/// A change of what is observed, and of the policy.
 #[derive(Clone, Debug)]
 struct Change {
-    /// Seconds since the change before.
+    /// Seconds since the previous change.
     after: u64,
     by_step: [u64; 3],
     receivers: Vec<Arc<str>>,
     silenced: bool,
-    /// Whether what was told so far reaches nobody.
+    /// Whether the notifications so far reach nobody.
     failing: bool,
     deed: Deed,
 }
@@ -44,12 +44,13 @@ struct Told {
     receivers: Vec<Arc<str>>,
 }
 
-/// The warden's part: keeps the last incident and notes what is told.
+/// The warden's part: keeps the last incident and records notifications.
 struct Simulation {
     policy: AlertPolicy,
     seen: Observation,
     silenced: bool,
-    /// The incident of which those have not heard who were told by then, and when it began.
+    /// The incident whose notifications did not reach the receivers that were notified by then, and when it
+    /// began.
     unheard: Option<(IncidentId, Timestamp, BTreeSet<Arc<str>>)>,
     last: Option<Incident>,
     told: Vec<Told>,
@@ -105,7 +106,7 @@ impl Simulation {
         decision.wake_at
     }
 
-    /// Asking again at the same instant says nothing new.
+    /// Deciding again at the same instant changes nothing.
     fn nothing_new(&mut self, now: Timestamp) {
         if let Some(again) = self.ask_once(now) {
             assert_eq!(Some(&again.incident), self.last.as_ref());
@@ -144,7 +145,7 @@ fn life(incident: &Incident) -> (IncidentId, Timestamp) {
     (incident.id.clone(), incident.began_at())
 }
 
-/// Asks before and after each change, and every second in between; looks on with `watch`.
+/// Decides before and after each change, and every second in between; `watch` observes each decision.
 fn asked_every_second(
     policy: &AlertPolicy,
     history: &[Change],
@@ -167,7 +168,7 @@ fn asked_every_second(
     simulation
 }
 
-/// Asks when something changed, and otherwise sleeps until it is to be asked again.
+/// Decides after changes, and at the requested wake-ups.
 fn asked_when_it_wants(policy: &AlertPolicy, history: &[Change]) -> Simulation {
     let mut simulation = Simulation::new(policy.clone());
     let mut now = Timestamp::from_millis(0);
@@ -229,11 +230,11 @@ fn changes() -> impl Strategy<Value = Change> {
     )
 }
 
-/// Each receiver hears a story of each incident that makes sense: something that says it is open, then its end, and at the
-/// end of it all nothing is owed but by what is still open.
+/// Each receiver gets a consistent story of each incident: an opening, then the resolution; at the end only
+/// open incidents lack their resolution.
 fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
     let mut owed: HashMap<(&IncidentId, &Arc<str>), Timestamp> = HashMap::new();
-    // For each incident when its end was told, and when it began anew before, as far as that was told.
+    // For each incident when its resolution was notified, and the reopenings that were notified before.
     let mut ended: HashMap<&IncidentId, Timestamp> = HashMap::new();
     let mut begun: HashMap<&IncidentId, Vec<Timestamp>> = HashMap::new();
     let Flapping { after, window, damping } = simulation.policy.flapping;
@@ -253,7 +254,7 @@ fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
             _ => {
                 if let Some(end) = ended.remove(&told.incident) {
                     let begun = begun.entry(&told.incident).or_default();
-                    // Not by when that was told, which a snooze or a silence may have put off.
+                    // By the reopening itself, since a snooze or a silence may delay its notification.
                     let flaps =
                         begun.iter().filter(|at| at.after(window) > told.began_at).count() + 1 >= after;
                     let pause = told.at.since(end);
@@ -303,7 +304,7 @@ proptest! {
                 let since = *dark_since.get_or_insert(now);
                 assert!(now.since(since) <= patience, "nothing was told since {since}, and it is {now}");
             }
-            // Whoever does not acknowledge in time makes it known to others.
+            // Without acknowledgement in time it is escalated.
             if let Some(incident) = simulation.last.as_ref().filter(|_| open && !quiet)
                 && let (Some(level), Some(first)) = (policy.escalate.first(), incident.first_notified_at)
                 && !incident.acknowledged

@@ -29,7 +29,7 @@ pub(in crate::incident) fn policy() -> AlertPolicy {
     }
 }
 
-/// So many items at each step; the empty name stands for items without one.
+/// Items by step; the empty name stands for items without one.
 pub(in crate::incident) fn items(by_step: &[(&str, u64)]) -> Observation {
     let by_step: BTreeMap<Arc<str>, u64> = by_step
         .iter()
@@ -50,7 +50,7 @@ pub(in crate::incident) fn key() -> IncidentKey {
     IncidentKey { workflow, kind: IncidentKind::Overdue, group: Group::new() }
 }
 
-/// An incident as it goes on.
+/// An incident over time.
 struct Story {
     policy: AlertPolicy,
     last: Option<Incident>,
@@ -84,7 +84,7 @@ impl Story {
         Some(decision)
     }
 
-    /// What is told at `now`: events and receivers.
+    /// The notifications at `now`: events and receivers.
     fn told(&mut self, now: i64, observation: &Observation) -> Vec<(Event, Vec<String>)> {
         let decision = self.at(now, observation);
         let names = |receivers: Vec<Arc<str>>| receivers.iter().map(ToString::to_string).collect();
@@ -97,7 +97,7 @@ impl Story {
         self.last.as_mut().unwrap().act(Action { kind, by: "kim".into(), at, comment: None });
     }
 
-    /// Goes through lines of (when, what is observed, what is told, when to ask again), in milliseconds.
+    /// Goes through lines of (time, observation, event, wake-up), in milliseconds.
     fn goes(&mut self, lines: &[(i64, Observation, Option<Event>, Option<i64>)]) {
         for (now, observation, event, wake_at) in lines {
             let decision = self.at(*now, observation);
@@ -112,7 +112,7 @@ impl Story {
     }
 }
 
-/// The one thing that is told.
+/// The only notification of a decision.
 fn only(decision: Option<Decision>) -> Telling {
     let mut tellings = decision.unwrap().tellings;
     assert_eq!(tellings.len(), 1, "{tellings:?}");

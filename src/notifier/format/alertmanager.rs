@@ -2,10 +2,10 @@
 //!
 //! Invariants:
 //!
-//! * The labels are what Alertmanager knows an alert by. They hold only what stays the same from an incident's opening to
-//!   its end; everything that changes is an annotation.
-//! * An open alert says until when it holds: without being told again Alertmanager takes it for over. A resolved one
-//!   holds until an instant that is past by the wall clock, whatever the steady clock says.
+//! * Labels identify an alert. They hold only what stays the same from the opening to the resolution;
+//!   everything that changes is an annotation.
+//! * An open alert has an expiry: Alertmanager considers it resolved unless it is sent again. The end of a
+//!   resolved one is in the past by the wall clock, whatever the steady clock says.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use serde_json::{Map, Value, json};
 use super::{Rendered, became, post, steps};
 use crate::model::{Event, IncidentKind, IncidentStatus, Notification, Severity, Timestamp};
 
-/// For how many intervals of resending an alert holds, so that it outlives some failed attempts.
+/// The expiry of an alert in intervals of resending, so that it survives some failed attempts.
 const INTERVALS: u32 = 4;
-/// Where alerts are posted to, below the address of an Alertmanager.
+/// The path of the API, appended to the configured URL.
 const PATH: &str = "/api/v2/alerts";
-/// What the names of group labels begin with, so that they never meet the labels of the warden's own.
+/// The prefix of group labels, so that they never collide with the warden's own.
 const GROUP_PREFIX: &str = "label_";
 
-/// Where the Alertmanager at this address takes alerts. The address may say so already.
+/// The URL for alerts of the Alertmanager at this address, which may contain the path already.
 pub fn endpoint(base: &Url) -> Url {
     let mut url = base.clone();
     let path = base.path().trim_end_matches('/');
@@ -40,7 +40,7 @@ pub(super) fn render(notification: &Notification, resend: Duration, now: Timesta
     let alert = json!({
         "labels": labels(notification),
         "annotations": annotations(notification),
-        // It refuses what ends before it starts.
+        // Alertmanager refuses an alert that ends before it starts.
         "startsAt": data.opened_at.min(now).min(ends_at),
         "endsAt": ends_at,
         "generatorURL": data.url,
@@ -48,7 +48,7 @@ pub(super) fn render(notification: &Notification, resend: Duration, now: Timesta
     post("application/json", &json!([alert]))
 }
 
-/// Empty ones are left out, as Alertmanager does.
+/// Empty labels are omitted, as Alertmanager does.
 fn labels(notification: &Notification) -> Map<String, Value> {
     let data = &notification.data;
     let (alert_name, severity) = match notification.event {
@@ -63,7 +63,7 @@ fn labels(notification: &Notification) -> Map<String, Value> {
     insert("severity", severity.as_str());
     insert("incident", &data.id);
     for (name, value) in data.group.iter().filter(|(_, value)| !value.is_empty()) {
-        // The names come sorted, so that which of two that look alike gets the number is always the same.
+        // The names are sorted, so that a number is always given to the same one of several that collide.
         let name = format!("{GROUP_PREFIX}{}", clean(name));
         let mut free = name.clone();
         let mut number = 2;
@@ -85,7 +85,7 @@ const fn alert_name(kind: IncidentKind) -> &'static str {
     }
 }
 
-/// What Prometheus allows in the name of a label.
+/// Replaces characters that Prometheus does not allow in the name of a label.
 fn clean(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
@@ -127,11 +127,12 @@ mod tests {
     fn an_open_incident_is_an_alert_that_holds_for_some_minutes() {
         let expected = json!([{
             "labels": {
-                "alertname": "WardenOverdue", "workflow": "uploads", "kind": "overdue", "severity": "critical",
-                "incident": "inc_1", "label_region": "eu",
+                "alertname": "WardenOverdue", "workflow": "uploads", "kind": "overdue",
+                "severity": "critical", "incident": "inc_1", "label_region": "eu",
             },
             "annotations": {
-                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for \
+                            14m",
                 "count": "3", "peak": "4", "oldest_deadline": "2026-01-01T00:00:00.000Z",
                 "by_step": "no step: 1, backup: 2",
                 "url": "https://warden.example.com/v1/incidents/inc_1",

@@ -1,4 +1,4 @@
-//! Notifications for the tests of the forms.
+//! Notifications for the tests of the formats.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::model::{
 
 /// 2026-01-01T00:00:00Z.
 pub const OPENED_AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// Fourteen minutes later, when people are told.
+/// Fourteen minutes later: the notification.
 pub const TOLD_AT: Timestamp = Timestamp::from_millis(1_767_226_440_000);
-/// An hour after the opening, when it is over.
+/// An hour after the opening: the resolution.
 pub const RESOLVED_AT: Timestamp = Timestamp::from_millis(1_767_229_200_000);
 
-/// An id of everything that has a meaning somewhere.
+/// An id of characters that have a meaning in some format.
 pub const HOSTILE: &str =
     "</script><!channel>|\"'\\&amp;{{ 7 * 7 }}{% raw %}${x}*_`~@here\u{202e}ä\u{10ffff}";
 
-/// The beginning of an incident of two steps and one group.
+/// The opening of an incident with two steps and one group.
 pub fn opened() -> Notification {
     Notification {
         event: Event::Opened,
@@ -54,7 +54,7 @@ pub fn opened() -> Notification {
     }
 }
 
-/// Its end.
+/// The resolution of the same incident.
 pub fn resolved() -> Notification {
     let mut notification = Notification { event: Event::Resolved, timestamp: RESOLVED_AT, ..opened() };
     let data = &mut notification.data;
@@ -64,13 +64,13 @@ pub fn resolved() -> Notification {
     data.growth = -3;
     data.oldest_deadline = None;
     data.by_step.clear();
-    data.summary = "nothing of uploads (region eu) is overdue any more; it was 4 items".to_owned();
+    data.summary = "no item of uploads (region eu) is overdue any more; the peak was 4 items".to_owned();
     data.items.clear();
     data.truncated = 0;
     notification
 }
 
-/// Its end when all that were left have failed.
+/// Its resolution when all remaining items have failed.
 pub fn continued() -> Notification {
     let mut notification = resolved();
     let data = &mut notification.data;
@@ -80,12 +80,12 @@ pub fn continued() -> Notification {
     notification
 }
 
-/// The same incident at another event.
+/// A notification of the incident for this event.
 pub fn told(event: Event) -> Notification {
     Notification { event, ..if event == Event::Resolved { resolved() } else { opened() } }
 }
 
-/// An incident whose every text holds what has a meaning somewhere, with as many items as there may be.
+/// An incident whose every text is hostile, with the most items.
 pub fn hostile() -> Notification {
     let mut notification = opened();
     let data = &mut notification.data;
@@ -115,17 +115,17 @@ pub fn rendered_at(format: &Format, notification: &Notification, now: Timestamp)
     format.render(&stored, &DeliveryId("dlv_1".into()), now).unwrap()
 }
 
-/// What is sent when it is told.
+/// What is sent at the notification's own instant.
 pub fn rendered(format: &Format, notification: &Notification) -> Rendered {
     rendered_at(format, notification, notification.timestamp)
 }
 
-/// The same as JSON.
+/// The body as JSON.
 pub fn document(format: &Format, notification: &Notification) -> Value {
     serde_json::from_slice(&rendered(format, notification).body).unwrap()
 }
 
-/// Every text in a document.
+/// All texts in a document.
 pub fn texts(document: &Value) -> Vec<&str> {
     match document {
         Value::String(text) => vec![text],

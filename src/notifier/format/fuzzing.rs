@@ -1,4 +1,4 @@
-//! What is demanded of templates, and of what is stored of notifications. See [`crate::fuzzing`].
+//! Fuzz checks of templates and of stored notifications. See [`crate::fuzzing`].
 
 use std::str::from_utf8;
 
@@ -8,11 +8,11 @@ use reqwest::header::HeaderName;
 use super::{Format, Template, sample};
 use crate::model::{DeliveryId, Notification, Timestamp};
 
-/// The most that a template can make: so many times 64 bytes as it has steps, and the piece that was one too many.
+/// The most that a template can render: 64 bytes for each step, and the piece that exceeded the limit.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
-/// A template of the body, and one of a header behind a NUL byte: it is refused in words, or writes whatever may come, in
-/// bounds. And all of it as a notification that was stored.
+/// A template of the body and, after a NUL byte, one of a header: it is refused with a message, or renders
+/// every sample within bounds. And all of it as a stored notification.
 pub fn templates(bytes: &[u8]) {
     let Ok(text) = from_utf8(bytes) else { return };
     stored(text);

@@ -1,7 +1,7 @@
-//! PagerDuty, Events API version 2: an incident of the warden is one of PagerDuty's, known by its id.
+//! PagerDuty, Events API version 2: an incident of the warden is an incident of PagerDuty.
 //!
-//! Invariant: everything that is told of an incident carries the same `dedup_key`, so that growth and reminders do not make
-//! new ones, and the end closes what the beginning opened. A test has a key of its own.
+//! Invariant: all notifications of an incident have the same `dedup_key`, so that growth and reminders create
+//! no new incidents, and the resolution resolves what the opening triggered. A test has a key of its own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use super::{Rendered, base_url, cut, post};
 use crate::model::{DeliveryId, Event, Notification, Severity};
 
-/// Where events go unless a receiver says otherwise.
+/// The default URL.
 pub const ENQUEUE: &str = "https://events.pagerduty.com/v2/enqueue";
-/// The longest summary that is taken, in characters.
+/// PagerDuty's limit of a summary, in characters.
 const SUMMARY_MAX: usize = 1024;
-/// What follows the summary of a test.
+/// Appended to the summary of a test.
 const TEST_NOTE: &str = " (only a test: it can be resolved)";
 
-/// The integration key of a service. It is never shown.
+/// The integration key of a service. Never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RoutingKey(Arc<str>);
 
-/// A text that is no [`RoutingKey`]. The text itself is not repeated: it may be nearly the key.
+/// The text is no [`RoutingKey`]. It is not repeated, since it may be a mistyped key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a routing key is one word of letters and digits, as PagerDuty shows it as the integration key")]
 pub struct RoutingKeyError;
@@ -50,7 +50,7 @@ pub(super) fn render(notification: &Notification, routing_key: &RoutingKey, id: 
         "event_action": action(notification.event),
         "dedup_key": if is_test { &id.0 } else { &notification.data.id },
     });
-    // What is said at the end is kept in the log of PagerDuty's incident.
+    // The payload of a resolution is kept in the log of PagerDuty's incident.
     if action(notification.event) != "acknowledge" {
         event["payload"] = payload(notification, is_test);
     }
@@ -96,7 +96,7 @@ fn payload(notification: &Notification, is_test: bool) -> Value {
     })
 }
 
-/// `region=eu, tier=gold`; null where the workflow is not split.
+/// `region=eu, tier=gold`; `None` if the workflow is not split into groups.
 fn group(notification: &Notification) -> Option<String> {
     let pairs = notification.data.group.iter().map(|(name, value)| format!("{name}={value}"));
     Some(pairs.collect::<Vec<_>>().join(", ")).filter(|group| !group.is_empty())
@@ -123,12 +123,14 @@ mod tests {
 
     #[test]
     fn an_opened_incident_triggers_one() {
+        const ITEM: &str = "https://warden.example.com/v1/workflows/uploads/items/file%2D1";
         let expected = json!({
             "routing_key": "R0UT1NGK3Y",
             "event_action": "trigger",
             "dedup_key": "inc_1",
             "payload": {
-                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+                "summary": "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for \
+                            14m",
                 "source": "https://warden.example.com",
                 "severity": "critical",
                 "timestamp": "2026-01-01T00:14:00.000Z",
@@ -147,8 +149,8 @@ mod tests {
                         "id": "file-1",
                         "deadline": "2026-01-01T00:00:00.000Z",
                         "step": "backup",
-                        "url": "https://warden.example.com/v1/workflows/uploads/items/file%2D1",
-                        "payload_url": "https://warden.example.com/v1/workflows/uploads/items/file%2D1/payload",
+                        "url": ITEM,
+                        "payload_url": format!("{ITEM}/payload"),
                     }],
                     "truncated": 2,
                 },

@@ -1,4 +1,4 @@
-//! Whatever a notification holds, it can be written in every form, and what is written is well formed.
+//! Every notification can be rendered in every format, and the result is well-formed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -12,10 +12,10 @@ use super::fixture::*;
 use super::*;
 use crate::model::{Sample, Severity};
 
-/// Text as clients and people choose it, with much of what has a meaning somewhere, at most so many characters and more.
+/// Text as clients choose it, with many pieces that have a meaning in some format.
 fn text(characters: usize) -> impl Strategy<Value = String> {
     let piece = prop_oneof![Just("<!here>".to_owned()), Just("&amp;{{ x }}".to_owned()), "\\PC{0,12}"];
-    // Repeated, because long random texts take long to make.
+    // Repeated, because long random texts are slow to generate.
     (vec(piece, 0..4), 0..=characters / 20).prop_map(|(pieces, times)| pieces.concat().repeat(times))
 }
 
@@ -70,8 +70,12 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
     ]
 });
 
+/// Pieces of templates in random order.
+const TEMPLATE: &str =
+    "(\\{\\{|\\}\\}|\\{%|%\\}|data|type| |\\||tojson|if|for x in|end(if|for)|[0-9]+|[^\\n]){0,20}";
+
 proptest! {
-    // A notification is large, and making one up takes longer than writing it.
+    // Generating a large notification takes longer than rendering it.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
@@ -89,7 +93,8 @@ proptest! {
         let document = document(&Format::Slack, &notification);
         for text in texts(&document) {
             prop_assert!(text.chars().count() <= 3000);
-            prop_assert!(text.match_indices('<').all(|(at, _)| text[at..].starts_with("<https://")), "{text}");
+            let mut tags = text.match_indices('<').map(|(at, _)| &text[at..]);
+            prop_assert!(tags.all(|tag| tag.starts_with("<https://")), "{text}");
         }
         for field in document["attachments"][0]["blocks"][0]["fields"].as_array().unwrap() {
             prop_assert!(field["text"].as_str().unwrap().chars().count() <= 2000);
@@ -115,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn no_template_makes_it_panic(body in "(\\{\\{|\\}\\}|\\{%|%\\}|data|type| |\\||tojson|if|for x in|end(if|for)|[0-9]+|[^\\n]){0,20}") {
+    fn no_template_makes_it_panic(body in TEMPLATE) {
         if let Err(errors) = Template::new(Method::POST, body, Vec::new()) {
             prop_assert_eq!(errors.len(), 1);
         }

@@ -1,5 +1,4 @@
-//! Notifications that never were, to try templates on: of every event one with everything there may be in it and one
-//! with nothing that may be missing.
+//! Sample notifications to try templates on: for every event one with all optional fields, and one with none.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,6 @@ use crate::model::{
     Became, Event, IncidentKind, IncidentStatus, Missed, Notification, Sample, Severity, Subject, Timestamp,
 };
 
-/// Every event.
 const EVENTS: [Event; 7] = [
     Event::Opened,
     Event::Grown,
@@ -18,7 +16,7 @@ const EVENTS: [Event; 7] = [
     Event::Test,
 ];
 
-/// The notifications that a template must be able to write.
+/// The notifications that a template must be able to render.
 pub(super) fn notifications() -> impl Iterator<Item = Notification> {
     EVENTS.into_iter().flat_map(|event| [full(event), bare(event), missed(event)])
 }
@@ -31,7 +29,7 @@ fn missed(event: Event) -> Notification {
     let (since, from) = (data.opened_at, data.opened_at);
     data.missed =
         Some(Missed { expected_at: since, since, windows: 3, wanted: 1, created: 0, from, unobserved: 0 });
-    data.summary = format!("no item of uploads was created, expected at {since}, 3 times on end");
+    data.summary = format!("no item of uploads was created, expected at {since}, 3 times in a row");
     notification
 }
 

@@ -1,16 +1,16 @@
-//! Slack's incoming webhooks: one line of text, and an attachment in the colour of the incident.
+//! Slack's incoming webhooks: a line of text, and an attachment in the colour of the incident.
 //!
-//! Invariants: of what clients have chosen no `&`, `<` or `>` gets through unescaped, so that nothing of it becomes a link or
-//! a mention; every text stays within Slack's limits, and a cut never goes through an escape.
+//! Invariants: in names chosen by clients `&`, `<` and `>` are always escaped, so that they cannot form a
+//! link or a mention; every text stays within Slack's limits, and is never cut within an escape.
 
 use serde_json::{Value, json};
 
 use super::{Rendered, became, post, steps};
 use crate::model::{Event, IncidentStatus, Notification, Sample, Severity};
 
-/// The longest text of a message or of a section, in characters.
+/// Slack's limit of a message and of a section, in characters.
 const TEXT_MAX: usize = 3000;
-/// The longest text of a field of a section, in characters.
+/// Slack's limit of a field, in characters.
 const FIELD_MAX: usize = 2000;
 
 pub(super) fn render(notification: &Notification) -> Rendered {
@@ -29,7 +29,7 @@ pub(super) fn render(notification: &Notification) -> Rendered {
 
 const fn title(notification: &Notification) -> &'static str {
     match notification.event {
-        // Nothing that anybody should take for an all-clear.
+        // Must not look like an all-clear.
         Event::Resolved if notification.data.continued_in.is_some() => "Continued elsewhere",
         Event::Opened => "Opened",
         Event::Grown => "Grown",
@@ -59,11 +59,11 @@ fn fields(notification: &Notification) -> Vec<Value> {
         ("Workflow", data.workflow.to_string()),
         ("Group", group.collect::<Vec<_>>().join(", ")),
         ("Items", format!("{}, at most {}", data.count, data.peak)),
-        ("Became", became(notification)),
-        ("Goes on in", data.continued_in.as_deref().unwrap_or_default().to_owned()),
+        ("Outcome", became(notification)),
+        ("Continued in", data.continued_in.as_deref().unwrap_or_default().to_owned()),
         ("Stuck at", steps(notification)),
         ("Oldest deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),
-        ("Looked after by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
+        ("Acknowledged by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
     ];
     let field = |(title, text): (&str, String)| {
         let start = format!("*{title}*\n");
@@ -72,9 +72,9 @@ fn fields(notification: &Notification) -> Vec<Value> {
     all.into_iter().filter(|(_, text)| !text.is_empty()).map(field).collect()
 }
 
-/// A line with a link for each item, as many as there is room for, and how many more there are.
+/// A line with a link for each item, as many as fit, and the number of the rest.
 fn items(notification: &Notification) -> String {
-    /// Room for the last line.
+    /// Kept free for the last line, in characters.
     const REST: usize = 40;
     let data = &notification.data;
     let mut text = String::new();
@@ -99,25 +99,25 @@ fn links(notification: &Notification) -> Vec<Value> {
     let data = &notification.data;
     let incident = Some(link(&data.url, "Incident"));
     let runbook = data.runbook_url.as_ref().map(|url| link(url, "What to do"));
-    // The longest addresses are left out rather than cut.
+    // A link that is too long is omitted, since it cannot be cut.
     let fits = |link: &String| link.chars().count() <= TEXT_MAX;
     let mut links: Vec<Value> = [incident, runbook].into_iter().flatten().filter(fits).map(mrkdwn).collect();
     links.push(mrkdwn(escaped(&data.id, FIELD_MAX)));
     links
 }
 
-/// A text that is shown as it stands: nothing in it is made a link that is not one.
+/// A text in which Slack does not turn names and URLs into links.
 fn mrkdwn(text: String) -> Value {
     json!({ "type": "mrkdwn", "text": text, "verbatim": true })
 }
 
-/// A link. What would end it early is percent-encoded in the address.
+/// A link. Characters that would end it are percent-encoded in the URL.
 fn link(url: &str, label: &str) -> String {
     let url = url.replace('|', "%7C").replace('<', "%3C").replace('>', "%3E").replace('&', "&amp;");
     format!("<{url}|{}>", escaped(label, TEXT_MAX))
 }
 
-/// A text with Slack's three special characters escaped, in at most so many characters.
+/// Escapes Slack's three special characters, and cuts to at most this many characters.
 fn escaped(text: &str, characters: usize) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut length = 0;
@@ -131,7 +131,7 @@ fn escaped(text: &str, characters: usize) -> String {
             other => other.encode_utf8(&mut buffer),
         };
         length += written.chars().count();
-        // Room is kept for the sign of the cut, unless this is the end.
+        // Leaves room for the ellipsis, unless this is the end.
         if length + usize::from(rest.peek().is_some()) > characters {
             escaped.push('…');
             return escaped;
@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn an_opened_incident_is_a_line_and_what_is_known_of_it() {
         let expected = json!({
-            "text": "*Opened* [critical] 3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m",
+            "text": "*Opened* [critical] 3 items of uploads (region eu) are overdue; 2 stuck at backup, the \
+                     oldest for 14m",
             "attachments": [{
                 "color": "#c8102e",
                 "blocks": [
@@ -166,8 +167,8 @@ mod tests {
                         field("*Oldest deadline*\n2026-01-01T00:00:00.000Z"),
                     ]},
                     { "type": "section", "text": field(
-                        "• <https://warden.example.com/v1/workflows/uploads/items/file%2D1|file-1> at backup, \
-                         due 2026-01-01T00:00:00.000Z\nand 2 more",
+                        "• <https://warden.example.com/v1/workflows/uploads/items/file%2D1|file-1> at \
+                         backup, due 2026-01-01T00:00:00.000Z\nand 2 more",
                     )},
                     { "type": "context", "elements": [
                         field("<https://warden.example.com/v1/incidents/inc_1|Incident>"),
@@ -184,12 +185,15 @@ mod tests {
     #[test]
     fn its_end_is_green_and_short() {
         let expected = json!({
-            "text": "*Resolved* [critical] nothing of uploads (region eu) is overdue any more; it was 4 items",
+            "text": "*Resolved* [critical] no item of uploads (region eu) is overdue any more; the peak was \
+                     4 items",
             "attachments": [{
                 "color": "#2eb67d",
                 "blocks": [
                     { "type": "section", "fields": [
-                        field("*Workflow*\nuploads"), field("*Group*\nregion: eu"), field("*Items*\n0, at most 4"),
+                        field("*Workflow*\nuploads"),
+                        field("*Group*\nregion: eu"),
+                        field("*Items*\n0, at most 4"),
                     ]},
                     { "type": "context", "elements": [
                         field("<https://warden.example.com/v1/incidents/inc_1|Incident>"),
@@ -210,8 +214,8 @@ mod tests {
         let attachment = &document["attachments"][0];
         assert_eq!(attachment["color"], "#c8102e");
         let fields = attachment["blocks"][0]["fields"].as_array().unwrap();
-        assert!(fields.contains(&field("*Became*\nclosed: 1, failed: 3")), "{fields:?}");
-        assert!(fields.contains(&field("*Goes on in*\ninc_2")), "{fields:?}");
+        assert!(fields.contains(&field("*Outcome*\nclosed: 1, failed: 3")), "{fields:?}");
+        assert!(fields.contains(&field("*Continued in*\ninc_2")), "{fields:?}");
     }
 
     #[test]

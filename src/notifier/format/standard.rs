@@ -1,4 +1,4 @@
-//! Standard Webhooks: what is stored, byte for byte. Its headers are those of the signature.
+//! Standard Webhooks: the stored text, byte for byte. The other headers come with the signature.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_sent_byte_for_byte() {
-        // Also what is no notification at all: it was one to the version that stored it.
+        // Also a text that is no notification of this version: another version may have stored it.
         for stored in [r#"{"type":"incident.opened",  "data":{"ä":"\u00e4"}}"#, "{}", ""] {
             let rendered =
                 Format::Standard.render(stored, &DeliveryId("dlv_1".into()), Timestamp::default()).unwrap();

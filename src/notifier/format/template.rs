@@ -1,12 +1,13 @@
-//! Templates: any form that people write themselves, in the syntax of Jinja.
+//! Templates: formats that operators write themselves, in the syntax of Jinja.
 //!
 //! A template sees the `standard` notification and the delivery's id as `delivery`. Invariants:
 //!
-//! * What is not there is an error and not an empty text: a slip must not become an alert that says nothing.
-//! * A template that exists has written every sample ([`sample`]); what it cannot write later is a failed attempt.
-//! * Its work and what it makes are bounded by [`FUEL`]. It reaches nothing but the notification: no file, no environment, no
-//!   other template.
-//! * Nothing is escaped by itself; `tojson` makes a value JSON.
+//! * An undefined value is an error and not an empty text, so that a typo does not become an empty alert.
+//! * A template was tried on every sample ([`sample`]) when it was loaded; a later failure to render is a
+//!   failed attempt.
+//! * Its work and its output are bounded by [`FUEL`]. It has no access to files, the environment or other
+//!   templates.
+//! * Nothing is escaped implicitly; `tojson` renders a value as JSON.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use reqwest::Method;
@@ -16,38 +17,35 @@ use serde::Serialize;
 use super::{Rendered, content_type_of, sample};
 use crate::model::{DeliveryId, Event, Notification};
 
-/// How much a template may do: about as many steps, or so many times 64 bytes of text that it goes through.
+/// The limit of a template's work: about this many steps, or this many times 64 bytes of text.
 const FUEL: u64 = 100_000;
-/// The name of the body among the templates; no header is called like this.
+/// The name of the body among the templates; no header can have it.
 const BODY: &str = "the body";
 
-/// What makes the requests to a receiver.
+/// The templates of a receiver's requests.
 pub struct Template {
     method: Method,
     headers: Vec<HeaderName>,
     environment: Environment<'static>,
 }
 
-/// What of a request a template makes.
+/// The part of a request that a template renders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Its body.
     Body,
-    /// A header.
     Header(HeaderName),
 }
 
-/// Why a template cannot be used, or could not write a notification.
+/// A template that is invalid, or could not render a notification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}{}: {message}", self.place(), self.line_of(), self.occasion())]
 pub struct TemplateError {
-    /// The part at fault.
+    /// The part with the error.
     pub part: Part,
-    /// The line in it, from 1.
+    /// From 1.
     pub line: Option<usize>,
-    /// What it could not write; `None` if it is wrong as such.
+    /// The event that it could not render; `None` if the template is invalid as such.
     pub event: Option<Event>,
-    /// What is wrong.
     pub message: String,
 }
 
@@ -77,7 +75,7 @@ impl TemplateError {
 }
 
 impl std::fmt::Debug for Template {
-    /// Not the texts: somebody may have written a secret into one.
+    /// Without the texts, which may contain secrets.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Template")
@@ -88,11 +86,10 @@ impl std::fmt::Debug for Template {
 }
 
 impl Template {
-    /// Reads the templates of the body and of headers, and tries them.
+    /// Parses the templates of the body and of headers, and tries them on the samples.
     ///
     /// # Errors
-    ///
-    /// What is wrong, at most one thing for each part.
+    /// At most one for each part.
     pub fn new(
         method: Method,
         body: String,
@@ -102,7 +99,7 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(FUEL));
-        // Has errors name what is undefined.
+        // Makes errors name the undefined value.
         environment.set_debug(true);
         let mut template = Self { method, headers: Vec::new(), environment };
         let mut errors = Vec::new();
@@ -126,11 +123,10 @@ impl Template {
         Ok(())
     }
 
-    /// Makes the request of a notification.
+    /// Renders the request of a notification.
     ///
     /// # Errors
-    ///
-    /// The notification holds what the samples did not, and a template cannot write it.
+    /// The notification has content that no sample had, and a template cannot render it.
     pub(super) fn render(
         &self,
         notification: &Notification,
@@ -177,7 +173,7 @@ fn header_value(part: &Part, notification: &Notification, text: &str) -> Result<
         part: part.clone(),
         line: None,
         event: Some(notification.event),
-        message: "it makes a line break or another control character, which no header can hold".to_owned(),
+        message: "it renders a line break or another control character, which no header may contain".into(),
     })
 }
 

@@ -1,35 +1,34 @@
-//! What one incident has to tell one receiver.
+//! A lane: the deliveries of one incident to one receiver.
 
 use std::collections::VecDeque;
 
 use super::{Outcomes, Waiting};
 use crate::model::{Delivery, DeliveryStatus, Event, Timestamp};
 
-/// What one incident has to tell the receiver.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) under_way: Option<Errand>,
-    /// The one under way, to be sent again once it is known what came of it.
+    /// The delivery in flight was resent; it is queued again once the result of its attempt is applied.
     pub(super) again: Option<Waiting>,
     pub(super) planned_at: Option<Timestamp>,
-    /// Whether what was told last was given up.
+    /// Whether the last delivery is dead.
     pub(super) lost: bool,
-    /// Whether the first that waits goes whatever another lane has to tell: they waited for each other.
+    /// Whether the first delivery goes without waiting for another lane, to break a deadlock.
     pub(super) unbound: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errand {
-    /// The first that waits.
+    /// Sending the first delivery.
     Delivery,
-    /// The same, which is not sent.
+    /// Storing that the first delivery is dead.
     GivingUp,
     Refresh,
 }
 
 impl Lane {
-    /// Takes note of what became of the first that waits.
+    /// Applies the stored result of the first delivery.
     pub(super) fn recorded(&mut self, delivery: Delivery, outcomes: &mut Outcomes) {
         match delivery.status {
             DeliveryStatus::Pending => {
@@ -46,7 +45,7 @@ impl Lane {
             DeliveryStatus::Dead => {
                 outcomes.failed += 1;
                 outcomes.dead += 1;
-                // After the end there is nothing left that somebody else could be told instead.
+                // After a resolution there is nothing left to tell a fallback.
                 self.lost = delivery.event != Event::Resolved;
                 self.waiting.pop_front();
             }

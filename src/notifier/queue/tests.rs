@@ -1,7 +1,9 @@
-//! The queue through single situations.
+//! Single situations of the queue.
 
 mod endings;
+mod paused;
 mod properties;
+mod refreshes;
 
 use super::*;
 use crate::model::{DeliveryId, DeliveryStatus};
@@ -34,23 +36,22 @@ fn delivery(of: &str, sequence: u64, now: Timestamp) -> Delivery {
     }
 }
 
-/// A queue with its clock, and an end of the wire that answers as the test likes.
+/// A queue with its clock, and a receiver that answers as the test likes.
 struct Stage {
     queue: ReceiverQueue,
     now: Timestamp,
     under_way: Vec<Waiting>,
-    /// The incidents of which a refresh is under way.
+    /// The incidents with a refresh in flight.
     refreshing: Vec<IncidentId>,
-    /// What was given up since it was last looked at here, and in which words.
+    /// The dead deliveries since the last look, with the reasons.
     given_up: Vec<(Delivery, String)>,
 }
 
-/// How the receiver answers.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Yes,
     No,
-    /// Not before so long.
+    /// 429 with this `Retry-After`.
     Later(Duration),
     Gone,
 }
@@ -71,7 +72,7 @@ impl Stage {
         self.queue.accept(Waiting { delivery, since: self.now });
     }
 
-    /// What goes out now, as incident and sequence.
+    /// What is sent now, as incident and sequence.
     fn begin(&mut self) -> Vec<(String, u64)> {
         let mut begun = Vec::new();
         while let Some(task) = self.queue.begin(self.now.into()) {
@@ -95,7 +96,7 @@ impl Stage {
         self.given_up.push((delivery, reason));
     }
 
-    /// Answers the attempt that has been under way for longest.
+    /// Answers the oldest attempt in flight.
     fn answer(&mut self, answer: Answer) -> Option<Turn> {
         let waiting = self.under_way.remove(0);
         let mut delivery = waiting.delivery.clone();
@@ -135,14 +136,14 @@ impl Stage {
         refresh
     }
 
-    /// Answers the refresh that has been under way for longest.
+    /// Answers the oldest refresh in flight.
     fn answer_refresh(&mut self, answer: Answer) -> Option<Turn> {
         let incident = self.refreshing.remove(0);
         let (attempt, retry_after) = self.attempt(answer);
         self.queue.finish(&incident, Attempted { attempt, retry_after, record: Record::None }, self.now)
     }
 
-    /// Has so many attempts fail, each as soon as it may be made.
+    /// Makes this many attempts fail, each as soon as it may be made.
     fn fail(&mut self, times: usize) {
         for _ in 0..times {
             if self.under_way.is_empty() {
@@ -182,7 +183,7 @@ fn the_deliveries_of_an_incident_go_one_after_the_other_and_those_of_others_besi
     assert_eq!(stage.begin(), sent(&[("a", 1), ("b", 1)]));
     stage.answer(Answer::Yes);
     assert_eq!(stage.begin(), sent(&[("a", 2)]));
-    // The one that is under way stays the first, whatever comes.
+    // The delivery in flight stays the first, whatever is queued.
     stage.accept("b", 0);
     stage.accept("b", 2);
     stage.answer(Answer::Yes);
@@ -247,7 +248,7 @@ fn a_receiver_that_fails_again_and_again_is_probed_with_whatever_is_next_in_line
     assert_eq!(line, sent(&[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1), ("f", 1), ("a", 1)]));
     assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Failing { since: START }));
 
-    // What is new does not jump the line, nor does it wait for the whole of it: it is due before those tried lately.
+    // A new delivery does not jump the queue, but is due before those tried lately.
     stage.accept("new", 1);
     stage.now = stage.queue.ready_at().unwrap();
     assert_eq!(stage.begin(), sent(&[("b", 1)]));
@@ -284,7 +285,7 @@ fn a_receiver_that_asks_to_be_left_alone_is_left_alone_by_all() {
     assert_eq!(stage.wait(), Some(60 * SECOND));
     stage.now = stage.now.after(60 * SECOND);
     stage.begin();
-    // No more than an hour at a time.
+    // At most an hour at a time.
     stage.answer(Answer::Later(DAY));
     assert_eq!(stage.wait(), Some(60 * MINUTE));
 }
@@ -310,96 +311,6 @@ fn one_that_asks_to_be_left_alone_for_long_reaches_nobody_meanwhile() {
     stage.begin();
     stage.answer(Answer::Yes);
     assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Ok));
-}
-
-#[test]
-fn a_receiver_that_is_gone_gets_nothing_until_it_is_resumed() {
-    let mut stage = Stage::set(2, None);
-    for of in ["a", "b", "c"] {
-        stage.accept(of, 1);
-    }
-    stage.begin();
-    assert_eq!(stage.answer(Answer::Gone), Some(Turn::Paused));
-    assert_eq!(stage.answer(Answer::Gone), None, "it is said once");
-    stage.now = stage.now.after(DAY - SECOND);
-    assert_eq!(stage.begin(), []);
-    let status = stage.queue.status(&"oncall".into());
-    assert_eq!(status.waiting, 3, "nothing is given up");
-    assert_eq!(status.state, ReceiverState::Paused { since: START, reason: "it answered 410".into() });
-    assert_eq!((status.last_attempt.unwrap().answer, status.next_attempt_at), (None, None));
-    stage.queue.resume(stage.now);
-    assert_eq!(stage.begin().len(), 2);
-    assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Ok));
-}
-
-#[test]
-fn nothing_is_given_up_when_an_attempt_of_before_succeeds_after_its_receiver_was_paused() {
-    let mut stage = Stage::set(6, None);
-    for of in ["a", "b", "c", "d", "e", "f", "g"] {
-        stage.accept(of, 1);
-    }
-    stage.begin();
-    for _ in 0..5 {
-        stage.answer(Answer::Gone);
-    }
-    assert_eq!(stage.answer(Answer::Yes), None, "it stays paused, whatever was under way");
-    assert_eq!((stage.begin(), stage.given_up.len()), (vec![], 0));
-    assert!(matches!(stage.queue.status(&"oncall".into()).state, ReceiverState::Paused { .. }));
-    stage.queue.resume(stage.now);
-    assert_eq!(stage.begin().len(), 6);
-}
-
-#[test]
-fn what_has_waited_for_a_paused_receiver_for_its_day_is_given_up_in_its_order_and_without_an_attempt() {
-    let mut stage = Stage::set(1, Some(Rate { count: 1, per: 2 * DAY }));
-    stage.accept("a", 1);
-    stage.accept("a", 2);
-    stage.begin();
-    stage.answer(Answer::Gone);
-    stage.now = stage.now.after(MINUTE);
-    stage.accept("b", 1);
-    stage.accept("a", 3);
-    let attempted = stage.queue.status(&"oncall".into()).last_attempt;
-    let given_up = |stage: &mut Stage| {
-        assert_eq!(stage.begin(), [], "something went");
-        let given_up = stage.given_up.drain(..).map(|(delivery, reason)| {
-            assert_eq!(reason, "the receiver is paused since 2026-01-01T00:00:00.000Z: it answered 410");
-            (delivery.incident.0.to_string(), delivery.sequence)
-        });
-        given_up.collect::<Vec<_>>()
-    };
-    stage.now = START.after(DAY - SECOND);
-    assert_eq!(given_up(&mut stage), []);
-    assert_eq!(stage.wait(), Some(SECOND));
-    stage.now = START.after(DAY);
-    assert_eq!(given_up(&mut stage), sent(&[("a", 1), ("a", 2)]));
-    assert!(stage.is_failing("a"));
-    stage.now = START.after(DAY + MINUTE);
-    let mut rest = given_up(&mut stage);
-    rest.sort();
-    assert_eq!(rest, sent(&[("a", 3), ("b", 1)]));
-    let status = stage.queue.status(&"oncall".into());
-    assert_eq!((status.waiting, status.outcomes.dead, status.consecutive_failures), (0, 4, 1));
-    assert_eq!(status.last_attempt, attempted, "nothing was attempted");
-    assert_eq!(stage.queue.ready_at(), None);
-}
-
-#[test]
-fn what_could_not_be_noted_as_given_up_is_given_up_a_little_later() {
-    let mut stage = Stage::set(1, None);
-    stage.accept("a", 1);
-    stage.begin();
-    stage.answer(Answer::Gone);
-    stage.now = stage.now.after(DAY);
-    let Some(Task::GiveUp(waiting, reason)) = stage.queue.begin(stage.now.into()) else {
-        panic!("it is kept")
-    };
-    let attempt = Attempt { status: None, ..attempt(stage.now, 0, Some(reason)) };
-    let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
-    stage.queue.finish(&waiting.delivery.incident, attempted, stage.now);
-    assert_eq!(stage.wait(), Some(TRY_AGAIN));
-    stage.now = stage.now.after(TRY_AGAIN);
-    assert!(matches!(stage.queue.begin(stage.now.into()), Some(Task::GiveUp(..))));
 }
 
 #[test]
@@ -479,7 +390,7 @@ fn what_was_given_up_does_not_reach_a_receiver_until_something_of_the_same_incid
     assert!(!stage.is_failing("a"));
     assert!(stage.queue.lanes.is_empty(), "nothing is left to be known");
 
-    // After the end nobody needs to be told instead.
+    // After the resolution no fallback needs to be told.
     let resolved = Delivery { event: Event::Resolved, ..delivery("c", 1, stage.now) };
     stage.queue.accept(Waiting { delivery: resolved, since: START });
     stage.begin();
@@ -497,61 +408,6 @@ fn what_was_given_up_before_a_restart_does_not_reach_a_receiver_either() {
     stage.begin();
     stage.answer(Answer::Yes);
     assert!(!stage.is_failing("a"));
-}
-
-#[test]
-fn a_refresh_goes_only_where_something_new_could_go_and_keeps_its_lane_to_itself() {
-    let mut stage = Stage::set(2, None);
-    assert_eq!(stage.refresh("a"), Refresh::Goes);
-    assert_eq!(stage.refresh("a"), Refresh::Needless, "one of it is under way");
-    stage.accept("a", 1);
-    assert_eq!(stage.begin(), [], "the end must not be overtaken by what is told again");
-    stage.answer_refresh(Answer::Yes);
-    assert_eq!(stage.queue.status(&"oncall".into()).outcomes.refreshed, 1);
-    assert_eq!(stage.begin(), sent(&[("a", 1)]));
-    assert_eq!(stage.refresh("a"), Refresh::Needless, "there is news");
-    assert_eq!(stage.refresh("b"), Refresh::Goes);
-    assert_eq!(stage.refresh("c"), Refresh::Refused, "two are under way");
-    stage.answer_refresh(Answer::No);
-    assert_eq!(stage.queue.breaker.failures(), 1);
-    stage.fail(4);
-    assert_eq!(stage.refresh("c"), Refresh::Refused, "the circuit is open");
-}
-
-#[test]
-fn where_nothing_else_waits_refreshes_probe_a_receiver_until_it_is_back() {
-    let mut stage = Stage::set(8, None);
-    for of in ["a", "b", "c", "d", "e"] {
-        assert_eq!(stage.refresh(of), Refresh::Goes);
-    }
-    let turns: Vec<_> = (0..5).map(|_| stage.answer_refresh(Answer::No)).collect();
-    assert_eq!(turns.last(), Some(&Some(Turn::Opened)));
-    for pause in [5, 10, 20, 40, 60, 60] {
-        stage.now = stage.now.after((pause - 1) * SECOND);
-        assert_eq!(stage.refresh("a"), Refresh::Refused, "before {pause} s");
-        stage.now = stage.now.after(SECOND);
-        assert_eq!(stage.refresh("a"), Refresh::Goes, "after {pause} s");
-        assert_eq!(stage.refresh("b"), Refresh::Refused, "one at a time");
-        stage.answer_refresh(Answer::No);
-    }
-    stage.now = stage.now.after(MINUTE);
-    stage.refresh("b");
-    assert_eq!(stage.answer_refresh(Answer::Yes), Some(Turn::Closed));
-    assert!(!stage.queue.is_down());
-}
-
-#[test]
-fn a_receiver_that_was_left_alone_for_as_long_as_it_asked_is_refreshed_again() {
-    let mut stage = Stage::set(8, None);
-    stage.refresh("a");
-    stage.answer_refresh(Answer::Later(MINUTE + SECOND));
-    assert!(stage.queue.is_down());
-    stage.now = stage.now.after(MINUTE);
-    assert_eq!(stage.refresh("a"), Refresh::Refused);
-    stage.now = stage.now.after(SECOND);
-    assert_eq!(stage.refresh("a"), Refresh::Goes);
-    stage.answer_refresh(Answer::Yes);
-    assert!(!stage.queue.is_down());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The service with an outgoing call that is played by the test.
+//! The service with an outgoing call that the test answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -19,10 +19,10 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Document, DocumentId};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// Long enough that only a fault lets it pass.
+/// A timeout that only a bug reaches.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A call that waits for its answer; one that gets none panics.
+/// A call that waits for its answer; dropping it makes the call panic.
 struct Call {
     webhook_id: String,
     answer: oneshot::Sender<u16>,
@@ -42,7 +42,7 @@ impl Outbound for PlayedOutbound {
     }
 }
 
-/// A service at work.
+/// A running service.
 struct Stage {
     store: Arc<MemoryStore>,
     clock: ManualClock,
@@ -99,7 +99,7 @@ impl Stage {
         tokio::time::timeout(PATIENCE, self.calls.recv()).await.expect("nobody calls").unwrap()
     }
 
-    /// Waits until so many attempts of a delivery are on record.
+    /// Waits until a delivery has this many stored attempts.
     async fn recorded(&self, delivery: &Delivery, attempts: u32) -> Delivery {
         let recorded = async {
             loop {
@@ -198,7 +198,7 @@ async fn an_outbox_from_before_the_clock_was_set_back_is_due_at_once_and_any_oth
     let mut ahead = delivery("inc_1", "dlv_1", Event::Opened);
     ahead.record(attempt(START.after(hour)), DeliveryStatus::Pending, START.after(2 * hour));
     let mut ended_ahead = delivery("inc_3", "dlv_3", Event::Opened);
-    // The machine slept while it was under way.
+    // The machine slept while the attempt was in flight.
     let slept = Attempt { latency_ms: 60_000, ..attempt(START) };
     ended_ahead.record(slept, DeliveryStatus::Pending, START.after(hour));
     let mut in_time = delivery("inc_2", "dlv_2", Event::Opened);
@@ -325,7 +325,6 @@ async fn a_receiver_that_nobody_configured_is_neither_tested_nor_resumed() {
     );
 }
 
-/// An incident that is over.
 fn resolved_incident(id: &str) -> Incident {
     let key = IncidentKey {
         workflow: WorkflowName::new("uploads").unwrap(),
@@ -406,7 +405,7 @@ async fn nothing_is_sent_again_of_an_incident_that_is_forgotten_or_about_to_be()
     stage.store.apply(vec![Command::Remove(DocumentId::Incident(told.incident.clone()))]).await.unwrap();
     drop(held);
     assert!(matches!(resending.await, Err(ResendError::NotFound)));
-    // Such ones may be left from when a resend could overtake the sweep.
+    // Left by a resend that overtook the removal of the incident.
     stage.store.apply(vec![Command::put(told.clone())]).await.unwrap();
     assert!(matches!(stage.notifier.resend(told.id, START).await, Err(ResendError::NotFound)));
 }

@@ -1,4 +1,4 @@
-//! Which addresses pass, in whatever spelling.
+//! Which addresses pass, in any spelling.
 
 use super::*;
 
@@ -181,7 +181,7 @@ fn a_network_that_is_named_is_allowed_from_its_first_to_its_last_address_and_no_
         ("fdff:ffff::1", true),
         ("fc00::1", false),
         ("::1", false),
-        // The same address in other clothes; not so a tunnel to it.
+        // The same address embedded in IPv6; a tunnel to it is not the same.
         ("::ffff:10.20.0.1", true),
         ("::ffff:10.21.0.1", false),
         ("64:ff9b::10.20.0.1", false),

@@ -1,62 +1,56 @@
-//! The form of the log: segments with a head, and frames in them.
+//! The encoding of the log: segments with a head, and frames.
 //!
 //! ```text
-//! segment := head, padded to 4 KiB; frames, the first of which may go on with a record from the segment before
+//! segment := head, padded to 4 KiB; frames, the first of which may continue a record of the segment before
 //! frame   := check u32, length u32, sequence u64, kind u8, 7 bytes of zeros, body, padded to 8 bytes
 //! ```
 //!
-//! All numbers are little-endian. A record that does not fit into what is left of a segment goes on in the next one, in as
-//! many frames as it takes, and so a segment is always written to its end. The checksum of a frame covers its place as well:
-//! the log, the segment's number and the offset, and for a frame that goes on the checksum of the one before it. What a
-//! recycled segment held before, or what is left of a record that was broken off, is so never taken for something else.
+//! All numbers are little-endian. A record that does not fit into the rest of a segment continues in the
+//! next, in as many frames as it takes, so that every segment is filled. The checksum of a frame also covers
+//! its position (log id, segment number, offset) and, for a continuing frame, the checksum of the frame
+//! before it. So neither the old content of a recycled segment nor the rest of a torn record can pass for a
+//! valid frame.
 //!
 //! Pure: bytes in, bytes out.
 
-/// The bytes before the first frame of a segment. A page, so that writing frames never touches the head.
+/// The bytes before the first frame of a segment: one page, so that writing frames never touches the head.
 pub const HEAD_SIZE: usize = 4096;
-/// The bytes of a frame before its body.
 pub const FRAME_HEAD_SIZE: usize = 24;
-/// What the places and lengths of frames are multiples of.
+/// Offsets and sizes of frames are multiples of this.
 pub const ALIGNMENT: usize = 8;
 
 const MAGIC: [u8; 8] = *b"wardnlog";
 const VERSION: u32 = 1;
-/// The bytes of a head that say something, its checksum included.
+/// The bytes of a head that are used, its checksum included.
 const HEAD_WORDS: usize = 56;
 
-/// Which log a segment belongs to, so that none of another one is ever taken for one of this.
+/// Identifies a log, so that its segments are distinguished from those of another log.
 pub type LogId = [u8; 16];
 
-/// What is said at the beginning of a segment.
+/// The head of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The log that it belongs to.
     pub log: LogId,
-    /// Its place in the log: one more than that of the segment before it.
+    /// Consecutive from 1.
     pub number: u64,
-    /// The record that its first frame belongs to.
+    /// The record that the first frame belongs to.
     pub first: u64,
-    /// The checksum of the frame before the first, if that goes on with a record from there.
+    /// The checksum of the last frame of the segment before, if the first frame continues its record.
     pub carried: Option<u32>,
 }
 
-/// What part of a record a frame holds.
+/// The part of a record that a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// All of it.
     Whole,
-    /// Its beginning.
     First,
-    /// Some of it.
     Middle,
-    /// Its end.
     Last,
 }
 
 impl Kind {
     const ALL: [Self; 4] = [Self::Whole, Self::First, Self::Middle, Self::Last];
 
-    /// The kind of a frame by what of the record it holds.
     pub const fn of(is_first: bool, is_last: bool) -> Self {
         match (is_first, is_last) {
             (true, true) => Self::Whole,
@@ -66,12 +60,12 @@ impl Kind {
         }
     }
 
-    /// Whether a record begins with it.
+    /// Whether it is the first frame of a record.
     pub const fn begins(self) -> bool {
         matches!(self, Self::Whole | Self::First)
     }
 
-    /// Whether a record ends with it.
+    /// Whether it is the last frame of a record.
     pub const fn ends(self) -> bool {
         matches!(self, Self::Whole | Self::Last)
     }
@@ -85,38 +79,33 @@ impl Kind {
     }
 }
 
-/// Where a frame is.
+/// The position of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place<'a> {
-    /// The log.
     pub log: &'a LogId,
-    /// The segment's number.
     pub segment: u64,
-    /// Where it begins in the segment, in bytes.
+    /// Where the frame begins in the segment, in bytes.
     pub offset: usize,
 }
 
-/// A frame as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The record's number.
     pub sequence: u64,
-    /// What part of it this is.
     pub kind: Kind,
-    /// The bytes.
     pub body: &'a [u8],
-    /// The checksum, which the next frame of the same record continues.
+    /// The checksum, which the next frame of the same record chains to.
     pub check: u32,
     /// Where the next frame begins in the segment, in bytes.
     pub end: usize,
 }
 
-/// How long a frame with a body of so many bytes is.
+/// The size of a frame with a body of this size, in bytes.
 pub const fn frame_size(body: usize) -> usize {
     FRAME_HEAD_SIZE + body.next_multiple_of(ALIGNMENT)
 }
 
-/// How many bytes of a body have room from `offset` to the end of a segment; nothing where not even one has.
+/// The most bytes of a body from `offset` to the end of a segment; `None` if there is no room for a byte.
 pub const fn room(segment_size: usize, offset: usize) -> Option<usize> {
     match segment_size.checked_sub(offset + FRAME_HEAD_SIZE) {
         Some(0) | None => None,
@@ -125,7 +114,7 @@ pub const fn room(segment_size: usize, offset: usize) -> Option<usize> {
 }
 
 impl Head {
-    /// The head as it is written, without its padding.
+    /// Without the padding.
     pub fn encode(&self) -> [u8; HEAD_WORDS] {
         let mut bytes = [0; HEAD_WORDS];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -140,7 +129,7 @@ impl Head {
         bytes
     }
 
-    /// The head of a segment; nothing where there is none that is whole.
+    /// `None` if the checksum does not match.
     pub fn decode(segment: &[u8]) -> Option<Self> {
         let bytes = segment.get(..HEAD_WORDS)?;
         if bytes[..8] != MAGIC
@@ -158,7 +147,8 @@ impl Head {
     }
 }
 
-/// The head of a frame at that place. `carried` is the checksum of the frame before it, if that is of the same record.
+/// The head of a frame, and its checksum. `carried` is the checksum of the frame before it in the same
+/// record.
 pub fn encode_frame_head(
     place: Place<'_>,
     carried: Option<u32>,
@@ -175,8 +165,8 @@ pub fn encode_frame_head(
     (bytes, check)
 }
 
-/// The frame at that place of a segment; nothing where there is none that is whole. A frame that goes on is judged by
-/// `carried`, the checksum of the one before it.
+/// The frame at this position; `None` if it is not valid. `carried` is the checksum of the frame before it in
+/// the same record.
 pub fn decode_frame<'a>(segment: &'a [u8], place: Place<'_>, carried: Option<u32>) -> Option<Frame<'a>> {
     let head = segment.get(place.offset..)?.get(..FRAME_HEAD_SIZE)?;
     let kind = Kind::of_byte(head[16])?;
@@ -192,7 +182,7 @@ pub fn decode_frame<'a>(segment: &'a [u8], place: Place<'_>, carried: Option<u32
     Some(Frame { sequence: u64_at(head, 8)?, kind, body, check: found, end })
 }
 
-/// The checksum is never zero, so that a file of zeros holds no frame.
+/// Never zero, so that zeros are no valid frame.
 fn check(place: Place<'_>, carried: Option<u32>, head: &[u8], body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(place.log);
@@ -212,13 +202,13 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// Whether a record after `expected` may begin here, as far as can be seen without its checksum.
+/// Whether a record after `expected` may begin here, without verifying the checksum.
 pub fn may_begin(segment: &[u8], offset: usize, expected: u64) -> bool {
     let begins = segment.get(offset + 16).is_some_and(|byte| Kind::of_byte(*byte).is_some_and(Kind::begins));
     begins && u64_at(segment, offset + 8).is_some_and(|sequence| sequence > expected)
 }
 
-/// How long the frame at `offset` says it is, if it says that it is of that record.
+/// The length in a frame head at `offset`, if that claims to be of this record. Not verified.
 pub fn claimed(segment: &[u8], offset: usize, sequence: u64) -> Option<usize> {
     Kind::of_byte(*segment.get(offset + 16)?)?;
     let length = u32_at(segment, offset + 4)? as usize;

@@ -1,8 +1,8 @@
-//! What is demanded of segments of the log. See [`crate::fuzzing`].
+//! Fuzz checks of the decoder of log segments. See [`crate::fuzzing`].
 
 use super::frame::{self, HEAD_SIZE, Head, Place};
 
-/// Heads and frames: what can be read is written as the same bytes, and nothing is read beyond the end.
+/// Heads and frames: what decodes is encoded to the same bytes, and nothing is read beyond the end.
 pub fn segments(bytes: &[u8]) {
     let Some(head) = Head::decode(bytes) else { return };
     let written = head.encode();
@@ -14,7 +14,7 @@ pub fn segments(bytes: &[u8]) {
         let begun = if read.kind.begins() { None } else { carried };
         let (head, check) = frame::encode_frame_head(place, begun, read.sequence, read.kind, read.body);
         assert_eq!(check, read.check);
-        // The bytes that are kept for later are zero as we write them; what else they may be the checksum vouches for.
+        // Reserved bytes are written as zeros; other values are covered by the checksum.
         assert_eq!(head[4..17], bytes[offset + 4..offset + 17], "a frame is written as what was read");
         assert!(read.end > offset, "it goes on");
         (offset, carried) = (read.end, Some(read.check));

@@ -1,11 +1,11 @@
-//! The commit log: what is acknowledged is here first.
+//! The write-ahead log: every change is here before it is acknowledged.
 //!
-//! It knows records, which are bytes with a number, and files; what is in a record it does not know. A record is written by
-//! one call for each segment that it touches and made durable by one sync of each, and the numbers of records follow one
-//! another without a gap. [`frame`] has the form, [`segments`] the files, [`recovery`] the reading.
+//! It stores records, which are numbered byte strings whose content it does not interpret, in segment files.
+//! A record is written with one call for each segment that it touches, and made durable by one sync of each.
+//! Record numbers have no gaps. [`frame`] has the encoding, [`segments`] the files, [`recovery`] the reading.
 //!
-//! Deliberately absent: a retry of a write or a sync that failed. What is in the file then is unknown, and whoever writes
-//! stops.
+//! Deliberately absent: retries of a failed write or sync. What the file holds is unknown then, and the
+//! writer must stop.
 
 pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -26,27 +26,26 @@ pub use self::recovery::{LogError, Torn, find_newest};
 use self::recovery::{Recovered, recover};
 pub use self::segments::{Segments, remove_all};
 
-/// Which log, and how much of it there may be.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Which it is.
+    /// Distinguishes this log from others in the same files.
     pub id: LogId,
-    /// How long a segment is, in bytes; the same for as long as the log lives.
+    /// In bytes; fixed for the life of a log.
     pub segment_size: usize,
-    /// The most bytes of segments. A record that is longer than all of them has no room.
+    /// The most bytes of segment files. A longer record cannot be written.
     pub bytes_max: u64,
-    /// How many bytes of segments there are at least.
+    /// The bytes of segment files that are always allocated.
     pub bytes_ready: u64,
 }
 
-/// The log, as its one writer has it.
+/// The single writer of a log.
 #[derive(Debug)]
 pub struct Log {
     id: LogId,
     segments: Arc<Segments>,
-    /// The segment that is being written, and how far it is.
+    /// The segment being written; `None` before the first record.
     current: Option<Current>,
-    /// Files that were written to since the last sync, but for the current one.
+    /// Full segments that were written to since the last sync.
     unsynced: Vec<File>,
     is_synced: bool,
     last: u64,
@@ -54,23 +53,24 @@ pub struct Log {
 
 #[derive(Debug)]
 struct Current {
-    /// It stands at `offset`.
+    /// Positioned at `offset`.
     file: File,
     number: u64,
     offset: usize,
 }
 
-/// What was read of a log as it was opened.
+/// The result of opening a log.
 #[derive(Debug)]
 pub struct Opened {
-    /// The log, to be gone on with.
+    /// Positioned after the last whole record.
     pub log: Log,
-    /// What was being written as the last one to write it ended.
+    /// A torn record at the end, if there is one.
     pub torn: Option<Torn>,
 }
 
 impl Log {
-    /// Opens the log in a directory, which is made if need be, and shows the records after `covered` to `visit`.
+    /// Opens the log in a directory, creating that if necessary, and passes each record after `covered` to
+    /// `visit`.
     ///
     /// # Errors
     /// Those of [`recover`]; nothing is changed then.
@@ -88,7 +88,7 @@ impl Log {
         let count = |bytes: u64| usize::try_from(bytes / segment_size as u64).unwrap_or(usize::MAX).max(2);
         let (ready, limit) = (count(bytes_ready), count(bytes_max.max(bytes_ready)));
         let segments = Segments::new(directory, segment_size, (ready, limit), live, spare);
-        // Their numbers are about to be used again.
+        // Their segment numbers are about to be reused.
         segments.forget(&stale).map_err(system)?;
         let current = match end {
             Some(end) => {
@@ -103,34 +103,35 @@ impl Log {
         Ok(Opened { log, torn })
     }
 
-    /// The files, for whoever knows which of them are needed no longer.
+    /// The segment files, through which the caller releases those it no longer needs.
     pub fn segments(&self) -> Arc<Segments> {
         self.segments.clone()
     }
 
-    /// The number of the last record; zero if there is none.
+    /// The number of the last record; 0 if there is none.
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// Whether there is room for a record of so many bytes; makes it if need be, and beyond the segments that there are at
-    /// least only if the log may grow.
+    /// Allocates segments for a record of this size. Returns false if the log would exceed its maximum size
+    /// or, unless `may_grow`, the segments that are always allocated.
     ///
     /// # Errors
-    /// When the disk has no room, or fails. Nothing was written then, and the log is as it was.
+    /// The disk is full or fails. The log is unchanged.
     pub fn make_room(&self, bytes: usize, may_grow: bool) -> io::Result<bool> {
         let size = self.segments.size();
         let here = self.current.as_ref().and_then(|current| frame::room(size, current.offset)).unwrap_or(0);
         let each = size - HEAD_SIZE - FRAME_HEAD_SIZE;
-        // A record without a byte takes a frame all the same.
+        // An empty record takes a frame as well.
         let beyond = bytes.saturating_sub(here).div_ceil(each).max(usize::from(here == 0));
         self.segments.provide(beyond, may_grow)
     }
 
-    /// Writes a record behind the last; its number. It is durable after the next [`Log::sync`]. There must be room for it.
+    /// Appends a record, for which [`Log::make_room`] must have succeeded. Returns its number. It is durable
+    /// after the next [`Log::sync`].
     ///
     /// # Errors
-    /// When it could not be written; how much of it was is unknown, and the log must not be written any more.
+    /// How much was written is unknown, and the log must not be written to any more.
     pub fn append(&mut self, record: &[u8]) -> io::Result<u64> {
         let (id, sequence) = (self.id, self.last + 1);
         self.is_synced = false;
@@ -155,10 +156,10 @@ impl Log {
         Ok(sequence)
     }
 
-    /// Makes durable all that was written.
+    /// Makes all appended records durable.
     ///
     /// # Errors
-    /// When the disk fails. What is durable is unknown then, and a sync that is tried again proves nothing.
+    /// What is durable is unknown. The sync must not be retried: a later success proves nothing.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.is_synced {
             return Ok(());
@@ -173,7 +174,8 @@ impl Log {
         Ok(())
     }
 
-    /// The segment to write to, with its head, and how many bytes of a record have room in it.
+    /// The segment to write to, with a new one begun if necessary, and the bytes of a record that fit into
+    /// it.
     fn writable(&mut self, sequence: u64, carried: Option<u32>) -> io::Result<(&mut Current, usize)> {
         let size = self.segments.size();
         let is_full = self.current.as_ref().is_none_or(|current| frame::room(size, current.offset).is_none());
@@ -192,7 +194,7 @@ impl Log {
     }
 }
 
-/// Writes these bytes one behind the other, where the file stands.
+/// Writes the parts one after the other at the file's position.
 fn write_all(mut file: &File, parts: [&[u8]; 3]) -> io::Result<()> {
     let mut slices = parts.map(IoSlice::new);
     let mut rest = &mut slices[..];

@@ -1,8 +1,11 @@
-//! Reading the log: what it holds, and where it ends. Changes nothing.
+//! Reading the log after a restart. Changes nothing.
 //!
-//! Each record is synced before the next one is written. So one that is not whole may be *torn*, broken off when the power
-//! went, only if no later one is there: that would vouch for it, and then it is *damaged*. What was torn is lost without
-//! harm, since nobody was told that it was durable. Damage is told, and ends the start.
+//! Each record is synced before the next is written. So a record that is incomplete can be *torn*, cut off by
+//! a power loss, only if no later record exists; if one does, the record was synced once and is *damaged*. A
+//! torn record was never acknowledged and is dropped. Damage is reported and ends the start.
+//!
+//! To tell damage of the very last record from a torn write, the writer appends an empty *confirmation*
+//! record when it is idle.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,23 +15,16 @@ use std::path::{Path, PathBuf};
 use super::frame::{self, ALIGNMENT, Frame, HEAD_SIZE, Head, LogId, Place};
 use super::segments::{Live, files};
 
-/// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The system could not read a file of it.
+    /// A file could not be read.
     #[error("{path}: {error}")]
-    System {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Something is not there, or not as it was written.
+    System { path: PathBuf, error: io::Error },
+    /// Something is missing, or differs from what was written.
     #[error("{path}: {problem}")]
     Damaged {
-        /// The file, or the directory where a file is missing.
+        /// The file, or the directory that lacks a file.
         path: PathBuf,
-        /// What is wrong.
         problem: String,
     },
 }
@@ -36,35 +32,33 @@ pub enum LogError {
 /// A record that was being written when the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Torn {
-    /// Its number.
     pub sequence: u64,
-    /// How many bytes of it are there.
+    /// The bytes of it that were found.
     pub bytes: usize,
 }
 
-/// Where the log goes on.
+/// Where the next record is appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The segment's number.
     pub segment: u64,
-    /// How far it is written, in bytes.
+    /// In bytes.
     pub offset: usize,
 }
 
-/// What was found.
+/// The result of reading a log.
 #[derive(Debug)]
 pub struct Recovered {
-    /// The last record that is whole; zero if there never was one.
+    /// The last whole record; 0 if there never was one.
     pub last: u64,
-    /// What was broken off behind it.
+    /// The torn record after it, if there is one.
     pub torn: Option<Torn>,
-    /// Where it goes on; nothing where no record was ever whole.
+    /// `None` if no record is whole.
     pub end: Option<End>,
-    /// The segments up to the end that hold what may be needed.
+    /// The segments up to the end that may be needed.
     pub live: VecDeque<Live>,
-    /// All other files, which may be written over.
+    /// All other files.
     pub spare: Vec<u32>,
-    /// Those among them that hold what was torn.
+    /// The spare files that hold parts of the torn record.
     pub stale: Vec<u32>,
 }
 
@@ -87,12 +81,12 @@ struct Part {
     check: u32,
 }
 
-/// Reads the records after `covered`, in their order, and shows each to `visit`. Everything up to `covered` was in the log
-/// once, and need not be there any more.
+/// Reads the records after `covered` in order, and passes each to `visit`. The log was at least at `covered`
+/// once; records up to it may be gone.
 ///
 /// # Errors
-/// When a file cannot be read, when a record is missing or damaged that was whole once, or when `visit` refuses one, which is
-/// damage as well.
+/// A file cannot be read, a record is missing or damaged that was synced once, or `visit` returns an error,
+/// which counts as damage.
 pub fn recover(
     directory: &Path,
     log: &LogId,
@@ -129,7 +123,7 @@ pub fn recover(
         return damaged(&path, problem);
     }
     for file in &found {
-        // A file has its name once it is whole, so whatever is missing may have held anything.
+        // A file gets its name only once it has its full length, so what it lacks may have held any record.
         let length = std::fs::metadata(&file.path)
             .map_err(|error| LogError::System { path: file.path.clone(), error })?;
         if length.len() != size as u64 {
@@ -144,7 +138,7 @@ pub fn recover(
     };
     let end = reading.end;
     let mut live = reading.live;
-    // What is torn may have begun segments of its own.
+    // A torn record may have begun segments of its own.
     live.retain(|live| end.is_some_and(|end| live.number <= end.segment));
     if let Some(newest) = live.back_mut() {
         newest.last = last;
@@ -157,12 +151,12 @@ pub fn recover(
     Ok(Recovered { last, torn, end, live, spare, stale })
 }
 
-/// Whether the record after `covered` is in this segment or behind it, from its beginning.
+/// Whether the record after `covered` begins in this segment, or in a later one.
 fn is_before(head: &Head, covered: u64) -> bool {
     head.first <= covered || (head.first == covered + 1 && head.carried.is_none())
 }
 
-/// The files by the numbers of their segments; behind them those that hold none of this log.
+/// The files by ascending segment number, then those without a segment of this log.
 fn find(directory: &Path, log: &LogId) -> Result<Vec<Found>, LogError> {
     let system = |error| LogError::System { path: directory.to_owned(), error };
     let mut found = Vec::new();
@@ -174,11 +168,11 @@ fn find(directory: &Path, log: &LogId) -> Result<Vec<Found>, LogError> {
     Ok(found)
 }
 
-/// The newest log of which anything is in a directory: which it is, how long its segments are in bytes, and a record from
-/// which on it may be read. For whoever has lost what said so.
+/// The newest log of which segments exist: its id, its segment size in bytes, and the record after which it
+/// can be read. For when the manifest that names the log is lost.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// A file cannot be read.
 pub fn find_newest(directory: &Path) -> Result<Option<(LogId, usize, u64)>, LogError> {
     let system = |error| LogError::System { path: directory.to_owned(), error };
     let mut heads = Vec::new();
@@ -188,7 +182,7 @@ pub fn find_newest(directory: &Path) -> Result<Option<(LogId, usize, u64)>, LogE
         size = size.max(length);
         heads.extend(Head::decode(&read_up_to(&path, HEAD_SIZE)?));
     }
-    // The names of logs grow with time.
+    // Log ids are UUIDs of version 7, which grow with time.
     let Some(newest) = heads.iter().map(|head| head.log).max() else { return Ok(None) };
     heads.retain(|head| head.log == newest);
     heads.sort_by_key(|head| std::cmp::Reverse(head.number));
@@ -199,7 +193,7 @@ pub fn find_newest(directory: &Path) -> Result<Option<(LogId, usize, u64)>, LogE
     Ok(Some((newest, size, covered)))
 }
 
-/// A segment, with zeros where its file is too short.
+/// Reads a segment, padded with zeros if its file is too short.
 fn load(path: &Path, size: usize) -> Result<Vec<u8>, LogError> {
     let mut bytes = read_up_to(path, size)?;
     bytes.resize(size, 0);
@@ -226,11 +220,11 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Whether the segment goes on where the one before it ended.
+    /// Whether the segment continues the one before it.
     fn begin(&mut self, head: &Head) -> bool {
         match self.live.back() {
             None => {
-                // What goes on here is covered, so that its beginning is not needed.
+                // A record that continues into the first segment is covered, so its beginning is not needed.
                 self.part = head.carried.map(|check| Part { sequence: head.first, bytes: Vec::new(), check });
                 true
             }
@@ -243,7 +237,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads the frames of a segment; where it stopped, unless it came to the end.
+    /// Reads the frames of a segment. Returns the offset of the first invalid frame, or `None` at the end of
+    /// the segment.
     fn read(&mut self, file: &Found, number: u64, segment: &[u8]) -> Result<Option<usize>, LogError> {
         let mut offset = HEAD_SIZE;
         while frame::room(self.size, offset).is_some() {
@@ -263,7 +258,7 @@ impl Reading<'_> {
         Ok(None)
     }
 
-    /// Whether the frame is the next one.
+    /// Whether the frame continues what was read so far.
     fn continues(&self, frame: &Frame<'_>) -> bool {
         match &self.part {
             Some(part) => !frame.kind.begins() && frame.sequence == part.sequence,
@@ -297,7 +292,8 @@ impl Reading<'_> {
     }
 }
 
-/// A record after `expected`, which vouches for that, wherever it is behind a place; its file and its number.
+/// Finds a record after `expected` behind a position. It proves that `expected` was synced. Returns its file
+/// and number.
 fn find_later(
     found: &[Found],
     log: &LogId,
@@ -307,7 +303,7 @@ fn find_later(
 ) -> Result<Option<(PathBuf, u64)>, LogError> {
     let (number, offset) = behind.unwrap_or((1, HEAD_SIZE));
     for file in found {
-        // A damaged head does not say which segment this is, so it may be any of the next.
+        // A damaged head does not tell the segment's number, so all following numbers are tried.
         let numbers = match file.number() {
             Some(its) if its < number => continue,
             Some(its) => its..=its,
@@ -318,7 +314,7 @@ fn find_later(
             let from = if its == number { offset } else { HEAD_SIZE };
             let written = segment.len() - zeros_at_the_end(&segment);
             for offset in (from..written).step_by(ALIGNMENT) {
-                // Cheap to see, and true of nearly no place that is no frame.
+                // A cheap filter that excludes almost all offsets without a frame.
                 if !frame::may_begin(&segment, offset, expected) {
                     continue;
                 }
@@ -332,13 +328,13 @@ fn find_later(
     Ok(None)
 }
 
-/// How many pages of zeros end a segment, in bytes; most of one that is new.
+/// The length of the zeroed pages at the end of a segment, in bytes: most of a new segment.
 fn zeros_at_the_end(segment: &[u8]) -> usize {
     const PAGE: [u8; 4096] = [0; 4096];
     segment.rchunks_exact(PAGE.len()).take_while(|page| **page == PAGE).count() * PAGE.len()
 }
 
-/// The beginning of a record that is not whole, at that place.
+/// The torn record that begins at this position, if there is one.
 fn look_for_torn(
     found: &[Found],
     size: usize,

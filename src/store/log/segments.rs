@@ -1,8 +1,8 @@
-//! The files of the log: which segments hold what is still needed, and which may be written over.
+//! The segment files of the log, and which of them may be overwritten.
 //!
-//! Invariants: a segment has its full length, in zeros, on the disk before it is used, so that a sync of what is written into
-//! it persists nothing but data; one is written over only once nothing in it is needed; a file keeps its name for ever, what
-//! it holds is told by its head.
+//! Invariants: a segment has its full length in synced zeros before it is used, so that a sync of a write to
+//! it persists only data. It is overwritten only once no record in it is needed. A file keeps its name; its
+//! head tells which segment it holds.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
@@ -13,37 +13,37 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::frame::HEAD_SIZE;
 
-/// What the name of a file ends with while it is being made.
+/// The suffix of a file that is being created.
 const UNFINISHED: &str = ".new";
-/// How many segments are kept to be written over beside those that were needed lately.
+/// Spare segments that are kept beyond the recent demand.
 const SPARE_MIN: usize = 2;
-/// By which share of it what was needed lately is forgotten each time that segments come free, so that a busy hour does not keep
-/// its room for ever.
+/// By this share the recent demand decays with each release of segments, so that the files of a busy hour are
+/// removed in time.
 const FORGOTTEN_SHARE: usize = 32;
-/// How much is written at once when a segment is made, in bytes.
+/// The bytes per write when a segment is zeroed.
 const ZEROS: usize = 256 * 1024;
 
-/// A segment that holds something that may be needed.
+/// A segment that holds records which may be needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Live {
-    /// Its place in the log.
+    /// The segment's number.
     pub number: u64,
-    /// Its file.
+    /// The number of its file.
     pub slot: u32,
-    /// The last record of which it holds anything.
+    /// The last record of which it holds a part.
     pub last: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// By number.
+    /// In ascending order.
     live: VecDeque<Live>,
     spare: BTreeSet<u32>,
-    /// Files that are being made.
+    /// Files that are being created.
     making: BTreeSet<u32>,
-    /// How many of the spare ones somebody counts on who is about to write.
+    /// Spare segments that are promised to the writer.
     provided: usize,
-    /// How many were needed at once lately.
+    /// The recent maximum of live segments, decaying.
     needed: usize,
 }
 
@@ -52,7 +52,7 @@ impl State {
         self.live.len() + self.spare.len() + self.making.len()
     }
 
-    /// The number of a file that is about to be made, if there may be one more.
+    /// Reserves a file number, unless there are `limit` files.
     fn reserve(&mut self, limit: usize) -> Option<u32> {
         if self.files() >= limit {
             return None;
@@ -68,19 +68,19 @@ impl State {
     }
 }
 
-/// The files of a log, shared by who writes it and who knows what is needed no longer.
+/// The files of a log, shared by its writer and by whoever releases segments.
 #[derive(Debug)]
 pub struct Segments {
     directory: PathBuf,
     size: usize,
-    /// The most files that there may be, and how many there are at least.
+    /// The most files, and the files that are always allocated.
     limit: usize,
     ready: usize,
     state: Mutex<State>,
 }
 
 impl Segments {
-    /// Those that are there already.
+    /// For existing files.
     pub fn new(
         directory: &Path,
         size: usize,
@@ -98,7 +98,7 @@ impl Segments {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long each is, in bytes.
+    /// The size of a segment, in bytes.
     pub fn size(&self) -> usize {
         self.size
     }
@@ -108,7 +108,7 @@ impl Segments {
         (self.limit * self.size) as u64
     }
 
-    /// The bytes of the files that there are at least.
+    /// The bytes of the files that are always allocated.
     pub fn bytes_ready(&self) -> u64 {
         (self.ready * self.size) as u64
     }
@@ -119,20 +119,20 @@ impl Segments {
         ((state.live.len() + state.spare.len()) * self.size) as u64
     }
 
-    /// Makes as many files as there are to be at least.
+    /// Allocates the files that must always exist.
     ///
     /// # Errors
-    /// When there is no room on the disk for one.
+    /// The disk has no room for a file.
     pub fn provide_ready(&self) -> io::Result<()> {
         let live = self.lock().live.len();
         self.provide(self.ready.saturating_sub(live).max(1), true).map(drop)
     }
 
-    /// Sees to it that so many more segments can be begun; false if there would be too many files, or if none may be made
-    /// beyond those that there are at least.
+    /// Ensures that `count` more segments can be begun. Returns false if that takes too many files or, unless
+    /// `may_grow`, more than are always allocated.
     ///
     /// # Errors
-    /// When there is no room on the disk for a new one. Nothing has changed then.
+    /// The disk has no room for a file. Nothing has changed.
     pub fn provide(&self, count: usize, may_grow: bool) -> io::Result<bool> {
         loop {
             let slot = {
@@ -150,22 +150,22 @@ impl Segments {
         }
     }
 
-    /// Whether another segment is to be made before somebody needs it.
+    /// Whether a segment should be allocated ahead of demand.
     pub fn is_low(&self) -> bool {
         let state = self.lock();
         state.spare.len() + state.making.len() < SPARE_MIN && state.files() < self.limit
     }
 
-    /// Makes one before somebody needs it, where there is room for another file.
+    /// Allocates a segment ahead of demand, unless there are too many files.
     ///
     /// # Errors
-    /// When there is no room on the disk for it. Nothing has changed then.
+    /// The disk has no room for it. Nothing has changed.
     pub fn prepare(&self) -> io::Result<()> {
         let slot = self.lock().reserve(self.limit);
         slot.map_or(Ok(()), |slot| self.make(slot))
     }
 
-    /// Makes a file that is reserved.
+    /// Creates a reserved file.
     fn make(&self, slot: u32) -> io::Result<()> {
         let made = self.write_zeros(slot);
         let mut state = self.lock();
@@ -176,7 +176,7 @@ impl Segments {
         made
     }
 
-    /// Makes a file of zeros and has it on the disk.
+    /// Creates a file of zeros and syncs it.
     fn write_zeros(&self, slot: u32) -> io::Result<()> {
         let path = self.directory.join(name(slot) + UNFINISHED);
         let made = File::create(&path).and_then(|file| {
@@ -190,16 +190,16 @@ impl Segments {
             File::open(&self.directory)?.sync_all()
         });
         if made.is_err() {
-            // Half a segment is of no use, and its room may be somebody else's.
+            // A partial segment is useless, and its space may be needed elsewhere.
             let _ = fs::remove_file(&path);
         }
         made
     }
 
-    /// Begins a segment with that number in a file that may be written over.
+    /// Begins a segment with this number in a spare file.
     ///
     /// # Errors
-    /// When there is none, or it cannot be opened.
+    /// No file is spare, or it cannot be opened.
     pub fn begin(&self, number: u64, first: u64) -> io::Result<File> {
         let mut state = self.lock();
         let slot =
@@ -210,28 +210,29 @@ impl Segments {
         File::options().write(true).open(self.path(slot))
     }
 
-    /// Opens the segment with that number, to go on writing into it.
+    /// Opens the live segment with this number, to append to it.
     ///
     /// # Errors
-    /// When there is none, or it cannot be opened.
+    /// There is none, or it cannot be opened.
     pub fn resume(&self, number: u64) -> io::Result<File> {
         let slot = self.lock().live.iter().find(|live| live.number == number).map(|live| live.slot);
-        let slot = slot.ok_or_else(|| io::Error::other("a segment of the log is not there"))?;
+        let slot = slot.ok_or_else(|| io::Error::other("a segment of the log is missing"))?;
         File::options().write(true).open(self.path(slot))
     }
 
-    /// Notes that the newest segment holds something of a record.
+    /// Records that the newest segment holds a part of this record.
     pub fn note(&self, record: u64) {
         if let Some(newest) = self.lock().live.back_mut() {
             newest.last = record;
         }
     }
 
-    /// Frees the segments that hold nothing of a record after `covered`. The newest stays, since it is being written. Of those
-    /// that are free some are removed, and all but a few if room is short.
+    /// Makes the segments spare that hold no record after `covered`, except for the newest, which is being
+    /// written. Removes spare files beyond the recent demand; if disk space is short, all but those that are
+    /// always allocated.
     ///
     /// # Errors
-    /// When a file that is one too many cannot be removed.
+    /// A surplus file cannot be removed.
     pub fn release(&self, covered: u64, is_short: bool) -> io::Result<()> {
         let mut state = self.lock();
         let forgotten = (state.needed / FORGOTTEN_SHARE).max(1);
@@ -245,16 +246,16 @@ impl Segments {
             && state.spare.len() > state.provided.max(1)
             && let Some(surplus) = state.spare.pop_last()
         {
-            // Under the lock, since the next file that is made may have its name.
+            // Under the lock, since the next file to be created may get the same name.
             fs::remove_file(self.path(surplus))?;
         }
         Ok(())
     }
 
-    /// Takes the heads from files that may be written over, so that what is in them is of no segment any more.
+    /// Clears the heads of spare files, so that they hold no segment.
     ///
     /// # Errors
-    /// When one cannot be written or synced.
+    /// One cannot be written or synced.
     pub fn forget(&self, slots: &[u32]) -> io::Result<()> {
         for slot in slots {
             let file = File::options().write(true).open(self.path(*slot))?;
@@ -269,15 +270,11 @@ impl Segments {
     }
 }
 
-/// What a segment's file is called.
 fn name(slot: u32) -> String {
     format!("segment-{slot:04}")
 }
 
-/// Removes files that were never finished.
-///
-/// # Errors
-/// When the directory cannot be read or written.
+/// Removes files whose creation was interrupted.
 pub fn clear(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -288,18 +285,12 @@ pub fn clear(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes all files of a log that is given up.
-///
-/// # Errors
-/// When the directory cannot be read or written.
+/// Removes all segment files of a log that is given up.
 pub fn remove_all(directory: &Path) -> io::Result<()> {
     files(directory)?.into_iter().try_for_each(|(_, path)| fs::remove_file(path))
 }
 
-/// The files of segments in a directory.
-///
-/// # Errors
-/// When it cannot be read.
+/// The segment files in a directory, by their numbers.
 pub fn files(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {

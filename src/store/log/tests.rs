@@ -38,7 +38,7 @@ impl Scene {
         self.directory.path().join("log")
     }
 
-    /// Opens it, and gives what was torn. What is read must be what was written.
+    /// Opens it, checks that what is read is what was written, and returns the torn record.
     fn open(&mut self) -> Result<Option<Torn>, LogError> {
         self.log = None;
         let mut read = Vec::new();
@@ -142,7 +142,8 @@ fn what_is_longer_than_the_log_may_be_is_told_before_anything_is_written() {
     assert_eq!(scene.open().unwrap(), None);
 }
 
-/// What the disk may hold after a power cut of files that were synced as `before`, and written since to be as `after`.
+/// A possible state of the disk after a power cut, for files that were synced as `before` and then written as
+/// `after`.
 fn cut(
     before: &BTreeMap<PathBuf, Vec<u8>>,
     after: &BTreeMap<PathBuf, Vec<u8>>,
@@ -221,7 +222,7 @@ fn a_file_that_is_missing_is_told_or_was_not_needed() {
         let mut scene = Scene::new(seed);
         scene.write_some(40);
         scene.cover(12);
-        // Small ones, so that more than one begins in the last segment.
+        // Small ones, so that several begin in the last segment.
         (0..5).for_each(|_| scene.write(20));
         let (files, written) = (scene.files(), scene.written.clone());
         let number = |bytes: &&Vec<u8>| Head::decode(bytes).map(|head| head.number);
@@ -233,7 +234,7 @@ fn a_file_that_is_missing_is_told_or_was_not_needed() {
             scene.restore(&fewer);
             scene.written.clone_from(&written);
             match scene.open() {
-                // That the newest was there nothing else in the log can tell.
+                // Without the newest file nothing in the log shows that it existed.
                 Ok(_) => assert!(scene.written.len() == written.len() || files[path] == *newest),
                 Err(LogError::Damaged { .. }) => told += 1,
                 Err(error) => panic!("{error}"),
@@ -282,7 +283,7 @@ fn what_was_torn_is_never_read_as_a_part_of_what_comes_after() {
         scene.write_some(5);
         let before = scene.files();
         scene.append(9000);
-        // Only its end came to the disk.
+        // Only the end of the record reached the disk.
         let mut left = scene.files();
         for (path, bytes) in &mut left {
             if let Some(old) = before.get(path).filter(|old| *old != bytes) {

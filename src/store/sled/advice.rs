@@ -3,12 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// What the system said about this path, and what to do.
+/// The system's error about a path, with a remedy.
 pub(super) fn on(path: &Path, error: &io::Error) -> String {
     if is_of_the_disk(error) {
         return format!(
-            "{error}; the disk fails: copy the directory to another one and set storage.path to the copy, and if that cannot \
-             be read either, restore it from a backup"
+            "{error}; the disk fails: copy the directory to another one and set storage.path to the copy, \
+             and if that cannot be read either, restore it from a backup"
         );
     }
     match error.kind() {
@@ -17,7 +17,8 @@ pub(super) fn on(path: &Path, error: &io::Error) -> String {
                 Some(file) => {
                     let file = file.display();
                     format!(
-                        "{file} is a file, where a directory is needed; set storage.path to a directory, or move the file"
+                        "{file} is a file, where a directory is needed; set storage.path to a directory, or \
+                         move the file"
                     )
                 }
                 None => format!("{error}; set storage.path to a directory"),
@@ -27,13 +28,14 @@ pub(super) fn on(path: &Path, error: &io::Error) -> String {
             let user = rustix::process::geteuid().as_raw();
             let there = path.ancestors().find(|path| path.exists()).unwrap_or(path).display();
             format!(
-                "{error}; the user that runs warden (id {user}) has no right to {there}: give it that (chown {user} …), or \
-                 set storage.path to a directory of its own"
+                "{error}; the user that runs warden (id {user}) has no right to {there}: give it that (chown \
+                 {user} …), or set storage.path to a directory of its own"
             )
         }
         ErrorKind::ReadOnlyFilesystem => {
             format!(
-                "{error}; the file system is mounted read-only: mount it writable, or set storage.path to another one"
+                "{error}; the file system is mounted read-only: mount it writable, or set storage.path to \
+                 another one"
             )
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -45,8 +47,8 @@ pub(super) fn on(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// Whether the system could neither read nor write although it was allowed to. Its number for that is lost where the database
-/// hands an error on as a copy, which has the number in its words alone.
+/// Whether it is an I/O error of the device. sled copies errors without their number, which then occurs in
+/// the text alone.
 fn is_of_the_disk(error: &io::Error) -> bool {
     let number = rustix::io::Errno::IO.raw_os_error();
     error.raw_os_error() == Some(number)
@@ -77,7 +79,7 @@ mod tests {
         let said = on(Path::new("/nowhere/data"), &failing);
         assert!(said.contains("the disk fails") && said.contains("storage.path"), "{said}");
         assert!(!said.contains("writable"), "{said}");
-        // As the database hands it on.
+        // As sled passes it on.
         let sled::Error::Io(copied) = sled::Error::Io(failing).clone() else { panic!("it is another error") };
         let said = on(Path::new("/nowhere/data"), &copied);
         assert!(said.contains("the disk fails"), "{said}");

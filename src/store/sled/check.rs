@@ -1,11 +1,11 @@
-//! Reading a data directory whole, and telling what in it is damaged. Nothing in it is changed.
+//! The check of a whole data directory (`warden data check`). Changes nothing in it.
 //!
-//! The database writes as it opens. So each generation is copied elsewhere, opened there and removed again, one after the
-//! other ([`copied`]). They are read from the newest to the oldest: the first word that is met on an item or a document is the
-//! latest, and its payload is beside it or in an older one, so that each is copied once ([`reading`]). The log is read where it
-//! is ([`log`]).
+//! sled writes when it opens a database. So each generation is copied, opened in the copy and removed again,
+//! one at a time ([`copied`]). They are read from the newest to the oldest: the first entry of an item or
+//! document is its latest, and its payload is in the same generation or an older one, so that each is copied
+//! once ([`reading`]). The log is read in place ([`log`]).
 //!
-//! Nobody else works in the directory meanwhile, since its lock is held, if it has one: a copy need not.
+//! The directory's lock is held meanwhile, if it has one: a copy need not.
 
 mod copied;
 mod documents;
@@ -24,21 +24,22 @@ use std::path::Path;
 use hashbrown::HashSet;
 
 use self::copied::{Copied, NotCopied, Scratch};
-use self::items::Wanted;
+use self::items::Expected;
 pub use self::report::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 use super::directory;
 use super::generation::name;
-use super::mark::{Extent, Mark};
-use super::naming::{FOREIGN, Named, look_through};
+use super::manifest::{Extent, Manifest};
+use super::naming::{FOREIGN, Named, list_entries};
 use super::open_error::unusable;
 use super::reader::ReadError;
 use crate::model::ItemNumber;
 
-/// Reads the data directory at `path`, with copies of its generations in the directory `scratch`. Now and then `go_on` is told
-/// how many bytes were read so far, and says whether to go on.
+/// Checks the data directory at `path`, with copies of its generations in the directory `scratch`. `go_on` is
+/// called now and then with the number of bytes read so far, and stops the check by returning false. Damage
+/// is in the report.
 ///
 /// # Errors
-/// When it cannot be checked. Whatever is damaged is in the report.
+/// The directory cannot be checked.
 pub fn check(path: &Path, scratch: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Report, CheckError> {
     if !path.is_dir() {
         let problem = if path.exists() { "is no directory" } else { "does not exist" }.to_owned();
@@ -65,7 +66,7 @@ pub fn check(path: &Path, scratch: &Path, go_on: &mut dyn FnMut(u64) -> bool) ->
     Ok(check.report)
 }
 
-/// Takes the lock, if there is its file; without one nobody can be working there.
+/// Locks the directory. Without a lock file no daemon can be running there.
 fn lock(path: &Path) -> Result<Option<File>, CheckError> {
     let file = path.join(directory::LOCK);
     let lock = match File::open(&file) {
@@ -80,19 +81,18 @@ fn lock(path: &Path) -> Result<Option<File>, CheckError> {
     }
 }
 
-/// A check under way.
 struct Check<'a> {
     path: &'a Path,
     scratch: Scratch,
     go_on: &'a mut dyn FnMut(u64) -> bool,
-    /// How many were read so far.
+    /// Read so far.
     bytes: u64,
     report: Report,
-    /// The items and documents of which the latest word was met.
+    /// The items and documents whose latest entry was seen.
     items: HashSet<ItemNumber>,
     documents: HashSet<Vec<u8>>,
-    /// Payloads and details that are wanted of generations which are yet to be read.
-    elsewhere: BTreeMap<u32, Vec<Wanted>>,
+    /// Payloads and details to be verified in generations that are yet to be read.
+    elsewhere: BTreeMap<u32, Vec<Expected>>,
 }
 
 impl Check<'_> {
@@ -104,77 +104,77 @@ impl Check<'_> {
         self.report.notes.push(note);
     }
 
-    /// Ends the check where it is not to go on.
+    /// Fails if the check was stopped.
     fn go_on(&mut self) -> Result<(), CheckError> {
         if (self.go_on)(self.bytes) { Ok(()) } else { Err(CheckError::Stopped) }
     }
 
-    /// Reads all generations, and the log behind them.
+    /// Reads all generations, and the log after them.
     fn generations(&mut self) -> Result<(), CheckError> {
         let directory = self.path.join(directory::GENERATIONS);
         let mut numbers = Vec::new();
-        for (path, named) in look_through(&directory).map_err(unusable(&directory))? {
+        for (path, named) in list_entries(&directory).map_err(unusable(&directory))? {
             let place =
                 format!("{}/{}", directory::GENERATIONS, path.file_name().unwrap_or_default().display());
             match named {
                 Named::Generation(number) => numbers.push(number),
                 Named::Unfinished => {
                     self.note(format!(
-                        "{place} was left half made or half removed; the next start clears it away"
+                        "{place} was left by an interrupted creation or removal; the next start removes it"
                     ));
                 }
-                Named::PutAside => {
-                    self.note(format!(
-                        "{place} was put aside earlier because it was damaged, and is not read"
-                    ));
+                Named::Damaged => {
+                    self.note(format!("{place} was renamed earlier because it is damaged, and was not read"));
                 }
                 Named::Foreign => self.tell(place, FOREIGN),
             }
         }
         numbers.sort_unstable();
-        let mut mark: Option<Mark> = None;
+        let mut manifest: Option<Manifest> = None;
         for number in numbers.iter().rev().copied() {
-            let extent = mark.as_ref().map(|mark| extent_of(mark, number));
+            let extent = manifest.as_ref().map(|manifest| extent_of(manifest, number));
             match extent {
-                Some(None) if mark.as_ref().is_some_and(|mark| mark.removed.contains(&number)) => {
+                Some(None)
+                    if manifest.as_ref().is_some_and(|manifest| manifest.removed.contains(&number)) =>
+                {
                     let place = place_of(number);
-                    self.note(format!("{place} is not wanted any more; the next start removes it"));
+                    self.note(format!("{place} holds no live data; the next start removes it"));
                     continue;
                 }
                 Some(None) => {
-                    self.tell(place_of(number), "is not among the generations that there were");
+                    self.tell(place_of(number), "is not listed in the manifest");
                     continue;
                 }
                 _ => {}
             }
             let Some(copied) = self.copy(number, extent.flatten())? else { continue };
-            if mark.is_none() {
-                mark = self.mark_of(number, &copied);
+            if manifest.is_none() {
+                manifest = self.manifest_of(number, &copied);
             }
-            if let Some(mark) = &mark
-                && let Some(extent) = extent_of(mark, number)
+            if let Some(manifest) = &manifest
+                && let Some(extent) = extent_of(manifest, number)
             {
-                self.read(number, &copied, extent, mark)?;
+                self.read(number, &copied, extent, manifest)?;
             }
         }
-        let Some(mark) = mark else {
+        let Some(manifest) = manifest else {
             self.tell(directory::GENERATIONS, "holds no generation that can be read");
             return Ok(());
         };
-        for extent in mark.sealed.iter().filter(|extent| !numbers.contains(&extent.generation)) {
+        for extent in manifest.sealed.iter().filter(|extent| !numbers.contains(&extent.generation)) {
             self.tell(place_of(extent.generation), format!("is missing; it held {} entries", extent.entries));
         }
-        self.tell_of_what_is_out_of_reach();
-        if numbers.last() == Some(&mark.newest.generation) {
-            self.log(&mark.log)
+        self.tell_of_unreachable();
+        if numbers.last() == Some(&manifest.newest.generation) {
+            self.log(&manifest.log)
         } else {
             let log = directory::LOG;
-            self.note(format!("{log} was not read: where it begins is said by the newest generation alone"));
+            self.note(format!("{log} was not read: only the newest generation tells where it continues"));
             Ok(())
         }
     }
 
-    /// Copies a generation and opens it. Nothing if that cannot be done, which is told.
+    /// Copies a generation and opens the copy. Returns `None` after reporting why that failed.
     fn copy(&mut self, number: u32, extent: Option<Extent>) -> Result<Option<Copied>, CheckError> {
         self.go_on()?;
         let from = self.path.join(directory::GENERATIONS).join(name(number));
@@ -195,43 +195,44 @@ impl Check<'_> {
         }
     }
 
-    /// The mark of the newest generation, if it has one.
-    fn mark_of(&mut self, number: u32, copied: &Copied) -> Option<Mark> {
-        match attempt(|| copied.generation().mark()) {
-            Ok(Some(mark)) if mark.newest.generation == number => return Some(mark),
-            Ok(_) => self.tell(place_of(number), "lacks its mark"),
-            Err(problem) => self.tell(place_of(number), format!("has a mark that cannot be read: {problem}")),
+    /// The manifest of the newest generation. Returns `None` after reporting why it cannot be read.
+    fn manifest_of(&mut self, number: u32, copied: &Copied) -> Option<Manifest> {
+        match attempt(|| copied.generation().manifest()) {
+            Ok(Some(manifest)) if manifest.newest.generation == number => return Some(manifest),
+            Ok(_) => self.tell(place_of(number), "has no manifest"),
+            Err(problem) => {
+                self.tell(place_of(number), format!("has a manifest that cannot be read: {problem}"));
+            }
         }
         None
     }
 }
 
-/// What a mark says that a generation holds.
-fn extent_of(mark: &Mark, number: u32) -> Option<Extent> {
-    mark.sealed.iter().chain([&mark.newest]).find(|extent| extent.generation == number).copied()
+fn extent_of(manifest: &Manifest, number: u32) -> Option<Extent> {
+    manifest.sealed.iter().chain([&manifest.newest]).find(|extent| extent.generation == number).copied()
 }
 
 fn place_of(number: u32) -> String {
     format!("{}/{}", directory::GENERATIONS, name(number))
 }
 
-/// Whether the system says by it that something is not there, or not to be had, rather than that it is not allowed.
+/// Whether an I/O error means that something is missing or unreadable, rather than forbidden.
 fn is_damage(error: &io::Error) -> bool {
     error.kind() != io::ErrorKind::PermissionDenied
 }
 
-/// Reads something of a database, which may panic where it is damaged.
+/// Reads from sled, which panics on some kinds of damage.
 fn attempt<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(result) => result.map_err(|error| match error {
             ReadError::Database(error) => plain(&error.to_string()),
             error => error.to_string(),
         }),
-        Err(_) => Err("the database panicked".into()),
+        Err(_) => Err("sled panicked".into()),
     }
 }
 
-/// What the database says, without the marks of a debugger's language.
+/// Removes the debug formatting from an error text of sled.
 fn plain(text: &str) -> String {
     let text = text.strip_suffix(" backtrace ()").unwrap_or(text);
     text.replace("Some(Inline(", "").replace("))", "").replace(" at file offset None", "")

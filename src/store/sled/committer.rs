@@ -1,10 +1,12 @@
-//! The committing thread: one plain thread through which every change goes.
+//! The committing thread: every change goes through this one OS thread (group commit).
 //!
-//! It takes everything that waits, settles it, writes what has changed to the log as one record, makes that durable by one
-//! sync, shows it to readers and to the observer, and answers everybody. The more waits, the more share one sync.
+//! It takes all queued requests, settles their commands, appends the changes to the log as one record, syncs
+//! it, publishes the changes to readers and to the observer, and answers. Requests that queue meanwhile share
+//! the next sync.
 //!
-//! Any error from the first write on is fatal: what was written is unknown, so everybody is told so and nothing is
-//! acknowledged from then on. No sync is retried, since a failed one may have dropped the pages it was asked to write.
+//! Any error from the first write on is fatal: how much was written is unknown, so all requests fail and
+//! nothing is acknowledged from then on. No sync is retried, since a failed one may have dropped the pages it
+//! was asked to write.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -13,9 +15,9 @@ use std::time::Duration;
 
 use super::checkpoint::Checkpoints;
 use super::entry;
-use super::ledger::{Ledger, LedgerError};
 use super::pace::Pace;
-use super::queue::{Queue, Request, Taken, panic_message, payload_size};
+use super::queue::{Next, Queue, Request, panic_message, payload_size};
+use super::transaction::{Transaction, TransactionError};
 use crate::model::Clock;
 use crate::model::item::{ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
@@ -23,16 +25,15 @@ use crate::store::command::settle;
 use crate::store::log::Log;
 use crate::store::{Change, Command, Growth, Observer, Outcome};
 
-/// When nothing comes, how soon after the last record another one vouches for it; see [`crate::store::log::recovery`].
-const VOUCH_AFTER: Duration = Duration::from_millis(500);
-/// How much of what a group is written with is kept for the next, in bytes.
+/// Idle time after the last record before a confirmation record; see [`crate::store::log::recovery`].
+const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+/// The encoding buffer is shrunk to this size between groups, in bytes.
 const BUFFER_KEPT: usize = 1 << 20;
 
-/// Why a group could not be committed.
 #[derive(Debug, thiserror::Error)]
 enum CommitError {
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Transaction(#[from] TransactionError),
     #[error("the free space could not be read: {0}")]
     Space(std::io::Error),
     #[error("the log could not be written: {0}")]
@@ -41,38 +42,37 @@ enum CommitError {
     NoCheckpoints,
 }
 
-/// The thread's own things.
 pub(super) struct Committer {
     pub(super) queue: Arc<Queue>,
-    pub(super) ledger: Ledger,
+    pub(super) transaction: Transaction,
     pub(super) log: Log,
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<OnceLock<Arc<dyn Observer>>>,
     pub(super) pace: Pace,
     pub(super) buffer: Vec<u8>,
-    /// Whether the log may have more segments than it has at least.
+    /// Whether the log may grow beyond its pre-allocated segments.
     pub(super) may_grow: bool,
 }
 
 impl Committer {
-    /// Works until the queue is closed and empty, or until something fails.
+    /// Commits groups until the queue is closed and empty, or until an error.
     pub(super) fn run(mut self) {
         let queue = self.queue.clone();
         let mut group = Vec::new();
-        let mut is_vouched = true;
+        let mut is_confirmed = true;
         loop {
-            let patience = if is_vouched { None } else { Some(VOUCH_AFTER) };
-            let taken = queue.take(&mut group, patience);
-            if taken == Taken::End && is_vouched {
+            let timeout = if is_confirmed { None } else { Some(CONFIRM_AFTER) };
+            let next = queue.take(&mut group, timeout);
+            if next == Next::Closed && is_confirmed {
                 break;
             }
             queue.busy_since.store(self.clock.now().as_millis(), Ordering::Relaxed);
             let mut changes = Vec::new();
-            // The database panics where it should return an error; to us both mean the same.
+            // sled panics in places where it should return an error; both are handled alike.
             let result = catch_unwind(AssertUnwindSafe(|| {
-                if taken != Taken::Group {
-                    self.vouch()?;
+                if next != Next::Group {
+                    self.confirm()?;
                     return Ok(Vec::new());
                 }
                 let outcomes = self.commit(&mut group, &mut changes)?;
@@ -82,11 +82,11 @@ impl Committer {
                 Ok::<_, CommitError>(outcomes)
             }));
             queue.busy_since.store(0, Ordering::Relaxed);
-            is_vouched = taken != Taken::Group;
+            is_confirmed = next != Next::Group;
             let reason = match result {
                 Ok(Ok(outcomes)) => {
                     for (request, outcomes) in group.drain(..).zip(outcomes) {
-                        // Whoever asked may have gone; the change stands all the same.
+                        // The requester may have gone; the change stands.
                         let _ = request.answer.send(Ok(outcomes));
                     }
                     continue;
@@ -100,13 +100,13 @@ impl Committer {
         self.checkpoints.close();
     }
 
-    /// Writes a record without anything in it, so that the one before it is not taken for torn if it is damaged.
-    fn vouch(&mut self) -> Result<(), CommitError> {
+    /// Appends a confirmation record, so that damage to the record before is not mistaken for a torn write.
+    fn confirm(&mut self) -> Result<(), CommitError> {
         self.make_room(0)?;
         self.log.append(&[]).and_then(|_| self.log.sync()).map_err(CommitError::Log)
     }
 
-    /// Carries out what the group asks for and makes it durable: the outcomes for each of its requests.
+    /// Settles a group and makes its changes durable. Returns the outcomes of each request.
     fn commit(
         &mut self,
         group: &mut [Request],
@@ -118,7 +118,7 @@ impl Committer {
             self.may_grow = !space.is_short();
             (space.budget(), space.free())
         };
-        // A record of the log takes a part of it at most, since others may still be needed there.
+        // One command may take half of the log at most, since other records may still be needed there.
         let capacity = if self.may_grow { segments.capacity() } else { segments.bytes_ready() };
         let mut settled = Vec::with_capacity(group.len());
         let mut commands = 0;
@@ -131,8 +131,8 @@ impl Committer {
                     outcomes.push(Outcome::StorageFull);
                     continue;
                 }
-                outcomes.push(settle(command, &mut self.ledger, changes)?);
-                if self.ledger.group_bytes() as u64 > capacity / 4 {
+                outcomes.push(settle(command, &mut self.transaction, changes)?);
+                if self.transaction.group_bytes() as u64 > capacity / 4 {
                     self.write()?;
                 }
             }
@@ -146,9 +146,9 @@ impl Committer {
         Ok(settled)
     }
 
-    /// Writes what has been settled as one record of the log, makes it durable, and shows it to readers.
+    /// Appends the settled changes to the log as one record, syncs it, and publishes them to readers.
     fn write(&mut self) -> Result<(), CommitError> {
-        let (table, next_number) = self.ledger.take_group();
+        let (table, next_number) = self.transaction.take_group();
         if table.is_empty() {
             return Ok(());
         }
@@ -168,9 +168,10 @@ impl Committer {
         Ok(())
     }
 
-    /// Waits until the log has room for a record of so many bytes.
+    /// Waits until the log has room for a record of this size.
     fn make_room(&self, bytes: usize) -> Result<(), CommitError> {
-        // When the disk is full a checkpoint frees segments, as it does when there are as many as may be.
+        // A checkpoint frees segments, both when the disk is full and when the log has reached its maximum
+        // size.
         let has_room = |may_grow| self.log.make_room(bytes, may_grow).is_ok_and(|has_room| has_room);
         let is_enough = || has_room(false) || self.checkpoints.read().is_settled();
         if has_room(self.may_grow) {
@@ -185,17 +186,17 @@ impl Committer {
         match self.log.make_room(bytes, true) {
             Ok(true) => Ok(()),
             Ok(false) => {
-                Err(CommitError::Log(std::io::Error::other("a group is longer than the log may be")))
+                Err(CommitError::Log(std::io::Error::other("a group exceeds the maximum size of the log")))
             }
             Err(error) => Err(CommitError::Log(error)),
         }
     }
 }
 
-/// What an error comes to, or a change of labels, at most but for a few; in bytes.
+/// An upper estimate of the bytes that a report or a change of labels adds.
 const DETAIL_SIZE: usize = 8 * 1024;
 
-/// How many bytes a command adds at most, near enough.
+/// An upper estimate of the bytes that a command adds.
 fn size(command: &Command) -> usize {
     let patch_size = |progress: &Option<Merge<_>>| match progress {
         Some(Merge::Change(progress)) => {

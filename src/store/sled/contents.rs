@@ -1,4 +1,4 @@
-//! What a generation holds: chunks of the journal, bundles, and what is found in them.
+//! Reading the values of a generation: manifest, chunks and bundles, and what is in them.
 
 use std::ops::Range;
 
@@ -8,16 +8,16 @@ use super::generation::Generation;
 use super::index::Document;
 use super::journal::{self, Entry, Place};
 use super::layout::{self, PIECE_SIZE};
-use super::mark::Mark;
+use super::manifest::Manifest;
 use super::reader::ReadError;
 
 impl Generation {
-    /// Its mark; nothing where there never was one.
-    pub(super) fn mark(&self) -> Result<Option<Mark>, ReadError> {
-        Ok(self.tree.get(layout::MARK)?.map(|bytes| Mark::decode(&bytes)).transpose()?)
+    /// The manifest; `None` if it was never written.
+    pub(super) fn manifest(&self) -> Result<Option<Manifest>, ReadError> {
+        Ok(self.tree.get(layout::MANIFEST)?.map(|bytes| Manifest::decode(&bytes)).transpose()?)
     }
 
-    /// The chunks of the journal from that one on, in their order.
+    /// The journal chunks from this one on, in order.
     pub(super) fn chunks(
         &self,
         from: u64,
@@ -25,7 +25,7 @@ impl Generation {
         self.values(layout::JOURNAL, from)
     }
 
-    /// The bundles from that one on, in their order.
+    /// The bundles from this one on, in order.
     pub(super) fn bundles(
         &self,
         from: u64,
@@ -45,7 +45,7 @@ impl Generation {
         })
     }
 
-    /// The number behind that of its last chunk, or bundle; nothing if it has none.
+    /// The number after the last chunk or bundle; `None` if there is none.
     pub(super) fn next(&self, letter: u8) -> Result<Option<u64>, ReadError> {
         let range = layout::numbered(letter, 0)..=layout::numbered(letter, u64::MAX);
         let Some(last) = self.tree.range(range).next_back() else { return Ok(None) };
@@ -53,19 +53,17 @@ impl Generation {
         Ok(Some(number + 1))
     }
 
-    /// A chunk of the journal.
     pub(super) fn chunk(&self, number: u64) -> Result<Option<sled::IVec>, ReadError> {
         self.note_read(layout::JOURNAL, number);
         Ok(self.tree.get(layout::numbered(layout::JOURNAL, number))?)
     }
 
-    /// A bundle.
     pub(super) fn bundle(&self, number: u64) -> Result<Option<sled::IVec>, ReadError> {
         self.note_read(layout::BUNDLE, number);
         Ok(self.tree.get(layout::numbered(layout::BUNDLE, number))?)
     }
 
-    /// Some bytes of a payload or a detail, at most as many as there are; nothing if the generation does not hold it.
+    /// A range of a payload or detail, cut to its length; `None` if the generation does not hold it.
     pub(super) fn part(&self, place: Place, range: Range<usize>) -> Result<Option<Bytes>, ReadError> {
         let (first, pieces) = match place {
             Place::Own { first, pieces } => (first, u64::from(pieces)),
@@ -91,7 +89,7 @@ impl Generation {
         Ok(Some(bytes.into()))
     }
 
-    /// A document; nothing if the generation does not hold it.
+    /// A document; `None` if the generation does not hold it.
     pub(super) fn document(&self, key: &[u8], document: Document) -> Result<Option<Bytes>, ReadError> {
         let mut bytes = Vec::new();
         for chunk in document.chunk.. {

@@ -1,9 +1,9 @@
-//! The data directory: taking it, and telling what it holds.
+//! The data directory: locking it, and finding out what it holds.
 //!
-//! **Nothing that may hold data is ever removed because something beside it is missing.** A directory that is not finished is
-//! told by a file of its own, [`UNFINISHED`], which is made before anything else and goes once [`FORMAT`] stands. That a
-//! directory without either holds anything of ours is a reason to refuse it. What shows that its files belong together is in
-//! [`super::mark`] and in the commit log.
+//! **Nothing that may hold data is ever removed because a file beside it is missing.** A directory whose
+//! creation is unfinished has the file [`UNFINISHED`], which is created first and removed once [`FORMAT`] is
+//! written. A directory that holds our files but neither of the two is refused. Whether the files belong
+//! together is verified by [`super::manifest`] and by the log.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -14,24 +14,23 @@ use rustix::fs::statvfs;
 use super::open_error::{OpenError, unusable};
 use super::{OnDamage, layout, privacy};
 
-/// A data directory that is ours for as long as this lives.
+/// A data directory that is locked by this process.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Whoever holds this file's lock works in the directory; the kernel lets go of it whatever way we end.
+    /// The kernel releases the lock however the process ends.
     lock: File,
-    /// What it held when it was taken. It is never asked again: what must not be removed hangs on it.
+    /// Read once, when the directory was locked: what may be removed depends on it.
     held: Held,
 }
 
-/// What a directory holds, as its mark says.
+/// What a directory holds, by its [`FORMAT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// Nothing that was ever acknowledged: it was never complete.
+    /// Nothing that was ever acknowledged: its creation is unfinished.
     Nothing,
-    /// Data of a format from before there were generations.
+    /// Data of a format without generations.
     Before,
-    /// Data of this format.
     Current,
 }
 
@@ -41,32 +40,32 @@ const FORMAT_DRAFT: &str = "FORMAT.new";
 const UNFINISHED: &str = "UNFINISHED";
 const BALLAST: &str = "ballast";
 pub(super) const GENERATIONS: &str = "generations";
-/// The database of a format from before there were generations.
+/// The database of a format without generations.
 pub(super) const DATABASE_BEFORE: &str = "items";
 pub(super) const LOG: &str = "log";
-/// What a directory without [`FORMAT`] may hold and be ours.
+/// The names that a directory of ours may hold while [`FORMAT`] is missing.
 const OURS: [&str; 7] = [LOCK, FORMAT_DRAFT, UNFINISHED, BALLAST, GENERATIONS, DATABASE_BEFORE, LOG];
 
-/// What the file says to people who look at it.
-const UNFINISHED_WORDS: &str = "\
-The databases beside this file are being made, and nothing was acknowledged from them yet. The next start of the daemon begins
-anew with them, and removes this file once they are complete.
+/// The text of [`UNFINISHED`], for people.
+const UNFINISHED_WORDS: &str = "The databases beside this file are being created, and nothing was \
+                                acknowledged from them yet. The next start of the
+daemon creates them anew, and removes this file once they are complete.
 ";
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Closing it is not enough while a child process is being started, which holds our descriptors until it is under
-        // way.
+        // Closing it is not enough: a child process that is being started holds a copy of the descriptor
+        // until its exec.
         let _ = self.lock.unlock();
     }
 }
 
 impl Directory {
-    /// Takes the directory, making it if need be. Nothing that was there is changed but its permissions.
+    /// Locks the directory, creating it if necessary. Only permissions are changed in an existing one.
     pub(super) fn take(path: &Path, on_damage: OnDamage) -> Result<Self, OpenError> {
         privacy::make_directory(path).map_err(unusable(path))?;
         let path = &fs::canonicalize(path).map_err(unusable(path))?;
-        if look(path)? == Look::Empty {
+        if inspect(path)? == Contents::Empty {
             begin(path).map_err(unusable(path))?;
         }
         let lock_path = path.join(LOCK);
@@ -81,13 +80,13 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
             Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
         }
-        // Once more, now that nobody else changes it.
-        look(path)?;
+        // Again, now that the lock keeps others from changing it.
+        inspect(path)?;
         make_private(path).map_err(unusable(path))?;
         let held = match read_format(path) {
-            // What is in it shows what it is.
+            // The generations prove the format.
             Err(error) if on_damage == OnDamage::Accept && is_told_apart(path, &error) => {
-                tracing::error!("{error}; going on as if it said what this version writes, as was asked for");
+                tracing::error!("{error}; accepted, continuing as if FORMAT named the current one");
                 Held::Current
             }
             held => held?,
@@ -97,7 +96,7 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Looks whether the databases are there at all.
+    /// Fails if the databases are missing altogether.
     fn check(&self) -> Result<(), OpenError> {
         let needed = match self.held {
             Held::Nothing => return Ok(()),
@@ -115,7 +114,7 @@ impl Directory {
         })
     }
 
-    /// To be called before anything is opened: removes what an earlier start has left that was never finished.
+    /// Removes what an unfinished creation left. Called before anything is opened.
     pub(super) fn prepare(&self) -> Result<(), OpenError> {
         let prepare = || {
             if self.held != Held::Current {
@@ -131,44 +130,38 @@ impl Directory {
         prepare().map_err(unusable(&self.path))
     }
 
-    /// What it held when it was taken.
     pub(super) fn held(&self) -> Held {
         self.held
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the generations are.
     pub(super) fn generations(&self) -> PathBuf {
         self.path.join(GENERATIONS)
     }
 
-    /// Where the database of an earlier format is.
     pub(super) fn database_before(&self) -> PathBuf {
         self.path.join(DATABASE_BEFORE)
     }
 
-    /// Where the log is.
     pub(super) fn log(&self) -> PathBuf {
         self.path.join(LOG)
     }
 
-    /// Where the ballast is.
     pub(super) fn ballast(&self) -> PathBuf {
         self.path.join(BALLAST)
     }
 
-    /// How large the file system is that it is on, in bytes.
+    /// The size of the file system, in bytes.
     pub(super) fn volume(&self) -> io::Result<u64> {
         let file_system = statvfs(&self.path)?;
         Ok(file_system.f_blocks.saturating_mul(file_system.f_frsize))
     }
 
-    /// To be called once the directory holds what it is to hold, on the disk: makes the names of its files durable, and at last
-    /// the mark that says that it holds data, of which format.
+    /// Finishes a creation: makes the directory entries durable, and then writes [`FORMAT`]. Called once the
+    /// data is durable.
     pub(super) fn seal(&self) -> Result<(), OpenError> {
         self.seal_files().map_err(unusable(&self.path))
     }
@@ -187,14 +180,14 @@ impl Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // What an earlier format held is in the generations now.
+        // The migrated data is in the generations.
         remove(&self.database_before())?;
         make_private(&self.path)?;
         sync(&self.path)
     }
 }
 
-/// Whether a mark that cannot be read is damaged, and not that of another version.
+/// Whether [`FORMAT`] is damaged, rather than that of another version.
 fn is_told_apart(path: &Path, error: &OpenError) -> bool {
     let is_damaged = match error {
         OpenError::Incomplete { .. } => true,
@@ -207,7 +200,6 @@ fn is_told_apart(path: &Path, error: &OpenError) -> bool {
     is_damaged && path.join(GENERATIONS).is_dir()
 }
 
-/// What the mark of a directory says that it holds.
 pub(super) fn read_format(path: &Path) -> Result<Held, OpenError> {
     let text = match fs::read(path.join(FORMAT)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -230,33 +222,33 @@ pub(super) fn read_format(path: &Path) -> Result<Held, OpenError> {
     }
 }
 
-/// What to do about the mark of a directory that holds databases.
+/// The remedy for a lost or damaged [`FORMAT`] beside databases.
 fn restore_format() -> String {
     let line = layout::FORMAT.trim();
     format!(
-        "Restore FORMAT from the copy or backup that the rest is from; if there is none any more, write the line {line:?} into it"
+        "Restore FORMAT from the copy or backup that the rest is from; if there is none any more, write the \
+         line {line:?} into it"
     )
 }
 
-/// What is in a directory at first sight.
+/// What an unlocked directory appears to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Nothing.
+pub(super) enum Contents {
     Empty,
-    /// A mark, or what a first start has made so far.
+    /// It has [`FORMAT`], or what an unfinished creation left.
     Ours,
 }
 
-/// Looks whether the directory is ours, or may become it. Nothing in it is changed.
-pub(super) fn look(path: &Path) -> Result<Look, OpenError> {
+/// Whether the directory is ours, or may become so. Changes nothing.
+pub(super) fn inspect(path: &Path) -> Result<Contents, OpenError> {
     if path.join(FORMAT).try_exists().map_err(unusable(path))? {
-        return Ok(Look::Ours);
+        return Ok(Contents::Ours);
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(unusable(path))? {
         found.push(entry.map_err(unusable(path))?.file_name().to_string_lossy().into_owned());
     }
-    // A fresh file system has this one; it is nobody's data.
+    // Part of every fresh file system.
     found.retain(|name| name != "lost+found");
     found.sort_unstable();
     let is_there = |name: &str| found.iter().any(|found| found == name);
@@ -264,10 +256,10 @@ pub(super) fn look(path: &Path) -> Result<Look, OpenError> {
         return Err(OpenError::NotOurs { path: path.to_owned(), found: foreign.clone() });
     }
     if found.is_empty() {
-        return Ok(Look::Empty);
+        return Ok(Contents::Empty);
     }
     if is_there(UNFINISHED) {
-        return Ok(Look::Ours);
+        return Ok(Contents::Ours);
     }
     let names = found.join(", ");
     let (problem, remedy) = if is_there(GENERATIONS) || is_there(DATABASE_BEFORE) {
@@ -275,15 +267,15 @@ pub(super) fn look(path: &Path) -> Result<Look, OpenError> {
     } else {
         (
             format!("holds {names}, but its databases and its file FORMAT are missing"),
-            "Restore the whole directory from a copy or backup; if it never held anything, set storage.path to an empty or \
-             new directory"
+            "Restore the whole directory from a copy or backup; if it never held anything, set storage.path \
+             to an empty or new directory"
                 .to_owned(),
         )
     };
     Err(OpenError::Incomplete { path: path.to_owned(), problem, remedy })
 }
 
-/// Says on the disk that the directory is being made, before anything else is.
+/// Marks the directory as unfinished, before anything else is created in it.
 fn begin(path: &Path) -> io::Result<()> {
     let file = path.join(UNFINISHED);
     match File::create_new(&file) {
@@ -295,14 +287,14 @@ fn begin(path: &Path) -> io::Result<()> {
     sync(path)
 }
 
-/// Takes the permissions of everybody but the owner from the directory and from what is ours in it.
+/// Removes all permissions but the owner's from the directory and our files in it.
 fn make_private(path: &Path) -> io::Result<()> {
     privacy::tighten_one(path, &fs::metadata(path)?)?;
     let ours = [LOCK, UNFINISHED, FORMAT, BALLAST, GENERATIONS, DATABASE_BEFORE, LOG];
     ours.iter().try_for_each(|name| privacy::tighten(&path.join(name)))
 }
 
-/// Removes a directory, if it is there.
+/// Removes a directory, if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -310,7 +302,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a file durable, or the names in a directory.
+/// Syncs a file, or the entries of a directory.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

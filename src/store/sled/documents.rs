@@ -1,6 +1,6 @@
-//! Reading documents: workflows, incidents, deliveries, silences, replays and the rest.
+//! Reads of documents: workflows, incidents, deliveries, silences, replays and the rest.
 //!
-//! In this order as well: the tables, then the generations. Keys are found in the tables and in the index.
+//! The in-memory tables are read first, then the index and the generations, as for items.
 
 use std::sync::PoisonError;
 
@@ -14,11 +14,10 @@ use crate::store::{
     DeliveryPage, Document, DocumentId, DocumentOrder, DocumentSet, ListDeliveries, ListDocuments, listing,
 };
 
-/// How many keys are looked up at once.
+/// Keys that are read from the index under one lock.
 const KEYS_AT_ONCE: usize = 256;
 
 impl Reader {
-    /// The document with this id.
     pub(super) fn document(&self, id: &DocumentId) -> Result<Option<Document>, ReadError> {
         self.document_at(&keys::key(id), id)
     }
@@ -28,7 +27,6 @@ impl Reader {
         Ok(bytes.map(|bytes| record::decode(id, &bytes)).transpose()?)
     }
 
-    /// Whether there is a document with this key.
     pub(super) fn has_document(&self, key: &[u8]) -> bool {
         match self.tables().document(key) {
             Some(recent) => recent.is_some(),
@@ -48,20 +46,20 @@ impl Reader {
         generation.document(key, document)?.ok_or(ReadError::Lost).map(Some)
     }
 
-    /// The keys of the documents in a range, in their order. Some may be gone by now.
+    /// The keys of the documents in a range, in order. Some may be removed by now.
     pub(super) fn keys(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
         // The tables first: what leaves them is in the index by then.
         let recent = self.tables().keys(from, to);
         merged(recent.into_iter(), self.settled_keys(from, to, false), |left, right| left < right)
     }
 
-    /// The same, from the other end.
+    /// The same in descending order.
     fn keys_backwards(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
         let recent = self.tables().keys(from, to);
         merged(recent.into_iter().rev(), self.settled_keys(from, to, true), |left, right| left > right)
     }
 
-    /// Those that the generations have, a page at a time, so that the index is not held for long.
+    /// The keys in the index, a page at a time, so that its lock is not held for long.
     fn settled_keys(&self, from: &[u8], to: &[u8], backwards: bool) -> impl Iterator<Item = Vec<u8>> + use<> {
         let index = self.index.clone();
         let mut left = Some((from.to_vec(), to.to_vec()));
@@ -75,7 +73,7 @@ impl Reader {
                 range.take(KEYS_AT_ONCE).collect()
             };
             left = page.last().map(|last| {
-                // The key right behind the last one is the same with a zero.
+                // The smallest key after the last one is that with a zero byte appended.
                 if backwards { (from, last.clone()) } else { ([last, &[0][..]].concat(), to) }
             });
             Some(page)
@@ -83,7 +81,7 @@ impl Reader {
         pages.flatten()
     }
 
-    /// The documents to which these keys belong, in their order.
+    /// Reads the documents with these keys. Those removed since are left out.
     fn documents_at(
         &self,
         keys: impl Iterator<Item = Vec<u8>>,
@@ -94,7 +92,7 @@ impl Reader {
         })
     }
 
-    /// All documents of a set by their ids, one after the other.
+    /// All documents of a set, sorted by id.
     pub(super) fn stream(&self, set: &DocumentSet) -> impl Iterator<Item = Result<Document, ReadError>> {
         let (from, to) = layout::range(&keys::prefix(set));
         self.documents_at(self.keys(&from, &to))
@@ -117,7 +115,7 @@ impl Reader {
         let (mut from, to) = layout::range(&keys::prefix(&DocumentSet::Chunks));
         let mut unmade = Vec::new();
         loop {
-            // A chunk that is removed meanwhile is not there.
+            // Chunks that were removed since do not count.
             let Some(key) = self.keys(&from, &to).find(|key| self.has_document(key)) else {
                 return Ok(unmade);
             };
@@ -127,12 +125,11 @@ impl Reader {
             if !self.has_document(&keys::key(&DocumentId::Replay(id.clone()))) {
                 unmade.push(id.clone());
             }
-            // On behind all chunks of this one, however many they are.
+            // Skips the rest of this replay's chunks.
             from = layout::range(&keys::prefix(&DocumentSet::ChunksOf(id))).1;
         }
     }
 
-    /// The keys of all deliveries.
     fn delivery_keys(&self) -> impl Iterator<Item = Vec<u8>> {
         let (from, to) = layout::range(&keys::prefix(&DocumentSet::Deliveries));
         self.keys(&from, &to)
@@ -165,7 +162,7 @@ impl Reader {
     }
 }
 
-/// Both in one, in their common order and each key once.
+/// Merges two sorted sequences, without duplicates.
 fn merged(
     recent: impl Iterator<Item = Vec<u8>>,
     settled: impl Iterator<Item = Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The form of a record of the log: what a group has changed.
+//! The encoding of a log record: what a group has changed.
 //!
 //! ```text
 //! record   := format u8, next number u64, rows u32, row..., documents u32, document...
@@ -7,9 +7,9 @@
 //! bytes    := length u32, the bytes
 //! ```
 //!
-//! Records, payloads, details, keys and values are bytes, as they come to the database, and the rules for changing them are
-//! those of [`crate::store::record`]. All numbers are little-endian. It states results, so that reading it twice is reading
-//! it once.
+//! Records, payloads, details, keys and values are encoded as in the database, and change under the rules of
+//! [`crate::store::record`]. All numbers are little-endian. A record holds results and not operations, so
+//! that replaying it twice is the same as once.
 
 use bytes::Bytes;
 
@@ -19,16 +19,15 @@ use crate::model::{Item, ItemNumber};
 use crate::store::record::{self, RecordError};
 
 const ENTRY_V1: u8 = 1;
-/// Whether an item has a record, and is so not forgotten.
+/// The item exists. Without this flag it was forgotten.
 const HAS_RECORD: u8 = 1;
-/// Whether its names are to be read from the record: it was added by this.
+/// The item was created by this group: its names are read from the record.
 const IS_NEW: u8 = 2;
-/// Where the two bits stand that tell of the payload, and of the detail.
+/// The shift of the two bits for the state of the payload, and of the detail.
 const PAYLOAD: u8 = 2;
 const DETAIL: u8 = 4;
 const FLAGS_KNOWN: u8 = 0b0011_1111;
 
-/// An item's detail as a part of its row.
 pub(super) fn detail_of(item: &Item) -> Part {
     match &item.detail {
         Some(detail) => Part::New(record::encode_document(&**detail).into()),
@@ -36,7 +35,7 @@ pub(super) fn detail_of(item: &Item) -> Part {
     }
 }
 
-/// Writes what has changed behind what is in `bytes`.
+/// Appends the encoded changes to `bytes`.
 pub(super) fn encode(group: &Table, next_number: u64, bytes: &mut Vec<u8>) {
     let put = |bytes: &mut Vec<u8>, part: &[u8]| {
         bytes.extend_from_slice(&length(part.len()));
@@ -69,10 +68,10 @@ pub(super) fn encode(group: &Table, next_number: u64, bytes: &mut Vec<u8>) {
     }
 }
 
-/// What a group had changed, and the number that no item had then.
+/// Decodes a group's changes, and the next item number that was free then.
 ///
 /// # Errors
-/// When it is of a later format, or not what was written.
+/// The bytes have an unknown format or are damaged.
 pub(super) fn decode(bytes: &Bytes, hasher: &NameHasher) -> Result<(Table, u64), RecordError> {
     let mut rest = Rest { bytes: bytes.clone() };
     match rest.byte()? {
@@ -104,7 +103,7 @@ pub(super) fn decode(bytes: &Bytes, hasher: &NameHasher) -> Result<(Table, u64),
     if rest.bytes.is_empty() { Ok((group, next_number)) } else { Err(damaged("something follows its end")) }
 }
 
-/// No group comes near to four gigabytes.
+/// A group is limited to far less than 4 GiB.
 fn length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
@@ -121,7 +120,7 @@ fn damaged(what: &str) -> RecordError {
     RecordError::Damaged(format!("a record of the log: {what}"))
 }
 
-/// What is left to be read.
+/// The bytes that are yet to be read.
 struct Rest {
     bytes: Bytes,
 }

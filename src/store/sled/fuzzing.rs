@@ -1,15 +1,15 @@
-//! What is demanded of the values that hold many items, and of what is said of generations. See [`crate::fuzzing`].
+//! Fuzz checks of the decoders of journal chunks, bundles, log records and manifests. See [`crate::fuzzing`].
 
 use bytes::Bytes;
 
 use super::entry;
 use super::journal::{self, Bundle, Bundles, Chunks, Entry};
-use super::mark::Mark;
+use super::manifest::Manifest;
 use super::names::NameHasher;
 use super::table::Table;
 use crate::store::record::RecordError;
 
-/// Chunks of the journal and bundles: what can be read of them is written, and read as the same.
+/// Journal chunks and bundles: what decodes survives a round trip.
 pub fn chunks(bytes: &[u8]) {
     let (read, broken) = read(bytes);
     let mut chunks = Chunks::from(0);
@@ -46,7 +46,7 @@ pub fn chunks(bytes: &[u8]) {
     }
 }
 
-/// Records of the log: what can be read is written, and read as the same.
+/// Log records: what decodes survives a round trip.
 pub fn entries(bytes: &[u8]) {
     let hasher = NameHasher::default();
     let write = |(group, next_number): &(Table, u64)| {
@@ -56,7 +56,7 @@ pub fn entries(bytes: &[u8]) {
     };
     match entry::decode(&Bytes::copy_from_slice(bytes), &hasher) {
         Ok(read) => {
-            // An item or a document may stand there twice, of which we write the last.
+            // An item or a document may occur twice in the input; only its last version is encoded.
             let written = write(&read);
             let read_again = entry::decode(&written, &hasher).expect("what we write can be read");
             assert_eq!(write(&read_again), written, "a group is read as what was written");
@@ -65,15 +65,17 @@ pub fn entries(bytes: &[u8]) {
     }
 }
 
-/// Marks of generations: what can be read is written, and read as the same.
-pub fn marks(bytes: &[u8]) {
-    match Mark::decode(bytes) {
-        Ok(read) => assert_eq!(Mark::decode(&read.encode()), Ok(read), "a mark is read as what was written"),
+/// Manifests: what decodes survives a round trip.
+pub fn manifests(bytes: &[u8]) {
+    match Manifest::decode(bytes) {
+        Ok(read) => {
+            assert_eq!(Manifest::decode(&read.encode()), Ok(read), "a manifest is read as what was written")
+        }
         Err(error) => says_what_is_wrong(bytes, Some(error)),
     }
 }
 
-/// The entries up to the first that cannot be read, and why it cannot.
+/// The entries up to the first that cannot be decoded, and its error.
 fn read(chunk: &[u8]) -> (Vec<Entry<'_>>, Option<RecordError>) {
     let (mut read, mut broken) = (Vec::new(), None);
     for entry in journal::entries(chunk) {

@@ -1,30 +1,28 @@
-//! The generations that there are, and how much of each is still wanted.
+//! The list of generations, and how much live data each holds.
 //!
-//! What was written into a generation and what of it still holds are counted alike, in bytes of entries, payloads and details.
-//! So the share of what is outdated is known without looking, whatever the database makes of it on the disk.
+//! Written and live bytes are counted alike, as bytes of entries, payloads and details. So the outdated share
+//! is known without reading, whatever sled makes of the bytes on disk.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::generation::Generation;
 use super::journal::Place;
-use super::mark::Extent;
+use super::manifest::Extent;
 use crate::model::ItemNumber;
 
-/// What an entry counts for that says that something is gone, beside a document's key; in bytes.
-const GONE_SIZE: u64 = 16;
+/// The bytes that a tombstone counts as written, beside a document's key.
+const TOMBSTONE_SIZE: u64 = 16;
 
-/// How many bytes an entry counts for that says that an item is forgotten.
-pub(super) fn size_of_forgotten() -> u64 {
-    GONE_SIZE
+pub(super) fn item_tombstone_size() -> u64 {
+    TOMBSTONE_SIZE
 }
 
-/// How many bytes an entry counts for that says that a document is gone.
-pub(super) fn size_of_gone(key: &[u8]) -> u64 {
-    GONE_SIZE + key.len() as u64
+pub(super) fn document_tombstone_size(key: &[u8]) -> u64 {
+    TOMBSTONE_SIZE + key.len() as u64
 }
 
-/// Between which items, and which documents, those are of which something is said.
+/// The range of item numbers, and of document keys, that something is recorded for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
     items: Option<(ItemNumber, ItemNumber)>,
@@ -54,7 +52,7 @@ impl Span {
         self.keys.as_ref().is_some_and(|(first, last)| first.as_slice() <= key && key <= last.as_slice())
     }
 
-    /// Whether something may be in both.
+    /// Whether the ranges overlap.
     fn meets(&self, other: &Self) -> bool {
         let items = self.items.zip(other.items).is_some_and(|(one, two)| one.0 <= two.1 && two.0 <= one.1);
         let keys = self.keys.as_ref().zip(other.keys.as_ref());
@@ -62,49 +60,55 @@ impl Span {
     }
 }
 
-/// A generation, and what is in it.
+/// A generation with its live-data counts.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) generation: Arc<Generation>,
     pub(super) extent: Extent,
-    /// How many of the bytes that were written still hold, but for what says that something is gone.
-    pub(super) wanted: u64,
-    /// What is written in it, and what it says to be gone, with how many bytes.
+    /// The written bytes that are live, without tombstones.
+    pub(super) live: u64,
+    /// The ranges of its entries, and of its tombstones, with the bytes of the latter.
     pub(super) written: Span,
-    pub(super) gone: Span,
-    pub(super) gone_size: u64,
+    pub(super) tombstones: Span,
+    pub(super) tombstone_size: u64,
 }
 
 impl Held {
-    /// One with nothing in it yet.
     pub(super) fn new(generation: Arc<Generation>, extent: Extent) -> Self {
-        Self { generation, extent, wanted: 0, written: Span::default(), gone: Span::default(), gone_size: 0 }
+        Self {
+            generation,
+            extent,
+            live: 0,
+            written: Span::default(),
+            tombstones: Span::default(),
+            tombstone_size: 0,
+        }
     }
 
-    pub(super) fn forget_item(&mut self, number: ItemNumber) {
-        self.gone.add_item(number);
-        self.gone_size += size_of_forgotten();
+    pub(super) fn add_item_tombstone(&mut self, number: ItemNumber) {
+        self.tombstones.add_item(number);
+        self.tombstone_size += item_tombstone_size();
     }
 
-    pub(super) fn forget_key(&mut self, key: &[u8]) {
-        self.gone.add_key(key);
-        self.gone_size += size_of_gone(key);
+    pub(super) fn add_key_tombstone(&mut self, key: &[u8]) {
+        self.tombstones.add_key(key);
+        self.tombstone_size += document_tombstone_size(key);
     }
 }
 
-/// What all of them take together, in bytes.
+/// Sums over all generations, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
-    /// How many items they have.
+    /// The number of items.
     pub(super) items: u64,
-    /// Their files.
+    /// Of the files.
     pub(super) size: u64,
-    /// What was written into them, and what of it still holds.
+    /// Written into them, and live.
     pub(super) written: u64,
-    pub(super) wanted: u64,
+    pub(super) live: u64,
 }
 
-/// By ascending number; the last is the newest.
+/// The generations by ascending number; the last is the newest.
 #[derive(Debug, Default)]
 pub(super) struct Generations(Vec<Held>);
 
@@ -117,7 +121,7 @@ impl Generations {
         self.0.retain(|held| held.generation.number != number);
     }
 
-    /// Takes over what is to be said of each from now on.
+    /// Replaces the extents.
     pub(super) fn accept(&mut self, accept: impl Fn(&Extent) -> Extent) {
         self.0.iter_mut().for_each(|held| held.extent = accept(&held.extent));
     }
@@ -135,34 +139,34 @@ impl Generations {
         self.0.last_mut()
     }
 
-    /// Those that are sealed.
     pub(super) fn sealed(&self) -> &[Held] {
         self.0.split_last().map_or(&[], |(_, sealed)| sealed)
     }
 
-    /// Those that are older than that one.
+    /// The ones older than that number.
     pub(super) fn before(&self, number: u32) -> impl Iterator<Item = &Held> {
         self.0.iter().take_while(move |held| held.generation.number < number)
     }
 
-    /// The share of what was written into one that is outdated, in percent. What says that something is gone holds for as long
-    /// as an older one may have that.
+    /// The outdated share of a generation's written bytes, in percent. Its tombstones are live as long as an
+    /// older generation may hold what they delete.
     fn outdated(&self, held: &Held) -> u64 {
-        let is_needed = self.before(held.generation.number).any(|older| older.written.meets(&held.gone));
-        let wanted = held.wanted + if is_needed { held.gone_size } else { 0 };
+        let is_needed =
+            self.before(held.generation.number).any(|older| older.written.meets(&held.tombstones));
+        let live = held.live + if is_needed { held.tombstone_size } else { 0 };
         let written = held.extent.written;
-        (written.saturating_sub(wanted) * 100).checked_div(written).unwrap_or(0)
+        (written.saturating_sub(live) * 100).checked_div(written).unwrap_or(0)
     }
 
-    /// That of the newest.
     pub(super) fn newest_outdated(&self) -> u64 {
         self.newest().map_or(0, |newest| self.outdated(newest))
     }
 
-    /// To be called once everything is counted: what is written behind a mark is counted by what holds of it.
+    /// Called once everything is counted: bytes written after the manifest are counted as far as they are
+    /// live.
     pub(super) fn settle(&mut self) {
         for held in &mut self.0 {
-            held.extent.written = held.extent.written.max(held.wanted + held.gone_size);
+            held.extent.written = held.extent.written.max(held.live + held.tombstone_size);
         }
     }
 
@@ -174,27 +178,27 @@ impl Generations {
         self.0.partition_point(|held| held.extent.bundles.first <= bundle).checked_sub(1)
     }
 
-    /// The one that holds a chunk, if any does.
+    /// The generation whose range a chunk falls into.
     pub(super) fn of_chunk(&self, chunk: u64) -> Option<Arc<Generation>> {
         self.at_chunk(chunk).map(|at| self.0[at].generation.clone())
     }
 
-    /// The one that holds a bundle, if any does.
+    /// The generation whose range a bundle falls into.
     pub(super) fn of_bundle(&self, bundle: u64) -> Option<Arc<Generation>> {
         self.at_bundle(bundle).map(|at| self.0[at].generation.clone())
     }
 
-    /// An entry of so many bytes in this chunk holds from now on, or no longer.
-    pub(super) fn want_entry(&mut self, chunk: u64, size: u64, holds: bool) {
+    /// Counts an entry in this chunk as live, or as outdated.
+    pub(super) fn count_entry(&mut self, chunk: u64, size: u64, is_live: bool) {
         if let Some(at) = self.at_chunk(chunk) {
-            self.0[at].want(size, holds);
+            self.0[at].count(size, is_live);
         }
     }
 
-    /// The same for a part of an item.
-    pub(super) fn want_part(&mut self, place: Place, holds: bool) {
+    /// Counts a part of an item as live, or as outdated.
+    pub(super) fn count_part(&mut self, place: Place, is_live: bool) {
         if let Some(at) = self.at_bundle(place.bundle()) {
-            self.0[at].want(place.size(), holds);
+            self.0[at].count(place.size(), is_live);
         }
     }
 
@@ -203,11 +207,12 @@ impl Generations {
             items: 0,
             size: totals.size + held.generation.size(),
             written: totals.written + held.extent.written,
-            wanted: totals.wanted + held.wanted + held.gone_size,
+            live: totals.live + held.live + held.tombstone_size,
         })
     }
 
-    /// The sealed one of which the largest share is outdated, if that is so many percent at least. Some are left out.
+    /// The sealed generation with the largest outdated share, if that is at least `percent`, except for those
+    /// left out.
     pub(super) fn most_outdated(&self, percent: u64, left_out: &BTreeSet<u32>) -> Option<&Held> {
         let sealed = self.sealed().iter().filter(|held| !left_out.contains(&held.generation.number));
         let shares = sealed.map(|held| (self.outdated(held), held));
@@ -216,7 +221,7 @@ impl Generations {
 }
 
 impl Held {
-    fn want(&mut self, size: u64, holds: bool) {
-        self.wanted = if holds { self.wanted + size } else { self.wanted.saturating_sub(size) };
+    fn count(&mut self, size: u64, is_live: bool) {
+        self.live = if is_live { self.live + size } else { self.live.saturating_sub(size) };
     }
 }

@@ -1,30 +1,29 @@
-//! The in-memory index: which items and documents the generations hold, where the latest word on each stands, and what
-//! items are called.
+//! The in-memory index: which items and documents the generations hold, where the latest version of each is,
+//! and the hashes of the items' names.
 //!
-//! It is derived from the journal and read anew at every start. It changes after what it refers to was written, and all of a
-//! batch at once. What it referred to before stays where it was, so whoever read it a moment ago finds that.
+//! It is rebuilt from the journal at every start. It is updated after the data was written, and for a whole
+//! batch at once. Old versions stay in place, so that a location read a moment ago is still valid.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::account::Account;
-use super::ahead::read_ahead;
 use super::generation::Generation;
 use super::generations::{Generations, Held};
 use super::journal::{self, Entry, Piece, Place, Written};
-use super::mark::Extent;
+use super::locations::Locations;
+use super::manifest::Extent;
 use super::names::{Name, NameHash, NameHasher, Names};
+use super::read_ahead::read_ahead;
 use super::reader::ReadError;
-use super::roster::Roster;
+use super::verification::Verification;
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;
 use crate::store::record;
 
-/// Items by number and by name, and documents by key.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) generations: Generations,
-    pub(super) roster: Roster,
+    pub(super) locations: Locations,
     pub(super) names: Names,
     pub(super) hasher: NameHasher,
     pub(super) documents: BTreeMap<Vec<u8>, Document>,
@@ -33,21 +32,21 @@ pub(super) struct Index {
 /// Where a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Document {
-    /// The chunk of its first piece; the others follow it.
+    /// The chunk of its first piece; the other pieces follow.
     pub(super) chunk: u64,
-    /// How many bytes its entries count for.
+    /// The bytes that its entries count as live.
     pub(super) size: u64,
 }
 
-/// Documents of which the pieces are being read, one after the other.
+/// Joins the pieces of documents while the journal is read in order.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// The key, the first chunk, the piece that is to come, and the size so far.
+    /// The key, the first chunk, the index of the next piece, and the size so far.
     open: Option<(Vec<u8>, u64, u16, u64)>,
 }
 
 impl Pieces {
-    /// Takes a piece of a document; the document, once all of its pieces are there.
+    /// Adds a piece. Returns the document once all of its pieces were seen.
     pub(super) fn take(&mut self, key: &[u8], at: u64, piece: &Piece<'_>) -> Option<Document> {
         let size = document_size(key, piece.bytes.len());
         let (chunk, total) = match self.open.take() {
@@ -63,22 +62,22 @@ impl Pieces {
     }
 }
 
-/// How many bytes the entries of a document count for.
+/// The bytes that a document's entry counts as written and live.
 pub(super) fn document_size(key: &[u8], bytes: usize) -> u64 {
     (key.len() + bytes + 16) as u64
 }
 
-/// What was read of the generations.
+/// The result of reading the generations.
 pub(super) struct Recovered {
     pub(super) index: Index,
-    /// Of each workflow its items; nothing else is in the journal in this form.
+    /// The items of each workflow. The other counts are not in the journal in this form.
     pub(super) holdings: Holdings,
-    /// What is not as it was written, as sentences, and in which generation.
+    /// Damage found, by generation.
     pub(super) damage: Vec<(u32, String)>,
 }
 
-/// Reads the journal twice: first to see which entry is the latest of each item and document, then those of items. The
-/// generations come with what their marks say of them, the newest last.
+/// Reads the journal twice: first to find the latest entry of each item and document, then the latest entries
+/// of items. The generations come with their extents from the manifest, the newest last.
 pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Recovered, ReadError> {
     let mut reading = Reading::default();
     for (generation, extent) in generations {
@@ -88,29 +87,29 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
     let mut later = later;
     later.sort_unstable();
     let latest = later.chunk_by(|left, right| left.0 == right.0).filter_map(|words| words.last());
-    index.roster.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
+    index.locations.amend(latest.map(|(number, chunk, is_written)| (*number, is_written.then_some(*chunk))));
     drop(later);
     let mut holdings = Holdings::default();
-    let Index { generations, roster, names, hasher, documents } = &mut index;
-    names.reserve(roster.len());
+    let Index { generations, locations, names, hasher, documents } = &mut index;
+    names.reserve(locations.len());
     for document in documents.values() {
-        generations.want_entry(document.chunk, document.size, true);
+        generations.count_entry(document.chunk, document.size, true);
     }
     let all: Vec<_> = generations.all().iter().map(|held| held.generation.clone()).collect();
-    // What cannot be read was met before, and told.
+    // What cannot be read was reported in the first pass.
     let chunks = all.into_iter().flat_map(|generation| {
         let chunks = generation.chunks(0).map_while(Result::ok);
         chunks.chain(std::iter::once_with(move || generation.evict()).filter_map(|()| None))
     });
-    let holding = chunks.map(|(at, chunk)| holding(&chunk, at, roster, hasher));
-    read_ahead(holding, |read| {
+    let live_entries = chunks.map(|(at, chunk)| live_entries(&chunk, at, locations, hasher));
+    read_ahead(live_entries, |read| {
         for chunk in read.flatten() {
-            let Holds { at, items, workflows } = chunk?;
+            let LiveEntries { at, items, workflows } = chunk?;
             workflows.iter().for_each(|(workflow, count)| holdings.add_items(workflow, *count));
-            for Holding { number, size, parts, hashes } in items {
+            for LiveItem { number, size, parts, hashes } in items {
                 hashes.into_iter().flatten().for_each(|hash| names.insert(hash, number));
-                generations.want_entry(at, size, true);
-                parts.into_iter().flatten().for_each(|place| generations.want_part(place, true));
+                generations.count_entry(at, size, true);
+                parts.into_iter().flatten().for_each(|place| generations.count_part(place, true));
             }
         }
         Ok::<_, ReadError>(())
@@ -119,24 +118,25 @@ pub(super) fn recover(generations: Vec<(Arc<Generation>, Extent)>) -> Result<Rec
     Ok(Recovered { index, holdings, damage })
 }
 
-/// What was read of the journal so far.
+/// The state of the first pass.
 #[derive(Default)]
 struct Reading {
     index: Index,
-    /// Most entries are the first of their items, in the order of their numbers; what is said out of turn is gathered. That
-    /// comes later than what was said in turn, since no number is used again once its item is forgotten.
+    /// Most entries are the first of their items, in ascending order, and go into the index at once. All
+    /// others are collected in `later`. They supersede what is in the index, since no number is reused after
+    /// its item was forgotten.
     next_number: ItemNumber,
     later: Vec<(ItemNumber, u64, bool)>,
     pieces: Pieces,
-    /// The generation that is being read.
+    /// The generation being read.
     held: Option<Held>,
     damage: Vec<(u32, String)>,
 }
 
 impl Reading {
-    /// Reads a generation, and holds it to what its mark says.
+    /// Reads a generation and verifies it against its extent.
     fn read(&mut self, generation: Arc<Generation>, extent: Extent) -> Result<(), ReadError> {
-        let mut account = Account::of(extent);
+        let mut verification = Verification::of(extent);
         self.held = Some(Held::new(generation.clone(), extent));
         for chunk in generation.chunks(0) {
             let (at, chunk) = match chunk {
@@ -147,13 +147,13 @@ impl Reading {
                 }
             };
             let entries = self.take(&generation, at, &chunk);
-            if let Some(missing) = account.take(at, &chunk, entries) {
+            if let Some(missing) = verification.take(at, &chunk, entries) {
                 self.tell(&generation, missing);
             }
         }
-        let (found, wrong) = account.close(generation.next(super::layout::BUNDLE)?);
+        let (found, wrong) = verification.close(generation.next(super::layout::BUNDLE)?);
         wrong.into_iter().for_each(|problem| self.tell(&generation, problem));
-        if generation.is_to_be_read {
+        if generation.needs_reading {
             self.look_for_bundles(&generation, &found)?;
         }
         generation.evict();
@@ -163,7 +163,7 @@ impl Reading {
         Ok(())
     }
 
-    /// Looks whether each bundle is there that should be.
+    /// Checks that no bundle is missing.
     fn look_for_bundles(&mut self, generation: &Generation, extent: &Extent) -> Result<(), ReadError> {
         let mut next = extent.bundles.first;
         for bundle in generation.bundles(0) {
@@ -186,7 +186,7 @@ impl Reading {
         self.damage.push((generation.number, format!("{} {problem}", generation.path().display())));
     }
 
-    /// Takes in what a chunk says; how many entries it has.
+    /// Adds a chunk's entries to the index. Returns how many there were.
     fn take(&mut self, generation: &Generation, at: u64, chunk: &[u8]) -> u64 {
         let mut count = 0;
         for entry in journal::entries(chunk) {
@@ -194,7 +194,7 @@ impl Reading {
             match entry {
                 Ok(Entry::Item { number, written }) => self.item(number, at, written.is_some()),
                 Ok(Entry::Document { key, piece: None }) => {
-                    self.held.iter_mut().for_each(|held| held.forget_key(key));
+                    self.held.iter_mut().for_each(|held| held.add_key_tombstone(key));
                     self.index.documents.remove(key);
                 }
                 Ok(Entry::Document { key, piece: Some(piece) }) => {
@@ -211,10 +211,10 @@ impl Reading {
 
     fn item(&mut self, number: ItemNumber, at: u64, is_written: bool) {
         if let Some(held) = &mut self.held {
-            if is_written { held.written.add_item(number) } else { held.forget_item(number) }
+            if is_written { held.written.add_item(number) } else { held.add_item_tombstone(number) }
         }
         if number >= self.next_number && is_written {
-            self.index.roster.put(number, at);
+            self.index.locations.put(number, at);
             self.next_number = ItemNumber(number.0.saturating_add(1));
         } else {
             self.later.push((number, at, is_written));
@@ -222,43 +222,48 @@ impl Reading {
     }
 }
 
-/// What an entry says that holds.
-struct Holding {
+/// A live entry of an item.
+struct LiveItem {
     number: ItemNumber,
     size: u64,
     parts: [Option<Place>; 2],
     hashes: [Option<NameHash>; 2],
 }
 
-/// What still holds in a chunk.
-struct Holds {
+/// The live entries of a chunk.
+struct LiveEntries {
     at: u64,
-    items: Vec<Holding>,
-    /// How many of them belong to which workflow, a run of the same one at a time.
+    items: Vec<LiveItem>,
+    /// The number of items of each workflow, run-length encoded.
     workflows: Vec<(WorkflowName, u64)>,
 }
 
-fn holding(chunk: &[u8], at: u64, roster: &Roster, hasher: &NameHasher) -> Result<Holds, ReadError> {
-    let mut holds = Holds { at, items: Vec::new(), workflows: Vec::new() };
+fn live_entries(
+    chunk: &[u8],
+    at: u64,
+    locations: &Locations,
+    hasher: &NameHasher,
+) -> Result<LiveEntries, ReadError> {
+    let mut live = LiveEntries { at, items: Vec::new(), workflows: Vec::new() };
     for entry in journal::entries(chunk) {
-        // What cannot be read was met before, and told.
+        // What cannot be read was reported in the first pass.
         let Ok(Entry::Item { number, written: Some(written) }) = entry else { continue };
-        if roster.get(number) != Some(at) {
+        if locations.get(number) != Some(at) {
             continue;
         }
         let size = written.size();
         let Written { payload, detail, record } = written;
         let names = record::decode_names(record)?;
-        match holds.workflows.last_mut() {
+        match live.workflows.last_mut() {
             Some((workflow, count)) if &**workflow == names.workflow => *count += 1,
             _ => {
                 let workflow = WorkflowName::new(names.workflow);
-                holds.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
+                live.workflows.push((workflow.map_err(|_| ReadError::Key("an item's workflow"))?, 1));
             }
         }
         let mut names = Name::all(names.workflow, names.id, names.idempotency_key.as_ref());
         let hashes = std::array::from_fn(|_| names.next().map(|name| hasher.hash(name)));
-        holds.items.push(Holding { number, size, parts: [payload, detail], hashes });
+        live.items.push(LiveItem { number, size, parts: [payload, detail], hashes });
     }
-    Ok(holds)
+    Ok(live)
 }

@@ -1,4 +1,4 @@
-//! Items as a draft has them: what was written of them since the last batch.
+//! The items of the batch that a draft is building.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -12,19 +12,18 @@ use super::table::{Part, Row};
 use crate::model::ItemNumber;
 use crate::store::record;
 
-/// A payload or a detail of a drafted item.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// There is none, or none any more, or it is empty, which the record tells.
+    /// Absent, removed or empty; the record tells which.
     None,
-    /// It is in a generation.
+    /// In a generation.
     At(Place),
-    /// It goes into a bundle with the next batch; a byte at least and [`PIECE_SIZE`] at most.
+    /// To be written into a bundle with the next batch; 1 to [`PIECE_SIZE`] bytes.
     New(Bytes),
 }
 
 impl Content {
-    /// Where it is, or is put if it is in no generation yet.
+    /// Its location; `put` writes it if it is in no generation yet.
     pub(super) fn place(&self, put: impl FnOnce(&[u8]) -> Place) -> Option<Place> {
         match self {
             Self::None => None,
@@ -44,40 +43,37 @@ impl From<Option<Place>> for Content {
     }
 }
 
-/// What the generations have of an item before the batch.
+/// An item as the generations held it before the batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
     pub(super) chunk: u64,
-    /// What its entry counts for, in bytes.
+    /// The size of its entry, in bytes.
     pub(super) size: u64,
     pub(super) payload: Option<Place>,
     pub(super) detail: Option<Place>,
 }
 
-/// An item of which something was written.
 #[derive(Debug)]
 pub(super) struct Drafted {
-    /// Its record; nothing once it is forgotten.
+    /// `None` is a tombstone.
     pub(super) record: Option<Bytes>,
     pub(super) payload: Content,
     pub(super) detail: Content,
-    /// What it is called from this batch on or, when it is forgotten, no longer.
+    /// The names to add to the index or, for a tombstone, to remove from it.
     pub(super) names: [Option<NameHash>; 2],
     pub(super) before: Option<Before>,
 }
 
-/// The items of which something was written since the last batch.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     drafted: HashMap<ItemNumber, Drafted>,
-    /// In this order.
+    /// The order of the entries in the batch.
     order: Vec<ItemNumber>,
-    /// What they take, in bytes.
     bytes: usize,
 }
 
 impl Items {
-    /// What they take, in bytes.
+    /// The estimated size of the batch, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -86,7 +82,6 @@ impl Items {
         self.order.is_empty()
     }
 
-    /// Takes them all.
     pub(super) fn take(&mut self) -> Vec<(ItemNumber, Drafted)> {
         self.bytes = 0;
         let drafted = self.order.drain(..).filter_map(|number| Some((number, self.drafted.remove(&number)?)));
@@ -97,7 +92,7 @@ impl Items {
         self.drafted.contains_key(&number)
     }
 
-    /// Takes what was written of an item, to be put back.
+    /// Removes an item from the batch, to be put back changed.
     fn take_one(&mut self, number: ItemNumber) -> Option<Drafted> {
         let drafted = self.drafted.remove(&number)?;
         self.order.retain(|other| *other != number);
@@ -113,7 +108,7 @@ impl Items {
 }
 
 impl Draft {
-    /// Writes the latest word on an item. It may be what the generations have already.
+    /// Drafts the latest version of an item, or its tombstone. May repeat what the generations hold.
     pub(super) fn write_row(&mut self, number: ItemNumber, row: &Row) -> Result<(), DraftError> {
         let before = match self.items.take_one(number) {
             Some(drafted) => Some(drafted),
@@ -137,7 +132,7 @@ impl Draft {
             },
             (Some(record), Some(before)) => Drafted {
                 record: Some(record.clone()),
-                // A payload never changes, so that one which is there is this one.
+                // A payload never changes, so one that is already there is the same.
                 payload: match (&row.payload, before.payload) {
                     (Part::Same, payload) | (Part::New(_), payload @ (Content::At(_) | Content::New(_))) => {
                         payload
@@ -155,11 +150,11 @@ impl Draft {
         self.make_room()
     }
 
-    /// The item as the generations have it.
+    /// An item as the generations hold it.
     pub(super) fn settled(&self, number: ItemNumber) -> Result<Option<Drafted>, DraftError> {
         let (chunk, generation) = {
             let index = self.index();
-            let Some(chunk) = index.roster.get(number) else { return Ok(None) };
+            let Some(chunk) = index.locations.get(number) else { return Ok(None) };
             (chunk, index.generations.of_chunk(chunk).ok_or(ReadError::Lost)?)
         };
         let value = generation.chunk(chunk)?.ok_or(ReadError::Lost)?;
@@ -175,10 +170,12 @@ impl Draft {
         }))
     }
 
-    /// A part as it goes into a generation; one too large for a bundle is laid down at once.
+    /// Prepares a part for the batch. One too large for a bundle is written as pieces at once.
     pub(super) fn content(&mut self, number: ItemNumber, part: &Part) -> Result<Content, DraftError> {
         match part {
-            Part::New(bytes) if bytes.len() > PIECE_SIZE => Ok(Content::At(self.lay_down(number, bytes)?)),
+            Part::New(bytes) if bytes.len() > PIECE_SIZE => {
+                Ok(Content::At(self.write_pieces(number, bytes)?))
+            }
             Part::New(bytes) if !bytes.is_empty() => Ok(Content::New(bytes.clone())),
             Part::New(_) | Part::None | Part::Same => Ok(Content::None),
         }
@@ -191,7 +188,7 @@ impl Draft {
         Ok([names.next(), names.next()].map(|name| name.map(|name| index.hasher.hash(name))))
     }
 
-    /// The bytes of a part that is in a generation.
+    /// Reads a part from its generation.
     pub(super) fn part(&self, place: Place) -> Result<Bytes, ReadError> {
         let generation = self.index().generations.of_bundle(place.bundle()).ok_or(ReadError::Lost)?;
         generation.part(place, 0..usize::MAX)?.ok_or(ReadError::Lost)

@@ -1,8 +1,8 @@
-//! The form of the journal and of bundles: what stands in the values that hold many items.
+//! The encoding of journal chunks and bundles: the database values, each of which holds many entries.
 //!
-//! A *chunk* of the journal is a list of entries, each the latest word on one item or document as of when it was written. A
-//! *bundle* is a list of parts of items, their payloads and details, or one piece of a large one. All begin with a byte that
-//! names their format; the rules for changing one are those of [`crate::store::record`].
+//! A *chunk* of the journal is a list of entries, each the latest version of one item or document at the time
+//! of writing. A *bundle* is a list of parts of items (payloads and details), or one piece of a large part.
+//! Both begin with a format byte and change under the rules of [`crate::store::record`].
 
 use std::ops::Range;
 
@@ -15,9 +15,9 @@ use crate::store::record::RecordError;
 const CHUNK_V2: u8 = 2;
 const BUNDLE_V1: u8 = 1;
 const PIECE_V1: u8 = 2;
-/// The bytes of a piece before what it is a piece of: its format, and whose it is.
+/// The bytes of a piece before its content: the format, and the item's number.
 const PIECE_HEAD: usize = 9;
-/// What an entry takes beside its bytes at most: numbers of ten bytes, and some more.
+/// The most that an entry takes beside its bytes: variable-length numbers of up to ten bytes, and tags.
 const ENTRY_OVERHEAD: usize = 90;
 
 const _: () = assert!(PIECE_SIZE + PIECE_HEAD <= BUNDLE_MAX);
@@ -25,26 +25,20 @@ const _: () = assert!(PIECE_SIZE + PIECE_HEAD <= BUNDLE_MAX);
 /// Where a payload or a detail is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// In a bundle, with others.
+    /// In a bundle shared with other parts.
     Shared {
-        /// The bundle.
         bundle: u64,
-        /// Where in its value it begins.
+        /// The position in the bundle's value, in bytes.
         offset: u16,
-        /// How long it is.
+        /// In bytes.
         length: u16,
     },
-    /// In pieces of its own, one after the other.
-    Own {
-        /// The first of them.
-        first: u64,
-        /// How many there are.
-        pieces: u16,
-    },
+    /// In consecutive pieces of its own, each in a bundle value.
+    Own { first: u64, pieces: u16 },
 }
 
 impl Place {
-    /// The bundle that it is in, or begins with.
+    /// The bundle that holds it or its first piece.
     pub(super) fn bundle(self) -> u64 {
         match self {
             Self::Shared { bundle, .. } => bundle,
@@ -52,7 +46,7 @@ impl Place {
         }
     }
 
-    /// How many bytes it takes, near enough.
+    /// The bytes that it counts as written and live; for pieces rounded up.
     pub(super) fn size(self) -> u64 {
         match self {
             Self::Shared { length, .. } => u64::from(length),
@@ -61,73 +55,62 @@ impl Place {
     }
 }
 
-/// One word on an item or a document.
+/// The latest version of an item or a document, or its tombstone.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Entry<'a> {
-    /// On an item.
     Item {
-        /// Which.
         number: ItemNumber,
-        /// What it is; nothing once it is forgotten.
+        /// `None` is a tombstone: the item was forgotten.
         #[serde(borrow)]
         written: Option<Written<'a>>,
     },
-    /// On a document.
     Document {
-        /// Which.
         key: &'a [u8],
-        /// A piece of it; nothing once it is gone. All pieces follow each other.
+        /// `None` is a tombstone: the document was removed. The pieces of a document are consecutive entries.
         #[serde(borrow)]
         piece: Option<Piece<'a>>,
     },
 }
 
-/// What is written of an item.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written<'a> {
-    /// Where its payload is, if it has one.
     pub(super) payload: Option<Place>,
-    /// Where its detail is, if it has one.
     pub(super) detail: Option<Place>,
-    /// Its record.
     pub(super) record: &'a [u8],
 }
 
 impl Written<'_> {
-    /// How many bytes the entry counts for.
+    /// The bytes that the entry counts as written and live.
     pub(super) fn size(&self) -> u64 {
         self.record.len() as u64 + 16
     }
 }
 
-/// A piece of a document.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece<'a> {
-    /// Which, from 0 on.
+    /// From 0.
     pub(super) index: u16,
-    /// How many there are.
+    /// The number of pieces.
     pub(super) count: u16,
-    /// The bytes.
     pub(super) bytes: &'a [u8],
 }
 
-/// What lies before a part in a bundle.
+/// The header of a part in a bundle.
 #[derive(Serialize, Deserialize)]
 struct Label {
     number: ItemNumber,
     length: u16,
 }
 
-/// What a bundle holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bundle {
-    /// Parts of items: whose they are, and where in it.
+    /// Parts with their items, and their ranges in the value.
     Shared(Vec<(ItemNumber, Range<usize>)>),
-    /// A piece of a part of that item.
+    /// A piece of a large part of this item.
     Piece(ItemNumber),
 }
 
-/// The entries of a chunk. It ends at the first that cannot be read.
+/// The entries of a chunk, up to and including the first that cannot be decoded.
 pub(super) fn entries(chunk: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, RecordError>> {
     let mut rest = open(chunk, CHUNK_V2);
     std::iter::from_fn(move || {
@@ -153,7 +136,7 @@ pub(super) fn entries(chunk: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Re
     })
 }
 
-/// What a chunk says of an item. It says so once, since a batch has each item once and begins a chunk of its own.
+/// An item's entry in a chunk. There is at most one, since a batch holds an item once and begins a new chunk.
 pub(super) fn written(chunk: &[u8], item: ItemNumber) -> Result<Option<Written<'_>>, RecordError> {
     for entry in entries(chunk) {
         match entry? {
@@ -164,7 +147,6 @@ pub(super) fn written(chunk: &[u8], item: ItemNumber) -> Result<Option<Written<'
     Ok(None)
 }
 
-/// What a bundle holds.
 pub(super) fn bundle(value: &[u8]) -> Result<Bundle, RecordError> {
     if value.first() == Some(&PIECE_V1) {
         let number = value.get(1..PIECE_HEAD).and_then(|bytes| bytes.try_into().ok());
@@ -184,12 +166,12 @@ pub(super) fn bundle(value: &[u8]) -> Result<Bundle, RecordError> {
     Ok(Bundle::Shared(found))
 }
 
-/// A piece of a large part of an item, as a bundle of its own.
+/// A piece of a large part of an item, as a bundle value of its own.
 pub(super) fn piece(number: ItemNumber, bytes: &[u8]) -> Vec<u8> {
     [&[PIECE_V1][..], &number.0.to_be_bytes(), bytes].concat()
 }
 
-/// What a bundle holds that is a piece; nothing if it is none.
+/// The content of a bundle value that is a piece; `None` for a shared bundle.
 pub(super) fn piece_bytes(value: &[u8]) -> Option<&[u8]> {
     if value.first() == Some(&PIECE_V1) { value.get(PIECE_HEAD..) } else { None }
 }
@@ -202,13 +184,13 @@ fn open(value: &[u8], format: u8) -> Result<&[u8], RecordError> {
     }
 }
 
-/// Values of one kind that are being filled, one after the other.
+/// A builder of consecutive values: chunks or bundles.
 #[derive(Debug)]
 struct Filling {
     format: u8,
-    /// How long a value may become.
+    /// The most bytes of a value.
     max: usize,
-    /// The number of the value that is being filled.
+    /// The number of the value being filled.
     number: u64,
     value: Vec<u8>,
     full: Vec<(u64, Vec<u8>)>,
@@ -219,7 +201,7 @@ impl Filling {
         Self { format, max, number: first, value: vec![format], full: Vec::new() }
     }
 
-    /// Begins the next value unless so many bytes still fit into this one.
+    /// Begins the next value unless `length` more bytes fit into this one.
     fn make_room(&mut self, length: usize) {
         if self.value.len() > 1 && self.value.len() + length > self.max {
             self.turn();
@@ -241,17 +223,16 @@ impl Filling {
     }
 }
 
-/// Chunks that are being filled with entries.
 #[derive(Debug)]
 pub(super) struct Chunks(Filling);
 
 impl Chunks {
-    /// Begins with this chunk.
+    /// The first chunk gets this number.
     pub(super) fn from(first: u64) -> Self {
         Self(Filling::new(CHUNK_V2, CHUNK_MAX, first))
     }
 
-    /// Adds an entry; which chunk it stands in.
+    /// Adds an entry and returns its chunk.
     pub(super) fn add(&mut self, entry: &Entry<'_>) -> u64 {
         let bytes = match entry {
             Entry::Item { written, .. } => written.as_ref().map_or(0, |written| written.record.len()),
@@ -264,23 +245,22 @@ impl Chunks {
         self.0.number
     }
 
-    /// The chunks with their numbers.
+    /// The values with their numbers.
     pub(super) fn finish(self) -> Vec<(u64, Vec<u8>)> {
         self.0.finish()
     }
 }
 
-/// Bundles that are being filled with parts of items.
 #[derive(Debug)]
 pub(super) struct Bundles(Filling);
 
 impl Bundles {
-    /// Begins with this bundle.
+    /// The first bundle gets this number.
     pub(super) fn from(first: u64) -> Self {
         Self(Filling::new(BUNDLE_V1, BUNDLE_MAX, first))
     }
 
-    /// Adds a part of at most [`PIECE_SIZE`] bytes; where it stands.
+    /// Adds a part of at most [`PIECE_SIZE`] bytes.
     pub(super) fn add(&mut self, number: ItemNumber, part: &[u8]) -> Place {
         self.0.make_room(part.len() + 13);
         let length = part.len() as u16;
@@ -293,7 +273,7 @@ impl Bundles {
         Place::Shared { bundle: self.0.number, offset, length }
     }
 
-    /// The bundles with their numbers.
+    /// The values with their numbers.
     pub(super) fn finish(self) -> Vec<(u64, Vec<u8>)> {
         self.0.finish()
     }

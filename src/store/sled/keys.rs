@@ -1,18 +1,18 @@
-//! The keys of documents, which hold their ids, and the largest size of each kind.
+//! The keys of documents, which contain their ids, and the size limit of each kind.
 
 use crate::model::{DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
 use crate::store::{Document, DocumentId, DocumentSet};
 
-/// The largest document of an incident or a silence, in bytes.
+/// The largest incident or silence, in bytes.
 const INCIDENT_MAX: usize = 64 * 1024;
-/// The largest document of a delivery with all its attempts and the beginnings of their answers, in bytes.
+/// The largest delivery, with all attempts and the beginnings of their answers, in bytes.
 const DELIVERY_MAX: usize = 160 * 1024;
-/// The largest document of a replay, in bytes: its globs, its target, and the failures and reasons that it keeps.
+/// The largest replay, in bytes: its globs, its target, and the failures and reasons that it keeps.
 const REPLAY_MAX: usize = 128 * 1024;
 /// The largest of all other documents, in bytes.
 const DOCUMENT_MAX: usize = 4096;
 
-// What the keys of documents begin with.
+// Key prefixes.
 const WORKFLOW: u8 = b'w';
 const INCIDENT: u8 = b'n';
 const DELIVERY: u8 = b'd';
@@ -23,7 +23,7 @@ const REPLAY_CHUNK: u8 = b'z';
 const HEALTH_CHECK: &[u8] = b"mprobe";
 const CLOCK: &[u8] = b"mclock";
 
-/// The key of a document. Keys of one kind are in the order of the ids.
+/// Keys of one kind sort like the ids.
 pub(super) fn key(id: &DocumentId) -> Vec<u8> {
     match id {
         DocumentId::Workflow(name) => [&[WORKFLOW], name.as_bytes()].concat(),
@@ -40,7 +40,7 @@ pub(super) fn key(id: &DocumentId) -> Vec<u8> {
     }
 }
 
-/// The id of the document with this key, if it is the key of one.
+/// The id in a key; `None` if it is not the key of a document.
 pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
     if key == CLOCK {
         return Some(DocumentId::Clock);
@@ -72,13 +72,13 @@ pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
     })
 }
 
-/// The id of the delivery with this key, without a copy of it.
+/// The delivery id in a key, without a copy.
 pub(super) fn delivery_id(key: &[u8]) -> Option<&str> {
     let id = key.strip_suffix(&[0])?.rsplit(|byte| *byte == 0).next()?;
     std::str::from_utf8(id).ok()
 }
 
-/// What the keys of all documents of a set begin with.
+/// The key prefix of all documents of a set.
 pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
     match set {
         DocumentSet::Workflows => vec![WORKFLOW],
@@ -93,7 +93,7 @@ pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
     }
 }
 
-/// The largest size of a document's record, in bytes.
+/// The largest encoded size of a document, in bytes.
 pub(super) fn size_max(document: &Document) -> usize {
     match document {
         Document::Incident(_) | Document::Silence(_) => INCIDENT_MAX,
@@ -127,7 +127,7 @@ mod tests {
             DocumentId::Incident(incident.clone()),
             DocumentId::Delivery(incident.clone(), DeliveryId("dlv_1".into())),
             DocumentId::Replay(replay.clone()),
-            // An index with a zero byte in its midst, and one that is all zeros.
+            // An index with a zero byte inside, and one of zeros only.
             DocumentId::ReplayChunk(replay.clone(), 0x0100_0001),
             DocumentId::ReplayChunk(replay.clone(), 0),
             DocumentId::Clock,

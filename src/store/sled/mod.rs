@@ -1,23 +1,22 @@
-//! The default engine: sled, embedded, handled so that it keeps what it promises.
+//! The default engine: sled, embedded, with what it does not guarantee added around it.
 //!
-//! Every write waits in line ([`queue`]) for one committing thread ([`committer`]), which writes it to the log
-//! ([`crate::store::log`]) and keeps it in a table in memory ([`table`]). What lives on goes from there into databases, one
-//! after the other ([`generation`]), by a thread that nobody waits for ([`checkpoint`]), in batches ([`draft`]). Reads go to
-//! the tables and the databases from any thread ([`reader`], [`documents`]). The layout on disk is described in [`layout`],
-//! what is kept in memory of it in [`index`], how room is given back in [`moving`], how much there is in [`plan`] and
-//! [`space`], what happens when memory becomes short in [`pace`], how a start holds the databases to what was written in
-//! [`opening`].
+//! Writes queue ([`queue`]) for one committing thread ([`committer`]), which appends them to the write-ahead
+//! log ([`crate::store::log`]) and to an in-memory table ([`table`]). A second thread writes checkpoints
+//! ([`checkpoint`]): it moves live data from the tables into a sequence of databases, the generations
+//! ([`generation`]), in atomic batches ([`draft`]). Any thread reads tables and generations ([`reader`],
+//! [`documents`]). [`layout`] describes the files, [`index`] the in-memory index over them, [`compaction`]
+//! how space is freed, [`plan`] and [`space`] the disk budget, [`pace`] back-pressure when memory is short,
+//! and [`opening`] how a start verifies the generations.
 //!
-//! Exactly one version of sled is used, since what is relied upon here was measured on it: that a flush followed by
-//! our own sync of its file survives a power cut; that leaves below a quarter of a segment never go to unsynced
-//! files; that batches of up to 400 operations do not leak.
+//! sled is pinned to one version, because the engine relies on behaviour that was measured on it: a flush
+//! followed by our own sync of its file survives a power cut; leaves below a quarter of a segment never go to
+//! unsynced files; batches of up to 400 operations do not leak memory.
 
-mod account;
 mod advice;
-mod ahead;
 pub mod check;
 mod checkpoint;
 mod committer;
+mod compaction;
 mod contents;
 mod directory;
 mod documents;
@@ -33,26 +32,27 @@ mod items;
 mod journal;
 mod keys;
 mod layout;
-mod ledger;
-mod mark;
-mod moving;
+mod locations;
+mod manifest;
 mod names;
 mod naming;
 mod open_error;
 mod opening;
 mod pace;
 mod plan;
+mod preread;
 mod privacy;
 mod queue;
+mod read_ahead;
 mod reader;
 mod recovery;
-mod roster;
 mod space;
 mod start;
-mod survey;
 mod table;
 mod tables;
+mod transaction;
 mod upgrade;
+mod verification;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -66,14 +66,14 @@ use futures_util::future::BoxFuture;
 use self::checkpoint::{Checkpointer, Checkpoints};
 use self::committer::Committer;
 use self::directory::Directory;
-use self::ledger::Ledger;
 pub use self::open_error::OpenError;
 use self::pace::{Pace, Room};
-use self::plan::{Plan, Wanted};
+use self::plan::{Configured, Plan};
 use self::queue::Queue;
 use self::reader::{ReadError, Reader};
 use self::space::Space;
 use self::start::{Start, Started};
+use self::transaction::Transaction;
 use super::log::Segments;
 use super::{
     Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, ListDeliveries, ListDocuments,
@@ -81,49 +81,46 @@ use super::{
 };
 use crate::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp};
 
-/// What the engine needs to know.
 #[derive(Clone, Debug)]
 pub struct SledSettings {
-    /// The data directory.
     pub path: PathBuf,
-    /// How much of the database is held in memory, in bytes as they are on disk.
+    /// The budget for page caches, in bytes as they are on disk. Each database gets a sixteenth of it.
     pub cache: u64,
-    /// How much space is kept back on the file system, in bytes: at most a tenth of it, and at least what the store may need
-    /// whatever happens to its items.
+    /// Free space to keep on the file system, in bytes: capped at a tenth of it, and raised to what closes
+    /// may need.
     pub reserve: u64,
-    /// How much the directory may take, in bytes; all of the file system if it is not said.
+    /// The most that the directory may take, in bytes; `None` is the whole file system.
     pub size_max: Option<u64>,
     /// The largest payload, in bytes.
     pub payload_max: u64,
-    /// How much memory what is not in the database yet may take, in bytes.
+    /// The most memory for the in-memory tables, in bytes.
     pub recent: u64,
-    /// For how long what is new is kept from the database, since most of it is closed by then. It may be twice that.
+    /// How long a change stays in memory and the log before a checkpoint writes it to a database; at most
+    /// twice that. Most items are closed by then, so that their payloads are never written there.
     pub checkpoint: Duration,
-    /// What to do about damage.
     pub on_damage: OnDamage,
-    /// How many commands may wait for the committing thread.
+    /// The most commands that may wait for the committing thread.
     pub queue_max: usize,
-    /// How many bytes of payloads may wait with them.
+    /// The most bytes of payload that may wait with them.
     pub queue_bytes_max: u64,
 }
 
-/// What to do when something is not as it was written.
+/// What to do when data is damaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDamage {
-    /// To refuse to open, and change nothing.
+    /// Fail to open, and change nothing.
     #[default]
     Refuse,
-    /// To go on with what can be read, and say what cannot.
+    /// Serve what can be read, and log what cannot.
     Accept,
 }
 
-/// The engine over sled.
 pub struct SledStore {
     reader: Reader,
     queue: Arc<Queue>,
     clock: Arc<dyn Clock>,
     observer: Arc<OnceLock<Arc<dyn Observer>>>,
-    /// The committing thread and that of the checkpoints, which ends after it.
+    /// The committing thread, then the checkpoint thread, which outlives it.
     threads: Mutex<Vec<JoinHandle<()>>>,
     segments: Arc<Segments>,
     checkpoints: Arc<Checkpoints>,
@@ -131,30 +128,30 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Takes the directory and opens the database in it, making both if need be.
+    /// Locks the directory and opens its databases, creating both if necessary.
     ///
     /// # Errors
-    /// When the directory cannot be used, or holds something else or a format that this version does not know,
-    /// or when another process works in it; nothing is changed then. And when the database in it is damaged, which it
-    /// may have altered in trying to open.
+    /// The directory cannot be used, holds something else or an unknown format, or is locked by another
+    /// process: nothing is changed then. Or its data is damaged: sled may have altered its files in trying to
+    /// open them.
     pub fn open(settings: &SledSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let directory = Directory::take(&settings.path, settings.on_damage)?;
         let unusable = |error| OpenError::Unusable { path: settings.path.clone(), error };
         let volume = directory.volume().map_err(unusable)?.min(settings.size_max.unwrap_or(u64::MAX));
         let SledSettings { payload_max, recent, reserve, .. } = *settings;
-        let plan = Plan::new(&Wanted { volume, payload_max, recent, reserve });
+        let plan = Plan::new(&Configured { volume, payload_max, recent, reserve });
         if volume < plan.volume_min {
             let (path, needed) = (settings.path.clone(), plan.volume_min);
             return Err(OpenError::TooSmall { path, volume, payload_max, needed });
         }
-        // Before the databases open, for they need room to do so.
+        // Before the databases open: that takes free space.
         let mut space = Space::new(directory.ballast(), &plan, settings.size_max).map_err(unusable)?;
         space.provide(plan.room_for_start()).map_err(unusable)?;
         directory.prepare()?;
         let Started { draft, mut holdings, log, next_number } =
-            Start { settings, directory: &directory, plan: &plan }.take_up()?;
+            Start { settings, directory: &directory, plan: &plan }.recover()?;
         let room = Room(usize::try_from(plan.recent).unwrap_or(usize::MAX));
-        let (covered, totals) = (draft.mark().log.covered, draft.totals());
+        let (covered, totals) = (draft.manifest().log.covered, draft.totals());
         let checkpoints = Arc::new(Checkpoints::new(covered, next_number, room, totals, space));
         let reader = draft.reader(checkpoints.tables.clone());
         let unreadable = |error: ReadError| start::wrong(&settings.path, error.into());
@@ -162,7 +159,7 @@ impl SledStore {
             holdings.put(&document.map_err(unreadable)?);
         }
         directory.seal()?;
-        // Not before the directory says that it is of this format: until then an earlier one counts on its log.
+        // Only once FORMAT is current: until then the data of an earlier format depends on its log.
         log.segments().release(log.last(), false).map_err(unusable)?;
         let queue = Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max));
         let segments = log.segments();
@@ -174,7 +171,7 @@ impl SledStore {
         let observer = Arc::new(OnceLock::new());
         let committer = Committer {
             queue: queue.clone(),
-            ledger: Ledger::new(reader.clone(), next_number, holdings),
+            transaction: Transaction::new(reader.clone(), next_number, holdings),
             log,
             checkpoints: checkpoints.clone(),
             clock: clock.clone(),
@@ -204,7 +201,7 @@ impl SledStore {
         Ok(Self { reader, queue, clock, observer, threads, segments, checkpoints, directory })
     }
 
-    /// Runs a read where it may wait for the disk.
+    /// Runs a read on a blocking thread, because it may wait for the disk.
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, ReadError> + Send + 'static,
@@ -213,7 +210,7 @@ impl SledStore {
         Box::pin(async move {
             match tokio::task::spawn_blocking(move || read(&reader)).await {
                 Ok(result) => result.map_err(|error| StoreError::Fatal(error.to_string().into())),
-                Err(error) => Err(StoreError::Fatal(format!("a read was broken off: {error}").into())),
+                Err(error) => Err(StoreError::Fatal(format!("a read was aborted: {error}").into())),
             }
         })
     }
@@ -229,7 +226,7 @@ impl Store for SledStore {
             Ok(Change::Item { before: None, after: Some(item.standing()) })
         });
         let changes = documents.chain(items);
-        ahead::read_ahead(changes, |mut chunks| {
+        read_ahead::read_ahead(changes, |mut chunks| {
             chunks.try_for_each(|chunk| {
                 observer.committed(&chunk.into_iter().collect::<Result<Vec<_>, StoreError>>()?);
                 Ok(())
@@ -297,7 +294,8 @@ impl Store for SledStore {
 
     fn status(&self) -> StoreStatus {
         let busy_since = self.queue.busy_since.load(Ordering::Relaxed);
-        // By itself: what is locked within an expression stays so until its end.
+        // In a statement of its own: a lock taken within an expression is held until the end of that
+        // expression.
         let recent = self.checkpoints.read().bytes() as u64;
         StoreStatus {
             fatal: self.queue.fatal.get().cloned(),
@@ -336,7 +334,7 @@ impl Store for SledStore {
         self.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // A panic of the thread was caught and told long before.
+            // A panic of the thread was caught and reported by `Queue::fail`.
             let _ = thread.join();
         }
     }

@@ -1,7 +1,7 @@
-//! Which items a name may belong to: in memory, by the hash of the name.
+//! The name index: which items may have a name, by the hash of the name, in memory.
 //!
-//! A hash is a hint and never a verdict: whoever asks looks at the item's record, which holds its names. So no name is kept
-//! here, and one costs some twenty bytes however long it is. The hash has a secret, since it is clients that choose names.
+//! A hash is a hint: the item's record decides, which holds its names. So names are not kept here, and one
+//! costs some 20 bytes whatever its length. The hash is keyed with a secret, since clients choose the names.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -9,17 +9,15 @@ use hashbrown::HashTable;
 
 use crate::model::{Item, ItemKey, ItemNumber};
 
-/// What an item can be found by.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Name<'a> {
-    /// Its workflow and what clients call it by.
+    /// The workflow and the item's id.
     Id(&'a str, &'a str),
-    /// Its workflow and the digest of the `Idempotency-Key` it was made with.
+    /// The workflow and the digest of the `Idempotency-Key` of the create.
     IdempotencyKey(&'a str, &'a [u8; 32]),
 }
 
 impl<'a> Name<'a> {
-    /// What clients call an item by.
     pub(super) fn of_key(key: &'a ItemKey) -> Self {
         Self::Id(&key.workflow, &key.id)
     }
@@ -34,7 +32,6 @@ impl<'a> Name<'a> {
         [Some(Self::Id(workflow, id)), by_digest].into_iter().flatten()
     }
 
-    /// Whether the item is called so.
     pub(super) fn is_of(self, item: &Item) -> bool {
         match self {
             Self::Id(workflow, id) => &*item.id == id && &*item.workflow == workflow,
@@ -45,22 +42,20 @@ impl<'a> Name<'a> {
     }
 }
 
-/// A hash of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NameHash(u32);
 
-/// How names are hashed: the same way for as long as the engine lives.
+/// Keyed anew for each open store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NameHasher(RandomState);
 
 impl NameHasher {
-    /// The hash of a name.
     pub(super) fn hash(&self, name: Name<'_>) -> NameHash {
         NameHash(self.0.hash_one(name) as u32)
     }
 }
 
-/// An item, in halves so that no room is lost between it and the hash.
+/// An item's number in halves, to avoid padding after the hash.
 #[derive(Clone, Copy, Debug)]
 struct Holder {
     hash: NameHash,
@@ -78,33 +73,30 @@ impl Holder {
     }
 }
 
-/// The table wants its hashes spread over all of 64 bits.
+/// `HashTable` needs hashes that are spread over 64 bits.
 fn spread(hash: NameHash) -> u64 {
     u64::from(hash.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// Names and the items that they may belong to.
 #[derive(Debug, Default)]
 pub(super) struct Names(HashTable<Holder>);
 
 impl Names {
-    /// Makes room for so many more.
     pub(super) fn reserve(&mut self, count: usize) {
         self.0.reserve(count, |holder| spread(holder.hash));
     }
 
-    /// The items that may be called by the name with this hash.
+    /// The items that may have the name with this hash.
     pub(super) fn holders(&self, hash: NameHash) -> impl Iterator<Item = ItemNumber> {
         let same = self.0.iter_hash(spread(hash)).filter(move |holder| holder.hash == hash);
         same.map(|holder| holder.number())
     }
 
-    /// Adds one.
     pub(super) fn insert(&mut self, hash: NameHash, number: ItemNumber) {
         self.0.insert_unique(spread(hash), Holder::new(hash, number), |holder| spread(holder.hash));
     }
 
-    /// Removes one, if it is there.
+    /// Removes an entry, if it exists.
     pub(super) fn remove(&mut self, hash: NameHash, number: ItemNumber) {
         let is_it = |holder: &Holder| holder.hash == hash && holder.number() == number;
         if let Ok(holder) = self.0.find_entry(spread(hash), is_it) {

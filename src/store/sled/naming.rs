@@ -1,47 +1,40 @@
-//! What the names in the directory of the generations say.
+//! The names of the entries in the generations directory.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::opening::PUT_ASIDE;
+use super::opening::DAMAGED;
 
-/// What the name of a directory ends with that is being made, and of one that is being removed.
+/// The suffixes of a directory that is being created, and of one that is being removed.
 pub(super) const UNFINISHED: &str = ".new";
 pub(super) const REMOVED: &str = ".removed";
-/// What is said of something there that is no generation.
+/// The finding about an entry that is no generation.
 pub(super) const FOREIGN: &str = "is no generation; move it elsewhere";
 
-/// The name of the directory of a generation.
 pub(super) fn name(number: u32) -> String {
     format!("{number:08}")
 }
 
-/// What something in the directory of the generations is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
-    /// A generation with this number.
     Generation(u32),
-    /// What was left half made or half removed.
+    /// Left by an interrupted creation or removal.
     Unfinished,
-    /// What was put aside because it was damaged.
-    PutAside,
-    /// Something else.
+    /// A damaged generation that was renamed.
+    Damaged,
     Foreign,
 }
 
-/// All that is in the directory of the generations.
-///
-/// # Errors
-/// When it cannot be read.
-pub(super) fn look_through(directory: &Path) -> io::Result<Vec<(PathBuf, Named)>> {
+/// All entries of the generations directory.
+pub(super) fn list_entries(directory: &Path) -> io::Result<Vec<(PathBuf, Named)>> {
     let entries = fs::read_dir(directory)?.map(|entry| {
         let entry = entry?;
         let file_name = entry.file_name();
         let file_name = file_name.to_string_lossy();
         let named = if file_name.ends_with(UNFINISHED) || file_name.ends_with(REMOVED) {
             Named::Unfinished
-        } else if file_name.ends_with(PUT_ASIDE) {
-            Named::PutAside
+        } else if file_name.ends_with(DAMAGED) {
+            Named::Damaged
         } else {
             let number = file_name.parse().ok().filter(|number| name(*number) == file_name);
             number.map_or(Named::Foreign, Named::Generation)

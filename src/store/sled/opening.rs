@@ -1,8 +1,8 @@
-//! Opening the generations, and holding them to their marks.
+//! Opens the generations and verifies them against the manifest.
 //!
-//! The newest says which others there are and what is in each. Whatever is missing, one too many, or not as it was written is
-//! damage: it is told, and ends the start, unless it is accepted. What cannot be opened is then put aside under another name,
-//! and what can be read is gone on with.
+//! The newest generation's manifest lists all generations and what each holds. One that is missing, extra, or
+//! differs from what was written is damage: it is reported and ends the start, unless damage is accepted.
+//! Then a generation that does not open is renamed, and the daemon runs with what can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,111 +11,105 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::OnDamage;
-use super::generation::{self, Form, Generation, GenerationError};
+use super::generation::{self, Generation, GenerationError, GenerationOptions};
 use super::index::{self, Index, Recovered};
-use super::mark::{Extent, LogMark, Mark};
+use super::manifest::{Extent, LogPosition, Manifest};
 use super::open_error::OpenError;
 use super::reader::ReadError;
 use crate::store::holdings::Holdings;
 
-/// What the name of a generation ends with that was put aside.
-pub(super) const PUT_ASIDE: &str = ".damaged";
+/// The suffix of a damaged generation that was renamed out of the way.
+pub(super) const DAMAGED: &str = ".damaged";
 
-/// How many numbers of items are left out where some may have been given out in what is lost.
+/// Item numbers to skip when lost data may have held newer ones, so that no number is given out twice.
 pub(super) const NUMBERS_SKIPPED: u64 = 1 << 32;
 
-/// What was found.
 pub(super) struct Opened {
     pub(super) index: Index,
     pub(super) holdings: Holdings,
-    pub(super) mark: Mark,
+    pub(super) manifest: Manifest,
 }
 
-/// Opens all generations, of which there is one at least. If none can be read and that is accepted, another one begins, before
-/// the log that is left.
-///
-/// # Errors
-/// When they cannot be read, or are damaged and that is not accepted.
+/// Opens all generations; there is at least one. If none can be read and damage is accepted, a new one is
+/// created, in front of what is left of the log.
 pub(super) fn open(
     path: &Path,
-    form: &Form,
+    options: &GenerationOptions,
     on_damage: OnDamage,
-    log_left: impl Fn() -> Result<LogMark, OpenError>,
+    log_left: impl Fn() -> Result<LogPosition, OpenError>,
 ) -> Result<Opened, OpenError> {
     let mut highest = 0;
     let mut damage = Vec::new();
     let mut found = BTreeMap::new();
-    for number in generation::list(&form.directory).map_err(|error| refuse(path, error))? {
+    for number in generation::list(&options.directory).map_err(|error| refuse(path, error))? {
         highest = number;
-        match open_one(form, number, on_damage, &mut damage) {
+        match open_one(options, number, on_damage, &mut damage) {
             Ok(generation) => {
                 found.insert(number, Arc::new(generation));
             }
             Err(GenerationError::Damaged { path: at, problem }) => {
                 damage.push(format!("{} {problem}", at.display()));
                 if on_damage == OnDamage::Accept {
-                    put_aside(form, number).map_err(|error| OpenError::Unusable { path: at, error })?;
+                    rename_damaged(options, number)
+                        .map_err(|error| OpenError::Unusable { path: at, error })?;
                 }
             }
             Err(error) => return Err(refuse(path, error)),
         }
     }
     let damaged = |problems| OpenError::Damaged { path: path.to_owned(), problems };
-    let mark = loop {
+    let manifest = loop {
         let Some((number, newest)) = found.last_key_value() else {
-            damage.push(format!("{} holds no generation that can be read", form.directory.display()));
+            damage.push(format!("{} holds no generation that can be read", options.directory.display()));
             if on_damage == OnDamage::Refuse {
                 return Err(damaged(damage));
             }
             let newest = Extent::after(&Extent { generation: highest, ..Extent::default() });
-            let mark = Mark { newest, next_number: NUMBERS_SKIPPED, ..Mark::new(log_left()?) };
-            let generation = Generation::create(form, &mark).map_err(|error| refuse(path, error))?;
+            let manifest = Manifest { newest, next_number: NUMBERS_SKIPPED, ..Manifest::new(log_left()?) };
+            let generation = Generation::create(options, &manifest).map_err(|error| refuse(path, error))?;
             found.insert(generation.number, Arc::new(generation));
-            break mark;
+            break manifest;
         };
-        match newest.mark() {
-            Ok(Some(mark)) if mark.newest.generation == *number => break mark,
-            Ok(_) => damage.push(format!("{} lacks its mark", newest.path().display())),
+        match newest.manifest() {
+            Ok(Some(manifest)) if manifest.newest.generation == *number => break manifest,
+            Ok(_) => damage.push(format!("{} has no manifest", newest.path().display())),
             Err(ReadError::Database(sled::Error::Io(error))) => {
                 return Err(OpenError::Unusable { path: newest.path().to_owned(), error });
             }
-            Err(error) => {
-                damage.push(format!("{} has a mark that cannot be read: {error}", newest.path().display()))
-            }
+            Err(error) => damage
+                .push(format!("{} has a manifest that cannot be read: {error}", newest.path().display())),
         }
         if on_damage == OnDamage::Refuse {
             return Err(damaged(damage));
         }
         let number = *number;
         found.remove(&number);
-        put_aside(form, number)
-            .map_err(|error| OpenError::Unusable { path: form.directory.clone(), error })?;
+        rename_damaged(options, number)
+            .map_err(|error| OpenError::Unusable { path: options.directory.clone(), error })?;
     };
-    let mut mark = mark;
-    if mark.newest.generation < highest {
-        // The one that said how far the log is contained is gone. Reading what is left of it from its beginning does no harm.
+    let mut manifest = manifest;
+    if manifest.newest.generation < highest {
+        // The newest manifest is lost, and with it the log position. Replaying all of the log that is left is
+        // harmless.
         let left = log_left()?;
-        if left.id == mark.log.id {
-            mark.log = left;
+        if left.id == manifest.log.id {
+            manifest.log = left;
         }
     }
     let mut generations: Vec<(Arc<Generation>, Extent)> = Vec::new();
-    for extent in mark.sealed.iter().chain([&mark.newest]) {
+    for extent in manifest.sealed.iter().chain([&manifest.newest]) {
         match found.remove(&extent.generation) {
             Some(generation) => generations.push((generation, *extent)),
             None => {
-                damage.push(format!("{} lacks generation {}", form.directory.display(), extent.generation))
+                damage.push(format!("{} lacks generation {}", options.directory.display(), extent.generation))
             }
         }
     }
     for (number, generation) in found {
-        if mark.removed.contains(&number) {
+        if manifest.removed.contains(&number) {
             generation.remove().map_err(|error| refuse(path, error))?;
         } else {
-            damage.push(format!(
-                "{} is not among the generations that there were",
-                generation.path().display()
-            ));
+            damage.push(format!("{} is not listed in the manifest", generation.path().display()));
         }
     }
     let accepted: BTreeSet<u32> = {
@@ -127,35 +121,35 @@ pub(super) fn open(
     let Recovered { index, holdings, damage: more } = match recovered {
         Ok(Ok(recovered)) => recovered,
         Ok(Err(ReadError::Database(sled::Error::Io(error)))) => {
-            return Err(OpenError::Unusable { path: form.directory.clone(), error });
+            return Err(OpenError::Unusable { path: options.directory.clone(), error });
         }
         Ok(Err(error)) => {
             damage.push(error.to_string());
             return Err(damaged(damage));
         }
         Err(_) => {
-            damage.push(format!("{} cannot be read: the database panicked", form.directory.display()));
+            damage.push(format!("{} cannot be read: sled panicked", options.directory.display()));
             return Err(damaged(damage));
         }
     };
     for (generation, problem) in more {
         if accepted.contains(&generation) {
-            tracing::warn!("{problem}; that was accepted before");
+            tracing::warn!("{problem}; this damage was accepted at an earlier start");
         } else {
             newly_damaged.insert(generation);
             damage.push(problem);
         }
     }
     if damage.is_empty() {
-        return Ok(Opened { index, holdings, mark });
+        return Ok(Opened { index, holdings, manifest });
     }
     if on_damage == OnDamage::Refuse {
         return Err(damaged(damage));
     }
     for problem in &damage {
-        tracing::error!("{problem}; going on with what could be read, as was asked for");
+        tracing::error!("{problem}; accepted, continuing with what can be read");
     }
-    // From now on they are held to what could be read of them.
+    // The manifest is brought in line with what could be read, so that the next start verifies against that.
     let accept = |extent: &Extent| Extent {
         is_accepted: extent.is_accepted || newly_damaged.contains(&extent.generation),
         ..*extent
@@ -163,39 +157,38 @@ pub(super) fn open(
     let mut index = index;
     index.generations.accept(accept);
     let sealed = index.generations.sealed().iter().map(|held| held.extent).collect();
-    let newest = index.generations.newest().map_or(mark.newest, |held| held.extent);
-    let mark = Mark { sealed, newest, ..mark };
-    Ok(Opened { index, holdings, mark })
+    let newest = index.generations.newest().map_or(manifest.newest, |held| held.extent);
+    let manifest = Manifest { sealed, newest, ..manifest };
+    Ok(Opened { index, holdings, manifest })
 }
 
-/// Opens a generation. If damage is accepted, and what the database derives from its file is all that is damaged, it is opened
-/// without that.
+/// Opens a generation. If damage is accepted and only the files that sled derives from its log are damaged,
+/// they are removed and it is opened without them.
 fn open_one(
-    form: &Form,
+    options: &GenerationOptions,
     number: u32,
     on_damage: OnDamage,
     damage: &mut Vec<String>,
 ) -> Result<Generation, GenerationError> {
-    match Generation::open(form, number) {
+    match Generation::open(options, number) {
         Err(GenerationError::Damaged { path, problem }) if on_damage == OnDamage::Accept && path.exists() => {
             damage.push(format!("{} {problem}", path.display()));
-            let removed = generation::remove_derived(form, number);
+            let removed = generation::remove_derived(options, number);
             removed.map_err(|error| GenerationError::System { path, error })?;
-            Generation::open(form, number)
+            Generation::open(options, number)
         }
         opened => opened,
     }
 }
 
-fn put_aside(form: &Form, number: u32) -> std::io::Result<()> {
+fn rename_damaged(options: &GenerationOptions, number: u32) -> std::io::Result<()> {
     let name = generation::name(number);
-    // One of that number may have been put aside before.
-    let free = (0..).map(|times| form.directory.join(format!("{name}{}{PUT_ASIDE}", "+".repeat(times))));
+    // A generation with this number may have been renamed before.
+    let free = (0..).map(|times| options.directory.join(format!("{name}{}{DAMAGED}", "+".repeat(times))));
     let to = free.into_iter().find(|path| !path.exists()).unwrap_or_default();
-    fs::rename(form.directory.join(name), to)
+    fs::rename(options.directory.join(name), to)
 }
 
-/// What an error of a generation says about the directory.
 pub(super) fn refuse(path: &Path, error: GenerationError) -> OpenError {
     match error {
         GenerationError::System { path, error } => OpenError::Unusable { path, error },

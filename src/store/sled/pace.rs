@@ -1,30 +1,31 @@
-//! How fast the tables fill, and what happens when they do. Pure.
+//! Back-pressure: how fast the in-memory tables fill, and what happens when they are full. Pure.
 //!
-//! Checkpoints write more slowly than a burst of creates comes in. Were nothing done before the room for tables is full, every
-//! commit would then wait until a whole table is written. So the oldest table goes into the database early once three
-//! quarters of the room are taken, and once most of it is, each group waits until as many bytes have been written as the group before it brought.
+//! Checkpoints write more slowly than a burst of creates arrives. If nothing happened before the tables are
+//! full, every commit would then wait until a whole table is written. So the oldest table is written early
+//! once three quarters of the memory are used; and from seven eighths on, each group waits until as many
+//! bytes have been written as the group before it added.
 
-/// A table takes this share of the room at most, or so many bytes if that is more: each is written with a mark and syncs of
-/// its own, which take room on the disk that small ones would not be worth.
+/// A table takes at most this share of the memory, or this many bytes if that is more: each is written with a
+/// manifest and syncs of its own, whose disk space a small table would not be worth.
 const TABLE_SHARE: usize = 16;
 const TABLE_MIN: usize = 4 * 1024 * 1024;
 
-/// The room for tables, in bytes.
+/// The memory for tables, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room(pub(super) usize);
 
 impl Room {
-    /// How large a table becomes before the next begins.
+    /// The size at which a table is frozen.
     pub(super) fn table_max(self) -> usize {
         (self.0 / TABLE_SHARE).max(TABLE_MIN)
     }
 
-    /// Whether a table is written before it was left alone for its time, when all of them take so many bytes.
+    /// Whether a table is written before its time, when all of them together take `taken` bytes.
     pub(super) fn is_short(self, taken: usize) -> bool {
         taken >= self.share(3, 4)
     }
 
-    /// A share of the room, but for at least one table as far as there is room for one.
+    /// A share of the memory, but at least one table if there is memory for one.
     fn share(self, part: usize, of: usize) -> usize {
         (self.0 / of * part).max(self.table_max().min(self.0))
     }
@@ -34,22 +35,22 @@ impl Room {
     }
 }
 
-/// How far the committing thread may go on.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// How many bytes are to be written by the next group, counted from the start of the daemon.
-    owed: u64,
+    /// The total of written bytes since the start that the next group waits for.
+    written_min: u64,
 }
 
 impl Pace {
-    /// Whether the next group may be added, when the tables take so many bytes and so many have been written since the start.
+    /// Whether the next group may be added, when the tables take `taken` bytes and `written` were written
+    /// since the start.
     pub(super) fn admits(&self, room: Room, taken: usize, written: u64) -> bool {
-        !room.is_nearly_full(taken) || (taken < room.0 && written >= self.owed)
+        !room.is_nearly_full(taken) || (taken < room.0 && written >= self.written_min)
     }
 
-    /// A group of so many bytes is added.
+    /// Records that a group of this size was added.
     pub(super) fn note(&mut self, group: usize, written: u64) {
-        self.owed = written + group as u64;
+        self.written_min = written + group as u64;
     }
 }
 

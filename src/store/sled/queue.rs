@@ -1,8 +1,8 @@
-//! The line in which commands wait to be committed.
+//! The queue of requests for the committing thread.
 //!
-//! Invariants: requests are taken in the order in which they came, each whole; what waits is bounded, but for what tells people,
-//! for rounds of replays, and for a single request that finds nobody waiting; once a reason is set in [`Queue::fatal`] nobody
-//! comes to wait any more.
+//! Invariants: requests are taken whole and in the order of their arrival. The queue is bounded, except for
+//! commands that alerting and replays depend on and for one request that finds it empty. Once
+//! [`Queue::fatal`] is set, every push fails.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
@@ -13,28 +13,26 @@ use tokio::sync::oneshot;
 
 use crate::store::{Command, Document, Outcome, StoreError};
 
-/// The most commands that share one sync.
+/// The most commands that share one sync, unless a single request holds more.
 const GROUP_COMMANDS_MAX: usize = 2048;
 /// The most payload bytes that share one sync, unless a single request holds more.
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub(super) type Answer = Result<Vec<Outcome>, StoreError>;
 
-/// Commands that are settled one after the other, and who waits for what becomes of them.
+/// Commands that are settled in order, and the channel for their outcomes.
 pub(super) struct Request {
     pub(super) commands: Vec<Command>,
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
-/// What there was to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// Requests.
+pub(super) enum Next {
     Group,
-    /// None came for so long.
-    Nothing,
-    /// None will come any more.
-    End,
+    /// The timeout passed.
+    TimedOut,
+    /// The queue is closed and empty.
+    Closed,
 }
 
 #[derive(Default)]
@@ -46,18 +44,17 @@ struct Waiting {
     closing: bool,
 }
 
-/// What the committing thread shares with those who hand it commands.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     /// The most commands that may wait.
     limit: usize,
-    /// The most payload bytes that may wait. Requests hold their bodies against a budget, but a client that goes away lets
-    /// go of it while its command still stands in line.
+    /// The most payload bytes that may wait. The budget for request bodies does not bound them: a client that
+    /// disconnects releases its share while its command is still queued.
     bytes_limit: u64,
-    /// Why nothing is acknowledged any more.
+    /// The first fatal error; nothing is acknowledged after it.
     pub(super) fatal: OnceLock<Arc<str>>,
-    /// When the commit under way began, in milliseconds; zero when none is.
+    /// The start of the current commit in milliseconds; 0 between commits.
     pub(super) busy_since: AtomicI64,
     pub(super) commits: AtomicU64,
     pub(super) commands: AtomicU64,
@@ -85,16 +82,16 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commands that wait.
+    /// The number of queued commands.
     pub(super) fn len(&self) -> usize {
         self.lock().commands
     }
 
-    /// Hands commands over; the answer comes through the receiver.
+    /// Queues a request. The outcomes come through the receiver.
     pub(super) fn push(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Answer>, StoreError> {
         let (answer, receiver) = oneshot::channel();
         let mut waiting = self.lock();
-        // Under the lock: once the thread has ended and sent everybody away, nobody may come to wait any more.
+        // Under the lock: after `fail` has answered all queued requests, no other may be queued.
         if let Some(reason) = self.fatal.get() {
             return Err(StoreError::Fatal(reason.clone()));
         }
@@ -110,35 +107,35 @@ impl Queue {
         waiting.commands += commands.len();
         waiting.bytes += bytes;
         waiting.requests.push_back(Request { commands, answer });
-        // The thread looks again before it sleeps, so only the first arrival needs to wake it.
+        // The thread checks the queue before it sleeps, so only the first request has to wake it.
         if waiting.requests.len() == 1 {
             self.arrived.notify_one();
         }
         Ok(receiver)
     }
 
-    /// Lets nothing more in; the thread ends when all that waits is committed.
+    /// Refuses new requests. The committing thread ends once the queue is empty.
     pub(super) fn close(&self) {
         self.lock().closing = true;
         self.arrived.notify_one();
     }
 
-    /// Takes the next group into `group`, waiting for one for at most so long, or for as long as it takes.
-    pub(super) fn take(&self, group: &mut Vec<Request>, patience: Option<Duration>) -> Taken {
+    /// Moves the next group of requests into `group`. Without a timeout it waits for as long as it takes.
+    pub(super) fn take(&self, group: &mut Vec<Request>, timeout: Option<Duration>) -> Next {
         let mut waiting = self.lock();
         while waiting.requests.is_empty() {
             if waiting.closing {
-                return Taken::End;
+                return Next::Closed;
             }
-            let Some(patience) = patience else {
+            let Some(timeout) = timeout else {
                 waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let (woken, waited) =
-                self.arrived.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner);
+                self.arrived.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner);
             waiting = woken;
             if waited.timed_out() && waiting.requests.is_empty() && !waiting.closing {
-                return Taken::Nothing;
+                return Next::TimedOut;
             }
         }
         let (mut commands, mut bytes) = (0, 0);
@@ -155,14 +152,15 @@ impl Queue {
         }
         waiting.commands -= commands;
         waiting.bytes -= bytes as u64;
-        Taken::Group
+        Next::Group
     }
 
-    /// Lets nothing more in for a reason, the first of which stands, and tells it to all who wait and to those of `group`.
+    /// Closes the queue with a fatal error, the first of which stands, and fails the requests of `group` and
+    /// all queued ones.
     pub(super) fn fail(&self, reason: Arc<str>, group: &mut Vec<Request>) {
         let mut waiting = self.lock();
         let reason = self.fatal.get_or_init(|| reason).clone();
-        // Whoever takes from it ends, whichever thread has failed.
+        // Whichever thread has failed, the committing thread ends.
         let Waiting { requests: rest, .. } =
             std::mem::replace(&mut *waiting, Waiting { closing: true, ..Waiting::default() });
         drop(waiting);
@@ -173,10 +171,10 @@ impl Queue {
     }
 }
 
-/// Whether a command is let in however much waits. Incidents and deliveries are few at a time, and people must be told
-/// of the items that are late because so much waits. So are the progress of expectations, by which a restart knows what
-/// is missed, replays, which people may have to stop just then, health checks, since a store that is busy commits, and
-/// the clock, by which deadlines are judged.
+/// Commands that are queued beyond the limit. There are few at a time: incidents and deliveries, because
+/// people must be alerted of everything else that is late; schedule progress, from which a restart derives
+/// missed starts; replays, which an operator may have to stop right then; health-check writes, since a busy
+/// store is not a failing one; and the clock anchor, by which deadlines are judged.
 fn tells_people(command: &Command) -> bool {
     command.documents().iter().any(|document| match document {
         Document::Incident(_)
@@ -189,15 +187,16 @@ fn tells_people(command: &Command) -> bool {
     })
 }
 
-/// Whether these are one round of a replay: commands that end the leases of items, and last the replay itself. There are
-/// no more of them than items under way, and whoever wants to stop the replay waits for it.
+/// Whether the request is one step of a replay: the lease changes of the items that ended, then the replay
+/// itself. Such requests are bounded by the replay's concurrency, and whoever stops the replay waits for
+/// them.
 fn is_round(commands: &[Command]) -> bool {
     let Some((last, before)) = commands.split_last() else { return false };
     last.documents().iter().any(|document| matches!(document, Document::Replay(_)))
         && before.iter().all(|command| matches!(command, Command::ActOnLease { .. } | Command::Close { .. }))
 }
 
-/// Bytes of payload, and of what an item has been through elsewhere, that a command brings.
+/// The bytes of payload, and of restored detail, that a command brings.
 pub(super) fn payload_size(command: &Command) -> usize {
     match command {
         Command::Create(creation) => {
@@ -207,7 +206,6 @@ pub(super) fn payload_size(command: &Command) -> usize {
     }
 }
 
-/// What a panic said.
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -267,6 +265,6 @@ mod tests {
         assert!(matches!(answer.try_recv(), Ok(Err(StoreError::Fatal(_)))));
         assert_eq!(queue.len(), 0);
         assert!(matches!(queue.push(vec![attempt()]), Err(StoreError::Fatal(_))));
-        assert_eq!(queue.take(&mut Vec::new(), None), Taken::End, "whoever takes from it ends");
+        assert_eq!(queue.take(&mut Vec::new(), None), Next::Closed, "whoever takes from it ends");
     }
 }

@@ -1,9 +1,9 @@
-//! Reading what is stored, on any thread.
+//! Reads of what is stored, on any thread.
 //!
-//! The tables are asked first and the generations for what they say nothing of: what leaves a table is in a generation by
-//! then, so whoever asks in this order misses nothing. What a generation holds never changes; only the index does, and what it
-//! said a moment ago can be read as long as the generation that it named is in hand. When that was removed since, and only
-//! then, the index is asked once more.
+//! The in-memory tables are asked first, then the generations: what leaves a table is in a generation by
+//! then, so that this order misses nothing. The content of a generation never changes, only the index does; a
+//! location read a moment ago stays readable through the generation's handle. Only if that generation was
+//! removed in between is the index read again.
 //!
 //! Documents are read in [`super::documents`].
 
@@ -23,13 +23,13 @@ use crate::model::{Item, ItemKey, ItemNumber, Page};
 use crate::store::record::{self, RecordError};
 use crate::store::{ListItems, listing};
 
-/// How many items a scan looks up at once at most. It begins with fewer, since a page may be all that is wanted.
+/// The most items that a scan looks up at once. It begins with fewer, since one page may be all that is
+/// wanted.
 const SCAN_PAGE: usize = 256;
-/// How often what is being moved is looked for again. A generation that an item was moved to is not moved itself within
-/// that.
+/// How often a part that compaction moved is looked up again. No generation can be compacted that often
+/// meanwhile.
 const TRIES: usize = 8;
 
-/// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
     #[error("the database could not be read: {0}")]
@@ -38,11 +38,10 @@ pub(super) enum ReadError {
     Record(#[from] RecordError),
     #[error("a record is damaged: {0} has a wrong form")]
     Key(&'static str),
-    #[error("something is lost: the index tells of it, and the database does not hold it")]
+    #[error("data is lost: the database lacks an entry that the index refers to")]
     Lost,
 }
 
-/// What is stored, as those see it who read.
 #[derive(Clone)]
 pub(super) struct Reader {
     pub(super) tables: Arc<RwLock<Tables>>,
@@ -50,11 +49,11 @@ pub(super) struct Reader {
     pub(super) hasher: NameHasher,
 }
 
-/// An item as it is stored, without its detail.
+/// An item without its detail.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) item: Item,
-    /// Where its payload and its detail are, if its record was read from a generation.
+    /// Set if the record was read from a generation.
     pub(super) payload: Option<Place>,
     pub(super) detail: Option<Place>,
 }
@@ -73,12 +72,11 @@ impl Reader {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hash by which a name is looked for.
     pub(super) fn hash(&self, name: Name<'_>) -> NameHash {
         self.hasher.hash(name)
     }
 
-    /// The items that may be called so.
+    /// The items that may have the name with this hash.
     pub(super) fn holders(&self, hash: NameHash) -> Vec<ItemNumber> {
         // The tables first: what leaves them is in the index by then.
         let mut holders: Vec<ItemNumber> = self.tables().holders(hash).collect();
@@ -86,12 +84,12 @@ impl Reader {
         holders
     }
 
-    /// What the tables say of an item: nothing, that it is forgotten, or its record.
+    /// What the tables hold of an item: nothing, a tombstone (`Some(None)`), or its record.
     fn recent(&self, number: ItemNumber) -> Option<Option<Bytes>> {
         self.tables().row(number).map(|row| row.record.clone())
     }
 
-    /// The item without its detail.
+    /// An item without its detail.
     pub(super) fn stored(&self, number: ItemNumber) -> Result<Option<Stored>, ReadError> {
         match self.recent(number) {
             Some(Some(record)) => {
@@ -103,11 +101,11 @@ impl Reader {
         }
     }
 
-    /// The item as the generations have it.
+    /// An item as the generations hold it.
     fn settled(&self, number: ItemNumber) -> Result<Option<Stored>, ReadError> {
         let (chunk, generation) = {
             let index = self.index();
-            let Some(chunk) = index.roster.get(number) else { return Ok(None) };
+            let Some(chunk) = index.locations.get(number) else { return Ok(None) };
             (chunk, index.generations.of_chunk(chunk).ok_or(ReadError::Lost)?)
         };
         let value = generation.chunk(chunk)?.ok_or(ReadError::Lost)?;
@@ -131,7 +129,7 @@ impl Reader {
         self.stored(number)?.map_or(Ok(None), |stored| self.with_detail(stored.item))
     }
 
-    /// The item with its detail, which belongs to the record that it is read with.
+    /// Adds the detail that belongs to this very version of the item.
     fn with_detail(&self, item: Item) -> Result<Option<Item>, ReadError> {
         let mut item = item;
         loop {
@@ -139,7 +137,7 @@ impl Reader {
                 return Ok(Some(item));
             }
             let detail = self.detail(item.number)?;
-            // Whatever changed meanwhile changed the record as well.
+            // If the detail changed in between, the record changed with it.
             let Some(Stored { item: after, .. }) = self.stored(item.number)? else { return Ok(None) };
             if after == item {
                 let detail = detail.ok_or(ReadError::Lost)?;
@@ -150,7 +148,7 @@ impl Reader {
         }
     }
 
-    /// The bytes of an item's detail, if it has one.
+    /// The encoded detail of an item, if it has one.
     pub(super) fn detail(&self, number: ItemNumber) -> Result<Option<Bytes>, ReadError> {
         let part = self.tables().part(number, |row| &row.detail);
         match part {
@@ -160,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// A part of an item that the generations have.
+    /// A payload or detail that is in the generations.
     fn settled_part(
         &self,
         number: ItemNumber,
@@ -179,7 +177,7 @@ impl Reader {
             {
                 return Ok(Some(bytes));
             }
-            // It was moved, and its generation removed, since its place was read; or it is lost.
+            // Compaction moved it and removed its generation after the location was read; or it is lost.
             place_before = Some(place);
         }
         Err(ReadError::Lost)
@@ -190,18 +188,19 @@ impl Reader {
         let (mut next, mut limit) = (Some(from), 32);
         let pages = std::iter::from_fn(move || {
             let from = next?;
-            // The tables first: what leaves them is in the index by then, and may stand elsewhere than before.
+            // The tables first: what leaves them is in the index by then, possibly at a new location.
             let recent = self.tables().numbers_from(from, limit);
             let mut slots: BTreeMap<ItemNumber, Option<Slot>> = {
                 let index = self.index();
-                let page = index.roster.page(from, limit).into_iter();
+                let page = index.locations.page(from, limit).into_iter();
                 page.map(|(number, chunk)| (number, Some((chunk, index.generations.of_chunk(chunk)))))
                     .collect()
             };
             slots.extend(recent.into_iter().map(|number| (number, None)));
             let slots: Vec<_> = slots.into_iter().take(limit).collect();
             limit = (limit * 2).min(SCAN_PAGE);
-            // By what was looked up, not by what is left of it when it is read: all of that may be forgotten meanwhile.
+            // From the numbers that were looked up, and not from the items found: all of those may be
+            // forgotten by now.
             next = Some(ItemNumber(slots.last()?.0.0.checked_add(1)?));
             match self.page(&slots) {
                 Ok(items) => Some(items.into_iter().map(Ok).collect::<Vec<_>>()),
@@ -214,12 +213,12 @@ impl Reader {
         pages.flatten()
     }
 
-    /// What is left of these items without their details, by the chunks in which the generations have them, if they are to be
-    /// asked.
+    /// Reads the items of a page without their details. Those with a slot are read from the generations,
+    /// chunk by chunk.
     fn page(&self, slots: &[(ItemNumber, Option<Slot>)]) -> Result<Vec<Item>, ReadError> {
         let mut items = Vec::with_capacity(slots.len());
         let chunk_of = |slot: &Option<Slot>| slot.as_ref().map(|(chunk, _)| *chunk);
-        // Neighbours were often written together, one after the other.
+        // Neighbours were often written to one chunk, in order.
         for together in slots.chunk_by(|left, right| chunk_of(&left.1) == chunk_of(&right.1)) {
             let Some((chunk, generation)) = &together[0].1 else {
                 for (number, _) in together {
@@ -230,7 +229,10 @@ impl Reader {
             let chunk = generation.as_ref().ok_or(ReadError::Lost)?.chunk(*chunk)?.ok_or(ReadError::Lost)?;
             let mut entries = journal::entries(&chunk);
             for (number, _) in together {
-                let is_it = |entry: &Result<Entry<'_>, RecordError>| matches!(entry, Ok(Entry::Item { number: found, .. }) if found == number);
+                let is_it = |entry: &Result<Entry<'_>, RecordError>| match entry {
+                    Ok(Entry::Item { number: found, .. }) => found == number,
+                    _ => false,
+                };
                 let written = match entries.find(is_it).transpose()? {
                     Some(Entry::Item { written, .. }) => written,
                     _ => journal::written(&chunk, *number)?,
@@ -243,7 +245,7 @@ impl Reader {
 
     pub(super) fn list(&self, question: &ListItems) -> Result<Page<Item>, ReadError> {
         let mut page = listing::page(question, self.items(listing::scan_from(question)))?;
-        // A detail belongs to the record it is read with; meanwhile there may be another, or none.
+        // The record may have changed after the page was read, so the item is read again with its own detail.
         let whole = |item: Item| match item.detail {
             None => Some(Ok(item)),
             Some(_) => {
@@ -277,5 +279,5 @@ impl Reader {
     }
 }
 
-/// A chunk, and the generation that has it.
+/// A chunk, and the generation that holds it.
 type Slot = (u64, Option<Arc<Generation>>);

@@ -1,31 +1,30 @@
-//! Reading the log at a start: what the generations do not hold yet goes into them.
+//! Log replay at start: writes what the generations lack into them.
 
 use bytes::Bytes;
 
 use super::checkpoint;
 use super::draft::{Draft, DraftError};
 use super::entry;
-use super::mark::LogMark;
+use super::manifest::LogPosition;
 use super::reader::ReadError;
 use super::table::Table;
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;
 use crate::store::record;
 
-/// What becomes of the records of the log, one after the other.
 pub(super) struct Recovery<'a> {
     draft: &'a mut Draft,
     holdings: &'a mut Holdings,
-    /// The number that no item had by the last of them.
+    /// The next item number that is free after the records so far.
     next_number: u64,
     table: Table,
-    /// How large the table may become, in bytes.
+    /// The size at which the table is written, in bytes.
     limit: usize,
     records: usize,
 }
 
 impl<'a> Recovery<'a> {
-    /// Behind what the generations hold. What there is of each workflow in items is counted on.
+    /// `holdings` are those of the generations, and are updated along.
     pub(super) fn new(
         draft: &'a mut Draft,
         holdings: &'a mut Holdings,
@@ -35,14 +34,14 @@ impl<'a> Recovery<'a> {
         Self { draft, holdings, next_number, table: Table::default(), limit, records: 0 }
     }
 
-    /// Up to where the generations hold the log.
-    pub(super) fn log_mark(&self) -> LogMark {
-        self.draft.mark().log.clone()
+    /// The log position in the manifest.
+    pub(super) fn log_position(&self) -> LogPosition {
+        self.draft.manifest().log.clone()
     }
 
-    /// Takes the next record.
+    /// Replays the next record.
     pub(super) fn take(&mut self, record: &[u8]) -> Result<(), DraftError> {
-        // One that only vouches for another.
+        // A confirmation record; see [`crate::store::log::recovery`].
         if record.is_empty() {
             return Ok(());
         }
@@ -62,7 +61,7 @@ impl<'a> Recovery<'a> {
         if self.table.bytes() > self.limit { self.write() } else { Ok(()) }
     }
 
-    /// Writes the rest; how many records there were, and the number that no item has now.
+    /// Writes the rest. Returns the number of records, and the next free item number.
     pub(super) fn finish(mut self) -> Result<(usize, u64), DraftError> {
         self.write()?;
         Ok((self.records, self.next_number))
@@ -73,7 +72,7 @@ impl<'a> Recovery<'a> {
         checkpoint::write(self.draft, &table, None)
     }
 
-    /// The record of an item as it is before the next.
+    /// The record of an item before the next log record.
     fn record(&self, number: ItemNumber) -> Result<Option<Bytes>, DraftError> {
         if let Some(row) = self.table.row(number) {
             return Ok(row.record.clone());

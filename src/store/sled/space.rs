@@ -1,9 +1,9 @@
-//! Room on the disk: when to stop taking items in, so that closes can go on.
+//! The disk budget: when to refuse creates, so that closes can go on.
 //!
-//! Two questions are asked. Is as much free as the store may need, whatever happens to the items that it has? And would what is
-//! wanted still leave a share of the volume outdated or free, so that room can be made by moving? A create is taken if both
-//! are answered with yes. Some of what is kept back is held by a file of *ballast*, so that nobody else on the file system can
-//! take it; that is given up when all other room is gone, and taken again when there is room.
+//! A create is accepted if the reserve stays free, whatever happens to the items in the store, and if live
+//! data leaves a share of the volume outdated or free, so that compaction can free space. Part of the reserve
+//! is held by a *ballast* file, so that no other program takes it. The ballast is given up when all other
+//! space is gone, and allocated again when there is space.
 
 use std::fs::File;
 use std::io;
@@ -16,18 +16,18 @@ use super::generations::Totals;
 use super::plan::{GROWTH, Plan};
 use crate::store::Growth;
 
-/// What an item takes on disk beyond its payload until it is forgotten; a careful estimate in bytes.
+/// The disk bytes of an item beyond its payload until it is forgotten; an upper estimate.
 const OVERHEAD: u64 = 512;
-/// By how much the record of an item may grow that is neither given progress, errors nor labels, in bytes.
+/// The bytes by which a record may grow without getting progress, errors or labels.
 const ITEM_GROWTH: u64 = 160;
-/// The share of what generations may take that may be wanted, in percent: with one more item, and with more said of those that
-/// there are.
+/// The live share of what generations may take, in percent, up to which items are accepted, and up to which
+/// changes of existing items are.
 const WANTED_MAX: u64 = 85;
 const WANTED_MAX_WITH_DETAIL: u64 = 92;
-/// How much is written before it is known what a byte takes on disk.
+/// The written bytes from which the disk bytes per written byte are measured.
 const WRITTEN_MIN: u64 = 8 * 1024 * 1024;
 
-/// The watch over free space. All in bytes.
+/// All in bytes.
 #[derive(Debug)]
 pub(super) struct Space {
     ballast_path: PathBuf,
@@ -40,18 +40,18 @@ pub(super) struct Space {
     budget: Budget,
 }
 
-/// How much may be taken in until the next look, in bytes.
+/// What may be accepted until the next refresh, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
-    /// For items, and for what is said of them when no more items are taken.
+    /// For items; and for changes of existing items, after creates are refused.
     left: u64,
     left_for_detail: u64,
-    /// Whether an item was refused.
+    /// Whether a create was refused.
     refused: bool,
 }
 
 impl Budget {
-    /// Whether there is room for that many bytes more; if so, they are counted.
+    /// Whether there is room for `bytes` more. If so, they are deducted.
     pub(super) fn admits(&mut self, growth: Growth, bytes: u64) -> bool {
         let need = bytes.saturating_add(OVERHEAD).saturating_mul(GROWTH);
         let left = match growth {
@@ -68,20 +68,19 @@ impl Budget {
         true
     }
 
-    /// Whether creates are refused.
     pub(super) fn is_full(&self) -> bool {
         self.refused || self.left < OVERHEAD * GROWTH
     }
 }
 
-/// What the store takes.
+/// The disk usage of the store, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct Usage {
     pub(super) generations: Totals,
-    /// The files of the log, and what they take at least.
+    /// The size of the log's files, and its minimum.
     pub(super) log: u64,
     pub(super) log_ready: u64,
-    /// What is acknowledged and in no generation yet.
+    /// Acknowledged and in no generation yet.
     pub(super) pending: u64,
 }
 
@@ -99,12 +98,12 @@ impl Space {
             free: 0,
             budget: Budget::default(),
         };
-        space.look(&Taken::default())?;
+        space.refresh(&Usage::default())?;
         Ok(space)
     }
 
-    /// Looks at the file system, and gives up or takes the ballast.
-    pub(super) fn look(&mut self, taken: &Taken) -> io::Result<()> {
+    /// Measures the free space, and gives up or allocates the ballast.
+    pub(super) fn refresh(&mut self, usage: &Usage) -> io::Result<()> {
         let mut free = self.measure()?;
         if self.held && free < self.reserve / 8 {
             self.give_up()?;
@@ -113,20 +112,20 @@ impl Space {
             free = self.measure()?;
         }
         let held = if self.held { self.ballast } else { 0 };
-        let ours = taken.generations.size + taken.log;
+        let ours = usage.generations.size + usage.log;
         self.free = free + held;
         if let Some(size_max) = self.size_max {
             self.free = self.free.min(size_max.saturating_sub(ours));
         }
-        let pending = taken.pending.saturating_mul(GROWTH);
-        let log = taken.log.max(taken.log_ready);
+        let pending = usage.pending.saturating_mul(GROWTH);
+        let log = usage.log.max(usage.log_ready);
         let for_generations = (self.free + ours).saturating_sub(self.reserve).saturating_sub(log);
         // Each item may still be extended, claimed and closed.
-        let to_come = taken.generations.items.saturating_mul(ITEM_GROWTH * GROWTH);
-        let wanted = on_disk(&taken.generations).saturating_add(pending).saturating_add(to_come);
+        let to_come = usage.generations.items.saturating_mul(ITEM_GROWTH * GROWTH);
+        let live = on_disk(&usage.generations).saturating_add(pending).saturating_add(to_come);
         let left = |reserve: u64, percent: u64| {
             let now = self.free.saturating_sub(reserve).saturating_sub(pending);
-            now.min((for_generations * percent / 100).saturating_sub(wanted))
+            now.min((for_generations * percent / 100).saturating_sub(live))
         };
         self.budget = Budget {
             left: left(self.reserve, WANTED_MAX),
@@ -136,7 +135,7 @@ impl Space {
         Ok(())
     }
 
-    /// Gives up the ballast if less than so many bytes are free without it, which are about to be written.
+    /// Gives up the ballast if fewer than `bytes` are free, which are about to be written.
     pub(super) fn provide(&mut self, bytes: u64) -> io::Result<()> {
         if self.held && self.measure()? < bytes {
             self.give_up()?;
@@ -150,22 +149,22 @@ impl Space {
         Ok(())
     }
 
-    /// What may be taken in, as of the last look.
+    /// As of the last refresh.
     pub(super) fn budget(&self) -> Budget {
         self.budget
     }
 
-    /// Whether less is free than may be needed, so that files grow only where they must.
+    /// Whether less than the reserve is free, so that files may grow only where they must.
     pub(super) fn is_short(&self) -> bool {
         self.free < self.reserve
     }
 
-    /// Whether room is to be made although little is outdated.
+    /// Whether compaction is to free space although little is outdated.
     pub(super) fn is_pressed(&self) -> bool {
         self.free < self.reserve + self.reserve / 2
     }
 
-    /// Bytes that are free for us, as last seen, the ballast included.
+    /// The bytes that the store can use as of the last refresh, the ballast included.
     pub(super) fn free(&self) -> u64 {
         self.free
     }
@@ -175,8 +174,8 @@ impl Space {
         Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
     }
 
-    /// Takes the ballast if half of what is to be kept back stays free; all of it after it was given up, so as not to give it
-    /// up at once again.
+    /// Allocates the ballast if half of the reserve stays free; all of the reserve if it was given up before,
+    /// so that it is not given up again at once.
     fn take_ballast(&mut self, free: u64) -> bool {
         let left = if self.given_up { self.reserve } else { self.reserve / 2 };
         if self.ballast == 0 || free < self.ballast + left {
@@ -184,29 +183,29 @@ impl Space {
         }
         let file = File::options().create(true).truncate(false).write(true).open(&self.ballast_path);
         self.held = file.is_ok_and(|file| {
-            let taken = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
+            let usage = match fallocate(&file, FallocateFlags::empty(), 0, self.ballast) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                    // This file system cannot set space aside, so the room that is left free has to do.
+                    // This file system cannot allocate space, so the free reserve has to do.
                     self.ballast = 0;
                     false
                 }
-                taken => taken.is_ok(),
+                usage => usage.is_ok(),
             };
-            if !taken {
-                // Half a ballast helps nobody; that it cannot be let go either is no reason to stop.
+            if !usage {
+                // A partial ballast is useless. Failing to truncate it is no reason to stop.
                 let _ = file.set_len(0);
             }
-            taken
+            usage
         });
         self.held
     }
 }
 
-/// What is wanted in the generations takes so much on the disk, by what they take now.
+/// The disk bytes of live data, estimated by the bytes that generations take for what was written.
 fn on_disk(totals: &Totals) -> u64 {
     if totals.written < WRITTEN_MIN {
-        return totals.wanted * GROWTH;
+        return totals.live * GROWTH;
     }
     let percent = (totals.size.saturating_mul(100) / totals.written).clamp(100, 300);
-    totals.wanted.saturating_mul(percent) / 100
+    totals.live.saturating_mul(percent) / 100
 }

@@ -1,12 +1,12 @@
-//! Taking up where the last process ended: what is in the log goes into the generations.
+//! Recovery at start: opens or creates the generations and replays the log into them.
 
 use std::io;
 use std::path::Path;
 
 use super::directory::{Directory, Held};
 use super::draft::{Draft, DraftError, GenerationSizes};
-use super::generation::{Form, Generation};
-use super::mark::{LogMark, Mark};
+use super::generation::{Generation, GenerationOptions};
+use super::manifest::{LogPosition, Manifest};
 use super::open_error::{OpenError, unusable};
 use super::opening::{self, NUMBERS_SKIPPED, Opened as OpenedGenerations};
 use super::plan::Plan;
@@ -17,42 +17,40 @@ use super::{OnDamage, SledSettings};
 use crate::store::holdings::Holdings;
 use crate::store::log::{self, Log, LogError, LogSettings, Opened, Torn};
 
-/// The page cache of each generation: this share of `storage.cache`, and at least so many bytes.
+/// The page cache of each generation: this share of `storage.cache`, and at least this many bytes.
 const CACHE_MIN: u64 = 1024 * 1024;
 const CACHE_SHARE: u64 = 16;
 
-/// What is at hand at a start.
 pub(super) struct Start<'a> {
     pub(super) settings: &'a SledSettings,
     pub(super) directory: &'a Directory,
     pub(super) plan: &'a Plan,
 }
 
-/// Where it goes on.
 pub(super) struct Started {
     pub(super) draft: Draft,
     pub(super) holdings: Holdings,
     pub(super) log: Log,
-    /// The number that no item has.
+    /// The next free item number.
     pub(super) next_number: u64,
 }
 
 impl Start<'_> {
-    /// Opens the generations, or makes the first, brings them up to the end of the log, and begins to vouch for what is in
-    /// both.
-    pub(super) fn take_up(&self) -> Result<Started, OpenError> {
+    /// Opens the generations or creates the first, replays the log into them, and begins the log's next
+    /// record.
+    pub(super) fn recover(&self) -> Result<Started, OpenError> {
         let path = &self.settings.path;
         let wrong = |error| wrong(path, error);
         let cache = (self.settings.cache / CACHE_SHARE).max(CACHE_MIN);
-        let form = self.plan.form(self.directory.generations(), cache);
-        let (mut draft, mut holdings) = self.open(&form)?;
-        let mut next_number = draft.mark().next_number;
-        let covered = draft.mark().log.covered;
+        let options = self.plan.generation_options(self.directory.generations(), cache);
+        let (mut draft, mut holdings) = self.open(&options)?;
+        let mut next_number = draft.manifest().next_number;
+        let covered = draft.manifest().log.covered;
         let recent = usize::try_from(self.plan.recent).unwrap_or(usize::MAX);
         let mut recovery = Recovery::new(&mut draft, &mut holdings, next_number, recent);
-        let mark = recovery.log_mark();
+        let position = recovery.log_position();
         let mut failed = None;
-        let opened = self.open_log(&mark, &mut |record| {
+        let opened = self.open_log(&position, &mut |record| {
             recovery.take(record).map_err(|error| {
                 let problem = error.to_string();
                 failed = Some(error);
@@ -72,24 +70,24 @@ impl Start<'_> {
         let records;
         (records, next_number) = recovery.finish().map_err(wrong)?;
         if records > 0 {
-            tracing::info!(records, after = covered, "what the log had beyond the database is in it now");
+            tracing::info!(records, after = covered, "replayed the log into the database");
         }
         let Opened { mut log, torn } = match opened {
             Ok(opened) => opened,
             Err(damage) => {
-                tracing::error!(records, "{damage}; going on with what could be read, as was asked for");
-                let mark = LogMark::new(mark.segment_size as usize);
+                tracing::error!(records, "{damage}; accepted, continuing with what can be read");
+                let position = LogPosition::new(position.segment_size as usize);
                 next_number += NUMBERS_SKIPPED;
                 log::remove_all(&self.directory.log()).map_err(unusable(path))?;
-                draft.set_log(mark.clone(), next_number).map_err(wrong)?;
-                self.open_log(&mark, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
+                draft.set_log(position.clone(), next_number).map_err(wrong)?;
+                self.open_log(&position, &mut |_| Ok(())).map_err(|error| self.refuse(error))?
             }
         };
         if let Some(Torn { sequence, bytes }) = torn {
             tracing::warn!(
                 record = sequence,
                 bytes,
-                "the log ends with a record that was broken off; nobody was told that it was done"
+                "the log ends with a torn record; it was never acknowledged"
             );
         }
         self.begin(&mut log).map_err(unusable(path))?;
@@ -97,8 +95,8 @@ impl Start<'_> {
         Ok(Started { draft, holdings, log, next_number })
     }
 
-    /// The generations as they are.
-    fn open(&self, form: &Form) -> Result<(Draft, Holdings), OpenError> {
+    /// Opens the generations, or creates the first.
+    fn open(&self, options: &GenerationOptions) -> Result<(Draft, Holdings), OpenError> {
         let path = &self.settings.path;
         let sizes = GenerationSizes { min: self.plan.generation_min, max: self.plan.generation_max };
         let before = match self.directory.held() {
@@ -108,18 +106,18 @@ impl Start<'_> {
             Held::Nothing | Held::Current => None,
         };
         if self.directory.held() != Held::Current {
-            let new = || LogMark::new(self.plan.log_segment_size as usize);
-            let mut mark = Mark::new(new());
+            let new = || LogPosition::new(self.plan.log_segment_size as usize);
+            let mut manifest = Manifest::new(new());
             if let Some(before) = &before {
                 let read = |error: ReadError| wrong(path, error.into());
-                mark.log = before.log().map_err(read)?.unwrap_or(mark.log);
-                mark.next_number = before.next_number().map_err(read)?;
+                manifest.log = before.log().map_err(read)?.unwrap_or(manifest.log);
+                manifest.next_number = before.next_number().map_err(read)?;
             }
-            Generation::create(form, &mark).map_err(|error| opening::refuse(path, error))?;
+            Generation::create(options, &manifest).map_err(|error| opening::refuse(path, error))?;
         }
-        let OpenedGenerations { index, mut holdings, mark } =
-            opening::open(path, form, self.settings.on_damage, || self.log_left())?;
-        let draft = Draft::new(index, form.clone(), sizes, mark);
+        let OpenedGenerations { index, mut holdings, manifest } =
+            opening::open(path, options, self.settings.on_damage, || self.log_left())?;
+        let draft = Draft::new(index, options.clone(), sizes, manifest);
         let mut draft = draft.map_err(|error| wrong(path, error.into()))?;
         if let Some(before) = before {
             before.copy_into(&mut draft, &mut holdings).map_err(|error| wrong(path, error))?;
@@ -127,28 +125,28 @@ impl Start<'_> {
         Ok((draft, holdings))
     }
 
-    /// The log that is there, for whoever has lost what says which it is.
-    fn log_left(&self) -> Result<LogMark, OpenError> {
+    /// The position of the newest log in the directory, for when the manifest that names it is lost.
+    fn log_left(&self) -> Result<LogPosition, OpenError> {
         let found = match log::find_newest(&self.directory.log()) {
             Err(LogError::System { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
             found => found.map_err(|error| self.refuse(error))?,
         };
-        let new = LogMark::new(self.plan.log_segment_size as usize);
-        Ok(found.map_or(new, |(id, size, covered)| LogMark { id, segment_size: size as u64, covered }))
+        let new = LogPosition::new(self.plan.log_segment_size as usize);
+        Ok(found.map_or(new, |(id, size, covered)| LogPosition { id, segment_size: size as u64, covered }))
     }
 
     fn open_log(
         &self,
-        mark: &LogMark,
+        position: &LogPosition,
         visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Opened, LogError> {
         let settings = LogSettings {
-            id: mark.id,
-            segment_size: mark.segment_size as usize,
+            id: position.id,
+            segment_size: position.segment_size as usize,
             bytes_max: self.plan.log_max,
             bytes_ready: self.plan.log_ready,
         };
-        Log::open(&self.directory.log(), &settings, mark.covered, visit)
+        Log::open(&self.directory.log(), &settings, position.covered, visit)
     }
 
     fn refuse(&self, error: LogError) -> OpenError {
@@ -162,7 +160,8 @@ impl Start<'_> {
         }
     }
 
-    /// Writes a first record, so that a log which is missing later is noticed, and has room for the next.
+    /// Provides the pre-allocated segments and appends an empty record, so that a log which is missing later
+    /// is noticed.
     fn begin(&self, log: &mut Log) -> io::Result<()> {
         log.segments().provide_ready()?;
         log.make_room(0, true)?;
@@ -171,12 +170,11 @@ impl Start<'_> {
     }
 }
 
-/// What an error of the generations says about their directory.
 pub(super) fn wrong(path: &Path, error: DraftError) -> OpenError {
     let path = path.to_owned();
     match error {
-        // They are written as they open, so that is a full or failing disk, and no reason to give up what is on it. Also where
-        // they were read: what the system does not give back may be there all the same.
+        // sled writes as it opens, so an I/O error means a full or failing disk and not damage. Read errors
+        // count as well: what the disk does not return now may still be there.
         DraftError::Database(sled::Error::Io(error))
         | DraftError::Read(ReadError::Database(sled::Error::Io(error)))
         | DraftError::Space(error)

@@ -1,7 +1,8 @@
-//! The memory table: what the log holds and the database does not yet.
+//! The in-memory table: what the log holds and the database does not yet.
 //!
-//! A table has the latest word on each item and document that changed while it was the newest. What it says nothing of, older
-//! tables and the database say; see [`super::tables`]. So a part of an item that did not change is not repeated.
+//! A table holds the latest version of each item and document that changed while it was the newest. For
+//! everything else older tables and the database are read; see [`super::tables`]. A part of an item that did
+//! not change is not repeated.
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -11,15 +12,14 @@ use hashbrown::HashMap;
 use super::names::{NameHash, Names};
 use crate::model::ItemNumber;
 
-/// A part of an item that may be large.
+/// A payload or detail of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Part {
-    /// There is none, or none any more.
+    /// Absent or removed.
     #[default]
     None,
-    /// It is as it was before, in an older table or in the database.
+    /// Unchanged since an older table or the database.
     Same,
-    /// It is this.
     New(Bytes),
 }
 
@@ -28,44 +28,44 @@ impl Part {
         if let Self::New(bytes) = self { bytes.len() } else { 0 }
     }
 
-    /// This, said after `before`.
+    /// This part, written after `before`.
     fn over(self, before: Self) -> Self {
         if self == Self::Same { before } else { self }
     }
 }
 
-/// The latest word on an item.
+/// The latest version of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Row {
-    /// Its record, without its detail; nothing once it is forgotten.
+    /// Without the detail. `None` is a tombstone: the item was forgotten.
     pub(super) record: Option<Bytes>,
     pub(super) payload: Part,
-    /// Its progress, errors and steps, as a document.
+    /// Progress, errors and steps, as an encoded document.
     pub(super) detail: Part,
 }
 
-/// What a row takes beside its bytes, with its place in the table and its names; an estimate in bytes.
+/// The estimated memory that a row takes beside its bytes, with its place in the table and its names, in
+/// bytes.
 const ROW_SIZE: usize = 192;
 
 impl Row {
-    /// Whether nothing older is needed to know the item.
+    /// Whether the item is known without older tables and the database.
     pub(super) fn stands_alone(&self) -> bool {
         self.record.is_none() || (self.payload != Part::Same && self.detail != Part::Same)
     }
 
-    /// What it takes in memory; an estimate in bytes.
+    /// The estimated memory use, in bytes.
     pub(super) fn size(&self) -> usize {
         ROW_SIZE + self.record.as_ref().map_or(0, Bytes::len) + self.payload.size() + self.detail.size()
     }
 }
 
-/// What has changed. See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     rows: BTreeMap<ItemNumber, Row>,
-    /// Values, or that there is none any more, by what their keys begin with; see [`super::layout`].
+    /// By key, see [`super::layout`]; `None` is a tombstone.
     documents: BTreeMap<Vec<u8>, Option<Bytes>>,
-    /// What the items are called that were added while this was the newest.
+    /// The names of the items that were created while this table was the newest.
     names: Names,
     named: HashMap<ItemNumber, [Option<NameHash>; 2]>,
     bytes: usize,
@@ -76,7 +76,7 @@ impl Table {
         self.rows.is_empty() && self.documents.is_empty()
     }
 
-    /// What it takes in memory, payloads included; an estimate in bytes.
+    /// The estimated memory use, payloads included, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -89,7 +89,7 @@ impl Table {
         self.rows.iter()
     }
 
-    /// The items from that one on, in their order.
+    /// The items from this number on, in order.
     pub(super) fn numbers_from(&self, from: ItemNumber) -> impl Iterator<Item = ItemNumber> + '_ {
         self.rows.range(from..).map(|(number, _)| *number)
     }
@@ -98,12 +98,12 @@ impl Table {
         self.documents.iter()
     }
 
-    /// What it says of a document: its bytes, or that it is gone.
+    /// A document, or its tombstone (`Some(None)`).
     pub(super) fn document(&self, key: &[u8]) -> Option<&Option<Bytes>> {
         self.documents.get(key)
     }
 
-    /// The keys of documents in a range, in their order.
+    /// The keys of documents in a range, in order.
     pub(super) fn keys<'a>(&'a self, from: &[u8], to: &'a [u8]) -> impl Iterator<Item = &'a Vec<u8>> {
         self.documents.range(from.to_vec()..).map(|(key, _)| key).take_while(move |key| key.as_slice() < to)
     }
@@ -112,18 +112,18 @@ impl Table {
         self.names.holders(hash)
     }
 
-    /// The names that an item was added with, if that was here.
+    /// The names of an item, if it was created in this table.
     pub(super) fn names_of(&self, number: ItemNumber) -> Option<[Option<NameHash>; 2]> {
         self.named.get(&number).copied()
     }
 
-    /// Notes what a new item is called.
+    /// Adds the names of a new item.
     pub(super) fn name(&mut self, number: ItemNumber, hashes: [Option<NameHash>; 2]) {
         hashes.into_iter().flatten().for_each(|hash| self.names.insert(hash, number));
         self.named.insert(number, hashes);
     }
 
-    /// Writes the next word on an item over the one before.
+    /// Writes the next version of an item over the one before.
     pub(super) fn put(&mut self, number: ItemNumber, row: Row) {
         let before = self.rows.remove(&number);
         self.bytes -= before.as_ref().map_or(0, Row::size);
@@ -139,7 +139,7 @@ impl Table {
         self.rows.insert(number, row);
     }
 
-    /// Takes back all that was said of an item which nothing older knows.
+    /// Removes an item that was created in this table and exists nowhere else.
     pub(super) fn discard(&mut self, number: ItemNumber) {
         self.bytes -= self.rows.remove(&number).as_ref().map_or(0, Row::size);
         for hash in self.named.remove(&number).into_iter().flatten().flatten() {
@@ -158,7 +158,7 @@ impl Table {
         self.documents.insert(key, value);
     }
 
-    /// Adds what a later one says.
+    /// Applies a later table.
     pub(super) fn merge(&mut self, later: Self) {
         for (number, hashes) in later.named {
             self.name(number, hashes);

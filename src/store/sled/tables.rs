@@ -1,11 +1,11 @@
-//! The tables, one over the other: the newest, which the committing thread adds to, and those before it, which change no
-//! more and go into the database one after the other, the oldest first.
+//! The in-memory tables: the newest, which the committing thread adds to, over frozen ones, which checkpoints
+//! write to the database, the oldest first.
 //!
-//! Invariants: a table leaves only once the database holds what it says, synced. So whoever looks here first and then there
-//! misses nothing.
+//! Invariant: a table is dropped only once the database holds its content, synced. So reading here first and
+//! in the database second misses nothing.
 //!
-//! A table is left alone for a whole tick after it was frozen, unless memory becomes short: what is closed meanwhile need not
-//! go into the database with its payload.
+//! A frozen table is kept for a whole tick unless memory is short: an item that is closed meanwhile is
+//! written without its payload.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,48 +16,46 @@ use super::names::NameHash;
 use super::table::{Part, Row, Table};
 use crate::model::ItemNumber;
 
-/// A table that changes no more.
+/// A table that does not change any more.
 #[derive(Debug)]
 pub(super) struct Frozen {
     pub(super) table: Table,
-    /// The last record of the log that it has anything of.
+    /// The last log record that it contains changes of.
     pub(super) last: u64,
-    /// The number that no item had by then.
+    /// The next item number that was free then.
     pub(super) next_number: u64,
-    /// The tick from which on it has been left alone.
+    /// The tick that it was frozen in.
     tick: u64,
 }
 
-/// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Tables {
     newest: Table,
-    /// The last record of the log, and the number that no item had by then.
+    /// The last log record, and the next item number that was free then.
     last: u64,
     next_number: u64,
-    /// The last record of the log that the database holds.
+    /// The last log record that the database holds.
     settled: u64,
     /// The oldest first.
     frozen: VecDeque<Arc<Frozen>>,
-    /// How large the newest becomes before another begins, in bytes.
+    /// The size at which the newest is frozen, in bytes.
     table_max: usize,
-    /// How many ticks there were.
     ticks: u64,
 }
 
 impl Tables {
-    /// None yet, over a database that holds the log up to that record.
+    /// No tables, over a database that holds the log up to the record `last`.
     pub(super) fn new(last: u64, next_number: u64, table_max: usize) -> Self {
         let newest = Table::default();
         Self { newest, last, next_number, settled: last, frozen: VecDeque::new(), table_max, ticks: 0 }
     }
 
-    /// The newest first.
+    /// From the newest to the oldest.
     fn all(&self) -> impl Iterator<Item = &Table> {
         std::iter::once(&self.newest).chain(self.frozen.iter().rev().map(|frozen| &frozen.table))
     }
 
-    /// What they take in memory; an estimate in bytes.
+    /// The estimated memory use, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.all().map(Table::bytes).sum()
     }
@@ -66,7 +64,7 @@ impl Tables {
         self.newest.is_empty()
     }
 
-    /// Adds what a group has changed, which is durable as that record of the log.
+    /// Adds a group's changes, which are durable as the log record `last`.
     pub(super) fn add(&mut self, group: Table, last: u64, next_number: u64) {
         (self.last, self.next_number) = (last, next_number);
         self.newest.merge(group);
@@ -75,13 +73,13 @@ impl Tables {
         }
     }
 
-    /// Time goes by: a new table begins.
+    /// Begins the next tick and freezes the newest table.
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
         self.freeze(self.ticks);
     }
 
-    /// Begins a new table, unless nothing is in the newest and the log holds nothing that is in none.
+    /// Freezes the newest table, also an empty one if the log has records after the frozen tables.
     fn freeze(&mut self, tick: u64) {
         let held = self.frozen.back().map_or(self.settled, |frozen| frozen.last);
         if self.newest.is_empty() && held == self.last {
@@ -92,50 +90,50 @@ impl Tables {
         self.frozen.push_back(Arc::new(Frozen { table, last, next_number, tick }));
     }
 
-    /// The table that goes into the database next: one that was left alone for long enough, or any if it is urgent.
+    /// The table to be written next: one that was kept for a whole tick, or any if it is urgent.
     pub(super) fn next(&self, is_urgent: bool) -> Option<Arc<Frozen>> {
         self.frozen.front().filter(|oldest| is_urgent || oldest.tick < self.ticks).cloned()
     }
 
-    /// The database holds it.
+    /// Drops the oldest table, which the database holds now.
     pub(super) fn remove_oldest(&mut self) {
         self.settled = self.frozen.pop_front().map_or(self.settled, |frozen| frozen.last);
     }
 
-    /// What is said of an item, in the newest table that says anything.
+    /// The latest row of an item.
     pub(super) fn row(&self, number: ItemNumber) -> Option<&Row> {
         self.all().find_map(|table| table.row(number))
     }
 
-    /// What tables after the oldest say of an item, if that is all that there is to know.
+    /// The latest row of an item in tables after the oldest, if it is complete without older rows.
     pub(super) fn superseding(&self, number: ItemNumber) -> Option<&Row> {
         let later = self.all().take(self.frozen.len());
         let row = later.filter_map(|table| table.row(number)).next();
         row.filter(|row| row.stands_alone())
     }
 
-    /// Whether tables after the oldest tell of a document.
+    /// Whether tables after the oldest have a document or its tombstone.
     pub(super) fn is_document_superseded(&self, key: &[u8]) -> bool {
         self.all().take(self.frozen.len()).any(|table| table.document(key).is_some())
     }
 
-    /// Whether the database holds all that the log does.
+    /// Whether the database holds everything.
     pub(super) fn is_settled(&self) -> bool {
         self.frozen.is_empty() && self.newest.is_empty()
     }
 
-    /// A part of an item: what the newest table says that knows more than that it is the same.
+    /// The latest version of a part of an item: [`Part::Same`] if it is in the database, or nowhere.
     pub(super) fn part(&self, number: ItemNumber, part: impl Fn(&Row) -> &Part) -> Part {
         let rows = self.all().filter_map(|table| table.row(number));
         rows.map(part).find(|part| **part != Part::Same).cloned().unwrap_or(Part::Same)
     }
 
-    /// The items that may be called so.
+    /// The items that may have the name with this hash.
     pub(super) fn holders(&self, hash: NameHash) -> impl Iterator<Item = ItemNumber> + '_ {
         self.all().flat_map(move |table| table.holders(hash))
     }
 
-    /// At most so many items from that one on, in their order.
+    /// At most `limit` items from this number on, in order.
     pub(super) fn numbers_from(&self, from: ItemNumber, limit: usize) -> BTreeSet<ItemNumber> {
         let mut numbers: BTreeSet<ItemNumber> =
             self.all().flat_map(|table| table.numbers_from(from).take(limit)).collect();
@@ -145,12 +143,12 @@ impl Tables {
         numbers
     }
 
-    /// What is said of a document: its bytes, or that it is gone.
+    /// A document, or its tombstone (`Some(None)`).
     pub(super) fn document(&self, key: &[u8]) -> Option<Option<Bytes>> {
         self.all().find_map(|table| table.document(key)).cloned()
     }
 
-    /// The keys of documents in a range of which anything is said.
+    /// The keys of documents and of tombstones in a range.
     pub(super) fn keys(&self, from: &[u8], to: &[u8]) -> BTreeSet<Vec<u8>> {
         self.all().flat_map(|table| table.keys(from, to).cloned()).collect()
     }

@@ -1,17 +1,19 @@
-//! Taking over what formats 2 and 3 of the layout held: one database, whose records were removed when they were outdated.
+//! Migration from the formats 2 and 3 of the layout: one database, whose records were removed when they were
+//! outdated.
 //!
-//! The old database stays as it is until all of it stands in generations, on the disk; then the mark of the directory's format
-//! changes, and the old one is removed. A kill before that mark leaves the old one in force, and the next start begins anew.
+//! The old database stays unchanged until the generations hold all of it, synced; then `FORMAT` is replaced
+//! and the old database removed. A kill before that leaves the old format valid, and the next start migrates
+//! again.
 //!
 //! ```text
-//! j chunk        -> entries          the journal: records of items, and where their payloads are
+//! j chunk        -> entries          the journal: records of items, and the locations of their payloads
 //! p bundle       -> payloads         of several items, or a piece of a large one
-//! g bundle       -> count            pieces that belong to nobody any more
+//! g bundle       -> count            unreferenced pieces
 //! e number piece -> document piece   the detail of an item
 //! n, d, s, y ... piece -> document piece   documents in pieces
 //! w, x, z ...    -> document         documents that are one value
-//! m "log"        -> mark             of format 3: which log, its segments' size, and how far it is in the database
-//! m "next"       -> number           the number that no item or lease had by then
+//! m "log"        -> position         of format 3: log id, segment size, last record in the database
+//! m "next"       -> number           the next free number of items and leases
 //! m "clock", m "probe" -> document
 //! ```
 
@@ -24,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::draft::{Draft, DraftError};
 use super::generation::Generation;
 use super::journal::Place;
-use super::mark::LogMark;
+use super::manifest::LogPosition;
 use super::reader::ReadError;
 use super::table::{Part, Row};
 use super::{keys, layout};
@@ -37,12 +39,11 @@ const CHUNK_V1: u8 = 1;
 const DETAIL: u8 = b'e';
 const NEXT_NUMBER: &[u8] = b"mnext";
 const LOG: &[u8] = b"mlog";
-/// The database's segment size in bytes.
+/// sled's segment size, in bytes.
 const SEGMENT_SIZE: usize = 4 * 1024 * 1024;
-/// The most of the database that is held in memory, in bytes: it is read once, from one end to the other.
+/// sled's page cache, in bytes: the database is read once, sequentially.
 const CACHE: u64 = 64 * 1024 * 1024;
 
-/// An entry of its journal.
 #[derive(Serialize, Deserialize)]
 struct Entry<'a> {
     number: ItemNumber,
@@ -56,11 +57,9 @@ struct Written<'a> {
     record: &'a [u8],
 }
 
-/// The database of an earlier format.
 pub(super) struct Before(Generation);
 
 impl Before {
-    /// Opens it.
     pub(super) fn open(path: &Path) -> Result<Self, DraftError> {
         Ok(Self(Generation::open_at(path, 0, SEGMENT_SIZE, CACHE)?))
     }
@@ -69,31 +68,33 @@ impl Before {
         Ok(self.0.tree.get(key)?)
     }
 
-    /// The log that goes on behind it, if there was one.
-    pub(super) fn log(&self) -> Result<Option<LogMark>, ReadError> {
+    /// The log that continues the database, if there is one.
+    pub(super) fn log(&self) -> Result<Option<LogPosition>, ReadError> {
         let Some(bytes) = self.get(LOG)? else { return Ok(None) };
         let number = |at: usize| {
             let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            bytes.map(u64::from_be_bytes).ok_or(ReadError::Key("the mark of the log"))
+            bytes.map(u64::from_be_bytes).ok_or(ReadError::Key("the position of the log"))
         };
-        let id =
-            bytes.get(..16).and_then(|id| id.try_into().ok()).ok_or(ReadError::Key("the mark of the log"))?;
-        Ok(Some(LogMark { id, segment_size: number(16)?, covered: number(24)? }))
+        let id = bytes
+            .get(..16)
+            .and_then(|id| id.try_into().ok())
+            .ok_or(ReadError::Key("the position of the log"))?;
+        Ok(Some(LogPosition { id, segment_size: number(16)?, covered: number(24)? }))
     }
 
-    /// The number that no item had.
+    /// The next free item number.
     pub(super) fn next_number(&self) -> Result<u64, ReadError> {
         let number = self.get(NEXT_NUMBER)?.ok_or(ReadError::Lost)?;
         Ok(u64::from_be_bytes(number.as_ref().try_into().map_err(|_| ReadError::Key("the next number"))?))
     }
 
-    /// Writes all that it holds into a draft, and has it on the disk.
+    /// Writes everything into a draft and syncs.
     pub(super) fn copy_into(&self, draft: &mut Draft, holdings: &mut Holdings) -> Result<(), DraftError> {
         let items = self.copy_items(draft, holdings)?;
         self.copy_documents(draft)?;
         draft.apply()?;
         draft.sync()?;
-        tracing::info!(items, "the data of an earlier format was written anew");
+        tracing::info!(items, "migrated the data from an earlier format");
         Ok(())
     }
 
@@ -190,7 +191,6 @@ impl Before {
     }
 }
 
-/// The entries of a chunk.
 fn entries(chunk: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, RecordError>> {
     let mut rest = chunk.strip_prefix(&[CHUNK_V1]).unwrap_or(chunk);
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! The wheel against a plain map of deadlines, through random calls in random order.
+//! The wheel against a plain map of deadlines, with random calls.
 
 use std::collections::BTreeMap;
 
@@ -54,12 +54,12 @@ fn times() -> impl Strategy<Value = Time> {
     ]
 }
 
-/// Mostly times that leave something ahead of them.
+/// Mostly times that are not the end of time.
 fn times_to_advance_to() -> impl Strategy<Value = Time> {
     prop_oneof![
         4 => (0_i64..200).prop_map(Time::FromNow),
         1 => (-TWENTY_YEARS..0).prop_map(Time::FromNow),
-        20 => times().prop_filter("the end of time is for the last step", |time| !matches!(time, Time::At(_))),
+        20 => times().prop_filter("not the end of time", |time| !matches!(time, Time::At(_))),
     ]
 }
 
@@ -83,16 +83,16 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The wheel beside what it should know.
+/// The wheel, and a model of it.
 struct Pair {
     wheel: TimerWheel,
-    /// Each number's deadline, and whether it was still ahead when it was scheduled.
+    /// Each number's deadline, and whether it was in the future when it was scheduled.
     deadlines: BTreeMap<u64, (i64, bool)>,
-    /// The time the wheel has reached, or, while it is not done, is on its way to.
+    /// The time that the wheel has reached or, while incomplete, is advancing to.
     now: i64,
-    /// Whether it has done all that was due by then.
+    /// Whether the last advance was complete.
     done: bool,
-    /// The latest deadline handed over that was ahead when it was scheduled.
+    /// The latest deadline returned that was in the future when it was scheduled.
     latest: i64,
 }
 
@@ -122,7 +122,7 @@ impl Pair {
 
     fn advance(&mut self, to: i64, limit: usize) {
         let mut due = Vec::new();
-        // Known without asking, unless it was interrupted on its way.
+        // Exact, unless the last advance was incomplete.
         let before = if self.done { self.now } else { milliseconds(self.wheel.reached) };
         self.now = to.max(before);
         self.done = self.wheel.advance(to, limit, &mut due);

@@ -1,11 +1,11 @@
 use super::*;
 
-/// An arbitrary moment in 2026; not at the border of any slot but the finest.
+/// An arbitrary moment in 2026, at the border of no slot but that of level 0.
 const START: i64 = 1_790_000_000_123;
 const HOUR: i64 = 3_600_000;
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// Fails unless the wheel keeps the invariants its module states.
+/// Panics unless the wheel keeps the invariants of its module.
 pub(super) fn assert_sound(wheel: &TimerWheel) {
     let mut chained = 0;
     for slot in 0..LEVELS * SLOTS {
@@ -44,7 +44,7 @@ pub(super) fn assert_sound(wheel: &TimerWheel) {
     }
 }
 
-/// Everything due at `now`, taken in one bite.
+/// Everything due at `now`.
 fn due_at(wheel: &mut TimerWheel, now: i64) -> Vec<u64> {
     let mut due = Vec::new();
     assert!(wheel.advance(now, usize::MAX, &mut due));
@@ -52,7 +52,7 @@ fn due_at(wheel: &mut TimerWheel, now: i64) -> Vec<u64> {
     due
 }
 
-/// Spreads `index` over all 64 bits, always in the same way.
+/// Spreads `index` over all 64 bits, deterministically.
 fn scattered(index: u64) -> u64 {
     let spread = index.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (spread ^ spread >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93)
@@ -220,7 +220,7 @@ fn what_is_scheduled_or_cancelled_between_bites_is_heeded() {
     for number in 0..100 {
         wheel.schedule(number, START + HOUR + 5);
     }
-    // Bites of one, so that the wheel is met in the middle of a slot of every level on the way.
+    // One at a time, so that the wheel is met in the middle of a slot of every level.
     let mut due = Vec::new();
     let mut number = 0;
     while due.is_empty() {
@@ -269,7 +269,7 @@ fn a_timer_takes_at_most_64_bytes_at_any_size() {
     for number in 0..MOST {
         wheel.schedule(scattered(number + 1), scattered_deadline(number));
         assert_lean(&wheel);
-        // Most items come and go; what they leave behind in the hash tables must not add up.
+        // Most items come and go; what they leave in the hash tables must not accumulate.
         wheel.schedule(number, scattered_deadline(number));
         assert_lean(&wheel);
         assert!(wheel.cancel(number));

@@ -22,7 +22,7 @@ pub const PLANTED: &[Planted] = &[
         ],
     },
     Planted {
-        name: "the mark says more than the generations hold",
+        name: "the manifest says more than the generations hold",
         file: "src/store/sled/checkpoint.rs",
         original: "self.draft.set_covered(frozen.last, frozen.next_number)?;",
         planted: "self.draft.set_covered(frozen.last + u64::from(BUG), frozen.next_number)?;",
@@ -36,7 +36,7 @@ pub const PLANTED: &[Planted] = &[
         ],
     },
     Planted {
-        name: "segments of the log are let go of before the generations hold what is in them",
+        name: "segments of the log are released before the generations hold what is in them",
         file: "src/store/sled/checkpoint.rs",
         original: "self.segments.release(frozen.last, is_short)",
         planted: "self.segments.release(if BUG { u64::MAX } else { frozen.last }, is_short)",
@@ -87,11 +87,11 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "numbers are given again after a start",
         file: "src/store/sled/draft.rs",
-        original: "        self.mark.log.covered = covered;
-        self.mark.next_number = next_number;",
-        planted: "        self.mark.log.covered = covered;
+        original: "        self.manifest.log.covered = covered;
+        self.manifest.next_number = next_number;",
+        planted: "        self.manifest.log.covered = covered;
         if !BUG {
-            self.mark.next_number = next_number;
+            self.manifest.next_number = next_number;
         }",
         caught_by: &["was given before", "items are listed", "a read fails", "does not open"],
     },

@@ -30,14 +30,14 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "what is moved stands over what was said since",
-        file: "src/store/sled/moving.rs",
+        file: "src/store/sled/compaction.rs",
         original: "                Entry::Item { number, written: Some(_) } => {",
         planted: r#"                Entry::Item { number, written: Some(written) }
-                    if BUG && !self.items.contains(number) && self.index().roster.get(number).is_some() =>
+                    if BUG && !self.items.contains(number) && self.index().locations.get(number).is_some() =>
                 {
                     if let Some(mut drafted) = self.settled(number)? {
                         drafted.record = Some(bytes::Bytes::copy_from_slice(written.record));
-                        self.move_drafted(moving, number, drafted)?;
+                        self.move_drafted(compaction, number, drafted)?;
                     }
                 }
                 Entry::Item { number, written: Some(_) } => {"#,
@@ -45,16 +45,16 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a generation is removed before the payloads are moved whose records stand elsewhere",
-        file: "src/store/sled/moving.rs",
+        file: "src/store/sled/compaction.rs",
         original: "        for (at, bundle) in bundles {",
         planted: "        for (at, bundle) in bundles.into_iter().filter(|_| !BUG) {",
         caught_by: &["a read fails", "does not open", "another payload", "is lost"],
     },
     Planted {
         name: "a payload that is moved loses its first byte",
-        file: "src/store/sled/moving.rs",
-        original: "drafted.payload = self.moved(moving, number, place)?;",
-        planted: "drafted.payload = match self.moved(moving, number, place)? {
+        file: "src/store/sled/compaction.rs",
+        original: "drafted.payload = self.moved(compaction, number, place)?;",
+        planted: "drafted.payload = match self.moved(compaction, number, place)? {
                 Content::New(bytes) if BUG && bytes.len() > 1 => Content::New(bytes.slice(1..)),
                 content => content,
             };",
@@ -62,16 +62,16 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "that an item is forgotten is not moved while an older generation has it",
-        file: "src/store/sled/moving.rs",
-        original: "if !is_known && self.older(moving, |written| written.may_have_item(number)) {",
-        planted: "if !BUG && !is_known && self.older(moving, |written| written.may_have_item(number)) {",
-        caught_by: &["are listed, not", "is not there any more", "a read fails", "does not open"],
+        file: "src/store/sled/compaction.rs",
+        original: "if !is_known && self.older(compaction, |written| written.may_have_item(number)) {",
+        planted: "if !BUG && !is_known && self.older(compaction, |written| written.may_have_item(number)) {",
+        caught_by: &["are listed, not", "is missing", "a read fails", "does not open"],
     },
     Planted {
         name: "that a document is gone is not moved while an older generation has it",
-        file: "src/store/sled/moving.rs",
-        original: "if !is_drafted && self.older(moving, |written| written.may_have_key(key)) =>",
-        planted: "if !BUG && !is_drafted && self.older(moving, |written| written.may_have_key(key)) =>",
+        file: "src/store/sled/compaction.rs",
+        original: "if !is_drafted && self.older(compaction, |written| written.may_have_key(key)) =>",
+        planted: "if !BUG && !is_drafted && self.older(compaction, |written| written.may_have_key(key)) =>",
         caught_by: &["not those", "a read fails", "does not open"],
     },
 ];

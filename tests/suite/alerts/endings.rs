@@ -48,7 +48,7 @@ async fn overdue_items_that_fail_are_told_as_failed_first_and_the_end_says_that_
         let end = told(&receiver, "incident.resolved").await;
         assert_eq!((&end["id"], &end["continued_in"]), (&failed["id"], &Value::Null));
         assert_eq!(end["became"], json!({"closed": 2, "discarded": 0, "extended": 0, "failed": 0}));
-        assert_eq!(end["summary"], "nothing of uploads has failed any more; it was 2 items");
+        assert_eq!(end["summary"], "no item of uploads has failed any more; the peak was 2 items");
     }
 }
 
@@ -95,7 +95,7 @@ async fn an_end_comes_at_once_when_the_other_incident_is_over_before_it_was_told
     daemon.close("uploads", "file-1").await;
     let end = told(&receiver, "incident.resolved").await;
     assert_eq!((&end["id"], &end["continued_in"]), (&overdue["id"], &Value::Null));
-    assert_eq!(end["summary"], "nothing of uploads is overdue any more; it was 1 item; 1 failed");
+    assert_eq!(end["summary"], "no item of uploads is overdue any more; the peak was 1 item; 1 failed");
     daemon.open_incidents(0).await;
 }
 
@@ -170,7 +170,7 @@ async fn an_item_whose_deadline_is_moved_is_extended_and_one_in_another_group_go
     let end = told(&receiver, "incident.resolved").await;
     assert_eq!((&end["id"], &end["continued_in"]), (&eu["id"], &us["id"]));
     assert_eq!((&end["became"]["extended"], &end["became"]["moved"]), (&json!(1), &json!(1)));
-    let summary = "1 overdue item of uploads (region eu) is told of in another incident; 1 extended";
+    let summary = "1 overdue item of uploads (region eu) is in another incident now; 1 extended";
     assert_eq!(end["summary"], summary);
 }
 
@@ -191,7 +191,7 @@ async fn items_that_are_told_apart_in_another_way_after_a_restart_are_no_end_of_
     assert_eq!(all["group"], json!({}));
     let end = told(&receiver, "incident.resolved").await;
     assert_eq!((&end["id"], &end["continued_in"]), (&eu["id"], &all["id"]));
-    assert_eq!(end["summary"], "2 overdue items of uploads (region eu) are told of in another incident");
+    assert_eq!(end["summary"], "2 overdue items of uploads (region eu) are in another incident now");
 }
 
 #[tokio::test]

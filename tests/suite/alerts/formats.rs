@@ -103,7 +103,7 @@ async fn slack_is_told_in_words_with_links_that_lead_somewhere() {
     }
     let message = resolved(&daemon, &receiver).await.json();
     assert!(
-        message["text"].as_str().unwrap().starts_with("*Resolved* [critical] nothing of uploads"),
+        message["text"].as_str().unwrap().starts_with("*Resolved* [critical] no item of uploads"),
         "{message}"
     );
     assert_eq!(message["attachments"][0]["color"], "#2eb67d");

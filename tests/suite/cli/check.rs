@@ -35,7 +35,7 @@ fn what_is_probably_not_meant_is_warned_of_and_fails_only_when_asked_to_be_stric
         ("warning: alerting.receivers: ".to_owned(), "default-tells-nobody"),
         (format!("{place}:1:12: receivers.oncall: "), "receiver-unused"),
         (format!("{place}:2:1: receivers.oncall.url: calls are refused"), "address-not-allowed"),
-        (format!("{place}:3:12: workflows.uploads: nobody is told"), "workflow-tells-nobody"),
+        (format!("{place}:3:12: workflows.uploads: nobody is notified"), "workflow-tells-nobody"),
     ]) {
         assert!(line.starts_with(&start) && line.ends_with(&format!(" ({code})")), "{line}\n{start}");
     }

@@ -232,12 +232,7 @@ async fn what_cannot_be_checked_is_neither_damaged_nor_sound() {
     for (file, content, code, said) in [
         (None, "", 74, "is empty; nothing was checked"),
         (Some("notes.txt"), "mine", 74, "holds no warden data (found \"notes.txt\")"),
-        (
-            Some("FORMAT"),
-            "process-warden data, format 3\n",
-            69,
-            "the next start of the daemon writes it anew",
-        ),
+        (Some("FORMAT"), "process-warden data, format 3\n", 69, "the next start of the daemon migrates it"),
         (Some("FORMAT"), "process-warden data, format 99\n", 69, "with the version of warden that wrote it"),
     ] {
         if let Some(file) = file {

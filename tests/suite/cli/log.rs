@@ -45,11 +45,11 @@ async fn what_a_receiver_answers_forges_no_line_of_the_log() {
         asked.await.unwrap().unwrap();
         let log = eventually("the answer in the log", || async {
             let log = std::fs::read_to_string(DaemonProcess::log(directory.path())).unwrap();
-            log.contains("a test failed").then_some(log)
+            log.contains("test notification failed").then_some(log)
         })
         .await;
         assert!(!log.contains("\n2026-01-01T00:00:00Z") && !log.contains('\u{1b}'), "{log:?}");
-        let line = log.lines().find(|line| line.contains("a test failed")).unwrap();
+        let line = log.lines().find(|line| line.contains("test notification failed")).unwrap();
         assert!(line.contains("all is lost"), "{line}");
         if format == "json" {
             let document: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -6,7 +6,7 @@ fn continuation() -> Continuation {
     Continuation { incident: IncidentId("inc_failed".into()), kind: IncidentKind::Failed }
 }
 
-/// Told at ten seconds.
+/// Notified at ten seconds.
 fn told_story() -> Story {
     let mut story = Story::begin(policy());
     story.told(0, &many(3));
@@ -90,7 +90,7 @@ fn an_incident_is_awaited_only_while_it_is_about_to_be_told_to_those_who_wait() 
     assert!(!awaited(&|story| story.policy.receivers = vec!["others".into()]));
     assert!(!awaited(&|story| story.policy.receivers.clear()));
 
-    // Who stands in for a receiver that fails is told of it a moment later.
+    // The fallback of a failing receiver is notified a moment later.
     let stands_in = |story: &mut Story| {
         story.policy.fallback = std::mem::replace(&mut story.policy.receivers, vec!["others".into()]);
         story.told(10 * SECOND, &many(1));

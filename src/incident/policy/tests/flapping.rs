@@ -29,7 +29,8 @@ fn without_a_group_wait_the_first_reopening_is_told_as_it_begins() {
     }
 }
 
-/// Lets an incident begin and end at the start of each of so many minutes, and begin once more a minute later.
+/// Opens and resolves an incident at the start of each of so many minutes, and opens it once more a minute
+/// later.
 fn reopened(story: &mut Story, times: i64) -> i64 {
     for minute in 0..times {
         story.told(minute * MINUTE, &many(1));
@@ -86,7 +87,7 @@ fn one_that_flaps_tells_twice_in_the_time_of_damping_at_most() {
         told.extend(story.told(second * SECOND, &many(count)).into_iter().map(|_| second));
     }
     assert_eq!(story.opened, 1);
-    // Three lives are told before it counts as flapping.
+    // Three reopenings are notified before it counts as flapping.
     for pair in told[5..].windows(3) {
         assert!(pair[2] - pair[0] >= 300, "{told:?}");
     }

@@ -1,4 +1,4 @@
-//! What templates see, what they cannot do, and how they say what is wrong with them.
+//! What templates see, what they cannot do, and how their errors are reported.
 
 use std::sync::Arc;
 
@@ -26,9 +26,10 @@ fn body(text: &str, notification: &Notification) -> String {
 
 #[test]
 fn a_template_sees_the_standard_notification_and_the_delivery() {
-    let text = "{{ type }} {{ timestamp }} {{ delivery }} {{ data.id }} {{ data.count }} {{ data.by_step.backup }} \
+    let text = "{{ type }} {{ timestamp }} {{ delivery }} {{ data.id }} {{ data.count }} \
+                {{ data.by_step.backup }} \
                 {%- for item in data['items'] %} {{ item.id }}@{{ item.step }}{% endfor %}";
-    // Not every sample has that step, so it is asked for with care.
+    // Not every sample has that step.
     let text = text.replace("data.by_step.backup", "data.by_step.backup | default(0)");
     assert_eq!(
         body(&text, &opened()),
@@ -72,11 +73,13 @@ fn a_template_that_is_wrong_names_its_part_its_line_and_what_it_cannot_find() {
         ("{% include 'x' %}", "the template of the body, line 1: syntax error: unknown statement include"),
         (
             "\n\n{{ data.sumary }}",
-            "the template of the body, line 3, cannot write incident.opened: undefined value: `data.sumary` is undefined",
+            "the template of the body, line 3, cannot write incident.opened: undefined value: `data.sumary` \
+             is undefined",
         ),
         (
             "{{ data.group.region }}",
-            "the template of the body, line 1, cannot write incident.opened: undefined value: `data.group.region` is",
+            "the template of the body, line 1, cannot write incident.opened: undefined value: \
+             `data.group.region` is",
         ),
         (
             "{{ summary | shout }}",
@@ -105,7 +108,7 @@ fn every_part_that_is_wrong_is_told_at_once() {
         template("{{ a }}", &[("x-one", "{{ b"), ("x-two", "fine"), ("x-three", "a\nb")]).unwrap_err();
     let starts = [
         "the template of the header x-one, line 1: syntax error",
-        "the template of the header x-three, cannot write incident.opened: it makes a line break",
+        "the template of the header x-three, cannot write incident.opened: it renders a line break",
         "the template of the body, line 1, cannot write incident.opened: undefined value: `a`",
     ];
     assert_eq!(errors.len(), starts.len(), "{errors:?}");
@@ -151,5 +154,8 @@ fn neither_the_text_of_a_template_nor_a_value_is_shown() {
 fn what_is_stored_and_cannot_be_read_is_an_error() {
     let format = template("{{ data.id }}", &[]).unwrap();
     let error = format.render("{}", &DeliveryId("dlv_1".into()), Timestamp::default()).unwrap_err();
-    assert!(error.to_string().starts_with("what is stored of it cannot be read: missing field"), "{error}");
+    assert!(
+        error.to_string().starts_with("the stored notification cannot be read: missing field"),
+        "{error}"
+    );
 }

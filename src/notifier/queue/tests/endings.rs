@@ -1,9 +1,9 @@
-//! The end of an incident whose items are in trouble in another one.
+//! The resolution of an incident whose items are in trouble in another one.
 
 use super::*;
 
 impl Stage {
-    /// What is told of an incident, with what it comes after.
+    /// Queues a delivery of an incident, to go after the other incident's.
     pub(super) fn tell(&mut self, of: &str, sequence: u64, event: Event, after: Option<&str>) {
         let told = Delivery { event, after: after.map(incident), ..delivery(of, sequence, self.now) };
         self.queue.accept(Waiting { delivery: told, since: self.now });

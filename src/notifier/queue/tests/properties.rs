@@ -1,4 +1,4 @@
-//! The queue through random situations.
+//! Random situations of the queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What happens next.
 #[derive(Clone, Debug)]
 enum Step {
     Accept(u8),
-    /// The end of one whose trouble goes on in the other.
+    /// The resolution of an incident whose items are in trouble in another one.
     End(u8, u8),
     Answer(Answer),
     Refresh(u8),
@@ -49,7 +48,7 @@ proptest! {
         let mut stage = Stage::set(concurrency, rate);
         let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
         let mut ended: BTreeMap<String, u64> = BTreeMap::new();
-        // The receiver works again, but nobody says so.
+        // The receiver works again, but nobody resumes it.
         let works = [Step::Answer(Answer::Yes), Step::AnswerRefresh(Answer::Yes), Step::Wait(400_000)];
         let everything_works = std::iter::repeat_n(works, 300).flatten();
         let is_refreshed = [Step::Refresh(0), Step::AnswerRefresh(Answer::Yes), Step::Wait(400_000)];

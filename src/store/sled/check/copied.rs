@@ -1,4 +1,4 @@
-//! Copies of generations, which may be opened.
+//! Copies of generations, which the check may open.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
@@ -15,39 +15,38 @@ use super::super::generation::{Generation, GenerationError, name};
 use super::super::open_error::unusable;
 use super::{CheckError, is_damage};
 
-/// How much of a database is held in memory, in bytes as they are on disk.
+/// sled's page cache, in bytes as they are on disk.
 const CACHE: u64 = 32 * 1024 * 1024;
-/// The segment size of a database of which the file that says it cannot be understood, in bytes.
+/// sled's segment size for a database whose configuration does not tell it, in bytes.
 const SEGMENT_SIZE: usize = 4 * 1024 * 1024;
-/// What the database may write beside what it has, as it opens, in bytes.
+/// The disk space that sled may use beyond the copy when it opens it, in bytes.
 const ROOM_BESIDE: u64 = 16 * 1024 * 1024;
-/// What every database has: without its configuration it would be taken for another one.
+/// The files of every database: without its configuration sled would take it for a new one.
 const NEEDED: [&str; 2] = ["db", "conf"];
-/// How often, and how far apart, it is tried to remove a copy into which threads of the database may still write.
+/// How often, and at which interval, the removal of a copy is tried while sled's threads may still write to
+/// it.
 const REMOVAL_TRIES: u32 = 200;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// A directory of our own for copies, gone with all that is in it when this is.
+/// A directory for copies, removed on drop.
 pub(super) struct Scratch(PathBuf);
 
-/// A generation's copy, gone when this is.
+/// An opened copy of a generation, removed on drop.
 pub(super) struct Copied {
     path: PathBuf,
     generation: Option<Generation>,
-    /// How many bytes were copied.
     pub(super) bytes: u64,
 }
 
-/// Why there is no copy.
 pub(super) enum NotCopied {
-    /// The generation is damaged: the file in it, and what is wrong.
+    /// The generation is damaged: in this file, or as a whole.
     Damaged { file: Option<String>, problem: String },
-    /// Something else is wrong.
+    /// The check cannot go on.
     Failed(CheckError),
 }
 
 impl Scratch {
-    /// Makes one in this directory. What is copied there are payloads, which are nobody else's business.
+    /// Readable by its owner alone, since the copies hold payloads.
     pub(super) fn make(directory: &Path) -> Result<Self, CheckError> {
         let path = directory.join(format!("warden-check-{}", Uuid::now_v7()));
         let made = DirBuilder::new().mode(0o700).create(&path);
@@ -56,7 +55,7 @@ impl Scratch {
     }
 
     fn failed(&self, error: io::Error) -> NotCopied {
-        // Of our own directory people know nothing.
+        // The configured directory: users do not know the one that was created in it.
         let path = self.0.parent().unwrap_or(&self.0).to_owned();
         NotCopied::Failed(CheckError::Scratch { path, error })
     }
@@ -100,7 +99,6 @@ impl Copied {
         Ok(copied)
     }
 
-    /// The generation, from its copy.
     pub(super) fn generation(&self) -> &Generation {
         self.generation.as_ref().expect("it is there until the end")
     }
@@ -109,13 +107,13 @@ impl Copied {
 impl Drop for Copied {
     fn drop(&mut self) {
         let generation = self.generation.take();
-        // The database writes as it closes, and finds the damage once more.
+        // sled writes as it closes, and may panic over the damage again.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(generation)));
         remove(&self.path);
     }
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory recursively.
 fn copy(root: &Path, from: &Path, to: &Path, scratch: &Scratch) -> Result<(), NotCopied> {
     DirBuilder::new().mode(0o700).create(to).map_err(|error| scratch.failed(error))?;
     let entries = fs::read_dir(from).map_err(|error| unreadable(root, from, error))?;
@@ -128,7 +126,7 @@ fn copy(root: &Path, from: &Path, to: &Path, scratch: &Scratch) -> Result<(), No
         }
         let mut source = File::open(&path).map_err(|error| unreadable(root, &path, error))?;
         let mut target = File::create_new(&to).map_err(|error| scratch.failed(error))?;
-        // By the kernel alone, where the file systems can.
+        // Without copying through user space, where the file systems support it.
         io::copy(&mut source, &mut target).map_err(|error| match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 scratch.failed(error)
@@ -139,7 +137,7 @@ fn copy(root: &Path, from: &Path, to: &Path, scratch: &Scratch) -> Result<(), No
     Ok(())
 }
 
-/// A file of a generation, or the whole, that the system does not give back.
+/// Classifies a failure to read a generation's file, or its directory.
 fn unreadable(root: &Path, path: &Path, error: io::Error) -> NotCopied {
     if !is_damage(&error) {
         return NotCopied::Failed(unusable(path)(error).into());
@@ -151,7 +149,7 @@ fn unreadable(root: &Path, path: &Path, error: io::Error) -> NotCopied {
     }
 }
 
-/// What the files of a directory take, in bytes.
+/// The size of a directory's files, in bytes.
 fn size(directory: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {

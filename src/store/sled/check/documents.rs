@@ -1,10 +1,10 @@
-//! Documents as the check reads them: each as what its key says it is.
+//! The check of documents: each is decoded as the type that its key names.
 
 use super::super::keys;
 use crate::store::DocumentId;
 use crate::store::record::{self, RecordError};
 
-/// What people call a document with this key.
+/// What a report calls the document with this key.
 pub(super) fn name(key: &[u8]) -> String {
     match keys::id(key) {
         Some(DocumentId::Workflow(name)) => format!("the workflow {name}"),
@@ -22,10 +22,7 @@ pub(super) fn name(key: &[u8]) -> String {
     }
 }
 
-/// Reads a document and throws it away. One with an unknown key is taken as it is.
-///
-/// # Errors
-/// When it is no document of its kind.
+/// Decodes a document, to see whether that works. One with an unknown key passes.
 pub(super) fn decode(key: &[u8], bytes: &[u8]) -> Result<(), RecordError> {
     match keys::id(key) {
         Some(id) => record::decode(&id, bytes).map(drop),

@@ -1,21 +1,20 @@
-//! The mark of a data directory as the check reads it.
+//! The check of the data directory's `FORMAT`.
 
 use std::fs;
 
-use super::super::directory::{self, Held, Look};
+use super::super::directory::{self, Contents, Held};
 use super::super::layout;
 use super::super::open_error::OpenError;
 use super::{Check, CheckError, is_damage};
 
 impl Check<'_> {
-    /// Looks at the mark of the directory.
     pub(super) fn format(&mut self) -> Result<(), CheckError> {
         const FORMAT: &str = directory::FORMAT;
         let path = || self.path.to_owned();
         let no_data = |problem: String| Err(CheckError::NoData { path: path(), problem });
-        match directory::look(self.path) {
-            Ok(Look::Ours) => {}
-            Ok(Look::Empty) => return no_data("is empty".into()),
+        match directory::inspect(self.path) {
+            Ok(Contents::Ours) => {}
+            Ok(Contents::Empty) => return no_data("is empty".into()),
             Err(OpenError::NotOurs { found, .. }) => {
                 return no_data(format!("holds no warden data (found {found:?})"));
             }
@@ -27,11 +26,13 @@ impl Check<'_> {
         }
         match directory::read_format(self.path) {
             Ok(Held::Current) => {}
-            Ok(Held::Nothing) => return no_data("was never complete, and holds nothing yet".into()),
+            Ok(Held::Nothing) => {
+                return no_data("was never completely created, and holds nothing yet".into());
+            }
             Ok(Held::Before) => {
                 let found = fs::read_to_string(self.path.join(FORMAT)).unwrap_or_default().trim().to_owned();
-                let remedy = "the next start of the daemon writes it anew in the format of this version, and then it can be \
-                              checked";
+                let remedy = "the next start of the daemon migrates it to the format of this version, and \
+                              then it can be checked";
                 return Err(CheckError::Format { path: path(), found, remedy });
             }
             Err(OpenError::Format { found, .. }) => {
@@ -51,7 +52,7 @@ impl Check<'_> {
     }
 }
 
-/// Whether it says so as every version did.
+/// Whether the text names a format, as every version writes it.
 fn is_of_a_format(text: &str) -> bool {
     let number =
         text.strip_prefix(layout::FORMAT.trim_end().trim_end_matches(|last: char| last.is_ascii_digit()));

@@ -1,32 +1,30 @@
-//! Items as the check reads them: a record, a payload and a detail, of which each is held to the others. One payload is in
-//! memory at a time.
+//! The check of items: record, payload and detail are verified against each other. One payload is in memory
+//! at a time.
 
 use sha2::{Digest, Sha256};
 
 use super::super::generation::Generation;
 use super::super::journal::{Place, Written};
-use super::super::mark::Mark;
+use super::super::manifest::Manifest;
 use super::super::table::{Part, Row};
 use super::{Check, Finding, attempt, place_of};
 use crate::model::item::ItemDetail;
 use crate::model::{Item, ItemId, ItemKey, ItemNumber, PayloadInfo, WorkflowName};
 use crate::store::record;
 
-/// A payload or a detail that must be somewhere.
-pub(super) struct Wanted {
+/// A payload or detail that must exist.
+pub(super) struct Expected {
     item: ItemKey,
     content: Content,
     place: Place,
 }
 
-impl Wanted {
-    /// The bundle in which it begins.
+impl Expected {
     pub(super) fn bundle(&self) -> u64 {
         self.place.bundle()
     }
 }
 
-/// What it must be.
 enum Content {
     Payload { size: u64, sha256: [u8; 32] },
     Detail,
@@ -40,14 +38,14 @@ impl Content {
         }
     }
 
-    /// What is wrong with these bytes.
+    /// The problem with these bytes, if any.
     fn wrong(&self, bytes: &[u8]) -> Option<String> {
         match self {
             Self::Payload { size, .. } if *size != bytes.len() as u64 => {
-                Some(format!("its payload had {size} bytes, of which {} are there", bytes.len()))
+                Some(format!("its payload had {size} bytes, of which {} were found", bytes.len()))
             }
             Self::Payload { sha256, .. } if Sha256::digest(bytes)[..] != sha256[..] => {
-                Some("its payload is not what was handed in: its SHA-256 is another one".into())
+                Some("its payload differs from what was stored: its SHA-256 does not match".into())
             }
             Self::Payload { .. } => None,
             Self::Detail => {
@@ -63,43 +61,43 @@ fn payload(info: &PayloadInfo) -> Content {
 }
 
 impl Check<'_> {
-    /// Looks at what a generation says of an item.
+    /// Checks an item in a generation.
     pub(super) fn item(
         &mut self,
         generation: &Generation,
-        mark: &Mark,
+        manifest: &Manifest,
         number: ItemNumber,
         written: &Written<'_>,
     ) {
         let Some(item) = self.record(&place_of(generation.number), number, written.record) else { return };
-        let wanted = [
+        let expected = [
             (item.stored_payload().filter(|info| info.size > 0).map(payload), written.payload),
             (item.detail.as_ref().map(|_| Content::Detail), written.detail),
         ];
         let key = ItemKey { workflow: item.workflow, id: item.id };
-        for (content, place) in wanted {
+        for (content, place) in expected {
             let Some(content) = content else { continue };
             let Some(place) = place else {
-                let problem = format!("its {} is stored nowhere", content.name());
+                let problem = format!("its {} has no location", content.name());
                 self.tell_of_item(&place_of(generation.number), &key, problem);
                 continue;
             };
-            let wanted = Wanted { item: key.clone(), content, place };
-            match holder(mark, place.bundle()) {
+            let expected = Expected { item: key.clone(), content, place };
+            match holder(manifest, place.bundle()) {
                 Some(holder) if holder < generation.number => {
-                    self.elsewhere.entry(holder).or_default().push(wanted);
+                    self.elsewhere.entry(holder).or_default().push(expected);
                 }
-                _ => self.look_for(generation, &wanted),
+                _ => self.look_for(generation, &expected),
             }
         }
     }
 
-    /// Looks for a payload or a detail in the generation in which it must be.
-    pub(super) fn look_for(&mut self, generation: &Generation, wanted: &Wanted) {
-        let Wanted { item, content, place } = wanted;
+    /// Verifies a payload or detail in the generation that must hold it.
+    pub(super) fn look_for(&mut self, generation: &Generation, expected: &Expected) {
+        let Expected { item, content, place } = expected;
         let problem = match attempt(|| generation.part(*place, 0..usize::MAX)) {
             Ok(Some(bytes)) => content.wrong(&bytes),
-            Ok(None) => Some(format!("its {} is not there any more", content.name())),
+            Ok(None) => Some(format!("its {} is missing", content.name())),
             Err(problem) => Some(format!("its {} cannot be read: {problem}", content.name())),
         };
         if let Some(problem) = problem {
@@ -107,17 +105,17 @@ impl Check<'_> {
         }
     }
 
-    /// Tells of what was wanted of generations that could not be read.
-    pub(super) fn tell_of_what_is_out_of_reach(&mut self) {
-        for (number, wanted) in std::mem::take(&mut self.elsewhere) {
-            for Wanted { item, content, .. } in wanted {
-                let problem = format!("its {} stood there, and cannot be read", content.name());
+    /// Reports the parts that are in generations which could not be read.
+    pub(super) fn tell_of_unreachable(&mut self) {
+        for (number, expected) in std::mem::take(&mut self.elsewhere) {
+            for Expected { item, content, .. } in expected {
+                let problem = format!("its {} was there, and cannot be read", content.name());
                 self.tell_of_item(&place_of(number), &item, problem);
             }
         }
     }
 
-    /// Looks at what the log says of an item. What it has of it may be a part only, the rest of which was said before.
+    /// Checks a row of the log. It may lack parts that earlier records hold.
     pub(super) fn row(&mut self, place: &str, number: ItemNumber, row: &Row) {
         let Some(record) = &row.record else { return };
         let Some(item) = self.record(place, number, record) else { return };
@@ -135,7 +133,7 @@ impl Check<'_> {
         wrong.into_iter().for_each(|problem| self.tell_of_item(place, &key, problem));
     }
 
-    /// An item as its record has it, without its detail; nothing if the record cannot be read, which is told.
+    /// Decodes an item without its detail. Returns `None` after reporting why that failed.
     fn record(&mut self, place: &str, number: ItemNumber, record: &[u8]) -> Option<Item> {
         let error = match record::decode_item(number, record) {
             Ok(item) => return Some(item),
@@ -159,8 +157,8 @@ impl Check<'_> {
     }
 }
 
-/// The number of the generation that has this bundle, by the marks.
-fn holder(mark: &Mark, bundle: u64) -> Option<u32> {
-    let holders = mark.sealed.iter().chain([&mark.newest]);
+/// The generation that holds a bundle, by the manifest.
+fn holder(manifest: &Manifest, bundle: u64) -> Option<u32> {
+    let holders = manifest.sealed.iter().chain([&manifest.newest]);
     holders.take_while(|extent| extent.bundles.first <= bundle).last().map(|extent| extent.generation)
 }

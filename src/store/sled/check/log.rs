@@ -1,4 +1,4 @@
-//! The log as the check reads it: all records that are in no generation yet.
+//! The check of the log: all records that are in no generation yet.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::super::directory;
 use super::super::entry;
-use super::super::mark::LogMark;
+use super::super::manifest::LogPosition;
 use super::super::names::NameHasher;
 use super::super::open_error::unusable;
 use super::{Check, CheckError, LogHeld, documents, is_damage};
@@ -16,8 +16,8 @@ use crate::store::log::LogError;
 use crate::store::log::recovery::recover;
 
 impl Check<'_> {
-    /// Reads the log behind what the generations hold.
-    pub(super) fn log(&mut self, mark: &LogMark) -> Result<(), CheckError> {
+    /// Reads the log after the position in the manifest.
+    pub(super) fn log(&mut self, position: &LogPosition) -> Result<(), CheckError> {
         self.go_on()?;
         let directory = self.path.join(directory::LOG);
         if !directory.exists() {
@@ -27,7 +27,7 @@ impl Check<'_> {
         let mut held = LogHeld { bytes: size(&directory).unwrap_or(0), ..LogHeld::default() };
         let hasher = NameHasher::default();
         let mut visit = |record: &[u8]| {
-            // One that only vouches for another.
+            // A confirmation record; see [`crate::store::log::recovery`].
             if record.is_empty() {
                 return Ok(());
             }
@@ -46,7 +46,8 @@ impl Check<'_> {
             }
             Ok(())
         };
-        match recover(&directory, &mark.id, mark.segment_size as usize, mark.covered, &mut visit) {
+        match recover(&directory, &position.id, position.segment_size as usize, position.covered, &mut visit)
+        {
             Ok(recovered) => {
                 held.torn = recovered.torn.map(|torn| (torn.sequence, torn.bytes));
                 self.bytes += held.bytes;
@@ -66,7 +67,6 @@ fn within(directory: &Path, path: &Path) -> String {
     path.strip_prefix(directory).unwrap_or(path).display().to_string()
 }
 
-/// What the files of the log take, in bytes.
 fn size(directory: &Path) -> io::Result<u64> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
 }

@@ -1,32 +1,32 @@
-//! One generation as the check reads it.
+//! The check of one generation.
 //!
-//! Where the database does not give a value back, the rest is asked for one by one, so that all that is lost is told.
+//! After a read error, the remaining values are read one by one, so that every loss is reported.
 
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 
-use super::super::account::Account;
 use super::super::generation::Generation;
 use super::super::index::{Document, Pieces};
 use super::super::journal::{self, Entry};
 use super::super::layout;
-use super::super::mark::{Extent, Mark, Numbers};
+use super::super::manifest::{Extent, Manifest, Numbers};
 use super::super::reader::ReadError;
+use super::super::verification::Verification;
 use super::copied::Copied;
 use super::{Check, CheckError, GenerationHeld, attempt, documents, place_of};
 use crate::model::ItemNumber;
 
-/// The latest words of a generation on what no newer one says anything of.
+/// The latest entries of a generation, of items and documents that no newer one has.
 #[derive(Default)]
 struct Words {
-    /// In which chunk; nothing for what is gone.
+    /// The chunk of each; `None` is a tombstone.
     items: HashMap<ItemNumber, Option<u64>>,
     documents: HashMap<Vec<u8>, Option<Document>>,
     pieces: Pieces,
 }
 
-/// What cannot be read, a row at a time: the first and the last number, and why not.
+/// Values that cannot be read, as runs: the first and the last number, and the problem.
 #[derive(Default)]
 struct Unreadable(Vec<(u64, u64, String)>);
 
@@ -38,47 +38,47 @@ impl Unreadable {
         }
     }
 
-    /// In words behind the name of what holds them.
+    /// The problems, as words to follow the generation's name.
     fn told(self, one: &str, of: &str) -> impl Iterator<Item = String> {
         self.0.into_iter().map(move |(first, last, problem)| {
             let numbers =
                 if first == last { format!("{one} {first}") } else { format!("{one}s {first} to {last}") };
-            format!("does not give back {numbers} of its {of}: {problem}")
+            format!("{numbers} of its {of} cannot be read: {problem}")
         })
     }
 }
 
 impl Check<'_> {
-    /// Reads a generation, and what newer ones want of it.
+    /// Checks a generation, and the parts in it that newer ones refer to.
     pub(super) fn read(
         &mut self,
         number: u32,
         copied: &Copied,
         extent: Extent,
-        mark: &Mark,
+        manifest: &Manifest,
     ) -> Result<(), CheckError> {
         let generation = copied.generation();
         let words = self.journal(generation, extent)?;
-        let items = self.items_of(generation, mark, &words)?;
+        let items = self.items_of(generation, manifest, &words)?;
         let documents = self.documents_of(generation, &words)?;
         self.items.extend(words.items.into_keys());
         self.documents.extend(words.documents.into_keys());
-        let mut wanted = self.elsewhere.remove(&number).unwrap_or_default();
-        // In the order in which they stand there.
-        wanted.sort_by_key(super::items::Wanted::bundle);
-        for wanted in wanted {
+        let mut expected = self.elsewhere.remove(&number).unwrap_or_default();
+        // In the order in which they are stored.
+        expected.sort_by_key(super::items::Expected::bundle);
+        for expected in expected {
             self.go_on()?;
-            self.look_for(generation, &wanted);
+            self.look_for(generation, &expected);
         }
         let place = place_of(number);
         self.report.generations.push(GenerationHeld { place, items, documents, bytes: copied.bytes });
         Ok(())
     }
 
-    /// Reads the journal and the bundles, and holds both to the mark.
+    /// Reads the journal and the bundles, and verifies both against the manifest.
     fn journal(&mut self, generation: &Generation, extent: Extent) -> Result<Words, CheckError> {
         let place = place_of(generation.number);
-        let (mut account, mut words) = (Account::of(extent), Words::default());
+        let (mut verification, mut words) = (Verification::of(extent), Words::default());
         let (mut unreadable, mut problems) = (Unreadable::default(), Vec::new());
         let chunks = generation.chunks(0);
         each(extent.chunks, chunks, |number| generation.chunk(number), &mut |at, chunk| {
@@ -86,8 +86,8 @@ impl Check<'_> {
             match chunk {
                 Ok(chunk) => {
                     let entries = self.words(&mut words, at, &chunk, &mut problems);
-                    let missing = account.take(at, &chunk, entries);
-                    // What cannot be read is told, and not that it is missing as well.
+                    let missing = verification.take(at, &chunk, entries);
+                    // What cannot be read is not reported as missing as well.
                     problems.extend(
                         missing.filter(|_| unreadable.0.last().is_none_or(|(_, last, _)| last + 1 != at)),
                     );
@@ -99,17 +99,17 @@ impl Check<'_> {
         problems.extend(unreadable.told("chunk", "journal"));
         let next = attempt(|| generation.next(layout::BUNDLE));
         let next = next.unwrap_or_else(|problem| {
-            problems.push(format!("does not give back its last bundle: {problem}"));
+            problems.push(format!("its last bundle cannot be read: {problem}"));
             Some(extent.bundles.next)
         });
-        let (found, wrong) = account.close(next);
+        let (found, wrong) = verification.close(next);
         problems.extend(wrong);
         self.bundles(generation, found.bundles, &mut problems)?;
         problems.into_iter().for_each(|problem| self.tell(place.clone(), problem));
         Ok(words)
     }
 
-    /// Takes in what a chunk says; how many entries it has.
+    /// Collects the entries of a chunk. Returns how many there were.
     fn words(&self, words: &mut Words, at: u64, chunk: &[u8], problems: &mut Vec<String>) -> u64 {
         let mut count = 0;
         for entry in journal::entries(chunk) {
@@ -136,7 +136,7 @@ impl Check<'_> {
         count
     }
 
-    /// Looks whether each bundle is there that should be, and is one.
+    /// Checks that each bundle exists and can be decoded.
     fn bundles(
         &mut self,
         generation: &Generation,
@@ -162,12 +162,17 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Looks at each item of which the latest word stands here; how many there are.
-    fn items_of(&mut self, generation: &Generation, mark: &Mark, words: &Words) -> Result<u64, CheckError> {
+    /// Checks each item whose latest entry is in this generation. Returns how many there are.
+    fn items_of(
+        &mut self,
+        generation: &Generation,
+        manifest: &Manifest,
+        words: &Words,
+    ) -> Result<u64, CheckError> {
         let mut count = 0;
         let chunks: BTreeSet<u64> = words.items.values().copied().flatten().collect();
         for at in chunks {
-            // What cannot be read was met before, and told.
+            // What cannot be read was reported by `journal`.
             let Ok(Some(chunk)) = attempt(|| generation.chunk(at)) else { continue };
             for entry in journal::entries(&chunk) {
                 if let Ok(Entry::Item { number, written: Some(written) }) = entry
@@ -175,14 +180,14 @@ impl Check<'_> {
                 {
                     self.go_on()?;
                     count += 1;
-                    self.item(generation, mark, number, &written);
+                    self.item(generation, manifest, number, &written);
                 }
             }
         }
         Ok(count)
     }
 
-    /// The same with documents.
+    /// The same for documents.
     fn documents_of(&mut self, generation: &Generation, words: &Words) -> Result<u64, CheckError> {
         let there = words.documents.iter().filter_map(|(key, document)| Some((key, (*document)?)));
         let mut there: Vec<_> = there.collect();
@@ -191,7 +196,7 @@ impl Check<'_> {
             self.go_on()?;
             let problem = match attempt(|| generation.document(key, *document)) {
                 Ok(Some(bytes)) => documents::decode(key, &bytes).err().map(|error| error.to_string()),
-                Ok(None) => Some("it is not whole".into()),
+                Ok(None) => Some("it is incomplete".into()),
                 Err(problem) => Some(problem),
             };
             if let Some(problem) = problem {
@@ -208,7 +213,8 @@ impl Check<'_> {
 
 type Value = Result<Option<sled::IVec>, ReadError>;
 
-/// Shows `visit` each value that is there, and each that is not given back and should be.
+/// Calls `visit` with each value, and with the error of each value in `numbers` that exists and cannot be
+/// read.
 fn each(
     numbers: Numbers,
     mut values: impl Iterator<Item = Result<(u64, sled::IVec), ReadError>>,

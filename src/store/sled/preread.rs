@@ -1,29 +1,25 @@
-//! Reading all that the database is about to read.
+//! Reads all that sled is about to read when it opens a database, so that an I/O error is noticed first.
 //!
-//! As it opens, the database takes whatever it cannot read for the torn end of its log. It gives up what follows and
-//! overwrites it. A disk that fails to read one sector would so make it forget, without a word, what was acknowledged.
-//! Therefore what it reads at that time is read here first: the head of every segment, and the whole of each that its
-//! latest snapshot does not cover. An error ends the opening before anything is changed. What was read is in the page
-//! cache then, from which the database gets it.
+//! On opening, sled takes whatever it cannot read for the torn end of its log, drops what follows and
+//! overwrites it. One unreadable sector would silently lose acknowledged data. So the head of every segment,
+//! and every segment that the latest snapshot does not cover, is read here before; an error ends the opening
+//! with nothing changed. sled then reads from the page cache.
 //!
-//! The form of heads and of the names of snapshots is that of sled 0.34.7. Deliberately absent: any judgement of what is
-//! read. Whether it is torn is for the database to say.
+//! Segment heads and snapshot names have the format of sled 0.34.7. The content is deliberately not judged:
+//! whether a segment is torn is for sled to decide.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// The bytes of a segment's head: a checksum, the place of the segment in the log, and how far the log was stable.
+/// The bytes of a segment head: a checksum, the log sequence number (LSN) of the segment, and the stable LSN.
 const HEAD_SIZE: usize = 20;
-/// What the names of snapshots begin with; the place in the log up to which one holds everything follows in hex.
+/// The prefix of snapshot names. The LSN up to which a snapshot holds everything follows in hexadecimal.
 const SNAPSHOT: &str = "snap.";
 
-/// Reads it; whether the latest snapshot covers all that is in the file, so that the database looks for nothing else.
-///
-/// # Errors
-/// When the system cannot read some of it.
-pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<bool> {
+/// Reads the file. Returns whether the latest snapshot covers all of it, so that sled replays nothing.
+pub(super) fn preread(database: &Path, segment_size: usize) -> io::Result<bool> {
     let covered = covered_by_snapshot(database)?;
     let its_segment = covered - covered % segment_size as i64;
     let file = File::open(database.join("db"))?;
@@ -36,14 +32,14 @@ pub(super) fn survey(database: &Path, segment_size: usize) -> io::Result<bool> {
             continue;
         }
         let count = read(&file, &mut segment, offset)?;
-        // As it opens, the database fills what is left of its last segment with zeros.
+        // On opening, sled pads its last segment with zeros.
         let from = if place == Some(its_segment) { (covered - its_segment) as usize } else { HEAD_SIZE };
         is_covered &= place.is_none() || segment[from.min(count)..count].iter().all(|byte| *byte == 0);
     }
     Ok(is_covered)
 }
 
-/// The segment size with which a database was made, by where heads of segments stand; nothing if that cannot be told.
+/// The segment size of a database, by the offsets of segment heads; `None` if no head decides.
 pub(super) fn segment_size(database: &Path, candidates: &[usize]) -> Option<usize> {
     let file = File::open(database.join("db")).ok()?;
     let is_head = |offset: usize| {
@@ -51,11 +47,12 @@ pub(super) fn segment_size(database: &Path, candidates: &[usize]) -> Option<usiz
         let is_whole = read(&file, &mut head, offset as u64).is_ok_and(|count| count == HEAD_SIZE);
         is_whole && head[..4] == (crc32fast::hash(&head[4..]) ^ u32::MAX).to_le_bytes()
     };
-    // Each is twice a smaller one or more, so that no head of a larger one stands at an odd multiple.
+    // Each size is an even multiple of the next smaller one, so that no head of a larger size is at an odd
+    // multiple.
     candidates.iter().copied().find(|size| (1..8).step_by(2).any(|at| is_head(at * size)))
 }
 
-/// Where the latest snapshot ends, as a place in the log; 0 if there is none.
+/// The LSN of the latest snapshot; 0 if there is none.
 fn covered_by_snapshot(database: &Path) -> io::Result<i64> {
     let mut latest = 0;
     for entry in fs::read_dir(database)? {
@@ -65,27 +62,26 @@ fn covered_by_snapshot(database: &Path) -> io::Result<i64> {
     Ok(latest)
 }
 
-/// The place in the log up to which a snapshot of that name holds everything; nothing if it is no name of one.
 fn snapshot_place(name: &str) -> Option<i64> {
     i64::from_str_radix(name.strip_prefix(SNAPSHOT)?, 16).ok()
 }
 
-/// The place in the log of the segment that begins here in the file; nothing where none does, or it is free.
+/// The LSN of the segment at this offset of the file; `None` if it is free or cut short.
 fn segment_at(file: &File, offset: u64) -> io::Result<Option<i64>> {
     let mut head = [0; HEAD_SIZE];
     let is_whole = read(file, &mut head, offset)? == HEAD_SIZE;
-    // A segment that is free has nothing but zeros in its head.
+    // The head of a free segment is zeroed.
     Ok((is_whole && head != [0; HEAD_SIZE]).then(|| place(&head)))
 }
 
-/// A segment's place in the log, as its head has it.
+/// The LSN in a segment head.
 fn place(head: &[u8; HEAD_SIZE]) -> i64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&head[4..12]);
     i64::from_le_bytes(bytes) ^ i64::MAX
 }
 
-/// Reads as much as there is, at most what fits; how much that was.
+/// Reads until the buffer is full or the file ends. Returns the number of bytes read.
 fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut count = 0;
     while count < buffer.len() {
@@ -110,7 +106,8 @@ mod tests {
         config.open().unwrap()
     }
 
-    /// Closes it, and waits for its own threads: they write on, and let go of its file an instant later.
+    /// Closes the database and waits for sled's own threads, which write on and release its file a moment
+    /// later.
     fn close(database: sled::Db, directory: &Path) {
         drop(database);
         File::open(directory.join("db")).unwrap().lock().unwrap();
@@ -138,15 +135,16 @@ mod tests {
                 read(&file, &mut head, segment * SEGMENT_SIZE as u64).unwrap();
                 place(&head)
             })
-            // A segment that is free has nothing but zeros in its head.
+            // The head of a free segment is zeroed.
             .filter(|place| *place != i64::MAX)
             .collect();
         places.sort_unstable();
         assert!(places.iter().all(|place| place % SEGMENT_SIZE as i64 == 0), "{places:?}");
         assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
-        // The last opening found all but its own writes. Its segment itself may be free again: what is in it is moved.
+        // The last snapshot covers all but the writes after it. Its own segment may be free again: sled
+        // relocates data.
         assert!(places.first() < Some(&covered) && places.last() > Some(&covered), "{covered} of {places:?}");
-        survey(directory.path(), SEGMENT_SIZE).unwrap();
+        preread(directory.path(), SEGMENT_SIZE).unwrap();
         let candidates = [SEGMENT_SIZE / 2, SEGMENT_SIZE, 2 * SEGMENT_SIZE];
         assert_eq!(segment_size(directory.path(), &candidates), Some(SEGMENT_SIZE));
     }

@@ -1,6 +1,6 @@
-//! Everything as the committing thread sees and changes it: what the group under way has changed so far, over what is stored.
+//! The committing thread's view of the data: what the current group has written, over what is stored.
 //!
-//! A group is a [`Table`] of its own until it is in the log. Nobody else sees it before that.
+//! The group's writes are a [`Table`] of their own, which nobody else sees until it is in the log.
 
 use std::collections::BTreeSet;
 
@@ -17,57 +17,56 @@ use crate::store::holdings::Holdings;
 use crate::store::record::{self, RecordError};
 use crate::store::{Document, DocumentId, DocumentSet};
 
-/// What goes wrong in carrying commands out. All of it is fatal.
+/// Errors of settling commands. All of them are fatal.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LedgerError {
+pub(super) enum TransactionError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("a document of {0} bytes is longer than any may be")]
+    #[error("a document of {0} bytes exceeds the maximum size of its kind")]
     Document(usize),
 }
 
-/// See the module's documentation.
-pub(super) struct Ledger {
+pub(super) struct Transaction {
     reader: Reader,
     group: Table,
     next_number: u64,
     holdings: Holdings,
-    /// The item that was looked at last, which is the one that is looked at next.
-    at_hand: Option<Item>,
+    /// The item that was read last: settling reads the same one several times.
+    cached: Option<Item>,
 }
 
-impl Ledger {
+impl Transaction {
     pub(super) fn new(reader: Reader, next_number: u64, holdings: Holdings) -> Self {
-        Self { reader, group: Table::default(), next_number, holdings, at_hand: None }
+        Self { reader, group: Table::default(), next_number, holdings, cached: None }
     }
 
-    /// What the group has changed, and the number that no item has by now.
+    /// Takes the group's writes, and the next free item number.
     pub(super) fn take_group(&mut self) -> (Table, u64) {
-        self.at_hand = None;
+        self.cached = None;
         (std::mem::take(&mut self.group), self.next_number)
     }
 
-    /// How much that is, in bytes.
+    /// The size of the group's writes, in bytes.
     pub(super) fn group_bytes(&self) -> usize {
         self.group.bytes()
     }
 
-    /// The item without its detail.
-    fn look_up(&mut self, number: ItemNumber) -> Result<Option<&Item>, LedgerError> {
-        if self.at_hand.as_ref().is_none_or(|item| item.number != number) {
-            self.at_hand = match self.group.row(number) {
+    /// Reads an item without its detail.
+    fn look_up(&mut self, number: ItemNumber) -> Result<Option<&Item>, TransactionError> {
+        if self.cached.as_ref().is_none_or(|item| item.number != number) {
+            self.cached = match self.group.row(number) {
                 Some(Row { record, .. }) => {
                     record.as_ref().map(|record| record::decode_item(number, record)).transpose()?
                 }
                 None => self.reader.stored(number)?.map(|stored| stored.item),
             };
         }
-        Ok(self.at_hand.as_ref())
+        Ok(self.cached.as_ref())
     }
 
-    fn named(&mut self, name: Name<'_>) -> Result<Option<ItemNumber>, LedgerError> {
+    fn named(&mut self, name: Name<'_>) -> Result<Option<ItemNumber>, TransactionError> {
         let hash = self.reader.hash(name);
         let mut holders: Vec<ItemNumber> = self.group.holders(hash).collect();
         holders.extend(self.reader.holders(hash));
@@ -87,30 +86,30 @@ impl Ledger {
     fn put(&mut self, item: &Item, payload: Part, detail: Part) {
         let record = Some(record::encode_item(item).into());
         self.group.put(item.number, Row { record, payload, detail });
-        self.at_hand = None;
+        self.cached = None;
     }
 }
 
-impl Rows for Ledger {
-    type Error = LedgerError;
+impl Rows for Transaction {
+    type Error = TransactionError;
 
-    fn next_number(&mut self) -> Result<ItemNumber, LedgerError> {
+    fn next_number(&mut self) -> Result<ItemNumber, TransactionError> {
         self.next_number += 1;
         Ok(ItemNumber(self.next_number - 1))
     }
 
-    fn item(&mut self, number: ItemNumber) -> Result<Option<Item>, LedgerError> {
+    fn item(&mut self, number: ItemNumber) -> Result<Option<Item>, TransactionError> {
         let Some(mut item) = self.look_up(number)?.cloned() else { return Ok(None) };
         if item.detail.is_some() {
             let bytes = match self.group.row(number).map(|row| &row.detail) {
                 Some(Part::New(bytes)) => bytes.clone(),
                 _ => match self.reader.detail(number).and_then(|bytes| bytes.ok_or(ReadError::Lost)) {
-                    // With data that were accepted although they are damaged. The item can be closed all the same.
+                    // Possible after damage was accepted. The item can still be closed.
                     Err(ReadError::Lost) => {
                         tracing::error!(
                             workflow = &*item.workflow,
                             item = &*item.id,
-                            "its progress, errors and steps are lost"
+                            "progress, errors and steps of an item are lost: its detail is damaged"
                         );
                         item.detail = None;
                         return Ok(Some(item));
@@ -123,7 +122,7 @@ impl Rows for Ledger {
         Ok(Some(item))
     }
 
-    fn number(&mut self, key: &ItemKey) -> Result<Option<ItemNumber>, LedgerError> {
+    fn number(&mut self, key: &ItemKey) -> Result<Option<ItemNumber>, TransactionError> {
         self.named(Name::of_key(key))
     }
 
@@ -131,35 +130,35 @@ impl Rows for Ledger {
         &mut self,
         workflow: &WorkflowName,
         digest: &[u8; 32],
-    ) -> Result<Option<ItemNumber>, LedgerError> {
+    ) -> Result<Option<ItemNumber>, TransactionError> {
         self.named(Name::IdempotencyKey(workflow, digest))
     }
 
-    fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), LedgerError> {
+    fn insert_item(&mut self, item: &Item, payload: Option<Bytes>) -> Result<(), TransactionError> {
         let payload = payload.filter(|bytes| !bytes.is_empty()).map_or(Part::None, Part::New);
         self.group.name(item.number, self.hashes(item));
         self.put(item, payload, entry::detail_of(item));
         Ok(())
     }
 
-    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), LedgerError> {
+    fn update_item(&mut self, item: &Item, detail: Detail) -> Result<(), TransactionError> {
         let detail = if detail == Detail::Changed { entry::detail_of(item) } else { Part::Same };
         self.put(item, Part::Same, detail);
         Ok(())
     }
 
-    fn remove_payload(&mut self, item: &Item) -> Result<(), LedgerError> {
+    fn remove_payload(&mut self, item: &Item) -> Result<(), TransactionError> {
         self.put(item, Part::None, Part::Same);
         Ok(())
     }
 
-    fn remove_item(&mut self, item: &Item) -> Result<(), LedgerError> {
+    fn remove_item(&mut self, item: &Item) -> Result<(), TransactionError> {
         if self.group.names_of(item.number).is_some() {
             self.group.discard(item.number);
         } else {
             self.group.put(item.number, Row::default());
         }
-        self.at_hand = None;
+        self.cached = None;
         Ok(())
     }
 
@@ -167,16 +166,16 @@ impl Rows for Ledger {
         &mut self.holdings
     }
 
-    fn put(&mut self, document: &Document) -> Result<(), LedgerError> {
+    fn put(&mut self, document: &Document) -> Result<(), TransactionError> {
         let bytes = record::encode(document);
         if bytes.len() > keys::size_max(document) {
-            return Err(LedgerError::Document(bytes.len()));
+            return Err(TransactionError::Document(bytes.len()));
         }
         self.group.put_document(keys::key(&document.id()), Some(bytes.into()));
         Ok(())
     }
 
-    fn remove(&mut self, id: &DocumentId) -> Result<bool, LedgerError> {
+    fn remove(&mut self, id: &DocumentId) -> Result<bool, TransactionError> {
         let key = keys::key(id);
         let is_there = match self.group.document(&key) {
             Some(changed) => changed.is_some(),
@@ -188,7 +187,7 @@ impl Rows for Ledger {
         Ok(is_there)
     }
 
-    fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, LedgerError> {
+    fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, TransactionError> {
         let (from, to) = layout::range(&keys::prefix(set));
         let mut keys: BTreeSet<Vec<u8>> = self.group.keys(&from, &to).cloned().collect();
         let unseen = |key: &Vec<u8>| self.group.document(key).is_none();

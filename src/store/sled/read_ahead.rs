@@ -1,20 +1,20 @@
-//! Reading ahead: what is read at start is made use of in one thread while another one reads on.
+//! Read-ahead at start: one thread reads while another consumes.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{IntoIter, sync_channel};
 use std::thread;
 
-/// How much is handed over at a time.
+/// Values per hand-over.
 const CHUNK: usize = 1024;
-/// How many chunks may lie ready.
+/// Hand-overs that may be queued.
 const CHUNKS_AHEAD: usize = 4;
 
-/// Goes through `source`, and has a thread of its own `consume` what comes of it, in its order, chunk by chunk. When `consume`
-/// ends before its time, so does the reading. It is the reading that stays where it is: what the database allocates for its
-/// cache would otherwise belong to threads that are gone.
+/// Iterates over `source` on this thread, and runs `consume` on a thread of its own on the values, in order.
+/// When `consume` returns early, reading ends. The reading stays on this thread so that what sled allocates
+/// for its cache does not belong to a thread that ends.
 ///
 /// # Panics
-/// When either does, or when the system has no thread left.
+/// `source` or `consume` panics, or no thread can be started.
 pub(super) fn read_ahead<T: Send, R: Send>(
     mut source: impl Iterator<Item = T>,
     consume: impl FnOnce(IntoIter<Vec<T>>) -> R + Send,

@@ -1,12 +1,11 @@
-//! Which chunk of the journal holds the latest record of each item: in memory, by ascending number.
+//! The item index: which journal chunk holds the latest record of each item, sorted by number in memory.
 //!
-//! Numbers only grow, so nearly all items come to the right end, and blocks fill to the brim: an item costs 16 bytes and
-//! little more. Deliberately absent: names, which [`super::names`] knows, and anything else about an item, which its record
-//! tells.
+//! Numbers only grow, so nearly all items are appended at the right end and blocks are full: an item costs
+//! little more than 16 bytes. Names are in [`super::names`], everything else about an item in its record.
 
 use crate::model::ItemNumber;
 
-/// The most slots of a block. A change moves half a block at most.
+/// The most slots of a block. An insert or removal moves at most half a block.
 const BLOCK_MAX: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,28 +14,26 @@ struct Slot {
     chunk: u64,
 }
 
-/// Slots by ascending number, at least one. Its first number stands beside them, so that a search among blocks stays among
-/// blocks.
+/// A non-empty run of slots by ascending number. `first` repeats the first number, so that the search for a
+/// block reads no slots.
 #[derive(Debug)]
 struct Block {
     first: u64,
     slots: Vec<Slot>,
 }
 
-/// The items that there are.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct Locations {
     blocks: Vec<Block>,
     count: usize,
 }
 
-impl Roster {
-    /// How many items there are.
+impl Locations {
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// The block that holds the number if any does. There must be one.
+    /// The block that holds the number, if any does. Requires a block.
     fn block(&self, number: u64) -> usize {
         self.blocks.partition_point(|block| block.first <= number).saturating_sub(1)
     }
@@ -48,7 +45,6 @@ impl Roster {
         Some(slots[at].chunk)
     }
 
-    /// Notes where the item's latest record is.
     pub(super) fn put(&mut self, number: ItemNumber, chunk: u64) {
         let slot = Slot { number: number.0, chunk };
         if self.blocks.last().is_none_or(|block| block.slots.last().is_none_or(|last| last.number < number.0))
@@ -83,8 +79,8 @@ impl Roster {
         }
     }
 
-    /// Takes over what is said of many items, by ascending number: their chunks, or that they are not there. Blocks are full
-    /// after it.
+    /// Applies many changes at once, by ascending number: `Some` sets an item's chunk, `None` removes the
+    /// item. Leaves all blocks full.
     pub(super) fn amend(&mut self, amendments: impl Iterator<Item = (ItemNumber, Option<u64>)>) {
         let mut amendments = amendments.map(|(number, chunk)| (number.0, chunk)).peekable();
         if amendments.peek().is_none() {
@@ -109,7 +105,6 @@ impl Roster {
         }
     }
 
-    /// Strikes the item off.
     pub(super) fn remove(&mut self, number: ItemNumber) {
         if self.blocks.is_empty() {
             return;
@@ -124,7 +119,7 @@ impl Roster {
             return;
         };
         *first = now_first.number;
-        // Blocks that have become sparse give their room back, and come together with their neighbour.
+        // A sparse block gives memory back, and is merged with its neighbour if both are small.
         if slots.len() * 4 < slots.capacity() {
             slots.shrink_to(slots.len() * 2);
             let left = slots.len();
@@ -135,7 +130,7 @@ impl Roster {
         }
     }
 
-    /// At most `limit` items from this number on, with their chunks.
+    /// At most `limit` items from this number on.
     pub(super) fn page(&self, from: ItemNumber, limit: usize) -> Vec<(ItemNumber, u64)> {
         let blocks = self.blocks.get(self.block(from.0)..).unwrap_or_default();
         let slots = blocks.iter().flat_map(|block| &block.slots);
@@ -155,56 +150,57 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Numbers are few, so that they are met again, and many more are put than removed, or the other way round.
+        /// Few numbers, so that they repeat; puts outweigh removals, or the other way round.
         #[test]
         fn it_holds_what_a_sorted_map_holds(
             steps in prop::collection::vec((0..3000_u64, any::<u64>(), 0..10_u8), 1..6000),
             puts in 2..9_u8,
             amendments in prop::collection::btree_map(0..3500_u64, any::<Option<u64>>(), 0..2000),
         ) {
-            let (mut roster, mut model) = (Roster::default(), BTreeMap::new());
+            let (mut locations, mut model) = (Locations::default(), BTreeMap::new());
             for (number, chunk, choice) in steps {
                 if choice < puts {
-                    roster.put(ItemNumber(number), chunk);
+                    locations.put(ItemNumber(number), chunk);
                     model.insert(number, chunk);
                 } else {
-                    roster.remove(ItemNumber(number));
+                    locations.remove(ItemNumber(number));
                     model.remove(&number);
                 }
-                prop_assert_eq!(roster.get(ItemNumber(number)), model.get(&number).copied());
+                prop_assert_eq!(locations.get(ItemNumber(number)), model.get(&number).copied());
             }
-            roster.amend(amendments.iter().map(|(number, chunk)| (ItemNumber(*number), *chunk)));
+            locations.amend(amendments.iter().map(|(number, chunk)| (ItemNumber(*number), *chunk)));
             for (number, chunk) in amendments {
                 match chunk {
                     Some(chunk) => model.insert(number, chunk),
                     None => model.remove(&number),
                 };
             }
-            prop_assert_eq!(roster.len(), model.len());
+            prop_assert_eq!(locations.len(), model.len());
             for from in [0, 1, 700, 2999, 3000] {
+                let expected: Vec<_> = model.range(from..).take(900).collect();
                 let expected: Vec<_> =
-                    model.range(from..).take(900).map(|(number, chunk)| (ItemNumber(*number), *chunk)).collect();
-                prop_assert_eq!(roster.page(ItemNumber(from), 900), expected);
+                    expected.into_iter().map(|(number, chunk)| (ItemNumber(*number), *chunk)).collect();
+                prop_assert_eq!(locations.page(ItemNumber(from), 900), expected);
             }
         }
     }
 
     #[test]
     fn a_million_items_in_their_order_take_little_more_than_their_slots() {
-        let mut roster = Roster::default();
+        let mut locations = Locations::default();
         for number in 0..1_000_000 {
-            roster.put(ItemNumber(number), number / 30);
+            locations.put(ItemNumber(number), number / 30);
         }
-        let room: usize = roster.blocks.iter().map(|block| block.slots.capacity()).sum();
+        let room: usize = locations.blocks.iter().map(|block| block.slots.capacity()).sum();
         assert!(room < 1_000_000 + BLOCK_MAX, "{room}");
-        // One of a hundred stays.
+        // One in a hundred stays.
         for number in (0..1_000_000).filter(|number| number % 100 != 0) {
-            roster.remove(ItemNumber(number));
+            locations.remove(ItemNumber(number));
         }
-        let room: usize = roster.blocks.iter().map(|block| block.slots.capacity()).sum();
+        let room: usize = locations.blocks.iter().map(|block| block.slots.capacity()).sum();
         assert!(room < 60_000, "{room}");
         assert!(
-            (0..1_000_000).step_by(100).all(|number| roster.get(ItemNumber(number)) == Some(number / 30))
+            (0..1_000_000).step_by(100).all(|number| locations.get(ItemNumber(number)) == Some(number / 30))
         );
     }
 }
