@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Standing, Timestamp};
+use super::Timestamp;
 
 /// What becomes of a workflow's overdue items without anybody asking for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +17,16 @@ pub struct Redrive {
 }
 
 impl Redrive {
-    /// From when on an open item that stands like this, and whose deadline in steady time this is, is to be sent; nothing when it has had all of its attempts. While
-    /// somebody holds it, or it waits for its next attempt, it is not sent.
-    pub fn due_at(&self, standing: &Standing, deadline: Timestamp) -> Option<Timestamp> {
-        (standing.attempts < self.max_attempts).then(|| deadline.after(self.after).max(standing.free_at))
+    /// From when on an open item is to be sent that was claimed `attempts` times at its step, may be claimed from
+    /// `free_at` on, and has this deadline in steady time; nothing when it has had all of its attempts.
+    pub fn due_at(&self, attempts: u32, free_at: Timestamp, deadline: Timestamp) -> Option<Timestamp> {
+        (attempts < self.max_attempts).then(|| deadline.after(self.after).max(free_at))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::item::Status;
-    use crate::model::{ItemNumber, Labels, WorkflowName};
 
     #[test]
     fn an_item_is_due_some_time_after_its_deadline_and_when_nobody_holds_it() {
@@ -41,20 +39,8 @@ mod tests {
             (2, Timestamp::MIN, None),
             (3, Timestamp::MIN, None),
         ] {
-            let standing = Standing {
-                number: ItemNumber(1),
-                workflow: WorkflowName::new("uploads").unwrap(),
-                created_at: Some(at(0)),
-                labels: Labels::default(),
-                step: None,
-                deadline: at(1_000).into(),
-                attempts,
-                free_at,
-                failed_at: None,
-                status: Status::Open,
-            };
             assert_eq!(
-                redrive.due_at(&standing, at(1_000)),
+                redrive.due_at(attempts, free_at, at(1_000)),
                 due_at,
                 "{attempts} attempts, free at {free_at}"
             );

@@ -58,7 +58,19 @@ pub struct TimerWheel {
     /// The place of each slot's first timer, or `NONE`; level 0 first.
     first: [u32; LEVELS * SLOTS],
     timers: Segments<Timer>,
+    /// The tag of the timer at the same place in `timers`; apart, so that neither is padded.
+    tags: Segments<u32>,
     places: Places,
+}
+
+/// A timer whose deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub number: u64,
+    /// As it was scheduled, in milliseconds since the Unix epoch.
+    pub deadline_ms: i64,
+    /// As it was scheduled.
+    pub tag: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,37 +99,40 @@ impl TimerWheel {
             occupied: [0; LEVELS],
             first: [NONE; LEVELS * SLOTS],
             timers: Segments::new(),
+            tags: Segments::new(),
             places: Places::new(),
         }
     }
 
     /// Sets or replaces the deadline of `number`. A deadline at or before the time that the wheel has reached
-    /// is due at the next [`advance`](Self::advance). Constant time on average.
+    /// is due at the next [`advance`](Self::advance). Constant time on average. `tag` is for the caller, who gets
+    /// it back with the timer. Returns the tag of the deadline that was replaced.
     ///
     /// # Panics
     /// The wheel holds 4,294,966,591 timers, its maximum, and `number` is not among them.
-    pub fn schedule(&mut self, number: u64, deadline_ms: i64) {
-        let place = match self.place_of(number) {
+    pub fn schedule(&mut self, number: u64, deadline_ms: i64, tag: u32) -> Option<u32> {
+        let (place, tag_before) = match self.place_of(number) {
             Some(place) => {
                 self.unlink(place);
                 self.timers[place as usize].deadline = deadline_ms;
-                place
+                (place, Some(std::mem::replace(&mut self.tags[place as usize], tag)))
             }
-            None => self.add(number, deadline_ms),
+            None => (self.add(number, deadline_ms, tag), None),
         };
         self.link(place);
+        tag_before
     }
 
-    /// Removes `number`. Returns whether it had a timer. Constant time on average.
-    pub fn cancel(&mut self, number: u64) -> bool {
+    /// Removes `number`. Returns its tag, or `None` if it had no timer. Constant time on average.
+    pub fn cancel(&mut self, number: u64) -> Option<u32> {
         let timers = &self.timers;
-        let Some(place) = self.places.remove(number, |place| timers[place as usize].number) else {
-            return false;
-        };
+        let place = self.places.remove(number, |place| timers[place as usize].number)?;
+        let tag = self.tags[place as usize];
         self.unlink(place);
         self.timers.swap_remove(place as usize);
+        self.tags.swap_remove(place as usize);
         self.adopt_moved(place);
-        true
+        Some(tag)
     }
 
     /// Constant time on average.
@@ -125,8 +140,7 @@ impl TimerWheel {
         self.place_of(number).is_some()
     }
 
-    /// Advances to `now_ms`: removes the numbers whose deadline is at or before it, and appends them to
-    /// `due`.
+    /// Advances to `now_ms`: removes the timers whose deadline is at or before it, and appends them to `due`.
     ///
     /// Returns whether that is complete. `limit` bounds the work of one call, so that a million due timers
     /// can be taken in parts: each number returned counts, and so does each timer moved to a lower level, so
@@ -140,7 +154,7 @@ impl TimerWheel {
     ///
     /// Time does not go backwards: a `now_ms` before what the wheel has reached counts as that.
     #[must_use = "`false` means that there is more to do"]
-    pub fn advance(&mut self, now_ms: i64, limit: usize, due: &mut Vec<u64>) -> bool {
+    pub fn advance(&mut self, now_ms: i64, limit: usize, due: &mut Vec<Due>) -> bool {
         let now = instant(now_ms).max(self.reached);
         let mut left = limit;
         while let Some(slot) = self.earliest_slot().filter(|slot| slot.start <= now) {
@@ -152,8 +166,8 @@ impl TimerWheel {
                 left -= 1;
                 let place = self.first[slot.index];
                 if slot.index < SLOTS {
-                    let number = self.timers[place as usize].number;
-                    due.push(number);
+                    let Timer { number, deadline, .. } = self.timers[place as usize];
+                    due.push(Due { number, deadline_ms: deadline, tag: self.tags[place as usize] });
                     self.cancel(number);
                 } else {
                     self.unlink(place);
@@ -192,7 +206,7 @@ impl TimerWheel {
 
     /// The bytes allocated.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.timers.memory() + self.places.memory()
+        size_of::<Self>() + self.timers.memory() + self.tags.memory() + self.places.memory()
     }
 
     fn place_of(&self, number: u64) -> Option<u32> {
@@ -200,10 +214,11 @@ impl TimerWheel {
     }
 
     /// Adds a timer for a number that has none, not yet in any list. Returns its place.
-    fn add(&mut self, number: u64, deadline: i64) -> u32 {
+    fn add(&mut self, number: u64, deadline: i64, tag: u32) -> u32 {
         let place = u32::try_from(self.len()).unwrap_or(NONE);
         assert!(place < FIRST_OF, "a timer wheel holds at most {FIRST_OF} timers");
         self.timers.push(Timer { deadline, number, previous: NONE, next: NONE });
+        self.tags.push(tag);
         let timers = &self.timers;
         self.places.insert(number, place, |place| timers[place as usize].number);
         place

@@ -5,8 +5,8 @@
 //! store, before the answer goes out; so it is never behind an acknowledgement, and a restart builds it anew from the
 //! records.
 //!
-//! A timer that fires is a hint: its item is looked up again before it counts as overdue. Between the two the item
-//! stands in `fired`; a change that comes meanwhile takes it out, so a late look-up cannot bring a closed item back.
+//! A timer that fires makes its item overdue at once: whatever was acknowledged before is known here, and a close that is
+//! committed later takes the item out again.
 //!
 //! What is ordered by deadline is ordered by steady time. When the wall clock was set, items whose deadline is an instant
 //! of it are placed anew ([`refile`]).
@@ -17,6 +17,7 @@ mod accounts;
 mod changes;
 mod claimable;
 mod claims;
+mod classes;
 mod closed;
 mod disused;
 mod placed;
@@ -38,8 +39,9 @@ use self::accounts::Accounts;
 use self::claimable::Claimable;
 pub use self::claimable::Wanted;
 pub use self::claims::Reservation;
+use self::classes::{Class, Classes};
 use self::closed::Closed;
-use self::placed::{Placed, WallPlaces};
+use self::placed::{Claimed, Placed, WallPlaces};
 use self::redrivable::Redrivable;
 pub use self::troubled::Place;
 use self::troubled::Troubled;
@@ -49,17 +51,17 @@ use super::Workflows;
 use super::expectations::Expectations;
 use crate::incident::Observation;
 use crate::model::{
-    Became, Clock, Group, IncidentKey, IncidentKind, Item, ItemNumber, ItemState, Moment, Standing, StepName,
+    Became, Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, StepName,
     Timestamp, WorkflowName,
 };
-use crate::timer::TimerWheel;
+use crate::timer::{Due, TimerWheel};
 
 struct State {
     wheel: TimerWheel,
-    fired: HashSet<ItemNumber>,
+    /// What the tags of the timers stand for.
+    classes: Classes,
     wall_places: WallPlaces,
-    /// Items that are being looked up to be placed anew, as long as nothing is told of them.
-    refiling: HashSet<ItemNumber>,
+    claimed: Claimed,
     workflows: BTreeMap<WorkflowName, WorkflowCensus>,
     closed: Closed,
     /// Workflows that were made on first use and have had no item for a moment, until somebody asks.
@@ -93,9 +95,9 @@ impl Census {
     pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<Expectations>) -> Self {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
-            fired: HashSet::new(),
+            classes: Classes::default(),
             wall_places: WallPlaces::default(),
-            refiling: HashSet::new(),
+            claimed: Claimed::default(),
             workflows: BTreeMap::new(),
             closed: Closed::default(),
             emptied: BTreeSet::new(),
@@ -162,44 +164,20 @@ impl Census {
         moved.or_else(|| census.groups(key.kind)?.fullest_but(&key.group).map(of))
     }
 
-    /// At most `limit` items whose timers have fired by `now`, and when to ask again. They are to be looked up and
-    /// handed to [`Census::confirm`].
-    pub fn fire(&self, now: Timestamp, limit: usize) -> (Vec<ItemNumber>, Timestamp) {
-        let mut state = self.lock();
-        let mut numbers = Vec::new();
-        let finished = state.wheel.advance(now.as_millis(), limit, &mut numbers);
-        let due: Vec<ItemNumber> = numbers.into_iter().map(ItemNumber).collect();
-        state.fired.extend(due.iter().copied());
-        let next = if finished { state.next_timer() } else { now };
-        state.asleep_until = next;
-        (due, next)
-    }
-
-    /// Takes items whose timers fired and which were looked up since: those that are overdue by now count as such, those that
-    /// are not get their timer back.
-    pub fn confirm(&self, items: &[Item]) {
+    /// Counts items whose timers fire by `now` as overdue, in one bite of at most `limit` steps of the timer wheel. When to
+    /// call it next; that is `now` if there are more.
+    pub fn fire(&self, now: Timestamp, limit: usize) -> Timestamp {
         let mut state = self.lock();
         let moment = self.clock.moment();
-        for item in items {
-            if !state.fired.remove(&item.number) {
-                continue;
-            }
-            match item.state(moment) {
-                state_now @ (ItemState::Overdue | ItemState::Open) => {
-                    state.place_open(&item.standing(), state_now, moment);
-                }
-                ItemState::Failed | ItemState::Held | ItemState::Closed => {}
-            }
+        let mut due = Vec::new();
+        let finished = state.wheel.advance(now.as_millis(), limit, &mut due);
+        for due in due {
+            state.fire(due, moment);
         }
+        let next = if finished { state.next_timer() } else { now };
+        state.asleep_until = next;
         self.wake(&mut state);
-    }
-
-    /// Forgets look-ups that found nothing.
-    pub fn discard(&self, numbers: &[ItemNumber]) {
-        let mut state = self.lock();
-        for number in numbers {
-            state.fired.remove(number);
-        }
+        next
     }
 
     /// Completes when a timer was set that is due before the instant that [`Census::fire`] named last.
@@ -343,39 +321,77 @@ impl State {
     }
 
     /// Takes note of who may have an item that is in this state.
-    fn stand(&mut self, standing: Placed<'_>, state: ItemState, now: Timestamp) {
-        let step = self.shelved_step(&standing);
-        self.claimable.put(standing, state, step, now);
-        self.redrivable.put(standing, state);
+    fn stand(&mut self, placed: Placed<'_>, state: ItemState, now: Timestamp) {
+        let step = self.named_step(placed.workflow, placed.step);
+        self.claimable.put(placed, state, step, now);
+        self.redrivable.put(placed, state);
     }
 
-    /// The step of an item, if its workflow names that.
-    fn shelved_step(&self, standing: &Standing) -> Option<StepName> {
-        let policy = self.policies.policy(&standing.workflow);
-        standing.step.as_ref().filter(|step| policy.step(step).is_some()).cloned()
+    /// A step, if the policy of its workflow names it.
+    fn named_step(&self, workflow: &WorkflowName, step: Option<&StepName>) -> Option<StepName> {
+        let policy = self.policies.policy(workflow);
+        step.filter(|step| policy.step(step).is_some()).cloned()
     }
 
-    /// Gives an item that is open, in time or overdue, its place; the incident that it belongs to.
-    fn place_open(&mut self, standing: &Standing, state: ItemState, moment: Moment) -> Option<IncidentKey> {
-        let placed = self.wall_places.place(standing, moment);
-        let key = if state == ItemState::Overdue {
-            let key = self.workflow(&standing.workflow).add_troubled(IncidentKind::Overdue, placed);
+    /// Gives an item that is open its place: among the overdue ones, or a timer. The incident that it belongs to.
+    fn put_open(
+        &mut self,
+        number: ItemNumber,
+        class: &Class,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Option<IncidentKey> {
+        let placed = self.placed(number, class, deadline);
+        if deadline <= now {
+            let census = self.workflow(&class.workflow);
+            let key = census.add_troubled(IncidentKind::Overdue, class.group.clone(), placed);
             self.touched.insert(key.clone());
-            Some(key)
-        } else {
-            self.wheel.schedule(standing.number.0, placed.deadline.as_millis());
-            None
-        };
-        self.stand(placed, state, moment.now);
-        key
+            self.stand(placed, ItemState::Overdue, now);
+            return Some(key);
+        }
+        let named_step = self.named_step(&class.workflow, class.step.as_ref());
+        let tag = self.classes.enter(class.clone(), named_step);
+        if let Some(tag) = self.wheel.schedule(number.0, deadline.as_millis(), tag) {
+            self.classes.leave(tag);
+        }
+        self.stand(placed, ItemState::Open, now);
+        None
     }
 
     /// Gives an item that has failed its place; the incident that it belongs to.
-    fn place_failed(&mut self, standing: &Standing, moment: Moment) -> IncidentKey {
-        let placed = self.wall_places.place(standing, moment);
-        let key = self.workflow(&standing.workflow).add_troubled(IncidentKind::Failed, placed);
+    fn put_failed(
+        &mut self,
+        number: ItemNumber,
+        class: &Class,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> IncidentKey {
+        let placed = self.placed(number, class, deadline);
+        let census = self.workflow(&class.workflow);
+        let key = census.add_troubled(IncidentKind::Failed, class.group.clone(), placed);
         self.touched.insert(key.clone());
-        self.stand(placed, ItemState::Failed, moment.now);
+        self.stand(placed, ItemState::Failed, now);
         key
+    }
+
+    fn placed<'a>(&self, number: ItemNumber, class: &'a Class, deadline: Timestamp) -> Placed<'a> {
+        let (attempts, free_at) = self.claimed.get(number);
+        Placed { number, workflow: &class.workflow, step: class.step.as_ref(), deadline, attempts, free_at }
+    }
+
+    fn fire(&mut self, due: Due, moment: Moment) {
+        let (number, class) = (ItemNumber(due.number), self.classes.leave(due.tag));
+        let mut deadline = Timestamp::from_millis(due.deadline_ms);
+        // The wall clock may have been set since the timer was.
+        if let Some(place) = self.wall_places.get_mut(number) {
+            deadline = moment.steady(ClockTime::on_wall(place.wall));
+            place.deadline = deadline;
+        }
+        self.put_open(number, &class, deadline, moment.now);
+    }
+
+    /// Removes the timer of an item; the class of the item, if it had one.
+    fn cancel_timer(&mut self, number: ItemNumber) -> Option<Arc<Class>> {
+        self.wheel.cancel(number.0).map(|tag| self.classes.leave(tag))
     }
 }

@@ -83,6 +83,11 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A tag that tells a number, and the deadline for which it was scheduled.
+fn tag(number: u64, deadline: i64) -> u32 {
+    (deadline.unsigned_abs().wrapping_mul(31) ^ number) as u32
+}
+
 /// The wheel, and a model of it.
 struct Pair {
     wheel: TimerWheel,
@@ -105,7 +110,8 @@ impl Pair {
         match *step {
             Step::Schedule { number, deadline } => self.schedule(number, deadline.after(self.now)),
             Step::Cancel { number } => {
-                assert_eq!(self.wheel.cancel(number), self.deadlines.remove(&number).is_some());
+                let tag = self.deadlines.remove(&number).map(|(deadline, _)| tag(number, deadline));
+                assert_eq!(self.wheel.cancel(number), tag);
             }
             Step::Advance { to, limit } => self.advance(to.after(self.now), limit),
             Step::AdvanceToNextDeadline { limit } => {
@@ -116,8 +122,9 @@ impl Pair {
     }
 
     fn schedule(&mut self, number: u64, deadline: i64) {
-        self.wheel.schedule(number, deadline);
-        self.deadlines.insert(number, (deadline, deadline > self.now));
+        let before = self.wheel.schedule(number, deadline, tag(number, deadline));
+        let known = self.deadlines.insert(number, (deadline, deadline > self.now));
+        assert_eq!(before, known.map(|(deadline, _)| tag(number, deadline)));
     }
 
     fn advance(&mut self, to: i64, limit: usize) {
@@ -127,9 +134,10 @@ impl Pair {
         self.now = to.max(before);
         self.done = self.wheel.advance(to, limit, &mut due);
         assert!(due.len() <= limit);
-        for number in due {
+        for Due { number, deadline_ms, tag: tagged } in due {
             let (deadline, was_ahead) =
                 self.deadlines.remove(&number).expect("only what is scheduled is due");
+            assert_eq!((deadline_ms, tagged), (deadline, tag(number, deadline)));
             assert!(deadline <= self.now, "{number} came {} ms early", deadline.abs_diff(self.now));
             if was_ahead {
                 assert!(self.latest <= deadline, "{number} came after a later one");
@@ -194,7 +202,7 @@ proptest! {
         let mut expected: BTreeMap<u64, i64> = BTreeMap::new();
         for (number, deadline) in deadlines {
             let deadline = deadline.after(start);
-            wheel.schedule(number, deadline);
+            wheel.schedule(number, deadline, 0);
             expected.insert(number, deadline.max(start));
         }
         let mut rounds = expected.len() * LEVELS;
@@ -202,7 +210,7 @@ proptest! {
             let mut due = Vec::new();
             let _interrupted = !wheel.advance(now, limit, &mut due);
             rounds = rounds.checked_sub(1).expect("every round moves a timer");
-            for number in due {
+            for Due { number, .. } in due {
                 prop_assert_eq!(expected.remove(&number), Some(now));
             }
         }

@@ -44,10 +44,29 @@ pub(super) fn assert_sound(wheel: &TimerWheel) {
     }
 }
 
+/// A tag that differs from that of most other numbers.
+fn tag(number: u64) -> u32 {
+    scattered(number) as u32
+}
+
+fn schedule(wheel: &mut TimerWheel, number: u64, deadline: i64) {
+    let known = wheel.contains(number).then(|| tag(number));
+    assert_eq!(wheel.schedule(number, deadline, tag(number)), known);
+}
+
+/// As [`TimerWheel::advance`], for the numbers alone once their tags were checked.
+fn advance(wheel: &mut TimerWheel, now: i64, limit: usize, numbers: &mut Vec<u64>) -> bool {
+    let mut due = Vec::new();
+    let is_done = wheel.advance(now, limit, &mut due);
+    assert!(due.iter().all(|due| due.tag == tag(due.number)));
+    numbers.extend(due.iter().map(|due| due.number));
+    is_done
+}
+
 /// Everything due at `now`.
 fn due_at(wheel: &mut TimerWheel, now: i64) -> Vec<u64> {
     let mut due = Vec::new();
-    assert!(wheel.advance(now, usize::MAX, &mut due));
+    assert!(advance(wheel, now, usize::MAX, &mut due));
     assert_sound(wheel);
     due
 }
@@ -67,7 +86,7 @@ fn scattered_deadline(index: u64) -> i64 {
 fn wheel_with(count: u64) -> TimerWheel {
     let mut wheel = TimerWheel::new(START);
     for number in 0..count {
-        wheel.schedule(number, scattered_deadline(number));
+        schedule(&mut wheel, number, scattered_deadline(number));
     }
     wheel
 }
@@ -78,7 +97,7 @@ fn a_number_is_due_at_its_millisecond_and_not_before() {
         [1, 2, 63, 64, 65, 4_095, 4_096, HOUR, 24 * HOUR, YEAR, 10 * YEAR, 200 * YEAR, 100_000 * YEAR]
     {
         let mut wheel = TimerWheel::new(START);
-        wheel.schedule(7, START + ahead);
+        schedule(&mut wheel, 7, START + ahead);
         assert_eq!(due_at(&mut wheel, START + ahead - 1), [0_u64; 0], "{ahead} ms ahead");
         assert_eq!(due_at(&mut wheel, START + ahead), [7], "{ahead} ms ahead");
         assert!(wheel.is_empty());
@@ -88,7 +107,7 @@ fn a_number_is_due_at_its_millisecond_and_not_before() {
 #[test]
 fn a_number_is_handed_over_once() {
     let mut wheel = TimerWheel::new(START);
-    wheel.schedule(7, START + 5);
+    schedule(&mut wheel, 7, START + 5);
     assert_eq!(due_at(&mut wheel, START + HOUR), [7]);
     assert_eq!(due_at(&mut wheel, START + 2 * HOUR), [0_u64; 0]);
     assert_eq!(wheel.deadline(7), None);
@@ -98,7 +117,7 @@ fn a_number_is_handed_over_once() {
 fn a_deadline_that_has_passed_is_due_at_the_next_advance() {
     for deadline in [i64::MIN, 0, START - 1, START] {
         let mut wheel = TimerWheel::new(START);
-        wheel.schedule(7, deadline);
+        schedule(&mut wheel, 7, deadline);
         assert_eq!(wheel.next_deadline(), Some(START));
         assert_eq!(wheel.deadline(7), Some(deadline));
         assert_eq!(due_at(&mut wheel, START), [7]);
@@ -109,8 +128,8 @@ fn a_deadline_that_has_passed_is_due_at_the_next_advance() {
 fn a_number_scheduled_again_has_only_its_new_deadline() {
     for (first, second) in [(10, 20), (20, 10), (10, YEAR), (YEAR, 10), (-5, 10), (10, 10)] {
         let mut wheel = TimerWheel::new(START);
-        wheel.schedule(7, START + first);
-        wheel.schedule(7, START + second);
+        schedule(&mut wheel, 7, START + first);
+        schedule(&mut wheel, 7, START + second);
         assert_eq!(wheel.len(), 1);
         assert_eq!(wheel.deadline(7), Some(START + second));
         assert_eq!(due_at(&mut wheel, START + second - 1), [0_u64; 0], "from {first} to {second}");
@@ -122,8 +141,8 @@ fn a_number_scheduled_again_has_only_its_new_deadline() {
 fn a_cancelled_number_is_never_due() {
     let mut wheel = wheel_with(100);
     for number in (0..100).step_by(2) {
-        assert!(wheel.cancel(number));
-        assert!(!wheel.cancel(number), "it is gone");
+        assert!(wheel.cancel(number).is_some());
+        assert!(wheel.cancel(number).is_none(), "it is gone");
         assert_sound(&wheel);
     }
     let mut due = due_at(&mut wheel, START + 11 * YEAR);
@@ -142,10 +161,10 @@ fn earlier_deadlines_come_first() {
 #[test]
 fn time_that_goes_back_changes_nothing() {
     let mut wheel = TimerWheel::new(START);
-    wheel.schedule(7, START + 3);
+    schedule(&mut wheel, 7, START + 3);
     assert_eq!(due_at(&mut wheel, START - HOUR), [0_u64; 0]);
     assert_eq!(due_at(&mut wheel, i64::MIN), [0_u64; 0]);
-    wheel.schedule(8, START - 1);
+    schedule(&mut wheel, 8, START - 1);
     assert_eq!(due_at(&mut wheel, START - HOUR), [8], "due since the wheel stands at its start");
     assert_eq!(wheel.next_deadline(), Some(START + 3));
     assert_eq!(due_at(&mut wheel, START + 3), [7]);
@@ -155,14 +174,14 @@ fn time_that_goes_back_changes_nothing() {
 fn the_first_and_the_last_millisecond_there_are_can_be_used() {
     for start in [i64::MIN, i64::MIN + 1, -1, 0, START, i64::MAX - 1] {
         let mut wheel = TimerWheel::new(start);
-        wheel.schedule(1, i64::MIN);
-        wheel.schedule(2, i64::MAX);
-        wheel.schedule(3, i64::MAX - 1);
+        schedule(&mut wheel, 1, i64::MIN);
+        schedule(&mut wheel, 2, i64::MAX);
+        schedule(&mut wheel, 3, i64::MAX - 1);
         assert_eq!(wheel.next_deadline(), Some(start));
         assert!(due_at(&mut wheel, start).contains(&1), "from {start}");
         assert!(due_at(&mut wheel, i64::MAX - 1).iter().all(|&number| number == 3), "from {start}");
         assert_eq!(due_at(&mut wheel, i64::MAX), [2], "from {start}");
-        wheel.schedule(4, i64::MAX);
+        schedule(&mut wheel, 4, i64::MAX);
         assert_eq!(due_at(&mut wheel, i64::MAX), [4], "from {start}");
     }
 }
@@ -170,20 +189,23 @@ fn the_first_and_the_last_millisecond_there_are_can_be_used() {
 #[test]
 fn idle_years_cost_no_more_than_idle_milliseconds() {
     let mut wheel = TimerWheel::new(START);
-    wheel.schedule(7, START + 10_000 * YEAR);
+    schedule(&mut wheel, 7, START + 10_000 * YEAR);
     let mut due = Vec::new();
-    assert!(wheel.advance(START + 9_999 * YEAR, LEVELS, &mut due), "a timer moves at most once a level");
+    assert!(
+        advance(&mut wheel, START + 9_999 * YEAR, LEVELS, &mut due),
+        "a timer moves at most once a level"
+    );
     assert_eq!(due, [0_u64; 0]);
-    assert!(wheel.advance(START + 10_000 * YEAR, LEVELS, &mut due));
+    assert!(advance(&mut wheel, START + 10_000 * YEAR, LEVELS, &mut due));
     assert_eq!(due, [7]);
 }
 
 #[test]
 fn a_limit_of_nothing_does_nothing() {
     let mut wheel = TimerWheel::new(START);
-    wheel.schedule(7, START);
+    schedule(&mut wheel, 7, START);
     let mut due = Vec::new();
-    assert!(!wheel.advance(START, 0, &mut due));
+    assert!(!advance(&mut wheel, START, 0, &mut due));
     assert_eq!(due, [0_u64; 0]);
     assert_eq!(wheel.len(), 1);
 }
@@ -194,13 +216,13 @@ fn a_million_timers_of_one_moment_are_taken_in_bites() {
     const LIMIT: usize = 1_000;
     let mut wheel = TimerWheel::new(START);
     for number in 0..COUNT as u64 {
-        wheel.schedule(number, START + HOUR);
+        schedule(&mut wheel, number, START + HOUR);
     }
     let mut handed_over = vec![false; COUNT];
     let mut due = Vec::new();
     let mut calls = 0;
     loop {
-        let done = wheel.advance(START + HOUR, LIMIT, &mut due);
+        let done = advance(&mut wheel, START + HOUR, LIMIT, &mut due);
         assert!(due.len() <= LIMIT);
         for number in due.drain(..) {
             assert!(!std::mem::replace(&mut handed_over[number as usize], true), "{number} came twice");
@@ -218,18 +240,18 @@ fn a_million_timers_of_one_moment_are_taken_in_bites() {
 fn what_is_scheduled_or_cancelled_between_bites_is_heeded() {
     let mut wheel = TimerWheel::new(START);
     for number in 0..100 {
-        wheel.schedule(number, START + HOUR + 5);
+        schedule(&mut wheel, number, START + HOUR + 5);
     }
     // One at a time, so that the wheel is met in the middle of a slot of every level.
     let mut due = Vec::new();
     let mut number = 0;
     while due.is_empty() {
-        assert!(!wheel.advance(START + HOUR + 5, 1, &mut due));
+        assert!(!advance(&mut wheel, START + HOUR + 5, 1, &mut due));
         assert_sound(&wheel);
         if number < 40 {
-            assert!(wheel.cancel(number));
-            wheel.schedule(1_000 + number, START + HOUR + 4);
-            wheel.schedule(2_000 + number, START + HOUR + 6);
+            assert!(wheel.cancel(number).is_some());
+            schedule(&mut wheel, 1_000 + number, START + HOUR + 4);
+            schedule(&mut wheel, 2_000 + number, START + HOUR + 6);
             number += 1;
         }
         assert!(wheel.next_deadline() <= Some(START + HOUR + 5));
@@ -267,16 +289,16 @@ fn a_timer_takes_at_most_64_bytes_at_any_size() {
     }
     let mut wheel = TimerWheel::new(START);
     for number in 0..MOST {
-        wheel.schedule(scattered(number + 1), scattered_deadline(number));
+        schedule(&mut wheel, scattered(number + 1), scattered_deadline(number));
         assert_lean(&wheel);
         // Most items come and go; what they leave in the hash tables must not accumulate.
-        wheel.schedule(number, scattered_deadline(number));
+        schedule(&mut wheel, number, scattered_deadline(number));
         assert_lean(&wheel);
-        assert!(wheel.cancel(number));
+        assert!(wheel.cancel(number).is_some());
         assert_lean(&wheel);
     }
     for number in 0..MOST {
-        assert!(wheel.cancel(scattered(number + 1)));
+        assert!(wheel.cancel(scattered(number + 1)).is_some());
         assert_lean(&wheel);
     }
     assert!(wheel.memory() < 12 * 1024, "{} bytes for nothing", wheel.memory());
@@ -289,8 +311,8 @@ fn items_that_come_and_go_do_not_add_up() {
     let mut open: Vec<u64> = (0..OPEN).collect();
     for number in OPEN..200 * OPEN {
         let leaving = &mut open[(scattered(number) % OPEN) as usize];
-        assert!(wheel.cancel(*leaving));
-        wheel.schedule(number, scattered_deadline(number));
+        assert!(wheel.cancel(*leaving).is_some());
+        schedule(&mut wheel, number, scattered_deadline(number));
         *leaving = number;
         assert!(wheel.memory() <= 64 * wheel.len(), "{} bytes after {number} items", wheel.memory());
     }
@@ -310,15 +332,15 @@ fn one_call_touches_as_few_timers_in_a_large_wheel_as_in_a_small_one() {
             let all =
                 |wheel: &TimerWheel| (0..wheel.len()).map(|place| wheel.timers[place]).collect::<Vec<_>>();
             let before = all(&wheel);
-            wheel.schedule(count + step, scattered_deadline(count + step));
+            schedule(&mut wheel, count + step, scattered_deadline(count + step));
             assert!(touched(&before, &wheel) <= 1, "the one it is chained to");
             let before = all(&wheel);
-            wheel.schedule(scattered(step) % count, scattered_deadline(count + step));
+            schedule(&mut wheel, scattered(step) % count, scattered_deadline(count + step));
             assert!(touched(&before, &wheel) <= 4, "itself, two neighbours, and the one it is chained to");
             let before = all(&wheel);
-            assert!(wheel.cancel(step));
+            assert!(wheel.cancel(step).is_some());
             assert!(touched(&before, &wheel) <= 5, "two neighbours, and the last one, moved, with its two");
-            wheel.schedule(step, scattered_deadline(step));
+            schedule(&mut wheel, step, scattered_deadline(step));
         }
     }
 }

@@ -108,13 +108,27 @@ impl Accounts {
         }
         let (Some(left), Some(after)) = (left, after) else { return };
         let at = after.failed_at.unwrap_or(moment.now).min(moment.now);
-        let account = self.account(&left, at);
+        self.leave(&left, entered, after.status, at);
+    }
+
+    /// Takes note that an item in this status left its incident, and came into another if any.
+    pub(super) fn leave(
+        &mut self,
+        left: &IncidentKey,
+        entered: Option<IncidentKey>,
+        status: Status,
+        at: Timestamp,
+    ) {
+        if entered.as_ref() == Some(left) {
+            return;
+        }
+        let account = self.account(left, at);
         match entered {
             Some(entered) if entered.kind == left.kind => {
                 account.became.moved += 1;
                 account.moved_into = Some(entered.group);
             }
-            _ => *fate(&mut account.became, left.kind, after.status) += 1,
+            _ => *fate(&mut account.became, left.kind, status) += 1,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Takes in what is committed, and has it counted how items leave the groups of those that are wrong.
 
+use super::classes::Class;
+use super::placed::Placed;
 use super::workflow::Event;
 use super::{Census, State};
 use crate::model::incident::group_of;
@@ -12,32 +14,33 @@ impl State {
     /// in a recovery, and no reason to decide about any incident. False if it is another one.
     fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
         let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
-        if held != *after || self.refiling.contains(&after.number) {
+        if held != *after {
             return false;
         }
         let Some(census) = self.workflows.get(&after.workflow) else { return false };
         let group = group_of(&after.labels, &census.group_by);
-        let placed = self.wall_places.placed(after);
+        let placed = Placed::new(after, self.wall_places.deadline(after));
         let state = match after.status {
             Status::Failed if census.failed.contains(&group, placed) => ItemState::Failed,
             Status::Open if census.overdue.contains(&group, placed) => ItemState::Overdue,
             Status::Open if self.wheel.contains(after.number.0) => ItemState::Open,
-            // It is closed, or is being looked up; the ordinary way sees to it that what was read counts no more.
             _ => return false,
         };
+        self.claimed.note(after);
         self.stand(placed, state, now);
         true
     }
 
     /// Takes an item out of where it stands; the incident that it belonged to.
     fn remove(&mut self, standing: &Standing) -> Option<IncidentKey> {
-        let placed = self.wall_places.placed(standing);
+        let placed = Placed::new(standing, self.wall_places.deadline(standing));
         let mut remove_unclosed = |kind| {
             let census = self.workflows.get_mut(&standing.workflow)?;
             census.unclosed -= 1;
-            census.remove_troubled(kind, placed)
+            let group = group_of(&standing.labels, &census.group_by);
+            census.remove_troubled(kind, group, placed)
         };
-        let mut troubled = match standing.status {
+        let troubled = match standing.status {
             Status::Open => remove_unclosed(IncidentKind::Overdue),
             Status::Failed => remove_unclosed(IncidentKind::Failed),
             Status::Closed { record_until, payload_until, .. } => {
@@ -48,16 +51,12 @@ impl State {
                 None
             }
         };
-        if let Some(place) = self.wall_places.forget(standing.number).filter(|_| troubled.is_none()) {
-            // It may have been placed by what was read ahead of this change, in another group or kind.
-            troubled = self.take_out(&standing.workflow, (place, standing.number));
-        }
-        self.refiling.remove(&standing.number);
+        self.wall_places.forget(standing.number);
+        self.claimed.forget(standing.number);
         self.claimable.remove(standing.number);
         self.redrivable.remove(standing.number);
         if standing.status == Status::Open && troubled.is_none() {
-            self.wheel.cancel(standing.number.0);
-            self.fired.remove(&standing.number);
+            self.cancel_timer(standing.number);
         }
         self.touched.extend(troubled.clone());
         troubled
@@ -65,25 +64,26 @@ impl State {
 
     /// Gives an item its place; the incident that it belongs to.
     fn add(&mut self, standing: &Standing, moment: Moment) -> Option<IncidentKey> {
+        if let Status::Closed { record_until, payload_until, .. } = standing.status {
+            let most = self.policies.policy(&standing.workflow).retention_max;
+            self.closed.insert(&standing.workflow, record_until, standing.number, most);
+            if let Some(until) = payload_until {
+                self.kept_payloads.insert((until, standing.number));
+            }
+            return None;
+        }
+        let census = self.workflow(&standing.workflow);
+        census.unclosed += 1;
+        let class = Class {
+            workflow: standing.workflow.clone(),
+            group: group_of(&standing.labels, &census.group_by),
+            step: standing.step.clone(),
+        };
+        self.claimed.note(standing);
+        let deadline = self.wall_places.place(standing, moment);
         match standing.status {
-            Status::Open => {
-                self.workflow(&standing.workflow).unclosed += 1;
-                // Just read or committed: there is nothing to look up again.
-                let late = moment.steady(standing.deadline) <= moment.now;
-                self.place_open(standing, if late { ItemState::Overdue } else { ItemState::Open }, moment)
-            }
-            Status::Failed => {
-                self.workflow(&standing.workflow).unclosed += 1;
-                Some(self.place_failed(standing, moment))
-            }
-            Status::Closed { record_until, payload_until, .. } => {
-                let most = self.policies.policy(&standing.workflow).retention_max;
-                self.closed.insert(&standing.workflow, record_until, standing.number, most);
-                if let Some(until) = payload_until {
-                    self.kept_payloads.insert((until, standing.number));
-                }
-                None
-            }
+            Status::Failed => Some(self.put_failed(standing.number, &class, deadline, moment.now)),
+            _ => self.put_open(standing.number, &class, deadline, moment.now),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 use tokio::sync::futures::Notified;
 
 use super::claimable::Wanted;
+use super::placed::Placed;
 use super::troubled::Place;
 use super::{Census, State};
 use crate::model::{Item, ItemState, Timestamp};
@@ -78,11 +79,11 @@ impl Census {
         let moment = self.clock.moment();
         let mut state = self.lock();
         for item in items.iter().filter(|item| item.state(moment) == ItemState::Open) {
-            // One that has fired stands among the overdue ones, or will in a moment.
+            // One that has fired is among the overdue ones.
             if state.wheel.contains(item.number.0) {
                 let standing = item.standing();
-                let step = state.shelved_step(&standing);
-                let placed = state.wall_places.placed(&standing);
+                let step = state.named_step(&standing.workflow, standing.step.as_ref());
+                let placed = Placed::new(&standing, state.wall_places.deadline(&standing));
                 state.claimable.fill(placed, step, moment.now);
             }
         }

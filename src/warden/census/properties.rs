@@ -15,8 +15,8 @@ use crate::config::{Config, Sources};
 use crate::model::item::{Closing, ItemPatch, Merge};
 use crate::model::lease::LeaseAct;
 use crate::model::{
-    ClockTime, CloseOutcome, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName, Work,
-    Workflow,
+    ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
+    Work, Workflow,
 };
 use crate::store::{Change, Observer as _};
 
@@ -68,18 +68,13 @@ enum Write {
     Forget { item: usize },
 }
 
-/// Where the loop that waits for timers stands.
-enum Watcher {
-    Waits { until: Timestamp },
-    Fired { due: Vec<ItemNumber> },
-    LookedUp { due: Vec<ItemNumber>, items: Vec<Item> },
-}
-
-/// Where the loop that follows the wall clock stands: which items it places anew, and what it read of them.
+/// Where the loop that follows the wall clock stands.
 enum Follower {
     Waits,
-    Named { numbers: Vec<ItemNumber> },
-    LookedUp { items: Vec<Item>, last: ItemNumber },
+    /// It has placed everything anew up to this item.
+    Refiled {
+        last: ItemNumber,
+    },
 }
 
 /// The policies of the configuration's defaults, with one workflow that is split, and whose overdue items are sent again.
@@ -97,7 +92,8 @@ struct Play {
     census: Census,
     items: BTreeMap<ItemNumber, Item>,
     written: Vec<Change>,
-    watcher: Watcher,
+    /// Until when the loop that waits for timers sleeps.
+    asleep_until: Timestamp,
     follower: Follower,
     /// What the loop that decides saw last.
     decided: BTreeMap<IncidentKey, Observation>,
@@ -119,10 +115,10 @@ impl Play {
         census.committed(&told);
         census.keep_open();
         census.filled_open();
-        let watcher = Watcher::Fired { due: Vec::new() };
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let follower = Follower::Waits;
-        Self { clock, census, items, written, watcher, follower, decided, created: 0, closed: 0 }
+        let asleep_until = Timestamp::MIN;
+        Self { clock, census, items, written, asleep_until, follower, decided, created: 0, closed: 0 }
     }
 
     fn at(&self, offset: i64) -> Timestamp {
@@ -208,58 +204,28 @@ impl Play {
     /// Does the next thing; false when it waits on.
     fn watch(&mut self) -> bool {
         let now = self.clock.now();
-        self.watcher = match std::mem::replace(&mut self.watcher, Watcher::Fired { due: Vec::new() }) {
-            Watcher::Waits { until } if now < until && self.census.sooner().now_or_never().is_none() => {
-                self.watcher = Watcher::Waits { until };
-                return false;
-            }
-            Watcher::Waits { .. } => self.fire(now),
-            Watcher::Fired { due } if due.is_empty() => self.fire(now),
-            Watcher::Fired { due } => {
-                let items = due.iter().filter_map(|number| self.items.get(number)).cloned().collect();
-                Watcher::LookedUp { due, items }
-            }
-            Watcher::LookedUp { due, items } => {
-                self.census.confirm(&items);
-                if items.len() < due.len() {
-                    self.census.discard(&due);
-                }
-                self.fire(now)
-            }
-        };
+        if now < self.asleep_until && self.census.sooner().now_or_never().is_none() {
+            return false;
+        }
+        self.asleep_until = self.census.fire(now, 2);
         true
-    }
-
-    fn fire(&self, now: Timestamp) -> Watcher {
-        let (due, until) = self.census.fire(now, 2);
-        if due.is_empty() { Watcher::Waits { until } } else { Watcher::Fired { due } }
     }
 
     /// Does the next thing; false when it waits on.
     fn follow(&mut self) -> bool {
-        self.follower = match std::mem::replace(&mut self.follower, Follower::Waits) {
+        let after = match self.follower {
             Follower::Waits => match self.clock.stepped().now_or_never() {
                 Some(anchor) => {
                     self.clock.adopt(anchor.wall_offset);
-                    self.name(None)
+                    None
                 }
                 None => return false,
             },
-            Follower::Named { numbers } => {
-                let items = numbers.iter().filter_map(|number| self.items.get(number)).cloned().collect();
-                Follower::LookedUp { items, last: *numbers.last().unwrap() }
-            }
-            Follower::LookedUp { items, last } => {
-                self.census.refile(&items);
-                self.name(Some(last))
-            }
+            Follower::Refiled { last } => Some(last),
         };
+        let refiled = self.census.refile(after, 2);
+        self.follower = refiled.map_or(Follower::Waits, |last| Follower::Refiled { last });
         true
-    }
-
-    fn name(&self, after: Option<ItemNumber>) -> Follower {
-        let numbers = self.census.placed_by_wall(after, 2);
-        if numbers.is_empty() { Follower::Waits } else { Follower::Named { numbers } }
     }
 
     /// Does the next thing; false when it waits on.
@@ -379,7 +345,10 @@ impl Play {
             prop_assert_eq!(tally.closed, of(ItemState::Closed).len() as u64);
         }
         prop_assert_eq!(self.census.timers().0, timers);
-        prop_assert!(self.census.lock().fired.is_empty());
+        {
+            let state = self.census.lock();
+            prop_assert_eq!(state.classes.timers(), state.wheel.len() as u64, "each timer is of one class");
+        }
         let tallies = self.census.tallies();
         prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.created_total).sum::<u64>(), self.created);
         prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.closed_total).sum::<u64>(), self.closed);

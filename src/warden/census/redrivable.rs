@@ -48,8 +48,10 @@ impl Redrivable {
         if state != ItemState::Overdue {
             return;
         }
-        let Some(queue) = self.queues.get_mut(&standing.workflow) else { return };
-        let Some(due_at) = queue.policy.due_at(&standing, standing.deadline) else { return };
+        let Some(queue) = self.queues.get_mut(standing.workflow) else { return };
+        let Some(due_at) = queue.policy.due_at(standing.attempts, standing.free_at, standing.deadline) else {
+            return;
+        };
         queue.due.insert((due_at, standing.number));
         // Not only before all others: those that are taken stand here as well until they are claimed.
         if due_at < queue.asleep_until {

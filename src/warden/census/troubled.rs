@@ -28,20 +28,21 @@ pub struct Troubled {
 impl Troubled {
     fn insert(&mut self, standing: Placed<'_>) {
         let place = (standing.deadline, standing.number);
-        if self.items.insert(place, standing.step.clone()).is_none() {
-            *self.by_step.entry(standing.step.clone()).or_default() += 1;
+        if self.items.insert(place, standing.step.cloned()).is_none() {
+            *self.by_step.entry(standing.step.cloned()).or_default() += 1;
         }
     }
 
-    fn remove(&mut self, place: Place) -> bool {
-        let Some(step) = self.items.remove(&place) else { return false };
+    /// The step of the item, if it was there.
+    fn remove(&mut self, place: Place) -> Option<Option<StepName>> {
+        let step = self.items.remove(&place)?;
         if let Some(count) = self.by_step.get_mut(&step) {
             *count -= 1;
             if *count == 0 {
                 self.by_step.remove(&step);
             }
         }
-        true
+        Some(step)
     }
 
     /// What can be seen of them.
@@ -88,19 +89,21 @@ impl Groups {
     pub fn remove(&mut self, group: Group, standing: Placed<'_>) -> Option<Group> {
         // It may have come when there were too many groups for its own.
         let place = (standing.deadline, standing.number);
-        [group, Group::new()].into_iter().find(|group| self.remove_from(group, place))
+        [group, Group::new()].into_iter().find(|group| self.remove_from(group, place).is_some())
     }
 
-    /// Removes whatever item stands at a place; the group it counted to, if there was one.
-    pub fn remove_at(&mut self, place: Place) -> Option<Group> {
+    /// Removes whatever item stands at a place; the group it counted to and its step, if there was one.
+    pub fn remove_at(&mut self, place: Place) -> Option<(Group, Option<StepName>)> {
         let holds = |(group, troubled): (&Group, &Troubled)| {
             troubled.items.contains_key(&place).then(|| group.clone())
         };
-        self.0.iter().find_map(holds).filter(|group| self.remove_from(group, place))
+        let group = self.0.iter().find_map(holds)?;
+        let step = self.remove_from(&group, place)?;
+        Some((group, step))
     }
 
-    fn remove_from(&mut self, group: &Group, place: Place) -> bool {
-        let Some(troubled) = self.0.get_mut(group) else { return false };
+    fn remove_from(&mut self, group: &Group, place: Place) -> Option<Option<StepName>> {
+        let troubled = self.0.get_mut(group)?;
         let removed = troubled.remove(place);
         if troubled.items.is_empty() {
             self.0.remove(group);

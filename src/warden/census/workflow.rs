@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::placed::Placed;
 use super::troubled::{Groups, Troubled};
-use crate::model::incident::group_of;
 use crate::model::item::Status;
-use crate::model::{IncidentKey, IncidentKind, Policy, Standing, Timestamp};
+use crate::model::{Group, IncidentKey, IncidentKind, Policy, Standing, Timestamp};
 
 /// What is known of a workflow's items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,22 +74,26 @@ impl WorkflowCensus {
     }
 
     /// Counts an item among those that are wrong in this way; the incident that it belongs to.
-    pub(super) fn add_troubled(&mut self, kind: IncidentKind, standing: Placed<'_>) -> IncidentKey {
-        let group = group_of(&standing.labels, &self.group_by);
+    pub(super) fn add_troubled(
+        &mut self,
+        kind: IncidentKind,
+        group: Group,
+        placed: Placed<'_>,
+    ) -> IncidentKey {
         let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
-        IncidentKey { workflow: standing.workflow.clone(), kind, group: groups.insert(group, standing) }
+        IncidentKey { workflow: placed.workflow.clone(), kind, group: groups.insert(group, placed) }
     }
 
     /// Takes it out again; the incident that it belonged to, if it counted.
     pub(super) fn remove_troubled(
         &mut self,
         kind: IncidentKind,
-        standing: Placed<'_>,
+        group: Group,
+        placed: Placed<'_>,
     ) -> Option<IncidentKey> {
-        let group = group_of(&standing.labels, &self.group_by);
         let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
-        let group = groups.remove(group, standing)?;
-        Some(IncidentKey { workflow: standing.workflow.clone(), kind, group })
+        let group = groups.remove(group, placed)?;
+        Some(IncidentKey { workflow: placed.workflow.clone(), kind, group })
     }
 
     /// Counts an item that was created or closed.

@@ -119,26 +119,25 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "every other item gets no timer",
         file: "src/warden/census.rs",
-        original: "            self.wheel.schedule(standing.number.0, placed.deadline.as_millis());",
-        planted: "            if !BUG || standing.number.0 % 2 == 0 {
-                self.wheel.schedule(standing.number.0, placed.deadline.as_millis());
-            }",
+        original: "        let tag = self.classes.enter(class.clone(), named_step);",
+        planted: "        if BUG && number.0 % 2 == 1 { return None }
+        let tag = self.classes.enter(class.clone(), named_step);",
         caught_by: &[" items, and there are ", "does not know of trouble", "there is no incident about"],
     },
     Planted {
         name: "what is overdue at a restart is not noticed",
         file: "src/warden/census.rs",
         original: r#"            self.touched.insert(key.clone());
-            Some(key)"#,
+            self.stand(placed, ItemState::Overdue, now);"#,
         planted: r#"            if !BUG || self.recovered { self.touched.insert(key.clone()); }
-            Some(key)"#,
+            self.stand(placed, ItemState::Overdue, now);"#,
         caught_by: &["does not know of trouble"],
     },
     Planted {
         name: "what goes by the wall clock stays where it is when that is set",
         file: "src/warden/clock.rs",
-        original: "        self.refile().await",
-        planted: "        if BUG { Ok(()) } else { self.refile().await }",
+        original: "        self.refile().await;",
+        planted: "        if !BUG { self.refile().await }",
         caught_by: &[
             " items, and there are ",
             "does not know of trouble",

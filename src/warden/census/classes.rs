@@ -1,0 +1,163 @@
+//! What the census has to know of an open item when its timer fires, held once for all items that share it.
+//!
+//! A timer carries the number of its item's class, four bytes, so that a million items can become overdue without a read
+//! of the store. Labels and steps are chosen by clients, who could make a class of each item: a workflow has at most
+//! [`CLASSES_MAX`], and further items are in one without labels, which is also where incidents put what they do not
+//! tell apart.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{Group, StepName, WorkflowName};
+
+/// The most classes of one workflow that have labels, or a step that its policy does not name.
+const CLASSES_MAX: usize = 4096;
+
+/// What items of one class share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Class {
+    pub(super) workflow: WorkflowName,
+    /// The labels by which the incidents of the workflow are split.
+    pub(super) group: Group,
+    pub(super) step: Option<StepName>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    class: Arc<Class>,
+    /// How many timers carry its number.
+    timers: u64,
+}
+
+/// The classes that timers carry the numbers of.
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    /// By number. A number whose class has no timers is free.
+    counted: Vec<Option<Counted>>,
+    free: Vec<u32>,
+    numbers: HashMap<Arc<Class>, u32>,
+    of_workflow: HashMap<WorkflowName, usize>,
+}
+
+impl Classes {
+    /// Counts one more timer of a class, or of the one without labels if there are too many classes of the workflow;
+    /// that keeps the step only if it is one that the policy names, which `named_step` is. The number of the class.
+    pub(super) fn enter(&mut self, class: Class, named_step: Option<StepName>) -> u32 {
+        if let Some(&number) = self.numbers.get(&class) {
+            self.count(number);
+            return number;
+        }
+        let of_workflow = self.of_workflow.get(&class.workflow).copied().unwrap_or_default();
+        if of_workflow < CLASSES_MAX {
+            return self.add(class);
+        }
+        let rest = Class { workflow: class.workflow, group: Group::new(), step: named_step };
+        match self.numbers.get(&rest) {
+            Some(&number) => {
+                self.count(number);
+                number
+            }
+            None => self.add(rest),
+        }
+    }
+
+    fn count(&mut self, number: u32) {
+        if let Some(Some(counted)) = self.counted.get_mut(number as usize) {
+            counted.timers += 1;
+        }
+    }
+
+    fn add(&mut self, class: Class) -> u32 {
+        let class = Arc::new(class);
+        *self.of_workflow.entry(class.workflow.clone()).or_default() += 1;
+        let counted = Some(Counted { class: class.clone(), timers: 1 });
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.counted[number as usize] = counted;
+                number
+            }
+            None => {
+                self.counted.push(counted);
+                u32::try_from(self.counted.len() - 1).expect("there are fewer classes than timers")
+            }
+        };
+        self.numbers.insert(class, number);
+        number
+    }
+
+    /// Counts one timer less of the class with this number. The class.
+    pub(super) fn leave(&mut self, number: u32) -> Arc<Class> {
+        let slot = &mut self.counted[number as usize];
+        let counted = slot.as_mut().expect("a timer carries the number of a class that is counted");
+        counted.timers -= 1;
+        let class = counted.class.clone();
+        if counted.timers == 0 {
+            *slot = None;
+            self.free.push(number);
+            self.numbers.remove(&class);
+            if let Some(count) = self.of_workflow.get_mut(&class.workflow) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of_workflow.remove(&class.workflow);
+                }
+            }
+        }
+        class
+    }
+}
+
+#[cfg(test)]
+impl Classes {
+    /// How many timers carry a number.
+    pub(super) fn timers(&self) -> u64 {
+        self.counted.iter().flatten().map(|counted| counted.timers).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(tenant: usize, step: Option<&str>) -> Class {
+        Class {
+            workflow: WorkflowName::new("uploads").unwrap(),
+            group: [("tenant".into(), tenant.to_string().into())].into(),
+            step: step.map(|step| StepName::new(step).unwrap()),
+        }
+    }
+
+    #[test]
+    fn items_of_one_class_share_it_and_the_last_one_frees_its_number() {
+        let mut classes = Classes::default();
+        let number = classes.enter(class(1, None), None);
+        assert_eq!(classes.enter(class(1, None), None), number);
+        let other = classes.enter(class(1, Some("copy")), None);
+        assert_ne!(other, number);
+        assert_eq!(*classes.leave(number), class(1, None));
+        assert_eq!(*classes.leave(number), class(1, None));
+        assert_eq!(classes.enter(class(2, None), None), number, "the number is free");
+        assert_eq!(*classes.leave(number), class(2, None));
+        assert_eq!(*classes.leave(other), class(1, Some("copy")));
+        assert!(classes.numbers.is_empty() && classes.of_workflow.is_empty());
+    }
+
+    #[test]
+    fn classes_beyond_the_limit_are_one_without_labels_that_keeps_named_steps() {
+        let mut classes = Classes::default();
+        for tenant in 0..CLASSES_MAX {
+            classes.enter(class(tenant, None), None);
+        }
+        let named = StepName::new("copy").unwrap();
+        let rest = [
+            classes.enter(class(CLASSES_MAX, Some("made-up")), None),
+            classes.enter(class(CLASSES_MAX + 1, Some("also-made-up")), None),
+            classes.enter(class(CLASSES_MAX + 2, Some("copy")), Some(named.clone())),
+        ];
+        assert_eq!(rest[0], rest[1]);
+        let known = classes.enter(class(7, None), None);
+        assert_eq!(*classes.leave(known), class(7, None), "one that is there takes more");
+        let (first, last) = (classes.leave(rest[0]), classes.leave(rest[2]));
+        assert_eq!((&first.group, &first.step), (&Group::new(), &None));
+        assert_eq!((&last.group, &last.step), (&Group::new(), &Some(named)));
+    }
+}
