@@ -127,7 +127,7 @@ async fn an_attempt_that_could_not_be_written_is_made_again_under_the_same_id() 
 }
 
 #[tokio::test]
-async fn a_fired_timer_that_could_not_be_looked_up_is_looked_up_again() {
+async fn items_become_overdue_without_a_read_and_are_told_once_they_can_be_read() {
     let receiver = TestReceiver::start().await;
     let (daemon, mood) = start(&receiver).await;
     daemon.create("uploads", "file-1", "?deadline=1m", "payload").await;
@@ -136,26 +136,28 @@ async fn a_fired_timer_that_could_not_be_looked_up_is_looked_up_again() {
         daemon.advance(MINUTE);
         daemon.close("uploads", "closed").await;
         daemon.create("uploads", "at-once", "?deadline=0s", "payload").await;
+        eventually("both items", || async {
+            (daemon.get("/v1/workflows/uploads/stats").await["overdue"] == 2).then_some(())
+        })
+        .await;
+        daemon.open_incidents(1).await;
+        daemon.advance(HOUR);
     })
     .await;
     let incident = daemon.open_incidents(1).await.remove(0);
-    eventually("both items", || async {
-        daemon.advance(SECOND);
-        (daemon.get("/v1/workflows/uploads/stats").await["overdue"] == 2).then_some(())
-    })
-    .await;
-    mood.refuse(&mood.reads, async { daemon.advance(HOUR) }).await;
     let opened = tick_until_told(&daemon, &receiver, "incident.opened", &incident).await;
     assert_eq!(opened.json()["data"]["count"], 2);
 }
 
 #[tokio::test]
-async fn a_daemon_that_cannot_look_up_what_is_late_ends_instead_of_keeping_silent() {
+async fn a_daemon_that_cannot_read_what_it_has_to_tell_ends_instead_of_keeping_silent() {
     let receiver = TestReceiver::start().await;
     let (mut daemon, mood) = start(&receiver).await;
     daemon.create("uploads", "file-1", "?deadline=1m", "payload").await;
     mood.broken.store(true, Ordering::SeqCst);
     daemon.advance(MINUTE);
+    daemon.open_incidents(1).await;
+    daemon.advance(HOUR);
     let reason = daemon.failure().await;
     assert!(reason.contains("an inner loop ended"), "{reason}");
     mood.broken.store(false, Ordering::SeqCst);
