@@ -1,4 +1,5 @@
-//! The deliveries that wait, fed by the store. It holds no store, so that a store may hold it.
+//! The queued deliveries, fed by the store. Holds no reference to the store, so that the store can hold it as
+//! an observer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +11,12 @@ use super::recovery::Recovery;
 use crate::model::{Delivery, DeliveryStatus, Timestamp};
 use crate::store::{Change, Document, Observer};
 
-/// What waits, and who is to be woken when that changes.
+/// The queues of all receivers, and the signals of their changes.
 pub(super) struct Backlog {
     dispatcher: Mutex<Dispatcher>,
-    /// What was told of the store so far; nothing once that is all.
+    /// The documents told so far; `None` once the initial feed is complete.
     recovery: Mutex<Option<Recovery>>,
-    /// Something may have become due.
+    /// Wakes the service loop: a task may have become due.
     pub(super) arrived: Notify,
     pub(super) failing_changed: Notify,
 }
@@ -30,7 +31,7 @@ impl Backlog {
         }
     }
 
-    /// Takes up what was told of the store so far. What is told from here on was committed since.
+    /// Ends the initial feed and queues what it brought. Everything told after this is a new commit.
     pub(super) fn recovered(&self, now: Timestamp) {
         let Some(recovery) = self.lock_recovery().take() else { return };
         let (pending, lost) = recovery.finish(now);
@@ -44,7 +45,7 @@ impl Backlog {
         self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what waits, and wakes whoever must look at it.
+    /// Changes the queues, and wakes the loop and whoever waits for changes of reachability.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Dispatcher) -> T) -> T {
         let mut dispatcher = self.lock();
         let done = change(&mut dispatcher);
@@ -60,8 +61,8 @@ impl Backlog {
     }
 }
 
-/// Deliveries that are told as pending wait for their turn. One that is here already is left alone, unless somebody has
-/// it sent again: the attempts themselves are told as well.
+/// Queues deliveries that are stored as pending. One that is queued already is ignored unless it was resent,
+/// since the feed also tells the results of attempts.
 impl Observer for Backlog {
     fn committed(&self, changes: &[Change]) {
         let mut recovery = self.lock_recovery();

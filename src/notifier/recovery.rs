@@ -1,5 +1,5 @@
-//! What the notifier starts from: the pending deliveries, and whom the open incidents did not reach before the daemon
-//! stopped. Pure.
+//! The notifier's state after a restart: the pending deliveries, and the receivers that open incidents did
+//! not reach. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::queue::Waiting;
 use crate::model::{Attempt, Delivery, DeliveryStatus, IncidentId, IncidentStatus, Timestamp};
 use crate::store::Document;
 
-/// Gathers what is told of the documents that a store holds when it is opened: incidents before their deliveries.
+/// Collects the documents that the store tells when it is opened: incidents before their deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     pending: Vec<Delivery>,
@@ -43,11 +43,11 @@ impl Recovery {
         }
     }
 
-    /// The pending deliveries, and the last ones to a receiver of an open incident that were given up.
+    /// The pending deliveries, and the last ones to a receiver of an open incident that are dead.
     ///
-    /// Nothing was tried while the daemon was down, so each delivery gets a whole day from now on. One whose last
-    /// attempt lies after `now` was tried before the clock was set back: it is due at once, since its time may be years
-    /// away.
+    /// Each pending one gets 24 h from now on, since nothing was tried while the daemon was down. One whose
+    /// last attempt seems to be after `now` was tried before the clock was set back, so that its next attempt
+    /// may be years away: it is due at once.
     pub(super) fn finish(self, now: Timestamp) -> (Vec<Waiting>, Vec<Delivery>) {
         let ended_at = |attempt: &Attempt| attempt.at.after(Duration::from_millis(attempt.latency_ms));
         let pending = self.pending.into_iter().map(|mut delivery| {

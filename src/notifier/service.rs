@@ -60,12 +60,12 @@ pub enum ResendError {
 pub struct UnknownReceiver;
 
 impl Notifier {
-    /// What takes deliveries from the feed of the store.
+    /// The observer that takes deliveries from the store's feed.
     pub fn observer(&self) -> Arc<dyn Observer> {
         self.0.backlog.clone()
     }
 
-    /// Takes up what was told of the store so far. What is told from here on was committed since.
+    /// Ends the initial feed and queues what it brought. Everything told after this is a new commit.
     pub fn recovered(&self, now: Timestamp) {
         self.0.backlog.recovered(now);
     }

@@ -105,8 +105,8 @@ impl TimerWheel {
     }
 
     /// Sets or replaces the deadline of `number`. A deadline at or before the time that the wheel has reached
-    /// is due at the next [`advance`](Self::advance). Constant time on average. `tag` is for the caller, who gets
-    /// it back with the timer. Returns the tag of the deadline that was replaced.
+    /// is due at the next [`advance`](Self::advance), which returns the `tag` with it. Returns the tag that
+    /// was replaced. Constant time on average.
     ///
     /// # Panics
     /// The wheel holds 4,294,966,591 timers, its maximum, and `number` is not among them.

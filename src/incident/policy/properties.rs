@@ -242,7 +242,7 @@ fn stories_are_whole(simulation: &Simulation) -> Result<(), TestCaseError> {
         for receiver in &told.receivers {
             let lane = (&told.incident, receiver);
             if told.event == Event::Resolved {
-                prop_assert!(owed.remove(&lane).is_some(), "{receiver} hears of an end without a beginning");
+                prop_assert!(owed.remove(&lane).is_some(), "{receiver} gets a resolution without an opening");
             } else {
                 owed.insert(lane, told.at);
             }

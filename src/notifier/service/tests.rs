@@ -275,7 +275,9 @@ async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a
         stage.clock.advance(tried.next_attempt_at.since(stage.clock.now()));
     }
     let failing_changed = async |stage: &Stage| {
-        tokio::time::timeout(PATIENCE, stage.notifier.failing_changed()).await.expect("nobody hears of it");
+        tokio::time::timeout(PATIENCE, stage.notifier.failing_changed())
+            .await
+            .expect("no change is signalled");
         assert_eq!(stage.notifier.take_failing_changed(), [opened.incident.clone()].into());
     };
     failing_changed(&stage).await;

@@ -25,7 +25,7 @@ fn an_end_waits_until_the_receiver_has_heard_where_the_trouble_goes_on() {
     stage.tell("new", 1, Event::Opened, None);
     assert_eq!(stage.begin(), goes("new", 1));
     stage.answer(Answer::No);
-    assert_eq!(stage.begin(), [], "it has not heard of it yet");
+    assert_eq!(stage.begin(), [], "it was not notified of it yet");
     assert!(stage.queue.held_back(&incident("old"), stage.now).is_some());
     stage.pass(3600);
     assert_eq!(stage.begin(), goes("new", 1));
