@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use reqwest::Method;
+use warden_api::word::CloseOutcome;
 
 use super::connection::{Connection, Format};
 use super::console::Console;
@@ -23,7 +24,7 @@ pub struct Close {
     id: ItemId,
     /// How it ended: the work was done, was given up, or ended without success
     #[arg(long, default_value = "success",
-        value_parser = PossibleValuesParser::new(["success", "discarded", "failed"]))]
+        value_parser = PossibleValuesParser::new(CloseOutcome::WORDS))]
     outcome: String,
     #[command(flatten)]
     connection: Connection,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use warden_api::word::DeliveryStatus;
 
 use super::age::relative;
 use super::client::Query;
@@ -22,7 +23,7 @@ pub struct Deliveries {
     #[arg(long, conflicts_with_all = ["status", "receiver"])]
     incident: Option<String>,
     /// Only those that wait, were delivered, or were given up
-    #[arg(long, value_parser = PossibleValuesParser::new(["pending", "delivered", "dead"]))]
+    #[arg(long, value_parser = PossibleValuesParser::new(DeliveryStatus::WORDS))]
     status: Option<String>,
     /// Only those to this receiver
     #[arg(long)]

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use self::download::Download;
+use warden_api::word::ItemState;
+
 use super::archive::{Compression, LineError, Part, Survey, Target, survey};
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::filter::{self, Filter};
+use super::filter::Filter;
 use super::progress::Progress;
 use super::sink::Sink;
 
@@ -116,7 +118,7 @@ impl Export {
     fn query(&self) -> Query {
         let mut query = self.filter.query();
         if self.closed {
-            query.extend(filter::STATES.map(|state| ("state", state.to_owned())));
+            query.extend(ItemState::ALL.map(|state| ("state", state.to_string())));
         }
         if self.no_history {
             query.push(("history", "false".to_owned()));

@@ -3,13 +3,11 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value};
+use warden_api::word::ItemState;
 
 use super::client::Query;
 use super::error::CliError;
 use super::label;
-
-/// All states that an item can be in.
-pub const STATES: [&str; 5] = ["open", "overdue", "failed", "held", "closed"];
 
 /// Which items. What the values mean is the daemon's business: they are handed on as they are.
 #[derive(Args)]
@@ -20,7 +18,7 @@ pub struct Filter {
     workflows: Vec<String>,
     /// In this state; repeatable
     #[arg(long = "state", value_name = "STATE", value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(STATES))]
+        value_parser = PossibleValuesParser::new(ItemState::WORDS))]
     states: Vec<String>,
     /// With this label; repeatable, and then with all of them
     #[arg(long = "label", value_name = "NAME:VALUE")]

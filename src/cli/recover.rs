@@ -37,6 +37,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, Args};
 use tokio::time::timeout;
+use warden_api::limit::WORKER_MAX;
+use warden_api::word::ItemState;
 
 use self::attempt::{MovedOn, Work};
 use self::audience::Audience;
@@ -55,10 +57,6 @@ use super::preview::Preview;
 use crate::model::{Clock as _, SystemClock, parse_duration};
 use crate::outbound::Rate;
 
-/// The states in which an item can be claimed.
-const CLAIMABLE: [&str; 3] = ["open", "overdue", "failed"];
-/// The longest name of a worker, in bytes.
-const WORKER_MAX: usize = 128;
 /// How long a recovery waits to learn how much there is to do. It does without if that takes longer.
 const PREVIEW_TIME: Duration = Duration::from_secs(10);
 /// The shortest and the longest time of a lease.
@@ -144,7 +142,7 @@ pub struct Recover {
 fn claimable(states: Arg) -> Arg {
     states
         .help("In this state; repeatable")
-        .value_parser(PossibleValuesParser::new(CLAIMABLE))
+        .value_parser(PossibleValuesParser::new(ItemState::RECOVERABLE.map(ItemState::as_str)))
         .default_values(["overdue", "failed"])
 }
 

@@ -10,10 +10,10 @@ use super::access::Access;
 use super::json::Json;
 use super::page::{PageView, Paging, name_cursor};
 use super::problem::Problem;
-use super::request::{NoQuery, Query, Segments};
+use super::request::{self, NoQuery, Query, Segments};
 use super::view::DeliveryView;
 use crate::config::Scope;
-use crate::model::{Delivery, DeliveryId, DeliveryStatus, IncidentId, WorkflowName, quote};
+use crate::model::{Delivery, DeliveryId, IncidentId, WorkflowName};
 use crate::store::{DeliveryPage, ListDeliveries};
 use crate::warden::WardenError;
 
@@ -32,7 +32,7 @@ pub async fn list(
     mut query: Query,
 ) -> Result<Json<PageView<DeliveryView>>, Problem> {
     access.require(Scope::Read)?;
-    let status = query.one("status")?.map(|text| status(&text)).transpose()?;
+    let status = query.one("status")?.map(|text| request::word("status", &text)).transpose()?;
     let receiver = query.one("receiver")?.map(Into::into);
     let Paging { limit, after } = Paging::read(&mut query)?;
     query.finish("status, receiver, limit, cursor")?;
@@ -97,17 +97,6 @@ pub async fn resend(
     }
     let delivery = server.warden.resend(id).await?;
     Ok(Json(DeliveryView::new(delivery, &access, server.moment())))
-}
-
-fn status(text: &str) -> Result<DeliveryStatus, Problem> {
-    match text {
-        "pending" => Ok(DeliveryStatus::Pending),
-        "delivered" => Ok(DeliveryStatus::Delivered),
-        "dead" => Ok(DeliveryStatus::Dead),
-        other => {
-            Err(Problem::invalid(format!("status={} is none of pending, delivered and dead", quote(&other))))
-        }
-    }
 }
 
 /// Those of the deliveries whose workflows the token admits.

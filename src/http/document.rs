@@ -4,12 +4,10 @@ use axum::body::Body;
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use warden_api::limit::DOCUMENT_MAX;
 
 use super::problem::Problem;
 use super::{Server, browser, request};
-
-/// The largest document, in bytes.
-const DOCUMENT_MAX: u64 = 64 * 1024;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

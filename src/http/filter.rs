@@ -91,7 +91,7 @@ impl FilterDocument {
 
 /// The states that are named, or those that are meant if none is.
 fn recoverable(named: Vec<ItemState>, meant: &[ItemState]) -> Result<Vec<ItemState>, Problem> {
-    if named.iter().any(|state| matches!(state, ItemState::Closed | ItemState::Held)) {
+    if !named.iter().all(|state| state.is_recoverable()) {
         let detail = "states are any of open, overdue and failed; of others there is nothing to recover";
         return Err(Problem::invalid(detail));
     }

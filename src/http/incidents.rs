@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use warden_api::word::IncidentOrder;
 
 use super::Server;
 use super::access::Access;
@@ -15,7 +16,7 @@ use super::problem::Problem;
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryView, IncidentView};
 use crate::config::Scope;
-use crate::model::{Incident, IncidentId, IncidentStatus, Severity, quote};
+use crate::model::{Incident, IncidentId, IncidentStatus, Severity};
 use crate::warden::{Act, WardenError};
 
 /// How many incidents are read from the store at once.
@@ -34,17 +35,10 @@ pub async fn list(
     mut query: Query,
 ) -> Result<Json<PageView<IncidentView>>, Problem> {
     access.require(Scope::Read)?;
-    let status = match query.one("status")?.as_deref() {
-        None => None,
-        Some("open") => Some(IncidentStatus::Open),
-        Some("resolved") => Some(IncidentStatus::Resolved),
-        Some(other) => {
-            return Err(Problem::invalid(format!("status={} is neither open nor resolved", quote(&other))));
-        }
-    };
+    let status = query.one("status")?.map(|text| request::word("status", &text)).transpose()?;
     let workflows: Vec<_> =
         query.all("workflow").iter().map(|glob| wildmatch::WildMatch::new(glob)).collect();
-    let order = query.one("order")?;
+    let order = query.one("order")?.map(|text| request::word("order", &text)).transpose()?;
     let paging = Paging::read(&mut query)?;
     query.finish("status, workflow, order, limit, cursor")?;
     let admits = |incident: &Incident| {
@@ -52,15 +46,9 @@ pub async fn list(
             && status.is_none_or(|status| incident.status == status)
             && (workflows.is_empty() || workflows.iter().any(|glob| glob.matches(&incident.key.workflow)))
     };
-    match order.as_deref() {
-        None | Some("newest") => {}
-        Some("severity") => {
-            let is_open = |incident: &Incident| incident.status == IncidentStatus::Open && admits(incident);
-            return worst_first(&server, &paging, &is_open).await.map(Json);
-        }
-        Some(other) => {
-            return Err(Problem::invalid(format!("order={} is neither newest nor severity", quote(&other))));
-        }
+    if order == Some(IncidentOrder::Severity) {
+        let is_open = |incident: &Incident| incident.status == IncidentStatus::Open && admits(incident);
+        return worst_first(&server, &paging, &is_open).await.map(Json);
     }
     let Paging { limit, after } = paging;
     let mut before = after.map(|id| IncidentId(id.into()));

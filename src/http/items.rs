@@ -32,7 +32,7 @@ use super::view::{ItemAnswer, ItemView, Sent, hex};
 use crate::config::Scope;
 use crate::incident::notification::item_path;
 use crate::model::item::Merge;
-use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo, quote};
+use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
 use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
 use crate::warden::{ClosedSince, WardenError};
 
@@ -320,23 +320,11 @@ pub async fn delete(
     mut query: Query,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Ingest, &key.workflow)?;
-    let outcome = query.one("outcome")?.map(|text| outcome(&text)).transpose()?.unwrap_or_default();
+    let outcome: Option<CloseOutcome> =
+        query.one("outcome")?.map(|text| request::word("outcome", &text)).transpose()?;
     query.finish("outcome")?;
-    server.warden.close(key, outcome).await.map_err(|error| access.explain(error))?;
+    server.warden.close(key, outcome.unwrap_or_default()).await.map_err(|error| access.explain(error))?;
     Ok(success::DONE.into_response())
-}
-
-/// Reads how an item ended.
-///
-/// # Errors
-/// When it is no such word.
-pub fn outcome(text: &str) -> Result<CloseOutcome, Problem> {
-    match text {
-        "success" => Ok(CloseOutcome::Success),
-        "discarded" => Ok(CloseOutcome::Discarded),
-        "failed" => Ok(CloseOutcome::Failed),
-        _ => Err(Problem::invalid(format!("outcome={} is none of success, discarded, failed", quote(&text)))),
-    }
 }
 
 /// What of an item may be changed: a JSON merge patch (RFC 7396).

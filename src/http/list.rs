@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
+use warden_api::word::ItemOrder;
 
 use super::Server;
 use super::access::Access;
@@ -36,10 +37,10 @@ pub async fn list(
 ) -> Result<Json<PageView<ItemView>>, Problem> {
     access.require(Scope::Read)?;
     let limit = limit(&mut query)?;
-    let order = query.one("order")?;
+    let order = question::order(&mut query)?;
     // The records of many pages that are read at once would be more than the answers made of them.
     let room = || server.answers.try_hold(limit as u64 * RECORD);
-    let (data, next_cursor, _room) = if order.as_deref() == Some("trouble") {
+    let (data, next_cursor, _room) = if order == ItemOrder::Trouble {
         let filter = question::filter(&mut query, &access, &**server.warden.clock())?;
         let cursor = query.one("cursor")?;
         query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
@@ -47,7 +48,7 @@ pub async fn list(
         let (data, next) = trouble::page(&server, &filter, cursor.as_deref(), limit).await?;
         (data, next, room)
     } else {
-        let question = Question::in_order(order.as_deref(), &mut query, &access, &**server.warden.clock())?;
+        let question = Question::in_order(order, &mut query, &access, &**server.warden.clock())?;
         let Question { filter, order, after } = question;
         query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
         let room = room()?;

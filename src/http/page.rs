@@ -4,13 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use utoipa::ToSchema;
+use warden_api::limit::{PAGE_DEFAULT, PAGE_MAX};
 
 use super::problem::Problem;
 use super::request::Query;
 use crate::model::{ItemNumber, Position, Timestamp, quote};
-
-const LIMIT_DEFAULT: usize = 50;
-const LIMIT_MAX: usize = 1000;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,9 +25,9 @@ pub struct PageView<T> {
 /// When it is no number from 1 to 1000.
 pub fn limit(query: &mut Query) -> Result<usize, Problem> {
     match query.one("limit")? {
-        None => Ok(LIMIT_DEFAULT),
-        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-            Problem::invalid(format!("limit={} is no number from 1 to {LIMIT_MAX}", quote(&text)))
+        None => Ok(PAGE_DEFAULT),
+        Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
+            Problem::invalid(format!("limit={} is no number from 1 to {PAGE_MAX}", quote(&text)))
         }),
     }
 }

@@ -1,12 +1,13 @@
 //! Which items a request means: the filters, order and place that lists, exports and summaries are asked with.
 
+use warden_api::word::ItemOrder;
 use wildmatch::WildMatch;
 
 use super::access::Access;
 use super::page::read_cursor;
 use super::problem::Problem;
 use super::request::{self, Query};
-use crate::model::{Clock, ItemFilter, ItemState, Order, Position, Timestamp, quote};
+use crate::model::{Clock, ItemFilter, Order, Position, Timestamp};
 
 /// The parameters of [`filter`], for whoever uses another.
 pub const FILTERS: &str =
@@ -28,34 +29,41 @@ impl Question {
     /// # Errors
     /// When one of them cannot be.
     pub fn read(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<Self, Problem> {
-        let order = query.one("order")?;
-        Self::in_order(order.as_deref(), query, access, clock)
+        Self::in_order(order(query)?, query, access, clock)
     }
 
     /// The same with an order that was read already.
     ///
     /// # Errors
-    /// When it is none, or a filter or `cursor` cannot be.
+    /// When it is one of lists alone, or a filter or `cursor` cannot be read.
     pub fn in_order(
-        order: Option<&str>,
+        order: ItemOrder,
         query: &mut Query,
         access: &Access,
         clock: &dyn Clock,
     ) -> Result<Self, Problem> {
         let filter = filter(query, access, clock)?;
         let order = match order {
-            None | Some("created") => Order::Created,
-            Some("deadline") => Order::Deadline,
-            Some(other) => {
-                return Err(Problem::invalid(format!(
-                    "order={} is neither deadline nor created; lists take trouble as well",
-                    quote(&other)
-                )));
+            ItemOrder::Created => Order::Created,
+            ItemOrder::Deadline => Order::Deadline,
+            ItemOrder::Trouble => {
+                return Err(Problem::invalid(
+                    "order=trouble is for lists; elsewhere it is deadline or created",
+                ));
             }
         };
         let after = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
         Ok(Self { filter, order, after })
     }
+}
+
+/// Reads `order`.
+///
+/// # Errors
+/// When it is none.
+pub fn order(query: &mut Query) -> Result<ItemOrder, Problem> {
+    let order = query.one("order")?;
+    Ok(order.map(|text| request::word("order", &text)).transpose()?.unwrap_or_default())
 }
 
 /// Reads the filters; what the token does not admit is no item that is meant.
@@ -71,7 +79,11 @@ pub fn filter(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<I
         workflows: query.all("workflow").iter().map(|glob| WildMatch::new(glob)).collect(),
         allowed: access.workflows(),
         unseen: false,
-        states: query.all("state").iter().map(|text| state(text)).collect::<Result<_, _>>()?,
+        states: query
+            .all("state")
+            .iter()
+            .map(|text| request::word("state", text))
+            .collect::<Result<_, _>>()?,
         labels: request::labels(query.all("label"))?.into_iter().collect(),
         step: query.one("step")?,
         created_after: instant(query, "created_after")?,
@@ -79,18 +91,4 @@ pub fn filter(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<I
         deadline_after: instant(query, "deadline_after")?,
         deadline_before: instant(query, "deadline_before")?,
     })
-}
-
-fn state(text: &str) -> Result<ItemState, Problem> {
-    match text {
-        "open" => Ok(ItemState::Open),
-        "overdue" => Ok(ItemState::Overdue),
-        "failed" => Ok(ItemState::Failed),
-        "held" => Ok(ItemState::Held),
-        "closed" => Ok(ItemState::Closed),
-        _ => Err(Problem::invalid(format!(
-            "state={} is none of open, overdue, failed, held, closed",
-            quote(&text)
-        ))),
-    }
 }

@@ -40,7 +40,7 @@ pub async fn list(
 ) -> Result<Json<PageView<ReplayView>>, Problem> {
     access.require(Scope::Recover)?;
     let statuses: Vec<ReplayStatus> =
-        query.all("status").iter().map(|text| status(text)).collect::<Result<_, _>>()?;
+        query.all("status").iter().map(|text| request::word("status", text)).collect::<Result<_, _>>()?;
     let paging = Paging::read(&mut query)?;
     query.finish("status, limit, cursor")?;
     let mut entries = server.warden.replays();
@@ -57,15 +57,6 @@ pub async fn list(
 fn place(replay: &Replay) -> String {
     let back = u64::MAX - u64::try_from(replay.created_at.as_millis()).unwrap_or_default();
     format!("{back:020} {}", replay.id.0)
-}
-
-fn status(text: &str) -> Result<ReplayStatus, Problem> {
-    ReplayStatus::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-        Problem::invalid(format!(
-            "status={} is none of running, paused, completed and cancelled",
-            quote(&text)
-        ))
-    })
 }
 
 /// Whether the token is for all the workflows that the replay may have selected.

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use warden_api::word::Vocabulary;
 
 use super::problem::Problem;
 use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, payload, quote};
@@ -191,6 +192,16 @@ pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
             "{name}={} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
             quote(&text)
         ))
+    })
+}
+
+/// Reads a word of a list.
+///
+/// # Errors
+/// When it is none of them.
+pub fn word<T: Vocabulary>(name: &str, text: &str) -> Result<T, Problem> {
+    T::of_word(text).ok_or_else(|| {
+        Problem::invalid(format!("{name}={} is none of {}", quote(&text), T::WORDS.join(", ")))
     })
 }
 

@@ -17,7 +17,7 @@ use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};
 use super::view::SilenceView;
 use crate::config::Scope;
-use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus, quote};
+use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus};
 use crate::warden::WardenError;
 use crate::warden::silences::{MakeSilence, Until};
 
@@ -35,7 +35,7 @@ pub async fn list(
 ) -> Result<Json<PageView<SilenceView>>, Problem> {
     access.require(Scope::Read)?;
     let mut statuses: Vec<SilenceStatus> =
-        query.all("status").iter().map(|text| status(text)).collect::<Result<_, _>>()?;
+        query.all("status").iter().map(|text| request::word("status", text)).collect::<Result<_, _>>()?;
     if statuses.is_empty() {
         statuses = vec![SilenceStatus::Pending, SilenceStatus::Active];
     }
@@ -47,15 +47,6 @@ pub async fn list(
         .retain(|silence| statuses.contains(&silence.status(moment)) && access.admits_all(&silence.workflow));
     let view = |silence| SilenceView::new(silence, moment);
     Ok(Json(paging.page(silences, |silence| silence.id.0.to_string(), view)))
-}
-
-fn status(text: &str) -> Result<SilenceStatus, Problem> {
-    match text {
-        "pending" => Ok(SilenceStatus::Pending),
-        "active" => Ok(SilenceStatus::Active),
-        "expired" => Ok(SilenceStatus::Expired),
-        _ => Err(Problem::invalid(format!("status={} is none of pending, active and expired", quote(&text)))),
-    }
 }
 
 /// A silence to be made.

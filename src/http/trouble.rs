@@ -9,13 +9,8 @@ use super::problem::Problem;
 use crate::model::{Item, ItemFilter, ItemState, Order, Page, Position};
 
 /// The states, the worst first.
-const STATES: [(ItemState, &str); 5] = [
-    (ItemState::Failed, "failed"),
-    (ItemState::Held, "held"),
-    (ItemState::Overdue, "overdue"),
-    (ItemState::Open, "open"),
-    (ItemState::Closed, "closed"),
-];
+const STATES: [ItemState; 5] =
+    [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open, ItemState::Closed];
 
 /// A page of such a list, and the cursor for what follows it.
 ///
@@ -30,7 +25,7 @@ pub async fn page(
     let wanted = |state: ItemState| filter.states.is_empty() || filter.states.contains(&state);
     let (start, mut after) = cursor.map_or(Ok((0, None)), read)?;
     let mut data = Vec::new();
-    for (state, name) in STATES.into_iter().skip(start).filter(|(state, _)| wanted(*state)) {
+    for state in STATES.into_iter().skip(start).filter(|state| wanted(*state)) {
         if is_empty(server, filter, state) {
             after = None;
             continue;
@@ -44,11 +39,11 @@ pub async fn page(
             if found.is_empty() && next.is_none() {
                 continue;
             }
-            return Ok((data, Some(name.to_owned())));
+            return Ok((data, Some(state.to_string())));
         }
         data.extend(found);
         if let Some(next) = next {
-            return Ok((data, Some(format!("{name}.{}", write_cursor(next)))));
+            return Ok((data, Some(format!("{state}.{}", write_cursor(next)))));
         }
     }
     Ok((data, None))
@@ -68,7 +63,7 @@ fn is_empty(server: &Server, filter: &ItemFilter, state: ItemState) -> bool {
 /// Which of the states a cursor names, and the place in its list.
 fn read(cursor: &str) -> Result<(usize, Option<Position>), Problem> {
     let (name, place) = cursor.split_once('.').map_or((cursor, None), |(name, place)| (name, Some(place)));
-    let start = STATES.iter().position(|(_, known)| *known == name);
+    let start = STATES.iter().position(|state| state.as_str() == name);
     let start = start.ok_or_else(|| read_cursor(cursor).err().unwrap_or_else(super::page::not_ours))?;
     Ok((start, place.map(read_cursor).transpose()?))
 }

@@ -5,67 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IncidentId, Timestamp};
+pub use warden_api::limit::ATTEMPTS_KEPT;
+pub use warden_api::word::{DeliveryStatus, Event};
 
-/// How many of the latest attempts a delivery keeps.
-pub const ATTEMPTS_KEPT: usize = 10;
+use super::{IncidentId, Timestamp};
 
 /// `dlv_` and a UUIDv7. It is the `webhook-id` of every attempt, by which a receiver knows a repetition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DeliveryId(pub Arc<str>);
-
-/// What a notification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Event {
-    /// An incident opened.
-    #[serde(rename = "incident.opened")]
-    Opened,
-    /// It grew.
-    #[serde(rename = "incident.grown")]
-    Grown,
-    /// It is still open.
-    #[serde(rename = "incident.reminder")]
-    Reminder,
-    /// Nobody has acknowledged it for so long that others are told.
-    #[serde(rename = "incident.escalated")]
-    Escalated,
-    /// Somebody looks after it. Only for receivers that keep a state of their own and have a word for this.
-    #[serde(rename = "incident.acknowledged")]
-    Acknowledged,
-    /// Nothing is left of it.
-    #[serde(rename = "incident.resolved")]
-    Resolved,
-    /// No incident at all: somebody tries out whether the receiver can be reached.
-    #[serde(rename = "receiver.test")]
-    Test,
-}
-
-impl Event {
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opened => "incident.opened",
-            Self::Grown => "incident.grown",
-            Self::Reminder => "incident.reminder",
-            Self::Escalated => "incident.escalated",
-            Self::Acknowledged => "incident.acknowledged",
-            Self::Resolved => "incident.resolved",
-            Self::Test => "receiver.test",
-        }
-    }
-}
-
-/// How far a delivery has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryStatus {
-    /// It waits for its next attempt.
-    Pending,
-    /// The receiver answered 2xx.
-    Delivered,
-    /// It was given up.
-    Dead,
-}
 
 /// One try.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use super::quote;
+pub use warden_api::limit::DURATION_MAX;
 
-/// The longest duration that is taken from anybody: 10 years of 365.25 days.
-pub const DURATION_MAX: Duration = Duration::from_secs(10 * 31_557_600);
+use super::quote;
 
 /// Why a text is no duration. The text itself is repeated in it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

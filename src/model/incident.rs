@@ -5,47 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use warden_api::limit::{ACTIONS_KEPT, COMMENT_MAX, PERSON_MAX};
+pub use warden_api::word::{IncidentKind, IncidentStatus, WaitingFor};
+
 use super::item::Labels;
 use super::{Missed, Severity, Timestamp, WorkflowName};
 
 /// How many of the latest reopenings an incident keeps.
 pub const REOPENINGS_KEPT: usize = 20;
-/// How many of the latest actions of people an incident keeps.
-pub const ACTIONS_KEPT: usize = 20;
-/// The longest comment, in bytes.
-pub const COMMENT_MAX: usize = 512;
-/// The longest name of a person, in bytes.
-pub const PERSON_MAX: usize = 128;
-
 /// `inc_` and a UUIDv7, so that ids sort by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(pub Arc<str>);
-
-/// What is wrong with the items of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IncidentKind {
-    /// They are open and past their deadline.
-    Overdue,
-    /// A fatal error was reported about them.
-    Failed,
-    /// They should have been created and were not.
-    Missed,
-    /// Their workflow is on hold.
-    Held,
-}
-
-impl IncidentKind {
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Overdue => "overdue",
-            Self::Failed => "failed",
-            Self::Missed => "missed",
-            Self::Held => "held",
-        }
-    }
-}
 
 /// The labels by which a workflow's items are split into several incidents, with the values that the items of one share.
 /// Empty where the workflow is not split, and for the one incident that takes what is left when there are too many.
@@ -68,16 +38,6 @@ pub struct IncidentKey {
     /// Which of the workflow's items.
     #[serde(default)]
     pub group: Group,
-}
-
-/// Whether there is still something wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IncidentStatus {
-    /// There is.
-    Open,
-    /// Nothing is left of it.
-    Resolved,
 }
 
 /// What a person did about an incident.
@@ -107,38 +67,6 @@ pub enum ActionKind {
     },
     /// Somebody noted something.
     Comment,
-}
-
-/// What the next notification of an incident waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitingFor {
-    /// The items that may still come: the time in which a new incident gathers.
-    GroupWait,
-    /// The least time between two notifications about growth.
-    GroupInterval,
-    /// It keeps ending and beginning again, and people are not told each time.
-    Damping,
-    /// The end of a silence.
-    Silence,
-    /// The end of a snooze.
-    Snooze,
-    /// A receiver that cannot be reached, or asked to be left alone.
-    Receiver,
-}
-
-impl WaitingFor {
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::GroupWait => "group_wait",
-            Self::GroupInterval => "group_interval",
-            Self::Damping => "damping",
-            Self::Silence => "silence",
-            Self::Snooze => "snooze",
-            Self::Receiver => "receiver",
-        }
-    }
 }
 
 /// What became of the items that an incident held, as they left it. One that left and came back counts each time that it

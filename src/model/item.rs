@@ -14,24 +14,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::lease::{StepRecord, Work};
-use super::{ClockTime, ItemId, Moment, PayloadInfo, StepName, Timestamp, WorkflowName, quote};
+pub use warden_api::limit::{
+    DEPTH_MAX, ERRORS_KEPT, LABEL_NAME_MAX, LABEL_VALUE_MAX, LABELS_MAX, PROGRESS_SIZE_MAX,
+};
+pub use warden_api::name::{LabelError, Labels, check_labels, is_label_name};
+pub use warden_api::word::{CloseOutcome, ItemState};
 
-/// The most labels an item carries.
-pub const LABELS_MAX: usize = 32;
-/// The longest name of a label, in bytes.
-pub const LABEL_NAME_MAX: usize = 63;
-/// The longest value of a label, in bytes.
-pub const LABEL_VALUE_MAX: usize = 255;
-/// The most that all names and values of an item's labels take together, in bytes.
-pub const LABELS_SIZE_MAX: usize = 2048;
-/// The largest progress document, in bytes of JSON.
-pub const PROGRESS_SIZE_MAX: usize = 32 * 1024;
-/// How deep a progress document or the data of an error may be nested. It is kept, and shown, inside other JSON, and
-/// readers of JSON give up at some depth: the one used here at 128.
-pub const DEPTH_MAX: usize = 64;
-/// How many of the latest errors an item keeps.
-pub const ERRORS_KEPT: usize = 20;
+use super::lease::{StepRecord, Work};
+use super::{ClockTime, ItemId, Moment, PayloadInfo, StepName, Timestamp, WorkflowName};
 
 /// The store's own handle for an item: ever-growing, and never used twice, not even as the token of a lease. Clients see it
 /// only as a part of ids and cursors that mean nothing to them.
@@ -45,35 +35,6 @@ pub struct ItemKey {
     pub workflow: WorkflowName,
     /// Its id within the workflow.
     pub id: ItemId,
-}
-
-/// How an item stands at some instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ItemState {
-    /// Neither done nor late.
-    Open,
-    /// Open, and past its deadline.
-    Overdue,
-    /// A fatal error was reported; it waits for somebody to act.
-    Failed,
-    /// Its workflow is on hold.
-    Held,
-    /// Done or given up.
-    Closed,
-}
-
-/// How an item ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CloseOutcome {
-    /// The work was done.
-    #[default]
-    Success,
-    /// The work was given up.
-    Discarded,
-    /// The work ended without success.
-    Failed,
 }
 
 /// An error that was reported about an item.
@@ -109,9 +70,6 @@ pub struct ItemDetail {
     #[serde(default)]
     pub steps: Vec<StepRecord>,
 }
-
-/// Names and values to find an item by. Shared, because what is derived from items keeps them too.
-pub type Labels = Arc<BTreeMap<String, String>>;
 
 /// One unit of work.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,6 +166,12 @@ pub enum ItemRefusal {
     Depth,
 }
 
+impl From<LabelError> for ItemRefusal {
+    fn from(error: LabelError) -> Self {
+        Self::Labels(error.to_string())
+    }
+}
+
 /// Checks the size and the depth of a progress document.
 ///
 /// # Errors
@@ -242,43 +206,6 @@ fn check_depth(value: &Value, left: usize) -> Result<(), ItemRefusal> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether a label may be called like this.
-pub fn is_label_name(name: &str) -> bool {
-    (1..=LABEL_NAME_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
-}
-
-/// Checks names, values, number and size of labels.
-///
-/// # Errors
-/// When a limit is broken; the message says which.
-pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ItemRefusal> {
-    let refuse = |message: String| Err(ItemRefusal::Labels(message));
-    if labels.len() > LABELS_MAX {
-        return refuse(format!("an item carries at most {LABELS_MAX} labels; these are {}", labels.len()));
-    }
-    for (name, value) in labels {
-        if !is_label_name(name) {
-            return refuse(format!(
-                "{} is no label name: it takes 1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /",
-                quote(name)
-            ));
-        }
-        if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
-            return refuse(format!(
-                "the value of label {name} is at most {LABEL_VALUE_MAX} bytes without control characters"
-            ));
-        }
-    }
-    let size: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if size > LABELS_SIZE_MAX {
-        return refuse(format!(
-            "all labels together take at most {LABELS_SIZE_MAX} bytes; these take {size}"
-        ));
-    }
-    Ok(())
 }
 
 impl Item {

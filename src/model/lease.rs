@@ -18,13 +18,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use warden_api::limit::{STEPS_KEPT, WORKER_MAX};
+pub use warden_api::word::StepStatus;
+
 use super::item::{Closing, Item, ItemError, ItemNumber, ItemPatch, ItemRefusal, Merge};
 use super::{Moment, StepName, Timestamp};
-
-/// The longest name of a worker, in bytes.
-pub const WORKER_MAX: usize = 128;
-/// How many of the latest steps an item remembers.
-pub const STEPS_KEPT: usize = 64;
 
 /// Names a lease: the item and the token. Written as `lse_` and 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,16 +93,6 @@ pub struct Work {
     pub attempts: u32,
     /// Before this instant it is not to be claimed.
     pub retry_at: Option<Timestamp>,
-}
-
-/// How an item left a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StepStatus {
-    /// What was to be done there is done.
-    Done,
-    /// It was left undone, because its error could be ignored.
-    Skipped,
 }
 
 /// A step that an item has left.

@@ -3,6 +3,8 @@
 //! Everything here is data and pure transitions that take `now`; nothing performs input or output. The one
 //! exception is [`time`], which defines the clock that everything else is handed.
 //!
+//! Names, words and limits that clients see as well come from [`warden_api`].
+//!
 //! Deliberately absent: how any of this is stored ([`crate::store`]) or shown ([`crate::http`]).
 
 pub mod delivery;
@@ -14,7 +16,6 @@ pub mod fuzzing;
 pub mod incident;
 pub mod item;
 pub mod lease;
-pub mod name;
 pub mod nearest;
 pub mod notification;
 pub mod payload;
@@ -24,7 +25,6 @@ pub mod redrive;
 pub mod replay;
 pub mod restored;
 pub mod retry;
-pub mod severity;
 pub mod silence;
 pub mod summary;
 pub mod text;
@@ -43,7 +43,6 @@ pub use incident::{
 };
 pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
 pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
-pub use name::{ItemId, NameError, StepName, WorkflowName};
 pub use nearest::{misspelling_of, nearest};
 pub use notification::{Notification, Sample, Subject};
 pub use payload::PayloadInfo;
@@ -53,10 +52,11 @@ pub use redrive::Redrive;
 pub use replay::{Replay, ReplayChunk, ReplayId, ReplayStatus};
 pub use restored::Restored;
 pub use retry::{Backoff, BackoffError, RetryPolicy};
-pub use severity::Severity;
 pub use silence::{Silence, SilenceId, SilenceStatus};
 pub use summary::Summary;
 pub use time::{Clock, ClockAnchor, ClockTime, ManualClock, Moment, SystemClock, Timestamp};
+pub use warden_api::name::{self, ItemId, NameError, StepName, WorkflowName};
+pub use warden_api::word::Severity;
 pub use warning::{Warning, WarningCode};
 pub use workflow::{AlertPolicy, Escalation, Flapping, Policy, Step, Workflow};
 pub use zone::{UnknownZone, Zone};

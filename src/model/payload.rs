@@ -7,10 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest content type, in bytes.
-pub const CONTENT_TYPE_MAX: usize = 255;
-/// The longest list of content codings, in bytes.
-pub const CONTENT_ENCODING_MAX: usize = 127;
+pub use warden_api::limit::{CONTENT_ENCODING_MAX, CONTENT_TYPE_MAX};
 
 /// What is known of a payload without reading it.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,29 +1,6 @@
 //! What is repeated of what somebody sent: enough to find it, never all of it.
 
-use std::fmt;
-
-/// The most bytes that are repeated of a text.
-const QUOTE_MAX: usize = 128;
-
-/// The text in quotes, its control characters escaped, and cut when it is long.
-pub fn quote<T: AsRef<str> + ?Sized>(text: &T) -> Quote<'_> {
-    Quote(text.as_ref())
-}
-
-/// A quoted text; see [`quote`].
-#[derive(Clone, Copy)]
-pub struct Quote<'a>(&'a str);
-
-impl fmt::Display for Quote<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(text) = self;
-        let shown = &text[..text.floor_char_boundary(QUOTE_MAX)];
-        if shown.len() == text.len() {
-            return write!(formatter, "{shown:?}");
-        }
-        write!(formatter, "{shown:?}… ({} bytes in all)", text.len())
-    }
-}
+pub use warden_api::quote::quote;
 
 /// Cuts what is longer than so many bytes in its middle: a message's end is as telling as its beginning.
 pub fn shorten(text: &mut String, most: usize) {
@@ -41,14 +18,6 @@ pub fn shorten(text: &mut String, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_long_text_is_quoted_by_its_beginning_and_its_length() {
-        assert_eq!(quote("a\n\"b\"").to_string(), r#""a\n\"b\"""#);
-        assert_eq!(quote(&"x".repeat(QUOTE_MAX)).to_string().len(), QUOTE_MAX + 2);
-        let long = "é".repeat(QUOTE_MAX);
-        assert_eq!(quote(&long).to_string(), format!("{:?}… (256 bytes in all)", "é".repeat(QUOTE_MAX / 2)));
-    }
 
     #[test]
     fn a_long_message_keeps_its_beginning_and_its_end() {

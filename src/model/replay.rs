@@ -22,16 +22,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use warden_api::limit::{GLOBS_MAX, REPLAY_NAME_MAX, TARGET_URL_MAX};
+pub use warden_api::word::{OnSuccess, ReplayStatus};
+
 use super::{ItemId, ItemNumber, ItemState, StepName, Timestamp, WorkflowName};
 
 /// How many items a chunk of the selection holds at most.
 pub const CHUNK_ITEMS: usize = 256;
-/// The longest name, in bytes.
-pub const REPLAY_NAME_MAX: usize = 128;
-/// The most globs of workflows in a filter.
-pub const GLOBS_MAX: usize = 32;
-/// The longest address of a target, in bytes.
-pub const TARGET_URL_MAX: usize = 2048;
 /// How many of the latest failures are kept.
 pub const FAILURES_KEPT: usize = 20;
 /// How many reasons of failures are told apart; the others count as one.
@@ -48,51 +45,6 @@ pub struct ReplayId(pub Arc<str>);
 impl ReplayId {
     /// What the ids of replays begin with, followed by an underscore.
     pub const PREFIX: &str = "rpl";
-}
-
-/// Where a replay stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplayStatus {
-    /// It sends.
-    Running,
-    /// It waits until somebody says that it is to go on.
-    Paused,
-    /// All of its items have ended.
-    Completed,
-    /// Somebody ended it.
-    Cancelled,
-}
-
-impl ReplayStatus {
-    /// All of them, in the order in which they may follow each other.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Paused, Self::Completed, Self::Cancelled];
-
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether nothing more is to come.
-    pub const fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Cancelled)
-    }
-}
-
-/// What becomes of an item that the target took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnSuccess {
-    /// Nothing: the work goes on there, and whoever does it closes the item.
-    #[default]
-    Accept,
-    /// It is closed: the answer says that the work is done.
-    Close,
 }
 
 /// Which items were selected, as it was asked for.

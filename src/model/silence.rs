@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+pub use warden_api::word::SilenceStatus;
 use wildmatch::WildMatch;
 
 use super::{ClockTime, IncidentKey, IncidentKind, Moment, Timestamp};
@@ -33,18 +34,6 @@ pub struct Silence {
     pub comment: Arc<str>,
     /// When it was made.
     pub created_at: Timestamp,
-}
-
-/// Where a silence stands in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SilenceStatus {
-    /// It has not begun.
-    Pending,
-    /// It holds.
-    Active,
-    /// It is over.
-    Expired,
 }
 
 impl Silence {

@@ -25,15 +25,12 @@ pub enum ReceiverState {
 }
 
 impl ReceiverState {
-    /// The values in the API.
-    pub const NAMES: [&str; 3] = ["ok", "failing", "paused"];
-
-    /// The value in the API.
-    pub const fn as_str(&self) -> &'static str {
+    /// The word for it.
+    pub const fn word(&self) -> warden_api::word::ReceiverState {
         match self {
-            Self::Ok => "ok",
-            Self::Failing { .. } => "failing",
-            Self::Paused { .. } => "paused",
+            Self::Ok => warden_api::word::ReceiverState::Ok,
+            Self::Failing { .. } => warden_api::word::ReceiverState::Failing,
+            Self::Paused { .. } => warden_api::word::ReceiverState::Paused,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{ReplayStatus, Timestamp};
 pub struct List {
     /// Where they stand; repeatable [default: all]
     #[arg(long = "status", value_name = "STATUS", value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(ReplayStatus::ALL.map(ReplayStatus::as_str)))]
+        value_parser = PossibleValuesParser::new(ReplayStatus::WORDS))]
     statuses: Vec<String>,
     #[command(flatten)]
     extent: Extent,

@@ -19,9 +19,6 @@ use crate::cli::table::shown;
 use crate::cli::view::SilenceView;
 use crate::model::{IncidentKind, Random, SystemRandom, Timestamp, parse_duration};
 
-const KINDS: [IncidentKind; 4] =
-    [IncidentKind::Overdue, IncidentKind::Failed, IncidentKind::Missed, IncidentKind::Held];
-
 /// Make a silence, and print its id
 #[derive(Args)]
 pub struct Add {
@@ -29,7 +26,7 @@ pub struct Add {
     #[arg(long, value_name = "GLOB")]
     workflow: String,
     /// The one kind of incident it is for [default: all]
-    #[arg(long, value_parser = PossibleValuesParser::new(KINDS.map(IncidentKind::as_str)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(IncidentKind::WORDS))]
     kind: Option<String>,
     /// A label of the incidents it is for, where their workflows are split by it; repeatable, and then all of them
     #[arg(long = "label", value_name = "NAME:VALUE", value_parser = label::read)]

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use warden_api::word::SilenceStatus;
 
 use crate::cli::age::relative;
 use crate::cli::connection::Connection;
@@ -17,7 +18,7 @@ use crate::model::Timestamp;
 pub struct List {
     /// Where they stand; repeatable [default: pending and active]
     #[arg(long = "status", value_name = "STATUS", value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(["pending", "active", "expired"]))]
+        value_parser = PossibleValuesParser::new(SilenceStatus::WORDS))]
     statuses: Vec<String>,
     #[command(flatten)]
     extent: Extent,

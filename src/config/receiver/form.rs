@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderName;
-use serde::Deserialize;
+pub use warden_api::word::ReceiverFormat;
 
 use super::{ReceiverDefaults, WrittenReceiver};
 use crate::config::checks::{self, Checks};
@@ -15,30 +15,6 @@ use crate::outbound::Endpoint;
 const TEMPLATE_MAX: u64 = 64 << 10;
 /// The methods that a template may use; all of them take a body.
 const METHODS: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReceiverFormat {
-    Standard,
-    Alertmanager,
-    PagerDuty,
-    Slack,
-    CloudEvents,
-    Template,
-}
-
-impl ReceiverFormat {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Alertmanager => "alertmanager",
-            Self::PagerDuty => "pagerduty",
-            Self::Slack => "slack",
-            Self::CloudEvents => "cloudevents",
-            Self::Template => "template",
-        }
-    }
-}
 
 impl WrittenReceiver {
     /// Checks that every setting has an effect in this format.

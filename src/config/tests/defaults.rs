@@ -92,7 +92,8 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     let text = with_examples(directory.path());
     let sources = || Sources { environment: variables(), ..file(&text) };
     let config = load(sources());
-    let formats: Vec<&str> = config.receivers.iter().map(|receiver| receiver.format.as_str()).collect();
+    let formats: Vec<&str> =
+        config.receivers.iter().map(|receiver| receiver.format.word().as_str()).collect();
     assert_eq!(formats, ["alertmanager", "slack", "cloudevents", "standard", "pagerduty", "template"]);
     assert_eq!(config.receivers[3].signing_keys.len(), 1);
     assert_eq!(config.workflows["uploads"].steps.len(), 2);

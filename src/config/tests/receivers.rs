@@ -236,7 +236,7 @@ fn a_receiver_has_the_form_that_it_names_with_what_belongs_to_it() {
     let found: Vec<(&str, &str)> = config
         .receivers
         .iter()
-        .map(|receiver| (receiver.format.as_str(), receiver.url.url().as_str()))
+        .map(|receiver| (receiver.format.word().as_str(), receiver.url.url().as_str()))
         .collect();
     let expected = [
         ("alertmanager", "http://am:9093/x/api/v2/alerts"),

@@ -19,7 +19,7 @@ use self::past::{ErrorLine, StepLine};
 use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::{Problem, ProblemDocument, success};
-use crate::http::{items, request};
+use crate::http::request;
 use crate::model::{Item, ItemId, ItemKey, ItemState, Moment, WorkflowName, quote};
 use crate::warden::WardenError;
 use crate::warden::items::{BatchItem, CreateItem, Done};
@@ -192,7 +192,7 @@ fn close(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
     if let Some(field) = line.first_of_past().filter(|field| *field != "outcome") {
         return Err(Problem::invalid(format!("a close takes no {field}")));
     }
-    let outcome = line.outcome.map(|text| items::outcome(&text)).transpose()?;
+    let outcome = line.outcome.map(|text| request::word("outcome", &text)).transpose()?;
     Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
 }
 

@@ -10,11 +10,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
+use warden_api::word::ReceiverState;
 
 use crate::http::access::Access;
 use crate::model::Timestamp;
 use crate::notifier::status::LATENCY_BOUNDS;
-use crate::notifier::{Outcomes, ReceiverState, ReceiverStatus};
+use crate::notifier::{Outcomes, ReceiverStatus};
 use crate::store::{DiskUse, StoreStatus};
 use crate::warden::{Tally, Warden};
 
@@ -111,9 +112,9 @@ impl Figures {
             "1 for the state that the receiver is in: ok, failing, or paused since it said that it is gone";
         let mut family = encoder.encode_descriptor("receiver_state", help, None, MetricType::Gauge)?;
         for ReceiverStatus { name, state, .. } in &self.receivers {
-            for known in ReceiverState::NAMES {
-                let labels = [("receiver", &**name), ("state", known)];
-                let is_it = f64::from(u8::from(state.as_str() == known));
+            for known in ReceiverState::ALL {
+                let labels = [("receiver", &**name), ("state", known.as_str())];
+                let is_it = f64::from(u8::from(state.word() == known));
                 ConstGauge::new(is_it).encode(family.encode_family(&labels)?)?;
             }
         }

@@ -11,12 +11,25 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, RefOr, Required, Schema, SchemaFormat};
+use warden_api::limit::{
+    COMMENT_MAX, ITEM_ID_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PAGE_MAX, PERSON_MAX,
+};
+use warden_api::word::{
+    CloseOutcome, DeliveryStatus, IncidentKind, IncidentOrder, IncidentStatus, ItemOrder, ItemState,
+    OnSuccess, ReplayStatus, SilenceStatus,
+};
 
 /// What the formats are that no specification knows.
 pub const FORMATS: &str = "\
 Some texts have a format of their own: `humantime` is a duration such as `15m` or `1h 30m`, of whole milliseconds and at most \
 ten years; `deadline` is such a duration from now on, or an instant in RFC 3339; `cursor` is the `next_cursor` of an earlier \
 answer.";
+
+const PLAIN_ORDERS: [&str; 2] = [ItemOrder::Created.as_str(), ItemOrder::Deadline.as_str()];
+const RECOVERABLE: [&str; 3] = {
+    let [first, second, third] = ItemState::RECOVERABLE;
+    [first.as_str(), second.as_str(), third.as_str()]
+};
 
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
 const GLOB: &str = "^[A-Za-z0-9._*?-]{1,256}$";
@@ -48,32 +61,34 @@ enum Form {
 fn of_parameter(operation: &str, parameter: &Parameter) -> Option<Form> {
     let is_create = matches!(operation, "create_item" | "post_item");
     let statuses = match operation {
-        "list_deliveries" => Some(Form::Words(&["pending", "delivered", "dead"])),
-        "list_incidents" => Some(Form::Words(&["open", "resolved"])),
-        "list_silences" => Some(Form::Words(&["pending", "active", "expired"])),
-        "list_replays" => Some(Form::Words(&["running", "paused", "completed", "cancelled"])),
+        "list_deliveries" => Some(Form::Words(DeliveryStatus::WORDS)),
+        "list_incidents" => Some(Form::Words(IncidentStatus::WORDS)),
+        "list_silences" => Some(Form::Words(SilenceStatus::WORDS)),
+        "list_replays" => Some(Form::Words(ReplayStatus::WORDS)),
         _ => None,
     };
     Some(match (&parameter.parameter_in, parameter.name.as_str()) {
-        (ParameterIn::Path, "workflow") => Form::Text(NAME, 1, 128),
+        (ParameterIn::Path, "workflow") => Form::Text(NAME, 1, NAME_MAX),
         (ParameterIn::Path, "id") if operation.ends_with("_item") || operation.ends_with("_payload") => {
-            Form::Text(ITEM_ID, 1, 256)
+            Form::Text(ITEM_ID, 1, ITEM_ID_MAX)
         }
-        (ParameterIn::Path, "id") if operation == "report_error" => Form::Text(ITEM_ID, 1, 256),
-        (ParameterIn::Query, "limit") => Form::Count(1, 1000),
+        (ParameterIn::Path, "id") if operation == "report_error" => Form::Text(ITEM_ID, 1, ITEM_ID_MAX),
+        (ParameterIn::Query, "limit") => Form::Count(1, PAGE_MAX),
         (ParameterIn::Query, "cursor") => Form::Format("cursor"),
         (ParameterIn::Query, "deadline") => Form::Format("deadline"),
-        (ParameterIn::Query, "label") if is_create => Form::Text(LABEL, 2, 319),
+        (ParameterIn::Query, "label") if is_create => {
+            Form::Text(LABEL, 2, LABEL_NAME_MAX + 1 + LABEL_VALUE_MAX)
+        }
         (ParameterIn::Query, "label") => Form::Text(":", 1, 4096),
-        (ParameterIn::Query, "step") if is_create => Form::Text(NAME, 1, 128),
-        (ParameterIn::Query, "state") => Form::Words(&["open", "overdue", "failed", "held", "closed"]),
+        (ParameterIn::Query, "step") if is_create => Form::Text(NAME, 1, NAME_MAX),
+        (ParameterIn::Query, "state") => Form::Words(ItemState::WORDS),
         (ParameterIn::Query, "status") => return statuses,
         (ParameterIn::Query, "order") => match operation {
-            "list_incidents" => Form::Words(&["newest", "severity"]),
-            "list_items" => Form::Words(&["created", "deadline", "trouble"]),
-            _ => Form::Words(&["created", "deadline"]),
+            "list_incidents" => Form::Words(IncidentOrder::WORDS),
+            "list_items" => Form::Words(ItemOrder::WORDS),
+            _ => Form::Words(&PLAIN_ORDERS),
         },
-        (ParameterIn::Query, "outcome") => Form::Words(&["success", "discarded", "failed"]),
+        (ParameterIn::Query, "outcome") => Form::Words(CloseOutcome::WORDS),
         (ParameterIn::Query, name) if is_bound(name) => Form::Instant,
         (ParameterIn::Header, "idempotency-key") => Form::Text("^[!-~]+$", 1, 255),
         (ParameterIn::Header, "if-match") => Form::Text("^(\"[0-9]+\"|\\*)$", 1, 22),
@@ -94,15 +109,15 @@ fn of_field(document: &str, field: &str) -> Option<Form> {
         (_, "cursor") => Form::Format("cursor"),
         (_, "starts_at" | "ends_at") => Form::Instant,
         (_, name) if is_bound(name) => Form::Instant,
-        (_, "states") => Form::Words(&["open", "overdue", "failed"]),
-        (_, "kind") => Form::Words(&["overdue", "failed", "missed", "held"]),
-        (_, "on_success") => Form::Words(&["accept", "close"]),
-        (_, "step") => Form::Text(NAME, 1, 128),
+        (_, "states") => Form::Words(&RECOVERABLE),
+        (_, "kind") => Form::Words(IncidentKind::WORDS),
+        (_, "on_success") => Form::Words(OnSuccess::WORDS),
+        (_, "step") => Form::Text(NAME, 1, NAME_MAX),
         ("ReplayFilterDocument", "workflows") | (_, "workflow") => Form::Text(GLOB, 1, 256),
         (_, "labels") => Form::Labels,
-        (_, "by" | "author" | "worker") => Form::Text(PLAIN, 1, 128),
-        ("CommentDocument", "comment") => Form::Text(COMMENT, 1, 512),
-        (_, "comment") => Form::Text(COMMENT, 0, 512),
+        (_, "by" | "author" | "worker") => Form::Text(PLAIN, 1, PERSON_MAX),
+        ("CommentDocument", "comment") => Form::Text(COMMENT, 1, COMMENT_MAX),
+        (_, "comment") => Form::Text(COMMENT, 0, COMMENT_MAX),
         (_, "name") => Form::Text(PLAIN, 0, 128),
         (_, "type") => Form::Text("", 1, 128),
         (_, "message") => Form::Text("", 0, 2048),
@@ -250,11 +265,11 @@ impl Form {
             }
             Self::Labels => {
                 let mut names = Object::with_type(Type::String);
-                Self::Text(LABEL_NAME, 1, 63).tell_of(&mut names);
+                Self::Text(LABEL_NAME, 1, LABEL_NAME_MAX).tell_of(&mut names);
                 object.property_names = Some(Box::new(Schema::Object(names)));
                 if let Some(AdditionalProperties::RefOr(values)) = object.additional_properties.as_deref_mut()
                 {
-                    Self::Text(PLAIN, 0, 255).tell(values);
+                    Self::Text(PLAIN, 0, LABEL_VALUE_MAX).tell(values);
                 }
             }
         }

@@ -72,10 +72,10 @@ impl ReceiverView {
         };
         let receiver = warden.receiver(&status.name);
         Self {
-            format: receiver.map(|receiver| receiver.format.as_str()),
+            format: receiver.map(|receiver| receiver.format.word().as_str()),
             origin: receiver.map(|receiver| receiver.url.origin()),
             name: status.name,
-            state: status.state.as_str(),
+            state: status.state.word().as_str(),
             since: since.map(at),
             reason,
             waiting: status.waiting,

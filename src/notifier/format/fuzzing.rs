@@ -53,6 +53,6 @@ fn stored(text: &str) {
         let id = DeliveryId("dlv_stored".into());
         let rendered = format.render(text, &id, Timestamp::from_millis(0));
         let rendered = rendered.expect("what can be read can be sent");
-        assert!(serde_json::from_slice::<serde_json::Value>(&rendered.body).is_ok(), "{}", format.as_str());
+        assert!(serde_json::from_slice::<serde_json::Value>(&rendered.body).is_ok(), "{}", format.word());
     }
 }

@@ -36,6 +36,8 @@ pub use alertmanager::endpoint as alertmanager_endpoint;
 pub use pagerduty::{ENQUEUE as PAGERDUTY_ENQUEUE, RoutingKey, RoutingKeyError};
 pub use template::{Part, Template, TemplateError};
 
+use warden_api::word::ReceiverFormat;
+
 use crate::model::{DeliveryId, Event, Notification, Timestamp};
 
 /// The format of a receiver's notifications, with its options.
@@ -81,15 +83,15 @@ pub enum FormatError {
 }
 
 impl Format {
-    /// The name in the configuration.
-    pub const fn as_str(&self) -> &'static str {
+    /// The word for it.
+    pub const fn word(&self) -> ReceiverFormat {
         match self {
-            Self::Standard => "standard",
-            Self::Alertmanager { .. } => "alertmanager",
-            Self::PagerDuty { .. } => "pagerduty",
-            Self::Slack => "slack",
-            Self::CloudEvents => "cloudevents",
-            Self::Template(_) => "template",
+            Self::Standard => ReceiverFormat::Standard,
+            Self::Alertmanager { .. } => ReceiverFormat::Alertmanager,
+            Self::PagerDuty { .. } => ReceiverFormat::PagerDuty,
+            Self::Slack => ReceiverFormat::Slack,
+            Self::CloudEvents => ReceiverFormat::CloudEvents,
+            Self::Template(_) => ReceiverFormat::Template,
         }
     }
 

@@ -84,7 +84,7 @@ proptest! {
             let rendered = rendered(format, &notification);
             prop_assert_eq!(&rendered, &super::fixture::rendered(format, &notification));
             let document: Result<Value, _> = serde_json::from_slice(&rendered.body);
-            prop_assert!(document.is_ok(), "{}: {document:?}", format.as_str());
+            prop_assert!(document.is_ok(), "{}: {document:?}", format.word());
         }
     }
 
@@ -136,6 +136,6 @@ fn what_the_first_version_stored_can_be_written_in_every_form() {
     }
     for format in FORMATS.iter() {
         let rendered = format.render(&stored.to_string(), &DeliveryId("dlv_1".into()), TOLD_AT);
-        assert!(rendered.is_ok(), "{}: {rendered:?}", format.as_str());
+        assert!(rendered.is_ok(), "{}: {rendered:?}", format.word());
     }
 }

@@ -7,7 +7,7 @@ use super::Line;
 use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::Problem;
-use crate::http::{items, request};
+use crate::http::request;
 use crate::model::lease::{StepRecord, StepStatus};
 use crate::model::{ItemError, Timestamp};
 use crate::warden::restore::{GonePayload, Past, PastClose};
@@ -169,7 +169,7 @@ impl Line<'_> {
                 ));
             }
         };
-        Ok(Some(PastClose { at, outcome: items::outcome(outcome)?, payload }))
+        Ok(Some(PastClose { at, outcome: request::word("outcome", outcome)?, payload }))
     }
 }
 

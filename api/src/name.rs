@@ -1,37 +1,53 @@
-//! Names: of workflows, items and steps. A value of these types is valid by construction.
+//! Names: of workflows, items and steps, which are valid by construction, and labels, which are checked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::quote;
-
-/// The longest name of a workflow or step, in bytes.
-pub const NAME_MAX: usize = 128;
-/// The longest item id, in bytes of UTF-8.
-pub const ITEM_ID_MAX: usize = 256;
+use crate::limit::{ITEM_ID_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, LABELS_MAX, LABELS_SIZE_MAX, NAME_MAX};
+use crate::quote::quote;
 
 /// What [`is_name`] accepts, in words.
 pub const NAME_RULE: &str = "it takes 1 to 128 of A-Z a-z 0-9 . _ - and starts with a letter or digit";
 
 /// Why a name was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// A workflow or step name outside `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
-    #[error("{text} is no valid {1} name: {NAME_RULE}", text = quote(.0))]
+    /// A name outside `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, and of what it was to be one: `workflow` or `step`.
     Pattern(String, &'static str),
-    /// An item id that is empty or too long.
-    #[error("an item id is 1 to 256 bytes of UTF-8; this one has {0}")]
+    /// An item id that is empty or too long, with its length in bytes.
     IdLength(usize),
     /// An item id that clients take for a way through directories and leave out of the path.
-    #[error("{} is no item id: in a path it means a directory, and clients resolve it before they ask", quote(.0))]
     IdDots(String),
-    /// An item id that holds a control character.
-    #[error("an item id holds no control characters; this one has U+{0:04X}")]
+    /// An item id that holds this control character.
     IdControl(u32),
 }
+
+impl fmt::Display for NameError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(text, what) => {
+                write!(formatter, "{} is no valid {what} name: {NAME_RULE}", quote(text))
+            }
+            Self::IdLength(length) => {
+                write!(formatter, "an item id is 1 to {ITEM_ID_MAX} bytes of UTF-8; this one has {length}")
+            }
+            Self::IdDots(text) => write!(
+                formatter,
+                "{} is no item id: in a path it means a directory, and clients resolve it before they ask",
+                quote(text)
+            ),
+            Self::IdControl(character) => {
+                write!(formatter, "an item id holds no control characters; this one has U+{character:04X}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
 
 /// Whether `text` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`: the form of all names, also of those without a type here.
 pub fn is_name(text: &str) -> bool {
@@ -133,6 +149,84 @@ text_type!(
         }
     }
 );
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    use utoipa::openapi::{RefOr, Schema};
+
+    macro_rules! texts {
+        ($($name:ident)*) => {$(
+            impl utoipa::PartialSchema for super::$name {
+                fn schema() -> RefOr<Schema> {
+                    ObjectBuilder::new().schema_type(Type::String).into()
+                }
+            }
+
+            impl utoipa::ToSchema for super::$name {
+                fn name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )*};
+    }
+
+    texts! { WorkflowName StepName ItemId }
+}
+
+/// Names and values to find an item by.
+pub type Labels = Arc<BTreeMap<String, String>>;
+
+/// Why labels were refused, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelError(String);
+
+impl fmt::Display for LabelError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LabelError {}
+
+/// Whether a label may be called like this: 1 to 63 of `A-Z a-z 0-9 . _ - /`.
+pub fn is_label_name(name: &str) -> bool {
+    (1..=LABEL_NAME_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
+}
+
+/// Checks names, values, number and size of the labels of an item.
+///
+/// # Errors
+/// When a limit is broken; the message says which.
+pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), LabelError> {
+    let refuse = |message: String| Err(LabelError(message));
+    if labels.len() > LABELS_MAX {
+        return refuse(format!("an item carries at most {LABELS_MAX} labels; these are {}", labels.len()));
+    }
+    for (name, value) in labels {
+        if !is_label_name(name) {
+            return refuse(format!(
+                "{} is no label name: it takes 1 to {LABEL_NAME_MAX} of A-Z a-z 0-9 . _ - /",
+                quote(name)
+            ));
+        }
+        if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
+            return refuse(format!(
+                "the value of label {name} is at most {LABEL_VALUE_MAX} bytes without control characters"
+            ));
+        }
+    }
+    let size: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if size > LABELS_SIZE_MAX {
+        return refuse(format!(
+            "all labels together take at most {LABELS_SIZE_MAX} bytes; these take {size}"
+        ));
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {
