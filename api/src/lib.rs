@@ -14,12 +14,29 @@
 
 #![warn(missing_docs)]
 
+pub mod alert;
+pub mod health;
+pub mod item;
+pub mod lease;
 pub mod limit;
+pub mod merge;
 pub mod name;
+pub mod page;
+pub mod path;
+pub mod problem;
 pub mod quote;
+pub mod replay;
 pub mod time;
 pub mod word;
+pub mod workflow;
 
+pub use alert::{Delivery, Incident, Receiver, Silence};
+pub use item::Item;
+pub use lease::Lease;
 pub use name::{ItemId, NameError, StepName, WorkflowName};
+pub use page::Page;
+pub use problem::{Problem, ProblemDocument};
+pub use replay::Replay;
 pub use time::{Timestamp, WallTime};
 pub use word::Word;
+pub use workflow::Workflow;

@@ -36,7 +36,7 @@ impl fmt::Display for UnknownWord {
 impl std::error::Error for UnknownWord {}
 
 /// A word of an answer: one of a list, or one that a later daemon added to it. It is shown as it came.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Word<T> {
     /// A word of the list.
     Known(T),
@@ -109,10 +109,10 @@ impl<'de, T: Vocabulary> Deserialize<'de> for Word<T> {
 // The derived forms of serde are those of an enumeration: a word in text, its place in the list in the compact binary form in
 // which the daemon stores some. So a word may be added at the end of its list only.
 macro_rules! words {
-    ($($(#[$attribute:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+    ($(#[doc = $description:literal] $(#[$attribute:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        #[doc = $description]
         $(#[$attribute])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum $name {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)+
         }
@@ -129,6 +129,20 @@ macro_rules! words {
                 match self {
                     $(Self::$variant => $word,)+
                 }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                schema::of_words(Self::WORDS, $description)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
             }
         }
 
@@ -395,6 +409,21 @@ impl ReplayStatus {
     /// Whether nothing more is to come.
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled)
+    }
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    use utoipa::openapi::{RefOr, Schema};
+
+    /// The schema of a list of words.
+    pub fn of_words(words: &'static [&'static str], description: &str) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(description.trim()))
+            .enum_values(Some(words.iter().copied()))
+            .into()
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
+use warden_api::Page;
 
 use super::Server;
 use super::access::Access;
 use super::json::Json;
-use super::page::{PageView, Paging, name_cursor};
+use super::page::{Paging, name_cursor};
 use super::problem::Problem;
 use super::request::{self, NoQuery, Query, Segments};
-use super::view::DeliveryView;
+use super::view::DeliveryFacts;
 use crate::config::Scope;
 use crate::model::{Delivery, DeliveryId, IncidentId, WorkflowName};
 use crate::store::{DeliveryPage, ListDeliveries};
@@ -25,12 +26,12 @@ use crate::warden::WardenError;
     params(("status" = Option<String>, Query, description = "pending, delivered or dead"),
         ("receiver" = Option<String>, Query, description = "A receiver's name"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<DeliveryView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Delivery>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<PageView<DeliveryView>>, Problem> {
+) -> Result<Json<Page<warden_api::Delivery>>, Problem> {
     access.require(Scope::Read)?;
     let status = query.one("status")?.map(|text| request::word("status", &text)).transpose()?;
     let receiver = query.one("receiver")?.map(Into::into);
@@ -44,9 +45,9 @@ pub async fn list(
     };
     let next_cursor = page.next.map(|id| name_cursor(&id.0));
     let moment = server.moment();
-    let view = |delivery| DeliveryView::new(delivery, &access, moment);
+    let view = |delivery| DeliveryFacts { delivery, is_limited: access.is_limited(), moment }.into();
     let data = page.data.into_iter().map(view).collect();
-    Ok(Json(PageView { data, next_cursor }))
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// A page of those deliveries whose workflows the token admits. It goes on until it is full, for where a page ended among
@@ -79,13 +80,13 @@ async fn visible_page(
 /// It goes out under the same id, with the same body, and is tried for another day.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/resend", operation_id = "resend_delivery", tag = "alerts",
     params(("id" = String, Path)),
-    responses((status = 200, description = "The delivery, which is pending now", body = DeliveryView)))]
+    responses((status = 200, description = "The delivery, which is pending now", body = warden_api::Delivery)))]
 pub async fn resend(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
-) -> Result<Json<DeliveryView>, Problem> {
+) -> Result<Json<warden_api::Delivery>, Problem> {
     access.require(Scope::Admin)?;
     let id = DeliveryId(id.into());
     if access.is_limited() {
@@ -96,7 +97,8 @@ pub async fn resend(
         }
     }
     let delivery = server.warden.resend(id).await?;
-    Ok(Json(DeliveryView::new(delivery, &access, server.moment())))
+    let facts = DeliveryFacts { delivery, is_limited: access.is_limited(), moment: server.moment() };
+    Ok(Json(facts.into()))
 }
 
 /// Those of the deliveries whose workflows the token admits.

@@ -13,21 +13,22 @@ use axum::http::{HeaderMap, HeaderValue, Request};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
+use warden_api::alert::{AcknowledgeRequest, CommentRequest, SilenceRequest, SnoozeRequest};
+use warden_api::item::{ErrorRequest, ItemFilter, PatchRequest};
+use warden_api::lease::{ClaimRequest, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest};
+use warden_api::replay::ReplayRequest;
 
 use super::access::{Access, Tokens};
 use super::batch::line::{self, Asked};
 use super::browser::{self, Browsers};
 use super::export::line::{History, write_item_line};
-use super::filter::FilterDocument;
-use super::incidents::{AcknowledgeDocument, CommentDocument, SnoozeDocument};
-use super::items::{ErrorDocument, PatchDocument};
-use super::leases::{ClaimDocument, CompleteDocument, FailDocument, HeartbeatDocument, ReleaseDocument};
+use super::filter;
+use super::items;
 use super::page::{Paging, limit, name_cursor, read_cursor, write_cursor};
 use super::problem::Problem;
 use super::question::Question;
-use super::replays::{self, ReplayDocument};
+use super::replays;
 use super::request::{self, ByteRange, Query, byte_range};
-use super::silences::SilenceDocument;
 use crate::config::{Config, Sources, host_of, origin_of};
 use crate::model::item::{Closed, ItemDetail, ItemPatch, PROGRESS_SIZE_MAX};
 use crate::model::payload::content_encoding;
@@ -315,30 +316,30 @@ fn exported(create: &CreateItem, item: &Item) {
 /// Documents: read as each that there is, and turned into what is asked of the warden. A patch leaves the item within its
 /// limits, as what is stored is read again, and is the same when it comes twice.
 pub fn bodies(bytes: &[u8]) {
-    if let Some(document) = object::<PatchDocument>(bytes)
-        && let Some(patch) = accepted(document.read())
+    if let Some(document) = object::<PatchRequest>(bytes)
+        && let Some(patch) = accepted(items::change(document))
     {
         patched(&ItemPatch { deadline: None, labels: patch.labels, progress: patch.progress });
     }
-    if let Some(document) = object::<ReplayDocument>(bytes) {
+    if let Some(document) = object::<ReplayRequest>(bytes) {
         accepted(replays::start(document));
     }
-    if let Some(document) = object::<FilterDocument>(bytes) {
+    if let Some(document) = object::<ItemFilter>(bytes) {
         let written = serde_json::to_vec(&document).expect("a filter can be written");
-        let again: FilterDocument = object(&written).expect("and read");
+        let again: ItemFilter = object(&written).expect("and read");
         assert_eq!(format!("{again:?}"), format!("{document:?}"));
-        accepted(document.written());
+        accepted(filter::written(document));
     }
-    object::<ClaimDocument>(bytes);
-    object::<HeartbeatDocument>(bytes);
-    object::<CompleteDocument>(bytes);
-    object::<FailDocument>(bytes);
-    object::<ReleaseDocument>(bytes);
-    object::<ErrorDocument>(bytes);
-    object::<SilenceDocument>(bytes);
-    object::<AcknowledgeDocument>(bytes);
-    object::<SnoozeDocument>(bytes);
-    object::<CommentDocument>(bytes);
+    object::<ClaimRequest>(bytes);
+    object::<HeartbeatRequest>(bytes);
+    object::<CompleteRequest>(bytes);
+    object::<FailRequest>(bytes);
+    object::<ReleaseRequest>(bytes);
+    object::<ErrorRequest>(bytes);
+    object::<SilenceRequest>(bytes);
+    object::<AcknowledgeRequest>(bytes);
+    object::<SnoozeRequest>(bytes);
+    object::<CommentRequest>(bytes);
 }
 
 fn object<'a, T: Deserialize<'a> + Debug>(bytes: &'a [u8]) -> Option<T> {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use warden_api::Page;
+use warden_api::alert::{AcknowledgeRequest, CommentRequest, SnoozeRequest};
 use warden_api::word::IncidentOrder;
 
 use super::Server;
 use super::access::Access;
 use super::document::{document, optional_document};
 use super::json::Json;
-use super::page::{PageView, Paging, name_cursor};
+use super::page::{Paging, name_cursor};
 use super::problem::Problem;
 use super::request::{self, NoQuery, Query, Segments};
-use super::view::{DeliveryView, IncidentView};
+use super::view::{DeliveryFacts, IncidentFacts};
 use crate::config::Scope;
-use crate::model::{Incident, IncidentId, IncidentStatus, Severity};
+use crate::model::{Delivery, Incident, IncidentId, IncidentStatus, Severity};
 use crate::warden::{Act, WardenError};
 
 /// How many incidents are read from the store at once.
@@ -28,12 +28,12 @@ const SCANNED_AT_ONCE: usize = 1_000;
         ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
         ("order" = Option<String>, Query, description = "newest (default), or severity, which lists only those that are open"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<IncidentView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Incident>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<PageView<IncidentView>>, Problem> {
+) -> Result<Json<Page<warden_api::Incident>>, Problem> {
     access.require(Scope::Read)?;
     let status = query.one("status")?.map(|text| request::word("status", &text)).transpose()?;
     let workflows: Vec<_> =
@@ -67,7 +67,7 @@ pub async fn list(
     data.truncate(limit);
     let next_cursor = data.last().filter(|_| more).map(|incident| name_cursor(&incident.id.0));
     let data = data.into_iter().map(|incident| shown(&server, incident)).collect();
-    Ok(Json(PageView { data, next_cursor }))
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// A page of the incidents that are admitted, the worst first and of those as bad the oldest.
@@ -75,7 +75,7 @@ async fn worst_first(
     server: &Server,
     paging: &Paging,
     admits: &impl Fn(&Incident) -> bool,
-) -> Result<PageView<IncidentView>, Problem> {
+) -> Result<Page<warden_api::Incident>, Problem> {
     let mut found: Vec<Incident> = Vec::new();
     let mut before = None;
     loop {
@@ -99,39 +99,39 @@ async fn worst_first(
 
 /// Get an incident.
 #[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts", params(("id" = String, Path)),
-    responses((status = 200, description = "The incident", body = IncidentView)))]
+    responses((status = 200, description = "The incident", body = warden_api::Incident)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
-) -> Result<Json<IncidentView>, Problem> {
+) -> Result<Json<warden_api::Incident>, Problem> {
     Ok(Json(shown(&server, visible(&server, &access, id).await?)))
 }
 
-fn shown(server: &Server, incident: Incident) -> IncidentView {
+fn shown(server: &Server, incident: Incident) -> warden_api::Incident {
     let outlook = server.warden.outlook(&incident);
     let zone = server.warden.workflows().zone(&incident.key.workflow);
-    IncidentView::new(incident, outlook, zone, server.moment())
+    IncidentFacts { incident, outlook, zone, moment: server.moment() }.into()
 }
 
 /// List an incident's deliveries, the oldest first.
 #[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts",
     params(("id" = String, Path), ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<DeliveryView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Delivery>)))]
 pub async fn deliveries(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     mut query: Query,
-) -> Result<Json<PageView<DeliveryView>>, Problem> {
+) -> Result<Json<Page<warden_api::Delivery>>, Problem> {
     let paging = Paging::read(&mut query)?;
     query.finish("limit, cursor")?;
     let incident = visible(&server, &access, id).await?;
     let deliveries = server.warden.deliveries(incident.id).await?;
     let moment = server.moment();
-    let view = |delivery| DeliveryView::new(delivery, &access, moment);
-    Ok(Json(paging.page(deliveries, |delivery| delivery.id.0.to_string(), view)))
+    let view = |delivery| DeliveryFacts { delivery, is_limited: access.is_limited(), moment }.into();
+    Ok(Json(paging.page(deliveries, |delivery: &Delivery| delivery.id.0.to_string(), view)))
 }
 
 async fn visible(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
@@ -139,66 +139,37 @@ async fn visible(server: &Server, access: &Access, id: String) -> Result<Inciden
     known(server, access, id).await
 }
 
-/// Who acknowledges, and what they say to it.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct AcknowledgeDocument {
-    /// Who looks after it; by default the token's name.
-    #[schema(value_type = Option<String>)]
-    by: Option<Arc<str>>,
-    /// What they say; at most 512 bytes.
-    #[schema(value_type = Option<String>)]
-    comment: Option<Arc<str>>,
-}
-
 /// Acknowledge an open incident: somebody looks after it, and it is not escalated any further.
 #[utoipa::path(post, path = "/v1/incidents/{id}/ack", operation_id = "acknowledge_incident", tag = "alerts",
-    params(("id" = String, Path)), request_body(content = Option<AcknowledgeDocument>),
-    responses((status = 200, description = "The incident", body = IncidentView)))]
+    params(("id" = String, Path)), request_body(content = Option<AcknowledgeRequest>),
+    responses((status = 200, description = "The incident", body = warden_api::Incident)))]
 pub async fn acknowledge(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<IncidentView>, Problem> {
+) -> Result<Json<warden_api::Incident>, Problem> {
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
-    let AcknowledgeDocument { by, comment } = optional_document(&server, &parts, body).await?;
+    let AcknowledgeRequest { by, comment } = optional_document(&server, &parts, body).await?;
     act(&server, &access, id, Act::Acknowledge, by, comment).await
-}
-
-/// For how long an incident is to be quiet.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SnoozeDocument {
-    /// A duration such as `30m`, at most 7 days; `0s` ends a snooze.
-    #[serde(rename = "for")]
-    duration: String,
-    /// Who says so; by default the token's name.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    by: Option<Arc<str>>,
-    /// What they say; at most 512 bytes.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    comment: Option<Arc<str>>,
 }
 
 /// Snooze an open incident: nobody is told of it until the time is over, unless it is resolved before.
 #[utoipa::path(post, path = "/v1/incidents/{id}/snooze", operation_id = "snooze_incident", tag = "alerts",
-    params(("id" = String, Path)), request_body(content = SnoozeDocument),
-    responses((status = 200, description = "The incident", body = IncidentView)))]
+    params(("id" = String, Path)), request_body(content = SnoozeRequest),
+    responses((status = 200, description = "The incident", body = warden_api::Incident)))]
 pub async fn snooze(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<IncidentView>, Problem> {
+) -> Result<Json<warden_api::Incident>, Problem> {
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
-    let SnoozeDocument { duration, by, comment } = document(&server, &parts, body).await?;
+    let SnoozeRequest { duration, by, comment } = document(&server, &parts, body).await?;
     let duration = request::duration("for", &duration)?;
     act(&server, &access, id, Act::Snooze(duration), by, comment).await
 }
@@ -213,33 +184,20 @@ async fn known(server: &Server, access: &Access, id: String) -> Result<Incident,
     Ok(incident)
 }
 
-/// Something to be noted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CommentDocument {
-    /// Who says it; by default the token's name.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    by: Option<Arc<str>>,
-    /// What they say; at most 512 bytes.
-    #[schema(value_type = String)]
-    comment: Arc<str>,
-}
-
 /// Comment on an incident, be it open or resolved.
 #[utoipa::path(post, path = "/v1/incidents/{id}/comments", operation_id = "comment_incident", tag = "alerts",
-    params(("id" = String, Path)), request_body(content = CommentDocument),
-    responses((status = 200, description = "The incident", body = IncidentView)))]
+    params(("id" = String, Path)), request_body(content = CommentRequest),
+    responses((status = 200, description = "The incident", body = warden_api::Incident)))]
 pub async fn comment(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<IncidentView>, Problem> {
+) -> Result<Json<warden_api::Incident>, Problem> {
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
-    let CommentDocument { by, comment } = document(&server, &parts, body).await?;
+    let CommentRequest { by, comment } = document(&server, &parts, body).await?;
     act(&server, &access, id, Act::Comment, by, Some(comment)).await
 }
 
@@ -251,7 +209,7 @@ async fn act(
     act: Act,
     by: Option<Arc<str>>,
     comment: Option<Arc<str>>,
-) -> Result<Json<IncidentView>, Problem> {
+) -> Result<Json<warden_api::Incident>, Problem> {
     let incident = known(server, access, id).await?;
     let by = by.unwrap_or_else(|| access.name().unwrap_or("anonymous").into());
     Ok(Json(shown(server, server.warden.act(incident.id, act, by, comment).await?)))

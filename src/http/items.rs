@@ -1,6 +1,5 @@
 //! Items: create, read, close, change, report.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -15,9 +14,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use warden_api::item::{ErrorReceipt, ErrorRequest, ItemAnswer, PatchRequest};
 
 use super::Server;
 use super::access::Access;
@@ -28,10 +26,9 @@ use super::json::Json;
 use super::prefer::{self, PREFERENCE_APPLIED, RETURN_MINIMAL};
 use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
-use super::view::{ItemAnswer, ItemView, Sent, hex};
+use super::view::{Sent, hex};
 use crate::config::Scope;
 use crate::incident::notification::item_path;
-use crate::model::item::Merge;
 use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
 use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
 use crate::warden::{ClosedSince, WardenError};
@@ -174,13 +171,13 @@ fn show(
     access: &Access,
 ) -> Response {
     let tag = entity_tag(item.version);
-    (status, [(ETAG, tag)], Json(ItemAnswer::new(item, sent, &server.warden, access))).into_response()
+    (status, [(ETAG, tag)], Json(server.facts(item).answer(sent, access.may_read()))).into_response()
 }
 
 /// The answer to whoever may see the whole item.
 fn show_whole(item: Item, server: &Server) -> Response {
     let tag = entity_tag(item.version);
-    (success::OK, [(ETAG, tag)], Json(ItemView::new(item, &server.warden))).into_response()
+    (success::OK, [(ETAG, tag)], Json(warden_api::Item::from(server.facts(item)))).into_response()
 }
 
 fn entity_tag(version: u64) -> HeaderValue {
@@ -196,7 +193,7 @@ fn entity_tag(version: u64) -> HeaderValue {
 /// Get an item.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "get_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The item", body = ItemView)))]
+    responses((status = 200, description = "The item", body = warden_api::Item)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -327,53 +324,20 @@ pub async fn delete(
     Ok(success::DONE.into_response())
 }
 
-/// What of an item may be changed: a JSON merge patch (RFC 7396).
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PatchDocument {
-    /// A duration from now, or an RFC 3339 instant. It cannot be removed.
-    #[serde(default, deserialize_with = "some")]
-    #[schema(value_type = String)]
-    deadline: Option<String>,
-    /// Labels to set, or to remove by null; null for all of them.
-    #[serde(default, deserialize_with = "merge")]
-    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
-    labels: Option<Merge<BTreeMap<String, Option<String>>>>,
-    /// A patch of the progress document; null empties it.
-    #[serde(default, deserialize_with = "merge")]
-    #[schema(value_type = Option<Object>)]
-    progress: Option<Merge<Map<String, Value>>>,
-}
-
-impl PatchDocument {
-    /// What is to be changed, of whatever version.
-    ///
-    /// # Errors
-    /// When the deadline cannot be read.
-    pub(super) fn read(self) -> Result<PatchItem, Problem> {
-        let deadline = self.deadline.map(|text| request::deadline(&text)).transpose()?;
-        Ok(PatchItem { deadline, labels: self.labels, progress: self.progress, if_version: None })
-    }
-}
-
-/// Reads a member that may be left out but not be null.
-fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// Reads a member that empties something when it is null.
-fn merge<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Merge<T>>, D::Error> {
-    let change = Option::<T>::deserialize(deserializer)?;
-    Ok(Some(change.map_or(Merge::Clear, Merge::Change)))
+/// What is to be changed, of whatever version.
+///
+/// # Errors
+/// When the deadline cannot be read.
+pub(super) fn change(request: PatchRequest) -> Result<PatchItem, Problem> {
+    let deadline = request.deadline.map(|text| request::deadline(&text)).transpose()?;
+    Ok(PatchItem { deadline, labels: request.labels, progress: request.progress, if_version: None })
 }
 
 /// Change an open item's deadline, labels or progress.
 #[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "patch_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
-    request_body(content = PatchDocument, content_type = "application/merge-patch+json"),
+    request_body(content = PatchRequest, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The item as it is now", body = ItemAnswer)))]
 pub async fn patch(
     State(server): State<Arc<Server>>,
@@ -385,46 +349,18 @@ pub async fn patch(
     access.require_for(Scope::Ingest, &key.workflow)?;
     let (parts, body) = request.into_parts();
     let if_version = request::if_match(&parts.headers)?;
-    let document: PatchDocument = document(&server, &parts, body).await?;
-    let patch = PatchItem { if_version, ..document.read()? };
+    let document: PatchRequest = document(&server, &parts, body).await?;
+    let patch = PatchItem { if_version, ..change(document)? };
     let sent = Sent::Change { deadline: patch.deadline.is_some() };
     let item = server.warden.patch(key, patch).await.map_err(|error| access.explain(error))?;
     Ok(show(success::OK, item, sent, &server, &access))
-}
-
-/// An error to be reported.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ErrorDocument {
-    /// The reporter's name for this sort of error; 1 to 128 bytes.
-    #[serde(rename = "type")]
-    kind: String,
-    /// What happened; at most 2,048 bytes.
-    #[serde(default)]
-    message: String,
-    /// Whether trying again may help.
-    #[serde(default)]
-    retryable: bool,
-    /// Whether the item has failed by it.
-    #[serde(default)]
-    fatal: bool,
-    /// Whatever else is to be kept; at most 4,096 bytes of JSON.
-    #[serde(default)]
-    data: Value,
-}
-
-/// The answer to an error report.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorReceipt {
-    /// The id by which the error is found in the item and in the log.
-    error_id: Arc<str>,
 }
 
 /// Report an error about an open item.
 #[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", operation_id = "report_error", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same report")),
-    request_body(content = ErrorDocument),
+    request_body(content = ErrorRequest),
     responses((status = 201, description = "Reported", body = ErrorReceipt)))]
 pub async fn report(
     State(server): State<Arc<Server>>,
@@ -435,7 +371,7 @@ pub async fn report(
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Ingest, &key.workflow)?;
     let (parts, body) = request.into_parts();
-    let document: ErrorDocument = document(&server, &parts, body).await?;
+    let document: ErrorRequest = document(&server, &parts, body).await?;
     let report = ReportError {
         kind: document.kind,
         message: document.message,
@@ -451,7 +387,7 @@ pub async fn report(
 /// Send an item back to its step that has failed, and have one that waits for its next attempt wait no longer.
 #[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/retry", operation_id = "retry_item", tag = "recovery",
     params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
 pub async fn retry(
     State(server): State<Arc<Server>>,
     access: Access,

@@ -2,7 +2,7 @@
 //!
 //! The answer to a claim is sent item by item, so that a thousand large payloads are never in memory together.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,10 +14,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use warden_api::lease::{
+    ClaimRequest, Claimed, ClaimedItem, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest,
+};
 
 use super::Server;
 use super::access::Access;
@@ -25,12 +24,12 @@ use super::answers::{self, RECORD, SMALL};
 use super::budget::{Hold, attach};
 use super::document::{document, optional_document};
 use super::exchange::Exchange;
-use super::filter::FilterDocument;
+use super::filter;
 use super::json::Json;
 use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
 use super::request::{self, NoQuery, Segments};
-use super::view::{ItemView, LeaseView, WallTime};
+use super::view;
 use crate::config::Scope;
 use crate::model::item::Merge;
 use crate::model::{Item, LeaseId, quote};
@@ -39,77 +38,10 @@ use crate::warden::items::ReportError;
 use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::{Warden, WardenError};
 
-/// What is to be claimed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct ClaimDocument {
-    #[serde(flatten)]
-    filter: FilterDocument,
-    /// How many items at most; 1 to 1000, 1 by default.
-    max: usize,
-    /// How long each is held unless a heartbeat comes, such as `60s`, which is the default; 1s to 24h.
-    ttl: Option<String>,
-    /// How long to wait for an item if there is none, such as `20s`; at most 60s, by default not at all.
-    wait: Option<String>,
-    /// Who claims; by default the token's name.
-    #[schema(value_type = Option<String>)]
-    worker: Option<Arc<str>>,
-    /// Whether the payloads are wanted in the answer; true by default.
-    payloads: bool,
-    /// The `next_cursor` of an earlier claim: only items that come after those of that one, so that a run which hands it on
-    /// gets each item once, unless that comes again at its next step with a later deadline.
-    cursor: Option<String>,
-    /// What nobody knows here. It is refused.
-    #[serde(flatten)]
-    #[schema(ignore)]
-    unknown: BTreeMap<String, IgnoredAny>,
-}
-
-impl Default for ClaimDocument {
-    fn default() -> Self {
-        Self {
-            filter: FilterDocument::default(),
-            max: 1,
-            ttl: None,
-            wait: None,
-            worker: None,
-            payloads: true,
-            cursor: None,
-            unknown: BTreeMap::new(),
-        }
-    }
-}
-
-/// Items that were claimed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClaimedView {
-    /// The earliest deadline first; empty when there is nothing to be claimed.
-    leases: Vec<ClaimedItemView>,
-    /// To be handed back as `cursor` to get only what comes after these; null when nothing was claimed.
-    next_cursor: Option<String>,
-}
-
-/// An item that was claimed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClaimedItemView {
-    /// By which its holder speaks of the lease.
-    id: String,
-    /// Larger than that of any lease before it: what lies behind a worker can tell a late one by it.
-    token: u64,
-    /// From when on the lease holds no longer, unless a heartbeat comes before.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: WallTime,
-    /// How often the item was claimed at its present step, this time among them.
-    attempt: u32,
-    item: ItemView,
-    /// Its payload; null when none was asked for.
-    payload_base64: Option<String>,
-}
-
 /// Claim items.
 #[utoipa::path(post, path = "/v1/leases", operation_id = "claim", tag = "recovery",
-    request_body(content = Option<ClaimDocument>),
-    responses((status = 200, description = "What was claimed", body = ClaimedView)))]
+    request_body(content = Option<ClaimRequest>),
+    responses((status = 200, description = "What was claimed", body = Claimed)))]
 pub async fn claim(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -118,15 +50,15 @@ pub async fn claim(
 ) -> Result<Response, Problem> {
     access.require(Scope::Work)?;
     let (parts, body) = request.into_parts();
-    let document: ClaimDocument = optional_document(&server, &parts, body).await?;
+    let document: ClaimRequest = optional_document(&server, &parts, body).await?;
     let duration =
         |name: &str, text: Option<String>| text.map(|text| request::duration(name, &text)).transpose();
     let (ttl, wait) = (duration("ttl", document.ttl)?, duration("wait", document.wait)?);
-    if let Some(name) = document.unknown.keys().next() {
+    if let Some(name) = document.unknown.first() {
         return Err(Problem::invalid(format!("there is no field {} in a claim", quote(&name))));
     }
     let claim = ClaimItems {
-        filter: document.filter.read(&server, &access)?,
+        filter: filter::read(document.filter, &server, &access)?,
         after: document.cursor.map(|text| read_cursor(&text)).transpose()?,
         max: document.max,
         ttl: ttl.unwrap_or(TTL_DEFAULT),
@@ -140,13 +72,13 @@ pub async fn claim(
     let next_cursor = place_after(&claimed, server.moment()).map(write_cursor);
     let hold = server.answers.hold(room(&claimed, document.payloads)).await;
     let hold = Arc::new(hold.map_err(|_| answers::spent())?);
-    let answer = Claimed { server, items: claimed.into(), payloads: document.payloads, next_cursor, hold };
+    let answer = Claim { server, items: claimed.into(), payloads: document.payloads, next_cursor, hold };
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((content_type, Body::from_stream(answer.into_stream())).into_response())
 }
 
-/// What was claimed, on its way to the client: [`ClaimedView`], a piece for each item.
-struct Claimed {
+/// What was claimed, on its way to the client: [`Claimed`], a piece for each item.
+struct Claim {
     server: Arc<Server>,
     items: VecDeque<Item>,
     payloads: bool,
@@ -170,7 +102,7 @@ enum Stage {
     Over,
 }
 
-impl Claimed {
+impl Claim {
     fn into_stream(self) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> {
         stream::try_unfold((self, Stage::Begin), |(mut claimed, stage)| async move {
             let (piece, stage) = match stage {
@@ -197,7 +129,7 @@ impl Claimed {
     }
 
     /// The item as it is shown; nothing when it was closed since it was claimed, for then there is nothing left to be done.
-    async fn view(&self, item: Item) -> Result<Option<ClaimedItemView>, std::io::Error> {
+    async fn view(&self, item: Item) -> Result<Option<ClaimedItem>, std::io::Error> {
         let Some(lease) = item.work.lease.clone() else { return Ok(None) };
         let size = item.payload.as_ref().map_or(0, |payload| payload.size);
         let payload_base64 = if self.payloads {
@@ -209,12 +141,12 @@ impl Claimed {
         } else {
             None
         };
-        Ok(Some(ClaimedItemView {
+        Ok(Some(ClaimedItem {
             id: LeaseId { item: item.number, token: lease.token }.to_string(),
             token: lease.token,
-            expires_at: WallTime::of(lease.expires_at, self.server.moment()),
+            expires_at: view::told(lease.expires_at, self.server.moment()),
             attempt: item.work.attempts,
-            item: ItemView::new(item, &self.server.warden),
+            item: self.server.facts(item).into(),
             payload_base64,
         }))
     }
@@ -235,113 +167,59 @@ async fn said<T>(
     Ok((lease, item, document))
 }
 
-/// A sign of life of a holder.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct HeartbeatDocument {
-    /// For how long from now on the lease is to hold; by default 60s, or as long as it holds already if that is longer.
-    ttl: Option<String>,
-    /// A merge patch of the item's progress document.
-    #[schema(value_type = Option<Object>)]
-    progress: Option<Map<String, Value>>,
-}
-
 /// Hold a lease for longer.
 #[utoipa::path(post, path = "/v1/leases/{id}/heartbeat", operation_id = "heartbeat", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = Option<HeartbeatDocument>),
-    responses((status = 200, description = "It is held until then", body = LeaseView)))]
+    params(("id" = String, Path)), request_body(content = Option<HeartbeatRequest>),
+    responses((status = 200, description = "It is held until then", body = warden_api::Lease)))]
 pub async fn heartbeat(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<LeaseView>, Problem> {
+) -> Result<Json<warden_api::Lease>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = optional_document::<HeartbeatDocument>(&server, &parts, body);
+    let document = optional_document::<HeartbeatRequest>(&server, &parts, body);
     let (lease, _, document) = said(&server, &access, &id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
     let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
-    let held = item.work.lease.as_ref().map(|held| LeaseView::new(&item, held, server.moment()));
+    let held = item.work.lease.as_ref().map(|held| view::lease(&item, held, server.moment()));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
-}
-
-/// What the holder says when the step is done.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CompleteDocument {
-    /// Whether the item is done, whatever steps are left.
-    close: bool,
-    /// A merge patch of the item's progress document.
-    #[schema(value_type = Option<Object>)]
-    progress: Option<Map<String, Value>>,
 }
 
 /// Say that the step is done: the next step becomes claimable, or after the last the item closes.
 #[utoipa::path(post, path = "/v1/leases/{id}/complete", operation_id = "complete", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = Option<CompleteDocument>),
-    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+    params(("id" = String, Path)), request_body(content = Option<CompleteRequest>),
+    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
 pub async fn complete(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<ItemView>, Problem> {
+) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = optional_document::<CompleteDocument>(&server, &parts, body);
+    let document = optional_document::<CompleteRequest>(&server, &parts, body);
     let (lease, item, document) = said(&server, &access, &id, document).await?;
     let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
     let item = server.warden.complete(lease, &item, request).await?;
-    Ok(Json(ItemView::new(item, &server.warden)))
-}
-
-/// What the holder says when the attempt failed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FailDocument {
-    /// Why.
-    error: FailureDocument,
-    /// How long to wait for the next attempt, such as `30s`, if not as the workflow's policy says.
-    #[serde(default)]
-    retry_after: Option<String>,
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FailureDocument {
-    /// The worker's name for this sort of error; 1 to 128 bytes.
-    #[serde(rename = "type")]
-    kind: String,
-    /// What happened; at most 2,048 bytes.
-    #[serde(default)]
-    message: String,
-    /// Whether trying again may help. If not, or if it was tried often enough, the item has failed.
-    #[serde(default)]
-    retryable: bool,
-    /// Whether it can be ignored: the item goes on as if the step were done.
-    #[serde(default)]
-    ignorable: bool,
-    /// Whatever else is to be kept; at most 4,096 bytes of JSON.
-    #[serde(default)]
-    data: Value,
+    Ok(Json(server.facts(item).into()))
 }
 
 /// Say that the attempt failed: the item is tried again after a while, or has failed.
 #[utoipa::path(post, path = "/v1/leases/{id}/fail", operation_id = "fail", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = FailDocument),
-    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+    params(("id" = String, Path)), request_body(content = FailRequest),
+    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
 pub async fn fail(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<ItemView>, Problem> {
+) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
     let document = document(&server, &parts, body);
-    let (lease, item, FailDocument { error, retry_after }) = said(&server, &access, &id, document).await?;
+    let (lease, item, FailRequest { error, retry_after }) = said(&server, &access, &id, document).await?;
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
@@ -353,32 +231,24 @@ pub async fn fail(
         idempotency_key: None,
     };
     let item = server.warden.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
-    Ok(Json(ItemView::new(item, &server.warden)))
-}
-
-/// What the holder says when it gives an item back.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReleaseDocument {
-    /// How long nobody else is to get it, such as `30s`; by default anybody may at once.
-    delay: Option<String>,
+    Ok(Json(server.facts(item).into()))
 }
 
 /// Give an item back unharmed: it was not tried.
 #[utoipa::path(post, path = "/v1/leases/{id}/release", operation_id = "release", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = Option<ReleaseDocument>),
-    responses((status = 200, description = "The item as it is now", body = ItemView)))]
+    params(("id" = String, Path)), request_body(content = Option<ReleaseRequest>),
+    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
 pub async fn release(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
     request: Request,
-) -> Result<Json<ItemView>, Problem> {
+) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = optional_document::<ReleaseDocument>(&server, &parts, body);
+    let document = optional_document::<ReleaseRequest>(&server, &parts, body);
     let (lease, _, document) = said(&server, &access, &id, document).await?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
     let item = server.warden.release(lease, delay.unwrap_or_default()).await?;
-    Ok(Json(ItemView::new(item, &server.warden)))
+    Ok(Json(server.facts(item).into()))
 }

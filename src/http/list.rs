@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use warden_api::Page;
+use warden_api::item::{Retried, Summary};
 use warden_api::word::ItemOrder;
 
 use super::Server;
 use super::access::Access;
 use super::answers::RECORD;
 use super::json::Json;
-use super::page::{PageView, limit, write_cursor};
+use super::page::{limit, write_cursor};
 use super::place::Place;
 use super::problem::Problem;
 use super::question::{self, FILTERS, Question};
 use super::request::Query;
 use super::trouble;
-use super::view::{ItemView, SummaryView};
 use crate::config::Scope;
 
 /// List items.
@@ -29,12 +28,12 @@ use crate::config::Scope;
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
         ("order" = Option<String>, Query, description = "created (default), deadline, or trouble: failed, held, overdue, open, closed, and of each the earliest deadline first"),
         ("limit" = Option<u16>, Query, description = "1 to 1000, 50 by default"), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<ItemView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Item>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<PageView<ItemView>>, Problem> {
+) -> Result<Json<Page<warden_api::Item>>, Problem> {
     access.require(Scope::Read)?;
     let limit = limit(&mut query)?;
     let order = question::order(&mut query)?;
@@ -55,17 +54,8 @@ pub async fn list(
         let page = server.warden.list(filter, order, after, limit).await?;
         (page.data, page.next.map(write_cursor), room)
     };
-    let data = data.into_iter().map(|item| ItemView::new(item, &server.warden)).collect();
-    Ok(Json(PageView { data, next_cursor }))
-}
-
-/// What became of a request to send many items back.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RetriedView {
-    /// How many were sent back.
-    retried: u64,
-    /// To be handed back as `cursor` to go on; null at the end.
-    next_cursor: Option<String>,
+    let data = data.into_iter().map(|item| server.facts(item).into()).collect();
+    Ok(Json(Page { data, next_cursor }))
 }
 
 /// Send many items back to their steps: those of a list, without any state those that have failed. A request does a part;
@@ -77,18 +67,18 @@ pub struct RetriedView {
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
         ("cursor" = Option<String>, Query, description = "Go on where the request before ended")),
-    responses((status = 200, description = "How many were sent back", body = RetriedView)))]
+    responses((status = 200, description = "How many were sent back", body = Retried)))]
 pub async fn retry(
     State(server): State<Arc<Server>>,
     access: Access,
     place: Place,
     mut query: Query,
-) -> Result<Json<RetriedView>, Problem> {
+) -> Result<Json<Retried>, Problem> {
     access.require(Scope::Recover)?;
     let Question { filter, after, .. } = Question::read(&mut query, &access, &**server.warden.clock())?;
     query.finish(&format!("{FILTERS}, order, cursor"))?;
     let retried = place.keep(async move { server.warden.retry_all(filter, after).await }).await?;
-    Ok(Json(RetriedView { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
+    Ok(Json(Retried { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 
 /// Summarise items: how many there are, by workflow, step and state, and how much their payloads take.
@@ -98,12 +88,12 @@ pub async fn retry(
         ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query)),
-    responses((status = 200, description = "The figures", body = SummaryView)))]
+    responses((status = 200, description = "The figures", body = Summary)))]
 pub async fn summary(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<SummaryView>, Problem> {
+) -> Result<Json<Summary>, Problem> {
     access.require(Scope::Read)?;
     let filter = question::filter(&mut query, &access, &**server.warden.clock())?;
     query.finish(FILTERS)?;

@@ -78,8 +78,9 @@ pub use self::listener::{Listener, ListenerError};
 use self::metrics::HttpMetrics;
 use self::place::Place;
 use self::problem::Problem;
+use self::view::ItemFacts;
 use crate::config::Config;
-use crate::model::{Moment, Warning};
+use crate::model::{Item, Moment, Warning};
 use crate::warden::Warden;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -106,6 +107,12 @@ impl Server {
     /// The present: what is shown and judged goes by it.
     fn moment(&self) -> Moment {
         self.warden.clock().moment()
+    }
+
+    /// An item, with what besides it is shown of it now.
+    fn facts(&self, item: Item) -> ItemFacts {
+        let incident = self.warden.incident_of(&item);
+        ItemFacts { moment: self.moment(), incident, item }
     }
 
     /// Everything that is served at this address, under the limits of the configuration.

@@ -6,9 +6,9 @@ mod links;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use warden_api::ProblemDocument;
 
 use super::operation;
-use super::problem::ProblemDocument;
 
 #[derive(OpenApi)]
 #[openapi(

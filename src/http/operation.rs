@@ -7,61 +7,33 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use warden_api::health::{self, Health, Readiness};
+use warden_api::word::StorageState;
+use warden_api::{ProblemDocument, path};
 
 use super::Server;
 use super::access::Access;
 use super::json::Json;
 use super::metrics::Form;
-use super::problem::{Problem, ProblemDocument};
+use super::problem::Problem;
 use crate::config::Scope;
 use crate::model::Warning;
 
 /// The paths that need no token.
-pub fn is_open(path: &str) -> bool {
-    is_health(path) || path == "/openapi.json"
+pub fn is_open(asked: &str) -> bool {
+    is_health(asked) || asked == path::OPENAPI
 }
 
 /// The paths that are answered however many clients there are.
-pub fn is_health(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz")
-}
-
-/// That the process lives.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Health {
-    /// `ok`
-    status: &'static str,
-    /// The program's version.
-    version: &'static str,
+pub fn is_health(asked: &str) -> bool {
+    matches!(asked, path::HEALTHZ | path::READYZ)
 }
 
 /// Whether the process lives.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
     responses((status = 200, description = "It lives", body = Health)))]
 pub async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
-}
-
-/// That the daemon can do its work.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Readiness {
-    /// `ready`
-    status: &'static str,
-    /// `ok`, or `full` while creates are refused for want of space and closes go on.
-    storage: &'static str,
-    /// What works as it is set up and is probably not what was meant: mostly that nobody would be told.
-    warnings: Vec<WarningView>,
-}
-
-/// Something that is probably not what was meant.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WarningView {
-    /// Which warning it is, such as `no-receivers`; `warden check --help` lists them.
-    code: &'static str,
-    /// The particulars: where, what, and what to do. For those who may read everything; others see the code alone.
-    message: Option<String>,
+    Json(Health { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() })
 }
 
 /// Whether it has recovered, can write, and is answered by its committing thread.
@@ -88,12 +60,13 @@ pub async fn readyz(
     let sees_all = access.is_ok_and(|access| access.require_unlimited(Scope::Read).is_ok());
     let mut found = server.warnings.read().unwrap_or_else(PoisonError::into_inner).clone();
     found.extend(server.warden.warnings());
-    let view = |warning: Warning| WarningView {
-        code: warning.code.as_str(),
+    let view = |warning: Warning| health::Warning {
+        code: warning.code.as_str().into(),
         message: Some(warning.message).filter(|_| sees_all),
     };
-    let storage = if store.full { "full" } else { "ok" };
-    Ok(Json(Readiness { status: "ready", storage, warnings: found.into_iter().map(view).collect() }))
+    let storage = if store.full { StorageState::Full } else { StorageState::Ok };
+    let warnings = found.into_iter().map(view).collect();
+    Ok(Json(Readiness { status: "ready".into(), storage: storage.into(), warnings }))
 }
 
 /// Figures for Prometheus, in the text that it has always read, or as OpenMetrics for those whose `Accept` prefers that.

@@ -2,22 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use utoipa::ToSchema;
+use warden_api::Page;
 use warden_api::limit::{PAGE_DEFAULT, PAGE_MAX};
 
 use super::problem::Problem;
 use super::request::Query;
 use crate::model::{ItemNumber, Position, Timestamp, quote};
-
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PageView<T> {
-    /// What was found. It may be less than asked for although more follows.
-    pub data: Vec<T>,
-    /// To be handed back as `cursor` for what follows; null at the end.
-    pub next_cursor: Option<String>,
-}
 
 /// Reads how many entries a page holds at most.
 ///
@@ -73,12 +63,7 @@ impl Paging {
     }
 
     /// Cuts a page out of entries that stand in the order of their names, each shown by its view.
-    pub fn page<T, V>(
-        &self,
-        entries: Vec<T>,
-        name: impl Fn(&T) -> String,
-        view: impl Fn(T) -> V,
-    ) -> PageView<V> {
+    pub fn page<T, V>(&self, entries: Vec<T>, name: impl Fn(&T) -> String, view: impl Fn(T) -> V) -> Page<V> {
         let passed = |entry: &T| self.after.as_ref().is_some_and(|after| name(entry) <= *after);
         let mut rest = entries.into_iter().skip_while(passed).peekable();
         let mut data = Vec::new();
@@ -88,7 +73,7 @@ impl Paging {
             data.push(view(entry));
         }
         let next_cursor = rest.peek().and(last).map(|name| name_cursor(&name));
-        PageView { data, next_cursor }
+        Page { data, next_cursor }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Problems: what went wrong, as RFC 9457 `application/problem+json`. The one file that knows which status says what.
+//! Problems: what went wrong, as RFC 9457 `application/problem+json`. The one file that knows which success has which
+//! status, and which problem an error of the layers below is; [`warden_api::Problem`] has the statuses of those.
 
 use std::borrow::Cow;
 
@@ -6,8 +7,8 @@ use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use warden_api::ProblemDocument;
+use warden_api::problem::TYPE_PREFIX;
 
 use crate::model::quote;
 use crate::store::StoreError;
@@ -41,29 +42,10 @@ pub struct Problem(Box<Inner>);
 
 #[derive(Clone, Debug)]
 struct Inner {
-    status: StatusCode,
-    slug: &'static str,
-    title: &'static str,
+    kind: warden_api::Problem,
     detail: Cow<'static, str>,
     header: Option<(HeaderName, HeaderValue)>,
     hangs_up: bool,
-}
-
-/// The form of a problem on the wire.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ProblemDocument<'a> {
-    /// `/problems/` and a word that clients may go by.
-    #[serde(rename = "type")]
-    kind: String,
-    /// The same for every problem of the type.
-    title: &'a str,
-    /// The HTTP status.
-    status: u16,
-    /// What was wrong this time, and what to do.
-    detail: &'a str,
-    /// The request's id, also in the header `x-request-id` and in the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'a str>,
 }
 
 /// A detail that is not too long. What it quotes is cut where it is quoted, but not everybody who words a detail is ours: a
@@ -78,114 +60,73 @@ fn short(detail: Cow<'static, str>) -> Cow<'static, str> {
 }
 
 macro_rules! problems {
-    ($($(#[$doc:meta])* $name:ident: $status:ident, $slug:literal, $title:literal;)*) => {
+    ($($name:ident: $kind:ident;)*) => {
         impl Problem {
-            $($(#[$doc])* pub fn $name(detail: impl Into<Cow<'static, str>>) -> Self {
-                Self(Box::new(Inner {
-                    status: StatusCode::$status,
-                    slug: $slug,
-                    title: $title,
-                    detail: short(detail.into()),
-                    header: None,
-                    hangs_up: false,
-                }))
+            $(pub fn $name(detail: impl Into<Cow<'static, str>>) -> Self {
+                Self::new(warden_api::Problem::$kind, detail.into())
             })*
         }
     };
 }
 
 problems! {
-    /// The request is not as it must be.
-    invalid: BAD_REQUEST, "invalid-request", "The request is not valid";
-    /// The body ended early or broke off.
-    incomplete_body: BAD_REQUEST, "incomplete-body", "The body did not arrive whole";
-    /// No token, or an unknown one.
-    unauthorized: UNAUTHORIZED, "unauthorized", "A valid token is required";
-    /// For another host.
-    unknown_host: MISDIRECTED_REQUEST, "unknown-host", "The host is not known here";
-    /// From a page of another origin.
-    foreign_origin: FORBIDDEN, "foreign-origin", "The request comes from a foreign page";
-    /// A body of a type from which this is not read.
-    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not of a type for this";
-    /// The token does not allow it.
-    forbidden: FORBIDDEN, "forbidden", "The token does not allow this";
-    /// The body's length is not told.
-    length_required: LENGTH_REQUIRED, "length-required", "The length of the body is required";
-    /// A form of the protocol that is not spoken here.
-    not_implemented: NOT_IMPLEMENTED, "not-implemented", "This is not implemented";
-    /// No such path.
-    not_found: NOT_FOUND, "not-found", "There is nothing here";
-    /// No such item.
-    item_not_found: NOT_FOUND, "item-not-found", "There is no such item";
-    /// No such workflow.
-    workflow_not_found: NOT_FOUND, "workflow-not-found", "There is no such workflow";
-    /// Something of it has not ended.
-    workflow_in_use: CONFLICT, "workflow-in-use", "Something of the workflow has not ended";
-    /// The configuration says what it is.
-    workflow_configured: CONFLICT, "workflow-configured", "The workflow is defined in the configuration";
-    /// No such lease.
-    lease_not_found: NOT_FOUND, "lease-not-found", "There is no such lease";
-    /// The lease holds no longer.
-    lease_lost: CONFLICT, "lease-lost", "The lease holds no longer";
-    /// No such incident.
-    incident_not_found: NOT_FOUND, "incident-not-found", "There is no such incident";
-    /// No such receiver.
-    receiver_not_found: NOT_FOUND, "receiver-not-found", "There is no such receiver";
-    /// No such delivery.
-    delivery_not_found: NOT_FOUND, "delivery-not-found", "There is no such delivery";
-    /// Nothing is left of it.
-    incident_resolved: CONFLICT, "incident-resolved", "The incident is resolved";
-    incident_open: CONFLICT, "incident-open", "The incident is open";
-    /// No such silence.
-    silence_not_found: NOT_FOUND, "silence-not-found", "There is no such silence";
-    /// One silence too many.
-    too_many_silences: UNPROCESSABLE_ENTITY, "too-many-silences", "There are too many silences";
-    /// No such replay.
-    replay_not_found: NOT_FOUND, "replay-not-found", "There is no such replay";
-    /// It is over.
-    replay_ended: CONFLICT, "replay-ended", "The replay has ended";
-    /// One replay too many.
-    too_many_replays: UNPROCESSABLE_ENTITY, "too-many-replays", "There are too many replays";
-    /// Too many items at once.
-    selection_too_large: UNPROCESSABLE_ENTITY, "selection-too-large", "Too many items are selected";
-    /// The path does not take this method.
-    method_not_allowed: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here";
-    /// The body took too long.
-    body_timeout: REQUEST_TIMEOUT, "body-timeout", "The body took too long to arrive";
-    /// Open with another payload.
-    item_conflict: CONFLICT, "item-conflict", "The item exists with another payload";
-    /// Closed.
-    item_closed: CONFLICT, "item-closed", "The item is closed";
-    /// It waits to be sent.
-    delivery_pending: CONFLICT, "delivery-pending", "The delivery is still pending";
-    /// The payload was dropped.
-    payload_gone: GONE, "payload-gone", "The payload is gone";
-    /// Another version.
-    precondition_failed: PRECONDITION_FAILED, "precondition-failed", "The item has changed";
-    /// Too large.
-    payload_too_large: PAYLOAD_TOO_LARGE, "payload-too-large", "The payload is too large";
-    /// Too many lines or bytes.
-    batch_too_large: PAYLOAD_TOO_LARGE, "batch-too-large", "The batch is too large";
-    /// No such part.
-    range_not_satisfiable: RANGE_NOT_SATISFIABLE, "range-not-satisfiable", "The range lies outside the payload";
-    /// A body is compressed that must not be.
-    unsupported_encoding: UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "The body is encoded";
-    /// One workflow too many.
-    too_many_workflows: UNPROCESSABLE_ENTITY, "too-many-workflows", "There are too many workflows";
-    /// Too much at once.
-    overloaded: SERVICE_UNAVAILABLE, "overloaded", "The warden is overloaded";
-    /// Not ready, or on the way down.
-    unavailable: SERVICE_UNAVAILABLE, "unavailable", "The warden is not available";
-    /// No room.
-    storage_full: INSUFFICIENT_STORAGE, "storage-full", "The disk is full";
-    /// The store broke.
-    store_failed: INTERNAL_SERVER_ERROR, "store-failed", "The store failed";
+    invalid: InvalidRequest;
+    incomplete_body: IncompleteBody;
+    unauthorized: Unauthorized;
+    unknown_host: UnknownHost;
+    foreign_origin: ForeignOrigin;
+    unsupported_media_type: UnsupportedMediaType;
+    forbidden: Forbidden;
+    length_required: LengthRequired;
+    not_implemented: NotImplemented;
+    not_found: NotFound;
+    item_not_found: ItemNotFound;
+    workflow_not_found: WorkflowNotFound;
+    workflow_in_use: WorkflowInUse;
+    workflow_configured: WorkflowConfigured;
+    lease_not_found: LeaseNotFound;
+    lease_lost: LeaseLost;
+    incident_not_found: IncidentNotFound;
+    receiver_not_found: ReceiverNotFound;
+    delivery_not_found: DeliveryNotFound;
+    incident_resolved: IncidentResolved;
+    incident_open: IncidentOpen;
+    silence_not_found: SilenceNotFound;
+    too_many_silences: TooManySilences;
+    replay_not_found: ReplayNotFound;
+    replay_ended: ReplayEnded;
+    too_many_replays: TooManyReplays;
+    selection_too_large: SelectionTooLarge;
+    method_not_allowed: MethodNotAllowed;
+    body_timeout: BodyTimeout;
+    item_conflict: ItemConflict;
+    item_closed: ItemClosed;
+    delivery_pending: DeliveryPending;
+    payload_gone: PayloadGone;
+    precondition_failed: PreconditionFailed;
+    payload_too_large: PayloadTooLarge;
+    batch_too_large: BatchTooLarge;
+    range_not_satisfiable: RangeNotSatisfiable;
+    unsupported_encoding: UnsupportedEncoding;
+    too_many_workflows: TooManyWorkflows;
+    overloaded: Overloaded;
+    unavailable: Unavailable;
+    storage_full: StorageFull;
+    store_failed: StoreFailed;
 }
 
 impl Problem {
+    fn new(kind: warden_api::Problem, detail: Cow<'static, str>) -> Self {
+        Self(Box::new(Inner { kind, detail: short(detail), header: None, hangs_up: false }))
+    }
+
     /// The word that clients may go by.
     pub fn slug(&self) -> &'static str {
-        self.0.slug
+        self.0.kind.slug()
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Adds a header to the answer.
@@ -224,11 +165,11 @@ impl Problem {
     /// The problem as it is written.
     pub fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
         ProblemDocument {
-            kind: format!("/problems/{}", self.0.slug),
-            title: self.0.title,
-            status: self.0.status.as_u16(),
-            detail: &self.0.detail,
-            instance: request_id,
+            kind: format!("{TYPE_PREFIX}{}", self.slug()).into(),
+            title: self.0.kind.title().into(),
+            status: self.0.kind.status(),
+            detail: (&*self.0.detail).into(),
+            instance: request_id.map(Into::into),
         }
     }
 
@@ -236,7 +177,7 @@ impl Problem {
     pub fn respond(&self, request_id: &str, version: Version) -> Response {
         let document = serde_json::to_vec(&self.document(Some(request_id))).unwrap_or_default();
         let mut response = Response::new(Body::from(document));
-        *response.status_mut() = self.0.status;
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = &self.0.header {
@@ -254,7 +195,7 @@ impl Problem {
 /// it out.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.0.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }

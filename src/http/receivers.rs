@@ -4,15 +4,18 @@ use std::convert::identity;
 use std::sync::Arc;
 
 use axum::extract::State;
+use warden_api::Page;
+use warden_api::alert::ReceiverTest;
 
 use super::Server;
 use super::access::Access;
 use super::json::Json;
-use super::page::{PageView, Paging};
+use super::page::Paging;
 use super::problem::Problem;
 use super::request::{NoQuery, Query, Segments};
-use super::view::{ReceiverTestView, ReceiverView};
+use super::view::{ReceiverFacts, withhold_answers};
 use crate::config::Scope;
+use crate::notifier::ReceiverStatus;
 use crate::warden::WardenError;
 
 /// List receivers and how they are doing, by name.
@@ -23,20 +26,20 @@ use crate::warden::WardenError;
 /// some workflows is not shown `reason` and `last_attempt`, which may be about others.
 #[utoipa::path(get, path = "/v1/receivers", operation_id = "list_receivers", tag = "alerts",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<ReceiverView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Receiver>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<PageView<ReceiverView>>, Problem> {
+) -> Result<Json<Page<warden_api::Receiver>>, Problem> {
     access.require(Scope::Read)?;
     let paging = Paging::read(&mut query)?;
     query.finish("limit, cursor")?;
     let mut receivers = views(&server);
     if access.is_limited() {
-        receivers.iter_mut().for_each(ReceiverView::withhold_answers);
+        receivers.iter_mut().for_each(withhold_answers);
     }
-    Ok(Json(paging.page(receivers, |receiver| receiver.name().to_owned(), identity)))
+    Ok(Json(paging.page(receivers, |receiver: &warden_api::Receiver| receiver.name.to_string(), identity)))
 }
 
 /// Try a receiver out: send it a notification of the type `receiver.test` now, and wait for its answer.
@@ -44,13 +47,13 @@ pub async fn list(
 /// A success lets everything go to it again that was kept back.
 #[utoipa::path(post, path = "/v1/receivers/{name}/test", operation_id = "test_receiver", tag = "alerts",
     params(("name" = String, Path)),
-    responses((status = 200, description = "What came of it", body = ReceiverTestView)))]
+    responses((status = 200, description = "What came of it", body = ReceiverTest)))]
 pub async fn test(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(name): Segments<String>,
     _: NoQuery,
-) -> Result<Json<ReceiverTestView>, Problem> {
+) -> Result<Json<ReceiverTest>, Problem> {
     access.require_unlimited(Scope::Admin)?;
     Ok(Json(server.warden.test_receiver(&name).await?.into()))
 }
@@ -59,20 +62,24 @@ pub async fn test(
 /// left alone.
 #[utoipa::path(post, path = "/v1/receivers/{name}/resume", operation_id = "resume_receiver", tag = "alerts",
     params(("name" = String, Path)),
-    responses((status = 200, description = "The receiver", body = ReceiverView)))]
+    responses((status = 200, description = "The receiver", body = warden_api::Receiver)))]
 pub async fn resume(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(name): Segments<String>,
     _: NoQuery,
-) -> Result<Json<ReceiverView>, Problem> {
+) -> Result<Json<warden_api::Receiver>, Problem> {
     access.require_unlimited(Scope::Admin)?;
     server.warden.resume_receiver(&name)?;
-    let receiver = views(&server).into_iter().find(|receiver| receiver.name() == name);
+    let receiver = views(&server).into_iter().find(|receiver| *receiver.name == *name);
     Ok(Json(receiver.ok_or(WardenError::ReceiverNotFound(name))?))
 }
 
-fn views(server: &Server) -> Vec<ReceiverView> {
-    let view = |status| ReceiverView::new(status, &server.warden);
+fn views(server: &Server) -> Vec<warden_api::Receiver> {
+    let moment = server.moment();
+    let view = |status: ReceiverStatus| {
+        let receiver = server.warden.receiver(&status.name);
+        ReceiverFacts { status, receiver, moment }.into()
+    };
     server.warden.receiver_statuses().into_iter().map(view).collect()
 }

@@ -1,23 +1,22 @@
 //! Silences: times in which matching incidents notify nobody.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use warden_api::Page;
+use warden_api::alert::SilenceRequest;
 
 use super::Server;
 use super::access::Access;
 use super::document::{document, idempotency_key};
 use super::json::Json;
-use super::page::{PageView, Paging};
+use super::page::Paging;
 use super::problem::{Problem, success};
 use super::request::{self, NoQuery, Query, Segments};
-use super::view::SilenceView;
+use super::view::SilenceFacts;
 use crate::config::Scope;
-use crate::model::{IncidentKind, Silence, SilenceId, SilenceStatus};
+use crate::model::{Silence, SilenceId, SilenceStatus};
 use crate::warden::WardenError;
 use crate::warden::silences::{MakeSilence, Until};
 
@@ -27,12 +26,12 @@ use crate::warden::silences::{MakeSilence, Until};
     params(("status" = Option<Vec<String>>, Query,
             description = "pending, active or expired; repeatable; the first two by default"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<SilenceView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Silence>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<PageView<SilenceView>>, Problem> {
+) -> Result<Json<Page<warden_api::Silence>>, Problem> {
     access.require(Scope::Read)?;
     let mut statuses: Vec<SilenceStatus> =
         query.all("status").iter().map(|text| request::word("status", text)).collect::<Result<_, _>>()?;
@@ -45,50 +44,15 @@ pub async fn list(
     let mut silences = server.warden.silences();
     silences
         .retain(|silence| statuses.contains(&silence.status(moment)) && access.admits_all(&silence.workflow));
-    let view = |silence| SilenceView::new(silence, moment);
-    Ok(Json(paging.page(silences, |silence| silence.id.0.to_string(), view)))
-}
-
-/// A silence to be made.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SilenceDocument {
-    /// The workflows it is for, as a glob: `*` stands for any characters, `?` for one.
-    #[schema(value_type = String)]
-    workflow: Arc<str>,
-    /// `overdue`, `failed`, `missed` or `held` (which is of workflows on hold, and there are none yet); left out, it is for
-    /// all of them.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    kind: Option<IncidentKind>,
-    /// What the labels must be by which the incidents of these workflows are split (`group_by`).
-    #[serde(default)]
-    #[schema(value_type = BTreeMap<String, String>)]
-    labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// From when on (RFC 3339); left out, from now on.
-    #[serde(default)]
-    starts_at: Option<String>,
-    /// Until when (RFC 3339); either this or `for`.
-    #[serde(default)]
-    ends_at: Option<String>,
-    /// For how long, such as `2h`; either this or `ends_at`.
-    #[serde(default, rename = "for")]
-    duration: Option<String>,
-    /// Who makes it; by default the token's name.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    author: Option<Arc<str>>,
-    /// Why; at most 512 bytes.
-    #[serde(default)]
-    #[schema(value_type = String)]
-    comment: Arc<str>,
+    let view = |silence| SilenceFacts(silence, moment).into();
+    Ok(Json(paging.page(silences, |silence: &Silence| silence.id.0.to_string(), view)))
 }
 
 /// Make a silence.
 #[utoipa::path(post, path = "/v1/silences", operation_id = "create_silence", tag = "alerts",
     params(("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same silence")),
-    request_body(content = SilenceDocument),
-    responses((status = 201, description = "Made", body = SilenceView)))]
+    request_body(content = SilenceRequest),
+    responses((status = 201, description = "Made", body = warden_api::Silence)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -97,7 +61,7 @@ pub async fn post(
 ) -> Result<Response, Problem> {
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
-    let document: SilenceDocument = document(&server, &parts, body).await?;
+    let document: SilenceRequest = document(&server, &parts, body).await?;
     access.require_for_all(Scope::Recover, &document.workflow)?;
     let ends_at = match (&document.ends_at, &document.duration) {
         (Some(text), None) => Until::At(request::instant("ends_at", text)?),
@@ -122,13 +86,13 @@ pub async fn post(
 
 /// Get a silence.
 #[utoipa::path(get, path = "/v1/silences/{id}", operation_id = "get_silence", tag = "alerts", params(("id" = String, Path)),
-    responses((status = 200, description = "The silence", body = SilenceView)))]
+    responses((status = 200, description = "The silence", body = warden_api::Silence)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
-) -> Result<Json<SilenceView>, Problem> {
+) -> Result<Json<warden_api::Silence>, Problem> {
     access.require(Scope::Read)?;
     let silence = known(&server, &access, &SilenceId(id.into()))?;
     Ok(Json(view(&server, silence)))
@@ -160,6 +124,6 @@ fn known(server: &Server, access: &Access, id: &SilenceId) -> Result<Silence, Pr
     Ok(silence)
 }
 
-fn view(server: &Server, silence: Silence) -> SilenceView {
-    SilenceView::new(silence, server.moment())
+fn view(server: &Server, silence: Silence) -> warden_api::Silence {
+    SilenceFacts(silence, server.moment()).into()
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use warden_api::Page;
+use warden_api::workflow::Stats;
 
 use super::Server;
 use super::access::Access;
 use super::json::Json;
-use super::page::{PageView, Paging};
+use super::page::Paging;
 use super::problem::{Problem, success};
 use super::request::{NoQuery, Query, WorkflowPath};
-use super::view::{StatsView, WorkflowView};
+use super::view::WorkflowFacts;
 use crate::config::Scope;
 use crate::model::WorkflowName;
 use crate::warden::{WardenError, WorkflowEntry};
@@ -19,12 +21,12 @@ use crate::warden::{WardenError, WorkflowEntry};
 /// List workflows, by name.
 #[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = PageView<WorkflowView>)))]
+    responses((status = 200, description = "A page", body = Page<warden_api::Workflow>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     access: Access,
     mut query: Query,
-) -> Result<Json<PageView<WorkflowView>>, Problem> {
+) -> Result<Json<Page<warden_api::Workflow>>, Problem> {
     access.require(Scope::Read)?;
     let paging = Paging::read(&mut query)?;
     query.finish("limit, cursor")?;
@@ -32,36 +34,37 @@ pub async fn list(
     entries.retain(|entry| access.admits(&entry.name));
     let moment = server.moment();
     let view = |entry: WorkflowEntry| {
-        let next = server.warden.next_expected_at(&entry.name);
-        WorkflowView::new(entry, next, moment)
+        let next_expected_at = server.warden.next_expected_at(&entry.name);
+        WorkflowFacts { entry, next_expected_at, moment }.into()
     };
-    Ok(Json(paging.page(entries, |entry| entry.name.to_string(), view)))
+    Ok(Json(paging.page(entries, |entry: &WorkflowEntry| entry.name.to_string(), view)))
 }
 
 /// Get a workflow's policy.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}", operation_id = "get_workflow", tag = "workflows", params(("workflow" = String, Path)),
-    responses((status = 200, description = "The workflow", body = WorkflowView)))]
+    responses((status = 200, description = "The workflow", body = warden_api::Workflow)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
     access: Access,
     WorkflowPath(name): WorkflowPath,
     _: NoQuery,
-) -> Result<Json<WorkflowView>, Problem> {
+) -> Result<Json<warden_api::Workflow>, Problem> {
     known(&server, &access, &name)?;
     let entry = server.warden.workflows().list().into_iter().find(|entry| entry.name == name);
-    let next = server.warden.next_expected_at(&name);
-    entry.map(|entry| Json(WorkflowView::new(entry, next, server.moment()))).ok_or_else(|| unknown(&name))
+    let entry = entry.ok_or_else(|| unknown(&name))?;
+    let next_expected_at = server.warden.next_expected_at(&name);
+    Ok(Json(WorkflowFacts { entry, next_expected_at, moment: server.moment() }.into()))
 }
 
 /// Get a workflow's figures.
 #[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", operation_id = "get_workflow_stats", tag = "workflows", params(("workflow" = String, Path)),
-    responses((status = 200, description = "The figures", body = StatsView)))]
+    responses((status = 200, description = "The figures", body = Stats)))]
 pub async fn stats(
     State(server): State<Arc<Server>>,
     access: Access,
     WorkflowPath(name): WorkflowPath,
     _: NoQuery,
-) -> Result<Json<StatsView>, Problem> {
+) -> Result<Json<Stats>, Problem> {
     known(&server, &access, &name)?;
     Ok(Json(server.warden.tally(&name).into()))
 }

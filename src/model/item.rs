@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 pub use warden_api::limit::{
     DEPTH_MAX, ERRORS_KEPT, LABEL_NAME_MAX, LABEL_VALUE_MAX, LABELS_MAX, PROGRESS_SIZE_MAX,
 };
+pub use warden_api::merge::Merge;
 pub use warden_api::name::{LabelError, Labels, check_labels, is_label_name};
 pub use warden_api::word::{CloseOutcome, ItemState};
 
@@ -141,15 +142,6 @@ pub struct ItemPatch {
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     /// A patch of the progress document.
     pub progress: Option<Merge<Map<String, Value>>>,
-}
-
-/// What a merge patch asks of a document within the item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Merge<T> {
-    /// To be emptied: the patch says null.
-    Clear,
-    /// To be changed like this.
-    Change(T),
 }
 
 /// Why a change was refused.

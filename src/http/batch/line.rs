@@ -14,11 +14,12 @@ use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use warden_api::ProblemDocument;
 
 use self::past::{ErrorLine, StepLine};
 use crate::config::Scope;
 use crate::http::access::Access;
-use crate::http::problem::{Problem, ProblemDocument, success};
+use crate::http::problem::{Problem, success};
 use crate::http::request;
 use crate::model::{Item, ItemId, ItemKey, ItemState, Moment, WorkflowName, quote};
 use crate::warden::WardenError;

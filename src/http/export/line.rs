@@ -6,9 +6,11 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use warden_api::WallTime;
+use warden_api::item::{ItemError, StepRecord};
 
 use crate::http::page::write_cursor;
-use crate::http::view::{ErrorView, StepRecordView, WallTime, hex};
+use crate::http::view::{error, hex, shown, step_record, told};
 use crate::model::item::ItemDetail;
 use crate::model::{ClockTime, CloseOutcome, Item, ItemState, Moment, Position};
 use crate::warden::WardenError;
@@ -62,7 +64,7 @@ pub fn write_item_line(
         id: &item.id,
         content_type: info.map(|info| &*info.content_type),
         content_encoding: info.and_then(|info| info.content_encoding.as_deref()),
-        deadline: WallTime::shown(item.deadline, moment),
+        deadline: shown(item.deadline, moment),
         labels: &item.labels,
         step: item.step.as_deref(),
         past: (history == History::Told).then(|| PastLine::new(item, payload.is_none(), moment)),
@@ -140,11 +142,11 @@ struct PastLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<WallTime>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    steps: Vec<StepRecordView>,
+    steps: Vec<StepRecord>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     progress: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<ErrorView>,
+    errors: Vec<ItemError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +155,7 @@ struct PastLine<'a> {
 
 impl<'a> PastLine<'a> {
     fn new(item: &'a Item, is_payload_gone: bool, moment: Moment) -> Self {
-        let at = |steady| WallTime::of(steady, moment);
+        let at = |steady| told(steady, moment);
         let ItemDetail { progress, errors, steps } = item.detail();
         let gone = item.payload.as_ref().filter(|_| is_payload_gone);
         Self {
@@ -166,9 +168,9 @@ impl<'a> PastLine<'a> {
             outcome: item.closed.map(|closed| closed.outcome),
             step_attempts: item.work.attempts,
             retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
-            steps: steps.iter().cloned().map(|step| StepRecordView::new(step, moment)).collect(),
+            steps: steps.iter().cloned().map(|step| step_record(step, moment)).collect(),
             progress,
-            errors: errors.iter().cloned().map(|error| ErrorView::new(error, moment)).collect(),
+            errors: errors.iter().cloned().map(|found| error(found, moment)).collect(),
             payload_size: gone.map(|info| info.size),
             payload_sha256: gone.map(|info| hex(&info.sha256)),
         }

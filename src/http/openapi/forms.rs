@@ -113,10 +113,10 @@ fn of_field(document: &str, field: &str) -> Option<Form> {
         (_, "kind") => Form::Words(IncidentKind::WORDS),
         (_, "on_success") => Form::Words(OnSuccess::WORDS),
         (_, "step") => Form::Text(NAME, 1, NAME_MAX),
-        ("ReplayFilterDocument", "workflows") | (_, "workflow") => Form::Text(GLOB, 1, 256),
+        ("ReplayFilterRequest", "workflows") | (_, "workflow") => Form::Text(GLOB, 1, 256),
         (_, "labels") => Form::Labels,
         (_, "by" | "author" | "worker") => Form::Text(PLAIN, 1, PERSON_MAX),
-        ("CommentDocument", "comment") => Form::Text(COMMENT, 1, COMMENT_MAX),
+        ("CommentRequest", "comment") => Form::Text(COMMENT, 1, COMMENT_MAX),
         (_, "comment") => Form::Text(COMMENT, 0, COMMENT_MAX),
         (_, "name") => Form::Text(PLAIN, 0, 128),
         (_, "type") => Form::Text("", 1, 128),
@@ -136,15 +136,23 @@ pub fn tell(api: &mut OpenApi) {
     }
     let Some(components) = &mut api.components else { return };
     WHOLE.iter().for_each(|name| make_whole(&mut components.schemas, name));
+    for name in CLOSED {
+        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
     for (name, schema) in &mut components.schemas {
-        if name.ends_with("Document") && name != "ProblemDocument" {
+        if name.ends_with("Request") || name == "ItemFilter" {
             tell_of_document(name, schema);
         }
     }
 }
 
 /// Documents that are put together of others and take nothing else besides, which a schema that is put together cannot say.
-const WHOLE: [&str; 2] = ["ClaimDocument", "ReplayFilterDocument"];
+const WHOLE: [&str; 2] = ["ClaimRequest", "ReplayFilterRequest"];
+
+/// Answers that are one of several, and are told from the others by having no further fields.
+const CLOSED: [&str; 1] = ["ItemReceipt"];
 
 /// Puts the fields of all the parts of a document into one object.
 fn make_whole(schemas: &mut BTreeMap<String, RefOr<Schema>>, name: &str) {

@@ -125,7 +125,7 @@ async fn an_item_has_exactly_the_fields_that_are_declared() {
     let item = daemon.create("uploads", "file-1", "", "hello").await;
     let fields =
         |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
-    let declared = fields(&document["components"]["schemas"]["ItemView"]["properties"]);
+    let declared = fields(&document["components"]["schemas"]["Item"]["properties"]);
     assert_eq!(fields(&item), declared);
 }
 
@@ -147,11 +147,11 @@ async fn what_requests_hold_is_described_by_its_form() {
     let field = |document_name: &str, name: &str| {
         document["components"]["schemas"][document_name]["properties"][name].clone()
     };
-    assert_eq!(field("ClaimDocument", "ttl")["format"], "humantime");
-    assert_eq!(field("ClaimDocument", "created_before")["format"], "date-time");
-    assert_eq!(document["components"]["schemas"]["ClaimDocument"]["additionalProperties"], false);
-    assert_eq!(field("PatchDocument", "deadline")["type"], "string");
-    assert_eq!(field("ErrorView", "data").get("type"), None, "it may be any JSON");
+    assert_eq!(field("ClaimRequest", "ttl")["format"], "humantime");
+    assert_eq!(field("ClaimRequest", "created_before")["format"], "date-time");
+    assert_eq!(document["components"]["schemas"]["ClaimRequest"]["additionalProperties"], false);
+    assert_eq!(field("PatchRequest", "deadline")["type"], "string");
+    assert_eq!(field("ItemError", "data").get("type"), None, "it may be any JSON");
     for path in ["/v1/leases", "/v1/leases/{id}/release", "/v1/incidents/{id}/ack", "/v1/batch"] {
         assert_eq!(document["paths"][path]["post"]["requestBody"]["required"], false, "{path}");
     }

@@ -27,6 +27,11 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     if !types.iter().any(|kind| is(kind, value)) {
         return Err(format!("{value} is none of {types:?}"));
     }
+    if let Some(words) = schema["enum"].as_array()
+        && !words.contains(value)
+    {
+        return Err(format!("{value} is none of {words:?}"));
+    }
     match value {
         Value::Array(elements) => elements.iter().try_for_each(|one| fits(document, &schema["items"], one)),
         Value::Object(members) => {

@@ -1,0 +1,13 @@
+//! Alerts: incidents, the silences that hold their notifications back, the deliveries of these, and the receivers they go to.
+
+mod delivery;
+mod incident;
+mod receiver;
+mod silence;
+
+pub use self::delivery::{Attempt, Delivery};
+pub use self::incident::{
+    AcknowledgeRequest, Action, Became, CommentRequest, Incident, Missed, SnoozeRequest,
+};
+pub use self::receiver::{Outcomes, Receiver, ReceiverTest};
+pub use self::silence::{Silence, SilenceRequest};

@@ -1,0 +1,129 @@
+//! Items as clients are shown them.
+
+use std::sync::Arc;
+
+use warden_api::item::{ItemAnswer, ItemError, ItemReceipt, Payload, StepRecord};
+
+use super::{hex, shown, told};
+use crate::model::{self, IncidentId, Item, ItemState, Lease, LeaseId, Moment, PayloadInfo};
+
+/// An item, and what besides it is shown of it.
+pub struct ItemFacts {
+    /// The item.
+    pub item: Item,
+    /// At which moment it is shown.
+    pub moment: Moment,
+    /// The open incident that it belongs to.
+    pub incident: Option<IncidentId>,
+}
+
+/// What of an item comes from the request that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All of it: the request made it.
+    Item,
+    /// The payload: the item was there before, with the same.
+    Payload,
+    /// A change of what it had.
+    Change {
+        /// Whether the deadline is part of it.
+        deadline: bool,
+    },
+}
+
+impl From<ItemFacts> for warden_api::Item {
+    fn from(facts: ItemFacts) -> Self {
+        let ItemFacts { item, moment, incident } = facts;
+        let at = |steady| told(steady, moment);
+        let deadline = shown(item.deadline, moment);
+        let state = item.state(moment);
+        let running = item.work.running(moment.now).filter(|_| item.closed.is_none());
+        let running = running.map(|running| lease(&item, running, moment));
+        let detail = item.detail.map(|detail| *detail).unwrap_or_default();
+        Self {
+            workflow: item.workflow.into(),
+            id: item.id.into(),
+            state: state.into(),
+            created_at: at(item.created_at),
+            deadline,
+            overdue_since: (state == ItemState::Overdue).then_some(deadline),
+            closed_at: item.closed.map(|closed| at(closed.at)),
+            outcome: item.closed.map(|closed| closed.outcome.into()),
+            labels: item.labels,
+            step_entered_at: item.step.is_some().then_some(at(item.step_entered_at)),
+            step: item.step.map(Arc::from),
+            step_attempts: item.work.attempts,
+            steps: detail.steps.into_iter().map(|step| step_record(step, moment)).collect(),
+            progress: detail.progress,
+            errors: detail.errors.into_iter().map(|found| error(found, moment)).collect(),
+            artifacts: Vec::new(),
+            params: None,
+            lease: running,
+            retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
+            incident: incident.map(|id| id.0),
+            payload: payload(item.payload),
+            version: item.version,
+        }
+    }
+}
+
+impl ItemFacts {
+    /// The answer to whoever created or changed the item: the whole of it, or without the right to read a receipt.
+    pub fn answer(self, sent: Sent, may_read: bool) -> ItemAnswer {
+        if may_read {
+            return ItemAnswer::Item(Box::new(self.into()));
+        }
+        let Self { item, moment, .. } = self;
+        let (is_new, has_payload) = (sent == Sent::Item, matches!(sent, Sent::Item | Sent::Payload));
+        let has_deadline = is_new || sent == Sent::Change { deadline: true };
+        ItemAnswer::Receipt(ItemReceipt {
+            state: item.state(moment).into(),
+            deadline: has_deadline.then_some(shown(item.deadline, moment)),
+            labels: is_new.then_some(item.labels),
+            step: item.step.filter(|_| is_new).map(Arc::from),
+            payload: has_payload.then(|| payload(item.payload)),
+            version: item.version,
+            workflow: item.workflow.into(),
+            id: item.id.into(),
+        })
+    }
+}
+
+/// A lease of this item.
+pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {
+    warden_api::Lease {
+        id: LeaseId { item: item.number, token: lease.token }.to_string(),
+        attempt: item.work.attempts,
+        token: lease.token,
+        worker: lease.worker.clone(),
+        expires_at: told(lease.expires_at, moment),
+    }
+}
+
+/// A step that is behind an item.
+pub fn step_record(step: model::lease::StepRecord, moment: Moment) -> StepRecord {
+    StepRecord { name: step.name.into(), status: step.status.into(), at: told(step.at, moment) }
+}
+
+/// An error that was reported about an item.
+pub fn error(error: model::ItemError, moment: Moment) -> ItemError {
+    ItemError {
+        id: error.id,
+        kind: error.kind,
+        message: error.message,
+        retryable: error.retryable,
+        fatal: error.fatal,
+        step: error.step.map(Arc::from),
+        at: told(error.at, moment),
+        data: error.data,
+    }
+}
+
+fn payload(payload: Option<PayloadInfo>) -> Payload {
+    Payload {
+        size: payload.as_ref().map_or(0, |payload| payload.size),
+        sha256: payload.as_ref().map(|payload| hex(&payload.sha256)).unwrap_or_default(),
+        content_encoding: payload.as_ref().and_then(|payload| payload.content_encoding.clone()),
+        content_type: payload.map_or_else(|| Arc::from(""), |payload| payload.content_type),
+    }
+}
