@@ -198,7 +198,7 @@ pub struct ErrorRequest {
     #[serde(default)]
     pub fatal: bool,
     /// Whatever else is to be kept; at most 4,096 bytes of JSON.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
 

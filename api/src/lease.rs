@@ -152,10 +152,10 @@ pub struct FailureRequest {
     #[serde(default)]
     pub retryable: bool,
     /// Whether it can be ignored: the item goes on as if the step were done.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignorable: bool,
     /// Whatever else is to be kept; at most 4,096 bytes of JSON.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
 

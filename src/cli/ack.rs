@@ -1,7 +1,8 @@
 //! `warden ack`: somebody looks after an incident.
 
 use clap::Args;
-use serde_json::json;
+use warden_api::alert::AcknowledgeRequest;
+use warden_api::path;
 
 use super::action::Action;
 use super::connection::Connection;
@@ -33,8 +34,9 @@ impl Ack {
     /// # Errors
     /// When there is no such incident, it is over, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let document = json!({"by": self.person.name(), "comment": self.comment});
-        let action = Action { incident: &self.id, name: "ack", document };
+        let by = self.person.name().map(Into::into);
+        let document = AcknowledgeRequest { by, comment: self.comment.map(Into::into) };
+        let action = Action { incident: &self.id, path: path::INCIDENT_ACKNOWLEDGE, document };
         action.take(&self.connection, |_, _| "is acknowledged".to_owned(), console).await
     }
 }

@@ -1,26 +1,26 @@
 //! What the commands share by which a person does something about an incident.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde::Serialize;
+use warden_api::{Incident, path};
 
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::view::IncidentView;
 use crate::model::Timestamp;
 
 /// Something that a person does about an incident.
-pub struct Action<'a> {
+pub struct Action<'a, T> {
     /// The incident's id.
     pub incident: &'a str,
-    /// What it is called in the path.
-    pub name: &'static str,
+    /// The path at which it is done.
+    pub path: &'static str,
     /// What is told with it: who does it, and what they say.
-    pub document: Value,
+    pub document: T,
 }
 
-impl Action<'_> {
+impl<T: Serialize> Action<'_, T> {
     /// Does it, and prints what came of it: the incident, for people in the words of `said`.
     ///
     /// # Errors
@@ -28,13 +28,13 @@ impl Action<'_> {
     pub async fn take(
         self,
         connection: &Connection,
-        said: impl FnOnce(&IncidentView, Timestamp) -> String,
+        said: impl FnOnce(&Incident, Timestamp) -> String,
         console: &mut Console<'_>,
     ) -> Result<(), CliError> {
         let client = connection.open()?;
-        let path = format!("/v1/incidents/{}/{}", self.incident, self.name);
+        let path = path::fill(self.path, &[self.incident]);
         let request = client.request(Method::POST, &path, &Query::new())?.json(&self.document);
-        let (text, incident) = client.send(request).await?.document::<IncidentView>().await?;
+        let (text, incident) = client.send(request).await?.document::<Incident>().await?;
         match connection.output {
             Format::Json => console.document(&text)?,
             Format::Table => {

@@ -24,7 +24,8 @@ pub fn short(duration: Duration) -> String {
 }
 
 /// Where an instant lies from `now`: `in 5m`, `3h 20m ago`.
-pub fn relative(instant: Timestamp, now: Timestamp) -> String {
+pub fn relative(instant: impl Into<Timestamp>, now: Timestamp) -> String {
+    let instant = instant.into();
     if instant > now {
         format!("in {}", short(instant.since(now)))
     } else {
@@ -33,12 +34,14 @@ pub fn relative(instant: Timestamp, now: Timestamp) -> String {
 }
 
 /// An instant, and where it lies from `now`: `2026-01-31T12:00:00.000Z (in 5m)`.
-pub fn dated(instant: Timestamp, now: Timestamp) -> String {
+pub fn dated(instant: impl Into<Timestamp>, now: Timestamp) -> String {
+    let instant = instant.into();
     format!("{instant} ({})", relative(instant, now))
 }
 
 /// The same, with what the clocks of this zone show; without one, or where it is UTC, with what those of this machine do.
-pub fn dated_in(zone: Option<&str>, instant: Timestamp, now: Timestamp) -> String {
+pub fn dated_in(zone: Option<&str>, instant: impl Into<Timestamp>, now: Timestamp) -> String {
+    let instant = instant.into();
     let relative = relative(instant, now);
     match local(zone, instant) {
         Some(local) => format!("{instant} ({local}, {relative})"),

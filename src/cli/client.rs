@@ -15,7 +15,7 @@ use reqwest::header::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 
-pub use self::error::{ClientError, Problem};
+pub use self::error::{ClientError, Problem, told};
 use super::table::shown;
 use crate::incident::notification::item_path;
 use crate::model::{ItemId, WorkflowName};
@@ -141,7 +141,7 @@ impl Client {
             Ok(problem) if is_problem => {
                 let mut problem = Problem { status: status.as_u16(), ..problem };
                 if status == StatusCode::UNAUTHORIZED {
-                    problem.detail = self.token_wanted().to_owned();
+                    problem.detail = self.token_wanted().into();
                 }
                 Err(ClientError::Refused { problem, retry_after })
             }

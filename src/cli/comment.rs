@@ -1,7 +1,8 @@
 //! `warden comment`: notes something about an incident.
 
 use clap::Args;
-use serde_json::json;
+use warden_api::alert::CommentRequest;
+use warden_api::path;
 
 use super::action::Action;
 use super::connection::Connection;
@@ -30,8 +31,9 @@ impl Comment {
     /// # Errors
     /// When there is no such incident, or the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let document = json!({"by": self.person.name(), "comment": self.text});
-        let action = Action { incident: &self.id, name: "comments", document };
+        let by = self.person.name().map(Into::into);
+        let document = CommentRequest { by, comment: self.text.into() };
+        let action = Action { incident: &self.id, path: path::INCIDENT_COMMENTS, document };
         action.take(&self.connection, |_, _| "has one more comment".to_owned(), console).await
     }
 }

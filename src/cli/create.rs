@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use warden_api::item::ItemAnswer;
+use warden_api::path;
 
+use super::age::relative;
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::item::{self, Item};
+use super::item::{self, due};
 use crate::config::PAYLOAD_MAX;
 use crate::model::{ItemId, WorkflowName};
 
@@ -68,7 +71,7 @@ impl Create {
         let mut request = match &self.id {
             Some(id) => client.item_request(Method::PUT, (&self.workflow, id), "", &query)?,
             None => {
-                client.request(Method::POST, &format!("/v1/workflows/{}/items", self.workflow), &query)?
+                client.request(Method::POST, &path::fill(path::WORKFLOW_ITEMS, &[&self.workflow]), &query)?
             }
         };
         request = request.header(CONTENT_TYPE, self.content_type).body(payload);
@@ -80,12 +83,20 @@ impl Create {
         }
         let answer = client.send(request).await?;
         let done = if answer.status() == 201 { "is created" } else { "is there already" };
-        let (text, item) = answer.document::<Item>().await?;
+        let (text, item) = answer.document::<ItemAnswer>().await?;
         match self.connection.output {
             Format::Json => console.document(&text)?,
             Format::Table => {
-                let due = item.due(console.now);
-                console.line(format_args!("{} {} {done}, due {due}", item.workflow, item.id))?;
+                let (workflow, id, due) = match &item {
+                    ItemAnswer::Item(item) => {
+                        (&item.workflow, &item.id, Some(due(item.closed_at, item.deadline, console.now)))
+                    }
+                    ItemAnswer::Receipt(item) => {
+                        (&item.workflow, &item.id, item.deadline.map(|at| relative(at, console.now)))
+                    }
+                };
+                let due = due.map(|due| format!(", due {due}")).unwrap_or_default();
+                console.line(format_args!("{workflow} {id} {done}{due}"))?;
             }
         }
         Ok(())

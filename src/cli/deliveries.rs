@@ -2,16 +2,16 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use warden_api::alert::Attempt;
 use warden_api::word::DeliveryStatus;
+use warden_api::{Delivery, path};
 
 use super::age::relative;
 use super::client::Query;
 use super::connection::Connection;
 use super::console::Console;
-use super::delivery::Delivery;
 use super::error::CliError;
 use super::pages::{Extent, Row};
-use crate::incident::notification::path_segment;
 use crate::model::Timestamp;
 
 /// List what people were told, were to be told, or were not told
@@ -41,8 +41,8 @@ impl Deliveries {
     /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let path = match &self.incident {
-            Some(id) => format!("/v1/incidents/{}/deliveries", path_segment(id)),
-            None => "/v1/deliveries".to_owned(),
+            Some(id) => path::fill(path::INCIDENT_DELIVERIES, &[id]),
+            None => path::DELIVERIES.to_owned(),
         };
         let mut query = Query::new();
         query.extend(self.status.map(|status| ("status", status)));
@@ -60,14 +60,23 @@ impl Row for Delivery {
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
-            self.id.clone(),
-            self.incident.clone(),
-            self.receiver.clone(),
-            self.event.clone(),
-            self.status.clone(),
+            self.id.to_string(),
+            self.incident.to_string(),
+            self.receiver.to_string(),
+            self.event.to_string(),
+            self.status.to_string(),
             relative(self.created_at, now),
             self.attempts_made.to_string(),
-            self.latest(now),
+            latest(self, now),
         ]
+    }
+}
+
+/// What became of it last.
+fn latest(delivery: &Delivery, now: Timestamp) -> String {
+    match delivery.attempts.last() {
+        None => "not tried yet".to_owned(),
+        Some(Attempt { at, error: None, .. }) => format!("delivered {}", relative(*at, now)),
+        Some(Attempt { at, error: Some(error), .. }) => format!("{}: {error}", relative(*at, now)),
     }
 }

@@ -1,8 +1,10 @@
 //! The flags that choose items, for lists and exports.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use serde_json::{Map, Value};
+use warden_api::item::ItemFilter;
 use warden_api::word::ItemState;
 
 use super::client::Query;
@@ -66,34 +68,24 @@ impl Filter {
     ///
     /// # Errors
     /// When a label has no colon, or stands twice.
-    pub fn document(&self) -> Result<Map<String, Value>, CliError> {
-        let mut document = Map::new();
-        for (name, values) in [("workflows", &self.workflows), ("states", &self.states)] {
-            if !values.is_empty() {
-                document.insert(name.to_owned(), values.clone().into());
-            }
-        }
-        let mut labels = Map::new();
+    pub fn document(&self) -> Result<ItemFilter, CliError> {
+        let mut labels = BTreeMap::new();
         for text in &self.labels {
             let (name, value) = label::read(text).map_err(CliError::Usage)?;
-            if labels.insert(name, value.into()).is_some() {
+            if labels.insert(name, value).is_some() {
                 return Err(CliError::Usage(format!("the label of {text} stands twice")));
             }
         }
-        if !labels.is_empty() {
-            document.insert("labels".to_owned(), labels.into());
-        }
-        let single = [
-            ("step", &self.step),
-            ("created_before", &self.created_before),
-            ("created_after", &self.created_after),
-            ("deadline_before", &self.deadline_before),
-            ("deadline_after", &self.deadline_after),
-        ];
-        for (name, value) in single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            document.insert(name.to_owned(), value.as_str().into());
-        }
-        Ok(document)
+        Ok(ItemFilter {
+            workflows: self.workflows.clone(),
+            states: self.states.iter().filter_map(|state| state.parse().ok()).collect(),
+            labels,
+            step: self.step.clone(),
+            created_before: self.created_before.clone(),
+            created_after: self.created_after.clone(),
+            deadline_before: self.deadline_before.clone(),
+            deadline_after: self.deadline_after.clone(),
+        })
     }
 }
 
@@ -123,8 +115,8 @@ mod tests {
             "workflows": ["a", "b*"], "states": ["overdue", "failed"], "labels": {"k": "v"}, "step": "s",
             "created_before": "1", "created_after": "2", "deadline_before": "3", "deadline_after": "4",
         });
-        assert_eq!(serde_json::Value::from(document), expected);
-        assert!(Line::parse_from(["x"]).filter.document().unwrap().is_empty());
+        assert_eq!(serde_json::to_value(document).unwrap(), expected);
+        assert!(Line::parse_from(["x"]).filter.document().unwrap() == ItemFilter::default());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::archive::{Ending, Line, LineError, Lines};
-use super::client::{Client, ClientError, Problem, Query};
+use super::client::{Client, ClientError, Problem, Query, told};
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
@@ -250,7 +250,7 @@ impl Summary {
             status => {
                 self.refused += 1;
                 if self.refusals.len() < REFUSALS_TOLD {
-                    self.refusals.push(Refusal { line, status, reason: answer.problem.to_string() });
+                    self.refusals.push(Refusal { line, status, reason: told(&answer.problem) });
                 }
             }
         }

@@ -2,19 +2,25 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use warden_api::word::{ItemOrder, ItemState};
+use warden_api::{Item, path};
 
 use super::age::short;
 use super::connection::Connection;
 use super::console::Console;
 use super::error::CliError;
 use super::filter::Filter;
-use super::item::Item;
+use super::item::due;
 use super::label;
 use super::pages::{Extent, Row};
 use crate::model::Timestamp;
 
 /// The states of items that somebody may have to do something about.
-const UNCLOSED: [&str; 4] = ["failed", "held", "overdue", "open"];
+const UNCLOSED: [ItemState; 4] = [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open];
+
+/// The orders, the usual one first.
+const ORDERS: [&str; 3] =
+    [ItemOrder::Trouble.as_str(), ItemOrder::Deadline.as_str(), ItemOrder::Created.as_str()];
 
 /// List items, those in trouble first
 ///
@@ -23,7 +29,7 @@ const UNCLOSED: [&str; 4] = ["failed", "held", "overdue", "open"];
 #[derive(Args)]
 pub struct Items {
     /// The order: what is in trouble first, by deadline, or as they were created
-    #[arg(long, value_parser = PossibleValuesParser::new(["trouble", "deadline", "created"]), default_value = "trouble")]
+    #[arg(long, value_parser = PossibleValuesParser::new(ORDERS), default_value = "trouble")]
     order: String,
     #[command(flatten)]
     extent: Extent,
@@ -41,10 +47,10 @@ impl Items {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let mut query = self.filter.query();
         if !self.filter.names_states() && !self.extent.all {
-            query.extend(UNCLOSED.map(|state| ("state", state.to_owned())));
+            query.extend(UNCLOSED.map(|state| ("state", state.to_string())));
         }
         query.push(("order", self.order));
-        self.extent.print::<Item>(&self.connection, ("/v1/items", &query), console).await
+        self.extent.print::<Item>(&self.connection, (path::ITEMS, &query), console).await
     }
 }
 
@@ -55,12 +61,12 @@ impl Row for Item {
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
-            self.workflow.clone(),
-            self.id.clone(),
-            self.state.clone(),
-            self.step.clone().unwrap_or_default(),
-            short(now.since(self.created_at)),
-            self.due(now),
+            self.workflow.to_string(),
+            self.id.to_string(),
+            self.state.to_string(),
+            self.step.as_deref().unwrap_or_default().to_owned(),
+            short(now.since(self.created_at.timestamp())),
+            due(self.closed_at, self.deadline, now),
             self.payload.size.to_string(),
             label::written(&self.labels),
         ]

@@ -1,6 +1,7 @@
 //! Labels on the command line: `name:value` each.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// Reads a label.
 ///
@@ -12,7 +13,7 @@ pub fn read(text: &str) -> Result<(String, String), String> {
 }
 
 /// Labels as people read them: `region:eu size:large`.
-pub fn written(labels: &BTreeMap<String, String>) -> String {
+pub fn written(labels: &BTreeMap<impl Display, impl Display>) -> String {
     let labels = labels.iter().map(|(name, value)| format!("{name}:{value}"));
     labels.collect::<Vec<_>>().join(" ")
 }

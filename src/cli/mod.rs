@@ -19,7 +19,6 @@ mod console;
 mod create;
 mod data;
 mod deliveries;
-mod delivery;
 mod demo;
 mod error;
 mod exit;
@@ -45,6 +44,8 @@ mod recover;
 mod replay;
 mod resend;
 mod retry;
+#[cfg(test)]
+mod sample;
 mod serve;
 mod show;
 mod signals;
@@ -54,7 +55,6 @@ mod snooze;
 mod table;
 mod test_receiver;
 mod token;
-mod view;
 
 use std::process::ExitCode;
 

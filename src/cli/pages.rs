@@ -5,9 +5,9 @@ use std::io;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use reqwest::Method;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use warden_api::Page;
 
 use super::client::{Client, ClientError, Query};
 use super::connection::{Connection, Format};
@@ -40,13 +40,6 @@ pub trait Row: DeserializeOwned {
     fn cells(&self, now: Timestamp) -> Vec<String>;
 }
 
-/// A page of a list: the entries as the daemon wrote them.
-#[derive(Deserialize)]
-struct Page {
-    data: Vec<Box<RawValue>>,
-    next_cursor: Option<String>,
-}
-
 impl Extent {
     /// Asks for the list of this path and query, and prints as much of it as is wanted.
     ///
@@ -68,7 +61,7 @@ impl Extent {
             query.push(("limit", wanted.min(R::PAGE_MAX).to_string()));
             query.extend(cursor.map(|cursor| ("cursor", cursor)));
             let answer = client.send(client.request(Method::GET, path, &query)?).await?;
-            let (_, page) = answer.document::<Page>().await?;
+            let (_, page) = answer.document::<Page<Box<RawValue>>>().await?;
             match connection.output {
                 Format::Json => printer.documents(console, &page.data)?,
                 Format::Table => printer.rows(console, &rows::<R>(&client, &page.data)?)?,
@@ -139,6 +132,7 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;

@@ -16,13 +16,13 @@ mod file_name;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod keeper;
-mod lease;
 mod listener;
 mod order;
 mod pace;
 mod process;
 mod recovery;
 mod report;
+mod settlement;
 #[cfg(test)]
 mod stand_in;
 mod summary;
@@ -37,6 +37,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, Args};
 use tokio::time::timeout;
+use warden_api::item::Summary;
 use warden_api::limit::WORKER_MAX;
 use warden_api::word::ItemState;
 
@@ -53,7 +54,7 @@ use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
 use super::filter::Filter;
-use super::preview::Preview;
+use super::preview;
 use crate::model::{Clock as _, SystemClock, parse_duration};
 use crate::outbound::Rate;
 
@@ -164,14 +165,14 @@ impl Recover {
         let client = self.connection.open()?;
         let query = self.filter.query();
         if self.dry_run {
-            let (text, preview) = Preview::ask(&client, &query).await?;
+            let (text, preview) = preview::ask(&client, &query).await?;
             match self.connection.output {
                 Format::Json => console.document(&text)?,
-                Format::Table => writeln!(console.out, "{}", preview.shown(console.now))?,
+                Format::Table => writeln!(console.out, "{}", preview::shown(&preview, console.now))?,
             }
             return Ok(());
         }
-        let preview = preview(&client, &query).await?;
+        let preview = previewed(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
         let (audience, seat) = Audience::new();
         // A client of its own, since connections live on the thread that opened them.
@@ -228,8 +229,8 @@ impl Recover {
 ///
 /// # Errors
 /// When there is no daemon to ask.
-async fn preview(client: &Client, query: &super::client::Query) -> Result<Option<Preview>, ClientError> {
-    match timeout(PREVIEW_TIME, Preview::ask(client, query)).await {
+async fn previewed(client: &Client, query: &super::client::Query) -> Result<Option<Summary>, ClientError> {
+    match timeout(PREVIEW_TIME, preview::ask(client, query)).await {
         Ok(Ok((_, preview))) => Ok(Some(preview)),
         Ok(Err(ClientError::Refused { .. })) | Err(_) => Ok(None),
         Ok(Err(error)) => Err(error),

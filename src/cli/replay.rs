@@ -5,9 +5,10 @@ mod list;
 mod progress;
 mod show;
 mod start;
-mod view;
+mod text;
 
 use clap::{Args, Subcommand};
+use warden_api::path;
 
 use self::act::Act;
 use super::console::Console;
@@ -46,9 +47,9 @@ impl Replay {
             ReplayCommand::Start(start) => start.run(console).await,
             ReplayCommand::List(list) => list.run(console).await,
             ReplayCommand::Show(show) => show.run(console).await,
-            ReplayCommand::Pause(act) => act.run("pause", console).await,
-            ReplayCommand::Resume(act) => act.run("resume", console).await,
-            ReplayCommand::Cancel(act) => act.run("cancel", console).await,
+            ReplayCommand::Pause(act) => act.run(path::REPLAY_PAUSE, console).await,
+            ReplayCommand::Resume(act) => act.run(path::REPLAY_RESUME, console).await,
+            ReplayCommand::Cancel(act) => act.run(path::REPLAY_CANCEL, console).await,
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use clap::Args;
 use reqwest::Method;
+use warden_api::{Delivery, path};
 
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
-use super::delivery::Delivery;
 use super::error::CliError;
-use crate::incident::notification::path_segment;
 
 /// Send a delivery again that was delivered or given up
 ///
@@ -28,7 +27,7 @@ impl Resend {
     /// When there is none, it is still tried, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let path = format!("/v1/deliveries/{}/resend", path_segment(&self.id));
+        let path = path::fill(path::DELIVERY_RESEND, &[&self.id]);
         let request = client.request(Method::POST, &path, &Query::new())?;
         let (text, delivery) = client.send(request).await?.document::<Delivery>().await?;
         match self.connection.output {

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use reqwest::Method;
-use serde::Deserialize;
+use warden_api::item::Retried;
+use warden_api::{Item, path};
 
 use super::client::{Client, ClientError, Query};
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
 use super::filter::Filter;
-use super::item::{self, Item};
+use super::item;
 use crate::model::{ItemId, WorkflowName};
 
 /// How often a daemon that is overloaded is asked for the same.
@@ -34,13 +35,6 @@ pub struct Retry {
     filter: Filter,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// What a bite of a long selection came to.
-#[derive(Deserialize)]
-struct Bite {
-    retried: u64,
-    next_cursor: Option<String>,
 }
 
 impl Retry {
@@ -112,12 +106,12 @@ async fn retry_all(
 
 /// Asks until the daemon has an answer other than that it is overloaded. Asking again is harmless: what was sent back
 /// has not failed any more.
-async fn take_bite(client: &Client, query: &Query) -> Result<Bite, ClientError> {
+async fn take_bite(client: &Client, query: &Query) -> Result<Retried, ClientError> {
     let mut tries_left = TRIES;
     loop {
         tries_left -= 1;
-        let request = client.request(Method::POST, "/v1/items/retry", query)?;
-        let answered = async { client.send(request).await?.document::<Bite>().await };
+        let request = client.request(Method::POST, path::ITEMS_RETRY, query)?;
+        let answered = async { client.send(request).await?.document::<Retried>().await };
         match answered.await {
             Ok((_, bite)) => return Ok(bite),
             Err(error) => match error.worth_trying_after() {

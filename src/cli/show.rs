@@ -2,13 +2,14 @@
 
 use clap::Args;
 use reqwest::Method;
+use warden_api::{Item, WallTime};
 
 use super::age::{dated, relative};
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
-use super::item::{self, Item};
+use super::item;
 use super::label;
 use super::table::table;
 use crate::model::{ItemId, Timestamp, WorkflowName};
@@ -44,28 +45,28 @@ impl Show {
 }
 
 fn shown(item: &Item, now: Timestamp) -> String {
-    let at = |instant| dated(instant, now);
+    let at = |instant: WallTime| dated(instant, now);
     let payload = &item.payload;
     let progress =
         (!item.progress.is_empty()).then(|| serde_json::Value::from(item.progress.clone()).to_string());
     let step = item.step.as_ref().map(|step| match item.step_entered_at {
         Some(entered) => format!("{step}, since {}", at(entered)),
-        None => step.clone(),
+        None => step.to_string(),
     });
     let rows = [
-        ("workflow", Some(item.workflow.clone())),
-        ("id", Some(item.id.clone())),
-        ("state", Some(item.state.clone())),
+        ("workflow", Some(item.workflow.to_string())),
+        ("id", Some(item.id.to_string())),
+        ("state", Some(item.state.to_string())),
         ("created", Some(at(item.created_at))),
         ("deadline", Some(at(item.deadline))),
         ("closed", item.closed_at.map(at)),
-        ("outcome", item.outcome.clone()),
+        ("outcome", item.outcome.as_ref().map(ToString::to_string)),
         ("step", step),
-        ("incident", item.incident.clone()),
+        ("incident", item.incident.as_deref().map(str::to_owned)),
         ("labels", (!item.labels.is_empty()).then(|| label::written(&item.labels))),
         ("progress", progress),
         ("payload", Some(format!("{} bytes of {}", payload.size, payload.content_type))),
-        ("encoding", payload.content_encoding.clone()),
+        ("encoding", payload.content_encoding.as_deref().map(str::to_owned)),
         ("sha256", Some(payload.sha256.clone())),
         ("version", Some(item.version.to_string())),
     ];
@@ -74,8 +75,8 @@ fn shown(item: &Item, now: Timestamp) -> String {
     if !item.errors.is_empty() {
         let rows = item.errors.iter().map(|error| {
             let kind = if error.fatal { format!("{} (fatal)", error.kind) } else { error.kind.clone() };
-            let step = error.step.clone().unwrap_or_default();
-            vec![relative(error.at, now), kind, step, error.message.clone(), error.id.clone()]
+            let step = error.step.as_deref().unwrap_or_default().to_owned();
+            vec![relative(error.at, now), kind, step, error.message.clone(), error.id.to_string()]
         });
         text.push_str("\n\n");
         text.push_str(&table(&["WHEN", "ERROR", "STEP", "MESSAGE", "ID"], rows));
@@ -87,20 +88,20 @@ fn shown(item: &Item, now: Timestamp) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::sample::item;
     use super::*;
 
     #[test]
     fn an_item_is_shown_with_what_it_has_and_no_more() {
-        let item = json!({
+        let item = item(json!({
             "workflow": "uploads", "id": "file-123", "state": "failed",
             "created_at": "2026-01-31T12:00:00.000Z", "deadline": "2026-01-31T12:15:00.000Z",
-            "closed_at": null, "outcome": null, "labels": {"region": "eu"}, "step": null, "step_entered_at": null,
+            "closed_at": null, "outcome": null, "labels": {"region": "eu", "cost.center/a": null}, "step": null, "step_entered_at": null,
             "progress": {}, "incident": "inc_1", "version": 2, "added_later": true,
             "errors": [{"id": "err_1", "type": "Timeout", "message": "no\nanswer", "retryable": true, "fatal": true,
                 "step": "copy", "at": "2026-01-31T12:29:00.000Z", "data": null}],
             "payload": {"size": 3, "content_type": "text/plain", "content_encoding": "gzip", "sha256": "ba78"},
-        });
-        let item = serde_json::from_value(item).unwrap();
+        }));
         let now = Timestamp::parse("2026-01-31T12:30:00Z").unwrap();
         let expected = "\
 workflow  uploads

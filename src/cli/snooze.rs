@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use warden_api::alert::SnoozeRequest;
+use warden_api::{Incident, path};
 
 use super::action::Action;
 use super::age::dated;
@@ -12,7 +13,6 @@ use super::console::Console;
 use super::error::CliError;
 use super::id;
 use super::person::Person;
-use super::view::IncidentView;
 use crate::model::{Timestamp, parse_duration};
 
 /// Snooze an open incident: nobody is told of it until the time is over, unless it is resolved before
@@ -40,9 +40,10 @@ impl Snooze {
     /// When there is no such incident, it is over, or the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let duration = humantime::format_duration(self.duration).to_string();
-        let document = json!({"for": duration, "by": self.person.name(), "comment": self.comment});
-        let action = Action { incident: &self.id, name: "snooze", document };
-        let said = |incident: &IncidentView, now: Timestamp| match incident.snoozed_until {
+        let by = self.person.name().map(Into::into);
+        let document = SnoozeRequest { duration, by, comment: self.comment.map(Into::into) };
+        let action = Action { incident: &self.id, path: path::INCIDENT_SNOOZE, document };
+        let said = |incident: &Incident, now: Timestamp| match incident.snoozed_until {
             Some(until) if !self.duration.is_zero() => format!("is snoozed until {}", dated(until, now)),
             _ => "is not snoozed any more".to_owned(),
         };

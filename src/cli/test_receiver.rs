@@ -2,14 +2,14 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde::Deserialize;
+use warden_api::alert::ReceiverTest;
+use warden_api::path;
 
 use super::client::Query;
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
 use super::table::shown;
-use crate::incident::notification::path_segment;
 
 /// Send a receiver a notification that says that it is a test
 ///
@@ -23,16 +23,6 @@ pub struct TestReceiver {
     connection: Connection,
 }
 
-/// What came of it.
-#[derive(Deserialize)]
-struct Outcome {
-    delivered: bool,
-    status: Option<u16>,
-    latency_ms: u64,
-    error: Option<String>,
-    answer: Option<String>,
-}
-
 impl TestReceiver {
     /// Sends the test and prints what came of it.
     ///
@@ -40,9 +30,9 @@ impl TestReceiver {
     /// When it was not delivered, there is no such receiver, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let path = format!("/v1/receivers/{}/test", path_segment(&self.name));
+        let path = path::fill(path::RECEIVER_TEST, &[&self.name]);
         let request = client.request(Method::POST, &path, &Query::new())?;
-        let (text, outcome) = client.send(request).await?.document::<Outcome>().await?;
+        let (text, outcome) = client.send(request).await?.document::<ReceiverTest>().await?;
         let printed = match self.connection.output {
             Format::Json => console.document(&text),
             Format::Table => writeln!(console.out, "{}", said(&self.name, &outcome)),
@@ -51,8 +41,8 @@ impl TestReceiver {
     }
 }
 
-fn said(name: &str, outcome: &Outcome) -> String {
-    let Outcome { status, latency_ms, error, answer, .. } = outcome;
+fn said(name: &str, outcome: &ReceiverTest) -> String {
+    let ReceiverTest { status, latency_ms, error, answer, .. } = outcome;
     let mut text = match (status, error) {
         (Some(status), _) => format!("{name} answered {status} after {latency_ms} ms"),
         (None, Some(error)) => format!("{name} did not answer ({latency_ms} ms): {}", shown(error)),
@@ -70,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_came_of_a_test_is_said_in_the_words_of_whoever_answered() {
-        let outcome = |status, error: Option<&str>, answer: Option<&str>| Outcome {
+        let outcome = |status, error: Option<&str>, answer: Option<&str>| ReceiverTest {
             delivered: error.is_none(),
             status,
             latency_ms: 12,

@@ -1,26 +1,12 @@
 //! Why a daemon that was asked gave no answer to go on with.
 
-use std::fmt;
-
-use serde::Deserialize;
+use warden_api::ProblemDocument;
 
 use crate::cli::exit::Exit;
 use crate::cli::table::shown;
 
-/// A problem as the daemon tells it (RFC 9457).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Problem {
-    /// The HTTP status.
-    pub status: u16,
-    /// What sort of problem.
-    pub title: String,
-    /// What was wrong this time.
-    pub detail: String,
-    /// The request's id, also in the daemon's log.
-    #[serde(rename = "instance")]
-    pub request_id: Option<String>,
-}
+/// A problem as the daemon tells it.
+pub type Problem = ProblemDocument<'static>;
 
 /// Why there is no answer to go on with.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +39,7 @@ pub enum ClientError {
         cause: String,
     },
     /// The daemon refused, or failed.
-    #[error("{problem}")]
+    #[error("{}", told(problem))]
     Refused {
         /// What it said.
         problem: Problem,
@@ -124,17 +110,16 @@ impl ClientError {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&shown(&self.title))?;
-        if !self.detail.is_empty() {
-            write!(formatter, ": {}", shown(&self.detail))?;
-        }
-        match &self.request_id {
-            Some(id) => write!(formatter, " (request {})", shown(id)),
-            None => Ok(()),
-        }
+/// A problem in a line.
+pub fn told(problem: &Problem) -> String {
+    let mut text = shown(&problem.title);
+    if !problem.detail.is_empty() {
+        text.push_str(&format!(": {}", shown(&problem.detail)));
     }
+    if let Some(id) = &problem.instance {
+        text.push_str(&format!(" (request {})", shown(id)));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -144,20 +129,18 @@ mod tests {
     fn problem(status: u16) -> Problem {
         Problem {
             status,
-            title: "The item is closed".to_owned(),
-            detail: "the item is closed since\n2026".to_owned(),
-            request_id: Some("0198".to_owned()),
+            title: "The item is closed".into(),
+            detail: "the item is closed since\n2026".into(),
+            instance: Some("0198".into()),
+            ..Problem::default()
         }
     }
 
     #[test]
     fn a_problem_is_one_line_with_the_request_it_belongs_to() {
-        assert_eq!(
-            problem(409).to_string(),
-            "The item is closed: the item is closed since\\n2026 (request 0198)"
-        );
-        let bare = Problem { title: "Not found".to_owned(), ..Problem::default() };
-        assert_eq!(bare.to_string(), "Not found");
+        assert_eq!(told(&problem(409)), "The item is closed: the item is closed since\\n2026 (request 0198)");
+        let bare = Problem { title: "Not found".into(), ..Problem::default() };
+        assert_eq!(told(&bare), "Not found");
     }
 
     #[test]

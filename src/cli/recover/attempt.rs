@@ -13,17 +13,20 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use warden_api::lease::ClaimedItem;
+use warden_api::word::ItemState;
+
 use super::audience::Audience;
 use super::backoff::Backoff;
 use super::batch;
 use super::desk::{Denial, Desk};
 use super::environment::variables;
 use super::keeper::{Held, Loss};
-use super::lease::{Lease, Settlement};
 use super::listener::Listener;
 use super::order::{Order, give, reaches};
 use super::process::{CommandLine, Output, Process};
 use super::report::{Ending, Report};
+use super::settlement::Settlement;
 use super::verdict::{End, OnSuccess, Verdict};
 use crate::model::Timestamp;
 
@@ -57,7 +60,7 @@ pub struct MovedOn(Mutex<HashSet<(String, String)>>);
 
 impl MovedOn {
     /// Whether this item is one of them.
-    pub fn has(&self, lease: &Lease) -> bool {
+    pub fn has(&self, lease: &ClaimedItem) -> bool {
         self.items().contains(&key(lease))
     }
 
@@ -67,8 +70,8 @@ impl MovedOn {
     }
 }
 
-fn key(lease: &Lease) -> (String, String) {
-    (lease.item.workflow.clone(), lease.item.id.clone())
+fn key(lease: &ClaimedItem) -> (String, String) {
+    (lease.item.workflow.to_string(), lease.item.id.to_string())
 }
 
 /// An attempt.
@@ -85,7 +88,7 @@ pub struct Attempt {
 impl Attempt {
     /// An attempt at items whose leases last until `expires`; from now on they are kept alive.
     pub fn at(
-        leases: Vec<Lease>,
+        leases: Vec<ClaimedItem>,
         expires: Timestamp,
         work: Arc<Work>,
         orders: watch::Receiver<Order>,
@@ -243,7 +246,7 @@ impl Attempt {
     fn verdict(&self, held: &Held, end: &End, said: &str, listener: &Listener) -> Verdict {
         let item = &held.lease.item;
         let told =
-            listener.told.iter().rev().find(|told| told.id == item.id && told.workflow == item.workflow);
+            listener.told.iter().rev().find(|told| *told.id == *item.id && *told.workflow == *item.workflow);
         let verdict = match (told, end) {
             (Some(told), _) => told.verdict(),
             (None, End::Lost(reason)) if !self.lost.contains_key(&held.lease.id) => {
@@ -275,7 +278,8 @@ impl Attempt {
         let settled = stream::iter(items).map(|(verdict, held)| async move {
             let (ending, reason) = settle(&self.work, &held, &verdict).await;
             let item = held.lease.item;
-            let report = Report { workflow: item.workflow, id: item.id, ending, reason };
+            let report =
+                Report { workflow: item.workflow.to_string(), id: item.id.to_string(), ending, reason };
             // Nobody listens any more only when it is all over.
             let _ = self.reports.send(report).await;
         });
@@ -317,12 +321,12 @@ async fn settle(work: &Work, held: &Held, verdict: &Verdict) -> (Ending, String)
     }
     match work.desk.settle(&held.lease.id, &settlement, held.expires()).await {
         Ok(item) => {
-            if moves_on && item.state == "closed" {
+            if moves_on && item.state == ItemState::Closed {
                 work.moved_on.items().remove(&key(&held.lease));
             }
             let ending = match verdict {
                 Verdict::Done => Ending::Done,
-                Verdict::Failed { .. } if item.state == "failed" => Ending::Failed,
+                Verdict::Failed { .. } if item.state == ItemState::Failed => Ending::Failed,
                 Verdict::Failed { .. } => Ending::Retry,
                 Verdict::Untried(_) | Verdict::Lost(_) => Ending::Skipped,
             };

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use warden_api::lease::ClaimedItem;
+
 use super::file_name::file_name;
-use super::lease::Lease;
 use super::tail::Tail;
 use super::verdict::Verdict;
 
@@ -22,7 +23,7 @@ struct Line<'a> {
     id: &'a str,
     file: String,
     step: Option<&'a str>,
-    attempt: u64,
+    attempt: u32,
     lease: &'a str,
     content_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ pub enum Said {
 }
 
 /// The line for an item, with its line feed. A payload that is text stands in it as such.
-pub fn line(lease: &Lease, payload: &[u8]) -> Vec<u8> {
+pub fn line(lease: &ClaimedItem, payload: &[u8]) -> Vec<u8> {
     let item = &lease.item;
     let text = std::str::from_utf8(payload).ok();
     let line = Line {
@@ -141,8 +142,8 @@ pub fn split<T>(items: Vec<T>, size: impl Fn(&T) -> u64, most: u64) -> Vec<Vec<T
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::lease::tests::lease;
     use super::*;
+    use crate::cli::sample::lease;
 
     #[test]
     fn a_line_has_all_that_a_command_for_one_item_is_told() {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
+use warden_api::lease::{Claimed, ClaimedItem};
 
 use super::backoff::Backoff;
 use super::desk::Desk;
-use super::lease::{Claim, Lease};
 use crate::cli::client::ClientError;
 use crate::cli::error::CliError;
 use crate::model::Timestamp;
@@ -20,13 +20,13 @@ use crate::model::Timestamp;
 const SLACK: Duration = Duration::from_millis(500);
 
 /// The outcome of a claim.
-type Claimed = Result<(Claim, Timestamp), ClientError>;
+type Answered = Result<(Claimed, Timestamp), ClientError>;
 
 /// What came of a claim.
 #[derive(Debug)]
 pub enum Gain {
     /// These items, at least until this instant.
-    Leases(Vec<Lease>, Timestamp),
+    Leases(Vec<ClaimedItem>, Timestamp),
     /// Nothing is claimable.
     Nothing,
     /// It is tried again. Whoever watches should know this, if it is not known already.
@@ -40,7 +40,7 @@ pub struct Claims {
     desk: Arc<Desk>,
     /// How long a daemon that cannot be asked is waited for.
     patience: Duration,
-    asked: Option<AbortOnDropHandle<Claimed>>,
+    asked: Option<AbortOnDropHandle<Answered>>,
     cursor: Option<String>,
     not_before: Timestamp,
     /// Since when claims fail, and how long the next is waited with.
@@ -82,7 +82,7 @@ impl Claims {
         }
     }
 
-    fn take(&mut self, claim: Claim, expires: Timestamp) -> Gain {
+    fn take(&mut self, claim: Claimed, expires: Timestamp) -> Gain {
         self.trouble = None;
         match claim.next_cursor {
             // It may be that all that was claimed is closed already; what is behind it is not.

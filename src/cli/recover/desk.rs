@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use tokio::sync::Semaphore;
+use warden_api::item::ItemFilter;
+use warden_api::lease::{
+    ClaimRequest, Claimed, ClaimedItem, CompleteRequest, FailRequest, FailureRequest, HeartbeatRequest,
+    ReleaseRequest,
+};
+use warden_api::word::ItemState;
+use warden_api::{Item, path};
 
 use super::backoff::Backoff;
-use super::lease::{Claim, Lease, Settlement};
+use super::settlement::Settlement;
 use crate::cli::client::{Client, ClientError, Query};
-use crate::cli::item::Item;
-use crate::incident::notification::path_segment;
 use crate::model::{Clock, ItemId, Timestamp, WorkflowName};
 
 /// How many payloads are on the way at once. Heartbeats and settlements wait for none of them.
@@ -30,7 +34,7 @@ const CALL_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// Which items.
-    pub selection: Map<String, Value>,
+    pub selection: ItemFilter,
     /// For how long, until the next heartbeat.
     pub ttl: Duration,
     /// In whose name; without one it is the token's.
@@ -54,12 +58,6 @@ pub enum Denial {
     NoAnswer(ClientError),
 }
 
-/// What is known of an item whose lease is lost.
-#[derive(Deserialize)]
-struct Fate {
-    state: String,
-}
-
 impl Desk {
     /// A desk at which leases are claimed on these terms.
     pub fn new(client: Client, clock: Arc<dyn Clock>, terms: Terms) -> Self {
@@ -80,16 +78,19 @@ impl Desk {
     ///
     /// # Errors
     /// When there is no answer, or the daemon refuses.
-    pub async fn claim(&self, max: usize, cursor: Option<&str>) -> Result<(Claim, Timestamp), ClientError> {
-        let mut document = self.terms.selection.clone();
-        document.insert("max".to_owned(), max.into());
-        document.insert("ttl".to_owned(), self.ttl_text().into());
-        // They are fetched while the leases are kept alive: all at once could outlast them, and might not fit.
-        document.insert("payloads".to_owned(), false.into());
-        document.extend(self.terms.worker.clone().map(|worker| ("worker".to_owned(), worker.into())));
-        document.extend(cursor.map(|cursor| ("cursor".to_owned(), cursor.into())));
+    pub async fn claim(&self, max: usize, cursor: Option<&str>) -> Result<(Claimed, Timestamp), ClientError> {
+        let document = ClaimRequest {
+            filter: self.terms.selection.clone(),
+            max,
+            ttl: Some(self.ttl_text()),
+            // They are fetched while the leases are kept alive: all at once could outlast them, and might not fit.
+            payloads: false,
+            worker: self.terms.worker.as_deref().map(Into::into),
+            cursor: cursor.map(str::to_owned),
+            ..ClaimRequest::default()
+        };
         let asked = self.clock.now();
-        let request = self.client.request(Method::POST, "/v1/leases", &Query::new())?;
+        let request = self.client.request(Method::POST, path::LEASES, &Query::new())?;
         let request = request.json(&document).timeout(CALL_TIME.1);
         let bytes = self.client.send(request).await?.bytes().await?;
         let claim =
@@ -103,7 +104,8 @@ impl Desk {
     /// When the lease is lost, or there is no answer.
     pub async fn heartbeat(&self, lease: &str) -> Result<Timestamp, Denial> {
         let asked = self.clock.now();
-        self.act(lease, "heartbeat", &json!({"ttl": self.ttl_text()})).await?;
+        let document = HeartbeatRequest { ttl: Some(self.ttl_text()), progress: None };
+        self.act(lease, path::LEASE_HEARTBEAT, &document).await?;
         Ok(asked.after(self.terms.ttl))
     }
 
@@ -117,16 +119,9 @@ impl Desk {
         settlement: &Settlement,
         expires: Timestamp,
     ) -> Result<Item, Denial> {
-        let (verb, document) = match settlement {
-            Settlement::Complete { close } => ("complete", json!({"close": close})),
-            Settlement::Release => ("release", json!({})),
-            Settlement::Fail { kind, message, retryable } => {
-                ("fail", json!({"error": {"type": kind, "message": message, "retryable": retryable}}))
-            }
-        };
         let mut backoff = Backoff::new();
         loop {
-            match self.act(lease, verb, &document).await {
+            match self.say(lease, settlement).await {
                 Err(Denial::NoAnswer(error)) if error.may_pass() && self.clock.now() < expires => {
                     let next = self.clock.now().after(backoff.wait(error.retry_after()));
                     self.clock.sleep_until(next.min(expires)).await;
@@ -144,29 +139,45 @@ impl Desk {
     ///
     /// # Errors
     /// When the item was closed meanwhile, or there is no answer.
-    pub async fn payload(&self, lease: &Lease) -> Result<Bytes, Denial> {
+    pub async fn payload(&self, lease: &ClaimedItem) -> Result<Bytes, Denial> {
         let _permit = self.payloads.acquire().await;
         self.about(lease, "/payload", PAYLOAD_TIME).await
     }
 
     /// Whether an item whose lease is lost is closed. Where that cannot be learnt it counts as open.
-    pub async fn is_closed(&self, lease: &Lease) -> bool {
+    pub async fn is_closed(&self, lease: &ClaimedItem) -> bool {
         let known = self.about(lease, "", self.call_time()).await;
-        let fate = known.ok().and_then(|bytes| serde_json::from_slice::<Fate>(&bytes).ok());
-        fate.is_some_and(|fate| fate.state == "closed")
+        let item = known.ok().and_then(|bytes| serde_json::from_slice::<Item>(&bytes).ok());
+        item.is_some_and(|item| item.state == ItemState::Closed)
     }
 
-    async fn about(&self, lease: &Lease, below: &str, most: Duration) -> Result<Bytes, Denial> {
+    async fn about(&self, lease: &ClaimedItem, below: &str, most: Duration) -> Result<Bytes, Denial> {
         let name = |error: crate::model::NameError| Denial::NoAnswer(self.client.stranger(error.to_string()));
-        let workflow = WorkflowName::new(lease.item.workflow.as_str()).map_err(name)?;
-        let id = ItemId::new(lease.item.id.as_str()).map_err(name)?;
+        let workflow = WorkflowName::new(lease.item.workflow.clone()).map_err(name)?;
+        let id = ItemId::new(lease.item.id.clone()).map_err(name)?;
         let request = self.client.item_request(Method::GET, (&workflow, &id), below, &Query::new());
         self.ask(request.map_err(Denial::NoAnswer)?.timeout(most)).await
     }
 
-    async fn act(&self, lease: &str, verb: &str, document: &Value) -> Result<Bytes, Denial> {
-        let path = format!("/v1/leases/{}/{verb}", path_segment(lease));
-        let request = self.client.request(Method::POST, &path, &Query::new());
+    /// Tells the daemon what is done with a lease.
+    async fn say(&self, lease: &str, settlement: &Settlement) -> Result<Bytes, Denial> {
+        match settlement {
+            Settlement::Complete { close } => {
+                let document = CompleteRequest { close: *close, progress: None };
+                self.act(lease, path::LEASE_COMPLETE, &document).await
+            }
+            Settlement::Release => self.act(lease, path::LEASE_RELEASE, &ReleaseRequest::default()).await,
+            Settlement::Fail { kind, message, retryable } => {
+                let (kind, message) = (kind.clone(), message.clone());
+                let error =
+                    FailureRequest { kind, message, retryable: *retryable, ..FailureRequest::default() };
+                self.act(lease, path::LEASE_FAIL, &FailRequest { error, retry_after: None }).await
+            }
+        }
+    }
+
+    async fn act(&self, lease: &str, path: &str, document: &impl Serialize) -> Result<Bytes, Denial> {
+        let request = self.client.request(Method::POST, &path::fill(path, &[lease]), &Query::new());
         self.ask(request.map_err(Denial::NoAnswer)?.json(document).timeout(self.call_time())).await
     }
 
@@ -174,7 +185,7 @@ impl Desk {
         let answered = async { self.client.send(request).await?.bytes().await };
         answered.await.map_err(|error| match error {
             ClientError::Refused { problem, .. } if matches!(problem.status, 404 | 409 | 410) => {
-                Denial::Lost(problem.detail)
+                Denial::Lost(problem.detail.into_owned())
             }
             error => Denial::NoAnswer(error),
         })

@@ -1,7 +1,8 @@
 //! What a command is told about its item: the names and values of environment variables.
 
+use warden_api::lease::ClaimedItem;
+
 use super::file_name::file_name;
-use super::lease::Lease;
 
 /// What the variables for labels begin with.
 const LABEL_PREFIX: &str = "WARDEN_LABEL_";
@@ -25,17 +26,17 @@ pub fn tells_of_item(name: &[u8]) -> bool {
 
 /// The variables for a command that recovers this item. Where two labels have the name of one variable, the last in the
 /// order of their names counts; all of them are in `WARDEN_LABELS`, a JSON object.
-pub fn variables(lease: &Lease) -> Vec<(String, String)> {
+pub fn variables(lease: &ClaimedItem) -> Vec<(String, String)> {
     let item = &lease.item;
     let own = [
-        item.workflow.clone(),
-        item.id.clone(),
+        item.workflow.to_string(),
+        item.id.to_string(),
         file_name(&item.workflow, &item.id),
-        item.step.clone().unwrap_or_default(),
+        item.step.as_deref().unwrap_or_default().to_owned(),
         lease.attempt.to_string(),
         lease.id.clone(),
-        item.payload.content_type.clone(),
-        item.payload.content_encoding.clone().unwrap_or_default(),
+        item.payload.content_type.to_string(),
+        item.payload.content_encoding.as_deref().unwrap_or_default().to_owned(),
         serde_json::to_string(&item.labels).expect("texts can be written as JSON"),
     ];
     let labels = item.labels.iter().map(|(name, value)| (label_variable(name), value.clone()));
@@ -52,8 +53,8 @@ fn label_variable(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lease::tests::lease;
     use super::*;
+    use crate::cli::sample::lease;
 
     #[test]
     fn a_daemon_that_a_command_starts_takes_none_of_it_for_a_setting() {

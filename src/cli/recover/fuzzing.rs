@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
+use warden_api::lease::{Claimed, ClaimedItem};
+
 use super::batch::{self, Said};
-use super::lease::{Claim, Lease};
+
 use super::tail::{TAIL_MAX, Tail};
 use super::verdict::{OnSuccess, Verdict};
-use crate::cli::client::Problem;
+use crate::cli::client::{Problem, told};
 use crate::warden::items::ERROR_MESSAGE_MAX;
 
 /// What a command says on its stdout and stderr, and the documents of a daemon: what is made of it fits into what the daemon
@@ -18,22 +20,22 @@ pub fn results(bytes: &[u8]) {
     assert!(text.len() <= TAIL_MAX);
     assert!(text.chars().all(|character| !character.is_control() || matches!(character, '\n' | '\t')));
     for line in bytes.split(|byte| *byte == b'\n') {
-        if let Said::Of(told) = batch::read(line) {
-            settled(&told.verdict());
+        if let Said::Of(said) = batch::read(line) {
+            settled(&said.verdict());
             // Whoever reads it as JSON reads the same.
             let document = serde_json::from_slice(line).unwrap_or_else(|_| json!({}));
             let same = |name: &str, text: &str| document.get(name).is_none_or(|found| found == text);
-            assert!(same("workflow", &told.workflow) && same("id", &told.id));
+            assert!(same("workflow", &said.workflow) && same("id", &said.id));
         }
     }
-    if let Ok(claim) = serde_json::from_slice::<Claim>(bytes) {
+    if let Ok(claim) = serde_json::from_slice::<Claimed>(bytes) {
         claim.leases.iter().for_each(|lease| handed_out(lease, bytes));
     }
-    if let Ok(lease) = serde_json::from_slice::<Lease>(bytes) {
+    if let Ok(lease) = serde_json::from_slice::<ClaimedItem>(bytes) {
         handed_out(&lease, bytes);
     }
     if let Ok(problem) = serde_json::from_slice::<Problem>(bytes) {
-        let shown = problem.to_string();
+        let shown = told(&problem);
         assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");
     }
 }
@@ -50,11 +52,11 @@ fn settled(verdict: &Verdict) {
 }
 
 /// The line that a command gets is one, and tells the payload byte for byte.
-fn handed_out(lease: &Lease, payload: &[u8]) {
+fn handed_out(lease: &ClaimedItem, payload: &[u8]) {
     let line = batch::line(lease, payload);
     assert_eq!(memchr::memchr_iter(b'\n', &line).count(), 1);
     let document: serde_json::Value = serde_json::from_slice(&line).expect("it is JSON");
-    assert_eq!(document["id"], lease.item.id.as_str());
+    assert_eq!(document["id"], *lease.item.id);
     let text = document["payload"].as_str().map(str::as_bytes);
     assert!(
         text.is_none_or(|text| text == payload) && text.is_some() != document["payload_base64"].is_string()

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use warden_api::lease::ClaimedItem;
+
 use super::backoff::Backoff;
 use super::desk::{Denial, Desk};
-use super::lease::Lease;
 use crate::model::Timestamp;
 
 /// A lease that is kept alive for as long as this exists.
 pub struct Held {
     /// The lease.
-    pub lease: Lease,
+    pub lease: ClaimedItem,
     expires: watch::Receiver<Timestamp>,
     _keeper: AbortOnDropHandle<()>,
 }
@@ -35,7 +36,7 @@ pub struct Loss {
 impl Held {
     /// Keeps a lease that lasts until `expires`, and tells `losses` when it is lost.
     pub fn keep(
-        lease: Lease,
+        lease: ClaimedItem,
         expires: Timestamp,
         desk: Arc<Desk>,
         losses: mpsc::UnboundedSender<Loss>,

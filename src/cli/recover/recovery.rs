@@ -8,14 +8,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 
+use warden_api::lease::ClaimedItem;
+
 use super::attempt::{Attempt, Work};
 use super::audience::Audience;
 use super::canary::{self, Next};
 use super::claims::{Claims, Gain};
-use super::lease::{Lease, Settlement};
 use super::order::{Order, give};
 use super::pace::{Bite, Pace};
 use super::report::Report;
+use super::settlement::Settlement;
 use super::summary::Summary;
 use crate::cli::error::CliError;
 use crate::cli::signals::Signals;
@@ -228,7 +230,7 @@ impl Recovery {
     }
 
     /// Begins to work on what was claimed. When nothing is to begin any more, it is given back.
-    fn begin(&mut self, leases: Vec<Lease>, expires: Timestamp) {
+    fn begin(&mut self, leases: Vec<ClaimedItem>, expires: Timestamp) {
         let (again, leases): (Vec<_>, Vec<_>) =
             leases.into_iter().partition(|lease| self.work.moved_on.has(lease));
         for lease in again {
@@ -243,7 +245,7 @@ impl Recovery {
             return;
         }
         self.pace.begun(leases.len(), self.now());
-        let bundles: Vec<Vec<Lease>> = match self.work.in_batches {
+        let bundles: Vec<Vec<ClaimedItem>> = match self.work.in_batches {
             true => vec![leases],
             false => leases.into_iter().map(|lease| vec![lease]).collect(),
         };

@@ -15,6 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use warden_api::item::ItemFilter;
+use warden_api::word::ItemState;
+
 use super::desk::{Desk, Terms};
 use crate::cli::client::Client;
 use crate::model::{ManualClock, Timestamp};
@@ -68,7 +71,7 @@ impl StandIn {
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let clock = ManualClock::new(START);
         let terms = Terms {
-            selection: json!({"states": ["overdue"]}).as_object().unwrap().clone(),
+            selection: ItemFilter { states: vec![ItemState::Overdue], ..ItemFilter::default() },
             ttl: TTL,
             worker: Some("host-1".to_owned()),
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::lease::Settlement;
+use super::settlement::Settlement;
 use super::tail::last_line;
 
 /// The exit code by which a command asks for another try later.

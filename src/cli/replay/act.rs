@@ -2,8 +2,9 @@
 
 use clap::Args;
 use reqwest::Method;
+use warden_api::{Replay, path};
 
-use super::view::ReplayView;
+use super::text::progress;
 use crate::cli::client::Query;
 use crate::cli::connection::{Connection, Format};
 use crate::cli::console::Console;
@@ -25,15 +26,15 @@ impl Act {
     ///
     /// # Errors
     /// When there is none, it has ended, or the daemon cannot be asked or refuses.
-    pub async fn run(self, what: &str, console: &mut Console<'_>) -> Result<(), CliError> {
+    pub async fn run(self, path: &str, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let request =
-            client.request(Method::POST, &format!("/v1/replays/{}/{what}", self.id), &Query::new())?;
-        let (text, replay) = client.send(request).await?.document::<ReplayView>().await?;
+        let path = path::fill(path, &[&self.id]);
+        let request = client.request(Method::POST, &path, &Query::new())?;
+        let (text, replay) = client.send(request).await?.document::<Replay>().await?;
         match self.connection.output {
             Format::Json => console.document(&text)?,
             Format::Table => {
-                let said = format!("{} is {}: {}", replay.id, replay.status, replay.progress(console.now));
+                let said = format!("{} is {}: {}", replay.id, replay.status, progress(&replay, console.now));
                 console.line(&said)?;
             }
         }

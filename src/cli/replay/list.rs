@@ -2,14 +2,16 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use warden_api::word::ReplayStatus;
+use warden_api::{Replay, path};
 
-use super::view::ReplayView;
+use super::text::progress;
 use crate::cli::age::relative;
 use crate::cli::connection::Connection;
 use crate::cli::console::Console;
 use crate::cli::error::CliError;
 use crate::cli::pages::{Extent, Row};
-use crate::model::{ReplayStatus, Timestamp};
+use crate::model::Timestamp;
 
 /// List replays, the newest first
 #[derive(Args)]
@@ -31,22 +33,22 @@ impl List {
     /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let query = self.statuses.into_iter().map(|status| ("status", status)).collect();
-        self.extent.print::<ReplayView>(&self.connection, ("/v1/replays", &query), console).await
+        self.extent.print::<Replay>(&self.connection, (path::REPLAYS, &query), console).await
     }
 }
 
-impl Row for ReplayView {
+impl Row for Replay {
     const HEADER: &'static [&'static str] = &["ID", "STATUS", "NAME", "TARGET", "STARTED", "PROGRESS"];
     const NONE: &'static str = "No replay is like that.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
-            self.id.clone(),
-            self.status.clone(),
-            self.name.clone(),
+            self.id.to_string(),
+            self.status.to_string(),
+            self.name.to_string(),
             self.target.url.clone(),
             relative(self.created_at, now),
-            self.progress(now),
+            progress(self, now),
         ]
     }
 }
@@ -55,10 +57,9 @@ impl Row for ReplayView {
 mod tests {
     use serde_json::json;
 
-    use super::super::view::tests::replay;
     use super::*;
+    use crate::cli::sample::{now, replay};
     use crate::cli::table::table;
-    use crate::cli::view::tests::now;
 
     #[test]
     fn a_line_says_where_it_stands_and_how_far_it_has_come() {
@@ -69,6 +70,6 @@ ID     STATUS     NAME    TARGET                      STARTED  PROGRESS
 rpl_1  running    monday  https://target.internal/in  15m ago  1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
 rpl_2  completed          https://target.internal/in  15m ago  5000 of 5000, 4 failed";
         let cells = [replay(json!({})), replay(done)].map(|replay| replay.cells(now()));
-        assert_eq!(table(ReplayView::HEADER, cells), expected);
+        assert_eq!(table(Replay::HEADER, cells), expected);
     }
 }

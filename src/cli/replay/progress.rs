@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use warden_api::word::ReplayStatus;
+use warden_api::{Replay, path};
 
-use super::view::ReplayView;
+use super::text::{is_ended, progress, standing};
 use crate::cli::client::{Client, Query};
 use crate::cli::console::Console;
 use crate::cli::error::CliError;
@@ -20,9 +22,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When there is none, or the daemon cannot be asked.
-pub async fn ask(client: &Client, id: &str) -> Result<(String, ReplayView), CliError> {
-    let request = client.request(Method::GET, &format!("/v1/replays/{id}"), &Query::new())?;
-    Ok(client.send(request).await?.document::<ReplayView>().await?)
+pub async fn ask(client: &Client, id: &str) -> Result<(String, Replay), CliError> {
+    let request = client.request(Method::GET, &path::fill(path::REPLAY, &[id]), &Query::new())?;
+    Ok(client.send(request).await?.document::<Replay>().await?)
 }
 
 /// Follows a replay, and says now and then how far it has come. Gives what the daemon answered last.
@@ -33,17 +35,17 @@ pub async fn follow(
     client: &Client,
     id: &str,
     console: &mut Console<'_>,
-) -> Result<(String, ReplayView), CliError> {
+) -> Result<(String, Replay), CliError> {
     let clock = SystemClock::new();
     let (mut told_at, mut told) = (clock.now(), String::new());
     loop {
         let (text, replay) = ask(client, id).await?;
         console.now = clock.wall();
         let now = clock.now();
-        if replay.is_ended() || replay.status == "paused" {
+        if is_ended(&replay) || replay.status == ReplayStatus::Paused {
             return Ok((text, replay));
         }
-        let progress = replay.progress(console.now);
+        let progress = progress(&replay, console.now);
         if told.is_empty() || (progress != told && now.since(told_at) >= TOLD_EVERY) {
             console.note(&progress);
             (told_at, told) = (now, progress);
@@ -56,10 +58,10 @@ pub async fn follow(
 ///
 /// # Errors
 /// When it did not come to a good end.
-pub fn judge(replay: &ReplayView, console: &Console<'_>) -> Result<(), CliError> {
-    if replay.status == "completed" && replay.failed == 0 {
+pub fn judge(replay: &Replay, console: &Console<'_>) -> Result<(), CliError> {
+    if replay.status == ReplayStatus::Completed && replay.failed == 0 {
         return Ok(());
     }
-    let (id, standing, progress) = (&replay.id, replay.standing(console.now), replay.progress(console.now));
+    let (id, standing, progress) = (&replay.id, standing(replay, console.now), progress(replay, console.now));
     Err(CliError::ReplayNotDone(shown(&format!("the replay {id} is {standing} ({progress})"))))
 }

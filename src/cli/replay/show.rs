@@ -1,9 +1,11 @@
 //! `warden replay show`: one replay.
 
 use clap::Args;
+use warden_api::replay::ReplayFailure;
+use warden_api::{Replay, WallTime};
 
 use super::progress::{ask, follow, judge};
-use super::view::{FailureView, ReplayView};
+use super::text::{progress, selection, standing};
 use crate::cli::age::{dated, relative};
 use crate::cli::connection::{Connection, Format};
 use crate::cli::console::Console;
@@ -49,12 +51,7 @@ impl Show {
 ///
 /// # Errors
 /// When the output cannot be written.
-pub fn print(
-    text: &str,
-    replay: &ReplayView,
-    format: Format,
-    console: &mut Console<'_>,
-) -> Result<(), CliError> {
+pub fn print(text: &str, replay: &Replay, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
     match format {
         Format::Json => console.document(text)?,
         Format::Table => writeln!(console.out, "{}", shown(replay, console.now))?,
@@ -62,22 +59,22 @@ pub fn print(
     Ok(())
 }
 
-fn shown(replay: &ReplayView, now: Timestamp) -> String {
-    let at = |instant| dated(instant, now);
+fn shown(replay: &Replay, now: Timestamp) -> String {
+    let at = |instant: WallTime| dated(instant, now);
     let pace = format!("{}/s, {} at a time", replay.max_per_second, replay.concurrency);
     let canary = (replay.canary > 0).then(|| replay.canary.to_string());
     let rows = [
-        ("id", Some(replay.id.clone())),
-        ("name", Some(replay.name.clone()).filter(|name| !name.is_empty())),
-        ("status", Some(replay.standing(now))),
-        ("items", Some(replay.selection())),
+        ("id", Some(replay.id.to_string())),
+        ("name", Some(replay.name.to_string()).filter(|name| !name.is_empty())),
+        ("status", Some(standing(replay, now))),
+        ("items", Some(selection(replay))),
         ("target", Some(replay.target.url.clone())),
-        ("on success", Some(replay.on_success.clone())),
+        ("on success", Some(replay.on_success.to_string())),
         ("pace", Some(pace)),
         ("canary", canary),
         ("started", Some(at(replay.created_at))),
         ("ended", replay.ended_at.map(at)),
-        ("progress", Some(replay.progress(now))),
+        ("progress", Some(progress(replay, now))),
         ("sent", Some(replay.sent.to_string())),
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
@@ -85,7 +82,7 @@ fn shown(replay: &ReplayView, now: Timestamp) -> String {
     if !replay.failure_reasons.is_empty() {
         let mut reasons: Vec<_> = replay.failure_reasons.iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let rows = reasons.into_iter().map(|(reason, count)| vec![count.to_string(), reason.clone()]);
+        let rows = reasons.into_iter().map(|(reason, count)| vec![count.to_string(), reason.to_string()]);
         text.push_str("\n\n");
         text.push_str(&table(&["FAILED", "REASON"], rows));
     }
@@ -97,18 +94,17 @@ fn shown(replay: &ReplayView, now: Timestamp) -> String {
     text
 }
 
-fn cells(failure: &FailureView, now: Timestamp) -> Vec<String> {
-    let FailureView { workflow, id, reason, at } = failure.clone();
-    vec![relative(at, now), workflow, id, reason]
+fn cells(failure: &ReplayFailure, now: Timestamp) -> Vec<String> {
+    let ReplayFailure { workflow, id, reason, at, .. } = failure;
+    vec![relative(*at, now), workflow.to_string(), id.to_string(), reason.to_string()]
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::view::tests::replay;
     use super::*;
-    use crate::cli::view::tests::now;
+    use crate::cli::sample::{now, replay};
 
     #[test]
     fn a_replay_is_shown_with_how_far_it_has_come_and_what_failed() {

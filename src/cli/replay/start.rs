@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
+use warden_api::item::Summary;
+use warden_api::replay::{ReplayFilterRequest, ReplayRequest, ReplayTargetRequest};
+use warden_api::word::OnSuccess;
+use warden_api::{Replay, path};
 
 use super::progress::{follow, judge};
 use super::show;
-use super::view::ReplayView;
+use super::text::standing;
 use crate::cli::client::{Client, ClientError, Query};
 use crate::cli::connection::{Connection, Format};
 use crate::cli::console::Console;
 use crate::cli::error::CliError;
 use crate::cli::filter::Filter;
-use crate::cli::preview::Preview;
+use crate::cli::preview;
 use crate::model::{Random, SystemRandom, parse_duration};
 
 /// Start a replay, and print its id
@@ -80,11 +83,11 @@ impl Start {
         let key = key.unwrap_or_else(|| SystemRandom.id("key", console.now).to_string());
         let document = self.document()?;
         let request = || {
-            let request = client.request(Method::POST, "/v1/replays", &Query::new())?;
+            let request = client.request(Method::POST, path::REPLAYS, &Query::new())?;
             Ok::<_, ClientError>(request.header("idempotency-key", &key).json(&document))
         };
         if dry_run {
-            return preview(&client, request()?, format, console).await;
+            return previewed(&client, request()?, format, console).await;
         }
         let (text, replay) = match started(&client, request()?).await {
             // Whether it was started is not known, and by the key it is not started twice.
@@ -106,7 +109,7 @@ impl Start {
                     "The replay of {} items to {} is {}.",
                     replay.total,
                     replay.target.url,
-                    replay.standing(console.now)
+                    standing(&replay, console.now)
                 );
                 console.note(&said);
             }
@@ -115,39 +118,40 @@ impl Start {
     }
 
     /// What the daemon is told.
-    fn document(self) -> Result<Value, CliError> {
+    fn document(self) -> Result<ReplayRequest, CliError> {
         let duration = |duration| humantime::format_duration(duration).to_string();
-        Ok(json!({
-            "name": self.name,
-            "filter": self.filter.document()?,
-            // An empty variable is how scripts say that there is none.
-            "target": {"url": self.to, "secret": self.secret.filter(|secret| !secret.is_empty())},
-            "max_per_second": self.max_per_second,
-            "concurrency": self.concurrency,
-            "canary": self.canary,
-            "ramp_up": duration(self.ramp_up),
-            "on_success": if self.close { "close" } else { "accept" },
-            "timeout": duration(self.timeout),
-            "pause_after_failures": self.pause_after_failures,
-            "dry_run": self.dry_run,
-        }))
+        // An empty variable is how scripts say that there is none.
+        let secret = self.secret.filter(|secret| !secret.is_empty());
+        Ok(ReplayRequest {
+            name: self.name,
+            filter: ReplayFilterRequest { filter: self.filter.document()?, ..Default::default() },
+            target: ReplayTargetRequest { url: self.to, secret },
+            max_per_second: self.max_per_second,
+            concurrency: self.concurrency,
+            canary: self.canary,
+            ramp_up: Some(duration(self.ramp_up)),
+            on_success: if self.close { OnSuccess::Close } else { OnSuccess::Accept },
+            timeout: Some(duration(self.timeout)),
+            pause_after_failures: self.pause_after_failures,
+            dry_run: self.dry_run,
+        })
     }
 }
 
-async fn started(client: &Client, request: RequestBuilder) -> Result<(String, ReplayView), ClientError> {
+async fn started(client: &Client, request: RequestBuilder) -> Result<(String, Replay), ClientError> {
     client.send(request).await?.document().await
 }
 
-async fn preview(
+async fn previewed(
     client: &Client,
     request: RequestBuilder,
     format: Format,
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
-    let (text, preview) = client.send(request).await?.document::<Preview>().await?;
+    let (text, summary) = client.send(request).await?.document::<Summary>().await?;
     match format {
         Format::Json => console.document(&text)?,
-        Format::Table => writeln!(console.out, "{}", preview.shown(console.now))?,
+        Format::Table => writeln!(console.out, "{}", preview::shown(&summary, console.now))?,
     }
     Ok(())
 }
@@ -155,6 +159,7 @@ async fn preview(
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::json;
 
     use super::*;
 
@@ -179,15 +184,15 @@ mod tests {
             "target": {"url": "http://target.internal/in", "secret": "whsec_x"}, "max_per_second": 0.5,
             "concurrency": 3, "canary": 5, "ramp_up": "1m 30s", "on_success": "close", "timeout": "5s",
             "pause_after_failures": 0, "dry_run": true});
-        assert_eq!(parse(flags).unwrap().document().unwrap(), expected);
+        assert_eq!(serde_json::to_value(parse(flags).unwrap().document().unwrap()).unwrap(), expected);
     }
 
     #[test]
     fn without_flags_it_is_as_the_daemon_would_have_it() {
-        let expected = json!({"name": "", "filter": {}, "target": {"url": "http://target.internal/in", "secret": null},
+        let expected = json!({"name": "", "filter": {}, "target": {"url": "http://target.internal/in"},
             "max_per_second": 50.0, "concurrency": 8, "canary": 0, "ramp_up": "0s", "on_success": "accept",
             "timeout": "30s", "pause_after_failures": 20, "dry_run": false});
-        assert_eq!(parse("").unwrap().document().unwrap(), expected);
+        assert_eq!(serde_json::to_value(parse("").unwrap().document().unwrap()).unwrap(), expected);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
+use warden_api::alert::SilenceRequest;
+use warden_api::word::IncidentKind;
+use warden_api::{Silence, WallTime, path};
 
 use crate::cli::age::dated;
 use crate::cli::client::{Client, ClientError, Query};
@@ -16,8 +18,7 @@ use crate::cli::error::CliError;
 use crate::cli::label;
 use crate::cli::person::Person;
 use crate::cli::table::shown;
-use crate::cli::view::SilenceView;
-use crate::model::{IncidentKind, Random, SystemRandom, Timestamp, parse_duration};
+use crate::model::{Random, SystemRandom, Timestamp, parse_duration};
 
 /// Make a silence, and print its id
 #[derive(Args)]
@@ -72,7 +73,7 @@ impl Add {
         let key = key.unwrap_or_else(|| SystemRandom.id("key", console.now).to_string());
         let document = self.document()?;
         let request = || {
-            let request = client.request(Method::POST, "/v1/silences", &Query::new())?;
+            let request = client.request(Method::POST, path::SILENCES, &Query::new())?;
             Ok::<_, ClientError>(request.header("idempotency-key", &key).json(&document))
         };
         let (text, silence) = match made(&client, request()?).await {
@@ -93,28 +94,29 @@ impl Add {
     }
 
     /// What the daemon is told.
-    fn document(self) -> Result<Value, CliError> {
+    fn document(self) -> Result<SilenceRequest, CliError> {
         let mut labels = BTreeMap::new();
         for (name, value) in self.labels {
-            if labels.contains_key(&name) {
+            if labels.contains_key(&*name) {
                 return Err(CliError::Usage(format!("the label {} stands twice", shown(&name))));
             }
-            labels.insert(name, value);
+            labels.insert(name.into(), value.into());
         }
-        Ok(json!({
-            "workflow": self.workflow,
-            "kind": self.kind,
-            "labels": labels,
-            "starts_at": self.from,
-            "ends_at": self.end.until,
-            "for": self.end.duration.map(|duration| humantime::format_duration(duration).to_string()),
-            "author": self.person.name(),
-            "comment": self.comment,
-        }))
+        let instant = |instant: Timestamp| WallTime::read(instant).to_string();
+        Ok(SilenceRequest {
+            workflow: self.workflow.into(),
+            kind: self.kind.and_then(|kind| kind.parse().ok()),
+            labels,
+            starts_at: self.from.map(instant),
+            ends_at: self.end.until.map(instant),
+            duration: self.end.duration.map(|duration| humantime::format_duration(duration).to_string()),
+            author: self.person.name().map(Into::into),
+            comment: self.comment.into(),
+        })
     }
 }
 
-async fn made(client: &Client, request: RequestBuilder) -> Result<(String, SilenceView), ClientError> {
+async fn made(client: &Client, request: RequestBuilder) -> Result<(String, Silence), ClientError> {
     client.send(request).await?.document().await
 }
 
@@ -127,6 +129,7 @@ fn instant(text: &str) -> Result<Timestamp, &'static str> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::json;
 
     use super::*;
 
@@ -146,11 +149,11 @@ mod tests {
         let flags = "--kind failed --label region:eu --label size: --until 2026-01-31T15:00:00+01:00 \
                      --from 2026-01-31T12:00:00Z";
         let expected = json!({"workflow": "up*", "kind": "failed", "labels": {"region": "eu", "size": ""},
-            "starts_at": "2026-01-31T12:00:00.000Z", "ends_at": "2026-01-31T14:00:00.000Z", "for": null,
+            "starts_at": "2026-01-31T12:00:00.000Z", "ends_at": "2026-01-31T14:00:00.000Z",
             "author": "kim", "comment": "disks"});
-        assert_eq!(parse(flags).unwrap().document().unwrap(), expected);
+        assert_eq!(serde_json::to_value(parse(flags).unwrap().document().unwrap()).unwrap(), expected);
         let briefly = parse("--for 90m").unwrap().document().unwrap();
-        assert_eq!((&briefly["for"], &briefly["ends_at"]), (&json!("1h 30m"), &Value::Null));
+        assert_eq!((briefly.duration.as_deref(), briefly.ends_at), (Some("1h 30m"), None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use warden_api::word::SilenceStatus;
+use warden_api::{Silence, path};
 
 use crate::cli::age::relative;
 use crate::cli::connection::Connection;
@@ -10,7 +11,6 @@ use crate::cli::console::Console;
 use crate::cli::error::CliError;
 use crate::cli::label;
 use crate::cli::pages::{Extent, Row};
-use crate::cli::view::SilenceView;
 use crate::model::Timestamp;
 
 /// List silences, the oldest first
@@ -33,26 +33,26 @@ impl List {
     /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let query = self.statuses.into_iter().map(|status| ("status", status)).collect();
-        self.extent.print::<SilenceView>(&self.connection, ("/v1/silences", &query), console).await
+        self.extent.print::<Silence>(&self.connection, (path::SILENCES, &query), console).await
     }
 }
 
-impl Row for SilenceView {
+impl Row for Silence {
     const HEADER: &'static [&'static str] =
         &["ID", "STATUS", "WORKFLOW", "KIND", "LABELS", "BEGINS", "ENDS", "AUTHOR", "COMMENT"];
     const NONE: &'static str = "No silence is like that.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
-            self.id.clone(),
-            self.status.clone(),
-            self.workflow.clone(),
-            self.kind.clone().unwrap_or_default(),
+            self.id.to_string(),
+            self.status.to_string(),
+            self.workflow.to_string(),
+            self.kind.as_ref().map(ToString::to_string).unwrap_or_default(),
             label::written(&self.labels),
             relative(self.starts_at, now),
             relative(self.ends_at, now),
-            self.author.clone(),
-            self.comment.clone(),
+            self.author.to_string(),
+            self.comment.to_string(),
         ]
     }
 }
@@ -62,8 +62,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::sample::now;
     use crate::cli::table::table;
-    use crate::cli::view::tests::now;
 
     #[test]
     fn a_line_says_what_is_silenced_for_how_long_by_whom_and_why() {
@@ -71,7 +71,7 @@ mod tests {
             let silence = json!({"id": id, "status": status, "workflow": "up*", "kind": kind, "labels": labels,
                 "starts_at": "2026-01-31T12:00:00.000Z", "ends_at": "2026-01-31T14:00:00.000Z", "author": "kim",
                 "comment": comment, "created_at": "2026-01-31T12:00:00.000Z"});
-            serde_json::from_value::<SilenceView>(silence).unwrap()
+            serde_json::from_value::<Silence>(silence).unwrap()
         };
         let silences = [
             silence("sil_1", "active", None, json!({}), "moving the disks"),
@@ -81,6 +81,6 @@ mod tests {
 ID     STATUS   WORKFLOW  KIND    LABELS     BEGINS   ENDS       AUTHOR  COMMENT
 sil_1  active   up*                          30m ago  in 1h 30m  kim     moving the disks
 sil_2  pending  up*       failed  region:eu  30m ago  in 1h 30m  kim     \\u{7}";
-        assert_eq!(table(SilenceView::HEADER, silences.map(|silence| silence.cells(now()))), expected);
+        assert_eq!(table(Silence::HEADER, silences.map(|silence| silence.cells(now()))), expected);
     }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::recover::audience::{Said, Seat};
-use crate::cli::recover::lease::tests::{document, lease};
 use crate::cli::recover::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::sample::{lease, lease_document as document};
 use crate::model::Clock as _;
 
 fn item(state: &str) -> Reply {

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cli::recover::lease::tests::document;
 use crate::cli::recover::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::sample::lease_document as document;
 use crate::model::Clock as _;
 
 const PATIENCE: Duration = Duration::from_secs(120);

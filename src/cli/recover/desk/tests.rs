@@ -1,6 +1,8 @@
+use serde_json::json;
+
 use super::*;
-use crate::cli::recover::lease::tests::{document, lease};
 use crate::cli::recover::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::sample::{lease, lease_document as document};
 
 fn item(state: &str) -> Reply {
     let mut document = document("uploads", "a")["item"].clone();
@@ -15,7 +17,7 @@ async fn settle(daemon: &StandIn, settlement: Settlement) -> Result<String, Deni
     loop {
         let turn = Duration::from_millis(20);
         match tokio::time::timeout(turn, &mut settling).await {
-            Ok(settled) => return settled.map(|item| item.state),
+            Ok(settled) => return settled.map(|item| item.state.to_string()),
             Err(_) => daemon.clock.advance(Duration::from_secs(5)),
         }
     }

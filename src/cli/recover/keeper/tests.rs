@@ -3,8 +3,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::cli::recover::lease::tests::lease;
 use crate::cli::recover::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::sample::lease;
 
 fn beaten() -> Reply {
     Reply::Document(
