@@ -80,7 +80,7 @@ fn copy_sources(copy: &Path) {
     for name in ["Cargo.toml", "Cargo.lock"] {
         fs::copy(root.join(name), copy.join(name)).expect("it can be copied");
     }
-    for name in ["src", "config", "tests", "benches"] {
+    for name in ["api", "src", "config", "tests", "benches"] {
         copy_directory(&root.join(name), &copy.join(name));
     }
     // Under another name, so that what is built of it takes no other build's place.
