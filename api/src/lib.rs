@@ -19,6 +19,7 @@ pub mod health;
 pub mod item;
 pub mod lease;
 pub mod limit;
+pub mod line;
 pub mod merge;
 pub mod name;
 pub mod page;

@@ -118,7 +118,7 @@ impl From<WallTime> for Timestamp {
 
 impl fmt::Display for WallTime {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        self.0.clamp(Timestamp::MIN, Timestamp::MAX).fmt(formatter)
     }
 }
 

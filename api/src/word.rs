@@ -378,6 +378,16 @@ words! {
         Close = "close",
     }
 
+    /// What a line of a batch asks for.
+    LineOperation {
+        /// To create an item.
+        Create = "create",
+        /// To close one.
+        Close = "close",
+        /// Nothing: it ends an export, so that an export can be handed in as it is.
+        End = "end",
+    }
+
     /// Where a workflow comes from.
     WorkflowSource {
         /// The configuration defines it.

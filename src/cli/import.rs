@@ -12,10 +12,11 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use warden_api::word::{ItemState, Word};
 
 use super::archive::{Ending, Line, LineError, Lines};
-use super::client::{Client, ClientError, Problem, Query, told};
+use super::client::{Client, ClientError, Query, told};
 use super::connection::{Connection, Format};
 use super::console::Console;
 use super::error::CliError;
@@ -74,14 +75,7 @@ struct Refusal {
 }
 
 /// What the daemon answers to one line.
-#[derive(Deserialize)]
-struct LineAnswer {
-    status: u16,
-    /// How the item stands, of a create.
-    state: Option<String>,
-    #[serde(flatten)]
-    problem: Problem,
-}
+type LineAnswer = warden_api::line::LineAnswer<'static>;
 
 impl Import {
     /// Hands the lines in and prints what became of them.
@@ -197,7 +191,7 @@ async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Re
             Ok(answers) => {
                 let mut overloaded = Vec::new();
                 for (line, answer) in waiting.into_iter().zip(answers) {
-                    if matches!(answer.status, 429 | 503) && tries_left > 0 {
+                    if matches!(answer.status(), 429 | 503) && tries_left > 0 {
                         overloaded.push(line);
                     } else {
                         summary.count(line.number, answer);
@@ -237,20 +231,25 @@ async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, C
 impl Summary {
     fn count(&mut self, line: u64, answer: LineAnswer) {
         self.lines += 1;
-        match answer.status {
+        let status = answer.status();
+        let (state, reason) = match answer {
+            LineAnswer::Done(done) => (done.state, format!("it is answered with {status}")),
+            LineAnswer::Refused(refused) => (None, told(&refused.problem)),
+        };
+        match status {
             201 => {
                 self.created += 1;
-                count_state(&mut self.created_by_state, answer.state);
+                count_state(&mut self.created_by_state, state);
             }
             204 => self.closed += 1,
             200..300 => {
                 self.existed += 1;
-                count_state(&mut self.existed_by_state, answer.state);
+                count_state(&mut self.existed_by_state, state);
             }
             status => {
                 self.refused += 1;
                 if self.refusals.len() < REFUSALS_TOLD {
-                    self.refusals.push(Refusal { line, status, reason: told(&answer.problem) });
+                    self.refusals.push(Refusal { line, status, reason });
                 }
             }
         }
@@ -284,9 +283,9 @@ impl Summary {
     }
 }
 
-fn count_state(states: &mut BTreeMap<String, u64>, state: Option<String>) {
+fn count_state(states: &mut BTreeMap<String, u64>, state: Option<Word<ItemState>>) {
     if let Some(state) = state {
-        *states.entry(state).or_default() += 1;
+        *states.entry(state.to_string()).or_default() += 1;
     }
 }
 

@@ -21,8 +21,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
+use warden_api::line::End;
+use warden_api::word::LineOperation;
 
 use self::line::{History, line_room, place, write_item_line, write_line};
 use super::Server;
@@ -173,7 +174,7 @@ impl Export {
                 self.read_page().await?;
             } else if let Some(seal) = self.seal.take() {
                 let sha256 = hex(&seal.digest.finalize());
-                write_line(&EndLine { op: "end", lines: seal.lines, sha256 }, &mut text)?;
+                write_line(&End { op: LineOperation::End, lines: seal.lines, sha256 }, &mut text)?;
             } else {
                 break;
             }
@@ -226,12 +227,4 @@ impl Export {
         let bytes = warden.payload(item.number, 0, size).await?;
         Ok(bytes.filter(|bytes| bytes.len() == size))
     }
-}
-
-/// The line that ends an export.
-#[derive(Serialize)]
-struct EndLine {
-    op: &'static str,
-    lines: u64,
-    sha256: String,
 }

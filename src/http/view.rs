@@ -10,7 +10,7 @@ mod time;
 mod workflow;
 
 pub use self::alerts::{DeliveryFacts, IncidentFacts, SilenceFacts};
-pub use self::item::{ItemFacts, Sent, error, lease, step_record};
+pub use self::item::{ItemFacts, Sent, lease};
 pub use self::receivers::{ReceiverFacts, withhold_answers};
 pub use self::replay::ReplayFacts;
 pub use self::time::{shown, told};

@@ -1,7 +1,9 @@
 //! What is known of the lines of a file, and what their end has to say.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use warden_api::line::End;
+use warden_api::word::LineOperation;
 
 /// What a line is.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,15 +16,7 @@ pub enum Entry {
     Unreadable,
 }
 
-/// The line that ends an export.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    op: String,
-    lines: u64,
-    sha256: String,
-}
-
-/// What all lines have in common.
+/// What is looked at of a line that is handed on as it is, whatever else stands in it.
 #[derive(Deserialize)]
 struct Marks {
     op: Option<String>,
@@ -33,7 +27,7 @@ impl Entry {
     /// What this line is.
     pub fn read(line: &[u8]) -> Self {
         match serde_json::from_slice(line) {
-            Ok(Marks { op: Some(op), .. }) if op == "end" => {
+            Ok(Marks { op: Some(op), .. }) if op == LineOperation::End.as_str() => {
                 serde_json::from_slice(line).map_or(Self::Unreadable, Self::End)
             }
             Ok(Marks { cursor, .. }) => Self::Item(cursor),
@@ -77,7 +71,7 @@ impl Ledger {
 
     /// The line that ends them, with its line feed.
     pub fn end(&self) -> Vec<u8> {
-        let end = End { op: "end".to_owned(), lines: self.lines, sha256: self.sha256() };
+        let end = End { op: LineOperation::End, lines: self.lines, sha256: self.sha256() };
         let mut line = serde_json::to_vec(&end).expect("three plain fields can be written");
         line.push(b'\n');
         line
@@ -126,7 +120,7 @@ mod tests {
             (r#"{"op":"end","lines":3}"#, Entry::Unreadable),
             (
                 r#"{"op":"end","lines":3,"sha256":"00"}"#,
-                Entry::End(End { op: "end".into(), lines: 3, sha256: "00".into() }),
+                Entry::End(End { op: LineOperation::End, lines: 3, sha256: "00".into() }),
             ),
         ] {
             assert_eq!(Entry::read(line.as_bytes()), expected, "{line}");

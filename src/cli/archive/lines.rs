@@ -3,7 +3,9 @@
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::Path;
 
-use super::ledger::{End, Entry, Ledger};
+use warden_api::line::End;
+
+use super::ledger::{Entry, Ledger};
 use super::{LINE_MAX, Source};
 
 /// A line that is neither blank nor an end.

@@ -3,132 +3,25 @@
 mod past;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use warden_api::ProblemDocument;
+use warden_api::line::{Line, LineDone, LinePayload, LineProblem};
+use warden_api::word::LineOperation;
 
-use self::past::{ErrorLine, StepLine};
 use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::{Problem, success};
 use crate::http::request;
-use crate::model::{Item, ItemId, ItemKey, ItemState, Moment, WorkflowName, quote};
+use crate::model::{Item, ItemId, ItemKey, Moment, WorkflowName};
 use crate::warden::WardenError;
 use crate::warden::items::{BatchItem, CreateItem, Done};
 
 /// The longest name or id, in bytes.
 const ID_MAX: usize = 256;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Operation {
-    Create,
-    Close,
-    /// What ends an export. It changes nothing, so that an export can be handed in as it is.
-    End,
-}
-
-/// A line of a batch.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    op: Operation,
-    #[serde(borrow)]
-    workflow: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow)]
-    payload_base64: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    content_type: Option<Cow<'a, str>>,
-    /// The content codings that were applied to the payload, such as `gzip`.
-    #[serde(borrow)]
-    content_encoding: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    deadline: Option<Cow<'a, str>>,
-    labels: Option<Labels>,
-    step: Option<String>,
-    #[serde(borrow)]
-    outcome: Option<Cow<'a, str>>,
-    // What the item has been through, from here on; see [`past`].
-    #[serde(borrow)]
-    state: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    created_at: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    step_entered_at: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    failed_at: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    deadline_from: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    closed_at: Option<Cow<'a, str>>,
-    step_attempts: Option<u32>,
-    #[serde(borrow)]
-    retry_at: Option<Cow<'a, str>>,
-    steps: Option<Vec<StepLine>>,
-    progress: Option<Map<String, Value>>,
-    errors: Option<Vec<ErrorLine>>,
-    payload_size: Option<u64>,
-    #[serde(borrow)]
-    payload_sha256: Option<Cow<'a, str>>,
-    /// What the header is to a create of its own that leaves the id to the server.
-    idempotency_key: Option<String>,
-    /// Where the export goes on behind this line.
-    #[serde(rename = "cursor")]
-    _cursor: Option<IgnoredAny>,
-    /// What an end says of the lines before it. They need not be those of this batch: a client that cares has checked
-    /// before it cuts an export into batches.
-    #[serde(rename = "lines")]
-    _lines: Option<IgnoredAny>,
-    #[serde(rename = "sha256")]
-    _sha256: Option<IgnoredAny>,
-}
-
-/// Labels as a line has them. One that stands twice has no value that is right, so it is refused.
-#[derive(Default)]
-struct Labels(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Labels {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Labels;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Labels, A::Error> {
-                let mut labels = Labels::default();
-                while let Some((name, value)) = members.next_entry::<String, String>()? {
-                    if labels.0.contains_key(&name) {
-                        return Err(de::Error::custom(format_args!(
-                            "the label {} stands twice",
-                            quote(&name)
-                        )));
-                    }
-                    labels.0.insert(name, value);
-                }
-                Ok(labels)
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
 
 /// What is remembered of a line while it is committed.
 #[derive(Default)]
@@ -147,9 +40,9 @@ pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<Option<B
     asked.workflow = shown(line.workflow.as_deref());
     asked.id = shown(line.id.as_deref());
     match line.op {
-        Operation::Create => create(line, access).map(Some),
-        Operation::Close => close(line, access).map(Some),
-        Operation::End => Ok(None),
+        LineOperation::Create => create(line, access).map(Some),
+        LineOperation::Close => close(line, access).map(Some),
+        LineOperation::End => Ok(None),
     }
 }
 
@@ -159,11 +52,11 @@ fn shown(name: Option<&str>) -> Option<String> {
 }
 
 fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
-    let workflow = line.workflow(access)?;
-    let id = line.id()?;
-    let past = line.past(access)?.map(Box::new);
+    let workflow = workflow(&line, access)?;
+    let id = id(&line)?;
+    let past = past::read(&mut line, access)?.map(Box::new);
     let (payload, default_type) = match past.as_ref().and_then(|past| past.closed) {
-        Some(_) if !line.has_payload() => {
+        Some(_) if !has_payload(&line) => {
             if line.payload_size.is_none() && line.created_at.is_some() {
                 return Err(Problem::invalid(
                     "a closed line has its payload, or payload_size and payload_sha256 where that is gone",
@@ -171,7 +64,7 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
             }
             (Bytes::new(), "application/octet-stream")
         }
-        _ => payload(line.payload, line.payload_base64.as_deref())?,
+        _ => payload(line.payload, line.payload_base64.as_ref().map(|text| &*text.0))?,
     };
     Ok(BatchItem::Create(Box::new(CreateItem {
         workflow,
@@ -181,51 +74,52 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         content_encoding: line.content_encoding.as_deref().unwrap_or_default().into(),
         payload,
         deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
-        labels: line.labels.unwrap_or_default().0,
-        step: line.step.map(request::step).transpose()?,
+        labels: Arc::unwrap_or_clone(line.labels.unwrap_or_default().0),
+        step: line.step.map(|step| request::step(step.into_owned())).transpose()?,
         past,
     })))
 }
 
 fn close(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
-    let workflow = line.workflow(access)?;
-    let id = line.id()?.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
-    if let Some(field) = line.first_of_past().filter(|field| *field != "outcome") {
+    let workflow = workflow(&line, access)?;
+    let id = id(&line)?.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
+    if let Some(field) = past::first_field(&line).filter(|field| *field != "outcome") {
         return Err(Problem::invalid(format!("a close takes no {field}")));
     }
     let outcome = line.outcome.map(|text| request::word("outcome", &text)).transpose()?;
     Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
 }
 
-impl Line<'_> {
-    /// The workflow that it names, if the client may change its items.
-    fn workflow(&self, access: &Access) -> Result<WorkflowName, Problem> {
-        let name = self.workflow.as_deref().ok_or_else(|| Problem::invalid("the line names no workflow"))?;
-        let workflow = WorkflowName::new(name).map_err(WardenError::from)?;
-        access.require_for(Scope::Ingest, &workflow)?;
-        Ok(workflow)
-    }
+/// The workflow that a line names, if the client may change its items.
+fn workflow(line: &Line<'_>, access: &Access) -> Result<WorkflowName, Problem> {
+    let name = line.workflow.as_deref().ok_or_else(|| Problem::invalid("the line names no workflow"))?;
+    let workflow = WorkflowName::new(name).map_err(WardenError::from)?;
+    access.require_for(Scope::Ingest, &workflow)?;
+    Ok(workflow)
+}
 
-    fn has_payload(&self) -> bool {
-        self.payload.is_some() || self.payload_base64.is_some()
-    }
+fn has_payload(line: &Line<'_>) -> bool {
+    line.payload.is_some() || line.payload_base64.is_some()
+}
 
-    fn id(&self) -> Result<Option<ItemId>, Problem> {
-        let id = self.id.as_deref().map(ItemId::new).transpose();
-        Ok(id.map_err(WardenError::from)?)
-    }
+fn id(line: &Line<'_>) -> Result<Option<ItemId>, Problem> {
+    let id = line.id.as_deref().map(ItemId::new).transpose();
+    Ok(id.map_err(WardenError::from)?)
 }
 
 /// The bytes of a payload: of a string its text, of any other JSON value the value as it is written; and the content
 /// type they have if nothing else is said.
-fn payload(value: Option<&RawValue>, base64: Option<&str>) -> Result<(Bytes, &'static str), Problem> {
+fn payload(value: Option<LinePayload<'_>>, base64: Option<&str>) -> Result<(Bytes, &'static str), Problem> {
     match (value, base64) {
-        (Some(value), None) if value.get().starts_with('"') => {
+        (Some(LinePayload::Text(text)), None) => Ok((text.to_owned().into(), "text/plain; charset=utf-8")),
+        (Some(LinePayload::Json(value)), None) if value.get().starts_with('"') => {
             let text: String = serde_json::from_str(value.get())
                 .map_err(|error| Problem::invalid(format!("the payload is no valid JSON string: {error}")))?;
             Ok((text.into(), "text/plain; charset=utf-8"))
         }
-        (Some(value), None) => Ok((Bytes::copy_from_slice(value.get().as_bytes()), "application/json")),
+        (Some(LinePayload::Json(value)), None) => {
+            Ok((Bytes::copy_from_slice(value.get().as_bytes()), "application/json"))
+        }
         (None, Some(text)) => {
             let bytes = STANDARD
                 .decode(text)
@@ -234,34 +128,6 @@ fn payload(value: Option<&RawValue>, base64: Option<&str>) -> Result<(Bytes, &'s
         }
         _ => Err(Problem::invalid("a create has either payload or payload_base64")),
     }
-}
-
-/// What became of a line.
-#[derive(Serialize)]
-struct LineAnswer<'a> {
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workflow: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u64>,
-    /// How the item stands, of a create.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<ItemState>,
-}
-
-/// What became of a line that was refused.
-#[derive(Serialize)]
-struct LineProblem<'a> {
-    /// The number of the line, from 1.
-    line: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workflow: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(flatten)]
-    problem: ProblemDocument<'a>,
 }
 
 /// Writes the answer to the line of this number. What had nothing to be done for it is done.
@@ -273,10 +139,12 @@ pub fn answer(
     text: &mut Vec<u8>,
 ) {
     let (workflow, id) = (asked.workflow.as_deref(), asked.id.as_deref());
-    let mut done = |status: StatusCode, id, item: Option<&Item>| {
+    let mut done = |status: StatusCode, id: Option<&str>, item: Option<&Item>| {
         let (version, state) = (item.map(|item| item.version), item.map(|item| item.state(moment)));
         let status = status.as_u16();
-        serde_json::to_writer(&mut *text, &LineAnswer { status, workflow, id, version, state })
+        let (workflow, id) = (workflow.map(Cow::Borrowed), id.map(Cow::Borrowed));
+        let done = LineDone { status, workflow, id, version, state: state.map(Into::into) };
+        serde_json::to_writer(&mut *text, &done)
     };
     let written = match result {
         Ok(Some(Done::Created(item))) => done(success::CREATED, Some(&item.id), Some(item)),
@@ -284,6 +152,7 @@ pub fn answer(
         Ok(Some(Done::Closed)) => done(success::DONE, id, None),
         Ok(None) => done(success::OK, id, None),
         Err(problem) => {
+            let (workflow, id) = (workflow.map(Cow::Borrowed), id.map(Cow::Borrowed));
             let problem = LineProblem { line: number, workflow, id, problem: problem.document(None) };
             serde_json::to_writer(&mut *text, &problem)
         }

@@ -1,18 +1,18 @@
 //! The lines of an export: what creates each item again, and what it has been through.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
-use warden_api::WallTime;
-use warden_api::item::{ItemError, StepRecord};
+use warden_api::line::{Line, LineError, LineLabels, LinePayload, LineStep};
+use warden_api::word::LineOperation;
 
 use crate::http::page::write_cursor;
-use crate::http::view::{error, hex, shown, step_record, told};
+use crate::http::view::{hex, shown, told};
 use crate::model::item::ItemDetail;
-use crate::model::{ClockTime, CloseOutcome, Item, ItemState, Moment, Position};
+use crate::model::lease::StepRecord;
+use crate::model::{ClockTime, Item, ItemError, Moment, Position};
 use crate::warden::WardenError;
 
 /// A text of up to so many bytes is written as such, however many of its characters have to be escaped: people read
@@ -22,6 +22,9 @@ const READABLE: usize = 16 * 1024;
 /// The most bytes that what an item has been through takes in its line, in JSON: the errors that it keeps, each with a message
 /// whose characters are escaped, its progress and its steps.
 const HISTORY_MAX: u64 = 448 * 1024;
+
+/// A line as it is written: bytes become base64 on the way.
+type Written<'a> = Line<'a, Base64<'a>>;
 
 /// Whether a line tells what its item has been through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,20 +60,20 @@ pub fn write_item_line(
 ) -> Result<(), WardenError> {
     let readable = payload.and_then(readable);
     let info = item.payload.as_ref();
-    let line = ItemLine {
-        op: "create",
-        cursor: write_cursor(place(item, moment)),
-        workflow: &item.workflow,
-        id: &item.id,
-        content_type: info.map(|info| &*info.content_type),
-        content_encoding: info.and_then(|info| info.content_encoding.as_deref()),
-        deadline: shown(item.deadline, moment),
-        labels: &item.labels,
-        step: item.step.as_deref(),
-        past: (history == History::Told).then(|| PastLine::new(item, payload.is_none(), moment)),
-        payload: readable,
-        payload_base64: payload.filter(|_| readable.is_none()).map(Base64),
-    };
+    let mut line = Written::new(LineOperation::Create);
+    line.cursor = Some(write_cursor(place(item, moment)));
+    line.workflow = Some(item.workflow.as_str().into());
+    line.id = Some(item.id.as_str().into());
+    line.content_type = info.map(|info| (&*info.content_type).into());
+    line.content_encoding = info.and_then(|info| info.content_encoding.as_deref()).map(Into::into);
+    line.deadline = Some(shown(item.deadline, moment).to_string().into());
+    line.labels = (!item.labels.is_empty()).then(|| LineLabels(item.labels.clone()));
+    line.step = item.step.as_deref().map(Into::into);
+    if history == History::Told {
+        tell_past(&mut line, item, payload.is_none(), moment);
+    }
+    line.payload = readable.map(LinePayload::Text);
+    line.payload_base64 = payload.filter(|_| readable.is_none()).map(Base64);
     write_line(&line, text)
 }
 
@@ -96,90 +99,40 @@ pub fn write_line(line: &impl Serialize, text: &mut Vec<u8>) -> Result<(), Warde
     Ok(())
 }
 
-/// A line of an export that creates its item again.
-#[derive(Serialize)]
-struct ItemLine<'a> {
-    op: &'static str,
-    cursor: String,
-    workflow: &'a str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_encoding: Option<&'a str>,
-    deadline: WallTime,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: &'a BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<&'a str>,
-    #[serde(flatten)]
-    past: Option<PastLine<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_base64: Option<Base64<'a>>,
+/// Says in a line what its item has been through, as far as there is anything to say.
+fn tell_past<'a>(line: &mut Written<'a>, item: &'a Item, is_payload_gone: bool, moment: Moment) {
+    let at = |steady| Cow::from(told(steady, moment).to_string());
+    let ItemDetail { progress, errors, steps } = item.detail();
+    let gone = item.payload.as_ref().filter(|_| is_payload_gone);
+    line.state = Some(item.state(moment).as_str().into());
+    line.created_at = item.payload.is_some().then(|| at(item.created_at));
+    line.step_entered_at = Some(item.step_entered_at).filter(|at| *at != item.created_at).map(at);
+    line.failed_at = item.failed_at.map(at);
+    line.deadline_from = matches!(item.deadline, ClockTime::Steady(_)).then_some("duration".into());
+    line.closed_at = item.closed.map(|closed| at(closed.at));
+    line.outcome = item.closed.map(|closed| closed.outcome.as_str().into());
+    line.step_attempts = Some(item.work.attempts).filter(|attempts| *attempts > 0);
+    line.retry_at = item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at);
+    line.steps = some(steps.iter().map(|record| step(record, moment)).collect());
+    line.progress = Some(Cow::Borrowed(progress)).filter(|progress| !progress.is_empty());
+    line.errors = some(errors.iter().map(|found| error(found, moment)).collect());
+    line.payload_size = gone.map(|info| info.size);
+    line.payload_sha256 = gone.map(|info| hex(&info.sha256).into());
 }
 
-/// What the item has been through, as far as there is anything to say.
-#[derive(Serialize)]
-struct PastLine<'a> {
-    state: ItemState,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<WallTime>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step_entered_at: Option<WallTime>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed_at: Option<WallTime>,
-    /// `duration` where the deadline was asked for as one, and does not move when a wall clock is set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deadline_from: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    closed_at: Option<WallTime>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<CloseOutcome>,
-    #[serde(skip_serializing_if = "is_zero")]
-    step_attempts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_at: Option<WallTime>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    steps: Vec<StepRecord>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    progress: &'a Map<String, Value>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<ItemError>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_size: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_sha256: Option<String>,
+fn some<T>(found: Vec<T>) -> Option<Vec<T>> {
+    Some(found).filter(|found| !found.is_empty())
 }
 
-impl<'a> PastLine<'a> {
-    fn new(item: &'a Item, is_payload_gone: bool, moment: Moment) -> Self {
-        let at = |steady| told(steady, moment);
-        let ItemDetail { progress, errors, steps } = item.detail();
-        let gone = item.payload.as_ref().filter(|_| is_payload_gone);
-        Self {
-            state: item.state(moment),
-            created_at: item.payload.is_some().then_some(at(item.created_at)),
-            step_entered_at: Some(item.step_entered_at).filter(|at| *at != item.created_at).map(at),
-            failed_at: item.failed_at.map(at),
-            deadline_from: matches!(item.deadline, ClockTime::Steady(_)).then_some("duration"),
-            closed_at: item.closed.map(|closed| at(closed.at)),
-            outcome: item.closed.map(|closed| closed.outcome),
-            step_attempts: item.work.attempts,
-            retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
-            steps: steps.iter().cloned().map(|step| step_record(step, moment)).collect(),
-            progress,
-            errors: errors.iter().cloned().map(|found| error(found, moment)).collect(),
-            payload_size: gone.map(|info| info.size),
-            payload_sha256: gone.map(|info| hex(&info.sha256)),
-        }
-    }
+fn step(step: &StepRecord, moment: Moment) -> LineStep {
+    let StepRecord { name, status, at } = step.clone();
+    LineStep { name: name.into(), status, at: told(at, moment).to_string() }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn error(error: &ItemError, moment: Moment) -> LineError {
+    let ItemError { id, kind, message, retryable, fatal, step, at, data } = error.clone();
+    let (step, at) = (step.map(Into::into), told(at, moment).to_string());
+    LineError { id, kind, message, retryable, fatal, step, at, data }
 }
 
 /// Bytes that are written in base64, without a copy of it in between.

@@ -101,12 +101,12 @@ pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {
 }
 
 /// A step that is behind an item.
-pub fn step_record(step: model::lease::StepRecord, moment: Moment) -> StepRecord {
+fn step_record(step: model::lease::StepRecord, moment: Moment) -> StepRecord {
     StepRecord { name: step.name.into(), status: step.status.into(), at: told(step.at, moment) }
 }
 
 /// An error that was reported about an item.
-pub fn error(error: model::ItemError, moment: Moment) -> ItemError {
+fn error(error: model::ItemError, moment: Moment) -> ItemError {
     ItemError {
         id: error.id,
         kind: error.kind,
