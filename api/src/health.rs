@@ -35,6 +35,7 @@ pub struct Readiness {
 pub struct Warning {
     /// Which warning it is, such as `no-receivers`; `warden check --help` lists them.
     pub code: Cow<'static, str>,
-    /// The particulars: where, what, and what to do. For those who may read everything; others see the code alone.
+    /// The particulars: where, what, and what to do. For those who may read everything; others see the code
+    /// alone.
     pub message: Option<String>,
 }

@@ -130,7 +130,8 @@ pub enum ItemAnswer {
     Receipt(ItemReceipt),
 }
 
-/// An item as a token sees it that may write but not read: what it sent, and the state and the version that followed.
+/// An item as a token sees it that may write but not read: what it sent, and the state and the version that
+/// followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ItemReceipt {
@@ -251,8 +252,8 @@ pub struct ItemFilter {
     /// Globs of workflow names, any of which may match; all of them if none is given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub workflows: Vec<String>,
-    /// `open`, `overdue` or `failed`, any of which may hold. If none is given a claim takes those that are overdue, a replay
-    /// those that have failed as well.
+    /// `open`, `overdue` or `failed`, any of which may hold. If none is given a claim takes those that are
+    /// overdue, a replay those that have failed as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
     pub states: Vec<ItemState>,
@@ -276,7 +277,8 @@ pub struct ItemFilter {
     pub deadline_after: Option<String>,
 }
 
-/// The fields of a request that are none of its own, where serde cannot refuse them by itself. A client leaves it empty.
+/// The fields of a request that are none of its own, where serde cannot refuse them by itself. A client
+/// leaves it empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Unknown(BTreeMap<String, IgnoredAny>);

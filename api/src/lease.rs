@@ -45,8 +45,8 @@ pub struct ClaimRequest {
     pub worker: Option<Arc<str>>,
     /// Whether the payloads are wanted in the answer; true by default.
     pub payloads: bool,
-    /// The `next_cursor` of an earlier claim: only items that come after those of that one, so that a run which hands it on
-    /// gets each item once, unless that comes again at its next step with a later deadline.
+    /// The `next_cursor` of an earlier claim: only items that come after those of that one, so that a run
+    /// which hands it on gets each item once, unless that comes again at its next step with a later deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// What nobody knows here. It is refused.
@@ -103,7 +103,8 @@ pub struct ClaimedItem {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HeartbeatRequest {
-    /// For how long from now on the lease is to hold; by default 60s, or as long as it holds already if that is longer.
+    /// For how long from now on the lease is to hold; by default 60s, or as long as it holds already if that
+    /// is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
     /// A merge patch of the item's progress document.

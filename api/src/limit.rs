@@ -1,4 +1,5 @@
-//! How much there may be of what clients send and are shown. Lengths are in bytes of UTF-8 unless a constant says otherwise.
+//! How much there may be of what clients send and are shown. Lengths are in bytes of UTF-8 unless a constant
+//! says otherwise.
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ pub const LABEL_VALUE_MAX: usize = 255;
 pub const LABELS_SIZE_MAX: usize = 2048;
 /// The largest progress document, as JSON without spaces.
 pub const PROGRESS_SIZE_MAX: usize = 32 * 1024;
-/// How deep a progress document or the data of an error may be nested. It is kept, and shown, inside other JSON, and
-/// readers of JSON give up at some depth: serde_json at 128.
+/// How deep a progress document or the data of an error may be nested. It is kept, and shown, inside other
+/// JSON, and readers of JSON give up at some depth: serde_json at 128.
 pub const DEPTH_MAX: usize = 64;
 /// How many of the latest errors an item keeps.
 pub const ERRORS_KEPT: usize = 20;

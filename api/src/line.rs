@@ -1,4 +1,5 @@
-//! The lines of batches and exports (NDJSON): what each asks for, what an export says of an item, and what became of a line.
+//! The lines of batches and exports (NDJSON): what each asks for, what an export says of an item, and what
+//! became of a line.
 //!
 //! A line is read strictly, as a request is. An export writes lines that a batch takes.
 
@@ -17,7 +18,8 @@ use crate::problem::ProblemDocument;
 use crate::quote::quote;
 use crate::word::{ItemState, LineOperation, StepStatus, Word};
 
-/// A line of a batch or an export. `B` is how its base64 is held: as text, or as whoever writes it has the bytes.
+/// A line of a batch or an export. `B` is how its base64 is held: as text, or as whoever writes it has the
+/// bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "B: Deserialize<'de>"))]
 pub struct Line<'a, B = Text<'a>> {
@@ -47,7 +49,8 @@ pub struct Line<'a, B = Text<'a>> {
     /// The step at which it begins, or is.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Cow<'a, str>>,
-    /// How the item stood. This and what follows say what it has been through elsewhere; that takes the scope `admin`.
+    /// How the item stood. This and what follows say what it has been through elsewhere; that takes the scope
+    /// `admin`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Cow<'a, str>>,
     /// When it was created there; left out of an item that was closed before anybody created it.
@@ -59,7 +62,8 @@ pub struct Line<'a, B = Text<'a>> {
     /// When it failed.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Cow<'a, str>>,
-    /// `duration` where the deadline was asked for as one, and does not move when a wall clock is set; else `instant`.
+    /// `duration` where the deadline was asked for as one, and does not move when a wall clock is set; else
+    /// `instant`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub deadline_from: Option<Cow<'a, str>>,
     /// When it was closed.

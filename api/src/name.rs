@@ -49,7 +49,8 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// Whether `text` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`: the form of all names, also of those without a type here.
+/// Whether `text` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`: the form of all names, also of those without a type
+/// here.
 pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= NAME_MAX
@@ -140,7 +141,8 @@ text_type!(
 );
 
 text_type!(
-    /// The id of an item within its workflow: 1 to 256 bytes of UTF-8 without control characters, and neither `.` nor `..`.
+    /// The id of an item within its workflow: 1 to 256 bytes of UTF-8 without control characters, and neither
+    /// `.` nor `..`.
     ItemId,
     |text| {
         if text.is_empty() || text.len() > ITEM_ID_MAX {

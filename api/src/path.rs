@@ -106,7 +106,8 @@ pub fn fill(template: &str, values: &[&str]) -> String {
     path
 }
 
-/// Writes a text so that it may stand between slashes: what RFC 3986 leaves unreserved as it is, other bytes as `%XX`.
+/// Writes a text so that it may stand between slashes: what RFC 3986 leaves unreserved as it is, other bytes
+/// as `%XX`.
 fn encode(text: &str, path: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

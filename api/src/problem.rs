@@ -1,6 +1,7 @@
 //! Problems: what goes wrong, and the document that says so (RFC 9457, `application/problem+json`).
 //!
-//! A status stands here as a number, beside the word: a client decides by both, and may have to before it has a connection.
+//! A status stands here as a number, beside the word: a client decides by both, and may have to before it has
+//! a connection.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 /// What [`ProblemDocument::kind`] begins with, before the word of the problem.
 pub const TYPE_PREFIX: &str = "/problems/";
 
-/// The form of a problem on the wire. It is read whatever is missing: what lies on the way to the daemon has problems too.
+/// The form of a problem on the wire. It is read whatever is missing: what lies on the way to the daemon has
+/// problems too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ProblemDocument<'a> {

@@ -139,7 +139,8 @@ pub struct ReplayFilterRequest {
 pub struct ReplayTargetRequest {
     /// `http` or `https`. What stands in it besides scheme, host, port and path is never shown.
     pub url: String,
-    /// What signs them by the rules of Standard Webhooks: `whsec_` and base64. It is forgotten when the replay ends.
+    /// What signs them by the rules of Standard Webhooks: `whsec_` and base64. It is forgotten when the
+    /// replay ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }

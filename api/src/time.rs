@@ -93,7 +93,8 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 /// An instant of the wall clock, as every document has it: RFC 3339 in UTC with milliseconds.
 ///
-/// A type of its own because the daemon reckons in instants of a clock that nobody can set, and must not show those.
+/// A type of its own because the daemon reckons in instants of a clock that nobody can set, and must not show
+/// those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WallTime(Timestamp);

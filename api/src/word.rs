@@ -1,5 +1,5 @@
-//! Words: the values of which there is a fixed list. Each list stands here once; filters, metrics, the OpenAPI description,
-//! the command line and the store take it from here.
+//! Words: the values of which there is a fixed list. Each list stands here once; filters, metrics, the
+//! OpenAPI description, the command line and the store take it from here.
 //!
 //! A request takes none but these. In answers a word may be one that a later daemon added: see [`Word`].
 
@@ -106,8 +106,8 @@ impl<'de, T: Vocabulary> Deserialize<'de> for Word<T> {
     }
 }
 
-// The derived forms of serde are those of an enumeration: a word in text, its place in the list in the compact binary form in
-// which the daemon stores some. So a word may be added at the end of its list only.
+// The derived forms of serde are those of an enumeration: a word in text, its place in the list in the
+// compact binary form in which the daemon stores some. So a word may be added at the end of its list only.
 macro_rules! words {
     ($(#[doc = $description:literal] $(#[$attribute:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(
         #[doc = $description]
@@ -254,7 +254,8 @@ words! {
         Severity = "severity",
     }
 
-    /// How bad an incident is, the mildest first. The words are those of PagerDuty's events, which others share.
+    /// How bad an incident is, the mildest first. The words are those of PagerDuty's events, which others
+    /// share.
     Severity {
         /// Good to know.
         Info = "info",
@@ -302,7 +303,8 @@ words! {
         Reminder = "incident.reminder",
         /// Nobody has acknowledged it for so long that others are told.
         Escalated = "incident.escalated",
-        /// Somebody looks after it. Only for receivers that keep a state of their own and have a word for this.
+        /// Somebody looks after it. Only for receivers that keep a state of their own and have a word for
+        /// this.
         Acknowledged = "incident.acknowledged",
         /// Nothing is left of it.
         Resolved = "incident.resolved",
@@ -336,7 +338,8 @@ words! {
         Ok = "ok",
         /// Its latest attempts failed, or it asked to be left alone for more than a minute.
         Failing = "failing",
-        /// It said that it is gone: nothing is sent until somebody resumes it, a test succeeds, or the daemon is restarted.
+        /// It said that it is gone: nothing is sent until somebody resumes it, a test succeeds, or the daemon
+        /// is restarted.
         Paused = "paused",
     }
 

@@ -110,8 +110,8 @@ pub struct Expectation {
     pub grace: String,
     /// How many items are wanted each time.
     pub min_items: u64,
-    /// For when items are expected next: an occurrence of `cron`, or the end of the interval. Null while the items of an
-    /// interval are missed, and when no occurrence can be found.
+    /// For when items are expected next: an occurrence of `cron`, or the end of the interval. Null while the
+    /// items of an interval are missed, and when no occurrence can be found.
     pub next_expected_at: Option<WallTime>,
 }
 

@@ -31,8 +31,8 @@ pub struct Delivery {
     pub resent_at: Option<WallTime>,
     /// How often it was tried.
     pub attempts_made: u32,
-    /// When it is due by itself. While its receiver as a whole fails, it is tried when its turn comes, and not while that is
-    /// paused.
+    /// When it is due by itself. While its receiver as a whole fails, it is tried when its turn comes, and
+    /// not while that is paused.
     pub next_attempt_at: Option<WallTime>,
     /// The latest attempts, oldest first.
     pub attempts: Vec<Attempt>,

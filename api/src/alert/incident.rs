@@ -40,8 +40,8 @@ pub struct Incident {
     pub peak: u64,
     /// The earliest deadline among its items.
     pub oldest_deadline: Option<WallTime>,
-    /// What became of the items that have left it since it last began; null if it is not about items, or if that was not
-    /// counted then.
+    /// What became of the items that have left it since it last began; null if it is not about items, or if
+    /// that was not counted then.
     pub became: Option<Became>,
     /// The incident in which its items are in trouble after its end, if they are.
     pub continued_in: Option<Arc<str>>,
@@ -51,9 +51,9 @@ pub struct Incident {
     pub missed: Option<Missed>,
     /// When people were last told.
     pub notified_at: Option<WallTime>,
-    /// When people are told next if nothing happens to its items: of its beginning, its growth, that it is still open, or
-    /// what a receiver has not taken yet. The end waits for the incident in which its items are in trouble, if they are. Null
-    /// if nobody is to be told, or if that waits for a paused receiver.
+    /// When people are told next if nothing happens to its items: of its beginning, its growth, that it is
+    /// still open, or what a receiver has not taken yet. The end waits for the incident in which its items
+    /// are in trouble, if they are. Null if nobody is to be told, or if that waits for a paused receiver.
     pub next_told_at: Option<WallTime>,
     /// What holds that back; null if it is only the next reminder or level of escalation.
     #[cfg_attr(feature = "schema", schema(value_type = Option<WaitingFor>))]
@@ -106,8 +106,8 @@ pub struct Missed {
     pub wanted: u64,
     /// How many were created since the first window began.
     pub created: u64,
-    /// How many windows ended while nobody watched, because the machine slept or the daemon was down. Those of one such
-    /// time count as one in `windows`.
+    /// How many windows ended while nobody watched, because the machine slept or the daemon was down. Those
+    /// of one such time count as one in `windows`.
     pub unobserved: u64,
 }
 

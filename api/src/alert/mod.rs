@@ -1,4 +1,5 @@
-//! Alerts: incidents, the silences that hold their notifications back, the deliveries of these, and the receivers they go to.
+//! Alerts: incidents, the silences that hold their notifications back, the deliveries of these, and the
+//! receivers they go to.
 
 mod delivery;
 mod incident;

@@ -14,7 +14,8 @@ use crate::word::{ReceiverFormat, ReceiverState, Word};
 pub struct Receiver {
     /// Its name.
     pub name: Arc<str>,
-    /// The form of what it is sent. Null when the configuration does not name the receiver although something waits for it.
+    /// The form of what it is sent. Null when the configuration does not name the receiver although something
+    /// waits for it.
     #[cfg_attr(feature = "schema", schema(value_type = Option<ReceiverFormat>))]
     pub format: Option<Word<ReceiverFormat>>,
     /// Scheme, host and port of its address.
@@ -32,8 +33,8 @@ pub struct Receiver {
     pub oldest_waiting_at: Option<WallTime>,
     /// How many attempts have failed since the last success.
     pub consecutive_failures: u32,
-    /// When it is tried next. Null while nothing waits, while it is paused, and while all that it takes at once is under
-    /// way.
+    /// When it is tried next. Null while nothing waits, while it is paused, and while all that it takes at
+    /// once is under way.
     pub next_attempt_at: Option<WallTime>,
     /// The latest attempt since the start, without its answer.
     pub last_attempt: Option<Attempt>,

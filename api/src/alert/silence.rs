@@ -43,8 +43,8 @@ pub struct Silence {
 pub struct SilenceRequest {
     /// The workflows it is for, as a glob: `*` stands for any characters, `?` for one.
     pub workflow: Arc<str>,
-    /// `overdue`, `failed`, `missed` or `held` (which is of workflows on hold, and there are none yet); left out, it is for
-    /// all of them.
+    /// `overdue`, `failed`, `missed` or `held` (which is of workflows on hold, and there are none yet); left
+    /// out, it is for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub kind: Option<IncidentKind>,

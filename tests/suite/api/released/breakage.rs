@@ -1,8 +1,8 @@
 //! What of a change to an OpenAPI description would break a client that was written for the earlier one.
 //!
-//! A request that was taken must be taken, and an answer must be one that was to be reckoned with. Beyond that answers may
-//! have more fields and more words, since clients pass over the ones and show the others as they come. Statuses may come to
-//! those that there were, but none may go.
+//! A request that was taken must be taken, and an answer must be one that was to be reckoned with. Beyond
+//! that answers may have more fields and more words, since clients pass over the ones and show the others as
+//! they come. Statuses may come to those that there were, but none may go.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,8 @@ struct Alternative<'a> {
     kind: Option<&'a str>,
 }
 
-/// What a value may be by a schema: one alternative for each type, and for each schema that it is put together of.
+/// What a value may be by a schema: one alternative for each type, and for each schema that it is put
+/// together of.
 fn alternatives<'a>(document: &'a Value, schema: &'a Value) -> Vec<Alternative<'a>> {
     let schema = resolved(document, schema);
     if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
