@@ -61,7 +61,7 @@ impl Warden {
     pub(super) fn live(&self, incident: Incident) -> Incident {
         // What was decided since the last commit counts more than what was committed.
         let mut incident = self.live_incidents.open_by_id(&incident.id).unwrap_or(incident);
-        if !(incident.status == IncidentStatus::Open) {
+        if incident.status != IncidentStatus::Open {
             return incident;
         }
         let observation = self.census.observe(&incident.key);
