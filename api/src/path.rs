@@ -1,90 +1,101 @@
 //! The paths. A part in braces stands for a value, percent-encoded.
 
-/// Whether the process lives.
-pub const HEALTHZ: &str = "/healthz";
-/// Whether the daemon is ready.
-pub const READYZ: &str = "/readyz";
-/// Figures for Prometheus.
-pub const METRICS: &str = "/metrics";
-/// The description of the API.
-pub const OPENAPI: &str = "/openapi.json";
+macro_rules! paths {
+    ($($(#[$doc:meta])* $name:ident = $path:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $path;)*
 
-/// Create and close many items.
-pub const BATCH: &str = "/v1/batch";
-/// Items of all workflows.
-pub const ITEMS: &str = "/v1/items";
-/// Send many items back.
-pub const ITEMS_RETRY: &str = "/v1/items/retry";
-/// What a choice of items amounts to.
-pub const ITEMS_SUMMARY: &str = "/v1/items/summary";
-/// Items with their payloads.
-pub const EXPORT: &str = "/v1/export";
+        /// All of them.
+        pub const ALL: &[&str] = &[$($path),*];
+    };
+}
 
-/// Workflows.
-pub const WORKFLOWS: &str = "/v1/workflows";
-/// A workflow.
-pub const WORKFLOW: &str = "/v1/workflows/{workflow}";
-/// The figures of a workflow.
-pub const WORKFLOW_STATS: &str = "/v1/workflows/{workflow}/stats";
-/// The items of a workflow.
-pub const WORKFLOW_ITEMS: &str = "/v1/workflows/{workflow}/items";
-/// An item.
-pub const ITEM: &str = "/v1/workflows/{workflow}/items/{id}";
-/// The payload of an item.
-pub const ITEM_PAYLOAD: &str = "/v1/workflows/{workflow}/items/{id}/payload";
-/// The errors of an item.
-pub const ITEM_ERRORS: &str = "/v1/workflows/{workflow}/items/{id}/errors";
-/// Send an item back.
-pub const ITEM_RETRY: &str = "/v1/workflows/{workflow}/items/{id}/retry";
+paths! {
+    /// Whether the process lives.
+    HEALTHZ = "/healthz";
+    /// Whether the daemon is ready.
+    READYZ = "/readyz";
+    /// Figures for Prometheus.
+    METRICS = "/metrics";
+    /// The description of the API.
+    OPENAPI = "/openapi.json";
 
-/// Claim items.
-pub const LEASES: &str = "/v1/leases";
-/// Hold a lease for longer.
-pub const LEASE_HEARTBEAT: &str = "/v1/leases/{id}/heartbeat";
-/// Say that the step is done.
-pub const LEASE_COMPLETE: &str = "/v1/leases/{id}/complete";
-/// Say that the attempt failed.
-pub const LEASE_FAIL: &str = "/v1/leases/{id}/fail";
-/// Give the item back.
-pub const LEASE_RELEASE: &str = "/v1/leases/{id}/release";
+    /// Create and close many items.
+    BATCH = "/v1/batch";
+    /// Items of all workflows.
+    ITEMS = "/v1/items";
+    /// Send many items back.
+    ITEMS_RETRY = "/v1/items/retry";
+    /// What a choice of items amounts to.
+    ITEMS_SUMMARY = "/v1/items/summary";
+    /// Items with their payloads.
+    EXPORT = "/v1/export";
 
-/// Incidents.
-pub const INCIDENTS: &str = "/v1/incidents";
-/// An incident.
-pub const INCIDENT: &str = "/v1/incidents/{id}";
-/// The deliveries of an incident.
-pub const INCIDENT_DELIVERIES: &str = "/v1/incidents/{id}/deliveries";
-/// Acknowledge an incident.
-pub const INCIDENT_ACKNOWLEDGE: &str = "/v1/incidents/{id}/ack";
-/// Snooze an incident.
-pub const INCIDENT_SNOOZE: &str = "/v1/incidents/{id}/snooze";
-/// Comment on an incident.
-pub const INCIDENT_COMMENTS: &str = "/v1/incidents/{id}/comments";
-/// Deliveries of all incidents.
-pub const DELIVERIES: &str = "/v1/deliveries";
-/// Send a delivery again.
-pub const DELIVERY_RESEND: &str = "/v1/deliveries/{id}/resend";
-/// Receivers.
-pub const RECEIVERS: &str = "/v1/receivers";
-/// Try a receiver out.
-pub const RECEIVER_TEST: &str = "/v1/receivers/{name}/test";
-/// Let everything go to a receiver that waits for it.
-pub const RECEIVER_RESUME: &str = "/v1/receivers/{name}/resume";
-/// Silences.
-pub const SILENCES: &str = "/v1/silences";
-/// A silence.
-pub const SILENCE: &str = "/v1/silences/{id}";
+    /// Workflows.
+    WORKFLOWS = "/v1/workflows";
+    /// A workflow.
+    WORKFLOW = "/v1/workflows/{workflow}";
+    /// The figures of a workflow.
+    WORKFLOW_STATS = "/v1/workflows/{workflow}/stats";
+    /// The items of a workflow.
+    WORKFLOW_ITEMS = "/v1/workflows/{workflow}/items";
+    /// An item.
+    ITEM = "/v1/workflows/{workflow}/items/{id}";
+    /// The payload of an item.
+    ITEM_PAYLOAD = "/v1/workflows/{workflow}/items/{id}/payload";
+    /// The errors of an item.
+    ITEM_ERRORS = "/v1/workflows/{workflow}/items/{id}/errors";
+    /// Send an item back.
+    ITEM_RETRY = "/v1/workflows/{workflow}/items/{id}/retry";
 
-/// Replays.
-pub const REPLAYS: &str = "/v1/replays";
-/// A replay.
-pub const REPLAY: &str = "/v1/replays/{id}";
-/// Pause a replay.
-pub const REPLAY_PAUSE: &str = "/v1/replays/{id}/pause";
-/// Have a replay go on.
-pub const REPLAY_RESUME: &str = "/v1/replays/{id}/resume";
-/// End a replay.
-pub const REPLAY_CANCEL: &str = "/v1/replays/{id}/cancel";
+    /// Claim items.
+    LEASES = "/v1/leases";
+    /// Hold a lease for longer.
+    LEASE_HEARTBEAT = "/v1/leases/{id}/heartbeat";
+    /// Say that the step is done.
+    LEASE_COMPLETE = "/v1/leases/{id}/complete";
+    /// Say that the attempt failed.
+    LEASE_FAIL = "/v1/leases/{id}/fail";
+    /// Give the item back.
+    LEASE_RELEASE = "/v1/leases/{id}/release";
+
+    /// Incidents.
+    INCIDENTS = "/v1/incidents";
+    /// An incident.
+    INCIDENT = "/v1/incidents/{id}";
+    /// The deliveries of an incident.
+    INCIDENT_DELIVERIES = "/v1/incidents/{id}/deliveries";
+    /// Acknowledge an incident.
+    INCIDENT_ACKNOWLEDGE = "/v1/incidents/{id}/ack";
+    /// Snooze an incident.
+    INCIDENT_SNOOZE = "/v1/incidents/{id}/snooze";
+    /// Comment on an incident.
+    INCIDENT_COMMENTS = "/v1/incidents/{id}/comments";
+    /// Deliveries of all incidents.
+    DELIVERIES = "/v1/deliveries";
+    /// Send a delivery again.
+    DELIVERY_RESEND = "/v1/deliveries/{id}/resend";
+    /// Receivers.
+    RECEIVERS = "/v1/receivers";
+    /// Try a receiver out.
+    RECEIVER_TEST = "/v1/receivers/{name}/test";
+    /// Let everything go to a receiver that waits for it.
+    RECEIVER_RESUME = "/v1/receivers/{name}/resume";
+    /// Silences.
+    SILENCES = "/v1/silences";
+    /// A silence.
+    SILENCE = "/v1/silences/{id}";
+
+    /// Replays.
+    REPLAYS = "/v1/replays";
+    /// A replay.
+    REPLAY = "/v1/replays/{id}";
+    /// Pause a replay.
+    REPLAY_PAUSE = "/v1/replays/{id}/pause";
+    /// Have a replay go on.
+    REPLAY_RESUME = "/v1/replays/{id}/resume";
+    /// End a replay.
+    REPLAY_CANCEL = "/v1/replays/{id}/cancel";
+}
 
 /// The path with these values in place of its parts in braces, in their order, percent-encoded.
 ///

@@ -14,10 +14,10 @@ use reqwest::header::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
+use warden_api::path;
 
 pub use self::error::{ClientError, Problem, told};
 use super::table::shown;
-use crate::incident::notification::item_path;
 use crate::model::{ItemId, WorkflowName};
 use crate::outbound::{install_crypto_provider, root_cause};
 
@@ -116,7 +116,7 @@ impl Client {
         below: &str,
         query: &Query,
     ) -> Result<RequestBuilder, ClientError> {
-        self.request(method, &format!("{}{below}", item_path(workflow, id)), query)
+        self.request(method, &format!("{}{below}", path::fill(path::ITEM, &[workflow, id])), query)
     }
 
     /// Sends a request and waits for an answer with 2xx.

@@ -13,6 +13,7 @@ use clap::Args;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
+use warden_api::path;
 use warden_api::word::{ItemState, Word};
 
 use super::archive::{Ending, Line, LineError, Lines};
@@ -217,7 +218,7 @@ async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Re
 async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, ClientError> {
     let mut body = Vec::with_capacity(lines.iter().map(|line| line.text.len()).sum());
     lines.iter().for_each(|line| body.extend_from_slice(&line.text));
-    let request = client.request(Method::POST, "/v1/batch", &Query::new())?;
+    let request = client.request(Method::POST, path::BATCH, &Query::new())?;
     let answer = client.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?;
     let short = answer.stranger(format!("it did not answer each of {} lines", lines.len()));
     let text = answer.text().await?;

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
 use utoipa::ToSchema;
 use warden_api::item::{ErrorReceipt, ErrorRequest, ItemAnswer, PatchRequest};
+use warden_api::path;
 
 use super::Server;
 use super::access::Access;
@@ -28,7 +29,6 @@ use super::problem::{Problem, success};
 use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{Sent, hex};
 use crate::config::Scope;
-use crate::incident::notification::item_path;
 use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
 use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
 use crate::warden::{ClosedSince, WardenError};
@@ -102,7 +102,7 @@ pub async fn post(
         Done::Existed(item) => (item, Sent::Payload),
         Done::Closed => return Err(Problem::item_closed("the item is closed")),
     };
-    let location = item_path(&item.workflow, &item.id);
+    let location = path::fill(path::ITEM, &[&item.workflow, &item.id]);
     let mut response = show_created(success::CREATED, *item, sent, &parts, &server, &access);
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)

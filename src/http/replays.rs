@@ -6,9 +6,9 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use warden_api::Page;
 use warden_api::item::Summary;
 use warden_api::replay::{ReplayFilterRequest, ReplayRequest};
+use warden_api::{Page, path};
 
 use super::Server;
 use super::access::Access;
@@ -107,7 +107,7 @@ pub async fn post(
         return Ok((success::OK, Json(Summary::from(summary))).into_response());
     }
     let entry = place.keep(async move { Warden::start_replay(&warden, start).await }).await?;
-    let location = format!("/v1/replays/{}", entry.replay.id.0);
+    let location = path::fill(path::REPLAY, &[&entry.replay.id.0]);
     let mut response = (success::ACCEPTED, Json(shown(&server, &access, entry))).into_response();
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)

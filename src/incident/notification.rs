@@ -6,10 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Display;
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use warden_api::path;
 
 use crate::model::{
     Became, Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment,
@@ -20,19 +19,6 @@ use crate::model::{
 pub const BODY_MAX: usize = 19_000;
 /// The most items that a notification lists.
 pub const SAMPLES_MAX: usize = 20;
-
-/// The unreserved characters of RFC 3986 are not encoded.
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Percent-encodes a text for use as a path segment.
-pub fn path_segment(text: &str) -> impl Display {
-    utf8_percent_encode(text, PATH_SEGMENT)
-}
-
-/// The path of an item, relative to the base URL.
-pub fn item_path(workflow: &str, id: &str) -> String {
-    format!("/v1/workflows/{workflow}/items/{}", path_segment(id))
-}
 
 /// What a notification is written from, besides the event.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +67,7 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
             acknowledged_by: incident.acknowledgement().map(|action| action.by.clone()),
             items,
             truncated: 0,
-            url: format!("{base_url}/v1/incidents/{}", incident.id.0),
+            url: format!("{base_url}{}", path::fill(path::INCIDENT, &[&incident.id.0])),
         },
     };
     loop {
@@ -106,7 +92,7 @@ fn shown(missed: Missed, moment: Moment) -> Missed {
 }
 
 fn sample(item: &Item, base_url: &str, moment: Moment) -> Sample {
-    let url = format!("{base_url}{}", item_path(&item.workflow, &item.id));
+    let url = format!("{base_url}{}", path::fill(path::ITEM, &[&item.workflow, &item.id]));
     Sample {
         id: item.id.to_string(),
         deadline: moment.shown(item.deadline),

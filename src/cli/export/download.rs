@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use reqwest::Method;
+use warden_api::path;
 
 use super::counted;
 use crate::cli::archive::{Entry, LINE_MAX, Ledger, Target};
@@ -49,7 +50,7 @@ impl<'a> Download<'a> {
         query.push(("end", "true".to_owned()));
         query.extend(self.ledger.cursor().map(|cursor| ("cursor", cursor.to_owned())));
         loop {
-            let request = self.client.request(Method::GET, "/v1/export", &query)?;
+            let request = self.client.request(Method::GET, path::EXPORT, &query)?;
             match self.client.send(request).await {
                 Ok(answer) => {
                     self.is_begun = true;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
+use warden_api::path;
 
 use crate::cli::client::Query;
 use crate::cli::connection::{Connection, Format};
@@ -28,7 +29,8 @@ impl End {
     /// When there is none, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let request = client.request(Method::DELETE, &format!("/v1/silences/{}", self.id), &Query::new())?;
+        let request =
+            client.request(Method::DELETE, &path::fill(path::SILENCE, &[&self.id]), &Query::new())?;
         let answer = client.send(request).await?;
         match self.connection.output {
             // The daemon answers nothing more.

@@ -1,5 +1,7 @@
 //! The description of the API. That every status is declared is checked wherever a test reads an answer.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::Value;
 
@@ -39,6 +41,15 @@ async fn the_description_lists_every_path_with_its_methods() {
         found.sort_unstable();
         assert_eq!(found.join(" "), methods, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_paths_that_clients_are_given_are_those_of_the_description() {
+    let document = TestDaemon::start().await.get("/openapi.json").await;
+    let described: BTreeSet<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let given: BTreeSet<&str> = warden_api::path::ALL.iter().copied().collect();
+    assert_eq!(described, given);
 }
 
 /// Every operation of the description, with its path.
@@ -81,7 +92,7 @@ async fn every_operation_declares_its_success_its_problems_and_its_parameters() 
 async fn every_operation_has_a_name_of_its_own() {
     let document = TestDaemon::start().await.get("/openapi.json").await;
     let operations = operations(&document);
-    let names: std::collections::BTreeSet<_> =
+    let names: BTreeSet<_> =
         operations.iter().map(|(path, operation)| operation["operationId"].as_str().expect(path)).collect();
     assert_eq!(names.len(), operations.len(), "generated clients make methods of them: {names:?}");
 }
@@ -123,8 +134,7 @@ async fn an_item_has_exactly_the_fields_that_are_declared() {
     let daemon = TestDaemon::start().await;
     let document = daemon.get("/openapi.json").await;
     let item = daemon.create("uploads", "file-1", "", "hello").await;
-    let fields =
-        |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let declared = fields(&document["components"]["schemas"]["Item"]["properties"]);
     assert_eq!(fields(&item), declared);
 }
