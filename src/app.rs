@@ -184,7 +184,7 @@ impl Daemon {
             }
         };
         log(&config.warnings);
-        log(&self.warden.warnings());
+        log(&self.warden.health.warnings());
         let (server, destinations) = (self.server.clone(), config.destinations.clone());
         async move {
             let warnings = look_up(&destinations).await;

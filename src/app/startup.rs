@@ -21,7 +21,7 @@ pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
     );
     let mut lines = vec![format!("process warden {version}; {file}")];
     lines.extend(storage(config, daemon));
-    lines.push(items(daemon.warden.tallies().into_iter().map(|(_, tally)| tally)));
+    lines.push(items(daemon.warden.queries.tallies().into_iter().map(|(_, tally)| tally)));
     lines.push(receivers(config));
     lines.push(if config.tokens.is_empty() {
         "tokens: none, so everybody on this machine may do everything".to_owned()
@@ -41,9 +41,9 @@ fn storage(config: &Config, daemon: &Daemon) -> Vec<String> {
     }
     let path = &config.storage.path;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let disk = daemon.warden.disk_use();
+    let disk = daemon.warden.health.disk_use();
     let data = format!("data: {}, {}", path.display(), ByteSize(disk.used));
-    vec![data, reserve(&disk, &daemon.warden.store_status(), &path)]
+    vec![data, reserve(&disk, &daemon.warden.health.store_status(), &path)]
 }
 
 fn reserve(disk: &DiskUse, status: &StoreStatus, path: &Path) -> String {

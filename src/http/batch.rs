@@ -27,8 +27,8 @@ use super::problem::{Problem, success};
 use super::request::{self, NoQuery};
 use super::{Server, browser};
 use crate::config::Scope;
-use crate::warden::items::{BatchItem, Done};
-use crate::warden::{Warden, WardenError};
+use crate::warden::intake::{BatchItem, Done};
+use crate::warden::{Intake, WardenError};
 
 /// How many lines are committed together.
 const GROUP_LINES: usize = 512;
@@ -141,7 +141,8 @@ impl Batch {
 
     async fn read(&mut self, mut body: Body) -> Result<(), Problem> {
         // A byte of the payload may take six in a JSON string: \u0001.
-        let line_max = (self.server.warden.payload_max() * 6 + LINE_OVERHEAD).min(self.server.batch_max);
+        let line_max =
+            (self.server.warden.intake.payload_max() * 6 + LINE_OVERHEAD).min(self.server.batch_max);
         let mut hold = self.server.bodies.hold(0)?;
         let mut buffer = BytesMut::new();
         let (mut seen, mut searched) = (0, 0);
@@ -189,7 +190,7 @@ impl Batch {
     }
 
     async fn refuse_overlong(&mut self, line_max: u64) -> Result<(), Problem> {
-        let limit = self.server.warden.payload_max();
+        let limit = self.server.warden.intake.payload_max();
         let problem = Problem::payload_too_large(format!(
             "the line is longer than {line_max} bytes, which no payload within the {limit} bytes of limits.payload_max takes"
         ));
@@ -227,7 +228,7 @@ impl Batch {
         self.bytes = 0;
         let (lines, requests) = (std::mem::take(&mut self.gathering), std::mem::take(&mut self.requests));
         if !lines.is_empty() {
-            let committing = Warden::submit(&self.server.warden, requests);
+            let committing = Intake::submit(&self.server.warden.intake, requests);
             self.groups.push_back(Group { lines, committing });
         }
     }
@@ -255,7 +256,7 @@ impl Batch {
                     |result| result.map(Some).map_err(|error| self.access.explain(error)),
                 ),
             };
-            let moment = self.server.warden.clock().moment();
+            let moment = self.server.warden.clock.moment();
             line::answer(self.answered, &asked, &result, moment, &mut self.answer.text);
             self.answer.count(&self.server.answers)?;
         }

@@ -41,7 +41,7 @@ pub async fn list(
     let question = ListDeliveries { status, receiver, before, limit };
     let page = match access.is_limited() {
         true => visible_page(&server, &access, question).await?,
-        false => server.warden.list_deliveries(question).await?,
+        false => server.warden.alerting.list_deliveries(question).await?,
     };
     let next_cursor = page.next.map(|id| name_cursor(&id.0));
     let moment = server.moment();
@@ -62,7 +62,7 @@ async fn visible_page(
     loop {
         // One more than the page, to know whether another follows.
         question.limit = limit + 1;
-        let page = server.warden.list_deliveries(question.clone()).await?;
+        let page = server.warden.alerting.list_deliveries(question.clone()).await?;
         data.extend(visible(server, access, page.data).await?);
         question.before = page.next;
         if data.len() > limit || question.before.is_none() {
@@ -90,13 +90,13 @@ pub async fn resend(
     access.require(Scope::Admin)?;
     let id = DeliveryId(id.into());
     if access.is_limited() {
-        let delivery = server.warden.delivery(id.clone()).await?;
+        let delivery = server.warden.alerting.delivery(id.clone()).await?;
         // Of those of other workflows nothing is told, not even that they are there.
         if visible(&server, &access, vec![delivery]).await?.is_empty() {
             return Err(WardenError::DeliveryNotFound.into());
         }
     }
-    let delivery = server.warden.resend(id).await?;
+    let delivery = server.warden.alerting.resend(id).await?;
     let facts = DeliveryFacts { delivery, is_limited: access.is_limited(), moment: server.moment() };
     Ok(Json(facts.into()))
 }
@@ -110,7 +110,7 @@ async fn visible(
     let mut workflows: HashMap<IncidentId, Option<WorkflowName>> = HashMap::new();
     for Delivery { incident, .. } in &deliveries {
         if !workflows.contains_key(incident) {
-            let workflow = match server.warden.incident(incident.clone()).await {
+            let workflow = match server.warden.alerting.incident(incident.clone()).await {
                 Ok(incident) => Some(incident.key.workflow),
                 // It was forgotten a moment ago.
                 Err(WardenError::IncidentNotFound) => None,

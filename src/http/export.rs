@@ -77,7 +77,7 @@ pub async fn export(
     mut query: Query,
 ) -> Result<Response, Problem> {
     access.require(Scope::Recover)?;
-    let mut question = Question::read(&mut query, &access, &**server.warden.clock())?;
+    let mut question = Question::read(&mut query, &access, &*server.warden.clock)?;
     let seal = flag(&mut query, "end")?.unwrap_or(false).then(Seal::default);
     let has_history = flag(&mut query, "history")?.unwrap_or(true);
     query.finish(&format!("{FILTERS}, order, cursor, history, end"))?;
@@ -161,7 +161,7 @@ impl Export {
                 }
             }
             if let Some(item) = self.items.pop_front() {
-                let moment = self.server.warden.clock().moment();
+                let moment = self.server.warden.clock.moment();
                 self.place = Some(place(&item, moment));
                 self.write_item(&item, &mut text).await?;
                 if let Some(seal) = &mut self.seal
@@ -185,7 +185,7 @@ impl Export {
     async fn read_page(&mut self) -> Result<(), WardenError> {
         let (warden, place) = (self.server.warden.clone(), self.place);
         let (filter, order) = (self.question.filter.clone(), self.question.order);
-        let reading = async move { warden.list(filter, order, place, PAGE).await };
+        let reading = async move { warden.queries.list(filter, order, place, PAGE).await };
         let page = self.in_flight.keep(reading).await?;
         // Progress and errors are the larger part of an item; they are read again one by one.
         let without = |item: Item| Item { detail: item.detail.map(|_| Box::<ItemDetail>::default()), ..item };
@@ -201,7 +201,7 @@ impl Export {
     async fn write_item(&self, item: &Item, text: &mut Vec<u8>) -> Result<(), WardenError> {
         let warden = &self.server.warden;
         let read_again = if self.has_history && item.detail.is_some() {
-            warden.numbered(item.number).await?
+            warden.queries.numbered(item.number).await?
         } else {
             None
         };
@@ -216,15 +216,15 @@ impl Export {
             return Ok(());
         }
         let history = if self.has_history { History::Told } else { History::LeftOut };
-        write_item_line(item, payload.as_deref(), history, warden.clock().moment(), text)
+        write_item_line(item, payload.as_deref(), history, warden.clock.moment(), text)
     }
 
     /// An item's payload, if it is kept.
     async fn payload(&self, item: &Item) -> Result<Option<Bytes>, WardenError> {
         let warden = &self.server.warden;
-        let Some(info) = item.kept_payload(warden.clock().now()) else { return Ok(None) };
+        let Some(info) = item.kept_payload(warden.clock.now()) else { return Ok(None) };
         let size = usize::try_from(info.size).unwrap_or(usize::MAX);
-        let bytes = warden.payload(item.number, 0, size).await?;
+        let bytes = warden.queries.payload(item.number, 0, size).await?;
         Ok(bytes.filter(|bytes| bytes.len() == size))
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{self, ItemState, Timestamp};
 /// # Errors
 /// When something in it cannot be read.
 pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<model::ItemFilter, Problem> {
-    let clock = server.warden.clock();
+    let clock = &server.warden.clock;
     let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
         let instant = text.map(|text| request::instant(name, &text)).transpose()?;
         Ok(instant.map(|instant| clock.to_steady(instant)))

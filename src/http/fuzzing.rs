@@ -37,8 +37,8 @@ use crate::model::{
     Work, WorkflowName,
 };
 use crate::store::record::{decode_document, encode_document};
-use crate::warden::items::{BatchItem, CreateItem, Deadline, Done};
-use crate::warden::restore::Past;
+use crate::warden::intake::Past;
+use crate::warden::intake::{BatchItem, CreateItem, Deadline, Done};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 

@@ -55,7 +55,7 @@ pub async fn list(
     let mut data: Vec<Incident> = Vec::new();
     // One more than the page, to know whether another follows.
     while data.len() <= limit {
-        let incidents = server.warden.incidents(before.take(), limit + 1).await?;
+        let incidents = server.warden.alerting.incidents(before.take(), limit + 1).await?;
         let ended = incidents.len() <= limit;
         before = incidents.last().map(|incident| incident.id.clone());
         data.extend(incidents.into_iter().filter(&admits));
@@ -79,7 +79,7 @@ async fn worst_first(
     let mut found: Vec<Incident> = Vec::new();
     let mut before = None;
     loop {
-        let incidents = server.warden.incidents(before.take(), SCANNED_AT_ONCE).await?;
+        let incidents = server.warden.alerting.incidents(before.take(), SCANNED_AT_ONCE).await?;
         let ended = incidents.len() < SCANNED_AT_ONCE;
         before = incidents.last().map(|incident| incident.id.clone());
         found.extend(incidents.into_iter().filter(admits));
@@ -110,8 +110,8 @@ pub async fn get(
 }
 
 fn shown(server: &Server, incident: Incident) -> warden_api::Incident {
-    let outlook = server.warden.outlook(&incident);
-    let zone = server.warden.workflows().zone(&incident.key.workflow);
+    let outlook = server.warden.alerting.outlook(&incident);
+    let zone = server.warden.workflows.zone(&incident.key.workflow);
     IncidentFacts { incident, outlook, zone, moment: server.moment() }.into()
 }
 
@@ -128,7 +128,7 @@ pub async fn deliveries(
     let paging = Paging::read(&mut query)?;
     query.finish("limit, cursor")?;
     let incident = visible(&server, &access, id).await?;
-    let deliveries = server.warden.deliveries(incident.id).await?;
+    let deliveries = server.warden.alerting.deliveries(incident.id).await?;
     let moment = server.moment();
     let view = |delivery| DeliveryFacts { delivery, is_limited: access.is_limited(), moment }.into();
     Ok(Json(paging.page(deliveries, |delivery: &Delivery| delivery.id.0.to_string(), view)))
@@ -177,7 +177,7 @@ pub async fn snooze(
 /// The incident of this id, if it is of a workflow that the token may see. Of others nothing is told, not even that they are
 /// there.
 async fn known(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
-    let incident = server.warden.incident(IncidentId(id.into())).await?;
+    let incident = server.warden.alerting.incident(IncidentId(id.into())).await?;
     if !access.admits(&incident.key.workflow) {
         return Err(WardenError::IncidentNotFound.into());
     }
@@ -212,5 +212,5 @@ async fn act(
 ) -> Result<Json<warden_api::Incident>, Problem> {
     let incident = known(server, access, id).await?;
     let by = by.unwrap_or_else(|| access.name().unwrap_or("anonymous").into());
-    Ok(Json(shown(server, server.warden.act(incident.id, act, by, comment).await?)))
+    Ok(Json(shown(server, server.warden.alerting.act(incident.id, act, by, comment).await?)))
 }

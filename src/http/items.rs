@@ -30,7 +30,8 @@ use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
 use super::view::{Sent, hex};
 use crate::config::Scope;
 use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
-use crate::warden::items::{CreateItem, Done, PatchItem, ReportError};
+use crate::warden::intake::{CreateItem, Done, PatchItem};
+use crate::warden::report::ReportError;
 use crate::warden::{ClosedSince, WardenError};
 
 /// How much of a payload is read and sent at once, in bytes.
@@ -141,8 +142,8 @@ async fn store(
     let too_large = |limit| WardenError::PayloadTooLarge { limit }.into();
     // The hold on the budget lasts until the bytes are on disk.
     let Held { bytes, hold: _hold } =
-        server.bodies.read(parts, body, server.warden.payload_max(), too_large).await?;
-    let created = server.warden.create(CreateItem { payload: bytes, ..create }).await;
+        server.bodies.read(parts, body, server.warden.intake.payload_max(), too_large).await?;
+    let created = server.warden.intake.create(CreateItem { payload: bytes, ..create }).await;
     created.map_err(|error| access.explain(error))
 }
 
@@ -201,7 +202,7 @@ pub async fn get(
     _: NoQuery,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Read, &key.workflow)?;
-    Ok(show_whole(server.warden.item(key).await?, &server))
+    Ok(show_whole(server.warden.queries.item(key).await?, &server))
 }
 
 /// Get an item's payload: the bytes as they came.
@@ -222,7 +223,7 @@ pub async fn payload(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Recover, &key.workflow)?;
-    let (item, info) = server.warden.item_with_payload(key).await?;
+    let (item, info) = server.warden.queries.item_with_payload(key).await?;
     let tag = format!("\"{}\"", hex(&info.sha256));
     if request::has_already(&headers, &tag) {
         return Ok((success::NOT_MODIFIED, payload_headers(&info, &tag)).into_response());
@@ -302,7 +303,7 @@ async fn window(
     range: ByteRange,
 ) -> Result<Option<bytes::Bytes>, Problem> {
     let length = usize::try_from((range.end - range.start).min(WINDOW)).unwrap_or_default();
-    Ok(server.warden.payload(number, range.start, length).await?)
+    Ok(server.warden.queries.payload(number, range.start, length).await?)
 }
 
 /// Close an item. Closing it again is fine.
@@ -320,7 +321,12 @@ pub async fn delete(
     let outcome: Option<CloseOutcome> =
         query.one("outcome")?.map(|text| request::word("outcome", &text)).transpose()?;
     query.finish("outcome")?;
-    server.warden.close(key, outcome.unwrap_or_default()).await.map_err(|error| access.explain(error))?;
+    server
+        .warden
+        .intake
+        .close(key, outcome.unwrap_or_default())
+        .await
+        .map_err(|error| access.explain(error))?;
     Ok(success::DONE.into_response())
 }
 
@@ -352,7 +358,7 @@ pub async fn patch(
     let document: PatchRequest = document(&server, &parts, body).await?;
     let patch = PatchItem { if_version, ..change(document)? };
     let sent = Sent::Change { deadline: patch.deadline.is_some() };
-    let item = server.warden.patch(key, patch).await.map_err(|error| access.explain(error))?;
+    let item = server.warden.intake.patch(key, patch).await.map_err(|error| access.explain(error))?;
     Ok(show(success::OK, item, sent, &server, &access))
 }
 
@@ -380,7 +386,7 @@ pub async fn report(
         data: document.data,
         idempotency_key: idempotency_key(&parts)?,
     };
-    let error_id = server.warden.report(key, report).await.map_err(|error| access.explain(error))?;
+    let error_id = server.warden.intake.report(key, report).await.map_err(|error| access.explain(error))?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
 }
 
@@ -395,5 +401,5 @@ pub async fn retry(
     _: NoQuery,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Recover, &key.workflow)?;
-    Ok(show_whole(server.warden.retry(key).await?, &server))
+    Ok(show_whole(server.warden.recovery.retry(key).await?, &server))
 }

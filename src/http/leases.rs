@@ -33,10 +33,10 @@ use super::view;
 use crate::config::Scope;
 use crate::model::item::Merge;
 use crate::model::{Item, LeaseId, quote};
-use crate::warden::claims::{ClaimItems, place_after};
-use crate::warden::items::ReportError;
-use crate::warden::leases::{CompleteStep, FailAttempt, TTL_DEFAULT};
-use crate::warden::{Warden, WardenError};
+use crate::warden::recovery::{ClaimItems, place_after};
+use crate::warden::recovery::{CompleteStep, FailAttempt, TTL_DEFAULT};
+use crate::warden::report::ReportError;
+use crate::warden::{Recovery, WardenError};
 
 /// Claim items.
 #[utoipa::path(post, path = "/v1/leases", operation_id = "claim", tag = "recovery",
@@ -68,7 +68,7 @@ pub async fn claim(
     };
     // A claim whose answer found no room would leave its items to nobody for a while.
     drop(server.answers.try_hold(SMALL)?);
-    let claimed = Warden::claim(&server.warden, claim).await?;
+    let claimed = Recovery::claim(&server.warden.recovery, claim).await?;
     let next_cursor = place_after(&claimed, server.moment()).map(write_cursor);
     let hold = server.answers.hold(room(&claimed, document.payloads)).await;
     let hold = Arc::new(hold.map_err(|_| answers::spent())?);
@@ -134,7 +134,7 @@ impl Claim {
         let size = item.payload.as_ref().map_or(0, |payload| payload.size);
         let payload_base64 = if self.payloads {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            let payload = self.server.warden.payload(item.number, 0, size).await;
+            let payload = self.server.warden.queries.payload(item.number, 0, size).await;
             let payload = payload.map_err(|error| std::io::Error::other(error.to_string()))?;
             let Some(payload) = payload.filter(|payload| payload.len() == size) else { return Ok(None) };
             Some(STANDARD.encode(payload))
@@ -163,7 +163,7 @@ async fn said<T>(
     access.require(Scope::Work)?;
     let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
     let document = document.await?;
-    let item = server.warden.leased_item(lease, |item| access.admits(&item.workflow)).await?;
+    let item = server.warden.recovery.leased_item(lease, |item| access.admits(&item.workflow)).await?;
     Ok((lease, item, document))
 }
 
@@ -182,7 +182,7 @@ pub async fn heartbeat(
     let document = optional_document::<HeartbeatRequest>(&server, &parts, body);
     let (lease, _, document) = said(&server, &access, &id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
-    let item = server.warden.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
+    let item = server.warden.recovery.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
     let held = item.work.lease.as_ref().map(|held| view::lease(&item, held, server.moment()));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
@@ -202,7 +202,7 @@ pub async fn complete(
     let document = optional_document::<CompleteRequest>(&server, &parts, body);
     let (lease, item, document) = said(&server, &access, &id, document).await?;
     let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
-    let item = server.warden.complete(lease, &item, request).await?;
+    let item = server.warden.recovery.complete(lease, &item, request).await?;
     Ok(Json(server.facts(item).into()))
 }
 
@@ -230,7 +230,8 @@ pub async fn fail(
         data: error.data,
         idempotency_key: None,
     };
-    let item = server.warden.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
+    let item =
+        server.warden.recovery.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
     Ok(Json(server.facts(item).into()))
 }
 
@@ -249,6 +250,6 @@ pub async fn release(
     let document = optional_document::<ReleaseRequest>(&server, &parts, body);
     let (lease, _, document) = said(&server, &access, &id, document).await?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
-    let item = server.warden.release(lease, delay.unwrap_or_default()).await?;
+    let item = server.warden.recovery.release(lease, delay.unwrap_or_default()).await?;
     Ok(Json(server.facts(item).into()))
 }

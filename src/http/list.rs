@@ -40,18 +40,18 @@ pub async fn list(
     // The records of many pages that are read at once would be more than the answers made of them.
     let room = || server.answers.try_hold(limit as u64 * RECORD);
     let (data, next_cursor, _room) = if order == ItemOrder::Trouble {
-        let filter = question::filter(&mut query, &access, &**server.warden.clock())?;
+        let filter = question::filter(&mut query, &access, &*server.warden.clock)?;
         let cursor = query.one("cursor")?;
         query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
         let room = room()?;
         let (data, next) = trouble::page(&server, &filter, cursor.as_deref(), limit).await?;
         (data, next, room)
     } else {
-        let question = Question::in_order(order, &mut query, &access, &**server.warden.clock())?;
+        let question = Question::in_order(order, &mut query, &access, &*server.warden.clock)?;
         let Question { filter, order, after } = question;
         query.finish(&format!("{FILTERS}, order, limit, cursor"))?;
         let room = room()?;
-        let page = server.warden.list(filter, order, after, limit).await?;
+        let page = server.warden.queries.list(filter, order, after, limit).await?;
         (page.data, page.next.map(write_cursor), room)
     };
     let data = data.into_iter().map(|item| server.facts(item).into()).collect();
@@ -75,9 +75,9 @@ pub async fn retry(
     mut query: Query,
 ) -> Result<Json<Retried>, Problem> {
     access.require(Scope::Recover)?;
-    let Question { filter, after, .. } = Question::read(&mut query, &access, &**server.warden.clock())?;
+    let Question { filter, after, .. } = Question::read(&mut query, &access, &*server.warden.clock)?;
     query.finish(&format!("{FILTERS}, order, cursor"))?;
-    let retried = place.keep(async move { server.warden.retry_all(filter, after).await }).await?;
+    let retried = place.keep(async move { server.warden.recovery.retry_all(filter, after).await }).await?;
     Ok(Json(Retried { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 
@@ -95,7 +95,7 @@ pub async fn summary(
     mut query: Query,
 ) -> Result<Json<Summary>, Problem> {
     access.require(Scope::Read)?;
-    let filter = question::filter(&mut query, &access, &**server.warden.clock())?;
+    let filter = question::filter(&mut query, &access, &*server.warden.clock)?;
     query.finish(FILTERS)?;
-    Ok(Json(server.warden.summary(filter).await?.into()))
+    Ok(Json(server.warden.queries.summary(filter).await?.into()))
 }

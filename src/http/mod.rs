@@ -106,12 +106,12 @@ pub struct Server {
 impl Server {
     /// The present: what is shown and judged goes by it.
     fn moment(&self) -> Moment {
-        self.warden.clock().moment()
+        self.warden.clock.moment()
     }
 
     /// An item, with what besides it is shown of it now.
     fn facts(&self, item: Item) -> ItemFacts {
-        let incident = self.warden.incident_of(&item);
+        let incident = self.warden.alerting.incident_of(&item);
         ItemFacts { moment: self.moment(), incident, item }
     }
 
@@ -141,7 +141,7 @@ impl Server {
     /// Says from now on that it is not ready, so that balancers look elsewhere while the rest is finished.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
-        self.warden.stop_waiting();
+        self.warden.recovery.stop_waiting();
     }
 
     /// Shows these warnings from now on, with those of the configuration.
@@ -217,8 +217,8 @@ fn serve_request(
     request: Request,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
     let server = server.clone();
-    let began = server.warden.clock().now();
-    let request_id = server.warden.random().uuid(began);
+    let began = server.warden.clock.now();
+    let request_id = server.warden.random.uuid(began);
     let (method, version) = (request.method().clone(), request.version());
     let (is_read, has_body) = (method.is_safe(), !request.body().is_end_stream());
     let matched = request.extensions().get::<MatchedPath>().cloned();
@@ -262,7 +262,7 @@ fn serve_request(
         let problem = response.extensions().get::<Problem>().cloned();
         browser::protect(response.headers_mut());
         let status = response.status();
-        let took = server.warden.clock().now().since(began);
+        let took = server.warden.clock.now().since(began);
         let route = matched.as_ref().map_or("none", MatchedPath::as_str);
         server.metrics.count(&method, route, status.as_u16(), took);
         // What went wrong is found by the id that the client was shown. The detail may repeat what the client sent, so it is

@@ -44,7 +44,7 @@ pub async fn readyz(
     State(server): State<Arc<Server>>,
     headers: HeaderMap,
 ) -> Result<Json<Readiness>, Problem> {
-    let store = server.warden.store_status();
+    let store = server.warden.health.store_status();
     if server.draining.load(Ordering::Relaxed) {
         return Err(Problem::unavailable("the warden is shutting down"));
     }
@@ -59,7 +59,7 @@ pub async fn readyz(
     let access = server.tokens.authenticate(&headers);
     let sees_all = access.is_ok_and(|access| access.require_unlimited(Scope::Read).is_ok());
     let mut found = server.warnings.read().unwrap_or_else(PoisonError::into_inner).clone();
-    found.extend(server.warden.warnings());
+    found.extend(server.warden.health.warnings());
     let view = |warning: Warning| health::Warning {
         code: warning.code.as_str().into(),
         message: Some(warning.message).filter(|_| sees_all),

@@ -55,7 +55,7 @@ pub async fn test(
     _: NoQuery,
 ) -> Result<Json<ReceiverTest>, Problem> {
     access.require_unlimited(Scope::Admin)?;
-    Ok(Json(server.warden.test_receiver(&name).await?.into()))
+    Ok(Json(server.warden.alerting.test_receiver(&name).await?.into()))
 }
 
 /// Resume a receiver: everything that waits for it goes out at once, whether it was paused, failing, or had asked to be
@@ -70,7 +70,7 @@ pub async fn resume(
     _: NoQuery,
 ) -> Result<Json<warden_api::Receiver>, Problem> {
     access.require_unlimited(Scope::Admin)?;
-    server.warden.resume_receiver(&name)?;
+    server.warden.alerting.resume_receiver(&name)?;
     let receiver = views(&server).into_iter().find(|receiver| *receiver.name == *name);
     Ok(Json(receiver.ok_or(WardenError::ReceiverNotFound(name))?))
 }
@@ -78,8 +78,8 @@ pub async fn resume(
 fn views(server: &Server) -> Vec<warden_api::Receiver> {
     let moment = server.moment();
     let view = |status: ReceiverStatus| {
-        let receiver = server.warden.receiver(&status.name);
+        let receiver = server.warden.alerting.receiver(&status.name);
         ReceiverFacts { status, receiver, moment }.into()
     };
-    server.warden.receiver_statuses().into_iter().map(view).collect()
+    server.warden.alerting.receiver_statuses().into_iter().map(view).collect()
 }

@@ -23,7 +23,7 @@ use super::view::ReplayFacts;
 use crate::config::Scope;
 use crate::model::replay::{Pace, ReplayFilter, ReplayTarget};
 use crate::model::{Replay, ReplayId, ReplayStatus, quote};
-use crate::warden::{ReplayAct, ReplayEntry, StartReplay, Warden, WardenError};
+use crate::warden::{ReplayAct, ReplayEntry, Replays, StartReplay, WardenError};
 
 /// List replays, the newest first. A token that is limited to some workflows sees those that it could have
 /// started.
@@ -42,7 +42,7 @@ pub async fn list(
         query.all("status").iter().map(|text| request::word("status", text)).collect::<Result<_, _>>()?;
     let paging = Paging::read(&mut query)?;
     query.finish("status, limit, cursor")?;
-    let mut entries = server.warden.replays();
+    let mut entries = server.warden.replays.list();
     entries.retain(|entry| {
         (statuses.is_empty() || statuses.contains(&entry.replay.status)) && admits(&access, &entry.replay)
     });
@@ -103,10 +103,10 @@ pub async fn post(
     start.idempotency_key = key.map(|key| format!("{}\0{key}", access.name().unwrap_or_default()));
     let warden = server.warden.clone();
     if dry_run {
-        let summary = place.keep(async move { warden.preview_replay(&start).await }).await?;
+        let summary = place.keep(async move { warden.replays.preview(&start).await }).await?;
         return Ok((success::OK, Json(Summary::from(summary))).into_response());
     }
-    let entry = place.keep(async move { Warden::start_replay(&warden, start).await }).await?;
+    let entry = place.keep(async move { Replays::start(&warden.replays, start).await }).await?;
     let location = path::fill(path::REPLAY, &[&entry.replay.id.0]);
     let mut response = (success::ACCEPTED, Json(shown(&server, &access, entry))).into_response();
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
@@ -203,7 +203,7 @@ async fn act(
     act: ReplayAct,
 ) -> Result<Json<warden_api::Replay>, Problem> {
     let entry = visible(server, access, id)?;
-    let entry = server.warden.act_on_replay(&entry.replay.id, act).await?;
+    let entry = server.warden.replays.act(&entry.replay.id, act).await?;
     Ok(Json(shown(server, access, entry)))
 }
 
@@ -211,7 +211,7 @@ async fn act(
 /// there.
 fn visible(server: &Server, access: &Access, id: String) -> Result<ReplayEntry, Problem> {
     access.require(Scope::Recover)?;
-    let entry = server.warden.replay(&ReplayId(id.into()))?;
+    let entry = server.warden.replays.get(&ReplayId(id.into()))?;
     if !admits(access, &entry.replay) {
         return Err(WardenError::ReplayNotFound.into());
     }

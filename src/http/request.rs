@@ -18,7 +18,7 @@ use warden_api::word::Vocabulary;
 use super::problem::Problem;
 use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, payload, quote};
 use crate::warden::WardenError;
-use crate::warden::items::{Deadline, IDEMPOTENCY_KEY_MAX};
+use crate::warden::intake::{Deadline, IDEMPOTENCY_KEY_MAX};
 
 /// Refuses `%` that does not begin an escape; decoders elsewhere would pass it through as it is.
 ///

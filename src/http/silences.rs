@@ -41,7 +41,7 @@ pub async fn list(
     let paging = Paging::read(&mut query)?;
     query.finish("status, limit, cursor")?;
     let moment = server.moment();
-    let mut silences = server.warden.silences();
+    let mut silences = server.warden.silences.list();
     silences
         .retain(|silence| statuses.contains(&silence.status(moment)) && access.admits_all(&silence.workflow));
     let view = |silence| SilenceFacts(silence, moment).into();
@@ -80,7 +80,7 @@ pub async fn post(
         comment: document.comment,
         idempotency_key: key.map(|key| format!("{}\0{key}", access.name().unwrap_or_default())),
     };
-    let silence = server.warden.make_silence(make).await?;
+    let silence = server.warden.silences.make(make).await?;
     Ok((success::CREATED, Json(view(&server, silence))).into_response())
 }
 
@@ -110,14 +110,14 @@ pub async fn delete(
     access.require(Scope::Recover)?;
     let id = SilenceId(id.into());
     known(&server, &access, &id)?;
-    server.warden.end_silence(&id).await?;
+    server.warden.silences.end(&id).await?;
     Ok(success::DONE.into_response())
 }
 
 /// The silence of this id, if it is one that the token could have made. Of others nothing is told, not even that they are
 /// there.
 fn known(server: &Server, access: &Access, id: &SilenceId) -> Result<Silence, Problem> {
-    let silence = server.warden.silence(id)?;
+    let silence = server.warden.silences.get(id)?;
     if !access.admits_all(&silence.workflow) {
         return Err(WardenError::SilenceNotFound.into());
     }

@@ -34,7 +34,7 @@ pub async fn page(
         let room = (limit - data.len()).max(1);
         let filter = ItemFilter { states: vec![state], ..filter.clone() };
         let Page { data: found, next } =
-            server.warden.list(filter, Order::Deadline, after.take(), room).await?;
+            server.warden.queries.list(filter, Order::Deadline, after.take(), room).await?;
         if data.len() == limit {
             if found.is_empty() && next.is_none() {
                 continue;
@@ -55,6 +55,7 @@ fn is_empty(server: &Server, filter: &ItemFilter, state: ItemState) -> bool {
         || state == ItemState::Failed
             && server
                 .warden
+                .queries
                 .tallies()
                 .iter()
                 .all(|(name, tally)| tally.failed == 0 || !filter.admits_workflow(name))

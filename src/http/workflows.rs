@@ -30,11 +30,11 @@ pub async fn list(
     access.require(Scope::Read)?;
     let paging = Paging::read(&mut query)?;
     query.finish("limit, cursor")?;
-    let mut entries = server.warden.workflows().list();
+    let mut entries = server.warden.workflows.list();
     entries.retain(|entry| access.admits(&entry.name));
     let moment = server.moment();
     let view = |entry: WorkflowEntry| {
-        let next_expected_at = server.warden.next_expected_at(&entry.name);
+        let next_expected_at = server.warden.expectations.next_expected_at(&entry.name);
         WorkflowFacts { entry, next_expected_at, moment }.into()
     };
     Ok(Json(paging.page(entries, |entry: &WorkflowEntry| entry.name.to_string(), view)))
@@ -50,9 +50,9 @@ pub async fn get(
     _: NoQuery,
 ) -> Result<Json<warden_api::Workflow>, Problem> {
     known(&server, &access, &name)?;
-    let entry = server.warden.workflows().list().into_iter().find(|entry| entry.name == name);
+    let entry = server.warden.workflows.list().into_iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| unknown(&name))?;
-    let next_expected_at = server.warden.next_expected_at(&name);
+    let next_expected_at = server.warden.expectations.next_expected_at(&name);
     Ok(Json(WorkflowFacts { entry, next_expected_at, moment: server.moment() }.into()))
 }
 
@@ -66,7 +66,7 @@ pub async fn stats(
     _: NoQuery,
 ) -> Result<Json<Stats>, Problem> {
     known(&server, &access, &name)?;
-    Ok(Json(server.warden.tally(&name).into()))
+    Ok(Json(server.warden.queries.tally(&name).into()))
 }
 
 /// Delete a workflow that was made on first use, together with the closed items that are remembered of it: their ids are
@@ -80,14 +80,14 @@ pub async fn delete(
     _: NoQuery,
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Admin, &name)?;
-    server.warden.delete_workflow(&name).await?;
+    server.warden.retention.delete_workflow(&name).await?;
     tracing::info!(workflow = %name, by = access.name().unwrap_or("anonymous"), "a workflow was deleted");
     Ok(success::DONE.into_response())
 }
 
 fn known(server: &Server, access: &Access, name: &WorkflowName) -> Result<(), Problem> {
     access.require_for(Scope::Read, name)?;
-    if server.warden.workflows().contains(name) { Ok(()) } else { Err(unknown(name)) }
+    if server.warden.workflows.contains(name) { Ok(()) } else { Err(unknown(name)) }
 }
 
 fn unknown(name: &WorkflowName) -> Problem {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
 use super::Timestamp;
@@ -33,6 +34,15 @@ pub trait Random: Send + Sync + 'static {
     fn id(&self, prefix: &str, now: Timestamp) -> Arc<str> {
         format!("{prefix}_{}", self.uuid(now).simple()).into()
     }
+}
+
+/// The id of something that is made under an idempotency key: the same for each repetition. No part but the last may
+/// hold a zero byte.
+pub fn repeatable_id(prefix: &str, parts: &[&str]) -> Arc<str> {
+    let digest = Sha256::digest(parts.join("\0").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    format!("{prefix}_{}", Builder::from_custom_bytes(bytes).into_uuid().simple()).into()
 }
 
 /// The operating system's randomness, through a fast generator of each thread.

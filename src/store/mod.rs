@@ -149,6 +149,12 @@ pub trait Store: Send + Sync + 'static {
         self.submit(commands)
     }
 
+    /// Carries one command out, and completes when it is durable.
+    fn apply_one(&self, command: Command) -> BoxFuture<'_, Result<Outcome, StoreError>> {
+        let applied = self.apply(vec![command]);
+        Box::pin(async { Ok(applied.await?.pop().unwrap_or(Outcome::Unknown)) })
+    }
+
     /// The item that clients call by this key.
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
 

@@ -48,7 +48,7 @@ use self::troubled::Troubled;
 pub use self::workflow::Tally;
 use self::workflow::WorkflowCensus;
 use super::Workflows;
-use super::expectations::Expectations;
+use super::expectations::ExpectedWork;
 use crate::incident::Observation;
 use crate::model::{
     Became, Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, StepName,
@@ -83,7 +83,7 @@ struct State {
 /// The derived state. See the module's documentation.
 pub struct Census {
     state: Mutex<State>,
-    expectations: Arc<Expectations>,
+    expectations: Arc<ExpectedWork>,
     clock: Arc<dyn Clock>,
     sooner: Notify,
     troubled: Notify,
@@ -92,7 +92,7 @@ pub struct Census {
 
 impl Census {
     /// An empty census of workflows with these policies, of which this is expected.
-    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<Expectations>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<ExpectedWork>) -> Self {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
             classes: Classes::default(),

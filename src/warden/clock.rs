@@ -5,13 +5,16 @@
 //! Once a minute, and when the daemon stops, it is stored how far steady time has come, so that after a boot with a wall
 //! clock that is behind it does not go back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::Warden;
+use super::census::Census;
+use super::expectations::ExpectedWork;
+use super::silences::KnownSilences;
 use crate::model::time::Tied;
 use crate::model::{Clock, ClockAnchor, Timestamp};
 use crate::store::{Command, Outcome, Store, StoreError};
@@ -77,9 +80,19 @@ fn seconds(millis: i64) -> f64 {
     Duration::from_millis(millis.unsigned_abs()).as_secs_f64().copysign(if millis < 0 { -1.0 } else { 1.0 })
 }
 
-impl Warden {
+/// Follows the wall clock. See the module's documentation.
+pub(super) struct ClockFollower {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub census: Arc<Census>,
+    pub silences: Arc<KnownSilences>,
+    pub expected: Arc<ExpectedWork>,
+    pub counts: Arc<ClockCounts>,
+}
+
+impl ClockFollower {
     /// Follows the wall clock until `stop`. `saving` is under way since the start.
-    pub(super) async fn follow_clock(&self, saving: Saving, stop: CancellationToken) {
+    pub async fn run(&self, saving: Saving, stop: CancellationToken) {
         let Saving { done, began } = saving;
         let mut done = tokio::select! {
             biased;
@@ -124,13 +137,13 @@ impl Warden {
         let (before, after) = (self.clock.wall_offset(), anchor.wall_offset);
         self.save_clock(anchor).await?;
         self.clock.adopt(after);
-        let count = if after > before { &self.clock_counts.forward } else { &self.clock_counts.back };
+        let count = if after > before { &self.counts.forward } else { &self.counts.back };
         count.fetch_add(1, Ordering::Relaxed);
         let (step, offset) = (seconds(after.saturating_sub(before)), seconds(after));
         tracing::warn!(step, offset, wall = %self.clock.wall(),
             "the wall clock was set; what was asked for as a duration takes as long as before");
         self.silences.clock_was_set();
-        self.expectations.clock_was_set();
+        self.expected.clock_was_set();
         self.refile().await;
         Ok(())
     }
@@ -142,10 +155,5 @@ impl Warden {
             after = Some(last);
             tokio::task::yield_now().await;
         }
-    }
-
-    /// How often the wall clock was set since the start.
-    pub fn clock_counts(&self) -> &ClockCounts {
-        &self.clock_counts
     }
 }

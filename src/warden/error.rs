@@ -6,7 +6,7 @@ use crate::model::{
     DeliveryId, Item, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName, quote,
 };
 use crate::notifier::ResendError;
-use crate::store::StoreError;
+use crate::store::{Outcome, StoreError};
 
 /// An answer other than the one hoped for. The texts are for people; clients go by the kind.
 #[derive(Debug, thiserror::Error)]
@@ -187,5 +187,25 @@ impl fmt::Display for ClosedSince {
             Some((at, until)) => write!(formatter, " since {at}, and its id is free again from {until} on"),
             None => Ok(()),
         }
+    }
+}
+
+/// The item that a command changed, or why it did not.
+pub(super) fn changed(outcome: Outcome, moment: Moment) -> Result<Item, WardenError> {
+    match outcome {
+        Outcome::Changed(item) => Ok(*item),
+        other => Err(refusal(other, moment)),
+    }
+}
+
+/// Why a command about an item did nothing.
+pub(super) fn refusal(outcome: Outcome, moment: Moment) -> WardenError {
+    match outcome {
+        Outcome::Conflict(item) => WardenError::ItemConflict { created_at: moment.wall(item.created_at) },
+        Outcome::AlreadyClosed(item) => WardenError::ItemClosed(ClosedSince::of(&item, moment)),
+        Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
+        Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
+        Outcome::StorageFull => WardenError::StorageFull,
+        _ => WardenError::ItemNotFound,
     }
 }

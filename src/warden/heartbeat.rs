@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Warden;
-use super::pulse::Look;
-use crate::model::Timestamp;
+use super::pulse::{Look, Pulse};
+use crate::model::Clock;
 use crate::outbound::{self, Endpoint, Outbound, Transport};
-use crate::store::{Command, Document};
+use crate::store::{Command, Document, Store};
 
 /// Where the heartbeat goes, and how often.
 #[derive(Clone, Debug)]
@@ -40,22 +39,41 @@ pub struct HeartbeatCounts {
     pub withheld: AtomicU64,
 }
 
-impl Warden {
-    /// Beats until `stop`.
-    pub(super) async fn beat(
-        &self,
-        settings: HeartbeatSettings,
+/// The loops that must turn for the daemon to notice and tell: what each does, and its pulse.
+pub type Pulses = Vec<(&'static str, Arc<Pulse>)>;
+
+/// See the module's documentation.
+pub struct Heartbeat {
+    store: Arc<dyn Store>,
+    outbound: Arc<dyn Outbound>,
+    clock: Arc<dyn Clock>,
+    pulses: Pulses,
+    settings: HeartbeatSettings,
+    counts: Arc<HeartbeatCounts>,
+}
+
+impl Heartbeat {
+    pub fn new(
+        store: Arc<dyn Store>,
         outbound: Arc<dyn Outbound>,
-        stop: CancellationToken,
-    ) {
-        let mut looks = [Look::default(); 3];
+        clock: Arc<dyn Clock>,
+        pulses: Pulses,
+        settings: HeartbeatSettings,
+        counts: Arc<HeartbeatCounts>,
+    ) -> Self {
+        Self { store, outbound, clock, pulses, settings, counts }
+    }
+
+    /// Beats until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut looks = vec![Look::default(); self.pulses.len()];
         loop {
-            let next = self.clock.now().after(settings.every);
+            let next = self.clock.now().after(self.settings.every);
             let beat = async {
                 match self.is_well(&mut looks).await {
-                    Ok(()) => self.send_beat(&settings, &*outbound).await,
+                    Ok(()) => self.send_beat().await,
                     Err(reason) => {
-                        self.heartbeats.withheld.fetch_add(1, Ordering::Relaxed);
+                        self.counts.withheld.fetch_add(1, Ordering::Relaxed);
                         tracing::error!(reason, "the heartbeat is withheld");
                     }
                 }
@@ -74,17 +92,12 @@ impl Warden {
     }
 
     /// Whether the store commits and the loops turn.
-    async fn is_well(&self, looks: &mut [Look; 3]) -> Result<(), String> {
+    async fn is_well(&self, looks: &mut [Look]) -> Result<(), String> {
         let now = self.clock.now();
         if let Err(error) = self.store.apply(vec![Command::put(Document::HealthCheck(now))]).await {
             return Err(format!("the store does not commit: {error}"));
         }
-        let loops = [
-            ("waits for deadlines", &self.watching),
-            ("waits for what is expected", &self.expecting),
-            ("decides about incidents", &self.deciding),
-        ];
-        for ((what, pulse), look) in loops.into_iter().zip(looks) {
+        for ((what, pulse), look) in self.pulses.iter().zip(looks) {
             let (stuck, seen) = pulse.look(*look, now);
             *look = seen;
             if stuck {
@@ -94,35 +107,16 @@ impl Warden {
         Ok(())
     }
 
-    async fn send_beat(&self, settings: &HeartbeatSettings, outbound: &dyn Outbound) {
-        let sent = outbound::ping(outbound, &settings.url, settings.timeout, &settings.transport).await;
+    async fn send_beat(&self) {
+        let HeartbeatSettings { url, timeout, transport, .. } = &self.settings;
+        let sent = outbound::ping(&*self.outbound, url, *timeout, transport).await;
         let count = match sent {
-            Ok(()) => &self.heartbeats.sent,
+            Ok(()) => &self.counts.sent,
             Err(error) => {
-                tracing::warn!(to = %settings.url, error, "the heartbeat did not arrive");
-                &self.heartbeats.failed
+                tracing::warn!(to = %url, error, "the heartbeat did not arrive");
+                &self.counts.failed
             }
         };
         count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// What became of heartbeats since the start.
-    pub fn heartbeats(&self) -> &HeartbeatCounts {
-        &self.heartbeats
-    }
-
-    /// The loop that waits for deadlines has turned.
-    pub(super) fn watched(&self, due_at: Timestamp) {
-        self.watching.turn(due_at);
-    }
-
-    /// The loop that waits for what is expected has turned.
-    pub(super) fn expected(&self, due_at: Timestamp) {
-        self.expecting.turn(due_at);
-    }
-
-    /// The loop that decides about incidents has turned.
-    pub(super) fn decided(&self, due_at: Timestamp) {
-        self.deciding.turn(due_at);
     }
 }

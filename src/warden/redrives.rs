@@ -15,16 +15,16 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::Warden;
-use super::hold::Hold;
-use super::items::repeatable_id;
-use super::post::{LEASE_MARGIN, Posted, Sending, Target};
+use super::Workflows;
+use super::census::Census;
+use super::handoff::{Handoff, Hold, LEASE_MARGIN, Leasing, Posted, Sending, Target};
 use crate::model::lease::AfterFailure;
+use crate::model::random::repeatable_id;
 use crate::model::{
-    Item, ItemError, ItemFilter, ItemNumber, ItemState, LeaseAct, LeaseId, Redrive, Timestamp, WorkflowName,
+    Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseAct, Redrive, Timestamp, WorkflowName,
 };
-use crate::outbound::{Endpoint, Rate, RateLimiter, SigningKey};
-use crate::store::{Claim, Command, Outcome, StoreError};
+use crate::outbound::{Endpoint, Rate, RateLimiter, SigningKey, Transport};
+use crate::store::{Claim, Store, StoreError};
 
 /// In whose name items are leased meanwhile.
 pub const WORKER: &str = "redrive";
@@ -71,17 +71,35 @@ enum Redriven {
     Full,
 }
 
-impl Warden {
+/// Sends overdue items to their targets by itself. See the module's documentation.
+pub struct Redrives {
+    store: Arc<dyn Store>,
+    handoff: Arc<Handoff>,
+    census: Arc<Census>,
+    workflows: Arc<Workflows>,
+    clock: Arc<dyn Clock>,
+    /// How targets are reached.
+    transport: Arc<Transport>,
+    counts: RedriveCounts,
+}
+
+impl Redrives {
+    pub fn new(
+        store: Arc<dyn Store>,
+        handoff: Arc<Handoff>,
+        census: Arc<Census>,
+        workflows: Arc<Workflows>,
+        clock: Arc<dyn Clock>,
+        transport: Arc<Transport>,
+    ) -> Self {
+        Self { store, handoff, census, workflows, clock, transport, counts: RedriveCounts::default() }
+    }
+
     /// Sends a workflow's overdue items until `stop`.
-    pub(super) async fn redrive(
-        &self,
-        workflow: WorkflowName,
-        target: RedriveTarget,
-        stop: CancellationToken,
-    ) {
+    pub async fn run(&self, workflow: WorkflowName, target: RedriveTarget, stop: CancellationToken) {
         let Some(policy) = self.workflows.policy(&workflow).redrive.clone() else { return };
         let RedriveTarget { url, keys, rate } = target;
-        let transport = self.settings.replay.transport.clone();
+        let transport = self.transport.clone();
         let target =
             Target { name: format!("redrive of {workflow}").into(), url, keys, timeout: TIMEOUT, transport };
         let filter = Arc::new(ItemFilter { states: vec![ItemState::Overdue], ..ItemFilter::default() });
@@ -148,23 +166,21 @@ impl Warden {
         let now = self.clock.moment();
         let expires_at = now.now.after(TIMEOUT + LEASE_MARGIN);
         let claim = Claim { number, filter, worker: WORKER.into(), expires_at, ignores_wait: false, now };
-        let item = match self.store.apply(vec![Command::Claim(Box::new(claim))]).await?.pop() {
-            Some(Outcome::Changed(item)) => item,
-            Some(Outcome::StorageFull) => return Ok(Redriven::Full),
-            _ => return Ok(Redriven::Unposted),
-        };
-        let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
-            return Ok(Redriven::Unposted);
+        let leased = match self.handoff.lease(None, claim).await? {
+            Leasing::Leased(leased) => leased,
+            Leasing::StorageFull => return Ok(Redriven::Full),
+            Leasing::Refused => return Ok(Redriven::Unposted),
         };
         // Another one for each attempt: a target that knows the id would take it for a repetition, and do nothing.
+        let token = leased.lease.token;
         let id = repeatable_id("msg", &[WORKER, &number.0.to_string(), &token.to_string()]);
-        let sending = self.post_leased(target, &id, &item, || true).await?;
+        let sending = self.handoff.post(target, &id, &leased.item, || true).await?;
         let now = self.clock.now();
         let (act, redriven) = match sending {
             Sending::Gone => return Ok(Redriven::Unposted),
             Sending::Late => (LeaseAct::Release { retry_at: None, counts: false }, Redriven::Unposted),
             Sending::Posted(Posted::Taken) => {
-                self.redrives.taken.fetch_add(1, Ordering::Relaxed);
+                self.counts.taken.fetch_add(1, Ordering::Relaxed);
                 let retry_at = Some(now.after(policy.after));
                 (LeaseAct::Release { retry_at, counts: true }, Redriven::Posted)
             }
@@ -174,38 +190,26 @@ impl Warden {
                 (LeaseAct::Release { retry_at, counts: false }, Redriven::Busy(wait))
             }
             Sending::Posted(Posted::Refused { status, counts_as, reason }) => {
-                self.redrives.failed.fetch_add(1, Ordering::Relaxed);
-                let (workflow, attempt) = (&item.workflow, item.work.attempts);
-                tracing::info!(%workflow, item = %item.id, attempt, "a redriven item did not get through: {reason}");
-                let error = Box::new(self.redrive_error(&item, &counts_as, status, now));
-                let then = AfterFailure::Retry(now.after(policy.after));
-                (LeaseAct::Fail { error, then }, Redriven::Posted)
+                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                let Item { workflow, id, work, .. } = &*leased.item;
+                let attempt = work.attempts;
+                tracing::info!(%workflow, item = %id, attempt, "a redriven item did not get through: {reason}");
+                let message = format!("attempt {attempt} to redrive it did not get through: {counts_as}");
+                let data = serde_json::json!({"status": status});
+                let error = Box::new(self.handoff.error(WORKER, message, data, now));
+                (
+                    LeaseAct::Fail { error, then: AfterFailure::Retry(now.after(policy.after)) },
+                    Redriven::Posted,
+                )
             }
         };
-        let lease = LeaseId { item: number, token };
         // When this cannot be committed the lease runs out by itself, and the attempt has counted.
-        let now = self.clock.moment();
-        self.store.apply(vec![Command::ActOnLease { lease, act, now }]).await?;
+        self.store.apply_one(leased.act(act, self.clock.moment())).await?;
         Ok(redriven)
     }
 
-    /// What is remembered of a failure with the item itself. Not what the target said: whoever sees the item is not always
-    /// one that may see that. It is in the log.
-    fn redrive_error(&self, item: &Item, reason: &str, status: Option<u16>, now: Timestamp) -> ItemError {
-        ItemError {
-            id: self.random.id("err", now),
-            kind: WORKER.to_owned(),
-            message: format!("attempt {} to redrive it did not get through: {reason}", item.work.attempts),
-            retryable: true,
-            fatal: false,
-            step: None,
-            at: now,
-            data: serde_json::json!({"status": status}),
-        }
-    }
-
     /// What became of redriven items since the start.
-    pub fn redrive_counts(&self) -> &RedriveCounts {
-        &self.redrives
+    pub fn counts(&self) -> &RedriveCounts {
+        &self.counts
     }
 }

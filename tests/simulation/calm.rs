@@ -81,7 +81,7 @@ impl World {
 }
 
 fn check_replays(warden: &Warden) -> Result<(), String> {
-    for entry in warden.replays() {
+    for entry in warden.replays.list() {
         let replay = entry.replay;
         let (id, left) = (&replay.id.0, replay.left());
         let counted = replay.succeeded + replay.failed + replay.skipped;

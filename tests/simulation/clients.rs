@@ -8,8 +8,9 @@ use serde_json::json;
 use warden::model::item::{ERRORS_KEPT, Merge};
 use warden::model::{Clock, ClockTime, CloseOutcome, Item, ItemError, ItemId, ItemKey, WorkflowName};
 use warden::store::StoreError;
-use warden::warden::items::{BatchItem, CreateItem, Deadline, Done, PatchItem, ReportError};
-use warden::warden::restore::Past;
+use warden::warden::intake::Past;
+use warden::warden::intake::{BatchItem, CreateItem, Deadline, Done, PatchItem};
+use warden::warden::report::ReportError;
 use warden::warden::{Warden, WardenError};
 
 use crate::clock::SimulatedClock;
@@ -179,7 +180,7 @@ impl Client {
             let begun = self.history.lock().items.create(&key, number, began);
             let creation = self.creation(&key, number);
             let due = self.due(creation.deadline);
-            let result = self.warden.create(creation).await;
+            let result = self.warden.intake.create(creation).await;
             if let Ok(Done::Created(item)) = &result {
                 self.check_new(item, due);
             }
@@ -202,7 +203,7 @@ impl Client {
     async fn close(&self, key: &ItemKey, outcome: CloseOutcome) {
         let began = self.history.moment();
         let begun = self.history.lock().items.close(key, began);
-        let result = self.warden.close(key.clone(), outcome).await;
+        let result = self.warden.intake.close(key.clone(), outcome).await;
         self.history.tell(|| format!("close {key:?} at {}: {}", began.order, shown(&result)));
         self.end(&begun, fate_of_close(&result));
     }
@@ -230,7 +231,7 @@ impl Client {
                 requests.push(Ok(BatchItem::Close(key, CloseOutcome::Success)));
             }
         }
-        match self.warden.batch(requests).await {
+        match self.warden.intake.batch(requests).await {
             Ok(results) => {
                 for ((begun, due), result) in all.iter().zip(&results) {
                     self.history.tell(|| format!("in a batch {begun:?}: {}", shown(result)));
@@ -260,7 +261,7 @@ impl Client {
             ..self.creation(&nobody, number)
         };
         let (began, due) = (self.history.moment(), self.due(request.deadline));
-        let result = self.warden.create(request).await;
+        let result = self.warden.intake.create(request).await;
         if let Ok(Done::Created(item)) = &result {
             self.check_due(item, due);
         }
@@ -291,7 +292,7 @@ impl Client {
             if_version: None,
         };
         let due = self.due(request.deadline);
-        let result = self.warden.patch(key.clone(), request).await;
+        let result = self.warden.intake.patch(key.clone(), request).await;
         self.history.tell(|| format!("extend {key:?} to {due:?}: {}", result.is_ok()));
         if let Ok(item) = &result {
             self.check_due(item, due);
@@ -300,7 +301,7 @@ impl Client {
 
     async fn report(&self, key: ItemKey) {
         let report = self.error(self.dice.chance(300));
-        let (is_fatal, result) = (report.fatal, self.warden.report(key.clone(), report).await);
+        let (is_fatal, result) = (report.fatal, self.warden.intake.report(key.clone(), report).await);
         self.history.tell(|| format!("report of {key:?}, fatal {is_fatal}: {}", result.is_ok()));
     }
 
@@ -316,16 +317,16 @@ impl Client {
     }
 
     async fn retry(&self, key: ItemKey) {
-        let _ = self.warden.retry(key).await;
+        let _ = self.warden.recovery.retry(key).await;
     }
 
     /// Reads an item, and holds it against what must be.
     pub async fn read(&self, key: ItemKey) {
         let began = self.history.moment();
-        let found = match self.warden.item(key.clone()).await {
+        let found = match self.warden.queries.item(key.clone()).await {
             Ok(item) if item.closed.is_none() => {
                 let size = item.payload.as_ref().map_or(0, |info| info.size as usize);
-                match self.warden.payload(item.number, 0, size).await {
+                match self.warden.queries.payload(item.number, 0, size).await {
                     Ok(Some(payload)) => {
                         self.check_past(&item, &payload);
                         Found::Open(payload)
@@ -344,7 +345,7 @@ impl Client {
 
     /// An item that was open had no payload: either it was closed between the two, or the payload is lost.
     async fn read_without_payload(&self, item: &Item) {
-        let again = self.warden.item(item.key()).await;
+        let again = self.warden.queries.item(item.key()).await;
         if again.is_ok_and(|again| again.number == item.number && again.closed.is_none()) {
             self.history.note(Err(format!("{} {} is open, and its payload is lost", item.workflow, item.id)));
         }

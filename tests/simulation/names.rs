@@ -34,7 +34,7 @@ pub fn check(store: &MemoryStore, now: Timestamp) -> Result<(), String> {
 /// Holds the names against what the daemon knows of them.
 pub fn check_known(store: &MemoryStore, warden: &Warden) -> Result<(), String> {
     let stored = names(store);
-    let known: BTreeSet<WorkflowName> = warden.workflows().made().into_iter().collect();
+    let known: BTreeSet<WorkflowName> = warden.workflows.made().into_iter().collect();
     if known == stored {
         return Ok(());
     }
@@ -46,7 +46,7 @@ pub fn check_gone(store: &MemoryStore, warden: &Warden) -> Result<(), String> {
     if let Some(name) = names(store).first() {
         return Err(format!("{name} is there still, and nothing is left of it"));
     }
-    let tallies = warden.tallies();
+    let tallies = warden.queries.tallies();
     match tallies.iter().find(|(name, _)| !WORKFLOWS.contains(&&**name)) {
         Some((name, tally)) => Err(format!("of {name} nothing is left, and it has figures: {tally:?}")),
         None => Ok(()),

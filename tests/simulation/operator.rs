@@ -39,7 +39,7 @@ impl Operator {
             30..45 => self.silence().await,
             45..52 => self.end_silence().await,
             52..58 => self.resend().await,
-            58..62 => drop(self.warden.test_receiver(self.dice.pick::<&str>(&RECEIVERS)).await),
+            58..62 => drop(self.warden.alerting.test_receiver(self.dice.pick::<&str>(&RECEIVERS)).await),
             62..80 => self.replay().await,
             80..92 => self.steer().await,
             _ => self.delete_workflow().await,
@@ -52,14 +52,14 @@ impl Operator {
         let name = WorkflowName::new(*self.dice.pick(&MADE_UP)).expect("a name");
         let began = self.history.moment();
         let begun = self.history.lock().items.delete_workflow(&name, began);
-        let result = self.warden.delete_workflow(&name).await;
+        let result = self.warden.retention.delete_workflow(&name).await;
         self.history.tell(|| format!("deletion of {name}: {result:?}"));
         let ended = self.history.moment();
         self.history.lock().items.end_deletion(begun, ended);
     }
 
     async fn look_after(&self) {
-        let Ok(incidents) = self.warden.incidents(None, 20).await else { return };
+        let Ok(incidents) = self.warden.alerting.incidents(None, 20).await else { return };
         let open: Vec<_> =
             incidents.iter().filter(|incident| incident.status == IncidentStatus::Open).collect();
         if open.is_empty() {
@@ -75,12 +75,12 @@ impl Operator {
             1 => Act::Comment,
             _ => Act::Acknowledge,
         };
-        let _ = self.warden.act(incident.id.clone(), act, "ada".into(), Some("on it".into())).await;
+        let _ = self.warden.alerting.act(incident.id.clone(), act, "ada".into(), Some("on it".into())).await;
     }
 
     async fn snooze(&self, incident: IncidentId, duration: Duration) {
         let asked = self.quiet.may_be_snoozed(&incident);
-        let result = self.warden.act(incident, Act::Snooze(duration), "ada".into(), None).await;
+        let result = self.warden.alerting.act(incident, Act::Snooze(duration), "ada".into(), None).await;
         let until = result.as_ref().ok().and_then(|incident| incident.snoozed_until);
         self.history.tell(|| format!("snooze until {until:?}: {}", result.is_ok()));
         self.quiet.snoozed(&asked, until, self.clock.now());
@@ -109,7 +109,7 @@ impl Operator {
             comment: "maintenance".into(),
             idempotency_key: None,
         };
-        let made = self.warden.make_silence(request).await;
+        let made = self.warden.silences.make(request).await;
         self.history.tell(|| format!("silence: {made:?}"));
         // Until a step of the wall clock is noticed it is not known when one that goes by it begins.
         if let Ok(silence) = made
@@ -120,7 +120,7 @@ impl Operator {
     }
 
     async fn end_silence(&self) {
-        let silences = self.warden.silences();
+        let silences = self.warden.silences.list();
         if !silences.is_empty() {
             self.end(&self.dice.pick(&silences).id).await;
         }
@@ -128,15 +128,15 @@ impl Operator {
 
     async fn end(&self, silence: &SilenceId) {
         self.quiet.silence_may_end(silence, self.clock.now());
-        let ended = self.warden.end_silence(silence).await;
+        let ended = self.warden.silences.end(silence).await;
         self.history.tell(|| format!("end of {}: {}", silence.0, ended.is_ok()));
     }
 
     async fn resend(&self) {
         let question = ListDeliveries { limit: 20, ..ListDeliveries::default() };
-        let Ok(page) = self.warden.list_deliveries(question).await else { return };
+        let Ok(page) = self.warden.alerting.list_deliveries(question).await else { return };
         if !page.data.is_empty() {
-            let _ = self.warden.resend(self.dice.pick(&page.data).id.clone()).await;
+            let _ = self.warden.alerting.resend(self.dice.pick(&page.data).id.clone()).await;
         }
     }
 
@@ -171,18 +171,18 @@ impl Operator {
             timeout: Duration::from_secs(1 + self.dice.below(20)),
             idempotency_key: None,
         };
-        let _ = Warden::start_replay(&self.warden, request).await;
+        let _ = warden::warden::Replays::start(&self.warden.replays, request).await;
     }
 
     async fn steer(&self) {
-        let replays = self.warden.replays();
+        let replays = self.warden.replays.list();
         if replays.is_empty() {
             return;
         }
         let replay = &self.dice.pick(&replays).replay;
         match self.dice.below(4) {
-            0 => drop(self.warden.act_on_replay(&replay.id, ReplayAct::Pause).await),
-            1 => drop(self.warden.act_on_replay(&replay.id, ReplayAct::Cancel).await),
+            0 => drop(self.warden.replays.act(&replay.id, ReplayAct::Pause).await),
+            1 => drop(self.warden.replays.act(&replay.id, ReplayAct::Cancel).await),
             _ => self.resume(replay).await,
         }
     }
@@ -191,17 +191,17 @@ impl Operator {
         let (_, path) = replay.target.url.split_once(".test").expect("an address of ours");
         let target = self.network.target();
         let index = target.resuming(path);
-        let result = self.warden.act_on_replay(&replay.id, ReplayAct::Resume).await;
+        let result = self.warden.replays.act(&replay.id, ReplayAct::Resume).await;
         target.resumed(path, index);
         self.history.tell(|| format!("resumption of {}: {}", replay.id.0, result.is_ok()));
     }
 
     /// Ends all that is quiet by people's wish, and has everything go on that waits for them.
     pub async fn tidy(self) {
-        for silence in self.warden.silences() {
+        for silence in self.warden.silences.list() {
             self.end(&silence.id).await;
         }
-        for incident in self.warden.incidents(None, 1000).await.unwrap_or_default() {
+        for incident in self.warden.alerting.incidents(None, 1000).await.unwrap_or_default() {
             if incident.snoozed_until.is_some() {
                 self.snooze(incident.id, Duration::ZERO).await;
             }
@@ -211,18 +211,18 @@ impl Operator {
 
     /// Has receivers hear again that are there again: the daemon has given them up until somebody says so.
     pub fn resume_receivers(&self) {
-        for status in self.warden.receiver_statuses() {
+        for status in self.warden.alerting.receiver_statuses() {
             let is_paused = matches!(status.state, ReceiverState::Paused { .. });
             if is_paused && self.network.up_since(&status.name).is_some() {
                 self.network.resumed(&status.name);
-                let _ = self.warden.resume_receiver(&status.name);
+                let _ = self.warden.alerting.resume_receiver(&status.name);
             }
         }
     }
 
     /// Has the replays go on that wait for people.
     pub async fn resume_replays(self) {
-        for entry in self.warden.replays() {
+        for entry in self.warden.replays.list() {
             if entry.replay.status == ReplayStatus::Paused {
                 self.resume(&entry.replay).await;
             }

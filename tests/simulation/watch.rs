@@ -244,7 +244,7 @@ impl Watch {
             if now > since.after(bound) {
                 return Err(format!("{id} is open since {since}, and it was told to nobody"));
             }
-            let ahead = self.warden.outlook(incident);
+            let ahead = self.warden.alerting.outlook(incident);
             // What was told before may still wait for a receiver, also for good.
             if ahead.waiting_for == Some(WaitingFor::Receiver) {
                 continue;
@@ -275,7 +275,7 @@ impl Watch {
             }
         }
         for incident in &open {
-            let live = self.warden.incident(incident.id.clone()).await;
+            let live = self.warden.alerting.incident(incident.id.clone()).await;
             let count = live.map_err(|error| format!("{} cannot be read: {error}", incident.id.0))?.count;
             let there = troubles.get(&incident.key).map_or(0, |trouble| trouble.count);
             if count != there {
@@ -318,11 +318,11 @@ fn owed_from(warden: &Warden, open: &[Incident], key: &IncidentKey, receiver: &s
     }
     let incident = open.iter().find(|incident| incident.key == *key && !incident.acknowledged)?;
     let told_at = incident.first_notified_at?;
-    let levels = &warden.workflows().policy(&key.workflow).alerting.escalate;
+    let levels = &warden.workflows.policy(&key.workflow).alerting.escalate;
     let hears = |names: &[Arc<str>]| names.iter().any(|name| &**name == receiver);
     levels.iter().find(|level| hears(&level.receivers)).map(|level| told_at.after(level.after))
 }
 
 fn is_told(warden: &Warden, key: &IncidentKey, receiver: &str) -> bool {
-    warden.workflows().policy(&key.workflow).alerting.receivers.iter().any(|name| &**name == receiver)
+    warden.workflows.policy(&key.workflow).alerting.receivers.iter().any(|name| &**name == receiver)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use warden::model::{Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseId};
-use warden::warden::Warden;
-use warden::warden::claims::ClaimItems;
-use warden::warden::leases::{CompleteStep, FailAttempt};
+use warden::warden::Recovery;
+use warden::warden::recovery::ClaimItems;
+use warden::warden::recovery::{CompleteStep, FailAttempt};
 
 use crate::claimable::Claimed;
 use crate::clients::{Client, refusal};
@@ -37,7 +37,7 @@ impl Client {
             worker: format!("worker-{}", self.dice.below(3)).into(),
             gone: CancellationToken::new(),
         };
-        let Ok(items) = Warden::claim(&self.warden, request).await else { return };
+        let Ok(items) = Recovery::claim(&self.warden.recovery, request).await else { return };
         let ended = self.history.moment();
         self.history.note(self.check_wait(&items, began));
         for item in items {
@@ -104,7 +104,7 @@ impl Client {
         let ttl = Duration::from_secs(5 + self.dice.below(60));
         let began = self.history.moment();
         let index = self.history.lock().leases.begin(lease, Act::Heartbeat, began.at.after(ttl), began);
-        let result = self.warden.heartbeat(lease, Some(ttl), None).await;
+        let result = self.warden.recovery.heartbeat(lease, Some(ttl), None).await;
         let ended = self.history.moment();
         let expires_at = result.as_ref().ok().and_then(|item| Some(item.work.lease.as_ref()?.expires_at));
         let fate = result.as_ref().map_or_else(refusal, |_| Fate::Done);
@@ -126,22 +126,24 @@ impl Client {
         let result = match act {
             Act::Complete => {
                 let request = CompleteStep { close: self.dice.chance(500), progress: None };
-                match self.warden.leased_item(lease, |_| true).await {
-                    Ok(item) => self.warden.complete(lease, &item, request).await,
+                match self.warden.recovery.leased_item(lease, |_| true).await {
+                    Ok(item) => self.warden.recovery.complete(lease, &item, request).await,
                     Err(error) => Err(error),
                 }
             }
             Act::Fail => {
                 let (error, ignorable) = (self.error(self.dice.chance(200)), self.dice.chance(100));
-                match self.warden.leased_item(lease, |_| true).await {
+                match self.warden.recovery.leased_item(lease, |_| true).await {
                     Ok(item) => {
                         let request = FailAttempt { error, ignorable, retry_after: None };
-                        self.warden.fail(lease, &item, request).await
+                        self.warden.recovery.fail(lease, &item, request).await
                     }
                     Err(error) => Err(error),
                 }
             }
-            Act::Release | Act::Heartbeat => self.warden.release(lease, self.dice.millis(20_000)).await,
+            Act::Release | Act::Heartbeat => {
+                self.warden.recovery.release(lease, self.dice.millis(20_000)).await
+            }
         };
         let ended = self.history.moment();
         let fate = result.as_ref().map_or_else(refusal, |_| Fate::Done);

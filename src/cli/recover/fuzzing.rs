@@ -9,7 +9,7 @@ use super::batch::{self, Said};
 use super::tail::{TAIL_MAX, Tail};
 use super::verdict::{OnSuccess, Verdict};
 use crate::cli::client::{Problem, told};
-use crate::warden::items::ERROR_MESSAGE_MAX;
+use crate::warden::report::ERROR_MESSAGE_MAX;
 
 /// What a command says on its stdout and stderr, and the documents of a daemon: what is made of it fits into what the daemon
 /// takes, and steers no terminal.

@@ -134,7 +134,7 @@ fn stopped_by(status: ExitStatus) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::cli::recover::tail::TAIL_MAX;
-    use crate::warden::items::ERROR_MESSAGE_MAX;
+    use crate::warden::report::ERROR_MESSAGE_MAX;
 
     fn exited(code: i32) -> End {
         End::Ended(ExitStatus::from_raw(code << 8))

@@ -18,7 +18,7 @@ use crate::http::problem::{Problem, success};
 use crate::http::request;
 use crate::model::{Item, ItemId, ItemKey, Moment, WorkflowName};
 use crate::warden::WardenError;
-use crate::warden::items::{BatchItem, CreateItem, Done};
+use crate::warden::intake::{BatchItem, CreateItem, Done};
 
 /// The longest name or id, in bytes.
 const ID_MAX: usize = 256;

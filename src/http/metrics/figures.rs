@@ -50,29 +50,29 @@ pub struct Figures {
 impl Figures {
     /// Reads them; of workflows, those that the client may see.
     pub fn of(warden: &Warden, access: &Access) -> Self {
-        let receivers = warden.receiver_statuses();
+        let receivers = warden.alerting.receiver_statuses();
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
-        let now = warden.clock().now();
-        let (beats, steps) = (warden.heartbeats(), warden.clock_counts());
-        let redrives = warden.redrive_counts();
-        let leases = warden.lease_counts();
-        let tallies = warden.tallies().into_iter().filter(|(name, _)| access.admits(name));
+        let now = warden.clock.now();
+        let (beats, steps) = (warden.health.heartbeats(), warden.health.clock_counts());
+        let redrives = warden.redrives.counts();
+        let leases = warden.recovery.lease_counts();
+        let tallies = warden.queries.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
             now,
-            store: warden.store_status(),
-            disk: warden.disk_use(),
-            timers: warden.timers(),
-            incidents: warden.open_incidents(),
+            store: warden.health.store_status(),
+            disk: warden.health.disk_use(),
+            timers: warden.health.timers(),
+            incidents: warden.alerting.open_incidents(),
             oldest_waiting: oldest.map_or(Duration::ZERO, |since| now.since(since)),
             receivers,
-            drift: Duration::from_millis(warden.clock().drift().unsigned_abs()),
-            silences: warden.active_silences(),
-            waiting_claims: warden.waiting_claims(),
+            drift: Duration::from_millis(warden.clock.drift().unsigned_abs()),
+            silences: warden.silences.active(),
+            waiting_claims: warden.recovery.waiting_claims(),
             redrives: [&redrives.taken, &redrives.failed].map(|count| count.load(Ordering::Relaxed)),
-            replays_running: warden.running_replays(),
-            replay_posts: warden.replay_counts().posts(),
-            replay_items: warden.replay_counts().ends(),
+            replays_running: warden.replays.running(),
+            replay_posts: warden.replays.counts().posts(),
+            replay_items: warden.replays.counts().ends(),
             clock_steps: [&steps.forward, &steps.back].map(|count| count.load(Ordering::Relaxed)),
             heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
                 .map(|count| count.load(Ordering::Relaxed)),

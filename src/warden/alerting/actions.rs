@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Alerting;
 use super::is_open;
 use crate::model::{Action, ActionKind, Event, Incident, IncidentId, IncidentKey};
 use crate::store::StoreError;
-use crate::warden::silences::{check_comment, check_person};
-use crate::warden::{Warden, WardenError};
+use crate::warden::WardenError;
+use crate::warden::checks::{check_comment, check_person};
 
 /// The longest snooze: a week. What is to be quiet for longer deserves a silence, or an end.
 pub const SNOOZE_MAX: Duration = Duration::from_secs(7 * 86_400);
@@ -46,7 +47,7 @@ pub fn channel() -> (Actions, mpsc::Receiver<ActionRequest>) {
     mpsc::channel(WAITING_MAX)
 }
 
-impl Warden {
+impl Alerting {
     /// Does something about an incident in somebody's name. An acknowledgement or comment that says again what was said
     /// last changes nothing.
     ///
@@ -79,7 +80,7 @@ impl Warden {
     /// Carries an action out. Returns the incident's key if it is to be decided about again.
     pub(super) async fn carry_out(&self, request: ActionRequest) -> Result<Option<IncidentKey>, StoreError> {
         let ActionRequest { incident, act, by, comment, answer } = request;
-        let known = match self.live_incidents.by_id(&incident) {
+        let known = match self.live.by_id(&incident) {
             Some(incident) => Ok(incident),
             None => self.incident(incident).await,
         };

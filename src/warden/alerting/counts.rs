@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Alerting;
 use super::{commit, is_open};
 use crate::model::{Became, Incident, IncidentKey, Timestamp};
 use crate::store::{Command, Document, StoreError};
-use crate::warden::Warden;
 
 /// How often the counts of an incident are committed at most while nothing else about it is.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
@@ -23,14 +23,14 @@ struct Saved {
     count: u64,
 }
 
-impl Warden {
+impl Alerting {
     /// Commits what became of an incident's items, if that has changed and it is time. Returns when it will be.
     pub(super) async fn save_counts(
         &self,
         key: &IncidentKey,
         counts: &mut Counts,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let incident = self.live_incidents.get(key).filter(is_open);
+        let incident = self.live.get(key).filter(is_open);
         let Some((mut incident, became)) =
             incident.and_then(|incident| incident.became.map(|became| (incident, became)))
         else {
@@ -70,7 +70,7 @@ impl Warden {
         for (key, saved) in &counts.0 {
             let observation = self.census.observe(key);
             if (observation.became, observation.count) != (saved.became, saved.count) {
-                unsaved.extend(self.live_incidents.get(key).map(|incident| (incident, observation)));
+                unsaved.extend(self.live.get(key).map(|incident| (incident, observation)));
             }
         }
         if unsaved.is_empty() {

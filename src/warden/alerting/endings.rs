@@ -1,15 +1,15 @@
 //! Where the trouble of an incident goes on when nothing is left of it.
 
+use super::Alerting;
 use super::is_open;
 use crate::incident::{Successor, is_awaited};
 use crate::model::{Became, Continuation, Group, Incident, IncidentKey, IncidentKind, Timestamp};
-use crate::warden::Warden;
 
-impl Warden {
+impl Alerting {
     /// The incident in which items are in trouble that left this one, if they are.
     pub(super) fn successor(&self, ended: &Incident, became: &Became, now: Timestamp) -> Option<Successor> {
         let key = self.goes_on_under(&ended.key, became)?;
-        let Some(open) = self.live_incidents.get(&key).filter(is_open) else {
+        let Some(open) = self.live.get(&key).filter(is_open) else {
             return Some(Successor::Coming);
         };
         let is_awaited = self.in_circumstances(Some(&open), &key, now, |circumstances| {
@@ -23,7 +23,7 @@ impl Warden {
     pub(in crate::warden) fn awaited_by(&self, ending: &Incident) -> Option<Incident> {
         ending.ending_since?;
         let key = self.goes_on_under(&ending.key, &ending.became.unwrap_or_default())?;
-        self.live_incidents.get(&key).filter(|other| is_open(other) && other.ending_since.is_none())
+        self.live.get(&key).filter(|other| is_open(other) && other.ending_since.is_none())
     }
 
     fn goes_on_under(&self, key: &IncidentKey, became: &Became) -> Option<IncidentKey> {
@@ -47,7 +47,7 @@ impl Warden {
                 let about_items = |other: &IncidentKey| {
                     other.workflow == key.workflow && other.kind != IncidentKind::Missed && has_items(other)
                 };
-                let others = self.live_incidents.keys().into_iter().filter(about_items);
+                let others = self.live.keys().into_iter().filter(about_items);
                 others.max_by_key(|other| self.census.count(other))
             }
             IncidentKind::Held => None,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Alerting;
 use crate::model::{IncidentKey, WaitingFor};
-use crate::warden::Warden;
 
 /// What each incident waits for, as the log says already.
 #[derive(Default)]
@@ -11,12 +11,12 @@ pub(super) struct HeldBack(BTreeMap<IncidentKey, WaitingFor>);
 
 impl HeldBack {
     /// Says what holds back the next notification of an incident, if that is new.
-    pub(super) fn note(&mut self, warden: &Warden, key: &IncidentKey) {
-        let Some(incident) = warden.live_incidents.get(key) else {
+    pub(super) fn note(&mut self, alerting: &Alerting, key: &IncidentKey) {
+        let Some(incident) = alerting.live.get(key) else {
             self.0.remove(key);
             return;
         };
-        let outlook = warden.outlook(&incident);
+        let outlook = alerting.outlook(&incident);
         let Some(waiting_for) = outlook.waiting_for else {
             self.0.remove(key);
             return;
@@ -26,7 +26,7 @@ impl HeldBack {
         }
         let (id, workflow, kind) = (&*incident.id.0, &*key.workflow, key.kind.as_str());
         let waiting_for = waiting_for.as_str();
-        let next_told_at = outlook.next_told_at.map(|at| warden.clock.moment().wall(at).to_string());
+        let next_told_at = outlook.next_told_at.map(|at| alerting.clock.moment().wall(at).to_string());
         let next_told_at = next_told_at.as_deref().unwrap_or("unknown");
         tracing::info!(
             incident = id,

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Alerting;
 use super::{Report, is_open};
 use crate::incident::Telling;
 use crate::model::{Delivery, Event, Incident, IncidentKey, Timestamp};
 use crate::store::StoreError;
-use crate::warden::Warden;
 
 /// How long a refresh that a receiver could not be sent waits: it has many to be told of, or is failing.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -20,14 +20,14 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Refreshes(BTreeMap<IncidentKey, BTreeMap<Arc<str>, Timestamp>>);
 
-impl Warden {
+impl Alerting {
     /// Refreshes an incident where it is time. Returns when the next refresh is due, if there is to be one.
     pub(super) async fn refresh(
         &self,
         key: &IncidentKey,
         refreshes: &mut Refreshes,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let incident = self.live_incidents.get(key).filter(is_open);
+        let incident = self.live.get(key).filter(is_open);
         let forgetful = incident.as_ref().map_or_else(BTreeMap::new, |incident| self.forgetful(incident));
         let Some(incident) = incident.filter(|_| !forgetful.is_empty()) else {
             refreshes.0.remove(key);
@@ -69,7 +69,7 @@ impl Warden {
             samples: &samples,
             zone: self.workflows.zone(&incident.key.workflow),
             runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
-            base_url: &self.settings.external_url,
+            base_url: &self.external_url,
             moment: self.clock.moment(),
         };
         let telling = Telling { event: Event::Reminder, receivers };

@@ -105,7 +105,7 @@ impl Play {
     fn new() -> Self {
         let clock = ManualClock::new(START);
         let policies = policies();
-        let expectations = Arc::new(Expectations::new(Arc::new(clock.clone()), &policies));
+        let expectations = Arc::new(ExpectedWork::new(Arc::new(clock.clone()), &policies));
         let census = Census::new(Arc::new(clock.clone()), policies.clone(), expectations);
         census.recovered();
         // Their figures are kept for as long as their names are.

@@ -88,7 +88,7 @@ fn census_of(deadline: ClockTime) -> (Arc<SetMeanwhile>, Arc<Census>, Item) {
         census: OnceLock::new(),
     });
     let policies = policies();
-    let expectations = Arc::new(Expectations::new(clock.clone(), &policies));
+    let expectations = Arc::new(ExpectedWork::new(clock.clone(), &policies));
     let census = Arc::new(Census::new(clock.clone(), policies, expectations));
     census.recovered();
     let item = item(1, "uploads", None, START, deadline);

@@ -7,15 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Replays;
 use crate::model::lease::{Advance, AfterFailure, LeaseEnd};
+use crate::model::random::repeatable_id;
 use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
-use crate::model::{
-    CloseOutcome, Item, ItemError, ItemFilter, ItemKey, ItemNumber, LeaseAct, LeaseId, ReplayId, Timestamp,
-};
-use crate::store::{Claim, Command, Outcome, StoreError};
-use crate::warden::Warden;
-use crate::warden::items::repeatable_id;
-use crate::warden::post::{LEASE_MARGIN, Posted, Sending, Target};
+use crate::model::{CloseOutcome, ItemFilter, ItemKey, ItemNumber, LeaseAct, LeaseId, Moment, ReplayId};
+use crate::store::{Claim, Command, StoreError};
+use crate::warden::handoff::{LEASE_MARGIN, Leased, Leasing, Posted, Sending, Target};
 
 /// How often a claim is tried that others come before.
 const CLAIMS_MAX: u32 = 3;
@@ -68,14 +66,14 @@ impl From<StoreError> for StuckReason {
 }
 
 enum Claimed {
-    Leased(Box<Item>),
+    Leased(Leased),
     Ended(ItemEnd),
 }
 
 impl Courier {
     /// Sends one item, if it still may when all is ready for it.
-    pub async fn send(&self, warden: &Warden, number: ItemNumber, may_still: impl Fn() -> bool) -> Sent {
-        match self.try_send(warden, number, may_still).await {
+    pub async fn send(&self, replays: &Replays, number: ItemNumber, may_still: impl Fn() -> bool) -> Sent {
+        match self.try_send(replays, number, may_still).await {
             Ok(sent) => sent,
             Err(reason) => Sent::Stuck(reason),
         }
@@ -83,56 +81,53 @@ impl Courier {
 
     async fn try_send(
         &self,
-        warden: &Warden,
+        replays: &Replays,
         number: ItemNumber,
         may_still: impl Fn() -> bool,
     ) -> Result<Sent, StuckReason> {
-        let item = match self.claim(warden, number).await? {
-            Claimed::Leased(item) => item,
+        let leased = match self.claim(replays, number).await? {
+            Claimed::Leased(leased) => leased,
             Claimed::Ended(end) => return Ok(Sent::Unposted(end)),
         };
-        let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
-            return Ok(Sent::Unposted(ItemEnd::Skipped));
-        };
-        let lease = LeaseId { item: number, token };
-        let act = |act| Command::ActOnLease { lease, act, now: warden.clock.moment() };
-        let release = || act(LeaseAct::Release { retry_at: None, counts: false });
         let id = webhook_id(&self.replay, number);
-        let posted = match warden.post_leased(&self.target, &id, &item, may_still).await? {
+        let posted = match replays.handoff.post(&self.target, &id, &leased.item, may_still).await? {
             Sending::Posted(posted) => posted,
             Sending::Gone => return Ok(Sent::Unposted(ItemEnd::Skipped)),
-            Sending::Late => return Ok(Sent::Late(release())),
+            Sending::Late => return Ok(Sent::Late(leased.release(replays.clock.moment()))),
         };
-        let now = warden.clock.now();
+        let now = replays.clock.moment();
         Ok(match posted {
-            Posted::Taken => Sent::Ended(ItemEnd::Succeeded, self.after_success(warden, &item, lease, now)),
-            Posted::Busy { what, wait } => Sent::Busy { key: item.key(), what, wait, release: release() },
+            Posted::Taken => Sent::Ended(ItemEnd::Succeeded, self.after_success(replays, &leased, now)),
+            Posted::Busy { what, wait } => {
+                Sent::Busy { key: leased.item.key(), what, wait, release: leased.release(now) }
+            }
             Posted::Refused { status, counts_as, reason } => {
-                let error = Box::new(self.error(warden, &counts_as, status, now));
-                let fail = act(LeaseAct::Fail { error, then: AfterFailure::Retry(now) });
-                let (workflow, id) = (item.workflow, item.id);
-                let failure = ReplayFailure { workflow, id, reason, status, at: now };
+                let message = format!("the replay {} did not get it through: {counts_as}", self.replay.0);
+                let data = serde_json::json!({"replay": self.replay.0, "status": status});
+                let error = Box::new(replays.handoff.error("replay", message, data, now.now));
+                let fail = leased.act(LeaseAct::Fail { error, then: AfterFailure::Retry(now.now) }, now);
+                let (workflow, id) = (leased.item.workflow, leased.item.id);
+                let failure = ReplayFailure { workflow, id, reason, status, at: now.now };
                 Sent::Ended(ItemEnd::Failed { failure, counts_as }, vec![fail])
             }
         })
     }
 
     /// Leases the item, or says how it ended where that cannot be.
-    async fn claim(&self, warden: &Warden, number: ItemNumber) -> Result<Claimed, StuckReason> {
+    async fn claim(&self, replays: &Replays, number: ItemNumber) -> Result<Claimed, StuckReason> {
         let mut before = None;
         for _ in 0..CLAIMS_MAX {
-            let mut outcomes = warden.store.apply(self.claiming(warden, number, before.take())).await?;
-            match outcomes.pop() {
-                Some(Outcome::Changed(item)) => return Ok(Claimed::Leased(item)),
-                Some(Outcome::StorageFull) => return Err(StuckReason::Full),
-                _ => {}
+            match replays.handoff.lease(before.take(), self.claiming(replays.clock.moment(), number)).await? {
+                Leasing::Leased(leased) => return Ok(Claimed::Leased(leased)),
+                Leasing::StorageFull => return Err(StuckReason::Full),
+                Leasing::Refused => {}
             }
-            let now = warden.clock.moment();
-            let Some(item) = warden.store.items(vec![number]).await?.pop() else { break };
+            let now = replays.clock.moment();
+            let Some(item) = replays.store.items(vec![number]).await?.pop() else { break };
             let is_ours = |worker: &str| worker == &*self.replay.0;
             let last = item.work.lease.as_ref().filter(|lease| is_ours(&lease.worker));
             if item.closed.is_some() {
-                // By this replay, before it was interrupted: its answer was never noted.
+                // By this replay, before it was interrupted: its answer was never stored.
                 let was_done = last.is_some_and(|lease| lease.ended == Some(LeaseEnd::Completed));
                 return Ok(Claimed::Ended(if was_done { ItemEnd::Succeeded } else { ItemEnd::Skipped }));
             }
@@ -150,9 +145,8 @@ impl Courier {
         Ok(Claimed::Ended(ItemEnd::Skipped))
     }
 
-    fn claiming(&self, warden: &Warden, number: ItemNumber, before: Option<Command>) -> Vec<Command> {
-        let now = warden.clock.moment();
-        let claim = Claim {
+    fn claiming(&self, now: Moment, number: ItemNumber) -> Claim {
+        Claim {
             number,
             // It was selected; what has become of it since does not matter, unless it was closed.
             filter: Arc::new(ItemFilter::default()),
@@ -161,44 +155,24 @@ impl Courier {
             // Whoever asks for a replay does not want to wait for the next attempt of others.
             ignores_wait: true,
             now,
-        };
-        before.into_iter().chain([Command::Claim(Box::new(claim))]).collect()
-    }
-
-    /// What follows for an item that the target took. That it is closed is said a second time without the lease: the target has
-    /// done its work, whoever holds the item by now.
-    fn after_success(&self, warden: &Warden, item: &Item, lease: LeaseId, now: Timestamp) -> Vec<Command> {
-        let policy = warden.workflows.policy(&item.workflow);
-        match self.on_success {
-            OnSuccess::Accept => {
-                // What works on it now is not to get it once more from the workflow itself.
-                let retry_at = policy.redrive.as_ref().map(|redrive| now.after(redrive.after));
-                let act = LeaseAct::Release { retry_at, counts: true };
-                vec![Command::ActOnLease { lease, act, now: warden.clock.moment() }]
-            }
-            OnSuccess::Close => {
-                let closing = policy.closing(CloseOutcome::Success, now);
-                let act = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
-                vec![
-                    Command::ActOnLease { lease, act, now: warden.clock.moment() },
-                    Command::Close { key: item.key(), closing },
-                ]
-            }
         }
     }
 
-    /// What is remembered of a failure with the item itself. Not what the target said: whoever sees the item is not always
-    /// one that may see that.
-    fn error(&self, warden: &Warden, reason: &str, status: Option<u16>, now: Timestamp) -> ItemError {
-        ItemError {
-            id: warden.random.id("err", now),
-            kind: "replay".to_owned(),
-            message: format!("the replay {} did not get it through: {reason}", self.replay.0),
-            retryable: true,
-            fatal: false,
-            step: None,
-            at: now,
-            data: serde_json::json!({"replay": self.replay.0, "status": status}),
+    /// What follows for an item that the target took. That it is closed is said a second time without the lease: the target
+    /// has done its work, whoever holds the item by now.
+    fn after_success(&self, replays: &Replays, leased: &Leased, now: Moment) -> Vec<Command> {
+        let policy = replays.workflows.policy(&leased.item.workflow);
+        match self.on_success {
+            OnSuccess::Accept => {
+                // What works on it now is not to get it once more from the workflow itself.
+                let retry_at = policy.redrive.as_ref().map(|redrive| now.now.after(redrive.after));
+                vec![leased.act(LeaseAct::Release { retry_at, counts: true }, now)]
+            }
+            OnSuccess::Close => {
+                let closing = policy.closing(CloseOutcome::Success, now.now);
+                let complete = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
+                vec![leased.act(complete, now), Command::Close { key: leased.item.key(), closing }]
+            }
         }
     }
 }

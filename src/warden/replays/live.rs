@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::recent::Recent;
 use crate::model::{Replay, ReplayId, ReplayStatus, Timestamp};
 use crate::warden::WardenError;
-use crate::warden::hold::Hold;
+use crate::warden::handoff::Hold;
 
 /// How many acts may wait for a replay's loop.
 const ACTS_MAX: usize = 16;

@@ -7,6 +7,7 @@
 //! Deliberately absent: a second try of an item that failed. Whoever looks after the replay decides what to do about it.
 
 mod courier;
+mod known;
 mod line;
 mod live;
 mod pacer;
@@ -14,28 +15,27 @@ mod recent;
 mod runner;
 mod start;
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::courier::Courier;
-use self::live::{ActRequest, LiveReplay};
+use self::known::Arrival;
+pub use self::known::{Arrivals, KnownReplays};
 pub use self::live::{ReplayAct, ReplayEntry};
 use self::runner::Runner;
 pub use self::start::StartReplay;
-use super::post::Target;
-use super::{Warden, WardenError};
+use super::handoff::{Handoff, Target};
+use super::{Queries, WardenError, Workflows};
 use crate::model::replay::ItemEnd;
-use crate::model::{Clock, Replay, ReplayId, ReplayStatus, Timestamp};
-use crate::outbound::{Endpoint, SigningKey, Transport};
-use crate::store::{Change, Command, Document, DocumentId, Observer, Outcome, StoreError};
+use crate::model::{Clock, Random, Replay, ReplayId, ReplayStatus};
+use crate::outbound::{Endpoint, Outbound, SigningKey, Transport};
+use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
 
 /// The most replays that have ended and are remembered; beyond it those that ended first are forgotten.
 const ENDED_MAX: usize = 1_000;
@@ -89,12 +89,14 @@ impl ReplayCounts {
     }
 }
 
-/// All replays that are remembered, fed by the store, and what they share.
+/// See the module's documentation.
 pub struct Replays {
-    replays: RwLock<BTreeMap<ReplayId, Arc<LiveReplay>>>,
-    /// Where the feed hands over replays that are to be run.
-    arrived: mpsc::UnboundedSender<Arrival>,
-    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    handoff: Arc<Handoff>,
+    queries: Arc<Queries>,
+    workflows: Arc<Workflows>,
+    outbound: Arc<dyn Outbound>,
+    known: Arc<KnownReplays>,
     /// Those that are about to run.
     starting: Mutex<usize>,
     /// Held while one is made: one selection at a time is enough for the memory, and a repetition waits for the first.
@@ -102,65 +104,55 @@ pub struct Replays {
     counts: ReplayCounts,
     loops: TaskTracker,
     stop: CancellationToken,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    settings: ReplaySettings,
 }
 
-/// A replay that was told for the first time, and what people ask of it.
-pub struct Arrival {
-    live: Arc<LiveReplay>,
-    asked: mpsc::Receiver<ActRequest>,
+/// What [`Replays`] works with.
+pub struct ReplayParts {
+    pub store: Arc<dyn Store>,
+    pub handoff: Arc<Handoff>,
+    pub queries: Arc<Queries>,
+    pub workflows: Arc<Workflows>,
+    pub outbound: Arc<dyn Outbound>,
+    pub known: Arc<KnownReplays>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub settings: ReplaySettings,
+    /// Waits for the loops of replays.
+    pub loops: TaskTracker,
+    /// Ends them.
+    pub stop: CancellationToken,
 }
-
-/// Where [`Warden::run_replays`] takes the replays that are to be run.
-pub type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
 impl Replays {
-    /// None yet. Their loops end at `stop`, and are waited for by `loops`.
-    pub fn new(clock: Arc<dyn Clock>, loops: TaskTracker, stop: CancellationToken) -> (Self, Arrivals) {
-        let (arrived, arrivals) = mpsc::unbounded_channel();
-        let replays = Self {
-            replays: RwLock::default(),
-            arrived,
-            clock,
+    pub fn new(parts: ReplayParts) -> Self {
+        let ReplayParts { store, handoff, queries, workflows, outbound, known, .. } = parts;
+        let ReplayParts { clock, random, settings, loops, stop, .. } = parts;
+        Self {
+            store,
+            handoff,
+            queries,
+            workflows,
+            outbound,
+            known,
             starting: Mutex::default(),
             making: tokio::sync::Mutex::default(),
             counts: ReplayCounts::default(),
             loops,
             stop,
-        };
-        (replays, arrivals)
-    }
-
-    fn get(&self, id: &ReplayId) -> Option<Arc<LiveReplay>> {
-        self.replays.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn all(&self) -> Vec<Arc<LiveReplay>> {
-        self.replays.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    /// Takes in a replay that is new here. The loop of one that is known has written what is told of it.
-    fn put(&self, replay: &Replay) {
-        let mut replays = self.replays.write().unwrap_or_else(PoisonError::into_inner);
-        if replays.contains_key(&replay.id) {
-            return;
+            clock,
+            random,
+            settings,
         }
-        let (live, asked) = LiveReplay::new(replay.clone(), self.clock.now());
-        let live = Arc::new(live);
-        replays.insert(replay.id.clone(), live.clone());
-        if !replay.status.is_ended() {
-            // When nobody takes it up the daemon is stopping; it is run after the next start.
-            let _ = self.arrived.send(Arrival { live, asked });
-        }
-    }
-
-    fn running(&self) -> usize {
-        self.all().iter().filter(|live| live.status() == ReplayStatus::Running).count()
     }
 
     /// A place among those that run, to be let go of when it does.
-    fn slot(&self, limit: usize) -> Result<Slot<'_>, WardenError> {
+    fn slot(&self) -> Result<Slot<'_>, WardenError> {
+        let limit = self.settings.running_max;
         let mut starting = self.starting();
-        if self.running() + *starting >= limit {
+        if self.known.running() + *starting >= limit {
             return Err(WardenError::TooManyReplays(format!(
                 "{limit} replays run already, as many as replay.running_max allows; pause or cancel one, or wait"
             )));
@@ -173,65 +165,28 @@ impl Replays {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that ended so long ago, or are too many to be remembered.
-    fn forgettable(&self, history: Duration, now: Timestamp) -> Vec<ReplayId> {
-        let ended_at = |live: &Arc<LiveReplay>| Some((live.lock().replay.ended_at?, live.id().clone()));
-        let mut ended: Vec<_> = self.all().iter().filter_map(ended_at).collect();
-        ended.sort();
-        let surplus = ended.len().saturating_sub(ENDED_MAX);
-        let is_over = |(position, (ended_at, _)): &(usize, (Timestamp, ReplayId))| {
-            *position < surplus || ended_at.after(history) <= now
-        };
-        ended.into_iter().enumerate().filter(is_over).map(|(_, (_, id))| id).collect()
-    }
-}
-
-impl Observer for Replays {
-    fn committed(&self, changes: &[Change]) {
-        for change in changes {
-            match change {
-                Change::Put(Document::Replay(replay)) => self.put(replay),
-                Change::Removed(DocumentId::Replay(id)) => {
-                    self.replays.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-                }
-                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
-            }
-        }
-    }
-}
-
-/// See [`Replays::slot`].
-struct Slot<'a>(&'a Replays);
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        *self.0.starting() -= 1;
-    }
-}
-
-impl Warden {
     /// Has every replay run that has not ended, until `stop`.
-    pub(super) async fn run_replays(warden: Arc<Self>, mut arrivals: Arrivals, stop: CancellationToken) {
+    pub async fn run(replays: Arc<Self>, mut arrivals: Arrivals, stop: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(arrival) = arrivals.recv() => Self::run_replay(&warden, arrival),
+                Some(arrival) = arrivals.recv() => Self::run_one(&replays, arrival),
             }
         }
     }
 
-    fn run_replay(warden: &Arc<Self>, Arrival { live, asked }: Arrival) {
-        let courier = match warden.courier(&live.lock().replay) {
+    fn run_one(replays: &Arc<Self>, Arrival { live, asked }: Arrival) {
+        let courier = match replays.courier(&live.lock().replay) {
             Ok(courier) => courier,
             Err(reason) => {
                 live.lock().replay.pause(Some(reason.into()));
                 return;
             }
         };
-        let runner = Runner::new(warden.clone(), live.clone(), courier);
-        let stop = warden.replays.stop.clone();
-        warden.replays.loops.spawn(async move {
+        let runner = Runner::new(replays.clone(), live.clone(), courier);
+        let stop = replays.stop.clone();
+        replays.loops.spawn(async move {
             if AssertUnwindSafe(runner.run(asked, stop)).catch_unwind().await.is_err() {
                 let reason = "its loop panicked, which is a defect of the warden; it goes on after a restart";
                 tracing::error!(replay = &*live.id().0, "{reason}");
@@ -244,7 +199,7 @@ impl Warden {
         let url: Result<Endpoint, _> = replay.target.url.parse();
         let keys: Result<Vec<SigningKey>, _> = replay.target.secret.iter().map(|text| text.parse()).collect();
         let (Ok(url), Ok(keys)) = (url, keys) else { return Err("its target cannot be read") };
-        let transport = self.settings.replay.transport.clone();
+        let transport = self.settings.transport.clone();
         Ok(Courier {
             replay: replay.id.clone(),
             target: Target { name: "replay".into(), url, keys, timeout: replay.timeout, transport },
@@ -256,37 +211,35 @@ impl Warden {
     ///
     /// # Errors
     /// When there is none.
-    pub fn replay(&self, id: &ReplayId) -> Result<ReplayEntry, WardenError> {
-        let live = self.replays.get(id).ok_or(WardenError::ReplayNotFound)?;
+    pub fn get(&self, id: &ReplayId) -> Result<ReplayEntry, WardenError> {
+        let live = self.known.get(id).ok_or(WardenError::ReplayNotFound)?;
         Ok(live.entry(self.clock.now()))
     }
 
     /// All replays that are remembered, by their ids.
-    pub fn replays(&self) -> Vec<ReplayEntry> {
+    pub fn list(&self) -> Vec<ReplayEntry> {
         let now = self.clock.now();
-        self.replays.all().iter().map(|live| live.entry(now)).collect()
+        self.known.all().iter().map(|live| live.entry(now)).collect()
     }
 
     /// How many replays run.
-    pub fn running_replays(&self) -> usize {
-        self.replays.running()
+    pub fn running(&self) -> usize {
+        self.known.running()
     }
 
     /// What became of the items of all replays since the start.
-    pub fn replay_counts(&self) -> &ReplayCounts {
-        &self.replays.counts
+    pub fn counts(&self) -> &ReplayCounts {
+        &self.counts
     }
 
     /// Does something about a replay. What asks for what is so already changes nothing.
     ///
     /// # Errors
     /// When there is none, it has ended, too many run already, or the store refuses.
-    pub async fn act_on_replay(&self, id: &ReplayId, act: ReplayAct) -> Result<ReplayEntry, WardenError> {
-        let live = self.replays.get(id).ok_or(WardenError::ReplayNotFound)?;
+    pub async fn act(&self, id: &ReplayId, act: ReplayAct) -> Result<ReplayEntry, WardenError> {
+        let live = self.known.get(id).ok_or(WardenError::ReplayNotFound)?;
         let _slot = match act {
-            ReplayAct::Resume if live.status() == ReplayStatus::Paused => {
-                Some(self.replays.slot(self.settings.replay.running_max)?)
-            }
+            ReplayAct::Resume if live.status() == ReplayStatus::Paused => Some(self.slot()?),
             _ => None,
         };
         match live.ask(act).await {
@@ -298,22 +251,31 @@ impl Warden {
     }
 
     /// Forgets the replays that ended long ago, and what is left of those that were never made.
-    pub(super) async fn sweep_replays(&self) -> Result<(), StoreError> {
+    pub async fn sweep(&self) -> Result<(), StoreError> {
         // While one is being made it looks as if it never was.
-        if let Ok(_making) = self.replays.making.try_lock() {
+        if let Ok(_making) = self.making.try_lock() {
             for id in self.store.unmade_replays().await? {
-                self.forget_replay(&id).await?;
+                self.forget(&id).await?;
             }
         }
-        for id in self.replays.forgettable(self.settings.replay.history, self.clock.now()) {
-            self.forget_replay(&id).await?;
+        for id in self.known.forgettable(self.settings.history, self.clock.now()) {
+            self.forget(&id).await?;
         }
         Ok(())
     }
 
-    async fn forget_replay(&self, id: &ReplayId) -> Result<(), StoreError> {
+    async fn forget(&self, id: &ReplayId) -> Result<(), StoreError> {
         let forget = || Command::Remove(DocumentId::Replay(id.clone()));
         while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
         Ok(())
+    }
+}
+
+/// See [`Replays::slot`].
+struct Slot<'a>(&'a Replays);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.starting() -= 1;
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::rounds::{Committed, Round};
+use super::Replays;
 use super::courier::{Courier, Sent, StuckReason};
 use super::line::{Line, Place};
 use super::live::{ActRequest, LiveReplay, ReplayAct};
@@ -25,7 +26,7 @@ use super::pacer::Pacer;
 use crate::model::replay::{ItemEnd, ReplayFailure};
 use crate::model::{Item, ItemKey, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
 use crate::store::{Command, StoreError};
-use crate::warden::{Warden, WardenError};
+use crate::warden::WardenError;
 
 /// How many chunks may have changed before no further one is taken in: the items on their way may stand in as many more as
 /// there are of them, and all of it goes into one commit.
@@ -43,7 +44,7 @@ type Answer = oneshot::Sender<Result<(), WardenError>>;
 
 /// The loop's own things.
 pub struct Runner {
-    warden: Arc<Warden>,
+    replays: Arc<Replays>,
     live: Arc<LiveReplay>,
     courier: Arc<Courier>,
     line: Line,
@@ -76,14 +77,14 @@ impl From<StoreError> for Ended {
 
 impl Runner {
     /// The loop of a replay that is in the store, from where it was left.
-    pub fn new(warden: Arc<Warden>, live: Arc<LiveReplay>, courier: Courier) -> Self {
-        let now = warden.clock.now();
+    pub fn new(replays: Arc<Replays>, live: Arc<LiveReplay>, courier: Courier) -> Self {
+        let now = replays.clock.now();
         let (line, pacer) = {
             let replay = &live.lock().replay;
             (Line::new(replay.chunks_done, ReplayChunk::count(replay.total)), pacer(replay, now))
         };
         Self {
-            warden,
+            replays,
             live,
             courier: Arc::new(courier),
             line,
@@ -101,10 +102,10 @@ impl Runner {
         match self.go_on(&mut asked, &stop).await {
             Ok(()) => {
                 if let Some(round) = self.round.take() {
-                    let _ = self.warden.store.apply(round.commands).await;
+                    let _ = self.replays.store.apply(round.commands).await;
                 }
                 if let Some(round) = self.next_round() {
-                    let _ = self.warden.store.apply(round.commands).await;
+                    let _ = self.replays.store.apply(round.commands).await;
                 }
             }
             Err(Ended::Replay) => {}
@@ -120,11 +121,11 @@ impl Runner {
         asked: &mut mpsc::Receiver<ActRequest>,
         stop: &CancellationToken,
     ) -> Result<(), Ended> {
-        let (warden, courier, live) = (self.warden.clone(), self.courier.clone(), self.live.clone());
+        let (replays, courier, live) = (self.replays.clone(), self.courier.clone(), self.live.clone());
         let send = |place: Place| {
-            let (warden, courier, live) = (&warden, &courier, live.clone());
+            let (replays, courier, live) = (&replays, &courier, live.clone());
             let may_still = move || live.status() == ReplayStatus::Running;
-            async move { (place, courier.send(warden, place.number, may_still).await) }
+            async move { (place, courier.send(replays, place.number, may_still).await) }
         };
         let mut on_their_way = FuturesUnordered::new();
         let mut committing: Option<BoxFuture<'static, Committed>> = None;
@@ -132,7 +133,7 @@ impl Runner {
             self.take_in().await?;
             let next = loop {
                 let next = self.next_at(on_their_way.len());
-                if next > warden.clock.now() {
+                if next > replays.clock.now() {
                     break next;
                 }
                 let Some(place) = self.begin_one() else { break Timestamp::MAX };
@@ -163,7 +164,7 @@ impl Runner {
                     self.live.lock().on_their_way = on_their_way.len();
                     self.take_note(place, sent)?;
                 }
-                () = warden.clock.sleep_until(next.min(again_at)) => {}
+                () = replays.clock.sleep_until(next.min(again_at)) => {}
             }
         }
     }
@@ -174,7 +175,7 @@ impl Runner {
             && self.live.status() == ReplayStatus::Running
             && let Some(index) = self.line.wants()
         {
-            let chunk = self.warden.store.replay_chunk(self.live.id().clone(), index).await?;
+            let chunk = self.replays.store.replay_chunk(self.live.id().clone(), index).await?;
             let Some(chunk) = chunk else {
                 let reason =
                     "a part of its selection is missing in the store: is the data directory damaged?";
@@ -195,8 +196,8 @@ impl Runner {
         let numbers: Vec<ItemNumber> = self.line.waiting().map(|place| place.number).collect();
         let per_second = self.live.lock().replay.pace.max_per_second;
         let soon = numbers.len() as f64 <= per_second * SOON;
-        let items = self.warden.store.items(numbers).await?;
-        let (now, own) = (self.warden.clock.now(), &self.live.id().0);
+        let items = self.replays.store.items(numbers).await?;
+        let (now, own) = (self.replays.clock.now(), &self.live.id().0);
         let is_needed = |item: &&Item| {
             let ours = item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
             let is_busy = soon && item.work.running(now).is_some();
@@ -221,7 +222,7 @@ impl Runner {
     }
 
     fn begin_one(&mut self) -> Option<Place> {
-        let now = self.warden.clock.now();
+        let now = self.replays.clock.now();
         let place = self.line.take()?;
         self.pacer.note(now);
         let mut state = self.live.lock();
@@ -235,8 +236,8 @@ impl Runner {
 
     /// Takes note of what became of an item.
     fn take_note(&mut self, place: Place, sent: Sent) -> Result<(), StoreError> {
-        let now = self.warden.clock.now();
-        let counts = &self.warden.replays.counts;
+        let now = self.replays.clock.now();
+        let counts = &self.replays.counts;
         match sent {
             Sent::Ended(end, lease_end) => {
                 counts.sent();
@@ -264,7 +265,7 @@ impl Runner {
                     hold.busy(wait, now);
                     hold.until()
                 };
-                let until = self.warden.clock.moment().wall(until);
+                let until = self.replays.clock.moment().wall(until);
                 tracing::info!(replay = &*self.live.id().0, %until, "the target has no room ({what}); waiting");
             }
             Sent::Late(release) => self.put_back(place, Some(release)),
@@ -287,8 +288,8 @@ impl Runner {
     }
 
     fn end(&mut self, place: Place, end: ItemEnd) {
-        let now = self.warden.clock.now();
-        self.warden.replays.counts.ended(&end);
+        let now = self.replays.clock.now();
+        self.replays.counts.ended(&end);
         self.line.end(place, (&end).into());
         self.changed = true;
         let mut state = self.live.lock();
@@ -300,7 +301,7 @@ impl Runner {
 
     fn act(&mut self, request: ActRequest) {
         let ActRequest { act, answer } = request;
-        let now = self.warden.clock.now();
+        let now = self.replays.clock.now();
         let mut state = self.live.lock();
         let before = state.replay.status;
         if before.is_ended() {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use reqwest::Url;
 use wildmatch::WildMatch;
 
-use super::{ReplayEntry, UNENDED_MAX};
+use super::{ReplayEntry, Replays, UNENDED_MAX};
 use crate::model::item::check_labels;
+use crate::model::random::repeatable_id;
 use crate::model::replay::{
     CHUNK_ITEMS, GLOBS_MAX, OnSuccess, Pace, REPLAY_NAME_MAX, ReplayFilter, ReplayTarget, TARGET_URL_MAX,
 };
@@ -20,9 +21,8 @@ use crate::model::{
 };
 use crate::outbound::SigningKey;
 use crate::store::{Command, ListItems, Outcome, StoreError};
-use crate::warden::items::repeatable_id;
-use crate::warden::silences::check_glob;
-use crate::warden::{Warden, WardenError};
+use crate::warden::WardenError;
+use crate::warden::checks::check_glob;
 
 /// How many items are read at once while they are selected.
 const PAGE: usize = 1_000;
@@ -56,15 +56,15 @@ pub struct StartReplay {
     pub idempotency_key: Option<String>,
 }
 
-impl Warden {
+impl Replays {
     /// Starts a replay. It is made also when nobody waits for the answer any more.
     ///
     /// # Errors
     /// When something in the request is not as it must be, too many items are selected, too many replays run or have not
     /// ended, or the store refuses.
-    pub async fn start_replay(warden: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
-        let making = warden.clone();
-        let made = warden.replays.loops.spawn(async move { Self::make_replay(&making, request).await });
+    pub async fn start(replays: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
+        let making = replays.clone();
+        let made = replays.loops.spawn(async move { making.make(request).await });
         match made.await {
             Ok(made) => made,
             Err(_) => Err(WardenError::Store(StoreError::Closing)),
@@ -75,37 +75,37 @@ impl Warden {
     ///
     /// # Errors
     /// When something in the request is not as it must be, or the store cannot read.
-    pub async fn preview_replay(&self, request: &StartReplay) -> Result<Summary, WardenError> {
-        self.check_replay(request)?;
-        self.summary(self.replay_filter(&request.filter)).await
+    pub async fn preview(&self, request: &StartReplay) -> Result<Summary, WardenError> {
+        self.check(request)?;
+        self.queries.summary(self.item_filter(&request.filter)).await
     }
 
-    async fn make_replay(warden: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
+    async fn make(&self, request: StartReplay) -> Result<ReplayEntry, WardenError> {
         let _making = tokio::select! {
             biased;
-            making = warden.replays.making.lock() => making,
-            () = warden.replays.stop.cancelled() => return Err(WardenError::Store(StoreError::Closing)),
+            making = self.making.lock() => making,
+            () = self.stop.cancelled() => return Err(WardenError::Store(StoreError::Closing)),
         };
-        let moment = warden.clock.moment();
+        let moment = self.clock.moment();
         let now = moment.now;
         let id = match &request.idempotency_key {
             Some(key) => ReplayId(repeatable_id(ReplayId::PREFIX, &[key])),
-            None => ReplayId(warden.random.id(ReplayId::PREFIX, now)),
+            None => ReplayId(self.random.id(ReplayId::PREFIX, now)),
         };
-        if let Some(live) = warden.replays.get(&id) {
+        if let Some(live) = self.known.get(&id) {
             return Ok(live.entry(now));
         }
-        let url = warden.check_replay(&request)?;
-        let _slot = warden.replays.slot(warden.settings.replay.running_max)?;
-        let unended = warden.replays.all().iter().filter(|live| !live.status().is_ended()).count();
+        let url = self.check(&request)?;
+        let _slot = self.slot()?;
+        let unended = self.known.all().iter().filter(|live| !live.status().is_ended()).count();
         if unended >= UNENDED_MAX {
             let message =
                 format!("{UNENDED_MAX} replays have not ended; cancel those that are no longer wanted");
             return Err(WardenError::TooManyReplays(message));
         }
-        let filter = warden.replay_filter(&request.filter);
-        let selection = warden.select(&filter, moment).await?;
-        warden.lay_chunks(&id, &selection).await?;
+        let filter = self.item_filter(&request.filter);
+        let selection = self.select(&filter, moment).await?;
+        self.write_chunks(&id, &selection).await?;
         let StartReplay { name, filter, target, pace, on_success, timeout, .. } = request;
         let mut replay = Replay {
             id,
@@ -133,11 +133,11 @@ impl Warden {
         drop(selection);
         replay.complete_if_done(now);
         let command = Command::put(replay.clone());
-        warden.store.apply(vec![command]).await?;
+        self.store.apply(vec![command]).await?;
         let Replay { id, total, .. } = &replay;
         tracing::info!(replay = &*id.0, name = &*replay.name, target = %url.origin().ascii_serialization(), total,
             "a replay was started");
-        warden.replay(id)
+        self.get(id)
     }
 
     /// The items of a filter, judged by one moment; the earliest deadline first.
@@ -146,7 +146,7 @@ impl Warden {
         filter: &ItemFilter,
         now: Moment,
     ) -> Result<Vec<(Timestamp, ItemNumber)>, WardenError> {
-        let limit = self.settings.replay.items_max;
+        let limit = self.settings.items_max;
         let mut selection = Vec::new();
         let mut after = None;
         loop {
@@ -161,7 +161,7 @@ impl Warden {
             if after.is_none() {
                 break;
             }
-            if self.replays.stop.is_cancelled() {
+            if self.stop.is_cancelled() {
                 return Err(WardenError::Store(StoreError::Closing));
             }
         }
@@ -169,7 +169,7 @@ impl Warden {
         Ok(selection)
     }
 
-    async fn lay_chunks(
+    async fn write_chunks(
         &self,
         id: &ReplayId,
         selection: &[(Timestamp, ItemNumber)],
@@ -190,7 +190,7 @@ impl Warden {
     }
 
     /// The filter by which items are chosen. Its instants are those of the wall clock.
-    fn replay_filter(&self, filter: &ReplayFilter) -> ItemFilter {
+    fn item_filter(&self, filter: &ReplayFilter) -> ItemFilter {
         let steady = |instant: Option<Timestamp>| instant.map(|instant| self.clock.to_steady(instant));
         ItemFilter {
             unseen: false,
@@ -210,7 +210,7 @@ impl Warden {
     ///
     /// # Errors
     /// Says what is not as it must be.
-    fn check_replay(&self, request: &StartReplay) -> Result<Url, WardenError> {
+    fn check(&self, request: &StartReplay) -> Result<Url, WardenError> {
         let name = &request.name;
         if name.len() > REPLAY_NAME_MAX || name.chars().any(char::is_control) {
             return invalid(format!(
@@ -247,7 +247,7 @@ impl Warden {
         if url.as_str().len() > TARGET_URL_MAX {
             return invalid(format!("target.url is at most {TARGET_URL_MAX} bytes long"));
         }
-        match self.outbound.check(&url, &self.settings.replay.transport) {
+        match self.outbound.check(&url, &self.settings.transport) {
             Err(refused) if refused.is_own => invalid(format!("target.url: {refused}")),
             Err(refused) => invalid(format!("target.url: {refused} ([replay])")),
             Ok(()) => Ok(url),

@@ -5,7 +5,7 @@ use super::Planted;
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "an incident is committed without the deliveries that tell about it",
-        file: "src/warden/alerting.rs",
+        file: "src/warden/alerting/mod.rs",
         original: "last.to_vec()",
         planted: "if BUG { Vec::new() } else { last.to_vec() }",
         caught_by: &[
@@ -54,7 +54,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "nobody looks when a silence ends",
-        file: "src/warden/alerting.rs",
+        file: "src/warden/alerting/mod.rs",
         original: "let next = notes.wakes.first().min(silences_change);",
         planted: r#"let next = if BUG { notes.wakes.first() } else { notes.wakes.first().min(silences_change) };"#,
         caught_by: &["does not know of trouble", "it was told to nobody"],
@@ -154,7 +154,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a silence is not heeded",
-        file: "src/warden/alerting.rs",
+        file: "src/warden/alerting/mod.rs",
         original: "self.silences.hold_until(key, Moment { now, wall_offset });",
         planted: "self.silences.hold_until(key, Moment { now, wall_offset }).filter(|_| !BUG);",
         caught_by: &["was told in spite of sil_"],

@@ -50,14 +50,14 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a deadline is twice as far ahead",
-        file: "src/warden/items.rs",
+        file: "src/warden/intake/commands.rs",
         original: "Deadline::In(duration) => now.after(duration).into(),",
         planted: "Deadline::In(duration) => now.after(if BUG { duration * 2 } else { duration }).into(),",
         caught_by: &["was to be due at"],
     },
     Planted {
         name: "an instant that was asked for does not follow the wall clock",
-        file: "src/warden/items.rs",
+        file: "src/warden/intake/commands.rs",
         original: "Deadline::At(instant) => ClockTime::on_wall(instant),",
         planted: r#"Deadline::At(instant) if BUG => self.clock.to_steady(instant).into(),
             Deadline::At(instant) => ClockTime::on_wall(instant),"#,

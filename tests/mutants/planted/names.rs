@@ -32,7 +32,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "what nothing is left of is not asked about",
-        file: "src/warden/disuse.rs",
+        file: "src/warden/retention/disuse.rs",
         original: "        if names.is_empty() {",
         planted: "        if BUG || names.is_empty() {",
         caught_by: &["is there still, and nothing is left of it"],

@@ -13,7 +13,7 @@ use crate::http::request;
 use crate::model::lease::StepRecord;
 use crate::model::{ItemError, StepName, Timestamp};
 use crate::warden::WardenError;
-use crate::warden::restore::{GonePayload, Past, PastClose};
+use crate::warden::intake::{GonePayload, Past, PastClose};
 
 fn step(line: LineStep) -> Result<StepRecord, Problem> {
     let at = request::instant("the at of a step", &line.at)?;

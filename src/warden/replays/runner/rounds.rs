@@ -24,11 +24,11 @@ impl Runner {
     pub(super) fn commit(&mut self) -> Option<BoxFuture<'static, Committed>> {
         if self.round.is_none() {
             self.round = self.next_round();
-        } else if self.warden.clock.now() < self.again_at {
+        } else if self.replays.clock.now() < self.again_at {
             return None;
         }
         let round = self.round.as_ref()?;
-        Some(self.warden.store.submit(round.commands.clone()))
+        Some(self.replays.store.submit(round.commands.clone()))
     }
 
     /// Puts together what is to be committed next, if there is anything.
@@ -58,7 +58,7 @@ impl Runner {
                 Ok(())
             }
             Err(StoreError::Overloaded) => {
-                self.again_at = self.warden.clock.now().after(TRY_AGAIN);
+                self.again_at = self.replays.clock.now().after(TRY_AGAIN);
                 Ok(())
             }
             Err(error) => Err(error),

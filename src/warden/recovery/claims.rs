@@ -13,12 +13,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::census::{Place, Reservation, Wanted};
+use super::Recovery;
 use super::leases::check_ttl;
-use super::{Warden, WardenError, redrives};
 use crate::model::lease::WORKER_MAX;
 use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Moment, Order, Position, ReplayId, Timestamp};
 use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
+use crate::warden::census::{Place, Reservation, Wanted};
+use crate::warden::{WardenError, redrives};
 
 /// The most items that one claim gets.
 pub const CLAIM_MAX: usize = 1000;
@@ -60,7 +61,7 @@ enum OpenItems {
     Kept,
 }
 
-/// What the service keeps for claims.
+/// Claims that wait, and whether the census has open items that are not due.
 pub struct Claims {
     open: Mutex<OpenItems>,
     /// That they were read, or could not be.
@@ -89,18 +90,18 @@ impl Claims {
     }
 }
 
-impl Warden {
+impl Recovery {
     /// Leases items to a worker, the earliest deadline first.
     ///
     /// # Errors
     /// When a limit is broken or the store refuses.
-    pub async fn claim(warden: &Arc<Self>, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
+    pub async fn claim(recovery: &Arc<Self>, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
         let ClaimItems { max, ttl, wait, ref worker, .. } = request;
         check(max, ttl, wait, worker)?;
         if request.filter.states.contains(&ItemState::Open) {
-            Self::keep_open(warden).await?;
+            Self::keep_open(recovery).await?;
         }
-        warden.claim_or_wait(request).await
+        recovery.claim_or_wait(request).await
     }
 
     async fn claim_or_wait(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
@@ -116,7 +117,7 @@ impl Warden {
             let claimed = self.claim_first(&filter, after, max, ttl, &worker).await?;
             let now = self.clock.now();
             if !claimed.is_empty() || waits.is_none() || now >= until {
-                self.lease_counts.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
+                self.counts.claimed.fetch_add(claimed.len() as u64, Ordering::Relaxed);
                 return Ok(claimed);
             }
             tokio::select! {
@@ -217,8 +218,8 @@ impl Warden {
 
     /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones has all items read
     /// once, whether it waits for that or goes away.
-    async fn keep_open(warden: &Arc<Self>) -> Result<(), WardenError> {
-        let claims = &warden.claims;
+    async fn keep_open(recovery: &Arc<Self>) -> Result<(), WardenError> {
+        let claims = &recovery.claims;
         let begins = {
             let mut open = claims.open();
             let begins = *open == OpenItems::Unknown;
@@ -228,7 +229,7 @@ impl Warden {
             begins
         };
         if begins {
-            let reading = warden.clone();
+            let reading = recovery.clone();
             tokio::spawn(async move {
                 let read = reading.read_open().await;
                 if let Err(error) = &read {

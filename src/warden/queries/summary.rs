@@ -1,12 +1,13 @@
-//! What a choice of items amounts to.
+//! Aggregate counts of the items that match a filter.
 
-use super::{Warden, WardenError};
+use super::Queries;
 use crate::model::{ItemFilter, ItemState, Order, Summary};
+use crate::warden::WardenError;
 
 /// How many items are read at once. None of them is kept.
 const PAGE: usize = 500;
 
-impl Warden {
+impl Queries {
     /// The figures of the chosen items. They are read page by page while others go on changing them: what is created or
     /// closed meanwhile is counted or not.
     ///

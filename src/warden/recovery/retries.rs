@@ -1,8 +1,10 @@
 //! Sending items back that have failed, or wait for their next attempt: what an operator asks for.
 
-use super::{Warden, WardenError};
+use super::Recovery;
 use crate::model::{Item, ItemFilter, ItemKey, ItemState, Order, Position};
 use crate::store::{Command, ListItems, Outcome};
+use crate::warden::WardenError;
+use crate::warden::error::changed;
 
 /// How many items are sent back by one request for many.
 const BITE: usize = 1000;
@@ -16,15 +18,15 @@ pub struct Retried {
     pub next: Option<Position>,
 }
 
-impl Warden {
+impl Recovery {
     /// Sends an item back to its step that has failed, and has one that waits for its next attempt wait no longer. Any other
     /// open item is left as it is.
     ///
     /// # Errors
     /// When there is no such open item, or the store refuses.
     pub async fn retry(&self, key: ItemKey) -> Result<Item, WardenError> {
-        let now = self.clock.now();
-        self.changed(self.apply_one(Command::Retry { key, now }).await?)
+        let moment = self.clock.moment();
+        changed(self.store.apply_one(Command::Retry { key, now: moment.now }).await?, moment)
     }
 
     /// The same for the first thousand of the items of this choice, after a place. Without any state those are meant that have

@@ -1,11 +1,4 @@
-//! Expectations: which workflows are to have items created when, and the loop that notices when they have not.
-//!
-//! What is counted lives in memory; the store tells of each creation in commit order. It is committed as soon as
-//! something is missed or no longer missed, and otherwise once a minute: a crash forgets at most a minute of counting,
-//! and since each count says to which item it went, that minute is counted again at the start from the items that the
-//! store still holds. Only what was created and forgotten within it is lost.
-//!
-//! Something that is missed is committed before anybody is told, so a restart goes on with the same incident.
+//! What is expected of workflows, and how far it has come to pass: in memory, fed by the store.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,23 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::{Warden, Workflows};
 use crate::incident::Observation;
-use crate::model::{
-    Clock, Expectation, Group, IncidentKey, IncidentKind, Moment, Progress, Standing, Timestamp, WorkflowName,
-};
-use crate::store::{Change, Command, Document, DocumentId, Observer, StoreError};
+use crate::model::{Clock, Expectation, Moment, Progress, Standing, Timestamp, WorkflowName};
+use crate::store::{Change, Document, Observer};
+use crate::warden::Workflows;
 
-/// How often what merely counts is committed. The wall clock is looked at as often.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// A sleep of the machine that is shorter than this counts as none.
 const SLEEP_MIN: Duration = Duration::from_secs(1);
-/// How long to wait after the store had no room for a commit.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How many workflows' progress is committed at once.
-const SAVED_AT_ONCE: usize = 500;
 
 /// A workflow of which something is expected.
 struct Watched {
@@ -66,21 +50,21 @@ impl Watched {
 }
 
 /// What is expected of workflows, and how far it has come to pass. See the module's documentation.
-pub struct Expectations {
+pub struct ExpectedWork {
     watched: BTreeMap<WorkflowName, Mutex<Watched>>,
     /// Workflows of which nothing is expected any more, but progress is stored.
     obsolete: Mutex<Vec<WorkflowName>>,
     /// Whether what is created from here on is new, and not read from the store at the start.
     recovered: AtomicBool,
     clock: Arc<dyn Clock>,
-    turned: Notify,
+    pub(super) turned: Notify,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Expectations {
+impl ExpectedWork {
     /// Those of the workflows' policies.
     pub fn new(clock: Arc<dyn Clock>, workflows: &Workflows) -> Self {
         let (now, wall_offset) = (clock.now(), clock.wall_offset());
@@ -178,7 +162,7 @@ impl Expectations {
     }
 
     /// Judges what has passed. The workflows about whose incident is to be decided again.
-    fn look(&self) -> Vec<WorkflowName> {
+    pub(super) fn look(&self) -> Vec<WorkflowName> {
         let changed = |watched: &Mutex<Watched>| {
             let watched = &mut *lock(watched);
             watched.catch_up(&*self.clock);
@@ -190,7 +174,7 @@ impl Expectations {
     }
 
     /// When to look again; nothing if nothing is expected of any workflow.
-    fn next_look(&self) -> Option<Timestamp> {
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
         let wake = |watched: &Mutex<Watched>| {
             let watched = lock(watched);
             watched.progress.next_wake(&watched.expectation).unwrap_or(Timestamp::MAX)
@@ -198,8 +182,13 @@ impl Expectations {
         self.watched.values().map(wake).min()
     }
 
+    /// Workflows of which nothing is expected any more, and progress is stored.
+    pub(super) fn take_obsolete(&self) -> Vec<WorkflowName> {
+        std::mem::take(&mut *lock(&self.obsolete))
+    }
+
     /// Progress to be committed: all that has changed, or only what must not wait.
-    fn unsaved(&self, all: bool) -> Vec<(WorkflowName, Progress)> {
+    pub(super) fn unsaved(&self, all: bool) -> Vec<(WorkflowName, Progress)> {
         let unsaved = |(workflow, watched): (&WorkflowName, &Mutex<Watched>)| {
             let watched = lock(watched);
             let changed = all && watched.saved.as_ref() != Some(&watched.progress);
@@ -209,7 +198,7 @@ impl Expectations {
     }
 }
 
-impl Observer for Expectations {
+impl Observer for ExpectedWork {
     fn committed(&self, changes: &[Change]) {
         for change in changes {
             match change {
@@ -221,63 +210,4 @@ impl Observer for Expectations {
             }
         }
     }
-}
-
-impl Warden {
-    /// Notices until `stop` what was expected and did not come.
-    pub(super) async fn watch_expectations(&self, stop: CancellationToken) {
-        let mut save_at = self.clock.now();
-        loop {
-            let now = self.clock.now();
-            self.expected(now);
-            let touched = self.expectations.look();
-            let all = save_at <= now;
-            match self.save_progress(all).await {
-                Ok(()) if all => save_at = now.after(SAVE_EVERY),
-                Ok(()) => {}
-                Err(StoreError::Fatal(error)) => {
-                    tracing::error!(%error, "what is expected of workflows could not be committed");
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "what is expected of workflows could not be committed; trying again");
-                    save_at = now.after(TRY_AGAIN);
-                }
-            }
-            self.census.touch(touched.into_iter().map(missed_key));
-            let look_at =
-                self.expectations.next_look().map_or(Timestamp::MAX, |look_at| look_at.min(save_at));
-            self.expected(look_at);
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                () = self.expectations.turned.notified() => {}
-                () = self.clock.sleep_until(look_at) => {}
-            }
-        }
-        if let Err(error) = self.save_progress(true).await {
-            tracing::warn!(%error, "what is expected of workflows could not be committed at the end");
-        }
-    }
-
-    /// What the store has no room for is left for the next time, and what is obsolete for the next start.
-    async fn save_progress(&self, all: bool) -> Result<(), StoreError> {
-        let obsolete = std::mem::take(&mut *lock(&self.expectations.obsolete));
-        if !obsolete.is_empty() {
-            self.store
-                .apply(obsolete.into_iter().map(DocumentId::Progress).map(Command::Remove).collect())
-                .await?;
-        }
-        for unsaved in self.expectations.unsaved(all).chunks(SAVED_AT_ONCE) {
-            let put = |(workflow, progress): &(WorkflowName, Progress)| {
-                Command::put(Document::Progress(workflow.clone(), Box::new(progress.clone())))
-            };
-            self.store.apply(unsaved.iter().map(put).collect()).await?;
-        }
-        Ok(())
-    }
-}
-
-fn missed_key(workflow: WorkflowName) -> IncidentKey {
-    IncidentKey { workflow, kind: IncidentKind::Missed, group: Group::new() }
 }

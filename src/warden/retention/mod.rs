@@ -7,13 +7,19 @@
 //! An incident stays, however old, until its last notification is delivered or dead: it is forgotten together with its
 //! deliveries, and with them the end that somebody is owed.
 
+mod disuse;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Warden;
-use crate::model::{DeliveryStatus, IncidentId, IncidentStatus};
-use crate::store::{Command, DocumentId, Outcome, StoreError};
+use super::alerting::LiveIncidents;
+use super::census::Census;
+use super::{Replays, Silences, Workflows};
+use crate::model::{Clock, DeliveryStatus, IncidentId, IncidentStatus};
+use crate::notifier::Notifier;
+use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
 
 /// How many items are forgotten by one commit.
 const BITE: usize = 1024;
@@ -24,9 +30,23 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(60);
 /// How many incidents are read at once.
 const INCIDENTS_AT_ONCE: usize = 500;
 
-impl Warden {
+/// See the module's documentation.
+pub struct Retention {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) census: Arc<Census>,
+    pub(super) workflows: Arc<Workflows>,
+    pub(super) live_incidents: Arc<LiveIncidents>,
+    pub(super) notifier: Notifier,
+    pub(super) silences: Arc<Silences>,
+    pub(super) replays: Arc<Replays>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How long resolved incidents are remembered.
+    pub(super) incident_history: Duration,
+}
+
+impl Retention {
     /// Forgets until `stop`.
-    pub(super) async fn sweep(&self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         let mut history_at = self.clock.now();
         loop {
             let swept = self.sweep_once().await;
@@ -39,10 +59,10 @@ impl Warden {
                 if let Err(error) = self.sweep_incidents().await {
                     tracing::warn!(%error, "the history of incidents could not be swept");
                 }
-                if let Err(error) = self.sweep_silences().await {
+                if let Err(error) = self.silences.sweep().await {
                     tracing::warn!(%error, "silences that are over could not be swept");
                 }
-                if let Err(error) = self.sweep_replays().await {
+                if let Err(error) = self.replays.sweep().await {
                     tracing::warn!(%error, "replays that are over could not be swept");
                 }
                 self.census.name_emptied_again();
@@ -95,7 +115,7 @@ impl Warden {
                 let over = incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved);
                 // One that may still be gone on with is not history yet.
                 let policy = self.workflows.policy(&incident.key.workflow);
-                let history = self.settings.incident_history.max(policy.alerting.group_interval);
+                let history = self.incident_history.max(policy.alerting.group_interval);
                 let passed = over.is_some_and(|over| over.after(history) <= now);
                 if !passed {
                     continue;

@@ -9,11 +9,13 @@ mod actions;
 mod counts;
 mod endings;
 mod held;
+mod incidents;
 mod live;
+mod receivers;
 mod refreshes;
 mod wakes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,14 +31,18 @@ use self::held::HeldBack;
 pub use self::live::LiveIncidents;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
-use super::Warden;
+use super::Workflows;
+use super::census::Census;
+use super::pulse::Pulse;
+use super::silences::KnownSilences;
 use crate::incident::notification::{self, Report};
 use crate::incident::{Circumstances, Decision, Outlook, Telling, continues_until, decide, outlook};
 use crate::model::{
-    Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus, Item,
-    Moment, Timestamp, WaitingFor,
+    Clock, Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus,
+    Item, Moment, Random, Timestamp, WaitingFor,
 };
-use crate::store::{Command, DELIVERIES_MAX, StoreError};
+use crate::notifier::{Notifier, Receiver};
+use crate::store::{Command, DELIVERIES_MAX, Store, StoreError};
 
 /// How long the loop waits before it tries a commit again that the store had no room for.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
@@ -54,10 +60,28 @@ struct Notes {
     ending: BTreeSet<IncidentKey>,
 }
 
-impl Warden {
+/// See the module's documentation.
+pub struct Alerting {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) census: Arc<Census>,
+    pub(super) silences: Arc<KnownSilences>,
+    pub(super) workflows: Arc<Workflows>,
+    pub(super) live: Arc<LiveIncidents>,
+    pub(super) notifier: Notifier,
+    /// By name.
+    pub(super) receivers: HashMap<Arc<str>, Receiver>,
+    pub(super) actions: Actions,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+    /// What links in notifications begin with, without a slash at the end.
+    pub(super) external_url: String,
+}
+
+impl Alerting {
     /// Decides about incidents until `stop`.
-    pub(super) async fn alert(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
-        let mut notes = Notes { ending: self.live_incidents.ending(), ..Notes::default() };
+    pub(super) async fn run(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
+        let mut notes = Notes { ending: self.live.ending(), ..Notes::default() };
         if self.decide_until(&mut notes, asked, stop).await {
             self.save_all_counts(&notes.counts).await;
         }
@@ -70,17 +94,17 @@ impl Warden {
         mut asked: mpsc::Receiver<ActionRequest>,
         stop: CancellationToken,
     ) -> bool {
-        let mut touched = self.live_incidents.keys();
+        let mut touched = self.live.keys();
         let mut silences_change = self.silences.next_change(self.clock.moment());
         loop {
             let now = self.clock.now();
-            self.decided(now);
+            self.pulse.turn(now);
             touched.extend(self.census.take_touched());
             touched.extend(notes.wakes.due(now));
             touched.extend(notes.ending.iter().cloned());
-            touched.extend(self.live_incidents.keys_of(&self.notifier.take_failing_changed()));
+            touched.extend(self.live.keys_of(&self.notifier.take_failing_changed()));
             if silences_change <= now {
-                touched.extend(self.live_incidents.keys());
+                touched.extend(self.live.keys());
             }
             silences_change = self.silences.next_change(self.clock.moment());
             let keys = std::mem::take(&mut touched);
@@ -94,7 +118,7 @@ impl Warden {
                 },
             }
             let next = notes.wakes.first().min(silences_change);
-            self.decided(next);
+            self.pulse.turn(next);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return true,
@@ -108,7 +132,7 @@ impl Warden {
                     }
                 },
                 // Which incidents it concerns is not worth finding out.
-                () = self.silences.changed() => touched = self.live_incidents.keys(),
+                () = self.silences.changed() => touched = self.live.keys(),
                 () = self.notifier.failing_changed() => {}
                 () = self.census.troubled() => {}
                 () = self.clock.sleep_until(next) => {}
@@ -134,7 +158,7 @@ impl Warden {
         let mut attended = stream::iter(keys).map(attend).buffer_unordered(ATTENDED_AT_ONCE);
         while let Some((key, wake_at)) = attended.next().await {
             notes.held_back.note(self, &key);
-            if self.live_incidents.is_ending(&key) {
+            if self.live.is_ending(&key) {
                 notes.ending.insert(key.clone());
             } else {
                 notes.ending.remove(&key);
@@ -165,7 +189,7 @@ impl Warden {
     /// Decides about one incident and commits what follows. Returns when to decide again.
     async fn attend(&self, key: &IncidentKey) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
-        let last = self.live_incidents.get(key);
+        let last = self.live.get(key);
         match self.decide(last.as_ref(), key, now) {
             Some(decision) => self.take(last.as_ref(), decision, now).await,
             None => {
@@ -223,7 +247,7 @@ impl Warden {
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
             note(last, &decision);
         } else {
-            self.live_incidents.keep_draft(decision.incident.clone());
+            self.live.keep_draft(decision.incident.clone());
         }
         match decision.incident.status {
             IncidentStatus::Open => Ok(decision.wake_at),
@@ -277,7 +301,7 @@ impl Warden {
             return Outlook { next_told_at: until, waiting_for: Some(WaitingFor::Receiver) };
         }
         // What was decided since the last commit counts more than what was committed.
-        let live = self.live_incidents.open_by_id(&incident.id);
+        let live = self.live.open_by_id(&incident.id);
         let incident = live.as_ref().unwrap_or(incident);
         // Its end waits for another one to be told.
         if let Some(other) = self.awaited_by(incident) {
@@ -294,7 +318,7 @@ impl Warden {
         let policy = self.workflows.policy(&ended.key.workflow);
         let until = continues_until(&ended, &policy.alerting).filter(|until| now < *until);
         if until.is_none() {
-            self.live_incidents.remove(&ended.key);
+            self.live.remove(&ended.key);
         }
         until
     }
@@ -316,7 +340,7 @@ impl Warden {
             samples: &samples,
             zone: self.workflows.zone(&incident.key.workflow),
             runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
-            base_url: &self.settings.external_url,
+            base_url: &self.external_url,
             moment: Moment { now, wall_offset: self.clock.wall_offset() },
         };
         Ok(decision.tellings.iter().flat_map(|telling| self.deliveries_to(telling, &report)).collect())

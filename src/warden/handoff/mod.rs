@@ -3,6 +3,8 @@
 //! What goes out is the payload, byte for byte, with its content type and its content codings. The headers say which item it is; with a key they
 //! are those of Standard Webhooks as well, so that a target may check that they are genuine and know a repetition.
 
+mod hold;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +15,16 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+pub use self::hold::Hold;
 use tokio::sync::Semaphore;
 
-use super::Warden;
 use crate::model::replay::REASON_MAX;
-use crate::model::{Clock, Item};
+use crate::model::{Clock, Item, ItemError, LeaseAct, LeaseId, Moment, Random, Timestamp};
 use crate::outbound::{
     Endpoint, Outbound, OutboundError, OutboundRequest, OutboundResponse, SigningKey, Transport, retry_after,
     signature,
 };
-use crate::store::StoreError;
+use crate::store::{Claim, Command, Outcome, Store, StoreError};
 
 /// How much longer than the target may take an item is to be leased: for the commits before and after.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -87,17 +89,76 @@ pub enum Sending {
     Late,
 }
 
-/// The budget for payloads that wait to be posted, for all that post.
-pub fn payload_budget() -> Semaphore {
-    Semaphore::new(usize::try_from(PAYLOADS_MAX / PERMIT).unwrap_or(Semaphore::MAX_PERMITS))
+/// An item that was leased to be posted.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    pub item: Box<Item>,
+    pub lease: LeaseId,
 }
 
-impl Warden {
-    /// Posts an item once that is leased, if it still may be when all is ready for it.
+impl Leased {
+    /// What the holder of the lease says.
+    pub fn act(&self, act: LeaseAct, now: Moment) -> Command {
+        Command::ActOnLease { lease: self.lease, act, now }
+    }
+
+    /// Gives the item back, as if it had not been leased.
+    pub fn release(&self, now: Moment) -> Command {
+        self.act(LeaseAct::Release { retry_at: None, counts: false }, now)
+    }
+}
+
+/// What came of a claim for one item.
+pub enum Leasing {
+    Leased(Leased),
+    /// The disk is full.
+    StorageFull,
+    /// It is gone, somebody else has it, or it does not match.
+    Refused,
+}
+
+/// Hands items over to targets: leases them, posts them, and says what became of them. Replays and redrives share it, and
+/// with it the budget for the payloads that are in memory.
+pub struct Handoff {
+    store: Arc<dyn Store>,
+    outbound: Arc<dyn Outbound>,
+    payloads: Semaphore,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Handoff {
+    pub fn new(
+        store: Arc<dyn Store>,
+        outbound: Arc<dyn Outbound>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let permits = usize::try_from(PAYLOADS_MAX / PERMIT).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { store, outbound, payloads: Semaphore::new(permits), clock, random }
+    }
+
+    /// Leases an item, after a command that makes it free, if there is one.
+    pub async fn lease(&self, before: Option<Command>, claim: Claim) -> Result<Leasing, StoreError> {
+        let number = claim.number;
+        let commands = before.into_iter().chain([Command::Claim(Box::new(claim))]).collect();
+        let item = match self.store.apply(commands).await?.pop() {
+            Some(Outcome::Changed(item)) => item,
+            Some(Outcome::StorageFull) => return Ok(Leasing::StorageFull),
+            _ => return Ok(Leasing::Refused),
+        };
+        let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
+            return Ok(Leasing::Refused);
+        };
+        Ok(Leasing::Leased(Leased { item, lease: LeaseId { item: number, token } }))
+    }
+
+    /// Posts a leased item once, if it still may be when all is ready for it. `id` is the `webhook-id`, the same for all
+    /// attempts that the target is to know as one.
     ///
     /// # Errors
     /// When the store cannot read its payload.
-    pub(super) async fn post_leased(
+    pub async fn post(
         &self,
         target: &Target,
         id: &str,
@@ -106,7 +167,7 @@ impl Warden {
     ) -> Result<Sending, StoreError> {
         let size = item.payload.as_ref().map_or(0, |info| info.size);
         let permits = u32::try_from(size.min(PAYLOADS_MAX).div_ceil(PERMIT)).unwrap_or(u32::MAX);
-        // It is never closed.
+        // The semaphore is never closed.
         let _held = self.payloads.acquire_many(permits).await;
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let payload = self.store.payload(item.number, 0, length).await?;
@@ -120,6 +181,21 @@ impl Warden {
             return Ok(Sending::Late);
         }
         Ok(Sending::Posted(post(&*self.outbound, &*self.clock, target, id, item, payload).await))
+    }
+
+    /// An error to be reported about an item that its target did not take. Not what the target said: whoever may see the item
+    /// may not always see that. It is in the log.
+    pub fn error(&self, kind: &str, message: String, data: serde_json::Value, now: Timestamp) -> ItemError {
+        ItemError {
+            id: self.random.id("err", now),
+            kind: kind.to_owned(),
+            message,
+            retryable: true,
+            fatal: false,
+            step: None,
+            at: now,
+            data,
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Incidents and deliveries as they are asked for: what was committed, with the live figures of what is open.
 
-use super::{Warden, WardenError};
+use super::Alerting;
 use crate::model::incident::group_of;
 use crate::model::{
     Continuation, Delivery, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemState,
 };
+use crate::warden::WardenError;
 
-impl Warden {
+impl Alerting {
     /// An incident as it stands now: an open one with its live figures.
     ///
     /// # Errors
@@ -60,7 +61,7 @@ impl Warden {
 
     pub(super) fn live(&self, incident: Incident) -> Incident {
         // What was decided since the last commit counts more than what was committed.
-        let mut incident = self.live_incidents.open_by_id(&incident.id).unwrap_or(incident);
+        let mut incident = self.live.open_by_id(&incident.id).unwrap_or(incident);
         if incident.status != IncidentStatus::Open {
             return incident;
         }
@@ -74,6 +75,11 @@ impl Warden {
         incident
     }
 
+    /// How many incidents are open.
+    pub fn open_incidents(&self) -> usize {
+        self.live.count()
+    }
+
     /// The open incident that an item belongs to, if it is overdue or failed.
     pub fn incident_of(&self, item: &Item) -> Option<IncidentId> {
         let kind = match item.state(self.clock.moment()) {
@@ -84,10 +90,10 @@ impl Warden {
         let group_by = &self.workflows.policy(&item.workflow).alerting.group_by;
         let mut key =
             IncidentKey { workflow: item.workflow.clone(), kind, group: group_of(&item.labels, group_by) };
-        self.live_incidents.id(&key).or_else(|| {
+        self.live.id(&key).or_else(|| {
             // It may have come when there were too many groups for its own.
             key.group.clear();
-            self.live_incidents.id(&key)
+            self.live.id(&key)
         })
     }
 }

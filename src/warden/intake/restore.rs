@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::items::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
-use super::{Warden, WardenError};
+use super::Intake;
 use crate::model::item::{Closed, ERRORS_KEPT, ItemDetail, check_data, check_progress};
 use crate::model::lease::{STEPS_KEPT, StepRecord};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored, Timestamp};
+use crate::warden::WardenError;
+use crate::warden::report::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
 
 /// How far an instant may lie ahead of this machine's clock.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -70,7 +71,7 @@ pub struct GonePayload {
     pub sha256: [u8; 32],
 }
 
-impl Warden {
+impl Intake {
     /// What is kept of an item's past, in the frame of this warden's clock. `has_payload` says whether its bytes are there.
     ///
     /// # Errors

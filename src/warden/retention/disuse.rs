@@ -3,14 +3,15 @@
 //! The store has the last word, at its place in the order of the commits: an item that comes at the same moment keeps its
 //! workflow, whoever looked before. What the configuration names is there whatever happens.
 
-use super::{Warden, WardenError};
+use super::Retention;
 use crate::model::WorkflowName;
 use crate::store::{Command, DocumentId, Outcome, StoreError};
+use crate::warden::WardenError;
 
 /// How many closed items are forgotten by one commit when their workflow is deleted.
 const BITE: usize = 1024;
 
-impl Warden {
+impl Retention {
     /// Has at most `limit` workflows forgotten of which nothing is left; whether there were any to ask about.
     pub(super) async fn sweep_workflows(&self, limit: usize) -> Result<bool, StoreError> {
         let names = self.census.take_emptied(limit);
@@ -44,7 +45,7 @@ impl Warden {
             }
             self.store.apply(closed.into_iter().map(Command::Forget).collect()).await?;
         }
-        match self.apply_one(Command::Remove(DocumentId::Workflow(name.clone()))).await? {
+        match self.store.apply_one(Command::Remove(DocumentId::Workflow(name.clone()))).await? {
             Outcome::Done => Ok(()),
             _ => {
                 self.check_ended(name)?;

@@ -1,11 +1,12 @@
 //! Receivers and what goes to them, as people look after it.
 
-use super::{Warden, WardenError};
+use super::Alerting;
 use crate::model::{Attempt, Delivery, DeliveryId};
 use crate::notifier::{Receiver, ReceiverStatus, UnknownReceiver};
 use crate::store::{DeliveryPage, ListDeliveries};
+use crate::warden::WardenError;
 
-impl Warden {
+impl Alerting {
     /// How all receivers are doing, by name: those of the configuration, and any other that was to be told something.
     pub fn receiver_statuses(&self) -> Vec<ReceiverStatus> {
         self.notifier.statuses()
@@ -21,7 +22,7 @@ impl Warden {
     /// # Errors
     /// When the configuration names no such receiver. A test that fails is no error.
     pub async fn test_receiver(&self, name: &str) -> Result<Attempt, WardenError> {
-        let url = format!("{}/v1/receivers", self.settings.external_url);
+        let url = format!("{}/v1/receivers", self.external_url);
         self.notifier.test(name, url).await.map_err(|UnknownReceiver| not_found(name))
     }
 

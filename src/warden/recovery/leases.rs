@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::items::ReportError;
-use super::{Warden, WardenError};
+use super::Recovery;
 use crate::model::item::Merge;
 use crate::model::lease::{Advance, AfterFailure};
 use crate::model::{CloseOutcome, Item, LeaseAct, LeaseId, LeaseLost};
 use crate::store::{Command, Outcome};
+use crate::warden::WardenError;
+use crate::warden::error::changed;
+use crate::warden::report::{ReportError, item_error};
 
 /// The shortest and the longest time for which a lease holds without a heartbeat.
 pub const TTL: std::ops::RangeInclusive<Duration> =
@@ -55,7 +57,7 @@ pub struct LeaseCounts {
     pub lost: AtomicU64,
 }
 
-impl Warden {
+impl Recovery {
     /// The item that was leased, whether the lease still holds or not, provided that the asker may know of it: to one that may
     /// not, and in what is counted, it is like one that is forgotten.
     ///
@@ -87,7 +89,7 @@ impl Warden {
         self.act_on_lease(lease, act).await
     }
 
-    /// Takes note that the step is done of an item that was read by [`Warden::leased_item`]. After the last step it is closed.
+    /// Takes note that the step is done of an item that was read by [`Recovery::leased_item`]. After the last step it is closed.
     ///
     /// # Errors
     /// When the lease holds no longer, a limit is broken, or the store refuses.
@@ -107,7 +109,7 @@ impl Warden {
         self.act_on_lease(lease, LeaseAct::Complete { advance, progress: request.progress }).await
     }
 
-    /// Takes note that the attempt failed of an item that was read by [`Warden::leased_item`]. It is tried again as the
+    /// Takes note that the attempt failed of an item that was read by [`Recovery::leased_item`]. It is tried again as the
     /// workflow's policy says, or has failed.
     ///
     /// # Errors
@@ -123,7 +125,7 @@ impl Warden {
             }
             _ => AfterFailure::GiveUp,
         };
-        let error = Box::new(self.error(request.error, &item.key(), now)?);
+        let error = Box::new(item_error(request.error, &item.key(), now, &*self.random)?);
         let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
         let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }).await?;
         // Not when it was said before.
@@ -145,18 +147,18 @@ impl Warden {
 
     async fn act_on_lease(&self, lease: LeaseId, act: LeaseAct) -> Result<Item, WardenError> {
         let now = self.clock.moment();
-        let counts = &self.lease_counts;
+        let counts = &self.counts;
         let count = match act {
             LeaseAct::Heartbeat { .. } => None,
             LeaseAct::Complete { .. } => Some(&counts.completed),
             LeaseAct::Fail { .. } => Some(&counts.failed),
             LeaseAct::Release { .. } => Some(&counts.released),
         };
-        match self.apply_one(Command::ActOnLease { lease, act, now }).await? {
+        match self.store.apply_one(Command::ActOnLease { lease, act, now }).await? {
             Outcome::LeaseLost(LeaseLost::Unknown) => Err(WardenError::LeaseNotFound),
             Outcome::LeaseLost(lost) => Err(self.lost(lost)),
             outcome => {
-                let item = self.changed(outcome)?;
+                let item = changed(outcome, now)?;
                 count.map(|count| count.fetch_add(1, Ordering::Relaxed));
                 Ok(item)
             }
@@ -164,13 +166,13 @@ impl Warden {
     }
 
     fn lost(&self, lost: LeaseLost) -> WardenError {
-        self.lease_counts.lost.fetch_add(1, Ordering::Relaxed);
+        self.counts.lost.fetch_add(1, Ordering::Relaxed);
         WardenError::LeaseLost(lost.shown(self.clock.moment()))
     }
 
     /// What became of leases since the start.
     pub fn lease_counts(&self) -> &LeaseCounts {
-        &self.lease_counts
+        &self.counts
     }
 }
 

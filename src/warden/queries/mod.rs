@@ -1,0 +1,112 @@
+//! Queries: items, their payloads, lists and counts.
+
+mod overdue;
+mod summary;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::census::{Census, Tally};
+use super::{ClosedSince, WardenError};
+use crate::model::{
+    Clock, Item, ItemFilter, ItemKey, ItemNumber, ItemState, Moment, Order, Page, PayloadInfo, Position,
+    WorkflowName,
+};
+use crate::store::{ListItems, Store};
+
+/// See the module's documentation.
+pub struct Queries {
+    store: Arc<dyn Store>,
+    census: Arc<Census>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Queries {
+    pub fn new(store: Arc<dyn Store>, census: Arc<Census>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, census, clock }
+    }
+
+    /// The counts of one workflow.
+    pub fn tally(&self, workflow: &str) -> Tally {
+        self.census.tally(workflow)
+    }
+
+    /// The counts of all workflows that have or had items.
+    pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
+        self.census.tallies()
+    }
+
+    /// An item as clients may see it.
+    ///
+    /// # Errors
+    /// When there is none, or the store cannot read.
+    pub async fn item(&self, key: ItemKey) -> Result<Item, WardenError> {
+        let now = self.clock.now();
+        let item = self.store.get(key).await?;
+        item.filter(|item| item.is_visible(now)).ok_or(WardenError::ItemNotFound)
+    }
+
+    /// The item with this number, whether clients may see it or not.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn numbered(&self, number: ItemNumber) -> Result<Option<Item>, WardenError> {
+        Ok(self.store.items(vec![number]).await?.pop())
+    }
+
+    /// An item and what is known of its payload, provided that the payload is still kept.
+    ///
+    /// # Errors
+    /// When there is no such item, or its payload is gone.
+    pub async fn item_with_payload(&self, key: ItemKey) -> Result<(Item, PayloadInfo), WardenError> {
+        let item = self.item(key).await?;
+        match item.kept_payload(self.clock.now()).cloned() {
+            Some(info) => Ok((item, info)),
+            None => Err(WardenError::PayloadGone(ClosedSince::of(&item, self.clock.moment()))),
+        }
+    }
+
+    /// A part of an item's payload; nothing when it was dropped meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn payload(
+        &self,
+        number: ItemNumber,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<Bytes>, WardenError> {
+        Ok(self.store.payload(number, offset, length).await?)
+    }
+
+    /// A page of items.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn list(
+        &self,
+        filter: ItemFilter,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Page<Item>, WardenError> {
+        self.list_at(filter, order, after, limit, self.clock.moment()).await
+    }
+
+    /// The same, as states are at `now`.
+    pub(super) async fn list_at(
+        &self,
+        filter: ItemFilter,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+        now: Moment,
+    ) -> Result<Page<Item>, WardenError> {
+        // The overdue ones stand in order in the census; anything else in order of deadlines is a scan.
+        if order == Order::Deadline && filter.states == [ItemState::Overdue] {
+            return self.list_overdue(&filter, after, limit, now).await;
+        }
+        Ok(self.store.list(ListItems { filter, order, after, limit, now }).await?)
+    }
+}

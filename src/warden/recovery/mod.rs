@@ -1,0 +1,42 @@
+//! Recovery: items are claimed, worked on under a lease, and sent back when they failed.
+
+mod claims;
+mod leases;
+mod retries;
+
+use std::sync::Arc;
+
+use self::claims::Claims;
+pub use self::claims::{CLAIM_MAX, ClaimItems, WAIT_MAX, place_after};
+pub use self::leases::{CompleteStep, FailAttempt, LeaseCounts, TTL, TTL_DEFAULT};
+pub use self::retries::Retried;
+use super::Workflows;
+use super::census::Census;
+use crate::model::{Clock, Random};
+use crate::store::Store;
+
+/// See the module's documentation.
+pub struct Recovery {
+    store: Arc<dyn Store>,
+    census: Arc<Census>,
+    workflows: Arc<Workflows>,
+    claims: Claims,
+    counts: LeaseCounts,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Recovery {
+    /// `waiting_max` is how many claims may wait at a time.
+    pub fn new(
+        store: Arc<dyn Store>,
+        census: Arc<Census>,
+        workflows: Arc<Workflows>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        waiting_max: usize,
+    ) -> Self {
+        let (claims, counts) = (Claims::new(waiting_max), LeaseCounts::default());
+        Self { store, census, workflows, claims, counts, clock, random }
+    }
+}
