@@ -289,10 +289,12 @@ mod tests {
             "security": [{}, {"bearer": []}],
             "paths": {"/v1/pets/{id}": {
                 "get": {"operationId": "get_pet",
-                    "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+                    "parameters": [
+                        {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
                         {"name": "order", "in": "query",
                             "schema": {"type": "string", "enum": ["name", "age"], "maxLength": 10}}],
-                    "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}},
+                    "responses": {"200": {"content": {"application/json": {
+                        "schema": {"$ref": "#/components/schemas/Pet"}}}},
                         "4XX": {"content": {"application/problem+json": {"schema": {"type": "object"}}}}}},
                 "post": {"operationId": "make_pet",
                     "requestBody": {"required": false, "content": {"application/json": {"schema":
@@ -307,7 +309,8 @@ mod tests {
                     "parents": {"type": "array", "items": {"$ref": "#/components/schemas/Pet"}},
                     "weights": {"type": "object", "additionalProperties": {"type": "integer"}}}},
                 "Kind": {"type": "string", "enum": ["cat", "dog"]},
-                "Receipt": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+                "Receipt": {"type": "object", "required": ["name"],
+                    "properties": {"name": {"type": "string"}}},
                 "NewPet": {"type": "object", "required": ["name"], "properties": {
                     "name": {"type": "string", "maxLength": 10}, "weight": {"type": "number", "minimum": 0},
                     "kind": {"type": "string", "enum": ["cat", "dog"]},
