@@ -31,7 +31,7 @@ use super::generation::name;
 use super::manifest::{Extent, Manifest};
 use super::naming::{FOREIGN, Named, list_entries};
 use super::open_error::unusable;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use crate::model::ItemNumber;
 
 /// Checks the data directory at `path`, with copies of its generations in the directory `scratch`. `go_on` is

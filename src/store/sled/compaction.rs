@@ -10,14 +10,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::batch::{Content, Drafted};
 use super::draft::{Draft, DraftError};
 use super::generation::Generation;
 use super::generations::Span;
-use super::items::{Content, Drafted};
 use super::journal::{self, Bundle, Entry, Place};
 use super::manifest::Extent;
 use super::queue::panic_message;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use super::table::Part;
 use crate::model::ItemNumber;
 

@@ -9,7 +9,7 @@ use super::index::Document;
 use super::journal::{self, Entry, Place};
 use super::layout::{self, PIECE_SIZE};
 use super::manifest::Manifest;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 
 impl Generation {
     /// The manifest; `None` if it was never written.

@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 
-use super::reader::{ReadError, Reader};
+use super::read_error::ReadError;
+use super::reader::Reader;
 use super::{keys, layout};
 use crate::model::{Delivery, DeliveryId, ReplayId};
 use crate::store::record;

@@ -18,16 +18,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
+use super::batch::{Before, Items};
 use super::compaction::Compaction;
 use super::generation::{Generation, GenerationError, GenerationOptions};
 use super::generations::{Held, Totals, document_tombstone_size, item_tombstone_size};
 use super::index::{Document, Index, document_size};
-use super::items::{Before, Items};
 use super::journal::{self, Bundles, Chunks, Entry, Piece, Place, Written};
 use super::layout::{self, BATCH_MAX, BUNDLE_MAX, DOCUMENT_PIECE_SIZE, PIECE_SIZE};
 use super::manifest::{self, Extent, Manifest};
 use super::names::NameHash;
-use super::reader::{ReadError, Reader};
+use super::read_error::ReadError;
+use super::reader::Reader;
 use super::tables::Tables;
 use crate::model::ItemNumber;
 use crate::store::record::RecordError;

@@ -14,7 +14,7 @@ use super::locations::Locations;
 use super::manifest::Extent;
 use super::names::{Name, NameHash, NameHasher, Names};
 use super::read_ahead::read_ahead;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use super::verification::Verification;
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;

@@ -13,6 +13,7 @@
 //! unsynced files; batches of up to 400 operations do not leak memory.
 
 mod advice;
+mod batch;
 pub mod check;
 mod checkpoint;
 mod committer;
@@ -44,6 +45,7 @@ mod preread;
 mod privacy;
 mod queue;
 mod read_ahead;
+mod read_error;
 mod reader;
 mod recovery;
 mod space;
@@ -70,7 +72,8 @@ pub use self::open_error::OpenError;
 use self::pace::{Pace, Room};
 use self::plan::{Configured, Plan};
 use self::queue::Queue;
-use self::reader::{ReadError, Reader};
+use self::read_error::ReadError;
+use self::reader::Reader;
 use self::space::Space;
 use self::start::{Start, Started};
 use self::transaction::Transaction;

@@ -15,7 +15,7 @@ use super::generation::{self, Generation, GenerationError, GenerationOptions};
 use super::index::{self, Index, Recovered};
 use super::manifest::{Extent, LogPosition, Manifest};
 use super::open_error::OpenError;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use crate::store::holdings::Holdings;
 
 /// The suffix of a damaged generation that was renamed out of the way.

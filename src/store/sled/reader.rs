@@ -17,6 +17,7 @@ use super::generation::Generation;
 use super::index::Index;
 use super::journal::{self, Entry, Place, Written};
 use super::names::{Name, NameHash, NameHasher};
+use super::read_error::ReadError;
 use super::table::Part;
 use super::tables::Tables;
 use crate::model::{Item, ItemKey, ItemNumber, Page};
@@ -29,18 +30,6 @@ const SCAN_PAGE: usize = 256;
 /// How often a part that compaction moved is looked up again. No generation can be compacted that often
 /// meanwhile.
 const TRIES: usize = 8;
-
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error("the database could not be read: {0}")]
-    Database(#[from] sled::Error),
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    #[error("a record is damaged: {0} has a wrong form")]
-    Key(&'static str),
-    #[error("data is lost: the database lacks an entry that the index refers to")]
-    Lost,
-}
 
 #[derive(Clone)]
 pub(super) struct Reader {

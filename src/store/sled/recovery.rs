@@ -6,7 +6,7 @@ use super::checkpoint;
 use super::draft::{Draft, DraftError};
 use super::entry;
 use super::manifest::LogPosition;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use super::table::Table;
 use crate::model::{ItemNumber, WorkflowName};
 use crate::store::holdings::Holdings;

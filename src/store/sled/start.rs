@@ -10,7 +10,7 @@ use super::manifest::{LogPosition, Manifest};
 use super::open_error::{OpenError, unusable};
 use super::opening::{self, NUMBERS_SKIPPED, Opened as OpenedGenerations};
 use super::plan::Plan;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use super::recovery::Recovery;
 use super::upgrade::Before;
 use super::{OnDamage, SledSettings};

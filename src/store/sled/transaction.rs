@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::entry;
 use super::names::{Name, NameHash};
-use super::reader::{ReadError, Reader};
+use super::read_error::ReadError;
+use super::reader::Reader;
 use super::table::{Part, Row, Table};
 use super::{keys, layout};
 use crate::model::{Item, ItemKey, ItemNumber, WorkflowName};

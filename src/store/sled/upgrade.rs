@@ -27,7 +27,7 @@ use super::draft::{Draft, DraftError};
 use super::generation::Generation;
 use super::journal::Place;
 use super::manifest::LogPosition;
-use super::reader::ReadError;
+use super::read_error::ReadError;
 use super::table::{Part, Row};
 use super::{keys, layout};
 use crate::model::{ItemNumber, WorkflowName};

@@ -11,7 +11,7 @@ use super::super::index::{Document, Pieces};
 use super::super::journal::{self, Entry};
 use super::super::layout;
 use super::super::manifest::{Extent, Manifest, Numbers};
-use super::super::reader::ReadError;
+use super::super::read_error::ReadError;
 use super::super::verification::Verification;
 use super::copied::Copied;
 use super::{Check, CheckError, GenerationHeld, attempt, documents, place_of};
