@@ -1,6 +1,6 @@
 //! The command line: the real binary and a daemon whose clock the test controls.
 //!
-//! The binary uses the machine's clock, so ages are not checked here.
+//! Whole screens are in [`transcripts`]. Elsewhere the binary uses the machine's clock, so ages are not checked.
 
 mod check;
 mod closed;
@@ -15,6 +15,7 @@ mod recover;
 mod replays;
 mod retry;
 mod silences;
+mod transcripts;
 
 use std::process::{Command, Stdio};
 
