@@ -83,6 +83,7 @@ async fn what_cannot_be_done_about_an_incident_is_said_with_why() {
         "warden comment inc_0",
         "warden incidents --status odd",
         "warden incidents --workflow 'a/b'",
+        "warden incidents --limit few",
     ] {
         transcript.enter(&daemon, line).await;
     }

@@ -60,6 +60,7 @@ async fn a_data_directory_is_checked() {
         "WARDEN_STORAGE__ENGINE=memory warden data check",
         "warden data check --config missing.toml",
         "warden data",
+        "rm data/generations/00000001/conf; warden data check --path data",
     ] {
         transcript.enter_alone(line).await;
     }

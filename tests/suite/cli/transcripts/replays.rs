@@ -2,7 +2,7 @@
 
 use super::Transcript;
 use crate::alerts::{MINUTE, advance_to};
-use crate::replay::{SECOND, lose_many};
+use crate::replay::{SECOND, lose, lose_many};
 use crate::support::daemon::START;
 use crate::support::{TestDaemon, TestReceiver, eventually};
 
@@ -76,6 +76,12 @@ async fn a_replay_that_is_followed_ends_the_command() {
     target.answer(500, &[]);
     transcript.enter(&daemon, &format!("warden replay start --to {url} --follow --canary 1")).await;
     transcript.enter(&daemon, &format!("warden replay start --to {url} --follow --close")).await;
+    for id in ["file-1", "file-2"] {
+        lose(&daemon, id).await;
+    }
+    target.answer(500, &[]);
+    transcript.aside("two more are overdue");
+    transcript.enter(&daemon, &format!("warden replay start --to {url} --follow --canary 2")).await;
     transcript.compare("replays-followed");
 }
 

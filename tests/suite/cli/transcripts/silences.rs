@@ -50,6 +50,7 @@ async fn a_silence_that_would_silence_nothing_is_refused_with_why() {
         "warden silence list --status late",
         "warden silence",
         "warden silence show sil_0",
+        "warden silence list",
     ] {
         transcript.enter(&daemon, line).await;
     }
