@@ -1,6 +1,7 @@
 //! The command line: the real binary and a daemon whose clock the test controls.
 //!
-//! Whole screens are in [`transcripts`]. Elsewhere the binary uses the machine's clock, so ages are not checked.
+//! Whole screens are in [`transcripts`]. Elsewhere the binary uses the machine's clock, so ages are not
+//! checked.
 
 mod check;
 mod closed;

@@ -21,8 +21,8 @@ const SETS: [DocumentSet; 7] = [
     DocumentSet::Chunks,
 ];
 
-/// Items with their payloads, documents in the order of their ids, and what a fresh observer is told. The store
-/// must not have an observer yet.
+/// Items with their payloads, documents in the order of their ids, and what a fresh observer is told. The
+/// store must not have an observer yet.
 pub async fn rendered(store: &dyn Store) -> String {
     let notes = Arc::new(Notes::default());
     store.attach(notes.clone()).unwrap();

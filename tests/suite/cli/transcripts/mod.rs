@@ -1,8 +1,8 @@
 //! What people see: command lines of a story on a daemon with a virtual clock, each with all that it prints.
 //!
-//! A transcript is a file in `screens/`. The lines are run by a shell whose wall clock stands where the daemon's
-//! does, so that ages are those of the story. Tests of single properties are beside this module; nothing that a
-//! transcript shows is asserted there again.
+//! A transcript is a file in `screens/`. The lines are run by a shell whose wall clock stands where the
+//! daemon's does, so that ages are those of the story. Tests of single properties are beside this module;
+//! nothing that a transcript shows is asserted there again.
 
 mod access;
 mod archives;

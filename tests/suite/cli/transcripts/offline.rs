@@ -5,30 +5,53 @@ use crate::store::engine::open;
 use crate::store::sample::create;
 use warden::store::Store as _;
 
+/// In order, with what is probably not meant.
+const UNSURE: &str = "\
+    [receivers.oncall]\n\
+    url = \"http://127.0.0.1:9/hook\"\n\
+    \n\
+    [workflows.uploads]\n\
+    \n\
+    [workflows.nightly]\n\
+    expect = { cron = \"0 2 * * *\", timezone = \"Europe/Berlin\", grace = \"1h\" }\n";
+
+const SOUND: &str = "\
+    [receivers.oncall]\n\
+    url = \"http://127.0.0.1:9/hook\"\n\
+    allow_private = true\n\
+    \n\
+    [alerting]\n\
+    receivers = [\"oncall\"]\n";
+
+const WRONG: &str = "\
+    [workflows.uploads]\n\
+    deadlin = \"15m\"\n\
+    retention = \"soon\"\n\
+    \n\
+    [workflows.nightly]\n\
+    expect = { cron = \"0 2 * * *\" }\n\
+    \n\
+    [receivers.oncall]\n\
+    url = \"nowhere\"\n\
+    \n\
+    [alerting]\n\
+    receivers = [\"nobody\"]\n";
+
 #[tokio::test]
 async fn a_configuration_is_checked() {
     let mut transcript = Transcript::new();
-    transcript.file(
-        "warden.toml",
-        "[receivers.oncall]\nurl = \"http://127.0.0.1:9/hook\"\n\n[workflows.uploads]\n\n\
-         [workflows.nightly]\nexpect = { cron = \"0 2 * * *\", timezone = \"Europe/Berlin\", grace = \"1h\" }\n",
-    );
-    transcript.file(
-        "sound.toml",
-        "[receivers.oncall]\nurl = \"http://127.0.0.1:9/hook\"\nallow_private = true\n\n\
-         [alerting]\nreceivers = [\"oncall\"]\n",
-    );
-    transcript.file(
-        "wrong.toml",
-        "[workflows.uploads]\ndeadlin = \"15m\"\nretention = \"soon\"\nexpect = { every = \"1h\" }\n\n[receivers.oncall]\nurl = \"nowhere\"\n\n\
-         [alerting]\nreceivers = [\"nobody\"]\n",
-    );
+    for (name, text) in [("unsure.toml", UNSURE), ("sound.toml", SOUND), ("wrong.toml", WRONG)] {
+        transcript.file(name, text);
+    }
     transcript.file("broken.toml", "[workflows.uploads\n");
     for line in [
         "warden check",
-        "warden check warden.toml",
-        "warden check --strict warden.toml",
+        "cat unsure.toml",
+        "warden check unsure.toml",
+        "warden check --strict unsure.toml",
+        "cat sound.toml",
         "warden check --strict sound.toml",
+        "cat wrong.toml",
         "warden check wrong.toml",
         "warden check broken.toml",
         "warden check missing.toml",
