@@ -17,7 +17,6 @@ static PORT: LazyLock<Regex> = LazyLock::new(|| regex(r"127\.0\.0\.1:([0-9]{5})\
 static OTHERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (r"\bwarden [0-9]+\.[0-9]+\.[0-9]+", "warden [version]"),
-        (r"/[^ :]*/\.tmp[A-Za-z0-9]{6}", "[directory]"),
         (r"\bwrd_[A-Za-z0-9_-]{43}", "wrd_[secret]"),
         (r#"sha256 = "[0-9a-f]{64}""#, "sha256 = \"[digest]\""),
         (r"\b[0-9]+ ms\b", "[time] ms"),
@@ -26,6 +25,8 @@ static OTHERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Files that a database has laid out in advance.
         (r"\b[0-9]{7,} bytes", "[size] bytes"),
         (r#""bytes":[0-9]{7,}"#, "\"bytes\":[size]"),
+        // A replay goes on while the answer to its resumption is on its way.
+        (r" is running: .*", " is running: [progress]"),
         // How far something has come that is followed, whenever that is looked at.
         (r"(?m)^[0-9]+ of [0-9]+, .*/s.*\n", ""),
     ]
@@ -37,8 +38,8 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern")
 }
 
-/// The text with ids and ports numbered in the order in which they come, and versions, directories, secrets
-/// and measured times left out.
+/// The text with ids and ports numbered in the order in which they come, and versions, secrets and
+/// measured times left out.
 pub fn redacted(text: &str) -> String {
     let (mut ids, mut ports) = (HashMap::new(), HashMap::new());
     let text = ID.replace_all(text, |found: &Captures<'_>| {
