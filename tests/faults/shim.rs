@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::scene::Scene;
+use super::support::faketime;
 
 /// Orders to the calls of a daemon that reads and writes by `failing.c`.
 pub struct Failing {
@@ -75,7 +76,7 @@ impl WallClock {
     /// Has the daemon of the scene read its wall clock by it from its next start on. Where it is not
     /// installed it says so.
     pub fn load_into(scene: &mut Scene) -> Result<Self, String> {
-        let library = library().ok_or("libfaketime is not installed (Debian: faketime)")?;
+        let library = faketime::library().ok_or("libfaketime is not installed (Debian: faketime)")?;
         let clock = Self { offset: scene.directory().join("offset") };
         clock.set(0);
         scene.set("LD_PRELOAD", library);
@@ -93,11 +94,4 @@ impl WallClock {
         std::fs::write(&draft, format!("{seconds:+}")).expect("an offset can be written");
         std::fs::rename(&draft, &self.offset).expect("an offset can be set");
     }
-}
-
-/// Where Debian puts it, whatever the architecture.
-fn library() -> Option<PathBuf> {
-    let library = |directory: &Path| directory.join("faketime/libfaketimeMT.so.1");
-    let directories = std::fs::read_dir("/usr/lib").ok()?;
-    directories.filter_map(Result::ok).map(|entry| library(&entry.path())).find(|path| path.exists())
 }

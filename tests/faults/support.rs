@@ -4,6 +4,8 @@
 
 #[path = "../suite/support/client.rs"]
 mod client;
+#[path = "../suite/support/faketime.rs"]
+pub mod faketime;
 #[path = "../suite/support/patience.rs"]
 mod patience;
 #[path = "../suite/support/process.rs"]

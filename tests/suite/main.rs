@@ -10,7 +10,6 @@ mod alerts;
 mod api;
 mod cli;
 mod clock;
-mod commands;
 mod lifecycle;
 mod readme;
 mod recovery;

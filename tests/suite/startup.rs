@@ -108,17 +108,6 @@ fn refused(prepare: impl FnOnce(&mut Command)) -> (i32, String) {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named_with_what_to_do() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let (code, said) = refused(|command| {
-        command.env("WARDEN_SERVER__LISTEN", &address);
-    });
-    assert_eq!(code, 69);
-    assert!(said.contains(&format!("cannot listen on {address}: another program listens there")), "{said}");
-}
-
-#[test]
 fn a_data_path_that_is_a_file_or_below_one_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for below in ["", "data", "far/below"] {

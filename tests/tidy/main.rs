@@ -1,4 +1,4 @@
-//! What can be checked of the tree by reading it: sizes, layers, links, settings and words.
+//! What can be checked of the tree by reading it: sizes, layers, links, settings, snapshots and words.
 //!
 //! A rule is a pure function from a file, or from all of them, to findings. It has its unit tests beside it.
 //! Paths that do not keep a rule yet are in [`NOT_YET`], which fails once it names a path that does.
@@ -13,6 +13,7 @@ mod links;
 mod not_yet;
 mod settings;
 mod sizes;
+mod snapshots;
 mod tree;
 mod words;
 
@@ -53,6 +54,11 @@ fn links_in_documents_lead_somewhere() {
 }
 
 #[test]
+fn every_snapshot_is_compared_with() {
+    check("snapshots", snapshots::findings(Tree::get()));
+}
+
+#[test]
 fn the_reference_names_the_settings_of_the_configuration_with_their_defaults() {
     let tree = Tree::get();
     let file = settings::of_configuration(tree.text("config/warden.toml"));
@@ -76,8 +82,18 @@ fn nothing_speaks_of_where_it_was_written() {
 
 #[test]
 fn what_is_not_clean_yet_names_rules_that_exist() {
-    let rules =
-        ["columns", "lines", "modules", "layers", "links", "settings", "phrases", "em dashes", "workplace"];
+    let rules = [
+        "columns",
+        "lines",
+        "modules",
+        "layers",
+        "links",
+        "settings",
+        "phrases",
+        "em dashes",
+        "workplace",
+        "snapshots",
+    ];
     for (name, paths) in NOT_YET {
         assert!(rules.contains(name), "{name} is no rule");
         assert!(!paths.is_empty(), "{name} has no paths left: remove it");

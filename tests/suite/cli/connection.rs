@@ -1,20 +1,7 @@
 //! Failures between the command line and its daemon.
 
-use super::{command, run, warden};
+use super::{command, run};
 use crate::support::TestDaemon;
-
-#[tokio::test]
-async fn whoever_may_not_or_does_not_reach_a_warden_is_told_what_to_do() {
-    let token =
-        format!("[[tokens]]\nname = \"oncall\"\nsha256 = \"{}\"\nscopes = [\"read\"]", "0".repeat(64));
-    let daemon = TestDaemon::builder().config(&token).start().await;
-    let said = warden(&daemon, &["incidents"]).await.failed(77);
-    assert!(said.contains("this warden wants a token: set WARDEN_TOKEN"), "{said}");
-    let said = warden(&daemon, &["incidents", "--token", "unknown"]).await.failed(77);
-    assert!(said.contains("does not know the token in WARDEN_TOKEN or --token"), "{said}");
-    let said = warden(&daemon, &["incidents", "--url", "http://127.0.0.1:1"]).await.failed(69);
-    assert!(said.contains("cannot reach a warden at http://127.0.0.1:1"), "{said}");
-}
 
 #[tokio::test]
 async fn an_address_is_understood_as_people_write_it() {
@@ -31,16 +18,6 @@ async fn an_address_is_understood_as_people_write_it() {
     ] {
         run(command(&written, &["items"])).await.done();
         run(command("http://127.0.0.1:1", &["items", "--url", &written])).await.done();
-    }
-    let none = run(command("", &["items", "--url", "[::1]:1"])).await.failed(69);
-    assert!(none.contains("cannot reach a warden at http://[::1]:1"), "{none}");
-    for (written, words) in [
-        ("ftp://localhost", "it begins with http:// or https://"),
-        ("localhost:8470/?x", "it ends with its path"),
-        ("localhost:port", "is no address of a warden"),
-    ] {
-        let said = run(command(written, &["items"])).await.failed(64);
-        assert!(said.contains(words), "{said}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: the real binary and a daemon whose clock the test controls.
 //!
-//! The binary uses the machine's clock, so ages are not checked here.
+//! Whole screens are in [`transcripts`]. Elsewhere the binary uses the machine's clock, so ages are not
+//! checked.
 
 mod check;
 mod closed;
@@ -15,6 +16,7 @@ mod recover;
 mod replays;
 mod retry;
 mod silences;
+mod transcripts;
 
 use std::process::{Command, Stdio};
 

@@ -4,90 +4,23 @@ use serde_json::json;
 
 use super::warden;
 use crate::alerts::{SECOND, id};
-use crate::replay::{completed, lose, lose_many, now};
+use crate::replay::{completed, lose_many, now};
 use crate::support::{TestDaemon, TestReceiver};
 
 #[tokio::test]
-async fn a_replay_is_started_shown_and_steered() {
-    let target = TestReceiver::start().await;
-    let daemon = TestDaemon::start().await;
-    lose_many(&daemon, 3).await;
-    let line = format!(
-        "replay start --to {} --name monday --workflow up* --max-per-second 0.01 --canary 1 --secret \
-         whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        target.url()
-    );
-    let said = warden(&daemon, &line.split_whitespace().collect::<Vec<_>>()).await;
-    let notes = said.notes.clone();
-    assert_eq!(notes, format!("The replay of 3 items to {} is running.\n", target.url()));
-    let out = said.done();
-    let replay = out.trim_end();
-    assert!(replay.starts_with("rpl_"), "{out}");
-    let received = target.next().await;
-    assert!(received.header("webhook-signature").starts_with("v1,"));
-
-    let list = warden(&daemon, &["replay", "list", "--status", "running,paused"]).await.done();
-    let line = list.lines().nth(1).unwrap();
-    for told in [replay, "running", "monday", target.url()] {
-        assert!(line.contains(told), "{told}: {list}");
-    }
-    let shown = warden(&daemon, &["replay", "show", replay]).await.done();
-    for told in ["items       overdue or failed of up*", "pace        0.01/s, 8 at a time", "canary      1"] {
-        assert!(shown.lines().any(|line| line == told), "{told}: {shown}");
-    }
-    let said = warden(&daemon, &["replay", "pause", replay]).await.done();
-    assert!(said.starts_with(&format!("{replay} is paused: ")), "{said}");
-    let resumed = warden(&daemon, &["replay", "resume", replay, "--output", "json"]).await.json();
-    assert_eq!(resumed["status"], "running");
-    let said = warden(&daemon, &["replay", "cancel", replay]).await.done();
-    assert!(said.starts_with(&format!("{replay} is cancelled: ")), "{said}");
-    let refused = warden(&daemon, &["replay", "resume", replay]).await.failed(1);
-    assert!(refused.contains("the replay is cancelled"), "{refused}");
-    let json = warden(&daemon, &["replay", "show", replay, "--output", "json"]).await.json();
-    assert_eq!(json, now(&daemon, &json!({"id": replay})).await);
-}
-
-#[tokio::test]
-async fn a_dry_run_prints_figures_and_starts_nothing() {
-    let daemon = TestDaemon::start().await;
-    lose_many(&daemon, 3).await;
-    let start = ["replay", "start", "--to", "http://127.0.0.1:1/", "--dry-run"];
-    let figures = warden(&daemon, &start).await.done();
-    assert!(figures.starts_with("items        3\n"), "{figures}");
-    let summary = warden(&daemon, &[&start[..], &["--output", "json"]].concat()).await.json();
-    assert_eq!(summary["count"], 3);
-    let none = warden(&daemon, &["replay", "list"]).await;
-    assert_eq!((&*none.out, &*none.notes), ("", "No replay is like that.\n"));
-}
-
-#[tokio::test]
-async fn one_that_is_followed_ends_the_command_by_how_it_ended() {
+async fn a_secret_signs_and_json_is_what_the_daemon_answered() {
     let target = TestReceiver::start().await;
     let daemon = TestDaemon::start().await;
     lose_many(&daemon, 1).await;
-    let start = ["replay", "start", "--to", target.url(), "--follow"];
-    let said = warden(&daemon, &start).await;
-    assert!(said.notes.contains(" was started, with 1 items\n"), "{}", said.notes);
-    assert!(said.done().contains("1 of 1"));
-    target.answer(500, &[]);
-    let said = warden(&daemon, &[&start[..], &["--canary", "5"]].concat()).await;
-    assert_eq!(said.code, 1, "{}", said.notes);
-    assert!(
-        said.out.contains("HTTP 500") && said.notes.contains(" is completed (1 of 1, 1 failed)"),
-        "{}",
-        said.notes
+    let line = format!(
+        "replay start --to {} --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw --output json",
+        target.url()
     );
-    for id in ["a", "b"] {
-        lose(&daemon, id).await;
-    }
-    target.answer(500, &[]);
-    let said = warden(&daemon, &[&start[..], &["--canary", "2"]].concat()).await;
-    assert_eq!(said.code, 1, "{}", said.notes);
-    assert!(
-        said.notes.contains("is paused: the canary failed after 0 of 2 items: HTTP 500"),
-        "{}",
-        said.notes
-    );
+    let replay = warden(&daemon, &line.split_whitespace().collect::<Vec<_>>()).await.json();
+    assert!(target.next().await.header("webhook-signature").starts_with("v1,"));
+    completed(&daemon, &replay).await;
+    let shown = warden(&daemon, &["replay", "show", id(&replay), "--output", "json"]).await.json();
+    assert_eq!(shown, now(&daemon, &replay).await);
 }
 
 #[tokio::test]
@@ -100,23 +33,6 @@ async fn the_same_key_finds_the_same_replay_and_no_key_starts_another() {
     daemon.advance(SECOND);
     assert_eq!(warden(&daemon, &keyed).await.done(), first);
     assert_ne!(warden(&daemon, &start).await.done(), first);
-}
-
-#[tokio::test]
-async fn what_the_daemon_does_not_take_is_said() {
-    let daemon = TestDaemon::start().await;
-    for (line, code, told) in [
-        ("replay start --to ftp://x", 1, "target.url must begin with http:// or https://"),
-        ("replay start --to http://x --concurrency 0", 1, "concurrency is a number from 1 to 256"),
-        ("replay start --to http://x --label a:1 --label a:2", 64, "stands twice"),
-        ("replay start", 64, "--to <URL>"),
-        ("replay show rpl_0", 1, "There is no such replay"),
-        ("replay show a/b", 64, "an id of the daemon's"),
-        ("replay list --status late", 64, "possible values: running, paused, completed, cancelled"),
-    ] {
-        let said = warden(&daemon, &line.split_whitespace().collect::<Vec<_>>()).await.failed(code);
-        assert!(said.contains(told), "{line}: {said}");
-    }
 }
 
 #[tokio::test]

@@ -12,17 +12,8 @@ async fn what_a_silence_held_back_is_told_when_it_is_ended_by_hand() {
     let receiver = TestReceiver::start().await;
     let daemon = oncall(&receiver).start().await;
     let add = ["silence", "add", "--workflow", "up*", "--for", "2h", "--comment", "moving the disks"];
-    let said = warden(&daemon, &add).await;
-    let notes = said.notes.clone();
-    assert!(notes.starts_with("The silence of up* is active and ends 2026-01-01T02:00:00.000Z"), "{notes}");
-    let out = said.done();
+    let out = warden(&daemon, &add).await.done();
     let silence = out.trim_end();
-    assert!(silence.starts_with("sil_"), "{out}");
-    let list = warden(&daemon, &["silence", "list"]).await.done();
-    let line = list.lines().nth(1).unwrap();
-    for told in [silence, "active", "up*", "kim", "moving the disks"] {
-        assert!(line.contains(told), "{told}: {list}");
-    }
 
     lose(&daemon, "uploads", "file-1").await;
     lose(&daemon, "downloads", "file-2").await;
@@ -33,14 +24,8 @@ async fn what_a_silence_held_back_is_told_when_it_is_ended_by_hand() {
     let shown = warden(&daemon, &["incident", id(silenced)]).await.done();
     assert!(shown.lines().any(|line| line.starts_with("told") && line.ends_with("nobody")), "{shown}");
 
-    let said = warden(&daemon, &["silence", "end", silence]).await.done();
-    assert_eq!(said, format!("{silence} is over\n"));
-    assert_eq!(told(&receiver, "incident.opened").await["workflow"], "uploads");
     warden(&daemon, &["silence", "end", silence]).await.done();
-    let none = warden(&daemon, &["silence", "list"]).await;
-    assert_eq!((&*none.out, &*none.notes), ("", "No silence is like that.\n"));
-    let expired = warden(&daemon, &["silence", "list", "--status", "pending,expired"]).await.done();
-    assert!(expired.contains(silence), "{expired}");
+    assert_eq!(told(&receiver, "incident.opened").await["workflow"], "uploads");
 }
 
 #[tokio::test]
@@ -61,26 +46,6 @@ async fn all_that_is_said_of_a_silence_reaches_the_daemon() {
     assert_eq!(list, daemon.get("/v1/silences").await);
     let ended = warden(&daemon, &["silence", "end", id(&made), "--output", "json"]).await.json();
     assert_eq!(ended["status"], 204);
-}
-
-#[tokio::test]
-async fn a_silence_that_would_silence_nothing_is_not_made() {
-    let daemon = TestDaemon::start().await;
-    let add = |rest: &str| format!("silence add --comment disks {rest}");
-    for (line, code, told) in [
-        (add("--workflow a/b --for 1h"), 1, "\"a/b\" is no glob of workflows"),
-        (add("--workflow up* --until 2025-12-31T00:00:00Z"), 1, "has to end after it begins"),
-        ("silence end sil_0".to_owned(), 1, "There is no such silence"),
-        (add("--workflow up*"), 64, "<--for <DURATION>|--until <TIME>>"),
-        (add("--workflow up* --for 1h --until 2026-01-02T00:00:00Z"), 64, "cannot be used with"),
-        (add("--workflow up* --until tomorrow"), 64, "an instant is written like 2026-01-31T12:00:00Z"),
-        (add("--workflow up* --for 1h --label a:1 --label a:2"), 64, "the label a stands twice"),
-        ("silence add --workflow up* --for 1h".to_owned(), 64, "--comment <TEXT>"),
-    ] {
-        let said = warden(&daemon, &line.split_whitespace().collect::<Vec<_>>()).await.failed(code);
-        assert!(said.contains(told), "{line}: {said}");
-    }
-    assert_eq!(daemon.get("/v1/silences?status=active").await["data"], serde_json::json!([]));
 }
 
 /// An address that leads to the daemon, where the answer on the first connection is lost.

@@ -10,6 +10,8 @@ pub mod engine;
 mod failing;
 mod mixtures;
 mod record_format;
+mod rendering;
 mod replay_format;
 pub mod sample;
+mod stories;
 mod tidying;

@@ -278,10 +278,14 @@ impl TestDaemon {
         within_patience("a failure", daemon.failed(|| {})).await.to_string()
     }
 
+    /// Its store, opened anew, while it does not run.
+    pub fn stored(&self) -> Arc<dyn Store> {
+        store(&self.config, &self.engine, &self.clock)
+    }
+
     /// What its store holds of the payload of an item, while it does not run.
     pub async fn stored_payload(&self, number: ItemNumber) -> Option<Bytes> {
-        let store = store(&self.config, &self.engine, &self.clock);
-        store.payload(number, 0, usize::MAX >> 1).await.expect("the store can be read")
+        self.stored().payload(number, 0, usize::MAX >> 1).await.expect("the store can be read")
     }
 
     /// Starts it again after it was stopped.

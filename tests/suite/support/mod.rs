@@ -6,11 +6,13 @@
 pub mod answer;
 mod client;
 pub mod daemon;
+pub mod faketime;
 pub mod interference;
 mod patience;
 pub mod process;
 pub mod proxy;
 pub mod receiver;
+pub mod redaction;
 mod schema;
 pub mod wire;
 

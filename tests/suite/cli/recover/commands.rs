@@ -197,13 +197,3 @@ async fn a_command_that_is_not_there_stops_everything_and_harms_nothing() {
     scene.recovered(&daemon, "", "exit 0").await.done();
     assert_eq!(in_state(&daemon, "closed").await, ["a", "b", "c"]);
 }
-
-#[tokio::test]
-async fn whoever_may_not_recover_is_told_so() {
-    let token = format!("[[tokens]]\nname = \"watch\"\nsha256 = \"{}\"\nscopes = [\"read\"]", "0".repeat(64));
-    let (daemon, scene) = (TestDaemon::builder().config(&token).start().await, Scene::new());
-    let said = scene.recovered(&daemon, "", "exit 0").await.failed(77);
-    assert!(said.contains("token"), "{said}");
-    let said = scene.recovered(&daemon, "--url http://127.0.0.1:1", "exit 0").await.failed(69);
-    assert!(said.contains("cannot reach a warden at http://127.0.0.1:1"), "{said}");
-}
