@@ -58,8 +58,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "the figures of a workflow outlive its name",
         file: "src/warden/census/disused.rs",
-        original: "        if is_empty && !self.policies.contains(name) {",
-        planted: "        if !BUG && is_empty && !self.policies.contains(name) {",
+        original: "        if is_empty && !self.policies.is_configured(name) {",
+        planted: "        if !BUG && is_empty && !self.policies.is_configured(name) {",
         caught_by: &["nothing is left, and it has figures"],
     },
 ];

@@ -23,7 +23,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/store/command/leases.rs",
         original: "true => item.closed.is_none() && item.work.running(now.now).is_none(),",
         planted: "true => item.closed.is_none() && (BUG || item.work.running(now.now).is_none()),",
-        caught_by: &["while somebody else held it"],
+        caught_by: &["while somebody else held it", "is on its way twice"],
     },
     Planted {
         name: "whoever held an item last may finish it",
