@@ -168,16 +168,30 @@ impl Census {
     /// call it next; that is `now` if there are more.
     pub fn fire(&self, now: Timestamp, limit: usize) -> Timestamp {
         let mut state = self.lock();
+        let finished = self.fire_some(&mut state, now, limit);
+        let next = if finished { state.next_timer() } else { now };
+        state.asleep_until = next;
+        self.wake(&mut state);
+        next
+    }
+
+    /// The same, for a loop that needs what is overdue by `now` to be counted and does not wait for timers itself. Whether
+    /// that is all.
+    pub fn catch_up(&self, now: Timestamp, limit: usize) -> bool {
+        let mut state = self.lock();
+        let finished = self.fire_some(&mut state, now, limit);
+        self.wake(&mut state);
+        finished
+    }
+
+    fn fire_some(&self, state: &mut State, now: Timestamp, limit: usize) -> bool {
         let moment = self.clock.moment();
         let mut due = Vec::new();
         let finished = state.wheel.advance(now.as_millis(), limit, &mut due);
         for due in due {
             state.fire(due, moment);
         }
-        let next = if finished { state.next_timer() } else { now };
-        state.asleep_until = next;
-        self.wake(&mut state);
-        next
+        finished
     }
 
     /// Completes when a timer was set that is due before the instant that [`Census::fire`] named last.

@@ -46,6 +46,8 @@ use crate::store::{Command, DELIVERIES_MAX, Store, StoreError};
 
 /// How long the loop waits before it tries a commit again that the store had no room for.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// How many steps of the timer wheel are made at once while overdue items are counted before a decision.
+const BITE: usize = 256;
 /// How many incidents are decided about at once.
 const ATTENDED_AT_ONCE: usize = 32;
 
@@ -143,6 +145,11 @@ impl Alerting {
     /// Decides about incidents. Those of which nothing is left come last: another one that goes on with their trouble is to
     /// be told before their end.
     async fn attend_all(&self, keys: BTreeSet<IncidentKey>, notes: &mut Notes) -> Result<(), StoreError> {
+        // A notification counts all items that are overdue by now, however many became so at once.
+        let now = self.clock.now();
+        while !keys.is_empty() && !self.census.catch_up(now, BITE) {
+            tokio::task::yield_now().await;
+        }
         let (begin, end): (BTreeSet<_>, BTreeSet<_>) =
             keys.into_iter().partition(|key| self.census.count(key) > 0);
         self.attend_some(begin, notes).await?;
