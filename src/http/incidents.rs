@@ -17,7 +17,7 @@ use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryFacts, IncidentFacts};
 use crate::config::Scope;
 use crate::model::{Delivery, Incident, IncidentId, IncidentStatus, Severity};
-use crate::warden::{Act, WardenError};
+use crate::warden::{IncidentAction, WardenError};
 
 /// How many incidents are read from the store at once.
 const SCANNED_AT_ONCE: usize = 1_000;
@@ -153,7 +153,7 @@ pub async fn acknowledge(
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let AcknowledgeRequest { by, comment } = optional_document(&server, &parts, body).await?;
-    act(&server, &access, id, Act::Acknowledge, by, comment).await
+    act(&server, &access, id, IncidentAction::Acknowledge, by, comment).await
 }
 
 /// Snooze an open incident: nobody is told of it until the time is over, unless it is resolved before.
@@ -171,7 +171,7 @@ pub async fn snooze(
     let (parts, body) = request.into_parts();
     let SnoozeRequest { duration, by, comment } = document(&server, &parts, body).await?;
     let duration = request::duration("for", &duration)?;
-    act(&server, &access, id, Act::Snooze(duration), by, comment).await
+    act(&server, &access, id, IncidentAction::Snooze(duration), by, comment).await
 }
 
 /// The incident of this id, if it is of a workflow that the token may see. Of others nothing is told, not even that they are
@@ -198,7 +198,7 @@ pub async fn comment(
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let CommentRequest { by, comment } = document(&server, &parts, body).await?;
-    act(&server, &access, id, Act::Comment, by, Some(comment)).await
+    act(&server, &access, id, IncidentAction::Comment, by, Some(comment)).await
 }
 
 /// To be called once the scope is checked, before the body is read.
@@ -206,7 +206,7 @@ async fn act(
     server: &Server,
     access: &Access,
     id: String,
-    act: Act,
+    act: IncidentAction,
     by: Option<Arc<str>>,
     comment: Option<Arc<str>>,
 ) -> Result<Json<warden_api::Incident>, Problem> {

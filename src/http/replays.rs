@@ -23,7 +23,7 @@ use super::view::ReplayFacts;
 use crate::config::Scope;
 use crate::model::replay::{Pace, ReplayFilter, ReplayTarget};
 use crate::model::{Replay, ReplayId, ReplayStatus, quote};
-use crate::warden::{ReplayAct, ReplayEntry, Replays, StartReplay, WardenError};
+use crate::warden::{ReplayAction, ReplayEntry, Replays, StartReplay, WardenError};
 
 /// List replays, the newest first. A token that is limited to some workflows sees those that it could have
 /// started.
@@ -169,7 +169,7 @@ pub async fn pause(
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAct::Pause).await
+    act(&server, &access, id, ReplayAction::Pause).await
 }
 
 /// Have a paused replay go on. A canary that has not passed begins anew, and so does the growing of the rate.
@@ -181,7 +181,7 @@ pub async fn resume(
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAct::Resume).await
+    act(&server, &access, id, ReplayAction::Resume).await
 }
 
 /// End a replay before all of its items have been sent. What is on its way is finished.
@@ -193,14 +193,14 @@ pub async fn cancel(
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAct::Cancel).await
+    act(&server, &access, id, ReplayAction::Cancel).await
 }
 
 async fn act(
     server: &Server,
     access: &Access,
     id: String,
-    act: ReplayAct,
+    act: ReplayAction,
 ) -> Result<Json<warden_api::Replay>, Problem> {
     let entry = visible(server, access, id)?;
     let entry = server.warden.replays.act(&entry.replay.id, act).await?;

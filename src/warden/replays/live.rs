@@ -19,7 +19,7 @@ const LATELY_ITEMS: f64 = 10.0;
 
 /// What people do about a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplayAct {
+pub enum ReplayAction {
     /// Have it wait.
     Pause,
     /// Have it go on.
@@ -30,7 +30,7 @@ pub enum ReplayAct {
 
 /// An act on its way to the loop.
 pub struct ActRequest {
-    pub act: ReplayAct,
+    pub act: ReplayAction,
     pub answer: oneshot::Sender<Result<(), WardenError>>,
 }
 
@@ -91,7 +91,7 @@ impl LiveReplay {
     }
 
     /// Hands an act to its loop. Nothing when the loop has ended.
-    pub async fn ask(&self, act: ReplayAct) -> Option<Result<(), WardenError>> {
+    pub async fn ask(&self, act: ReplayAction) -> Option<Result<(), WardenError>> {
         let (answer, answered) = oneshot::channel();
         self.acts.send(ActRequest { act, answer }).await.ok()?;
         answered.await.ok()

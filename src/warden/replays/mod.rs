@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::courier::Courier;
 use self::known::Arrival;
 pub use self::known::{Arrivals, KnownReplays};
-pub use self::live::{ReplayAct, ReplayEntry};
+pub use self::live::{ReplayAction, ReplayEntry};
 use self::runner::Runner;
 pub use self::start::StartReplay;
 use super::handoff::{Handoff, Target};
@@ -236,10 +236,10 @@ impl Replays {
     ///
     /// # Errors
     /// When there is none, it has ended, too many run already, or the store refuses.
-    pub async fn act(&self, id: &ReplayId, act: ReplayAct) -> Result<ReplayEntry, WardenError> {
+    pub async fn act(&self, id: &ReplayId, act: ReplayAction) -> Result<ReplayEntry, WardenError> {
         let live = self.known.get(id).ok_or(WardenError::ReplayNotFound)?;
         let _slot = match act {
-            ReplayAct::Resume if live.status() == ReplayStatus::Paused => Some(self.slot()?),
+            ReplayAction::Resume if live.status() == ReplayStatus::Paused => Some(self.slot()?),
             _ => None,
         };
         match live.ask(act).await {

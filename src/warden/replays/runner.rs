@@ -21,7 +21,7 @@ use self::rounds::{Committed, Round};
 use super::Replays;
 use super::courier::{Courier, Sent, StuckReason};
 use super::line::{Line, Place};
-use super::live::{ActRequest, LiveReplay, ReplayAct};
+use super::live::{ActRequest, LiveReplay, ReplayAction};
 use super::pacer::Pacer;
 use crate::model::replay::{ItemEnd, ReplayFailure};
 use crate::model::{Item, ItemKey, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
@@ -310,15 +310,15 @@ impl Runner {
             return;
         }
         match act {
-            ReplayAct::Pause => state.replay.pause(None),
-            ReplayAct::Resume => {
+            ReplayAction::Pause => state.replay.pause(None),
+            ReplayAction::Resume => {
                 state.replay.resume();
                 state.hold.clear();
                 if before == ReplayStatus::Paused {
                     self.pacer = pacer(&state.replay, now);
                 }
             }
-            ReplayAct::Cancel => state.replay.cancel(now),
+            ReplayAction::Cancel => state.replay.cancel(now),
         }
         told(&state.replay, before);
         drop(state);

@@ -55,7 +55,7 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "nobody looks when a silence ends",
         file: "src/warden/alerting/mod.rs",
-        original: "let next = notes.wakes.first().min(silences_change);",
+        original: "let next = state.wakes.first().min(silences_change);",
         planted: r#"let next = if BUG { notes.wakes.first() } else { notes.wakes.first().min(silences_change) };"#,
         caught_by: &["does not know of trouble", "it was told to nobody"],
     },
