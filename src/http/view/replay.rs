@@ -30,9 +30,9 @@ impl From<ReplayFacts> for warden_api::Replay {
                 failure.reason = failure.plain_reason();
             }
         }
-        let ReplayEntry { replay, on_their_way, rate, eta, held_until } = entry;
+        let ReplayEntry { replay, in_flight, rate, eta, held_until } = entry;
         Self {
-            sent: replay.succeeded + replay.failed + on_their_way as u64,
+            sent: replay.succeeded + replay.failed + in_flight as u64,
             id: replay.id.0,
             name: replay.name,
             status: replay.status.into(),

@@ -128,9 +128,9 @@ pub const PLANTED: &[Planted] = &[
         name: "what is overdue at a restart is not noticed",
         file: "src/warden/census.rs",
         original: r#"            self.touched.insert(key.clone());
-            self.stand(placed, ItemState::Overdue, now);"#,
+            self.index(placed, ItemState::Overdue, now);"#,
         planted: r#"            if !BUG || self.recovered { self.touched.insert(key.clone()); }
-            self.stand(placed, ItemState::Overdue, now);"#,
+            self.index(placed, ItemState::Overdue, now);"#,
         caught_by: &["does not know of trouble"],
     },
     Planted {
