@@ -12,7 +12,7 @@ pub fn check_glob(glob: &str) -> Result<(), WardenError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
     if glob.is_empty() || glob.len() > GLOB_MAX || !glob.bytes().all(plain) {
         return Err(WardenError::Invalid(format!(
-            "{} is not a valid workflow glob; use 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?",
+            "{} is no glob of workflows: it takes 1 to {GLOB_MAX} of A-Z a-z 0-9 . _ - * ?",
             quote(glob)
         )));
     }

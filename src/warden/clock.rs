@@ -61,7 +61,8 @@ pub(super) async fn resume(store: &dyn Store, clock: &dyn Clock) -> Result<Resum
         (Tied::WallBehind, Some(stored)) => {
             let seen = stored.seen.moved(stored.wall_offset);
             tracing::warn!(offset, %wall, %seen,
-                "the wall clock is behind its last value from before the boot; durations continue from there, \
+                "the wall clock is behind its last value from before the boot; durations continue from \
+                there, \
                 without the time that the machine was off; correct the clock");
         }
         _ => {}

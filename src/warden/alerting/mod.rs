@@ -174,7 +174,8 @@ impl Alerting {
                 Ok(wake_at) => state.wakes.set(key, wake_at),
                 Err(error @ StoreError::Fatal(_)) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(workflow = %key.workflow, %error, "an incident could not be committed; retrying");
+                    let workflow = &key.workflow;
+                    tracing::warn!(%workflow, %error, "an incident could not be committed; retrying");
                     state.wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
                 }
             }

@@ -170,7 +170,8 @@ impl Intake {
     fn warn_if_misspelt(&self, name: &WorkflowName) {
         if let Some(meant) = self.workflows.misspells(name) {
             let code = WarningCode::WorkflowMisspelt.as_str();
-            tracing::warn!(code, workflow = %name, "a workflow was created on first use; its name resembles the configured {meant}");
+            let (workflow, configured) = (name, &meant);
+            tracing::warn!(code, %workflow, %configured, "workflow created on first use: is it misspelt?");
         }
     }
 
@@ -192,7 +193,7 @@ impl Intake {
         let id = error.id.clone();
         let outcome = self.store.apply_one(Command::Report { key, error: Box::new(error) }).await?;
         let item = changed(outcome, self.clock.moment())?;
-        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
+        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "error reported");
         Ok(id)
     }
 }

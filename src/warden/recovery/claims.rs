@@ -227,7 +227,7 @@ impl Recovery {
             tokio::spawn(async move {
                 let read = reading.read_open().await;
                 if let Err(error) = &read {
-                    tracing::warn!(%error, "the items that are not due could not be read; claims of them fail");
+                    tracing::warn!(%error, "claims of items that are not due fail: they could not be read");
                     reading.census.drop_open();
                 }
                 *reading.claims.open() = if read.is_ok() { OpenItems::Kept } else { OpenItems::Unknown };

@@ -119,7 +119,8 @@ impl Recovery {
         let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }).await?;
         // Not logged for a repetition of the request.
         if item.has_error(&id) {
-            tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
+            let Item { workflow, id: item, .. } = &item;
+            tracing::info!(%workflow, %item, error = %id, gives_up, "attempt failed");
         }
         Ok(item)
     }

@@ -43,7 +43,10 @@ impl Recovery {
         let commands: Vec<Command> = page.data.iter().filter(to_retry).map(retry).collect();
         let outcomes = if commands.is_empty() { Vec::new() } else { self.store.apply(commands).await? };
         let versions = page.data.iter().filter(to_retry).map(|item| item.version);
-        let is_changed = |(outcome, before): &(Outcome, u64)| matches!(outcome, Outcome::Changed(item) if item.version != *before);
+        let is_changed = |(outcome, before): &(Outcome, u64)| match outcome {
+            Outcome::Changed(item) => item.version != *before,
+            _ => false,
+        };
         let count = outcomes.into_iter().zip(versions).filter(is_changed).count() as u64;
         Ok(Retried { count, next: page.next })
     }

@@ -151,7 +151,8 @@ impl Replays {
         let mut starting = self.starting();
         if self.known.running() + *starting >= limit {
             return Err(WardenError::TooManyReplays(format!(
-                "{limit} replays are running, the most that replay.running_max allows; pause or cancel one, or wait"
+                "{limit} replays are running, the most that replay.running_max allows; \
+                pause or cancel one, or wait"
             )));
         }
         *starting += 1;
@@ -185,7 +186,7 @@ impl Replays {
         let stop = replays.stop.clone();
         replays.loops.spawn(async move {
             if AssertUnwindSafe(runner.run(asked, stop)).catch_unwind().await.is_err() {
-                let reason = "the loop of the replay panicked; this is a bug in the warden; the replay continues after a restart";
+                let reason = "its loop panicked; this is a bug in the warden; it continues after a restart";
                 tracing::error!(replay = &*live.id().0, "{reason}");
                 live.lock().replay.pause(Some(reason.into()));
             }

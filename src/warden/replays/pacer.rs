@@ -164,7 +164,8 @@ mod tests {
             for (position, first) in sent.iter().enumerate() {
                 for (count, last) in (1u32..).zip(&sent[position..]) {
                     let allowed = possible(&pacer, *last) - possible(&pacer, *first) + rate * CATCH_UP + 1.0;
-                    prop_assert!(f64::from(count) <= allowed + 2.0 * TOLERANCE * f64::from(count) + TOLERANCE);
+                    let tolerance = 2.0 * TOLERANCE * f64::from(count) + TOLERANCE;
+                    prop_assert!(f64::from(count) <= allowed + tolerance);
                 }
             }
         }

@@ -252,10 +252,10 @@ fn check_filter(filter: &ReplayFilter) -> Result<(), WardenError> {
 fn check_pace(pace: &Pace) -> Result<(), WardenError> {
     if !RATES.contains(&pace.max_per_second) {
         let (least, most) = (RATES.start(), RATES.end());
-        return invalid(format!("max_per_second must be {least} to {most}"));
+        return invalid(format!("max_per_second is a number from {least} to {most}"));
     }
     if !(1..=CONCURRENCY_MAX).contains(&pace.concurrency) {
-        return invalid(format!("concurrency must be 1 to {CONCURRENCY_MAX}"));
+        return invalid(format!("concurrency is a number from 1 to {CONCURRENCY_MAX}"));
     }
     if pace.ramp_up > RAMP_UP_MAX {
         return invalid("ramp_up must be at most 7d".to_owned());

@@ -87,7 +87,7 @@ impl Silences {
             Until::At(instant) => ClockTime::on_wall(instant),
         };
         if moment.steady(ends_at) <= moment.steady(starts_at).max(now) {
-            return Err(WardenError::Invalid("a silence must end after it starts, and in the future".into()));
+            return Err(WardenError::Invalid("a silence has to end after it begins, and after now".into()));
         }
         check_person(&request.author)?;
         check_comment(&request.comment)?;
