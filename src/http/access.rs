@@ -105,12 +105,9 @@ impl Access {
     pub fn require_for(&self, scope: Scope, workflow: &str) -> Result<(), Problem> {
         self.require(scope)?;
         match &self.0 {
-            Some(grant) if !grant.workflows.iter().any(|glob| glob.matches(workflow)) => {
-                Err(Problem::forbidden(format!(
-                    "the token {} does not include the workflow {workflow}",
-                    grant.name
-                )))
-            }
+            Some(grant) if !grant.workflows.iter().any(|glob| glob.matches(workflow)) => Err(
+                Problem::forbidden(format!("the token {} is not for the workflow {workflow}", grant.name)),
+            ),
             _ => Ok(()),
         }
     }
@@ -120,7 +117,7 @@ impl Access {
         self.require(scope)?;
         match &self.0 {
             Some(grant) if !self.admits_all(glob) => Err(Problem::forbidden(format!(
-                "the token {} does not include all workflows {glob}",
+                "the token {} is not for all the workflows {glob}",
                 grant.name
             ))),
             _ => Ok(()),
@@ -144,7 +141,7 @@ impl Access {
     pub fn explain(&self, error: WardenError) -> Problem {
         match error {
             WardenError::ItemConflict { .. } if !self.may_read() => Problem::item_conflict(
-                "the item is open with another payload; close it first, or use another id",
+                "the item is open with another payload; close it first, or create this one under another id",
             ),
             WardenError::ItemClosed(_) if !self.may_read() => {
                 Problem::item_closed("the item is closed; its id is free again when its retention has ended")

@@ -55,13 +55,12 @@ impl ListenerError {
         match error.kind() {
             ErrorKind::PermissionDenied => format!(
                 "{error}; ports below 1024 need a privilege: set server.listen to a higher one such as \
-                {}:8470, or \
-                grant it (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)",
+                {}:8470, or grant it (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)",
                 if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
             ),
             ErrorKind::AddrInUse => format!(
-                "another program uses the address, perhaps another warden ({error}); stop it, or set \
-                 server.listen to another port"
+                "another program listens there, perhaps a warden that runs already ({error}); stop it, or \
+                set server.listen to another port"
             ),
             ErrorKind::AddrNotAvailable => {
                 format!(
@@ -305,7 +304,7 @@ mod tests {
         for (kind, address, words) in [
             (ErrorKind::PermissionDenied, "0.0.0.0:80", "a higher one such as 0.0.0.0:8470"),
             (ErrorKind::PermissionDenied, "[::1]:80", "CAP_NET_BIND_SERVICE"),
-            (ErrorKind::AddrInUse, "127.0.0.1:8470", "another program uses the address"),
+            (ErrorKind::AddrInUse, "127.0.0.1:8470", "another program listens there"),
             (ErrorKind::AddrNotAvailable, "192.0.2.1:8470", "this machine has no such address"),
             (ErrorKind::Other, "127.0.0.1:8470", "set server.listen to another address"),
         ] {

@@ -148,7 +148,7 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
     duration.or_else(|_| Timestamp::parse(text).map(Deadline::At)).map_err(|_| {
         Problem::invalid(format!(
             "the deadline {} is neither a duration such as 15m or 1h 30m, at most ten years, \
-            nor an instant such as 2026-01-31T12:00:00Z (in a query write + as %2B)",
+            nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
             quote(&text)
         ))
     })
@@ -164,7 +164,7 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
 pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text).map_err(|_| {
         Problem::invalid(format!(
-            "{name}={} is not an instant such as 2026-01-31T12:00:00Z (in a query write + as %2B)",
+            "{name}={} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
             quote(&text)
         ))
     })
@@ -194,7 +194,7 @@ pub fn labels(texts: Vec<String>) -> Result<BTreeMap<String, String>, Problem> {
     for text in texts {
         let Some((name, value)) = text.split_once(':') else {
             return Err(Problem::invalid(format!(
-                "the label {} must have the form name:value",
+                "the label {} is not of the form name:value",
                 quote(&text)
             )));
         };
@@ -247,7 +247,7 @@ pub fn check_readable(headers: &HeaderMap) -> Result<(), Problem> {
 /// Parses a JSON object. An array is rejected, although serde would accept its elements as fields.
 pub fn object<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::invalid(format!("{what} must be a JSON object, beginning with {{")));
+        return Err(Problem::invalid(format!("{what} must be a JSON object; it does not begin with {{")));
     }
     serde_json::from_slice(bytes)
         .map_err(|error| Problem::invalid(format!("{what} is not the expected JSON object: {error}")))

@@ -42,11 +42,11 @@ pub enum WardenError {
         delete one with DELETE /v1/workflows/{{workflow}}, or wait until an unused one is removed"
     )]
     TooManyWorkflows { name: WorkflowName, limit: usize },
-    #[error("the item does not exist, or its retention has ended")]
+    #[error("there is no such item, or its retention has run out")]
     ItemNotFound,
     #[error(
         "the item is open since {created_at} with another payload; \
-        close it first, or use another id"
+        close it first, or create this one under another id"
     )]
     ItemConflict {
         /// When the open item was created, by the wall clock.
@@ -64,8 +64,8 @@ pub enum WardenError {
     #[error("the item is closed{0}")]
     ItemClosed(ClosedSince),
     #[error(
-        "the payload was dropped when the item was closed{0}; \
-        `keep_payload` of the workflow sets how long it is kept"
+        "it went when the item was closed{0}; \
+        `keep_payload` of the workflow says how long it is kept"
     )]
     PayloadGone(ClosedSince),
     #[error("the item has version {0} now; get it again and retry")]
@@ -74,15 +74,18 @@ pub enum WardenError {
     LeaseNotFound,
     #[error("{0}")]
     LeaseLost(LeaseLost),
-    #[error("the incident does not exist, or its retention has ended")]
+    #[error("there is no such incident, or its history has run out")]
     IncidentNotFound,
-    #[error("the receiver {} is not in the configuration; GET /v1/receivers lists all receivers", quote(.0))]
+    #[error(
+        "there is no receiver {} in the configuration; GET /v1/receivers lists those that there are",
+        quote(.0)
+    )]
     ReceiverNotFound(String),
-    #[error("the delivery does not exist, or the retention of its incident has ended")]
+    #[error("there is no such delivery, or the history of its incident has run out")]
     DeliveryNotFound,
-    #[error("the delivery is still pending; it is retried until it is delivered or dead")]
+    #[error("the delivery is still pending: it is tried until it is delivered or given up")]
     DeliveryPending,
-    #[error("the incident is resolved; only comments can be added")]
+    #[error("the incident is resolved; it can be commented on, but there is nothing left to look after")]
     IncidentResolved,
     /// The delivery says that an incident is open which is resolved. The id is that of the delivery to resend
     /// instead.
@@ -94,17 +97,17 @@ pub enum WardenError {
         the resolution is sent when the incident ends"
     )]
     DeliveryOvertaken,
-    #[error("the silence does not exist, or its retention has ended")]
+    #[error("there is no such silence, or it was over so long ago that it is forgotten")]
     SilenceNotFound,
     #[error(
         "there are {limit} pending and active silences, the most allowed; \
         end some, or use one that matches more"
     )]
     TooManySilences { limit: usize },
-    #[error("the replay does not exist, or its retention has ended")]
+    #[error("there is no such replay, or it ended so long ago that it is forgotten")]
     ReplayNotFound,
     #[error(
-        "the replay is {status} and cannot be changed; start another one for the remaining items",
+        "the replay is {status}: it cannot be changed any more; start another one for what is left",
         status = .0.as_str()
     )]
     ReplayEnded(ReplayStatus),
@@ -156,7 +159,7 @@ impl ClosedSince {
 impl fmt::Display for ClosedSince {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some((at, until)) => write!(formatter, " since {at}; its id is free again at {until}"),
+            Some((at, until)) => write!(formatter, " since {at}, and its id is free again from {until} on"),
             None => Ok(()),
         }
     }

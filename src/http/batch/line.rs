@@ -89,7 +89,7 @@ fn close(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
 
 /// The workflow of a line, if the token includes it.
 fn workflow(line: &Line<'_>, access: &Access) -> Result<WorkflowName, Problem> {
-    let name = line.workflow.as_deref().ok_or_else(|| Problem::invalid("the line must have a workflow"))?;
+    let name = line.workflow.as_deref().ok_or_else(|| Problem::invalid("the line names no workflow"))?;
     let workflow = WorkflowName::new(name).map_err(WardenError::from)?;
     access.require_for(Scope::Ingest, &workflow)?;
     Ok(workflow)

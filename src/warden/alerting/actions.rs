@@ -60,7 +60,7 @@ impl Alerting {
             return Err(WardenError::Invalid("comment must not be empty".into()));
         }
         if matches!(act, IncidentAction::Snooze(duration) if duration > SNOOZE_MAX) {
-            return Err(WardenError::Invalid("an incident can be snoozed for at most 7 days".into()));
+            return Err(WardenError::Invalid("an incident can be snoozed for 7 days at most".into()));
         }
         let (answer, answered) = oneshot::channel();
         let request = ActionRequest { incident, act, by, comment, answer };
