@@ -1,7 +1,7 @@
-//! Who may do what: bearer tokens with scopes and workflow globs.
+//! Authorization: bearer tokens with scopes and workflow globs.
 //!
-//! Only the SHA-256 of a token is known here. A presented token is compared with every configured one, in constant
-//! time, so that nothing can be learned from how long a refusal takes.
+//! Only the SHA-256 of a token is configured. A presented token is compared with each configured one in
+//! constant time, so timing reveals nothing.
 
 use std::sync::Arc;
 
@@ -22,10 +22,9 @@ struct Token {
     access: Access,
 }
 
-/// All tokens.
 pub struct Tokens(Vec<Token>);
 
-/// What a request may do. With no tokens configured that is everything; the daemon then serves loopback only.
+/// The access of a request. Without configured tokens it is everything; the daemon then serves loopback only.
 #[derive(Clone)]
 pub struct Access(Option<Arc<Grant>>);
 
@@ -33,7 +32,7 @@ struct Grant {
     name: String,
     scopes: Vec<Scope>,
     workflows: Vec<WildMatch>,
-    /// Whether none of `workflows` stands for all there are.
+    /// No glob is `*`.
     is_limited: bool,
 }
 
@@ -44,7 +43,6 @@ impl Grant {
 }
 
 impl Tokens {
-    /// The configured tokens.
     pub fn new(tokens: &[TokenSettings]) -> Self {
         let token = |settings: &TokenSettings| Token {
             sha256: settings.sha256,
@@ -58,17 +56,14 @@ impl Tokens {
         Self(tokens.iter().map(token).collect())
     }
 
-    /// What the bearer of these headers may do.
-    ///
-    /// # Errors
-    /// When a token is required and none, or an unknown one, is there.
+    /// The access of the token in these headers. Fails if a token is required and absent or unknown.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Access, Problem> {
         if self.0.is_empty() {
             return Ok(Access(None));
         }
         let refuse = |detail: &'static str| Err(Problem::unauthorized(detail).challenge());
         let Some(value) = headers.get(AUTHORIZATION) else {
-            return refuse("send a token: Authorization: Bearer <token>");
+            return refuse("a token is required; send Authorization: Bearer <token>");
         };
         let bytes = value.as_bytes();
         let presented = match bytes.split_at_checked(7) {
@@ -83,16 +78,13 @@ impl Tokens {
         }
         match self.0.get(found as usize) {
             Some(token) => Ok(token.access.clone()),
-            None => refuse("the token is not known here"),
+            None => refuse("the token is unknown"),
         }
     }
 }
 
 impl Access {
-    /// Checks that the request may do this at all.
-    ///
-    /// # Errors
-    /// When the token lacks the scope.
+    /// Requires a scope.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         match &self.0 {
             Some(grant) if !grant.holds(scope) => {
@@ -103,16 +95,13 @@ impl Access {
         }
     }
 
-    /// Whether the request may see all of an item of a workflow that it may change. If not, it is shown no more than what it
-    /// says itself, and the state and the version that follow from it.
+    /// Whether a client may see an item that it changes. If not, the response contains only what the request
+    /// sent, and the resulting state and version.
     pub fn may_read(&self) -> bool {
         self.0.as_ref().is_none_or(|grant| grant.holds(Scope::Read))
     }
 
-    /// Checks that the request may do this to that workflow.
-    ///
-    /// # Errors
-    /// When the token lacks the scope, or is limited to other workflows.
+    /// Requires a scope for a workflow.
     pub fn require_for(&self, scope: Scope, workflow: &str) -> Result<(), Problem> {
         self.require(scope)?;
         match &self.0 {
@@ -123,10 +112,7 @@ impl Access {
         }
     }
 
-    /// Checks that the request may do this to every workflow that the glob may mean.
-    ///
-    /// # Errors
-    /// When the token lacks the scope, or is limited and neither all of its workflows nor exactly these.
+    /// Requires a scope for every workflow that the glob may match.
     pub fn require_for_all(&self, scope: Scope, glob: &str) -> Result<(), Problem> {
         self.require(scope)?;
         match &self.0 {
@@ -138,41 +124,38 @@ impl Access {
         }
     }
 
-    /// Checks that the request may do this to what all workflows share.
-    ///
-    /// # Errors
-    /// When the token lacks the scope, or is limited to some workflows.
+    /// Requires a scope for something that all workflows share.
     pub fn require_unlimited(&self, scope: Scope) -> Result<(), Problem> {
         self.require(scope)?;
         match &self.0 {
             Some(grant) if self.is_limited() => Err(Problem::forbidden(format!(
-                "the token {} is limited to some workflows, and this concerns all of them",
+                "the token {} is limited to some workflows, but this affects all of them",
                 grant.name
             ))),
             _ => Ok(()),
         }
     }
 
-    /// What was wrong with a write. Of an item that stood in its way, a token that may not read items learns no more than its
-    /// state.
+    /// The problem of a failed write. A token that may not read items learns only the state of an item in its
+    /// way.
     pub fn explain(&self, error: WardenError) -> Problem {
         match error {
             WardenError::ItemConflict { .. } if !self.may_read() => Problem::item_conflict(
                 "the item is open with another payload; close it first, or create this one under another id",
             ),
-            WardenError::ItemClosed(_) if !self.may_read() => Problem::item_closed(
-                "the item is closed; its id is free again when its retention has run out",
-            ),
+            WardenError::ItemClosed(_) if !self.may_read() => {
+                Problem::item_closed("the item is closed; its id is free again when its retention has ended")
+            }
             error => error.into(),
         }
     }
 
-    /// Whether it is limited to some workflows.
+    /// Whether the token is limited to some workflows.
     pub fn is_limited(&self) -> bool {
         self.0.as_ref().is_some_and(|grant| grant.is_limited)
     }
 
-    /// Whether it is for every workflow that the glob may mean: for all there are, or exactly these.
+    /// Whether the token includes every workflow that the glob may match: it has `*`, or this very glob.
     pub fn admits_all(&self, glob: &str) -> bool {
         let is_name = !glob.contains(['*', '?']);
         let admits = |own: &WildMatch| {
@@ -182,17 +165,16 @@ impl Access {
         self.0.as_ref().is_none_or(|grant| grant.workflows.iter().any(admits))
     }
 
-    /// What the configuration calls the token, if there is one.
+    /// The token's name in the configuration.
     pub fn name(&self) -> Option<&str> {
         self.0.as_ref().map(|grant| grant.name.as_str())
     }
 
-    /// The workflows that it is limited to; empty when it is not.
+    /// The globs of the token; empty without tokens.
     pub fn workflows(&self) -> Vec<WildMatch> {
         self.0.as_ref().map(|grant| grant.workflows.clone()).unwrap_or_default()
     }
 
-    /// Whether it may see that workflow.
     pub fn admits(&self, workflow: &str) -> bool {
         self.0.as_ref().is_none_or(|grant| grant.workflows.iter().any(|glob| glob.matches(workflow)))
     }
@@ -202,7 +184,7 @@ impl<S: Sync> FromRequestParts<S> for Access {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        // Put there by the outermost layer; without it nothing is allowed.
+        // Set by the outermost layer. Without it nothing is allowed.
         parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized("no token was checked"))
     }
 }

@@ -1,8 +1,8 @@
-//! Batches: many creates and closes in one request, a line of JSON each.
+//! Batches: many creates and closes in one request, one JSON line each (NDJSON).
 //!
-//! Lines are taken in groups as they arrive, and a group is parsed while the one before it is being committed. A line
-//! that is wrong fails alone. The answer begins when the last line is done: a client that sends everything before it
-//! reads anything must not wait for a server that waits for it.
+//! Lines are processed in groups as they arrive, and one group is parsed while the one before is committed.
+//! An invalid line fails alone. The response starts after the last line, because a client may send everything
+//! before it reads anything.
 
 mod answer;
 pub(super) mod line;
@@ -30,29 +30,29 @@ use crate::config::Scope;
 use crate::warden::intake::{BatchItem, Done};
 use crate::warden::{Intake, WardenError};
 
-/// How many lines are committed together.
+/// The lines of a group, which is committed together.
 const GROUP_LINES: usize = 512;
-/// How many bytes of lines are committed together, unless one line is larger.
+/// The bytes of a group, unless a single line is larger.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
-/// How many groups may wait for their commit.
+/// The most groups that wait for their commit.
 const GROUPS_UNDER_WAY: usize = 4;
-/// What a line may take beyond its payload, in bytes: the most that an export writes of what an item has been through, with
-/// characters that are escaped.
+/// The bytes of a line beyond its payload: the longest history that an export writes, with escaped
+/// characters.
 const LINE_OVERHEAD: u64 = 512 * 1024;
 
-/// Create and close many items: NDJSON, one line each; the answer has a line for a line, in order.
+/// Create and close many items: NDJSON, one item per line. The response has one line for each, in order.
 ///
-/// A create line may say what its item has been through elsewhere, in the fields that an export adds: `state`, `created_at`
-/// and the others. Only a token with the scope `admin` may say so. Such an item is as it was there, but for leases, its
-/// version, incidents and idempotency keys; one that failed has failed, one that is late is overdue at once, and one that was
-/// closed is remembered for as long as its workflow says here. What is there already is left alone: the same payload again is
-/// answered with 200, whatever has happened to the item since.
+/// A create line may include the history of an imported item, in the fields that an export adds, such as
+/// `state` and `created_at`. This requires a token with the scope `admin`. The item is restored with its
+/// history, except leases, version, incidents and idempotency keys: a failed item is failed, a late one is
+/// overdue at once, and a closed one has the retention of its workflow here. Existing items are not changed:
+/// the same payload again gets 200, whatever has happened to the item since.
 ///
-/// What `GET /v1/export` answers can be handed in as it is: `cursor` is passed over, and `{"op":"end",…}` is answered with
-/// 200; nothing is made of the number and the checksum that it tells.
+/// The output of `GET /v1/export` can be sent unchanged. `cursor` is ignored, and a line `{"op":"end",…}`
+/// gets 200 without a check of its number and checksum.
 #[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "items",
     request_body(content = Option<String>, content_type = "application/x-ndjson"),
-    responses((status = 200, description = "A line for each line: its status, or a problem", body = String,
+    responses((status = 200, description = "One line for each, with its status or a problem", body = String,
             content_type = "application/x-ndjson")))]
 pub async fn batch(
     State(server): State<Arc<Server>>,
@@ -75,11 +75,11 @@ pub async fn batch(
 
 fn too_many_bytes(limit: u64) -> Problem {
     Problem::batch_too_large(format!(
-        "a batch is at most the {limit} bytes of limits.batch_max; send it in pieces"
+        "a batch may have at most {limit} bytes (limits.batch_max); send several batches"
     ))
 }
 
-/// A line that waits for its answer, and whether it waits for the disk; if it was refused already, why.
+/// A line that waits for its response: whether it waits for the commit, or why it was rejected.
 type Waiting = (Asked, Result<bool, Problem>);
 
 /// Lines that are committed together.
@@ -88,13 +88,12 @@ struct Group {
     committing: BoxFuture<'static, Result<Vec<Result<Done, WardenError>>, WardenError>>,
 }
 
-/// A batch that is being worked off.
+/// A batch in progress.
 struct Batch {
     server: Arc<Server>,
     access: Access,
-    /// How many lines there were so far.
     lines: usize,
-    /// The group that gathers, and how many bytes its lines have.
+    /// The current group and its size in bytes.
     gathering: Vec<Waiting>,
     requests: Vec<Result<BatchItem, WardenError>>,
     bytes: usize,
@@ -118,11 +117,8 @@ impl Batch {
         }
     }
 
-    /// Works the lines of this body off and gives their answers.
-    ///
-    /// # Errors
-    /// When the body does not come to its end. The whole lines before that are done nevertheless; the problem says how
-    /// many.
+    /// Processes the lines of the body. If the body cannot be read to its end, the complete lines before that
+    /// are processed nevertheless, and the problem says how many.
     async fn run(mut self, body: Body) -> Result<Gathered, Problem> {
         let timeout = self.server.bodies.timeout();
         let read = tokio::time::timeout(timeout, self.read(body)).await;
@@ -146,14 +142,14 @@ impl Batch {
         let mut hold = self.server.bodies.hold(0)?;
         let mut buffer = BytesMut::new();
         let (mut seen, mut searched) = (0, 0);
-        // Whether the line that is being read was refused already, and is thrown away as it comes.
+        // The current line has been rejected as too long; its remaining bytes are discarded.
         let mut overlong = false;
         while let Some(data) = next_data(&mut body).await? {
             seen += data.len() as u64;
             if seen > self.server.batch_max {
                 return Err(too_many_bytes(self.server.batch_max));
             }
-            // For what gathers, and below for the line that is being read.
+            // For the current group, and below for the current line.
             let gathers = seen.min(GROUP_BYTES as u64);
             self.server.bodies.grow(&mut hold, gathers, GROUP_BYTES as u64)?;
             buffer.extend_from_slice(&data);
@@ -192,12 +188,13 @@ impl Batch {
     async fn refuse_overlong(&mut self, line_max: u64) -> Result<(), Problem> {
         let limit = self.server.warden.intake.payload_max();
         let problem = Problem::payload_too_large(format!(
-            "the line is longer than {line_max} bytes, which no payload within the {limit} bytes of limits.payload_max takes"
+            "the line is longer than {line_max} bytes, more than a payload of {limit} bytes \
+                (limits.payload_max) can take"
         ));
         self.add(Asked::default(), Err(problem), 0).await
     }
 
-    /// Adds a line to the group that gathers, and has the group committed when it is full.
+    /// Adds a line to the current group, and submits the group when it is full.
     async fn add(
         &mut self,
         asked: Asked,
@@ -206,7 +203,7 @@ impl Batch {
     ) -> Result<(), Problem> {
         if self.lines == self.server.batch_items_max {
             return Err(Problem::batch_too_large(format!(
-                "a batch has at most the {} lines of limits.batch_items_max; send it in pieces",
+                "a batch may have at most {} lines (limits.batch_items_max); send several batches",
                 self.server.batch_items_max
             )));
         }
@@ -223,7 +220,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Hands what has gathered to the warden, which puts it in line for the disk before this returns.
+    /// Submits the current group. It is queued for commit when this returns.
     fn submit(&mut self) {
         self.bytes = 0;
         let (lines, requests) = (std::mem::take(&mut self.gathering), std::mem::take(&mut self.requests));
@@ -233,10 +230,8 @@ impl Batch {
         }
     }
 
-    /// Waits for the first group, which stays the first if the waiting is given up, and answers its lines.
-    ///
-    /// # Errors
-    /// When there is no room for the answers.
+    /// Waits for the first group and writes its responses. If the wait is cancelled the group stays the
+    /// first. Fails when the memory budget of responses is exhausted.
     async fn answer_first(&mut self) -> Result<(), Problem> {
         let Some(group) = self.groups.front_mut() else { return Ok(()) };
         let committed = (&mut group.committing).await.map_err(Problem::from);

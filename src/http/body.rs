@@ -1,15 +1,15 @@
-//! Bodies: read whole, within limits of size, time and memory.
+//! Request bodies, read whole within limits of size, time and memory.
 //!
 //! Invariants:
 //!
-//! * A body that announces to be too large is refused before any of it is read; one that turns out to be, as soon as it
-//!   does. None is ever cut short.
-//! * All bodies that are held at once fit into one budget; what does not fit is refused with 503, not queued. One that
-//!   asks for more than the whole budget gets the whole of it, when it is free.
-//! * The budget is taken by what has come, not by what is announced: a client that announces much and sends nothing keeps
-//!   nobody out.
-//! * A body that arrives too slowly is refused with 408.
-//! * After a refusal the rest of the body is not read here; the connection ends with the answer.
+//! * A body with a `Content-Length` over the limit is rejected before it is read; any other as soon as it
+//!   exceeds the limit. None is truncated.
+//! * All bodies in memory fit into one budget. If it is exhausted the request gets 503 and is not queued. A
+//!   body larger than the whole budget gets all of it, when it is free.
+//! * The budget counts received bytes, not announced ones: a client that announces much and sends nothing
+//!   blocks no others.
+//! * A body that arrives too slowly gets 408.
+//! * After a rejection the rest of the body is not read here, and the connection is closed with the response.
 
 use std::time::Duration;
 
@@ -23,31 +23,26 @@ use http_body_util::BodyExt;
 use super::budget::{Budget, Hold};
 use super::problem::Problem;
 
-/// The limits that bodies are read within.
 #[derive(Clone)]
 pub struct BodyLimits {
     budget: Budget,
     timeout: Duration,
 }
 
-/// A body, and the hold on the budget that lasts as long as it does.
+/// A body with its memory reservation.
 pub struct Held {
-    /// The bytes.
     pub bytes: Bytes,
-    /// To be dropped when they are.
+    /// Drop it together with the bytes.
     pub hold: Hold,
 }
 
 impl BodyLimits {
-    /// At most `buffered_max` bytes held at once, each body within `timeout`.
+    /// `buffered_max` is the most bytes of all bodies in memory, `timeout` the limit for each.
     pub fn new(buffered_max: u64, timeout: Duration) -> Self {
         Self { budget: Budget::new(buffered_max), timeout }
     }
 
     /// Reads a body of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// When it is too large, too slow, incomplete, or does not fit into the budget.
     pub async fn read(
         &self,
         parts: &Parts,
@@ -71,7 +66,7 @@ impl BodyLimits {
         limit: u64,
         too_large: fn(u64) -> Problem,
     ) -> Result<Held, Problem> {
-        // What would not fit now is refused before it is sent.
+        // A body that does not fit now is rejected before the client sends it.
         if !self.budget.has(announced) {
             return Err(spent());
         }
@@ -84,38 +79,31 @@ impl BodyLimits {
                 return Err(too_large(limit));
             }
             self.grow(&mut hold, length, growth_max)?;
-            // What came is a part of the connection's buffer, the whole of which it would keep.
+            // The received data is a slice of the connection's buffer and would keep all of it alive, so it
+            // is copied.
             let room = usize::try_from(hold.bytes().min(growth_max)).unwrap_or_default();
             bytes.reserve_exact(room.max(bytes.len() + data.len()) - bytes.len());
             bytes.extend_from_slice(&data);
         }
-        // A payload stays in memory for as long as its store wants, so it has no more room than it needs.
+        // The store keeps the payload in memory, so excess capacity is released.
         bytes.shrink_to_fit();
         Ok(Held { bytes: bytes.into(), hold })
     }
 
-    /// Holds that many bytes of the budget.
-    ///
-    /// # Errors
-    /// When it is spent.
+    /// Reserves memory.
     pub fn hold(&self, bytes: u64) -> Result<Hold, Problem> {
         self.budget.try_hold(bytes).ok_or_else(spent)
     }
 
-    /// Holds at least that many bytes from now on; see [`Hold::grow`].
-    ///
-    /// # Errors
-    /// When the budget is spent.
+    /// Grows a reservation to at least that many bytes; see [`Hold::grow`].
     pub fn grow(&self, hold: &mut Hold, bytes: u64, limit: u64) -> Result<(), Problem> {
         if hold.grow(bytes, limit) { Ok(()) } else { Err(spent()) }
     }
 
-    /// How long a body may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The refusal of a body that took longer.
     pub fn too_slow(&self) -> Problem {
         let allowed = humantime::format_duration(self.timeout);
         Problem::body_timeout(format!("the body did not arrive within the {allowed} of limits.body_timeout"))
@@ -123,31 +111,28 @@ impl BodyLimits {
 }
 
 fn spent() -> Problem {
-    Problem::overloaded("the bodies of other requests fill limits.buffered_max; try again in a moment")
+    Problem::overloaded("the bodies of other requests fill limits.buffered_max; try again later")
         .retry_after(1)
 }
 
-/// How long a body says that it is.
+/// The `Content-Length`.
 pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The next piece of a body; nothing at its end.
-///
-/// # Errors
-/// When the body broke off.
+/// The next chunk of a body; `None` at its end.
 pub async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     loop {
         match body.frame().await {
             None => return Ok(None),
             Some(Ok(frame)) => {
-                // Trailers are no data.
+                // Trailers are ignored.
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
                 }
             }
             Some(Err(error)) => {
-                return Err(Problem::incomplete_body(format!("the body broke off: {error}")));
+                return Err(Problem::incomplete_body(format!("the body is incomplete: {error}")));
             }
         }
     }

@@ -1,16 +1,17 @@
-//! What a page in a browser may do and read.
+//! Protection against cross-origin requests from browsers.
 //!
-//! A browser sends what any page asks it to, from inside of whatever network it stands in. What it lets a page send without
-//! asking first, and what it shows it, is decided by the headers here:
+//! A browser sends what any page requests, from inside its network. These headers decide what a page may send
+//! without a preflight, and what it may read:
 //!
-//! * What changes something is refused when it comes from a page of another origin. A page of another port of this machine is
-//!   one of another origin.
-//! * JSON is read from JSON types alone where a browser may be the sender: any other type is sent for every page without
-//!   asking first. Clients that are no browsers send what they like, as `curl -d` does.
-//! * Answers are for pages of the origin they come from, unless `server.cors_origins` lists another; none is taken for a type
-//!   other than it says. Payloads, which are somebody else's bytes, run no scripts when they are opened as a page.
+//! * A request that changes something is rejected if it comes from another origin. Another port of this
+//!   machine is another origin.
+//! * JSON is parsed only with a JSON content type if a browser may be the sender: other types can be sent
+//!   cross-origin without a preflight. Other clients may send any type, as `curl -d` does.
+//! * Responses are readable only by pages of their origin, unless `server.cors_origins` lists another;
+//!   content types are not sniffed. Payloads, which are foreign content, run no scripts when opened as a
+//!   page.
 //!
-//! That a page cannot be of our own origin under a name of its own is the business of [`super::hosts`].
+//! Pages that take on our origin by DNS rebinding are handled by [`super::hosts`].
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -29,21 +30,19 @@ use crate::config::{Config, origin_of};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// How long a browser may remember what it was told of an origin, in seconds.
+/// How long a browser may cache a preflight, in seconds.
 const PREFLIGHT_MAX_AGE: u64 = 600;
 
-/// The pages that may use the daemon.
 pub struct Browsers {
-    /// The origin of `server.external_url`: one of our own behind a proxy.
+    /// The origin of `server.external_url`: our own, behind a proxy.
     external: Option<String>,
     /// `server.cors_origins`.
     listed: Vec<HeaderValue>,
-    /// What tells browsers of those; none when none is listed.
+    /// `None` if no origin is listed.
     cors: Option<CorsLayer>,
 }
 
 impl Browsers {
-    /// As the configuration says.
     pub fn new(config: &Config) -> Self {
         let origins = &config.server.cors_origins;
         let listed: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
@@ -76,28 +75,25 @@ impl Browsers {
         Self { external, listed, cors }
     }
 
-    /// Checks that a request which may change something is not one of a foreign page.
-    ///
-    /// # Errors
-    /// When it is.
+    /// Rejects a request that may change something and comes from another origin.
     pub fn check(&self, request: &Request) -> Result<(), Problem> {
         let headers = request.headers();
         if matches!(*request.method(), Method::GET | Method::HEAD) || self.is_listed(headers) {
             return Ok(());
         }
         if !headers.get_all(ORIGIN).iter().all(|origin| self.is_own(origin, request)) {
-            return Err(foreign("the Origin of the request is another"));
+            return Err(foreign("the Origin header names another origin"));
         }
-        // `same-site` is foreign as well: it stands for another port of this machine, for example.
+        // `same-site` is another origin too, such as another port of this machine.
         let is_own = |site: &HeaderValue| site == "same-origin" || site == "none";
         if !headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
-            return Err(foreign("Sec-Fetch-Site says so"));
+            return Err(foreign("by Sec-Fetch-Site"));
         }
         Ok(())
     }
 
-    /// What lets a browser show the answer to a page of an origin that is listed, and answers what it asks beforehand; nothing
-    /// where none is. Of a request that asks beforehand for another page, or is for another host, it must not be asked.
+    /// The CORS layer, if origins are configured. A preflight only gets it for a listed origin and an allowed
+    /// host.
     pub fn cors(&self, request: &Request, hosts: &Hosts) -> Option<&CorsLayer> {
         let headers = request.headers();
         let is_for_us = || {
@@ -114,10 +110,10 @@ impl Browsers {
         origins.next().is_some_and(is_listed) && origins.all(is_listed)
     }
 
-    /// Whether pages of this origin are our own: those of the host that the request is for, or of `server.external_url`.
+    /// Whether an origin is our own: that of the requested host, or of `server.external_url`.
     fn is_own(&self, origin: &HeaderValue, request: &Request) -> bool {
         let Ok(text) = origin.to_str() else { return false };
-        // Of anything but an origin nothing is known.
+        // Anything but a plain origin is not our own.
         let Some(origin) = origin_of(text).filter(|origin| origin == text) else { return false };
         let scheme = origin.split_once("://").map_or("http", |(scheme, _)| scheme);
         let asked = hosts::authority(request).and_then(|host| origin_of(&format!("{scheme}://{host}")));
@@ -127,23 +123,17 @@ impl Browsers {
 
 fn foreign(how: &str) -> Problem {
     Problem::foreign_origin(format!(
-        "pages of other origins may not change anything here ({how}); for a page of your own add its origin to \
-         server.cors_origins, which takes tokens"
+        "cross-origin requests may not change anything ({how}); to allow a page, add its origin to \
+        server.cors_origins, which requires tokens"
     ))
 }
 
-/// Checks that the body of a request may be read as JSON.
-///
-/// # Errors
-/// When a browser may have sent it, as another type.
+/// Checks the content type of a JSON body that a browser may have sent.
 pub fn check_json(headers: &HeaderMap) -> Result<(), Problem> {
     check_type(headers, "application/json", |_| false)
 }
 
-/// Checks that the body of a request may be read as lines of JSON.
-///
-/// # Errors
-/// When a browser may have sent it, as another type.
+/// Checks the content type of an NDJSON body that a browser may have sent.
 pub fn check_lines(headers: &HeaderMap) -> Result<(), Problem> {
     check_type(headers, "application/x-ndjson", |essence| {
         matches!(
@@ -162,16 +152,16 @@ fn check_type(headers: &HeaderMap, usual: &str, is_one: impl Fn(&str) -> bool) -
     let essence = request::header(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let essence = essence.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json");
-    // Two of them could be understood in two ways.
+    // Two headers are ambiguous.
     if types.by_ref().count() == 1 && (is_json || is_one(&essence)) {
         return Ok(());
     }
     Err(Problem::unsupported_media_type(format!(
-        "a browser sends this body as it does for any page; give it the Content-Type {usual}"
+        "from a browser this body must have the Content-Type {usual}"
     )))
 }
 
-/// Adds to an answer what keeps a browser from taking it for something else, or showing it within other pages.
+/// Sets the headers against content sniffing and embedding in other pages.
 pub fn protect(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));

@@ -1,15 +1,14 @@
-//! A connection's socket, and what is to be known of the exchanges that it carries.
+//! The socket of a connection, and the state of its exchanges.
 //!
 //! Invariants:
 //!
-//! * An answer is heard even by a client that sends its whole body before it listens. Where a socket is
-//!   closed while bytes are still coming, the system resets the connection, and the reset overtakes the
-//!   answer. So where a body was not read to its end, what is still coming is read and thrown away first,
-//!   within limits ([`Course::part`]).
-//! * A client may close its half after the request (RFC 9112, 9.6): the end is hidden from hyper, which would
-//!   drop the request, until the answer has been sent. That it may have gone altogether is told by
-//!   [`Course::gone`].
-//! * The system buffers little of what a client does not take: whether it takes anything is seen here.
+//! * A client that sends its whole body before it reads still gets the response. If a socket is closed while
+//!   data is arriving, the kernel resets the connection, and the reset overtakes the response. So if a body
+//!   was not read to its end, remaining data is read and discarded first, within limits ([`Course::part`]).
+//! * A client may close its sending side after the request (RFC 9112, 9.6). The end of input is hidden from
+//!   hyper, which would drop the request, until the response is sent. [`Course::gone`] signals that the
+//!   client may have disconnected.
+//! * The kernel buffers little unsent data, so that a client that does not read is detected here.
 
 use std::io;
 use std::pin::Pin;
@@ -27,24 +26,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::exchange::Exchange;
 
-/// The most bytes that are thrown away at the end of a connection.
+/// The most bytes discarded at the end of a connection.
 const DISCARD_MAX: usize = 128 * 1024 * 1024;
-/// How long nothing may come before a client is taken to have ended.
+/// Discarding ends after a pause of this length.
 const DISCARD_PAUSE: Duration = Duration::from_secs(1);
-/// How many bytes the system takes beyond what it can send at present. More would be memory that nobody
-/// counts, and would hide for long that a client takes nothing.
+/// The most unsent bytes in the kernel. More would be uncounted memory, and would delay detecting a client
+/// that does not read.
 const UNSENT_MAX: u32 = 32 * 1024;
 
-/// How far a connection has come.
+/// The state of a connection.
 #[derive(Default)]
 pub struct Course {
-    /// How many requests have come, and how many of them are not over.
+    /// Requests so far, and those in progress.
     requests: AtomicU64,
     active: AtomicUsize,
     exchanges: Mutex<Vec<Weak<Exchange>>>,
     second_version: AtomicBool,
-    /// How many requests of the first version are read to their end and not over: more than one only for an
-    /// instant.
+    /// HTTP/1 requests that are read completely and not answered: more than one only briefly.
     answering: AtomicUsize,
     reader: AtomicWaker,
     gone: CancellationToken,
@@ -52,9 +50,9 @@ pub struct Course {
     written: AtomicU64,
     blocked: AtomicBool,
     unblocked: Notify,
-    /// The exchange whose task comes next.
+    /// The exchange whose task is spawned next (HTTP/2).
     newest: Mutex<Option<Arc<Exchange>>>,
-    /// The stream, when its socket was dropped.
+    /// The stream, once its socket was dropped.
     left: Mutex<Option<TcpStream>>,
 }
 
@@ -63,7 +61,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Course {
-    /// An exchange begins.
+    /// An exchange starts.
     pub fn began(&self, exchange: &Arc<Exchange>, version: Version) {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -78,21 +76,21 @@ impl Course {
         exchanges.push(Arc::downgrade(exchange));
     }
 
-    /// A request has been read to its end, or as far as anybody wants to.
+    /// A request has been read to its end, or as far as needed.
     pub fn request_read(&self, version: Version) {
         if version <= Version::HTTP_11 {
             self.answering.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A request's body was left before its end.
+    /// A body was not read to its end.
     pub fn body_left(&self, version: Version) {
         if version <= Version::HTTP_11 {
             self.unread.store(true, Ordering::Relaxed);
         }
     }
 
-    /// An exchange is over.
+    /// An exchange has ended.
     pub fn ended(&self, version: Version) {
         self.active.fetch_sub(1, Ordering::Relaxed);
         if version <= Version::HTTP_11 {
@@ -101,22 +99,22 @@ impl Course {
         }
     }
 
-    /// The exchange that began last, if nobody has asked for it yet.
+    /// Takes the latest exchange.
     pub fn take_newest(&self) -> Option<Arc<Exchange>> {
         lock(&self.newest).take()
     }
 
-    /// The exchanges that are not over.
+    /// The exchanges in progress.
     pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
         lock(&self.exchanges).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// How many requests have come so far, and how many of them are not over.
+    /// Requests so far, and those in progress.
     pub fn requests(&self) -> (u64, usize) {
         (self.requests.load(Ordering::Relaxed), self.active.load(Ordering::Relaxed))
     }
 
-    /// Whether requests have come in HTTP/2.
+    /// Whether the connection uses HTTP/2.
     pub fn is_second_version(&self) -> bool {
         self.second_version.load(Ordering::Relaxed)
     }
@@ -126,17 +124,17 @@ impl Course {
         &self.gone
     }
 
-    /// How many bytes the socket has taken.
+    /// Bytes that the socket has accepted.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Whether bytes wait for the client to take others first.
+    /// Whether a write is blocked by the client.
     pub fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::Relaxed)
     }
 
-    /// Completes when no bytes wait for the client.
+    /// Completes when no write is blocked.
     pub async fn unblocked(&self) {
         while self.is_blocked() {
             let unblocked = self.unblocked.notified();
@@ -146,8 +144,8 @@ impl Course {
         }
     }
 
-    /// Closes what is left of the connection when hyper is done with it. With `broken` hyper has given up
-    /// what came. Reads and throws away for at most `patience` what would reset it.
+    /// Closes the connection after hyper is done with it; `broken` if hyper gave up on the input. Discards
+    /// arriving data for at most `patience`, to avoid a reset.
     pub async fn part(&self, broken: bool, patience: Duration) {
         let stream = lock(&self.left).take();
         let Some(mut stream) = stream.filter(|_| broken || self.unread.load(Ordering::Relaxed)) else {
@@ -158,7 +156,7 @@ impl Course {
         }
     }
 
-    /// Ends what is left of the connection at once, with all that the system still has of it.
+    /// Resets the connection, discarding unsent data.
     pub fn reset(&self) {
         if let Some(stream) = lock(&self.left).take() {
             let _ = stream.set_zero_linger();
@@ -166,7 +164,7 @@ impl Course {
     }
 }
 
-/// Reads and throws away until the client has ended.
+/// Reads and discards until the client has closed.
 async fn discard(stream: &mut TcpStream) {
     let mut room = [0; 16 * 1024];
     let mut bytes = 0;
@@ -178,22 +176,21 @@ async fn discard(stream: &mut TcpStream) {
     }
 }
 
-/// Has the system buffer little on the connections that this socket accepts.
+/// Limits the unsent data in the kernel for accepted connections.
 pub fn limit_unsent(listener: &TcpListener) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_MAX) {
-        tracing::debug!(%error, "what the system buffers of connections could not be limited");
+        tracing::debug!(%error, "unsent data in the kernel could not be limited");
     }
 }
 
-/// A connection's socket. When it is dropped, its course has the stream.
+/// The socket of a connection. On drop it passes the stream to the [`Course`].
 pub struct Socket {
     stream: Option<TcpStream>,
     course: Arc<Course>,
 }
 
 impl Socket {
-    /// The socket of a connection that takes that course.
     pub fn new(stream: TcpStream, course: Arc<Course>) -> Self {
         Self { stream: Some(stream), course }
     }
@@ -202,7 +199,7 @@ impl Socket {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Notes how a write went.
+    /// Records the result of a write.
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Pending => self.course.blocked.store(true, Ordering::Relaxed),

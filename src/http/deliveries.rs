@@ -1,4 +1,4 @@
-//! Deliveries of all incidents: which were given up, which wait, and sending them again.
+//! Deliveries of all incidents: listing and resending.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::model::{Delivery, DeliveryId, IncidentId, WorkflowName};
 use crate::store::{DeliveryPage, ListDeliveries};
 use crate::warden::WardenError;
 
-/// List the deliveries of all incidents, the newest first.
+/// List the deliveries of all incidents, newest first.
 ///
-/// Deliveries of one status, or to one receiver, are looked for among all: a page may hold fewer than asked for, even
-/// none, and yet be followed by another.
+/// Filtering by status or receiver scans all deliveries: a page may have fewer entries than `limit`, even
+/// none, and still have a `next_cursor`.
 #[utoipa::path(get, path = "/v1/deliveries", operation_id = "list_deliveries", tag = "alerts",
-    params(("status" = Option<String>, Query, description = "pending, delivered or dead"),
-        ("receiver" = Option<String>, Query, description = "A receiver's name"),
+    params(("status" = Option<String>, Query),
+        ("receiver" = Option<String>, Query, description = "The name of a receiver"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Delivery>)))]
 pub async fn list(
@@ -50,8 +50,8 @@ pub async fn list(
     Ok(Json(Page { data, next_cursor }))
 }
 
-/// A page of those deliveries whose workflows the token admits. It goes on until it is full, for where a page ended among
-/// others would tell of them.
+/// A page of the deliveries whose workflows the token includes. It is always filled, because the position
+/// where a partial page ends would reveal others.
 async fn visible_page(
     server: &Server,
     access: &Access,
@@ -75,12 +75,12 @@ async fn visible_page(
     Ok(DeliveryPage { data, next })
 }
 
-/// Send a delivery again that was delivered or given up.
+/// Resend a delivery that was delivered or is dead.
 ///
-/// It goes out under the same id, with the same body, and is tried for another day.
+/// It is sent with the same id and body, and retried for up to another day.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/resend", operation_id = "resend_delivery", tag = "alerts",
     params(("id" = String, Path)),
-    responses((status = 200, description = "The delivery, which is pending now", body = warden_api::Delivery)))]
+    responses((status = 200, description = "The delivery, pending again", body = warden_api::Delivery)))]
 pub async fn resend(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -91,7 +91,7 @@ pub async fn resend(
     let id = DeliveryId(id.into());
     if access.is_limited() {
         let delivery = server.warden.alerting.delivery(id.clone()).await?;
-        // Of those of other workflows nothing is told, not even that they are there.
+        // Deliveries of other workflows do not exist for the client.
         if visible(&server, &access, vec![delivery]).await?.is_empty() {
             return Err(WardenError::DeliveryNotFound.into());
         }
@@ -101,7 +101,7 @@ pub async fn resend(
     Ok(Json(facts.into()))
 }
 
-/// Those of the deliveries whose workflows the token admits.
+/// The deliveries whose workflows the token includes.
 async fn visible(
     server: &Server,
     access: &Access,
@@ -112,7 +112,7 @@ async fn visible(
         if !workflows.contains_key(incident) {
             let workflow = match server.warden.alerting.incident(incident.clone()).await {
                 Ok(incident) => Some(incident.key.workflow),
-                // It was forgotten a moment ago.
+                // Removed in the meantime.
                 Err(WardenError::IncidentNotFound) => None,
                 Err(error) => return Err(error.into()),
             };

@@ -1,4 +1,4 @@
-//! What a write says besides its path: a JSON document, and perhaps a key by which a repetition is known.
+//! JSON request bodies, and the idempotency key.
 
 use axum::body::Body;
 use axum::http::HeaderName;
@@ -11,19 +11,13 @@ use super::{Server, browser, request};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Reads a JSON document, whatever its content type says unless a browser sent it: simple clients say something else, and what
-/// is no JSON is refused as such.
-///
-/// # Errors
-/// When it does not arrive, is too large, or is not the object expected.
+/// Parses a JSON body. The content type is ignored unless a browser sent the request: simple clients send a
+/// wrong one, and what is not JSON is rejected anyway.
 pub async fn document<T: DeserializeOwned>(server: &Server, parts: &Parts, body: Body) -> Result<T, Problem> {
     read(server, parts, body, |bytes| request::object("the body", bytes)).await
 }
 
-/// The same where no body at all stands for an empty document.
-///
-/// # Errors
-/// As with [`document`].
+/// Like [`document`]; no body counts as an empty object.
 pub async fn optional_document<T: DeserializeOwned + Default>(
     server: &Server,
     parts: &Parts,
@@ -43,7 +37,7 @@ async fn read<T>(
     parse: impl FnOnce(&[u8]) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     request::check_readable(&parts.headers)?;
-    let too_large = |limit| Problem::payload_too_large(format!("this document is at most {limit} bytes"));
+    let too_large = |limit| Problem::payload_too_large(format!("the body may have at most {limit} bytes"));
     let bytes = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?.bytes;
     if !bytes.is_empty() {
         browser::check_json(&parts.headers)?;
@@ -51,10 +45,6 @@ async fn read<T>(
     parse(&bytes)
 }
 
-/// The key under which a repetition of the request is known.
-///
-/// # Errors
-/// When it is too long, or no text.
 pub fn idempotency_key(parts: &Parts) -> Result<Option<String>, Problem> {
     let key = request::header(&parts.headers, &IDEMPOTENCY_KEY)?;
     key.map(|key| request::idempotency_key(key.to_owned())).transpose()

@@ -1,34 +1,33 @@
-//! Paths at which there is nothing, and what was probably meant.
+//! Unknown paths, with a hint at the probable mistake.
 
 use super::problem::Problem;
 
-/// What lies below an item, and how many parts of a path that has.
+/// The sub-resources of an item.
 const BELOW_ITEM: [&str; 3] = ["payload", "errors", "retry"];
 
-/// The problem of a path at which there is nothing.
 pub fn nothing_at(path: &str) -> Problem {
     let hint = hint(path).unwrap_or_default();
-    Problem::not_found(format!("there is nothing at this path{hint}; /openapi.json lists what there is"))
+    Problem::not_found(format!("unknown path{hint}; /openapi.json lists all paths"))
 }
 
 fn hint(path: &str) -> Option<&'static str> {
     let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     match &parts[..] {
-        ["v1", "v1", ..] => Some(": the address of the daemon ends before /v1"),
+        ["v1", "v1", ..] => Some(": the base address of the daemon ends before /v1"),
         ["v1", "workflows", _, "items", id @ ..] if id.len() > 1 && !is_below(id) => {
-            Some(": a slash within the id of an item is written %2F, as in /v1/workflows/W/items/a%2Fb")
+            Some(": write a slash within the id of an item as %2F, as in /v1/workflows/W/items/a%2Fb")
         }
-        [.., ""] if parts.len() > 1 => Some(": it does without the slash at its end"),
+        [.., ""] if parts.len() > 1 => Some(": omit the slash at its end"),
         [
             "workflows" | "items" | "incidents" | "leases" | "batch" | "replays" | "silences" | "receivers"
             | "export",
             ..,
-        ] => Some(": it begins with /v1"),
+        ] => Some(": API paths begin with /v1"),
         _ => None,
     }
 }
 
-/// Whether it is a whole id and the slash at the end of its path.
+/// Whether it is a complete item path with a trailing slash.
 fn is_below(id: &[&str]) -> bool {
     matches!(id, [_, ""]) || matches!(id, [_, below, ""] if BELOW_ITEM.contains(below))
 }
@@ -48,7 +47,7 @@ mod tests {
             ("/v1/workflows/w/items/a/payload/", Some("slash at its end")),
             ("/v1/items/", Some("slash at its end")),
             ("/v1/v1/items", Some("ends before /v1")),
-            ("/items", Some("begins with /v1")),
+            ("/items", Some("begin with /v1")),
             ("/", None),
             ("/favicon.ico", None),
         ] {

@@ -1,13 +1,12 @@
-//! An exchange: a request and its answer, from the head of the one to the last byte of the other.
+//! An exchange: a request and its response, from the first byte of the one to the last of the other.
 //!
 //! Invariants:
 //!
-//! * What an exchange keeps - its place among the requests in flight, its part of the budget of answers - it
-//!   keeps until the socket has taken the whole answer, or the exchange is cut off. It travels with the
-//!   bytes: every piece of the body holds the exchange, and whoever buffers a piece on its way out holds it
-//!   too.
-//! * Every piece that arrives or is taken counts as a move. An exchange that waits for its client and does
-//!   not move is found by [`Exchange::quiet_ticks`].
+//! * An exchange keeps its permit and its memory reservation until the socket has accepted the whole
+//!   response, or the exchange is aborted. Each piece of the body holds a reference to the exchange, also
+//!   while it is buffered.
+//! * Each piece that is received or accepted counts as progress. An exchange that waits for its client
+//!   without progress is detected by [`Exchange::quiet_ticks`].
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -26,43 +25,40 @@ use super::budget::Hold;
 use super::connection::Course;
 use super::place::Place;
 
-/// How much of an answer is handed to HTTP/2 at once: a frame. It buffers a piece beyond what the client has
-/// asked for.
+/// The bytes of a response passed to HTTP/2 at a time, a frame. HTTP/2 buffers one piece beyond the client's
+/// window.
 const PIECE: usize = 16 * 1024;
 
 /// What an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Phase {
-    /// The daemon.
     Working,
-    /// The client, which is to send more of the request's body.
+    /// The client, for more of the request's body.
     Arriving,
-    /// The client, if pieces of the answer are under way.
+    /// The client, if pieces of the response are in flight.
     Sending,
 }
 
-/// A request that is being answered.
 pub struct Exchange {
     course: Arc<Course>,
     version: Version,
     phase: AtomicU8,
-    /// Whether the request has been read as far as anybody wants to.
+    /// The request has been read as far as needed.
     read: AtomicBool,
     moves: AtomicU32,
-    /// How many pieces of the answer are out of our hands but not with the socket.
-    under_way: AtomicU32,
+    /// The pieces of the response that the socket has not accepted.
+    in_flight: AtomicU32,
     taken: AtomicWaker,
     kept: Mutex<(Place, Option<Hold>)>,
-    /// The stream's own task, where it has one.
+    /// The stream's task in HTTP/2.
     task: OnceLock<AbortHandle>,
-    /// The watch's: what had moved when it last looked, and how often nothing had since.
+    /// The watch's state: the progress at the last check, and the number of checks without progress.
     seen: AtomicU64,
     quiet: AtomicU32,
 }
 
 impl Exchange {
-    /// One that begins with a request on that connection.
     pub fn begin(course: &Arc<Course>, version: Version) -> Arc<Self> {
         let exchange = Arc::new(Self {
             course: course.clone(),
@@ -70,7 +66,7 @@ impl Exchange {
             phase: AtomicU8::new(Phase::Working as u8),
             read: AtomicBool::new(false),
             moves: AtomicU32::new(0),
-            under_way: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
             taken: AtomicWaker::new(),
             kept: Mutex::default(),
             task: OnceLock::new(),
@@ -81,22 +77,23 @@ impl Exchange {
         exchange
     }
 
-    /// Keeps this until the answer has been taken.
+    /// Keeps the permit and the reservation until the response is sent.
     pub fn keep(&self, place: Place, hold: Option<Hold>) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = (place, hold);
     }
 
-    /// Cancelled when the client will send nothing more, and may have gone.
+    /// Cancelled when the client will send nothing more, and may have disconnected.
     pub fn gone(&self) -> &CancellationToken {
         self.course.gone()
     }
 
-    /// The task that carries the exchange, so that it can be cut off alone.
+    /// Sets the task to abort.
     pub fn carried_by(&self, task: AbortHandle) {
         let _ = self.task.set(task);
     }
 
-    /// Cuts the exchange off and gives back its place. What is buffered elsewhere goes with the connection.
+    /// Aborts the exchange and releases its permit. Memory that is buffered elsewhere is released with the
+    /// connection.
     pub fn cut(&self) {
         if let Some(task) = self.task.get() {
             task.abort();
@@ -104,14 +101,14 @@ impl Exchange {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).0 = Place::default();
     }
 
-    /// How many looks in a row, this one included, have found that the exchange waits for its client and
-    /// nothing has moved. When the daemon is `stopping` it counts too that a request's body does not come, or that
-    /// the rest of an answer waits for room: those that fill it may take nothing either.
+    /// The number of consecutive checks, including this one, at which the exchange waited for its client
+    /// without progress. While `stopping`, waiting for a request's body counts, and so does waiting for the
+    /// response budget, which may be held by clients that do not read.
     pub fn quiet_ticks(&self, stopping: bool) -> u32 {
         let phase = self.phase.load(Ordering::Relaxed);
         let sending = phase == Phase::Sending as u8;
-        let under_way = self.under_way.load(Ordering::Relaxed) > 0;
-        let waits = (sending && (under_way || stopping)) || (phase == Phase::Arriving as u8 && stopping);
+        let in_flight = self.in_flight.load(Ordering::Relaxed) > 0;
+        let waits = (sending && (in_flight || stopping)) || (phase == Phase::Arriving as u8 && stopping);
         let written = if self.is_alone() { self.course.written() } else { 0 };
         let moves = written + u64::from(self.moves.load(Ordering::Relaxed));
         let moved = self.seen.swap(moves, Ordering::Relaxed) != moves;
@@ -122,7 +119,7 @@ impl Exchange {
         self.quiet.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Whether the connection carries one exchange at a time.
+    /// Whether the connection carries one exchange at a time (HTTP/1).
     fn is_alone(&self) -> bool {
         self.version <= Version::HTTP_11
     }
@@ -131,7 +128,7 @@ impl Exchange {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The request has been read as far as anybody wants to.
+    /// The request has been read as far as needed.
     fn request_read(&self) {
         if !self.read.swap(true, Ordering::Relaxed) {
             self.course.request_read(self.version);
@@ -146,7 +143,7 @@ impl Drop for Exchange {
     }
 }
 
-/// The body of a request as it arrives.
+/// The body of a request.
 pub struct Arriving<B> {
     inner: B,
     exchange: Arc<Exchange>,
@@ -154,7 +151,6 @@ pub struct Arriving<B> {
 }
 
 impl<B: HttpBody> Arriving<B> {
-    /// The body of that exchange's request.
     pub fn new(inner: B, exchange: Arc<Exchange>) -> Self {
         let ended = inner.is_end_stream();
         if ended {
@@ -206,14 +202,14 @@ impl<B> Drop for Arriving<B> {
 pub struct Sending<B> {
     inner: B,
     exchange: Arc<Exchange>,
-    /// What is left of a piece of the body that is handed on frame by frame.
+    /// The rest of a chunk that is sent frame by frame.
     rest: Bytes,
-    /// Whether each piece waits until the one before it was taken.
+    /// Send the next piece only when the last one was accepted.
     paced: bool,
 }
 
 impl<B: HttpBody<Data = Bytes>> Sending<B> {
-    /// The body of that exchange's answer. With `paced` no more than a piece is under way at a time.
+    /// With `paced` at most one piece is in flight.
     pub fn new(inner: B, exchange: Arc<Exchange>, paced: bool) -> Self {
         exchange.phase.store(Phase::Sending as u8, Ordering::Relaxed);
         Self { inner, exchange, rest: Bytes::new(), paced }
@@ -226,7 +222,7 @@ impl<B: HttpBody<Data = Bytes>> Sending<B> {
         if self.rest.is_empty() {
             self.rest = Bytes::new();
         }
-        self.exchange.under_way.fetch_add(1, Ordering::Relaxed);
+        self.exchange.in_flight.fetch_add(1, Ordering::Relaxed);
         Bytes::from_owner(Piece { bytes, exchange: self.exchange.clone() })
     }
 }
@@ -241,7 +237,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Sending<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if self.paced {
             self.exchange.taken.register(cx.waker());
-            if self.exchange.under_way.load(Ordering::Acquire) > 0 {
+            if self.exchange.in_flight.load(Ordering::Acquire) > 0 {
                 return Poll::Pending;
             }
         }
@@ -274,7 +270,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Sending<B> {
     }
 }
 
-/// A piece of an answer, until the socket has taken it.
+/// A piece of a response, until the socket has accepted it.
 struct Piece {
     bytes: Bytes,
     exchange: Arc<Exchange>,
@@ -289,7 +285,7 @@ impl AsRef<[u8]> for Piece {
 impl Drop for Piece {
     fn drop(&mut self) {
         self.exchange.moved();
-        self.exchange.under_way.fetch_sub(1, Ordering::Release);
+        self.exchange.in_flight.fetch_sub(1, Ordering::Release);
         self.exchange.taken.wake();
     }
 }

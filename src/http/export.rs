@@ -1,12 +1,12 @@
-//! The export: items with their payloads, a line of JSON each, as `POST /v1/batch` takes them.
+//! Exports: items with their payloads as NDJSON, in the form that `POST /v1/batch` accepts.
 //!
 //! Invariants:
 //!
-//! * However many items there are, no more than a page of records, one payload and a chunk of lines are in memory. They have
-//!   their part of the budget of answers; an export that waits for it keeps nothing meanwhile.
-//! * Every line carries the cursor that goes on behind it.
-//! * An export that could not be finished does not look like one that was: the answer breaks off, and the line that
-//!   ends it (`end=true`) does not come.
+//! * In memory are at most a page of records, one payload and a chunk of lines, whatever the number of items.
+//!   They are reserved in the response budget, and an export that waits for it holds nothing.
+//! * Each line has the cursor to continue after it.
+//! * An incomplete export is recognizable: the response is aborted, and the final line (`end=true`) is
+//!   missing.
 
 pub(super) mod line;
 
@@ -39,37 +39,40 @@ use crate::model::item::ItemDetail;
 use crate::model::{Item, ItemState, Position, quote};
 use crate::warden::WardenError;
 
-/// How many items are read at once.
+/// The page size.
 const PAGE: usize = 500;
-/// How many bytes of lines are gathered before they are sent.
+/// The bytes of lines sent at a time.
 const CHUNK: usize = 256 * 1024;
-/// What an export has in memory, in bytes, as long as no line is larger than a chunk: that, and the records of a page.
+/// The memory of an export in bytes, unless a line is larger than a chunk: the chunk, and the records of a
+/// page.
 const ROOM: u64 = CHUNK as u64 + 256 * 1024;
-/// The content type of newline-delimited JSON.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// Export items with their payloads: a line of JSON each, as `POST /v1/batch` takes it.
+/// Export items with their payloads as NDJSON, in the form that `POST /v1/batch` accepts.
 ///
-/// A line says what its item has been through as well: `state`, `created_at`, `step_entered_at`, `failed_at`, `step_attempts`,
-/// `deadline_from` (`duration` where it was asked for as one), `retry_at`, `steps`, `progress` and `errors`, and of a closed one `closed_at` and `outcome`, with `payload_size` and
-/// `payload_sha256` where its payload is gone. Closed items, and the tombstones of items that were closed before anybody
-/// created them, are written only where `state=closed` asks for them. `history=false` leaves all of this out, and closed items
-/// with it: such lines are taken from tokens without the scope `admin`. Leases, versions, incidents and idempotency keys do not
-/// go along.
+/// Lines include the items' history: `state`, `created_at`, `step_entered_at`, `failed_at`, `step_attempts`,
+/// `deadline_from` (`duration` if the deadline was given as one), `retry_at`, `steps`, `progress` and
+/// `errors`. Closed items also have `closed_at` and `outcome`, and without a stored payload `payload_size`
+/// and `payload_sha256`. Closed items, and tombstones of items that were closed before they were created, are
+/// included only with `state=closed`. `history=false` omits the history and closed items; such lines can be
+/// imported without the scope `admin`. Leases, versions, incidents and idempotency keys are not exported.
 ///
-/// Each line has a `cursor` that goes on behind it. With `end=true` a last line says how many there were, and the SHA-256
-/// of all bytes before it in hexadecimal: `{"op":"end","lines":2,"sha256":"…"}`.
+/// Each line has a `cursor` to continue after it. With `end=true` a final line has the number of lines and
+/// the SHA-256 of all bytes before it, in hexadecimal: `{"op":"end","lines":2,"sha256":"…"}`. If it is
+/// missing, the export is incomplete.
 #[utoipa::path(get, path = "/v1/export", operation_id = "export_items", tag = "items",
-    params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
-        ("state" = Option<Vec<String>>, Query, description = "open, overdue, failed, held or closed, repeatable; all but closed by default"),
-        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
+    params(("workflow" = Option<Vec<String>>, Query, description = "A glob over workflow names; repeatable"),
+        ("state" = Option<Vec<String>>, Query, description = "Repeatable; all but closed by default"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value; repeatable, all must match"),
+        ("step" = Option<String>, Query),
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
         ("order" = Option<String>, Query, description = "created (default) or deadline"),
-        ("cursor" = Option<String>, Query, description = "Begin behind this line, or after the place where a list ended"),
-        ("history" = Option<bool>, Query, description = "Whether the lines say what the items have been through; true by default"),
-        ("end" = Option<bool>, Query, description = "Whether a line follows the last one that tells their number and checksum")),
-    responses((status = 200, description = "Lines", body = String, content_type = "application/x-ndjson")))]
+        ("cursor" = Option<String>, Query, description = "Continue after this line or page"),
+        ("history" = Option<bool>, Query, description = "Include the items' history; true by default"),
+        ("end" = Option<bool>, Query, description = "Add the final line; false by default")),
+    responses((status = 200, description = "One line per item", body = String,
+        content_type = "application/x-ndjson")))]
 pub async fn export(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -83,11 +86,13 @@ pub async fn export(
     query.finish(&format!("{FILTERS}, order, cursor, history, end"))?;
     let is_closed_wanted = question.filter.states.contains(&ItemState::Closed);
     if is_closed_wanted && !has_history {
-        return Err(Problem::invalid("a closed item cannot be told from an open one with history=false"));
+        return Err(Problem::invalid(
+            "state=closed needs the history: with history=false a closed item would look open",
+        ));
     }
-    // Whoever takes the items over is to know late creates of what was closed before it came.
+    // An importing warden must know closed ids, so that late creates are recognized.
     question.filter.unseen = is_closed_wanted;
-    // The first page is read before the answer begins, so that a failure has a status of its own.
+    // The first page is read before the response starts, so that an error gets a status.
     drop(server.answers.try_hold(ROOM)?);
     let place = question.after;
     let mut export =
@@ -97,7 +102,7 @@ pub async fn export(
         match export.chunk().await {
             Ok(chunk) => Ok(chunk.map(|chunk| (chunk, export))),
             Err(error) => {
-                tracing::warn!(%error, "an export breaks off");
+                tracing::warn!(%error, "export aborted");
                 Err(std::io::Error::other(error))
             }
         }
@@ -111,25 +116,25 @@ fn flag(query: &mut Query, name: &str) -> Result<Option<bool>, Problem> {
         None => Ok(None),
         Some("false") => Ok(Some(false)),
         Some("true") => Ok(Some(true)),
-        Some(other) => Err(Problem::invalid(format!("{name}={} is neither true nor false", quote(&other)))),
+        Some(other) => Err(Problem::invalid(format!("{name}={} must be true or false", quote(&other)))),
     }
 }
 
-/// An export under way.
+/// An export in progress.
 struct Export {
     server: Arc<Server>,
     in_flight: Place,
     question: Question,
     has_history: bool,
-    /// The records whose turn comes next, the place after which they come, and whether others follow them.
+    /// The records to write next, the position after which they come, and whether more follow.
     items: VecDeque<Item>,
     place: Option<Position>,
     more: bool,
-    /// What the line at the end will say, if one is wanted and has not been written yet.
+    /// The final line, if it is requested and not yet written.
     seal: Option<Seal>,
 }
 
-/// What is known of the lines so far.
+/// The number and checksum of the lines so far.
 #[derive(Default)]
 struct Seal {
     lines: u64,
@@ -137,7 +142,7 @@ struct Seal {
 }
 
 impl Export {
-    /// The next lines; nothing when there are no more.
+    /// The next lines; `None` at the end.
     async fn chunk(&mut self) -> Result<Option<Bytes>, Box<dyn Error + Send + Sync>> {
         let mut hold = match self.server.answers.try_hold(ROOM) {
             Ok(hold) => hold,
@@ -187,7 +192,7 @@ impl Export {
         let (filter, order) = (self.question.filter.clone(), self.question.order);
         let reading = async move { warden.queries.list(filter, order, place, PAGE).await };
         let page = self.in_flight.keep(reading).await?;
-        // Progress and errors are the larger part of an item; they are read again one by one.
+        // Progress and errors are the larger part of a record; they are read again one by one.
         let without = |item: Item| Item { detail: item.detail.map(|_| Box::<ItemDetail>::default()), ..item };
         self.items = page.data.into_iter().map(without).collect();
         self.more = page.next.is_some();
@@ -197,7 +202,8 @@ impl Export {
         Ok(())
     }
 
-    /// Writes an item as it is now; one that is closed since it was listed is left out unless such are wanted.
+    /// Writes an item in its current state. One that was closed since the page was read is skipped unless
+    /// closed items are requested.
     async fn write_item(&self, item: &Item, text: &mut Vec<u8>) -> Result<(), WardenError> {
         let warden = &self.server.warden;
         let read_again = if self.has_history && item.detail.is_some() {
@@ -209,7 +215,7 @@ impl Export {
         let payload = self.payload(item).await?;
         let is_wanted = match item.closed {
             Some(_) => self.question.filter.unseen,
-            // Without a payload it was closed while that was read.
+            // Without a payload the item was closed while it was read.
             None => payload.is_some(),
         };
         if !is_wanted {
@@ -219,7 +225,6 @@ impl Export {
         write_item_line(item, payload.as_deref(), history, warden.clock.moment(), text)
     }
 
-    /// An item's payload, if it is kept.
     async fn payload(&self, item: &Item) -> Result<Option<Bytes>, WardenError> {
         let warden = &self.server.warden;
         let Some(info) = item.kept_payload(warden.clock.now()) else { return Ok(None) };

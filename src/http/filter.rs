@@ -1,4 +1,4 @@
-//! Which items a document means: what claims and replays have in common.
+//! Item filters in JSON documents, as in claims and replays.
 
 use warden_api::item::ItemFilter;
 use wildmatch::WildMatch;
@@ -11,10 +11,7 @@ use crate::model::item::check_labels;
 use crate::model::replay::ReplayFilter;
 use crate::model::{self, ItemState, Timestamp};
 
-/// The filter that it stands for, for somebody with this access.
-///
-/// # Errors
-/// When something in it cannot be read.
+/// Parses a filter, limited to the workflows of the token.
 pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<model::ItemFilter, Problem> {
     let clock = &server.warden.clock;
     let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
@@ -22,7 +19,8 @@ pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<mode
         Ok(instant.map(|instant| clock.to_steady(instant)))
     };
     check_labels(&filter.labels).map_err(|refusal| Problem::invalid(refusal.to_string()))?;
-    // Not the failed ones by themselves: whoever claims on and on would get one that fails at once again and again.
+    // Failed items only on request: a worker that claims in a loop would get an item that fails at once again
+    // and again.
     let states = recoverable(filter.states, &[ItemState::Overdue])?;
     Ok(model::ItemFilter {
         workflows: filter.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
@@ -30,7 +28,7 @@ pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<mode
         unseen: false,
         states,
         labels: filter.labels.into_iter().collect(),
-        // Of another name there is no step, and whoever claims would wait for one in vain.
+        // An invalid step name would match nothing, and the claim would wait in vain.
         step: filter.step.map(request::step).transpose()?.map(|step| step.to_string()),
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
@@ -39,10 +37,7 @@ pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<mode
     })
 }
 
-/// The same as it is written, with instants of the wall clock.
-///
-/// # Errors
-/// When something in it cannot be read.
+/// Parses a filter for storage, with instants of the wall clock.
 pub fn written(filter: ItemFilter) -> Result<ReplayFilter, Problem> {
     let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
         text.map(|text| request::instant(name, &text)).transpose()
@@ -60,10 +55,10 @@ pub fn written(filter: ItemFilter) -> Result<ReplayFilter, Problem> {
     })
 }
 
-/// The states that are named, or those that are meant if none is.
+/// The states of a filter, or the default.
 fn recoverable(named: Vec<ItemState>, meant: &[ItemState]) -> Result<Vec<ItemState>, Problem> {
     if !named.iter().all(|state| state.is_recoverable()) {
-        let detail = "states are any of open, overdue and failed; of others there is nothing to recover";
+        let detail = "states must be open, overdue or failed; items in other states cannot be recovered";
         return Err(Problem::invalid(detail));
     }
     Ok(if named.is_empty() { meant.to_vec() } else { named })

@@ -1,4 +1,4 @@
-//! What is demanded of what clients send: cursors, queries, headers, the lines of batches, documents. See
+//! Properties of the parsers of client input: cursors, queries, headers, batch lines, documents. See
 //! [`crate::fuzzing`].
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ use crate::warden::intake::{BatchItem, CreateItem, Deadline, Done};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// What is refused is the client's doing, in one line of words.
+/// A rejection is a 4xx with a detail.
 fn refused(problem: &Problem) {
     let document = serde_json::to_value(problem.document(None)).expect("a problem can be written");
     let status = document["status"].as_u64().expect("a status");
@@ -54,7 +54,7 @@ fn everybody() -> Access {
     Tokens::new(&[]).authenticate(&HeaderMap::new()).unwrap_or_else(|_| unreachable!("there are no tokens"))
 }
 
-/// Cursors: whatever is accepted is what we would have given out.
+/// Every accepted cursor is one that we would write.
 pub fn cursors(bytes: &[u8]) {
     let Ok(text) = from_utf8(bytes) else { return };
     match read_cursor(text) {
@@ -67,7 +67,7 @@ pub fn cursors(bytes: &[u8]) {
         Ok(paging) => assert_eq!(paging.after.map(|name| name_cursor(&name)).as_deref(), Some(text)),
         Err(problem) => refused(&problem),
     }
-    // And the other way round: whatever name a list may go on behind.
+    // Conversely, any name can be continued after.
     let cursor = name_cursor(text);
     let mut query = accepted(Query::parse(&format!("cursor={cursor}"))).expect("it needs no encoding");
     let paging = accepted(Paging::read(&mut query)).expect("it is ours");
@@ -78,7 +78,7 @@ fn accepted<T>(result: Result<T, Problem>) -> Option<T> {
     result.inspect_err(refused).ok()
 }
 
-/// Queries: as they are, and as the lines `name=value` to be encoded, which are read as they were.
+/// As a raw query, and as lines `name=value` that are encoded first and must be parsed as they were.
 pub fn queries(bytes: &[u8]) {
     let Ok(text) = from_utf8(bytes) else { return };
     let ask = |mut query: Query| -> Result<(), Problem> {
@@ -109,8 +109,8 @@ pub fn queries(bytes: &[u8]) {
     }
 }
 
-/// Headers: a part lies within the whole and is the same when it is asked for in the plainest way; an entity tag is
-/// accepted only as we write it.
+/// An accepted range lies within the payload and equals its plain form. An ETag is accepted only as we write
+/// it.
 pub fn headers(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let header = |name: HeaderName| HeaderMap::from_iter([(name, value.clone())]);
@@ -129,7 +129,7 @@ pub fn headers(bytes: &[u8]) {
         assert_eq!(content_encoding(kept), Ok(Some(kept)), "what is kept is read as the same");
         assert!(HeaderValue::from_str(kept).is_ok(), "and can be given back");
     }
-    // Where a browser may be the sender, at most what it has to ask for beforehand is read as JSON.
+    // If a browser may be the sender, JSON is parsed only with a type that needs a preflight.
     let mut sent = header(CONTENT_TYPE);
     sent.insert(ORIGIN, HeaderValue::from_static("http://localhost"));
     for check in [browser::check_json, browser::check_lines] {
@@ -154,8 +154,7 @@ pub fn headers(bytes: &[u8]) {
     }
 }
 
-/// A host is of one form however it is written, and of that form it is itself. An origin is one of our own only where it names
-/// the host that the request is for.
+/// A normalized host normalizes to itself. An origin is our own only if it names the requested host.
 fn hosts_and_origins(value: &HeaderValue) {
     let Ok(text) = value.to_str() else { return };
     if let Some(host) = host_of(text) {
@@ -173,8 +172,8 @@ fn hosts_and_origins(value: &HeaderValue) {
     }
 }
 
-/// The lines of batches: each is answered with one line, and what creates an item is, when it is exported, a line that
-/// creates the same.
+/// Each batch line gets one response line, and exporting a created item gives a line that creates the same
+/// item.
 pub fn lines(bytes: &[u8]) {
     let access = everybody();
     for (number, text) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
@@ -240,13 +239,13 @@ fn item(create: &CreateItem) -> Item {
         detail: None,
     };
     if let Some(past) = create.past.as_deref() {
-        been_through(&mut item, past.clone());
+        apply_history(&mut item, past.clone());
     }
     item
 }
 
-/// Makes it one that has been through this.
-fn been_through(item: &mut Item, past: Past) {
+/// Applies a history to an item.
+fn apply_history(item: &mut Item, past: Past) {
     let closed_at = past.closed.map(|closed| closed.at);
     item.created_at = past.created_at.or(closed_at).expect("either stands in the line");
     item.payload = item.payload.take().filter(|_| past.created_at.is_some());
@@ -306,15 +305,15 @@ fn exported(create: &CreateItem, item: &Item) {
     assert_eq!(
         String::from_utf8_lossy(&write(&self::item(&again), History::Told)),
         String::from_utf8_lossy(&with_past),
-        "and an export of what it creates is the same"
+        "the export of the created item is the same"
     );
     if item.closed.is_none() {
-        assert_eq!(read(&write(item, History::LeftOut)).past, None, "without its past it is a new one");
+        assert_eq!(read(&write(item, History::LeftOut)).past, None, "without a history it is a new item");
     }
 }
 
-/// Documents: read as each that there is, and turned into what is asked of the warden. A patch leaves the item within its
-/// limits, as what is stored is read again, and is the same when it comes twice.
+/// Documents are parsed as every type. A patch keeps the item within its limits, is stored unchanged, and is
+/// idempotent.
 pub fn bodies(bytes: &[u8]) {
     if let Some(document) = object::<PatchRequest>(bytes)
         && let Some(patch) = accepted(items::change(document))
@@ -368,8 +367,8 @@ fn patched(patch: &ItemPatch) {
     }
     let detail = once.detail();
     assert!(serde_json::to_vec(&detail.progress).is_ok_and(|text| text.len() <= PROGRESS_SIZE_MAX));
-    assert_eq!(decode_document(&encode_document(detail)).as_ref(), Ok(detail), "it is kept as it is");
+    assert_eq!(decode_document(&encode_document(detail)).as_ref(), Ok(detail), "it is stored unchanged");
     let mut twice = once.clone();
-    twice.patch(patch).expect("it was fine before");
+    twice.patch(patch).expect("it was accepted before");
     assert_eq!((twice.detail(), &twice.labels), (detail, &once.labels));
 }

@@ -1,8 +1,8 @@
-//! Under which names the daemon is asked: what keeps a page from reaching it under a name of the page's own.
+//! Checks the host of requests, against DNS rebinding.
 //!
-//! A browser lets a page read what its own host answers, and whoever owns that host's name may let it lead to this machine
-//! (DNS rebinding). The name that the browser then sends tells them apart. Without tokens every request is held to it, that
-//! for the daemon's health too; with tokens, which no page has, only where `server.hosts` is set.
+//! A browser lets a page read responses of its own host, and the owner of that host's name may resolve it to
+//! this machine. The `Host` that the browser sends reveals this. Without tokens every request is checked,
+//! health checks included; with tokens, which no page has, only if `server.hosts` is set.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,19 +13,17 @@ use axum::http::header::HOST;
 use super::problem::Problem;
 use crate::config::{Config, host_in, host_of};
 
-/// The longest host name that there is, in bytes.
+/// The longest host name in DNS, in bytes.
 const NAME_MAX: usize = 253;
 
-/// The hosts for which requests are answered.
 pub struct Hosts {
-    /// `None`: all.
+    /// `None` allows all.
     allowed: Option<Vec<String>>,
     /// The address listened on, as most clients write it.
     listen: String,
 }
 
 impl Hosts {
-    /// As the configuration says, for a daemon that listens on this address.
     pub fn new(config: &Config, address: SocketAddr) -> Self {
         let is_checked = config.tokens.is_empty() || !config.server.hosts.is_empty();
         let external = config.server.external_url.as_deref().and_then(|url| host_in(&url.parse().ok()?));
@@ -36,11 +34,8 @@ impl Hosts {
         Self { allowed: is_checked.then(allowed), listen }
     }
 
-    /// Checks for which host a request is. One of HTTP/1.0 may name none: no browser sends that, and the checks of some
-    /// balancers do. That one of HTTP/1.1 has to name one is for the framing to see to.
-    ///
-    /// # Errors
-    /// When it is for none of these, or in HTTP/2 for none at all.
+    /// Checks the host of a request. HTTP/1.0 may omit it: no browser does, but some load balancers' health
+    /// checks do. HTTP/1.1 without a host is rejected by [`super::framing`].
     pub fn check(&self, request: &Request) -> Result<(), Problem> {
         let Some(allowed) = &self.allowed else { return Ok(()) };
         let mut is_named = false;
@@ -53,7 +48,7 @@ impl Hosts {
         if is_named || request.version() < Version::HTTP_2 {
             return Ok(());
         }
-        Err(Problem::unknown_host("the request names no host; send :authority or Host"))
+        Err(Problem::unknown_host("the request has no host; send :authority or Host"))
     }
 
     fn is_ours(&self, allowed: &[String], name: &[u8]) -> bool {
@@ -63,18 +58,18 @@ impl Hosts {
     }
 }
 
-/// What a request names as its host, in its target and in its headers. They are not always the same.
+/// The hosts in target and headers, which may differ.
 fn named(request: &Request) -> impl Iterator<Item = &[u8]> {
     let target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     target.into_iter().chain(request.headers().get_all(HOST).iter().map(|value| value.as_bytes()))
 }
 
-/// The host and port that a request is for, as it says first.
+/// The first host and port of a request.
 pub fn authority(request: &Request) -> Option<&str> {
     named(request).next().and_then(|name| std::str::from_utf8(name).ok())
 }
 
-/// Whether a host leads to the machine that asks, whoever answers for its name.
+/// Whether a host name always resolves to loopback.
 fn is_loopback(host: &str) -> bool {
     let unbracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host == "localhost"
@@ -86,9 +81,9 @@ fn unknown(name: &[u8]) -> Problem {
     let host = std::str::from_utf8(name).ok().and_then(host_of).filter(|host| host.len() <= NAME_MAX);
     Problem::unknown_host(match host {
         Some(host) => format!(
-            "{host:?} is no name of this daemon; if people are to reach it by that, add it to server.hosts or make it \
-             server.external_url"
+            "{host:?} is not a name of this daemon; to allow it, add it to server.hosts or use it in \
+            server.external_url"
         ),
-        None => "what the request names as its host is no host name with at most a port".to_owned(),
+        None => "the host of the request is not a host name with an optional port".to_owned(),
     })
 }

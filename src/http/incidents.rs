@@ -1,4 +1,4 @@
-//! Incidents and their deliveries.
+//! Incidents: listing, deliveries, and actions of people.
 
 use std::sync::Arc;
 
@@ -17,16 +17,17 @@ use super::request::{self, NoQuery, Query, Segments};
 use super::view::{DeliveryFacts, IncidentFacts};
 use crate::config::Scope;
 use crate::model::{Delivery, Incident, IncidentId, IncidentStatus, Severity};
-use crate::warden::{Act, WardenError};
+use crate::warden::{IncidentAction, WardenError};
 
-/// How many incidents are read from the store at once.
+/// The page size of scans.
 const SCANNED_AT_ONCE: usize = 1_000;
 
-/// List incidents, the newest first; or those that are open, the worst first and of those as bad the oldest.
+/// List incidents, newest first; or open ones by severity, the most severe first, then the oldest.
 #[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", tag = "alerts",
-    params(("status" = Option<String>, Query, description = "open or resolved"),
-        ("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
-        ("order" = Option<String>, Query, description = "newest (default), or severity, which lists only those that are open"),
+    params(("status" = Option<String>, Query),
+        ("workflow" = Option<Vec<String>>, Query, description = "A glob over workflow names; repeatable"),
+        ("order" = Option<String>, Query, description = "newest (default), or severity, which lists open \
+            incidents"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Incident>)))]
 pub async fn list(
@@ -70,7 +71,7 @@ pub async fn list(
     Ok(Json(Page { data, next_cursor }))
 }
 
-/// A page of the incidents that are admitted, the worst first and of those as bad the oldest.
+/// A page of matching incidents, the most severe first, then the oldest.
 async fn worst_first(
     server: &Server,
     paging: &Paging,
@@ -87,7 +88,7 @@ async fn worst_first(
             break;
         }
     }
-    // Fixed widths, so that the names stand in the order of what they name.
+    // Fixed widths, so that the keys sort like the values.
     let name = |incident: &Incident| {
         let (severity, opened) =
             (Severity::Critical as u8 - incident.severity as u8, incident.opened_at.as_millis());
@@ -98,7 +99,8 @@ async fn worst_first(
 }
 
 /// Get an incident.
-#[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/incidents/{id}", operation_id = "get_incident", tag = "alerts",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The incident", body = warden_api::Incident)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
@@ -115,8 +117,9 @@ fn shown(server: &Server, incident: Incident) -> warden_api::Incident {
     IncidentFacts { incident, outlook, zone, moment: server.moment() }.into()
 }
 
-/// List an incident's deliveries, the oldest first.
-#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries", tag = "alerts",
+/// List an incident's deliveries, oldest first.
+#[utoipa::path(get, path = "/v1/incidents/{id}/deliveries", operation_id = "list_incident_deliveries",
+    tag = "alerts",
     params(("id" = String, Path), ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Delivery>)))]
 pub async fn deliveries(
@@ -139,7 +142,7 @@ async fn visible(server: &Server, access: &Access, id: String) -> Result<Inciden
     known(server, access, id).await
 }
 
-/// Acknowledge an open incident: somebody looks after it, and it is not escalated any further.
+/// Acknowledge an open incident: a person works on it, and it is not escalated further.
 #[utoipa::path(post, path = "/v1/incidents/{id}/ack", operation_id = "acknowledge_incident", tag = "alerts",
     params(("id" = String, Path)), request_body(content = Option<AcknowledgeRequest>),
     responses((status = 200, description = "The incident", body = warden_api::Incident)))]
@@ -153,10 +156,11 @@ pub async fn acknowledge(
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let AcknowledgeRequest { by, comment } = optional_document(&server, &parts, body).await?;
-    act(&server, &access, id, Act::Acknowledge, by, comment).await
+    act(&server, &access, id, IncidentAction::Acknowledge, by, comment).await
 }
 
-/// Snooze an open incident: nobody is told of it until the time is over, unless it is resolved before.
+/// Snooze an open incident: reminders and escalations are deferred until the snooze ends. Its resolution is
+/// still notified.
 #[utoipa::path(post, path = "/v1/incidents/{id}/snooze", operation_id = "snooze_incident", tag = "alerts",
     params(("id" = String, Path)), request_body(content = SnoozeRequest),
     responses((status = 200, description = "The incident", body = warden_api::Incident)))]
@@ -171,11 +175,10 @@ pub async fn snooze(
     let (parts, body) = request.into_parts();
     let SnoozeRequest { duration, by, comment } = document(&server, &parts, body).await?;
     let duration = request::duration("for", &duration)?;
-    act(&server, &access, id, Act::Snooze(duration), by, comment).await
+    act(&server, &access, id, IncidentAction::Snooze(duration), by, comment).await
 }
 
-/// The incident of this id, if it is of a workflow that the token may see. Of others nothing is told, not even that they are
-/// there.
+/// The incident, if the token includes its workflow. Others do not exist for the client.
 async fn known(server: &Server, access: &Access, id: String) -> Result<Incident, Problem> {
     let incident = server.warden.alerting.incident(IncidentId(id.into())).await?;
     if !access.admits(&incident.key.workflow) {
@@ -184,7 +187,7 @@ async fn known(server: &Server, access: &Access, id: String) -> Result<Incident,
     Ok(incident)
 }
 
-/// Comment on an incident, be it open or resolved.
+/// Comment on an open or resolved incident.
 #[utoipa::path(post, path = "/v1/incidents/{id}/comments", operation_id = "comment_incident", tag = "alerts",
     params(("id" = String, Path)), request_body(content = CommentRequest),
     responses((status = 200, description = "The incident", body = warden_api::Incident)))]
@@ -198,15 +201,15 @@ pub async fn comment(
     access.require(Scope::Recover)?;
     let (parts, body) = request.into_parts();
     let CommentRequest { by, comment } = document(&server, &parts, body).await?;
-    act(&server, &access, id, Act::Comment, by, Some(comment)).await
+    act(&server, &access, id, IncidentAction::Comment, by, Some(comment)).await
 }
 
-/// To be called once the scope is checked, before the body is read.
+/// Call it after the scope was checked and the body read.
 async fn act(
     server: &Server,
     access: &Access,
     id: String,
-    act: Act,
+    act: IncidentAction,
     by: Option<Arc<str>>,
     comment: Option<Arc<str>>,
 ) -> Result<Json<warden_api::Incident>, Problem> {

@@ -1,4 +1,4 @@
-//! Items: create, read, close, change, report.
+//! Items: create, read, close, patch, report errors, retry.
 
 use std::sync::Arc;
 
@@ -34,31 +34,34 @@ use crate::warden::intake::{CreateItem, Done, PatchItem};
 use crate::warden::report::ReportError;
 use crate::warden::{ClosedSince, WardenError};
 
-/// How much of a payload is read and sent at once, in bytes.
+/// The bytes of a payload read and sent at a time.
 const WINDOW: u64 = 256 * 1024;
 
-/// The checksum of a payload, whatever part of it is sent (RFC 9530).
+/// The checksum of the whole payload, also when a part is sent (RFC 9530).
 pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
-/// A payload: bytes that mean nothing to the warden.
+/// A payload. The warden does not interpret it.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
-pub struct PayloadBytes(#[expect(dead_code, reason = "it stands in the description only")] Vec<u8>);
+pub struct PayloadBytes(#[expect(dead_code, reason = "for the API description only")] Vec<u8>);
 
-/// Create an item; the body is its payload, verbatim.
+/// Create an item. The body is its payload.
 ///
-/// Its `Content-Type` and its `Content-Encoding` are kept with it and given back; the bytes are never decoded. Other headers
-/// that describe a body, such as `Content-Language`, are not kept: labels may say what they say. A body without a type has
-/// `application/octet-stream`.
+/// The payload is stored byte for byte and never decoded, with its `Content-Type` (`application/octet-stream`
+/// by default) and its `Content-Encoding`. Other headers that describe a body, such as `Content-Language`,
+/// are not stored; use labels. Repeating the request with the same payload returns the existing item with
+/// 200; with another payload it is a conflict (409).
 #[utoipa::path(put, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "create_item", tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
-        ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant"),
-        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"),
+        ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant. The \
+            default is the deadline of the step or workflow"),
+        ("label" = Option<Vec<String>>, Query, description = "A label as name:value; repeatable"),
         ("step" = Option<String>, Query),
-        ("prefer" = Option<String>, Header, description = "With return=minimal the answer has no body (RFC 7240)")),
+        ("prefer" = Option<String>, Header,
+            description = "`return=minimal` for a response without a body (RFC 7240)")),
     request_body(content = PayloadBytes, content_type = "*/*"),
     responses((status = 201, description = "Created", body = ItemAnswer),
-        (status = 200, description = "The same payload again", body = ItemAnswer)))]
+        (status = 200, description = "The item is open already, with the same payload", body = ItemAnswer)))]
 pub async fn put(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -78,14 +81,19 @@ pub async fn put(
     }
 }
 
-/// Create an item under an id of the server's.
+/// Create an item with a generated id. The body is its payload, as with a given id.
 #[utoipa::path(post, path = "/v1/workflows/{workflow}/items", operation_id = "post_item", tag = "items",
     params(("workflow" = String, Path),
-        ("deadline" = Option<String>, Query), ("label" = Option<Vec<String>>, Query), ("step" = Option<String>, Query),
-        ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key finds the first item"),
-        ("prefer" = Option<String>, Header, description = "With return=minimal the answer has no body (RFC 7240)")),
+        ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant. The \
+            default is the deadline of the step or workflow"),
+        ("label" = Option<Vec<String>>, Query, description = "A label as name:value; repeatable"),
+        ("step" = Option<String>, Query),
+        ("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
+            returns the first item"),
+        ("prefer" = Option<String>, Header,
+            description = "`return=minimal` for a response without a body (RFC 7240)")),
     request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created; `Location` names it", body = ItemAnswer)))]
+    responses((status = 201, description = "Created; `Location` is its path", body = ItemAnswer)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -99,7 +107,7 @@ pub async fn post(
     let create = CreateItem { idempotency_key, ..create_request(&parts, workflow, query)? };
     let (item, sent) = match store(&server, &access, create, &parts, body).await? {
         Done::Created(item) => (item, Sent::Item),
-        // A repetition gets the answer that the first request got, or should have got.
+        // A repetition gets the response of the first request, which may have been lost.
         Done::Existed(item) => (item, Sent::Payload),
         Done::Closed => return Err(Problem::item_closed("the item is closed")),
     };
@@ -140,14 +148,14 @@ async fn store(
     body: Body,
 ) -> Result<Done, Problem> {
     let too_large = |limit| WardenError::PayloadTooLarge { limit }.into();
-    // The hold on the budget lasts until the bytes are on disk.
+    // The memory reservation lasts until the payload is on disk.
     let Held { bytes, hold: _hold } =
         server.bodies.read(parts, body, server.warden.intake.payload_max(), too_large).await?;
     let created = server.warden.intake.create(CreateItem { payload: bytes, ..create }).await;
     created.map_err(|error| access.explain(error))
 }
 
-/// The answer to whoever created an item, or found it as it was to be; without a body for who prefers that.
+/// The response to a create. With `Prefer: return=minimal` it has no body.
 fn show_created(
     status: axum::http::StatusCode,
     item: Item,
@@ -163,7 +171,7 @@ fn show_created(
     (status, headers).into_response()
 }
 
-/// The answer to whoever wrote an item.
+/// The response to a write.
 fn show(
     status: axum::http::StatusCode,
     item: Item,
@@ -175,7 +183,7 @@ fn show(
     (status, [(ETAG, tag)], Json(server.facts(item).answer(sent, access.may_read()))).into_response()
 }
 
-/// The answer to whoever may see the whole item.
+/// The response to a client that may read the item.
 fn show_whole(item: Item, server: &Server) -> Response {
     let tag = entity_tag(item.version);
     (success::OK, [(ETAG, tag)], Json(warden_api::Item::from(server.facts(item)))).into_response()
@@ -183,7 +191,7 @@ fn show_whole(item: Item, server: &Server) -> Response {
 
 fn entity_tag(version: u64) -> HeaderValue {
     match version {
-        // That of every item that is new.
+        // Every new item.
         1 => HeaderValue::from_static("\"1\""),
         version => {
             HeaderValue::try_from(format!("\"{version}\"")).expect("a number in quotes is a header value")
@@ -205,15 +213,17 @@ pub async fn get(
     Ok(show_whole(server.warden.queries.item(key).await?, &server))
 }
 
-/// Get an item's payload: the bytes as they came.
+/// Get an item's payload, byte for byte.
 ///
-/// With the `Content-Type` and the `Content-Encoding` that they came with, whatever the request's `Accept` and
-/// `Accept-Encoding` say. `Content-Length`, `ETag`, `Repr-Digest` and ranges are those of the stored bytes.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", operation_id = "get_payload", tag = "items",
+/// The `Content-Type` and `Content-Encoding` are those of the create, whatever `Accept` and `Accept-Encoding`
+/// say. `Content-Length`, `ETag`, `Repr-Digest` and ranges refer to the stored bytes.
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", operation_id = "get_payload",
+    tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
-    responses((status = 200, description = "The bytes, with the type they came with", body = PayloadBytes, content_type = "*/*"),
-        (status = 206, description = "A part of them", body = PayloadBytes, content_type = "*/*"),
-        (status = 304, description = "The client has them already")))]
+    responses((status = 200, description = "The payload, with its content type", body = PayloadBytes,
+            content_type = "*/*"),
+        (status = 206, description = "The requested range", body = PayloadBytes, content_type = "*/*"),
+        (status = 304, description = "Not modified: `If-None-Match` has the current ETag")))]
 pub async fn payload(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -228,7 +238,7 @@ pub async fn payload(
     if request::has_already(&headers, &tag) {
         return Ok((success::NOT_MODIFIED, payload_headers(&info, &tag)).into_response());
     }
-    // Parts are for GET alone (RFC 9110, 14.2), and hold for the representation that they were meant for.
+    // Ranges apply to GET only (RFC 9110, 14.2), and only if `If-Range` still matches.
     let wanted = match headers.get(IF_RANGE) {
         _ if method != Method::GET => None,
         Some(condition) if condition != tag.as_str() => None,
@@ -265,13 +275,13 @@ fn payload_headers(info: &PayloadInfo, tag: &str) -> HeaderMap {
     let encoding = info.content_encoding.as_deref().map(HeaderValue::from_str);
     headers.extend(encoding.and_then(Result::ok).map(|value| (CONTENT_ENCODING, value)));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    // A browser must not take what a client stored for a page of ours.
+    // A browser must not run a stored payload as a page of this origin.
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     headers
 }
 
-/// The bytes of a range, read window by window. The first is read before the answer begins, so that a payload that is
-/// dropped in this instant is still told by its status; one that is dropped later breaks the body off.
+/// Streams a range, one window at a time. The first window is read before the response starts, so that a
+/// payload which has just been dropped still gets an error status; a later drop aborts the body.
 async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Result<Body, Problem> {
     let number = item.number;
     let Some(first) = window(&server, number, range).await? else {
@@ -306,11 +316,12 @@ async fn window(
     Ok(server.warden.queries.payload(number, range.start, length).await?)
 }
 
-/// Close an item. Closing it again is fine.
-#[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "close_item", tag = "items",
+/// Close an item. Closing it again succeeds.
+#[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "close_item",
+    tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
         ("outcome" = Option<String>, Query, description = "success (default), discarded or failed")),
-    responses((status = 204, description = "Closed, now or before")))]
+    responses((status = 204, description = "Closed, by this request or an earlier one")))]
 pub async fn delete(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -330,21 +341,19 @@ pub async fn delete(
     Ok(success::DONE.into_response())
 }
 
-/// What is to be changed, of whatever version.
-///
-/// # Errors
-/// When the deadline cannot be read.
+/// Parses a patch, without `If-Match`.
 pub(super) fn change(request: PatchRequest) -> Result<PatchItem, Problem> {
     let deadline = request.deadline.map(|text| request::deadline(&text)).transpose()?;
     Ok(PatchItem { deadline, labels: request.labels, progress: request.progress, if_version: None })
 }
 
-/// Change an open item's deadline, labels or progress.
-#[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "patch_item", tag = "items",
+/// Change the deadline, labels or progress of an open item (JSON merge patch, RFC 7396).
+#[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "patch_item",
+    tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
-        ("if-match" = Option<String>, Header, description = "Change only the version with this entity tag")),
+        ("if-match" = Option<String>, Header, description = "Require this to be the current ETag")),
     request_body(content = PatchRequest, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The item as it is now", body = ItemAnswer)))]
+    responses((status = 200, description = "The changed item", body = ItemAnswer)))]
 pub async fn patch(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -362,10 +371,12 @@ pub async fn patch(
     Ok(show(success::OK, item, sent, &server, &access))
 }
 
-/// Report an error about an open item.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", operation_id = "report_error", tag = "items",
+/// Report an error on an open item. A fatal error fails the item.
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", operation_id = "report_error",
+    tag = "items",
     params(("workflow" = String, Path), ("id" = String, Path),
-        ("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same report")),
+        ("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
+            reports the error once")),
     request_body(content = ErrorRequest),
     responses((status = 201, description = "Reported", body = ErrorReceipt)))]
 pub async fn report(
@@ -390,10 +401,11 @@ pub async fn report(
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
 }
 
-/// Send an item back to its step that has failed, and have one that waits for its next attempt wait no longer.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/retry", operation_id = "retry_item", tag = "recovery",
+/// Retry a failed item at its current step, or end the back-off of an item that waits for its next attempt.
+#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/retry", operation_id = "retry_item",
+    tag = "recovery",
     params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
+    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn retry(
     State(server): State<Arc<Server>>,
     access: Access,

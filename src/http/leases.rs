@@ -1,6 +1,7 @@
-//! Leases: claim items, hold them, and say what became of them.
+//! Leases: claiming items, and ending or extending a lease.
 //!
-//! The answer to a claim is sent item by item, so that a thousand large payloads are never in memory together.
+//! The response to a claim is streamed item by item, so that a thousand large payloads are never in memory
+//! together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,10 +39,12 @@ use crate::warden::recovery::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::report::ReportError;
 use crate::warden::{Recovery, WardenError};
 
-/// Claim items.
+/// Claim items: lease matching ones, earliest deadline first. With `wait` the request waits for an item if
+/// none is claimable (long polling). A claim is not idempotent: if the response is lost, the items stay
+/// leased until the ttl has passed.
 #[utoipa::path(post, path = "/v1/leases", operation_id = "claim", tag = "recovery",
     request_body(content = Option<ClaimRequest>),
-    responses((status = 200, description = "What was claimed", body = Claimed)))]
+    responses((status = 200, description = "The leases, with their items", body = Claimed)))]
 pub async fn claim(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -55,7 +58,7 @@ pub async fn claim(
         |name: &str, text: Option<String>| text.map(|text| request::duration(name, &text)).transpose();
     let (ttl, wait) = (duration("ttl", document.ttl)?, duration("wait", document.wait)?);
     if let Some(name) = document.unknown.first() {
-        return Err(Problem::invalid(format!("there is no field {} in a claim", quote(&name))));
+        return Err(Problem::invalid(format!("unknown field {} in claim", quote(&name))));
     }
     let claim = ClaimItems {
         filter: filter::read(document.filter, &server, &access)?,
@@ -66,7 +69,7 @@ pub async fn claim(
         worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
         gone: parts.extensions.get::<Arc<Exchange>>().map(|of| of.gone().clone()).unwrap_or_default(),
     };
-    // A claim whose answer found no room would leave its items to nobody for a while.
+    // If there is no memory for the response, the claim is refused before it leases anything.
     drop(server.answers.try_hold(SMALL)?);
     let claimed = Recovery::claim(&server.warden.recovery, claim).await?;
     let next_cursor = place_after(&claimed, server.moment()).map(write_cursor);
@@ -77,7 +80,7 @@ pub async fn claim(
     Ok((content_type, Body::from_stream(answer.into_stream())).into_response())
 }
 
-/// What was claimed, on its way to the client: [`Claimed`], a piece for each item.
+/// The streamed response to a claim: [`Claimed`], one piece for each item.
 struct Claim {
     server: Arc<Server>,
     items: VecDeque<Item>,
@@ -86,14 +89,14 @@ struct Claim {
     hold: Arc<Hold>,
 }
 
-/// How much memory the answer takes while it is sent: the records, and the largest piece.
+/// The memory of the response: the records, and the largest piece.
 fn room(claimed: &[Item], payloads: bool) -> u64 {
     let sizes = claimed.iter().filter_map(|item| item.payload.as_ref()).map(|payload| payload.size);
     let largest = sizes.max().filter(|_| payloads).unwrap_or_default();
     claimed.len() as u64 * RECORD + largest.div_ceil(3) * 4 + RECORD
 }
 
-/// Where the answer stands.
+/// The progress of the stream.
 #[derive(Clone, Copy)]
 enum Stage {
     Begin,
@@ -128,7 +131,7 @@ impl Claim {
         })
     }
 
-    /// The item as it is shown; nothing when it was closed since it was claimed, for then there is nothing left to be done.
+    /// The item of the response; `None` if it was closed since the claim.
     async fn view(&self, item: Item) -> Result<Option<ClaimedItem>, std::io::Error> {
         let Some(lease) = item.work.lease.clone() else { return Ok(None) };
         let size = item.payload.as_ref().map_or(0, |payload| payload.size);
@@ -152,9 +155,9 @@ impl Claim {
     }
 }
 
-/// The lease that the path names, its item, and what its holder says, provided that this access allows it. The item is read
-/// when all has been said, which may have taken its time.
-async fn said<T>(
+/// The lease in the path, its item, and the parsed body, if the token includes the workflow. The item is read
+/// after the body, which may arrive slowly.
+async fn leased<T>(
     server: &Server,
     access: &Access,
     id: &str,
@@ -167,10 +170,10 @@ async fn said<T>(
     Ok((lease, item, document))
 }
 
-/// Hold a lease for longer.
+/// Extend a lease.
 #[utoipa::path(post, path = "/v1/leases/{id}/heartbeat", operation_id = "heartbeat", tag = "recovery",
     params(("id" = String, Path)), request_body(content = Option<HeartbeatRequest>),
-    responses((status = 200, description = "It is held until then", body = warden_api::Lease)))]
+    responses((status = 200, description = "The extended lease", body = warden_api::Lease)))]
 pub async fn heartbeat(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -180,17 +183,17 @@ pub async fn heartbeat(
 ) -> Result<Json<warden_api::Lease>, Problem> {
     let (parts, body) = request.into_parts();
     let document = optional_document::<HeartbeatRequest>(&server, &parts, body);
-    let (lease, _, document) = said(&server, &access, &id, document).await?;
+    let (lease, _, document) = leased(&server, &access, &id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
     let item = server.warden.recovery.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
     let held = item.work.lease.as_ref().map(|held| view::lease(&item, held, server.moment()));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
 
-/// Say that the step is done: the next step becomes claimable, or after the last the item closes.
+/// Complete the current step. The next step becomes claimable; after the last one the item is closed.
 #[utoipa::path(post, path = "/v1/leases/{id}/complete", operation_id = "complete", tag = "recovery",
     params(("id" = String, Path)), request_body(content = Option<CompleteRequest>),
-    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
+    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn complete(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -200,16 +203,16 @@ pub async fn complete(
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
     let document = optional_document::<CompleteRequest>(&server, &parts, body);
-    let (lease, item, document) = said(&server, &access, &id, document).await?;
+    let (lease, item, document) = leased(&server, &access, &id, document).await?;
     let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
     let item = server.warden.recovery.complete(lease, &item, request).await?;
     Ok(Json(server.facts(item).into()))
 }
 
-/// Say that the attempt failed: the item is tried again after a while, or has failed.
+/// Report a failed attempt. The item is retried after a back-off, or fails, by the workflow's policy.
 #[utoipa::path(post, path = "/v1/leases/{id}/fail", operation_id = "fail", tag = "recovery",
     params(("id" = String, Path)), request_body(content = FailRequest),
-    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
+    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn fail(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -219,7 +222,7 @@ pub async fn fail(
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
     let document = document(&server, &parts, body);
-    let (lease, item, FailRequest { error, retry_after }) = said(&server, &access, &id, document).await?;
+    let (lease, item, FailRequest { error, retry_after }) = leased(&server, &access, &id, document).await?;
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
@@ -235,10 +238,10 @@ pub async fn fail(
     Ok(Json(server.facts(item).into()))
 }
 
-/// Give an item back unharmed: it was not tried.
+/// Release a lease without an attempt: the item can be claimed again at once, or after `delay`.
 #[utoipa::path(post, path = "/v1/leases/{id}/release", operation_id = "release", tag = "recovery",
     params(("id" = String, Path)), request_body(content = Option<ReleaseRequest>),
-    responses((status = 200, description = "The item as it is now", body = warden_api::Item)))]
+    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn release(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -248,7 +251,7 @@ pub async fn release(
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
     let document = optional_document::<ReleaseRequest>(&server, &parts, body);
-    let (lease, _, document) = said(&server, &access, &id, document).await?;
+    let (lease, _, document) = leased(&server, &access, &id, document).await?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
     let item = server.warden.recovery.release(lease, delay.unwrap_or_default()).await?;
     Ok(Json(server.facts(item).into()))

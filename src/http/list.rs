@@ -1,4 +1,4 @@
-//! Lists of items, and what they amount to.
+//! Lists of items, aggregate counts, and retrying many.
 
 use std::sync::Arc;
 
@@ -19,15 +19,17 @@ use super::request::Query;
 use super::trouble;
 use crate::config::Scope;
 
-/// List items.
+/// List items. Combine filters; each narrows the list.
 #[utoipa::path(get, path = "/v1/items", operation_id = "list_items", tag = "items",
-    params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
-        ("state" = Option<Vec<String>>, Query, description = "open, overdue, failed, held or closed, repeatable"),
-        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
+    params(("workflow" = Option<Vec<String>>, Query, description = "A glob over workflow names; repeatable"),
+        ("state" = Option<Vec<String>>, Query, description = "Repeatable"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value; repeatable, all must match"),
+        ("step" = Option<String>, Query),
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
-        ("order" = Option<String>, Query, description = "created (default), deadline, or trouble: failed, held, overdue, open, closed, and of each the earliest deadline first"),
-        ("limit" = Option<u16>, Query, description = "1 to 1000, 50 by default"), ("cursor" = Option<String>, Query)),
+        ("order" = Option<String>, Query, description = "By creation (default) or by deadline, oldest first; \
+            or trouble: failed, held, overdue, open and closed items, each by deadline"),
+        ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Item>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
@@ -37,7 +39,7 @@ pub async fn list(
     access.require(Scope::Read)?;
     let limit = limit(&mut query)?;
     let order = question::order(&mut query)?;
-    // The records of many pages that are read at once would be more than the answers made of them.
+    // The records of many concurrent pages would exceed the responses in size, so they are reserved too.
     let room = || server.answers.try_hold(limit as u64 * RECORD);
     let (data, next_cursor, _room) = if order == ItemOrder::Trouble {
         let filter = question::filter(&mut query, &access, &*server.warden.clock)?;
@@ -58,16 +60,17 @@ pub async fn list(
     Ok(Json(Page { data, next_cursor }))
 }
 
-/// Send many items back to their steps: those of a list, without any state those that have failed. A request does a part;
-/// the next goes on where it ended.
+/// Retry many items: those that match, or the failed ones if no state is given. A request retries up to 1000;
+/// continue with `next_cursor`.
 #[utoipa::path(post, path = "/v1/items/retry", operation_id = "retry_items", tag = "recovery",
-    params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
-        ("state" = Option<Vec<String>>, Query, description = "failed (default), open or overdue, repeatable"),
-        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
+    params(("workflow" = Option<Vec<String>>, Query, description = "A glob over workflow names; repeatable"),
+        ("state" = Option<Vec<String>>, Query, description = "failed (default), open or overdue; repeatable"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value; repeatable, all must match"),
+        ("step" = Option<String>, Query),
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
-        ("cursor" = Option<String>, Query, description = "Go on where the request before ended")),
-    responses((status = 200, description = "How many were sent back", body = Retried)))]
+        ("cursor" = Option<String>, Query, description = "Continue where the request before ended")),
+    responses((status = 200, description = "The number of retried items", body = Retried)))]
 pub async fn retry(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -81,14 +84,15 @@ pub async fn retry(
     Ok(Json(Retried { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 
-/// Summarise items: how many there are, by workflow, step and state, and how much their payloads take.
+/// Count items by workflow, step and state, with the total size of their payloads.
 #[utoipa::path(get, path = "/v1/items/summary", operation_id = "summarise_items", tag = "items",
-    params(("workflow" = Option<Vec<String>>, Query, description = "A glob, repeatable"),
-        ("state" = Option<Vec<String>>, Query, description = "open, overdue, failed, held or closed, repeatable"),
-        ("label" = Option<Vec<String>>, Query, description = "name:value, repeatable"), ("step" = Option<String>, Query),
+    params(("workflow" = Option<Vec<String>>, Query, description = "A glob over workflow names; repeatable"),
+        ("state" = Option<Vec<String>>, Query, description = "Repeatable"),
+        ("label" = Option<Vec<String>>, Query, description = "name:value; repeatable, all must match"),
+        ("step" = Option<String>, Query),
         ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
         ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query)),
-    responses((status = 200, description = "The figures", body = Summary)))]
+    responses((status = 200, description = "The counts", body = Summary)))]
 pub async fn summary(
     State(server): State<Arc<Server>>,
     access: Access,

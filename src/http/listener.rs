@@ -1,6 +1,6 @@
-//! Listening: connections within limits, and a way to end that lets requests finish.
+//! Accepting connections within limits, and graceful shutdown.
 //!
-//! axum's own server sets no limit on how long a client may take over its headers, so connections are driven here.
+//! axum's own server has no timeout for the request head, so connections are driven here.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -30,14 +30,13 @@ use super::reserve::{self, Place, Places, Wish};
 use super::watch::{Patience, Verdict, Watch};
 use crate::config::Limits;
 
-/// How long to wait when the system has no file descriptor for a connection.
+/// The pause when the process has no file descriptor for a connection.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
-/// The most streams that one HTTP/2 connection has open at once.
+/// The most concurrent streams of an HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
-/// How many bytes of an answer HTTP/2 buffers beyond what the socket takes.
+/// The bytes of a response that HTTP/2 buffers beyond what the socket accepts.
 const STREAM_BUFFER_MAX: usize = 64 * 1024;
 
-/// The address could not be taken.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", self.advice())]
 pub struct ListenerError {
@@ -46,43 +45,39 @@ pub struct ListenerError {
 }
 
 impl ListenerError {
-    /// Whether the system denies it, rather than that it cannot be.
     pub fn is_denied(&self) -> bool {
         self.error.kind() == ErrorKind::PermissionDenied
     }
 
-    /// What the system said, and what to do.
+    /// The error of the system, and what to do.
     fn advice(&self) -> String {
         let Self { address, error } = self;
         match error.kind() {
             ErrorKind::PermissionDenied => format!(
-                "{error}; ports below 1024 take a right: set server.listen to a higher one such as {}:8470, or give the \
-                 right to bind (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)",
+                "{error}; ports below 1024 need a privilege: set server.listen to a higher one such as \
+                {}:8470, or grant it (AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit)",
                 if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
             ),
             ErrorKind::AddrInUse => format!(
-                "another program listens there, perhaps a warden that runs already ({error}); stop it, or set \
-                 server.listen to another port"
+                "another program listens there, perhaps a warden that runs already ({error}); stop it, or \
+                set server.listen to another port"
             ),
             ErrorKind::AddrNotAvailable => {
-                format!("this machine has no such address ({error}); set server.listen to one that it has")
+                format!(
+                    "this machine has no such address ({error}); set server.listen to one of its addresses"
+                )
             }
             _ => format!("{error}; set server.listen to another address"),
         }
     }
 }
 
-/// A bound socket that waits to be served.
 pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Listener {
-    /// Binds the address.
-    ///
-    /// # Errors
-    /// When it cannot be taken.
     pub async fn bind(address: SocketAddr) -> Result<Self, ListenerError> {
         let failed = |error| ListenerError { address, error };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -91,12 +86,13 @@ impl Listener {
         Ok(Self { listener, address })
     }
 
-    /// The address that was bound, with the port that the system chose.
+    /// The bound address, with the port chosen by the system if it was 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves connections until `stop`; then takes no more, lets requests finish for at most `patience`, and ends.
+    /// Serves connections until `stop`. Then no more are accepted, and requests in flight have `patience` to
+    /// finish.
     pub async fn serve(self, router: Router, limits: &Limits, patience: Duration, stop: CancellationToken) {
         let host = Arc::new(Host {
             router,
@@ -119,7 +115,7 @@ impl Listener {
         drop(self.listener);
         connections.close();
         if tokio::time::timeout(patience, connections.wait()).await.is_err() {
-            tracing::warn!(?patience, "some requests were not finished in time and are cut off");
+            tracing::warn!(?patience, "requests in flight at shutdown were aborted");
         }
         host.over.cancel();
     }
@@ -128,7 +124,7 @@ impl Listener {
         let place = places.next().await?;
         match self.listener.accept().await {
             Ok((stream, _)) => {
-                // Answers are small and complete; waiting to fill a segment would only delay them.
+                // Responses are complete and small; Nagle's algorithm would only delay them.
                 let _ = stream.set_nodelay(true);
                 Some((stream, places.better(place)))
             }
@@ -141,24 +137,23 @@ impl Listener {
     }
 }
 
-/// What all connections share.
+/// The state shared by all connections.
 struct Host {
     router: Router,
     header_max: usize,
     patience: Patience,
     places: Places,
-    /// From now on requests are only finished.
+    /// Cancelled when requests are only to be finished.
     stop: CancellationToken,
-    /// From now on nothing is.
+    /// Cancelled when the grace period is over.
     over: CancellationToken,
 }
 
-/// That a request came over a connection beyond the limit, which is for the daemon's health alone.
+/// Marks a request on a connection beyond the limit, which may only be a health check.
 #[derive(Clone, Copy)]
 pub struct BeyondLimit;
 
 impl Host {
-    /// Serves a connection that was accepted.
     async fn receive(self: Arc<Self>, stream: TcpStream, place: Place) {
         if !place.is_beyond {
             return self.carry(stream, None, self.patience).await;
@@ -183,21 +178,22 @@ impl Host {
         }
     }
 
-    /// Carries all exchanges of a connection, and closes it.
+    /// Serves all exchanges of a connection and closes it.
     async fn carry(&self, stream: TcpStream, beyond: Option<BeyondLimit>, patience: Patience) {
         let course = Arc::new(Course::default());
         let ended = self.exchanges(stream, &course, beyond, patience).await;
         match ended {
             Ok(broken) => course.part(broken, patience.body).await,
-            Err(Verdict::Idle | Verdict::Dead) => tracing::debug!("a client asked for nothing in time"),
+            Err(Verdict::Idle | Verdict::Dead) => tracing::debug!("connection closed: idle"),
             Err(Verdict::Stalled) => {
-                tracing::debug!("a client took nothing of its answers in time");
+                tracing::debug!("connection reset: the client does not read");
                 course.reset();
             }
         }
     }
 
-    /// Drives hyper until the connection is at its end, and says whether that was a bad one, or why it is given up.
+    /// Drives hyper until the connection ends. Returns whether it ended with an error, or why it is to be
+    /// closed.
     async fn exchanges(
         &self,
         stream: TcpStream,
@@ -215,14 +211,14 @@ impl Host {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    let ended = ended.inspect_err(|error| tracing::debug!(%error, "a connection ended badly"));
+                    let ended = ended.inspect_err(|error| tracing::debug!(%error, "connection failed"));
                     return Ok(ended.is_err_and(|error| !is_timeout(&*error)));
                 }
                 () = self.stop.cancelled(), if !told => {
                     told = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // What the builder needs to know which version is spoken, it would wait for without end.
+                // hyper's builder would wait without a limit for the bytes that tell the protocol version.
                 verdict = watch.verdict() => match verdict {
                     Verdict::Idle => connection.as_mut().graceful_shutdown(),
                     verdict => return Err(verdict),
@@ -250,12 +246,12 @@ impl Host {
     }
 }
 
-/// Whether hyper gave up waiting, and so has said nothing that could be lost.
+/// Whether hyper timed out, so that no response can be lost.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
 }
 
-/// The router as a service of one connection, whose course is followed.
+/// The router as the service of one connection.
 fn service(
     router: Router,
     course: Arc<Course>,
@@ -264,7 +260,7 @@ fn service(
     service_fn(move |request: Request<Incoming>| {
         let version = request.version();
         let exchange = Exchange::begin(&course, version);
-        // hyper ends a connection that was to be upgraded without waiting for what it has written.
+        // At an upgrade hyper closes the connection without waiting for pending writes.
         let paced = request.headers().contains_key(UPGRADE);
         let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
         request.extensions_mut().insert(exchange.clone());
@@ -275,7 +271,7 @@ fn service(
         async move {
             let mut response = answering.await?;
             if version <= Version::HTTP_11 {
-                // hyper buffers the heads of answers without end.
+                // hyper buffers response heads without a limit.
                 course.unblocked().await;
                 if beyond.is_some() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -286,7 +282,7 @@ fn service(
     })
 }
 
-/// Spawns the streams of a connection in HTTP/2, and tells each exchange which task carries it.
+/// Spawns the streams of an HTTP/2 connection, and gives each exchange its task.
 #[derive(Clone)]
 struct Streams(Arc<Course>);
 

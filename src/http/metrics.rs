@@ -1,5 +1,5 @@
-//! Metrics, in the texts that Prometheus reads. Requests are counted as they are answered; everything else is read off
-//! the warden and the system when somebody asks.
+//! Metrics for Prometheus. Requests are counted when they are answered; everything else is read from the
+//! services at each scrape.
 
 mod figures;
 mod form;
@@ -30,7 +30,6 @@ struct RequestLabels {
     status: u16,
 }
 
-/// The requests that were answered.
 #[derive(Clone)]
 pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
@@ -45,7 +44,7 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Counts a request. Methods that nobody serves count as one, so that clients cannot make up series.
+    /// Unknown methods are counted as `other`, so that clients cannot create series.
     pub fn count(&self, method: &Method, route: &str, status: u16, took: Duration) {
         let known = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
@@ -55,23 +54,20 @@ impl HttpMetrics {
     }
 }
 
-/// Writes all figures down; of workflows, those that the client may see.
-///
-/// # Errors
-/// When the text cannot be written, which is a defect.
+/// Writes all metrics; of workflows, those that the token includes.
 pub fn write(warden: &Warden, http: &HttpMetrics, access: &Access, form: Form) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    // Where the system does not say how the process does, the rest is worth knowing all the same.
+    // Without process metrics the others are still useful.
     match ProcessFigures::read() {
         Ok(figures) => registry.register_collector(Box::new(figures)),
-        Err(error) => tracing::debug!(%error, "the figures of the process cannot be read"),
+        Err(error) => tracing::debug!(%error, "process metrics cannot be read"),
     }
     let registered = registry.sub_registry_with_prefix("warden");
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-    registered.register("build", "The program that runs", build);
+    registered.register("build", "The running program", build);
     registered.register("http_requests", "Requests answered", http.requests.clone());
     let took = http.took.clone();
-    registered.register_with_unit("http_request_duration", "How long answers took", Unit::Seconds, took);
+    registered.register_with_unit("http_request_duration", "Duration of requests", Unit::Seconds, took);
     registered.register_collector(Box::new(Figures::of(warden, access)));
     let mut text = String::new();
     encode(&mut text, &registry)?;

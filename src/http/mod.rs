@@ -1,9 +1,10 @@
-//! The HTTP API: routes by resource. The only place that knows status codes, and of those [`problem`] knows nearly all.
+//! The HTTP API: routes by resource. Status codes occur only here, nearly all of them in [`problem`].
 //!
-//! Every request passes one outermost layer ([`serve_request`]), which gives it an id, refuses malformed paths, hosts that are
-//! not ours, foreign pages and unknown tokens, counts it, and writes problems out. Then a handler reads the request strictly, asks the warden,
-//! and shows the answer.
+//! Every request passes one outermost layer ([`serve_request`]). It assigns the request id, rejects malformed
+//! paths, unknown hosts, foreign origins and unknown tokens, counts the request, and writes problems. Then a
+//! handler parses the request strictly, calls a service and renders the result.
 //!
+//! Deliberately absent: decisions. What a request means is decided by the services.
 //! Deliberately absent: decisions. What a request means is the warden's business.
 
 mod access;
@@ -85,7 +86,7 @@ use crate::warden::Warden;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What all handlers share.
+/// The state shared by all handlers.
 pub struct Server {
     warden: Arc<Warden>,
     tokens: Tokens,
@@ -104,18 +105,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// The present: what is shown and judged goes by it.
     fn moment(&self) -> Moment {
         self.warden.clock.moment()
     }
 
-    /// An item, with what besides it is shown of it now.
+    /// An item with the facts shown beside it.
     fn facts(&self, item: Item) -> ItemFacts {
         let incident = self.warden.alerting.incident_of(&item);
         ItemFacts { moment: self.moment(), incident, item }
     }
 
-    /// Everything that is served at this address, under the limits of the configuration.
+    /// The server at this address, with the configured limits.
     pub fn new(warden: Arc<Warden>, config: &Config, address: SocketAddr) -> Arc<Self> {
         let limits = &config.limits;
         let (_, mut api) = routes().split_for_parts();
@@ -138,25 +138,26 @@ impl Server {
         })
     }
 
-    /// Says from now on that it is not ready, so that balancers look elsewhere while the rest is finished.
+    /// Reports not ready from now on, so that load balancers stop sending requests, and ends waiting claims.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.warden.recovery.stop_waiting();
     }
 
-    /// Shows these warnings from now on, with those of the configuration.
+    /// Adds warnings to those of the configuration.
     pub fn warn(&self, warnings: Vec<Warning>) {
         self.warnings.write().unwrap_or_else(PoisonError::into_inner).extend(warnings);
     }
 
-    /// The service that answers requests.
     pub fn router(self: &Arc<Self>) -> Router {
         let (router, _) = routes().split_for_parts();
         let server = self.clone();
         router
             .fallback(|uri: Uri| async move { elsewhere::nothing_at(uri.path()) })
             .method_not_allowed_fallback(|| async {
-                Problem::method_not_allowed("this path takes other methods; /openapi.json lists them")
+                Problem::method_not_allowed(
+                    "this path does not support the method; /openapi.json lists those that it does",
+                )
             })
             .layer(layer_fn(move |route: Route| {
                 let (server, mut route) = (server.clone(), route);
@@ -210,7 +211,6 @@ fn routes() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(operation::openapi))
 }
 
-/// The outermost layer. See the module's documentation.
 fn serve_request(
     server: &Arc<Server>,
     route: &mut Route,
@@ -265,17 +265,20 @@ fn serve_request(
         let took = server.warden.clock.now().since(began);
         let route = matched.as_ref().map_or("none", MatchedPath::as_str);
         server.metrics.count(&method, route, status.as_u16(), took);
-        // What went wrong is found by the id that the client was shown. The detail may repeat what the client sent, so it is
-        // not in the log.
+        // The request id links a problem shown to a client with the log. The detail is not logged, since it
+        // may quote what the client sent.
         match problem.as_ref().map(Problem::slug) {
             Some(problem) if status.is_server_error() => {
-                tracing::warn!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+                let status = status.as_u16();
+                tracing::warn!(request = request_id, %method, route, status, problem, "request failed");
             }
             Some(problem) => {
-                tracing::info!(request = request_id, %method, route, status = status.as_u16(), problem, "refused");
+                let status = status.as_u16();
+                tracing::info!(request = request_id, %method, route, status, problem, "request refused");
             }
             None => {
-                tracing::debug!(request = request_id, %method, route, status = status.as_u16(), ?took, "answered");
+                let status = status.as_u16();
+                tracing::debug!(request = request_id, %method, route, status, ?took, "request answered");
             }
         }
         response
@@ -285,7 +288,7 @@ fn serve_request(
     }
 }
 
-/// The response with its problem, if it has one, as the body. The problem stays with it, to be logged.
+/// Writes the problem of a response as its body. The problem stays in the extensions, to be logged.
 fn written_out(response: Response, request_id: Uuid, version: Version) -> Response {
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
     let mut text = Uuid::encode_buffer();
@@ -294,13 +297,13 @@ fn written_out(response: Response, request_id: Uuid, version: Version) -> Respon
     written
 }
 
-/// Refuses what no handler should see, and notes what the request may do. What it takes of the requests in flight is
-/// returned with it; the paths of operation take nothing, so that a daemon under load is not taken for a dead one.
+/// Rejects what no handler should see, attaches the access of the token, and takes a permit of the requests
+/// in flight. Health checks take none, so that a daemon under load is not restarted as dead.
 fn admit(server: &Server, mut request: Request) -> Result<(Request, Place), Problem> {
     framing::check(&request).map_err(Problem::hang_up)?;
     let path = request.uri().path();
     if request.extensions().get::<BeyondLimit>().is_some() && !operation::is_health(path) {
-        let detail = "limits.connections_max connections are open; try again in a moment";
+        let detail = "limits.connections_max connections are open; try again later";
         return Err(Problem::overloaded(detail).retry_after(1).hang_up());
     }
     request::check_escapes(path)?;
@@ -318,7 +321,7 @@ fn admit(server: &Server, mut request: Request) -> Result<(Request, Place), Prob
             Ok((request, place))
         }
         Err(_) => {
-            let detail = "limits.requests_max requests are in flight; try again in a moment";
+            let detail = "limits.requests_max requests are in flight; try again later";
             Err(Problem::overloaded(detail).retry_after(1))
         }
     }

@@ -1,4 +1,4 @@
-//! The description of the API: what all operations share. Each says for itself what it does and what its success is.
+//! The parts of the API description that operations share. Each operation describes itself and its success.
 
 mod forms;
 mod links;
@@ -12,12 +12,15 @@ use super::operation;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Process Warden", description = "Hand items in before the work starts, delete them when it is done."),
-    tags((name = "items", description = "Create, close, read, list"),
-        (name = "recovery", description = "Claim items, retry them, have them replayed"),
-        (name = "workflows", description = "Policies and figures"),
+    info(
+        title = "Process Warden",
+        description = "Create an item before its work starts, and close it when the work is done."
+    ),
+    tags((name = "items", description = "Create, close, read, list and export items"),
+        (name = "recovery", description = "Claim, retry and replay items"),
+        (name = "workflows", description = "Policies and counts"),
         (name = "alerts", description = "Incidents, silences, deliveries and receivers"),
-        (name = "operation", description = "Health, metrics, this description")),
+        (name = "operation", description = "Health, metrics and this description")),
     security((), ("bearer" = [])),
     components(schemas(ProblemDocument)),
     modifiers(&BearerScheme),
@@ -34,32 +37,32 @@ impl utoipa::Modify for BearerScheme {
     }
 }
 
-/// What is known of the API before its operations.
+/// The description without operations.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut api = Api::openapi();
     api.info.description = api.info.description.map(|text| format!("{text}\n\n{}", forms::FORMATS));
     api
 }
 
-/// Adds to what the operations say of themselves what is the same for all of them.
+/// Adds what all operations have in common.
 pub fn complete(api: &mut utoipa::openapi::OpenApi) {
-    forms::tell(api);
-    links::tell(api);
-    tell_problems(api);
+    forms::add(api);
+    links::add(api);
+    add_problems(api);
 }
 
-/// Adds to each operation how it is refused, and to those that a token opens how they fail.
-fn tell_problems(api: &mut utoipa::openapi::OpenApi) {
+/// Adds the error responses: 4XX to all operations, 5XX to those that need a token.
+fn add_problems(api: &mut utoipa::openapi::OpenApi) {
     for (path, item) in &mut api.paths.paths {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
-            tell_problems_of(operation, operation::is_open(path));
+            add_problems_to(operation, operation::is_open(path));
         }
     }
 }
 
-fn tell_problems_of(operation: &mut Operation, is_open: bool) {
-    let problems = [("4XX", "Refused"), ("5XX", "Not done")];
+fn add_problems_to(operation: &mut Operation, is_open: bool) {
+    let problems = [("4XX", "The request was rejected"), ("5XX", "The request failed")];
     for (statuses, description) in problems.into_iter().take(if is_open { 1 } else { 2 }) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
         let response =

@@ -1,4 +1,4 @@
-//! Operation: whether the daemon lives, whether it is ready, how it is doing, and what it serves.
+//! Operation: liveness, readiness, metrics, and the API description.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -24,22 +24,23 @@ pub fn is_open(asked: &str) -> bool {
     is_health(asked) || asked == path::OPENAPI
 }
 
-/// The paths that are answered however many clients there are.
+/// The paths that are answered whatever the load.
 pub fn is_health(asked: &str) -> bool {
     matches!(asked, path::HEALTHZ | path::READYZ)
 }
 
-/// Whether the process lives.
+/// Check whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
-    responses((status = 200, description = "It lives", body = Health)))]
+    responses((status = 200, description = "Alive", body = Health)))]
 pub async fn healthz() -> Json<Health> {
     Json(Health { status: "ok".into(), version: env!("CARGO_PKG_VERSION").into() })
 }
 
-/// Whether it has recovered, can write, and is answered by its committing thread.
+/// Check whether the daemon has recovered, can write, and its committing thread responds.
 #[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
-    responses((status = 200, description = "It is ready", body = Readiness),
-        (status = 503, description = "It is not", body = ProblemDocument, content_type = "application/problem+json")))]
+    responses((status = 200, description = "Ready", body = Readiness),
+        (status = 503, description = "Not ready", body = ProblemDocument,
+            content_type = "application/problem+json")))]
 pub async fn readyz(
     State(server): State<Arc<Server>>,
     headers: HeaderMap,
@@ -53,9 +54,9 @@ pub async fn readyz(
     }
     if store.busy_for > server.stall_timeout / 2 {
         let busy_for = humantime::format_duration(store.busy_for);
-        return Err(Problem::unavailable(format!("a commit has been under way for {busy_for}")));
+        return Err(Problem::unavailable(format!("a commit has been in progress for {busy_for}")));
     }
-    // Whoever asks needs no token, so names and addresses are for those who bring one.
+    // The path needs no token, so messages, which contain names and addresses, are only for clients with one.
     let access = server.tokens.authenticate(&headers);
     let sees_all = access.is_ok_and(|access| access.require_unlimited(Scope::Read).is_ok());
     let mut found = server.warnings.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -69,9 +70,9 @@ pub async fn readyz(
     Ok(Json(Readiness { status: "ready".into(), storage: storage.into(), warnings }))
 }
 
-/// Figures for Prometheus, in the text that it has always read, or as OpenMetrics for those whose `Accept` prefers that.
+/// Get metrics in the Prometheus text format, or in OpenMetrics if `Accept` prefers it.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "The figures",
+    responses((status = 200, description = "The metrics",
             content((String = "text/plain"), (String = "application/openmetrics-text")))))]
 pub async fn metrics(
     State(server): State<Arc<Server>>,
@@ -81,11 +82,11 @@ pub async fn metrics(
     access.require(Scope::Read)?;
     let form = Form::wanted(&headers);
     let text = super::metrics::write(&server.warden, &server.metrics, &access, form)
-        .map_err(|error| Problem::unavailable(format!("the figures could not be written: {error}")))?;
+        .map_err(|error| Problem::unavailable(format!("the metrics could not be written: {error}")))?;
     Ok(([(CONTENT_TYPE, form.content_type()), (VARY, "accept")], text).into_response())
 }
 
-/// This description.
+/// Get this description.
 #[utoipa::path(get, path = "/openapi.json", tag = "operation", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")))]
 pub async fn openapi(State(server): State<Arc<Server>>) -> Response {

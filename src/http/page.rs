@@ -1,4 +1,4 @@
-//! Pages of lists: how long they are, and where they go on.
+//! Pages of lists: limits and cursors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,28 +9,20 @@ use super::problem::Problem;
 use super::request::Query;
 use crate::model::{ItemNumber, Position, Timestamp, quote};
 
-/// Reads how many entries a page holds at most.
-///
-/// # Errors
-/// When it is no number from 1 to 1000.
+/// Parses the page size.
 pub fn limit(query: &mut Query) -> Result<usize, Problem> {
     match query.one("limit")? {
         None => Ok(PAGE_DEFAULT),
         Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-            Problem::invalid(format!("limit={} is no number from 1 to {PAGE_MAX}", quote(&text)))
+            Problem::invalid(format!("limit={} is not a number from 1 to {PAGE_MAX}", quote(&text)))
         }),
     }
 }
 
-/// Writes a place in a list of items down for the client to hand back.
 pub fn write_cursor(position: Position) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}:{}", position.deadline.as_millis(), position.number.0))
 }
 
-/// Reads it back.
-///
-/// # Errors
-/// When it is none of ours.
 pub fn read_cursor(text: &str) -> Result<Position, Problem> {
     let read = || {
         let text = decode(text)?;
@@ -38,23 +30,19 @@ pub fn read_cursor(text: &str) -> Result<Position, Problem> {
         let deadline = Timestamp::from_millis(deadline.parse().ok()?);
         Some(Position { deadline, number: ItemNumber(number.parse().ok()?) })
     };
-    // A sign or a zero too many is none of ours either, although a number can be read.
+    // Signs and leading zeros are rejected: only cursors as they were written are accepted.
     read().filter(|position| write_cursor(*position) == text).ok_or_else(not_ours)
 }
 
-/// What is asked of a list that is ordered by the names or ids of its entries.
+/// The paging of a list that is ordered by names or ids.
 pub struct Paging {
-    /// How many at most.
     pub limit: usize,
-    /// After which name.
+    /// The last name of the page before.
     pub after: Option<String>,
 }
 
 impl Paging {
-    /// Reads `limit` and `cursor`.
-    ///
-    /// # Errors
-    /// When one of them cannot be.
+    /// Parses `limit` and `cursor`.
     pub fn read(query: &mut Query) -> Result<Self, Problem> {
         let limit = limit(query)?;
         let cursor = query.one("cursor")?;
@@ -62,7 +50,7 @@ impl Paging {
         Ok(Self { limit, after })
     }
 
-    /// Cuts a page out of entries that stand in the order of their names, each shown by its view.
+    /// The page of entries that are sorted by name.
     pub fn page<T, V>(&self, entries: Vec<T>, name: impl Fn(&T) -> String, view: impl Fn(T) -> V) -> Page<V> {
         let passed = |entry: &T| self.after.as_ref().is_some_and(|after| name(entry) <= *after);
         let mut rest = entries.into_iter().skip_while(passed).peekable();
@@ -77,7 +65,6 @@ impl Paging {
     }
 }
 
-/// Writes a name or an id down as a cursor.
 pub fn name_cursor(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
@@ -86,9 +73,8 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
-/// The problem of a cursor that no list gave out.
 pub fn not_ours() -> Problem {
-    Problem::invalid("the cursor is none that this list gave out; begin again without one")
+    Problem::invalid("the cursor is not from this list; start again without one")
 }
 
 #[cfg(test)]

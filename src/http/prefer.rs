@@ -1,29 +1,27 @@
-//! What a client prefers of the answer (RFC 7240).
+//! The `Prefer` header (RFC 7240).
 //!
-//! A preference is a wish and no demand: what is not understood, or not met here, is passed over and never refused. One that is
-//! met is named in `Preference-Applied`.
+//! Preferences that are unknown or not supported are ignored. One that is honoured is named in
+//! `Preference-Applied`.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Which preference was met.
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// That a write is answered without what it has written.
 pub const RETURN_MINIMAL: HeaderValue = HeaderValue::from_static("return=minimal");
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// Whether the client wants to be told that its write is done, and not what came of it.
+/// Whether the client prefers a write response without a body.
 pub fn is_minimal(headers: &HeaderMap) -> bool {
     let texts = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    // A comma within a quoted text parts what belongs together; of neither part can one of ours be made, as both keep a
-    // quotation mark.
+    // Splitting at a comma within a quoted string yields parts with a stray quotation mark, which match
+    // nothing.
     let preferences = texts.flat_map(|text| text.split(','));
-    // Parameters of a preference change nothing about these.
+    // Parameters of a preference have no meaning here.
     let mut wishes = preferences.filter_map(|preference| {
         let (name, value) = preference.split(';').next().unwrap_or_default().split_once('=')?;
         name.trim().eq_ignore_ascii_case("return").then(|| value.trim())
     });
-    // Of several the first one counts.
+    // The first of several applies.
     wishes.next().is_some_and(|value| matches!(value, "minimal" | "\"minimal\""))
 }
 

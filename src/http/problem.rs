@@ -1,5 +1,5 @@
-//! Problems: what went wrong, as RFC 9457 `application/problem+json`. The one file that knows which success has which
-//! status, and which problem an error of the layers below is; [`warden_api::Problem`] has the statuses of those.
+//! Problems (RFC 9457, `application/problem+json`). The only file that maps results to status codes of
+//! success, and errors of the layers below to problems; [`warden_api::Problem`] has their status codes.
 
 use std::borrow::Cow;
 
@@ -14,29 +14,26 @@ use crate::model::quote;
 use crate::store::StoreError;
 use crate::warden::WardenError;
 
-/// The longest detail, in bytes.
+/// In bytes.
 const DETAIL_MAX: usize = 1024;
 
-/// What a 2xx says.
+/// The status codes of success.
 pub mod success {
     use axum::http::StatusCode;
 
-    /// Something was made.
     pub const CREATED: StatusCode = StatusCode::CREATED;
-    /// Something was begun, and goes on by itself.
+    /// Accepted, and continues asynchronously.
     pub const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
-    /// It is there, or here it is.
     pub const OK: StatusCode = StatusCode::OK;
-    /// It is done, and there is nothing to say.
+    /// Done; no body.
     pub const DONE: StatusCode = StatusCode::NO_CONTENT;
-    /// Here is the part that was asked for.
+    /// A byte range.
     pub const PART: StatusCode = StatusCode::PARTIAL_CONTENT;
-    /// The client has it already.
+    /// The client's copy is current.
     pub const NOT_MODIFIED: StatusCode = StatusCode::NOT_MODIFIED;
 }
 
-/// Something that went wrong, on its way to the client. Behind a pointer, so that the results that are no problem stay
-/// small.
+/// A problem to be returned to the client. Boxed, so that results without a problem stay small.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Inner>);
 
@@ -48,8 +45,7 @@ struct Inner {
     hangs_up: bool,
 }
 
-/// A detail that is not too long. What it quotes is cut where it is quoted, but not everybody who words a detail is ours: a
-/// parser of JSON repeats whole strings.
+/// Shortens a detail. Our own details quote briefly, but those of the JSON parser contain whole strings.
 fn short(detail: Cow<'static, str>) -> Cow<'static, str> {
     if detail.len() <= DETAIL_MAX {
         return detail;
@@ -120,7 +116,7 @@ impl Problem {
         Self(Box::new(Inner { kind, detail: short(detail), header: None, hangs_up: false }))
     }
 
-    /// The word that clients may go by.
+    /// The last segment of the `type`, which clients use.
     pub fn slug(&self) -> &'static str {
         self.0.kind.slug()
     }
@@ -129,40 +125,38 @@ impl Problem {
         StatusCode::from_u16(self.0.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
     }
 
-    /// Asks the client to come back after that many seconds.
+    /// Sets `Retry-After`.
     #[must_use]
     pub fn retry_after(self, seconds: u16) -> Self {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// Ends the connection with the answer: what is left of the request's body will not be read.
+    /// Closes the connection after the response, because the rest of the request's body will not be read.
     #[must_use]
     pub fn hang_up(mut self) -> Self {
         self.0.hangs_up = true;
         self
     }
 
-    /// Adds to what was wrong.
+    /// Appends to the detail.
     #[must_use]
     pub fn and(mut self, more: &str) -> Self {
         self.0.detail = short(format!("{}; {more}", self.0.detail).into());
         self
     }
 
-    /// Tells how to authenticate (RFC 6750).
+    /// Adds the `Bearer` challenge (RFC 6750).
     #[must_use]
     pub fn challenge(self) -> Self {
         self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"warden\""))
     }
 
-    /// The problem as it is written.
     pub fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
         ProblemDocument {
             kind: format!("{TYPE_PREFIX}{}", self.slug()).into(),
@@ -173,7 +167,7 @@ impl Problem {
         }
     }
 
-    /// The whole answer to the request with this id, in this version of the protocol.
+    /// The response to the request with this id.
     pub fn respond(&self, request_id: &str, version: Version) -> Response {
         let document = serde_json::to_vec(&self.document(Some(request_id))).unwrap_or_default();
         let mut response = Response::new(Body::from(document));
@@ -183,7 +177,7 @@ impl Problem {
         if let Some((name, value)) = &self.0.header {
             headers.insert(name, value.clone());
         }
-        // Later versions end the one stream by themselves.
+        // HTTP/2 ends the stream instead.
         if self.0.hangs_up && version <= Version::HTTP_11 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -191,8 +185,8 @@ impl Problem {
     }
 }
 
-/// The request's id is not known here: the problem travels in the response's extensions, and the outermost layer writes
-/// it out.
+/// The request id is not known here, so the problem travels in the response's extensions and the outermost
+/// layer writes it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
@@ -242,7 +236,7 @@ impl From<WardenError> for Problem {
             WardenError::Store(StoreError::Fatal(reason)) => {
                 tracing::error!(%reason, "the store failed");
                 Self::store_failed(
-                    "whether the change was written is unknown; ask again once the warden is back",
+                    "whether the change was written is unknown; check when the warden runs again",
                 )
             }
         }

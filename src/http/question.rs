@@ -1,4 +1,4 @@
-//! Which items a request means: the filters, order and place that lists, exports and summaries are asked with.
+//! The filters, order and cursor of lists, exports and counts.
 
 use warden_api::word::ItemOrder;
 use wildmatch::WildMatch;
@@ -9,33 +9,24 @@ use super::problem::Problem;
 use super::request::{self, Query};
 use crate::model::{Clock, ItemFilter, Order, Position, Timestamp};
 
-/// The parameters of [`filter`], for whoever uses another.
+/// The parameters of [`filter`], for error messages.
 pub const FILTERS: &str =
     "workflow, state, label, step, created_before, created_after, deadline_before, deadline_after";
 
-/// Items in an order, from a place on.
 pub struct Question {
-    /// Which.
     pub filter: ItemFilter,
-    /// In which order.
     pub order: Order,
-    /// After which place.
+    /// The position after which to continue.
     pub after: Option<Position>,
 }
 
 impl Question {
-    /// Reads the filters, `order` and `cursor`.
-    ///
-    /// # Errors
-    /// When one of them cannot be.
+    /// Parses the filters, `order` and `cursor`.
     pub fn read(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<Self, Problem> {
         Self::in_order(order(query)?, query, access, clock)
     }
 
-    /// The same with an order that was read already.
-    ///
-    /// # Errors
-    /// When it is one of lists alone, or a filter or `cursor` cannot be read.
+    /// Like [`Question::read`] with a parsed order. The order `trouble` is only for lists.
     pub fn in_order(
         order: ItemOrder,
         query: &mut Query,
@@ -47,9 +38,7 @@ impl Question {
             ItemOrder::Created => Order::Created,
             ItemOrder::Deadline => Order::Deadline,
             ItemOrder::Trouble => {
-                return Err(Problem::invalid(
-                    "order=trouble is for lists; elsewhere it is deadline or created",
-                ));
+                return Err(Problem::invalid("order=trouble is only for lists; use deadline or created"));
             }
         };
         let after = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
@@ -57,19 +46,12 @@ impl Question {
     }
 }
 
-/// Reads `order`.
-///
-/// # Errors
-/// When it is none.
 pub fn order(query: &mut Query) -> Result<ItemOrder, Problem> {
     let order = query.one("order")?;
     Ok(order.map(|text| request::word("order", &text)).transpose()?.unwrap_or_default())
 }
 
-/// Reads the filters; what the token does not admit is no item that is meant.
-///
-/// # Errors
-/// When one of them cannot be read.
+/// Parses the filters, limited to the workflows of the token.
 pub fn filter(query: &mut Query, access: &Access, clock: &dyn Clock) -> Result<ItemFilter, Problem> {
     let instant = |query: &mut Query, name: &str| -> Result<Option<Timestamp>, Problem> {
         let instant = query.one(name)?.map(|text| request::instant(name, &text)).transpose()?;

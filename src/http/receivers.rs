@@ -1,4 +1,4 @@
-//! Receivers: how they are doing, and trying them out.
+//! Receivers: status, test and resume.
 
 use std::convert::identity;
 use std::sync::Arc;
@@ -18,12 +18,13 @@ use crate::config::Scope;
 use crate::notifier::ReceiverStatus;
 use crate::warden::WardenError;
 
-/// List receivers and how they are doing, by name.
+/// List receivers and their status, by name.
 ///
-/// One is `failing` while its latest attempts have all failed, five or more: then one attempt is made at a time, at
-/// least every minute for as long as there is anything to tell it. So is one that asked to be left alone (`Retry-After`) for more than a minute. One is `paused`
-/// since it answered 410, until it is resumed, a test succeeds, or the warden is restarted. A token that is limited to
-/// some workflows is not shown `reason` and `last_attempt`, which may be about others.
+/// A receiver is `failing` if its last five or more attempts have all failed. Then one attempt is made at a
+/// time, at least every minute while there are deliveries for it. It is also `failing` if it sent a
+/// `Retry-After` of more than a minute. It is `paused` after it answered 410, until it is resumed, a test
+/// succeeds, or the warden restarts. A token that is limited to some workflows does not see `reason` and
+/// `last_attempt`, which may concern others.
 #[utoipa::path(get, path = "/v1/receivers", operation_id = "list_receivers", tag = "alerts",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Receiver>)))]
@@ -42,12 +43,12 @@ pub async fn list(
     Ok(Json(paging.page(receivers, |receiver: &warden_api::Receiver| receiver.name.to_string(), identity)))
 }
 
-/// Try a receiver out: send it a notification of the type `receiver.test` now, and wait for its answer.
+/// Test a receiver: send a notification of type `receiver.test` now and return the response.
 ///
-/// A success lets everything go to it again that was kept back.
+/// A success ends the back-off of the receiver.
 #[utoipa::path(post, path = "/v1/receivers/{name}/test", operation_id = "test_receiver", tag = "alerts",
     params(("name" = String, Path)),
-    responses((status = 200, description = "What came of it", body = ReceiverTest)))]
+    responses((status = 200, description = "The result of the attempt", body = ReceiverTest)))]
 pub async fn test(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -58,8 +59,8 @@ pub async fn test(
     Ok(Json(server.warden.alerting.test_receiver(&name).await?.into()))
 }
 
-/// Resume a receiver: everything that waits for it goes out at once, whether it was paused, failing, or had asked to be
-/// left alone.
+/// Resume a receiver: attempt all its pending deliveries at once, whether it was paused, failing, or in
+/// back-off.
 #[utoipa::path(post, path = "/v1/receivers/{name}/resume", operation_id = "resume_receiver", tag = "alerts",
     params(("name" = String, Path)),
     responses((status = 200, description = "The receiver", body = warden_api::Receiver)))]

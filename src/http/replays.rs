@@ -1,4 +1,4 @@
-//! Replays: items that the warden itself sends to a target again.
+//! Replays: server-side jobs that post items to a target again.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ use super::view::ReplayFacts;
 use crate::config::Scope;
 use crate::model::replay::{Pace, ReplayFilter, ReplayTarget};
 use crate::model::{Replay, ReplayId, ReplayStatus, quote};
-use crate::warden::{ReplayAct, ReplayEntry, Replays, StartReplay, WardenError};
+use crate::warden::{ReplayAction, ReplayEntry, Replays, StartReplay, WardenError};
 
-/// List replays, the newest first. A token that is limited to some workflows sees those that it could have
+/// List replays, newest first. A token that is limited to some workflows sees those that it could have
 /// started.
 #[utoipa::path(get, path = "/v1/replays", operation_id = "list_replays", tag = "recovery",
     params(("status" = Option<Vec<String>>, Query,
-            description = "running, paused, completed or cancelled; repeatable; all by default"),
+            description = "Repeatable; all by default"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Replay>)))]
 pub async fn list(
@@ -56,31 +56,33 @@ fn shown(server: &Server, access: &Access, entry: ReplayEntry) -> warden_api::Re
     ReplayFacts { entry, is_limited: access.is_limited(), moment: server.moment() }.into()
 }
 
-/// A name by which the newest comes first.
+/// A sort key that puts the newest first.
 fn place(replay: &Replay) -> String {
     let back = u64::MAX - u64::try_from(replay.created_at.as_millis()).unwrap_or_default();
     format!("{back:020} {}", replay.id.0)
 }
 
-/// Whether the token is for all the workflows that the replay may have selected.
+/// Whether the token includes all workflows of the replay's filter.
 fn admits(access: &Access, replay: &Replay) -> bool {
     globs(&replay.filter.workflows).all(|glob| access.admits_all(glob))
 }
 
-/// The globs of a filter; none stand for all workflows.
+/// Without globs a filter is for all workflows.
 fn globs(workflows: &[Arc<str>]) -> impl Iterator<Item = &str> {
     workflows.is_empty().then_some("*").into_iter().chain(workflows.iter().map(|glob| &**glob))
 }
 
 const TIMEOUT: &str = "30s";
 
-/// Start a replay: send the items that match now to a target, at a pace. Each is posted with its payload and content
-/// type, and headers that say which it is; an item that is closed meanwhile is left out.
+/// Start a replay: post the items that match now to a target, at a set rate. Each request has the item's
+/// payload and content type, and headers that identify the item. Items that are closed in the meantime are
+/// skipped.
 #[utoipa::path(post, path = "/v1/replays", operation_id = "start_replay", tag = "recovery",
-    params(("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same replay")),
+    params(("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
+        returns the first replay")),
     request_body(content = ReplayRequest),
-    responses((status = 202, description = "Started; `Location` names it", body = warden_api::Replay),
-        (status = 200, description = "What would be sent", body = Summary)))]
+    responses((status = 202, description = "Started; `Location` is its path", body = warden_api::Replay),
+        (status = 200, description = "With `dry_run`: the items that would be sent", body = Summary)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -113,10 +115,7 @@ pub async fn post(
     Ok(response)
 }
 
-/// Reads what is to be started, but for what makes a repetition known.
-///
-/// # Errors
-/// When something in it cannot be read.
+/// Parses the request, without its idempotency key.
 pub(super) fn start(document: ReplayRequest) -> Result<StartReplay, Problem> {
     let duration = |name, text: Option<String>, default: &str| {
         request::duration(name, text.as_deref().unwrap_or(default))
@@ -143,13 +142,14 @@ pub(super) fn start(document: ReplayRequest) -> Result<StartReplay, Problem> {
 
 fn filter(document: ReplayFilterRequest) -> Result<ReplayFilter, Problem> {
     if let Some(name) = document.unknown.first() {
-        return Err(Problem::invalid(format!("there is no field {} in a filter", quote(&name))));
+        return Err(Problem::invalid(format!("unknown field {} in filter", quote(&name))));
     }
     written(document.filter)
 }
 
-/// Get a replay, and how far it has come.
-#[utoipa::path(get, path = "/v1/replays/{id}", operation_id = "get_replay", tag = "recovery", params(("id" = String, Path)),
+/// Get a replay and its progress.
+#[utoipa::path(get, path = "/v1/replays/{id}", operation_id = "get_replay", tag = "recovery",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
@@ -160,55 +160,57 @@ pub async fn get(
     Ok(Json(shown(&server, &access, visible(&server, &access, id)?)))
 }
 
-/// Pause a replay: nothing more is sent until it is resumed. What is on its way is finished.
+/// Pause a replay. Requests in flight are completed; nothing more is sent until it is resumed.
 #[utoipa::path(post, path = "/v1/replays/{id}/pause", operation_id = "pause_replay", tag = "recovery",
-    params(("id" = String, Path)), responses((status = 200, description = "The replay", body = warden_api::Replay)))]
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn pause(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAct::Pause).await
+    act(&server, &access, id, ReplayAction::Pause).await
 }
 
-/// Have a paused replay go on. A canary that has not passed begins anew, and so does the growing of the rate.
+/// Resume a paused replay. A canary that has not passed starts again, and so does the ramp-up.
 #[utoipa::path(post, path = "/v1/replays/{id}/resume", operation_id = "resume_replay", tag = "recovery",
-    params(("id" = String, Path)), responses((status = 200, description = "The replay", body = warden_api::Replay)))]
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn resume(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAct::Resume).await
+    act(&server, &access, id, ReplayAction::Resume).await
 }
 
-/// End a replay before all of its items have been sent. What is on its way is finished.
+/// Cancel a replay. Requests in flight are completed; the remaining items are not sent.
 #[utoipa::path(post, path = "/v1/replays/{id}/cancel", operation_id = "cancel_replay", tag = "recovery",
-    params(("id" = String, Path)), responses((status = 200, description = "The replay", body = warden_api::Replay)))]
+    params(("id" = String, Path)),
+    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn cancel(
     State(server): State<Arc<Server>>,
     access: Access,
     Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAct::Cancel).await
+    act(&server, &access, id, ReplayAction::Cancel).await
 }
 
 async fn act(
     server: &Server,
     access: &Access,
     id: String,
-    act: ReplayAct,
+    act: ReplayAction,
 ) -> Result<Json<warden_api::Replay>, Problem> {
     let entry = visible(server, access, id)?;
     let entry = server.warden.replays.act(&entry.replay.id, act).await?;
     Ok(Json(shown(server, access, entry)))
 }
 
-/// The replay of this id, if it is one that the token could have started. Of others nothing is told, not even that they are
-/// there.
+/// The replay, if the token could have started it. Others do not exist for the client.
 fn visible(server: &Server, access: &Access, id: String) -> Result<ReplayEntry, Problem> {
     access.require(Scope::Recover)?;
     let entry = server.warden.replays.get(&ReplayId(id.into()))?;

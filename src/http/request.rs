@@ -1,5 +1,5 @@
-//! What requests say: paths, queries and conditional headers, read strictly. What cannot be read is refused with its
-//! place, never guessed.
+//! Parsing paths, queries and headers strictly: what cannot be parsed is rejected with its position, never
+//! guessed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,17 +20,14 @@ use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_dur
 use crate::warden::WardenError;
 use crate::warden::intake::{Deadline, IDEMPOTENCY_KEY_MAX};
 
-/// Refuses `%` that does not begin an escape; decoders elsewhere would pass it through as it is.
-///
-/// # Errors
-/// When there is one.
+/// Rejects a `%` that does not begin an escape. Decoders elsewhere would pass it through.
 pub fn check_escapes(text: &str) -> Result<(), Problem> {
     let bytes = text.as_bytes();
     for (position, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
         let escape = bytes.get(position + 1..position + 3).unwrap_or_default();
         if escape.len() < 2 || !escape.iter().all(u8::is_ascii_hexdigit) {
             return Err(Problem::invalid(format!(
-                "the % at byte {position} of {} begins no escape; a percent sign itself is written %25",
+                "the % at byte {position} of {} does not begin an escape; write a percent sign as %25",
                 quote(&text)
             )));
         }
@@ -38,7 +35,7 @@ pub fn check_escapes(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Parts of the path, decoded.
+/// The decoded segments of the path.
 pub struct Segments<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
@@ -54,7 +51,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
     }
 }
 
-/// The item that the path names.
 pub struct ItemPath(pub ItemKey);
 
 impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
@@ -68,7 +64,6 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
     }
 }
 
-/// The workflow that the path names.
 pub struct WorkflowPath(pub WorkflowName);
 
 impl<S: Send + Sync> FromRequestParts<S> for WorkflowPath {
@@ -80,7 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WorkflowPath {
     }
 }
 
-/// The parameters of a query, each to be taken once; what is left over is refused.
+/// The parameters of a query. Each is taken once; any that remain are rejected.
 pub struct Query(Vec<(String, String)>);
 
 impl<S: Sync> FromRequestParts<S> for Query {
@@ -92,17 +87,14 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    /// Reads `name=value` pairs joined by `&`, percent-encoded, with `+` for a space.
-    ///
-    /// # Errors
-    /// When an escape is malformed or does not decode to UTF-8.
+    /// Parses `name=value` pairs joined by `&`, percent-encoded, with `+` for a space.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         check_escapes(text)?;
         let decode = |part: &str| {
             let spaced = part.replace('+', " ");
             let decoded = percent_decode(spaced.as_bytes()).decode_utf8();
             decoded.map(std::borrow::Cow::into_owned).map_err(|_| {
-                Problem::invalid(format!("{} in the query does not decode to UTF-8", quote(&part)))
+                Problem::invalid(format!("{} in the query is not valid UTF-8 when decoded", quote(&part)))
             })
         };
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -112,41 +104,34 @@ impl Query {
         Ok(Self(pairs.collect::<Result<_, Problem>>()?))
     }
 
-    /// All values of a parameter that may be repeated.
+    /// All values of a repeatable parameter.
     pub fn all(&mut self, name: &str) -> Vec<String> {
         self.0.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect()
     }
 
-    /// The value of a parameter that may stand once.
-    ///
-    /// # Errors
-    /// When it stands more than once.
+    /// The value of a parameter that must not be repeated.
     pub fn one(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut values = self.all(name);
         match values.len() {
             0 | 1 => Ok(values.pop()),
             count => {
-                Err(Problem::invalid(format!("the parameter {name} stands {count} times; it is taken once")))
+                Err(Problem::invalid(format!("the parameter {name} occurs {count} times; send it once")))
             }
         }
     }
 
-    /// Refuses whatever was not taken.
-    ///
-    /// # Errors
-    /// When a parameter is left that nobody knows.
+    /// Rejects unknown parameters: those that were not taken.
     pub fn finish(self, known: &str) -> Result<(), Problem> {
         match self.0.first() {
-            Some((name, _)) => Err(Problem::invalid(format!(
-                "there is no parameter {} here; there are: {known}",
-                quote(&name)
-            ))),
+            Some((name, _)) => {
+                Err(Problem::invalid(format!("unknown parameter {}; known are: {known}", quote(&name))))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// The query of a path that takes none. What a client says there by mistake must not go unheard.
+/// Rejects any query parameter, so that a mistake is not ignored.
 pub struct NoQuery;
 
 impl<S: Sync> FromRequestParts<S> for NoQuery {
@@ -157,35 +142,25 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
     }
 }
 
-/// Reads a deadline: a duration from now, or an RFC 3339 instant.
-///
-/// # Errors
-/// When it is neither.
+/// Parses a deadline: a duration from now, or an RFC 3339 instant.
 pub fn deadline(text: &str) -> Result<Deadline, Problem> {
     let duration = parse_duration(text).map(Deadline::In);
     duration.or_else(|_| Timestamp::parse(text).map(Deadline::At)).map_err(|_| {
         Problem::invalid(format!(
             "the deadline {} is neither a duration such as 15m or 1h 30m, at most ten years, \
-             nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
+            nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
             quote(&text)
         ))
     })
 }
 
-/// Reads a duration.
-///
-/// # Errors
-/// When it is none.
 pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
     parse_duration(text).map_err(|_| {
-        Problem::invalid(format!("{name}={} is no duration such as 15m or 1h 30m", quote(&text)))
+        Problem::invalid(format!("{name}={} is not a duration such as 15m or 1h 30m", quote(&text)))
     })
 }
 
-/// Reads an instant in RFC 3339.
-///
-/// # Errors
-/// When it is none.
+/// Parses an RFC 3339 instant.
 pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text).map_err(|_| {
         Problem::invalid(format!(
@@ -195,39 +170,25 @@ pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     })
 }
 
-/// Reads a word of a list.
-///
-/// # Errors
-/// When it is none of them.
+/// Parses a word of an enumeration.
 pub fn word<T: Vocabulary>(name: &str, text: &str) -> Result<T, Problem> {
     T::of_word(text).ok_or_else(|| {
-        Problem::invalid(format!("{name}={} is none of {}", quote(&text), T::WORDS.join(", ")))
+        Problem::invalid(format!("{name}={} is not one of {}", quote(&text), T::WORDS.join(", ")))
     })
 }
 
-/// Reads the name of a step.
-///
-/// # Errors
-/// When it is none.
 pub fn step(text: String) -> Result<StepName, Problem> {
     Ok(StepName::new(text).map_err(WardenError::from)?)
 }
 
-/// Reads what makes a repetition of a request known.
-///
-/// # Errors
-/// When it is empty or too long.
 pub fn idempotency_key(text: String) -> Result<String, Problem> {
     if (1..=IDEMPOTENCY_KEY_MAX).contains(&text.len()) {
         return Ok(text);
     }
-    Err(Problem::invalid(format!("an idempotency key is 1 to {IDEMPOTENCY_KEY_MAX} bytes")))
+    Err(Problem::invalid(format!("an idempotency key must be 1 to {IDEMPOTENCY_KEY_MAX} bytes")))
 }
 
-/// Reads labels, `name:value` each.
-///
-/// # Errors
-/// When one has no colon or a name comes twice.
+/// Parses labels of the form `name:value`. Names must be unique.
 pub fn labels(texts: Vec<String>) -> Result<BTreeMap<String, String>, Problem> {
     let mut labels = BTreeMap::new();
     for text in texts {
@@ -238,117 +199,95 @@ pub fn labels(texts: Vec<String>) -> Result<BTreeMap<String, String>, Problem> {
             )));
         };
         if labels.insert(name.to_owned(), value.to_owned()).is_some() {
-            return Err(Problem::invalid(format!("the label {} stands twice", quote(name))));
+            return Err(Problem::invalid(format!("the label {} occurs twice", quote(name))));
         }
     }
     Ok(labels)
 }
 
-/// A header's text.
-///
-/// # Errors
-/// When it stands more than once, or holds anything but visible ASCII.
+/// The value of a header that must not be repeated, and must be visible ASCII.
 pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.count()) {
         (None, _) => Ok(None),
         (Some(value), 0) => visible(name, value).map(Some),
         (Some(_), more) => {
-            Err(Problem::invalid(format!("the header {name} stands {} times; it is taken once", more + 1)))
+            Err(Problem::invalid(format!("the header {name} occurs {} times; send it once", more + 1)))
         }
     }
 }
 
 fn visible<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, Problem> {
-    value.to_str().map_err(|_| Problem::invalid(format!("the header {name} holds more than visible ASCII")))
+    value.to_str().map_err(|_| Problem::invalid(format!("the header {name} must be visible ASCII")))
 }
 
-/// The content type of a body, or that of bytes nobody described.
-///
-/// # Errors
-/// When the header is not ASCII.
+/// The content type, `application/octet-stream` by default.
 pub fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(header(headers, &CONTENT_TYPE)?.unwrap_or("application/octet-stream"))
 }
 
-/// The content codings of a body, all in one list: a client may spread them over several headers (RFC 9110, 5.3).
-///
-/// # Errors
-/// When one of the headers is not ASCII.
+/// The content codings, joined into one list: they may be spread over several headers (RFC 9110, 5.3).
 pub fn content_encoding(headers: &HeaderMap) -> Result<String, Problem> {
     let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| visible(&CONTENT_ENCODING, value));
     Ok(values.collect::<Result<Vec<_>, _>>()?.join(", "))
 }
 
-/// Refuses a body that is to be read here and not kept, if it is compressed or otherwise encoded.
-///
-/// # Errors
-/// When it is.
+/// Rejects an encoded body where the body is parsed rather than stored.
 pub fn check_readable(headers: &HeaderMap) -> Result<(), Problem> {
     let codings = content_encoding(headers)?;
     if matches!(payload::content_encoding(&codings), Ok(None)) {
         return Ok(());
     }
-    let detail = format!("the body of this request is read as it comes; send it without {codings}");
+    let detail =
+        format!("the body of this request is not decoded; send it without Content-Encoding: {codings}");
     let identity = HeaderValue::from_static("identity");
     Err(Problem::unsupported_encoding(detail).with_header(ACCEPT_ENCODING, identity).hang_up())
 }
 
-/// Reads a JSON object.
-///
-/// # Errors
-/// When it is none, or not of that form. An array is refused too, although serde would take its elements for members.
+/// Parses a JSON object. An array is rejected, although serde would accept its elements as fields.
 pub fn object<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::invalid(format!("{what} must be a JSON object; it does not begin with {{")));
     }
     serde_json::from_slice(bytes)
-        .map_err(|error| Problem::invalid(format!("{what} is not the JSON object expected here: {error}")))
+        .map_err(|error| Problem::invalid(format!("{what} is not the expected JSON object: {error}")))
 }
 
-/// The version that an `If-Match` names (RFC 9110, 13.1.1); nothing for none, or for `*`.
-///
-/// # Errors
-/// When it is no entity tag of ours.
+/// The version in an `If-Match` (RFC 9110, 13.1.1); `None` without one, and for `*`. Anything but an ETag of
+/// an item fails the precondition.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     match header(headers, &IF_MATCH)? {
         None | Some("*") => Ok(None),
         Some(tag) => {
             let tag = tag.trim();
             let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse::<u64>().ok());
-            // The comparison is that of the text: "+3" and "03" are not the tag "3".
+            // ETags are compared as text: "+3" and "03" are not the tag "3".
             version.filter(|version| format!("\"{version}\"") == tag).map(Some).ok_or_else(|| {
-                Problem::precondition_failed(format!(
-                    "the entity tag {} is none that this item ever had",
-                    quote(&tag)
-                ))
+                Problem::precondition_failed(format!("the item never had the entity tag {}", quote(&tag)))
             })
         }
     }
 }
 
-/// Whether an `If-None-Match` says that the client has what this entity tag stands for (RFC 9110, 13.1.2).
+/// Whether an `If-None-Match` matches this ETag (RFC 9110, 13.1.2).
 pub fn has_already(headers: &HeaderMap, tag: &str) -> bool {
     let conditions = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    // None of our tags holds a comma, so one that does cannot be taken apart into one of ours.
+    // Our tags contain no comma, so splitting a tag that does cannot yield one of ours.
     let mut tags = conditions.flat_map(|condition| condition.split(',')).map(str::trim);
     tags.any(|found| found == "*" || found.strip_prefix("W/").unwrap_or(found) == tag)
 }
 
-/// A part of a payload: from a byte up to, but not including, another.
+/// A half-open range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
-    /// The first byte.
     pub start: u64,
-    /// The byte after the last.
+    /// Exclusive.
     pub end: u64,
 }
 
-/// Reads a `Range` of bytes (RFC 9110, 14.1.2) of something that is `size` long. Nothing when the whole is to be
-/// sent: there is no range, it is in another unit or malformed, or there are several, which a server may ignore.
-///
-/// # Errors
-/// When the range lies outside.
+/// Parses a `Range` in bytes (RFC 9110, 14.1.2) of a payload of `size` bytes. `None` if the whole is to be
+/// sent: there is no range, it has another unit or is malformed, or there are several, which a server may
+/// ignore. An error if the range is outside.
 pub fn byte_range(text: Option<&str>, size: u64) -> Result<Option<ByteRange>, ()> {
     let Some(range) = text.and_then(|text| text.strip_prefix("bytes=")) else { return Ok(None) };
     let Some((first, last)) = range.trim().split_once('-') else { return Ok(None) };
@@ -356,7 +295,7 @@ pub fn byte_range(text: Option<&str>, size: u64) -> Result<Option<ByteRange>, ()
     if !digits(first) || !digits(last) || (first.is_empty() && last.is_empty()) {
         return Ok(None);
     }
-    // A number too large to hold lies beyond any end.
+    // A number too large to parse is beyond any end.
     let number = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
     let (start, end) = if first.is_empty() {
         (size.saturating_sub(number(last)), size)

@@ -1,11 +1,11 @@
-//! Places for connections, and a few beyond `limits.connections_max` by which the daemon's health can be
-//! asked for however many clients there are.
+//! Connection slots, and a reserve beyond `limits.connections_max`, so that health checks are answered
+//! whatever the number of clients.
 //!
 //! Invariants:
 //!
-//! * A connection beyond the limit is looked at before anything of it is read. One that asks for health is
-//!   answered and closed; a few others wait for their turn; the rest are answered with 503.
-//! * Those that wait never take all of the reserve.
+//! * A connection beyond the limit is peeked at before anything is read. A health check is answered and the
+//!   connection closed; a few others wait for a slot; the rest get 503.
+//! * Waiting connections never take the whole reserve.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,48 +13,45 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many connections there may be beyond the limit.
+/// The number of connections beyond the limit.
 const RESERVE: usize = 32;
-/// How many of them may wait for their turn.
+/// How many of them may wait for a slot.
 const TURNS: usize = 16;
-/// How long a connection of the reserve may take to say what it wants.
+/// How long a reserve connection may take to send the request line.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// How long to wait for more of a request line that has begun.
+/// The poll interval for the rest of a request line.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The places for connections.
 pub struct Places {
     own: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
 
-/// A place, until it is dropped.
+/// A slot, released on drop.
 pub struct Place {
     _permit: OwnedSemaphorePermit,
-    /// Whether it is one of the reserve.
+    /// It is of the reserve.
     pub is_beyond: bool,
 }
 
-/// What a connection wants.
+/// The request on a connection, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// To know how the daemon is.
+    /// A health check.
     Health,
-    /// Something else.
     Service,
-    /// It did not say in time.
+    /// Not received in time.
     Nothing,
 }
 
 impl Places {
-    /// So many places, and the reserve.
     pub fn new(connections_max: usize) -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
         Self { own: semaphore(connections_max), reserve: semaphore(RESERVE), turns: semaphore(TURNS) }
     }
 
-    /// A place for the next connection, when there is one.
+    /// A slot for the next connection, as soon as there is one.
     pub async fn next(&self) -> Option<Place> {
         let (permit, is_beyond) = tokio::select! {
             biased;
@@ -64,7 +61,7 @@ impl Places {
         Some(Place { _permit: permit.ok()?, is_beyond })
     }
 
-    /// A place within the limit, if one is free by now; else this one.
+    /// Exchanges a reserve slot for one within the limit if one is free.
     pub fn better(&self, place: Place) -> Place {
         match self.own.clone().try_acquire_owned() {
             Ok(own) if place.is_beyond => Place { _permit: own, is_beyond: false },
@@ -72,14 +69,14 @@ impl Places {
         }
     }
 
-    /// Waits in the reserve for a place within the limit; nothing when too many wait already.
+    /// Waits in the reserve for a slot within the limit. `None` if too many wait already.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let _turn = self.turns.try_acquire().ok()?;
         self.own.clone().acquire_owned().await.ok()
     }
 }
 
-/// What a connection wants, by the first bytes of its request, which stay where they are.
+/// Peeks at the first bytes of a request.
 pub async fn wish(stream: &TcpStream, patience: Duration) -> Wish {
     let look = async {
         let mut bytes = [0; 16];
@@ -96,7 +93,7 @@ pub async fn wish(stream: &TcpStream, patience: Duration) -> Wish {
     tokio::time::timeout(patience, look).await.unwrap_or(Wish::Nothing)
 }
 
-/// What is wanted; nothing when that cannot be told yet.
+/// `None` if more bytes are needed.
 fn judge(bytes: &[u8]) -> Option<Wish> {
     let asked = ["GET /healthz", "GET /readyz", "HEAD /healthz", "HEAD /readyz"];
     let follows = |line: &str| match bytes.strip_prefix(line.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Silences: times in which matching incidents notify nobody.
+//! Silences: times during which matching incidents do not notify.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::model::{Silence, SilenceId, SilenceStatus};
 use crate::warden::WardenError;
 use crate::warden::silences::{MakeSilence, Until};
 
-/// List silences. Those that are over are listed when they are asked for. A token that is limited to
-/// some workflows sees those that it could have made.
+/// List silences. Expired ones are listed only on request (`status=expired`). A token that is limited to some
+/// workflows sees those that it could have created.
 #[utoipa::path(get, path = "/v1/silences", operation_id = "list_silences", tag = "alerts",
     params(("status" = Option<Vec<String>>, Query,
-            description = "pending, active or expired; repeatable; the first two by default"),
+            description = "Repeatable; pending and active by default"),
         ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Silence>)))]
 pub async fn list(
@@ -48,11 +48,12 @@ pub async fn list(
     Ok(Json(paging.page(silences, |silence: &Silence| silence.id.0.to_string(), view)))
 }
 
-/// Make a silence.
+/// Create a silence: matching incidents do not notify while it is active. Resolutions are still notified.
 #[utoipa::path(post, path = "/v1/silences", operation_id = "create_silence", tag = "alerts",
-    params(("idempotency-key" = Option<String>, Header, description = "A repetition with the same key is the same silence")),
+    params(("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
+        returns the first silence")),
     request_body(content = SilenceRequest),
-    responses((status = 201, description = "Made", body = warden_api::Silence)))]
+    responses((status = 201, description = "Created", body = warden_api::Silence)))]
 pub async fn post(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -66,7 +67,7 @@ pub async fn post(
     let ends_at = match (&document.ends_at, &document.duration) {
         (Some(text), None) => Until::At(request::instant("ends_at", text)?),
         (None, Some(text)) => Until::After(request::duration("for", text)?),
-        _ => return Err(Problem::invalid("a silence needs its end: either ends_at or for, and not both")),
+        _ => return Err(Problem::invalid("a silence must have either ends_at or for")),
     };
     let starts_at = document.starts_at.map(|text| request::instant("starts_at", &text)).transpose()?;
     let key = idempotency_key(&parts)?;
@@ -85,7 +86,8 @@ pub async fn post(
 }
 
 /// Get a silence.
-#[utoipa::path(get, path = "/v1/silences/{id}", operation_id = "get_silence", tag = "alerts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/silences/{id}", operation_id = "get_silence", tag = "alerts",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The silence", body = warden_api::Silence)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
@@ -98,9 +100,10 @@ pub async fn get(
     Ok(Json(view(&server, silence)))
 }
 
-/// End a silence now. What is still open then and was held back is told. Ending it again is fine.
-#[utoipa::path(delete, path = "/v1/silences/{id}", operation_id = "end_silence", tag = "alerts", params(("id" = String, Path)),
-    responses((status = 204, description = "It is over")))]
+/// End a silence now. Incidents that are still open notify. Ending it again succeeds.
+#[utoipa::path(delete, path = "/v1/silences/{id}", operation_id = "end_silence", tag = "alerts",
+    params(("id" = String, Path)),
+    responses((status = 204, description = "Ended")))]
 pub async fn delete(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -114,8 +117,7 @@ pub async fn delete(
     Ok(success::DONE.into_response())
 }
 
-/// The silence of this id, if it is one that the token could have made. Of others nothing is told, not even that they are
-/// there.
+/// The silence, if the token could have created it. Others do not exist for the client.
 fn known(server: &Server, access: &Access, id: &SilenceId) -> Result<Silence, Problem> {
     let silence = server.warden.silences.get(id)?;
     if !access.admits_all(&silence.workflow) {

@@ -1,21 +1,17 @@
-//! Lists with what is in trouble first: of each state the earliest deadline first, and the states in the order in which
-//! somebody should look at them.
+//! The order `trouble`: by state, the most urgent first, and within a state by deadline.
 //!
-//! A cursor says which state is being listed, and how far: `STATE`, or `STATE.CURSOR` as lists in order of deadlines have it.
+//! A cursor is `STATE`, or `STATE.CURSOR` with a cursor of the order `deadline`.
 
 use super::Server;
 use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
 use crate::model::{Item, ItemFilter, ItemState, Order, Page, Position};
 
-/// The states, the worst first.
+/// The most urgent first.
 const STATES: [ItemState; 5] =
     [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open, ItemState::Closed];
 
-/// A page of such a list, and the cursor for what follows it.
-///
-/// # Errors
-/// When the cursor is none of this list, or the store fails.
+/// A page, and the cursor of the next one.
 pub async fn page(
     server: &Server,
     filter: &ItemFilter,
@@ -30,7 +26,7 @@ pub async fn page(
             after = None;
             continue;
         }
-        // One more than the page, only to know whether any follows.
+        // At least one is read even if the page is full, to know whether another follows.
         let room = (limit - data.len()).max(1);
         let filter = ItemFilter { states: vec![state], ..filter.clone() };
         let Page { data: found, next } =
@@ -49,7 +45,8 @@ pub async fn page(
     Ok((data, None))
 }
 
-/// Whether it is known without looking that no item is in this state: failed ones are few, and looking for them is a scan.
+/// Whether the counts already show that no item is in this state. Failed items are few, and finding them is a
+/// scan.
 fn is_empty(server: &Server, filter: &ItemFilter, state: ItemState) -> bool {
     state == ItemState::Held
         || state == ItemState::Failed
@@ -61,7 +58,7 @@ fn is_empty(server: &Server, filter: &ItemFilter, state: ItemState) -> bool {
                 .all(|(name, tally)| tally.failed == 0 || !filter.admits_workflow(name))
 }
 
-/// Which of the states a cursor names, and the place in its list.
+/// The index of the state in a cursor, and the position within it.
 fn read(cursor: &str) -> Result<(usize, Option<Position>), Problem> {
     let (name, place) = cursor.split_once('.').map_or((cursor, None), |(name, place)| (name, Some(place)));
     let start = STATES.iter().position(|state| state.as_str() == name);

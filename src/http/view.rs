@@ -1,5 +1,5 @@
-//! What clients are shown: the documents of [`warden_api`], made of what the layers below know. A view is given its facts and
-//! asks nobody for more.
+//! The documents of [`warden_api`], built from the types of the layers below. A view gets all its data as
+//! arguments.
 
 mod alerts;
 mod item;
@@ -16,7 +16,6 @@ pub use self::replay::ReplayFacts;
 pub use self::time::{shown, told};
 pub use self::workflow::WorkflowFacts;
 
-/// Bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
@@ -28,7 +27,6 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// A duration as people write it.
 fn duration(duration: std::time::Duration) -> String {
     humantime::format_duration(duration).to_string()
 }

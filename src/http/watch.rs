@@ -1,7 +1,7 @@
-//! Watching a connection: whether its client still sends and takes, and what is done when it does not.
+//! Watches a connection for a client that neither sends nor reads.
 //!
-//! A client is looked at a few times within each of its limits, so that a request reads no clock: what is too
-//! slow is found at the latest a third of the limit after it.
+//! It is checked a few times within each timeout, so that requests read no clock. A timeout is detected at
+//! most a third of it late.
 
 use std::time::Duration;
 
@@ -11,50 +11,47 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Course;
 use crate::config::Limits;
 
-/// How often a client is looked at within a limit.
+/// Checks within a timeout.
 const LOOKS: u32 = 3;
-/// Which part of the patience of a shutdown is spent on a client that neither sends nor takes anything.
+/// At shutdown, the share of its grace period that an idle client gets.
 const DRAIN_SHARE: u32 = 10;
 
-/// How long clients are waited for.
+/// The timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// For the head of a request.
     pub head: Duration,
     /// For the body of a request.
     pub body: Duration,
-    /// For any part of an answer to be taken.
+    /// For any progress of a response.
     pub write: Duration,
-    /// For the end of everything, once the daemon stops.
+    /// The grace period of a shutdown.
     pub stop: Duration,
 }
 
 impl Patience {
-    /// As the limits say, and for so long at the end.
     pub fn new(limits: &Limits, stop: Duration) -> Self {
         let Limits { header_timeout: head, body_timeout: body, write_timeout: write, .. } = *limits;
         Self { head, body, write, stop }
     }
 }
 
-/// What is to be done about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is idle: what comes next is to come over another one.
+    /// Idle: close it gracefully.
     Idle,
-    /// Nobody is at its other end.
+    /// The client is gone.
     Dead,
-    /// Its client takes nothing of what it asked for.
+    /// The client does not read its response.
     Stalled,
 }
 
-/// A watch over a connection.
 pub struct Watch<'a> {
     course: &'a Course,
     patience: Patience,
     stopping: &'a CancellationToken,
     told_idle: bool,
-    /// What was last seen, and in how many looks since.
+    /// The state at the last check, and the number of checks without a change.
     requests: u64,
     idle: u32,
     written: u64,
@@ -62,12 +59,12 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Over a connection that has just begun. From `stopping` on there is little patience.
+    /// From `stopping` on the timeouts are short.
     pub fn new(course: &'a Course, patience: Patience, stopping: &'a CancellationToken) -> Self {
         Self { course, patience, stopping, told_idle: false, requests: 0, idle: 0, written: 0, blocked: 0 }
     }
 
-    /// Completes when something is to be done about the connection.
+    /// Completes when the connection has to be closed.
     pub async fn verdict(&mut self) -> Verdict {
         loop {
             let stopping = self.stopping.is_cancelled();
@@ -98,7 +95,7 @@ impl<'a> Watch<'a> {
         if u128::from(self.blocked) >= write {
             return Some(Verdict::Stalled);
         }
-        // Between requests of the first version hyper itself waits no longer.
+        // Between HTTP/1 requests hyper's own timeout applies.
         if u128::from(self.idle) >= head && (stopping || requests == 0 || self.course.is_second_version()) {
             self.idle = 0;
             let dead = std::mem::replace(&mut self.told_idle, true) || stopping || requests == 0;
@@ -111,7 +108,7 @@ impl<'a> Watch<'a> {
             return Some(Verdict::Stalled);
         }
         for exchange in stalled {
-            tracing::debug!("a client takes nothing of an answer, which is cut off");
+            tracing::debug!("response aborted: the client does not read it");
             exchange.cut();
         }
         None

@@ -1,4 +1,4 @@
-//! Workflows: what holds for them, and their figures.
+//! Workflows: policies, counts and deletion.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::config::Scope;
 use crate::model::WorkflowName;
 use crate::warden::{WardenError, WorkflowEntry};
 
-/// List workflows, by name.
+/// List workflows by name.
 #[utoipa::path(get, path = "/v1/workflows", operation_id = "list_workflows", tag = "workflows",
     params(("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, description = "A page", body = Page<warden_api::Workflow>)))]
@@ -41,7 +41,8 @@ pub async fn list(
 }
 
 /// Get a workflow's policy.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}", operation_id = "get_workflow", tag = "workflows", params(("workflow" = String, Path)),
+#[utoipa::path(get, path = "/v1/workflows/{workflow}", operation_id = "get_workflow", tag = "workflows",
+    params(("workflow" = String, Path)),
     responses((status = 200, description = "The workflow", body = warden_api::Workflow)))]
 pub async fn get(
     State(server): State<Arc<Server>>,
@@ -56,9 +57,10 @@ pub async fn get(
     Ok(Json(WorkflowFacts { entry, next_expected_at, moment: server.moment() }.into()))
 }
 
-/// Get a workflow's figures.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", operation_id = "get_workflow_stats", tag = "workflows", params(("workflow" = String, Path)),
-    responses((status = 200, description = "The figures", body = Stats)))]
+/// Get the counts of a workflow's items.
+#[utoipa::path(get, path = "/v1/workflows/{workflow}/stats", operation_id = "get_workflow_stats",
+    tag = "workflows", params(("workflow" = String, Path)),
+    responses((status = 200, description = "The counts", body = Stats)))]
 pub async fn stats(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -69,10 +71,11 @@ pub async fn stats(
     Ok(Json(server.warden.queries.tally(&name).into()))
 }
 
-/// Delete a workflow that was made on first use, together with the closed items that are remembered of it: their ids are
-/// free again. Its incidents that are resolved stay for as long as incidents are remembered.
-#[utoipa::path(delete, path = "/v1/workflows/{workflow}", operation_id = "delete_workflow", tag = "workflows", params(("workflow" = String, Path)),
-    responses((status = 204, description = "It is gone")))]
+/// Delete a workflow that was created on first use, with its closed items, whose ids are free again. It must
+/// have no open items or incidents. Its resolved incidents are kept for their retention.
+#[utoipa::path(delete, path = "/v1/workflows/{workflow}", operation_id = "delete_workflow",
+    tag = "workflows", params(("workflow" = String, Path)),
+    responses((status = 204, description = "Deleted")))]
 pub async fn delete(
     State(server): State<Arc<Server>>,
     access: Access,
@@ -81,7 +84,7 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     access.require_for(Scope::Admin, &name)?;
     server.warden.retention.delete_workflow(&name).await?;
-    tracing::info!(workflow = %name, by = access.name().unwrap_or("anonymous"), "a workflow was deleted");
+    tracing::info!(workflow = %name, by = access.name().unwrap_or("anonymous"), "workflow deleted");
     Ok(success::DONE.into_response())
 }
 

@@ -1,17 +1,16 @@
-//! The census: what is derived from the items and kept in memory.
+//! The census: the in-memory index derived from the items.
 //!
-//! The timers of the open items, the ordered sets of overdue and of failed items, the closed ones in the order in
-//! which they are to be forgotten, and the counters. It is told of every committed change in commit order, by the
-//! store, before the answer goes out; so it is never behind an acknowledgement, and a restart builds it anew from the
-//! records.
+//! It holds the timers of open items, the ordered sets of overdue and failed items, closed items in order of
+//! their removal, and counters. The store feeds it every committed change in commit order, before the
+//! response is sent, so it is never behind an acknowledgement; a restart rebuilds it from the records.
 //!
-//! A timer that fires makes its item overdue at once: whatever was acknowledged before is known here, and a close that is
-//! committed later takes the item out again.
+//! A timer that fires makes its item overdue at once: every acknowledged change is already in the census, and
+//! a close that is committed later removes the item again.
 //!
-//! What is ordered by deadline is ordered by steady time. When the wall clock was set, items whose deadline is an instant
-//! of it are placed anew ([`refile`]).
+//! Deadlines are ordered by steady time. When the wall clock is set, items whose deadline is an instant of
+//! the wall clock are refiled ([`refile`]).
 //!
-//! Deliberately absent: anything that is decided from these numbers.
+//! Deliberately absent: any decision based on these numbers.
 
 mod accounts;
 mod changes;
@@ -58,29 +57,28 @@ use crate::timer::{Due, TimerWheel};
 
 struct State {
     wheel: TimerWheel,
-    /// What the tags of the timers stand for.
+    /// The classes that the tags of the timers refer to.
     classes: Classes,
     wall_places: WallPlaces,
     claimed: Claimed,
     workflows: BTreeMap<WorkflowName, WorkflowCensus>,
     closed: Closed,
-    /// Workflows that were made on first use and have had no item for a moment, until somebody asks.
+    /// Candidates for removal: workflows created on first use without items.
     emptied: BTreeSet<WorkflowName>,
     claimable: Claimable,
     redrivable: Redrivable,
-    /// Where the labels are found by which a workflow's items are split.
+    /// For the labels in `group_by`.
     policies: Arc<Workflows>,
-    /// Payloads that outlived their items' close, by the instant at which they are to be dropped.
+    /// Kept payloads of closed items, by the instant at which they are to be dropped.
     kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
     touched: BTreeSet<IncidentKey>,
     accounts: Accounts,
-    /// Whether what is committed from here on is new, and not read from the store at the start.
+    /// False while the stored items are read at the start, so that they do not count as created or closed.
     recovered: bool,
-    /// Until when the one who waits for timers sleeps.
+    /// When the loop that fires timers wakes next.
     asleep_until: Timestamp,
 }
 
-/// The derived state. See the module's documentation.
 pub struct Census {
     state: Mutex<State>,
     expectations: Arc<ExpectedWork>,
@@ -91,7 +89,6 @@ pub struct Census {
 }
 
 impl Census {
-    /// An empty census of workflows with these policies, of which this is expected.
     pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<ExpectedWork>) -> Self {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
@@ -124,19 +121,19 @@ impl Census {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note that all items have been read: what comes from here on counts as created or closed since the start.
+    /// Ends the recovery: from here on items count as created or closed since the start.
     pub fn recovered(&self) {
         let state = &mut *self.lock();
         state.recovered = true;
         state.accounts.recovered(&state.workflows);
     }
 
-    /// Begins to count anew what becomes of an incident's items, but for those that left since `told` was observed.
+    /// Resets the counts of a resolved incident, keeping what was counted after `told` was observed.
     pub fn close_account(&self, key: &IncidentKey, told: &Became) {
         self.lock().accounts.close(key, told);
     }
 
-    /// Forgets what became of items of which there was never an incident.
+    /// Drops the counts of items that never were in an incident.
     pub fn drop_account(&self, key: &IncidentKey) {
         let mut state = self.lock();
         if state.workflows.get(&key.workflow).is_none_or(|census| census.troubled(key).is_none()) {
@@ -144,7 +141,7 @@ impl Census {
         }
     }
 
-    /// How many items an incident has.
+    /// The number of items in an incident.
     pub fn count(&self, key: &IncidentKey) -> u64 {
         if key.kind == IncidentKind::Missed {
             return self.expectations.observe(&key.workflow).count;
@@ -154,8 +151,8 @@ impl Census {
         troubled.map_or(0, Troubled::count)
     }
 
-    /// The group, other than an incident's own, with the most items that are wrong in the same way. That into which items
-    /// were moved last counts more, as long as it has any.
+    /// Another group with items of the same kind, for the incident to be continued in: the group into which
+    /// items moved last, if it has any, or else the one with the most.
     pub fn beside(&self, key: &IncidentKey) -> Option<IncidentKey> {
         let state = self.lock();
         let census = state.workflows.get(&key.workflow)?;
@@ -164,8 +161,8 @@ impl Census {
         moved.or_else(|| census.groups(key.kind)?.fullest_but(&key.group).map(of))
     }
 
-    /// Counts items whose timers fire by `now` as overdue, in one bite of at most `limit` steps of the timer wheel. When to
-    /// call it next; that is `now` if there are more.
+    /// Makes items overdue whose timers fire by `now`, in at most `limit` steps of the timer wheel. Returns
+    /// when to call it next; that is `now` if there are more.
     pub fn fire(&self, now: Timestamp, limit: usize) -> Timestamp {
         let mut state = self.lock();
         let finished = self.fire_some(&mut state, now, limit);
@@ -194,12 +191,12 @@ impl Census {
         finished
     }
 
-    /// Completes when a timer was set that is due before the instant that [`Census::fire`] named last.
+    /// Completes when a timer was set that is due before the instant that [`Census::fire`] returned.
     pub async fn sooner(&self) {
         self.sooner.notified().await;
     }
 
-    /// Completes when an incident's items have changed since [`Census::take_touched`].
+    /// Completes when the items of an incident have changed since [`Census::take_touched`].
     pub async fn troubled(&self) {
         self.troubled.notified().await;
     }
@@ -209,14 +206,14 @@ impl Census {
         std::mem::take(&mut self.lock().touched)
     }
 
-    /// Takes note that these incidents are to be decided about again.
+    /// Marks incidents as changed.
     pub fn touch(&self, keys: impl IntoIterator<Item = IncidentKey>) {
         let mut state = self.lock();
         state.touched.extend(keys);
         self.wake(&mut state);
     }
 
-    /// What can be seen of an incident's items, or of those that did not come.
+    /// The counts of an incident.
     pub fn observe(&self, key: &IncidentKey) -> Observation {
         if key.kind == IncidentKind::Missed {
             return self.expectations.observe(&key.workflow);
@@ -227,14 +224,14 @@ impl Census {
         Observation { became: state.accounts.get(key), ..observation }
     }
 
-    /// The items of an incident, the earliest deadline first, at most `limit`.
+    /// The items of an incident, the earliest deadline first.
     pub fn sample(&self, key: &IncidentKey, limit: usize) -> Vec<ItemNumber> {
         let state = self.lock();
         let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
         troubled.map_or_else(Vec::new, |troubled| troubled.sample(limit))
     }
 
-    /// Overdue items of the workflows that `admits` names, the earliest deadline first, after a place in that order.
+    /// Overdue items of the admitted workflows, the earliest deadline first, after a position.
     pub fn overdue(&self, admits: impl Fn(&str) -> bool, after: Option<Place>, limit: usize) -> Vec<Place> {
         let state = self.lock();
         let admitted = state.workflows.iter().filter(|(name, _)| admits(name));
@@ -244,10 +241,8 @@ impl Census {
         found
     }
 
-    /// The first of a workflow's items that is to be sent again by itself by `now` and not among those that are taken.
-    ///
-    /// # Errors
-    /// When there is none; says when to ask again.
+    /// The first item of a workflow whose redrive is due by `now` and is not in `taken`. The error is when to
+    /// ask again.
     pub fn redrivable(
         &self,
         workflow: &str,
@@ -257,22 +252,21 @@ impl Census {
         self.lock().redrivable.first(workflow, taken, now)
     }
 
-    /// What wakes whoever waits for them, when one comes that is due before all others.
+    /// Notified when a redrive becomes due before the instant that was returned.
     pub fn redrivable_sooner(&self, workflow: &str) -> Arc<Notify> {
         self.lock().redrivable.sooner(workflow)
     }
 
-    /// At most `limit` closed items whose records are to go by `now`, or because their workflow remembers no more.
+    /// Closed items whose retention has ended by `now`, or that exceed `retention_max`.
     pub fn forgettable(&self, now: Timestamp, limit: usize) -> Vec<ItemNumber> {
         self.lock().closed.forgettable(now, limit)
     }
 
-    /// At most `limit` closed items of a workflow.
     pub fn closed_of(&self, workflow: &str, limit: usize) -> Vec<ItemNumber> {
         self.lock().closed.of(workflow, limit)
     }
 
-    /// At most `limit` closed items whose payloads are to go by `now`.
+    /// Closed items whose payloads are to be dropped by `now`.
     pub fn droppable(&self, now: Timestamp, limit: usize) -> Vec<ItemNumber> {
         let state = self.lock();
         state
@@ -284,12 +278,11 @@ impl Census {
             .collect()
     }
 
-    /// The figures of one workflow.
     pub fn tally(&self, workflow: &str) -> Tally {
         self.lock().tally(workflow)
     }
 
-    /// The figures of all workflows that have items which are not closed, or are known and have or had items.
+    /// The counts of all workflows with open items, and of known workflows that have or had items.
     pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
         let state = self.lock();
         let mut names: BTreeSet<WorkflowName> = state.workflows.keys().cloned().collect();
@@ -297,7 +290,7 @@ impl Census {
         names.into_iter().map(|name| (name.clone(), state.tally(&name))).collect()
     }
 
-    /// Timers that are set, and the bytes of memory that they take.
+    /// The number of timers, and their memory in bytes.
     pub fn timers(&self) -> (usize, usize) {
         let state = self.lock();
         (state.wheel.len(), state.wheel.memory())
@@ -334,20 +327,20 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
-    /// Takes note of who may have an item that is in this state.
-    fn stand(&mut self, placed: Placed<'_>, state: ItemState, now: Timestamp) {
+    /// Indexes an item for claims and redrives.
+    fn index(&mut self, placed: Placed<'_>, state: ItemState, now: Timestamp) {
         let step = self.named_step(placed.workflow, placed.step);
         self.claimable.put(placed, state, step, now);
         self.redrivable.put(placed, state);
     }
 
-    /// A step, if the policy of its workflow names it.
+    /// The step, if the workflow's policy names it.
     fn named_step(&self, workflow: &WorkflowName, step: Option<&StepName>) -> Option<StepName> {
         let policy = self.policies.policy(workflow);
         step.filter(|step| policy.step(step).is_some()).cloned()
     }
 
-    /// Gives an item that is open its place: among the overdue ones, or a timer. The incident that it belongs to.
+    /// Adds an open item: to the overdue items, or with a timer. Returns its incident.
     fn put_open(
         &mut self,
         number: ItemNumber,
@@ -360,7 +353,7 @@ impl State {
             let census = self.workflow(&class.workflow);
             let key = census.add_troubled(IncidentKind::Overdue, class.group.clone(), placed);
             self.touched.insert(key.clone());
-            self.stand(placed, ItemState::Overdue, now);
+            self.index(placed, ItemState::Overdue, now);
             return Some(key);
         }
         let named_step = self.named_step(&class.workflow, class.step.as_ref());
@@ -368,11 +361,11 @@ impl State {
         if let Some(tag) = self.wheel.schedule(number.0, deadline.as_millis(), tag) {
             self.classes.leave(tag);
         }
-        self.stand(placed, ItemState::Open, now);
+        self.index(placed, ItemState::Open, now);
         None
     }
 
-    /// Gives an item that has failed its place; the incident that it belongs to.
+    /// Adds a failed item. Returns its incident.
     fn put_failed(
         &mut self,
         number: ItemNumber,
@@ -384,7 +377,7 @@ impl State {
         let census = self.workflow(&class.workflow);
         let key = census.add_troubled(IncidentKind::Failed, class.group.clone(), placed);
         self.touched.insert(key.clone());
-        self.stand(placed, ItemState::Failed, now);
+        self.index(placed, ItemState::Failed, now);
         key
     }
 
@@ -404,7 +397,7 @@ impl State {
         self.put_open(number, &class, deadline, moment.now);
     }
 
-    /// Removes the timer of an item; the class of the item, if it had one.
+    /// Removes the timer of an item. Returns the class of the item if it had one.
     fn cancel_timer(&mut self, number: ItemNumber) -> Option<Arc<Class>> {
         self.wheel.cancel(number.0).map(|tag| self.classes.leave(tag))
     }

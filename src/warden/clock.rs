@@ -1,9 +1,9 @@
-//! Keeping steady time and the wall clock tied together.
+//! Ties steady time to the wall clock.
 //!
-//! At the start steady time goes on from what is stored. While the daemon runs, a wall clock that was set changes the wall
-//! offset alone: it is stored, then adopted, and what stands on the wall clock is placed anew. Nothing else is rewritten.
-//! Once a minute, and when the daemon stops, it is stored how far steady time has come, so that after a boot with a wall
-//! clock that is behind it does not go back.
+//! At the start steady time continues from the stored anchor. When the wall clock is set while the daemon
+//! runs, only the wall offset changes: it is stored, then adopted, and timers that depend on the wall clock
+//! are refiled. Nothing else is rewritten. The anchor is also stored once a minute and at shutdown, so that
+//! steady time never goes back, even after a boot with a wall clock that is behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,42 +19,35 @@ use crate::model::time::Tied;
 use crate::model::{Clock, ClockAnchor, Timestamp};
 use crate::store::{Command, Outcome, Store, StoreError};
 
-/// How often it is stored how far steady time has come.
+/// How often the anchor is stored.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// How long to wait after the store had no room for a commit.
+/// The pause before a rejected commit is retried.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How many items are placed anew at once.
-const BITE: usize = 512;
+/// The most items refiled at once.
+const BATCH: usize = 512;
 
-/// What ties the clocks, on its way to the disk since the start.
+/// The commit of the anchor that began at the start.
 pub(super) struct Saving {
-    /// Completes when it is there.
+    /// Completes with the commit.
     pub done: BoxFuture<'static, Result<Vec<Outcome>, StoreError>>,
-    /// When that began.
     pub began: Timestamp,
 }
 
 /// How often the wall clock was set since the start.
 #[derive(Debug, Default)]
 pub struct ClockCounts {
-    /// Forward.
     pub forward: AtomicU64,
-    /// Back.
     pub back: AtomicU64,
 }
 
-/// How steady time went on.
 pub(super) struct Resumed {
-    /// To be stored as soon as the store takes commands.
+    /// To be stored as soon as the store accepts commands.
     pub anchor: ClockAnchor,
-    /// Until when the daemon ran before, to a minute; nothing if it never did.
+    /// Until when the daemon last ran, to a minute; `None` if it never did.
     pub watched_to: Option<Timestamp>,
 }
 
-/// Has steady time go on from what is stored.
-///
-/// # Errors
-/// When the store cannot be read.
+/// Continues steady time from the stored anchor.
 pub(super) async fn resume(store: &dyn Store, clock: &dyn Clock) -> Result<Resumed, StoreError> {
     let stored = store.clock().await?;
     let (anchor, tied) = clock.resume(stored.as_ref());
@@ -68,8 +61,9 @@ pub(super) async fn resume(store: &dyn Store, clock: &dyn Clock) -> Result<Resum
         (Tied::WallBehind, Some(stored)) => {
             let seen = stored.seen.moved(stored.wall_offset);
             tracing::warn!(offset, %wall, %seen,
-                "the wall clock is behind what it showed before the machine was booted; durations go on from there, \
-                 without the time that the machine was off; set the clock right");
+                "the wall clock is behind its last value from before the boot; durations continue from \
+                there, \
+                without the time that the machine was off; correct the clock");
         }
         _ => {}
     }
@@ -80,7 +74,6 @@ fn seconds(millis: i64) -> f64 {
     Duration::from_millis(millis.unsigned_abs()).as_secs_f64().copysign(if millis < 0 { -1.0 } else { 1.0 })
 }
 
-/// Follows the wall clock. See the module's documentation.
 pub(super) struct ClockFollower {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
@@ -91,7 +84,7 @@ pub(super) struct ClockFollower {
 }
 
 impl ClockFollower {
-    /// Follows the wall clock until `stop`. `saving` is under way since the start.
+    /// Follows the wall clock until `stop`. `saving` is the commit in flight since the start.
     pub async fn run(&self, saving: Saving, stop: CancellationToken) {
         let Saving { done, began } = saving;
         let mut done = tokio::select! {
@@ -103,11 +96,11 @@ impl ClockFollower {
             let save_at = match done {
                 Ok(saved_at) => saved_at.after(SAVE_EVERY),
                 Err(StoreError::Fatal(error)) => {
-                    tracing::error!(%error, "what the clocks show could not be stored");
+                    tracing::error!(%error, "the clock anchor could not be stored");
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what the clocks show could not be stored; trying again");
+                    tracing::warn!(%error, "the clock anchor could not be stored; retrying");
                     let again_at = self.clock.now().after(TRY_AGAIN);
                     tokio::select! {
                         biased;
@@ -125,7 +118,7 @@ impl ClockFollower {
             .map(|()| self.clock.now());
         }
         if let Err(error) = self.save_clock(self.clock.anchor()).await {
-            tracing::warn!(%error, "how far steady time has come could not be stored at the end");
+            tracing::warn!(%error, "the clock anchor could not be stored at shutdown");
         }
     }
 
@@ -141,17 +134,17 @@ impl ClockFollower {
         count.fetch_add(1, Ordering::Relaxed);
         let (step, offset) = (seconds(after.saturating_sub(before)), seconds(after));
         tracing::warn!(step, offset, wall = %self.clock.wall(),
-            "the wall clock was set; what was asked for as a duration takes as long as before");
+            "the wall clock was set; durations are not affected");
         self.silences.clock_was_set();
         self.expected.clock_was_set();
         self.refile().await;
         Ok(())
     }
 
-    /// Places anew what stands on the wall clock.
+    /// Refiles the timers that depend on the wall clock.
     async fn refile(&self) {
         let mut after = None;
-        while let Some(last) = self.census.refile(after, BITE) {
+        while let Some(last) = self.census.refile(after, BATCH) {
             after = Some(last);
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! Waiting for deadlines: has the census count what the timers yield.
+//! The loop that fires timers and so makes items overdue.
 
 use std::sync::Arc;
 
@@ -8,11 +8,10 @@ use super::census::Census;
 use super::pulse::Pulse;
 use crate::model::Clock;
 
-/// How many steps of the timer wheel are made at once: a million timers that fire together do not hold the census for
-/// long.
-const BITE: usize = 256;
+/// The most steps of the timer wheel under one lock, so that a million simultaneous timers do not block the
+/// census.
+const BATCH: usize = 256;
 
-/// See the module's documentation.
 pub struct Deadlines {
     census: Arc<Census>,
     clock: Arc<dyn Clock>,
@@ -24,14 +23,14 @@ impl Deadlines {
         Self { census, clock, pulse }
     }
 
-    /// Turns fired timers into overdue items until `stop`.
+    /// Fires timers until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         loop {
             let now = self.clock.now();
-            let next = self.census.fire(now, BITE);
+            let next = self.census.fire(now, BATCH);
             self.pulse.turn(next);
             if next <= now {
-                // Between two bites of a storm everybody else has a turn.
+                // Other tasks run between the batches of a storm.
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,

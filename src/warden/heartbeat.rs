@@ -1,8 +1,8 @@
-//! The heartbeat: tells a dead man's switch outside that the warden watches. Nobody else would notice if it did not.
+//! The heartbeat to an external dead man's switch, which alerts when the warden itself fails.
 //!
-//! It beats only after a commit has gone through and while the loops turn that wait for deadlines, wait for what is
-//! expected, and decide about incidents. A beat that does not arrive is not repeated: the next one comes, and the switch
-//! has its patience.
+//! A beat is sent only after a health-check write was committed, and while the loops for deadlines,
+//! expectations and incidents make progress. A failed beat is not retried: the next one follows, and the
+//! switch tolerates a gap.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,34 +15,29 @@ use crate::model::Clock;
 use crate::outbound::{self, Endpoint, Outbound, Transport};
 use crate::store::{Command, Document, Store};
 
-/// Where the heartbeat goes, and how often.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
-    /// Where it goes; see [`outbound::ping`].
+    /// See [`outbound::ping`].
     pub url: Endpoint,
-    /// How often.
     pub every: Duration,
-    /// How long an answer may take.
+    /// The timeout of a beat.
     pub timeout: Duration,
-    /// How it is reached.
     pub transport: Arc<Transport>,
 }
 
-/// What became of heartbeats since the start.
+/// Counters since the start.
 #[derive(Debug, Default)]
 pub struct HeartbeatCounts {
-    /// Those that arrived.
+    /// Answered with success.
     pub sent: AtomicU64,
-    /// Sent, and not answered as they should be.
     pub failed: AtomicU64,
-    /// Not sent because something in the warden was not well.
+    /// Not sent, because the store or a loop was not healthy.
     pub withheld: AtomicU64,
 }
 
-/// The loops that must turn for the daemon to notice and tell: what each does, and its pulse.
+/// The loops that must make progress, each with a description and its pulse.
 pub type Pulses = Vec<(&'static str, Arc<Pulse>)>;
 
-/// See the module's documentation.
 pub struct Heartbeat {
     store: Arc<dyn Store>,
     outbound: Arc<dyn Outbound>,
@@ -64,13 +59,13 @@ impl Heartbeat {
         Self { store, outbound, clock, pulses, settings, counts }
     }
 
-    /// Beats until `stop`.
+    /// Sends beats until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let mut looks = vec![Look::default(); self.pulses.len()];
         loop {
             let next = self.clock.now().after(self.settings.every);
             let beat = async {
-                match self.is_well(&mut looks).await {
+                match self.check(&mut looks).await {
                     Ok(()) => self.send_beat().await,
                     Err(reason) => {
                         self.counts.withheld.fetch_add(1, Ordering::Relaxed);
@@ -91,11 +86,11 @@ impl Heartbeat {
         }
     }
 
-    /// Whether the store commits and the loops turn.
-    async fn is_well(&self, looks: &mut [Look]) -> Result<(), String> {
+    /// Checks that the store commits and the loops make progress.
+    async fn check(&self, looks: &mut [Look]) -> Result<(), String> {
         let now = self.clock.now();
         if let Err(error) = self.store.apply(vec![Command::put(Document::HealthCheck(now))]).await {
-            return Err(format!("the store does not commit: {error}"));
+            return Err(format!("the health-check write failed: {error}"));
         }
         for ((what, pulse), look) in self.pulses.iter().zip(looks) {
             let (stuck, seen) = pulse.look(*look, now);
@@ -113,7 +108,7 @@ impl Heartbeat {
         let count = match sent {
             Ok(()) => &self.counts.sent,
             Err(error) => {
-                tracing::warn!(to = %url, error, "the heartbeat did not arrive");
+                tracing::warn!(to = %url, error, "the heartbeat failed");
                 &self.counts.failed
             }
         };

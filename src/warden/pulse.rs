@@ -1,20 +1,19 @@
-//! Whether a loop still turns: a clock at which it says when it means to turn next.
+//! Detects a hung loop: the loop publishes when its next iteration is due.
 //!
-//! A loop that is late is not yet stuck: the clock may have jumped, or the machine may have slept. It is when what was due
-//! at one look is still due at the next, and the loop has not turned in between.
+//! Being late once is not hung, because the clock may have jumped or the machine slept. A loop is hung if the
+//! same iteration is overdue at two checks in a row.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::model::Timestamp;
 
-/// The pulse of one loop.
 #[derive(Debug, Default)]
 pub struct Pulse {
     turns: AtomicU64,
     due_at: AtomicI64,
 }
 
-/// What was seen of a pulse at an instant.
+/// The state of a pulse at a check.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
     turns: u64,
@@ -22,13 +21,13 @@ pub struct Look {
 }
 
 impl Pulse {
-    /// The loop has turned, and means to turn again at that instant if nothing wakes it before.
+    /// Called in each iteration. `due_at` is when the next one is due at the latest.
     pub fn turn(&self, due_at: Timestamp) {
         self.due_at.store(due_at.as_millis(), Ordering::Relaxed);
         self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Looks at it again; whether it is stuck, and what to remember of it.
+    /// Whether the loop is hung, and the state for the next check.
     pub fn look(&self, before: Look, now: Timestamp) -> (bool, Look) {
         let turns = self.turns.load(Ordering::Relaxed);
         let was_due = self.due_at.load(Ordering::Relaxed) <= now.as_millis();

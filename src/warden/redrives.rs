@@ -1,10 +1,11 @@
-//! Redriving: overdue items of the workflows that ask for it are sent to where their work begins, by themselves.
+//! Redrives: overdue items are automatically posted to a URL where their work starts again.
 //!
-//! One loop for each such workflow. What is due is found in the census and judged by the store, as for any claim; the loop
-//! holds the lease of an item while it posts it, as worker [`WORKER`], and then leaves it alone for as long as the policy
-//! says. An attempt that was interrupted counts as one.
+//! One loop for each workflow with redrives. Due items are found in the census and judged by the store, as
+//! for any claim. The loop leases an item as worker [`WORKER`] while it posts it, and then waits as the
+//! policy says before the next attempt. An interrupted attempt counts.
 //!
-//! Deliberately absent: giving up. Who has had all attempts stays overdue, and people have been told of it.
+//! Deliberately absent: giving up. An item without attempts left stays overdue, and its incident has been
+//! notified.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Workflows;
 use super::census::Census;
-use super::handoff::{Handoff, Hold, LEASE_MARGIN, Leasing, Posted, Sending, Target};
+use super::handoff::{Backoff, Handoff, LEASE_MARGIN, Leasing, Posted, Sending, Target};
 use crate::model::lease::AfterFailure;
 use crate::model::random::repeatable_id;
 use crate::model::{
@@ -26,59 +27,52 @@ use crate::model::{
 use crate::outbound::{Endpoint, Rate, RateLimiter, SigningKey, Transport};
 use crate::store::{Claim, Store, StoreError};
 
-/// In whose name items are leased meanwhile.
+/// The worker name of the leases.
 pub const WORKER: &str = "redrive";
-/// How many items of a workflow are on their way at a time at most.
+/// The most items of a workflow in flight.
 const AT_ONCE: usize = 16;
-/// How long the target may take for one item.
+/// The timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long nothing is sent when the store has no room.
+/// The pause after a commit was rejected.
 const STUCK_WAIT: Duration = Duration::from_secs(1);
-/// How long an item waits that a target had no room for, unless the target says so.
+/// The back-off of an item after 429 or 503 without `Retry-After`.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
-/// How long nothing is sent when the disk is full.
+/// The pause when the disk is full.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
-/// Where the overdue items of a workflow are sent.
 #[derive(Clone, Debug)]
 pub struct RedriveTarget {
-    /// Where to.
     pub url: Endpoint,
-    /// What signs them; a signature for each.
+    /// One signature for each.
     pub keys: Vec<SigningKey>,
-    /// How many at most.
     pub rate: Rate,
 }
 
-/// What became of redriven items since the start.
+/// Counters since the start.
 #[derive(Debug, Default)]
 pub struct RedriveCounts {
-    /// Posts that were answered with 2xx.
+    /// Answered with 2xx.
     pub taken: AtomicU64,
-    /// Posts that were not, but for those that are to come later.
+    /// Answered otherwise, except 429 and 503, or not answered.
     pub failed: AtomicU64,
 }
 
-/// What became of an item.
+/// The result for an item.
 enum Redriven {
-    /// It was posted.
     Posted,
-    /// It was not: somebody came before, or it is closed.
+    /// Not posted: it was leased by somebody else, or closed.
     Unposted,
-    /// The target has no room.
+    /// 429 or 503.
     Busy(Option<Duration>),
-    /// The disk is full.
     Full,
 }
 
-/// Sends overdue items to their targets by itself. See the module's documentation.
 pub struct Redrives {
     store: Arc<dyn Store>,
     handoff: Arc<Handoff>,
     census: Arc<Census>,
     workflows: Arc<Workflows>,
     clock: Arc<dyn Clock>,
-    /// How targets are reached.
     transport: Arc<Transport>,
     counts: RedriveCounts,
 }
@@ -95,7 +89,7 @@ impl Redrives {
         Self { store, handoff, census, workflows, clock, transport, counts: RedriveCounts::default() }
     }
 
-    /// Sends a workflow's overdue items until `stop`.
+    /// Redrives a workflow's overdue items until `stop`.
     pub async fn run(&self, workflow: WorkflowName, target: RedriveTarget, stop: CancellationToken) {
         let Some(policy) = self.workflows.policy(&workflow).redrive.clone() else { return };
         let RedriveTarget { url, keys, rate } = target;
@@ -108,14 +102,14 @@ impl Redrives {
             let (target, filter, policy) = (&target, &filter, &policy);
             async move { (number, self.redrive_one(number, target, filter.clone(), policy).await) }
         };
-        let (mut limiter, mut hold) = (RateLimiter::new(rate), Hold::default());
-        let (mut taken, mut on_their_way) = (HashSet::new(), FuturesUnordered::new());
+        let (mut limiter, mut backoff) = (RateLimiter::new(rate), Backoff::default());
+        let (mut taken, mut in_flight) = (HashSet::new(), FuturesUnordered::new());
         loop {
             let next = loop {
-                if taken.len() >= AT_ONCE.min(hold.room()) {
+                if taken.len() >= AT_ONCE.min(backoff.room()) {
                     break Timestamp::MAX;
                 }
-                let (now, free_at) = (self.clock.now(), limiter.free_at().max(hold.until()));
+                let (now, free_at) = (self.clock.now(), limiter.free_at().max(backoff.until()));
                 if free_at > now {
                     break free_at;
                 }
@@ -123,7 +117,7 @@ impl Redrives {
                     Ok(number) => {
                         limiter.note(now);
                         taken.insert(number);
-                        on_their_way.push(send(number));
+                        in_flight.push(send(number));
                     }
                     Err(due_at) => break due_at,
                 }
@@ -131,25 +125,25 @@ impl Redrives {
             let (number, redriven) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(ended) = on_their_way.next() => ended,
+                Some(ended) = in_flight.next() => ended,
                 () = sooner.notified() => continue,
                 () = self.clock.sleep_until(next) => continue,
             };
             taken.remove(&number);
             let now = self.clock.now();
             match redriven {
-                Ok(Redriven::Posted) => hold.free(now),
+                Ok(Redriven::Posted) => backoff.free(now),
                 Ok(Redriven::Unposted) => {}
                 Ok(Redriven::Busy(wait)) => {
-                    hold.busy(wait, now);
-                    let until = self.clock.moment().wall(hold.until());
-                    tracing::info!(%workflow, %until, "the target of redriven items has no room; waiting");
+                    backoff.busy(wait, now);
+                    let until = self.clock.moment().wall(backoff.until());
+                    tracing::info!(%workflow, %until, "the redrive target is overloaded; backing off");
                 }
-                Ok(Redriven::Full) => hold.stuck(FULL_WAIT, now),
-                Err(StoreError::Overloaded) => hold.stuck(STUCK_WAIT, now),
+                Ok(Redriven::Full) => backoff.pause(FULL_WAIT, now),
+                Err(StoreError::Overloaded) => backoff.pause(STUCK_WAIT, now),
                 Err(StoreError::Closing) => return,
                 Err(error) => {
-                    tracing::error!(%workflow, %error, "overdue items could not be sent again");
+                    tracing::error!(%workflow, %error, "the store failed; redrives stop");
                     return;
                 }
             }
@@ -171,7 +165,7 @@ impl Redrives {
             Leasing::StorageFull => return Ok(Redriven::Full),
             Leasing::Refused => return Ok(Redriven::Unposted),
         };
-        // Another one for each attempt: a target that knows the id would take it for a repetition, and do nothing.
+        // A new id for each attempt: a target ignores an id that it has already processed.
         let token = leased.lease.token;
         let id = repeatable_id("msg", &[WORKER, &number.0.to_string(), &token.to_string()]);
         let sending = self.handoff.post(target, &id, &leased.item, || true).await?;
@@ -185,7 +179,7 @@ impl Redrives {
                 (LeaseAct::Release { retry_at, counts: true }, Redriven::Posted)
             }
             Sending::Posted(Posted::Busy { wait, .. }) => {
-                // Behind the others, so that one which is never taken does not keep them back.
+                // Behind the others, so that an item which is never accepted does not block them.
                 let retry_at = Some(now.after(wait.unwrap_or(BUSY_WAIT)));
                 (LeaseAct::Release { retry_at, counts: false }, Redriven::Busy(wait))
             }
@@ -193,8 +187,8 @@ impl Redrives {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 let Item { workflow, id, work, .. } = &*leased.item;
                 let attempt = work.attempts;
-                tracing::info!(%workflow, item = %id, attempt, "a redriven item did not get through: {reason}");
-                let message = format!("attempt {attempt} to redrive it did not get through: {counts_as}");
+                tracing::info!(%workflow, item = %id, attempt, %reason, "redrive failed");
+                let message = format!("redrive attempt {attempt} failed: {counts_as}");
                 let data = serde_json::json!({"status": status});
                 let error = Box::new(self.handoff.error(WORKER, message, data, now));
                 (
@@ -203,12 +197,11 @@ impl Redrives {
                 )
             }
         };
-        // When this cannot be committed the lease runs out by itself, and the attempt has counted.
+        // If this cannot be committed the lease expires, and the attempt has counted.
         self.store.apply_one(leased.act(act, self.clock.moment())).await?;
         Ok(redriven)
     }
 
-    /// What became of redriven items since the start.
     pub fn counts(&self) -> &RedriveCounts {
         &self.counts
     }

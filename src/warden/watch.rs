@@ -1,4 +1,4 @@
-//! The start: derived state is recovered from the store, services are put together, and every loop begins here.
+//! The start: recovers derived state from the store, constructs the services and spawns every loop.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::{
 use crate::notifier::NotifierService;
 use crate::store::{Command, Observer, Store, StoreError};
 
-/// The loops of a service that runs.
+/// The running loops.
 pub struct Loops {
     running: JoinSet<()>,
     replays: TaskTracker,
@@ -30,12 +30,11 @@ pub struct Loops {
 }
 
 impl Loops {
-    /// Completes when one of the loops has ended, which none does by itself unless something is broken.
+    /// Completes when a loop has ended, which happens only if something is broken.
     pub async fn ended(&mut self) {
         let _ = self.running.join_next().await;
     }
 
-    /// Stops them all and waits until they have ended.
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.running.join_next().await.is_some() {}
@@ -45,14 +44,11 @@ impl Loops {
 }
 
 impl Warden {
-    /// Recovers the derived state from the store and starts the loops. When this returns every item is counted and
-    /// every timer set.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Recovers the derived state from the store and starts the loops. When this returns, every item is
+    /// counted and every timer set. Fails when the store cannot be read.
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
         let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
-        // Before anything is judged by the clock.
+        // First, because everything below reads the clock.
         let clock::Resumed { anchor, watched_to } = clock::resume(&*store, &*clock).await?;
 
         // Derived state.
@@ -66,7 +62,7 @@ impl Warden {
         let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         let (notifying, notifier) =
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
-        // Each is told before those that ask it.
+        // Each observer comes before those that depend on it.
         let observers: Vec<Arc<dyn Observer>> = vec![
             workflows.clone(),
             expected.clone(),
@@ -77,7 +73,7 @@ impl Warden {
             notifier.observer(),
         ];
         attach(store.clone(), observers).await?;
-        // In line before any item that is judged by it.
+        // Submitted before any item whose times depend on it.
         let began = clock.now();
         let saving = clock::Saving { done: store.submit(vec![Command::put(anchor)]), began };
         census.recovered();
@@ -237,7 +233,7 @@ impl Warden {
     }
 }
 
-/// Has the observers told what is stored, which takes a while.
+/// Feeds the stored state to the observers. Blocking: it reads every record.
 async fn attach(store: Arc<dyn Store>, observers: Vec<Arc<dyn Observer>>) -> Result<(), StoreError> {
     tokio::task::spawn_blocking(move || store.attach(Arc::new(observers)))
         .await

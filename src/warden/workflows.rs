@@ -1,8 +1,8 @@
-//! Which workflows there are, and what holds for them.
+//! The known workflows and their policies.
 //!
-//! Which were made on first use is told by the store, in the order of the commits: a workflow is there from the commit of
-//! its first item on, until that in which the store forgets it since nothing is left of it. So it is the store that says
-//! whether one more may be made. Those of the configuration are there whatever happens.
+//! The store feeds which workflows were created on first use: one exists from the commit of its first item
+//! until the commit that removes it because it is unused. So the store also enforces the most workflows.
+//! Configured workflows always exist.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,7 +11,6 @@ use super::WardenError;
 use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
 use crate::store::{Change, Document, DocumentId, Observer};
 
-/// The policies of the configuration, and the workflows that were made on first use.
 pub struct Workflows {
     configured: BTreeMap<WorkflowName, Arc<Policy>>,
     default: Arc<Policy>,
@@ -20,27 +19,23 @@ pub struct Workflows {
     made: RwLock<BTreeMap<WorkflowName, Made>>,
 }
 
-/// A workflow that was made on first use.
+/// A workflow that was created on first use.
 struct Made {
     at: Timestamp,
-    /// The configured workflow that was probably meant.
+    /// The configured workflow that its name resembles.
     misspells: Option<WorkflowName>,
 }
 
-/// A workflow as it is shown.
 #[derive(Clone, Debug)]
 pub struct WorkflowEntry {
-    /// Its name.
     pub name: WorkflowName,
-    /// What holds for it.
     pub policy: Arc<Policy>,
-    /// When it was first used; nothing when the configuration defines it.
+    /// When it was first used; `None` if it is configured.
     pub created_at: Option<Timestamp>,
 }
 
 impl Workflows {
-    /// The configured policies, the default one, whether unknown workflows are made on first use, and how many there
-    /// may be.
+    /// `limit` is the most workflows, configured ones included.
     pub fn new(
         configured: BTreeMap<WorkflowName, Policy>,
         default: Policy,
@@ -56,28 +51,26 @@ impl Workflows {
         }
     }
 
-    /// What holds for a workflow: its own policy, or the default.
+    /// The workflow's policy, or the default one.
     pub fn policy(&self, name: &str) -> &Arc<Policy> {
         self.configured.get(name).unwrap_or(&self.default)
     }
 
-    /// The time zone in which people think of what is expected of a workflow, if they named one.
+    /// The time zone of the workflow's schedule, if one is configured.
     pub fn zone(&self, name: &str) -> Option<Zone> {
         self.policy(name).expect.as_ref()?.zone()
     }
 
-    /// The workflows whose overdue items are sent by themselves.
+    /// Workflows with redrives.
     pub fn redriving(&self) -> impl Iterator<Item = (WorkflowName, Redrive)> {
         let redrives =
             |(name, policy): (&WorkflowName, &Arc<Policy>)| Some((name.clone(), policy.redrive.clone()?));
         self.configured.iter().filter_map(redrives)
     }
 
-    /// How many workflows may have been made on first use when this one is made by its first item; nothing if it need not be
-    /// made, since the configuration defines it.
-    ///
-    /// # Errors
-    /// When it may not be made.
+    /// The most workflows created on first use that may exist for this item to be stored; `None` if the
+    /// workflow is configured. The store enforces it. An error if the workflow does not exist and must not be
+    /// created.
     pub fn room_for(&self, name: &WorkflowName) -> Result<Option<usize>, WardenError> {
         if self.configured.contains_key(name) {
             return Ok(None);
@@ -85,11 +78,12 @@ impl Workflows {
         if self.create_on_first_use {
             return Ok(Some(self.limit.saturating_sub(self.configured.len())));
         }
-        // It was made while that was allowed. If it is forgotten meanwhile, it is not made again.
+        // Created while `create_on_first_use` was on. If it is removed in the meantime, it is not created
+        // again.
         if self.is_made(name) { Ok(Some(0)) } else { Err(WardenError::WorkflowNotFound(name.clone())) }
     }
 
-    /// Why there was no room for one more.
+    /// The error if the store reached the limit of [`Workflows::room_for`].
     pub fn no_room_for(&self, name: WorkflowName) -> WardenError {
         if self.create_on_first_use {
             WardenError::TooManyWorkflows { name, limit: self.limit }
@@ -98,7 +92,7 @@ impl Workflows {
         }
     }
 
-    /// Whether the incidents of any workflow that the glob may mean are split by that label.
+    /// Whether any workflow that the glob may match has this label in `group_by`.
     pub fn are_split_by(&self, glob: &str, label: &str) -> bool {
         let glob = wildmatch::WildMatch::new(glob);
         let split = |policy: &Policy| policy.alerting.group_by.iter().any(|name| &**name == label);
@@ -112,38 +106,36 @@ impl Workflows {
         self.write().insert(workflow.name.clone(), Made { at: workflow.created_at, misspells });
     }
 
-    /// Those that were made on first use.
+    /// Those that were created on first use.
     pub fn made(&self) -> Vec<WorkflowName> {
         self.read().keys().cloned().collect()
     }
 
-    /// Whether a workflow was made on first use.
     pub fn is_made(&self, name: &str) -> bool {
         self.read().contains_key(name)
     }
 
-    /// Whether the configuration defines a workflow.
     pub fn is_configured(&self, name: &str) -> bool {
         self.configured.contains_key(name)
     }
 
-    /// The workflows that were made on first use and are called nearly as a configured one, each with that.
+    /// Workflows created on first use whose names resemble a configured one, with that.
     pub fn misspelt(&self) -> Vec<(WorkflowName, WorkflowName)> {
         let made = self.read();
         made.iter().filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
     }
 
-    /// The configured workflow that this one, made on first use, is probably a misspelling of.
+    /// The configured workflow that the name of this one, created on first use, resembles.
     pub fn misspells(&self, name: &str) -> Option<WorkflowName> {
         self.read().get(name)?.misspells.clone()
     }
 
-    /// The names of all of them, in no order; those that were made on first use and are configured by now come twice.
+    /// In no order. Workflows that were created on first use and are configured by now occur twice.
     pub fn names(&self) -> Vec<WorkflowName> {
         self.read().keys().chain(self.configured.keys()).cloned().collect()
     }
 
-    /// All of them, by name.
+    /// By name.
     pub fn list(&self) -> Vec<WorkflowEntry> {
         let mut entries: BTreeMap<_, _> =
             self.read().iter().map(|(name, made)| (name.clone(), Some(made.at))).collect();
@@ -155,7 +147,6 @@ impl Workflows {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Whether a workflow is known.
     pub fn contains(&self, name: &str) -> bool {
         self.configured.contains_key(name) || self.read().contains_key(name)
     }

@@ -11,7 +11,7 @@ use warden::model::{
 use warden::notifier::ReceiverState;
 use warden::store::ListDeliveries;
 use warden::warden::silences::{MakeSilence, Until};
-use warden::warden::{Act, ReplayAct, StartReplay, Warden};
+use warden::warden::{IncidentAction, ReplayAction, StartReplay, Warden};
 
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
@@ -72,15 +72,16 @@ impl Operator {
                 self.quiet.until(&incident.key.workflow, self.clock.now().after(duration));
                 return self.snooze(incident.id.clone(), duration).await;
             }
-            1 => Act::Comment,
-            _ => Act::Acknowledge,
+            1 => IncidentAction::Comment,
+            _ => IncidentAction::Acknowledge,
         };
         let _ = self.warden.alerting.act(incident.id.clone(), act, "ada".into(), Some("on it".into())).await;
     }
 
     async fn snooze(&self, incident: IncidentId, duration: Duration) {
         let asked = self.quiet.may_be_snoozed(&incident);
-        let result = self.warden.alerting.act(incident, Act::Snooze(duration), "ada".into(), None).await;
+        let result =
+            self.warden.alerting.act(incident, IncidentAction::Snooze(duration), "ada".into(), None).await;
         let until = result.as_ref().ok().and_then(|incident| incident.snoozed_until);
         self.history.tell(|| format!("snooze until {until:?}: {}", result.is_ok()));
         self.quiet.snoozed(&asked, until, self.clock.now());
@@ -181,8 +182,8 @@ impl Operator {
         }
         let replay = &self.dice.pick(&replays).replay;
         match self.dice.below(4) {
-            0 => drop(self.warden.replays.act(&replay.id, ReplayAct::Pause).await),
-            1 => drop(self.warden.replays.act(&replay.id, ReplayAct::Cancel).await),
+            0 => drop(self.warden.replays.act(&replay.id, ReplayAction::Pause).await),
+            1 => drop(self.warden.replays.act(&replay.id, ReplayAction::Cancel).await),
             _ => self.resume(replay).await,
         }
     }
@@ -191,7 +192,7 @@ impl Operator {
         let (_, path) = replay.target.url.split_once(".test").expect("an address of ours");
         let target = self.network.target();
         let index = target.resuming(path);
-        let result = self.warden.replays.act(&replay.id, ReplayAct::Resume).await;
+        let result = self.warden.replays.act(&replay.id, ReplayAction::Resume).await;
         target.resumed(path, index);
         self.history.tell(|| format!("resumption of {}: {}", replay.id.0, result.is_ok()));
     }

@@ -1,5 +1,5 @@
-//! The answer of a batch while it gathers: lines in pieces, each with its part of the budget of answers,
-//! which it gives back when the client has taken it.
+//! The response of a batch as it accumulates: pieces of lines, each with its memory reservation, released
+//! when the client has read it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,23 +14,19 @@ use crate::http::answers::Answers;
 use crate::http::budget::attach;
 use crate::http::problem::Problem;
 
-/// From how many bytes on a piece is complete.
+/// The minimum size of a piece, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// The answer so far.
 #[derive(Default)]
 pub struct Gathered {
-    /// The lines of the piece that gathers.
+    /// The lines of the current piece.
     pub text: Vec<u8>,
     pieces: VecDeque<Bytes>,
     left: u64,
 }
 
 impl Gathered {
-    /// Has the piece that gathers counted, if it is complete.
-    ///
-    /// # Errors
-    /// When the budget is spent. The lines are lost then.
+    /// Ends the current piece if it is large enough. If the budget is exhausted, its lines are lost.
     pub fn count(&mut self, answers: &Answers) -> Result<(), Problem> {
         if self.text.len() < PIECE {
             return Ok(());
@@ -41,7 +37,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// The whole, as the body of the answer.
+    /// The whole response.
     pub fn finish(mut self) -> Self {
         let text = std::mem::take(&mut self.text);
         self.push(text.into());

@@ -1,4 +1,4 @@
-//! The lines of a batch: what each asks for, and how it is answered.
+//! The lines of a batch and their responses.
 
 mod past;
 
@@ -23,18 +23,15 @@ use crate::warden::intake::{BatchItem, CreateItem, Done};
 /// The longest name or id, in bytes.
 const ID_MAX: usize = 256;
 
-/// What is remembered of a line while it is committed.
+/// What the response to a line needs while it is committed.
 #[derive(Default)]
 pub struct Asked {
     workflow: Option<String>,
     id: Option<String>,
 }
 
-/// Reads a line and checks that the client may ask for that; nothing, when there is nothing to be done for it. What can
-/// be told of it is noted in `asked` in any case.
-///
-/// # Errors
-/// When it cannot be read or is not allowed.
+/// Parses and authorizes a line; `None` if it needs no change. `asked` is set in any case, as far as the line
+/// can be parsed.
 pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<Option<BatchItem>, Problem> {
     let line: Line<'_> = request::object("the line", bytes)?;
     asked.workflow = shown(line.workflow.as_deref());
@@ -46,7 +43,7 @@ pub fn read(bytes: &[u8], access: &Access, asked: &mut Asked) -> Result<Option<B
     }
 }
 
-/// What is repeated of a name in the answer: nothing of what is too long to be one.
+/// A name to repeat in the response, unless it is too long to be one.
 fn shown(name: Option<&str>) -> Option<String> {
     name.filter(|name| name.len() <= ID_MAX).map(ToOwned::to_owned)
 }
@@ -59,7 +56,7 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         Some(_) if !has_payload(&line) => {
             if line.payload_size.is_none() && line.created_at.is_some() {
                 return Err(Problem::invalid(
-                    "a closed line has its payload, or payload_size and payload_sha256 where that is gone",
+                    "a closed line must have its payload, or else payload_size and payload_sha256",
                 ));
             }
             (Bytes::new(), "application/octet-stream")
@@ -82,15 +79,15 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
 
 fn close(line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
     let workflow = workflow(&line, access)?;
-    let id = id(&line)?.ok_or_else(|| Problem::invalid("a close names the item's id"))?;
+    let id = id(&line)?.ok_or_else(|| Problem::invalid("a close must have the item's id"))?;
     if let Some(field) = past::first_field(&line).filter(|field| *field != "outcome") {
-        return Err(Problem::invalid(format!("a close takes no {field}")));
+        return Err(Problem::invalid(format!("a close must not have {field}")));
     }
     let outcome = line.outcome.map(|text| request::word("outcome", &text)).transpose()?;
     Ok(BatchItem::Close(ItemKey { workflow, id }, outcome.unwrap_or_default()))
 }
 
-/// The workflow that a line names, if the client may change its items.
+/// The workflow of a line, if the token includes it.
 fn workflow(line: &Line<'_>, access: &Access) -> Result<WorkflowName, Problem> {
     let name = line.workflow.as_deref().ok_or_else(|| Problem::invalid("the line names no workflow"))?;
     let workflow = WorkflowName::new(name).map_err(WardenError::from)?;
@@ -107,14 +104,14 @@ fn id(line: &Line<'_>) -> Result<Option<ItemId>, Problem> {
     Ok(id.map_err(WardenError::from)?)
 }
 
-/// The bytes of a payload: of a string its text, of any other JSON value the value as it is written; and the content
-/// type they have if nothing else is said.
+/// The payload and its default content type: a string is its text, any other JSON value its source.
 fn payload(value: Option<LinePayload<'_>>, base64: Option<&str>) -> Result<(Bytes, &'static str), Problem> {
     match (value, base64) {
         (Some(LinePayload::Text(text)), None) => Ok((text.to_owned().into(), "text/plain; charset=utf-8")),
         (Some(LinePayload::Json(value)), None) if value.get().starts_with('"') => {
-            let text: String = serde_json::from_str(value.get())
-                .map_err(|error| Problem::invalid(format!("the payload is no valid JSON string: {error}")))?;
+            let text: String = serde_json::from_str(value.get()).map_err(|error| {
+                Problem::invalid(format!("the payload is not a valid JSON string: {error}"))
+            })?;
             Ok((text.into(), "text/plain; charset=utf-8"))
         }
         (Some(LinePayload::Json(value)), None) => {
@@ -123,14 +120,14 @@ fn payload(value: Option<LinePayload<'_>>, base64: Option<&str>) -> Result<(Byte
         (None, Some(text)) => {
             let bytes = STANDARD
                 .decode(text)
-                .map_err(|error| Problem::invalid(format!("payload_base64 is no valid base64: {error}")))?;
+                .map_err(|error| Problem::invalid(format!("payload_base64 is not valid base64: {error}")))?;
             Ok((bytes.into(), "application/octet-stream"))
         }
-        _ => Err(Problem::invalid("a create has either payload or payload_base64")),
+        _ => Err(Problem::invalid("a create must have either payload or payload_base64")),
     }
 }
 
-/// Writes the answer to the line of this number. What had nothing to be done for it is done.
+/// Writes the response to a line. A line without a change gets 200.
 pub fn answer(
     number: usize,
     asked: &Asked,
@@ -158,7 +155,7 @@ pub fn answer(
         }
     };
     if let Err(error) = written {
-        tracing::error!(%error, "a line of a batch could not be answered");
+        tracing::error!(%error, "the response to a line of a batch could not be written");
     }
     text.push(b'\n');
 }

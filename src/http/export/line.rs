@@ -1,4 +1,4 @@
-//! The lines of an export: what creates each item again, and what it has been through.
+//! Export lines: a create for each item, with its history.
 
 use std::borrow::Cow;
 
@@ -15,42 +15,36 @@ use crate::model::lease::StepRecord;
 use crate::model::{ClockTime, Item, ItemError, Moment, Position};
 use crate::warden::WardenError;
 
-/// A text of up to so many bytes is written as such, however many of its characters have to be escaped: people read
-/// it. A larger one is where that takes no more room than base64.
+/// Text up to this size is written as a string, for people to read, however many characters must be escaped.
+/// A larger one is a string only if that is no longer than base64.
 const READABLE: usize = 16 * 1024;
 
-/// The most bytes that what an item has been through takes in its line, in JSON: the errors that it keeps, each with a message
-/// whose characters are escaped, its progress and its steps.
+/// The most bytes of a history in JSON: the errors, with escaped messages, progress and steps.
 const HISTORY_MAX: u64 = 448 * 1024;
 
-/// A line as it is written: bytes become base64 on the way.
+/// Writes payloads as base64.
 type Written<'a> = Line<'a, Base64<'a>>;
 
-/// Whether a line tells what its item has been through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
-    /// It does.
     Told,
-    /// It is that of a new item.
+    /// Left out: the line is that of a new item.
     LeftOut,
 }
 
-/// Where a list goes on behind the item.
+/// The position of an item in a list.
 pub fn place(item: &Item, moment: Moment) -> Position {
     Position { deadline: moment.steady(item.deadline), number: item.number }
 }
 
-/// The most bytes that the payload, and what the item has been through, take in the item's line.
+/// The most bytes of payload and history in the item's line.
 pub fn line_room(item: &Item) -> u64 {
     let size = item.payload.as_ref().map_or(0, |payload| payload.size);
     let payload = if size <= READABLE as u64 { size * 6 } else { size.div_ceil(3) * 4 };
     payload + item.detail.as_ref().map_or(0, |_| HISTORY_MAX)
 }
 
-/// Writes the line that creates the item again. The payload is what is kept of it; only of a closed item may it be gone.
-///
-/// # Errors
-/// When it cannot be written as JSON.
+/// Writes the line that creates the item again. `payload` may be absent only if the item is closed.
 pub fn write_item_line(
     item: &Item,
     payload: Option<&[u8]>,
@@ -77,7 +71,7 @@ pub fn write_item_line(
     write_line(&line, text)
 }
 
-/// The payload as text, if it is one and may be written so.
+/// The payload as a string, if it is text and short enough in that form.
 fn readable(payload: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(payload).ok()?;
     let escaped = |byte: &u8| match byte {
@@ -90,16 +84,13 @@ fn readable(payload: &[u8]) -> Option<&str> {
 }
 
 /// Writes a line of JSON.
-///
-/// # Errors
-/// When it cannot be written as that.
 pub fn write_line(line: &impl Serialize, text: &mut Vec<u8>) -> Result<(), WardenError> {
     serde_json::to_writer(&mut *text, line).map_err(|error| WardenError::Invalid(error.to_string()))?;
     text.push(b'\n');
     Ok(())
 }
 
-/// Says in a line what its item has been through, as far as there is anything to say.
+/// Adds the history to a line.
 fn tell_past<'a>(line: &mut Written<'a>, item: &'a Item, is_payload_gone: bool, moment: Moment) {
     let at = |steady| Cow::from(told(steady, moment).to_string());
     let ItemDetail { progress, errors, steps } = item.detail();
@@ -135,7 +126,7 @@ fn error(error: &ItemError, moment: Moment) -> LineError {
     LineError { id, kind, message, retryable, fatal, step, at, data }
 }
 
-/// Bytes that are written in base64, without a copy of it in between.
+/// Serializes bytes as base64 without an intermediate copy.
 struct Base64<'a>(&'a [u8]);
 
 impl Serialize for Base64<'_> {
@@ -156,7 +147,7 @@ mod tests {
             (of("\u{1}", READABLE + 1), false),
             (of("\"", 2 * READABLE), false),
             (of("é", 2 * READABLE), true),
-            // A third of it is escaped, and then a little more.
+            // A third is escaped, and then a little more.
             (of("ab\n", 3 * READABLE), true),
             (of("ab\n", 3 * READABLE) + "\n\n\n", false),
         ] {

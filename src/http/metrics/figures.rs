@@ -1,4 +1,4 @@
-//! What is read off the warden when somebody asks.
+//! Metrics read from the services at a scrape.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use crate::notifier::{Outcomes, ReceiverStatus};
 use crate::store::{DiskUse, StoreStatus};
 use crate::warden::{Tally, Warden};
 
-/// What was read off the warden.
+/// A snapshot of the services.
 #[derive(Debug)]
 pub struct Figures {
     tallies: Vec<(String, Tally)>,
@@ -33,9 +33,9 @@ pub struct Figures {
     drift: Duration,
     silences: usize,
     waiting_claims: usize,
-    /// Sent, failed, withheld.
     /// Forward, back.
     clock_steps: [u64; 2],
+    /// Sent, failed, withheld.
     heartbeats: [u64; 3],
     /// Taken, failed.
     redrives: [u64; 2],
@@ -43,12 +43,12 @@ pub struct Figures {
     replay_posts: u64,
     /// Succeeded, failed, skipped.
     replay_items: [u64; 3],
-    /// What became of leases, in words.
+    /// By event.
     leases: [(&'static str, u64); 5],
 }
 
 impl Figures {
-    /// Reads them; of workflows, those that the client may see.
+    /// Takes a snapshot; of workflows, those that the token includes.
     pub fn of(warden: &Warden, access: &Access) -> Self {
         let receivers = warden.alerting.receiver_statuses();
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
@@ -87,7 +87,7 @@ impl Figures {
         }
     }
 
-    /// The sum of what became of the deliveries to all receivers.
+    /// The sum over all receivers.
     fn sum(&self, count: fn(&Outcomes) -> u64) -> u64 {
         self.receivers.iter().map(|receiver| count(&receiver.outcomes)).sum()
     }
@@ -95,7 +95,7 @@ impl Figures {
     fn encode_receivers(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut family = encoder.encode_descriptor(
             "receiver_deliveries",
-            "What became of attempts and deliveries, by receiver",
+            "Attempts and deliveries by receiver and outcome",
             None,
             MetricType::Counter,
         )?;
@@ -108,8 +108,7 @@ impl Figures {
                 ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
-        let help =
-            "1 for the state that the receiver is in: ok, failing, or paused since it said that it is gone";
+        let help = "1 for the current state of the receiver: ok, failing, or paused since it answered 410";
         let mut family = encoder.encode_descriptor("receiver_state", help, None, MetricType::Gauge)?;
         for ReceiverStatus { name, state, .. } in &self.receivers {
             for known in ReceiverState::ALL {
@@ -118,7 +117,7 @@ impl Figures {
                 ConstGauge::new(is_it).encode(family.encode_family(&labels)?)?;
             }
         }
-        let help = "Deliveries in the outbox, by receiver";
+        let help = "Pending deliveries by receiver";
         let mut family = encoder.encode_descriptor("receiver_waiting", help, None, MetricType::Gauge)?;
         for ReceiverStatus { name, waiting, .. } in &self.receivers {
             let labels = [("receiver", &**name)];
@@ -126,7 +125,7 @@ impl Figures {
         }
         let mut family = encoder.encode_descriptor(
             "receiver_attempt_duration",
-            "How long attempts took, by receiver",
+            "Duration of attempts by receiver",
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
@@ -157,11 +156,11 @@ impl Collector for Figures {
             }
             Ok(())
         };
-        items("items_unclosed", "Items that are not closed", |tally| tally.unclosed)?;
+        items("items_unclosed", "Items not closed", |tally| tally.unclosed)?;
         items("items_overdue", "Items past their deadline", |tally| tally.overdue)?;
-        items("items_failed", "Items that failed", |tally| tally.failed)?;
-        items("items_closed", "Closed items that are remembered", |tally| tally.closed)?;
-        let help = "How long the item that is overdue for longest has been so; 0 where none is overdue";
+        items("items_failed", "Failed items", |tally| tally.failed)?;
+        items("items_closed", "Closed items within their retention", |tally| tally.closed)?;
+        let help = "How long the oldest overdue item has been overdue; 0 if none is";
         let unit = Some(&Unit::Seconds);
         let mut family = encoder.encode_descriptor("items_oldest_overdue", help, unit, MetricType::Gauge)?;
         for (workflow, tally) in &self.tallies {
@@ -177,9 +176,13 @@ impl Collector for Figures {
             }
             Ok(())
         };
-        let help = "Items created since the start, or since the workflow was made if it was forgotten before";
+        let help = "Items created since the start, or since the workflow was created if that is later";
         totals("items_created", help, |tally| tally.created_total)?;
-        totals("items_closed_since_start", "Items closed since then", |tally| tally.closed_total)?;
+        totals(
+            "items_closed_since_start",
+            "Items closed since the start, or since the workflow was created",
+            |tally| tally.closed_total,
+        )?;
         let mut gauge = |name, help, value: f64| -> Result<(), fmt::Error> {
             let metric = ConstGauge::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
@@ -187,52 +190,44 @@ impl Collector for Figures {
         let store = &self.store;
         gauge(
             "store_failed",
-            "1 when the store acknowledges nothing more",
+            "1 if the store has failed and acknowledges nothing more",
             f64::from(u8::from(store.fatal.is_some())),
         )?;
         gauge(
             "store_full",
-            "1 while creates are refused for want of space",
+            "1 while creates are refused because the disk is full",
             f64::from(u8::from(store.full)),
         )?;
-        gauge(
-            "store_alarms",
-            "Things about the store's files that should never be",
-            float(self.disk.alarms.len() as u64),
-        )?;
-        gauge(
-            "store_waiting_commands",
-            "Commands that wait for the committing thread",
-            float(store.waiting as u64),
-        )?;
-        gauge("store_disk_used_bytes", "Bytes on disk", float(self.disk.used))?;
+        gauge("store_alarms", "Problems with the store's files", float(self.disk.alarms.len() as u64))?;
+        gauge("store_waiting_commands", "Commands queued for commit", float(store.waiting as u64))?;
+        gauge("store_disk_used_bytes", "Disk space used by the store", float(self.disk.used))?;
         gauge(
             "store_reserve_bytes",
-            "Bytes on disk that are given up so that closes go on while the disk is full",
+            "Reserved disk space, released so that closes succeed while the disk is full",
             float(self.disk.reserve),
         )?;
-        gauge("store_disk_free_bytes", "Bytes left on the file system", float(store.disk_free))?;
+        gauge("store_disk_free_bytes", "Free space of the file system", float(store.disk_free))?;
         gauge(
             "store_commit_busy_seconds",
-            "How long the commit under way has taken",
+            "Duration of the commit in progress",
             store.busy_for.as_secs_f64(),
         )?;
-        gauge("claims_waiting", "Claims that wait for an item", float(self.waiting_claims as u64))?;
-        gauge("timers", "Timers that are set", float(self.timers.0 as u64))?;
-        gauge("timers_memory_bytes", "Memory that timers take", float(self.timers.1 as u64))?;
-        gauge("incidents_open", "Incidents that are open", float(self.incidents as u64))?;
+        gauge("claims_waiting", "Claims waiting for an item", float(self.waiting_claims as u64))?;
+        gauge("timers", "Timers", float(self.timers.0 as u64))?;
+        gauge("timers_memory_bytes", "Memory of the timers", float(self.timers.1 as u64))?;
+        gauge("incidents_open", "Open incidents", float(self.incidents as u64))?;
         let waiting: usize = self.receivers.iter().map(|receiver| receiver.waiting).sum();
-        gauge("replays_running", "Replays that run", float(self.replays_running as u64))?;
-        gauge("silences_active", "Silences that hold", float(self.silences as u64))?;
-        gauge("deliveries_waiting", "Deliveries in the outbox", float(waiting as u64))?;
+        gauge("replays_running", "Running replays", float(self.replays_running as u64))?;
+        gauge("silences_active", "Active silences", float(self.silences as u64))?;
+        gauge("deliveries_waiting", "Pending deliveries", float(waiting as u64))?;
         gauge(
             "deliveries_oldest_seconds",
-            "Age of the oldest waiting delivery",
+            "Age of the oldest pending delivery",
             self.oldest_waiting.as_secs_f64(),
         )?;
         gauge(
             "clock_drift_seconds",
-            "How far the wall clock is from where it is taken to be, until a step of it is noticed",
+            "Difference between the wall clock and its expected value, until the step is detected",
             self.drift.as_secs_f64(),
         )?;
         let mut counter = |name, help, value: u64| -> Result<(), fmt::Error> {
@@ -240,34 +235,30 @@ impl Collector for Figures {
             metric.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
         };
         let [forward, back] = self.clock_steps;
-        counter("clock_steps_forward", "Times that the wall clock was set forward", forward)?;
-        counter("clock_steps_back", "Times that the wall clock was set back", back)?;
+        counter("clock_steps_forward", "Forward steps of the wall clock", forward)?;
+        counter("clock_steps_back", "Backward steps of the wall clock", back)?;
         let [sent, failed, withheld] = self.heartbeats;
-        counter("heartbeats_sent", "Heartbeats that were answered with 2xx", sent)?;
-        counter("heartbeats_failed", "Heartbeats that did not arrive", failed)?;
-        counter(
-            "heartbeats_withheld",
-            "Heartbeats that were not sent since something was not well",
-            withheld,
-        )?;
+        counter("heartbeats_sent", "Heartbeats answered with 2xx", sent)?;
+        counter("heartbeats_failed", "Failed heartbeats", failed)?;
+        counter("heartbeats_withheld", "Heartbeats not sent because a health check failed", withheld)?;
         let [succeeded, failed, skipped] = self.replay_items;
         counter(
             "replay_posts",
-            "Items posted by replays, those among them that had to wait",
+            "Posts by replays, including those answered with 429 or 503",
             self.replay_posts,
         )?;
-        counter("replay_items_succeeded", "Items of replays that their targets took", succeeded)?;
-        counter("replay_items_failed", "Items of replays that their targets did not take", failed)?;
-        counter("replay_items_skipped", "Items of replays that were not sent", skipped)?;
+        counter("replay_items_succeeded", "Replayed items accepted by the target", succeeded)?;
+        counter("replay_items_failed", "Replayed items not accepted by the target", failed)?;
+        counter("replay_items_skipped", "Items of replays that were skipped", skipped)?;
         let [taken, failed] = self.redrives;
-        counter("redrives_taken", "Overdue items that were sent by themselves and taken", taken)?;
-        counter("redrives_failed", "Overdue items that were sent by themselves and not taken", failed)?;
+        counter("redrives_taken", "Redrives accepted by the target", taken)?;
+        counter("redrives_failed", "Redrives not accepted by the target", failed)?;
         counter("store_commits", "Groups committed since the start", store.commits)?;
         counter("store_commands", "Commands committed since the start", store.commands)?;
         counter("deliveries_delivered", "Attempts answered with 2xx", self.sum(|count| count.delivered))?;
-        counter("deliveries_failed", "Attempts that failed", self.sum(|count| count.failed))?;
-        counter("deliveries_dead", "Deliveries that were given up", self.sum(|count| count.dead))?;
-        let help = "Leases that were claimed, ended by their holders, or found to be lost";
+        counter("deliveries_failed", "Failed attempts", self.sum(|count| count.failed))?;
+        counter("deliveries_dead", "Dead deliveries", self.sum(|count| count.dead))?;
+        let help = "Leases by event: claimed, completed, failed, released, or lost";
         let mut family = encoder.encode_descriptor("leases", help, None, MetricType::Counter)?;
         for (event, count) in self.leases {
             ConstCounter::new(count).encode(family.encode_family(&[("event", event)])?)?;

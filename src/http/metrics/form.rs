@@ -1,23 +1,22 @@
-//! The two forms in which figures are written: OpenMetrics, as the library does, and the older text of Prometheus, which
-//! is made of that.
+//! The two formats of metrics: OpenMetrics, as the library writes it, and the Prometheus text format,
+//! converted from that.
 //!
-//! They differ in the names of descriptions: OpenMetrics describes a counter `x` whose sample is `x_total`, the older
-//! text describes `x_total` itself. A reader of the one finds no description for the counters of the other.
+//! They differ in the names of counters: OpenMetrics describes a counter `x` whose sample is `x_total`, the
+//! text format describes `x_total` itself. A reader of one would find no description of the counters in the
+//! other.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-/// How figures are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// What `promtool`, `curl` and most others read.
+    /// The Prometheus text format, the default.
     Text,
-    /// What asks for itself by name.
     OpenMetrics,
 }
 
 impl Form {
-    /// The form that a client prefers by its `Accept`; the older text unless it rates OpenMetrics higher.
+    /// The format that `Accept` prefers; the text format unless OpenMetrics has a higher quality.
     pub fn wanted(headers: &HeaderMap) -> Self {
         let mut best = [0.0_f64; 2];
         let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -36,7 +35,6 @@ impl Form {
         if best[1] > best[0] { Self::OpenMetrics } else { Self::Text }
     }
 
-    /// The `Content-Type` of this form.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -45,7 +43,7 @@ impl Form {
     }
 }
 
-/// Writes in the older text of Prometheus what is written in OpenMetrics.
+/// Converts OpenMetrics to the Prometheus text format.
 pub fn to_text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut lines = open_metrics.lines().peekable();
@@ -59,7 +57,7 @@ pub fn to_text(open_metrics: &str) -> String {
         let (name, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         match keyword {
             Some("HELP") => {
-                // The type, by which the name is written, stands in the next line.
+                // The suffix depends on the type, which is in the next line.
                 let kind = lines.peek().and_then(|next| next.rsplit(' ').next()).unwrap_or_default();
                 push(&mut text, &["# HELP ", name, suffix(kind), " ", rest]);
             }
@@ -67,14 +65,14 @@ pub fn to_text(open_metrics: &str) -> String {
                 let kind = if rest == "info" { "gauge" } else { rest };
                 push(&mut text, &["# TYPE ", name, suffix(rest), " ", kind]);
             }
-            // UNIT and EOF are unknown there.
+            // The text format has no UNIT and EOF.
             _ => {}
         }
     }
     text
 }
 
-/// What the name of a sample has behind that of its family.
+/// The suffix of sample names for a type.
 fn suffix(kind: &str) -> &'static str {
     match kind {
         "counter" => "_total",
@@ -95,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_metrics_is_for_those_who_rate_it_highest() {
+    fn open_metrics_is_sent_only_with_the_highest_quality() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;\
                           version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         for (accept, form) in [
@@ -116,10 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn the_older_text_describes_what_its_samples_are_called() {
-        let open_metrics = "# HELP a Some.\n# TYPE a counter\na_total{x=\"# HELP\"} 1\n# HELP b_seconds Time.\n\
-                            # TYPE b_seconds gauge\n# UNIT b_seconds seconds\nb_seconds 0.5\n# HELP c Built.\n\
-                            # TYPE c info\nc_info{version=\"1\"} 1\n# EOF\n";
+    fn the_text_format_describes_the_names_of_its_samples() {
+        let open_metrics = "# HELP a Some.\n# TYPE a counter\na_total{x=\"# HELP\"} 1\n\
+            # HELP b_seconds Time.\n# TYPE b_seconds gauge\n# UNIT b_seconds seconds\nb_seconds 0.5\n\
+            # HELP c Built.\n# TYPE c info\nc_info{version=\"1\"} 1\n# EOF\n";
         let text = "# HELP a_total Some.\n# TYPE a_total counter\na_total{x=\"# HELP\"} 1\n\
                     # HELP b_seconds Time.\n# TYPE b_seconds gauge\nb_seconds 0.5\n# HELP c_info Built.\n\
                     # TYPE c_info gauge\nc_info{version=\"1\"} 1\n";

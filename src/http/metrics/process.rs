@@ -1,4 +1,4 @@
-//! The figures of this process that every Prometheus client has, under the names that they have there.
+//! Standard process metrics, under the names of all Prometheus clients.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 
-/// What `/proc` says of this process.
+/// From `/proc`.
 #[derive(Debug)]
 pub struct ProcessFigures {
     cpu_seconds: f64,
@@ -24,10 +24,7 @@ pub struct ProcessFigures {
 }
 
 impl ProcessFigures {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// Where `/proc` is not mounted or hides this process.
+    /// Fails if `/proc` is not mounted or hides this process.
     pub fn read() -> ProcResult<Self> {
         let process = Process::myself()?;
         let stat = process.stat()?;
@@ -46,19 +43,19 @@ impl ProcessFigures {
 impl Collector for ProcessFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let (seconds, bytes) = (Some(&Unit::Seconds), Some(&Unit::Bytes));
-        let help = "Processor time taken, in user and in system mode";
+        let help = "CPU time in user and system mode";
         let cpu = encoder.encode_descriptor("process_cpu", help, seconds, MetricType::Counter)?;
         ConstCounter::new(self.cpu_seconds).encode(cpu)?;
         let mut gauge = |name, help, unit, value: f64| -> Result<(), fmt::Error> {
             ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?)
         };
-        let start = "When the process started, in seconds since 1970";
+        let start = "Start time of the process in seconds since 1970";
         gauge("process_start_time", start, seconds, self.start_time_seconds)?;
-        gauge("process_resident_memory", "Memory in use", bytes, float(self.resident_bytes))?;
-        gauge("process_virtual_memory", "Address space in use", bytes, float(self.virtual_bytes))?;
+        gauge("process_resident_memory", "Resident memory", bytes, float(self.resident_bytes))?;
+        gauge("process_virtual_memory", "Virtual memory", bytes, float(self.virtual_bytes))?;
         gauge("process_open_fds", "Open files and sockets", None, float(self.open_files as u64))?;
         if let Some(most) = getrlimit(Resource::Nofile).current {
-            gauge("process_max_fds", "The most files and sockets that may be open", None, float(most))?;
+            gauge("process_max_fds", "Limit of open files and sockets", None, float(most))?;
         }
         gauge("process_threads", "Threads", None, float(self.threads.unsigned_abs()))
     }

@@ -1,8 +1,8 @@
-//! What the texts and numbers of requests have to be, wherever they stand in the description: a parameter or a field of a
-//! name means the same everywhere, so its form is said here once and not at each operation.
+//! The formats of parameters and fields. A name means the same everywhere, so its format is defined once here
+//! and not at each operation.
 //!
-//! Where the rules of JSON Schema suffice they are used. For the rest there are formats of our own, see [`FORMATS`]:
-//! generators and validators that do not know them pass over them, so nothing that is accepted is ruled out.
+//! JSON Schema is used where it suffices. Other formats are our own, see [`FORMATS`]: generators and
+//! validators that do not know them ignore them, so they exclude nothing that is accepted.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,10 @@ use warden_api::word::{
     OnSuccess, ReplayStatus, SilenceStatus,
 };
 
-/// What the formats are that no specification knows.
 pub const FORMATS: &str = "\
-Some texts have a format of their own: `humantime` is a duration such as `15m` or `1h 30m`, of whole milliseconds and at most \
-ten years; `deadline` is such a duration from now on, or an instant in RFC 3339; `cursor` is the `next_cursor` of an earlier \
-answer.";
+Some strings have a format of their own: `humantime` is a duration such as `15m` or `1h 30m`, in whole \
+milliseconds and at most ten years; `deadline` is such a duration from now, or an RFC 3339 instant; \
+`cursor` is the `next_cursor` of an earlier response.";
 
 const PLAIN_ORDERS: [&str; 2] = [ItemOrder::Created.as_str(), ItemOrder::Deadline.as_str()];
 const RECOVERABLE: [&str; 3] = {
@@ -39,22 +38,21 @@ const COMMENT: &str = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]*$";
 const LABEL: &str = "^[A-Za-z0-9._/-]{1,63}:[^\\u0000-\\u001f\\u007f-\\u009f]{0,255}$";
 const LABEL_NAME: &str = "^[A-Za-z0-9._/-]{1,63}$";
 
-/// What a value has to be.
+/// The constraints of a value.
 #[derive(Clone, Copy)]
 enum Form {
-    /// One of these words.
     Words(&'static [&'static str]),
-    /// A text of this pattern, so long in characters.
+    /// A string with this pattern, and its minimum and maximum length in characters.
     Text(&'static str, usize, usize),
-    /// A text of a format of our own.
+    /// A format of our own.
     Format(&'static str),
-    /// An instant in RFC 3339.
+    /// RFC 3339.
     Instant,
-    /// A number from the one to the other.
+    /// Minimum and maximum.
     Number(f64, f64),
-    /// A whole number from the one to the other.
+    /// Minimum and maximum.
     Count(usize, usize),
-    /// Labels by their names, at most so many.
+    /// Labels by name.
     Labels,
 }
 
@@ -96,6 +94,32 @@ fn of_parameter(operation: &str, parameter: &Parameter) -> Option<Form> {
     })
 }
 
+/// The description of a parameter, where the operation has none of its own.
+fn description_of(operation: &str, parameter: &Parameter) -> Option<&'static str> {
+    Some(match (&parameter.parameter_in, parameter.name.as_str()) {
+        (ParameterIn::Path, "workflow") => "The name of the workflow",
+        (ParameterIn::Path, "name") => "The name of the receiver",
+        (ParameterIn::Path, "id") => match operation {
+            "heartbeat" | "complete" | "fail" | "release" => "The id of the lease, as returned by the claim",
+            "resend_delivery" => "The id of the delivery",
+            _ if operation.contains("incident") => "The id of the incident",
+            _ if operation.contains("silence") => "The id of the silence",
+            _ if operation.contains("replay") => "The id of the replay",
+            _ => "The id of the item; write a slash within it as %2F",
+        },
+        (ParameterIn::Query, "step") if matches!(operation, "create_item" | "post_item") => {
+            "The step to start at; the workflow's first by default"
+        }
+        (ParameterIn::Query, "step") => "The name of a step",
+        (ParameterIn::Query, "status") => "The status; any by default",
+        (ParameterIn::Query, "limit") => "The most entries of the page; 50 by default",
+        (ParameterIn::Query, "cursor") => "Continue after a page: the `next_cursor` of its response",
+        (ParameterIn::Query, name) if is_bound(name) => "An RFC 3339 instant; in a query write + as %2B",
+        (ParameterIn::Header, "range") => "A range of bytes (RFC 9110); several ranges are ignored",
+        _ => return None,
+    })
+}
+
 fn is_bound(name: &str) -> bool {
     matches!(name, "created_before" | "created_after" | "deadline_before" | "deadline_after")
 }
@@ -128,8 +152,8 @@ fn of_field(document: &str, field: &str) -> Option<Form> {
     })
 }
 
-/// Says of every parameter and of every field of a request what it has to be.
-pub fn tell(api: &mut OpenApi) {
+/// Adds the constraints of every parameter and every field of a request.
+pub fn add(api: &mut OpenApi) {
     for item in api.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         operations.into_iter().flatten().for_each(tell_of_operation);
@@ -148,13 +172,13 @@ pub fn tell(api: &mut OpenApi) {
     }
 }
 
-/// Documents that are put together of others and take nothing else besides, which a schema that is put together cannot say.
+/// Documents composed of others that reject unknown fields, which a composed schema cannot express.
 const WHOLE: [&str; 2] = ["ClaimRequest", "ReplayFilterRequest"];
 
-/// Answers that are one of several, and are told from the others by having no further fields.
+/// Response variants that are recognized by having no further fields.
 const CLOSED: [&str; 1] = ["ItemReceipt"];
 
-/// Puts the fields of all the parts of a document into one object.
+/// Merges the parts of a composed document into one object.
 fn make_whole(schemas: &mut BTreeMap<String, RefOr<Schema>>, name: &str) {
     let Some(RefOr::T(Schema::AllOf(parts))) = schemas.get(name) else { return };
     let mut whole = Object::with_type(Type::Object);
@@ -178,9 +202,12 @@ fn tell_of_operation(operation: &mut Operation) {
     let name = operation.operation_id.clone().unwrap_or_default();
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
+        if parameter.description.is_none() {
+            parameter.description = description_of(&name, parameter).map(str::to_owned);
+        }
         let form = of_parameter(&name, parameter);
         let Some(schema) = &mut parameter.schema else { continue };
-        // There is no header or parameter that is null: it is left out.
+        // Parameters are omitted, never null.
         never_null(schema);
         if let Some(form) = form {
             form.tell(schema);
@@ -191,7 +218,7 @@ fn tell_of_operation(operation: &mut Operation) {
     }
 }
 
-/// A body that may be missing is described as one that may be null, which is something else.
+/// An optional body is described as nullable by utoipa; make it optional instead.
 fn leave_out(body: &mut RequestBody) {
     for content in body.content.values_mut() {
         let RefOr::T(content) = content else { continue };
@@ -201,7 +228,11 @@ fn leave_out(body: &mut RequestBody) {
             body.required = Some(Required::False);
         }
         let Some(RefOr::T(Schema::OneOf(choice))) = &mut content.schema else { continue };
-        let is_null = |schema: &RefOr<Schema>| matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+        let null = SchemaType::Type(Type::Null);
+        let is_null = |schema: &RefOr<Schema>| match schema {
+            RefOr::T(Schema::Object(object)) => object.schema_type == null,
+            _ => false,
+        };
         choice.items.retain(|schema| !is_null(schema));
         if let (Some(only), true) = (choice.items.pop(), choice.items.is_empty()) {
             content.schema = Some(only);
@@ -219,7 +250,7 @@ fn tell_of_document(name: &str, schema: &mut RefOr<Schema>) {
     }
 }
 
-/// Takes from a schema that it may be null, and says whether it did.
+/// Makes a schema not nullable. Returns whether it was.
 fn never_null(schema: &mut RefOr<Schema>) -> bool {
     let RefOr::T(Schema::Object(object)) = schema else { return false };
     let found = match &object.schema_type {
@@ -234,7 +265,7 @@ fn never_null(schema: &mut RefOr<Schema>) -> bool {
 }
 
 impl Form {
-    /// Says it; of a list, of what is in it.
+    /// Adds the constraints; for a list, to its elements.
     fn tell(self, schema: &mut RefOr<Schema>) {
         match schema {
             RefOr::T(Schema::Array(array)) => {

@@ -1,9 +1,9 @@
-//! Which operation goes on with what another one answered, where the names alone do not tell.
+//! Links between operations that share an id, where the names of parameters alone do not show it.
 
 use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::{OpenApi, RefOr};
 
-/// The operation that answers and its status, the operation that goes on, what that takes, and where it is in the answer.
+/// The operation and its status, the linked operation, its parameter, and the source in the response.
 const LINKS: &[(&str, &str, &str, &str, &str)] = &[
     ("start_replay", "202", "get_replay", "id", "$response.body#/id"),
     ("start_replay", "202", "pause_replay", "id", "$response.body#/id"),
@@ -17,8 +17,7 @@ const LINKS: &[(&str, &str, &str, &str, &str)] = &[
     ("create_silence", "201", "end_silence", "id", "$response.body#/id"),
 ];
 
-/// Adds them to the answers.
-pub fn tell(api: &mut OpenApi) {
+pub fn add(api: &mut OpenApi) {
     for item in api.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Incidents, deliveries and silences as clients are shown them.
+//! Documents of incidents, deliveries and silences.
 
 use warden_api::alert::{Action, Attempt, Became, Missed};
 use warden_api::word::ActionWord;
@@ -7,15 +7,11 @@ use super::{shown, told};
 use crate::incident::Outlook;
 use crate::model::{self, ActionKind, Delivery, DeliveryStatus, Incident, Moment, Silence, Zone};
 
-/// An incident, and what besides it is shown of it.
 pub struct IncidentFacts {
-    /// The incident.
     pub incident: Incident,
-    /// When people are told of it next.
     pub outlook: Outlook,
-    /// The time zone in which they think of its workflow.
+    /// That of the workflow's schedule.
     pub zone: Option<Zone>,
-    /// At which moment it is shown.
     pub moment: Moment,
 }
 
@@ -75,13 +71,10 @@ fn action(action: model::Action, moment: Moment) -> Action {
     Action { action: word.into(), by: action.by, at, comment: action.comment, until }
 }
 
-/// A delivery, and how it is shown.
 pub struct DeliveryFacts {
-    /// The delivery.
     pub delivery: Delivery,
-    /// Whether what the receiver answered is left out: it may tell of more than the workflows that a token is limited to.
+    /// Omit the receiver's responses: they may concern workflows that the token does not include.
     pub is_limited: bool,
-    /// At which moment it is shown.
     pub moment: Moment,
 }
 
@@ -114,13 +107,11 @@ impl From<DeliveryFacts> for warden_api::Delivery {
     }
 }
 
-/// One try of a delivery.
 pub fn attempt(attempt: model::Attempt, moment: Moment) -> Attempt {
     let model::Attempt { at, status, latency_ms, error, answer } = attempt;
     Attempt { at: told(at, moment), status, latency_ms, error, answer }
 }
 
-/// A silence, as it stands at this moment.
 pub struct SilenceFacts(pub Silence, pub Moment);
 
 impl From<SilenceFacts> for warden_api::Silence {

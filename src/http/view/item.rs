@@ -1,4 +1,4 @@
-//! Items as clients are shown them.
+//! Documents of items and leases.
 
 use std::sync::Arc;
 
@@ -7,28 +7,22 @@ use warden_api::item::{ItemAnswer, ItemError, ItemReceipt, Payload, StepRecord};
 use super::{hex, shown, told};
 use crate::model::{self, IncidentId, Item, ItemState, Lease, LeaseId, Moment, PayloadInfo};
 
-/// An item, and what besides it is shown of it.
 pub struct ItemFacts {
-    /// The item.
     pub item: Item,
-    /// At which moment it is shown.
     pub moment: Moment,
-    /// The open incident that it belongs to.
+    /// The open incident that contains the item.
     pub incident: Option<IncidentId>,
 }
 
-/// What of an item comes from the request that is answered.
+/// Which fields of a response come from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// All of it: the request made it.
+    /// All: the request created the item.
     Item,
-    /// The payload: the item was there before, with the same.
+    /// The payload: the item existed with the same one.
     Payload,
-    /// A change of what it had.
-    Change {
-        /// Whether the deadline is part of it.
-        deadline: bool,
-    },
+    /// A change.
+    Change { deadline: bool },
 }
 
 impl From<ItemFacts> for warden_api::Item {
@@ -68,7 +62,7 @@ impl From<ItemFacts> for warden_api::Item {
 }
 
 impl ItemFacts {
-    /// The answer to whoever created or changed the item: the whole of it, or without the right to read a receipt.
+    /// The response to a write: the item, or a receipt if the client may not read it.
     pub fn answer(self, sent: Sent, may_read: bool) -> ItemAnswer {
         if may_read {
             return ItemAnswer::Item(Box::new(self.into()));
@@ -89,7 +83,6 @@ impl ItemFacts {
     }
 }
 
-/// A lease of this item.
 pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {
     warden_api::Lease {
         id: LeaseId { item: item.number, token: lease.token }.to_string(),
@@ -100,12 +93,10 @@ pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {
     }
 }
 
-/// A step that is behind an item.
 fn step_record(step: model::lease::StepRecord, moment: Moment) -> StepRecord {
     StepRecord { name: step.name.into(), status: step.status.into(), at: told(step.at, moment) }
 }
 
-/// An error that was reported about an item.
 fn error(error: model::ItemError, moment: Moment) -> ItemError {
     ItemError {
         id: error.id,

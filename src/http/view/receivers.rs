@@ -1,4 +1,4 @@
-//! Receivers as clients are shown them: never a path, a query or a secret.
+//! Documents of receivers, without paths, queries and secrets of their URLs.
 
 use warden_api::alert::{Outcomes, ReceiverTest};
 
@@ -7,13 +7,10 @@ use super::told;
 use crate::model::{self, Moment};
 use crate::notifier::{self, Receiver, ReceiverState, ReceiverStatus};
 
-/// How a receiver is doing, and what besides that is shown of it.
 pub struct ReceiverFacts<'a> {
-    /// How it is doing.
     pub status: ReceiverStatus,
-    /// What the configuration knows of it.
+    /// `None` if it is not configured any more.
     pub receiver: Option<&'a Receiver>,
-    /// At which moment it is shown.
     pub moment: Moment,
 }
 
@@ -44,7 +41,7 @@ impl From<ReceiverFacts<'_>> for warden_api::Receiver {
     }
 }
 
-/// Leaves out what the receiver has answered: it may repeat what it was told of any workflow.
+/// Omits the receiver's responses: they may quote notifications of any workflow.
 pub fn withhold_answers(receiver: &mut warden_api::Receiver) {
     receiver.reason = None;
     receiver.last_attempt = None;

@@ -1,4 +1,4 @@
-//! Replays as clients are shown them.
+//! Documents of replays.
 
 use std::sync::Arc;
 
@@ -10,14 +10,11 @@ use crate::model::replay::plain_url;
 use crate::model::{self, Moment};
 use crate::warden::ReplayEntry;
 
-/// A replay, how far it has come, and how it is shown.
 pub struct ReplayFacts {
-    /// The replay.
     pub entry: ReplayEntry,
-    /// Whether what the target answered is left out. It may tell of more than the workflows that a token is limited to, since
-    /// whoever starts a replay chooses the target.
+    /// Omit the target's responses: they may concern workflows that the token does not include, since whoever
+    /// starts a replay chooses the target.
     pub is_limited: bool,
-    /// At which moment it is shown.
     pub moment: Moment,
 }
 
@@ -30,9 +27,9 @@ impl From<ReplayFacts> for warden_api::Replay {
                 failure.reason = failure.plain_reason();
             }
         }
-        let ReplayEntry { replay, on_their_way, rate, eta, held_until } = entry;
+        let ReplayEntry { replay, in_flight, rate, eta, held_until } = entry;
         Self {
-            sent: replay.succeeded + replay.failed + on_their_way as u64,
+            sent: replay.succeeded + replay.failed + in_flight as u64,
             id: replay.id.0,
             name: replay.name,
             status: replay.status.into(),

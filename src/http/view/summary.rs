@@ -1,4 +1,4 @@
-//! What a choice of items amounts to, as clients are shown it.
+//! Documents of aggregate counts.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Workflows and their figures as clients are shown them.
+//! Documents of workflows and their counts.
 
 use warden_api::WallTime;
 use warden_api::word::WorkflowSource;
@@ -8,13 +8,10 @@ use super::{duration, told};
 use crate::model::{self, Moment, RetryPolicy, Schedule, Timestamp, Zone};
 use crate::warden::{Tally, WorkflowEntry};
 
-/// A workflow, and what besides it is shown of it.
 pub struct WorkflowFacts {
-    /// The workflow.
     pub entry: WorkflowEntry,
-    /// For when its items are expected next, on the wall clock.
+    /// By the wall clock.
     pub next_expected_at: Option<Timestamp>,
-    /// At which moment it is shown.
     pub moment: Moment,
 }
 

@@ -1,6 +1,6 @@
-//! What people do about incidents: acknowledge, snooze, comment.
+//! Actions of people on incidents: acknowledge, snooze, comment.
 //!
-//! They ask from outside, and the loop that owns the incidents does it, so that no action crosses a decision.
+//! They are executed by the loop that owns the incidents, so an action never races with a decision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,60 +14,52 @@ use crate::store::StoreError;
 use crate::warden::WardenError;
 use crate::warden::checks::{check_comment, check_person};
 
-/// The longest snooze: a week. What is to be quiet for longer deserves a silence, or an end.
+/// A week. A silence suits longer times.
 pub const SNOOZE_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// How many actions may wait for the loop.
+/// The most actions queued for the loop.
 const WAITING_MAX: usize = 64;
 
-/// What somebody wants to do about an incident.
+/// An action on an incident.
 #[derive(Clone, Debug)]
-pub enum Act {
-    /// Look after it.
+pub enum IncidentAction {
     Acknowledge,
-    /// Have it told again after that long; zero ends a snooze.
+    /// Defer reminders and escalations for this long; zero ends a snooze.
     Snooze(Duration),
-    /// Say something.
     Comment,
 }
 
-/// An action on its way to the loop.
+/// An action queued for the loop.
 pub struct ActionRequest {
     incident: IncidentId,
-    act: Act,
+    act: IncidentAction,
     by: Arc<str>,
     comment: Option<Arc<str>>,
     answer: oneshot::Sender<Result<Incident, WardenError>>,
 }
 
-/// Where actions are handed in.
 pub type Actions = mpsc::Sender<ActionRequest>;
 
-/// Where the loop takes them, and where they are handed in.
 pub fn channel() -> (Actions, mpsc::Receiver<ActionRequest>) {
     mpsc::channel(WAITING_MAX)
 }
 
 impl Alerting {
-    /// Does something about an incident in somebody's name. An acknowledgement or comment that says again what was said
-    /// last changes nothing.
-    ///
-    /// # Errors
-    /// When there is no such incident, it is resolved (it can still be commented on), a limit is broken, or the store
-    /// refuses.
+    /// Executes an action in a person's name. An acknowledgement or comment that repeats the last action
+    /// changes nothing. A resolved incident can only be commented on.
     pub async fn act(
         &self,
         incident: IncidentId,
-        act: Act,
+        act: IncidentAction,
         by: Arc<str>,
         comment: Option<Arc<str>>,
     ) -> Result<Incident, WardenError> {
         check_person(&by)?;
         let says = comment.as_deref().unwrap_or_default();
         check_comment(says)?;
-        if matches!(act, Act::Comment) && says.is_empty() {
-            return Err(WardenError::Invalid("a comment has to say something".into()));
+        if matches!(act, IncidentAction::Comment) && says.is_empty() {
+            return Err(WardenError::Invalid("comment must not be empty".into()));
         }
-        if matches!(act, Act::Snooze(duration) if duration > SNOOZE_MAX) {
+        if matches!(act, IncidentAction::Snooze(duration) if duration > SNOOZE_MAX) {
             return Err(WardenError::Invalid("an incident can be snoozed for 7 days at most".into()));
         }
         let (answer, answered) = oneshot::channel();
@@ -77,7 +69,7 @@ impl Alerting {
         answered.await.map_err(|_| closing())?
     }
 
-    /// Carries an action out. Returns the incident's key if it is to be decided about again.
+    /// Executes an action. Returns the incident's key if a new decision is due.
     pub(super) async fn carry_out(&self, request: ActionRequest) -> Result<Option<IncidentKey>, StoreError> {
         let ActionRequest { incident, act, by, comment, answer } = request;
         let known = match self.live.by_id(&incident) {
@@ -94,7 +86,7 @@ impl Alerting {
             Err(WardenError::Store(StoreError::Fatal(reason))) => Some(StoreError::Fatal(reason.clone())),
             _ => None,
         };
-        // Whoever asked may have gone.
+        // The caller may have disconnected.
         let _ = answer.send(result.map(|incident| self.shown(incident)));
         fatal.map_or(Ok(key), Err)
     }
@@ -102,18 +94,18 @@ impl Alerting {
     async fn carry_out_on(
         &self,
         mut incident: Incident,
-        act: &Act,
+        act: &IncidentAction,
         by: Arc<str>,
         comment: Option<Arc<str>>,
     ) -> Result<Incident, WardenError> {
         let now = self.clock.now();
-        if incident.is_over() && !matches!(act, Act::Comment) {
+        if incident.is_over() && !matches!(act, IncidentAction::Comment) {
             return Err(WardenError::IncidentResolved);
         }
         let kind = match act {
-            Act::Acknowledge => ActionKind::Acknowledge,
-            Act::Snooze(duration) => ActionKind::Snooze { until: now.after(*duration) },
-            Act::Comment => ActionKind::Comment,
+            IncidentAction::Acknowledge => ActionKind::Acknowledge,
+            IncidentAction::Snooze(duration) => ActionKind::Snooze { until: now.after(*duration) },
+            IncidentAction::Comment => ActionKind::Comment,
         };
         let action = Action { kind, by, at: now, comment };
         let said = |last: &Action| {
@@ -131,7 +123,7 @@ impl Alerting {
             tell = Some(Event::Acknowledged);
         }
         let incident = self.commit_action(incident, tell, now).await?;
-        tracing::info!(incident = %id, by = %by, action = ?kind, "somebody acted on an incident");
+        tracing::info!(incident = %id, by = %by, action = ?kind, "incident action");
         Ok(incident)
     }
 }

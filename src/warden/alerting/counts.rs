@@ -1,5 +1,5 @@
-//! Keeping what became of the items of open incidents: with each commit of an incident, and now and then besides, so that
-//! a crash leaves little to be counted again.
+//! Saves the outcomes of the items of open incidents: with each commit of an incident and periodically, so
+//! that after a crash only the latest ones have to be counted again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,22 +9,23 @@ use super::{commit, is_open};
 use crate::model::{Became, Incident, IncidentKey, Timestamp};
 use crate::store::{Command, Document, StoreError};
 
-/// How often the counts of an incident are committed at most while nothing else about it is.
+/// How often the counts of an incident are committed while nothing else of it changes.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
-/// What is committed of each incident.
+/// The counts as last committed, by incident.
 #[derive(Default)]
 pub(super) struct Counts(BTreeMap<IncidentKey, Saved>);
 
 struct Saved {
     at: Option<Timestamp>,
     became: Became,
-    /// How many items there were.
+    /// The number of items.
     count: u64,
 }
 
 impl Alerting {
-    /// Commits what became of an incident's items, if that has changed and it is time. Returns when it will be.
+    /// Commits an incident's counts if they have changed and [`SAVE_EVERY`] has passed. Returns when the next
+    /// commit is due.
     pub(super) async fn save_counts(
         &self,
         key: &IncidentKey,
@@ -56,11 +57,11 @@ impl Alerting {
         Ok(None)
     }
 
-    /// Commits all counts that are not, when the daemon ends.
+    /// Commits all unsaved counts at shutdown.
     pub(super) async fn save_all_counts(&self, counts: &Counts) {
         if let Err(error) = self.try_save_all_counts(counts).await {
             // They are counted again at the next start, as after a crash.
-            tracing::warn!(%error, "what became of the items of incidents could not be committed at the end");
+            tracing::warn!(%error, "the counts of incidents could not be committed at shutdown");
         }
     }
 
@@ -76,7 +77,7 @@ impl Alerting {
         if unsaved.is_empty() {
             return Ok(());
         }
-        // What was decided last may be in line for the disk still, and must not be undone.
+        // The last decisions may still be queued for commit, and must not be overwritten: wait for them.
         self.store.apply(vec![Command::put(Document::HealthCheck(now))]).await?;
         for (known, observation) in unsaved {
             let stored = self.store.incident(known.id.clone()).await?;

@@ -1,4 +1,4 @@
-//! Where the trouble of an incident goes on when nothing is left of it.
+//! Which incident continues one that has no items left.
 
 use super::Alerting;
 use super::is_open;
@@ -6,7 +6,7 @@ use crate::incident::{Successor, is_awaited};
 use crate::model::{Became, Continuation, Group, Incident, IncidentKey, IncidentKind, Timestamp};
 
 impl Alerting {
-    /// The incident in which items are in trouble that left this one, if they are.
+    /// The incident that the items of this one have moved to, if any.
     pub(super) fn successor(&self, ended: &Incident, became: &Became, now: Timestamp) -> Option<Successor> {
         let key = self.goes_on_under(&ended.key, became)?;
         let Some(open) = self.live.get(&key).filter(is_open) else {
@@ -19,7 +19,7 @@ impl Alerting {
         Some(Successor::Open { continuation, is_awaited })
     }
 
-    /// The incident for which the end of another waits.
+    /// The incident whose opening is notified before the resolution of this one.
     pub(in crate::warden) fn awaited_by(&self, ending: &Incident) -> Option<Incident> {
         ending.ending_since?;
         let key = self.goes_on_under(&ending.key, &ending.became.unwrap_or_default())?;
@@ -29,7 +29,7 @@ impl Alerting {
     fn goes_on_under(&self, key: &IncidentKey, became: &Became) -> Option<IncidentKey> {
         let has_items = |key: &IncidentKey| self.census.count(key) > 0;
         let of_kind = |kind| {
-            // Its own group there, or that of what is not told apart.
+            // Its own group, or the group of all items beyond the most groups counted separately.
             let groups = [key.group.clone(), Group::new()];
             let keys = groups.map(|group| IncidentKey { workflow: key.workflow.clone(), kind, group });
             keys.into_iter().find(has_items)
@@ -42,7 +42,7 @@ impl Alerting {
             IncidentKind::Failed => {
                 of_kind(IncidentKind::Overdue).filter(|_| became.retried > 0).or_else(beside)
             }
-            // Its items are there again, and may be in trouble by now.
+            // Items are created again, and some of them may be overdue or failed by now.
             IncidentKind::Missed => {
                 let about_items = |other: &IncidentKey| {
                     other.workflow == key.workflow && other.kind != IncidentKind::Missed && has_items(other)

@@ -1,4 +1,4 @@
-//! Incidents and deliveries as they are asked for: what was committed, with the live figures of what is open.
+//! Reading incidents and deliveries: as committed, with the live counts of open incidents.
 
 use super::Alerting;
 use crate::model::incident::group_of;
@@ -8,10 +8,6 @@ use crate::model::{
 use crate::warden::WardenError;
 
 impl Alerting {
-    /// An incident as it stands now: an open one with its live figures.
-    ///
-    /// # Errors
-    /// When there is none, or the store cannot read.
     pub async fn incident(&self, id: IncidentId) -> Result<Incident, WardenError> {
         self.store
             .incident(id)
@@ -20,10 +16,7 @@ impl Alerting {
             .ok_or(WardenError::IncidentNotFound)
     }
 
-    /// At most `limit` incidents, the newest first, older than `before`.
-    ///
-    /// # Errors
-    /// When the store cannot read.
+    /// The newest incidents older than `before`, newest first.
     pub async fn incidents(
         &self,
         before: Option<IncidentId>,
@@ -33,10 +26,7 @@ impl Alerting {
         Ok(incidents.into_iter().map(|incident| self.shown(incident)).collect())
     }
 
-    /// The deliveries of an incident, the oldest first.
-    ///
-    /// # Errors
-    /// When there is no such incident, or the store cannot read.
+    /// The deliveries of an incident, oldest first.
     pub async fn deliveries(&self, id: IncidentId) -> Result<Vec<Delivery>, WardenError> {
         if self.store.incident(id.clone()).await?.is_none() {
             return Err(WardenError::IncidentNotFound);
@@ -46,7 +36,8 @@ impl Alerting {
         Ok(deliveries)
     }
 
-    /// An incident as people see it: one of which nothing is left is resolved, although its end may wait to be told.
+    /// An incident as clients see it. One without items is resolved, although the notification may still be
+    /// deferred.
     pub(super) fn shown(&self, incident: Incident) -> Incident {
         let mut incident = self.live(incident);
         if let Some(since) = incident.ending_since {
@@ -60,7 +51,7 @@ impl Alerting {
     }
 
     pub(super) fn live(&self, incident: Incident) -> Incident {
-        // What was decided since the last commit counts more than what was committed.
+        // A decision that is not committed yet is newer than the committed incident.
         let mut incident = self.live.open_by_id(&incident.id).unwrap_or(incident);
         if incident.status != IncidentStatus::Open {
             return incident;
@@ -75,12 +66,11 @@ impl Alerting {
         incident
     }
 
-    /// How many incidents are open.
     pub fn open_incidents(&self) -> usize {
         self.live.count()
     }
 
-    /// The open incident that an item belongs to, if it is overdue or failed.
+    /// The open incident that contains this item, if it is overdue or failed.
     pub fn incident_of(&self, item: &Item) -> Option<IncidentId> {
         let kind = match item.state(self.clock.moment()) {
             ItemState::Overdue => IncidentKind::Overdue,
@@ -91,7 +81,7 @@ impl Alerting {
         let mut key =
             IncidentKey { workflow: item.workflow.clone(), kind, group: group_of(&item.labels, group_by) };
         self.live.id(&key).or_else(|| {
-            // It may have come when there were too many groups for its own.
+            // If there were too many groups when it joined, it is in the one without labels.
             key.group.clear();
             self.live.id(&key)
         })

@@ -1,4 +1,4 @@
-//! The incidents that may still change: the open ones, and those that a flapping workflow may go on with.
+//! The incidents that may still change: open ones, and resolved ones that may be reopened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,11 +9,11 @@ use crate::model::{Clock, Incident, IncidentId, IncidentKey, IncidentStatus, Tim
 use crate::store::{Change, Document, DocumentId, Observer};
 use crate::warden::Workflows;
 
-/// Incidents as they may be looked at from outside the loop that decides about them: for each key the one that is open or
-/// was resolved a moment ago.
+/// The latest incident of each key that is open or may be reopened. Readable outside the loop that decides.
 ///
-/// The store tells of every incident that is committed. Besides, the loop keeps what it decided since the last commit
-/// ([`LiveIncidents::keep_draft`]), and removes what is over for good, which is a matter of time and commits nothing.
+/// Fed by the store with committed incidents. The loop adds uncommitted decisions
+/// ([`LiveIncidents::keep_draft`]) and removes incidents that can no longer be reopened, since time alone
+/// commits nothing.
 pub struct LiveIncidents {
     incidents: RwLock<BTreeMap<IncidentKey, Incident>>,
     policies: Arc<Workflows>,
@@ -32,7 +32,8 @@ impl LiveIncidents {
         let mut incidents = self.write();
         let takes_over = match incidents.get(&incident.key) {
             Some(known) if known.id == incident.id => true,
-            // Unless the clock was set back: then an older one may be open, and its end is still to be told.
+            // If the clock was set back, the older one may be open, and its resolution is still to be
+            // notified.
             Some(known) if is_open(known) != is_open(incident) => is_open(incident),
             Some(known) => known.id < incident.id && !is_over,
             None => !is_over,
@@ -42,22 +43,21 @@ impl LiveIncidents {
         }
     }
 
-    /// Keeps what was decided about an incident and is not committed.
+    /// Keeps a decision that is not committed.
     pub(super) fn keep_draft(&self, incident: Incident) {
         self.write().insert(incident.key.clone(), incident);
     }
 
-    /// The open or lately resolved incident of a key.
+    /// Open or recently resolved.
     pub(in crate::warden) fn get(&self, key: &IncidentKey) -> Option<Incident> {
         self.read().get(key).cloned()
     }
 
-    /// The open incident with this id.
     pub(in crate::warden) fn open_by_id(&self, id: &IncidentId) -> Option<Incident> {
         self.read().values().find(|incident| incident.id == *id && is_open(incident)).cloned()
     }
 
-    /// The open or lately resolved incident with this id.
+    /// Open or recently resolved.
     pub(in crate::warden) fn by_id(&self, id: &IncidentId) -> Option<Incident> {
         self.read().values().find(|incident| incident.id == *id).cloned()
     }
@@ -67,12 +67,11 @@ impl LiveIncidents {
         self.read().get(key).filter(|incident| is_open(incident)).map(|incident| incident.id.clone())
     }
 
-    /// How many are open, and have something left.
+    /// The number of open incidents with items.
     pub fn count(&self) -> usize {
         self.read().values().filter(|incident| !incident.is_over()).count()
     }
 
-    /// The keys of those with these ids.
     pub(super) fn keys_of(&self, ids: &BTreeSet<IncidentId>) -> Vec<IncidentKey> {
         if ids.is_empty() {
             return Vec::new();
@@ -81,12 +80,12 @@ impl LiveIncidents {
         self.read().values().filter(among).map(|incident| incident.key.clone()).collect()
     }
 
-    /// Whether nothing is left of the open incident of a key, and its end waits for another to be told.
+    /// Whether the open incident of a key has no items left and its resolution is deferred.
     pub(super) fn is_ending(&self, key: &IncidentKey) -> bool {
         self.read().get(key).is_some_and(|incident| is_open(incident) && incident.ending_since.is_some())
     }
 
-    /// The keys of all of which that is so.
+    /// The keys of all incidents for which [`LiveIncidents::is_ending`] holds.
     pub(super) fn ending(&self) -> BTreeSet<IncidentKey> {
         let incidents = self.read();
         let ending =
@@ -94,7 +93,7 @@ impl LiveIncidents {
         ending.map(|(key, _)| key.clone()).collect()
     }
 
-    /// One that is open, of a workflow.
+    /// An open incident of the workflow.
     pub(in crate::warden) fn open_of(&self, workflow: &str) -> Option<Incident> {
         self.read()
             .values()
@@ -102,7 +101,6 @@ impl LiveIncidents {
             .cloned()
     }
 
-    /// The keys of all of them.
     pub(in crate::warden) fn keys(&self) -> BTreeSet<IncidentKey> {
         self.read().keys().cloned().collect()
     }
@@ -138,7 +136,8 @@ fn is_open(incident: &Incident) -> bool {
     incident.status == IncidentStatus::Open
 }
 
-/// What seems to lie ahead happened before the clock was set back; nobody is to wait for it again.
+/// Instants in the future are from before the clock was set back. They count as now, so that nothing waits
+/// for them a second time.
 fn not_ahead(mut incident: Incident, now: Timestamp) -> Incident {
     incident.snoozed_until = incident.snoozed_until.map(|until| until.min(now.after(SNOOZE_MAX)));
     for instant in [

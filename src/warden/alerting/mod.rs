@@ -1,14 +1,14 @@
 //! Alerting: turns what the census observes into incidents, and incidents into deliveries.
 //!
-//! One loop owns all open incidents, so no two decisions about one of them ever cross. A decision that opens,
-//! tells or resolves is committed together with its deliveries before anybody hears of it. After a restart the loop
-//! starts from the committed incidents and from a census that is complete, so it neither repeats what was told nor
-//! takes an incident for resolved.
+//! One loop owns all open incidents, so decisions about one of them never race. A decision that opens,
+//! notifies or resolves is committed together with its deliveries (an outbox) before they are sent. After a
+//! restart the loop starts from the committed incidents and a complete census, so it neither repeats
+//! notifications nor resolves an incident by mistake.
 
 mod actions;
 mod counts;
+mod deferred;
 mod endings;
-mod held;
 mod incidents;
 mod live;
 mod receivers;
@@ -25,9 +25,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::actions::ActionRequest;
-pub use self::actions::{Act, Actions, channel as action_channel};
+pub use self::actions::{Actions, IncidentAction, channel as action_channel};
 use self::counts::Counts;
-use self::held::HeldBack;
+use self::deferred::Deferred;
 pub use self::live::LiveIncidents;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
@@ -44,25 +44,24 @@ use crate::model::{
 use crate::notifier::{Notifier, Receiver};
 use crate::store::{Command, DELIVERIES_MAX, Store, StoreError};
 
-/// How long the loop waits before it tries a commit again that the store had no room for.
+/// The pause before a rejected commit is retried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-/// How many steps of the timer wheel are made at once while overdue items are counted before a decision.
+/// The most steps of the timer wheel at once while overdue items are counted before a decision.
 const BITE: usize = 256;
-/// How many incidents are decided about at once.
+/// The most incidents decided about concurrently.
 const ATTENDED_AT_ONCE: usize = 32;
 
-/// What the loop keeps in mind from turn to turn.
+/// The state of the loop between iterations.
 #[derive(Default)]
-struct Notes {
+struct LoopState {
     wakes: Wakes,
     refreshes: Refreshes,
-    held_back: HeldBack,
+    deferred: Deferred,
     counts: Counts,
-    /// The incidents of which nothing is left, and whose end waits for another to be told.
+    /// Incidents without items whose resolution is deferred.
     ending: BTreeSet<IncidentKey>,
 }
 
-/// See the module's documentation.
 pub struct Alerting {
     pub(super) store: Arc<dyn Store>,
     pub(super) census: Arc<Census>,
@@ -76,23 +75,23 @@ pub struct Alerting {
     pub(super) pulse: Arc<Pulse>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
-    /// What links in notifications begin with, without a slash at the end.
+    /// The prefix of links in notifications, without a slash at the end.
     pub(super) external_url: String,
 }
 
 impl Alerting {
-    /// Decides about incidents until `stop`.
+    /// Runs the loop until `stop`.
     pub(super) async fn run(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
-        let mut notes = Notes { ending: self.live.ending(), ..Notes::default() };
-        if self.decide_until(&mut notes, asked, stop).await {
-            self.save_all_counts(&notes.counts).await;
+        let mut state = LoopState { ending: self.live.ending(), ..LoopState::default() };
+        if self.decide_until(&mut state, asked, stop).await {
+            self.save_all_counts(&state.counts).await;
         }
     }
 
-    /// The same; whether it was stopped, and nothing is broken.
+    /// Returns whether it was stopped, rather than failed.
     async fn decide_until(
         &self,
-        notes: &mut Notes,
+        state: &mut LoopState,
         mut asked: mpsc::Receiver<ActionRequest>,
         stop: CancellationToken,
     ) -> bool {
@@ -102,15 +101,15 @@ impl Alerting {
             let now = self.clock.now();
             self.pulse.turn(now);
             touched.extend(self.census.take_touched());
-            touched.extend(notes.wakes.due(now));
-            touched.extend(notes.ending.iter().cloned());
+            touched.extend(state.wakes.due(now));
+            touched.extend(state.ending.iter().cloned());
             touched.extend(self.live.keys_of(&self.notifier.take_failing_changed()));
             if silences_change <= now {
                 touched.extend(self.live.keys());
             }
             silences_change = self.silences.next_change(self.clock.moment());
             let keys = std::mem::take(&mut touched);
-            let attended = self.attend_all(keys, notes);
+            let attended = self.attend_all(keys, state);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return true,
@@ -119,13 +118,13 @@ impl Alerting {
                     return false;
                 },
             }
-            let next = notes.wakes.first().min(silences_change);
+            let next = state.wakes.first().min(silences_change);
             self.pulse.turn(next);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return true,
-                // Before the items of a storm, which may leave no time for anything else. What is touched meanwhile is
-                // decided about in each turn, whatever began it.
+                // First, because a storm of items may leave no time otherwise. Whatever else changed is
+                // decided about in every iteration.
                 Some(request) = asked.recv() => match self.carry_out(request).await {
                     Ok(key) => touched.extend(key),
                     Err(error) => {
@@ -133,7 +132,7 @@ impl Alerting {
                         return false;
                     }
                 },
-                // Which incidents it concerns is not worth finding out.
+                // Finding out which incidents it matches is not worth the effort.
                 () = self.silences.changed() => touched = self.live.keys(),
                 () = self.notifier.failing_changed() => {}
                 () = self.census.troubled() => {}
@@ -142,9 +141,9 @@ impl Alerting {
         }
     }
 
-    /// Decides about incidents. Those of which nothing is left come last: another one that goes on with their trouble is to
-    /// be told before their end.
-    async fn attend_all(&self, keys: BTreeSet<IncidentKey>, notes: &mut Notes) -> Result<(), StoreError> {
+    /// Decides about incidents. Those without items come last: an incident that continues one of them is
+    /// notified first.
+    async fn attend_all(&self, keys: BTreeSet<IncidentKey>, state: &mut LoopState) -> Result<(), StoreError> {
         // A notification counts all items that are overdue by now, however many became so at once.
         let now = self.clock.now();
         while !keys.is_empty() && !self.census.catch_up(now, BITE) {
@@ -152,48 +151,57 @@ impl Alerting {
         }
         let (begin, end): (BTreeSet<_>, BTreeSet<_>) =
             keys.into_iter().partition(|key| self.census.count(key) > 0);
-        self.attend_some(begin, notes).await?;
-        self.attend_some(end, notes).await
+        self.attend_some(begin, state).await?;
+        self.attend_some(end, state).await
     }
 
-    /// Decides about incidents, several at a time since each waits for its commit; no two of one key.
-    async fn attend_some(&self, keys: BTreeSet<IncidentKey>, notes: &mut Notes) -> Result<(), StoreError> {
+    /// Decides about incidents concurrently, since each waits for its commit. Keys are distinct.
+    async fn attend_some(
+        &self,
+        keys: BTreeSet<IncidentKey>,
+        state: &mut LoopState,
+    ) -> Result<(), StoreError> {
         let attend = |key: IncidentKey| async move {
             let wake_at = self.attend(&key).await;
             (key, wake_at)
         };
         let mut attended = stream::iter(keys).map(attend).buffer_unordered(ATTENDED_AT_ONCE);
         while let Some((key, wake_at)) = attended.next().await {
-            notes.held_back.note(self, &key);
+            state.deferred.log(self, &key);
             if self.live.is_ending(&key) {
-                notes.ending.insert(key.clone());
+                state.ending.insert(key.clone());
             } else {
-                notes.ending.remove(&key);
+                state.ending.remove(&key);
             }
             let wake_at = match wake_at {
-                Ok(wake_at) => self.follow_up(&key, notes).await.map(|follow_up| earlier(wake_at, follow_up)),
+                Ok(wake_at) => self.follow_up(&key, state).await.map(|follow_up| earlier(wake_at, follow_up)),
                 Err(error) => Err(error),
             };
             match wake_at {
-                Ok(wake_at) => notes.wakes.set(key, wake_at),
+                Ok(wake_at) => state.wakes.set(key, wake_at),
                 Err(error @ StoreError::Fatal(_)) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(workflow = %key.workflow, %error, "an incident could not be committed; trying again");
-                    notes.wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
+                    let workflow = &key.workflow;
+                    tracing::warn!(%workflow, %error, "an incident could not be committed; retrying");
+                    state.wakes.set(key, Some(self.clock.now().after(TRY_AGAIN)));
                 }
             }
         }
         Ok(())
     }
 
-    /// Does what is to be done now and then about an incident that was decided about. Returns when to do so again.
-    async fn follow_up(&self, key: &IncidentKey, notes: &mut Notes) -> Result<Option<Timestamp>, StoreError> {
-        let refresh_at = self.refresh(key, &mut notes.refreshes).await?;
-        let save_at = self.save_counts(key, &mut notes.counts).await?;
+    /// Sends refreshes and saves counts that are due. Returns when the next ones are.
+    async fn follow_up(
+        &self,
+        key: &IncidentKey,
+        state: &mut LoopState,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let refresh_at = self.refresh(key, &mut state.refreshes).await?;
+        let save_at = self.save_counts(key, &mut state.counts).await?;
         Ok(earlier(refresh_at, save_at))
     }
 
-    /// Decides about one incident and commits what follows. Returns when to decide again.
+    /// Decides about one incident and commits the decision. Returns when to decide again.
     async fn attend(&self, key: &IncidentKey) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
         let last = self.live.get(key);
@@ -206,8 +214,8 @@ impl Alerting {
         }
     }
 
-    /// Commits an incident that somebody acted on, and what else follows at this instant. `event` is for the receivers that
-    /// keep a state of their own. Returns the incident as it is then.
+    /// Commits an incident that a person acted on, with any decision that is due. `event` goes to the
+    /// receivers that keep a state of their own. Returns the incident as committed.
     async fn commit_action(
         &self,
         acted: Incident,
@@ -221,15 +229,15 @@ impl Alerting {
         let Some(mut decision) = self.decide(Some(&acted), &acted.key, now) else { return Ok(acted) };
         decision.commit = true;
         if let Some(event) = event {
-            self.also_tell(&mut decision, event);
+            self.also_notify(&mut decision, event);
         }
         let incident = decision.incident.clone();
         self.take(Some(&acted), decision, now).await?;
         Ok(incident)
     }
 
-    /// Tells those who were told of the incident, take the event, and hear nothing else now.
-    fn also_tell(&self, decision: &mut Decision, event: Event) {
+    /// Adds the receivers that know of the incident, accept the event, and get no other notification now.
+    fn also_notify(&self, decision: &mut Decision, event: Event) {
         let hears =
             |name: &Arc<str>| decision.tellings.iter().any(|telling| telling.receivers.contains(name));
         let takes = |name: &Arc<str>| self.receivers.get(name).is_some_and(|receiver| receiver.takes(event));
@@ -241,7 +249,7 @@ impl Alerting {
         }
     }
 
-    /// Commits a decision, if it is to be, and has it carried out. Returns when to decide again.
+    /// Commits a decision if needed. Returns when to decide again.
     async fn take(
         &self,
         last: Option<&Incident>,
@@ -252,7 +260,7 @@ impl Alerting {
             decision.incident.counted_at = decision.incident.became.map(|_| now);
             let deliveries = self.deliveries_of(last, &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
-            note(last, &decision);
+            log(last, &decision);
         } else {
             self.live.keep_draft(decision.incident.clone());
         }
@@ -279,7 +287,7 @@ impl Alerting {
         })
     }
 
-    /// Judges something by what holds now for the incident of a key.
+    /// Evaluates something under the current policy and silences of an incident's key.
     fn in_circumstances<T>(
         &self,
         last: Option<&Incident>,
@@ -301,16 +309,16 @@ impl Alerting {
         })
     }
 
-    /// When people are told next of an incident, and what holds that back.
+    /// When the next notification is due, and what delays it.
     pub fn outlook(&self, incident: &Incident) -> Outlook {
         let now = self.clock.now();
         if let Some(until) = self.notifier.held_back(&incident.id, now) {
             return Outlook { next_told_at: until, waiting_for: Some(WaitingFor::Receiver) };
         }
-        // What was decided since the last commit counts more than what was committed.
+        // A decision that is not committed yet is newer than the committed incident.
         let live = self.live.open_by_id(&incident.id);
         let incident = live.as_ref().unwrap_or(incident);
-        // Its end waits for another one to be told.
+        // Its resolution waits for the opening of another one.
         if let Some(other) = self.awaited_by(incident) {
             return self.outlook(&other);
         }
@@ -319,7 +327,7 @@ impl Alerting {
         })
     }
 
-    /// Forgets a resolved incident unless it may still be gone on with; then it says until when.
+    /// Keeps a resolved incident as long as it may be reopened, and returns until when.
     fn remember(&self, ended: Option<Incident>, now: Timestamp) -> Option<Timestamp> {
         let ended = ended?;
         let policy = self.workflows.policy(&ended.key.workflow);
@@ -354,7 +362,7 @@ impl Alerting {
     }
 
     async fn samples(&self, incident: &Incident) -> Result<Vec<Item>, StoreError> {
-        // Items may have joined since the decision; one that ends the incident shows none of them.
+        // Items may have joined since the decision; a resolution lists none of them.
         let shown = usize::try_from(incident.count).unwrap_or(usize::MAX).min(notification::SAMPLES_MAX);
         self.store.items(self.census.sample(&incident.key, shown)).await
     }
@@ -381,28 +389,37 @@ impl Alerting {
     }
 }
 
-/// The incident with its deliveries: one command, unless more receivers were told over its life than fit into one. Then the
-/// rest goes before it: a crash in between has the decision taken once more, and nobody left out.
+/// The incident with its deliveries, in one command. If there are more receivers than a command takes, the
+/// other deliveries are committed first: after a crash in between the decision is made again, and no receiver
+/// is left out.
 fn commit(incident: &Incident, deliveries: &[Delivery]) -> Vec<Command> {
     let (rest, last) = deliveries.split_at(deliveries.len().saturating_sub(DELIVERIES_MAX));
     let rest = rest.iter().map(|delivery| Command::put(delivery.clone()));
     rest.chain([Command::put_incident(incident.clone(), last.to_vec())]).collect()
 }
 
-fn note(last: Option<&Incident>, decision: &Decision) {
+fn log(last: Option<&Incident>, decision: &Decision) {
     let incident = &decision.incident;
     let was_open = last.is_some_and(is_open);
     let (id, workflow, kind, count) =
         (&*incident.id.0, &*incident.key.workflow, incident.key.kind.as_str(), incident.count);
     if !was_open && is_open(incident) {
-        tracing::warn!(incident = id, workflow, kind, count, "an incident opened");
+        tracing::warn!(incident = id, workflow, kind, count, "incident opened");
     }
     for telling in &decision.tellings {
         let event = telling.event.as_str();
-        tracing::info!(incident = id, workflow, kind, count, event, receivers = ?telling.receivers, "telling");
+        tracing::info!(
+            incident = id,
+            workflow,
+            kind,
+            count,
+            event,
+            receivers = ?telling.receivers,
+            "notification created"
+        );
     }
     if was_open && !is_open(incident) {
-        tracing::info!(incident = id, workflow, kind, peak = incident.peak, "an incident is resolved");
+        tracing::info!(incident = id, workflow, kind, peak = incident.peak, "incident resolved");
     }
 }
 

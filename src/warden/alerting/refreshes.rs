@@ -1,7 +1,7 @@
-//! Refreshes: receivers that forget what they do not hear of are told again that an incident is open.
+//! Refreshes: receivers that expire alerts get the notification of an open incident periodically.
 //!
-//! Nothing of it is kept, for it says nothing new: it carries the figures of the moment, and the next one comes soon. After
-//! a restart the first goes out at once, since the receiver may be about to forget.
+//! Refreshes are not stored: each has the current counts, and the next one follows soon. After a restart the
+//! first is sent at once, since the receiver may be about to expire the alert.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,49 +13,50 @@ use crate::incident::Telling;
 use crate::model::{Delivery, Event, Incident, IncidentKey, Timestamp};
 use crate::store::StoreError;
 
-/// How long a refresh that a receiver could not be sent waits: it has many to be told of, or is failing.
+/// The pause before a refresh is retried that its receiver did not accept: its queue is full, or it is
+/// failing.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// When each incident is to be refreshed next, receiver by receiver.
+/// When the next refresh is due, by incident and receiver.
 #[derive(Default)]
 pub struct Refreshes(BTreeMap<IncidentKey, BTreeMap<Arc<str>, Timestamp>>);
 
 impl Alerting {
-    /// Refreshes an incident where it is time. Returns when the next refresh is due, if there is to be one.
+    /// Sends the refreshes that are due. Returns when the next one is.
     pub(super) async fn refresh(
         &self,
         key: &IncidentKey,
         refreshes: &mut Refreshes,
     ) -> Result<Option<Timestamp>, StoreError> {
         let incident = self.live.get(key).filter(is_open);
-        let forgetful = incident.as_ref().map_or_else(BTreeMap::new, |incident| self.forgetful(incident));
-        let Some(incident) = incident.filter(|_| !forgetful.is_empty()) else {
+        let intervals = incident.as_ref().map_or_else(BTreeMap::new, |incident| self.intervals(incident));
+        let Some(incident) = incident.filter(|_| !intervals.is_empty()) else {
             refreshes.0.remove(key);
             return Ok(None);
         };
         let now = self.clock.now();
         let due = refreshes.0.entry(key.clone()).or_default();
-        due.retain(|name, _| forgetful.contains_key(name));
+        due.retain(|name, _| intervals.contains_key(name));
         let is_due = |name: &&Arc<str>| due.get(*name).is_none_or(|at| *at <= now);
-        // What could not be sent anyway is not even written.
+        // A refresh that would be refused is not even written.
         let refuses = |name: &Arc<str>| self.notifier.refuses_refresh(name, &incident.id, now);
         let (mut refused, sent): (Vec<_>, Vec<_>) =
-            forgetful.keys().filter(is_due).cloned().partition(|name| refuses(name));
+            intervals.keys().filter(is_due).cloned().partition(|name| refuses(name));
         if !sent.is_empty() {
             refused.extend(self.send_refresh(self.live(incident), sent.clone(), now).await?);
         }
-        due.extend(sent.into_iter().map(|name| (name.clone(), now.after(forgetful[&name]))));
+        due.extend(sent.into_iter().map(|name| (name.clone(), now.after(intervals[&name]))));
         due.extend(refused.into_iter().map(|name| (name, now.after(TRY_AGAIN))));
         Ok(due.values().min().copied())
     }
 
-    /// The receivers that were told of an incident and forget it, and after how long they are to hear of it again.
-    fn forgetful(&self, incident: &Incident) -> BTreeMap<Arc<str>, Duration> {
+    /// The receivers of an incident that expire alerts, each with its refresh interval.
+    fn intervals(&self, incident: &Incident) -> BTreeMap<Arc<str>, Duration> {
         let every = |name: &Arc<str>| Some((name.clone(), self.receivers.get(name)?.resend()?));
         incident.told.iter().filter_map(every).collect()
     }
 
-    /// Tells these receivers of the incident again. Returns those that could not be told.
+    /// Sends a refresh to these receivers. Returns those that refused it.
     async fn send_refresh(
         &self,
         incident: Incident,

@@ -1,10 +1,9 @@
-//! When to decide about which incident again: at most one instant for each.
+//! The timers of the decision loop: at most one for each incident.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{IncidentKey, Timestamp};
 
-/// When to decide about which incident again.
 #[derive(Default)]
 pub(super) struct Wakes {
     by_time: BTreeSet<(Timestamp, IncidentKey)>,

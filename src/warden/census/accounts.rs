@@ -1,8 +1,8 @@
-//! What became of the items of incidents: counted as they leave, in the order of the commits, and never written for each.
+//! The outcomes of the items of incidents: counted as items leave, in commit order, without a write for each.
 //!
-//! The alerting commits the counts with the incident, and now and then besides. After a crash they are counted on from
-//! what was committed: items that were closed or failed since say so themselves. As many as are missing then were under way
-//! to the disk at that commit, had their deadline moved, or are told apart in another way than before.
+//! Alerting commits the counts with the incident and periodically. After a crash counting continues from
+//! there: items that were closed or failed since then show it in their records. Any others that are missing
+//! were in flight at that commit, got another deadline, or are grouped differently now.
 
 #[cfg(test)]
 mod tests;
@@ -19,33 +19,32 @@ use crate::model::{
     WorkflowName,
 };
 
-/// What became of the items of one incident.
+/// The outcomes of the items of one incident.
 #[derive(Debug)]
 struct Account {
     became: Became,
-    /// The first that left did so then, or later.
+    /// No item left before this instant.
     since: Timestamp,
-    /// The group into which items were moved last.
+    /// The group into which items moved last.
     moved_into: Option<Group>,
 }
 
-/// What was committed of an incident that was open when the daemon ended.
+/// The committed counts of an incident that was open when the daemon ended.
 #[derive(Debug)]
 struct Committed {
     at: Timestamp,
     count: u64,
     became: Became,
-    /// Items that left a little before that, and what they became: perhaps they were not counted yet.
+    /// Outcomes of items that left shortly before the commit, and may not be included in it.
     uncertain: Vec<(Timestamp, Status)>,
 }
 
-/// How long before a commit items may have been asked to leave that left after it.
+/// How long before a commit an item that left after it may have been in flight.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
-/// The accounts of all incidents of which items have left. See the module's documentation.
 pub(super) struct Accounts {
     accounts: HashMap<IncidentKey, Account>,
-    /// While the items are read.
+    /// While the items are read at the start.
     committed: HashMap<IncidentKey, Committed>,
     policies: Arc<Workflows>,
 }
@@ -55,12 +54,11 @@ impl Accounts {
         Self { accounts: HashMap::new(), committed: HashMap::new(), policies }
     }
 
-    /// What became of those that have left.
     pub(super) fn get(&self, key: &IncidentKey) -> Became {
         self.accounts.get(key).map_or_else(Became::default, |account| account.became)
     }
 
-    /// Into which group items were moved last.
+    /// The incident of the group into which items moved last.
     pub(super) fn moved_into(&self, key: &IncidentKey) -> Option<IncidentKey> {
         let group = self.accounts.get(key)?.moved_into.clone()?;
         Some(IncidentKey { group, ..key.clone() })
@@ -79,7 +77,7 @@ impl Accounts {
         self.accounts.remove(key);
     }
 
-    /// Takes note of how an item left its incident and came into another.
+    /// Counts how an item left its incident and joined another.
     pub(super) fn note(
         &mut self,
         before: Option<&Standing>,
@@ -97,7 +95,7 @@ impl Accounts {
         if left == entered {
             return;
         }
-        // It had failed while it was overdue, and has not failed after all.
+        // A failure of an overdue item is undone.
         if let (Some(before), Some(entered)) = (before, &entered)
             && before.status == Status::Failed
             && entered.kind == IncidentKind::Overdue
@@ -111,7 +109,7 @@ impl Accounts {
         self.leave(&left, entered, after.status, at);
     }
 
-    /// Takes note that an item in this status left its incident, and came into another if any.
+    /// Counts that an item in this status left its incident, and joined another if `entered`.
     pub(super) fn leave(
         &mut self,
         left: &IncidentKey,
@@ -137,10 +135,10 @@ impl Accounts {
         self.accounts.entry(key.clone()).or_insert_with(new)
     }
 
-    /// Goes on with what was committed of an open incident.
+    /// Continues from the committed counts of an open incident.
     pub(super) fn count_on(&mut self, incident: &Incident, now: Timestamp) {
         let (Some(became), Some(at)) = (incident.became, incident.counted_at) else { return };
-        // Neither lies ahead unless the clock was set back.
+        // Instants in the future are from before the clock was set back.
         let (at, since) = (at.min(now), incident.began_at().min(now));
         let account = Account { became, since, moved_into: None };
         self.accounts.insert(incident.key.clone(), account);
@@ -148,7 +146,7 @@ impl Accounts {
         self.committed.insert(incident.key.clone(), committed);
     }
 
-    /// Counts an item that is read at the start, if it left an incident after that was last committed.
+    /// Counts an item that is read at the start if it left an incident after the last commit of that.
     fn recount(&mut self, item: &Standing, moment: Moment) {
         let deadline = moment.steady(item.deadline);
         let failed_late = item.failed_at.filter(|at| deadline <= *at);
@@ -166,7 +164,7 @@ impl Accounts {
 
     fn recount_as(&mut self, item: &Standing, kind: IncidentKind, at: Timestamp, status: Status) {
         let own = group_of(&item.labels, &self.policies.policy(&item.workflow).alerting.group_by);
-        // It may have come when there were too many groups for its own.
+        // If there were too many groups when it joined, it was in the one without labels.
         for group in [own, Group::new()] {
             let key = IncidentKey { workflow: item.workflow.clone(), kind, group };
             if let Some(committed) = self.committed.get_mut(&key) {
@@ -180,7 +178,7 @@ impl Accounts {
         }
     }
 
-    /// All items have been read: what was there when the incident was committed and left no trace was moved.
+    /// All items have been read: those that the incident had and that left no trace have moved.
     pub(super) fn recovered(&mut self, workflows: &BTreeMap<WorkflowName, WorkflowCensus>) {
         for (key, mut committed) in std::mem::take(&mut self.committed) {
             let groups = workflows.get(&key.workflow).and_then(|census| census.groups(key.kind));
@@ -206,7 +204,7 @@ impl Accounts {
     }
 }
 
-/// What an item became that left an incident of that kind and is in this status now.
+/// The outcome of an item that left an incident of this kind, by its status now.
 fn fate(became: &mut Became, kind: IncidentKind, status: Status) -> &mut u64 {
     match (status, kind) {
         (Status::Closed { outcome: CloseOutcome::Success, .. }, _) => &mut became.closed,

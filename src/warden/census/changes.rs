@@ -1,4 +1,4 @@
-//! Takes in what is committed, and has it counted how items leave the groups of those that are wrong.
+//! Applies committed changes, and counts the outcome of items that leave an incident.
 
 use super::classes::Class;
 use super::placed::Placed;
@@ -10,11 +10,11 @@ use crate::model::{IncidentKey, IncidentKind, IncidentStatus, ItemState, Moment,
 use crate::store::{Change, Document, DocumentId, Observer};
 
 impl State {
-    /// Takes a change in that concerns nothing but who holds an item, and for how long it waits: the most frequent ones by far
-    /// in a recovery, and no reason to decide about any incident. False if it is another one.
-    fn take_hold(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
-        let held = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
-        if held != *after {
+    /// Applies a change that concerns only lease and back-off, and so cannot affect an incident. These are by
+    /// far the most frequent ones during a recovery. Returns false for any other change.
+    fn apply_lease_change(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
+        let leased = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
+        if leased != *after {
             return false;
         }
         let Some(census) = self.workflows.get(&after.workflow) else { return false };
@@ -27,11 +27,11 @@ impl State {
             _ => return false,
         };
         self.claimed.note(after);
-        self.stand(placed, state, now);
+        self.index(placed, state, now);
         true
     }
 
-    /// Takes an item out of where it stands; the incident that it belonged to.
+    /// Removes an item. Returns its incident.
     fn remove(&mut self, standing: &Standing) -> Option<IncidentKey> {
         let placed = Placed::new(standing, self.wall_places.deadline(standing));
         let mut remove_unclosed = |kind| {
@@ -62,7 +62,7 @@ impl State {
         troubled
     }
 
-    /// Gives an item its place; the incident that it belongs to.
+    /// Adds an item. Returns its incident.
     fn add(&mut self, standing: &Standing, moment: Moment) -> Option<IncidentKey> {
         if let Status::Closed { record_until, payload_until, .. } = standing.status {
             let most = self.policies.policy(&standing.workflow).retention_max;
@@ -91,13 +91,13 @@ impl State {
 impl Observer for Census {
     fn committed(&self, changes: &[Change]) {
         let mut state = self.lock();
-        // Not before: whoever places items anew because the wall clock was set comes either before this and is known here, or
-        // after it and finds what is placed here.
+        // Read under the lock: a refile either comes first and has updated the offset, or comes later and
+        // finds the items added here.
         let moment = self.clock.moment();
         for change in changes {
             match change {
                 Change::Item { before, after } => {
-                    self.take_item(&mut state, before.as_ref(), after.as_ref(), moment);
+                    self.apply(&mut state, before.as_ref(), after.as_ref(), moment);
                 }
                 // It was open when the last process ended.
                 Change::Put(Document::Incident(incident))
@@ -114,15 +114,9 @@ impl Observer for Census {
 }
 
 impl Census {
-    fn take_item(
-        &self,
-        state: &mut State,
-        before: Option<&Standing>,
-        after: Option<&Standing>,
-        moment: Moment,
-    ) {
+    fn apply(&self, state: &mut State, before: Option<&Standing>, after: Option<&Standing>, moment: Moment) {
         if let (Some(before), Some(after)) = (before, after)
-            && state.take_hold(before, after, moment.now)
+            && state.apply_lease_change(before, after, moment.now)
         {
             return;
         }

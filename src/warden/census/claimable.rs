@@ -1,19 +1,19 @@
-//! Which items may be claimed, in the order in which they are handed out: the earliest deadline first.
+//! Claimable items, the earliest deadline first.
 //!
 //! Invariants:
 //!
-//! * An item that is not closed stands in at most one place: ready, busy (somebody holds it, or it waits for its next
-//!   attempt), or reserved for somebody who is about to claim it. What is told of it last is where it stands.
-//! * What stands here is a hint. The store judges each claim anew, so that one which comes too late gets nothing.
-//! * Items that are not due yet are kept only from the moment on at which somebody first asks for such ones: most daemons
-//!   are never asked, and would pay for each of their items.
+//! * An open item is in at most one state here: ready, busy (leased or in back-off), or reserved for a claim
+//!   in progress. The last change fed by the store decides which.
+//! * An entry is a hint. The store judges each claim, so a claim that comes too late gets nothing.
+//! * Items that are not due are indexed only once a claim has asked for some: most daemons never need them,
+//!   and would pay for each item.
+//! * Whether an open item is overdue depends on the time alone: it can be claimed as overdue before its timer
+//!   has fired.
+//! * Only steps that a policy names have shelves of their own. Clients could create as many other steps as
+//!   items.
 //!
-//! * Whether an open item is overdue is a question of the time, here as everywhere: it may be claimed as such before the
-//!   timers have come round to it.
-//! * Only the steps that a workflow's policy names have shelves of their own. Any others are chosen by clients, who could
-//!   make as many of them as there are items.
-//!
-//! Deliberately absent: labels and other criteria that few claims name. Whoever asks looks the items up.
+//! Deliberately absent: labels and other criteria that few claims use. The caller reads the items to check
+//! them.
 
 use std::cmp::Reverse;
 use std::collections::btree_set::Range;
@@ -26,50 +26,47 @@ use super::placed::Placed;
 use super::troubled::Place;
 use crate::model::{ItemNumber, ItemState, StepName, Timestamp, WorkflowName};
 
-/// How many items are taken at once from those whose time has come.
+/// The most items freed under one lock.
 const FREED_AT_ONCE: usize = 4096;
 /// After every deadline.
 const END: Timestamp = Timestamp::from_millis(i64::MAX);
 
-/// A shelf: items of one workflow, in one state, at one step.
+/// The items of one workflow, in one state, at one step.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Shelf {
     workflow: WorkflowName,
     state: ItemState,
-    /// One of those that the workflow's policy names; nothing for items at any other, or at none.
+    /// A step that the policy names; `None` for items at any other step, or at none.
     step: Option<StepName>,
 }
 
-/// Where an item stands.
 #[derive(Debug)]
 struct Entry {
     shelf: Arc<Shelf>,
     deadline: Timestamp,
-    hold: Hold,
+    availability: Availability,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Hold {
-    /// It stands on its shelf.
+enum Availability {
+    /// On its shelf.
     Ready,
-    /// It is held, or waits, until then.
+    /// Leased or in back-off until then.
     Busy(Timestamp),
-    /// It is reserved.
     Reserved,
 }
 
-/// What is asked for.
+/// The criteria of a claim that the index can judge.
 pub struct Wanted<'a> {
-    /// The workflows.
     pub admits: &'a (dyn Fn(&str) -> bool + Sync),
-    /// In which states; those that no item can be claimed in are passed over.
+    /// States in which no item can be claimed match nothing.
     pub states: &'a [ItemState],
-    /// At which step; any if none is named.
+    /// `None` matches any step.
     pub step: Option<&'a str>,
 }
 
 impl Wanted<'_> {
-    /// Between which deadlines what stands on a shelf is wanted, if any of it is: from the first on, and before the second.
+    /// The range of deadlines on a shelf that matches: from the first, and before the second.
     fn range_of(&self, shelf: &Shelf, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let in_time = now.after(Duration::from_millis(1));
         let has = |state| self.states.contains(&state);
@@ -86,22 +83,21 @@ impl Wanted<'_> {
     }
 }
 
-/// The items that may be claimed. See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Claimable {
     entries: HashMap<ItemNumber, Entry>,
     ready: HashMap<Arc<Shelf>, BTreeSet<Place>>,
-    /// By the instant from which on they are ready.
+    /// By the instant at which they become ready.
     busy: BTreeSet<(Timestamp, ItemNumber)>,
     keeps_open: bool,
-    /// While items that are not due are being read: those that have changed since that began.
+    /// While items that are not due are read: the items that have changed since reading began.
     changed: Option<HashSet<ItemNumber>>,
-    /// Whether anybody who waits for an item should look again.
+    /// Whether waiting claims should try again.
     news: bool,
 }
 
 impl Claimable {
-    /// Takes note that an item is in this state, wherever it stood before. `step` is its step if its workflow names that.
+    /// The item is in this state now. `step` is its step if the policy names that.
     pub fn put(&mut self, standing: Placed<'_>, state: ItemState, step: Option<StepName>, now: Timestamp) {
         let stood_on = self.take_out(standing.number);
         if state == ItemState::Open && !self.keeps_open {
@@ -110,35 +106,37 @@ impl Claimable {
         let shelf = Shelf { workflow: standing.workflow.clone(), state, step };
         let shelf =
             self.ready.get_key_value(&shelf).map_or_else(|| Arc::new(shelf), |(known, _)| known.clone());
-        let hold = if standing.free_at <= now { Hold::Ready } else { Hold::Busy(standing.free_at) };
-        let entry = Entry { shelf, deadline: standing.deadline, hold };
+        let availability =
+            if standing.free_at <= now { Availability::Ready } else { Availability::Busy(standing.free_at) };
+        let entry = Entry { shelf, deadline: standing.deadline, availability };
         let stood_there = stood_on.as_ref() == Some(&entry.shelf);
-        self.stand(standing.number, &entry, stood_there);
+        self.place(standing.number, &entry, stood_there);
         self.entries.insert(standing.number, entry);
     }
 
-    /// Takes an item out, wherever it stands.
     pub fn remove(&mut self, number: ItemNumber) {
         self.take_out(number);
     }
 
-    /// Takes an item out, wherever it stands. The shelf on which it stood to be claimed, if it did.
+    /// Removes an item. Returns the shelf if it was ready.
     fn take_out(&mut self, number: ItemNumber) -> Option<Arc<Shelf>> {
         if let Some(changed) = &mut self.changed {
             changed.insert(number);
         }
         match self.entries.remove(&number) {
-            Some(Entry { shelf, deadline, hold: Hold::Ready }) => {
+            Some(Entry { shelf, deadline, availability: Availability::Ready }) => {
                 self.unshelve(&shelf, (deadline, number));
                 return Some(shelf);
             }
-            Some(Entry { hold: Hold::Busy(until), .. }) => drop(self.busy.remove(&(until, number))),
-            Some(Entry { hold: Hold::Reserved, .. }) | None => {}
+            Some(Entry { availability: Availability::Busy(until), .. }) => {
+                self.busy.remove(&(until, number));
+            }
+            Some(Entry { availability: Availability::Reserved, .. }) | None => {}
         }
         None
     }
 
-    /// The first `limit` items after a place, in order. Those whose time has come are to be freed before.
+    /// The first matching items after a position, in order. Call [`Claimable::free`] first.
     pub fn first(
         &self,
         wanted: &Wanted<'_>,
@@ -151,7 +149,7 @@ impl Claimable {
             let (from, to) = wanted.range_of(shelf, now)?;
             let (from, to) = ((from, ItemNumber(0)), (to, ItemNumber(0)));
             match after {
-                // A range that ends before it begins must not be asked for.
+                // The range of a `BTreeSet` must not end before it begins.
                 Some(after) if after >= to => None,
                 Some(after) if after >= from => Some(places.range((Excluded(after), Excluded(to)))),
                 _ => Some(places.range((Included(from), Excluded(to)))),
@@ -171,17 +169,17 @@ impl Claimable {
         found
     }
 
-    /// Reserves those of the items that are still ready, at most `limit` of them, and gives their places. Each is to be given
-    /// back, or claimed.
+    /// Reserves those of the items that are still ready, at most `limit`, and returns their positions. Each
+    /// has to be given back or claimed.
     pub fn reserve(&mut self, places: &[Place], limit: usize) -> Vec<Place> {
         let mut reserved = Vec::new();
         for (_, number) in places {
             if reserved.len() == limit {
                 break;
             }
-            let ready = |entry: &&mut Entry| entry.hold == Hold::Ready;
+            let ready = |entry: &&mut Entry| entry.availability == Availability::Ready;
             if let Some(entry) = self.entries.get_mut(number).filter(ready) {
-                entry.hold = Hold::Reserved;
+                entry.availability = Availability::Reserved;
                 let (shelf, place) = (entry.shelf.clone(), (entry.deadline, *number));
                 self.unshelve(&shelf, place);
                 reserved.push(place);
@@ -190,25 +188,25 @@ impl Claimable {
         reserved
     }
 
-    /// Gives reserved items back. Those that have changed meanwhile stand in their new place already.
+    /// Returns reserved items. Those that have changed in the meantime are already elsewhere.
     pub fn give_back(&mut self, places: &[Place]) {
         for (_, number) in places {
-            self.make_ready(*number, &Hold::Reserved);
+            self.make_ready(*number, &Availability::Reserved);
         }
     }
 
-    /// When the next of those that are busy is ready.
+    /// When the next lease or back-off expires.
     pub fn next_free(&self) -> Timestamp {
         self.busy.first().map_or(Timestamp::MAX, |(free_at, _)| *free_at)
     }
 
-    /// Whether anybody who waits for an item should look again; asked once for each time that it is so.
+    /// Whether waiting claims should try again. Resets it.
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
 
-    /// Keeps items that are not due from now on. Those that there are already are to be put in by
-    /// [`Claimable::fill`], followed by [`Claimable::filled`]. Nothing happens when they are kept already.
+    /// Starts to index items that are not due. Existing ones are added by [`Claimable::fill`], followed by
+    /// [`Claimable::filled`]. Without effect if they are indexed already.
     pub fn keep_open(&mut self) {
         if !self.keeps_open {
             self.keeps_open = true;
@@ -216,7 +214,7 @@ impl Claimable {
         }
     }
 
-    /// Puts an item in that is not due, as it was read, unless it has changed since reading began.
+    /// Adds an item that is not due, unless it has changed since reading began.
     pub fn fill(&mut self, standing: Placed<'_>, step: Option<StepName>, now: Timestamp) {
         let Some(changed) = self.changed.take() else { return };
         if !changed.contains(&standing.number) {
@@ -225,12 +223,12 @@ impl Claimable {
         self.changed = Some(changed);
     }
 
-    /// Takes note that all of them were put in.
+    /// All existing items were added.
     pub fn filled(&mut self) {
         self.changed = None;
     }
 
-    /// Keeps no items any more that are not due, because they could not be read.
+    /// Stops indexing items that are not due, because they could not be read.
     pub fn drop_open(&mut self) {
         (self.keeps_open, self.changed) = (false, None);
         let is_open = |(number, entry): (&ItemNumber, &Entry)| {
@@ -242,13 +240,13 @@ impl Claimable {
         }
     }
 
-    /// Makes some of those ready whose time has come; whether that were all of them.
+    /// Makes a batch of items ready whose lease or back-off has expired. Returns whether these were all.
     pub fn free(&mut self, now: Timestamp) -> bool {
         for _ in 0..FREED_AT_ONCE {
             match self.busy.first().copied() {
                 Some((until, number)) if until <= now => {
                     self.busy.pop_first();
-                    self.make_ready(number, &Hold::Busy(until));
+                    self.make_ready(number, &Availability::Busy(until));
                 }
                 _ => return true,
             }
@@ -256,30 +254,30 @@ impl Claimable {
         false
     }
 
-    /// Puts an item on its shelf that is held like this.
-    fn make_ready(&mut self, number: ItemNumber, hold: &Hold) {
+    /// Makes an item ready if it is in the given state.
+    fn make_ready(&mut self, number: ItemNumber, expected: &Availability) {
         if let Some(mut entry) = self.entries.remove(&number) {
-            if entry.hold == *hold {
-                entry.hold = Hold::Ready;
-                self.stand(number, &entry, false);
+            if entry.availability == *expected {
+                entry.availability = Availability::Ready;
+                self.place(number, &entry, false);
             }
             self.entries.insert(number, entry);
         }
     }
 
-    /// Puts an item where its entry says. Whoever waits has something to look at if it can be claimed and could not before, not
-    /// by those who ask for this shelf, or if they have to wake earlier for it than they meant to.
-    fn stand(&mut self, number: ItemNumber, entry: &Entry, stood_there: bool) {
-        match entry.hold {
-            Hold::Ready => {
+    /// Files an item as its entry says. Waiting claims should try again if the item has become ready on
+    /// another shelf, or is the next to become ready.
+    fn place(&mut self, number: ItemNumber, entry: &Entry, stood_there: bool) {
+        match entry.availability {
+            Availability::Ready => {
                 self.news |= !stood_there;
                 self.ready.entry(entry.shelf.clone()).or_default().insert((entry.deadline, number));
             }
-            Hold::Busy(until) => {
+            Availability::Busy(until) => {
                 self.news |= self.busy.first().is_none_or(|(first, _)| until < *first);
                 self.busy.insert((until, number));
             }
-            Hold::Reserved => {}
+            Availability::Reserved => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! What those who claim items ask the census, and what it keeps for them.
+//! The claims interface of the census.
 
 use std::sync::MutexGuard;
 
@@ -10,9 +10,9 @@ use super::troubled::Place;
 use super::{Census, State};
 use crate::model::{Item, ItemState, Timestamp};
 
-/// Items that are reserved for somebody who is about to claim them, and given back when this is dropped.
+/// Items reserved for a claim in progress; returned when this is dropped.
 pub struct Reservation<'a> {
-    /// Where they stand, in order.
+    /// In order.
     pub places: Vec<Place>,
     census: &'a Census,
 }
@@ -26,28 +26,28 @@ impl Drop for Reservation<'_> {
 }
 
 impl Census {
-    /// The first `limit` items that may be claimed and are wanted, after a place in their order.
+    /// The first claimable items that match, after a position.
     pub fn claimable(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Vec<Place> {
         let now = self.clock.now();
-        self.freed(now).claimable.first(wanted, after, limit, now)
+        self.lock_freed(now).claimable.first(wanted, after, limit, now)
     }
 
-    /// Reserves those of the items that may still be claimed, at most `limit` of them.
+    /// Reserves those of the items that are still claimable, at most `limit`.
     pub fn reserve(&self, places: &[Place], limit: usize) -> Reservation<'_> {
         Reservation { places: self.lock().claimable.reserve(places, limit), census: self }
     }
 
-    /// Reserves the first `limit` items that may be claimed and are wanted, after a place in their order.
+    /// Reserves the first claimable items that match, after a position.
     pub fn reserve_first(&self, wanted: &Wanted<'_>, after: Option<Place>, limit: usize) -> Reservation<'_> {
         let now = self.clock.now();
-        let mut state = self.freed(now);
+        let mut state = self.lock_freed(now);
         let places = state.claimable.first(wanted, after, limit, now);
         Reservation { places: state.claimable.reserve(&places, limit), census: self }
     }
 
-    /// The state when everything has become ready whose time has come. That is done bit by bit: what a night has gathered
-    /// must not keep the committing thread waiting.
-    fn freed(&self, now: Timestamp) -> MutexGuard<'_, State> {
+    /// Locks the state once every item whose lease or back-off has expired is claimable. Works in batches, so
+    /// that the committing thread does not wait for what has accumulated over hours.
+    fn lock_freed(&self, now: Timestamp) -> MutexGuard<'_, State> {
         loop {
             let mut state = self.lock();
             let all = state.claimable.free(now);
@@ -58,28 +58,28 @@ impl Census {
         }
     }
 
-    /// Completes when an item that may be claimed has come since this was enabled, or first polled.
+    /// Completes when an item becomes claimable after this was enabled or first polled.
     pub fn claimable_has_come(&self) -> Notified<'_> {
         self.claimable.notified()
     }
 
-    /// When the next of the items that are held, or wait, may be claimed again.
+    /// When the next lease or back-off expires.
     pub fn next_free(&self) -> Timestamp {
         self.lock().claimable.next_free()
     }
 
-    /// Has items that are not due yet reserved as well from now on. Those that there are already are to be read and handed to
-    /// [`Census::fill_open`], followed by [`Census::filled_open`].
+    /// Starts to index items that are not due. Existing ones have to be passed to [`Census::fill_open`],
+    /// followed by [`Census::filled_open`].
     pub fn keep_open(&self) {
         self.lock().claimable.keep_open();
     }
 
-    /// Takes items that were read since [`Census::keep_open`]. Those that are not open by now are passed over.
+    /// Adds items that were read after [`Census::keep_open`]. Those that are not open any more are skipped.
     pub fn fill_open(&self, items: &[Item]) {
         let moment = self.clock.moment();
         let mut state = self.lock();
         for item in items.iter().filter(|item| item.state(moment) == ItemState::Open) {
-            // One that has fired is among the overdue ones.
+            // One whose timer has fired is indexed as overdue.
             if state.wheel.contains(item.number.0) {
                 let standing = item.standing();
                 let step = state.named_step(&standing.workflow, standing.step.as_ref());
@@ -90,12 +90,12 @@ impl Census {
         self.wake(&mut state);
     }
 
-    /// Takes note that all of them were read.
+    /// All existing items were added.
     pub fn filled_open(&self) {
         self.lock().claimable.filled();
     }
 
-    /// Has items that are not due reserved no longer, because not all of them could be read.
+    /// Stops indexing items that are not due, because reading them failed.
     pub fn drop_open(&self) {
         self.lock().claimable.drop_open();
     }

@@ -1,23 +1,23 @@
-//! What the census has to know of an open item when its timer fires, held once for all items that share it.
+//! What the census needs to know of an open item when its timer fires, stored once for all items that share
+//! it.
 //!
-//! A timer carries the number of its item's class, four bytes, so that a million items can become overdue without a read
-//! of the store. Labels and steps are chosen by clients, who could make a class of each item: a workflow has at most
-//! [`CLASSES_MAX`], and further items are in one without labels, which is also where incidents put what they do not
-//! tell apart.
+//! A timer carries the number of its item's class in four bytes, so that a million items can become overdue
+//! without a read of the store. Clients choose labels and steps and could create a class for each item, so a
+//! workflow has at most [`CLASSES_MAX`]. Further items share one without labels, as further groups do in
+//! incidents.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Group, StepName, WorkflowName};
 
-/// The most classes of one workflow that have labels, or a step that its policy does not name.
+/// The most classes of one workflow. The class for further items is not counted.
 const CLASSES_MAX: usize = 4096;
 
-/// What items of one class share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Class {
     pub(super) workflow: WorkflowName,
-    /// The labels by which the incidents of the workflow are split.
+    /// The values of the labels in `group_by`.
     pub(super) group: Group,
     pub(super) step: Option<StepName>,
 }
@@ -25,14 +25,14 @@ pub(super) struct Class {
 #[derive(Debug)]
 struct Counted {
     class: Arc<Class>,
-    /// How many timers carry its number.
+    /// How many timers refer to it.
     timers: u64,
 }
 
-/// The classes that timers carry the numbers of.
+/// The classes in use.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
-    /// By number. A number whose class has no timers is free.
+    /// By number. The number of a class without timers is free.
     counted: Vec<Option<Counted>>,
     free: Vec<u32>,
     numbers: HashMap<Arc<Class>, u32>,
@@ -40,8 +40,8 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    /// Counts one more timer of a class, or of the one without labels if there are too many classes of the workflow;
-    /// that keeps the step only if it is one that the policy names, which `named_step` is. The number of the class.
+    /// Adds a timer to a class and returns the class's number. If the workflow has too many classes, it is
+    /// the one without labels, which has a step only if that is named by the policy (`named_step`).
     pub(super) fn enter(&mut self, class: Class, named_step: Option<StepName>) -> u32 {
         if let Some(&number) = self.numbers.get(&class) {
             self.count(number);
@@ -85,7 +85,7 @@ impl Classes {
         number
     }
 
-    /// Counts one timer less of the class with this number. The class.
+    /// Removes a timer from the class with this number, and returns the class.
     pub(super) fn leave(&mut self, number: u32) -> Arc<Class> {
         let slot = &mut self.counted[number as usize];
         let counted = slot.as_mut().expect("a timer carries the number of a class that is counted");
@@ -108,7 +108,6 @@ impl Classes {
 
 #[cfg(test)]
 impl Classes {
-    /// How many timers carry a number.
     pub(super) fn timers(&self) -> u64 {
         self.counted.iter().flatten().map(|counted| counted.timers).sum()
     }

@@ -1,18 +1,18 @@
-//! Closed items in the order in which they are to be forgotten.
+//! Closed items in order of their removal.
 //!
-//! Of a workflow whose name nobody keeps they are all that there is, and such workflows may be many: each takes what its items
-//! take and nothing else, and what is to go is found without looking at all of them.
+//! There may be many workflows that consist of closed items only, so a workflow costs nothing beyond its
+//! items, and due items are found without visiting every workflow.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{ItemNumber, Timestamp, WorkflowName};
 
-/// Those of one workflow.
+/// The closed items of one workflow.
 #[derive(Debug)]
 struct Remembered {
-    /// By the instant at which they are to be forgotten.
+    /// By the instant at which their retention ends.
     items: BTreeSet<(Timestamp, ItemNumber)>,
-    /// How many of them are remembered at most.
+    /// `retention_max`.
     most: u64,
 }
 
@@ -26,18 +26,17 @@ impl Remembered {
     }
 }
 
-/// Those of all workflows. See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Closed {
     workflows: HashMap<WorkflowName, Remembered>,
-    /// Each workflow by the instant at which the first of its items is to go.
+    /// Workflows by the instant at which their first item is due for removal.
     by_first: BTreeSet<(Timestamp, WorkflowName)>,
-    /// The workflows that have more of them than are remembered.
+    /// Workflows with more items than `retention_max`.
     overfull: BTreeSet<WorkflowName>,
 }
 
 impl Closed {
-    /// Adds an item of a workflow that remembers so many at most.
+    /// `most` is the workflow's `retention_max`.
     pub fn insert(&mut self, workflow: &WorkflowName, until: Timestamp, number: ItemNumber, most: u64) {
         let new = || Remembered { items: BTreeSet::new(), most };
         let remembered = self.workflows.entry(workflow.clone()).or_insert_with(new);
@@ -50,7 +49,7 @@ impl Closed {
         }
     }
 
-    /// Removes an item; whether it was the last of its workflow.
+    /// Returns whether it was the last one of its workflow.
     pub fn remove(&mut self, workflow: &WorkflowName, until: Timestamp, number: ItemNumber) -> bool {
         let Some(remembered) = self.workflows.get_mut(workflow) else { return false };
         let before = remembered.first();
@@ -78,18 +77,16 @@ impl Closed {
         }
     }
 
-    /// How many a workflow has.
     pub fn count(&self, workflow: &str) -> u64 {
         self.workflows.get(workflow).map_or(0, |remembered| remembered.items.len() as u64)
     }
 
-    /// At most `limit` of a workflow's.
     pub fn of(&self, workflow: &str, limit: usize) -> Vec<ItemNumber> {
         let remembered = self.workflows.get(workflow).into_iter();
         remembered.flat_map(|remembered| &remembered.items).take(limit).map(|(_, number)| *number).collect()
     }
 
-    /// At most `limit` that are to go by `now`, or because their workflow remembers no more.
+    /// Items whose retention has ended by `now`, or that exceed `retention_max`.
     pub fn forgettable(&self, now: Timestamp, limit: usize) -> Vec<ItemNumber> {
         let is_over = |(until, _): &&(Timestamp, WorkflowName)| *until <= now;
         let over = self.by_first.iter().take_while(is_over).map(|(_, workflow)| workflow);
@@ -145,7 +142,10 @@ mod tests {
                     .values()
                     .flat_map(|items| {
                         let surplus = (items.len() as u64).saturating_sub(MOST);
-                        (0..).zip(items).filter(move |(position, (until, _))| *position < surplus || *until <= now)
+                        let goes = move |(position, (until, _)): &(u64, &(Timestamp, ItemNumber))| {
+                            *position < surplus || *until <= now
+                        };
+                        (0..).zip(items).filter(goes)
                     })
                     .map(|(_, (_, number))| *number)
                     .collect();
@@ -159,7 +159,8 @@ mod tests {
                     closed.remove(&name(workflow), until, number);
                 }
             }
-            prop_assert!(closed.workflows.is_empty() && closed.by_first.is_empty() && closed.overfull.is_empty());
+            prop_assert!(closed.workflows.is_empty() && closed.by_first.is_empty());
+            prop_assert!(closed.overfull.is_empty());
         }
     }
 }

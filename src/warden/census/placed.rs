@@ -1,7 +1,7 @@
-//! Where items stand in the orders of the census.
+//! The positions of items in the orders of the census.
 //!
-//! Everything here is ordered by steady time. A deadline on the wall clock moves in it when that clock is set, so the
-//! place of such an item is kept: by it the item is found again, whatever the clocks say by then.
+//! All orders are by steady time. When the wall clock is set, a deadline on it moves in steady time, so the
+//! position of such an item is kept, to find the item again whatever the clocks show by then.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -9,7 +9,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use crate::model::item::Status;
 use crate::model::{ClockTime, ItemNumber, Moment, Standing, StepName, Timestamp, WorkflowName};
 
-/// What the orders need of an unclosed item.
+/// The ordering data of an open item.
 #[derive(Clone, Copy)]
 pub struct Placed<'a> {
     pub number: ItemNumber,
@@ -17,9 +17,9 @@ pub struct Placed<'a> {
     pub step: Option<&'a StepName>,
     /// In steady time.
     pub deadline: Timestamp,
-    /// How often it was claimed at its step.
+    /// The number of claims at the current step.
     pub attempts: u32,
-    /// From when on it may be claimed, as far as leases and waits go.
+    /// When its lease and back-off have expired.
     pub free_at: Timestamp,
 }
 
@@ -36,23 +36,22 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// The place of an item whose deadline is an instant of the wall clock.
+/// The position of an item whose deadline is an instant of the wall clock.
 #[derive(Clone, Debug)]
 pub struct WallPlace {
     pub workflow: WorkflowName,
-    /// What the wall clock shows at the deadline.
+    /// The deadline on the wall clock.
     pub wall: Timestamp,
-    /// The steady time under which it is ordered.
+    /// The steady time by which it is ordered.
     pub deadline: Timestamp,
 }
 
-/// The places of unclosed items whose deadline is an instant of the wall clock.
+/// The positions of open items whose deadline is an instant of the wall clock.
 #[derive(Debug, Default)]
 pub struct WallPlaces(BTreeMap<ItemNumber, WallPlace>);
 
 impl WallPlaces {
-    /// The steady time by which to order an unclosed item, by what the clocks say. It is kept if the item would move with
-    /// the wall clock.
+    /// The steady time by which to order an open item. It is kept if the deadline is on the wall clock.
     pub fn place(&mut self, standing: &Standing, moment: Moment) -> Timestamp {
         let deadline = moment.steady(standing.deadline);
         if let ClockTime::Wall { wall } = standing.deadline {
@@ -66,7 +65,7 @@ impl WallPlaces {
     pub fn deadline(&self, standing: &Standing) -> Timestamp {
         match standing.deadline {
             ClockTime::Steady(deadline) => deadline,
-            // One without a place is closed, and in no order.
+            // One without a position is closed, and in no order.
             ClockTime::Wall { wall } => self.0.get(&standing.number).map_or(wall, |place| place.deadline),
         }
     }
@@ -79,14 +78,14 @@ impl WallPlaces {
         self.0.remove(&number);
     }
 
-    /// The next items, at most `limit`, in the order of their numbers.
+    /// In order of their numbers.
     pub fn after(&self, after: Option<ItemNumber>, limit: usize) -> Vec<ItemNumber> {
         let from = after.map_or(Unbounded, Excluded);
         self.0.range((from, Unbounded)).take(limit).map(|(number, _)| *number).collect()
     }
 }
 
-/// Attempts and waits of the unclosed items that have any.
+/// Attempts and back-offs of the open items that have any.
 #[derive(Debug, Default)]
 pub struct Claimed(HashMap<ItemNumber, (u32, Timestamp)>);
 
@@ -104,7 +103,7 @@ impl Claimed {
         self.0.remove(&number);
     }
 
-    /// The attempts at its step, and from when on the item may be claimed.
+    /// The attempts at the current step, and when lease and back-off have expired.
     pub fn get(&self, number: ItemNumber) -> (u32, Timestamp) {
         self.0.get(&number).copied().unwrap_or((0, Timestamp::MIN))
     }
@@ -112,7 +111,7 @@ impl Claimed {
 
 #[cfg(test)]
 impl<'a> From<&'a Standing> for Placed<'a> {
-    /// While both clocks show the same.
+    /// With steady time and wall clock equal.
     fn from(standing: &'a Standing) -> Self {
         Self::new(standing, Moment::from(Timestamp::MIN).steady(standing.deadline))
     }

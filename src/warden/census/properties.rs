@@ -1,8 +1,8 @@
-//! The census beside a plain map of items, while writes, their telling, look-ups and the loops that wait cross each
-//! other in random order.
+//! The census compared with a plain map of items, while writes, their notification, queries and the waiting
+//! loops interleave at random.
 //!
-//! The loops are played as they are written: they wait only where they would wait, and wake only when they would be
-//! woken. What they have missed in the end was a lost wake-up.
+//! The loops are modelled as they are written: they wait and wake only where the real ones do. Anything they
+//! have missed at the end is a lost wake-up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use crate::store::{Change, Observer as _};
 pub(super) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
 const STEPS: [&str; 2] = ["copy", "backup"];
-/// Where an item may be; the second of the workflows is split by it.
+/// The second workflow is grouped by region.
 const REGIONS: [Option<&str>; 3] = [None, Some("eu"), Some("us")];
 
-/// When overdue items are sent again, and how often.
+/// When overdue items are redriven, and how often.
 const REDRIVEN_AFTER: Duration = Duration::from_millis(30);
 const ATTEMPTS_MAX: u32 = 2;
 
@@ -34,28 +34,28 @@ const ATTEMPTS_MAX: u32 = 2;
 enum Step {
     /// Milliseconds pass.
     Pass(u64),
-    /// A change is written, and shows in look-ups from now on.
+    /// A change is written, and is visible to queries from now on.
     Write(Write),
-    /// The census is told of the oldest written changes.
+    /// The oldest written changes are fed to the census.
     Tell(usize),
-    /// The loop that waits for timers does its next thing.
+    /// The timer loop takes a step.
     Watch,
-    /// The loop that decides about incidents does its next thing.
+    /// The alerting loop takes a step.
     Alert,
-    /// Somebody sets the wall clock so many milliseconds ahead of the steady one.
+    /// The wall clock is set to this many milliseconds ahead of the steady clock.
     SetWall(i64),
-    /// The loop that follows the wall clock does its next thing.
+    /// The loop that follows the wall clock takes a step.
     Follow,
 }
 
-/// A deadline in milliseconds from now, on the steady clock or on the wall clock.
+/// Milliseconds from now, on the steady or the wall clock.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     ahead: i64,
     on_wall: bool,
 }
 
-/// What is chosen is an item by its place among all, or a deadline.
+/// Items are chosen by index.
 #[derive(Clone, Debug)]
 enum Write {
     Create { workflow: usize, step: Option<usize>, deadline: Due },
@@ -68,16 +68,16 @@ enum Write {
     Forget { item: usize },
 }
 
-/// Where the loop that follows the wall clock stands.
+/// The state of the loop that follows the wall clock.
 enum Follower {
     Waits,
-    /// It has placed everything anew up to this item.
+    /// Everything up to this item is refiled.
     Refiled {
         last: ItemNumber,
     },
 }
 
-/// The policies of the configuration's defaults, with one workflow that is split, and whose overdue items are sent again.
+/// The default policies, and one workflow with groups and redrives.
 pub(super) fn policies() -> Arc<Workflows> {
     let config = Config::load(Sources::default()).unwrap();
     let mut split = config.default_workflow.clone();
@@ -92,10 +92,10 @@ struct Play {
     census: Census,
     items: BTreeMap<ItemNumber, Item>,
     written: Vec<Change>,
-    /// Until when the loop that waits for timers sleeps.
+    /// When the timer loop wakes next.
     asleep_until: Timestamp,
     follower: Follower,
-    /// What the loop that decides saw last.
+    /// The last observation of the alerting loop.
     decided: BTreeMap<IncidentKey, Observation>,
     created: u64,
     closed: u64,
@@ -108,7 +108,7 @@ impl Play {
         let expectations = Arc::new(ExpectedWork::new(Arc::new(clock.clone()), &policies));
         let census = Census::new(Arc::new(clock.clone()), policies.clone(), expectations);
         census.recovered();
-        // Their figures are kept for as long as their names are.
+        // Known workflows keep their counters.
         let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };
         let told = WORKFLOWS.map(|name| Change::Put(noted(name).into()));
         policies.committed(&told);
@@ -201,7 +201,7 @@ impl Play {
         self.census.committed(&told);
     }
 
-    /// Does the next thing; false when it waits on.
+    /// Takes a step; false if it still waits.
     fn watch(&mut self) -> bool {
         let now = self.clock.now();
         if now < self.asleep_until && self.census.sooner().now_or_never().is_none() {
@@ -211,7 +211,7 @@ impl Play {
         true
     }
 
-    /// Does the next thing; false when it waits on.
+    /// Takes a step; false if it still waits.
     fn follow(&mut self) -> bool {
         let after = match self.follower {
             Follower::Waits => match self.clock.stepped().now_or_never() {
@@ -228,7 +228,7 @@ impl Play {
         true
     }
 
-    /// Does the next thing; false when it waits on.
+    /// Takes a step; false if it still waits.
     fn alert(&mut self) -> bool {
         if self.census.troubled().now_or_never().is_none() {
             return false;
@@ -252,7 +252,7 @@ impl Play {
         }
     }
 
-    /// Lets everything that is under way come to its end.
+    /// Runs every loop until all of them wait.
     fn settle(&mut self) {
         self.tell(usize::MAX);
         while self.follow() {}
@@ -276,7 +276,12 @@ impl Play {
             prop_assert_eq!(items.iter().filter(at_step).count() as u64, *count);
         }
         let decided = self.decided.get(key).cloned().unwrap_or_default();
-        prop_assert_eq!(decided, observation, "nobody was woken for the last change of {:?}", key);
+        prop_assert_eq!(
+            decided,
+            observation,
+            "the alerting loop was not notified of the last change of {:?}",
+            key
+        );
         Ok(())
     }
 
@@ -336,8 +341,8 @@ impl Play {
                 let free = items.iter().filter(|item| item.is_claimable(moment.now));
                 let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
                 let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
-                prop_assert_eq!(&reserved.places, &expected, "of those that are {:?}", state);
-                // They are given back, and so are there again for the next to ask.
+                prop_assert_eq!(&reserved.places, &expected, "in state {:?}", state);
+                // The reservation is dropped here, and the items are claimable again.
             }
             self.check_redrivable(name, &overdue)?;
             let tally = self.census.tally(name);

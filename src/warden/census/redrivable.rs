@@ -1,6 +1,6 @@
-//! The overdue items that are to be sent again by themselves, in the order in which that is due.
+//! Overdue items to be redriven, in the order in which that is due.
 //!
-//! Kept for the workflows that ask for it alone. What stands here is a hint: the store judges each claim anew.
+//! Kept only for workflows with redrives. An entry is a hint: the store judges each claim.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,12 +15,11 @@ use crate::model::{ItemNumber, ItemState, Redrive, Timestamp, WorkflowName};
 struct Queue {
     policy: Redrive,
     due: BTreeSet<(Timestamp, ItemNumber)>,
-    /// When whoever waits for them asks again. Long ago if nobody waits.
+    /// When the redrive loop asks next; in the past while it is busy.
     asleep_until: Timestamp,
     sooner: Arc<Notify>,
 }
 
-/// See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Redrivable {
     queues: HashMap<WorkflowName, Queue>,
@@ -28,7 +27,6 @@ pub struct Redrivable {
 }
 
 impl Redrivable {
-    /// Nothing yet, of these workflows.
     pub fn new(policies: impl Iterator<Item = (WorkflowName, Redrive)>) -> Self {
         let queue = |policy| Queue {
             policy,
@@ -42,7 +40,7 @@ impl Redrivable {
         }
     }
 
-    /// Takes note that an item is in this state, wherever it stood before.
+    /// The item is in this state now.
     pub fn put(&mut self, standing: Placed<'_>, state: ItemState) {
         self.remove(standing.number);
         if state != ItemState::Overdue {
@@ -53,14 +51,13 @@ impl Redrivable {
             return;
         };
         queue.due.insert((due_at, standing.number));
-        // Not only before all others: those that are taken stand here as well until they are claimed.
+        // Not only if it is the first: items that are taken stay in the queue until they are claimed.
         if due_at < queue.asleep_until {
             queue.sooner.notify_one();
         }
         self.places.insert(standing.number, (standing.workflow.clone(), due_at));
     }
 
-    /// Takes an item out, wherever it stands.
     pub fn remove(&mut self, number: ItemNumber) {
         if let Some((workflow, due_at)) = self.places.remove(&number)
             && let Some(queue) = self.queues.get_mut(&workflow)
@@ -69,10 +66,8 @@ impl Redrivable {
         }
     }
 
-    /// The first of a workflow's items that is due by `now` and not among those that are taken.
-    ///
-    /// # Errors
-    /// When there is none; says when to ask again.
+    /// The first item of a workflow that is due by `now` and is not in `taken`. The error is when to ask
+    /// again.
     pub fn first(
         &mut self,
         workflow: &str,
@@ -90,7 +85,7 @@ impl Redrivable {
         found
     }
 
-    /// What wakes whoever waits for a workflow's items, when one comes that is due before they mean to ask again.
+    /// Notified when an item becomes due before the instant that [`Redrivable::first`] returned.
     pub fn sooner(&self, workflow: &str) -> Arc<Notify> {
         self.queues.get(workflow).map(|queue| queue.sooner.clone()).unwrap_or_default()
     }
@@ -131,7 +126,7 @@ mod tests {
         Redrivable::new([(WorkflowName::new("uploads").unwrap(), policy)].into_iter())
     }
 
-    /// The numbers of those that are due, in their order.
+    /// The numbers of the due items.
     fn due(redrivable: &mut Redrivable, now: i64) -> Vec<u64> {
         let mut taken = HashSet::new();
         while let Ok(number) = redrivable.first("uploads", &taken, at(now)) {
@@ -175,24 +170,24 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_hears_of_one_that_comes_before_they_ask_again() {
+    fn the_loop_is_notified_of_an_item_that_is_due_before_it_asks_again() {
         let mut redrivable = redrivable();
         let sooner = redrivable.sooner("uploads");
-        let heard = || sooner.notified().now_or_never().is_some();
+        let notified = || sooner.notified().now_or_never().is_some();
         let ask = |redrivable: &mut Redrivable, taken: &[u64]| {
             let taken = taken.iter().copied().map(ItemNumber).collect();
             redrivable.first("uploads", &taken, at(150))
         };
         assert_eq!(ask(&mut redrivable, &[]), Err(Timestamp::MAX));
         redrivable.put((&standing(1, "uploads", 50)).into(), ItemState::Overdue);
-        assert!(heard() && !heard());
+        assert!(notified() && !notified());
         assert_eq!(ask(&mut redrivable, &[]), Ok(ItemNumber(1)));
         redrivable.put((&standing(2, "uploads", 80)).into(), ItemState::Overdue);
-        assert!(!heard(), "they ask again anyway");
+        assert!(!notified(), "the loop asks again anyway");
         assert_eq!(ask(&mut redrivable, &[1]), Err(at(180)));
         redrivable.put((&standing(3, "uploads", 90)).into(), ItemState::Overdue);
-        assert!(!heard());
+        assert!(!notified());
         redrivable.put((&standing(4, "uploads", 70)).into(), ItemState::Overdue);
-        assert!(heard(), "although one that is taken stands before it");
+        assert!(notified(), "although a taken item is before it");
     }
 }

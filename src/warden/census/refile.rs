@@ -1,27 +1,24 @@
-//! Placing items anew when the wall clock was set.
+//! Refiling items when the wall clock was set.
 //!
-//! Only items whose deadline is an instant of the wall clock move. They are placed in bites, so that the committing
-//! thread does not wait for all of them.
+//! Only items whose deadline is an instant of the wall clock move. This is done in batches, so that the
+//! committing thread does not wait for all of them.
 
 use super::classes::Class;
 use super::{Census, State};
 use crate::model::item::Status;
 use crate::model::{ClockTime, IncidentKey, IncidentKind, ItemNumber, Moment, Timestamp, WorkflowName};
 
-/// What an item was taken out of.
 enum Left {
-    /// It had a timer.
     Timer,
-    /// It was overdue, or had failed.
     Incident(IncidentKey),
 }
 
 impl Census {
-    /// Places the next items, at most `limit`, whose deadline is on the wall clock, after one of them. The last of them;
-    /// nothing when there are no more.
+    /// Refiles the next items, at most `limit`, whose deadline is on the wall clock, after one of them.
+    /// Returns the last one; `None` if there are no more.
     pub fn refile(&self, after: Option<ItemNumber>, limit: usize) -> Option<ItemNumber> {
         let mut state = self.lock();
-        // Not before: what is placed meanwhile by the feed is placed by this moment or a later one.
+        // Read under the lock: items added later use this moment or a later one.
         let moment = self.clock.moment();
         let numbers = state.wall_places.after(after, limit);
         for number in &numbers {
@@ -55,7 +52,7 @@ impl State {
         }
     }
 
-    /// Takes an unclosed item out of where it stands.
+    /// Removes an open item.
     fn take_out(&mut self, workflow: &WorkflowName, place: (Timestamp, ItemNumber)) -> Option<(Left, Class)> {
         if let Some(class) = self.cancel_timer(place.1) {
             return Some((Left::Timer, (*class).clone()));

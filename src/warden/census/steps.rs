@@ -1,4 +1,4 @@
-//! The census while somebody sets the wall clock at the very moment at which it is told of something.
+//! The census while the wall clock is set at the moment at which a change is applied.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,13 +15,13 @@ use crate::model::time::Tied;
 use crate::model::{ClockAnchor, ClockTime, ManualClock};
 use crate::store::{Change, Observer as _};
 
-/// How long whoever has asked for the moment is put aside, so that others may go on meanwhile.
+/// How long the reader of the clock is delayed, so that the refile can run.
 const ASIDE: Duration = Duration::from_millis(100);
 
-/// A clock that is set, and what stands on it placed anew, between the question for the moment and what is done with it.
+/// A clock that is set, and followed by a refile, between being read and the use of what was read.
 struct SetMeanwhile {
     inner: ManualClock,
-    /// How far the wall clock is set ahead at the next such question; zero when it is not.
+    /// How far ahead the wall clock is set at the next reading; zero if it is not.
     ahead: AtomicI64,
     census: OnceLock<Arc<Census>>,
 }
@@ -96,8 +96,8 @@ fn census_of(deadline: ClockTime) -> (Arc<SetMeanwhile>, Arc<Census>, Item) {
     (clock, census, item)
 }
 
-/// The item is overdue, or not, as soon as all that is under way has been done.
-fn comes_to_be(overdue: bool, census: &Census) -> bool {
+/// Whether the item becomes overdue, or not, once everything in flight is done.
+fn settles_as(overdue: bool, census: &Census) -> bool {
     (0..100).any(|_| {
         thread::sleep(Duration::from_millis(10));
         census.overdue(|_| true, None, 1).is_empty() != overdue
@@ -110,7 +110,7 @@ fn an_item_that_is_told_of_while_the_wall_clock_is_set_is_placed_by_what_it_show
     let (clock, census, item) = census_of(ClockTime::on_wall(START.after(hour)));
     clock.ahead.store(2 * 3_600_000, Ordering::SeqCst);
     census.committed(&[Change::Item { before: None, after: Some(item.standing()) }]);
-    assert!(comes_to_be(true, &census), "the wall clock shows more than its deadline");
+    assert!(settles_as(true, &census), "the wall clock shows more than its deadline");
 }
 
 #[test]
@@ -120,5 +120,5 @@ fn an_item_whose_timer_fires_while_the_wall_clock_is_set_is_placed_by_what_it_sh
     clock.inner.advance(Duration::from_secs(10));
     clock.ahead.store(-3_600_000, Ordering::SeqCst);
     while census.fire(clock.now(), 10) <= clock.now() {}
-    assert!(comes_to_be(false, &census), "the wall clock shows less than its deadline");
+    assert!(settles_as(false, &census), "the wall clock shows less than its deadline");
 }

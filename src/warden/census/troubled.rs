@@ -1,4 +1,4 @@
-//! Items that are wrong, in the order in which people deal with them, and split as people are told of them.
+//! Overdue and failed items by group, ordered by deadline.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -8,17 +8,17 @@ use super::placed::Placed;
 use crate::incident::Observation;
 use crate::model::{Group, ItemNumber, StepName, Timestamp};
 
-/// How many steps an observation tells apart, the fullest first. A workflow that names its steps has fewer; one that
-/// takes any step from its clients could have as many as items.
+/// The most steps counted separately in an observation, those with the most items first. A workflow that
+/// accepts any step could otherwise have as many as items.
 const STEPS_OBSERVED: usize = 32;
-/// How many groups of one workflow are told apart at a time. What comes to further ones is one group without labels: a
-/// label that is different for each item must not make an incident of each.
+/// The most groups of a workflow counted separately at a time. Items of further groups share one without
+/// labels: a label with a distinct value for each item must not create as many incidents.
 pub const GROUPS_MAX: usize = 100;
 
-/// Where an item stands: by deadline, then by age.
+/// The position of an item: by deadline, then by age.
 pub type Place = (Timestamp, ItemNumber);
 
-/// Items of one group, the earliest deadline first.
+/// The items of one group, the earliest deadline first.
 #[derive(Debug, Default)]
 pub struct Troubled {
     items: BTreeMap<Place, Option<StepName>>,
@@ -33,7 +33,7 @@ impl Troubled {
         }
     }
 
-    /// The step of the item, if it was there.
+    /// Returns the item's step if it was there.
     fn remove(&mut self, place: Place) -> Option<Option<StepName>> {
         let step = self.items.remove(&place)?;
         if let Some(count) = self.by_step.get_mut(&step) {
@@ -45,7 +45,6 @@ impl Troubled {
         Some(step)
     }
 
-    /// What can be seen of them.
     pub fn observe(&self) -> Observation {
         let mut steps: Vec<_> = self.by_step.iter().map(|(step, count)| (*count, step.as_deref())).collect();
         steps.sort_by(|left, right| right.0.cmp(&left.0).then(left.1.cmp(&right.1)));
@@ -61,23 +60,21 @@ impl Troubled {
         }
     }
 
-    /// How many there are.
     pub fn count(&self) -> u64 {
         self.items.len() as u64
     }
 
-    /// The first of them, at most `limit`.
     pub fn sample(&self, limit: usize) -> Vec<ItemNumber> {
         self.items.keys().take(limit).map(|(_, number)| *number).collect()
     }
 }
 
-/// Items of one workflow that are wrong in one way, by group.
+/// The overdue or the failed items of one workflow, by group.
 #[derive(Debug, Default)]
 pub struct Groups(HashMap<Group, Troubled>);
 
 impl Groups {
-    /// Adds an item; the group it counts to.
+    /// Returns the group in which the item is counted.
     pub fn insert(&mut self, group: Group, standing: Placed<'_>) -> Group {
         let known = self.0.contains_key(&group) || self.0.len() < GROUPS_MAX;
         let group = if known { group } else { Group::new() };
@@ -85,14 +82,14 @@ impl Groups {
         group
     }
 
-    /// Removes an item; the group it counted to, if it was there.
+    /// Returns the group in which the item was counted.
     pub fn remove(&mut self, group: Group, standing: Placed<'_>) -> Option<Group> {
-        // It may have come when there were too many groups for its own.
+        // If there were too many groups when it was added, it is in the one without labels.
         let place = (standing.deadline, standing.number);
         [group, Group::new()].into_iter().find(|group| self.remove_from(group, place).is_some())
     }
 
-    /// Removes whatever item stands at a place; the group it counted to and its step, if there was one.
+    /// Removes the item at a position. Returns the group in which it was counted, and its step.
     pub fn remove_at(&mut self, place: Place) -> Option<(Group, Option<StepName>)> {
         let holds = |(group, troubled): (&Group, &Troubled)| {
             troubled.items.contains_key(&place).then(|| group.clone())
@@ -111,42 +108,38 @@ impl Groups {
         removed
     }
 
-    /// Whether an item is among them, in its group or among those that are not told apart.
+    /// Whether an item is in its group, or in the one without labels.
     pub fn contains(&self, group: &Group, standing: Placed<'_>) -> bool {
         let place = (standing.deadline, standing.number);
         let groups = [self.0.get(group), self.0.get(&Group::new())];
         groups.into_iter().flatten().any(|troubled| troubled.items.contains_key(&place))
     }
 
-    /// The items of one group, if it has any.
     pub fn get(&self, group: &Group) -> Option<&Troubled> {
         self.0.get(group)
     }
 
-    /// The group with the most items, other than one.
+    /// The group with the most items, except `other`.
     pub fn fullest_but(&self, other: &Group) -> Option<&Group> {
         let others = self.0.iter().filter(|(group, _)| *group != other);
-        // Whatever the order in which they are kept, it is always the same of those with as many.
+        // With a tie-break, so that the result does not depend on hashing.
         others.max_by_key(|(group, troubled)| (troubled.count(), *group)).map(|(group, _)| group)
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many items there are.
     pub fn len(&self) -> u64 {
         self.0.values().map(|troubled| troubled.items.len() as u64).sum()
     }
 
-    /// The earliest deadline of all.
     pub fn oldest(&self) -> Option<Timestamp> {
         let first = |troubled: &Troubled| troubled.items.keys().next().map(|(deadline, _)| *deadline);
         self.0.values().filter_map(first).min()
     }
 
-    /// Places after `after`, at most `limit` of each group.
+    /// At most `limit` items of each group, after a position.
     pub fn after(&self, after: Option<Place>, limit: usize) -> impl Iterator<Item = Place> {
         let from = after.map_or(Unbounded, Excluded);
         self.0

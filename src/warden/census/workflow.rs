@@ -1,4 +1,4 @@
-//! What the census has of one workflow, and the figures that it shows of it.
+//! The census of one workflow, and its aggregate counts.
 
 use std::sync::Arc;
 
@@ -7,27 +7,24 @@ use super::troubled::{Groups, Troubled};
 use crate::model::item::Status;
 use crate::model::{Group, IncidentKey, IncidentKind, Policy, Standing, Timestamp};
 
-/// What is known of a workflow's items.
+/// Aggregate counts of a workflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Not closed: all of them, whether in time, overdue or failed.
+    /// Not closed: in time, overdue or failed.
     pub unclosed: u64,
-    /// Past their deadline.
     pub overdue: u64,
-    /// The earliest deadline among those; nothing when none is overdue.
+    /// The earliest deadline of the overdue items.
     pub oldest_overdue: Option<Timestamp>,
-    /// Failed.
     pub failed: u64,
-    /// Closed and remembered.
+    /// Closed, within their retention.
     pub closed: u64,
-    /// Created since the start, or since the workflow was made if it was forgotten before.
+    /// Since the start, or since the workflow was created if that is later.
     pub created_total: u64,
-    /// Closed since then.
+    /// Likewise.
     pub closed_total: u64,
 }
 
-/// A workflow's unclosed items, and how many there were. It is there as long as there are such items, or the workflow has a
-/// name that is kept.
+/// Open items and counters of a workflow. Kept as long as there are such items, or the workflow is known.
 #[derive(Debug, Default)]
 pub(super) struct WorkflowCensus {
     pub(super) group_by: Arc<[Arc<str>]>,
@@ -43,7 +40,7 @@ impl WorkflowCensus {
         Self { group_by: policy.alerting.group_by.as_slice().into(), ..Self::default() }
     }
 
-    /// The figures, with so many closed items that are remembered.
+    /// `closed` is the number of closed items.
     pub(super) fn tally(&self, closed: u64) -> Tally {
         Tally {
             unclosed: self.unclosed,
@@ -56,7 +53,6 @@ impl WorkflowCensus {
         }
     }
 
-    /// Whether it has no items.
     pub(super) fn is_empty(&self) -> bool {
         self.unclosed == 0 && self.overdue.is_empty() && self.failed.is_empty()
     }
@@ -73,7 +69,7 @@ impl WorkflowCensus {
         self.groups(key.kind)?.get(&key.group)
     }
 
-    /// Counts an item among those that are wrong in this way; the incident that it belongs to.
+    /// Adds an overdue or failed item. Returns its incident.
     pub(super) fn add_troubled(
         &mut self,
         kind: IncidentKind,
@@ -84,7 +80,7 @@ impl WorkflowCensus {
         IncidentKey { workflow: placed.workflow.clone(), kind, group: groups.insert(group, placed) }
     }
 
-    /// Takes it out again; the incident that it belonged to, if it counted.
+    /// Returns the incident that the item was in.
     pub(super) fn remove_troubled(
         &mut self,
         kind: IncidentKind,
@@ -96,7 +92,6 @@ impl WorkflowCensus {
         Some(IncidentKey { workflow: placed.workflow.clone(), kind, group })
     }
 
-    /// Counts an item that was created or closed.
     pub(super) fn count(&mut self, event: Event) {
         match event {
             Event::Created => self.created_total += 1,
@@ -105,7 +100,6 @@ impl WorkflowCensus {
     }
 }
 
-/// What is counted of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     Created,
@@ -113,7 +107,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// What a change is counted as, if it is. The tombstone of an item that nobody ever created is neither.
+    /// The event of a change. The tombstone of an item that was never created counts as neither.
     pub(super) fn of(before: Option<&Standing>, after: &Standing) -> Option<Self> {
         let is_closed = |standing: &Standing| matches!(standing.status, Status::Closed { .. });
         match before {

@@ -1,4 +1,4 @@
-//! What is expected of workflows, and how far it has come to pass: in memory, fed by the store.
+//! The expectations of workflows and their progress: in memory, fed by the store.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,24 +12,24 @@ use crate::model::{Clock, Expectation, Moment, Progress, Standing, Timestamp, Wo
 use crate::store::{Change, Document, Observer};
 use crate::warden::Workflows;
 
-/// A sleep of the machine that is shorter than this counts as none.
+/// The machine counts as awake through a shorter sleep.
 const SLEEP_MIN: Duration = Duration::from_secs(1);
 
-/// A workflow of which something is expected.
+/// A workflow with an expectation.
 struct Watched {
     expectation: Expectation,
     progress: Progress,
-    /// What of it is in the store.
+    /// The progress as stored.
     saved: Option<Progress>,
-    /// Since when, and in how many windows, something was missed when the incident was last decided about.
+    /// The start and number of missed windows at the last decision about the incident.
     decided: Option<(Timestamp, u64)>,
-    /// When it was last looked at, and for how long the machine had slept by then.
+    /// When it was last evaluated, and how long the machine had slept by then.
     looked_at: Timestamp,
     slept: Duration,
 }
 
 impl Watched {
-    /// Judges what has passed, apart from what passed while the machine slept.
+    /// Evaluates the windows that have passed, except those during which the machine slept.
     fn catch_up(&mut self, clock: &dyn Clock) {
         let (Moment { now, wall_offset }, slept) = (clock.moment(), clock.slept());
         if slept.saturating_sub(self.slept) >= SLEEP_MIN {
@@ -43,21 +43,20 @@ impl Watched {
         self.progress.missed().map(|missed| (missed.since, missed.windows))
     }
 
-    /// Whether it must be committed now: a restart would find something missed that is not, or the other way round.
-    fn has_turned(&self) -> bool {
+    /// Whether missed or not missed has changed since the last commit, so that it must be committed now.
+    fn has_flipped(&self) -> bool {
         self.saved.as_ref().is_none_or(|saved| saved.missed().is_some() != self.progress.missed().is_some())
     }
 }
 
-/// What is expected of workflows, and how far it has come to pass. See the module's documentation.
 pub struct ExpectedWork {
     watched: BTreeMap<WorkflowName, Mutex<Watched>>,
-    /// Workflows of which nothing is expected any more, but progress is stored.
+    /// Workflows with stored progress that have no expectation in the configuration.
     obsolete: Mutex<Vec<WorkflowName>>,
-    /// Whether what is created from here on is new, and not read from the store at the start.
+    /// False while items are read at the start, so that they do not count as new.
     recovered: AtomicBool,
     clock: Arc<dyn Clock>,
-    pub(super) turned: Notify,
+    pub(super) flipped: Notify,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,7 +64,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ExpectedWork {
-    /// Those of the workflows' policies.
     pub fn new(clock: Arc<dyn Clock>, workflows: &Workflows) -> Self {
         let (now, wall_offset) = (clock.now(), clock.wall_offset());
         let mut watched = BTreeMap::new();
@@ -81,11 +79,11 @@ impl ExpectedWork {
             obsolete: Mutex::default(),
             recovered: AtomicBool::new(false),
             clock,
-            turned: Notify::new(),
+            flipped: Notify::new(),
         }
     }
 
-    /// What was committed of a workflow: before the end of the recovery it is what the last process knew.
+    /// Takes over committed progress. During recovery it is that of the last process.
     fn committed_progress(&self, workflow: &WorkflowName, progress: &Progress) {
         let is_recovered = self.recovered.load(Ordering::Relaxed);
         let Some(watched) = self.watched.get(workflow) else {
@@ -101,8 +99,8 @@ impl ExpectedWork {
         watched.saved = Some(progress.clone());
     }
 
-    /// Takes note that all items have been read, and judges what passed while the daemon was down, which was until
-    /// `watched_to` at least.
+    /// Ends the recovery: all items have been read. Evaluates the windows that passed while the daemon was
+    /// down, which was since `watched_to` at the earliest.
     pub fn recovered(&self, watched_to: Option<Timestamp>) {
         let Moment { now, wall_offset } = self.clock.moment();
         let watched_to = watched_to.unwrap_or(now);
@@ -118,7 +116,7 @@ impl ExpectedWork {
         self.recovered.store(true, Ordering::Relaxed);
     }
 
-    /// For when items of a workflow are expected next, by the wall clock; nothing where none are.
+    /// The next expected start, by the wall clock; `None` without an expectation.
     pub fn next_expected_at(&self, workflow: &WorkflowName) -> Option<Timestamp> {
         let watched = lock(self.watched.get(workflow)?);
         let (now, wall_offset) = (self.clock.now(), self.clock.wall_offset());
@@ -138,19 +136,18 @@ impl ExpectedWork {
         if is_recovered {
             progress.created(expectation, standing.number, at, self.clock.wall_offset());
             if progress.missed().is_some() != decided.is_some() {
-                self.turned.notify_one();
+                self.flipped.notify_one();
             }
         } else if saved.is_some() {
             progress.recount(expectation, standing.number, at);
         }
     }
 
-    /// Takes note that the wall clock was set: what is expected by it comes at another time.
+    /// Expectations depend on the wall clock.
     pub fn clock_was_set(&self) {
-        self.turned.notify_one();
+        self.flipped.notify_one();
     }
 
-    /// What can be seen of what is missed.
     pub fn observe(&self, workflow: &WorkflowName) -> Observation {
         let missed = self.watched.get(workflow).and_then(|watched| lock(watched).progress.missed());
         Observation {
@@ -161,8 +158,8 @@ impl ExpectedWork {
         }
     }
 
-    /// Judges what has passed. The workflows about whose incident is to be decided again.
-    pub(super) fn look(&self) -> Vec<WorkflowName> {
+    /// Evaluates the windows that have passed. Returns the workflows whose incidents need a decision.
+    pub(super) fn evaluate(&self) -> Vec<WorkflowName> {
         let changed = |watched: &Mutex<Watched>| {
             let watched = &mut *lock(watched);
             watched.catch_up(&*self.clock);
@@ -173,8 +170,8 @@ impl ExpectedWork {
         touched.map(|(workflow, _)| workflow.clone()).collect()
     }
 
-    /// When to look again; nothing if nothing is expected of any workflow.
-    pub(super) fn next_look(&self) -> Option<Timestamp> {
+    /// When the next evaluation is due; `None` without expectations.
+    pub(super) fn next_evaluation(&self) -> Option<Timestamp> {
         let wake = |watched: &Mutex<Watched>| {
             let watched = lock(watched);
             watched.progress.next_wake(&watched.expectation).unwrap_or(Timestamp::MAX)
@@ -182,17 +179,16 @@ impl ExpectedWork {
         self.watched.values().map(wake).min()
     }
 
-    /// Workflows of which nothing is expected any more, and progress is stored.
     pub(super) fn take_obsolete(&self) -> Vec<WorkflowName> {
         std::mem::take(&mut *lock(&self.obsolete))
     }
 
-    /// Progress to be committed: all that has changed, or only what must not wait.
+    /// Progress to commit: all that has changed, or only what must not wait.
     pub(super) fn unsaved(&self, all: bool) -> Vec<(WorkflowName, Progress)> {
         let unsaved = |(workflow, watched): (&WorkflowName, &Mutex<Watched>)| {
             let watched = lock(watched);
             let changed = all && watched.saved.as_ref() != Some(&watched.progress);
-            (changed || watched.has_turned()).then(|| (workflow.clone(), watched.progress.clone()))
+            (changed || watched.has_flipped()).then(|| (workflow.clone(), watched.progress.clone()))
         };
         self.watched.iter().filter_map(unsaved).collect()
     }

@@ -1,11 +1,11 @@
-//! Expectations: which workflows are to have items created when, and the loop that notices when they have not.
+//! Expectations: when items of a workflow must be created, and the loop that detects missed starts.
 //!
-//! What is counted lives in memory; the store tells of each creation in commit order. It is committed as soon as
-//! something is missed or no longer missed, and otherwise once a minute: a crash forgets at most a minute of counting,
-//! and since each count says to which item it went, that minute is counted again at the start from the items that the
-//! store still holds. Only what was created and forgotten within it is lost.
+//! Counts are kept in memory, fed by the store in commit order. They are committed when a start is missed or
+//! made up for, and otherwise once a minute. After a crash the last minute is counted again from the stored
+//! items, since a count says which item it includes. Only items created and removed within that minute are
+//! lost.
 //!
-//! Something that is missed is committed before anybody is told, so a restart goes on with the same incident.
+//! A missed start is committed before it is notified, so a restart continues the same incident.
 
 mod expected;
 
@@ -20,14 +20,13 @@ use super::pulse::Pulse;
 use crate::model::{Clock, Group, IncidentKey, IncidentKind, Progress, Timestamp, WorkflowName};
 use crate::store::{Command, Document, DocumentId, Store, StoreError};
 
-/// How often what merely counts is committed. The wall clock is looked at as often.
+/// How often counts are committed, and the wall clock is checked.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// How long to wait after the store had no room for a commit.
+/// The pause before a rejected commit is retried.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How many workflows' progress is committed at once.
+/// The most workflows whose progress is committed at once.
 const SAVED_AT_ONCE: usize = 500;
 
-/// See the module's documentation.
 pub struct Expectations {
     store: Arc<dyn Store>,
     expected: Arc<ExpectedWork>,
@@ -47,47 +46,48 @@ impl Expectations {
         Self { store, expected, census, clock, pulse }
     }
 
-    /// For when items of a workflow are expected next, by the wall clock; nothing where none are.
+    /// The next expected start, by the wall clock; `None` without an expectation.
     pub fn next_expected_at(&self, workflow: &WorkflowName) -> Option<Timestamp> {
         self.expected.next_expected_at(workflow)
     }
 
-    /// Notices until `stop` what was expected and did not come.
+    /// Detects missed starts until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let mut save_at = self.clock.now();
         loop {
             let now = self.clock.now();
             self.pulse.turn(now);
-            let touched = self.expected.look();
+            let touched = self.expected.evaluate();
             let all = save_at <= now;
             match self.save_progress(all).await {
                 Ok(()) if all => save_at = now.after(SAVE_EVERY),
                 Ok(()) => {}
                 Err(StoreError::Fatal(error)) => {
-                    tracing::error!(%error, "what is expected of workflows could not be committed");
+                    tracing::error!(%error, "the progress of expectations could not be committed");
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what is expected of workflows could not be committed; trying again");
+                    tracing::warn!(%error, "the progress of expectations could not be committed; retrying");
                     save_at = now.after(TRY_AGAIN);
                 }
             }
             self.census.touch(touched.into_iter().map(missed_key));
-            let look_at = self.expected.next_look().map_or(Timestamp::MAX, |look_at| look_at.min(save_at));
-            self.pulse.turn(look_at);
+            let next = self.expected.next_evaluation();
+            let evaluate_at = next.map_or(Timestamp::MAX, |next| next.min(save_at));
+            self.pulse.turn(evaluate_at);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.expected.turned.notified() => {}
-                () = self.clock.sleep_until(look_at) => {}
+                () = self.expected.flipped.notified() => {}
+                () = self.clock.sleep_until(evaluate_at) => {}
             }
         }
         if let Err(error) = self.save_progress(true).await {
-            tracing::warn!(%error, "what is expected of workflows could not be committed at the end");
+            tracing::warn!(%error, "the progress of expectations could not be committed at shutdown");
         }
     }
 
-    /// What the store has no room for is left for the next time, and what is obsolete for the next start.
+    /// Obsolete progress that could not be removed is removed after the next start.
     async fn save_progress(&self, all: bool) -> Result<(), StoreError> {
         let obsolete = self.expected.take_obsolete();
         if !obsolete.is_empty() {

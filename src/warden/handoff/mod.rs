@@ -1,9 +1,10 @@
-//! Posting an item that is leased to a target: what is written, and what the answer means.
+//! Posting a leased item to a target: the request, and the meaning of the response.
 //!
-//! What goes out is the payload, byte for byte, with its content type and its content codings. The headers say which item it is; with a key they
-//! are those of Standard Webhooks as well, so that a target may check that they are genuine and know a repetition.
+//! The body is the payload, byte for byte, with its content type and content encoding. Headers identify the
+//! item. If the target has a key they include those of Standard Webhooks, so that it can verify the sender
+//! and recognize repetitions.
 
-mod hold;
+mod backoff;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,10 +15,9 @@ use futures_util::FutureExt as _;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-
-pub use self::hold::Hold;
 use tokio::sync::Semaphore;
 
+pub use self::backoff::Backoff;
 use crate::model::replay::REASON_MAX;
 use crate::model::{Clock, Item, ItemError, LeaseAct, LeaseId, Moment, Random, Timestamp};
 use crate::outbound::{
@@ -26,70 +26,63 @@ use crate::outbound::{
 };
 use crate::store::{Claim, Command, Outcome, Store, StoreError};
 
-/// How much longer than the target may take an item is to be leased: for the commits before and after.
+/// How much longer than the target's timeout a lease lasts: for the commits before and after the post.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(60);
-/// What one permit of the budget for payloads stands for, in bytes.
+/// The bytes of one permit of the payload budget.
 const PERMIT: u64 = 1024;
-/// The most bytes of payloads that are in memory at a time to be posted, unless one alone is larger.
+/// The most bytes of payloads in memory at a time, unless a single one is larger.
 const PAYLOADS_MAX: u64 = 256 << 20;
-/// Too many requests.
 const TOO_MANY: u16 = 429;
-/// No service for now.
 const UNAVAILABLE: u16 = 503;
-/// What of an item's id is percent-encoded in its header: all that is no visible ASCII, and the percent sign itself, so that
-/// whoever decodes it gets the id.
+/// What is percent-encoded in the header with an item's id: everything but visible ASCII, and the percent
+/// sign itself, so that decoding always returns the id.
 const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// Where items are posted, and how.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// What the target is known by.
+    /// Used for the circuit breaker, metrics and logs.
     pub name: Arc<str>,
-    /// Where to.
     pub url: Endpoint,
-    /// What signs them; a signature for each.
+    /// One signature for each.
     pub keys: Vec<SigningKey>,
-    /// How long an answer may take.
+    /// The timeout of a request.
     pub timeout: Duration,
-    /// How it is reached.
     pub transport: Arc<Transport>,
 }
 
-/// What the target made of an item.
+/// The response of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Posted {
-    /// It took it.
+    /// 2xx.
     Taken,
-    /// It has no room for now, and perhaps says for how long.
+    /// 429 or 503.
     Busy {
-        /// What it answered.
         what: Arc<str>,
-        /// How long it wants to be left alone, if it says so.
+        /// From `Retry-After`.
         wait: Option<Duration>,
     },
-    /// It did not take it, or there was no answer.
+    /// Any other status, or no response.
     Refused {
-        /// The status of the answer, if there was one.
+        /// `None` if there was no response.
         status: Option<u16>,
-        /// What happened in few words, such as others share.
+        /// The reason without what the target sent, for grouping.
         counts_as: Arc<str>,
-        /// The same with what the target said.
+        /// The reason with the beginning of the response.
         reason: Arc<str>,
     },
 }
 
-/// What became of an item that was to be posted.
+/// The result of posting an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sending {
-    /// It was posted.
     Posted(Posted),
-    /// It was not: it was closed meanwhile.
+    /// Not posted, because its payload is gone: it was closed in the meantime.
     Gone,
-    /// It was not: so little is left of its lease that it is better given back, or it may not be posted any more.
+    /// Not posted, because the lease expires too soon or the caller does not want it any more. Release the
+    /// item.
     Late,
 }
 
-/// An item that was leased to be posted.
 #[derive(Clone, Debug)]
 pub struct Leased {
     pub item: Box<Item>,
@@ -97,28 +90,25 @@ pub struct Leased {
 }
 
 impl Leased {
-    /// What the holder of the lease says.
     pub fn act(&self, act: LeaseAct, now: Moment) -> Command {
         Command::ActOnLease { lease: self.lease, act, now }
     }
 
-    /// Gives the item back, as if it had not been leased.
+    /// Returns the item as if it had not been leased.
     pub fn release(&self, now: Moment) -> Command {
         self.act(LeaseAct::Release { retry_at: None, counts: false }, now)
     }
 }
 
-/// What came of a claim for one item.
 pub enum Leasing {
     Leased(Leased),
-    /// The disk is full.
     StorageFull,
-    /// It is gone, somebody else has it, or it does not match.
+    /// The item does not exist, is leased by somebody else, or does not match.
     Refused,
 }
 
-/// Hands items over to targets: leases them, posts them, and says what became of them. Replays and redrives share it, and
-/// with it the budget for the payloads that are in memory.
+/// Leases items, posts them to targets and records the result. Shared by replays and redrives, and with it
+/// the memory budget for payloads.
 pub struct Handoff {
     store: Arc<dyn Store>,
     outbound: Arc<dyn Outbound>,
@@ -138,7 +128,7 @@ impl Handoff {
         Self { store, outbound, payloads: Semaphore::new(permits), clock, random }
     }
 
-    /// Leases an item, after a command that makes it free, if there is one.
+    /// Leases an item, after an optional command that makes it claimable.
     pub async fn lease(&self, before: Option<Command>, claim: Claim) -> Result<Leasing, StoreError> {
         let number = claim.number;
         let commands = before.into_iter().chain([Command::Claim(Box::new(claim))]).collect();
@@ -153,11 +143,8 @@ impl Handoff {
         Ok(Leasing::Leased(Leased { item, lease: LeaseId { item: number, token } }))
     }
 
-    /// Posts a leased item once, if it still may be when all is ready for it. `id` is the `webhook-id`, the same for all
-    /// attempts that the target is to know as one.
-    ///
-    /// # Errors
-    /// When the store cannot read its payload.
+    /// Posts a leased item once, unless `may_still` returns false when everything is ready. `id` is the
+    /// `webhook-id`, the same for all attempts that the target must recognize as one.
     pub async fn post(
         &self,
         target: &Target,
@@ -168,7 +155,7 @@ impl Handoff {
         let size = item.payload.as_ref().map_or(0, |info| info.size);
         let permits = u32::try_from(size.min(PAYLOADS_MAX).div_ceil(PERMIT)).unwrap_or(u32::MAX);
         // The semaphore is never closed.
-        let _held = self.payloads.acquire_many(permits).await;
+        let _permits = self.payloads.acquire_many(permits).await;
         let length = usize::try_from(size).unwrap_or(usize::MAX);
         let payload = self.store.payload(item.number, 0, length).await?;
         let Some(payload) = payload.filter(|payload| payload.len() as u64 == size) else {
@@ -183,8 +170,8 @@ impl Handoff {
         Ok(Sending::Posted(post(&*self.outbound, &*self.clock, target, id, item, payload).await))
     }
 
-    /// An error to be reported about an item that its target did not take. Not what the target said: whoever may see the item
-    /// may not always see that. It is in the log.
+    /// The error to record on an item that its target did not accept. It does not include the response, which
+    /// not everybody who can see the item may see. That is in the log.
     pub fn error(&self, kind: &str, message: String, data: serde_json::Value, now: Timestamp) -> ItemError {
         ItemError {
             id: self.random.id("err", now),
@@ -199,7 +186,7 @@ impl Handoff {
     }
 }
 
-/// Posts an item once. `id` is that of all attempts that are to be known as one; it holds no full stop.
+/// Posts an item once. `id` is the same for repeated attempts; it contains no full stop.
 async fn post(
     outbound: &dyn Outbound,
     clock: &dyn Clock,
@@ -217,11 +204,11 @@ async fn post(
         timeout: target.timeout,
         transport: target.transport.clone(),
     };
-    // A panic would take all that is on its way with it.
+    // A panic would end all other posts in flight.
     let sent = AssertUnwindSafe(outbound.send(request)).catch_unwind().await;
     judge(
         sent.unwrap_or_else(|_| {
-            Err(OutboundError::Other("the attempt panicked, which is a defect of the warden".to_owned()))
+            Err(OutboundError::Other("the attempt panicked; this is a bug in the warden".to_owned()))
         }),
         clock,
     )
@@ -257,7 +244,7 @@ fn short(text: &str) -> Arc<str> {
 }
 
 fn headers(target: &Target, id: &str, clock: &dyn Clock, item: &Item, payload: &[u8]) -> HeaderMap {
-    // Targets check this against their own clocks, so it is the wall clock's time.
+    // The wall clock, because targets compare the timestamp with their own.
     let mut headers = signature::headers(&target.keys, id, clock.wall(), payload);
     let item_id = utf8_percent_encode(&item.id, HEADER_VALUE).to_string();
     let attempt = item.work.attempts.to_string();

@@ -1,4 +1,4 @@
-//! Many changes in one request: one commit, an answer for each.
+//! Batches: many changes in one commit, an answer for each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,30 +10,24 @@ use crate::model::{CloseOutcome, ItemKey, WorkflowName};
 use crate::store::{Command, Outcome};
 use crate::warden::WardenError;
 
-/// One of many changes that a client asks for together.
 #[derive(Clone, Debug)]
 pub enum BatchItem {
-    /// Create.
     Create(Box<CreateItem>),
-    /// Close.
     Close(ItemKey, CloseOutcome),
 }
 
-/// Requests as commands, and what is needed to answer them.
+/// The commands of a batch, and what is needed to answer it.
 struct Prepared {
     commands: Vec<Command>,
-    /// The workflows that were not there when they were made.
+    /// Workflows that did not exist when the commands were made.
     unknown: BTreeSet<WorkflowName>,
-    /// For each request why it fails already, or what it asks for.
+    /// For each request its error, or its type.
     asked: Vec<Result<Asked, WardenError>>,
 }
 
 impl Intake {
-    /// Carries out many changes at once: one commit, an answer for each, in order. What is wrong already stays wrong,
-    /// and fails alone.
-    ///
-    /// # Errors
-    /// When the store could do nothing at all.
+    /// Applies many changes in one commit and answers each, in order. Requests that are already errors are
+    /// passed through; the others are not affected. Fails only when the store could apply nothing.
     pub async fn batch(
         &self,
         requests: Vec<Result<BatchItem, WardenError>>,
@@ -43,8 +37,8 @@ impl Intake {
         Ok(self.answers(unknown, asked, outcomes))
     }
 
-    /// Like [`Intake::batch`], but the changes are in line for the disk when this returns; what it returns waits for
-    /// them. Changes that are submitted one after the other are committed in that order.
+    /// Like [`Intake::batch`], but the changes are queued for commit when this returns, and the future waits
+    /// for the commit. Batches are committed in the order in which they were submitted.
     pub fn submit(
         intake: &Arc<Self>,
         requests: Vec<Result<BatchItem, WardenError>>,
@@ -84,7 +78,7 @@ impl Intake {
             if let Ok(Done::Created(item)) = &done
                 && unknown.remove(&item.workflow)
             {
-                self.tell_misspelt(&item.workflow);
+                self.warn_if_misspelt(&item.workflow);
             }
             done
         });

@@ -1,4 +1,4 @@
-//! What a client asks for, checked and completed into a command: ids, deadlines, digests, the step it begins at.
+//! Validates requests and completes them into commands: id, deadline, digest, first step.
 
 use sha2::{Digest, Sha256};
 
@@ -35,9 +35,9 @@ impl Intake {
         outcome: CloseOutcome,
         now: Timestamp,
     ) -> Result<Command, WardenError> {
-        // Where no workflow is made by its use, a name that is not known is a mistake. But one that was taken out of the
-        // configuration may still hold items, and they must end somehow. That is asked last: the committing thread may have the
-        // census for as long as a whole group takes.
+        // If workflows are not created on first use, an unknown name is an error, unless the workflow was
+        // removed from the configuration and still has items, which must be closable. The census is asked
+        // last: the committing thread may lock it for a whole group.
         if let Err(unknown) = self.workflows.room_for(&key.workflow)
             && self.census.tally(&key.workflow).unclosed == 0
         {
@@ -63,7 +63,7 @@ impl Intake {
         check_labels(&request.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))?;
         let is_closed = request.past.as_ref().is_some_and(|past| past.closed.is_some());
         let step = match request.step {
-            // It is to be as it was, and at no step that it never came to.
+            // A closed item is restored as it was, and gets no step that it never entered.
             step if is_closed => step,
             None if request.past.is_some() => None,
             step => starting_step(step, policy, &request.workflow)?,
@@ -96,8 +96,8 @@ impl Intake {
             None => (size, digest(&request.payload)),
         };
         let info = PayloadInfo { size, content_type, content_encoding, sha256 };
-        // Last, so that a request that cannot be right says so, and not that there is no such workflow. What nobody ever created
-        // leaves a tombstone here too, and makes no workflow either.
+        // Last, so that an invalid request is reported as such and not as an unknown workflow. Restoring a
+        // tombstone of an item that was never created does not create the workflow.
         let room = self.workflows.room_for(&request.workflow)?;
         let notes_workflow =
             room.filter(|_| restored.as_ref().is_none_or(|restored| restored.created_at.is_some()));
@@ -121,14 +121,14 @@ impl Intake {
             Deadline::At(instant) => ClockTime::on_wall(instant),
         };
         if self.clock.moment().steady(time) > now.after(DEADLINE_MAX) {
-            return Err(WardenError::Invalid("a deadline lies at most ten years ahead".into()));
+            return Err(WardenError::Invalid("the deadline is more than ten years from now".into()));
         }
         Ok(time)
     }
 }
 
-/// The step an item starts at: the one that was asked for, which must be one of the workflow's if that names any; else
-/// the workflow's first.
+/// The first step of an item: the requested one, which must exist if the workflow has steps, or the
+/// workflow's first.
 fn starting_step(
     asked: Option<StepName>,
     policy: &Policy,

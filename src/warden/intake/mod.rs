@@ -1,5 +1,4 @@
-//! Intake: items are created, closed and changed, and errors reported. Requests become commands, commands are committed,
-//! outcomes become answers.
+//! Intake: creating, closing and patching items, and reporting errors.
 
 mod batch;
 mod commands;
@@ -24,7 +23,6 @@ use crate::model::{
 };
 use crate::store::{Command, Outcome, Store};
 
-/// See the module's documentation.
 pub struct Intake {
     store: Arc<dyn Store>,
     workflows: Arc<Workflows>,
@@ -35,69 +33,60 @@ pub struct Intake {
     payload_max: u64,
 }
 
-/// A deadline as a client gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
     /// From now.
     In(Duration),
-    /// At an instant of the wall clock; one in the past is due at once.
+    /// By the wall clock. One in the past is due at once.
     At(Timestamp),
 }
 
-/// An item to be created, as a client asks for it.
 #[derive(Clone, Debug)]
 pub struct CreateItem {
-    /// The workflow it belongs to.
     pub workflow: WorkflowName,
-    /// Its id; without one it gets a UUIDv7.
+    /// A UUIDv7 is generated if absent.
     pub id: Option<ItemId>,
-    /// What makes a repetition of the request known when the id is ours.
+    /// Identifies repetitions of the request if the id is generated.
     pub idempotency_key: Option<String>,
-    /// Its content type.
     pub content_type: Arc<str>,
-    /// The content codings that were applied to the bytes, as the client wrote them; empty for none.
+    /// The applied content codings as sent; empty for none.
     pub content_encoding: Arc<str>,
-    /// The bytes.
     pub payload: Bytes,
-    /// Its deadline, if not the step's or workflow's.
+    /// The default is that of the step or workflow.
     pub deadline: Option<Deadline>,
-    /// Names and values to find it by.
     pub labels: BTreeMap<String, String>,
-    /// The step it starts at, if not the workflow's first.
+    /// The default is the workflow's first step.
     pub step: Option<StepName>,
-    /// What it has been through already, if it is taken over from elsewhere.
+    /// The history of an item that is imported.
     pub past: Option<Box<Past>>,
 }
 
-/// What a client may change about an open item.
 #[derive(Clone, Debug, Default)]
 pub struct PatchItem {
-    /// A new deadline.
     pub deadline: Option<Deadline>,
-    /// Labels to set, or to remove where there is no value.
+    /// Labels to set, or to remove where the value is `None`.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     /// A merge patch of the progress document.
     pub progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
-    /// Change only this version.
+    /// Fail unless the item has this version.
     pub if_version: Option<u64>,
 }
 
-/// What became of a create, or of one of many changes.
+/// The result of a create or close.
 #[derive(Clone, Debug)]
 pub enum Done {
-    /// The item is new.
     Created(Box<Item>),
-    /// It was there already, just like that.
+    /// The same item is open already.
     Existed(Box<Item>),
-    /// It is closed, now or since before.
+    /// Closed by this request or an earlier one.
     Closed,
 }
 
-/// What a request asks for, as far as its answer depends on that.
+/// The type of a request, as far as its answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Create,
-    /// To take over an item that is closed.
+    /// A restored item that is closed.
     CreateClosed,
     Close,
 }
@@ -128,45 +117,39 @@ impl Intake {
         Self { store, workflows, census, clock, random, payload_max }
     }
 
-    /// The largest payload that is taken, in bytes.
+    /// In bytes.
     pub fn payload_max(&self) -> u64 {
         self.payload_max
     }
 
-    /// Stores an item.
-    ///
-    /// # Errors
-    /// When the request breaks a limit, the item is there with another payload or closed, or the store refuses.
+    /// Creates an item. Creating it again with the same payload succeeds; with another payload, or after its
+    /// close, fails.
     pub async fn create(&self, request: CreateItem) -> Result<Done, WardenError> {
         self.change_one(self.create_command(request, self.clock.now())?).await
     }
 
-    /// Closes an item; closing it again is fine.
-    ///
-    /// # Errors
-    /// When nobody ever created it, or the store refuses.
+    /// Closes an item. Closing it again succeeds; closing an id that was never created fails.
     pub async fn close(&self, key: ItemKey, outcome: CloseOutcome) -> Result<Done, WardenError> {
         self.change_one(self.close_command(key, outcome, self.clock.now())?).await
     }
 
-    /// Carries out what one request asks for, which is nearly all of them, without what it takes to answer many.
+    /// A single change, which nearly all requests are, without the overhead of a batch.
     async fn change_one(&self, command: Command) -> Result<Done, WardenError> {
         let (asked, made) = (Asked::of(&command), self.workflow_made_by(&command).cloned());
         let done = self.done(asked, self.store.apply_one(command).await?);
         if let (Ok(Done::Created(_)), Some(name)) = (&done, &made) {
-            self.tell_misspelt(name);
+            self.warn_if_misspelt(name);
         }
         done
     }
 
-    /// What came of it, to whoever asked for it.
     fn done(&self, asked: Asked, outcome: Outcome) -> Result<Done, WardenError> {
         match (asked, outcome) {
             (_, Outcome::Created(item)) => Ok(Done::Created(item)),
             (_, Outcome::Exists(item)) => Ok(Done::Existed(item)),
             (_, Outcome::Closed(_))
             | (Asked::Close, Outcome::AlreadyClosed(_))
-            // Its retention has run out: there is nothing of it left to be kept.
+            // Its retention ended, so nothing is stored.
             | (Asked::CreateClosed, Outcome::Done) => Ok(Done::Closed),
             (Asked::CreateClosed, Outcome::Conflict(item)) => {
                 let created_at = self.clock.moment().wall(item.created_at);
@@ -177,24 +160,22 @@ impl Intake {
         }
     }
 
-    /// The workflow that was not there when the command was made, and will be by it.
+    /// The workflow that this command will create.
     fn workflow_made_by<'a>(&self, command: &'a Command) -> Option<&'a WorkflowName> {
         let Command::Create(creation) = command else { return None };
         let name = &creation.key.workflow;
         (creation.notes_workflow.is_some() && !self.workflows.is_made(name)).then_some(name)
     }
 
-    fn tell_misspelt(&self, name: &WorkflowName) {
+    fn warn_if_misspelt(&self, name: &WorkflowName) {
         if let Some(meant) = self.workflows.misspells(name) {
             let code = WarningCode::WorkflowMisspelt.as_str();
-            tracing::warn!(code, workflow = %name, "a workflow was made on first use; was {meant} meant?");
+            let (workflow, configured) = (name, &meant);
+            tracing::warn!(code, %workflow, %configured, "workflow created on first use: is it misspelt?");
         }
     }
 
     /// Changes an open item.
-    ///
-    /// # Errors
-    /// When there is no such open item, it has another version, a limit would be broken, or the store refuses.
     pub async fn patch(&self, key: ItemKey, request: PatchItem) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let deadline = request.deadline.map(|deadline| self.deadline(deadline, now)).transpose()?;
@@ -206,16 +187,13 @@ impl Intake {
         )
     }
 
-    /// Adds an error to an open item, and answers with the error's id.
-    ///
-    /// # Errors
-    /// When there is no such open item, a limit is broken, or the store refuses.
+    /// Adds an error to an open item. Returns the id of the error.
     pub async fn report(&self, key: ItemKey, request: ReportError) -> Result<Arc<str>, WardenError> {
         let error = item_error(request, &key, self.clock.now(), &*self.random)?;
         let id = error.id.clone();
         let outcome = self.store.apply_one(Command::Report { key, error: Box::new(error) }).await?;
         let item = changed(outcome, self.clock.moment())?;
-        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "an error was reported");
+        tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "error reported");
         Ok(id)
     }
 }

@@ -1,10 +1,11 @@
-//! Items that are taken over from another warden, or from an export of this one, with what they have been through.
+//! Restoring: items imported from another warden, or from an export of this one, with their history.
 //!
-//! What a line says of the past is from outside: it is held to the limits that hold for whoever reports it piece by piece.
-//! Instants may be a little ahead of this machine's clock, and a little out of order, since clocks are put right; what
-//! lies ahead counts as now.
+//! The history is untrusted: it is held to the limits of the API calls that would have created it. Because
+//! clocks get corrected, instants may be slightly in the future (they count as now) and slightly out of
+//! order.
 //!
-//! Deliberately absent: leases, versions, incidents and idempotency keys. They mean something only where they were made.
+//! Deliberately absent: leases, versions, incidents and idempotency keys. They mean nothing outside the
+//! warden that created them.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,63 +20,53 @@ use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored,
 use crate::warden::WardenError;
 use crate::warden::report::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
 
-/// How far an instant may lie ahead of this machine's clock.
+/// How far in the future an instant may be.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
-/// How much earlier something may have happened than what it must have followed: the clock may have been put right between.
+/// How far an instant may be before one that it must follow. The clock may have been set back in between.
 const DISORDER_MAX: Duration = Duration::from_secs(60 * 60);
-/// The longest id of an error, in bytes.
+/// In bytes.
 const ERROR_ID_MAX: usize = 64;
 
-/// What a line says that an item has been through. Instants are those of the wall clock.
+/// The history of an item as a line of an import gives it. Instants are those of the wall clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Past {
-    /// When it was accepted; nothing for the tombstone of an item that nobody ever created.
+    /// When it was created; `None` for the tombstone of an item that was never created.
     pub created_at: Option<Timestamp>,
-    /// Whether its deadline was asked for as a duration, and does not move when the wall clock is set.
+    /// The deadline was given as a duration, so it does not move when the wall clock is set.
     pub is_deadline_steady: bool,
-    /// When it came to its step, if not when it was accepted.
+    /// When it entered its step; by default when it was created.
     pub step_entered_at: Option<Timestamp>,
-    /// When it failed, if it has.
     pub failed_at: Option<Timestamp>,
-    /// How it was closed, if it is.
     pub closed: Option<PastClose>,
-    /// How often it was claimed at its step.
+    /// The number of claims at the current step.
     pub attempts: u32,
-    /// Before this instant it is not to be claimed.
+    /// The item cannot be claimed before this instant.
     pub retry_at: Option<Timestamp>,
-    /// The steps that are behind it, oldest first.
+    /// The completed steps, oldest first.
     pub steps: Vec<StepRecord>,
-    /// What the application noted about its progress.
     pub progress: Map<String, Value>,
     /// The latest errors, oldest first.
     pub errors: Vec<ItemError>,
 }
 
-/// How an item was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastClose {
-    /// When.
     pub at: Timestamp,
-    /// How it ended.
     pub outcome: CloseOutcome,
-    /// What is known of its payload, where that is gone.
+    /// Size and digest of a payload that is no longer stored.
     pub payload: Option<GonePayload>,
 }
 
-/// What is known of a payload that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GonePayload {
-    /// Its length in bytes.
+    /// In bytes.
     pub size: u64,
-    /// Its SHA-256.
     pub sha256: [u8; 32],
 }
 
 impl Intake {
-    /// What is kept of an item's past, in the frame of this warden's clock. `has_payload` says whether its bytes are there.
-    ///
-    /// # Errors
-    /// When a limit is broken, or the instants cannot be right.
+    /// Validates a history and converts it to this warden's clock. `has_payload` says whether the payload is
+    /// included. Fails when a limit is exceeded or the instants are inconsistent.
     pub(super) fn restored(
         &self,
         past: Past,
@@ -87,14 +78,14 @@ impl Intake {
         let mut past = past;
         check_errors(&past.errors)?;
         let too_many =
-            |what, most, found| invalid(format!("an item keeps {most} {what} at most; these are {found}"));
+            |what, most, found| invalid(format!("an item has at most {most} {what}; this one has {found}"));
         if past.steps.len() > STEPS_KEPT {
             return Err(too_many("steps", STEPS_KEPT, past.steps.len()));
         }
         check_progress(&past.progress).map_err(|refusal| invalid(refusal.to_string()))?;
-        // As long as they are what the line says, so that they are told as it says them.
+        // Before the conversion, so that errors quote the instants as given.
         check_instants(&mut past, moment)?;
-        bring_in(&mut past, moment);
+        to_steady(&mut past, moment);
         let began = began(&past, now);
         let detail_size = past.errors.iter().map(|error| error.message.len() + ERROR_DATA_MAX).sum::<usize>()
             + past.progress.len() * 64
@@ -113,7 +104,7 @@ impl Intake {
     }
 }
 
-/// What a line says of when something happened.
+/// The instants of the history, with their names.
 fn instants(past: &mut Past) -> impl Iterator<Item = (&'static str, &mut Timestamp)> {
     let single = [
         ("created_at", past.created_at.as_mut()),
@@ -126,31 +117,31 @@ fn instants(past: &mut Past) -> impl Iterator<Item = (&'static str, &mut Timesta
     single.chain(errors).chain(past.steps.iter_mut().map(|step| ("the at of a step", &mut step.at)))
 }
 
-/// When an item came to be here or elsewhere, as far as is known.
+/// When the item was created here or elsewhere, as far as is known.
 fn began(past: &Past, now: Timestamp) -> Timestamp {
     past.created_at.or(past.closed.map(|closed| closed.at)).unwrap_or(now)
 }
 
-/// Checks instants of the wall clock.
+/// Instants are still those of the wall clock here.
 fn check_instants(past: &mut Past, moment: Moment) -> Result<(), WardenError> {
     let now = moment.wall(moment.now);
     if let Some((name, at)) = instants(past).find(|(_, at)| **at > now.after(AHEAD_MAX)) {
-        return Err(invalid(format!("{name} is {at}, which lies ahead of this machine's clock")));
+        return Err(invalid(format!("{name} is {at}, which is in the future by this machine's clock")));
     }
     if let Some(at) = past.retry_at.filter(|at| *at > now.after(DEADLINE_MAX)) {
-        return Err(invalid(format!("retry_at is {at}; it lies at most ten years ahead")));
+        return Err(invalid(format!("retry_at is {at}; the latest is ten years from now")));
     }
     check_order(past, now)
 }
 
-/// Brings all instants into the frame of the steady clock.
-fn bring_in(past: &mut Past, moment: Moment) {
+/// Converts all instants from the wall clock to the steady clock.
+fn to_steady(past: &mut Past, moment: Moment) {
     let steady = |wall: Timestamp| moment.steady(ClockTime::on_wall(wall));
     instants(past).for_each(|(_, at)| *at = steady(*at).min(moment.now));
     past.retry_at = past.retry_at.map(steady);
 }
 
-/// How a closed item is kept: for as long as its workflow remembers such items here, counted from its close.
+/// A closed item is retained as its workflow's policy says, counted from the close.
 fn kept(closed: PastClose, has_payload: bool, policy: &Policy, now: Timestamp) -> Closed {
     let closing = policy.closing(closed.outcome, closed.at);
     let payload_until = closed.at.after(closing.keep_payload);
@@ -162,7 +153,7 @@ fn kept(closed: PastClose, has_payload: bool, policy: &Policy, now: Timestamp) -
 fn check_errors(errors: &[ItemError]) -> Result<(), WardenError> {
     if errors.len() > ERRORS_KEPT {
         let found = errors.len();
-        return Err(invalid(format!("an item keeps {ERRORS_KEPT} errors at most; these are {found}")));
+        return Err(invalid(format!("an item has at most {ERRORS_KEPT} errors; this one has {found}")));
     }
     let mut ids = HashSet::new();
     for (number, error) in (1..).zip(errors) {
@@ -170,26 +161,28 @@ fn check_errors(errors: &[ItemError]) -> Result<(), WardenError> {
         let rest = error.id.strip_prefix("err_").unwrap_or_default();
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if rest.is_empty() || error.id.len() > ERROR_ID_MAX || !rest.bytes().all(is_id) {
-            return wrong(format!("its id takes err_ and letters or digits, {ERROR_ID_MAX} bytes at most"));
+            return wrong(format!(
+                "its id must be err_ and letters, digits, - or _, at most {ERROR_ID_MAX} bytes"
+            ));
         }
         if !ids.insert(&*error.id) {
-            return wrong("its id is that of an error before it".to_owned());
+            return wrong("its id is a duplicate".to_owned());
         }
         if !(1..=ERROR_TYPE_MAX).contains(&error.kind.len()) {
-            return wrong(format!("its type is 1 to {ERROR_TYPE_MAX} bytes"));
+            return wrong(format!("its type must be 1 to {ERROR_TYPE_MAX} bytes"));
         }
         if error.message.len() > ERROR_MESSAGE_MAX {
-            return wrong(format!("its message is at most {ERROR_MESSAGE_MAX} bytes"));
+            return wrong(format!("its message may be at most {ERROR_MESSAGE_MAX} bytes"));
         }
         if error.data.to_string().len() > ERROR_DATA_MAX {
-            return wrong(format!("its data is at most {ERROR_DATA_MAX} bytes"));
+            return wrong(format!("its data may be at most {ERROR_DATA_MAX} bytes"));
         }
         check_data(&error.data).or_else(|refusal| wrong(refusal.to_string()))?;
     }
     Ok(())
 }
 
-/// Checks that nothing happened before the item was there, after it was closed, or before what it followed.
+/// Checks that nothing happened before the item was created, after it was closed, or before a predecessor.
 fn check_order(past: &Past, now: Timestamp) -> Result<(), WardenError> {
     let began = began(past, now);
     let ended = past.closed.map(|closed| closed.at);
@@ -197,7 +190,7 @@ fn check_order(past: &Past, now: Timestamp) -> Result<(), WardenError> {
         if at.after(DISORDER_MAX) >= earlier.min(now) {
             return Ok(());
         }
-        Err(invalid(format!("{what} is {at}, before {before}, {earlier}")))
+        Err(invalid(format!("{what} is {at}, which is before {before}, {earlier}")))
     };
     let lies_within = |what: &str, at: Timestamp| {
         follows(what, at, "created_at", began)?;

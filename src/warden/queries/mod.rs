@@ -15,7 +15,6 @@ use crate::model::{
 };
 use crate::store::{ListItems, Store};
 
-/// See the module's documentation.
 pub struct Queries {
     store: Arc<dyn Store>,
     census: Arc<Census>,
@@ -27,38 +26,28 @@ impl Queries {
         Self { store, census, clock }
     }
 
-    /// The counts of one workflow.
     pub fn tally(&self, workflow: &str) -> Tally {
         self.census.tally(workflow)
     }
 
-    /// The counts of all workflows that have or had items.
+    /// Of all workflows that have or had items.
     pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
         self.census.tallies()
     }
 
-    /// An item as clients may see it.
-    ///
-    /// # Errors
-    /// When there is none, or the store cannot read.
+    /// The item, unless its retention has ended.
     pub async fn item(&self, key: ItemKey) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let item = self.store.get(key).await?;
         item.filter(|item| item.is_visible(now)).ok_or(WardenError::ItemNotFound)
     }
 
-    /// The item with this number, whether clients may see it or not.
-    ///
-    /// # Errors
-    /// When the store cannot read.
+    /// The item with this number, even if its retention has ended.
     pub async fn numbered(&self, number: ItemNumber) -> Result<Option<Item>, WardenError> {
         Ok(self.store.items(vec![number]).await?.pop())
     }
 
-    /// An item and what is known of its payload, provided that the payload is still kept.
-    ///
-    /// # Errors
-    /// When there is no such item, or its payload is gone.
+    /// An item and its payload's metadata. Fails when the payload is no longer stored.
     pub async fn item_with_payload(&self, key: ItemKey) -> Result<(Item, PayloadInfo), WardenError> {
         let item = self.item(key).await?;
         match item.kept_payload(self.clock.now()).cloned() {
@@ -67,10 +56,7 @@ impl Queries {
         }
     }
 
-    /// A part of an item's payload; nothing when it was dropped meanwhile.
-    ///
-    /// # Errors
-    /// When the store cannot read.
+    /// A part of an item's payload; `None` if it was dropped in the meantime.
     pub async fn payload(
         &self,
         number: ItemNumber,
@@ -80,10 +66,6 @@ impl Queries {
         Ok(self.store.payload(number, offset, length).await?)
     }
 
-    /// A page of items.
-    ///
-    /// # Errors
-    /// When the store cannot read.
     pub async fn list(
         &self,
         filter: ItemFilter,
@@ -94,7 +76,7 @@ impl Queries {
         self.list_at(filter, order, after, limit, self.clock.moment()).await
     }
 
-    /// The same, as states are at `now`.
+    /// Like [`Queries::list`], with the states as of `now`.
     pub(super) async fn list_at(
         &self,
         filter: ItemFilter,
@@ -103,7 +85,7 @@ impl Queries {
         limit: usize,
         now: Moment,
     ) -> Result<Page<Item>, WardenError> {
-        // The overdue ones stand in order in the census; anything else in order of deadlines is a scan.
+        // The census has overdue items in order of deadline; any other list in that order is a scan.
         if order == Order::Deadline && filter.states == [ItemState::Overdue] {
             return self.list_overdue(&filter, after, limit, now).await;
         }

@@ -4,18 +4,15 @@ use super::Queries;
 use crate::model::{ItemFilter, ItemState, Order, Summary};
 use crate::warden::WardenError;
 
-/// How many items are read at once. None of them is kept.
+/// The most items read at once. None of them is kept.
 const PAGE: usize = 500;
 
 impl Queries {
-    /// The figures of the chosen items. They are read page by page while others go on changing them: what is created or
-    /// closed meanwhile is counted or not.
-    ///
-    /// # Errors
-    /// When the store cannot read.
+    /// Aggregate counts of the items that match the filter. They are read page by page while the store goes
+    /// on changing: items created or closed meanwhile may or may not be counted.
     pub async fn summary(&self, filter: ItemFilter) -> Result<Summary, WardenError> {
         let now = self.clock.moment();
-        // The overdue ones stand in order already; anything else is read in the order in which it is stored.
+        // The census has overdue items in order; all others are read in the order in which they are stored.
         let order = if filter.states == [ItemState::Overdue] { Order::Deadline } else { Order::Created };
         let mut summary = Summary::new(now);
         let mut place = None;

@@ -1,9 +1,10 @@
-//! Claims: items are leased to those who ask for them.
+//! Claims: leasing items to workers.
 //!
-//! Which items may be claimed is found in the census and judged by the store, so that however many ask at once, none is
-//! given to two. A claim that finds nothing may wait; it looks again when something has come or a lease has run out.
+//! Candidates are found in the census and judged by the store, so concurrent claims never get the same item.
+//! A claim that finds nothing may wait (long polling); it tries again when an item becomes claimable or a
+//! lease expires.
 //!
-//! A claim is no write that could be repeated: one whose answer is lost leaves its items to nobody until its time has run out.
+//! A claim is not idempotent: if its response is lost, its items stay leased until the ttl has passed.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -21,60 +22,55 @@ use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 use crate::warden::census::{Place, Reservation, Wanted};
 use crate::warden::{WardenError, redrives};
 
-/// The most items that one claim gets.
 pub const CLAIM_MAX: usize = 1000;
-/// The longest time that a claim waits for something to come.
+/// The longest wait of a claim.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How many items are looked up at once for a claim that names what only their records tell.
-const BITE: usize = 512;
-/// How many items are read at once when those that are not due are first asked for.
+/// The most items read at once for a filter that the census cannot judge.
+const BATCH: usize = 512;
+/// The page size when items that are not due are read for the first time.
 const OPEN_PAGE: usize = 1000;
 
-/// What is asked of a claim.
 #[derive(Clone, Debug)]
 pub struct ClaimItems {
-    /// Which items. States other than open, overdue and failed hold nothing that could be claimed.
+    /// Only open, overdue and failed items can be claimed; other states match nothing.
     pub filter: ItemFilter,
-    /// After which place in the order of deadlines.
+    /// Only items after this position in the order of deadlines.
     pub after: Option<Position>,
-    /// How many at most.
+    /// The most items to lease.
     pub max: usize,
-    /// For how long each is held unless a heartbeat comes.
+    /// The lease expires after this time without a heartbeat.
     pub ttl: Duration,
-    /// How long to wait if there is none.
+    /// How long to wait if no item is claimable.
     pub wait: Duration,
-    /// Who claims.
     pub worker: Arc<str>,
-    /// Ends the wait: whoever claims is not there any more.
+    /// Ends the wait: the client has disconnected.
     pub gone: CancellationToken,
 }
 
-/// Whether the census knows of items that are not due.
+/// Whether the census also indexes claimable items that are not due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OpenItems {
-    /// Nobody has asked for such ones yet.
+    /// No claim has asked for them yet.
     Unknown,
-    /// They are being read.
     BeingRead,
-    /// It does.
     Kept,
 }
 
-/// Claims that wait, and whether the census has open items that are not due.
+/// Waiting claims, and whether the census indexes items that are not due.
 pub struct Claims {
     open: Mutex<OpenItems>,
-    /// That they were read, or could not be.
+    /// Notified when reading ended, successfully or not.
     open_read: Notify,
-    /// Places for claims that wait.
+    /// One permit for each claim that may wait.
     waiting: Semaphore,
     waiting_max: usize,
-    /// Ends all waiting.
+    /// Ends all waits.
     closing: CancellationToken,
 }
 
 impl Claims {
-    /// Nobody waits yet, and so many claims may wait at a time.
+    /// `waiting_max` is the most claims that may wait at a time.
     pub fn new(waiting_max: usize) -> Self {
         Self {
             open: Mutex::new(OpenItems::Unknown),
@@ -92,9 +88,6 @@ impl Claims {
 
 impl Recovery {
     /// Leases items to a worker, the earliest deadline first.
-    ///
-    /// # Errors
-    /// When a limit is broken or the store refuses.
     pub async fn claim(recovery: &Arc<Self>, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
         let ClaimItems { max, ttl, wait, ref worker, .. } = request;
         check(max, ttl, wait, worker)?;
@@ -109,7 +102,7 @@ impl Recovery {
         let filter = Arc::new(filter);
         let after = after.map(|position| (position.deadline, position.number));
         let until = self.clock.now().after(wait);
-        // Beyond a number of them nobody waits: the places among the requests in flight are for others as well.
+        // At the limit a claim does not wait: requests in flight are needed for others as well.
         let waits = if wait.is_zero() { None } else { self.claims.waiting.try_acquire().ok() };
         loop {
             let mut come = pin!(self.census.claimable_has_come());
@@ -130,8 +123,8 @@ impl Recovery {
         }
     }
 
-    /// Claims the first items that there are after a place. What the store refuses, because it has changed a moment ago, is
-    /// passed over: that there is nothing is said only when there is nothing behind it either.
+    /// Leases the first items after a position. Items that the store refuses, because they have just changed,
+    /// are skipped. The result is empty only if there is no candidate left.
     async fn claim_first(
         &self,
         filter: &Arc<ItemFilter>,
@@ -151,7 +144,7 @@ impl Recovery {
         }
     }
 
-    /// Reserves items that are as the filter says, as far as can be known before the store is asked.
+    /// Reserves items that match the filter, as far as that is known before the store judges them.
     async fn reserve(
         &self,
         filter: &ItemFilter,
@@ -166,22 +159,23 @@ impl Recovery {
         if !filter.needs_record() {
             return Ok(self.census.reserve_first(&wanted, after, max));
         }
-        // Looked up before they are reserved: what is not wanted stays there for others, and nobody is woken for it. All of them
-        // if need be, but few at first: where a step is all that is asked for, nearly each of them is wanted.
-        let mut bite = max.min(BITE);
+        // Read before they are reserved, so that items that do not match stay available and no waiting claim
+        // is notified for nothing. The first batch is small: if the filter names only a step, nearly every
+        // item matches.
+        let mut batch = max.min(BATCH);
         loop {
-            let places = self.census.claimable(&wanted, after, bite);
+            let places = self.census.claimable(&wanted, after, batch);
             let numbers = places.iter().map(|(_, number)| *number).collect();
             let now = self.clock.moment();
             let items = self.store.items(numbers).await?;
             let fitting = items.iter().filter(|item| filter.admits(item, now));
             let fitting: Vec<Place> = fitting.map(|item| (now.steady(item.deadline), item.number)).collect();
             let reservation = self.census.reserve(&fitting, max);
-            if !reservation.places.is_empty() || places.len() < bite || self.claims.closing.is_cancelled() {
+            if !reservation.places.is_empty() || places.len() < batch || self.claims.closing.is_cancelled() {
                 return Ok(reservation);
             }
             after = places.last().copied();
-            bite = (2 * bite).min(BITE);
+            batch = (2 * batch).min(BATCH);
         }
     }
 
@@ -216,8 +210,8 @@ impl Recovery {
         Ok(claimed)
     }
 
-    /// Sees to it that the census knows of items that are not due. The first claim that asks for such ones has all items read
-    /// once, whether it waits for that or goes away.
+    /// Ensures that the census indexes items that are not due. The first claim that asks for them starts one
+    /// scan of all items, which continues even if the claim is cancelled.
     async fn keep_open(recovery: &Arc<Self>) -> Result<(), WardenError> {
         let claims = &recovery.claims;
         let begins = {
@@ -233,11 +227,11 @@ impl Recovery {
             tokio::spawn(async move {
                 let read = reading.read_open().await;
                 if let Err(error) = &read {
-                    tracing::warn!(%error, "the items that are not due could not be read for those who claim them");
+                    tracing::warn!(%error, "claims of items that are not due fail: they could not be read");
                     reading.census.drop_open();
                 }
                 *reading.claims.open() = if read.is_ok() { OpenItems::Kept } else { OpenItems::Unknown };
-                // In the order in which they came to wait.
+                // Waiters are notified in the order in which they arrived.
                 reading.claims.open_read.notify_waiters();
             });
         }
@@ -271,18 +265,17 @@ impl Recovery {
         }
     }
 
-    /// How many claims wait.
     pub fn waiting_claims(&self) -> usize {
         self.claims.waiting_max.saturating_sub(self.claims.waiting.available_permits())
     }
 
-    /// Has no claim wait any longer, nor any to come.
+    /// Ends all waits, now and in future.
     pub fn stop_waiting(&self) {
         self.claims.closing.cancel();
     }
 }
 
-/// Where a claim goes on that passes over what these items come after.
+/// The position after which a claim continues once it has these items.
 pub fn place_after(claimed: &[Item], moment: Moment) -> Option<Position> {
     let place = |item: &Item| (moment.steady(item.deadline), item.number);
     let last: Option<(Timestamp, ItemNumber)> = claimed.iter().map(place).max();
@@ -292,16 +285,16 @@ pub fn place_after(claimed: &[Item], moment: Moment) -> Option<Position> {
 fn check(max: usize, ttl: Duration, wait: Duration, worker: &str) -> Result<(), WardenError> {
     let refuse = |message: String| Err(WardenError::Invalid(message));
     if !(1..=CLAIM_MAX).contains(&max) {
-        return refuse(format!("max is {max}; a claim gets 1 to {CLAIM_MAX} items"));
+        return refuse(format!("max is {max}; it must be 1 to {CLAIM_MAX}"));
     }
     if wait > WAIT_MAX {
-        return refuse(format!("a claim waits at most {}", humantime::format_duration(WAIT_MAX)));
+        return refuse(format!("wait must be at most {}", humantime::format_duration(WAIT_MAX)));
     }
     if !(1..=WORKER_MAX).contains(&worker.len()) || worker.chars().any(char::is_control) {
-        return refuse(format!("a worker's name is 1 to {WORKER_MAX} bytes without control characters"));
+        return refuse(format!("worker must be 1 to {WORKER_MAX} bytes without control characters"));
     }
     if worker == redrives::WORKER || worker.starts_with(&format!("{}_", ReplayId::PREFIX)) {
-        return refuse(format!("{worker} is what the warden calls itself; a worker has another name"));
+        return refuse(format!("the worker name {worker} is reserved for the warden; use another one"));
     }
     check_ttl(ttl)
 }

@@ -1,7 +1,6 @@
-//! Leases: what the holders of claimed items say.
+//! Leases: what the holders of claimed items may do.
 //!
-//! Deliberately absent: anything that happens by itself when a lease runs out. The item may be claimed again, and that is
-//! all there is to it.
+//! Deliberately absent: any action when a lease expires. The item merely becomes claimable again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,52 +16,49 @@ use crate::warden::WardenError;
 use crate::warden::error::changed;
 use crate::warden::report::{ReportError, item_error};
 
-/// The shortest and the longest time for which a lease holds without a heartbeat.
+/// The minimum and maximum time to live without a heartbeat.
 pub const TTL: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
-/// For how long a lease holds of which nothing else is said.
+/// The time to live if the request names none.
 pub const TTL_DEFAULT: Duration = Duration::from_secs(60);
-/// What the holder of a lease says when the step is done.
+/// The report that a step is done.
 #[derive(Clone, Debug, Default)]
 pub struct CompleteStep {
-    /// Whether the item is done, whatever steps are left.
+    /// Close the item even if steps are left.
     pub close: bool,
     /// A merge patch of the progress document.
     pub progress: Option<Merge<Map<String, Value>>>,
 }
 
-/// What the holder of a lease says when the attempt failed.
+/// The report that an attempt failed.
 #[derive(Clone, Debug)]
 pub struct FailAttempt {
-    /// Why. Whether it is fatal follows from the workflow's policy.
+    /// Whether it is fatal also depends on the workflow's policy.
     pub error: ReportError,
-    /// Whether the step counts as done all the same.
+    /// The step counts as completed all the same.
     pub ignorable: bool,
-    /// How long to wait for the next attempt, if not as the policy says.
+    /// The back-off before the next attempt; by default the policy's.
     pub retry_after: Option<Duration>,
 }
 
-/// What became of leases since the start.
+/// Counters since the start.
 #[derive(Debug, Default)]
 pub struct LeaseCounts {
-    /// Items that were claimed.
+    /// Items.
     pub claimed: AtomicU64,
-    /// Steps that were completed.
+    /// Steps.
     pub completed: AtomicU64,
-    /// Attempts that failed.
+    /// Attempts.
     pub failed: AtomicU64,
-    /// Items that were given back.
+    /// Items.
     pub released: AtomicU64,
-    /// Times that a holder was told that its lease holds no longer.
+    /// Requests refused because the lease was not valid any more.
     pub lost: AtomicU64,
 }
 
 impl Recovery {
-    /// The item that was leased, whether the lease still holds or not, provided that the asker may know of it: to one that may
-    /// not, and in what is counted, it is like one that is forgotten.
-    ///
-    /// # Errors
-    /// When it is forgotten, or the store cannot read.
+    /// The leased item, whether the lease is still valid or not. If the caller may not know of it, the error
+    /// and the counters are those of a lease that does not exist.
     pub async fn leased_item(
         &self,
         lease: LeaseId,
@@ -72,10 +68,8 @@ impl Recovery {
         item.filter(may_know).ok_or_else(|| self.lost(LeaseLost::Forgotten))
     }
 
-    /// Holds a lease for longer: until `ttl` from now; without one for a minute, unless it holds for longer already.
-    ///
-    /// # Errors
-    /// When the lease holds no longer, a limit is broken, or the store refuses.
+    /// Extends a lease until `ttl` from now. Without a `ttl` it is extended to [`TTL_DEFAULT`] from now and
+    /// never shortened.
     pub async fn heartbeat(
         &self,
         lease: LeaseId,
@@ -89,10 +83,8 @@ impl Recovery {
         self.act_on_lease(lease, act).await
     }
 
-    /// Takes note that the step is done of an item that was read by [`Recovery::leased_item`]. After the last step it is closed.
-    ///
-    /// # Errors
-    /// When the lease holds no longer, a limit is broken, or the store refuses.
+    /// Completes the step of an item that was read by [`Recovery::leased_item`]. The last step closes the
+    /// item.
     pub async fn complete(
         &self,
         lease: LeaseId,
@@ -109,11 +101,8 @@ impl Recovery {
         self.act_on_lease(lease, LeaseAct::Complete { advance, progress: request.progress }).await
     }
 
-    /// Takes note that the attempt failed of an item that was read by [`Recovery::leased_item`]. It is tried again as the
-    /// workflow's policy says, or has failed.
-    ///
-    /// # Errors
-    /// When the lease holds no longer, a limit is broken, or the store refuses.
+    /// Records a failed attempt on an item that was read by [`Recovery::leased_item`]. By the workflow's
+    /// policy it is retried after a back-off, or has failed.
     pub async fn fail(&self, lease: LeaseId, item: &Item, request: FailAttempt) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let policy = self.workflows.policy(&item.workflow);
@@ -128,17 +117,15 @@ impl Recovery {
         let error = Box::new(item_error(request.error, &item.key(), now, &*self.random)?);
         let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
         let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }).await?;
-        // Not when it was said before.
+        // Not logged for a repetition of the request.
         if item.has_error(&id) {
-            tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, gives_up, "an attempt failed");
+            let Item { workflow, id: item, .. } = &item;
+            tracing::info!(%workflow, %item, error = %id, gives_up, "attempt failed");
         }
         Ok(item)
     }
 
-    /// Gives an item back unharmed; nobody else gets it for `delay`.
-    ///
-    /// # Errors
-    /// When the lease holds no longer, or the store refuses.
+    /// Returns an item without recording an error. It cannot be claimed for `delay`.
     pub async fn release(&self, lease: LeaseId, delay: Duration) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let retry_at = (!delay.is_zero()).then(|| now.after(delay));
@@ -170,20 +157,15 @@ impl Recovery {
         WardenError::LeaseLost(lost.shown(self.clock.moment()))
     }
 
-    /// What became of leases since the start.
     pub fn lease_counts(&self) -> &LeaseCounts {
         &self.counts
     }
 }
 
-/// Checks for how long a lease is to hold.
-///
-/// # Errors
-/// When that is too short or too long.
 pub(super) fn check_ttl(ttl: Duration) -> Result<(), WardenError> {
     if TTL.contains(&ttl) {
         return Ok(());
     }
     let (least, most) = (humantime::format_duration(*TTL.start()), humantime::format_duration(*TTL.end()));
-    Err(WardenError::Invalid(format!("ttl must be from {least} to {most}")))
+    Err(WardenError::Invalid(format!("ttl must be {least} to {most}")))
 }

@@ -1,4 +1,4 @@
-//! Recovery: items are claimed, worked on under a lease, and sent back when they failed.
+//! Recovery: claiming items, working on them under a lease, and retrying failed ones.
 
 mod claims;
 mod leases;
@@ -15,7 +15,6 @@ use super::census::Census;
 use crate::model::{Clock, Random};
 use crate::store::Store;
 
-/// See the module's documentation.
 pub struct Recovery {
     store: Arc<dyn Store>,
     census: Arc<Census>,
@@ -27,7 +26,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// `waiting_max` is how many claims may wait at a time.
+    /// `waiting_max` is the most claims that may wait at a time.
     pub fn new(
         store: Arc<dyn Store>,
         census: Arc<Census>,

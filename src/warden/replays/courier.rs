@@ -1,8 +1,7 @@
-//! One item of a replay on its way: leased, posted, and what follows from the answer.
+//! Sending one item of a replay: lease, post, and the consequences of the response.
 //!
-//! The lease keeps everybody else from working on the item meanwhile. Whoever it cannot be had from is not waited for: the
-//! item is closed, or somebody else works on it. What ends the lease is not done here but handed back, to be committed
-//! together with how the item ended.
+//! An item that cannot be leased is skipped: it is closed, or somebody else works on it. The commands that
+//! end the lease are returned, to be committed together with the result for the item.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,47 +14,38 @@ use crate::model::{CloseOutcome, ItemFilter, ItemKey, ItemNumber, LeaseAct, Leas
 use crate::store::{Claim, Command, StoreError};
 use crate::warden::handoff::{LEASE_MARGIN, Leased, Leasing, Posted, Sending, Target};
 
-/// How often a claim is tried that others come before.
+/// How often a claim is tried when others win.
 const CLAIMS_MAX: u32 = 3;
-/// What a replay sends its items with.
 pub struct Courier {
-    /// The replay, in whose name they are leased.
+    /// Also the worker name of the leases.
     pub replay: ReplayId,
-    /// Where they go.
     pub target: Target,
-    /// What becomes of those that were taken.
+    /// What to do with accepted items.
     pub on_success: OnSuccess,
 }
 
-/// What became of an item.
+/// The result for an item.
 pub enum Sent {
-    /// It was posted and has ended. The commands end its lease, and close it if it is to be.
+    /// Posted and ended. The commands end the lease and close the item if configured.
     Ended(ItemEnd, Vec<Command>),
-    /// It has ended without having been posted.
+    /// Ended without having been posted.
     Unposted(ItemEnd),
-    /// The target has no room. The command gives the item back.
+    /// 429 or 503. The command releases the item.
     Busy {
-        /// The item.
         key: ItemKey,
-        /// What it answered.
         what: Arc<str>,
-        /// How long it wants to be left alone, if it says so.
+        /// From `Retry-After`.
         wait: Option<Duration>,
-        /// The command.
         release: Command,
     },
-    /// It took so long to get ready that the item is better given back, or the replay was paused meanwhile. The command does
-    /// so.
+    /// Not posted, because preparation took too long or the replay was paused. The command releases the item.
     Late(Command),
-    /// The store could not do its part; it was not posted.
+    /// Not posted, because of the store.
     Stuck(StuckReason),
 }
 
-/// Why the store could not do its part.
 pub enum StuckReason {
-    /// The disk is full.
     Full,
-    /// Something else.
     Store(StoreError),
 }
 
@@ -71,7 +61,7 @@ enum Claimed {
 }
 
 impl Courier {
-    /// Sends one item, if it still may when all is ready for it.
+    /// Sends one item unless `may_still` returns false when everything is ready.
     pub async fn send(&self, replays: &Replays, number: ItemNumber, may_still: impl Fn() -> bool) -> Sent {
         match self.try_send(replays, number, may_still).await {
             Ok(sent) => sent,
@@ -102,7 +92,7 @@ impl Courier {
                 Sent::Busy { key: leased.item.key(), what, wait, release: leased.release(now) }
             }
             Posted::Refused { status, counts_as, reason } => {
-                let message = format!("the replay {} did not get it through: {counts_as}", self.replay.0);
+                let message = format!("replay {} failed: {counts_as}", self.replay.0);
                 let data = serde_json::json!({"replay": self.replay.0, "status": status});
                 let error = Box::new(replays.handoff.error("replay", message, data, now.now));
                 let fail = leased.act(LeaseAct::Fail { error, then: AfterFailure::Retry(now.now) }, now);
@@ -113,7 +103,7 @@ impl Courier {
         })
     }
 
-    /// Leases the item, or says how it ended where that cannot be.
+    /// Leases the item, or returns how it ended if it cannot be leased.
     async fn claim(&self, replays: &Replays, number: ItemNumber) -> Result<Claimed, StuckReason> {
         let mut before = None;
         for _ in 0..CLAIMS_MAX {
@@ -127,12 +117,12 @@ impl Courier {
             let is_ours = |worker: &str| worker == &*self.replay.0;
             let last = item.work.lease.as_ref().filter(|lease| is_ours(&lease.worker));
             if item.closed.is_some() {
-                // By this replay, before it was interrupted: its answer was never stored.
+                // By this replay, before an interruption: the result was not committed.
                 let was_done = last.is_some_and(|lease| lease.ended == Some(LeaseEnd::Completed));
                 return Ok(Claimed::Ended(if was_done { ItemEnd::Succeeded } else { ItemEnd::Skipped }));
             }
             before = match item.work.running(now.now) {
-                // Left behind when this replay was interrupted: it is not known whether the target took it.
+                // Left by an interruption of this replay: whether the target accepted it is unknown.
                 Some(lease) if is_ours(&lease.worker) => {
                     let lease = LeaseId { item: number, token: lease.token };
                     let act = LeaseAct::Release { retry_at: None, counts: false };
@@ -148,23 +138,23 @@ impl Courier {
     fn claiming(&self, now: Moment, number: ItemNumber) -> Claim {
         Claim {
             number,
-            // It was selected; what has become of it since does not matter, unless it was closed.
+            // The item was selected; it only has to be open still.
             filter: Arc::new(ItemFilter::default()),
             worker: self.replay.0.clone(),
             expires_at: now.now.after(self.target.timeout + LEASE_MARGIN),
-            // Whoever asks for a replay does not want to wait for the next attempt of others.
+            // A replay ignores the back-off of workers.
             ignores_wait: true,
             now,
         }
     }
 
-    /// What follows for an item that the target took. That it is closed is said a second time without the lease: the target
-    /// has done its work, whoever holds the item by now.
+    /// The commands for an accepted item. The close is repeated without the lease: the target has done the
+    /// work, whoever holds the lease by now.
     fn after_success(&self, replays: &Replays, leased: &Leased, now: Moment) -> Vec<Command> {
         let policy = replays.workflows.policy(&leased.item.workflow);
         match self.on_success {
             OnSuccess::Accept => {
-                // What works on it now is not to get it once more from the workflow itself.
+                // The workflow must not give it to a worker again while the target works on it.
                 let retry_at = policy.redrive.as_ref().map(|redrive| now.now.after(redrive.after));
                 vec![leased.act(LeaseAct::Release { retry_at, counts: true }, now)]
             }
@@ -177,7 +167,7 @@ impl Courier {
     }
 }
 
-/// The id that every attempt to post this item in this replay has.
+/// The same for every attempt to post this item in this replay.
 fn webhook_id(replay: &ReplayId, number: ItemNumber) -> Arc<str> {
     repeatable_id("msg", &[&replay.0, &number.0.to_string()])
 }

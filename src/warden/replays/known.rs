@@ -1,4 +1,4 @@
-//! The replays that are remembered, in memory as documents and fed by the store; there are few. Their selections are not.
+//! The replays in memory, fed by the store; without their selections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
@@ -7,25 +7,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::ENDED_MAX;
-use super::live::{ActRequest, LiveReplay};
+use super::live::{ActionRequest, LiveReplay};
 use crate::model::{Clock, Replay, ReplayId, ReplayStatus, Timestamp};
 use crate::store::{Change, Document, DocumentId, Observer};
 
-/// See the module's documentation.
 pub struct KnownReplays {
     replays: RwLock<BTreeMap<ReplayId, Arc<LiveReplay>>>,
-    /// Where the feed hands over replays that are to be run.
+    /// Passes replays to the loop that runs them.
     arrived: mpsc::UnboundedSender<Arrival>,
     clock: Arc<dyn Clock>,
 }
 
-/// A replay that was told for the first time, and what people ask of it.
+/// A replay that is new to this process, and its queue of actions.
 pub struct Arrival {
     pub(super) live: Arc<LiveReplay>,
-    pub(super) asked: mpsc::Receiver<ActRequest>,
+    pub(super) asked: mpsc::Receiver<ActionRequest>,
 }
 
-/// Where [`super::Replays::run`] takes the replays that are to be run.
 pub type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
 impl KnownReplays {
@@ -42,7 +40,7 @@ impl KnownReplays {
         self.replays.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Takes in a replay that is new here. The loop of one that is known has written what is told of it.
+    /// Adds a new replay. One that is known was written by its own loop.
     fn put(&self, replay: &Replay) {
         let mut replays = self.write();
         if replays.contains_key(&replay.id) {
@@ -52,7 +50,7 @@ impl KnownReplays {
         let live = Arc::new(live);
         replays.insert(replay.id.clone(), live.clone());
         if !replay.status.is_ended() {
-            // When nobody takes it up the daemon is stopping; it is run after the next start.
+            // If nobody receives it the daemon is stopping; it runs after the next start.
             let _ = self.arrived.send(Arrival { live, asked });
         }
     }
@@ -61,7 +59,7 @@ impl KnownReplays {
         self.all().iter().filter(|live| live.status() == ReplayStatus::Running).count()
     }
 
-    /// Those that ended so long ago, or are too many to be remembered.
+    /// Ended replays whose retention has passed, or that exceed [`super::ENDED_MAX`].
     pub(super) fn forgettable(&self, history: Duration, now: Timestamp) -> Vec<ReplayId> {
         let ended_at = |live: &Arc<LiveReplay>| Some((live.lock().replay.ended_at?, live.id().clone()));
         let mut ended: Vec<_> = self.all().iter().filter_map(ended_at).collect();

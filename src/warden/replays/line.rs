@@ -1,38 +1,36 @@
-//! The part of a selection that is being worked on: what waits to be sent, and the chunks it stands in.
+//! The part of a selection in work: the queue of items to send, and their chunks.
 //!
-//! Never more of the selection is in memory than the chunks in which an item has not ended yet, and the next one. Which of
-//! them have changed is remembered until they are taken to be written.
+//! In memory are only the chunks with items that have not ended, and the next one. Changed chunks are tracked
+//! until they are taken for a commit.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::model::replay::ItemProgress;
 use crate::model::{ItemNumber, ReplayChunk};
 
-/// Where an item stands in the selection.
+/// The position of an item in the selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     chunk: u32,
     position: usize,
-    /// The item.
     pub number: ItemNumber,
-    /// How often the target had no room for it.
+    /// The number of 429 and 503 responses.
     pub refused: u32,
 }
 
-/// See the module's documentation.
 #[derive(Debug)]
 pub struct Line {
     waiting: VecDeque<Place>,
     chunks: BTreeMap<u32, ReplayChunk>,
     changed: BTreeSet<u32>,
-    /// The first chunk that was not taken in yet.
+    /// The first chunk that is not loaded.
     next: u32,
-    /// How many there are.
+    /// The number of chunks.
     count: u32,
 }
 
 impl Line {
-    /// The line of a selection of `count` chunks, of which the items in the first `done` have ended.
+    /// A selection of `count` chunks, with all items in the first `done` ended.
     pub fn new(done: u32, count: u32) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -43,13 +41,13 @@ impl Line {
         }
     }
 
-    /// The index of the chunk that is to be taken in, when nothing waits and there is one.
+    /// The chunk to load: the next one if the queue is empty.
     pub fn wants(&self) -> Option<u32> {
         (self.waiting.is_empty() && self.next < self.count).then_some(self.next)
     }
 
-    /// Takes in the chunk that was wanted. What it holds and has not ended waits, in its order.
-    pub fn take_in(&mut self, chunk: ReplayChunk) {
+    /// Loads a chunk and queues its items that have not ended.
+    pub fn load(&mut self, chunk: ReplayChunk) {
         let index = self.next;
         self.next += 1;
         let pending =
@@ -66,35 +64,34 @@ impl Line {
         }
     }
 
-    /// Those that wait, in their order.
+    /// The queued items, in order.
     pub fn waiting(&self) -> impl Iterator<Item = Place> {
         self.waiting.iter().copied()
     }
 
-    /// The next item to be sent. It is to be put back, or to end.
+    /// The next item to send. It has to be put back or to end.
     pub fn take(&mut self) -> Option<Place> {
         self.waiting.pop_front()
     }
 
-    /// Puts an item back that was not sent after all; it is the next then.
+    /// Puts an item back that was not sent, at the front.
     pub fn put_back(&mut self, place: Place) {
         self.waiting.push_front(place);
     }
 
-    /// Puts an item back that the target had no room for: behind the others, so that one which it never takes does not keep
-    /// them back.
-    pub fn put_behind(&mut self, place: Place) {
+    /// Puts an item back after 429 or 503, at the end, so that it does not block the others if it is never
+    /// accepted.
+    pub fn requeue(&mut self, place: Place) {
         self.waiting.push_back(Place { refused: place.refused + 1, ..place });
     }
 
-    /// Takes out of those that wait what `is_over` says that it need not be sent.
+    /// Removes and returns the queued items for which `is_over` holds.
     pub fn drop_waiting(&mut self, is_over: impl Fn(&Place) -> bool) -> Vec<Place> {
         let (over, waiting) = self.waiting.drain(..).partition(is_over);
         self.waiting = waiting;
         Vec::from(over)
     }
 
-    /// Takes note that an item has ended.
     pub fn end(&mut self, place: Place, progress: ItemProgress) {
         if let Some(item) =
             self.chunks.get_mut(&place.chunk).and_then(|chunk| chunk.items.get_mut(place.position))
@@ -104,12 +101,12 @@ impl Line {
         }
     }
 
-    /// How many chunks have changed and were not taken to be written yet.
+    /// The number of changed chunks that were not taken for a commit.
     pub fn changes(&self) -> usize {
         self.changed.len()
     }
 
-    /// Takes the chunks that have changed, at most `limit`. Those in which all items have ended are not kept any longer.
+    /// Takes at most `limit` changed chunks for a commit, and drops those in which all items have ended.
     pub fn take_changes(&mut self, limit: usize) -> Vec<ReplayChunk> {
         let changed: Vec<u32> = self.changed.iter().copied().take(limit).collect();
         let mut taken = Vec::with_capacity(changed.len());
@@ -125,7 +122,7 @@ impl Line {
         taken
     }
 
-    /// The chunks from the first on whose items have all ended, and are written when those are that were taken.
+    /// The number of leading chunks whose items have all ended, once the chunks taken so far are committed.
     pub fn done(&self) -> u32 {
         self.chunks.keys().next().copied().unwrap_or(self.next)
     }
@@ -147,18 +144,18 @@ mod tests {
     fn chunks_are_wanted_one_after_the_other_when_nothing_waits() {
         let mut line = Line::new(0, 2);
         assert_eq!(line.wants(), Some(0));
-        line.take_in(chunk(0, &[3, 1]));
+        line.load(chunk(0, &[3, 1]));
         assert_eq!(line.wants(), None);
         assert_eq!((taken(&mut line), taken(&mut line), line.take()), (3, 1, None));
         assert_eq!(line.wants(), Some(1));
-        line.take_in(chunk(1, &[2]));
+        line.load(chunk(1, &[2]));
         assert_eq!((taken(&mut line), line.wants(), line.take()), (2, None, None));
     }
 
     #[test]
     fn what_is_put_back_goes_next() {
         let mut line = Line::new(0, 1);
-        line.take_in(chunk(0, &[1, 2]));
+        line.load(chunk(0, &[1, 2]));
         let first = line.take().unwrap();
         line.put_back(first);
         assert_eq!((taken(&mut line), taken(&mut line)), (1, 2));
@@ -167,9 +164,9 @@ mod tests {
     #[test]
     fn a_chunk_is_done_and_let_go_when_its_last_end_was_taken_to_be_written() {
         let mut line = Line::new(4, 7);
-        line.take_in(chunk(4, &[1, 2]));
+        line.load(chunk(4, &[1, 2]));
         let (first, second) = (line.take().unwrap(), line.take().unwrap());
-        line.take_in(chunk(5, &[3]));
+        line.load(chunk(5, &[3]));
         let third = line.take().unwrap();
         line.end(third, ItemProgress::Failed);
         line.end(second, ItemProgress::Skipped);
@@ -186,7 +183,7 @@ mod tests {
     fn no_more_changes_are_taken_than_are_asked_for() {
         let mut line = Line::new(0, 3);
         for index in 0..3 {
-            line.take_in(chunk(index, &[u64::from(index)]));
+            line.load(chunk(index, &[u64::from(index)]));
             let place = line.take().unwrap();
             line.end(place, ItemProgress::Succeeded);
         }
@@ -201,7 +198,7 @@ mod tests {
         let mut line = Line::new(0, 2);
         let mut begun = chunk(0, &[1, 2, 3]);
         begun.items[0].1 = ItemProgress::Succeeded;
-        line.take_in(begun);
+        line.load(begun);
         assert_eq!(line.waiting().map(|place| place.number.0).collect::<Vec<_>>(), [2, 3]);
         let over = line.drop_waiting(|place| place.number.0 == 2);
         assert_eq!(over.len(), 1);
@@ -209,7 +206,7 @@ mod tests {
         assert_eq!(taken(&mut line), 3);
         let mut done = chunk(1, &[4]);
         done.items[0].1 = ItemProgress::Failed;
-        line.take_in(done);
+        line.load(done);
         assert_eq!((line.wants(), line.done(), line.take()), (None, 0, None));
     }
 }

@@ -1,10 +1,10 @@
-//! Replays: items that the warden sends again by itself, to a target, at a set pace.
+//! Replays: server-side jobs that post a frozen selection of items to a target, at a set rate.
 //!
-//! All replays that are remembered are in memory as documents, of which there are few; their selections are not. Each that
-//! has not ended has a loop of its own ([`runner`]), also while it is paused, which alone changes it. What is to be sent
-//! when is decided by pure parts: the [`line`], the [`pacer`], the [`hold`](super::hold), and the document itself.
+//! All replays are in memory as documents, which are few; their selections are not. Each one that has not
+//! ended has a loop ([`runner`]), also while it is paused, and only that loop changes it. The schedule is
+//! decided by pure parts: [`line`], [`pacer`], [`Backoff`] and the document itself.
 //!
-//! Deliberately absent: a second try of an item that failed. Whoever looks after the replay decides what to do about it.
+//! Deliberately absent: retrying an item that failed. The operator of the replay decides about it.
 
 mod courier;
 mod known;
@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::courier::Courier;
 use self::known::Arrival;
 pub use self::known::{Arrivals, KnownReplays};
-pub use self::live::{ReplayAct, ReplayEntry};
+pub use self::live::{ReplayAction, ReplayEntry};
 use self::runner::Runner;
 pub use self::start::StartReplay;
 use super::handoff::{Handoff, Target};
@@ -37,25 +37,23 @@ use crate::model::{Clock, Random, Replay, ReplayId, ReplayStatus};
 use crate::outbound::{Endpoint, Outbound, SigningKey, Transport};
 use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
 
-/// The most replays that have ended and are remembered; beyond it those that ended first are forgotten.
+/// The most ended replays that are kept. Beyond that those that ended first are removed.
 const ENDED_MAX: usize = 1_000;
 /// The most replays that have not ended. Each has a loop, also while it is paused.
 const UNENDED_MAX: usize = 1_000;
 
-/// What replays may do.
 #[derive(Clone, Debug)]
 pub struct ReplaySettings {
-    /// How targets are reached.
     pub transport: Arc<Transport>,
-    /// The most replays that run at once.
+    /// The most replays running at once.
     pub running_max: usize,
     /// The most items in one replay.
     pub items_max: usize,
-    /// How long a replay is kept after its end.
+    /// The retention of ended replays.
     pub history: Duration,
 }
 
-/// What became of the items of all replays since the start.
+/// Counters over all replays since the start.
 #[derive(Debug, Default)]
 pub struct ReplayCounts {
     sent: AtomicU64,
@@ -65,12 +63,12 @@ pub struct ReplayCounts {
 }
 
 impl ReplayCounts {
-    /// Posts that were answered, or that nobody answered.
+    /// Posts, answered or not.
     pub fn posts(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Items that were taken, that were not, and that were not sent.
+    /// Succeeded, failed and skipped items.
     pub fn ends(&self) -> [u64; 3] {
         [&self.succeeded, &self.failed, &self.skipped].map(|count| count.load(Ordering::Relaxed))
     }
@@ -89,7 +87,6 @@ impl ReplayCounts {
     }
 }
 
-/// See the module's documentation.
 pub struct Replays {
     store: Arc<dyn Store>,
     handoff: Arc<Handoff>,
@@ -97,9 +94,10 @@ pub struct Replays {
     workflows: Arc<Workflows>,
     outbound: Arc<dyn Outbound>,
     known: Arc<KnownReplays>,
-    /// Those that are about to run.
+    /// Replays that are about to run.
     starting: Mutex<usize>,
-    /// Held while one is made: one selection at a time is enough for the memory, and a repetition waits for the first.
+    /// Held while a replay is created: one selection at a time limits the memory, and a repetition waits for
+    /// the first request.
     making: tokio::sync::Mutex<()>,
     counts: ReplayCounts,
     loops: TaskTracker,
@@ -109,7 +107,6 @@ pub struct Replays {
     settings: ReplaySettings,
 }
 
-/// What [`Replays`] works with.
 pub struct ReplayParts {
     pub store: Arc<dyn Store>,
     pub handoff: Arc<Handoff>,
@@ -120,9 +117,9 @@ pub struct ReplayParts {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub settings: ReplaySettings,
-    /// Waits for the loops of replays.
+    /// Tracks the loops of replays.
     pub loops: TaskTracker,
-    /// Ends them.
+    /// Stops them.
     pub stop: CancellationToken,
 }
 
@@ -148,13 +145,14 @@ impl Replays {
         }
     }
 
-    /// A place among those that run, to be let go of when it does.
+    /// Reserves one of the [`ReplaySettings::running_max`] places; released on drop, when the replay runs.
     fn slot(&self) -> Result<Slot<'_>, WardenError> {
         let limit = self.settings.running_max;
         let mut starting = self.starting();
         if self.known.running() + *starting >= limit {
             return Err(WardenError::TooManyReplays(format!(
-                "{limit} replays run already, as many as replay.running_max allows; pause or cancel one, or wait"
+                "{limit} replays are running, the most that replay.running_max allows; \
+                pause or cancel one, or wait"
             )));
         }
         *starting += 1;
@@ -165,7 +163,7 @@ impl Replays {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has every replay run that has not ended, until `stop`.
+    /// Starts the loop of every replay that has not ended, until `stop`.
     pub async fn run(replays: Arc<Self>, mut arrivals: Arrivals, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -188,7 +186,7 @@ impl Replays {
         let stop = replays.stop.clone();
         replays.loops.spawn(async move {
             if AssertUnwindSafe(runner.run(asked, stop)).catch_unwind().await.is_err() {
-                let reason = "its loop panicked, which is a defect of the warden; it goes on after a restart";
+                let reason = "its loop panicked; this is a bug in the warden; it continues after a restart";
                 tracing::error!(replay = &*live.id().0, "{reason}");
                 live.lock().replay.pause(Some(reason.into()));
             }
@@ -198,7 +196,7 @@ impl Replays {
     fn courier(&self, replay: &Replay) -> Result<Courier, &'static str> {
         let url: Result<Endpoint, _> = replay.target.url.parse();
         let keys: Result<Vec<SigningKey>, _> = replay.target.secret.iter().map(|text| text.parse()).collect();
-        let (Ok(url), Ok(keys)) = (url, keys) else { return Err("its target cannot be read") };
+        let (Ok(url), Ok(keys)) = (url, keys) else { return Err("the stored target is invalid") };
         let transport = self.settings.transport.clone();
         Ok(Courier {
             replay: replay.id.clone(),
@@ -207,42 +205,33 @@ impl Replays {
         })
     }
 
-    /// A replay.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn get(&self, id: &ReplayId) -> Result<ReplayEntry, WardenError> {
         let live = self.known.get(id).ok_or(WardenError::ReplayNotFound)?;
         Ok(live.entry(self.clock.now()))
     }
 
-    /// All replays that are remembered, by their ids.
+    /// By id, including ended ones within their retention.
     pub fn list(&self) -> Vec<ReplayEntry> {
         let now = self.clock.now();
         self.known.all().iter().map(|live| live.entry(now)).collect()
     }
 
-    /// How many replays run.
     pub fn running(&self) -> usize {
         self.known.running()
     }
 
-    /// What became of the items of all replays since the start.
     pub fn counts(&self) -> &ReplayCounts {
         &self.counts
     }
 
-    /// Does something about a replay. What asks for what is so already changes nothing.
-    ///
-    /// # Errors
-    /// When there is none, it has ended, too many run already, or the store refuses.
-    pub async fn act(&self, id: &ReplayId, act: ReplayAct) -> Result<ReplayEntry, WardenError> {
+    /// Pauses, resumes or cancels a replay. Without effect if it is in that state already.
+    pub async fn act(&self, id: &ReplayId, action: ReplayAction) -> Result<ReplayEntry, WardenError> {
         let live = self.known.get(id).ok_or(WardenError::ReplayNotFound)?;
-        let _slot = match act {
-            ReplayAct::Resume if live.status() == ReplayStatus::Paused => Some(self.slot()?),
+        let _slot = match action {
+            ReplayAction::Resume if live.status() == ReplayStatus::Paused => Some(self.slot()?),
             _ => None,
         };
-        match live.ask(act).await {
+        match live.ask(action).await {
             Some(done) => done?,
             None if live.status().is_ended() => return Err(WardenError::ReplayEnded(live.status())),
             None => return Err(WardenError::Store(StoreError::Closing)),
@@ -250,9 +239,9 @@ impl Replays {
         Ok(live.entry(self.clock.now()))
     }
 
-    /// Forgets the replays that ended long ago, and what is left of those that were never made.
+    /// Removes replays whose retention has ended, and chunks of replays that were never completed.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        // While one is being made it looks as if it never was.
+        // While a replay is being created its chunks look abandoned.
         if let Ok(_making) = self.making.try_lock() {
             for id in self.store.unmade_replays().await? {
                 self.forget(&id).await?;

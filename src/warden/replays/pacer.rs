@@ -1,51 +1,53 @@
-//! When the next item may be sent, as a pure function of when the others were.
+//! When the next item may be sent, as a pure function of earlier sends.
 //!
-//! By the generic cell rate algorithm, in a time of its own: what is counted is how many items could have been sent since
-//! the start, also while the rate still grows. Invariants:
+//! The generic cell rate algorithm on a virtual time: the number of items that could have been sent since the
+//! start, which also covers the ramp-up. Invariants:
 //!
-//! * In no stretch of time are more items sent than the rate allows for in it, and [`CATCH_UP`] of its maximum, and one.
-//! * Nobody waits who is not ahead of that.
-//! * What was missed longer ago is lost: after a stop it goes on as if nothing had been, and not all the faster.
+//! * In any interval at most as many items are sent as the rate allows in it, plus [`CATCH_UP`] at the full
+//!   rate, plus one.
+//! * An item that keeps within that is never delayed.
+//! * Capacity that was unused for longer than [`CATCH_UP`] is lost: there is no burst after a pause.
 
 use std::time::Duration;
 
 use crate::model::Timestamp;
 
-/// How much of what was missed may be made up for, in seconds at the full rate: loops and disks are late at times.
+/// How much unused capacity can be made up for, in seconds at the full rate, because loops and disks are
+/// sometimes late.
 const CATCH_UP: f64 = 0.05;
-/// What numbers that were computed in two ways may differ by, in items.
+/// The rounding error to tolerate, in items.
 const TOLERANCE: f64 = 1e-6;
 
-/// Holds the items of one replay to its rate.
+/// The rate limiter of one replay.
 #[derive(Clone, Debug)]
 pub struct Pacer {
     max_per_second: f64,
     /// In seconds.
     ramp_up: f64,
     started_at: Timestamp,
-    /// How many items must have been possible since the start before the next may be sent.
+    /// The next item may be sent when this many items could have been sent since the start.
     next: f64,
 }
 
 impl Pacer {
-    /// A pacer that begins now: the rate grows from nothing to `max_per_second` during `ramp_up`.
+    /// The rate grows from zero to `max_per_second` during `ramp_up`, beginning now.
     pub fn new(max_per_second: f64, ramp_up: Duration, now: Timestamp) -> Self {
         Self { max_per_second, ramp_up: ramp_up.as_secs_f64(), started_at: now, next: 0.0 }
     }
 
-    /// From when on the next item may be sent.
+    /// When the next item may be sent.
     pub fn free_at(&self) -> Timestamp {
         let seconds = self.seconds_for(self.next - TOLERANCE);
         self.started_at.after(Duration::from_millis((seconds * 1000.0).ceil() as u64))
     }
 
-    /// Takes note that an item is sent now.
-    pub fn note(&mut self, now: Timestamp) {
+    /// An item is sent now.
+    pub fn sent(&mut self, now: Timestamp) {
         let possible = self.possible_by(now);
         self.next = self.next.max(possible - self.max_per_second * CATCH_UP) + 1.0;
     }
 
-    /// Takes note that the last item was not sent after all.
+    /// The last item was not sent after all.
     pub fn take_back(&mut self) {
         self.next = (self.next - 1.0).max(0.0);
     }
@@ -60,7 +62,7 @@ impl Pacer {
         }
     }
 
-    /// How many seconds after the start so many items could have been sent.
+    /// The inverse of [`Pacer::possible_by`], in seconds after the start.
     fn seconds_for(&self, items: f64) -> f64 {
         let items = items.max(0.0);
         if items < self.max_per_second * self.ramp_up / 2.0 {
@@ -83,12 +85,12 @@ mod tests {
         START.after(Duration::from_millis(millis))
     }
 
-    /// When a sender that is never late sends its items, in milliseconds from the start.
+    /// The send times of a sender that is never late, in milliseconds from the start.
     fn sent(pacer: &mut Pacer, count: usize) -> Vec<i64> {
         let mut now = START;
         let mut send = || {
             now = now.max(pacer.free_at());
-            pacer.note(now);
+            pacer.sent(now);
             now.as_millis() - START.as_millis()
         };
         (0..count).map(|_| send()).collect()
@@ -107,7 +109,7 @@ mod tests {
         let sent = sent(&mut Pacer::new(10.0, Duration::from_secs(10), START), 200);
         let within = |from: i64, to: i64| sent.iter().filter(|at| (from..to).contains(*at)).count();
         let seconds: Vec<usize> = (0..11).map(|second| within(second * 1000, second * 1000 + 1000)).collect();
-        // Half an item, one and a half, two and a half, …; the first is sent at once.
+        // Half an item, one and a half, two and a half and so on; the first is sent at once.
         assert_eq!(seconds, [1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 10]);
     }
 
@@ -117,7 +119,7 @@ mod tests {
         sent(&mut pacer, 10);
         let mut made_up_for = 0;
         while pacer.free_at() <= at(3_600_000) {
-            pacer.note(at(3_600_000));
+            pacer.sent(at(3_600_000));
             made_up_for += 1;
         }
         assert_eq!(made_up_for, 6);
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn what_was_not_sent_after_all_may_be_sent_at_once() {
         let mut pacer = Pacer::new(1.0, Duration::ZERO, START);
-        pacer.note(START);
+        pacer.sent(START);
         assert_eq!(pacer.free_at(), at(1_000));
         pacer.take_back();
         assert_eq!(pacer.free_at(), START);
@@ -148,21 +150,22 @@ mod tests {
                 now += wait;
                 let free = pacer.free_at();
                 if free > at(now) {
-                    // As many as could have been sent since some item before were sent.
+                    // As many as could have been sent since an earlier item was sent.
                     let ahead = sent.iter().rev().zip(1u32..).any(|(since, count)| {
                         f64::from(count) + TOLERANCE >= possible(&pacer, now) - possible(&pacer, *since)
                     });
-                    prop_assert!(ahead, "it waits although it is behind");
+                    prop_assert!(ahead, "an item was delayed that is within the rate");
                     now = u64::try_from(free.as_millis() - START.as_millis()).unwrap();
                 }
                 prop_assert!(pacer.free_at() <= at(now));
-                pacer.note(at(now));
+                pacer.sent(at(now));
                 sent.push(now);
             }
             for (position, first) in sent.iter().enumerate() {
                 for (count, last) in (1u32..).zip(&sent[position..]) {
                     let allowed = possible(&pacer, *last) - possible(&pacer, *first) + rate * CATCH_UP + 1.0;
-                    prop_assert!(f64::from(count) <= allowed + 2.0 * TOLERANCE * f64::from(count) + TOLERANCE);
+                    let tolerance = 2.0 * TOLERANCE * f64::from(count) + TOLERANCE;
+                    prop_assert!(f64::from(count) <= allowed + tolerance);
                 }
             }
         }

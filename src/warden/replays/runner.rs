@@ -1,9 +1,9 @@
-//! The loop of one replay, from its start to its end.
+//! The loop of one replay.
 //!
-//! It alone changes the replay, so that what people do never crosses what the answers of the target do. Results gather
-//! while a commit is under way, and go into the next one together: first what ends the leases, then the document with the
-//! chunks that have changed. An item that has ended by a commit is never sent again. What was on its way when the process
-//! ended is, under the same id.
+//! Only this loop changes the replay, so an operator's action never races with a response of the target.
+//! Results accumulate while a commit is in flight and go into the next one together: first the commands that
+//! end leases, then the document with the changed chunks. An item whose end is committed is never sent again.
+//! An item in flight when the process ended is sent again, with the same `webhook-id`.
 
 mod rounds;
 
@@ -21,51 +21,50 @@ use self::rounds::{Committed, Round};
 use super::Replays;
 use super::courier::{Courier, Sent, StuckReason};
 use super::line::{Line, Place};
-use super::live::{ActRequest, LiveReplay, ReplayAct};
+use super::live::{ActionRequest, LiveReplay, ReplayAction};
 use super::pacer::Pacer;
 use crate::model::replay::{ItemEnd, ReplayFailure};
 use crate::model::{Item, ItemKey, ItemNumber, Replay, ReplayChunk, ReplayStatus, Timestamp};
 use crate::store::{Command, StoreError};
 use crate::warden::WardenError;
 
-/// How many chunks may have changed before no further one is taken in: the items on their way may stand in as many more as
-/// there are of them, and all of it goes into one commit.
+/// No further chunk is loaded while this many have changed: items in flight can change as many more as there
+/// are of them, and all changes go into one commit.
 const CHANGES_MAX: usize = 16;
-/// How often a target may have no room for an item before that counts as a failure: it may be that item that it has none for.
+/// After so many 429 or 503 responses for an item it counts as failed: the target may be rejecting this item
+/// in particular.
 const REFUSED_MAX: u32 = 20;
-/// What is soon, in seconds at the full rate.
+/// The horizon within which leased items are skipped, in seconds at the full rate.
 const SOON: f64 = 10.0;
-/// How long nothing is sent when the store has no room.
+/// The pause after a commit was rejected.
 const STUCK_WAIT: Duration = Duration::from_secs(1);
-/// How long nothing is sent when the disk is full.
+/// The pause when the disk is full.
 const FULL_WAIT: Duration = Duration::from_secs(10);
 
 type Answer = oneshot::Sender<Result<(), WardenError>>;
 
-/// The loop's own things.
+/// The state of the loop.
 pub struct Runner {
     replays: Arc<Replays>,
     live: Arc<LiveReplay>,
     courier: Arc<Courier>,
     line: Line,
     pacer: Pacer,
-    /// What ends the leases of the items that have ended since the last commit was put together.
+    /// The commands that end leases, since the last commit was assembled.
     lease_ends: Vec<Command>,
     /// Whether the document has changed since then.
     changed: bool,
-    /// Who waits for the next commit.
+    /// Callers that wait for the next commit.
     waiting: Vec<Answer>,
-    /// The commit that is under way, and who waits for it.
+    /// The commit in flight or to be retried.
     round: Option<Round>,
-    /// When a commit is tried again that the store had no room for.
+    /// When a rejected commit is retried.
     again_at: Timestamp,
 }
 
-/// Why the loop ends.
 enum Ended {
-    /// So has the replay.
     Replay,
-    /// The store has failed, or is closing.
+    /// The store has failed or is closing.
     Store(StoreError),
 }
 
@@ -76,7 +75,7 @@ impl From<StoreError> for Ended {
 }
 
 impl Runner {
-    /// The loop of a replay that is in the store, from where it was left.
+    /// Continues a replay as it is stored.
     pub fn new(replays: Arc<Replays>, live: Arc<LiveReplay>, courier: Courier) -> Self {
         let now = replays.clock.now();
         let (line, pacer) = {
@@ -97,9 +96,10 @@ impl Runner {
         }
     }
 
-    /// Runs the replay until it has ended or `stop`. What is on its way then is broken off; what has ended is written down.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<ActRequest>, stop: CancellationToken) {
-        match self.go_on(&mut asked, &stop).await {
+    /// Runs the replay until it has ended or `stop`. At `stop` posts in flight are aborted, and results that
+    /// have arrived are committed.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
+        match self.run_until(&mut asked, &stop).await {
             Ok(()) => {
                 if let Some(round) = self.round.take() {
                     let _ = self.replays.store.apply(round.commands).await;
@@ -111,14 +111,14 @@ impl Runner {
             Err(Ended::Replay) => {}
             Err(Ended::Store(StoreError::Closing)) => {}
             Err(Ended::Store(error)) => {
-                tracing::error!(replay = &*self.live.id().0, %error, "the replay cannot go on");
+                tracing::error!(replay = &*self.live.id().0, %error, "the store failed; the replay stops");
             }
         }
     }
 
-    async fn go_on(
+    async fn run_until(
         &mut self,
-        asked: &mut mpsc::Receiver<ActRequest>,
+        asked: &mut mpsc::Receiver<ActionRequest>,
         stop: &CancellationToken,
     ) -> Result<(), Ended> {
         let (replays, courier, live) = (self.replays.clone(), self.courier.clone(), self.live.clone());
@@ -127,50 +127,51 @@ impl Runner {
             let may_still = move || live.status() == ReplayStatus::Running;
             async move { (place, courier.send(replays, place.number, may_still).await) }
         };
-        let mut on_their_way = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         let mut committing: Option<BoxFuture<'static, Committed>> = None;
         loop {
-            self.take_in().await?;
+            self.load_chunks().await?;
             let next = loop {
-                let next = self.next_at(on_their_way.len());
+                let next = self.next_at(in_flight.len());
                 if next > replays.clock.now() {
                     break next;
                 }
                 let Some(place) = self.begin_one() else { break Timestamp::MAX };
-                on_their_way.push(send(place));
-                self.live.lock().on_their_way = on_their_way.len();
-                self.take_in().await?;
+                in_flight.push(send(place));
+                self.live.lock().in_flight = in_flight.len();
+                self.load_chunks().await?;
             };
             if committing.is_none() {
                 committing = self.commit();
             }
-            let is_idle = committing.is_none() && self.round.is_none() && on_their_way.is_empty();
+            let is_idle = committing.is_none() && self.round.is_none() && in_flight.is_empty();
             if is_idle && self.live.status().is_ended() {
                 return Err(Ended::Replay);
             }
-            // Not while one is under way: that it ends is waited for, and not an instant that has passed.
+            // The retry timer applies only if no commit is in flight, or it would fire at once.
             let waits_to_commit = self.round.is_some() && committing.is_none();
             let again_at = if waits_to_commit { self.again_at } else { Timestamp::MAX };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                // Before the answers of a fast target, which may leave no time for anything else.
-                Some(request) = asked.recv() => self.act(request),
+                // First, because the responses of a fast target may leave no time otherwise.
+                Some(request) = asked.recv() => self.execute(request),
                 Some(committed) = OptionFuture::from(committing.as_mut()) => {
                     committing = None;
                     self.committed(committed)?;
                 }
-                Some((place, sent)) = on_their_way.next() => {
-                    self.live.lock().on_their_way = on_their_way.len();
-                    self.take_note(place, sent)?;
+                Some((place, sent)) = in_flight.next() => {
+                    self.live.lock().in_flight = in_flight.len();
+                    self.settle(place, sent)?;
                 }
                 () = replays.clock.sleep_until(next.min(again_at)) => {}
             }
         }
     }
 
-    /// Takes in the next chunks of the selection until something waits to be sent. What need not be sent any more ends.
-    async fn take_in(&mut self) -> Result<(), StoreError> {
+    /// Loads chunks of the selection until an item is ready to be sent. Items that need not be sent are
+    /// skipped.
+    async fn load_chunks(&mut self) -> Result<(), StoreError> {
         while self.line.changes() < CHANGES_MAX
             && self.live.status() == ReplayStatus::Running
             && let Some(index) = self.line.wants()
@@ -178,20 +179,20 @@ impl Runner {
             let chunk = self.replays.store.replay_chunk(self.live.id().clone(), index).await?;
             let Some(chunk) = chunk else {
                 let reason =
-                    "a part of its selection is missing in the store: is the data directory damaged?";
+                    "a chunk of the selection is missing in the store; the data directory may be damaged";
                 tracing::error!(replay = &*self.live.id().0, index, "{reason}");
                 self.live.lock().replay.pause(Some(reason.into()));
                 self.changed = true;
                 return Ok(());
             };
-            self.line.take_in(chunk);
+            self.line.load(chunk);
             self.drop_unneeded().await?;
         }
         Ok(())
     }
 
-    /// Has those end that wait and need not be sent, without a turn for each of them: what was closed meanwhile and, if it
-    /// will be its turn soon, what somebody else works on.
+    /// Skips items without sending them one by one: those that were closed and, if their turn comes soon,
+    /// those that are leased.
     async fn drop_unneeded(&mut self) -> Result<(), StoreError> {
         let numbers: Vec<ItemNumber> = self.line.waiting().map(|place| place.number).collect();
         let per_second = self.live.lock().replay.pace.max_per_second;
@@ -201,7 +202,7 @@ impl Runner {
         let is_needed = |item: &&Item| {
             let ours = item.work.lease.as_ref().is_some_and(|lease| lease.worker == *own);
             let is_busy = soon && item.work.running(now).is_some();
-            // Those that this replay may have closed itself are looked at one by one.
+            // Items that this replay may have closed itself are checked one by one.
             ours || (item.closed.is_none() && !is_busy)
         };
         let needed: HashSet<_> = items.iter().filter(is_needed).map(|item| item.number).collect();
@@ -211,20 +212,20 @@ impl Runner {
         Ok(())
     }
 
-    /// When the next item may be sent, if one may be.
-    fn next_at(&self, on_their_way: usize) -> Timestamp {
+    /// When the next item may be sent; [`Timestamp::MAX`] if none may be.
+    fn next_at(&self, in_flight: usize) -> Timestamp {
         if self.line.waiting().next().is_none() {
             return Timestamp::MAX;
         }
         let state = self.live.lock();
-        let room = state.replay.room(on_their_way).min(state.hold.room().saturating_sub(on_their_way));
-        if room == 0 { Timestamp::MAX } else { self.pacer.free_at().max(state.hold.until()) }
+        let room = state.replay.room(in_flight).min(state.backoff.room().saturating_sub(in_flight));
+        if room == 0 { Timestamp::MAX } else { self.pacer.free_at().max(state.backoff.until()) }
     }
 
     fn begin_one(&mut self) -> Option<Place> {
         let now = self.replays.clock.now();
         let place = self.line.take()?;
-        self.pacer.note(now);
+        self.pacer.sent(now);
         let mut state = self.live.lock();
         if state.replay.started_at.is_none() {
             state.replay.begin(now);
@@ -234,14 +235,14 @@ impl Runner {
         Some(place)
     }
 
-    /// Takes note of what became of an item.
-    fn take_note(&mut self, place: Place, sent: Sent) -> Result<(), StoreError> {
+    /// Records the result for an item.
+    fn settle(&mut self, place: Place, sent: Sent) -> Result<(), StoreError> {
         let now = self.replays.clock.now();
         let counts = &self.replays.counts;
         match sent {
             Sent::Ended(end, lease_end) => {
                 counts.sent();
-                self.live.lock().hold.free(now);
+                self.live.lock().backoff.free(now);
                 self.lease_ends.extend(lease_end);
                 self.end(place, end);
             }
@@ -258,24 +259,25 @@ impl Runner {
                     let failure = ReplayFailure { workflow, id, reason, status: None, at: now };
                     self.end(place, ItemEnd::Failed { failure, counts_as: what.clone() });
                 } else {
-                    self.line.put_behind(place);
+                    self.line.requeue(place);
                 }
                 let until = {
-                    let hold = &mut self.live.lock().hold;
-                    hold.busy(wait, now);
-                    hold.until()
+                    let backoff = &mut self.live.lock().backoff;
+                    backoff.busy(wait, now);
+                    backoff.until()
                 };
                 let until = self.replays.clock.moment().wall(until);
-                tracing::info!(replay = &*self.live.id().0, %until, "the target has no room ({what}); waiting");
+                let replay = self.live.id();
+                tracing::info!(replay = &*replay.0, %until, %what, "the target is overloaded; backing off");
             }
             Sent::Late(release) => self.put_back(place, Some(release)),
             Sent::Stuck(StuckReason::Full) => {
                 self.put_back(place, None);
-                self.live.lock().hold.stuck(FULL_WAIT, now);
+                self.live.lock().backoff.pause(FULL_WAIT, now);
             }
             Sent::Stuck(StuckReason::Store(StoreError::Overloaded)) => {
                 self.put_back(place, None);
-                self.live.lock().hold.stuck(STUCK_WAIT, now);
+                self.live.lock().backoff.pause(STUCK_WAIT, now);
             }
             Sent::Stuck(StuckReason::Store(error)) => return Err(error),
         }
@@ -294,33 +296,33 @@ impl Runner {
         self.changed = true;
         let mut state = self.live.lock();
         let before = state.replay.status;
-        state.recent.note(now);
+        state.recent.add(now);
         state.replay.note(end, now);
-        told(&state.replay, before);
+        log_change(&state.replay, before);
     }
 
-    fn act(&mut self, request: ActRequest) {
-        let ActRequest { act, answer } = request;
+    fn execute(&mut self, request: ActionRequest) {
+        let ActionRequest { action, answer } = request;
         let now = self.replays.clock.now();
         let mut state = self.live.lock();
         let before = state.replay.status;
         if before.is_ended() {
-            // Whoever asked may have gone.
+            // The caller may have disconnected.
             let _ = answer.send(Err(WardenError::ReplayEnded(before)));
             return;
         }
-        match act {
-            ReplayAct::Pause => state.replay.pause(None),
-            ReplayAct::Resume => {
+        match action {
+            ReplayAction::Pause => state.replay.pause(None),
+            ReplayAction::Resume => {
                 state.replay.resume();
-                state.hold.clear();
+                state.backoff.clear();
                 if before == ReplayStatus::Paused {
                     self.pacer = pacer(&state.replay, now);
                 }
             }
-            ReplayAct::Cancel => state.replay.cancel(now),
+            ReplayAction::Cancel => state.replay.cancel(now),
         }
-        told(&state.replay, before);
+        log_change(&state.replay, before);
         drop(state);
         self.changed = true;
         self.waiting.push(answer);
@@ -331,8 +333,7 @@ fn pacer(replay: &Replay, now: Timestamp) -> Pacer {
     Pacer::new(replay.pace.max_per_second, replay.pace.ramp_up, now)
 }
 
-/// Says in the log what has become of a replay.
-fn told(replay: &Replay, before: ReplayStatus) {
+fn log_change(replay: &Replay, before: ReplayStatus) {
     if replay.status == before {
         return;
     }
@@ -340,15 +341,7 @@ fn told(replay: &Replay, before: ReplayStatus) {
     let Replay { total, succeeded, failed, skipped, .. } = replay;
     match (&replay.reason, replay.status) {
         (Some(reason), ReplayStatus::Paused) => {
-            tracing::warn!(
-                replay = id,
-                name,
-                total,
-                succeeded,
-                failed,
-                skipped,
-                "the replay pauses: {reason}"
-            );
+            tracing::warn!(replay = id, name, total, succeeded, failed, skipped, "replay paused: {reason}");
         }
         (_, status) => {
             let status = status.as_str();
@@ -360,7 +353,7 @@ fn told(replay: &Replay, before: ReplayStatus) {
                 succeeded,
                 failed,
                 skipped,
-                "the replay has changed"
+                "replay status changed"
             );
         }
     }

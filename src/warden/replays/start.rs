@@ -1,7 +1,7 @@
-//! Starting a replay: what is asked for is checked, the selection frozen, and all of it written down before it runs.
+//! Starting a replay: the request is validated, the selection frozen, and everything stored before it runs.
 //!
-//! The chunks go first, in bites, and the document last: a replay is there when its document is. What is left of one that
-//! was not finished is swept.
+//! The chunks are stored first, in batches, and the document last: a replay exists once its document does.
+//! Chunks without a document are removed by the sweep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,44 +24,36 @@ use crate::store::{Command, ListItems, Outcome, StoreError};
 use crate::warden::WardenError;
 use crate::warden::checks::check_glob;
 
-/// How many items are read at once while they are selected.
+/// The page size of the selection.
 const PAGE: usize = 1_000;
-/// How many chunks are written at once.
+/// The most chunks in one commit.
 const CHUNKS_AT_ONCE: usize = 32;
-/// The least and the most items in a second.
+/// Items per second.
 const RATES: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
-/// The most items at one time.
+/// The most items in flight.
 const CONCURRENCY_MAX: usize = 256;
-/// The longest that a target may take for one item.
+/// The longest timeout of a request.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
-/// The longest that the rate may take to grow.
 const RAMP_UP_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-/// A replay to be started.
 #[derive(Clone, Debug)]
 pub struct StartReplay {
-    /// What people call it; may be empty.
+    /// For people; may be empty.
     pub name: Arc<str>,
-    /// Which items.
     pub filter: ReplayFilter,
-    /// Where they go.
     pub target: ReplayTarget,
-    /// How fast, and how carefully.
     pub pace: Pace,
-    /// What becomes of an item that the target took.
+    /// What to do with an item that the target accepted.
     pub on_success: OnSuccess,
-    /// How long the target may take for one item.
+    /// The timeout of a request.
     pub timeout: Duration,
-    /// A repetition with the same key, by the same token, finds the first one.
+    /// The same key from the same token returns the first replay.
     pub idempotency_key: Option<String>,
 }
 
 impl Replays {
-    /// Starts a replay. It is made also when nobody waits for the answer any more.
-    ///
-    /// # Errors
-    /// When something in the request is not as it must be, too many items are selected, too many replays run or have not
-    /// ended, or the store refuses.
+    /// Starts a replay. It is created even if the client disconnects. Fails if the request is invalid,
+    /// selects too many items, or there are too many replays.
     pub async fn start(replays: &Arc<Self>, request: StartReplay) -> Result<ReplayEntry, WardenError> {
         let making = replays.clone();
         let made = replays.loops.spawn(async move { making.make(request).await });
@@ -71,10 +63,7 @@ impl Replays {
         }
     }
 
-    /// What a replay would send.
-    ///
-    /// # Errors
-    /// When something in the request is not as it must be, or the store cannot read.
+    /// Counts the items that a replay would send.
     pub async fn preview(&self, request: &StartReplay) -> Result<Summary, WardenError> {
         self.check(request)?;
         self.queries.summary(self.item_filter(&request.filter)).await
@@ -99,8 +88,7 @@ impl Replays {
         let _slot = self.slot()?;
         let unended = self.known.all().iter().filter(|live| !live.status().is_ended()).count();
         if unended >= UNENDED_MAX {
-            let message =
-                format!("{UNENDED_MAX} replays have not ended; cancel those that are no longer wanted");
+            let message = format!("{UNENDED_MAX} replays have not ended, the most allowed; cancel some");
             return Err(WardenError::TooManyReplays(message));
         }
         let filter = self.item_filter(&request.filter);
@@ -135,12 +123,12 @@ impl Replays {
         let command = Command::put(replay.clone());
         self.store.apply(vec![command]).await?;
         let Replay { id, total, .. } = &replay;
-        tracing::info!(replay = &*id.0, name = &*replay.name, target = %url.origin().ascii_serialization(), total,
-            "a replay was started");
+        let target = url.origin().ascii_serialization();
+        tracing::info!(replay = &*id.0, name = &*replay.name, %target, total, "replay started");
         self.get(id)
     }
 
-    /// The items of a filter, judged by one moment; the earliest deadline first.
+    /// The matching items as of one moment, the earliest deadline first.
     async fn select(
         &self,
         filter: &ItemFilter,
@@ -176,8 +164,8 @@ impl Replays {
     ) -> Result<(), WardenError> {
         let number = |(_, number): &(Timestamp, ItemNumber)| *number;
         let mut index = 0;
-        for bite in selection.chunks(CHUNK_ITEMS * CHUNKS_AT_ONCE) {
-            let numbered = (index..).zip(bite.chunks(CHUNK_ITEMS));
+        for batch in selection.chunks(CHUNK_ITEMS * CHUNKS_AT_ONCE) {
+            let numbered = (index..).zip(batch.chunks(CHUNK_ITEMS));
             let chunks: Vec<_> =
                 numbered.map(|(index, items)| ReplayChunk::new(index, items.iter().map(number))).collect();
             index += CHUNKS_AT_ONCE as u32;
@@ -189,7 +177,7 @@ impl Replays {
         Ok(())
     }
 
-    /// The filter by which items are chosen. Its instants are those of the wall clock.
+    /// Instants in the filter are converted from the wall clock.
     fn item_filter(&self, filter: &ReplayFilter) -> ItemFilter {
         let steady = |instant: Option<Timestamp>| instant.map(|instant| self.clock.to_steady(instant));
         ItemFilter {
@@ -206,21 +194,18 @@ impl Replays {
         }
     }
 
-    /// Checks what is asked for; gives the address of the target.
-    ///
-    /// # Errors
-    /// Says what is not as it must be.
+    /// Validates the request. Returns the URL of the target.
     fn check(&self, request: &StartReplay) -> Result<Url, WardenError> {
         let name = &request.name;
         if name.len() > REPLAY_NAME_MAX || name.chars().any(char::is_control) {
             return invalid(format!(
-                "the name of a replay is at most {REPLAY_NAME_MAX} bytes without control characters"
+                "name must be at most {REPLAY_NAME_MAX} bytes without control characters"
             ));
         }
         check_filter(&request.filter)?;
         check_pace(&request.pace)?;
         if request.timeout.is_zero() || request.timeout > TIMEOUT_MAX {
-            return invalid("timeout is more than zero and at most 10m".to_owned());
+            return invalid("timeout must be more than zero and at most 10m".to_owned());
         }
         if let Some(secret) = &request.target.secret {
             secret
@@ -232,20 +217,18 @@ impl Replays {
 
     fn check_target(&self, text: &str) -> Result<Url, WardenError> {
         let url = match Url::parse(text) {
-            // Nothing of it is repeated: it may hold a secret.
+            // The URL is not quoted, because it may contain a secret.
             Err(error) => return invalid(format!("target.url is not a URL: {error}")),
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 return invalid("target.url must begin with http:// or https://".to_owned());
             }
             Ok(url) if url.fragment().is_some() => {
-                return invalid(
-                    "target.url ends with its path or query: a fragment is never sent".to_owned(),
-                );
+                return invalid("target.url must not have a fragment, which is never sent".to_owned());
             }
             Ok(url) => url,
         };
         if url.as_str().len() > TARGET_URL_MAX {
-            return invalid(format!("target.url is at most {TARGET_URL_MAX} bytes long"));
+            return invalid(format!("target.url may have at most {TARGET_URL_MAX} bytes"));
         }
         match self.outbound.check(&url, &self.settings.transport) {
             Err(refused) if refused.is_own => invalid(format!("target.url: {refused}")),
@@ -255,17 +238,13 @@ impl Replays {
     }
 }
 
-/// Checks which items are asked for.
-///
-/// # Errors
-/// When no item could be like that, or there is too much of it.
 fn check_filter(filter: &ReplayFilter) -> Result<(), WardenError> {
     if filter.workflows.len() > GLOBS_MAX {
-        return invalid(format!("a filter takes at most {GLOBS_MAX} globs of workflows"));
+        return invalid(format!("a filter may have at most {GLOBS_MAX} workflow globs"));
     }
     filter.workflows.iter().try_for_each(|glob| check_glob(glob))?;
     if filter.states.contains(&ItemState::Closed) {
-        return invalid("a closed item cannot be replayed: it has no payload any more".to_owned());
+        return invalid("closed items cannot be replayed: their payloads are dropped".to_owned());
     }
     check_labels(&filter.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))
 }
@@ -279,7 +258,7 @@ fn check_pace(pace: &Pace) -> Result<(), WardenError> {
         return invalid(format!("concurrency is a number from 1 to {CONCURRENCY_MAX}"));
     }
     if pace.ramp_up > RAMP_UP_MAX {
-        return invalid("ramp_up is at most 7d".to_owned());
+        return invalid("ramp_up must be at most 7d".to_owned());
     }
     Ok(())
 }

@@ -1,33 +1,32 @@
-//! How workflows end: those that were made on first use when nothing is left of them, and those that somebody deletes.
+//! Removing workflows: unused ones that were created on first use, and those that an operator deletes.
 //!
-//! The store has the last word, at its place in the order of the commits: an item that comes at the same moment keeps its
-//! workflow, whoever looked before. What the configuration names is there whatever happens.
+//! The store decides, in commit order: an item that is created at the same time keeps its workflow.
+//! Configured workflows are never removed.
 
 use super::Retention;
 use crate::model::WorkflowName;
 use crate::store::{Command, DocumentId, Outcome, StoreError};
 use crate::warden::WardenError;
 
-/// How many closed items are forgotten by one commit when their workflow is deleted.
-const BITE: usize = 1024;
+/// The most closed items removed by one commit when a workflow is deleted.
+const BATCH: usize = 1024;
 
 impl Retention {
-    /// Has at most `limit` workflows forgotten of which nothing is left; whether there were any to ask about.
+    /// Removes at most `limit` unused workflows. Returns whether there were candidates.
     pub(super) async fn sweep_workflows(&self, limit: usize) -> Result<bool, StoreError> {
         let names = self.census.take_emptied(limit);
         if names.is_empty() {
             return Ok(false);
         }
-        // Those of which something is left after all, or which cannot be forgotten now, are named again with the history.
+        // Those that are in use after all, or could not be removed now, are candidates again in the next
+        // history sweep.
         self.store.apply(names.into_iter().map(DocumentId::Workflow).map(Command::Remove).collect()).await?;
         Ok(true)
     }
 
-    /// Deletes a workflow that was made on first use, with the closed items that are remembered of it: their ids are free
-    /// again. Of a workflow whose name nobody keeps it is the closed items alone.
-    ///
-    /// # Errors
-    /// When there is nothing of that name, the configuration defines it, something of it has not ended, or the store refuses.
+    /// Deletes a workflow that was created on first use, with its closed items, whose ids are free again. If
+    /// the workflow itself is not stored, only the closed items are removed. Fails if the workflow does not
+    /// exist, is configured, or has open items or incidents.
     pub async fn delete_workflow(&self, name: &WorkflowName) -> Result<(), WardenError> {
         if self.workflows.is_configured(name) {
             return Err(WardenError::WorkflowConfigured(name.clone()));
@@ -36,10 +35,11 @@ impl Retention {
         if !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 {
             return Err(WardenError::WorkflowUnknown(name.clone()));
         }
-        // What is closed meanwhile is forgotten as well, but nobody is kept busy for ever by those who go on closing.
-        for _ in 0..=tally.closed.div_ceil(BITE as u64) {
+        // Items that are closed meanwhile are removed as well, but clients that keep closing must not keep
+        // this loop busy.
+        for _ in 0..=tally.closed.div_ceil(BATCH as u64) {
             self.check_ended(name)?;
-            let closed = self.census.closed_of(name, BITE);
+            let closed = self.census.closed_of(name, BATCH);
             if closed.is_empty() {
                 break;
             }
@@ -51,13 +51,12 @@ impl Retention {
                 self.check_ended(name)?;
                 Err(WardenError::WorkflowInUse {
                     name: name.clone(),
-                    what: "something came to it just now".into(),
+                    what: "it was used just now; try again".into(),
                 })
             }
         }
     }
 
-    /// Checks that everything of a workflow has come to its end.
     fn check_ended(&self, name: &WorkflowName) -> Result<(), WardenError> {
         let in_use = |what: String| Err(WardenError::WorkflowInUse { name: name.clone(), what });
         match self.census.tally(name).unclosed {
@@ -66,9 +65,7 @@ impl Retention {
             count => return in_use(format!("{count} of its items are not closed")),
         }
         match self.live_incidents.open_of(name) {
-            Some(incident) => {
-                in_use(format!("its incident {} is still open, and ends in a moment", incident.id.0))
-            }
+            Some(incident) => in_use(format!("its incident {} is still open", incident.id.0)),
             None => Ok(()),
         }
     }

@@ -1,11 +1,11 @@
-//! The sweep: forgets what its retention lets go, so that a year of churn does not grow the store.
+//! The retention sweep: removes what has outlived its retention, so that the store does not grow with churn.
 //!
-//! It works in small bites, each waiting for its commit like anybody's, and so never holds up ingest by more than one
-//! bite. It keeps at it as long as there is anything to forget. Under a load of closes that fills every commit with more
-//! than a bite it falls behind, and catches up when the load ends.
+//! It works in small batches and waits for each commit, so it delays ingest by at most one batch. It runs
+//! without pause as long as there is anything to remove. If closes alone fill every commit it falls behind,
+//! and catches up when the load drops.
 //!
-//! An incident stays, however old, until its last notification is delivered or dead: it is forgotten together with its
-//! deliveries, and with them the end that somebody is owed.
+//! An incident is kept until its last notification is delivered or dead, however old it is: it is removed
+//! together with its deliveries, which include the resolution that a receiver is waiting for.
 
 mod disuse;
 
@@ -21,16 +21,15 @@ use crate::model::{Clock, DeliveryStatus, IncidentId, IncidentStatus};
 use crate::notifier::Notifier;
 use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
 
-/// How many items are forgotten by one commit.
-const BITE: usize = 1024;
-/// How often it looks when there was nothing to do.
+/// The most items removed by one commit.
+const BATCH: usize = 1024;
+/// The pause after a sweep that found nothing.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often the history of incidents is looked through, and the store's files are.
+/// How often the history of incidents, and the files of the store, are checked.
 const HISTORY_PAUSE: Duration = Duration::from_secs(60);
-/// How many incidents are read at once.
+/// The page size.
 const INCIDENTS_AT_ONCE: usize = 500;
 
-/// See the module's documentation.
 pub struct Retention {
     pub(super) store: Arc<dyn Store>,
     pub(super) census: Arc<Census>,
@@ -40,30 +39,30 @@ pub struct Retention {
     pub(super) silences: Arc<Silences>,
     pub(super) replays: Arc<Replays>,
     pub(super) clock: Arc<dyn Clock>,
-    /// How long resolved incidents are remembered.
+    /// The retention of resolved incidents.
     pub(super) incident_history: Duration,
 }
 
 impl Retention {
-    /// Forgets until `stop`.
+    /// Sweeps until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let mut history_at = self.clock.now();
         loop {
             let swept = self.sweep_once().await;
-            // Read once: what the clock passes over meanwhile is looked through the next time.
+            // Read once, so that whatever expires during this sweep is found by the next one.
             let now = self.clock.now();
             if now >= history_at {
                 for alarm in self.store.disk_use().alarms {
                     tracing::error!("{alarm}");
                 }
                 if let Err(error) = self.sweep_incidents().await {
-                    tracing::warn!(%error, "the history of incidents could not be swept");
+                    tracing::warn!(%error, "resolved incidents could not be removed; retrying");
                 }
                 if let Err(error) = self.silences.sweep().await {
-                    tracing::warn!(%error, "silences that are over could not be swept");
+                    tracing::warn!(%error, "expired silences could not be removed; retrying");
                 }
                 if let Err(error) = self.replays.sweep().await {
-                    tracing::warn!(%error, "replays that are over could not be swept");
+                    tracing::warn!(%error, "ended replays could not be removed; retrying");
                 }
                 self.census.name_emptied_again();
                 history_at = now.after(HISTORY_PAUSE);
@@ -72,7 +71,7 @@ impl Retention {
                 Ok(true) => self.clock.now(),
                 Ok(false) => self.clock.now().after(PAUSE),
                 Err(error) => {
-                    tracing::warn!(%error, "closed items could not be swept");
+                    tracing::warn!(%error, "closed items could not be removed; retrying");
                     self.clock.now().after(PAUSE)
                 }
             };
@@ -84,18 +83,18 @@ impl Retention {
         }
     }
 
-    /// Forgets one bite of items and one of workflows; whether there was anything.
+    /// Removes a batch of items and one of workflows. Returns whether there was anything to remove.
     async fn sweep_once(&self) -> Result<bool, StoreError> {
         let swept_items = self.sweep_items().await?;
-        Ok(self.sweep_workflows(BITE).await? || swept_items)
+        Ok(self.sweep_workflows(BATCH).await? || swept_items)
     }
 
-    /// Forgets one bite of items; whether there was anything.
+    /// Removes a batch of items. Returns whether there was anything to remove.
     async fn sweep_items(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut commands: Vec<Command> =
-            self.census.droppable(now, BITE).into_iter().map(Command::DropPayload).collect();
-        let forgettable = self.census.forgettable(now, BITE);
+            self.census.droppable(now, BATCH).into_iter().map(Command::DropPayload).collect();
+        let forgettable = self.census.forgettable(now, BATCH);
         commands.extend(forgettable.into_iter().map(Command::Forget));
         if commands.is_empty() {
             return Ok(false);
@@ -113,16 +112,17 @@ impl Retention {
             before = Some(last.id.clone());
             for incident in incidents {
                 let over = incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved);
-                // One that may still be gone on with is not history yet.
+                // One that may still be reopened is not history yet.
                 let policy = self.workflows.policy(&incident.key.workflow);
                 let history = self.incident_history.max(policy.alerting.group_interval);
                 let passed = over.is_some_and(|over| over.after(history) <= now);
                 if !passed {
                     continue;
                 }
-                // Otherwise one could be made to wait again between the look and the end of it all.
+                // Otherwise a delivery could be resent, and be pending again, between this check and the
+                // removal.
                 let _resends = self.notifier.hold_resends().await;
-                if self.is_told(&incident.id).await? {
+                if self.is_settled(&incident.id).await? {
                     let forget = || Command::Remove(DocumentId::Incident(incident.id.clone()));
                     while self.store.apply(vec![forget()]).await?.contains(&Outcome::Partly) {}
                 }
@@ -130,8 +130,8 @@ impl Retention {
         }
     }
 
-    /// Whether nobody waits any more for a notification of a resolved incident; it gets no further ones.
-    async fn is_told(&self, incident: &IncidentId) -> Result<bool, StoreError> {
+    /// Whether no notification of a resolved incident is pending. It gets no new ones.
+    async fn is_settled(&self, incident: &IncidentId) -> Result<bool, StoreError> {
         let deliveries = self.store.deliveries(incident.clone()).await?;
         Ok(deliveries.iter().all(|delivery| delivery.status != DeliveryStatus::Pending))
     }

@@ -1,4 +1,4 @@
-//! The silences that are remembered, in memory as a whole; there are few.
+//! The silences in memory, fed by the store.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,7 +10,7 @@ use super::EXPIRED_MAX;
 use crate::model::{IncidentKey, Moment, Silence, SilenceId, SilenceStatus, Timestamp};
 use crate::store::{Change, Document, DocumentId, Observer};
 
-/// All silences that are remembered, fed by the store.
+/// All silences, also expired ones within their retention.
 #[derive(Default)]
 pub struct KnownSilences {
     silences: RwLock<BTreeMap<SilenceId, Silence>>,
@@ -18,14 +18,14 @@ pub struct KnownSilences {
 }
 
 impl KnownSilences {
-    /// Until when those hold that are for that incident at that moment; nothing if none is.
+    /// Until when silences that match this incident are active; `None` if none is.
     pub fn hold_until(&self, key: &IncidentKey, moment: Moment) -> Option<Timestamp> {
         let holds =
             |silence: &&Silence| silence.status(moment) == SilenceStatus::Active && silence.matches(key);
         self.read().values().filter(holds).map(|silence| moment.steady(silence.ends_at)).max()
     }
 
-    /// The one that holds at that moment for all that there could be, and for the longest time.
+    /// The active silence that matches every incident, and ends last.
     pub fn for_all_at(&self, moment: Moment) -> Option<Silence> {
         let is_for_all = |silence: &&Silence| {
             let whatever = silence.kind.is_none() && silence.labels.is_empty();
@@ -36,7 +36,7 @@ impl KnownSilences {
         holding.filter(is_for_all).max_by_key(|silence| moment.steady(silence.ends_at)).cloned()
     }
 
-    /// When one begins or ends next, after that moment.
+    /// When the next silence starts or ends.
     pub fn next_change(&self, moment: Moment) -> Timestamp {
         let silences = self.read();
         let instants = silences
@@ -46,23 +46,23 @@ impl KnownSilences {
         instants.filter(|instant| *instant > moment.now).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Takes note that the wall clock was set: what stands on it begins and ends at another time.
+    /// The wall clock was set, so silences start and end at other steady times.
     pub fn clock_was_set(&self) {
         self.changed.notify_one();
     }
 
-    /// Completes when one was made or ended by hand, or the wall clock was set, since the last time.
+    /// Completes when a silence was created or ended, or the wall clock was set, since the last call.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Those that have been over for that long.
+    /// Silences that expired at least `duration` ago.
     pub(super) fn over_for(&self, duration: Duration, moment: Moment) -> Vec<SilenceId> {
         let over = |silence: &&Silence| moment.steady(silence.ends_at).after(duration) <= moment.now;
         self.read().values().filter(over).map(|silence| silence.id.clone()).collect()
     }
 
-    /// Those that are over and too many to be remembered.
+    /// The oldest expired silences beyond [`EXPIRED_MAX`].
     pub(super) fn surplus(&self, moment: Moment) -> Vec<SilenceId> {
         let silences = self.read();
         let expired = silences.values().filter(|silence| silence.status(moment) == SilenceStatus::Expired);

@@ -1,7 +1,6 @@
-//! Silences: made and ended by people, looked up by the alerting.
+//! Silences: created and ended by people, read by alerting.
 //!
-//! They are kept in the store and held in memory as a whole; there are few. What is over is remembered as long as
-//! resolved incidents are, and then forgotten by the sweep.
+//! All are stored, and held in memory. Expired ones have the retention of resolved incidents.
 
 mod known;
 
@@ -19,49 +18,42 @@ use crate::model::{
 };
 use crate::store::{Command, DocumentId, Store, StoreError};
 
-/// The most silences that are not over.
+/// The most pending and active silences.
 const SILENCES_MAX: usize = 1_000;
-/// The most silences that are over and remembered; beyond it those that ended first are forgotten.
+/// The most expired silences that are kept. Beyond that those that ended first are removed.
 const EXPIRED_MAX: usize = 1_000;
 
-/// A silence to be made.
 #[derive(Clone, Debug)]
 pub struct MakeSilence {
-    /// The workflows, as a glob.
+    /// A glob.
     pub workflow: Arc<str>,
-    /// The kind of incidents; nothing for all.
+    /// `None` matches all kinds.
     pub kind: Option<IncidentKind>,
-    /// What the labels of an incident's group must be.
+    /// The labels that the group of an incident must have.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// From when on; without it, from the moment it is made.
+    /// The default is now.
     pub starts_at: Option<Timestamp>,
-    /// Until when.
     pub ends_at: Until,
-    /// Who makes it.
     pub author: Arc<str>,
-    /// Why.
     pub comment: Arc<str>,
-    /// A repetition with the same key, by the same token, finds the first one.
+    /// The same key from the same token returns the first silence.
     pub idempotency_key: Option<String>,
 }
 
-/// When a silence ends.
 #[derive(Clone, Copy, Debug)]
 pub enum Until {
-    /// So long after it begins.
+    /// Relative to the start.
     After(Duration),
-    /// At this instant.
     At(Timestamp),
 }
 
-/// See the module's documentation.
 pub struct Silences {
     store: Arc<dyn Store>,
     known: Arc<KnownSilences>,
     workflows: Arc<Workflows>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// How long those that are over are remembered.
+    /// The retention of expired silences.
     history: Duration,
 }
 
@@ -77,10 +69,7 @@ impl Silences {
         Self { store, known, workflows, clock, random, history }
     }
 
-    /// Makes a silence.
-    ///
-    /// # Errors
-    /// When it could match nothing, holds at no time, is one too many, or the store refuses.
+    /// Creates a silence. Fails if it can match no incident, is never active, or there are too many.
     pub async fn make(&self, request: MakeSilence) -> Result<Silence, WardenError> {
         let moment = self.clock.moment();
         let now = moment.now;
@@ -121,7 +110,7 @@ impl Silences {
         self.put(silence).await
     }
 
-    /// A silence that names what no incident can have would give a false sense of quiet.
+    /// A silence that can match no incident would be mistaken for one that works.
     fn check_matchers(&self, request: &MakeSilence) -> Result<(), WardenError> {
         let invalid = |message: String| Err(WardenError::Invalid(message));
         let glob = &request.workflow;
@@ -129,15 +118,15 @@ impl Silences {
         for (label, value) in &request.labels {
             if value.len() > LABEL_VALUE_MAX || value.chars().any(char::is_control) {
                 return invalid(format!(
-                    "no item has such a value of the label {}: it is at most {LABEL_VALUE_MAX} bytes \
+                    "the value of the label {} cannot match: values are at most {LABEL_VALUE_MAX} bytes \
                      without control characters",
                     quote(label)
                 ));
             }
             if !self.workflows.are_split_by(glob, label) {
                 return invalid(format!(
-                    "no incident of {glob} has the label {}: none of these workflows is split by it; \
-                     name it in group_by of the workflow, or leave it out to silence all of its incidents",
+                    "the label {} cannot match: no workflow of {glob} has it in group_by; \
+                     add it there, or leave it out to silence all incidents of the workflow",
                     quote(label)
                 ));
             }
@@ -145,10 +134,7 @@ impl Silences {
         Ok(())
     }
 
-    /// Ends a silence now; one that is over stays as it is.
-    ///
-    /// # Errors
-    /// When there is none, or the store refuses.
+    /// Ends a silence now. An expired one is not changed.
     pub async fn end(&self, id: &SilenceId) -> Result<Silence, WardenError> {
         let moment = self.clock.moment();
         let mut silence = self.get(id)?;
@@ -164,31 +150,27 @@ impl Silences {
     async fn put(&self, silence: Silence) -> Result<Silence, WardenError> {
         self.store.apply(vec![Command::put(silence.clone())]).await?;
         let (id, workflow, author) = (&*silence.id.0, &*silence.workflow, &*silence.author);
-        tracing::info!(silence = id, workflow, author, ends_at = %self.clock.moment().shown(silence.ends_at), "a silence was written");
+        let ends_at = self.clock.moment().shown(silence.ends_at);
+        tracing::info!(silence = id, workflow, author, %ends_at, "silence created or ended");
         Ok(silence)
     }
 
-    /// A silence.
-    ///
-    /// # Errors
-    /// When there is none.
     pub fn get(&self, id: &SilenceId) -> Result<Silence, WardenError> {
         self.known.read().get(id).cloned().ok_or(WardenError::SilenceNotFound)
     }
 
-    /// All silences that are remembered, by their ids.
+    /// All silences, also expired ones, by id.
     pub fn list(&self) -> Vec<Silence> {
         self.known.read().values().cloned().collect()
     }
 
-    /// How many hold now.
     pub fn active(&self) -> usize {
         let moment = self.clock.moment();
         let holds = |silence: &&Silence| silence.status(moment) == SilenceStatus::Active;
         self.known.read().values().filter(holds).count()
     }
 
-    /// Forgets the silences that have been over for as long as resolved incidents are remembered.
+    /// Removes the silences whose retention has ended.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         self.forget(self.known.over_for(self.history, self.clock.moment())).await
     }

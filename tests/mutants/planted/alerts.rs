@@ -55,7 +55,7 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "nobody looks when a silence ends",
         file: "src/warden/alerting/mod.rs",
-        original: "let next = notes.wakes.first().min(silences_change);",
+        original: "let next = state.wakes.first().min(silences_change);",
         planted: r#"let next = if BUG { notes.wakes.first() } else { notes.wakes.first().min(silences_change) };"#,
         caught_by: &["does not know of trouble", "it was told to nobody"],
     },
@@ -128,9 +128,9 @@ pub const PLANTED: &[Planted] = &[
         name: "what is overdue at a restart is not noticed",
         file: "src/warden/census.rs",
         original: r#"            self.touched.insert(key.clone());
-            self.stand(placed, ItemState::Overdue, now);"#,
+            self.index(placed, ItemState::Overdue, now);"#,
         planted: r#"            if !BUG || self.recovered { self.touched.insert(key.clone()); }
-            self.stand(placed, ItemState::Overdue, now);"#,
+            self.index(placed, ItemState::Overdue, now);"#,
         caught_by: &["does not know of trouble"],
     },
     Planted {

@@ -258,12 +258,12 @@ async fn a_path_at_which_there_is_nothing_says_what_was_probably_meant() {
     let daemon = TestDaemon::start().await;
     daemon.create("uploads", "a%2Fb", "", "payload").await;
     for (path, words) in [
-        ("/v1/workflows/uploads/items/a/b", "a slash within the id of an item is written %2F"),
+        ("/v1/workflows/uploads/items/a/b", "write a slash within the id of an item as %2F"),
         ("/v1/workflows/uploads/items/a/b/payload", "%2F"),
-        ("/v1/items/", "without the slash at its end"),
+        ("/v1/items/", "omit the slash at its end"),
         ("/v1/v1/items", "ends before /v1"),
-        ("/items", "it begins with /v1"),
-        ("/nothing", "there is nothing at this path; /openapi.json"),
+        ("/items", "API paths begin with /v1"),
+        ("/nothing", "unknown path; /openapi.json"),
     ] {
         for method in [Method::GET, Method::PUT, Method::DELETE] {
             let answer = daemon.response(method, path).await;

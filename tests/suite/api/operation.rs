@@ -27,7 +27,7 @@ async fn a_workflow_that_somebody_misspelt_is_warned_of_while_it_is_ready() {
     daemon.create("reports", "a", "", "hello").await;
     assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], json!([]));
     daemon.create("uplaods", "a", "", "hello").await;
-    let message = "the workflow uplaods was made on first use; was uploads meant?";
+    let message = "the workflow uplaods was created on first use; did you mean uploads?";
     let expected = json!([{"code": "workflow-misspelt", "message": message}]);
     assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], expected);
     daemon.restart().await;

@@ -211,7 +211,7 @@ async fn what_cannot_be_kept_as_it_is_said_is_refused() {
     let daemon = TestDaemon::start().await;
     let put = daemon.request(Method::PUT, &item("a")).header("content-type", "text/plain");
     let twice = ask(put.header("content-type", "text/html").body("x")).await;
-    assert!(twice.refused(400, "invalid-request").contains("content-type stands 2 times"));
+    assert!(twice.refused(400, "invalid-request").contains("content-type occurs 2 times"));
     // What is read here, and not kept, is not decoded either.
     for (path, content_type) in [("/v1/batch", "application/x-ndjson"), ("/v1/leases", "application/json")] {
         let post = daemon.request(Method::POST, path).header("content-type", content_type);

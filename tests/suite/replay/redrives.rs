@@ -122,7 +122,7 @@ async fn a_target_that_does_not_take_it_is_asked_again_and_what_it_said_is_remem
     assert_eq!(failed["retry_at"], "2026-01-01T00:10:00.000Z");
     let error = &failed["errors"][0];
     assert_eq!((&error["type"], &error["data"]), (&json!("redrive"), &json!({"status": 500})));
-    assert_eq!(error["message"], "attempt 1 to redrive it did not get through: HTTP 500");
+    assert_eq!(error["message"], "redrive attempt 1 failed: HTTP 500");
     daemon.advance(5 * MINUTE);
     assert_eq!(named(&target.next().await), ("file-1", "2"));
     assert_eq!(settled(&daemon, "file-1", 2).await["state"], "overdue");

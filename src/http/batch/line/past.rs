@@ -1,4 +1,4 @@
-//! What a line says that an item has been through: the fields that an export adds to what a create takes.
+//! The history in a batch line: the fields that an export adds to those of a create.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn step_name(name: Arc<str>) -> Result<StepName, Problem> {
     Ok(StepName::new(name).map_err(WardenError::from)?)
 }
 
-/// The first of its fields that says what the item has been through.
+/// The first field of a history in the line.
 pub fn first_field(line: &Line<'_>) -> Option<&'static str> {
     let fields = [
         ("state", line.state.is_some()),
@@ -58,16 +58,14 @@ pub fn first_field(line: &Line<'_>) -> Option<&'static str> {
     fields.into_iter().find(|(_, is_there)| *is_there).map(|(name, _)| name)
 }
 
-/// What it says that the item has been through, if it says anything of that.
-///
-/// # Errors
-/// When the client may not say so, or it contradicts itline.
+/// Parses the history, if the line has one. Fails when the token lacks the scope or the fields contradict
+/// each other.
 pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Problem> {
     let Some(field) = first_field(line) else { return Ok(None) };
     access.require(Scope::Admin).map_err(|problem| {
         problem.and(&format!(
-            "the line says with {field} what its item has been through, which takes that scope; \
-             an export with history=false has no such fields"
+            "the line has a history ({field}), which requires that scope; \
+            use an export with history=false",
         ))
     })?;
     let instant = |name: &str, text: Option<&str>| -> Result<Option<Timestamp>, Problem> {
@@ -80,22 +78,22 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
     match state {
         "closed" => {}
         "open" | "overdue" | "failed" if created_at.is_none() => {
-            return Err(Problem::invalid("a line with a state has a created_at, unless it is closed"));
+            return Err(Problem::invalid("a line with a state must have created_at, unless it is closed"));
         }
         "open" | "overdue" if failed_at.is_some() => {
-            return Err(Problem::invalid("a line with failed_at has the state failed or closed"));
+            return Err(Problem::invalid("a line with failed_at must have the state failed or closed"));
         }
         "failed" if failed_at.is_none() => {
-            return Err(Problem::invalid("a line with the state failed has a failed_at"));
+            return Err(Problem::invalid("a line with the state failed must have failed_at"));
         }
         "open" | "overdue" | "failed" => {}
-        "" => return Err(Problem::invalid(format!("a line with {field} has a state as well"))),
-        _ => return Err(Problem::invalid("the state of a line is one of open, overdue, failed, closed")),
+        "" => return Err(Problem::invalid(format!("a line with {field} must have a state"))),
+        _ => return Err(Problem::invalid("state must be open, overdue, failed or closed")),
     }
     let is_deadline_steady = match line.deadline_from.as_deref() {
         None | Some("instant") => false,
         Some("duration") => true,
-        Some(_) => return Err(Problem::invalid("deadline_from is duration or instant")),
+        Some(_) => return Err(Problem::invalid("deadline_from must be duration or instant")),
     };
     Ok(Some(Past {
         is_deadline_steady,
@@ -111,7 +109,6 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
     }))
 }
 
-/// How the item was closed, if it is.
 fn closed(line: &Line<'_>, state: &str, at: Option<Timestamp>) -> Result<Option<PastClose>, Problem> {
     let (Some(at), Some(outcome), "closed") = (at, line.outcome.as_deref(), state) else {
         let fields = [
@@ -122,22 +119,25 @@ fn closed(line: &Line<'_>, state: &str, at: Option<Timestamp>) -> Result<Option<
         ];
         return match fields.into_iter().find(|(_, is_there)| *is_there) {
             _ if state == "closed" => {
-                Err(Problem::invalid("a line with the state closed has closed_at and outcome"))
+                Err(Problem::invalid("a line with the state closed must have closed_at and outcome"))
             }
-            Some((name, _)) => Err(Problem::invalid(format!("a line with {name} has the state closed"))),
+            Some((name, _)) => {
+                Err(Problem::invalid(format!("a line with {name} must have the state closed")))
+            }
             None => Ok(None),
         };
     };
     let payload = match (line.payload_size, line.payload_sha256.as_deref()) {
         (None, None) => None,
         (Some(size), Some(text)) if !has_payload(line) && line.created_at.is_some() => {
-            let sha256 = sha256(text)
-                .ok_or_else(|| Problem::invalid("payload_sha256 is no SHA-256 in 64 hexadecimal digits"))?;
+            let sha256 = sha256(text).ok_or_else(|| {
+                Problem::invalid("payload_sha256 must be a SHA-256 in 64 hexadecimal digits")
+            })?;
             Some(GonePayload { size, sha256 })
         }
         _ => {
             return Err(Problem::invalid(
-                "payload_size and payload_sha256 stand together, in place of a payload that is gone",
+                "payload_size and payload_sha256 must occur together, in place of a payload",
             ));
         }
     };

@@ -1,4 +1,4 @@
-//! What became of items, told by how they leave.
+//! Outcomes of items.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::warden::expectations::ExpectedWork;
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A census of a workflow that is split by region.
+/// A census of a workflow that is grouped by region.
 struct Stage {
     census: Census,
     clock: Arc<ManualClock>,
@@ -49,7 +49,7 @@ impl Stage {
         item
     }
 
-    /// Has an item become another; gives that.
+    /// Changes an item, and returns it as changed.
     fn becomes(&self, before: &Standing, change: impl FnOnce(&mut Standing)) -> Standing {
         let mut after = before.clone();
         change(&mut after);
@@ -129,7 +129,7 @@ fn what_changes_about_an_item_that_stays_is_no_end_of_it() {
     assert_eq!(stage.became(Overdue, "eu"), Became::default());
 }
 
-/// A deadline that is past, but another one.
+/// Another deadline in the past.
 fn item_deadline(stage: &Stage) -> Timestamp {
     stage.clock.now()
 }
@@ -186,7 +186,7 @@ fn what_is_told_counts_no_more_and_what_left_meanwhile_still_does() {
     assert_eq!(stage.became(Overdue, "eu"), Became::default());
 }
 
-/// An incident that was open when the daemon ended, as it was committed then.
+/// An incident as committed while it was open.
 fn committed(count: u64, became: Became) -> Incident {
     Incident {
         id: IncidentId("inc_1".into()),
@@ -220,7 +220,7 @@ fn committed(count: u64, became: Became) -> Incident {
     }
 }
 
-/// What became of the items of such an incident, as it is found from these at the next start.
+/// The outcomes recovered for such an incident from these items.
 fn found(incident: &Incident, items: &[Standing]) -> Became {
     let stage = Stage::set();
     stage.clock.advance(60 * SECOND);

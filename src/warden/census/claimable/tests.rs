@@ -21,7 +21,7 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
     }
 }
 
-/// Puts an item there whose workflow names its step.
+/// Adds an item whose policy names its step.
 fn put(claimable: &mut Claimable, standing: &Standing, state: ItemState, now: Timestamp) {
     claimable.put(standing.into(), state, standing.step.clone(), now);
 }
@@ -33,7 +33,7 @@ fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, 
     claimable.reserve(&places, limit).into_iter().map(|(_, number)| number.0).collect()
 }
 
-/// Overdue ones of three workflows and two steps, and a failed one.
+/// Overdue items of three workflows and two steps, and a failed one.
 fn filled() -> Claimable {
     let mut claimable = Claimable::default();
     for (number, workflow, step, deadline) in [
@@ -55,7 +55,7 @@ const BOTH: &[ItemState] = &[ItemState::Overdue, ItemState::Failed];
 fn the_earliest_deadline_goes_first_across_workflows_states_and_steps() {
     assert_eq!(reserve(&mut filled(), BOTH, None, 10), [6, 2, 4, 3, 1]);
     assert_eq!(reserve(&mut filled(), BOTH, None, 2), [6, 2]);
-    // One that stands at a step which no policy names may be at any; whoever asks looks it up.
+    // Items at steps that no policy names match any step; the caller checks their records.
     assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("copy"), 10), [4, 3, 1]);
     assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("backup"), 10), [2, 3]);
     assert_eq!(reserve(&mut filled(), &[ItemState::Open, ItemState::Closed], None, 10), Vec::<u64>::new());
@@ -91,7 +91,7 @@ fn what_is_held_comes_back_when_its_time_is_over() {
     assert!(claimable.free(at(1_500)));
     assert_eq!(claimable.first(&wanted, None, 10, at(1_500)), [(at(10), ItemNumber(1))]);
     assert_eq!(claimable.next_free(), Timestamp::MAX);
-    // It stands elsewhere by then than where it was put, and is found all the same.
+    // It was added to another place than the one it is removed from.
     claimable.remove(ItemNumber(1));
     assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
 }
@@ -106,7 +106,7 @@ fn a_place_in_the_order_is_where_the_next_claim_goes_on() {
 }
 
 #[test]
-fn whoever_waits_hears_of_what_has_become_ready_or_will() {
+fn waiting_claims_try_again_when_an_item_is_ready_or_will_be() {
     let mut claimable = filled();
     assert!(claimable.take_news());
     assert!(!claimable.take_news());
@@ -126,7 +126,7 @@ fn items_that_are_not_due_are_kept_only_once_they_are_asked_for() {
     put(&mut claimable, &standing(1, "uploads", None, 2_010), ItemState::Open, at(0));
     assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
     claimable.keep_open();
-    // While they are read, one comes, one goes, and one is closed that was read before.
+    // While they are read, one is created, one is closed, and one is closed that was already read.
     put(&mut claimable, &standing(2, "uploads", None, 2_020), ItemState::Open, at(0));
     claimable.remove(ItemNumber(3));
     for number in [1, 2, 3] {
@@ -159,9 +159,9 @@ fn what_stands_elsewhere_from_now_on_is_news_for_those_who_did_not_ask_for_where
     put(&mut claimable, &standing(1, "uploads", Some("copy"), 900), ItemState::Open, at(0));
     claimable.take_news();
     put(&mut claimable, &standing(1, "uploads", Some("copy"), 900), ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news(), "somebody may wait for what is overdue");
+    assert!(claimable.take_news(), "a claim may wait for overdue items");
     put(&mut claimable, &standing(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news(), "somebody may wait for what is at this step");
+    assert!(claimable.take_news(), "a claim may wait for this step");
     put(&mut claimable, &standing(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
     assert!(!claimable.take_news());
 }
@@ -171,14 +171,14 @@ fn what_changes_without_becoming_claimable_is_no_news() {
     let mut claimable = filled();
     claimable.take_news();
     put(&mut claimable, &standing(1, "uploads", Some("copy"), 45), ItemState::Overdue, at(1_000));
-    assert!(!claimable.take_news(), "it could be claimed before");
+    assert!(!claimable.take_news(), "it was claimable already");
     let held = |until| Standing { free_at: at(until), ..standing(1, "uploads", None, 10) };
     put(&mut claimable, &held(5_000), ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news(), "somebody has to wake for it");
+    assert!(claimable.take_news(), "the waiting claims must wake for it");
     put(&mut claimable, &held(9_000), ItemState::Overdue, at(1_000));
     claimable.take_news();
     put(&mut claimable, &Standing { number: ItemNumber(77), ..held(9_500) }, ItemState::Overdue, at(1_000));
-    assert!(!claimable.take_news(), "nobody wakes earlier for it");
+    assert!(!claimable.take_news(), "it is not the next to become claimable");
 }
 
 #[test]
@@ -194,7 +194,11 @@ fn items_at_steps_that_no_policy_names_share_a_shelf() {
         );
     }
     assert_eq!(claimable.ready.len(), 1);
-    assert_eq!(reserve(&mut claimable, BOTH, Some("step-7"), 200).len(), 100, "whoever asks looks them up");
+    assert_eq!(
+        reserve(&mut claimable, BOTH, Some("step-7"), 200).len(),
+        100,
+        "the caller checks their records"
+    );
 }
 
 #[test]

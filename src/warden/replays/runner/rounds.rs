@@ -1,4 +1,4 @@
-//! The commits of a replay: rounds, in each of which goes what has gathered during the last.
+//! The commits of a replay, one at a time. Each contains the results that arrived during the one before.
 
 use std::time::Duration;
 
@@ -7,20 +7,19 @@ use futures_util::future::BoxFuture;
 use super::{Answer, Runner};
 use crate::store::{Command, Outcome, REPLAY_CHUNKS_MAX, StoreError};
 
-/// How long the loop waits before it tries a commit again that the store had no room for.
+/// The pause before a rejected commit is retried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
-/// What came of a commit.
 pub(super) type Committed = Result<Vec<Outcome>, StoreError>;
 
-/// A commit, and who waits for it.
+/// A commit and the callers that wait for it.
 pub(super) struct Round {
     pub(super) commands: Vec<Command>,
     waiting: Vec<Answer>,
 }
 
 impl Runner {
-    /// Begins the next commit if there is anything to be committed.
+    /// Starts the next commit if there is anything to commit.
     pub(super) fn commit(&mut self) -> Option<BoxFuture<'static, Committed>> {
         if self.round.is_none() {
             self.round = self.next_round();
@@ -31,7 +30,6 @@ impl Runner {
         Some(self.replays.store.submit(round.commands.clone()))
     }
 
-    /// Puts together what is to be committed next, if there is anything.
     pub(super) fn next_round(&mut self) -> Option<Round> {
         if !self.changed && self.lease_ends.is_empty() {
             return None;
@@ -46,13 +44,12 @@ impl Runner {
         Some(Round { commands, waiting: std::mem::take(&mut self.waiting) })
     }
 
-    /// Takes note of what became of the commit that was under way.
     pub(super) fn committed(&mut self, committed: Committed) -> Result<(), StoreError> {
         match committed {
             Ok(_) => {
                 let Some(round) = self.round.take() else { return Ok(()) };
                 for answer in round.waiting {
-                    // Whoever asked may have gone.
+                    // The caller may have disconnected.
                     let _ = answer.send(Ok(()));
                 }
                 Ok(())

@@ -1,17 +1,17 @@
-//! Says in the log what holds back a notification: once for each incident and reason.
+//! Logs why a notification is deferred: once for each incident and reason.
 
 use std::collections::BTreeMap;
 
 use super::Alerting;
 use crate::model::{IncidentKey, WaitingFor};
 
-/// What each incident waits for, as the log says already.
+/// The last logged reason of each incident.
 #[derive(Default)]
-pub(super) struct HeldBack(BTreeMap<IncidentKey, WaitingFor>);
+pub(super) struct Deferred(BTreeMap<IncidentKey, WaitingFor>);
 
-impl HeldBack {
-    /// Says what holds back the next notification of an incident, if that is new.
-    pub(super) fn note(&mut self, alerting: &Alerting, key: &IncidentKey) {
+impl Deferred {
+    /// Logs why the next notification of an incident is deferred, if the reason is new.
+    pub(super) fn log(&mut self, alerting: &Alerting, key: &IncidentKey) {
         let Some(incident) = alerting.live.get(key) else {
             self.0.remove(key);
             return;
@@ -28,13 +28,6 @@ impl HeldBack {
         let waiting_for = waiting_for.as_str();
         let next_told_at = outlook.next_told_at.map(|at| alerting.clock.moment().wall(at).to_string());
         let next_told_at = next_told_at.as_deref().unwrap_or("unknown");
-        tracing::info!(
-            incident = id,
-            workflow,
-            kind,
-            waiting_for,
-            next_told_at,
-            "a notification is held back"
-        );
+        tracing::info!(incident = id, workflow, kind, waiting_for, next_told_at, "notification deferred");
     }
 }
