@@ -1,0 +1,166 @@
+//! `warden export`: items with their payloads, as `warden import` takes them.
+
+mod download;
+
+use std::io::{ErrorKind, IsTerminal, stdout};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use self::download::Download;
+use warden_api::word::ItemState;
+
+use super::archive::{Compression, LineError, Part, Survey, Target, survey};
+use super::error::CliError;
+use super::filter::Filter;
+use crate::cli::daemon::client::Query;
+use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::terminal::console::Console;
+use crate::cli::terminal::progress::Progress;
+use crate::cli::terminal::sink::Sink;
+
+const HELP: &str = "\
+What goes along: payload, content type and encoding, deadline, labels, step, state, progress, errors with their ids and
+times, steps that are behind, attempts and retry_at, created_at, and of closed items closed_at and outcome. What does
+not: leases, versions, incidents, idempotency keys, and policies, which are in the configuration.
+
+Examples:
+  warden export --closed --compress zstd --file all.zst    to move to another warden, which is to know late creates
+  warden export --workflow uploads --state failed          the failed items of a workflow
+  warden export --no-history                               lines that any token with the scope ingest may import";
+
+/// Write items with their payloads, a line of JSON each, as `warden import` takes them
+///
+/// Closed items are left out unless --closed or --state asks for them. The last line says how many lines there are before it and what
+/// they hash to: without it the export is incomplete. What was interrupted is completed by the same command with --resume.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Export {
+    /// The file to write to, overwriting it [default: stdout]
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    /// Compress the lines
+    #[arg(long, value_enum, value_name = "HOW")]
+    compress: Option<Compression>,
+    /// Go on with what an interrupted export of the same items left in the file; begin it where there is none
+    #[arg(long, requires = "file")]
+    resume: bool,
+    /// Closed items as well, and what is remembered of items that were closed before anybody created them
+    #[arg(long, conflicts_with_all = ["states", "no_history"])]
+    closed: bool,
+    /// Leave out what items have been through: whoever imports them makes new ones
+    #[arg(long)]
+    no_history: bool,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Export {
+    /// Writes the lines as they arrive.
+    ///
+    /// # Errors
+    /// When the daemon cannot be asked, the lines cannot be written, or what arrives is not what was sent. What was
+    /// written until then can be gone on with.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let is_shown = self.file.as_deref().is_none_or(is_stdout) && stdout().is_terminal();
+        if is_shown && self.compress.is_some() {
+            let what = "compressed lines are nothing for a terminal; name a file with --file";
+            return Err(CliError::Usage(what.to_owned()));
+        }
+        let client = self.connection.open()?;
+        let is_told = self.connection.output == Format::Table;
+        let part = match self.survey()? {
+            None => None,
+            Some(Survey::Partial(part)) => Some(part),
+            Some(Survey::Complete(items)) => {
+                if is_told {
+                    console.note(format_args!("the export is complete already: {}", counted(items)));
+                }
+                return Ok(());
+            }
+        };
+        let Part { length, ledger, is_compressed } = part.unwrap_or_default();
+        let before = ledger.lines();
+        let progress = Progress::of_items("exporting", None);
+        let mut download = Download::new(&client, self.query(), ledger, progress);
+        // Only when there is something to write is the file that is there given up.
+        let answer = download.ask().await?;
+        let sink = match &self.file {
+            Some(path) if length > 0 => Sink::behind(path, length)?,
+            path => Sink::open(path.as_deref(), console.out)?,
+        };
+        let is_compressed = is_compressed || (self.compress.is_some() && length == 0);
+        let mut target = Target::new(sink, is_compressed.then_some(Compression::Zstd))?;
+        let written = download.run(answer, &mut target, console.notes).await;
+        let items = download.ledger().lines();
+        drop(download);
+        if let Err(error) = written {
+            let file = self.file.as_deref().filter(|path| !is_stdout(path) && items > 0);
+            // The error says more than that this fails too.
+            if let (Ok(()), Some(path)) = (target.flush(), file) {
+                let (so_far, path) = (counted(items), path.display());
+                console.note(format_args!("{so_far} so far are in {path}; --resume goes on behind them"));
+            }
+            return Err(error);
+        }
+        target.finish()?;
+        if is_told && before > 0 {
+            let more = items - before;
+            console.note(format_args!("exported {more} more; the file holds {}", counted(items)));
+        } else if is_told {
+            console.note(format_args!("exported {}", counted(items)));
+        }
+        Ok(())
+    }
+
+    fn query(&self) -> Query {
+        let mut query = self.filter.query();
+        if self.closed {
+            query.extend(ItemState::ALL.map(|state| ("state", state.to_string())));
+        }
+        if self.no_history {
+            query.push(("history", "false".to_owned()));
+        }
+        query
+    }
+
+    /// What there is already, if that is to be gone on with.
+    fn survey(&self) -> Result<Option<Survey>, CliError> {
+        let Some(path) = self.file.as_deref().filter(|_| self.resume) else { return Ok(None) };
+        if is_stdout(path) {
+            return Err(CliError::Usage("--resume goes on with a file, and - is none".to_owned()));
+        }
+        let progress = Progress::of_bytes("checking", path.metadata().ok().map(|metadata| metadata.len()));
+        let survey = match survey(path, |position| progress.reach(position)) {
+            Ok(survey) => survey,
+            Err(LineError::Read(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(LineError::Read(error)) => {
+                return Err(CliError::File { verb: "read", path: path.to_owned(), error });
+            }
+            Err(LineError::Damaged(what)) => {
+                let path = path.display();
+                return Err(CliError::Data(format!(
+                    "cannot go on with {path}: {what}; it is left as it is, export to another file"
+                )));
+            }
+        };
+        match &survey {
+            Survey::Partial(part) if part.length > 0 && !part.is_compressed && self.compress.is_some() => {
+                let path = path.display();
+                Err(CliError::Usage(format!("{path} is not compressed; go on with it without --compress")))
+            }
+            _ => Ok(Some(survey)),
+        }
+    }
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn counted(items: u64) -> String {
+    let plural = if items == 1 { "" } else { "s" };
+    format!("{items} item{plural}")
+}

@@ -1,0 +1,74 @@
+//! `warden items`: lists items.
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use warden_api::word::{ItemOrder, ItemState};
+use warden_api::{Item, path};
+
+use super::error::CliError;
+use super::filter::Filter;
+use super::item::due;
+use super::label;
+use crate::cli::daemon::connection::Connection;
+use crate::cli::daemon::pages::{Extent, Row};
+use crate::cli::terminal::age::short;
+use crate::cli::terminal::console::Console;
+use crate::model::Timestamp;
+
+/// The states of items that somebody may have to do something about.
+const UNCLOSED: [ItemState; 4] = [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open];
+
+/// The orders, the usual one first.
+const ORDERS: [&str; 3] =
+    [ItemOrder::Trouble.as_str(), ItemOrder::Deadline.as_str(), ItemOrder::Created.as_str()];
+
+/// List items, those in trouble first
+///
+/// What has failed comes first, then what is overdue, then what is open, each the earliest deadline first. Closed items are
+/// listed with --state closed, or with --all.
+#[derive(Args)]
+pub struct Items {
+    /// The order: what is in trouble first, by deadline, or as they were created
+    #[arg(long, value_parser = PossibleValuesParser::new(ORDERS), default_value = "trouble")]
+    order: String,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Items {
+    /// Prints the items, page by page.
+    ///
+    /// # Errors
+    /// When the daemon cannot be asked or refuses.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let mut query = self.filter.query();
+        if !self.filter.names_states() && !self.extent.all {
+            query.extend(UNCLOSED.map(|state| ("state", state.to_string())));
+        }
+        query.push(("order", self.order));
+        self.extent.print::<Item>(&self.connection, (path::ITEMS, &query), console).await
+    }
+}
+
+impl Row for Item {
+    const HEADER: &'static [&'static str] =
+        &["WORKFLOW", "ID", "STATE", "STEP", "AGE", "DUE", "BYTES", "LABELS"];
+    const NONE: &'static str = "No item is like that. Closed ones are listed with --state closed.";
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        vec![
+            self.workflow.to_string(),
+            self.id.to_string(),
+            self.state.to_string(),
+            self.step.as_deref().unwrap_or_default().to_owned(),
+            short(now.since(self.created_at.timestamp())),
+            due(self.closed_at, self.deadline, now),
+            self.payload.size.to_string(),
+            label::written(&self.labels),
+        ]
+    }
+}

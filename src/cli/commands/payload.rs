@@ -1,0 +1,70 @@
+//! `warden payload`: hands a stored payload back.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use reqwest::Method;
+use reqwest::header::HeaderName;
+use sha2::{Digest, Sha256};
+
+use super::error::CliError;
+use super::item;
+use crate::cli::daemon::client::Query;
+use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::terminal::console::Console;
+use crate::cli::terminal::sink::Sink;
+use crate::model::{ItemId, WorkflowName};
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
+/// Write an item's payload, byte for byte as it was handed in
+///
+/// The bytes are checked against the digest that the daemon made of them when they came.
+#[derive(Args)]
+pub struct Payload {
+    /// The workflow the item belongs to
+    #[arg(value_parser = item::workflow)]
+    workflow: WorkflowName,
+    /// The item's id within the workflow
+    #[arg(value_parser = item::id)]
+    id: ItemId,
+    /// The file to write to, overwriting it [default: stdout]
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Payload {
+    /// Writes the payload.
+    ///
+    /// # Errors
+    /// When there is none, the daemon cannot be asked, or what arrives is not what was stored.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let request =
+            client.item_request(Method::GET, (&self.workflow, &self.id), "/payload", &Query::new())?;
+        let mut answer = client.send(request).await?;
+        let expected = answer.header(&REPR_DIGEST).map(str::to_owned);
+        let mut sink = Sink::open(self.file.as_deref(), console.out)?;
+        let (mut size, mut digest) = (0, Sha256::new());
+        while let Some(bytes) = answer.chunk().await? {
+            size += bytes.len();
+            digest.update(&bytes);
+            sink.write(&bytes)?;
+        }
+        sink.finish()?;
+        let digest = format!("sha-256=:{}:", STANDARD.encode(digest.finalize()));
+        if expected.is_some_and(|expected| expected != digest) {
+            return Err(CliError::Data(format!(
+                "what was written is not the payload: its digest is not the stored one ({digest}); fetch it again"
+            )));
+        }
+        if let (Some(path), Format::Table) = (&self.file, self.connection.output) {
+            console.note(format_args!("wrote {size} bytes to {}", path.display()));
+        }
+        Ok(())
+    }
+}

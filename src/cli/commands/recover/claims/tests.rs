@@ -1,0 +1,95 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cli::commands::sample::lease_document as document;
+use crate::cli::commands::worker::stand_in::{Reply, START, StandIn, TTL};
+use crate::model::Clock as _;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn leases(ids: &[&str], next_cursor: Value) -> Reply {
+    let leases: Vec<Value> = ids.iter().map(|id| document("uploads", id)).collect();
+    Reply::Document(json!({"leases": leases, "next_cursor": next_cursor}))
+}
+
+async fn claims(replies: impl IntoIterator<Item = Reply>) -> (StandIn, Claims) {
+    let daemon = StandIn::answering(replies).await;
+    let claims = Claims::at(daemon.desk.clone(), PATIENCE);
+    (daemon, claims)
+}
+
+async fn claim(claims: &mut Claims, items: usize) -> Gain {
+    claims.ask(items);
+    assert!(claims.is_asked());
+    let gain =
+        tokio::time::timeout(Duration::from_secs(30), claims.gain()).await.expect("something comes of it");
+    assert!(!claims.is_asked());
+    gain
+}
+
+#[tokio::test]
+async fn each_claim_goes_on_behind_the_last_item_of_the_one_before() {
+    let replies = [leases(&["a", "b"], "c1".into()), leases(&[], Value::Null), leases(&["c"], "c2".into())];
+    let (daemon, mut claims) = claims(replies).await;
+    let Gain::Leases(got, expires) = claim(&mut claims, 2).await else { panic!("two leases") };
+    assert_eq!(got.iter().map(|lease| &*lease.item.id).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(expires, START.after(TTL));
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Nothing));
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Leases(..)));
+    let first = json!({
+        "states": ["overdue"], "max": 2, "ttl": "1m", "payloads": false, "worker": "host-1",
+    });
+    let mut asked = daemon.asked().into_iter();
+    assert_eq!(asked.next(), Some(("POST /v1/leases".to_owned(), first)));
+    let cursors: Vec<Value> = asked.map(|(_, document)| document["cursor"].clone()).collect();
+    assert_eq!(cursors, ["c1", "c1"]);
+}
+
+#[tokio::test]
+async fn a_claim_whose_items_were_all_closed_meanwhile_is_not_the_end() {
+    let (daemon, mut claims) = claims([leases(&[], "c1".into()), leases(&[], Value::Null)]).await;
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Leases(none, _) if none.is_empty()));
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Nothing));
+    assert_eq!(daemon.asked()[1].1["cursor"], "c1");
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_nothing_is_claimed_until_what_it_may_have_held_is_free_again() {
+    let replies = [leases(&["a"], "c1".into()), Reply::BrokenOff, leases(&["b"], "c2".into())];
+    let (daemon, mut claims) = claims(replies).await;
+    claim(&mut claims, 1).await;
+    let Gain::Later(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
+    assert!(said.contains("although its answer is lost; going on in 1m"), "{said}");
+    assert_eq!(claims.not_before(), START.after(TTL + SLACK));
+    claim(&mut claims, 1).await;
+    assert_eq!(daemon.asked()[2], daemon.asked()[1], "the same place is asked for again");
+}
+
+#[tokio::test]
+async fn an_overloaded_daemon_is_waited_for_and_told_of_once() {
+    let busy = || Reply::Problem(503, "too much at once");
+    let (_daemon, mut claims) = claims([busy(), busy(), leases(&["a"], "c1".into()), busy()]).await;
+    let Gain::Later(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
+    assert!(said.starts_with("waiting at most 2m for the daemon: ") && said.contains("too much"), "{said}");
+    let first = claims.not_before();
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Later(None)));
+    assert!(START < first && first < claims.not_before());
+    claim(&mut claims, 1).await;
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Later(Some(_))), "it is trouble anew");
+}
+
+#[tokio::test]
+async fn patience_ends() {
+    let (daemon, mut claims) = claims([Reply::Problem(503, "busy"), Reply::Problem(503, "busy")]).await;
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Later(Some(_))));
+    daemon.clock.advance(PATIENCE);
+    assert!(matches!(claim(&mut claims, 1).await, Gain::Never(CliError::Client(_))));
+    assert_eq!(daemon.clock.now(), START.after(PATIENCE));
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_asked_again() {
+    let (_daemon, mut claims) = claims([Reply::Problem(403, "not yours")]).await;
+    let Gain::Never(error) = claim(&mut claims, 1).await else { panic!("it is refused") };
+    assert!(error.to_string().contains("not yours"), "{error}");
+}

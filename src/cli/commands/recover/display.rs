@@ -1,0 +1,198 @@
+//! What is seen of a recovery while it runs: on a terminal a bar, elsewhere a line now and then; and a line for each item
+//! that is not done.
+//!
+//! All of it goes to stderr, and what cannot be written is not missed: a recovery must not end because nobody watches.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::summary::Counts;
+use crate::cli::commands::worker::audience::{Over, Said, Seat};
+use crate::cli::terminal::age::short;
+use crate::cli::terminal::console::Console;
+use crate::model::{Clock, Timestamp};
+
+/// How often it is told how far it is where there is no terminal.
+const TELLS_EVERY: Duration = Duration::from_secs(10);
+/// How often a bar shows that it is alive although nothing happens.
+const MOVES_EVERY: Duration = Duration::from_millis(200);
+
+/// What is seen.
+pub struct Display<'a, 'b> {
+    console: &'a mut Console<'b>,
+    bar: Option<ProgressBar>,
+    /// How many items there seem to be.
+    total: Option<u64>,
+    started: Timestamp,
+    told: Timestamp,
+}
+
+impl<'a, 'b> Display<'a, 'b> {
+    /// Begins to show; with a bar, if that is wanted.
+    pub fn new(console: &'a mut Console<'b>, with_bar: bool, total: Option<u64>, now: Timestamp) -> Self {
+        Self { console, bar: with_bar.then(|| bar(total)), total, started: now, told: now }
+    }
+
+    /// Shows what is told, until it ends.
+    pub async fn watch(mut self, mut seat: Seat, clock: &dyn Clock) {
+        loop {
+            let said = tokio::select! {
+                said = seat.next() => said,
+                () = clock.sleep_until(self.next()) => Ok(None),
+            };
+            let counts = seat.counts();
+            match said {
+                Ok(Some(said)) => self.show(said, counts),
+                Ok(None) => self.move_bar(counts),
+                Err(Over) => break,
+            }
+            self.tick(counts, clock.now());
+        }
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn show(&mut self, said: Said, counts: Counts) {
+        match said {
+            Said::Note(line) => self.write(&[line.as_bytes(), b"\n"].concat()),
+            Said::Line(line) => self.write(&[&line[..], b"\n"].concat()),
+            Said::Ask(question) => {
+                // It comes back with the answer.
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+                let _ =
+                    write!(self.console.notes, "{question} [y/N] ").and_then(|()| self.console.notes.flush());
+            }
+            Said::Answered => {
+                self.bar = self.bar.take().map(|_| {
+                    let bar = bar(self.total).with_position(counts.items()).with_message(message(counts));
+                    bar.reset_eta();
+                    bar
+                });
+            }
+        }
+    }
+
+    /// When there is something to show next although nothing is said.
+    fn next(&self) -> Timestamp {
+        self.told.after(if self.bar.is_some() { MOVES_EVERY } else { TELLS_EVERY })
+    }
+
+    /// Shows how far it is, when it is time to.
+    fn tick(&mut self, counts: Counts, now: Timestamp) {
+        if now < self.next() {
+            return;
+        }
+        self.told = now;
+        match &self.bar {
+            Some(bar) if bar.is_finished() => {}
+            Some(bar) => bar.tick(),
+            None => {
+                let line = progress(counts, self.total, now.since(self.started));
+                self.write(&[line.as_bytes(), b"\n"].concat());
+            }
+        }
+    }
+
+    /// Draws where it stands, unless it was drawn just now or there is a question to be answered.
+    fn move_bar(&self, counts: Counts) {
+        if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) {
+            bar.set_message(message(counts));
+            bar.set_position(counts.items());
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut write = || {
+            let _ = self.console.notes.write_all(bytes).and_then(|()| self.console.notes.flush());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+/// A bar as long as there are items, or something that turns if that is not known.
+fn bar(total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => "{bar:30} {pos}/{len}  {msg}  {rate}{left}",
+        None => "{spinner} {msg}  {rate}",
+    };
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        if state.pos() > 0 {
+            let _ = write!(text, "{:.1}/s", state.per_sec());
+        }
+    };
+    let left = |state: &ProgressState, text: &mut dyn Write| {
+        if state.pos() > 0 {
+            let _ = write!(text, ", {} left", short(state.eta()));
+        }
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is one");
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+    bar.with_style(style.with_key("rate", rate).with_key("left", left))
+}
+
+/// What a bar says besides how long it is.
+fn message(counts: Counts) -> String {
+    let Counts { done, failed, to_be_retried, lost, .. } = counts;
+    let others = [(failed, "failed"), (to_be_retried, "to be retried"), (lost, "lost")];
+    let others =
+        others.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}"));
+    format!("{done} done{}", others.collect::<String>())
+}
+
+/// How far it is, in one line.
+fn progress(counts: Counts, total: Option<u64>, elapsed: Duration) -> String {
+    let items = counts.items();
+    let rate = items as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut line = match total {
+        Some(total) => format!("{items} of {total}: {}, {rate:.1}/s", message(counts)),
+        None => format!("{items}: {}, {rate:.1}/s", message(counts)),
+    };
+    if let Some(left) = total.and_then(|total| total.checked_sub(items)).filter(|_| items > 0) {
+        let left = Duration::try_from_secs_f64(left as f64 / rate).unwrap_or(Duration::MAX);
+        line.push_str(&format!(", {} left", short(left)));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(done: u64, failed: u64) -> Counts {
+        Counts { done, failed, ..Counts::default() }
+    }
+
+    #[test]
+    fn how_far_it_is_names_what_went_wrong_only_if_something_did() {
+        let minute = Duration::from_secs(60);
+        let line = progress(counts(118, 2), Some(300), minute);
+        assert_eq!(line, "120 of 300: 118 done, 2 failed, 2.0/s, 1m 30s left");
+        assert_eq!(progress(counts(6, 0), None, minute), "6: 6 done, 0.1/s");
+        assert_eq!(progress(counts(0, 0), Some(9), minute), "0 of 9: 0 done, 0.0/s");
+        assert_eq!(progress(counts(9, 0), Some(8), minute), "9 of 8: 9 done, 0.1/s");
+    }
+
+    #[test]
+    fn where_there_is_no_terminal_it_is_told_now_and_then() {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let start = Timestamp::from_millis(1_767_225_600_000);
+        let mut console = Console { out: &mut out, notes: &mut notes, now: start };
+        let mut display = Display::new(&mut console, false, Some(4), start);
+        display.tick(counts(1, 0), start.after(TELLS_EVERY - Duration::from_millis(1)));
+        display.show(Said::Line("aside".into()), counts(1, 0));
+        display.tick(counts(2, 0), start.after(TELLS_EVERY));
+        display.tick(counts(3, 0), start.after(TELLS_EVERY));
+        display.show(Said::Note("that is it".to_owned()), counts(3, 0));
+        let notes = String::from_utf8(notes).unwrap();
+        assert_eq!(notes, "aside\n2 of 4: 2 done, 0.2/s, 10s left\nthat is it\n");
+        assert!(out.is_empty());
+    }
+}

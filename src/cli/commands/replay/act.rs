@@ -1,0 +1,43 @@
+//! `warden replay pause`, `resume` and `cancel`: what people do about a replay.
+
+use clap::Args;
+use reqwest::Method;
+use warden_api::{Replay, path};
+
+use super::text::progress;
+use crate::cli::commands::error::CliError;
+use crate::cli::commands::id;
+use crate::cli::daemon::client::Query;
+use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::terminal::console::Console;
+
+/// Which replay.
+#[derive(Args)]
+pub struct Act {
+    /// Its id
+    #[arg(value_parser = id::read)]
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Act {
+    /// Does it, and prints the replay.
+    ///
+    /// # Errors
+    /// When there is none, it has ended, or the daemon cannot be asked or refuses.
+    pub async fn run(self, path: &str, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let path = path::fill(path, &[&self.id]);
+        let request = client.request(Method::POST, &path, &Query::new())?;
+        let (text, replay) = client.send(request).await?.document::<Replay>().await?;
+        match self.connection.output {
+            Format::Json => console.document(&text)?,
+            Format::Table => {
+                let said = format!("{} is {}: {}", replay.id, replay.status, progress(&replay, console.now));
+                console.line(&said)?;
+            }
+        }
+        Ok(())
+    }
+}

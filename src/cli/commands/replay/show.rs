@@ -1,0 +1,132 @@
+//! `warden replay show`: one replay.
+
+use clap::Args;
+use warden_api::replay::ReplayFailure;
+use warden_api::{Replay, WallTime};
+
+use super::progress::{ask, follow, judge};
+use super::text::{progress, selection, standing};
+use crate::cli::commands::error::CliError;
+use crate::cli::commands::id;
+use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::terminal::age::{dated, relative};
+use crate::cli::terminal::console::Console;
+use crate::cli::terminal::table::table;
+use crate::model::Timestamp;
+
+/// Show a replay, how far it has come, and what failed
+#[derive(Args)]
+pub struct Show {
+    /// Its id
+    #[arg(value_parser = id::read)]
+    id: String,
+    /// Wait until it has ended or waits for somebody, and say how it goes; fails unless all went well
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Show {
+    /// Prints the replay.
+    ///
+    /// # Errors
+    /// When there is none, or the daemon cannot be asked; and when it was followed and did not come to a good end.
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let (text, replay) = if self.follow {
+            follow(&client, &self.id, console).await?
+        } else {
+            ask(&client, &self.id).await?
+        };
+        let printed = print(&text, &replay, self.connection.output, console);
+        if self.follow {
+            judge(&replay, console)?;
+        }
+        printed
+    }
+}
+
+/// Prints a replay.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn print(text: &str, replay: &Replay, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
+    match format {
+        Format::Json => console.document(text)?,
+        Format::Table => writeln!(console.out, "{}", shown(replay, console.now))?,
+    }
+    Ok(())
+}
+
+fn shown(replay: &Replay, now: Timestamp) -> String {
+    let at = |instant: WallTime| dated(instant, now);
+    let pace = format!("{}/s, {} at a time", replay.max_per_second, replay.concurrency);
+    let canary = (replay.canary > 0).then(|| replay.canary.to_string());
+    let rows = [
+        ("id", Some(replay.id.to_string())),
+        ("name", Some(replay.name.to_string()).filter(|name| !name.is_empty())),
+        ("status", Some(standing(replay, now))),
+        ("items", Some(selection(replay))),
+        ("target", Some(replay.target.url.clone())),
+        ("on success", Some(replay.on_success.to_string())),
+        ("pace", Some(pace)),
+        ("canary", canary),
+        ("started", Some(at(replay.created_at))),
+        ("ended", replay.ended_at.map(at)),
+        ("progress", Some(progress(replay, now))),
+        ("sent", Some(replay.sent.to_string())),
+    ];
+    let rows = rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
+    let mut text = table(&[], rows);
+    if !replay.failure_reasons.is_empty() {
+        let mut reasons: Vec<_> = replay.failure_reasons.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let rows = reasons.into_iter().map(|(reason, count)| vec![count.to_string(), reason.to_string()]);
+        text.push_str("\n\n");
+        text.push_str(&table(&["FAILED", "REASON"], rows));
+    }
+    if !replay.failures.is_empty() {
+        text.push_str("\n\n");
+        let rows = replay.failures.iter().map(|failure| cells(failure, now));
+        text.push_str(&table(&["WHEN", "WORKFLOW", "ID", "LATEST FAILURES"], rows));
+    }
+    text
+}
+
+fn cells(failure: &ReplayFailure, now: Timestamp) -> Vec<String> {
+    let ReplayFailure { workflow, id, reason, at, .. } = failure;
+    vec![relative(*at, now), workflow.to_string(), id.to_string(), reason.to_string()]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::commands::sample::{now, replay};
+
+    #[test]
+    fn a_replay_is_shown_with_how_far_it_has_come_and_what_failed() {
+        let expected = "\
+id          rpl_1
+name        monday
+status      running
+items       overdue or failed of up* at copy with region:eu
+target      https://target.internal/in
+on success  accept
+pace        50/s, 8 at a time
+canary      5
+started     2026-01-31T12:15:00.000Z (15m ago)
+progress    1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
+sent        1240
+
+FAILED  REASON
+3       HTTP 422
+1       HTTP 502
+
+WHEN    WORKFLOW  ID      LATEST FAILURES
+1m ago  uploads   file-7  HTTP 502: bad\\ngateway";
+        assert_eq!(shown(&replay(json!({})), now()), expected);
+    }
+}

@@ -1,0 +1,204 @@
+//! Where leases are claimed, kept and settled: the daemon, over HTTP.
+//!
+//! A claim is tried once, since whoever claims decides what follows from its failure. A settlement is tried until the
+//! lease would have run out: it may be repeated, and a result that is known must not be lost because the daemon restarts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use warden_api::item::ItemFilter;
+use warden_api::lease::{
+    ClaimRequest, Claimed, ClaimedItem, CompleteRequest, FailRequest, FailureRequest, HeartbeatRequest,
+    ReleaseRequest,
+};
+use warden_api::word::ItemState;
+use warden_api::{Item, path};
+
+use super::backoff::Backoff;
+use super::settlement::Settlement;
+use crate::cli::daemon::client::{Client, ClientError, Query};
+use crate::model::{Clock, ItemId, Timestamp, WorkflowName};
+
+/// How many payloads are on the way at once. Heartbeats and settlements wait for none of them.
+const PAYLOADS_MAX: usize = 16;
+/// How long a payload may take.
+const PAYLOAD_TIME: Duration = Duration::from_secs(120);
+/// The least and the most time that the daemon has to answer a question about a lease.
+const CALL_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How items are claimed.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Which items.
+    pub selection: ItemFilter,
+    /// For how long, until the next heartbeat.
+    pub ttl: Duration,
+    /// In whose name; without one it is the token's.
+    pub worker: Option<String>,
+}
+
+/// A daemon that hands out leases.
+pub struct Desk {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    terms: Terms,
+    payloads: Semaphore,
+}
+
+/// Why something was not done with a lease.
+#[derive(Debug)]
+pub enum Denial {
+    /// It is no longer ours, and this is what the daemon said.
+    Lost(String),
+    /// The daemon gave no answer to go on with.
+    NoAnswer(ClientError),
+}
+
+impl Desk {
+    /// A desk at which leases are claimed on these terms.
+    pub fn new(client: Client, clock: Arc<dyn Clock>, terms: Terms) -> Self {
+        Self { client, clock, terms, payloads: Semaphore::new(PAYLOADS_MAX) }
+    }
+
+    /// The clock that leases are counted by.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// How long a lease lasts after a heartbeat.
+    pub fn ttl(&self) -> Duration {
+        self.terms.ttl
+    }
+
+    /// Claims at most `max` items behind the cursor. What comes lasts at least until the instant that comes with it.
+    ///
+    /// # Errors
+    /// When there is no answer, or the daemon refuses.
+    pub async fn claim(&self, max: usize, cursor: Option<&str>) -> Result<(Claimed, Timestamp), ClientError> {
+        let document = ClaimRequest {
+            filter: self.terms.selection.clone(),
+            max,
+            ttl: Some(self.ttl_text()),
+            // They are fetched while the leases are kept alive: all at once could outlast them, and might not fit.
+            payloads: false,
+            worker: self.terms.worker.as_deref().map(Into::into),
+            cursor: cursor.map(str::to_owned),
+            ..ClaimRequest::default()
+        };
+        let asked = self.clock.now();
+        let request = self.client.request(Method::POST, path::LEASES, &Query::new())?;
+        let request = request.json(&document).timeout(CALL_TIME.1);
+        let bytes = self.client.send(request).await?.bytes().await?;
+        let claim =
+            serde_json::from_slice(&bytes).map_err(|error| self.client.stranger(error.to_string()))?;
+        Ok((claim, asked.after(self.terms.ttl)))
+    }
+
+    /// Says that the work on a lease goes on. It lasts until the instant that is answered.
+    ///
+    /// # Errors
+    /// When the lease is lost, or there is no answer.
+    pub async fn heartbeat(&self, lease: &str) -> Result<Timestamp, Denial> {
+        let asked = self.clock.now();
+        let document = HeartbeatRequest { ttl: Some(self.ttl_text()), progress: None };
+        self.act(lease, path::LEASE_HEARTBEAT, &document).await?;
+        Ok(asked.after(self.terms.ttl))
+    }
+
+    /// Settles a lease that lasts until `expires`, and gives the item as it is then.
+    ///
+    /// # Errors
+    /// When the lease is lost, or there is no answer until it has run out.
+    pub async fn settle(
+        &self,
+        lease: &str,
+        settlement: &Settlement,
+        expires: Timestamp,
+    ) -> Result<Item, Denial> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.say(lease, settlement).await {
+                Err(Denial::NoAnswer(error)) if error.may_pass() && self.clock.now() < expires => {
+                    let next = self.clock.now().after(backoff.wait(error.retry_after()));
+                    self.clock.sleep_until(next.min(expires)).await;
+                }
+                answered => {
+                    let bytes = answered?;
+                    let item = serde_json::from_slice(&bytes);
+                    return item.map_err(|error| Denial::NoAnswer(self.client.stranger(error.to_string())));
+                }
+            }
+        }
+    }
+
+    /// The payload of a leased item.
+    ///
+    /// # Errors
+    /// When the item was closed meanwhile, or there is no answer.
+    pub async fn payload(&self, lease: &ClaimedItem) -> Result<Bytes, Denial> {
+        let _permit = self.payloads.acquire().await;
+        self.about(lease, "/payload", PAYLOAD_TIME).await
+    }
+
+    /// Whether an item whose lease is lost is closed. Where that cannot be learnt it counts as open.
+    pub async fn is_closed(&self, lease: &ClaimedItem) -> bool {
+        let known = self.about(lease, "", self.call_time()).await;
+        let item = known.ok().and_then(|bytes| serde_json::from_slice::<Item>(&bytes).ok());
+        item.is_some_and(|item| item.state == ItemState::Closed)
+    }
+
+    async fn about(&self, lease: &ClaimedItem, below: &str, most: Duration) -> Result<Bytes, Denial> {
+        let name = |error: crate::model::NameError| Denial::NoAnswer(self.client.stranger(error.to_string()));
+        let workflow = WorkflowName::new(lease.item.workflow.clone()).map_err(name)?;
+        let id = ItemId::new(lease.item.id.clone()).map_err(name)?;
+        let request = self.client.item_request(Method::GET, (&workflow, &id), below, &Query::new());
+        self.ask(request.map_err(Denial::NoAnswer)?.timeout(most)).await
+    }
+
+    /// Tells the daemon what is done with a lease.
+    async fn say(&self, lease: &str, settlement: &Settlement) -> Result<Bytes, Denial> {
+        match settlement {
+            Settlement::Complete { close } => {
+                let document = CompleteRequest { close: *close, progress: None };
+                self.act(lease, path::LEASE_COMPLETE, &document).await
+            }
+            Settlement::Release => self.act(lease, path::LEASE_RELEASE, &ReleaseRequest::default()).await,
+            Settlement::Fail { kind, message, retryable } => {
+                let (kind, message) = (kind.clone(), message.clone());
+                let error =
+                    FailureRequest { kind, message, retryable: *retryable, ..FailureRequest::default() };
+                self.act(lease, path::LEASE_FAIL, &FailRequest { error, retry_after: None }).await
+            }
+        }
+    }
+
+    async fn act(&self, lease: &str, path: &str, document: &impl Serialize) -> Result<Bytes, Denial> {
+        let request = self.client.request(Method::POST, &path::fill(path, &[lease]), &Query::new());
+        self.ask(request.map_err(Denial::NoAnswer)?.json(document).timeout(self.call_time())).await
+    }
+
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Denial> {
+        let answered = async { self.client.send(request).await?.bytes().await };
+        answered.await.map_err(|error| match error {
+            ClientError::Refused { problem, .. } if matches!(problem.status, 404 | 409 | 410) => {
+                Denial::Lost(problem.detail.into_owned())
+            }
+            error => Denial::NoAnswer(error),
+        })
+    }
+
+    fn call_time(&self) -> Duration {
+        (self.terms.ttl / 3).clamp(CALL_TIME.0, CALL_TIME.1)
+    }
+
+    fn ttl_text(&self) -> String {
+        humantime::format_duration(self.terms.ttl).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests;
