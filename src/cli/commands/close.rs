@@ -7,7 +7,8 @@ use warden_api::word::CloseOutcome;
 
 use super::error::CliError;
 use super::item;
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::model::{ItemId, WorkflowName};
 

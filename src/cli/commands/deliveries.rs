@@ -7,9 +7,9 @@ use warden_api::word::DeliveryStatus;
 use warden_api::{Delivery, path};
 
 use super::error::CliError;
+use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
-use crate::cli::daemon::pages::{Extent, Row};
 use crate::cli::terminal::age::relative;
 use crate::cli::terminal::console::Console;
 use crate::model::Timestamp;

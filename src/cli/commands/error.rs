@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::app::AppError;
 use crate::cli::daemon::client::ClientError;
 use crate::cli::terminal::exit::Exit;
+use crate::cli::terminal::sink::SinkError;
 use crate::config::ConfigError;
 use crate::model::text::Plain;
 use crate::store::sled::check::CheckError;
@@ -100,6 +101,15 @@ pub enum CliError {
     /// This process cannot do what every process can.
     #[error("cannot start: {0}")]
     Start(String),
+}
+
+impl From<SinkError> for CliError {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Output(error) => Self::Output(error),
+            SinkError::File { path, error } => Self::File { verb: "write", path, error },
+        }
+    }
 }
 
 impl CliError {

@@ -22,7 +22,8 @@ use self::piece::Pieces;
 use super::archive::{Ending, Line, LineError, Lines};
 use super::error::CliError;
 use crate::cli::daemon::client::{Client, ClientError, Query, told};
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::progress::Progress;
 

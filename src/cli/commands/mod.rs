@@ -22,6 +22,7 @@ mod incidents;
 mod item;
 mod items;
 mod label;
+mod list;
 mod payload;
 mod person;
 mod preview;

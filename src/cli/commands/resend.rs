@@ -6,7 +6,8 @@ use warden_api::{Delivery, path};
 
 use super::error::CliError;
 use crate::cli::daemon::client::Query;
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 
 /// Send a delivery again that was delivered or given up

@@ -11,7 +11,8 @@ use super::error::CliError;
 use super::filter::Filter;
 use super::item;
 use crate::cli::daemon::client::{Client, ClientError, Query};
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::model::{ItemId, WorkflowName};
 

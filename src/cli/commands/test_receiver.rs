@@ -7,7 +7,8 @@ use warden_api::path;
 
 use super::error::CliError;
 use crate::cli::daemon::client::Query;
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::shown;
 

@@ -1,8 +1,9 @@
 //! The flags of every command that asks a running daemon, and the runtime it does so in.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::daemon::client::{Client, ClientError};
+use super::client::{Client, ClientError};
+use crate::cli::terminal::Format;
 
 /// Which daemon to ask, and how to show what it says. It has no `Debug`, because of the token.
 #[derive(Args)]
@@ -21,15 +22,6 @@ pub struct Connection {
 
 /// Where a daemon listens unless it is told otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:8470";
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Table,
-    /// One JSON document; what the daemon answered, where it was asked
-    Json,
-}
 
 impl Connection {
     /// Makes ready to ask.

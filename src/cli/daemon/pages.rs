@@ -1,205 +1,46 @@
-//! Lists: asked for page by page and printed as one, with no more than a page in memory.
+//! Lists, requested page by page, with no more than one page in memory.
 
-use std::io;
-
-use clap::Args;
-use clap::builder::RangedU64ValueParser;
 use reqwest::Method;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use warden_api::Page;
 
-use crate::cli::commands::error::CliError;
-use crate::cli::daemon::client::{Client, ClientError, Query};
-use crate::cli::daemon::connection::{Connection, Format};
-use crate::cli::terminal::console::{self, Console};
-use crate::cli::terminal::table::table;
-use crate::model::Timestamp;
+use super::client::{Client, ClientError, Query};
 
-/// How much of a list is wanted.
-#[derive(Args)]
-pub struct Extent {
-    /// How many at most
-    #[arg(long, default_value_t = 50, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    limit: usize,
-    /// All of them, however many
-    #[arg(long, conflicts_with = "limit")]
-    pub all: bool,
+/// The pages of one list.
+pub struct Pages<'a> {
+    client: &'a Client,
+    path: &'a str,
+    query: &'a Query,
+    page_max: usize,
+    left: usize,
+    cursor: Option<String>,
+    is_done: bool,
 }
 
-/// An entry of a list, as people are shown it: a row of a table.
-pub trait Row: DeserializeOwned {
-    /// The names of the columns.
-    const HEADER: &'static [&'static str];
-    /// What is said when the list is empty.
-    const NONE: &'static str;
-    /// The most entries that are asked for at once.
-    const PAGE_MAX: usize = 500;
+impl<'a> Pages<'a> {
+    /// At most `limit` entries of the list at `path`, at most `page_max` in one request.
+    pub fn new(client: &'a Client, path: &'a str, query: &'a Query, limit: usize, page_max: usize) -> Self {
+        Self { client, path, query, page_max, left: limit, cursor: None, is_done: false }
+    }
 
-    /// What stands in the columns.
-    fn cells(&self, now: Timestamp) -> Vec<String>;
-}
-
-impl Extent {
-    /// Asks for the list of this path and query, and prints as much of it as is wanted.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses. What was printed until then is true.
-    pub async fn print<R: Row>(
-        &self,
-        connection: &Connection,
-        (path, query): (&str, &Query),
-        console: &mut Console<'_>,
-    ) -> Result<(), CliError> {
-        let client = connection.open()?;
-        let mut wanted = if self.all { usize::MAX } else { self.limit };
-        let mut cursor: Option<String> = None;
-        let mut printer = Printer::new(connection.output);
-        loop {
-            // A page may hold fewer than asked for, even none, and yet be followed by another.
-            let mut query = query.clone();
-            query.push(("limit", wanted.min(R::PAGE_MAX).to_string()));
-            query.extend(cursor.map(|cursor| ("cursor", cursor)));
-            let answer = client.send(client.request(Method::GET, path, &query)?).await?;
-            let (_, page) = answer.document::<Page<Box<RawValue>>>().await?;
-            match connection.output {
-                Format::Json => printer.documents(console, &page.data)?,
-                Format::Table => printer.rows(console, &rows::<R>(&client, &page.data)?)?,
-            }
-            wanted = wanted.saturating_sub(page.data.len());
-            cursor = page.next_cursor;
-            if wanted == 0 || cursor.is_none() {
-                return Ok(printer.end::<R>(console, cursor.as_deref())?);
-            }
+    /// The entries of the next page, `None` after the last. A page may be empty although others follow.
+    pub async fn next(&mut self) -> Result<Option<Vec<Box<RawValue>>>, ClientError> {
+        if self.is_done {
+            return Ok(None);
         }
-    }
-}
-
-fn rows<R: Row>(client: &Client, entries: &[Box<RawValue>]) -> Result<Vec<R>, ClientError> {
-    let rows = entries.iter().map(|entry| serde_json::from_str(entry.get()));
-    rows.collect::<Result<_, _>>().map_err(|error| client.stranger(error.to_string()))
-}
-
-/// Prints pages as one list.
-struct Printer {
-    format: Format,
-    printed: usize,
-}
-
-impl Printer {
-    fn new(format: Format) -> Self {
-        Self { format, printed: 0 }
+        let mut query = self.query.clone();
+        query.push(("limit", self.left.min(self.page_max).to_string()));
+        query.extend(self.cursor.take().map(|cursor| ("cursor", cursor)));
+        let answer = self.client.send(self.client.request(Method::GET, self.path, &query)?).await?;
+        let (_, page) = answer.document::<Page<Box<RawValue>>>().await?;
+        self.left = self.left.saturating_sub(page.data.len());
+        self.cursor = page.next_cursor;
+        self.is_done = self.left == 0 || self.cursor.is_none();
+        Ok(Some(page.data))
     }
 
-    fn documents(&mut self, console: &mut Console<'_>, entries: &[Box<RawValue>]) -> io::Result<()> {
-        for entry in entries {
-            let before = if self.printed == 0 { "{\"data\":[" } else { ",\n" };
-            write!(console.out, "{before}{}", console::plain_json(entry.get()))?;
-            self.printed += 1;
-        }
-        console.out.flush()
-    }
-
-    fn rows<R: Row>(&mut self, console: &mut Console<'_>, rows: &[R]) -> io::Result<()> {
-        if !rows.is_empty() {
-            let cells = rows.iter().map(|row| row.cells(console.now));
-            writeln!(console.out, "{}", table(R::HEADER, cells))?;
-            self.printed += rows.len();
-        }
-        console.out.flush()
-    }
-
-    fn end<R: Row>(self, console: &mut Console<'_>, next_cursor: Option<&str>) -> io::Result<()> {
-        match (self.format, next_cursor) {
-            (Format::Json, _) => {
-                let before = if self.printed == 0 { "{\"data\":[" } else { "" };
-                let next_cursor = serde_json::to_string(&next_cursor)?;
-                writeln!(console.out, "{before}],\"next_cursor\":{next_cursor}}}")
-            }
-            (Format::Table, Some(_)) => {
-                console.note("There may be more: --limit N shows N of them, --all shows all.");
-                Ok(())
-            }
-            (Format::Table, None) => {
-                if self.printed == 0 {
-                    console.note(R::NONE);
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-    use serde_json::json;
-
-    use super::*;
-
-    #[derive(Deserialize)]
-    struct Pet {
-        name: String,
-    }
-
-    impl Row for Pet {
-        const HEADER: &'static [&'static str] = &["NAME"];
-        const NONE: &'static str = "No pet is like that.";
-
-        fn cells(&self, _: Timestamp) -> Vec<String> {
-            vec![self.name.clone()]
-        }
-    }
-
-    /// What is printed of pages with these names, on stdout and stderr.
-    fn printed(format: Format, pages: &[&[&str]], next_cursor: Option<&str>) -> (String, String) {
-        let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let mut console =
-            Console { out: &mut out, notes: &mut notes, now: Timestamp::from_millis(1_767_225_600_000) };
-        let mut printer = Printer::new(format);
-        for names in pages {
-            let document = |name| json!({"name": name, "added_later": true});
-            let entries = names.iter().map(|name| serde_json::value::to_raw_value(&document(name)).unwrap());
-            let entries: Vec<_> = entries.collect();
-            match format {
-                Format::Json => printer.documents(&mut console, &entries).unwrap(),
-                Format::Table => {
-                    let client = Client::new("http://127.0.0.1:1", None).unwrap();
-                    printer.rows(&mut console, &rows::<Pet>(&client, &entries).unwrap()).unwrap();
-                }
-            }
-        }
-        printer.end::<Pet>(&mut console, next_cursor).unwrap();
-        (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap())
-    }
-
-    #[test]
-    fn pages_become_one_document_with_all_that_the_daemon_said() {
-        let (out, notes) = printed(Format::Json, &[&["ape"], &[], &["bee", "cat"]], Some("c1"));
-        let pet = |name| json!({"name": name, "added_later": true});
-        let expected = json!({"data": [pet("ape"), pet("bee"), pet("cat")], "next_cursor": "c1"});
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), expected);
-        assert_eq!(notes, "");
-        assert_eq!(printed(Format::Json, &[&[]], None).0, "{\"data\":[],\"next_cursor\":null}\n");
-    }
-
-    #[test]
-    fn people_are_told_when_there_is_none_and_when_there_may_be_more() {
-        assert_eq!(
-            printed(Format::Table, &[&[]], None),
-            (String::new(), "No pet is like that.\n".to_owned())
-        );
-        let (out, notes) = printed(Format::Table, &[&["ape"]], Some("c1"));
-        assert_eq!(out, "NAME\nape\n");
-        assert_eq!(notes, "There may be more: --limit N shows N of them, --all shows all.\n");
-        assert_eq!(printed(Format::Table, &[&["ape"], &[]], None), ("NAME\nape\n".to_owned(), String::new()));
-    }
-
-    #[test]
-    fn an_entry_that_is_none_is_not_what_a_warden_answers() {
-        let client = Client::new("http://127.0.0.1:1", None).unwrap();
-        let entries = [serde_json::value::to_raw_value(&json!({"nickname": "ape"})).unwrap()];
-        let error = rows::<Pet>(&client, &entries).err().unwrap();
-        assert!(matches!(&error, ClientError::Stranger { what, .. } if what.contains("name")), "{error}");
+    /// Where the list continues after the pages that were requested, if it does.
+    pub fn next_cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
     }
 }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use crate::cli::commands::error::CliError;
 use crate::model::text::{Plain, is_unprintable};
 use crate::model::{Clock, SystemClock, Timestamp};
 
@@ -22,9 +21,9 @@ pub struct Console<'a> {
 
 impl Console<'_> {
     /// Runs a command on the stdout and stderr of this process, and sees to it that all of its output gets out.
-    pub fn of_this_process(
-        command: impl FnOnce(&mut Console<'_>) -> Result<(), CliError>,
-    ) -> Result<(), CliError> {
+    pub fn of_this_process<E: From<io::Error>>(
+        command: impl FnOnce(&mut Console<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         // Not line by line: that would be a system call for each of a million lines.
         let mut out = io::BufWriter::new(io::stdout());
         let mut notes = Unmissed(io::stderr());

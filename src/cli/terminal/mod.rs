@@ -7,3 +7,14 @@ pub mod progress;
 pub mod signals;
 pub mod sink;
 pub mod table;
+
+use clap::ValueEnum;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people
+    Table,
+    /// A JSON document, as the daemon answered
+    Json,
+}

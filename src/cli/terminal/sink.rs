@@ -1,14 +1,29 @@
 //! Where the bytes of an export or of a payload go: a file, or stdout.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::commands::error::CliError;
-
 /// The permissions of a new file: its owner may read and write it, nobody else.
 const PRIVATE: u32 = 0o600;
+
+/// Why bytes could not be written.
+#[derive(Debug)]
+pub enum SinkError {
+    /// To stdout.
+    Output(io::Error),
+    File {
+        path: PathBuf,
+        error: io::Error,
+    },
+}
+
+impl From<io::Error> for SinkError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
 
 /// A place for bytes.
 pub enum Sink<'a> {
@@ -24,7 +39,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn open(path: Option<&Path>, out: &'a mut dyn Write) -> Result<Self, CliError> {
+    pub fn open(path: Option<&Path>, out: &'a mut dyn Write) -> Result<Self, SinkError> {
         match path {
             Some(path) if path.as_os_str() != "-" => {
                 let mut options = File::options();
@@ -40,7 +55,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When the file cannot be opened or cut.
-    pub fn behind(path: &Path, length: u64) -> Result<Self, CliError> {
+    pub fn behind(path: &Path, length: u64) -> Result<Self, SinkError> {
         let file = File::options().write(true).open(path).map_err(|error| cannot_write(path, error))?;
         let mut sink = Self::File(BufWriter::new(file), path.to_owned());
         sink.cut(length)?;
@@ -51,7 +66,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         match self {
             Self::Out(out) => Ok(out.write_all(bytes)?),
             Self::File(file, path) => file.write_all(bytes).map_err(|error| cannot_write(path, error)),
@@ -62,7 +77,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn flush(&mut self) -> Result<(), CliError> {
+    pub fn flush(&mut self) -> Result<(), SinkError> {
         match self {
             Self::Out(out) => Ok(out.flush()?),
             Self::File(file, path) => file.flush().map_err(|error| cannot_write(path, error)),
@@ -73,7 +88,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When it cannot be told.
-    pub fn length(&mut self) -> Result<Option<u64>, CliError> {
+    pub fn length(&mut self) -> Result<Option<u64>, SinkError> {
         let Self::File(file, path) = self else { return Ok(None) };
         let length = file.get_ref().metadata().and_then(|metadata| {
             if metadata.is_file() { file.stream_position().map(Some) } else { Ok(None) }
@@ -85,9 +100,9 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When it is no file, or cannot be cut.
-    pub fn cut(&mut self, length: u64) -> Result<(), CliError> {
+    pub fn cut(&mut self, length: u64) -> Result<(), SinkError> {
         let Self::File(file, path) = self else {
-            return Err(CliError::Output(std::io::ErrorKind::NotSeekable.into()));
+            return Err(SinkError::Output(io::ErrorKind::NotSeekable.into()));
         };
         let cut = file.flush().and_then(|()| {
             file.get_ref().set_len(length)?;
@@ -100,7 +115,7 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// When that fails.
-    pub fn finish(self) -> Result<(), CliError> {
+    pub fn finish(self) -> Result<(), SinkError> {
         match self {
             Self::Out(out) => Ok(out.flush()?),
             Self::File(mut file, path) => {
@@ -115,6 +130,6 @@ impl<'a> Sink<'a> {
     }
 }
 
-fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
-    CliError::File { verb: "write", path: path.to_owned(), error }
+fn cannot_write(path: &Path, error: io::Error) -> SinkError {
+    SinkError::File { path: path.to_owned(), error }
 }

@@ -46,7 +46,7 @@ impl<'a> Target<'a> {
     /// When it cannot be written.
     pub fn write(&mut self, line: &[u8]) -> Result<(), CliError> {
         match &mut self.frames {
-            None => self.sink.write(line),
+            None => Ok(self.sink.write(line)?),
             Some(frames) => {
                 frames.gathered.extend_from_slice(line);
                 if frames.gathered.len() < FRAME { Ok(()) } else { self.flush() }
@@ -68,7 +68,7 @@ impl<'a> Target<'a> {
             frames.gathered.shrink_to(2 * FRAME);
             self.sink.write(&frame)?;
         }
-        self.sink.flush()
+        Ok(self.sink.flush()?)
     }
 
     /// How long the file is by now, with all that was written to it; nothing if it is none.
@@ -77,7 +77,7 @@ impl<'a> Target<'a> {
     /// When what has gathered cannot be written.
     pub fn length(&mut self) -> Result<Option<u64>, CliError> {
         self.flush()?;
-        self.sink.length()
+        Ok(self.sink.length()?)
     }
 
     /// Takes back what was written behind this place in the file.
@@ -86,7 +86,7 @@ impl<'a> Target<'a> {
     /// When the file cannot be cut.
     pub fn cut(&mut self, length: u64) -> Result<(), CliError> {
         self.flush()?;
-        self.sink.cut(length)
+        Ok(self.sink.cut(length)?)
     }
 
     /// Writes what has gathered, and brings all to the disk if it is a file.
@@ -95,7 +95,7 @@ impl<'a> Target<'a> {
     /// When that fails.
     pub fn finish(mut self) -> Result<(), CliError> {
         self.flush()?;
-        self.sink.finish()
+        Ok(self.sink.finish()?)
     }
 }
 

@@ -8,7 +8,8 @@ use super::text::progress;
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::id;
 use crate::cli::daemon::client::Query;
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 
 /// Which replay.

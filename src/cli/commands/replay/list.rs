@@ -7,8 +7,8 @@ use warden_api::{Replay, path};
 
 use super::text::progress;
 use crate::cli::commands::error::CliError;
+use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::connection::Connection;
-use crate::cli::daemon::pages::{Extent, Row};
 use crate::cli::terminal::age::relative;
 use crate::cli::terminal::console::Console;
 use crate::model::Timestamp;

@@ -16,7 +16,8 @@ use crate::cli::commands::error::CliError;
 use crate::cli::commands::filter::Filter;
 use crate::cli::commands::preview;
 use crate::cli::daemon::client::{Client, ClientError, Query};
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::model::{Random, SystemRandom, parse_duration};
 

@@ -7,7 +7,8 @@ use warden_api::path;
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::id;
 use crate::cli::daemon::client::Query;
-use crate::cli::daemon::connection::{Connection, Format};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 
 /// End a silence now. What is still open and was held back is told at once
