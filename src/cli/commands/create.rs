@@ -10,12 +10,12 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use warden_api::item::ItemAnswer;
 use warden_api::path;
 
+use super::args::{item_id, workflow};
 use super::error::CliError;
-use super::item::{self, due};
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
-use crate::cli::terminal::age::relative;
+use crate::cli::terminal::age::{due, relative};
 use crate::cli::terminal::console::Console;
 use crate::config::PAYLOAD_MAX;
 use crate::model::{ItemId, WorkflowName};
@@ -26,10 +26,10 @@ use crate::model::{ItemId, WorkflowName};
 #[derive(Args)]
 pub struct Create {
     /// The workflow it belongs to
-    #[arg(value_parser = item::workflow)]
+    #[arg(value_parser = workflow)]
     workflow: WorkflowName,
     /// Its id within the workflow [default: the daemon makes one]
-    #[arg(value_parser = item::id)]
+    #[arg(value_parser = item_id)]
     id: Option<ItemId>,
     /// The file that holds the payload, or - for stdin
     #[arg(long, value_name = "PATH", default_value = "-")]

@@ -11,8 +11,8 @@ use self::download::Download;
 use warden_api::word::ItemState;
 
 use super::archive::{Compression, LineError, Part, Survey, Target, survey};
+use super::args::Filter;
 use super::error::CliError;
-use super::filter::Filter;
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;

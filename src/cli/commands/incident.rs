@@ -8,13 +8,14 @@ use warden_api::alert::{Action, Became};
 use warden_api::word::IncidentStatus;
 use warden_api::{WallTime, path};
 
+use super::args::generated_id;
 use super::error::CliError;
-use super::{id, label};
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, dated_in, relative};
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::table::label_list;
 use crate::cli::terminal::table::table;
 use crate::model::Timestamp;
 
@@ -22,7 +23,7 @@ use crate::model::Timestamp;
 #[derive(Args)]
 pub struct Incident {
     /// Its id
-    #[arg(value_parser = id::read)]
+    #[arg(value_parser = generated_id)]
     id: String,
     #[command(flatten)]
     connection: Connection,
@@ -52,7 +53,7 @@ fn shown(incident: &warden_api::Incident, now: Timestamp) -> String {
         ("id", Some(incident.id.to_string())),
         ("workflow", Some(incident.workflow.to_string())),
         ("kind", Some(incident.kind.to_string())),
-        ("group", (!incident.group.is_empty()).then(|| label::written(&incident.group))),
+        ("group", (!incident.group.is_empty()).then(|| label_list(&incident.group))),
         ("status", Some(full_standing(incident, now))),
         ("severity", Some(incident.severity.to_string())),
         ("opened", Some(at(incident.opened_at))),

@@ -7,12 +7,12 @@ use warden_api::{Incident, path};
 
 use super::error::CliError;
 use super::incident::{next_told, standing};
-use super::label;
 use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::age::relative;
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
 /// The status of those about which somebody may have to do something.
@@ -72,7 +72,7 @@ impl Row for Incident {
             self.id.to_string(),
             self.workflow.to_string(),
             self.kind.to_string(),
-            label::written(&self.group),
+            label_list(&self.group),
             standing(self).to_owned(),
             self.severity.to_string(),
             self.count.to_string(),

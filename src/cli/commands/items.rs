@@ -5,14 +5,13 @@ use clap::builder::PossibleValuesParser;
 use warden_api::word::{ItemOrder, ItemState};
 use warden_api::{Item, path};
 
+use super::args::Filter;
 use super::error::CliError;
-use super::filter::Filter;
-use super::item::due;
-use super::label;
 use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::connection::Connection;
-use crate::cli::terminal::age::short;
+use crate::cli::terminal::age::{due, short};
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
 /// The states of items that somebody may have to do something about.
@@ -68,7 +67,7 @@ impl Row for Item {
             short(now.since(self.created_at.timestamp())),
             due(self.closed_at, self.deadline, now),
             self.payload.size.to_string(),
-            label::written(&self.labels),
+            label_list(&self.labels),
         ]
     }
 }

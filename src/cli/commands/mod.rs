@@ -1,41 +1,33 @@
 //! The subcommands. Each is a struct that clap fills in; `run` executes it.
 
-mod ack;
-mod action;
 mod archive;
+mod args;
 mod check;
 mod close;
-mod comment;
 mod create;
 mod data;
 mod deliveries;
 mod demo;
 pub mod error;
 mod export;
-mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod id;
 mod import;
 mod incident;
+mod incident_actions;
 mod incidents;
-mod item;
 mod items;
-mod label;
 mod list;
 mod payload;
-mod person;
 mod preview;
 pub mod recover;
 mod replay;
-mod resend;
 mod retry;
 #[cfg(test)]
 mod sample;
 mod serve;
 mod show;
 mod silence;
-mod snooze;
 mod test_receiver;
 mod token;
 pub mod worker;
@@ -65,13 +57,13 @@ pub enum Command {
     Export(export::Export),
     Import(import::Import),
     Deliveries(deliveries::Deliveries),
-    Resend(resend::Resend),
+    Resend(deliveries::Resend),
     TestReceiver(test_receiver::TestReceiver),
     Incidents(incidents::Incidents),
     Incident(incident::Incident),
-    Ack(ack::Ack),
-    Snooze(snooze::Snooze),
-    Comment(comment::Comment),
+    Ack(incident_actions::Ack),
+    Snooze(incident_actions::Snooze),
+    Comment(incident_actions::Comment),
     Silence(silence::Silence),
 }
 

@@ -9,14 +9,13 @@ use reqwest::Method;
 use reqwest::header::HeaderName;
 use sha2::{Digest, Sha256};
 
+use super::args::ItemKey;
 use super::error::CliError;
-use super::item;
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::sink::Sink;
-use crate::model::{ItemId, WorkflowName};
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
@@ -25,12 +24,8 @@ const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 /// The bytes are checked against the digest that the daemon made of them when they came.
 #[derive(Args)]
 pub struct Payload {
-    /// The workflow the item belongs to
-    #[arg(value_parser = item::workflow)]
-    workflow: WorkflowName,
-    /// The item's id within the workflow
-    #[arg(value_parser = item::id)]
-    id: ItemId,
+    #[command(flatten)]
+    item: ItemKey,
     /// The file to write to, overwriting it [default: stdout]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
@@ -45,8 +40,12 @@ impl Payload {
     /// When there is none, the daemon cannot be asked, or what arrives is not what was stored.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let request =
-            client.item_request(Method::GET, (&self.workflow, &self.id), "/payload", &Query::new())?;
+        let request = client.item_request(
+            Method::GET,
+            (&self.item.workflow, &self.item.id),
+            "/payload",
+            &Query::new(),
+        )?;
         let mut answer = client.send(request).await?;
         let expected = answer.header(&REPR_DIGEST).map(str::to_owned);
         let mut sink = Sink::open(self.file.as_deref(), console.out)?;

@@ -7,9 +7,9 @@ use reqwest::Method;
 use warden_api::item::Retried;
 use warden_api::{Item, path};
 
+use super::args::Filter;
+use super::args::{item_id, workflow};
 use super::error::CliError;
-use super::filter::Filter;
-use super::item;
 use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
@@ -27,10 +27,10 @@ const WAIT_MAX: u64 = 30;
 #[derive(Args)]
 pub struct Retry {
     /// The workflow of the item
-    #[arg(value_parser = item::workflow, requires = "id")]
+    #[arg(value_parser = workflow, requires = "id")]
     workflow: Option<WorkflowName>,
     /// Its id within the workflow
-    #[arg(value_parser = item::id)]
+    #[arg(value_parser = item_id)]
     id: Option<ItemId>,
     #[command(flatten)]
     filter: Filter,

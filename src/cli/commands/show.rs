@@ -4,26 +4,22 @@ use clap::Args;
 use reqwest::Method;
 use warden_api::{Item, WallTime};
 
+use super::args::ItemKey;
 use super::error::CliError;
-use super::item;
-use super::label;
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::table::label_list;
 use crate::cli::terminal::table::table;
-use crate::model::{ItemId, Timestamp, WorkflowName};
+use crate::model::Timestamp;
 
 /// Show an item, without its payload
 #[derive(Args)]
 pub struct Show {
-    /// The workflow it belongs to
-    #[arg(value_parser = item::workflow)]
-    workflow: WorkflowName,
-    /// Its id within the workflow
-    #[arg(value_parser = item::id)]
-    id: ItemId,
+    #[command(flatten)]
+    item: ItemKey,
     #[command(flatten)]
     connection: Connection,
 }
@@ -35,7 +31,8 @@ impl Show {
     /// When there is none, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let request = client.item_request(Method::GET, (&self.workflow, &self.id), "", &Query::new())?;
+        let request =
+            client.item_request(Method::GET, (&self.item.workflow, &self.item.id), "", &Query::new())?;
         let (text, item) = client.send(request).await?.document::<Item>().await?;
         match self.connection.output {
             Format::Json => console.document(&text)?,
@@ -64,7 +61,7 @@ fn shown(item: &Item, now: Timestamp) -> String {
         ("outcome", item.outcome.as_ref().map(ToString::to_string)),
         ("step", step),
         ("incident", item.incident.as_deref().map(str::to_owned)),
-        ("labels", (!item.labels.is_empty()).then(|| label::written(&item.labels))),
+        ("labels", (!item.labels.is_empty()).then(|| label_list(&item.labels))),
         ("progress", progress),
         ("payload", Some(format!("{} bytes of {}", payload.size, payload.content_type))),
         ("encoding", payload.content_encoding.as_deref().map(str::to_owned)),

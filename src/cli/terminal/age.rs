@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Local, Utc};
+use warden_api::WallTime;
 
 use crate::model::{Timestamp, Zone};
 
@@ -46,6 +47,14 @@ pub fn dated_in(zone: Option<&str>, instant: impl Into<Timestamp>, now: Timestam
     match local(zone, instant) {
         Some(local) => format!("{instant} ({local}, {relative})"),
         None => format!("{instant} ({relative})"),
+    }
+}
+
+/// When an open item is due, or when it was closed.
+pub fn due(closed_at: Option<WallTime>, deadline: WallTime, now: Timestamp) -> String {
+    match closed_at {
+        Some(closed) => format!("closed {}", relative(closed, now)),
+        None => relative(deadline, now),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Tables for people: columns without lines, so that a cell can be copied whole.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
@@ -24,6 +27,12 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 /// The text with its control characters written out: what somebody stored must not steer this terminal.
 pub fn shown(text: &str) -> String {
     Plain(text).to_string()
+}
+
+/// Labels in one cell: `region:eu size:large`.
+pub fn label_list(labels: &BTreeMap<impl Display, impl Display>) -> String {
+    let labels = labels.iter().map(|(name, value)| format!("{name}:{value}"));
+    labels.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use reqwest::Method;
 use warden_api::{Replay, path};
 
 use super::text::progress;
+use crate::cli::commands::args::generated_id;
 use crate::cli::commands::error::CliError;
-use crate::cli::commands::id;
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
@@ -16,7 +16,7 @@ use crate::cli::terminal::console::Console;
 #[derive(Args)]
 pub struct Act {
     /// Its id
-    #[arg(value_parser = id::read)]
+    #[arg(value_parser = generated_id)]
     id: String,
     #[command(flatten)]
     connection: Connection,

@@ -6,8 +6,8 @@ use warden_api::{Replay, WallTime};
 
 use super::progress::{ask, follow, judge};
 use super::text::{progress, selection, standing};
+use crate::cli::commands::args::generated_id;
 use crate::cli::commands::error::CliError;
-use crate::cli::commands::id;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};
@@ -19,7 +19,7 @@ use crate::model::Timestamp;
 #[derive(Args)]
 pub struct Show {
     /// Its id
-    #[arg(value_parser = id::read)]
+    #[arg(value_parser = generated_id)]
     id: String,
     /// Wait until it has ended or waits for somebody, and say how it goes; fails unless all went well
     #[arg(long)]

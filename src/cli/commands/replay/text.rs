@@ -4,8 +4,8 @@ use warden_api::replay::ReplayFilter;
 use warden_api::word::ReplayStatus;
 use warden_api::{Replay, Word};
 
-use crate::cli::commands::label;
 use crate::cli::terminal::age::{dated, relative};
+use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
 /// Whether nothing more is to come.
@@ -52,7 +52,7 @@ pub fn selection(replay: &Replay) -> String {
     }
     parts.extend(step.as_ref().map(|step| format!("at {step}")));
     if !labels.is_empty() {
-        parts.push(format!("with {}", label::written(labels)));
+        parts.push(format!("with {}", label_list(labels)));
     }
     parts.join(" ")
 }

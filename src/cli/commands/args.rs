@@ -1,4 +1,4 @@
-//! The flags that choose items, for lists and exports.
+//! Arguments that several commands take.
 
 use std::collections::BTreeMap;
 
@@ -8,47 +8,96 @@ use warden_api::item::ItemFilter;
 use warden_api::word::ItemState;
 
 use super::error::CliError;
-use super::label;
 use crate::cli::daemon::client::Query;
+use crate::model::{ItemId, NameError, WorkflowName};
 
-/// Which items. What the values mean is the daemon's business: they are handed on as they are.
+/// One item.
+#[derive(Args)]
+pub struct ItemKey {
+    /// The workflow of the item
+    #[arg(value_parser = workflow)]
+    pub workflow: WorkflowName,
+    /// The id of the item within its workflow
+    #[arg(value_parser = item_id)]
+    pub id: ItemId,
+}
+
+/// Parses the name of a workflow.
+pub fn workflow(text: &str) -> Result<WorkflowName, NameError> {
+    WorkflowName::new(text)
+}
+
+/// Parses the id of an item.
+pub fn item_id(text: &str) -> Result<ItemId, NameError> {
+    ItemId::new(text)
+}
+
+/// Parses an id that the daemon generated, such as that of an incident. It needs no encoding in a path.
+pub fn generated_id(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
+        return Ok(text.to_owned());
+    }
+    Err("an id of the daemon's is letters, digits, _ and -, as lists show it".to_owned())
+}
+
+/// Parses a label, `name:value`.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    let label = text.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    label.ok_or_else(|| "a label is written name:value".to_owned())
+}
+
+/// The person who acts on an incident or creates a silence.
+#[derive(Args)]
+pub struct Person {
+    /// Your name [default: the token's name]
+    #[arg(long, visible_alias = "author", value_name = "NAME", env = "USER")]
+    by: Option<String>,
+}
+
+impl Person {
+    /// `None` leaves it to the daemon, which knows the token's name. An empty variable counts as unset.
+    pub fn name(self) -> Option<String> {
+        self.by.filter(|name| !name.is_empty())
+    }
+}
+
+/// Selects items. The daemon validates the values.
 #[derive(Args)]
 #[command(next_help_heading = "Which items")]
 pub struct Filter {
-    /// Of workflows whose name matches; repeatable
+    /// Only items of workflows whose name matches; repeatable
     #[arg(long = "workflow", value_name = "GLOB")]
     workflows: Vec<String>,
-    /// In this state; repeatable
+    /// Only items in this state; repeatable
     #[arg(long = "state", value_name = "STATE", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(ItemState::WORDS))]
     states: Vec<String>,
-    /// With this label; repeatable, and then with all of them
+    /// Only items with this label; repeatable, items must have all of them
     #[arg(long = "label", value_name = "NAME:VALUE")]
     labels: Vec<String>,
-    /// At this step
+    /// Only items at this step
     #[arg(long)]
     step: Option<String>,
-    /// Created before this instant, such as 2026-01-31T12:00:00Z
+    /// Only items created before this time, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     created_before: Option<String>,
-    /// Created at this instant or later
+    /// Only items created at this time or later
     #[arg(long, value_name = "TIME")]
     created_after: Option<String>,
-    /// Due before this instant
+    /// Only items due before this time
     #[arg(long, value_name = "TIME")]
     deadline_before: Option<String>,
-    /// Due at this instant or later
+    /// Only items due at this time or later
     #[arg(long, value_name = "TIME")]
     deadline_after: Option<String>,
 }
 
 impl Filter {
-    /// Whether they say in which states.
     pub fn names_states(&self) -> bool {
         !self.states.is_empty()
     }
 
-    /// The parameters that say the same to the daemon.
+    /// The filter as parameters of a query.
     pub fn query(&self) -> Query {
         let several = [("workflow", &self.workflows), ("state", &self.states), ("label", &self.labels)];
         let single = [
@@ -64,14 +113,11 @@ impl Filter {
         several.chain(single).map(|(name, value)| (name, value.clone())).collect()
     }
 
-    /// The document that says the same where the daemon takes one. What nobody asked for is left out.
-    ///
-    /// # Errors
-    /// When a label has no colon, or stands twice.
+    /// The filter as a document. Fails if a label has no colon or occurs twice.
     pub fn document(&self) -> Result<ItemFilter, CliError> {
         let mut labels = BTreeMap::new();
         for text in &self.labels {
-            let (name, value) = label::read(text).map_err(CliError::Usage)?;
+            let (name, value) = label(text).map_err(CliError::Usage)?;
             if labels.insert(name, value).is_some() {
                 return Err(CliError::Usage(format!("the label of {text} stands twice")));
             }
@@ -124,6 +170,24 @@ mod tests {
         for flags in ["x --label k", "x --label k:v --label k:w"] {
             let filter = Line::parse_from(flags.split_whitespace()).filter;
             assert!(matches!(filter.document(), Err(CliError::Usage(_))), "{flags}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_split_at_its_first_colon() {
+        for (text, name, value) in
+            [("region:eu", "region", "eu"), ("region:", "region", ""), ("time:12:30", "time", "12:30")]
+        {
+            assert_eq!(label(text).unwrap(), (name.to_owned(), value.to_owned()));
+        }
+        assert!(label("region").is_err());
+    }
+
+    #[test]
+    fn a_generated_id_cannot_name_another_path() {
+        assert!(generated_id("inc_0198c1d2").is_ok());
+        for text in ["", ".", "..", "inc_1/ack", "inc_1?x", "inc_1#", "inc 1", "%2e%2e", "ä"] {
+            assert!(generated_id(text).is_err(), "{text}");
         }
     }
 
