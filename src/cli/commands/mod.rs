@@ -8,7 +8,7 @@ mod create;
 mod data;
 mod deliveries;
 mod demo;
-pub mod error;
+mod error;
 mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -20,7 +20,7 @@ mod items;
 mod list;
 mod payload;
 mod preview;
-pub mod recover;
+mod recover;
 mod replay;
 mod retry;
 #[cfg(test)]
@@ -30,7 +30,7 @@ mod show;
 mod silence;
 mod test_receiver;
 mod token;
-pub mod worker;
+mod worker;
 
 use std::future::Future;
 

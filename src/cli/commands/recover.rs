@@ -3,12 +3,11 @@
 //! The items come by leases, so that of several recoveries no two work on one item, and so that what a recovery leaves
 //! behind when it dies is free again after a while. Commands' stdout is theirs; what is told about them goes to stderr.
 
-mod canary;
 mod claims;
 mod display;
 mod pace;
 mod recovery;
-pub mod summary;
+mod summary;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, stderr, stdin, stdout};
@@ -28,9 +27,9 @@ use self::recovery::{Outcome, Plan, Recovery};
 use super::args::Filter;
 use super::error::CliError;
 use super::preview;
-use super::worker::attempt::{MovedOn, Work};
-use super::worker::audience::Audience;
-use super::worker::desk::{Desk, Terms};
+use super::worker::attempt::{AdvancedItems, Work};
+use super::worker::events::EventSender;
+use super::worker::leases::{ClaimOptions, LeaseClient};
 use super::worker::process::{CommandLine, Output, raise_file_limit};
 use super::worker::verdict::OnSuccess;
 use crate::cli::daemon::client::{Client, ClientError};
@@ -156,21 +155,21 @@ impl Recover {
         }
         let preview = previewed(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
-        let (audience, seat) = Audience::new();
+        let (events, received) = EventSender::new();
         // A client of its own, since connections live on the thread that opened them.
         let client = self.connection.open()?;
-        let plan = self.plan(client, total, audience.clone())?;
+        let plan = self.plan(client, total, events.clone())?;
         let clock = SystemClock::new();
         let display = Display::new(console, shows_bar(), total, clock.now());
-        let outcome = beside(plan, audience, display.watch(seat, &clock)).await?;
+        let outcome = beside(plan, events, display.watch(received, &clock)).await?;
         finish(outcome, self.connection.output, console)
     }
 
-    fn plan(&mut self, client: Client, total: Option<u64>, audience: Audience) -> Result<Plan, CliError> {
+    fn plan(&mut self, client: Client, total: Option<u64>, events: EventSender) -> Result<Plan, CliError> {
         let mut words = std::mem::take(&mut self.command).into_iter();
         let program = words.next().ok_or_else(|| CliError::Usage("there is no command to run".to_owned()))?;
         let pace = Pace::new(self.rate, self.exec_batch, self.max);
-        let terms = Terms {
+        let options = ClaimOptions {
             selection: self.filter.document()?,
             ttl: self.lease_ttl,
             worker: Some(self.worker.take().unwrap_or_else(worker)),
@@ -183,14 +182,14 @@ impl Recover {
             (None, Format::Table) => Output::Stdout,
         };
         let work = Work {
-            desk: Arc::new(Desk::new(client, Arc::new(SystemClock::new()), terms)),
+            leases: Arc::new(LeaseClient::new(client, Arc::new(SystemClock::new()), options)),
             line: CommandLine { program, arguments: words.collect() },
             in_batches: self.exec_batch.is_some(),
             timeout: self.timeout,
             on_success: self.on_success,
             output,
-            audience,
-            moved_on: MovedOn::default(),
+            events,
+            advanced: AdvancedItems::default(),
         };
         raise_file_limit(self.concurrency);
         Ok(Plan {
@@ -202,7 +201,7 @@ impl Recover {
                 None => pace,
             },
             patience: self.patience,
-            somebody_is_there: !self.yes && stdin().is_terminal() && stderr().is_terminal(),
+            is_interactive: !self.yes && stdin().is_terminal() && stderr().is_terminal(),
         })
     }
 }
@@ -229,14 +228,14 @@ async fn previewed(
 /// When the system has no thread for it, or signals cannot be listened to.
 async fn beside(
     plan: Plan,
-    audience: Audience,
+    events: EventSender,
     shown: impl Future<Output = ()>,
 ) -> Result<Outcome, CliError> {
     let failed = |error: &dyn std::error::Error| CliError::Start(error.to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
     let recovering =
-        runtime.spawn(async move { Ok::<_, io::Error>(Recovery::new(plan, audience)?.run().await) });
+        runtime.spawn(async move { Ok::<_, io::Error>(Recovery::new(plan, events)?.run().await) });
     shown.await;
     let outcome = recovering.await;
     // Nothing is left that would have to be waited for.

@@ -11,8 +11,8 @@ use tokio_util::task::AbortOnDropHandle;
 use warden_api::lease::{Claimed, ClaimedItem};
 
 use crate::cli::commands::error::CliError;
-use crate::cli::commands::worker::backoff::Backoff;
-use crate::cli::commands::worker::desk::Desk;
+use crate::cli::commands::worker::leases::Backoff;
+use crate::cli::commands::worker::leases::LeaseClient;
 use crate::cli::daemon::client::ClientError;
 use crate::model::Timestamp;
 
@@ -24,20 +24,20 @@ type Answered = Result<(Claimed, Timestamp), ClientError>;
 
 /// What came of a claim.
 #[derive(Debug)]
-pub enum Gain {
+pub enum ClaimOutcome {
     /// These items, at least until this instant.
-    Leases(Vec<ClaimedItem>, Timestamp),
+    Leased(Vec<ClaimedItem>, Timestamp),
     /// Nothing is claimable.
-    Nothing,
+    Exhausted,
     /// It is tried again. Whoever watches should know this, if it is not known already.
-    Later(Option<String>),
+    Retry(Option<String>),
     /// It cannot be.
-    Never(CliError),
+    Failed(CliError),
 }
 
 /// The claims of a recovery.
 pub struct Claims {
-    desk: Arc<Desk>,
+    leases: Arc<LeaseClient>,
     /// How long a daemon that cannot be asked is waited for.
     patience: Duration,
     asked: Option<AbortOnDropHandle<Answered>>,
@@ -48,9 +48,9 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Claims at this desk, whose daemon is waited for so long when it does not answer any more.
-    pub fn at(desk: Arc<Desk>, patience: Duration) -> Self {
-        Self { desk, patience, asked: None, cursor: None, not_before: Timestamp::MIN, trouble: None }
+    /// Claims at this leases, whose daemon is waited for so long when it does not answer any more.
+    pub fn at(leases: Arc<LeaseClient>, patience: Duration) -> Self {
+        Self { leases, patience, asked: None, cursor: None, not_before: Timestamp::MIN, trouble: None }
     }
 
     /// Whether a claim is on the way.
@@ -65,54 +65,54 @@ impl Claims {
 
     /// Sends a claim of so many items on its way.
     pub fn ask(&mut self, items: usize) {
-        let (desk, cursor) = (self.desk.clone(), self.cursor.clone());
-        let claim = async move { desk.claim(items, cursor.as_deref()).await };
+        let (leases, cursor) = (self.leases.clone(), self.cursor.clone());
+        let claim = async move { leases.claim(items, cursor.as_deref()).await };
         self.asked = Some(AbortOnDropHandle::new(tokio::spawn(claim)));
     }
 
     /// Waits for what comes of the claim that is on the way; for ever if there is none.
-    pub async fn gain(&mut self) -> Gain {
+    pub async fn gain(&mut self) -> ClaimOutcome {
         let Some(asked) = &mut self.asked else { return std::future::pending().await };
         let claimed = asked.await;
         self.asked = None;
         match claimed {
             Ok(Ok((claim, expires))) => self.take(claim, expires),
             Ok(Err(error)) => self.fail(error),
-            Err(error) => Gain::Never(CliError::Start(error.to_string())),
+            Err(error) => ClaimOutcome::Failed(CliError::Start(error.to_string())),
         }
     }
 
-    fn take(&mut self, claim: Claimed, expires: Timestamp) -> Gain {
+    fn take(&mut self, claim: Claimed, expires: Timestamp) -> ClaimOutcome {
         self.trouble = None;
         match claim.next_cursor {
             // It may be that all that was claimed is closed already; what is behind it is not.
             Some(cursor) => {
                 self.cursor = Some(cursor);
-                Gain::Leases(claim.leases, expires)
+                ClaimOutcome::Leased(claim.leases, expires)
             }
-            None => Gain::Nothing,
+            None => ClaimOutcome::Exhausted,
         }
     }
 
-    fn fail(&mut self, error: ClientError) -> Gain {
-        let now = self.desk.clock().now();
+    fn fail(&mut self, error: ClientError) -> ClaimOutcome {
+        let now = self.leases.clock().now();
         let news = self.trouble.is_none();
         let (since, backoff) = self.trouble.get_or_insert_with(|| (now, Backoff::new()));
         if !error.may_pass() || now.since(*since) >= self.patience {
-            return Gain::Never(error.into());
+            return ClaimOutcome::Failed(error.into());
         }
         let mut wait = backoff.wait(error.retry_after());
         let patience = humantime::format_duration(self.patience);
         let mut said = news.then(|| format!("waiting at most {patience} for the daemon: {error}"));
         if error.may_be_done() {
-            wait = wait.max(self.desk.ttl() + SLACK);
-            let ttl = humantime::format_duration(self.desk.ttl());
+            wait = wait.max(self.leases.ttl() + SLACK);
+            let ttl = humantime::format_duration(self.leases.ttl());
             said = Some(format!(
                 "a claim may have been made although its answer is lost; going on in {ttl}: {error}"
             ));
         }
         self.not_before = now.after(wait);
-        Gain::Later(said)
+        ClaimOutcome::Retry(said)
     }
 }
 

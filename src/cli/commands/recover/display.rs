@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::summary::Counts;
-use crate::cli::commands::worker::audience::{Over, Said, Seat};
+use crate::cli::commands::worker::events::{Event, EventReceiver, Over};
+use crate::cli::commands::worker::report::Counts;
 use crate::cli::terminal::age::short;
 use crate::cli::terminal::console::Console;
 use crate::model::{Clock, Timestamp};
@@ -36,13 +36,13 @@ impl<'a, 'b> Display<'a, 'b> {
     }
 
     /// Shows what is told, until it ends.
-    pub async fn watch(mut self, mut seat: Seat, clock: &dyn Clock) {
+    pub async fn watch(mut self, mut received: EventReceiver, clock: &dyn Clock) {
         loop {
             let said = tokio::select! {
-                said = seat.next() => said,
+                said = received.next() => said,
                 () = clock.sleep_until(self.next()) => Ok(None),
             };
-            let counts = seat.counts();
+            let counts = received.counts();
             match said {
                 Ok(Some(said)) => self.show(said, counts),
                 Ok(None) => self.move_bar(counts),
@@ -55,11 +55,11 @@ impl<'a, 'b> Display<'a, 'b> {
         }
     }
 
-    fn show(&mut self, said: Said, counts: Counts) {
+    fn show(&mut self, said: Event, counts: Counts) {
         match said {
-            Said::Note(line) => self.write(&[line.as_bytes(), b"\n"].concat()),
-            Said::Line(line) => self.write(&[&line[..], b"\n"].concat()),
-            Said::Ask(question) => {
+            Event::Message(line) => self.write(&[line.as_bytes(), b"\n"].concat()),
+            Event::Output(line) => self.write(&[&line[..], b"\n"].concat()),
+            Event::Question(question) => {
                 // It comes back with the answer.
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();
@@ -67,7 +67,7 @@ impl<'a, 'b> Display<'a, 'b> {
                 let _ =
                     write!(self.console.notes, "{question} [y/N] ").and_then(|()| self.console.notes.flush());
             }
-            Said::Answered => {
+            Event::Answered => {
                 self.bar = self.bar.take().map(|_| {
                     let bar = bar(self.total).with_position(counts.items()).with_message(message(counts));
                     bar.reset_eta();
@@ -187,10 +187,10 @@ mod tests {
         let mut console = Console { out: &mut out, notes: &mut notes, now: start };
         let mut display = Display::new(&mut console, false, Some(4), start);
         display.tick(counts(1, 0), start.after(TELLS_EVERY - Duration::from_millis(1)));
-        display.show(Said::Line("aside".into()), counts(1, 0));
+        display.show(Event::Output("aside".into()), counts(1, 0));
         display.tick(counts(2, 0), start.after(TELLS_EVERY));
         display.tick(counts(3, 0), start.after(TELLS_EVERY));
-        display.show(Said::Note("that is it".to_owned()), counts(3, 0));
+        display.show(Event::Message("that is it".to_owned()), counts(3, 0));
         let notes = String::from_utf8(notes).unwrap();
         assert_eq!(notes, "aside\n2 of 4: 2 done, 0.2/s, 10s left\nthat is it\n");
         assert!(out.is_empty());

@@ -3,6 +3,7 @@
 //! Invariants: no more is claimed than can begin at once; in no stretch of the rate's time is more begun than it says;
 //! and never more altogether than was allowed.
 
+use crate::cli::commands::worker::report::Counts;
 use crate::model::Timestamp;
 use crate::outbound::{Rate, RateLimiter};
 
@@ -11,7 +12,7 @@ const CLAIM_MAX: usize = 1_000;
 
 /// What may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bite {
+pub enum Allowance {
     /// So many items.
     Claim(usize),
     /// Nothing before this instant.
@@ -58,26 +59,26 @@ impl Pace {
     }
 
     /// What may be claimed now, while so many more commands could run.
-    pub fn bite(&self, slots: usize, now: Timestamp) -> Bite {
+    pub fn allowance(&self, slots: usize, now: Timestamp) -> Allowance {
         if slots == 0 {
-            return Bite::Nothing;
+            return Allowance::Nothing;
         }
         let left = usize::try_from(self.left.min(self.before_gate.unwrap_or(u64::MAX))).unwrap_or(usize::MAX);
         let most = self.batch.unwrap_or(slots).min(left).min(CLAIM_MAX);
         if most == 0 {
-            return Bite::Nothing;
+            return Allowance::Nothing;
         }
-        let (Some(rate), Some(limiter)) = (self.rate, &self.limiter) else { return Bite::Claim(most) };
+        let (Some(rate), Some(limiter)) = (self.rate, &self.limiter) else { return Allowance::Claim(most) };
         // A batch waits until it can be as large as it may: many small ones are what batches are to avoid.
         let least = match self.batch {
             Some(_) => most.min(usize::try_from(rate.count).unwrap_or(usize::MAX)),
             None => 1,
         };
         match limiter.free_for(least) {
-            later if later > now => Bite::Wait(later),
+            later if later > now => Allowance::Wait(later),
             _ => {
                 let fits = |items: &usize| limiter.free_for(*items) <= now;
-                Bite::Claim((least..=most).rev().find(fits).unwrap_or(least))
+                Allowance::Claim((least..=most).rev().find(fits).unwrap_or(least))
             }
         }
     }
@@ -93,6 +94,40 @@ impl Pace {
     }
 }
 
+/// What follows from how the first items went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CanaryDecision {
+    /// The rest is recovered as well.
+    Continue,
+    /// It stops, and this is why.
+    Stop(String),
+    /// Somebody is asked this.
+    Ask(String),
+}
+
+/// What follows from how the first items went. `rest` is how many are behind them, if that is known.
+pub fn judge_canary(first: Counts, rest: Option<u64>, is_interactive: bool) -> CanaryDecision {
+    let done = first.done;
+    let items = first.items();
+    if is_interactive && rest != Some(0) {
+        let others = match rest {
+            Some(rest) => format!("the other {rest}"),
+            None => "the rest".to_owned(),
+        };
+        return CanaryDecision::Ask(format!("{done} of the first {items} are done. Go on with {others}?"));
+    }
+    if done == items {
+        CanaryDecision::Continue
+    } else {
+        CanaryDecision::Stop(format!("stopped after the canary: only {done} of the first {items} are done"))
+    }
+}
+
+/// Whether an answer is a yes. Everything that is not counts as no.
+pub fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -100,6 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cli::commands::worker::report::Ending;
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_millis(1_767_225_600_000).after(Duration::from_millis(millis))
@@ -112,31 +148,31 @@ mod tests {
     #[test]
     fn without_bounds_all_that_can_run_is_claimed() {
         let pace = Pace::new(None, None, None);
-        assert_eq!(pace.bite(4, at(0)), Bite::Claim(4));
-        assert_eq!(pace.bite(0, at(0)), Bite::Nothing);
-        assert_eq!(pace.bite(5_000, at(0)), Bite::Claim(CLAIM_MAX));
+        assert_eq!(pace.allowance(4, at(0)), Allowance::Claim(4));
+        assert_eq!(pace.allowance(0, at(0)), Allowance::Nothing);
+        assert_eq!(pace.allowance(5_000, at(0)), Allowance::Claim(CLAIM_MAX));
     }
 
     #[test]
     fn no_more_begin_than_are_allowed() {
         let mut pace = Pace::new(None, None, Some(5));
         pace.begun(3, at(0));
-        assert_eq!(pace.bite(4, at(0)), Bite::Claim(2));
+        assert_eq!(pace.allowance(4, at(0)), Allowance::Claim(2));
         pace.begun(2, at(0));
-        assert_eq!(pace.bite(4, at(0)), Bite::Nothing);
+        assert_eq!(pace.allowance(4, at(0)), Allowance::Nothing);
         assert!(pace.left == 0 && !pace.at_gate());
     }
 
     #[test]
     fn a_gate_holds_until_it_is_opened_unless_nobody_is_left_behind_it() {
         let mut pace = Pace::new(None, None, Some(10)).gated(2);
-        assert_eq!(pace.bite(4, at(0)), Bite::Claim(2));
+        assert_eq!(pace.allowance(4, at(0)), Allowance::Claim(2));
         pace.begun(2, at(0));
-        assert_eq!(pace.bite(4, at(0)), Bite::Nothing);
+        assert_eq!(pace.allowance(4, at(0)), Allowance::Nothing);
         assert!(pace.at_gate());
         pace.open();
         assert!(!pace.at_gate());
-        assert_eq!(pace.bite(10, at(0)), Bite::Claim(8));
+        assert_eq!(pace.allowance(10, at(0)), Allowance::Claim(8));
         let mut few = Pace::new(None, None, Some(2)).gated(2);
         few.begun(2, at(0));
         assert!(!few.at_gate());
@@ -145,24 +181,63 @@ mod tests {
     #[test]
     fn a_rate_lets_through_what_has_room_and_says_when_there_is_more() {
         let mut pace = Pace::new(rate("3/s"), None, None);
-        assert_eq!(pace.bite(8, at(0)), Bite::Claim(3));
+        assert_eq!(pace.allowance(8, at(0)), Allowance::Claim(3));
         pace.begun(2, at(0));
-        assert_eq!(pace.bite(8, at(100)), Bite::Claim(1));
+        assert_eq!(pace.allowance(8, at(100)), Allowance::Claim(1));
         pace.begun(1, at(100));
-        assert_eq!(pace.bite(8, at(200)), Bite::Wait(at(1_000)));
-        assert_eq!(pace.bite(8, at(1_000)), Bite::Claim(2));
+        assert_eq!(pace.allowance(8, at(200)), Allowance::Wait(at(1_000)));
+        assert_eq!(pace.allowance(8, at(1_000)), Allowance::Claim(2));
     }
 
     #[test]
     fn a_batch_is_as_large_as_it_may_be() {
         let mut pace = Pace::new(rate("30/s"), Some(20), Some(55));
-        assert_eq!(pace.bite(1, at(0)), Bite::Claim(20));
+        assert_eq!(pace.allowance(1, at(0)), Allowance::Claim(20));
         pace.begun(20, at(0));
-        assert_eq!(pace.bite(1, at(0)), Bite::Wait(at(1_000)));
+        assert_eq!(pace.allowance(1, at(0)), Allowance::Wait(at(1_000)));
         pace.begun(20, at(1_000));
-        assert_eq!(pace.bite(1, at(2_000)), Bite::Claim(15));
+        assert_eq!(pace.allowance(1, at(2_000)), Allowance::Claim(15));
         let slow = Pace::new(rate("5/s"), Some(20), None);
-        assert_eq!(slow.bite(1, at(0)), Bite::Claim(5));
+        assert_eq!(slow.allowance(1, at(0)), Allowance::Claim(5));
+    }
+
+    fn counts(endings: &[Ending]) -> Counts {
+        let mut counts = Counts::default();
+        endings.iter().for_each(|ending| counts.count(*ending));
+        counts
+    }
+
+    #[test]
+    fn where_nobody_is_there_it_goes_on_only_if_all_are_done() {
+        let done = counts(&[Ending::Done, Ending::Done]);
+        assert_eq!(judge_canary(done, Some(7), false), CanaryDecision::Continue);
+        for bad in [Ending::Failed, Ending::Retry, Ending::Lost, Ending::Skipped] {
+            let told = "stopped after the canary: only 1 of the first 2 are done".to_owned();
+            assert_eq!(
+                judge_canary(counts(&[Ending::Done, bad]), Some(7), false),
+                CanaryDecision::Stop(told)
+            );
+        }
+    }
+
+    #[test]
+    fn whoever_is_there_decides_and_is_told_what_there_is_to_decide() {
+        let counts = counts(&[Ending::Done, Ending::Failed]);
+        let asked = |text: &str| CanaryDecision::Ask(text.to_owned());
+        let question = "1 of the first 2 are done. Go on with the other 7?";
+        assert_eq!(judge_canary(counts, Some(7), true), asked(question));
+        let question = "1 of the first 2 are done. Go on with the rest?";
+        assert_eq!(judge_canary(counts, None, true), asked(question));
+        assert!(
+            matches!(judge_canary(counts, Some(0), true), CanaryDecision::Stop(_)),
+            "there is nothing to ask about"
+        );
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(is_yes("y\n") && is_yes(" Yes \n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("no") && !is_yes("yeah"));
     }
 
     proptest! {
@@ -174,14 +249,14 @@ mod tests {
             let mut pace = Pace::new(Some(Rate { count, per: Duration::from_secs(1) }), batch, Some(most));
             let (mut now, mut begun) = (0, Vec::new());
             for (slots, wait) in slots {
-                match pace.bite(slots, at(now)) {
-                    Bite::Claim(items) => {
+                match pace.allowance(slots, at(now)) {
+                    Allowance::Claim(items) => {
                         prop_assert!(items >= 1 && items <= batch.unwrap_or(slots));
                         pace.begun(items, at(now));
                         begun.extend(std::iter::repeat_n(now, items));
                     }
-                    Bite::Wait(later) => now = u64::try_from(later.since(at(0)).as_millis()).unwrap(),
-                    Bite::Nothing => prop_assert!(pace.left == 0),
+                    Allowance::Wait(later) => now = u64::try_from(later.since(at(0)).as_millis()).unwrap(),
+                    Allowance::Nothing => prop_assert!(pace.left == 0),
                 }
                 now += wait;
             }

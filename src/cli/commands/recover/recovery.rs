@@ -10,16 +10,16 @@ use tokio::task::{JoinError, JoinSet};
 
 use warden_api::lease::ClaimedItem;
 
-use super::canary::{self, Next};
-use super::claims::{Claims, Gain};
-use super::pace::{Bite, Pace};
+use super::claims::{ClaimOutcome, Claims};
+use super::pace::{Allowance, Pace};
+use super::pace::{CanaryDecision, is_yes, judge_canary};
 use super::summary::Summary;
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::worker::attempt::{Attempt, Work};
-use crate::cli::commands::worker::audience::Audience;
-use crate::cli::commands::worker::order::{Order, give};
+use crate::cli::commands::worker::events::EventSender;
+use crate::cli::commands::worker::process::{StopLevel, raise};
 use crate::cli::commands::worker::report::Report;
-use crate::cli::commands::worker::settlement::Settlement;
+use crate::cli::commands::worker::verdict::Settlement;
 use crate::cli::terminal::signals::Signals;
 use crate::model::Timestamp;
 
@@ -39,7 +39,7 @@ pub struct Plan {
     /// How long a daemon that cannot be asked is waited for.
     pub patience: Duration,
     /// Whether there is somebody to ask.
-    pub somebody_is_there: bool,
+    pub is_interactive: bool,
     /// How many items there seem to be.
     pub total: Option<u64>,
 }
@@ -60,16 +60,16 @@ pub struct Recovery {
     claims: Claims,
     pace: Pace,
     concurrency: usize,
-    somebody_is_there: bool,
+    is_interactive: bool,
     /// How many items there seem to be.
     total: Option<u64>,
-    audience: Audience,
+    events: EventSender,
     signals: Signals,
     /// How often somebody wanted it to end.
     signalled: u32,
     /// When it is over, whatever is left.
     gives_up: Option<Timestamp>,
-    orders: watch::Sender<Order>,
+    stop: watch::Sender<StopLevel>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     running: JoinSet<io::Result<()>>,
     /// Whether nothing is claimable any more.
@@ -82,7 +82,7 @@ pub struct Recovery {
 enum Happening {
     Report(Report),
     Ended(Result<io::Result<()>, JoinError>),
-    Gain(Gain),
+    ClaimOutcome(ClaimOutcome),
     Signal,
     Time,
 }
@@ -92,20 +92,20 @@ impl Recovery {
     ///
     /// # Errors
     /// When signals cannot be listened to.
-    pub fn new(plan: Plan, audience: Audience) -> io::Result<Self> {
+    pub fn new(plan: Plan, events: EventSender) -> io::Result<Self> {
         let work = Arc::new(plan.work);
         Ok(Self {
-            claims: Claims::at(work.desk.clone(), plan.patience),
+            claims: Claims::at(work.leases.clone(), plan.patience),
             work,
             pace: plan.pace,
             concurrency: plan.concurrency,
-            somebody_is_there: plan.somebody_is_there,
+            is_interactive: plan.is_interactive,
             total: plan.total,
-            audience,
+            events,
             signals: Signals::listen()?,
             signalled: 0,
             gives_up: None,
-            orders: watch::Sender::new(Order::Run),
+            stop: watch::Sender::new(StopLevel::Run),
             reports: mpsc::channel(REPORTS_MAX),
             running: JoinSet::new(),
             exhausted: false,
@@ -129,7 +129,7 @@ impl Recovery {
             match self.happening(due).await {
                 Happening::Report(report) => self.note(report),
                 Happening::Ended(ended) => self.note_end(ended),
-                Happening::Gain(gain) => self.take(gain),
+                Happening::ClaimOutcome(gain) => self.take(gain),
                 Happening::Signal => self.wind_up(),
                 Happening::Time => {}
             }
@@ -145,12 +145,12 @@ impl Recovery {
     }
 
     fn now(&self) -> Timestamp {
-        self.work.desk.clock().now()
+        self.work.leases.clock().now()
     }
 
     /// Whether more may begin.
     fn goes_on(&self) -> bool {
-        *self.orders.borrow() == Order::Run && !self.exhausted
+        *self.stop.borrow() == StopLevel::Run && !self.exhausted
     }
 
     /// Claims if there is room. Gives when there will be, if that is only a matter of time.
@@ -158,26 +158,26 @@ impl Recovery {
         if self.claims.is_asked() || !self.goes_on() {
             return None;
         }
-        if self.work.output.is_unread() {
+        if self.work.output.has_no_reader() {
             self.stop_by(CliError::Unread);
             return None;
         }
         let now = self.now();
         let slots = self.concurrency.saturating_sub(self.running.len());
-        match self.pace.bite(slots, now) {
-            Bite::Nothing => None,
-            Bite::Claim(_) if self.claims.not_before() > now => Some(self.claims.not_before()),
-            Bite::Claim(items) => {
+        match self.pace.allowance(slots, now) {
+            Allowance::Nothing => None,
+            Allowance::Claim(_) if self.claims.not_before() > now => Some(self.claims.not_before()),
+            Allowance::Claim(items) => {
                 self.claims.ask(items);
                 None
             }
-            Bite::Wait(later) => Some(later.max(self.claims.not_before())),
+            Allowance::Wait(later) => Some(later.max(self.claims.not_before())),
         }
     }
 
     async fn happening(&mut self, due: Option<Timestamp>) -> Happening {
         let next = [due, self.gives_up].into_iter().flatten().min();
-        let clock = self.work.desk.clock();
+        let clock = self.work.leases.clock();
         let time = async {
             match next {
                 Some(next) => clock.sleep_until(next).await,
@@ -189,14 +189,14 @@ impl Recovery {
             () = self.signals.next() => Happening::Signal,
             Some(report) = self.reports.1.recv() => Happening::Report(report),
             Some(ended) = self.running.join_next() => Happening::Ended(ended),
-            gain = self.claims.gain() => Happening::Gain(gain),
+            gain = self.claims.gain() => Happening::ClaimOutcome(gain),
             () = time => Happening::Time,
         }
     }
 
     fn note(&mut self, report: Report) {
         self.summary.note(report.clone());
-        self.audience.report(&report, self.summary.counts);
+        self.events.report(&report, self.summary.counts);
     }
 
     fn note_all(&mut self) {
@@ -216,28 +216,28 @@ impl Recovery {
         }
     }
 
-    fn take(&mut self, gain: Gain) {
+    fn take(&mut self, gain: ClaimOutcome) {
         match gain {
-            Gain::Leases(leases, expires) => self.begin(leases, expires),
-            Gain::Nothing => self.exhausted = true,
-            Gain::Later(said) => {
+            ClaimOutcome::Leased(leases, expires) => self.begin(leases, expires),
+            ClaimOutcome::Exhausted => self.exhausted = true,
+            ClaimOutcome::Retry(said) => {
                 if let Some(said) = said {
-                    self.audience.note(said);
+                    self.events.note(said);
                 }
             }
-            Gain::Never(error) => self.stop_by(error),
+            ClaimOutcome::Failed(error) => self.stop_by(error),
         }
     }
 
     /// Begins to work on what was claimed. When nothing is to begin any more, it is given back.
     fn begin(&mut self, leases: Vec<ClaimedItem>, expires: Timestamp) {
         let (again, leases): (Vec<_>, Vec<_>) =
-            leases.into_iter().partition(|lease| self.work.moved_on.has(lease));
+            leases.into_iter().partition(|lease| self.work.advanced.has(lease));
         for lease in again {
             let work = self.work.clone();
             self.running.spawn(async move {
                 // If it cannot be told it runs out.
-                let _ = work.desk.settle(&lease.id, &Settlement::Release, expires).await;
+                let _ = work.leases.settle(&lease.id, &Settlement::Release, expires).await;
                 Ok(())
             });
         }
@@ -251,7 +251,7 @@ impl Recovery {
         };
         for bundle in bundles {
             let (work, reports) = (self.work.clone(), self.reports.0.clone());
-            let attempt = Attempt::at(bundle, expires, work, self.orders.subscribe(), reports);
+            let attempt = Attempt::at(bundle, expires, work, self.stop.subscribe(), reports);
             self.running.spawn(attempt.run());
         }
     }
@@ -259,7 +259,7 @@ impl Recovery {
     /// Begins nothing more, because of this.
     fn stop_by(&mut self, error: CliError) {
         self.failure.get_or_insert(error);
-        give(&self.orders, Order::Finish);
+        raise(&self.stop, StopLevel::Drain);
     }
 
     /// Does what somebody wants who wants it to end: the first time nothing more begins, the second time what is running
@@ -269,34 +269,34 @@ impl Recovery {
         let running = self.running.len();
         let (order, said) = match self.signalled {
             1 => (
-                Order::Finish,
+                StopLevel::Drain,
                 format!("claiming nothing more; {running} running may finish, once more to end them"),
             ),
-            2 => (Order::Terminate, format!("ending {running} running; once more to leave at once")),
+            2 => (StopLevel::Terminate, format!("ending {running} running; once more to leave at once")),
             _ => (
-                Order::Kill,
+                StopLevel::Kill,
                 "leaving; what is not settled is free again when its lease has run out".to_owned(),
             ),
         };
-        give(&self.orders, order);
-        if order == Order::Kill {
+        raise(&self.stop, order);
+        if order == StopLevel::Kill {
             self.gives_up = Some(self.now().after(LAST_WORDS));
         }
-        if running > 0 || order == Order::Kill {
-            self.audience.note(said);
+        if running > 0 || order == StopLevel::Kill {
+            self.events.note(said);
         }
     }
 
     /// Whether it goes on after its first items.
     async fn judge_canary(&mut self) -> bool {
         let rest = self.total.map(|total| total.saturating_sub(self.summary.counts.items()));
-        let goes_on = match canary::judge(self.summary.counts, rest, self.somebody_is_there) {
-            Next::GoOn => true,
-            Next::Stop(said) => {
-                self.audience.note(said);
+        let goes_on = match judge_canary(self.summary.counts, rest, self.is_interactive) {
+            CanaryDecision::Continue => true,
+            CanaryDecision::Stop(said) => {
+                self.events.note(said);
                 false
             }
-            Next::Ask(question) => {
+            CanaryDecision::Ask(question) => {
                 let goes_on = self.ask(question).await;
                 if !goes_on {
                     self.failure.get_or_insert(CliError::Declined);
@@ -309,20 +309,20 @@ impl Recovery {
     }
 
     async fn ask(&mut self, question: String) -> bool {
-        self.audience.ask(question);
+        self.events.ask(question);
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             io::stdin().read_line(&mut answer).map(|_| answer)
         });
         let goes_on = tokio::select! {
-            answer = answer => matches!(answer, Ok(Ok(answer)) if canary::is_yes(&answer)),
+            answer = answer => matches!(answer, Ok(Ok(answer)) if is_yes(&answer)),
             () = self.signals.next() => {
-                self.audience.note(String::new());
+                self.events.note(String::new());
                 self.wind_up();
                 false
             }
         };
-        self.audience.answered();
+        self.events.answered();
         goes_on
     }
 }

@@ -16,17 +16,17 @@ use tokio::task::JoinSet;
 use warden_api::lease::ClaimedItem;
 use warden_api::word::ItemState;
 
-use super::audience::Audience;
-use super::backoff::Backoff;
 use super::batch;
-use super::desk::{Denial, Desk};
 use super::environment::variables;
-use super::keeper::{Held, Loss};
-use super::listener::Listener;
-use super::order::{Order, give, reaches};
+use super::events::EventSender;
+use super::keeper::{HeldLease, LostLease};
+use super::leases::Backoff;
+use super::leases::{LeaseClient, LeaseError};
 use super::process::{CommandLine, Output, Process};
+use super::process::{StopLevel, raise, reached};
 use super::report::{Ending, Report};
-use super::settlement::Settlement;
+use super::stdout::StdoutHandler;
+use super::verdict::Settlement;
 use super::verdict::{End, OnSuccess, Verdict};
 use crate::model::Timestamp;
 
@@ -36,7 +36,7 @@ const AT_ONCE: usize = 8;
 /// What is done for each item.
 pub struct Work {
     /// Where the leases come from.
-    pub desk: Arc<Desk>,
+    pub leases: Arc<LeaseClient>,
     /// The command.
     pub line: CommandLine,
     /// Whether it takes several items at once, as lines of JSON.
@@ -48,17 +48,17 @@ pub struct Work {
     /// Where its stdout goes.
     pub output: Output,
     /// Who sees what it writes, where that is shown line by line.
-    pub audience: Audience,
+    pub events: EventSender,
     /// The items that are done with their step, and not closed.
-    pub moved_on: MovedOn,
+    pub advanced: AdvancedItems,
 }
 
 /// The items that this recovery may have brought to their next step, by workflow and id. With it their deadline has
 /// moved, so that a claim may bring them again; and the command is not for that step.
 #[derive(Debug, Default)]
-pub struct MovedOn(Mutex<HashSet<(String, String)>>);
+pub struct AdvancedItems(Mutex<HashSet<(String, String)>>);
 
-impl MovedOn {
+impl AdvancedItems {
     /// Whether this item is one of them.
     pub fn has(&self, lease: &ClaimedItem) -> bool {
         self.items().contains(&key(lease))
@@ -77,11 +77,11 @@ fn key(lease: &ClaimedItem) -> (String, String) {
 /// An attempt.
 pub struct Attempt {
     work: Arc<Work>,
-    held: Vec<Held>,
-    losses: mpsc::UnboundedReceiver<Loss>,
+    held: Vec<HeldLease>,
+    losses: mpsc::UnboundedReceiver<LostLease>,
     /// The leases that are lost, and why.
     lost: HashMap<String, String>,
-    orders: watch::Receiver<Order>,
+    stop: watch::Receiver<StopLevel>,
     reports: mpsc::Sender<Report>,
 }
 
@@ -91,13 +91,13 @@ impl Attempt {
         leases: Vec<ClaimedItem>,
         expires: Timestamp,
         work: Arc<Work>,
-        orders: watch::Receiver<Order>,
+        stop: watch::Receiver<StopLevel>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let (tell, losses) = mpsc::unbounded_channel();
-        let keep = |lease| Held::keep(lease, expires, work.desk.clone(), tell.clone());
+        let keep = |lease| HeldLease::keep(lease, expires, work.leases.clone(), tell.clone());
         let held = leases.into_iter().map(keep).collect();
-        Self { work, held, losses, lost: HashMap::new(), orders, reports }
+        Self { work, held, losses, lost: HashMap::new(), stop, reports }
     }
 
     /// Makes it.
@@ -105,11 +105,11 @@ impl Attempt {
     /// # Errors
     /// When the command cannot be started; its items are given back.
     pub async fn run(mut self) -> io::Result<()> {
-        let size = |held: &Held| held.lease.item.payload.size;
+        let size = |held: &HeldLease| held.lease.item.payload.size;
         let bundles = batch::split(std::mem::take(&mut self.held), size, batch::BYTES_MAX);
         let mut failure = None;
         for bundle in bundles {
-            if failure.is_some() || *self.orders.borrow() > Order::Run {
+            if failure.is_some() || *self.stop.borrow() > StopLevel::Run {
                 self.give_back(bundle, "not begun any more").await;
             } else if let Err(error) = self.recover(bundle).await {
                 failure = Some(error);
@@ -119,11 +119,12 @@ impl Attempt {
     }
 
     /// Runs the command once, for all of these.
-    async fn recover(&mut self, bundle: Vec<Held>) -> io::Result<()> {
+    async fn recover(&mut self, bundle: Vec<HeldLease>) -> io::Result<()> {
         let (bundle, payloads) = self.fetch(bundle).await;
         let Some(first) = bundle.first() else { return Ok(()) };
         let (variables, input) = if self.work.in_batches {
-            let lines = bundle.iter().zip(&payloads).map(|(held, payload)| batch::line(&held.lease, payload));
+            let lines =
+                bundle.iter().zip(&payloads).map(|(held, payload)| batch::encode(&held.lease, payload));
             (Vec::new(), lines.flatten().collect())
         } else {
             (variables(&first.lease), payloads.concat().into())
@@ -136,27 +137,27 @@ impl Attempt {
                 return Err(error);
             }
         };
-        let (end, said, listener) = match self.supervise(process, input, &bundle).await {
+        let (end, said, stdout) = match self.supervise(process, input, &bundle).await {
             Ok(ended) => ended,
             Err(error) => {
                 self.give_back(bundle, "how the command ended is not known").await;
                 return Err(error);
             }
         };
-        let verdict = |held: &Held| self.verdict(held, &end, &said, &listener);
+        let verdict = |held: &HeldLease| self.verdict(held, &end, &said, &stdout);
         self.settle(bundle.into_iter().map(|held| (verdict(&held), held)).collect()).await;
         Ok(())
     }
 
     /// Gets the payloads. Items without one are settled, and are not among those that
     /// it gives.
-    async fn fetch(&mut self, bundle: Vec<Held>) -> (Vec<Held>, Vec<Bytes>) {
-        let desk = &self.work.desk;
-        let fetching: Vec<_> = bundle.iter().map(|held| payload(desk, held)).collect();
+    async fn fetch(&mut self, bundle: Vec<HeldLease>) -> (Vec<HeldLease>, Vec<Bytes>) {
+        let leases = &self.work.leases;
+        let fetching: Vec<_> = bundle.iter().map(|held| payload(leases, held)).collect();
         let fetched = stream::iter(fetching).buffered(AT_ONCE).collect();
         let payloads: Vec<Result<Bytes, Verdict>> = tokio::select! {
             fetched = fetched => fetched,
-            _ = reaches(&mut self.orders, Order::Finish) => {
+            _ = reached(&mut self.stop, StopLevel::Drain) => {
                 self.give_back(bundle, "not begun any more").await;
                 return (Vec::new(), Vec::new());
             }
@@ -188,19 +189,19 @@ impl Attempt {
         &mut self,
         process: Process,
         input: Bytes,
-        bundle: &[Held],
-    ) -> io::Result<(End, String, Listener)> {
-        let (orders, ordered) = watch::channel(Order::Run);
-        let mut listener = Listener::new(self.work.in_batches, self.work.audience.clone());
-        let (clock, timeout) = (self.work.desk.clone(), self.work.timeout);
+        bundle: &[HeldLease],
+    ) -> io::Result<(End, String, StdoutHandler)> {
+        let (stop, stopping) = watch::channel(StopLevel::Run);
+        let mut stdout = StdoutHandler::new(self.work.in_batches, self.work.events.clone());
+        let (clock, timeout) = (self.work.leases.clone(), self.work.timeout);
         let mut timer = std::pin::pin!(async move {
             match timeout {
                 Some(timeout) => clock.clock().sleep_until(clock.clock().now().after(timeout)).await,
                 None => std::future::pending().await,
             }
         });
-        let mut running = Box::pin(process.run(input, ordered, &mut listener));
-        let (mut end, mut heard) = (None, Order::Finish);
+        let mut running = Box::pin(process.run(input, stopping, &mut stdout));
+        let (mut end, mut heard) = (None, StopLevel::Drain);
         let mut asking = JoinSet::new();
         let (status, said) = loop {
             tokio::select! {
@@ -212,12 +213,12 @@ impl Attempt {
                     match lost.map(|held| held.lease.clone()) {
                         // Its batch may go on if it is closed: nobody else works on it.
                         Some(lease) if loss.denied && !all => {
-                            let desk = self.work.desk.clone();
-                            asking.spawn(async move { (desk.is_closed(&lease).await, loss.reason) });
+                            let leases = self.work.leases.clone();
+                            asking.spawn(async move { (leases.is_closed(&lease).await, loss.reason) });
                         }
                         Some(_) => {
                             end.get_or_insert(End::Lost(loss.reason));
-                            give(&orders, Order::Kill);
+                            raise(&stop, StopLevel::Kill);
                         }
                         None => {}
                     }
@@ -225,37 +226,37 @@ impl Attempt {
                 Some(Ok((is_closed, reason))) = asking.join_next() => {
                     if !is_closed {
                         end.get_or_insert(End::Lost(reason));
-                        give(&orders, Order::Kill);
+                        raise(&stop, StopLevel::Kill);
                     }
                 }
                 () = &mut timer, if end.is_none() => {
                     end = timeout.map(End::TimedOut);
-                    give(&orders, Order::Terminate);
+                    raise(&stop, StopLevel::Terminate);
                 }
-                order = reaches(&mut self.orders, stronger(heard)), if heard < Order::Kill => {
+                order = reached(&mut self.stop, stronger(heard)), if heard < StopLevel::Kill => {
                     end.get_or_insert(End::Interrupted);
-                    give(&orders, order);
+                    raise(&stop, order);
                     heard = order;
                 }
             }
         };
         drop(running);
-        Ok((end.unwrap_or(End::Ended(status)), said.text(), listener))
+        Ok((end.unwrap_or(End::Exited(status)), said.text(), stdout))
     }
 
-    fn verdict(&self, held: &Held, end: &End, said: &str, listener: &Listener) -> Verdict {
+    fn verdict(&self, held: &HeldLease, end: &End, said: &str, stdout: &StdoutHandler) -> Verdict {
         let item = &held.lease.item;
         let told =
-            listener.told.iter().rev().find(|told| *told.id == *item.id && *told.workflow == *item.workflow);
+            stdout.told.iter().rev().find(|told| *told.id == *item.id && *told.workflow == *item.workflow);
         let verdict = match (told, end) {
             (Some(told), _) => told.verdict(),
             (None, End::Lost(reason)) if !self.lost.contains_key(&held.lease.id) => {
                 Verdict::Untried(format!("its batch was ended, because another item was lost: {reason}"))
             }
-            (None, end) => match (Verdict::of(end, said), listener.doubt()) {
+            (None, end) => match (Verdict::of(end, said), stdout.uncertainty()) {
                 (Verdict::Done, Some(doubt)) => Verdict::Untried(doubt.to_owned()),
                 // Not every program is ended by that; some fail when they write.
-                (Verdict::Failed { .. }, _) if self.work.output.is_unread() => {
+                (Verdict::Failed { .. }, _) if self.work.output.has_no_reader() => {
                     Verdict::Untried("nobody reads what its command writes".to_owned())
                 }
                 (verdict, _) => verdict,
@@ -268,13 +269,13 @@ impl Attempt {
         }
     }
 
-    async fn give_back(&self, bundle: Vec<Held>, reason: &str) {
+    async fn give_back(&self, bundle: Vec<HeldLease>, reason: &str) {
         let untried = |held| (Verdict::Untried(reason.to_owned()), held);
         self.settle(bundle.into_iter().map(untried).collect()).await;
     }
 
     /// Tells the daemon what became of the items, and then those who run the attempts.
-    async fn settle(&self, items: Vec<(Verdict, Held)>) {
+    async fn settle(&self, items: Vec<(Verdict, HeldLease)>) {
         let settled = stream::iter(items).map(|(verdict, held)| async move {
             let (ending, reason) = settle(&self.work, &held, &verdict).await;
             let item = held.lease.item;
@@ -288,21 +289,21 @@ impl Attempt {
 }
 
 /// The next order that says more than this one.
-fn stronger(order: Order) -> Order {
-    if order < Order::Terminate { Order::Terminate } else { Order::Kill }
+fn stronger(order: StopLevel) -> StopLevel {
+    if order < StopLevel::Terminate { StopLevel::Terminate } else { StopLevel::Kill }
 }
 
 /// The payload of a leased item, or what follows for it without one.
-async fn payload(desk: &Desk, held: &Held) -> Result<Bytes, Verdict> {
-    let (clock, mut backoff) = (desk.clock(), Backoff::new());
+async fn payload(leases: &LeaseClient, held: &HeldLease) -> Result<Bytes, Verdict> {
+    let (clock, mut backoff) = (leases.clock(), Backoff::new());
     loop {
-        match desk.payload(&held.lease).await {
+        match leases.payload(&held.lease).await {
             Ok(payload) => return Ok(payload),
-            Err(Denial::Lost(reason)) => return Err(Verdict::Lost(reason)),
-            Err(Denial::NoAnswer(error)) if error.may_pass() && clock.now() < held.expires() => {
+            Err(LeaseError::Lost(reason)) => return Err(Verdict::Lost(reason)),
+            Err(LeaseError::Client(error)) if error.may_pass() && clock.now() < held.expires() => {
                 clock.sleep_until(clock.now().after(backoff.wait(error.retry_after()))).await;
             }
-            Err(Denial::NoAnswer(error)) => {
+            Err(LeaseError::Client(error)) => {
                 return Err(Verdict::Untried(format!("its payload cannot be fetched: {error}")));
             }
         }
@@ -310,19 +311,19 @@ async fn payload(desk: &Desk, held: &Held) -> Result<Bytes, Verdict> {
 }
 
 /// Tells the daemon what became of an item, and gives how it ended and why it is not done.
-async fn settle(work: &Work, held: &Held, verdict: &Verdict) -> (Ending, String) {
+async fn settle(work: &Work, held: &HeldLease, verdict: &Verdict) -> (Ending, String) {
     let Some(settlement) = verdict.settlement(work.on_success) else {
         return (Ending::Lost, verdict.reason());
     };
     // Noted before, since a claim may bring it as soon as the daemon has been told.
     let moves_on = settlement == Settlement::Complete { close: false };
     if moves_on {
-        work.moved_on.items().insert(key(&held.lease));
+        work.advanced.items().insert(key(&held.lease));
     }
-    match work.desk.settle(&held.lease.id, &settlement, held.expires()).await {
+    match work.leases.settle(&held.lease.id, &settlement, held.expires()).await {
         Ok(item) => {
             if moves_on && item.state == ItemState::Closed {
-                work.moved_on.items().remove(&key(&held.lease));
+                work.advanced.items().remove(&key(&held.lease));
             }
             let ending = match verdict {
                 Verdict::Done => Ending::Done,
@@ -333,11 +334,11 @@ async fn settle(work: &Work, held: &Held, verdict: &Verdict) -> (Ending, String)
             (ending, verdict.reason())
         }
         // The command, or the pipeline that it has set going, may have closed the item itself.
-        Err(Denial::Lost(_)) if *verdict == Verdict::Done && work.desk.is_closed(&held.lease).await => {
+        Err(LeaseError::Lost(_)) if *verdict == Verdict::Done && work.leases.is_closed(&held.lease).await => {
             (Ending::Done, String::new())
         }
-        Err(Denial::Lost(reason)) => (Ending::Lost, reason),
-        Err(Denial::NoAnswer(error)) => {
+        Err(LeaseError::Lost(reason)) => (Ending::Lost, reason),
+        Err(LeaseError::Client(error)) => {
             (Ending::Lost, format!("the daemon could not be told what became of it: {error}"))
         }
     }

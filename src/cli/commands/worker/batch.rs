@@ -37,7 +37,7 @@ struct Line<'a> {
 
 /// What the command says of one of its items.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct BatchResult {
     /// The workflow the item belongs to.
     pub workflow: String,
     /// Its id within the workflow.
@@ -48,17 +48,17 @@ pub struct Told {
 
 /// What a line of the command's stdout is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum BatchLine {
     /// It says this of an item.
-    Of(Told),
+    Result(BatchResult),
     /// It was to say something of an item, and which cannot be read.
-    Garbled,
+    Malformed,
     /// It is something else.
-    Aside,
+    Other,
 }
 
 /// The line for an item, with its line feed. A payload that is text stands in it as such.
-pub fn line(lease: &ClaimedItem, payload: &[u8]) -> Vec<u8> {
+pub fn encode(lease: &ClaimedItem, payload: &[u8]) -> Vec<u8> {
     let item = &lease.item;
     let text = std::str::from_utf8(payload).ok();
     let line = Line {
@@ -80,25 +80,25 @@ pub fn line(lease: &ClaimedItem, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What the command says on this line.
-pub fn read(line: &[u8]) -> Said {
+pub fn parse(line: &[u8]) -> BatchLine {
     // A message need not be UTF-8 for the item to be known.
     let line = String::from_utf8_lossy(line);
     if !line.trim_start().starts_with('{') {
-        return Said::Aside;
+        return BatchLine::Other;
     }
     let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(&line) else {
-        return if line.contains("\"outcome\"") { Said::Garbled } else { Said::Aside };
+        return if line.contains("\"outcome\"") { BatchLine::Malformed } else { BatchLine::Other };
     };
     let mut take = |name: &str| fields.remove(name).unwrap_or_default();
     match (take("workflow"), take("id"), take("outcome"), take("message")) {
         (Value::String(workflow), Value::String(id), outcome, message) if !outcome.is_null() => {
-            Said::Of(Told { workflow, id, outcome, message })
+            BatchLine::Result(BatchResult { workflow, id, outcome, message })
         }
-        _ => Said::Aside,
+        _ => BatchLine::Other,
     }
 }
 
-impl Told {
+impl BatchResult {
     /// What follows from it.
     pub fn verdict(&self) -> Verdict {
         let reason = match &self.message {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_line_has_all_that_a_command_for_one_item_is_told() {
         let written = |payload: &[u8]| {
-            let line = line(&lease("uploads", "a\nb"), payload);
+            let line = encode(&lease("uploads", "a\nb"), payload);
             assert_eq!(memchr::memchr_iter(b'\n', &line).count(), 1);
             serde_json::from_slice::<Value>(&line).unwrap()
         };
@@ -166,8 +166,8 @@ mod tests {
     fn what_a_command_says_of_an_item_counts_and_all_else_is_something_else() {
         let verdict = |outcome: &str, message: Value| {
             let line = json!({"workflow": "w", "id": "a", "outcome": outcome, "message": message, "more": 1});
-            match read(line.to_string().as_bytes()) {
-                Said::Of(told) => told.verdict(),
+            match parse(line.to_string().as_bytes()) {
+                BatchLine::Result(told) => told.verdict(),
                 other => panic!("of an item: {other:?}"),
             }
         };
@@ -183,15 +183,15 @@ mod tests {
         let odd = "no host\n\"fialed\" is no outcome: it is done, retry or failed";
         assert_eq!(verdict("fialed", "no host".into()), failed("outcome", odd, false));
         for line in ["", "3 files copied", "{}", "[]", "{not JSON}", r#"{"workflow":"w","id":"a"}"#] {
-            assert_eq!(read(line.as_bytes()), Said::Aside, "{line}");
+            assert_eq!(parse(line.as_bytes()), BatchLine::Other, "{line}");
         }
         for line in
             [r#"{"workflow":"w","id":"a","outcome":"failed","message":"no "host""}"#, r#"{"outcome":"#]
         {
-            assert_eq!(read(line.as_bytes()), Said::Garbled, "{line}");
+            assert_eq!(parse(line.as_bytes()), BatchLine::Malformed, "{line}");
         }
         let line = b"{\"workflow\":\"w\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"\xff\"}";
-        assert!(matches!(read(line), Said::Of(told) if told.id == "a"));
+        assert!(matches!(parse(line), BatchLine::Result(told) if told.id == "a"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const NAMES: [&str; 9] = [
 ];
 
 /// Whether a variable of this name is what a command is told about its item.
-pub fn tells_of_item(name: &[u8]) -> bool {
+pub fn is_item_variable(name: &[u8]) -> bool {
     name.starts_with(LABEL_PREFIX.as_bytes()) || NAMES.iter().any(|own| own.as_bytes() == name)
 }
 
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn what_a_command_is_told_of_its_item_is_known_by_its_name() {
-        assert!(variables(&lease("uploads", "a")).iter().all(|(name, _)| tells_of_item(name.as_bytes())));
-        assert!(!tells_of_item(b"WARDEN_URL") && !tells_of_item(b"WARDEN_TOKEN"));
+        assert!(variables(&lease("uploads", "a")).iter().all(|(name, _)| is_item_variable(name.as_bytes())));
+        assert!(!is_item_variable(b"WARDEN_URL") && !is_item_variable(b"WARDEN_TOKEN"));
     }
 
     #[test]

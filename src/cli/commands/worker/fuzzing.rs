@@ -4,7 +4,7 @@ use serde_json::json;
 
 use warden_api::lease::{Claimed, ClaimedItem};
 
-use super::batch::{self, Said};
+use super::batch::{self, BatchLine};
 
 use super::tail::{TAIL_MAX, Tail};
 use super::verdict::{OnSuccess, Verdict};
@@ -20,7 +20,7 @@ pub fn results(bytes: &[u8]) {
     assert!(text.len() <= TAIL_MAX);
     assert!(text.chars().all(|character| !character.is_control() || matches!(character, '\n' | '\t')));
     for line in bytes.split(|byte| *byte == b'\n') {
-        if let Said::Of(said) = batch::read(line) {
+        if let BatchLine::Result(said) = batch::parse(line) {
             settled(&said.verdict());
             // Whoever reads it as JSON reads the same.
             let document = serde_json::from_slice(line).unwrap_or_else(|_| json!({}));
@@ -53,7 +53,7 @@ fn settled(verdict: &Verdict) {
 
 /// The line that a command gets is one, and tells the payload byte for byte.
 fn handed_out(lease: &ClaimedItem, payload: &[u8]) {
-    let line = batch::line(lease, payload);
+    let line = batch::encode(lease, payload);
     assert_eq!(memchr::memchr_iter(b'\n', &line).count(), 1);
     let document: serde_json::Value = serde_json::from_slice(&line).expect("it is JSON");
     assert_eq!(document["id"], *lease.item.id);

@@ -10,12 +10,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use warden_api::lease::ClaimedItem;
 
-use super::backoff::Backoff;
-use super::desk::{Denial, Desk};
+use super::leases::Backoff;
+use super::leases::{LeaseClient, LeaseError};
 use crate::model::Timestamp;
 
 /// A lease that is kept alive for as long as this exists.
-pub struct Held {
+pub struct HeldLease {
     /// The lease.
     pub lease: ClaimedItem,
     expires: watch::Receiver<Timestamp>,
@@ -24,7 +24,7 @@ pub struct Held {
 
 /// That a lease is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
+pub struct LostLease {
     /// The lease's id.
     pub lease: String,
     /// Why.
@@ -33,20 +33,20 @@ pub struct Loss {
     pub denied: bool,
 }
 
-impl Held {
+impl HeldLease {
     /// Keeps a lease that lasts until `expires`, and tells `losses` when it is lost.
     pub fn keep(
         lease: ClaimedItem,
         expires: Timestamp,
-        desk: Arc<Desk>,
-        losses: mpsc::UnboundedSender<Loss>,
+        leases: Arc<LeaseClient>,
+        losses: mpsc::UnboundedSender<LostLease>,
     ) -> Self {
         let (told, known) = watch::channel(expires);
         let id = lease.id.clone();
         let keeper = tokio::spawn(async move {
-            let (denied, reason) = keep(&desk, &id, &told).await;
+            let (denied, reason) = keep(&leases, &id, &told).await;
             // Whoever does not listen any more has no use for it.
-            let _ = losses.send(Loss { lease: id, reason, denied });
+            let _ = losses.send(LostLease { lease: id, reason, denied });
         });
         Self { lease, expires: known, _keeper: AbortOnDropHandle::new(keeper) }
     }
@@ -59,17 +59,17 @@ impl Held {
 
 /// Sends heartbeats, every third of the lease's time. When the lease is lost, it gives whether the daemon said so, and the
 /// reason.
-async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> (bool, String) {
-    let clock = desk.clock();
+async fn keep(leases: &LeaseClient, lease: &str, expires: &watch::Sender<Timestamp>) -> (bool, String) {
+    let clock = leases.clock();
     // A third after its beginning, counted from its end.
-    let beat_at = |end: Timestamp| end.moved(-i64::try_from((desk.ttl() * 2 / 3).as_millis()).unwrap_or(0));
+    let beat_at = |end: Timestamp| end.moved(-i64::try_from((leases.ttl() * 2 / 3).as_millis()).unwrap_or(0));
     let mut backoff = Backoff::new();
     let mut next = beat_at(*expires.borrow());
     loop {
         let end = *expires.borrow();
         let beat = async {
             clock.sleep_until(next.min(end)).await;
-            desk.heartbeat(lease).await
+            leases.heartbeat(lease).await
         };
         let beaten = tokio::select! {
             beaten = beat => beaten,
@@ -83,8 +83,8 @@ async fn keep(desk: &Desk, lease: &str, expires: &watch::Sender<Timestamp>) -> (
                 backoff = Backoff::new();
                 next = beat_at(end);
             }
-            Err(Denial::Lost(reason)) => return (true, reason),
-            Err(Denial::NoAnswer(error)) => next = clock.now().after(backoff.wait(error.retry_after())),
+            Err(LeaseError::Lost(reason)) => return (true, reason),
+            Err(LeaseError::Client(error)) => next = clock.now().after(backoff.wait(error.retry_after())),
         }
     }
 }

@@ -23,9 +23,8 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::environment::tells_of_item;
-use super::listener::Listener;
-use super::order::{Order, reaches};
+use super::environment::is_item_variable;
+use super::stdout::StdoutHandler;
 use super::tail::Tail;
 
 /// How long a command that was told to end may take before it is killed.
@@ -45,6 +44,37 @@ const BATCH_LINE_MAX: usize = 1024 * 1024;
 /// How many files are open at most without a command, and for each that runs: three pipes while it starts, and a
 /// connection or two.
 const FILES: (u64, u64) = (256, 12);
+
+/// What is to be done; later ones are stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopLevel {
+    /// Go on.
+    Run,
+    /// Finish what is running, begin nothing.
+    Drain,
+    /// End what is running, within the grace.
+    Terminate,
+    /// End it at once.
+    Kill,
+}
+
+/// Gives an order, unless a stronger one was given.
+pub fn raise(stop: &watch::Sender<StopLevel>, order: StopLevel) {
+    stop.send_if_modified(|given| {
+        let stronger = order > *given;
+        *given = order.max(*given);
+        stronger
+    });
+}
+
+/// Waits for an order that is at least as strong, and gives it; waits for ever if nobody gives any more.
+pub async fn reached(stop: &mut watch::Receiver<StopLevel>, least: StopLevel) -> StopLevel {
+    let given = stop.wait_for(|order| *order >= least).await.map(|order| *order);
+    match given {
+        Ok(order) => order,
+        Err(_) => std::future::pending().await,
+    }
+}
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -68,17 +98,17 @@ pub enum Output {
 
 impl Output {
     /// Whether whoever read it has gone, so that a command that writes to it fails or is ended.
-    pub fn is_unread(self) -> bool {
+    pub fn has_no_reader(self) -> bool {
         match self {
-            Self::Stdout => is_unread(io::stdout().as_fd()),
-            Self::Stderr => is_unread(io::stderr().as_fd()),
+            Self::Stdout => has_no_reader(io::stdout().as_fd()),
+            Self::Stderr => has_no_reader(io::stderr().as_fd()),
             Self::Lines => false,
         }
     }
 }
 
 /// Whether this is the writing end of something of which nobody has the reading end.
-fn is_unread(output: BorrowedFd<'_>) -> bool {
+fn has_no_reader(output: BorrowedFd<'_>) -> bool {
     let mut asked = [PollFd::from_borrowed_fd(output, PollFlags::empty())];
     // What cannot be asked is taken for read: commands find out.
     poll(&mut asked, Some(&Timespec::default()))
@@ -100,7 +130,7 @@ impl Process {
         let mut command = Command::new(&line.program);
         for (name, _) in std::env::vars_os() {
             // This process may be a command of another recovery's itself.
-            if tells_of_item(name.as_encoded_bytes()) {
+            if is_item_variable(name.as_encoded_bytes()) {
                 command.env_remove(name);
             }
         }
@@ -123,27 +153,27 @@ impl Process {
     }
 
     /// Feeds it the input and waits for its end. Gives how it ended, and the end of what it said on stderr. Lines of
-    /// stdout go to the listener, where that was asked for.
+    /// stdout go to the stdout, where that was asked for.
     ///
     /// # Errors
     /// When the system cannot say how it ended.
     pub async fn run(
         mut self,
         input: Bytes,
-        mut orders: watch::Receiver<Order>,
-        listener: &mut Listener,
+        mut stop: watch::Receiver<StopLevel>,
+        stdout: &mut StdoutHandler,
     ) -> io::Result<(ExitStatus, Tail)> {
         let mut said = Tail::default();
         let pipes = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let (over, ended) = watch::channel(false);
-        let most = if listener.in_batches() { DRAIN_MAX } else { DRAIN };
+        let most = if stdout.in_batches() { DRAIN_MAX } else { DRAIN };
         let status = {
             let mut talk = std::pin::pin!(join3(
                 until_quiet(feed(pipes.0, input), ended.clone()),
-                hand_on(pipes.1, listener, ended.clone()),
+                hand_on(pipes.1, stdout, ended.clone()),
                 until_quiet(hear(pipes.2, &mut said), ended),
             ));
-            let mut end = std::pin::pin!(self.end(&mut orders));
+            let mut end = std::pin::pin!(self.end(&mut stop));
             tokio::select! {
                 status = &mut end => {
                     over.send_replace(true);
@@ -157,12 +187,12 @@ impl Process {
     }
 
     /// Waits until it has ended, and sees to it when it is told to.
-    async fn end(&mut self, orders: &mut watch::Receiver<Order>) -> io::Result<ExitStatus> {
+    async fn end(&mut self, stop: &mut watch::Receiver<StopLevel>) -> io::Result<ExitStatus> {
         tokio::select! {
             status = self.child.wait() => return status,
-            _ = reaches(orders, Order::Terminate) => {}
+            _ = reached(stop, StopLevel::Terminate) => {}
         }
-        if *orders.borrow() == Order::Terminate {
+        if *stop.borrow() == StopLevel::Terminate {
             // Whoever is gone already need not be told.
             let _ = kill_process_group(self.group, Signal::TERM);
             let all = async {
@@ -175,7 +205,7 @@ impl Process {
             tokio::select! {
                 status = all => return status,
                 () = sleep(GRACE) => {}
-                _ = reaches(orders, Order::Kill) => {}
+                _ = reached(stop, StopLevel::Kill) => {}
             }
         }
         let _ = kill_process_group(self.group, Signal::KILL);
@@ -224,9 +254,9 @@ async fn hear(pipe: Option<ChildStderr>, said: &mut Tail) {
     }
 }
 
-async fn hand_on(pipe: Option<ChildStdout>, listener: &mut Listener, mut ended: watch::Receiver<bool>) {
+async fn hand_on(pipe: Option<ChildStdout>, stdout: &mut StdoutHandler, mut ended: watch::Receiver<bool>) {
     let Some(mut pipe) = pipe else { return };
-    let most = if listener.in_batches() { BATCH_LINE_MAX } else { LINE_MAX };
+    let most = if stdout.in_batches() { BATCH_LINE_MAX } else { LINE_MAX };
     let (mut held, mut buffer) = (Vec::new(), [0; 8 * 1024]);
     loop {
         let read = tokio::select! {
@@ -235,22 +265,22 @@ async fn hand_on(pipe: Option<ChildStdout>, listener: &mut Listener, mut ended: 
             () = quiet(&mut ended) => break,
         };
         let Ok(count @ 1..) = read else {
-            listener.heard_out = read.is_ok();
+            stdout.reached_end = read.is_ok();
             break;
         };
         let mut rest = &buffer[..count];
         while let Some(end) = memchr::memchr(b'\n', rest) {
             held.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            listener.hear(std::mem::take(&mut held).into(), &mut ended).await;
+            stdout.handle_line(std::mem::take(&mut held).into(), &mut ended).await;
         }
         held.extend_from_slice(rest);
         if held.len() > most {
-            listener.hear(std::mem::take(&mut held).into(), &mut ended).await;
+            stdout.handle_line(std::mem::take(&mut held).into(), &mut ended).await;
         }
     }
     if !held.is_empty() {
-        listener.hear(held.into(), &mut ended).await;
+        stdout.handle_line(held.into(), &mut ended).await;
     }
 }
 

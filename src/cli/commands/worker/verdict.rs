@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::settlement::Settlement;
 use super::tail::last_line;
 
 /// The exit code by which a command asks for another try later.
@@ -26,7 +25,7 @@ const OF_SHELL: i32 = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// On its own account.
-    Ended(ExitStatus),
+    Exited(ExitStatus),
     /// It was killed because it took longer than this.
     TimedOut(Duration),
     /// It was killed because somebody wants it all to end.
@@ -66,11 +65,32 @@ pub enum OnSuccess {
     Keep,
 }
 
+/// What is done with a lease in the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settlement {
+    /// The step is done, or the whole item.
+    Complete {
+        /// Whether the item is done altogether, whatever steps are left.
+        close: bool,
+    },
+    /// It went wrong.
+    Fail {
+        /// The sort of error.
+        kind: String,
+        /// What happened.
+        message: String,
+        /// Whether it may be tried again without anybody's doing.
+        retryable: bool,
+    },
+    /// It is given back as if nobody had claimed it.
+    Release,
+}
+
 impl Verdict {
     /// What follows from an end, and from the end of what the command said.
     pub fn of(end: &End, said: &str) -> Self {
         match end {
-            End::Ended(status) => Self::of_status(*status, said),
+            End::Exited(status) => Self::of_status(*status, said),
             End::TimedOut(timeout) => {
                 let message = format!("killed after {}", humantime::format_duration(*timeout));
                 let message = if said.is_empty() { message } else { format!("{message}\n{said}") };
@@ -137,7 +157,7 @@ mod tests {
     use crate::warden::report::ERROR_MESSAGE_MAX;
 
     fn exited(code: i32) -> End {
-        End::Ended(ExitStatus::from_raw(code << 8))
+        End::Exited(ExitStatus::from_raw(code << 8))
     }
 
     fn failed(kind: &str, message: &str, retryable: bool) -> Verdict {
@@ -151,7 +171,7 @@ mod tests {
             (exited(75), failed("exit 75", "no host", true)),
             (exited(1), failed("exit 1", "no host", false)),
             (exited(255), failed("exit 255", "no host", false)),
-            (End::Ended(ExitStatus::from_raw(9)), failed("signal 9", "no host", false)),
+            (End::Exited(ExitStatus::from_raw(9)), failed("signal 9", "no host", false)),
             (End::TimedOut(Duration::from_secs(90)), failed("timeout", "killed after 1m 30s\nno host", true)),
             (End::Interrupted, Verdict::Untried("interrupted".to_owned())),
             (End::Lost("closed".to_owned()), Verdict::Lost("closed".to_owned())),
@@ -165,7 +185,7 @@ mod tests {
     fn a_command_that_was_stopped_says_nothing_of_its_item() {
         for (number, name) in [(1, "SIGHUP"), (2, "SIGINT"), (13, "SIGPIPE"), (15, "SIGTERM")] {
             let untried = Verdict::Untried(format!("its command was stopped by {name}"));
-            for end in [End::Ended(ExitStatus::from_raw(number)), exited(128 + number)] {
+            for end in [End::Exited(ExitStatus::from_raw(number)), exited(128 + number)] {
                 assert_eq!(Verdict::of(&end, "no host"), untried, "{end:?}");
                 assert_eq!(
                     Verdict::of(&end, "no host").settlement(OnSuccess::Close),

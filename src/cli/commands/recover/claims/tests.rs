@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::commands::sample::lease_document as document;
-use crate::cli::commands::worker::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL};
 use crate::model::Clock as _;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -12,13 +12,13 @@ fn leases(ids: &[&str], next_cursor: Value) -> Reply {
     Reply::Document(json!({"leases": leases, "next_cursor": next_cursor}))
 }
 
-async fn claims(replies: impl IntoIterator<Item = Reply>) -> (StandIn, Claims) {
-    let daemon = StandIn::answering(replies).await;
-    let claims = Claims::at(daemon.desk.clone(), PATIENCE);
+async fn claims(replies: impl IntoIterator<Item = Reply>) -> (FakeDaemon, Claims) {
+    let daemon = FakeDaemon::answering(replies).await;
+    let claims = Claims::at(daemon.leases.clone(), PATIENCE);
     (daemon, claims)
 }
 
-async fn claim(claims: &mut Claims, items: usize) -> Gain {
+async fn claim(claims: &mut Claims, items: usize) -> ClaimOutcome {
     claims.ask(items);
     assert!(claims.is_asked());
     let gain =
@@ -31,11 +31,11 @@ async fn claim(claims: &mut Claims, items: usize) -> Gain {
 async fn each_claim_goes_on_behind_the_last_item_of_the_one_before() {
     let replies = [leases(&["a", "b"], "c1".into()), leases(&[], Value::Null), leases(&["c"], "c2".into())];
     let (daemon, mut claims) = claims(replies).await;
-    let Gain::Leases(got, expires) = claim(&mut claims, 2).await else { panic!("two leases") };
+    let ClaimOutcome::Leased(got, expires) = claim(&mut claims, 2).await else { panic!("two leases") };
     assert_eq!(got.iter().map(|lease| &*lease.item.id).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(expires, START.after(TTL));
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Nothing));
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Leases(..)));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Exhausted));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Leased(..)));
     let first = json!({
         "states": ["overdue"], "max": 2, "ttl": "1m", "payloads": false, "worker": "host-1",
     });
@@ -48,8 +48,8 @@ async fn each_claim_goes_on_behind_the_last_item_of_the_one_before() {
 #[tokio::test]
 async fn a_claim_whose_items_were_all_closed_meanwhile_is_not_the_end() {
     let (daemon, mut claims) = claims([leases(&[], "c1".into()), leases(&[], Value::Null)]).await;
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Leases(none, _) if none.is_empty()));
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Nothing));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Leased(none, _) if none.is_empty()));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Exhausted));
     assert_eq!(daemon.asked()[1].1["cursor"], "c1");
 }
 
@@ -58,7 +58,7 @@ async fn after_a_lost_answer_nothing_is_claimed_until_what_it_may_have_held_is_f
     let replies = [leases(&["a"], "c1".into()), Reply::BrokenOff, leases(&["b"], "c2".into())];
     let (daemon, mut claims) = claims(replies).await;
     claim(&mut claims, 1).await;
-    let Gain::Later(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
+    let ClaimOutcome::Retry(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
     assert!(said.contains("although its answer is lost; going on in 1m"), "{said}");
     assert_eq!(claims.not_before(), START.after(TTL + SLACK));
     claim(&mut claims, 1).await;
@@ -69,27 +69,27 @@ async fn after_a_lost_answer_nothing_is_claimed_until_what_it_may_have_held_is_f
 async fn an_overloaded_daemon_is_waited_for_and_told_of_once() {
     let busy = || Reply::Problem(503, "too much at once");
     let (_daemon, mut claims) = claims([busy(), busy(), leases(&["a"], "c1".into()), busy()]).await;
-    let Gain::Later(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
+    let ClaimOutcome::Retry(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
     assert!(said.starts_with("waiting at most 2m for the daemon: ") && said.contains("too much"), "{said}");
     let first = claims.not_before();
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Later(None)));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Retry(None)));
     assert!(START < first && first < claims.not_before());
     claim(&mut claims, 1).await;
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Later(Some(_))), "it is trouble anew");
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Retry(Some(_))), "it is trouble anew");
 }
 
 #[tokio::test]
 async fn patience_ends() {
     let (daemon, mut claims) = claims([Reply::Problem(503, "busy"), Reply::Problem(503, "busy")]).await;
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Later(Some(_))));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Retry(Some(_))));
     daemon.clock.advance(PATIENCE);
-    assert!(matches!(claim(&mut claims, 1).await, Gain::Never(CliError::Client(_))));
+    assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Failed(CliError::Client(_))));
     assert_eq!(daemon.clock.now(), START.after(PATIENCE));
 }
 
 #[tokio::test]
 async fn what_is_refused_is_not_asked_again() {
     let (_daemon, mut claims) = claims([Reply::Problem(403, "not yours")]).await;
-    let Gain::Never(error) = claim(&mut claims, 1).await else { panic!("it is refused") };
+    let ClaimOutcome::Failed(error) = claim(&mut claims, 1).await else { panic!("it is refused") };
     assert!(error.to_string().contains("not yours"), "{error}");
 }

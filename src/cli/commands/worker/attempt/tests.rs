@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::commands::sample::{lease, lease_document as document};
-use crate::cli::commands::worker::audience::{Said, Seat};
-use crate::cli::commands::worker::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::commands::worker::events::{Event, EventReceiver};
+use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL};
 use crate::model::Clock as _;
 
 fn item(state: &str) -> Reply {
@@ -16,33 +16,33 @@ fn item(state: &str) -> Reply {
 
 /// An attempt at items with these ids that runs this script, and what comes of it.
 struct Stage {
-    daemon: StandIn,
-    orders: watch::Sender<Order>,
+    daemon: FakeDaemon,
+    stop: watch::Sender<StopLevel>,
     script: &'static str,
     in_batches: bool,
-    audience: Audience,
-    seat: Mutex<Seat>,
+    events: EventSender,
+    received: Mutex<EventReceiver>,
 }
 
 impl Stage {
     async fn new(script: &'static str, replies: impl IntoIterator<Item = Reply>) -> Self {
-        let daemon = StandIn::answering(replies).await;
-        let (audience, seat) = Audience::new();
-        let (orders, seat) = (watch::Sender::new(Order::Run), Mutex::new(seat));
-        Self { daemon, orders, script, in_batches: false, audience, seat }
+        let daemon = FakeDaemon::answering(replies).await;
+        let (events, received) = EventSender::new();
+        let (stop, received) = (watch::Sender::new(StopLevel::Run), Mutex::new(received));
+        Self { daemon, stop, script, in_batches: false, events, received }
     }
 
     fn work(&self) -> Work {
         let arguments = vec!["-c".into(), self.script.into()];
         Work {
-            desk: self.daemon.desk.clone(),
+            leases: self.daemon.leases.clone(),
             line: CommandLine { program: "sh".into(), arguments },
             in_batches: self.in_batches,
             timeout: None,
             on_success: OnSuccess::Complete,
             output: Output::Lines,
-            audience: self.audience.clone(),
-            moved_on: MovedOn::default(),
+            events: self.events.clone(),
+            advanced: AdvancedItems::default(),
         }
     }
 
@@ -50,13 +50,13 @@ impl Stage {
         let (tell, mut told) = mpsc::channel(1_000);
         let leases = ids.iter().map(|id| lease("uploads", id)).collect();
         let attempt =
-            Attempt::at(leases, START.after(TTL), Arc::new(work), self.orders.subscribe(), tell).run();
+            Attempt::at(leases, START.after(TTL), Arc::new(work), self.stop.subscribe(), tell).run();
         let result = tokio::time::timeout(Duration::from_secs(30), attempt).await.expect("it ends");
         let mut reports: Vec<Report> = std::iter::from_fn(|| told.try_recv().ok()).collect();
-        let mut seat = self.seat.lock().unwrap();
-        let lines = std::iter::from_fn(|| seat.said.try_recv().ok());
+        let mut received = self.received.lock().unwrap();
+        let lines = std::iter::from_fn(|| received.said.try_recv().ok());
         let lines = lines.map(|said| match said {
-            Said::Line(line) => line,
+            Event::Output(line) => line,
             other => panic!("a line: {other:?}"),
         });
         let lines = lines.collect();
@@ -113,7 +113,7 @@ async fn a_command_whose_lease_is_lost_is_killed_at_once() {
 #[tokio::test]
 async fn what_was_not_begun_is_given_back() {
     let stage = Stage::new("exit 0", [item("overdue")]).await;
-    give(&stage.orders, Order::Finish);
+    raise(&stage.stop, StopLevel::Drain);
     let (result, reports, _) = stage.play(&["a"], stage.work()).await;
     result.unwrap();
     assert_eq!(reports, [report("a", Ending::Skipped, "not begun any more")]);
@@ -138,18 +138,18 @@ async fn a_command_that_is_ended_because_somebody_wants_it_has_its_item_given_ba
     let (tell, mut told) = mpsc::channel(10);
     let leases = vec![lease("uploads", "a")];
     let work = Arc::new(stage.work());
-    let attempt = Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell);
+    let attempt = Attempt::at(leases, START.after(TTL), work, stage.stop.subscribe(), tell);
     let running = tokio::spawn(attempt.run());
-    let up = stage.seat.get_mut().unwrap().said.recv().await;
-    assert!(matches!(up, Some(Said::Line(_))), "{up:?}");
-    give(&stage.orders, Order::Finish);
-    give(&stage.orders, Order::Terminate);
+    let up = stage.received.get_mut().unwrap().said.recv().await;
+    assert!(matches!(up, Some(Event::Output(_))), "{up:?}");
+    raise(&stage.stop, StopLevel::Drain);
+    raise(&stage.stop, StopLevel::Terminate);
     assert_eq!(told.recv().await, Some(report("a", Ending::Skipped, "interrupted")));
     running.await.unwrap().unwrap();
 }
 
 /// What is said on stdin as a batch, and what was settled how: the last part of the path, by lease.
-fn settled(daemon: &StandIn) -> Vec<(String, Value)> {
+fn settled(daemon: &FakeDaemon) -> Vec<(String, Value)> {
     let mut settled = daemon.asked();
     settled.retain(|(path, _)| path.starts_with("POST"));
     settled.sort_by(|one, other| one.0.cmp(&other.0));
@@ -190,7 +190,7 @@ async fn an_item_whose_payload_is_gone_is_lost() {
     let (tell, mut told) = mpsc::channel(10);
     let leases = vec![lease("uploads", "a")];
     let work = Arc::new(stage.work());
-    Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell).run().await.unwrap();
+    Attempt::at(leases, START.after(TTL), work, stage.stop.subscribe(), tell).run().await.unwrap();
     assert_eq!(told.recv().await, Some(report("a", Ending::Lost, "closed since")));
     let asked = stage.daemon.asked();
     assert_eq!(asked.len(), 1, "the command did not run, and nothing is settled: {asked:?}");
@@ -232,10 +232,10 @@ async fn what_is_lost_while_another_part_of_its_batch_runs_is_not_begun() {
     let mut leases = vec![lease("uploads", "a"), lease("uploads", "b")];
     leases.iter_mut().for_each(|lease| lease.item.payload.size = batch::BYTES_MAX);
     let work = Arc::new(stage.work());
-    let attempt = Attempt::at(leases, START.after(TTL), work, stage.orders.subscribe(), tell);
+    let attempt = Attempt::at(leases, START.after(TTL), work, stage.stop.subscribe(), tell);
     let running = tokio::spawn(attempt.run());
-    let up = stage.seat.get_mut().unwrap().said.recv().await;
-    assert!(matches!(up, Some(Said::Line(_))), "{up:?}");
+    let up = stage.received.get_mut().unwrap().said.recv().await;
+    assert!(matches!(up, Some(Event::Output(_))), "{up:?}");
     let mut reports = Vec::new();
     while reports.len() < 2 {
         stage.daemon.clock.advance(Duration::from_millis(500));
@@ -250,15 +250,15 @@ async fn what_is_lost_while_another_part_of_its_batch_runs_is_not_begun() {
 
 #[tokio::test]
 async fn an_item_that_has_come_to_its_next_step_is_known_again() {
-    for (state, moved_on) in [("overdue", true), ("closed", false)] {
+    for (state, advanced) in [("overdue", true), ("closed", false)] {
         let stage = Stage::new("exit 0", [item(state)]).await;
         let (tell, _told) = mpsc::channel(10);
         let work = Arc::new(stage.work());
-        let orders = stage.orders.subscribe();
-        Attempt::at(vec![lease("uploads", "a")], START.after(TTL), work.clone(), orders, tell)
+        let stop = stage.stop.subscribe();
+        Attempt::at(vec![lease("uploads", "a")], START.after(TTL), work.clone(), stop, tell)
             .run()
             .await
             .unwrap();
-        assert_eq!(work.moved_on.has(&lease("uploads", "a")), moved_on, "{state}");
+        assert_eq!(work.advanced.has(&lease("uploads", "a")), advanced, "{state}");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cli::commands::sample::lease;
-use crate::cli::commands::worker::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL};
 
 fn beaten() -> Reply {
     Reply::Document(
@@ -12,21 +12,21 @@ fn beaten() -> Reply {
     )
 }
 
-fn keep(daemon: &StandIn) -> (Held, mpsc::UnboundedReceiver<Loss>) {
+fn keep(daemon: &FakeDaemon) -> (HeldLease, mpsc::UnboundedReceiver<LostLease>) {
     let (tell, losses) = mpsc::unbounded_channel();
-    (Held::keep(lease("uploads", "a"), START.after(TTL), daemon.desk.clone(), tell), losses)
+    (HeldLease::keep(lease("uploads", "a"), START.after(TTL), daemon.leases.clone(), tell), losses)
 }
 
-async fn lost(losses: &mut mpsc::UnboundedReceiver<Loss>) -> String {
+async fn lost(losses: &mut mpsc::UnboundedReceiver<LostLease>) -> String {
     let loss = tokio::time::timeout(Duration::from_secs(30), losses.recv()).await.expect("it is told");
-    let Loss { lease, reason, .. } = loss.unwrap();
+    let LostLease { lease, reason, .. } = loss.unwrap();
     assert_eq!(lease, "lse_a");
     reason
 }
 
 #[tokio::test]
 async fn a_lease_is_prolonged_every_third_of_its_time() {
-    let daemon = StandIn::answering([beaten(), beaten()]).await;
+    let daemon = FakeDaemon::answering([beaten(), beaten()]).await;
     let (mut held, _losses) = keep(&daemon);
     assert_eq!(held.expires(), START.after(TTL));
     for beat in 1..=2u32 {
@@ -40,7 +40,7 @@ async fn a_lease_is_prolonged_every_third_of_its_time() {
 
 #[tokio::test]
 async fn a_lease_that_the_daemon_calls_lost_is_told_of() {
-    let daemon = StandIn::answering([Reply::Problem(409, "the item is closed")]).await;
+    let daemon = FakeDaemon::answering([Reply::Problem(409, "the item is closed")]).await;
     let (_held, mut losses) = keep(&daemon);
     daemon.clock.advance(TTL / 3);
     assert_eq!(lost(&mut losses).await, "the item is closed");
@@ -48,7 +48,7 @@ async fn a_lease_that_the_daemon_calls_lost_is_told_of() {
 
 #[tokio::test]
 async fn a_daemon_that_is_away_is_asked_again_and_the_lease_is_lost_when_its_time_is_over() {
-    let daemon = StandIn::answering([Reply::Problem(503, "busy"), Reply::BrokenOff]).await;
+    let daemon = FakeDaemon::answering([Reply::Problem(503, "busy"), Reply::BrokenOff]).await;
     let (held, mut losses) = keep(&daemon);
     daemon.clock.advance(TTL / 3);
     daemon.asked_times(1).await;
@@ -66,7 +66,7 @@ async fn a_daemon_that_is_away_is_asked_again_and_the_lease_is_lost_when_its_tim
 
 #[tokio::test]
 async fn whoever_does_not_hold_a_lease_any_more_does_not_prolong_it() {
-    let daemon = StandIn::answering([]).await;
+    let daemon = FakeDaemon::answering([]).await;
     let (held, mut losses) = keep(&daemon);
     drop(held);
     assert_eq!(losses.recv().await, None, "its keeper is gone");

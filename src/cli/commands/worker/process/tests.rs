@@ -1,7 +1,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 
 use super::*;
-use crate::cli::commands::worker::audience::{Audience, Said, Seat};
+use crate::cli::commands::worker::events::{Event, EventReceiver, EventSender};
 
 fn shell(script: &str) -> CommandLine {
     CommandLine { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
@@ -14,23 +14,23 @@ struct Ran {
     lines: Vec<Bytes>,
 }
 
-async fn run(script: &str, input: Bytes, orders: watch::Receiver<Order>) -> Ran {
-    let (mut listener, mut seat) = listener();
+async fn run(script: &str, input: Bytes, stop: watch::Receiver<StopLevel>) -> Ran {
+    let (mut stdout, mut received) = stdout();
     let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
-    let ran = timeout(Duration::from_secs(30), process.run(input, orders, &mut listener)).await;
+    let ran = timeout(Duration::from_secs(30), process.run(input, stop, &mut stdout)).await;
     let (status, said) = ran.expect("it ends").unwrap();
-    let lines = std::iter::from_fn(|| seat.said.try_recv().ok()).map(line).collect();
+    let lines = std::iter::from_fn(|| received.said.try_recv().ok()).map(line).collect();
     Ran { status, said: said.text(), lines }
 }
 
-fn listener() -> (Listener, Seat) {
-    let (audience, seat) = Audience::new();
-    (Listener::new(false, audience), seat)
+fn stdout() -> (StdoutHandler, EventReceiver) {
+    let (events, received) = EventSender::new();
+    (StdoutHandler::new(false, events), received)
 }
 
-fn line(said: Said) -> Bytes {
+fn line(said: Event) -> Bytes {
     match said {
-        Said::Line(line) => line,
+        Event::Output(line) => line,
         other => panic!("a line: {other:?}"),
     }
 }
@@ -38,20 +38,20 @@ fn line(said: Said) -> Bytes {
 /// Starts a script, and gives it as it runs with the first line that it writes.
 async fn start(
     script: &str,
-    ordered: watch::Receiver<Order>,
+    stopping: watch::Receiver<StopLevel>,
 ) -> (tokio::task::JoinHandle<(ExitStatus, Tail)>, Bytes) {
-    let (mut listener, mut seat) = listener();
+    let (mut stdout, mut received) = stdout();
     let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
     let running =
-        tokio::spawn(async move { process.run(Bytes::from("go\n"), ordered, &mut listener).await.unwrap() });
-    let first = timeout(Duration::from_secs(30), seat.said.recv()).await.expect("it writes a line");
+        tokio::spawn(async move { process.run(Bytes::from("go\n"), stopping, &mut stdout).await.unwrap() });
+    let first = timeout(Duration::from_secs(30), received.said.recv()).await.expect("it writes a line");
     (running, line(first.unwrap()))
 }
 
 /// Runs a script that nobody tells anything.
 async fn run_through(script: &str, input: impl Into<Bytes>) -> Ran {
-    let (_orders, ordered) = watch::channel(Order::Run);
-    run(script, input.into(), ordered).await
+    let (_orders, stopping) = watch::channel(StopLevel::Run);
+    run(script, input.into(), stopping).await
 }
 
 #[tokio::test]
@@ -95,10 +95,10 @@ async fn a_line_without_end_comes_in_pieces() {
 
 #[tokio::test]
 async fn whoever_is_told_to_end_may_tidy_up_and_takes_along_what_it_started() {
-    let (orders, ordered) = watch::channel(Order::Run);
+    let (stop, stopping) = watch::channel(StopLevel::Run);
     let script = "trap 'echo tidy >&2; exit 7' TERM; sleep 60 & echo $!; read line; wait";
-    let (running, started) = start(script, ordered).await;
-    orders.send_replace(Order::Terminate);
+    let (running, started) = start(script, stopping).await;
+    stop.send_replace(StopLevel::Terminate);
     let (status, said) = running.await.unwrap();
     assert_eq!((status.code(), &*said.text()), (Some(7), "tidy"));
     let started = Pid::from_raw(std::str::from_utf8(&started).unwrap().parse().unwrap()).unwrap();
@@ -123,12 +123,12 @@ fn has_ended(process: Pid) -> bool {
 
 #[tokio::test]
 async fn whoever_does_not_listen_is_killed() {
-    let (orders, ordered) = watch::channel(Order::Run);
+    let (stop, stopping) = watch::channel(StopLevel::Run);
     let script = "trap '' TERM; echo up; while :; do sleep 1; done";
-    let (running, _) = start(script, ordered).await;
-    orders.send_replace(Order::Terminate);
+    let (running, _) = start(script, stopping).await;
+    stop.send_replace(StopLevel::Terminate);
     tokio::task::yield_now().await;
-    orders.send_replace(Order::Kill);
+    stop.send_replace(StopLevel::Kill);
     let (status, _) = running.await.unwrap();
     assert_eq!(status.signal(), Some(9));
 }
@@ -140,4 +140,12 @@ fn a_program_that_is_not_there_is_an_error() {
     let line = CommandLine { program: "/no/such/program".into(), arguments: Vec::new() };
     let error = Process::start(&line, &[], Output::Stdout).err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_order_is_never_weakened() {
+    let (stop, mut stopping) = watch::channel(StopLevel::Run);
+    raise(&stop, StopLevel::Terminate);
+    raise(&stop, StopLevel::Drain);
+    assert_eq!(reached(&mut stopping, StopLevel::Drain).await, StopLevel::Terminate);
 }

@@ -5,26 +5,26 @@
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::audience::Audience;
-use super::batch::{self, Said, Told};
+use super::batch::{self, BatchLine, BatchResult};
+use super::events::EventSender;
 
-/// The listener to one run of the command.
-pub struct Listener {
+/// The stdout to one run of the command.
+pub struct StdoutHandler {
     /// Whether the command may say something of its items.
     in_batches: bool,
     /// What it said of them, in order.
-    pub told: Vec<Told>,
+    pub told: Vec<BatchResult>,
     /// Whether it was heard to its end.
-    pub heard_out: bool,
+    pub reached_end: bool,
     /// Whether it seems to have said something of an item that cannot be read.
-    garbled: bool,
-    audience: Audience,
+    has_malformed: bool,
+    events: EventSender,
 }
 
-impl Listener {
-    /// One that hands on to this audience what is not said of an item of a batch.
-    pub fn new(in_batches: bool, audience: Audience) -> Self {
-        Self { in_batches, told: Vec::new(), heard_out: false, garbled: false, audience }
+impl StdoutHandler {
+    /// One that hands on to this events what is not said of an item of a batch.
+    pub fn new(in_batches: bool, events: EventSender) -> Self {
+        Self { in_batches, told: Vec::new(), reached_end: false, has_malformed: false, events }
     }
 
     /// Whether what is said may be of the items of a batch.
@@ -34,29 +34,29 @@ impl Listener {
 
     /// Takes a line. It waits until whoever is to see it has room for it; in a batch only until the command has ended,
     /// since what is said of items must not wait behind it.
-    pub async fn hear(&mut self, line: Bytes, ended: &mut watch::Receiver<bool>) {
+    pub async fn handle_line(&mut self, line: Bytes, ended: &mut watch::Receiver<bool>) {
         if !self.in_batches {
-            return self.audience.line(line).await;
+            return self.events.line(line).await;
         }
-        match batch::read(&line) {
-            Said::Of(told) => return self.told.push(told),
-            Said::Garbled => self.garbled = true,
-            Said::Aside => {}
+        match batch::parse(&line) {
+            BatchLine::Result(told) => return self.told.push(told),
+            BatchLine::Malformed => self.has_malformed = true,
+            BatchLine::Other => {}
         }
         tokio::select! {
             biased;
-            _ = ended.wait_for(|ended| *ended) => self.audience.line_if_there_is_room(line),
-            () = self.audience.line(line.clone()) => {}
+            _ = ended.wait_for(|ended| *ended) => self.events.line_if_there_is_room(line),
+            () = self.events.line(line.clone()) => {}
         }
     }
 
     /// Why an item of which nothing was heard may not be done although the command ended well, if there is a reason.
-    pub fn doubt(&self) -> Option<&'static str> {
+    pub fn uncertainty(&self) -> Option<&'static str> {
         if !self.in_batches {
             None
-        } else if self.garbled {
+        } else if self.has_malformed {
             Some("the command wrote an outcome that is no JSON, which may be this item's")
-        } else if !self.heard_out {
+        } else if !self.reached_end {
             Some("what the command left behind still holds its stdout, and may say more")
         } else {
             None

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cli::commands::sample::{lease, lease_document as document};
-use crate::cli::commands::worker::stand_in::{Reply, START, StandIn, TTL};
+use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL};
 
 fn item(state: &str) -> Reply {
     let mut document = document("uploads", "a")["item"].clone();
@@ -11,8 +11,8 @@ fn item(state: &str) -> Reply {
 }
 
 /// Settles a lease while the clock is moved on whenever the daemon is asked.
-async fn settle(daemon: &StandIn, settlement: Settlement) -> Result<String, Denial> {
-    let settling = daemon.desk.settle("lse_a", &settlement, START.after(TTL));
+async fn settle(daemon: &FakeDaemon, settlement: Settlement) -> Result<String, LeaseError> {
+    let settling = daemon.leases.settle("lse_a", &settlement, START.after(TTL));
     let mut settling = std::pin::pin!(settling);
     loop {
         let turn = Duration::from_millis(20);
@@ -31,7 +31,7 @@ async fn a_settlement_is_what_the_daemon_takes() {
         (Settlement::Release, "release", json!({})),
         (failed, "fail", json!({"error": {"type": "exit 3", "message": "no", "retryable": true}})),
     ] {
-        let daemon = StandIn::answering([item("open")]).await;
+        let daemon = FakeDaemon::answering([item("open")]).await;
         assert_eq!(settle(&daemon, settlement).await.unwrap(), "open");
         assert_eq!(daemon.asked(), [(format!("POST /v1/leases/lse_a/{path}"), document)]);
     }
@@ -40,34 +40,45 @@ async fn a_settlement_is_what_the_daemon_takes() {
 #[tokio::test]
 async fn a_result_is_offered_again_while_the_daemon_is_away() {
     let replies = [Reply::Problem(503, "on the way down"), Reply::BrokenOff, item("closed")];
-    let daemon = StandIn::answering(replies).await;
+    let daemon = FakeDaemon::answering(replies).await;
     assert_eq!(settle(&daemon, Settlement::Complete { close: false }).await.unwrap(), "closed");
     assert_eq!(daemon.asked().len(), 3);
 }
 
 #[tokio::test]
 async fn a_result_is_offered_only_as_long_as_the_lease_may_last() {
-    let daemon = StandIn::answering((0..100).map(|_| Reply::Problem(503, "busy"))).await;
+    let daemon = FakeDaemon::answering((0..100).map(|_| Reply::Problem(503, "busy"))).await;
     let denied = settle(&daemon, Settlement::Release).await.unwrap_err();
-    assert!(matches!(denied, Denial::NoAnswer(ClientError::Refused { .. })), "{denied:?}");
+    assert!(matches!(denied, LeaseError::Client(ClientError::Refused { .. })), "{denied:?}");
     assert!(daemon.clock.now() >= START.after(TTL));
     assert!(daemon.asked().len() > 3, "{}", daemon.asked().len());
 }
 
 #[tokio::test]
 async fn a_lost_lease_is_told_from_what_is_not_allowed() {
-    let daemon = StandIn::answering([Reply::Problem(409, "closed since"), Reply::Problem(403, "no")]).await;
+    let daemon =
+        FakeDaemon::answering([Reply::Problem(409, "closed since"), Reply::Problem(403, "no")]).await;
     let lost = settle(&daemon, Settlement::Release).await.unwrap_err();
-    assert!(matches!(&lost, Denial::Lost(reason) if reason == "closed since"), "{lost:?}");
-    assert!(matches!(settle(&daemon, Settlement::Release).await, Err(Denial::NoAnswer(_))));
+    assert!(matches!(&lost, LeaseError::Lost(reason) if reason == "closed since"), "{lost:?}");
+    assert!(matches!(settle(&daemon, Settlement::Release).await, Err(LeaseError::Client(_))));
 }
 
 #[tokio::test]
 async fn an_item_counts_as_closed_only_if_the_daemon_says_so() {
-    let daemon = StandIn::answering([item("closed"), item("overdue"), Reply::Problem(403, "no")]).await;
+    let daemon = FakeDaemon::answering([item("closed"), item("overdue"), Reply::Problem(403, "no")]).await;
     let lease = lease("uploads", "a/b");
-    assert!(daemon.desk.is_closed(&lease).await);
-    assert!(!daemon.desk.is_closed(&lease).await);
-    assert!(!daemon.desk.is_closed(&lease).await);
+    assert!(daemon.leases.is_closed(&lease).await);
+    assert!(!daemon.leases.is_closed(&lease).await);
+    assert!(!daemon.leases.is_closed(&lease).await);
     assert_eq!(daemon.asked()[0].0, "GET /v1/workflows/uploads/items/a%2Fb");
+}
+
+#[test]
+fn waits_grow_to_a_bound_and_a_daemon_may_ask_for_longer_ones_within_another() {
+    let mut backoff = Backoff::new();
+    let waits: Vec<u128> = (0..8).map(|_| backoff.wait(None).as_millis()).collect();
+    assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    assert_eq!(Backoff::new().wait(Some(7)), Duration::from_secs(7));
+    assert_eq!(Backoff::new().wait(Some(u64::MAX)), GRANTED_MAX);
+    assert_eq!(Backoff::new().wait(Some(0)), FIRST);
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::report::{Ending, Report};
-use crate::cli::commands::recover::summary::Counts;
+use crate::cli::commands::worker::report::Counts;
 use crate::cli::terminal::table::shown;
 
 /// How much that is not looked at yet is kept.
@@ -16,33 +16,33 @@ const KEPT: usize = 4_096;
 
 /// What they are told.
 #[derive(Debug)]
-pub enum Said {
+pub enum Event {
     /// A line.
-    Note(String),
+    Message(String),
     /// A line that a command wrote.
-    Line(Bytes),
+    Output(Bytes),
     /// A question, to be answered on the same line.
-    Ask(String),
+    Question(String),
     /// The question was answered.
     Answered,
 }
 
 /// The side of those who tell.
 #[derive(Clone, Debug)]
-pub struct Audience {
-    said: mpsc::Sender<Said>,
+pub struct EventSender {
+    said: mpsc::Sender<Event>,
     counts: watch::Sender<Counts>,
 }
 
 /// The side of those who watch.
 #[derive(Debug)]
-pub struct Seat {
+pub struct EventReceiver {
     /// What is said; it ends with the recovery.
-    pub said: mpsc::Receiver<Said>,
+    pub said: mpsc::Receiver<Event>,
     counts: watch::Receiver<Counts>,
 }
 
-impl Seat {
+impl EventReceiver {
     /// How far it is.
     pub fn counts(&mut self) -> Counts {
         // The guard must not outlive this: whoever counts would wait for it.
@@ -50,7 +50,7 @@ impl Seat {
     }
 
     /// Waits for what is said next; nothing when it is how far it is that has changed, and an end when all is over.
-    pub async fn next(&mut self) -> Result<Option<Said>, Over> {
+    pub async fn next(&mut self) -> Result<Option<Event>, Over> {
         tokio::select! {
             biased;
             said = self.said.recv() => said.map(Some).ok_or(Over),
@@ -63,28 +63,28 @@ impl Seat {
 #[derive(Debug)]
 pub struct Over;
 
-impl Audience {
-    /// An audience, and the place from which it watches.
-    pub fn new() -> (Self, Seat) {
+impl EventSender {
+    /// An events, and the place from which it watches.
+    pub fn new() -> (Self, EventReceiver) {
         let (say, said) = mpsc::channel(KEPT);
         let (count, counts) = watch::channel(Counts::default());
-        (Self { said: say, counts: count }, Seat { said, counts })
+        (Self { said: say, counts: count }, EventReceiver { said, counts })
     }
 
     /// Says something.
     pub fn note(&self, line: String) {
-        self.say(Said::Note(line));
+        self.say(Event::Message(line));
     }
 
     /// Hands on a line that a command wrote. It waits until there is room for it.
     pub async fn line(&self, line: Bytes) {
         // Nobody watches any more only when it is all over.
-        let _ = self.said.send(Said::Line(line)).await;
+        let _ = self.said.send(Event::Output(line)).await;
     }
 
     /// Hands on a line that a command wrote, unless there is no room for it.
     pub fn line_if_there_is_room(&self, line: Bytes) {
-        self.say(Said::Line(line));
+        self.say(Event::Output(line));
     }
 
     /// Tells what became of an item, and how far it is with it.
@@ -97,15 +97,15 @@ impl Audience {
 
     /// Asks something.
     pub fn ask(&self, question: String) {
-        self.say(Said::Ask(question));
+        self.say(Event::Question(question));
     }
 
     /// Says that the question was answered.
     pub fn answered(&self) {
-        self.say(Said::Answered);
+        self.say(Event::Answered);
     }
 
-    fn say(&self, said: Said) {
+    fn say(&self, said: Event) {
         // There is no room if nobody has looked for long.
         let _ = self.said.try_send(said);
     }
@@ -120,8 +120,8 @@ fn told(report: &Report) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::tests::report;
     use super::*;
-    use crate::cli::commands::recover::summary::tests::report;
 
     #[test]
     fn an_item_that_is_not_done_is_told_in_one_line_that_steers_no_terminal() {
@@ -134,13 +134,13 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_whoever_does_not_look() {
-        let (audience, mut seat) = Audience::new();
+        let (events, mut received) = EventSender::new();
         let failed = report(Ending::Failed);
         for failures in 1..=10_000 {
-            audience.report(&failed, Counts { failed: failures, ..Counts::default() });
+            events.report(&failed, Counts { failed: failures, ..Counts::default() });
         }
-        assert_eq!(seat.counts().failed, 10_000);
-        let kept = std::iter::from_fn(|| seat.said.try_recv().ok()).count();
+        assert_eq!(received.counts().failed, 10_000);
+        let kept = std::iter::from_fn(|| received.said.try_recv().ok()).count();
         assert_eq!(kept, KEPT);
     }
 }

@@ -18,8 +18,7 @@ use warden_api::lease::{
 use warden_api::word::ItemState;
 use warden_api::{Item, path};
 
-use super::backoff::Backoff;
-use super::settlement::Settlement;
+use super::verdict::Settlement;
 use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::model::{Clock, ItemId, Timestamp, WorkflowName};
 
@@ -30,9 +29,36 @@ const PAYLOAD_TIME: Duration = Duration::from_secs(120);
 /// The least and the most time that the daemon has to answer a question about a lease.
 const CALL_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// The first wait.
+const FIRST: Duration = Duration::from_millis(100);
+/// The longest wait that nobody asked for: a daemon that is back should not stand idle for long.
+const LONGEST: Duration = Duration::from_secs(5);
+/// The longest wait that a daemon can ask for.
+const GRANTED_MAX: Duration = Duration::from_secs(30);
+
+/// The waits between tries that fail one after the other.
+#[derive(Debug)]
+pub struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    /// The waits from the first one on.
+    pub fn new() -> Self {
+        Self { next: FIRST }
+    }
+
+    /// The wait before the next try; `asked` is for how many seconds the daemon wants to be left alone.
+    pub fn wait(&mut self, asked: Option<u64>) -> Duration {
+        let wait = self.next;
+        self.next = (wait * 2).min(LONGEST);
+        wait.max(Duration::from_secs(asked.unwrap_or(0)).min(GRANTED_MAX))
+    }
+}
+
 /// How items are claimed.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct ClaimOptions {
     /// Which items.
     pub selection: ItemFilter,
     /// For how long, until the next heartbeat.
@@ -42,26 +68,26 @@ pub struct Terms {
 }
 
 /// A daemon that hands out leases.
-pub struct Desk {
+pub struct LeaseClient {
     client: Client,
     clock: Arc<dyn Clock>,
-    terms: Terms,
+    options: ClaimOptions,
     payloads: Semaphore,
 }
 
 /// Why something was not done with a lease.
 #[derive(Debug)]
-pub enum Denial {
+pub enum LeaseError {
     /// It is no longer ours, and this is what the daemon said.
     Lost(String),
     /// The daemon gave no answer to go on with.
-    NoAnswer(ClientError),
+    Client(ClientError),
 }
 
-impl Desk {
-    /// A desk at which leases are claimed on these terms.
-    pub fn new(client: Client, clock: Arc<dyn Clock>, terms: Terms) -> Self {
-        Self { client, clock, terms, payloads: Semaphore::new(PAYLOADS_MAX) }
+impl LeaseClient {
+    /// A leases at which leases are claimed on these options.
+    pub fn new(client: Client, clock: Arc<dyn Clock>, options: ClaimOptions) -> Self {
+        Self { client, clock, options, payloads: Semaphore::new(PAYLOADS_MAX) }
     }
 
     /// The clock that leases are counted by.
@@ -71,7 +97,7 @@ impl Desk {
 
     /// How long a lease lasts after a heartbeat.
     pub fn ttl(&self) -> Duration {
-        self.terms.ttl
+        self.options.ttl
     }
 
     /// Claims at most `max` items behind the cursor. What comes lasts at least until the instant that comes with it.
@@ -80,12 +106,12 @@ impl Desk {
     /// When there is no answer, or the daemon refuses.
     pub async fn claim(&self, max: usize, cursor: Option<&str>) -> Result<(Claimed, Timestamp), ClientError> {
         let document = ClaimRequest {
-            filter: self.terms.selection.clone(),
+            filter: self.options.selection.clone(),
             max,
             ttl: Some(self.ttl_text()),
             // They are fetched while the leases are kept alive: all at once could outlast them, and might not fit.
             payloads: false,
-            worker: self.terms.worker.as_deref().map(Into::into),
+            worker: self.options.worker.as_deref().map(Into::into),
             cursor: cursor.map(str::to_owned),
             ..ClaimRequest::default()
         };
@@ -95,18 +121,18 @@ impl Desk {
         let bytes = self.client.send(request).await?.bytes().await?;
         let claim =
             serde_json::from_slice(&bytes).map_err(|error| self.client.stranger(error.to_string()))?;
-        Ok((claim, asked.after(self.terms.ttl)))
+        Ok((claim, asked.after(self.options.ttl)))
     }
 
     /// Says that the work on a lease goes on. It lasts until the instant that is answered.
     ///
     /// # Errors
     /// When the lease is lost, or there is no answer.
-    pub async fn heartbeat(&self, lease: &str) -> Result<Timestamp, Denial> {
+    pub async fn heartbeat(&self, lease: &str) -> Result<Timestamp, LeaseError> {
         let asked = self.clock.now();
         let document = HeartbeatRequest { ttl: Some(self.ttl_text()), progress: None };
         self.act(lease, path::LEASE_HEARTBEAT, &document).await?;
-        Ok(asked.after(self.terms.ttl))
+        Ok(asked.after(self.options.ttl))
     }
 
     /// Settles a lease that lasts until `expires`, and gives the item as it is then.
@@ -118,18 +144,18 @@ impl Desk {
         lease: &str,
         settlement: &Settlement,
         expires: Timestamp,
-    ) -> Result<Item, Denial> {
+    ) -> Result<Item, LeaseError> {
         let mut backoff = Backoff::new();
         loop {
             match self.say(lease, settlement).await {
-                Err(Denial::NoAnswer(error)) if error.may_pass() && self.clock.now() < expires => {
+                Err(LeaseError::Client(error)) if error.may_pass() && self.clock.now() < expires => {
                     let next = self.clock.now().after(backoff.wait(error.retry_after()));
                     self.clock.sleep_until(next.min(expires)).await;
                 }
                 answered => {
                     let bytes = answered?;
                     let item = serde_json::from_slice(&bytes);
-                    return item.map_err(|error| Denial::NoAnswer(self.client.stranger(error.to_string())));
+                    return item.map_err(|error| LeaseError::Client(self.client.stranger(error.to_string())));
                 }
             }
         }
@@ -139,7 +165,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the item was closed meanwhile, or there is no answer.
-    pub async fn payload(&self, lease: &ClaimedItem) -> Result<Bytes, Denial> {
+    pub async fn payload(&self, lease: &ClaimedItem) -> Result<Bytes, LeaseError> {
         let _permit = self.payloads.acquire().await;
         self.about(lease, "/payload", PAYLOAD_TIME).await
     }
@@ -151,16 +177,17 @@ impl Desk {
         item.is_some_and(|item| item.state == ItemState::Closed)
     }
 
-    async fn about(&self, lease: &ClaimedItem, below: &str, most: Duration) -> Result<Bytes, Denial> {
-        let name = |error: crate::model::NameError| Denial::NoAnswer(self.client.stranger(error.to_string()));
+    async fn about(&self, lease: &ClaimedItem, below: &str, most: Duration) -> Result<Bytes, LeaseError> {
+        let name =
+            |error: crate::model::NameError| LeaseError::Client(self.client.stranger(error.to_string()));
         let workflow = WorkflowName::new(lease.item.workflow.clone()).map_err(name)?;
         let id = ItemId::new(lease.item.id.clone()).map_err(name)?;
         let request = self.client.item_request(Method::GET, (&workflow, &id), below, &Query::new());
-        self.ask(request.map_err(Denial::NoAnswer)?.timeout(most)).await
+        self.ask(request.map_err(LeaseError::Client)?.timeout(most)).await
     }
 
     /// Tells the daemon what is done with a lease.
-    async fn say(&self, lease: &str, settlement: &Settlement) -> Result<Bytes, Denial> {
+    async fn say(&self, lease: &str, settlement: &Settlement) -> Result<Bytes, LeaseError> {
         match settlement {
             Settlement::Complete { close } => {
                 let document = CompleteRequest { close: *close, progress: None };
@@ -176,27 +203,27 @@ impl Desk {
         }
     }
 
-    async fn act(&self, lease: &str, path: &str, document: &impl Serialize) -> Result<Bytes, Denial> {
+    async fn act(&self, lease: &str, path: &str, document: &impl Serialize) -> Result<Bytes, LeaseError> {
         let request = self.client.request(Method::POST, &path::fill(path, &[lease]), &Query::new());
-        self.ask(request.map_err(Denial::NoAnswer)?.json(document).timeout(self.call_time())).await
+        self.ask(request.map_err(LeaseError::Client)?.json(document).timeout(self.call_time())).await
     }
 
-    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Denial> {
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Bytes, LeaseError> {
         let answered = async { self.client.send(request).await?.bytes().await };
         answered.await.map_err(|error| match error {
             ClientError::Refused { problem, .. } if matches!(problem.status, 404 | 409 | 410) => {
-                Denial::Lost(problem.detail.into_owned())
+                LeaseError::Lost(problem.detail.into_owned())
             }
-            error => Denial::NoAnswer(error),
+            error => LeaseError::Client(error),
         })
     }
 
     fn call_time(&self) -> Duration {
-        (self.terms.ttl / 3).clamp(CALL_TIME.0, CALL_TIME.1)
+        (self.options.ttl / 3).clamp(CALL_TIME.0, CALL_TIME.1)
     }
 
     fn ttl_text(&self) -> String {
-        humantime::format_duration(self.terms.ttl).to_string()
+        humantime::format_duration(self.options.ttl).to_string()
     }
 }
 

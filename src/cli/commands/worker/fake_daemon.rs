@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use warden_api::item::ItemFilter;
 use warden_api::word::ItemState;
 
-use super::desk::{Desk, Terms};
+use super::leases::{ClaimOptions, LeaseClient};
 use crate::cli::daemon::client::Client;
 use crate::model::{ManualClock, Timestamp};
 
@@ -49,9 +49,9 @@ struct Script {
 }
 
 /// The stand-in.
-pub struct StandIn {
-    /// The desk that asks it, with the clock in the test's hand.
-    pub desk: Arc<Desk>,
+pub struct FakeDaemon {
+    /// The leases that asks it, with the clock in the test's hand.
+    pub leases: Arc<LeaseClient>,
     /// That clock.
     pub clock: ManualClock,
     script: Arc<Mutex<Script>>,
@@ -59,24 +59,24 @@ pub struct StandIn {
     _server: AbortOnDropHandle<()>,
 }
 
-impl StandIn {
+impl FakeDaemon {
     /// One that answers like this, one after the other.
     pub async fn answering(replies: impl IntoIterator<Item = Reply>) -> Self {
         let script =
             Arc::new(Mutex::new(Script { replies: replies.into_iter().collect(), asked: Vec::new() }));
         let heard = Arc::new(Notify::new());
         let router = Router::new().fallback(answer).with_state((script.clone(), heard.clone()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let stdout = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", stdout.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(stdout, router).await.unwrap() });
         let clock = ManualClock::new(START);
-        let terms = Terms {
+        let options = ClaimOptions {
             selection: ItemFilter { states: vec![ItemState::Overdue], ..ItemFilter::default() },
             ttl: TTL,
             worker: Some("host-1".to_owned()),
         };
-        let desk = Desk::new(Client::new(&url, None).unwrap(), Arc::new(clock.clone()), terms);
-        Self { desk: Arc::new(desk), clock, script, heard, _server: AbortOnDropHandle::new(server) }
+        let leases = LeaseClient::new(Client::new(&url, None).unwrap(), Arc::new(clock.clone()), options);
+        Self { leases: Arc::new(leases), clock, script, heard, _server: AbortOnDropHandle::new(server) }
     }
 
     /// What it was asked so far: methods and paths, and documents.
