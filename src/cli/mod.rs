@@ -1,6 +1,6 @@
-//! The command line, in three rooms: `commands` has a file or folder for each subcommand, `daemon` sends requests
-//! to a running daemon, `terminal` reads and writes the terminal. Commands call the other two, the daemon room
-//! calls the terminal's, and neither calls commands. Nothing outside this module prints for people.
+//! The command line, in three rooms: `commands` has a file or folder for each subcommand, `daemon` sends
+//! requests to a running daemon, `terminal` reads and writes the terminal. Commands call both, `daemon` calls
+//! `terminal`. Nothing else in this crate prints for people.
 //!
 //! Results go to stdout and everything else to stderr, so that output can be piped. The cause of a failure
 //! decides the exit code (`terminal::exit`).
@@ -22,7 +22,7 @@ use self::commands::Command;
 use self::terminal::console::Console;
 use self::terminal::exit::{self, Exit};
 
-/// Keeps a durable copy of every item until it is done, alerts when one is not, and hands the copies back.
+/// Keep durable copies of work items until they are done, alert when one is late, and hand the copies back
 #[derive(Parser)]
 #[command(name = "warden", version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
@@ -30,7 +30,7 @@ struct Cli {
     command: Command,
 }
 
-/// Does what the command line of this process asks for.
+/// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
         Ok(cli) => {
@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
             result.map_or_else(|error| error.report(), |()| Exit::Success)
         }
         Err(error) => {
-            // When not even this can be printed there is nobody to tell.
+            // Without stdout and stderr only the exit code is left.
             let _ = error.print();
             if error.use_stderr() { Exit::Usage } else { Exit::Success }
         }

@@ -1,13 +1,13 @@
 //! The files that `warden export` writes and `warden import` reads.
 //!
-//! * Each line is JSON that creates an item. Its `cursor` says where an export goes on behind it.
-//! * The last line, the end, says how many lines there are before it and what all of their bytes hash to. A file without
+//! * Each line is a JSON object that creates an item. Its `cursor` is where an export resumes after it.
+//! * The last line, the end, has the number of lines before it and the SHA-256 of their bytes. A file without
 //!   it is incomplete.
-//! * Compressed, it is a sequence of zstd frames of whole lines, about a MiB of them each, with a checksum. Each can be
-//!   read alone, so that a file that was cut has lost no more than its last one.
+//! * A compressed file is a sequence of zstd frames with checksums, each of about 1 MiB of whole lines.
+//!   Frames are independent, so that a truncated file loses at most its last one.
 //!
-//! Files that are not quite like that are read as well: several of them in one, each with its end; lines that somebody
-//! wrote by hand, without cursors and end; one large frame of another program's.
+//! Other files can be read too: concatenated exports, each with its end; lines without cursors and end; a
+//! single large frame.
 
 mod ledger;
 mod lines;
@@ -21,7 +21,7 @@ pub use self::source::Source;
 pub use self::survey::{Part, Survey, survey};
 pub use self::target::{Compression, Target};
 
-/// The most bytes in a line: the largest payload in base64, and all that goes with it.
+/// The longest line, in bytes: the largest payload in base64, and the other fields.
 pub const LINE_MAX: usize = 96 * 1024 * 1024;
-/// How many bytes of lines make a frame, unless one line alone has more.
+/// The bytes of lines in a frame, unless a single line is longer.
 const FRAME: usize = 1024 * 1024;

@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn every_flag_is_handed_on() {
-        let flags = "x --workflow a --workflow b* --state overdue,failed --label k:v --step s --created-before 1 \
+        let flags = "x --workflow a --workflow b* --state overdue,failed --label k:v --step s \
+        --created-before 1 \
                      --created-after 2 --deadline-before 3 --deadline-after 4";
         let query = Line::parse_from(flags.split_whitespace()).filter.query();
         let text: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -1,4 +1,4 @@
-//! `warden check`: whether a configuration is right.
+//! `warden check`: validates a configuration.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -14,26 +14,22 @@ use crate::config::{Config, ConfigFile, Engine, Environment, Sources};
 use crate::model::text::Plain;
 use crate::model::{Schedule, Timestamp, Warning, WarningCode};
 
-/// Check a configuration file, and say what is wrong with it and where
+/// Check a configuration file, and print errors and warnings
 ///
-/// Environment variables count as they do for `warden serve`: settings in them, and secrets that the file refers to. What
-/// is in order and probably not what was meant is warned of; names of receivers are looked up for that.
+/// Settings and secrets in environment variables are included, as for `warden serve`. Warnings are about
+/// valid settings that are probably mistakes; names of receivers are resolved for that.
 #[derive(Args)]
 #[command(after_help = warnings_help())]
 pub struct Check {
-    /// Fail when there are warnings
+    /// Fail if there are warnings
     #[arg(long)]
     strict: bool,
-    /// The configuration file; without one only the environment is checked
+    /// The configuration file; without it, only the environment is checked
     #[arg(env = "WARDEN_CONFIG", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl Check {
-    /// Prints what the configuration comes to, and the warnings.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it, or that there are warnings where there may be none.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let file = self.file.as_deref().map(ConfigFile::read).transpose()?;
         let environment = Environment::of_this_process();
@@ -45,7 +41,7 @@ impl Check {
         let mut warnings = config.warnings;
         warnings.extend(look_up(&config.destinations).await);
         for Warning { code, message } in &warnings {
-            writeln!(console.notes, "warning: {message} ({})", code.as_str())?;
+            writeln!(console.err, "warning: {message} ({})", code.as_str())?;
         }
         match warnings.len() {
             0 => Ok(()),
@@ -79,7 +75,7 @@ fn summary(config: &Config, now: Timestamp) -> String {
     table(&[], rows.into_iter().map(|(name, value)| vec![format!("  {name}"), value]))
 }
 
-/// When items are expected next, of each workflow that says so.
+/// The next expected item of each workflow with a schedule.
 fn expected(config: &Config, now: Timestamp) -> impl Iterator<Item = String> {
     config.workflows.iter().filter_map(move |(name, policy)| {
         let expect = policy.expect.as_ref()?;
@@ -94,7 +90,7 @@ fn expected(config: &Config, now: Timestamp) -> impl Iterator<Item = String> {
 }
 
 fn counted(names: impl ExactSizeIterator<Item = impl Display>) -> String {
-    /// More than these would hide the rest of the summary.
+    /// More would hide the rest of the summary.
     const SHOWN: usize = 10;
     let count = names.len();
     if count == 0 {
@@ -113,14 +109,20 @@ mod tests {
 
     #[test]
     fn the_summary_says_what_a_configuration_comes_to() {
-        let text = "[workflows.nightly]\nexpect = { cron = \"0 2 * * *\", timezone = \"Europe/Berlin\", grace = \"1h\" }\n[workflows.hourly]\nexpect = { every = \"1h\" }\n[workflows.uploads]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"http://127.0.0.1/\"";
+        let text = "[workflows.nightly]\n\
+                    expect = { cron = \"0 2 * * *\", timezone = \"Europe/Berlin\", grace = \"1h\" }\n\
+                    [workflows.hourly]\nexpect = { every = \"1h\" }\n\
+                    [workflows.uploads]\nreceivers = [\"oncall\"]\n\
+                    [receivers.oncall]\nurl = \"http://127.0.0.1/\"";
         let file = Some(ConfigFile::from_text("warden.toml", text));
         let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
         let expected = "  listen     127.0.0.1:8470\n  storage    sled in data\n  \
-                        workflows  3 (hourly, nightly, uploads); others are made on first use\n  receivers  1 (oncall)\n  \
+                        workflows  3 (hourly, nightly, uploads); others are made on first use\n  receivers  \
+                        1 (oncall)\n  \
                         tokens     none: everybody on this machine may do everything\n  \
                         expected   hourly every 1h\n  \
-                        expected   nightly next at 2027-03-28T01:00:00.000Z (03:00 on Sun 2027-03-28 in Europe/Berlin, in 1h)";
+                        expected   nightly next at 2027-03-28T01:00:00.000Z (03:00 on Sun 2027-03-28 in \
+                        Europe/Berlin, in 1h)";
         let now = Timestamp::parse("2027-03-28T00:00:00Z").unwrap();
         assert_eq!(summary(&config, now), expected);
     }

@@ -11,14 +11,14 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 
-/// Close an item: it is done, or given up
+/// Close an item
 ///
-/// Closing it again is fine.
+/// Closing it again has no further effect.
 #[derive(Args)]
 pub struct Close {
     #[command(flatten)]
     item: ItemKey,
-    /// How it ended: the work was done, was given up, or ended without success
+    /// How the item ended
     #[arg(long, default_value = "success",
         value_parser = PossibleValuesParser::new(CloseOutcome::WORDS))]
     outcome: String,
@@ -27,10 +27,6 @@ pub struct Close {
 }
 
 impl Close {
-    /// Closes the item.
-    ///
-    /// # Errors
-    /// When there is none, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let query = vec![("outcome", self.outcome)];
@@ -38,7 +34,7 @@ impl Close {
             client.item_request(Method::DELETE, (&self.item.workflow, &self.item.id), "", &query)?;
         let answer = client.send(request).await?;
         match self.connection.output {
-            // The daemon answers nothing more, and a batch would say it like this.
+            // The response has no body; this is the form of a batch response.
             Format::Json => writeln!(console.out, "{{\"status\":{}}}", answer.status())?,
             Format::Table => {
                 console.line(format_args!("{} {} is closed", self.item.workflow, self.item.id))?

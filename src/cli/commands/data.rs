@@ -1,4 +1,4 @@
-//! `warden data`: what there is to do with a data directory while no daemon works in it.
+//! `warden data`: maintenance of a data directory.
 
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigFile, Engine, Environment, Sources};
 use crate::model::text::Plain;
 use crate::store::sled::check::{self, CheckError, Finding, GenerationHeld, LogHeld, Report};
 
-/// Look after a data directory while no daemon works in it
+/// Maintain the data directory of a stopped daemon
 #[derive(Args)]
 pub struct Data {
     #[command(subcommand)]
@@ -29,43 +29,39 @@ enum DataCommand {
     Check(Check),
 }
 
-/// Read a data directory whole, and say what is damaged; nothing in it is changed
+/// Check a data directory for damage, without changing it
 ///
-/// Every item is held to what was written of it: its record, its payload by length and SHA-256, its detail; and so are the
-/// journal and all else in the databases, and what the commit log has beyond them. The databases are copied to the directory
-/// for temporary files before they are opened, one at a time; TMPDIR says which that is, and it needs room for the largest of
-/// them. The daemon must be stopped; or check a copy that was made while it was.
+/// The check reads every record: items, payloads by length and SHA-256, the journal, all other tables, and
+/// the commit log. Databases are copied to the temporary directory (TMPDIR) before they are opened, one at a
+/// time, so that there must be space for the largest one. The daemon must be stopped; or check a copy that
+/// was made while it was.
 #[derive(Args)]
 #[command(after_help = FINDINGS_HELP)]
 struct Check {
-    /// The configuration file of the daemon, which says where its data is; without one there is none
+    /// The configuration file of the daemon, for the path of its data
     #[arg(long, env = "WARDEN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data directory, whatever the configuration says
+    /// The data directory; overrides the configuration
     #[arg(long, value_name = "DIRECTORY")]
     path: Option<PathBuf>,
-    /// How results are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
-/// What to do about findings.
 const FINDINGS_HELP: &str = "\
-What is damaged is printed a line each, and the command ends with 65. What can be done about it:
-  Restore the whole directory from one copy or backup, never single files of it.
-  Without one: keep a copy of it, and start the daemon once with `warden serve --accept-damage`, which goes on with what can
-  be read. Items that are named may be closed, or created again by whoever has them.
-A directory of an earlier format is not checked, and neither is one in which a daemon works (69).";
+Each finding is printed on a line, and the command ends with exit code 65. To repair:
+  Restore the whole directory from one copy or backup, never single files.
+  Without one, keep a copy of the directory and start the daemon once with `warden serve
+  --accept-damage`, which continues with what can be read. Close the items that are named, or have
+  their application create them again.
+A directory of an earlier format, or in use by a daemon, is not checked (69).";
 
-/// What to do, in short.
-const REMEDY: &str = "restore the whole directory from one copy or backup; or keep a copy of it and start once with \
+const REMEDY: &str = "restore the whole directory from one copy or backup; or keep a copy of it and start \
+    once with \
                       `warden serve --accept-damage`, which goes on with what can be read";
 
 impl Data {
-    /// Does it.
-    ///
-    /// # Errors
-    /// When it cannot be done, or something is damaged.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let DataCommand::Check(check) = self.command;
         check.run(console).await
@@ -91,7 +87,7 @@ impl Check {
     }
 }
 
-/// Where the daemon with this configuration has its data.
+/// The data directory of the daemon with this configuration.
 fn configured(file: Option<&Path>) -> Result<PathBuf, CliError> {
     let file = file.map(ConfigFile::read).transpose()?;
     let config =
@@ -104,7 +100,7 @@ fn configured(file: Option<&Path>) -> Result<PathBuf, CliError> {
     }
 }
 
-/// Reads the directory, away from the thread that listens to signals: a copy must not be left behind.
+/// On another thread than the signals, so that the temporary copy is removed after one.
 async fn read(path: PathBuf) -> Result<Report, CliError> {
     let start = |error: std::io::Error| CliError::Start(error.to_string());
     let mut signals = Signals::listen().map_err(start)?;
@@ -131,8 +127,8 @@ async fn read(path: PathBuf) -> Result<Report, CliError> {
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// While this lives, panics of the database say nothing on stderr: where it reads what is damaged they are what is looked
-/// for, and told as findings.
+/// While it lives, panics of the database are not printed: on damaged data they are expected, and reported as
+/// findings.
 struct Quiet(Arc<Hook>);
 
 impl Quiet {
@@ -151,7 +147,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        // A hook cannot be set by a thread that panics; then the process is about to end.
+        // `set_hook` panics in a panicking thread.
         if !std::thread::panicking() {
             let before = self.0.clone();
             std::panic::set_hook(Box::new(move |panic| before(panic)));
@@ -175,7 +171,8 @@ fn print(path: &Path, report: &Report, console: &mut Console<'_>) -> std::io::Re
         ))?;
         if let Some((sequence, bytes)) = torn {
             console.line(format_args!(
-                "log: ends with record {sequence}, of which {bytes} bytes were written when the power went or the daemon was \
+                "log: ends with record {sequence}, of which {bytes} bytes were written when the power went \
+                or the daemon was \
                  killed; nobody was told that it was done, so nothing is lost"
             ))?;
         }
@@ -207,7 +204,7 @@ fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// The report for programs.
+/// The report as JSON.
 #[derive(Serialize)]
 struct Document<'a> {
     path: String,

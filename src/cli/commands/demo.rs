@@ -1,4 +1,4 @@
-//! `warden demo`: the idea in under a minute, with real parts.
+//! `warden demo`: the idea in under a minute, with the real daemon.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::time::Duration;
@@ -19,21 +19,17 @@ use crate::config::{Config, ConfigFile, Sources};
 use crate::outbound::install_crypto_provider;
 use crate::store::sled::OnDamage;
 
-/// How long a notification may take to arrive; far longer than it does.
+/// The longest wait for a notification; far longer than usual.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Play a pipeline that loses an item, the alert, and the recovery
+/// Show a pipeline that loses an item, the alert, and the recovery
 ///
-/// It starts a daemon on a free port with a store in a temporary directory, a receiver of notifications, and a pipeline of
-/// two steps; and leaves nothing behind.
+/// The demo starts a daemon on a free port with a temporary store, a receiver of notifications, and a
+/// pipeline of two steps. It removes everything at the end.
 #[derive(Args)]
 pub struct Demo {}
 
 impl Demo {
-    /// Plays it.
-    ///
-    /// # Errors
-    /// When the daemon cannot start, or something does not happen that must.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let directory = Scratch::new()?;
         let (hook, mut notifications) = receive().await?;
@@ -47,7 +43,7 @@ impl Demo {
     }
 }
 
-/// A directory that is gone when the demonstration is over.
+/// A directory that is removed at the end.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
@@ -60,7 +56,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left in a directory for temporary things is swept some day.
+        // The system removes leftover temporary directories.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -93,7 +89,7 @@ fn client() -> Result<Client, CliError> {
     client.map_err(|error| CliError::Start(error.to_string()))
 }
 
-/// A receiver that hands on what it is sent, and its address.
+/// Starts a receiver; returns its URL and what it receives.
 async fn receive() -> Result<(String, mpsc::UnboundedReceiver<Value>), CliError> {
     async fn take(State(inbox): State<mpsc::UnboundedSender<Value>>, body: Bytes) {
         let _ = inbox.send(serde_json::from_slice(&body).unwrap_or_default());
@@ -106,7 +102,6 @@ async fn receive() -> Result<(String, mpsc::UnboundedReceiver<Value>), CliError>
     Ok((format!("http://{address}/hook"), notifications))
 }
 
-/// What the play is played on.
 struct Stage<'a, 'b> {
     console: &'a mut Console<'b>,
     base: String,
@@ -128,7 +123,7 @@ impl Stage<'_, '_> {
     ) -> Result<Bytes, CliError> {
         let failed = |what: String| CliError::Start(format!("{method} {path}: {what}"));
         let request = self.http.request(method.clone(), format!("{}{path}", self.base)).body(body);
-        // What is written here is known here.
+        // The responses are not used.
         let request = request.header("prefer", "return=minimal");
         let response = request.send().await.map_err(|error| failed(error.to_string()))?;
         let status = response.status();
@@ -146,7 +141,10 @@ impl Stage<'_, '_> {
             let payload = format!(r#"{{"file": "holiday-{number}.jpg", "owner": 42}}"#);
             self.ask(Method::PUT, &path, payload, StatusCode::CREATED).await?;
             if number == 3 {
-                self.say("  file-3  created ... the copy server is scaled down while its request hangs. Nothing errors.")?;
+                self.say(
+                    "  file-3  created ... the copy server is scaled down while its request hangs. \
+                Nothing errors.",
+                )?;
             } else {
                 self.ask(Method::DELETE, &path, String::new(), StatusCode::NO_CONTENT).await?;
                 self.say(&format!("  file-{number}  created, copied, backed up, deleted"))?;

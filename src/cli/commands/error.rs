@@ -1,4 +1,4 @@
-//! Why a command was not done, in words for the person at the terminal.
+//! Why a command failed, for the person at the terminal.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
@@ -12,93 +12,72 @@ use crate::config::ConfigError;
 use crate::model::text::Plain;
 use crate::store::sled::check::CheckError;
 
-/// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The command line asks for something that cannot be.
+    /// The command line is invalid.
     #[error("{0}")]
     Usage(String),
-    /// The configuration is wrong. Printed with each problem on a line of its own.
+    /// One line for each problem.
     #[error("the configuration is wrong:\n{0}")]
     Config(#[from] ConfigError),
-    /// There are warnings, which are said already, and there should be none.
+    /// There are warnings, which are printed already, and `--strict`.
     #[error("there are {0} warnings, and --strict takes none")]
     Warnings(usize),
-    /// The daemon could not start or go on.
+    /// The daemon could not start or stopped with an error.
     #[error(transparent)]
     App(#[from] AppError),
-    /// The daemon that was asked could not be reached, or refused.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A file, or standard input, cannot be read or written.
     #[error("cannot {verb} {}: {error}", path.display())]
     File {
         /// `read` or `write`.
         verb: &'static str,
-        /// The file.
         path: PathBuf,
-        /// What the system said.
         error: io::Error,
     },
-    /// What was read is not what it should be.
+    /// The input is invalid or incomplete.
     #[error("{0}")]
     Data(String),
-    /// A data directory was not checked.
+    /// A data directory could not be checked.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// A data directory is damaged; what of it is said already.
-    #[error("{} is damaged in {}: {remedy}", path.display(), if *count == 1 { "1 place".to_owned() } else { format!("{count} places") })]
+    /// A data directory is damaged; the findings are printed already.
+    #[error("{} is damaged in {}: {remedy}", path.display(),
+    if *count == 1 { "1 place".to_owned() } else { format!("{count} places") })]
     DataDamaged {
-        /// The directory.
         path: PathBuf,
-        /// How many findings there are.
+        /// Findings.
         count: usize,
-        /// What to do.
         remedy: &'static str,
     },
-    /// Some lines of an import were refused; why is said already.
+    /// Lines of an import were refused; the reasons are printed already.
     #[error("{refused} of {lines} lines were refused")]
-    LinesRefused {
-        /// How many.
-        refused: u64,
-        /// Of how many.
-        lines: u64,
-    },
-    /// Some items of a recovery are not done; why is said already.
+    LinesRefused { refused: u64, lines: u64 },
+    /// Items of a recovery are not done; the reasons are printed already.
     #[error("{left} of {items} items are not done")]
-    ItemsLeft {
-        /// How many.
-        left: u64,
-        /// Of how many.
-        items: u64,
-    },
-    /// Somebody did not want a recovery to go on after its first items.
+    ItemsLeft { left: u64, items: u64 },
+    /// A person chose to stop after the canary.
     #[error("stopped after the canary")]
     Declined,
-    /// The command that was to recover items cannot be run.
+    /// The command for recovering items cannot be run.
     #[error("cannot run {}: {error}", program.display())]
-    Command {
-        /// What it is called.
-        program: OsString,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// Whoever read what a recovery's commands write has gone.
+    Command { program: OsString, error: io::Error },
+    /// stdout of the commands of a recovery was closed.
     #[error("nobody reads the output any more: what was not begun is left as it was")]
     Unread,
-    /// Somebody pressed Ctrl-C, or sent a signal that says the same.
+    /// By Ctrl-C or another signal.
     #[error("interrupted")]
     Interrupted,
-    /// A receiver did not take its test; why is said already.
+    /// The test of a receiver failed; the reason is printed already.
     #[error("the test did not reach {0}")]
     NotDelivered(String),
-    /// A replay that was followed did not come to a good end.
+    /// A replay that was followed paused or ended with failures.
     #[error("{0}")]
     ReplayNotDone(String),
-    /// The output cannot be written.
+    /// stdout cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// This process cannot do what every process can.
+    /// The process could not be set up, for example for lack of threads.
     #[error("cannot start: {0}")]
     Start(String),
 }
@@ -113,10 +92,9 @@ impl From<SinkError> for CliError {
 }
 
 impl CliError {
-    /// How the program ends by it.
     pub fn exit(&self) -> Exit {
         match self {
-            // Whoever read the output has seen enough.
+            // The reader has seen enough, as `head` has.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Success,
             Self::File { error, .. } if error.kind() == ErrorKind::PermissionDenied => Exit::Permission,
             Self::File { .. } | Self::Output(_) => Exit::InputOutput,
@@ -141,17 +119,17 @@ impl CliError {
         }
     }
 
-    /// Says it on stderr, unless there is nothing to say, and returns how the program ends. What ends the daemon goes
-    /// to the log, in the log's form, if there is one.
+    /// Prints the error to stderr, unless the exit code is success. An error of the daemon goes to its log,
+    /// if there is one.
     pub fn report(&self) -> Exit {
         let exit = self.exit();
         if matches!(self, Self::App(_)) && tracing::enabled!(tracing::Level::ERROR) {
             tracing::error!("{self}");
         } else if exit != Exit::Success {
             let text = self.to_string();
-            // A file's name, or what it holds, must not steer the terminal; of several problems each has its line.
+            // Escapes control characters in names and file contents, but keeps the lines of several problems.
             let lines = text.lines().map(|line| Plain(line).to_string()).collect::<Vec<_>>().join("\n");
-            // Without stderr the exit code has to do.
+            // Without stderr only the exit code is left.
             let _ = writeln!(io::stderr(), "warden: {lines}");
         }
         exit

@@ -1,4 +1,4 @@
-//! `warden export`: items with their payloads, as `warden import` takes them.
+//! `warden export`: writes items with their payloads for `warden import`.
 
 mod download;
 
@@ -21,35 +21,36 @@ use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::sink::Sink;
 
 const HELP: &str = "\
-What goes along: payload, content type and encoding, deadline, labels, step, state, progress, errors with their ids and
-times, steps that are behind, attempts and retry_at, created_at, and of closed items closed_at and outcome. What does
-not: leases, versions, incidents, idempotency keys, and policies, which are in the configuration.
+Exported: payload, content type and encoding, deadline, labels, step, state, progress, errors with ids
+and times, completed steps, attempts, retry_at, created_at, and closed_at and outcome of closed items.
+Not exported: leases, versions, incidents, idempotency keys, and policies, which are in the configuration.
 
 Examples:
-  warden export --closed --compress zstd --file all.zst    to move to another warden, which is to know late creates
+  warden export --closed --compress zstd --file all.zst    everything, to move to another warden
   warden export --workflow uploads --state failed          the failed items of a workflow
-  warden export --no-history                               lines that any token with the scope ingest may import";
+  warden export --no-history                               lines that need only the scope ingest to import";
 
-/// Write items with their payloads, a line of JSON each, as `warden import` takes them
+/// Export items with their payloads, one JSON object on each line, for `warden import`
 ///
-/// Closed items are left out unless --closed or --state asks for them. The last line says how many lines there are before it and what
-/// they hash to: without it the export is incomplete. What was interrupted is completed by the same command with --resume.
+/// Closed items are exported with --closed or --state. The last line has the number and the hash of the lines
+/// before it; without it, an export is incomplete. An interrupted export is completed by the same command
+/// with --resume.
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Export {
-    /// The file to write to, overwriting it [default: stdout]
+    /// The file to write, replacing its content [default: stdout]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
-    /// Compress the lines
+    /// Compress the output
     #[arg(long, value_enum, value_name = "HOW")]
     compress: Option<Compression>,
-    /// Go on with what an interrupted export of the same items left in the file; begin it where there is none
+    /// Resume an interrupted export of the same items to the same file; begin it if there is no file
     #[arg(long, requires = "file")]
     resume: bool,
-    /// Closed items as well, and what is remembered of items that were closed before anybody created them
+    /// Include closed items, and records of items that were closed before they were created
     #[arg(long, conflicts_with_all = ["states", "no_history"])]
     closed: bool,
-    /// Leave out what items have been through: whoever imports them makes new ones
+    /// Leave out the history of items, so that importing creates new ones
     #[arg(long)]
     no_history: bool,
     #[command(flatten)]
@@ -59,11 +60,6 @@ pub struct Export {
 }
 
 impl Export {
-    /// Writes the lines as they arrive.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked, the lines cannot be written, or what arrives is not what was sent. What was
-    /// written until then can be gone on with.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let is_shown = self.file.as_deref().is_none_or(is_stdout) && stdout().is_terminal();
         if is_shown && self.compress.is_some() {
@@ -77,7 +73,7 @@ impl Export {
             Some(Survey::Partial(part)) => Some(part),
             Some(Survey::Complete(items)) => {
                 if is_told {
-                    console.note(format_args!("the export is complete already: {}", counted(items)));
+                    console.message(format_args!("the export is complete already: {}", counted(items)));
                 }
                 return Ok(());
             }
@@ -86,7 +82,7 @@ impl Export {
         let before = ledger.lines();
         let progress = Progress::of_items("exporting", None);
         let mut download = Download::new(&client, self.query(), ledger, progress);
-        // Only when there is something to write is the file that is there given up.
+        // An existing file is truncated only once there is something to write.
         let answer = download.ask().await?;
         let sink = match &self.file {
             Some(path) if length > 0 => Sink::behind(path, length)?,
@@ -94,24 +90,24 @@ impl Export {
         };
         let is_compressed = is_compressed || (self.compress.is_some() && length == 0);
         let mut target = Target::new(sink, is_compressed.then_some(Compression::Zstd))?;
-        let written = download.run(answer, &mut target, console.notes).await;
+        let written = download.run(answer, &mut target, console.err).await;
         let items = download.ledger().lines();
         drop(download);
         if let Err(error) = written {
             let file = self.file.as_deref().filter(|path| !is_stdout(path) && items > 0);
-            // The error says more than that this fails too.
+            // The original error matters more than a failed flush.
             if let (Ok(()), Some(path)) = (target.flush(), file) {
                 let (so_far, path) = (counted(items), path.display());
-                console.note(format_args!("{so_far} so far are in {path}; --resume goes on behind them"));
+                console.message(format_args!("{so_far} so far are in {path}; --resume goes on behind them"));
             }
             return Err(error);
         }
         target.finish()?;
         if is_told && before > 0 {
             let more = items - before;
-            console.note(format_args!("exported {more} more; the file holds {}", counted(items)));
+            console.message(format_args!("exported {more} more; the file holds {}", counted(items)));
         } else if is_told {
-            console.note(format_args!("exported {}", counted(items)));
+            console.message(format_args!("exported {}", counted(items)));
         }
         Ok(())
     }
@@ -127,7 +123,7 @@ impl Export {
         query
     }
 
-    /// What there is already, if that is to be gone on with.
+    /// The existing part of the file, if it is to be resumed.
     fn survey(&self) -> Result<Option<Survey>, CliError> {
         let Some(path) = self.file.as_deref().filter(|_| self.resume) else { return Ok(None) };
         if is_stdout(path) {

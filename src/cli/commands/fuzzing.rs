@@ -1,4 +1,4 @@
-//! What is demanded of the files that are imported, and of what commands and daemons answer. See [`crate::fuzzing`].
+//! Requirements for imported files, and for the output of commands and daemons. See [`crate::fuzzing`].
 
 use std::io::{Cursor, Read};
 
@@ -8,14 +8,14 @@ use super::archive::{Ending, LINE_MAX, Ledger, LineError, Lines, Source};
 
 pub use super::worker::fuzzing::results;
 
-/// How much is read of what these few bytes may have been blown up from.
+/// The most decompressed bytes to read.
 const READ_MAX: u64 = 8 * 1024 * 1024;
 
-/// A file, compressed or not: lines come in order and whole, and only an end says that there were no others. The same bytes
-/// as the lines of an export are read as they are.
+/// A file, compressed or not: lines come in order and complete, and only an end marks the file as complete.
+/// These bytes as the lines of an export are read back unchanged.
 pub fn archives(bytes: &[u8]) {
     let source = Source::of(Cursor::new(bytes.to_vec())).expect("bytes can be read");
-    // Few bytes can stand for a great many; that those are never held together is what `LINE_MAX` is for.
+    // Few bytes can decompress to very many, which `LINE_MAX` keeps out of memory.
     if !source.is_compressed() || is_small(bytes) {
         read(Lines::of(source), bytes.len() as u64);
     }
@@ -28,7 +28,7 @@ fn is_small(bytes: &[u8]) -> bool {
     read.map_or(true, |read| read < READ_MAX)
 }
 
-/// Whether they are whole, and the lines.
+/// The lines, and whether they are complete.
 fn read(mut lines: Lines, length: u64) -> Option<(Ending, Vec<Vec<u8>>)> {
     let (mut found, mut last) = (Vec::new(), 0);
     loop {
@@ -56,7 +56,7 @@ fn read(mut lines: Lines, length: u64) -> Option<(Ending, Vec<Vec<u8>>)> {
     Some((ending, found))
 }
 
-/// Writes lines with these bytes in them, with their end, as an export does.
+/// Writes lines that contain these bytes, and their end, as an export does.
 fn restored(bytes: &[u8]) {
     let text = |piece: &[u8]| {
         let mut line = serde_json::to_vec(&serde_json::json!({
@@ -68,7 +68,7 @@ fn restored(bytes: &[u8]) {
     };
     let written: Vec<Vec<u8>> = bytes.chunks(bytes.len() / 3 + 1).map(text).collect();
     let mut ledger = Ledger::default();
-    written.iter().for_each(|line| ledger.note(line, Some("c")));
+    written.iter().for_each(|line| ledger.add(line, Some("c")));
     let whole = [written.concat(), ledger.end()].concat();
     let mut compressor = zstd::bulk::Compressor::new(1).expect("a compressor");
     compressor.set_parameter(CParameter::ChecksumFlag(true)).expect("a checksum");

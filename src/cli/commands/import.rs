@@ -1,10 +1,10 @@
-//! `warden import`: hands many items in, or closes them.
+//! `warden import`: creates and closes many items.
 //!
-//! The lines go to the daemon in pieces, one after the other, with one piece in memory. What is overloaded is asked
-//! again; a line that the daemon refuses is counted and told, and does not hold up the others. What an export says of
-//! itself at its end is checked here, and of a file before anything of it is handed in.
+//! The lines are sent in batches, one after the other, with one batch in memory. Lines that the daemon
+//! rejects as overloaded are retried; refused ones are counted and reported, and do not stop the import. The
+//! end of an export is verified; for a file, before anything is sent.
 
-mod piece;
+mod batch;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,30 +18,31 @@ use serde::Serialize;
 use warden_api::path;
 use warden_api::word::{ItemState, Word};
 
-use self::piece::Pieces;
+use self::batch::Batches;
 use super::archive::{Ending, Line, LineError, Lines};
 use super::error::CliError;
-use crate::cli::daemon::client::{Client, ClientError, Query, told};
+use crate::cli::daemon::client::{Client, ClientError, Query, describe};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::progress::Progress;
 
-/// What is said of every import that created something.
-const NOT_TAKEN_OVER: &str =
+/// Printed after every import that created items.
+const NOT_IMPORTED: &str =
     "Created items begin without leases and incidents of before, with version 1 and no idempotency key.";
-/// How many refusals are told.
-const REFUSALS_TOLD: usize = 10;
-/// How often a piece is offered to a daemon that is overloaded.
+/// The most refusals that are listed.
+const REFUSALS_MAX: usize = 10;
+/// Attempts for a batch while the daemon is overloaded.
 const TRIES: u32 = 20;
-/// The longest wait between two tries, in seconds.
+/// The longest wait between attempts, in seconds.
 const WAIT_MAX: u64 = 30;
 
-/// Create and close many items, from the lines that `warden export` writes
+/// Create and close many items from the lines of `warden export`
 ///
-/// Importing a file again is fine: what is there already is left alone. Lines that say what their items have been through, as
-/// exports do, take a token with the scope admin; leases, versions, incidents and idempotency keys do not go along. Whether it is compressed is seen, and what it says
-/// of itself at its end is checked. What is known to be incomplete is handed in, and ends with exit code 65.
+/// Importing a file again is safe: existing items are not changed. Lines with the history of items, as
+/// exports write them, need a token with the scope admin. Leases, versions, incidents and idempotency keys
+/// are not imported. Compression is detected, and the end of an export is verified. An incomplete export is
+/// imported, with exit code 65.
 #[derive(Args)]
 pub struct Import {
     /// The file with the lines, or - for stdin
@@ -51,23 +52,20 @@ pub struct Import {
     connection: Connection,
 }
 
-/// What became of all lines.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Summary {
-    /// Lines that were answered.
+    /// Lines with a response.
     lines: u64,
     created: u64,
-    /// Those by how they stand.
     created_by_state: BTreeMap<String, u64>,
-    /// Creates of items that were there.
+    /// Creates of existing items.
     existed: u64,
-    /// Those by how they stand.
     existed_by_state: BTreeMap<String, u64>,
     closed: u64,
     refused: u64,
-    /// Whether the lines were all of an export; nothing if they come from none.
+    /// Whether the lines are complete; `None` if they are not from an export.
     complete: Option<bool>,
-    /// The first refusals; at most [`REFUSALS_TOLD`].
+    /// At most [`REFUSALS_MAX`].
     refusals: Vec<Refusal>,
 }
 
@@ -78,25 +76,19 @@ struct Refusal {
     reason: String,
 }
 
-/// What the daemon answers to one line.
 type LineAnswer = warden_api::line::LineAnswer<'static>;
 
 impl Import {
-    /// Hands the lines in and prints what became of them.
-    ///
-    /// # Errors
-    /// When the lines cannot be read, are not what an end says of them, or are known not to be all; the daemon cannot be
-    /// asked, or refuses some. What was handed in until then stays.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        // What is damaged must not be handed in: its items would stand in the way of the right ones. Only of what can be
-        // read once is the beginning handed in before the end is seen.
+        // Items of a damaged file must not be created, as they would conflict with the right ones. stdin can
+        // be read only once, so its lines are sent before the end is known.
         if self.is_file() {
             self.check().await?;
         }
         let mut summary = Summary::default();
-        let result = self.hand_all_in(&client, &mut summary).await;
-        // Where nothing was done the error alone says so.
+        let result = self.send_all(&client, &mut summary).await;
+        // Without any response the error suffices.
         if result.is_ok() || summary.lines > 0 {
             summary.print(self.connection.output, console)?;
         }
@@ -140,19 +132,19 @@ impl Import {
         checked.map_err(|error| untouched(self.unreadable(error)))
     }
 
-    async fn hand_all_in(&self, client: &Client, summary: &mut Summary) -> Result<Ending, CliError> {
-        let (mut pieces, progress) = (Pieces::of(self.lines()?), self.progress("importing"));
+    async fn send_all(&self, client: &Client, summary: &mut Summary) -> Result<Ending, CliError> {
+        let (mut batches, progress) = (Batches::of(self.lines()?), self.progress("importing"));
         loop {
-            // Away from the thread that keeps the connection: standard input may take its time.
+            // Not on the thread of the connection, as reading stdin may block.
             let reading = tokio::task::spawn_blocking(move || {
-                let piece = pieces.next_piece();
-                (pieces, piece)
+                let batch = batches.next_batch();
+                (batches, batch)
             });
-            let piece;
-            (pieces, piece) = reading.await.map_err(|error| CliError::Start(error.to_string()))?;
-            let piece = piece.map_err(|error| self.unreadable(error))?;
-            if piece.is_empty() {
-                let ending = pieces.lines().ending();
+            let batch;
+            (batches, batch) = reading.await.map_err(|error| CliError::Start(error.to_string()))?;
+            let batch = batch.map_err(|error| self.unreadable(error))?;
+            if batch.is_empty() {
+                let ending = batches.lines().ending();
                 summary.complete = match ending {
                     Ending::Whole => Some(true),
                     Ending::Incomplete => Some(false),
@@ -160,8 +152,8 @@ impl Import {
                 };
                 return Ok(ending);
             }
-            hand_in(client, piece, summary).await?;
-            progress.reach(pieces.lines().position());
+            send_batch(client, batch, summary).await?;
+            progress.reach(batches.lines().position());
         }
     }
 
@@ -181,14 +173,15 @@ impl Import {
         let refused = if *refused > 0 { format!(", {refused} of which were refused") } else { String::new() };
         let name = self.name();
         CliError::Data(format!(
-            "{name} is not a whole export: its end is missing; the {lines} lines that are there were handed in{refused}; \
+            "{name} is not a whole export: its end is missing; the {lines} lines that are there were handed \
+            in{refused}; \
              complete the file with `warden export --resume` and import it again"
         ))
     }
 }
 
-/// Offers the lines until each of them has an answer other than that the daemon is overloaded.
-async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Result<(), CliError> {
+/// Sends the lines until each has a response other than "overloaded".
+async fn send_batch(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Result<(), CliError> {
     let mut waiting = lines;
     for tries_left in (0..TRIES).rev() {
         let wait = match post(client, &waiting).await {
@@ -207,7 +200,7 @@ async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Re
                 }
                 1
             }
-            Err(error) => match error.worth_trying_after() {
+            Err(error) => match error.overload_delay() {
                 Some(wait) if tries_left > 0 => wait.min(WAIT_MAX),
                 _ => return Err(error.into()),
             },
@@ -217,13 +210,13 @@ async fn hand_in(client: &Client, lines: Vec<Line>, summary: &mut Summary) -> Re
     Ok(())
 }
 
-/// Sends the lines in one request. Gives an answer for each, in order.
+/// Returns a response for each line, in order.
 async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, ClientError> {
     let mut body = Vec::with_capacity(lines.iter().map(|line| line.text.len()).sum());
     lines.iter().for_each(|line| body.extend_from_slice(&line.text));
     let request = client.request(Method::POST, path::BATCH, &Query::new())?;
     let answer = client.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?;
-    let short = answer.stranger(format!("it did not answer each of {} lines", lines.len()));
+    let short = answer.unexpected(format!("it did not answer each of {} lines", lines.len()));
     let text = answer.text().await?;
     let answers = text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str);
     match answers.collect::<Result<VecDeque<_>, _>>() {
@@ -238,7 +231,7 @@ impl Summary {
         let status = answer.status();
         let (state, reason) = match answer {
             LineAnswer::Done(done) => (done.state, format!("it is answered with {status}")),
-            LineAnswer::Refused(refused) => (None, told(&refused.problem)),
+            LineAnswer::Refused(refused) => (None, describe(&refused.problem)),
         };
         match status {
             201 => {
@@ -252,7 +245,7 @@ impl Summary {
             }
             status => {
                 self.refused += 1;
-                if self.refusals.len() < REFUSALS_TOLD {
+                if self.refusals.len() < REFUSALS_MAX {
                     self.refusals.push(Refusal { line, status, reason });
                 }
             }
@@ -267,10 +260,10 @@ impl Summary {
             }
             Format::Table => {
                 for Refusal { line, reason, .. } in &self.refusals {
-                    console.note(format_args!("line {line}: {reason}"));
+                    console.message(format_args!("line {line}: {reason}"));
                 }
                 if self.refused > self.refusals.len() as u64 {
-                    console.note(format_args!("and {} more", self.refused - self.refusals.len() as u64));
+                    console.message(format_args!("and {} more", self.refused - self.refusals.len() as u64));
                 }
                 let Self { closed, refused, .. } = self;
                 let created = by_state(self.created, &self.created_by_state);
@@ -279,7 +272,7 @@ impl Summary {
                     format!("created {created}, already there {existed}, closed {closed}, refused {refused}");
                 writeln!(console.out, "{text}")?;
                 if self.created > 0 {
-                    writeln!(console.notes, "{NOT_TAKEN_OVER}")?;
+                    writeln!(console.err, "{NOT_IMPORTED}")?;
                 }
             }
         }
@@ -293,7 +286,7 @@ fn count_state(states: &mut BTreeMap<String, u64>, state: Option<Word<ItemState>
     }
 }
 
-/// A number, and how many of them do not stand as a new item does.
+/// A number, and how many are in other states than `open`.
 fn by_state(count: u64, states: &BTreeMap<String, u64>) -> String {
     let others = states.iter().filter(|(state, _)| *state != "open");
     let others: Vec<String> = others.map(|(state, count)| format!("{count} {state}")).collect();
@@ -301,42 +294,4 @@ fn by_state(count: u64, states: &BTreeMap<String, u64>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_became_of_the_lines_is_counted_and_the_first_refusals_are_told() {
-        let mut summary = Summary::default();
-        let mut line = 0;
-        let mut count = |answer: &str, times: u64| {
-            for _ in 0..times {
-                line += 1;
-                summary.count(line, serde_json::from_str(answer).unwrap());
-            }
-        };
-        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1,"state":"open"}"#, 3);
-        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1,"state":"failed"}"#, 2);
-        count(r#"{"status":201,"workflow":"uploads","id":"a","version":1,"state":"closed"}"#, 1);
-        count(r#"{"status":200,"workflow":"uploads","id":"a","version":1}"#, 2);
-        count(r#"{"status":204,"workflow":"uploads","id":"a"}"#, 1);
-        count(
-            r#"{"line":7,"type":"/problems/item-closed","title":"The item is closed","status":409,"detail":"since"}"#,
-            12,
-        );
-        let Summary { lines, created, existed, closed, refused, complete, .. } = summary;
-        assert_eq!((lines, created, existed, closed, refused, complete), (21, 6, 2, 1, 12, None));
-        assert_eq!(by_state(created, &summary.created_by_state), "6 (1 closed, 2 failed)");
-        assert_eq!(by_state(existed, &summary.existed_by_state), "2");
-        let refusals = summary.refusals;
-        assert_eq!(refusals.len(), REFUSALS_TOLD);
-        assert_eq!(
-            refusals[0],
-            Refusal { line: 10, status: 409, reason: "The item is closed: since".to_owned() }
-        );
-    }
-
-    #[test]
-    fn an_answer_without_a_status_is_none() {
-        assert!(serde_json::from_str::<LineAnswer>(r#"{"title":"x"}"#).is_err());
-    }
-}
+mod tests;

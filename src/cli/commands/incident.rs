@@ -1,4 +1,4 @@
-//! `warden incident`: one incident.
+//! `warden incident`: shows an incident.
 
 use std::sync::Arc;
 
@@ -15,14 +15,13 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, dated_in, relative};
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::table::label_list;
-use crate::cli::terminal::table::table;
+use crate::cli::terminal::table::{label_list, table};
 use crate::model::Timestamp;
 
-/// Show an incident, and what people did about it
+/// Show an incident, and the actions taken on it
 #[derive(Args)]
 pub struct Incident {
-    /// Its id
+    /// The id of the incident
     #[arg(value_parser = generated_id)]
     id: String,
     #[command(flatten)]
@@ -30,23 +29,19 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Prints the incident.
-    ///
-    /// # Errors
-    /// When there is none, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let request = client.request(Method::GET, &path::fill(path::INCIDENT, &[&self.id]), &Query::new())?;
         let (text, incident) = client.send(request).await?.document::<warden_api::Incident>().await?;
         match self.connection.output {
             Format::Json => console.document(&text)?,
-            Format::Table => writeln!(console.out, "{}", shown(&incident, console.now))?,
+            Format::Table => writeln!(console.out, "{}", render(&incident, console.now))?,
         }
         Ok(())
     }
 }
 
-fn shown(incident: &warden_api::Incident, now: Timestamp) -> String {
+fn render(incident: &warden_api::Incident, now: Timestamp) -> String {
     let at = |instant: WallTime| dated(instant, now);
     let told = if incident.told.is_empty() { "nobody".to_owned() } else { incident.told.join(", ") };
     let rows = [
@@ -86,7 +81,7 @@ fn shown(incident: &warden_api::Incident, now: Timestamp) -> String {
     text
 }
 
-/// Where it stands, in one word. That nobody is told for a while counts more than that somebody looks after it.
+/// The status in one word; "snoozed" has precedence over "acknowledged".
 pub fn standing(incident: &warden_api::Incident) -> &str {
     if incident.status != IncidentStatus::Open {
         if incident.continued_in.is_some() { "continued" } else { incident.status.as_str() }
@@ -99,7 +94,7 @@ pub fn standing(incident: &warden_api::Incident) -> &str {
     }
 }
 
-/// The same with all that holds.
+/// The status with everything that applies.
 fn full_standing(incident: &warden_api::Incident, now: Timestamp) -> String {
     let is_open = incident.status == IncidentStatus::Open;
     let acknowledged = incident.acknowledged.then(|| "acknowledged".to_owned());
@@ -108,7 +103,7 @@ fn full_standing(incident: &warden_api::Incident, now: Timestamp) -> String {
     std::iter::once(incident.status.to_string()).chain(people).collect::<Vec<_>>().join(", ")
 }
 
-/// When people are told next, and what holds that back: `in 4m (damping)`.
+/// The next notification, and what delays it: `in 4m (damping)`.
 pub fn next_told(incident: &warden_api::Incident, at: impl FnOnce(WallTime) -> String) -> Option<String> {
     let when = incident.next_told_at.map(at);
     match (when, &incident.waiting_for) {
@@ -118,7 +113,7 @@ pub fn next_told(incident: &warden_api::Incident, at: impl FnOnce(WallTime) -> S
     }
 }
 
-/// What became of how many.
+/// The outcomes of the items that left.
 fn became(incident: &warden_api::Incident) -> Option<String> {
     let Became { closed, discarded, extended, failed, retried, moved } = incident.became?;
     let counts = [
@@ -134,7 +129,7 @@ fn became(incident: &warden_api::Incident) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// How many are stuck where, the most first.
+/// Items by step, the most first.
 fn by_step(incident: &warden_api::Incident) -> Option<String> {
     let mut steps: Vec<_> = incident.by_step.iter().collect();
     steps.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -194,14 +189,15 @@ escalations  1
 WHEN     WHO   WHAT                                   COMMENT
 10m ago  kim   acknowledge                            on it\\nnow
 1m ago   alex  snooze until 2026-01-31T12:59:00.000Z";
-        assert_eq!(shown(&incident, now()), expected);
+        assert_eq!(render(&incident, now()), expected);
     }
 
     #[test]
     fn what_was_expected_is_told_in_the_time_of_its_workflow() {
-        let missed = json!({"expected_at": "2026-01-31T12:00:00.000Z", "timezone": "Asia/Kathmandu", "added_later": 1,
+        let missed = json!({"expected_at": "2026-01-31T12:00:00.000Z", "timezone": "Asia/Kathmandu",
+        "added_later": 1,
             "since": "2026-01-31T12:15:00.000Z", "windows": 1, "wanted": 1, "created": 0, "unobserved": 0});
-        let shown = shown(&incident(json!({"kind": "missed", "missed": missed})), now());
+        let shown = render(&incident(json!({"kind": "missed", "missed": missed})), now());
         let expected =
             "expected     2026-01-31T12:00:00.000Z (17:45 on Sat 2026-01-31 in Asia/Kathmandu, 30m ago)";
         assert!(shown.lines().any(|line| line == expected), "{shown}");
@@ -212,7 +208,8 @@ WHEN     WHO   WHAT                                   COMMENT
         let changes = json!({"told": [], "notified_at": null, "next_told_at": null,
             "by_step": {"": null, "backup": null}, "group": {"region": null},
             "status": "resolved", "resolved_at": "2026-01-31T12:25:00.000Z", "continued_in": "inc_2",
-            "became": {"closed": 380, "discarded": 0, "extended": 0, "failed": 20}, "oldest_deadline": null, "count": 0});
+            "became": {"closed": 380, "discarded": 0, "extended": 0, "failed": 20}, "oldest_deadline": null,
+            "count": 0});
         let expected = "\
 id           inc_1
 workflow     uploads
@@ -226,7 +223,7 @@ became       380 closed, 20 failed
 goes on in   inc_2
 told         nobody
 escalations  0";
-        assert_eq!(shown(&incident(changes), now()), expected);
+        assert_eq!(render(&incident(changes), now()), expected);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Snooze {
 }
 
 impl Action {
-    /// Posts the document made for the person's name, and prints the incident; for people, as `result` words it.
+    /// Posts the document and prints the incident. `result` makes the sentence for people.
     async fn post<T: Serialize, N: From<String>>(
         self,
         path: &str,

@@ -15,20 +15,20 @@ use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
-/// The status of those about which somebody may have to do something.
 const OPEN: &str = IncidentStatus::Open.as_str();
-/// The status that stands for all of them.
+/// Selects every status.
 const ANY: &str = "any";
 
-/// List incidents: those that are open, the worst first and of those as bad the oldest
+/// List incidents: open ones by severity, then the oldest first
 ///
-/// With another --status the newest come first.
+/// With another --status the newest are listed first.
 #[derive(Args)]
 pub struct Incidents {
-    /// Whether something is still wrong
-    #[arg(long, value_parser = PossibleValuesParser::new([OPEN, IncidentStatus::Resolved.as_str(), ANY]), default_value = OPEN)]
+    /// Only incidents with this status
+    #[arg(long, value_parser = PossibleValuesParser::new([OPEN, IncidentStatus::Resolved.as_str(), ANY]),
+    default_value = OPEN)]
     status: String,
-    /// Of workflows whose name matches; repeatable
+    /// Only incidents of workflows whose name matches; repeatable
     #[arg(long = "workflow", value_name = "GLOB")]
     workflows: Vec<String>,
     #[command(flatten)]
@@ -38,10 +38,6 @@ pub struct Incidents {
 }
 
 impl Incidents {
-    /// Prints the incidents, page by page.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let mut query = Query::new();
         query.extend((self.status == OPEN).then(|| ("order", IncidentOrder::Severity.to_string())));
@@ -96,14 +92,14 @@ mod tests {
     fn a_line_says_what_is_wrong_with_how_many_and_who_knows() {
         let incidents = [
             incident(json!({"acknowledged": true, "waiting_for": "silence"})),
-            incident(
-                json!({"id": "inc_2", "workflow": "a\u{1b}[2J", "group": {"region": null}, "count": 0, "peak": 7,
-                "kind": "failed", "status": "resolved", "oldest_deadline": null, "next_told_at": null}),
-            ),
+            incident(json!({"id": "inc_2", "workflow": "a\u{1b}[2J", "group": {"region": null}, "count": 0,
+                "peak": 7,
+                "kind": "failed", "status": "resolved", "oldest_deadline": null, "next_told_at": null})),
         ];
         let expected = "\
 ID     WORKFLOW    KIND     GROUP      STATUS        SEVERITY  COUNT  PEAK  OPENED   OLDEST   NEXT TOLD
-inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago  in 3h 45m (silence)
+inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago  in 3h 45m \
+    (silence)
 inc_2  a\\u{1b}[2J  failed              resolved      critical  0      7     15m ago";
         let rows = incidents.map(|incident| incident.cells(now()));
         assert_eq!(table(Incident::HEADER, rows), expected);

@@ -14,20 +14,20 @@ use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
-/// The states of items that somebody may have to do something about.
+/// All but closed.
 const UNCLOSED: [ItemState; 4] = [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open];
 
-/// The orders, the usual one first.
+/// The default first.
 const ORDERS: [&str; 3] =
     [ItemOrder::Trouble.as_str(), ItemOrder::Deadline.as_str(), ItemOrder::Created.as_str()];
 
 /// List items, those in trouble first
 ///
-/// What has failed comes first, then what is overdue, then what is open, each the earliest deadline first. Closed items are
-/// listed with --state closed, or with --all.
+/// Failed items are listed first, then overdue and open ones, each by deadline. Closed items are listed with
+/// --state closed or --all.
 #[derive(Args)]
 pub struct Items {
-    /// The order: what is in trouble first, by deadline, or as they were created
+    /// The order: trouble first, by deadline, or by creation
     #[arg(long, value_parser = PossibleValuesParser::new(ORDERS), default_value = "trouble")]
     order: String,
     #[command(flatten)]
@@ -39,10 +39,6 @@ pub struct Items {
 }
 
 impl Items {
-    /// Prints the items, page by page.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let mut query = self.filter.query();
         if !self.filter.names_states() && !self.extent.all {

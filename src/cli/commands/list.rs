@@ -18,10 +18,10 @@ use crate::model::Timestamp;
 
 #[derive(Args)]
 pub struct Extent {
-    /// Print at most this many
+    /// List at most this many
     #[arg(long, default_value_t = 50, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: usize,
-    /// Print all
+    /// List all
     #[arg(long, conflicts_with = "limit")]
     pub all: bool,
 }
@@ -62,10 +62,9 @@ impl Extent {
 
 fn rows<R: Row>(client: &Client, entries: &[Box<RawValue>]) -> Result<Vec<R>, ClientError> {
     let rows = entries.iter().map(|entry| serde_json::from_str(entry.get()));
-    rows.collect::<Result<_, _>>().map_err(|error| client.stranger(error.to_string()))
+    rows.collect::<Result<_, _>>().map_err(|error| client.unexpected(error.to_string()))
 }
 
-/// Prints pages as one list.
 struct Printer {
     format: Format,
     printed: usize,
@@ -102,12 +101,12 @@ impl Printer {
                 writeln!(console.out, "{before}],\"next_cursor\":{next_cursor}}}")
             }
             (Format::Table, Some(_)) => {
-                console.note("There may be more: --limit N shows N of them, --all shows all.");
+                console.message("There may be more: --limit N shows N of them, --all shows all.");
                 Ok(())
             }
             (Format::Table, None) => {
                 if self.printed == 0 {
-                    console.note(R::NONE);
+                    console.message(R::NONE);
                 }
                 Ok(())
             }
@@ -136,11 +135,11 @@ mod tests {
         }
     }
 
-    /// What is printed of pages with these names, on stdout and stderr.
+    /// What is printed to stdout and stderr for pages with these names.
     fn printed(format: Format, pages: &[&[&str]], next_cursor: Option<&str>) -> (String, String) {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
         let mut console =
-            Console { out: &mut out, notes: &mut notes, now: Timestamp::from_millis(1_767_225_600_000) };
+            Console { out: &mut out, err: &mut notes, now: Timestamp::from_millis(1_767_225_600_000) };
         let mut printer = Printer::new(format);
         for names in pages {
             let document = |name| json!({"name": name, "added_later": true});
@@ -185,6 +184,6 @@ mod tests {
         let client = Client::new("http://127.0.0.1:1", None).unwrap();
         let entries = [serde_json::value::to_raw_value(&json!({"nickname": "ape"})).unwrap()];
         let error = rows::<Pet>(&client, &entries).err().unwrap();
-        assert!(matches!(&error, ClientError::Stranger { what, .. } if what.contains("name")), "{error}");
+        assert!(matches!(&error, ClientError::Unexpected { what, .. } if what.contains("name")), "{error}");
     }
 }

@@ -98,17 +98,14 @@ impl Command {
     }
 }
 
-/// Runs a command that waits for the network.
-///
-/// # Errors
-/// Those of the command, or that the runtime cannot be started.
+/// Runs a command on a runtime of its own.
 fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Start(error.to_string()))?;
     let result = runtime.block_on(command);
-    // A thread may still wait for standard input that never comes.
+    // A thread may be blocked reading stdin.
     runtime.shutdown_background();
     result
 }

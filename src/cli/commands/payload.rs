@@ -1,4 +1,4 @@
-//! `warden payload`: hands a stored payload back.
+//! `warden payload`: writes a stored payload.
 
 use std::path::PathBuf;
 
@@ -19,14 +19,14 @@ use crate::cli::terminal::sink::Sink;
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
-/// Write an item's payload, byte for byte as it was handed in
+/// Write the payload of an item, byte for byte
 ///
-/// The bytes are checked against the digest that the daemon made of them when they came.
+/// The bytes are verified against the digest that the daemon computed when it received them.
 #[derive(Args)]
 pub struct Payload {
     #[command(flatten)]
     item: ItemKey,
-    /// The file to write to, overwriting it [default: stdout]
+    /// The file to write, replacing its content [default: stdout]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -34,10 +34,6 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Writes the payload.
-    ///
-    /// # Errors
-    /// When there is none, the daemon cannot be asked, or what arrives is not what was stored.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let request = client.item_request(
@@ -59,11 +55,12 @@ impl Payload {
         let digest = format!("sha-256=:{}:", STANDARD.encode(digest.finalize()));
         if expected.is_some_and(|expected| expected != digest) {
             return Err(CliError::Data(format!(
-                "what was written is not the payload: its digest is not the stored one ({digest}); fetch it again"
+                "what was written is not the payload: its digest is not the stored one ({digest}); fetch it \
+                again"
             )));
         }
         if let (Some(path), Format::Table) = (&self.file, self.connection.output) {
-            console.note(format_args!("wrote {size} bytes to {}", path.display()));
+            console.message(format_args!("wrote {size} bytes to {}", path.display()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a recovery or a replay would take: how many items, how old, how large, and where they are stuck.
+//! A summary of the items that a recovery or replay would process.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,17 +13,13 @@ use crate::cli::terminal::age::dated;
 use crate::cli::terminal::table::table;
 use crate::model::Timestamp;
 
-/// Asks the daemon what a selection comes to: gives its document, and what it says.
-///
-/// # Errors
-/// When it cannot be asked or refuses.
+/// Requests the summary; returns it as text and parsed.
 pub async fn ask(client: &Client, selection: &Query) -> Result<(String, Summary), ClientError> {
     let request = client.request(Method::GET, path::ITEMS_SUMMARY, selection)?;
     client.send(request).await?.document().await
 }
 
-/// The same for people.
-pub fn shown(summary: &Summary, now: Timestamp) -> String {
+pub fn render(summary: &Summary, now: Timestamp) -> String {
     let at = |instant: Option<WallTime>| instant.map(|instant| dated(instant, now));
     let rows = [
         ("items", Some(summary.count.to_string())),
@@ -37,7 +33,7 @@ pub fn shown(summary: &Summary, now: Timestamp) -> String {
     table(&[], rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?])))
 }
 
-/// How many of each, and of those that are not told apart.
+/// Counts by name, and of those that are not counted separately.
 fn counts(counts: &BTreeMap<impl Display, u64>, others: u64) -> Option<String> {
     let count = |(of, count): (&_, &u64)| match ToString::to_string(of) {
         name if name.is_empty() => format!("{count} at no step"),
@@ -57,9 +53,11 @@ mod tests {
 
     #[test]
     fn a_selection_is_told_in_figures() {
-        let document = json!({"count": 312, "bytes": 1_048_576, "oldest_created_at": "2026-01-31T11:30:00.000Z",
+        let document = json!({"count": 312, "bytes": 1_048_576,
+        "oldest_created_at": "2026-01-31T11:30:00.000Z",
             "oldest_deadline": "2026-01-31T12:15:00.000Z", "by_workflow": {"uploads": 300, "reports": 12},
-            "by_step": {"": 10, "copy": 300}, "by_state": {"overdue": 312}, "other_steps": 2, "added_later": 1});
+            "by_step": {"": 10, "copy": 300}, "by_state": {"overdue": 312}, "other_steps": 2,
+            "added_later": 1});
         let expected = "\
 items        312
 payloads     1.0 MiB
@@ -68,9 +66,9 @@ first due    2026-01-31T12:15:00.000Z (15m ago)
 by workflow  12 reports, 300 uploads
 by step      10 at no step, 300 copy, 2 elsewhere
 by state     312 overdue";
-        assert_eq!(shown(&serde_json::from_value(document).unwrap(), now()), expected);
+        assert_eq!(render(&serde_json::from_value(document).unwrap(), now()), expected);
         let none = json!({"count": 0, "bytes": 0, "oldest_created_at": null, "oldest_deadline": null,
             "by_workflow": {}, "by_step": {}, "by_state": {}, "other_steps": 0});
-        assert_eq!(shown(&serde_json::from_value(none).unwrap(), now()), "items     0\npayloads  0 B");
+        assert_eq!(render(&serde_json::from_value(none).unwrap(), now()), "items     0\npayloads  0 B");
     }
 }

@@ -1,7 +1,8 @@
-//! `warden recover`: runs a command for each item that is stuck, and tells the daemon what became of it.
+//! `warden recover`: runs a command for each item in trouble, and reports the results to the daemon.
 //!
-//! The items come by leases, so that of several recoveries no two work on one item, and so that what a recovery leaves
-//! behind when it dies is free again after a while. Commands' stdout is theirs; what is told about them goes to stderr.
+//! Items are claimed by leases: several recoveries never work on the same item, and items of a recovery that
+//! dies are free again when their leases expire. The commands' stdout is passed through; messages go to
+//! stderr.
 
 mod claims;
 mod display;
@@ -27,11 +28,11 @@ use self::recovery::{Outcome, Plan, Recovery};
 use super::args::Filter;
 use super::error::CliError;
 use super::preview;
-use super::worker::attempt::{AdvancedItems, Work};
 use super::worker::events::EventSender;
 use super::worker::leases::{ClaimOptions, LeaseClient};
 use super::worker::process::{CommandLine, Output, raise_file_limit};
 use super::worker::verdict::OnSuccess;
+use super::worker::work::{AdvancedItems, Work};
 use crate::cli::daemon::client::{Client, ClientError};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
@@ -39,76 +40,80 @@ use crate::cli::terminal::console::Console;
 use crate::model::{Clock as _, SystemClock, parse_duration};
 use crate::outbound::Rate;
 
-/// How long a recovery waits to learn how much there is to do. It does without if that takes longer.
+/// The longest wait for the number of items; a recovery goes on without it.
 const PREVIEW_TIME: Duration = Duration::from_secs(10);
-/// The shortest and the longest time of a lease.
+/// The shortest and the longest lease.
 const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
 
 const HELP: &str = "\
-The command gets the payload on stdin, byte for byte, and in its environment WARDEN_WORKFLOW, WARDEN_ITEM_ID,
-WARDEN_ITEM_FILE (a name for a file: an id may be ../x), WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE,
-WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as a JSON object) and WARDEN_LABEL_<NAME>, in upper case, for each label; step and encoding are empty where there is none.
-The payload is never decoded. The command says with its exit code how it went:
+The command gets the payload on stdin, byte for byte and never decoded, and these variables:
+WARDEN_WORKFLOW, WARDEN_ITEM_ID, WARDEN_ITEM_FILE (a safe file name; an id may be ../x), WARDEN_STEP,
+WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as
+a JSON object) and, for each label, WARDEN_LABEL_<NAME> in upper case. Step and encoding may be empty.
+The exit code of the command is the result:
 
-  0      done: the item's step is complete, see --on-success
-  75     to be tried again later; a run tries no item twice
-  other  failed: the item waits for somebody to act, with the end of what the command said on stderr
+  0      done: the step of the item is complete, see --on-success
+  75     retry later; a recovery attempts no item twice
+  other  failed: the item waits for a person, with the end of stderr as its error message
 
-A command that was stopped (by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or with 128 and the signal's number as its exit code)
-has said nothing of its item, which is given back unharmed. When nobody reads stdout any more, nothing more begins.
+If the command is stopped (by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or exit code 128 plus the signal's
+number), its item is released as if it had not been tried. Once stdout is closed, nothing more begins.
 
 Examples:
   warden recover --workflow uploads --dry-run
   warden recover --workflow uploads --canary 5 --concurrency 8 --rate 50/s -- ./upload-again.sh
   warden recover --step backup -- sh -c 'curl -sf --data-binary @- \"http://backup/$WARDEN_ITEM_FILE\"'
 
-Ctrl-C lets running commands finish and gives back what has not begun; once more ends them. The exit code is 0 if
-all items are done, 1 if some are not, 130 if it was interrupted.";
+Ctrl-C lets running commands finish and releases the other items; a second one ends the commands. The
+exit code is 0 if all items are done, 1 if some are not, 130 after Ctrl-C.";
 
-/// Run a command for each item that is overdue or has failed
+/// Run a command for each overdue or failed item
 ///
-/// The items are claimed oldest deadline first, a few at a time, and nobody else gets them meanwhile. It ends when
-/// nothing is left to claim.
+/// Items are claimed a few at a time, the earliest deadline first, and nobody else gets them meanwhile. The
+/// recovery ends when no item is left to claim.
 #[derive(Args)]
 #[command(after_help = HELP, mut_arg("states", claimable))]
 pub struct Recover {
-    /// How many commands run at once. One by default, since not every script can run beside itself, and since what has
-    /// just come back is not to be overrun
+    /// How many commands run at once; by default one, as not every script can run in parallel, and a system
+    /// that has just recovered is easily overloaded
     #[arg(long, value_name = "N", default_value = "1",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     concurrency: usize,
-    /// How many items begin at most in a time, such as 50/s or 100/m
+    /// The most items to begin in a period, such as 50/s or 100/m
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// How many items at most
+    /// The most items
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     max: Option<u64>,
-    /// Stop after so many items: on a terminal to ask, elsewhere unless all of them are done
+    /// Pause after this many items: ask on a terminal; elsewhere stop unless all of them are done
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     canary: Option<u64>,
-    /// Ask nothing, even on a terminal
+    /// Do not ask, even on a terminal
     #[arg(long)]
     yes: bool,
-    /// Run nothing, only show which items there are
+    /// Show which items there are, and run nothing
     #[arg(long)]
     dry_run: bool,
-    /// What becomes of an item that is done
+    /// What happens to an item that is done
     #[arg(long, value_enum, default_value_t = OnSuccess::Complete)]
     on_success: OnSuccess,
-    /// How long a command may take, such as 5m; then it is ended, and the item is tried again later [default: for ever]
+    /// The longest run of a command, such as 5m; then it is terminated and the item is retried later
+    /// [default: unlimited]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    /// Give the command up to N items at once, each a line of JSON on stdin. Its exit code is for all but those of which
-    /// it writes a line {"workflow","id","outcome":"done|retry|failed","message"} on stdout
+    /// Pass up to N items to the command, each as a line of JSON on stdin. Its exit code applies to all items
+    /// except those for which it writes a line {"workflow","id","outcome":"done|retry|failed","message"} to
+    /// stdout
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     exec_batch: Option<usize>,
-    /// For how long an item is claimed; prolonged while the command runs, and free again so long after this program died
+    /// How long an item is claimed; renewed while the command runs. After a crash of this program the item is
+    /// free again after this time
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = ttl)]
     lease_ttl: Duration,
-    /// In whose name items are claimed [default: the host's name and the process id]
+    /// The name under which items are claimed [default: host name and process id]
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
-    /// How long a daemon that does not answer any more is waited for
+    /// How long to wait for a daemon that does not respond
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     patience: Duration,
     #[command(flatten)]
@@ -120,7 +125,7 @@ pub struct Recover {
     command: Vec<OsString>,
 }
 
-/// States as they can be claimed, for the flag of the filter.
+/// Restricts the filter's flag to the states that can be claimed.
 fn claimable(states: Arg) -> Arg {
     states
         .help("In this state; repeatable")
@@ -137,11 +142,6 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 impl Recover {
-    /// Recovers, and prints what became of the items.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses, the command cannot be run, not all items are done, or somebody
-    /// interrupted it.
     pub async fn run(mut self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let query = self.filter.query();
@@ -149,14 +149,14 @@ impl Recover {
             let (text, preview) = preview::ask(&client, &query).await?;
             match self.connection.output {
                 Format::Json => console.document(&text)?,
-                Format::Table => writeln!(console.out, "{}", preview::shown(&preview, console.now))?,
+                Format::Table => writeln!(console.out, "{}", preview::render(&preview, console.now))?,
             }
             return Ok(());
         }
         let preview = previewed(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
         let (events, received) = EventSender::new();
-        // A client of its own, since connections live on the thread that opened them.
+        // Connections belong to the runtime that opened them.
         let client = self.connection.open()?;
         let plan = self.plan(client, total, events.clone())?;
         let clock = SystemClock::new();
@@ -177,7 +177,7 @@ impl Recover {
         let output = match (self.exec_batch, self.connection.output) {
             (Some(_), _) => Output::Lines,
             (None, Format::Json) => Output::Stderr,
-            // Above the bar, instead of across it.
+            // So that the output does not overwrite the bar.
             (None, Format::Table) if shows_bar() && stdout().is_terminal() => Output::Lines,
             (None, Format::Table) => Output::Stdout,
         };
@@ -206,10 +206,8 @@ impl Recover {
     }
 }
 
-/// How much there is to do, if the daemon says so: not every token may ask, and it need not be known.
-///
-/// # Errors
-/// When there is no daemon to ask.
+/// The number of items, if the token may ask and the daemon answers in time. Fails if the daemon is
+/// unreachable.
 async fn previewed(
     client: &Client,
     query: &crate::cli::daemon::client::Query,
@@ -221,11 +219,8 @@ async fn previewed(
     }
 }
 
-/// Recovers on a thread of its own, beside what is shown on this one: whoever stops the terminal must not stop the
+/// Runs the recovery on a thread of its own and the display on this one: a stopped terminal must not stop the
 /// heartbeats.
-///
-/// # Errors
-/// When the system has no thread for it, or signals cannot be listened to.
 async fn beside(
     plan: Plan,
     events: EventSender,
@@ -238,7 +233,7 @@ async fn beside(
         runtime.spawn(async move { Ok::<_, io::Error>(Recovery::new(plan, events)?.run().await) });
     shown.await;
     let outcome = recovering.await;
-    // Nothing is left that would have to be waited for.
+    // All work is done; blocked threads are abandoned.
     runtime.shutdown_background();
     outcome.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
@@ -247,7 +242,7 @@ fn shows_bar() -> bool {
     stderr().is_terminal()
 }
 
-/// The name under which this process claims: that of its host, and its own number.
+/// Host name and process id.
 fn worker() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
@@ -259,7 +254,7 @@ fn worker() -> String {
     format!("{}{number}", &host[..end])
 }
 
-/// Prints what a recovery came to, and gives how the program ends by it.
+/// Prints the summary, and returns the result of the command.
 fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
     let Outcome { summary, took, failure } = outcome;
     let mut printed = Ok(());
@@ -269,10 +264,10 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
             printed = console.document(&text);
         }
         Format::Table if summary.counts.items() > 0 => {
-            console.note(summary.counts.line(took));
+            console.message(summary.counts.line(took));
         }
         Format::Table if failure.is_none() && !summary.interrupted => {
-            console.note("Nothing is to be recovered.");
+            console.message("Nothing is to be recovered.");
         }
         Format::Table => {}
     }
@@ -282,7 +277,7 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
         _ if summary.counts.left() > 0 => {
             Err(CliError::ItemsLeft { left: summary.counts.left(), items: summary.counts.items() })
         }
-        // What became of the items comes first: whoever cannot be told by words is told by the exit code.
+        // The result for the items has precedence over an output error.
         _ => Ok(printed?),
     }
 }

@@ -1,8 +1,8 @@
-//! `warden replay`: items that the daemon itself sends to a target again.
+//! `warden replay`: starts, lists and controls replays.
 
-mod act;
+mod control;
+mod follow;
 mod list;
-mod progress;
 mod show;
 mod start;
 mod text;
@@ -10,14 +10,14 @@ mod text;
 use clap::{Args, Subcommand};
 use warden_api::path;
 
-use self::act::Act;
+use self::control::Control;
 use super::error::CliError;
 use crate::cli::terminal::console::Console;
 
-/// Have the daemon send items to a target again, at a set pace
+/// Replay items: the daemon sends them to a target, at a set rate
 ///
-/// What is selected is frozen when a replay starts; what is closed meanwhile is left out. It goes on by itself, also after
-/// a restart of the daemon.
+/// The selection is fixed when a replay starts; items that are closed meanwhile are left out. A replay
+/// continues after a restart of the daemon.
 #[derive(Args)]
 pub struct Replay {
     #[command(subcommand)]
@@ -29,27 +29,23 @@ enum ReplayCommand {
     Start(Box<start::Start>),
     List(list::List),
     Show(show::Show),
-    /// Send nothing more until it is resumed. What is on its way is finished
-    Pause(Act),
-    /// Have a paused replay go on. A canary that has not passed begins anew
-    Resume(Act),
-    /// End a replay before all of its items were sent. What is on its way is finished
-    Cancel(Act),
+    /// Pause a replay; requests in flight are completed
+    Pause(Control),
+    /// Resume a paused replay; a canary that did not succeed begins again
+    Resume(Control),
+    /// Cancel a replay; requests in flight are completed
+    Cancel(Control),
 }
 
 impl Replay {
-    /// Does what was asked for.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         match self.command {
             ReplayCommand::Start(start) => start.run(console).await,
             ReplayCommand::List(list) => list.run(console).await,
             ReplayCommand::Show(show) => show.run(console).await,
-            ReplayCommand::Pause(act) => act.run(path::REPLAY_PAUSE, console).await,
-            ReplayCommand::Resume(act) => act.run(path::REPLAY_RESUME, console).await,
-            ReplayCommand::Cancel(act) => act.run(path::REPLAY_CANCEL, console).await,
+            ReplayCommand::Pause(control) => control.run(path::REPLAY_PAUSE, console).await,
+            ReplayCommand::Resume(control) => control.run(path::REPLAY_RESUME, console).await,
+            ReplayCommand::Cancel(control) => control.run(path::REPLAY_CANCEL, console).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `warden retry`: sends failed items back to their steps.
+//! `warden retry`: retries failed items.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use reqwest::Method;
 use warden_api::item::Retried;
 use warden_api::{Item, path};
 
-use super::args::Filter;
-use super::args::{item_id, workflow};
+use super::args::{Filter, item_id, workflow};
 use super::error::CliError;
 use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
@@ -16,20 +15,20 @@ use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::model::{ItemId, WorkflowName};
 
-/// How often a daemon that is overloaded is asked for the same.
+/// Attempts while the daemon is overloaded.
 const TRIES: u32 = 20;
-/// The longest wait between two tries, in seconds.
+/// The longest wait between attempts, in seconds.
 const WAIT_MAX: u64 = 30;
 
-/// Send failed items back to their steps, as if they had not been tried; one that waits for another try waits no longer
+/// Retry failed items at their step, with a new count of attempts; waiting items are retried now
 ///
-/// Either one item, or all that are as the flags say; without --state those that have failed.
+/// Select one item, or several by flags; without --state, failed items.
 #[derive(Args)]
 pub struct Retry {
     /// The workflow of the item
     #[arg(value_parser = workflow, requires = "id")]
     workflow: Option<WorkflowName>,
-    /// Its id within the workflow
+    /// The id of the item within its workflow
     #[arg(value_parser = item_id)]
     id: Option<ItemId>,
     #[command(flatten)]
@@ -39,11 +38,6 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Sends them back, and prints how many.
-    ///
-    /// # Errors
-    /// When it is not said which, there is no such item, or the daemon cannot be asked or refuses. What was sent back
-    /// until then stays so.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let query = self.filter.query();
         let client = self.connection.open()?;
@@ -61,7 +55,8 @@ impl Retry {
                 Err(CliError::Usage("give either an item or flags that choose some, not both".to_owned()))
             }
             (None, true) => Err(CliError::Usage(
-                "say which items: WORKFLOW ID, or flags such as --workflow; --workflow '*' is all that have failed"
+                "say which items: WORKFLOW ID, or flags such as --workflow; --workflow '*' is all that have \
+                failed"
                     .to_owned(),
             )),
             (None, false) => retry_all(&client, &query, self.connection.output, console).await,
@@ -69,7 +64,7 @@ impl Retry {
     }
 }
 
-/// Sends back all that are like this, bite by bite.
+/// Retries all selected items, batch by batch.
 async fn retry_all(
     client: &Client,
     query: &Query,
@@ -81,10 +76,10 @@ async fn retry_all(
     let result = loop {
         let mut query = query.clone();
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        match take_bite(client, &query).await {
-            Ok(bite) => {
-                retried += bite.retried;
-                cursor = bite.next_cursor;
+        match retry_batch(client, &query).await {
+            Ok(batch) => {
+                retried += batch.retried;
+                cursor = batch.next_cursor;
                 if cursor.is_none() {
                     break Ok(());
                 }
@@ -92,7 +87,7 @@ async fn retry_all(
             Err(error) => break Err(error),
         }
     };
-    // Where nothing was done the error alone says so.
+    // Without any retried item the error suffices.
     if result.is_ok() || retried > 0 {
         match format {
             Format::Json => writeln!(console.out, "{{\"retried\":{retried}}}")?,
@@ -105,17 +100,16 @@ async fn retry_all(
     Ok(result?)
 }
 
-/// Asks until the daemon has an answer other than that it is overloaded. Asking again is harmless: what was sent back
-/// has not failed any more.
-async fn take_bite(client: &Client, query: &Query) -> Result<Retried, ClientError> {
+/// Retries while the daemon is overloaded, which is safe: items that were retried are no longer failed.
+async fn retry_batch(client: &Client, query: &Query) -> Result<Retried, ClientError> {
     let mut tries_left = TRIES;
     loop {
         tries_left -= 1;
         let request = client.request(Method::POST, path::ITEMS_RETRY, query)?;
         let answered = async { client.send(request).await?.document::<Retried>().await };
         match answered.await {
-            Ok((_, bite)) => return Ok(bite),
-            Err(error) => match error.worth_trying_after() {
+            Ok((_, batch)) => return Ok(batch),
+            Err(error) => match error.overload_delay() {
                 Some(wait) if tries_left > 0 => {
                     tokio::time::sleep(Duration::from_secs(wait.min(WAIT_MAX))).await;
                 }

@@ -1,4 +1,4 @@
-//! `warden serve`: the daemon.
+//! `warden serve`: runs the daemon.
 
 mod logging;
 
@@ -13,55 +13,51 @@ use crate::app;
 use crate::config::{Config, ConfigError, ConfigFile, Environment, Sources};
 use crate::store::sled::OnDamage;
 
-/// Run the daemon, until SIGTERM or SIGINT
+/// Run the daemon until SIGTERM or SIGINT
 ///
-/// Flags win over the environment (WARDEN_SERVER__LISTEN and the like), that over the file, and that over the defaults.
-/// Without any it listens on loopback only and keeps its data in ./data. It prints `listening on http://ADDRESS:PORT`;
-/// the log goes to stderr.
+/// Flags override environment variables (such as WARDEN_SERVER__LISTEN), which override the configuration
+/// file, which overrides the defaults. By default the daemon listens on loopback only and stores its data in
+/// ./data. It prints `listening on http://ADDRESS:PORT`; the log goes to stderr.
 #[derive(Args)]
 pub struct Serve {
-    /// The configuration file; without one there is none
+    /// The configuration file
     #[arg(long, env = "WARDEN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The address and port to listen on; port 0 lets the system choose
+    /// The address and port to listen on; port 0 selects a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The directory of the store
+    /// The data directory
     #[arg(long, value_name = "DIRECTORY")]
     data: Option<String>,
-    /// What is logged: error, warn, info, debug, trace, off, or a filter such as info,warden::store=debug
+    /// The log level: error, warn, info, debug, trace, off, or a filter such as info,warden::store=debug
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
-    /// How it is logged: text or json
+    /// The log format: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// Go on with what can be read where the data are damaged, instead of refusing to start. Keep a copy first
+    /// Start despite damaged data, with what can be read. Keep a copy first
     #[arg(long)]
     accept_damage: bool,
 }
 
 impl Serve {
-    /// Loads the configuration, starts the log, and runs the daemon until its end.
-    ///
-    /// # Errors
-    /// When the configuration is wrong, or the daemon cannot start or go on.
     pub fn run(self) -> Result<(), CliError> {
-        // Payloads are nobody else's business: what the daemon and its database make is for its own user alone, whatever the
-        // mask that it was started with. Nothing else runs in this process yet, and nothing is started by it.
+        // Payloads are confidential: files of the daemon and its database are private, whatever umask it was
+        // started with. No other thread runs yet, and no process is started.
         rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let on_damage = if self.accept_damage { OnDamage::Accept } else { OnDamage::Refuse };
         let config = self.load(Environment::of_this_process())?;
         logging::start(&config.log)?;
-        // The allocator asks for huge pages, which are cleared whole when they are first touched; the database's buffers of 4 MiB
-        // come and go many times a second, and clearing them was a quarter of what the committing thread did. Where it cannot be
-        // switched off it is only slower.
+        // The allocator asks for huge pages, which the kernel clears as a whole on first use. For the
+        // database's buffers of 4 MiB, which are allocated many times a second, that took a quarter of the
+        // committing thread's time. Without this setting the daemon is only slower.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|error| CliError::Start(error.to_string()))?;
         let result = runtime.block_on(app::run(config, on_damage));
-        // After a failure a thread may hang for ever.
+        // After a failure a thread may be blocked for ever.
         runtime.shutdown_background();
         Ok(result?)
     }

@@ -1,4 +1,4 @@
-//! `warden show`: one item.
+//! `warden show`: shows an item.
 
 use clap::Args;
 use reqwest::Method;
@@ -11,8 +11,7 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::table::label_list;
-use crate::cli::terminal::table::table;
+use crate::cli::terminal::table::{label_list, table};
 use crate::model::Timestamp;
 
 /// Show an item, without its payload
@@ -25,10 +24,6 @@ pub struct Show {
 }
 
 impl Show {
-    /// Prints the item.
-    ///
-    /// # Errors
-    /// When there is none, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let request =
@@ -36,13 +31,13 @@ impl Show {
         let (text, item) = client.send(request).await?.document::<Item>().await?;
         match self.connection.output {
             Format::Json => console.document(&text)?,
-            Format::Table => writeln!(console.out, "{}", shown(&item, console.now))?,
+            Format::Table => writeln!(console.out, "{}", render(&item, console.now))?,
         }
         Ok(())
     }
 }
 
-fn shown(item: &Item, now: Timestamp) -> String {
+fn render(item: &Item, now: Timestamp) -> String {
     let at = |instant: WallTime| dated(instant, now);
     let payload = &item.payload;
     let progress =
@@ -94,11 +89,14 @@ mod tests {
         let item = item(json!({
             "workflow": "uploads", "id": "file-123", "state": "failed",
             "created_at": "2026-01-31T12:00:00.000Z", "deadline": "2026-01-31T12:15:00.000Z",
-            "closed_at": null, "outcome": null, "labels": {"region": "eu", "cost.center/a": null}, "step": null, "step_entered_at": null,
+            "closed_at": null, "outcome": null, "labels": {"region": "eu", "cost.center/a": null},
+            "step": null, "step_entered_at": null,
             "progress": {}, "incident": "inc_1", "version": 2, "added_later": true,
-            "errors": [{"id": "err_1", "type": "Timeout", "message": "no\nanswer", "retryable": true, "fatal": true,
+            "errors": [{"id": "err_1", "type": "Timeout", "message": "no\nanswer", "retryable": true,
+            "fatal": true,
                 "step": "copy", "at": "2026-01-31T12:29:00.000Z", "data": null}],
-            "payload": {"size": 3, "content_type": "text/plain", "content_encoding": "gzip", "sha256": "ba78"},
+            "payload": {"size": 3, "content_type": "text/plain", "content_encoding": "gzip",
+            "sha256": "ba78"},
         }));
         let now = Timestamp::parse("2026-01-31T12:30:00Z").unwrap();
         let expected = "\
@@ -116,6 +114,6 @@ version   2
 
 WHEN    ERROR            STEP  MESSAGE     ID
 1m ago  Timeout (fatal)  copy  no\\nanswer  err_1";
-        assert_eq!(shown(&item, now), expected);
+        assert_eq!(render(&item, now), expected);
     }
 }

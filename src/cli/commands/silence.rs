@@ -18,7 +18,7 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::table::{label_list, shown};
+use crate::cli::terminal::table::{escaped, label_list};
 use crate::model::{Random, SystemRandom, Timestamp, parse_duration};
 
 /// Silence incidents for a time, such as a maintenance
@@ -90,7 +90,7 @@ struct List {
     connection: Connection,
 }
 
-/// End a silence now; incidents that it kept back are notified
+/// End a silence now, and notify the incidents that it delayed
 ///
 /// Ending it again has no further effect.
 #[derive(Args)]
@@ -134,7 +134,7 @@ impl Add {
                 console.line(&silence.id)?;
                 let (status, ends) = (&silence.status, dated(silence.ends_at, console.now));
                 let text = format!("The silence of {} is {status} and ends {ends}.", silence.workflow);
-                console.note(&text);
+                console.message(&text);
             }
         }
         Ok(())
@@ -144,7 +144,7 @@ impl Add {
         let mut labels = BTreeMap::new();
         for (name, value) in self.labels {
             if labels.contains_key(&*name) {
-                return Err(CliError::Usage(format!("the label {} stands twice", shown(&name))));
+                return Err(CliError::Usage(format!("the label {} stands twice", escaped(&name))));
             }
             labels.insert(name.into(), value.into());
         }
@@ -266,8 +266,10 @@ mod tests {
     #[test]
     fn a_line_says_what_is_silenced_for_how_long_by_whom_and_why() {
         let silence = |id: &str, status: &str, kind: Option<&str>, labels, comment: &str| {
-            let silence = json!({"id": id, "status": status, "workflow": "up*", "kind": kind, "labels": labels,
-                "starts_at": "2026-01-31T12:00:00.000Z", "ends_at": "2026-01-31T14:00:00.000Z", "author": "kim",
+            let silence = json!({"id": id, "status": status, "workflow": "up*", "kind": kind,
+            "labels": labels,
+                "starts_at": "2026-01-31T12:00:00.000Z", "ends_at": "2026-01-31T14:00:00.000Z",
+                "author": "kim",
                 "comment": comment, "created_at": "2026-01-31T12:00:00.000Z"});
             serde_json::from_value::<Document>(silence).unwrap()
         };

@@ -1,4 +1,4 @@
-//! `warden test-receiver`: tries out whether a receiver can be reached.
+//! `warden test-receiver`: tests a receiver.
 
 use clap::Args;
 use reqwest::Method;
@@ -10,25 +10,21 @@ use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::table::shown;
+use crate::cli::terminal::table::escaped;
 
-/// Send a receiver a notification that says that it is a test
+/// Send a test notification to a receiver
 ///
-/// The daemon sends it at once and waits for the answer. A success also lets everything go to the receiver again that
-/// was kept back because it failed.
+/// The daemon sends it at once and waits for the response. After a success, deliveries that wait because the
+/// receiver failed are sent too.
 #[derive(Args)]
 pub struct TestReceiver {
-    /// The receiver's name in the daemon's configuration
+    /// The name of the receiver in the daemon's configuration
     name: String,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl TestReceiver {
-    /// Sends the test and prints what came of it.
-    ///
-    /// # Errors
-    /// When it was not delivered, there is no such receiver, or the daemon cannot be asked.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let path = path::fill(path::RECEIVER_TEST, &[&self.name]);
@@ -46,11 +42,11 @@ fn said(name: &str, outcome: &ReceiverTest) -> String {
     let ReceiverTest { status, latency_ms, error, answer, .. } = outcome;
     let mut text = match (status, error) {
         (Some(status), _) => format!("{name} answered {status} after {latency_ms} ms"),
-        (None, Some(error)) => format!("{name} did not answer ({latency_ms} ms): {}", shown(error)),
+        (None, Some(error)) => format!("{name} did not answer ({latency_ms} ms): {}", escaped(error)),
         (None, None) => format!("{name} did not answer ({latency_ms} ms)"),
     };
     if let Some(answer) = answer {
-        text.push_str(&format!(":\n{}", answer.lines().map(shown).collect::<Vec<_>>().join("\n")));
+        text.push_str(&format!(":\n{}", answer.lines().map(escaped).collect::<Vec<_>>().join("\n")));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `warden token`: tokens for clients.
+//! `warden token`: generates tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,12 +11,11 @@ use crate::cli::terminal::console::Console;
 use crate::config::{Config, ConfigFile, Scope, Sources};
 use crate::model::{Random, SystemRandom};
 
-/// By what a token of ours is known, also to those who search for leaked ones.
+/// Identifies tokens of the warden, also for scanners of leaked secrets.
 const PREFIX: &str = "wrd_";
-/// The random part, in bytes: far beyond guessing.
 const RANDOM_BYTES: usize = 32;
 
-/// Make tokens for clients
+/// Generate tokens for clients
 #[derive(Args)]
 pub struct Token {
     #[command(subcommand)]
@@ -28,40 +27,36 @@ enum TokenCommand {
     New(New),
 }
 
-/// Make a token, and print it and the table that lets it in
+/// Generate a token, and print it with its table for the configuration
 ///
-/// The token itself is kept nowhere: it goes to the client, for example as WARDEN_TOKEN. The table goes into the
-/// configuration file of the daemon and does not give it away.
+/// The token is not stored: give it to the client, for example as WARDEN_TOKEN. The table belongs in the
+/// configuration file of the daemon and contains only a hash.
 #[derive(Args)]
 struct New {
-    /// What logs call it by; unique among the tokens [default: made from its hash]
+    /// The name in logs; unique among the tokens [default: made from the hash]
     #[arg(long)]
     name: Option<String>,
-    /// What it allows; repeatable. A worker that claims items needs `work`, `warden recover` needs `recover`, and `read`
-    /// for --dry-run, lists and counts
+    /// What the token allows; repeatable. Workers that claim items need `work`; `warden recover` needs
+    /// `recover`, and `read` for --dry-run, lists and counts
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values = ["ingest", "read"],
         value_parser = PossibleValuesParser::new(Scope::ALL.map(Scope::as_str)))]
     scopes: Vec<String>,
-    /// The workflows it is limited to, as globs; repeatable [default: all]
+    /// The workflows that the token is limited to; repeatable [default: all]
     #[arg(long = "workflow", value_name = "GLOB")]
     workflows: Vec<String>,
 }
 
 impl Token {
-    /// Prints what was made.
-    ///
-    /// # Errors
-    /// When the name or a glob is none.
     pub fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let TokenCommand::New(new) = self.command;
         let (token, table) = new.make(&SystemRandom)?;
-        console.note("The token, shown this once; and the table for the daemon's configuration file:");
+        console.message("The token, shown this once; and the table for the daemon's configuration file:");
         Ok(writeln!(console.out, "{token}\n\n{table}")?)
     }
 }
 
 impl New {
-    /// The token, and its table.
+    /// Returns the token and its table.
     fn make(self, random: &dyn Random) -> Result<(String, String), CliError> {
         let mut bytes = [0; RANDOM_BYTES];
         random.fill(&mut bytes);
@@ -77,7 +72,7 @@ impl New {
             table.insert("workflows".to_owned(), self.workflows.into());
         }
         let text = format!("[[tokens]]\n{table}").trim_end().to_owned();
-        // What is printed must be right where it is put, and the configuration knows best what that is.
+        // Validates the table as the daemon will.
         let file = Some(ConfigFile::from_text("the new token", text.as_str()));
         match Config::load(Sources { file, ..Sources::default() }) {
             Ok(_) => Ok((token, text)),

@@ -1,37 +1,32 @@
-//! The flags of every command that asks a running daemon, and the runtime it does so in.
+//! The flags of every command that sends requests to a daemon.
 
 use clap::Args;
 
 use super::client::{Client, ClientError};
 use crate::cli::terminal::Format;
 
-/// Which daemon to ask, and how to show what it says. It has no `Debug`, because of the token.
+/// No `Debug`, because of the token.
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The address of the daemon, http:// unless it says otherwise
+    /// URL of the daemon; http:// if it has no scheme
     #[arg(long, env = "WARDEN_URL", default_value = DEFAULT_URL)]
     url: String,
-    /// A token that allows it. Better given by the environment: command lines can be seen by others
+    /// Token for the daemon; prefer the variable, as other users can see command lines
     #[arg(long, env = "WARDEN_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// How results are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
 
-/// Where a daemon listens unless it is told otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:8470";
 
 impl Connection {
-    /// Makes ready to ask.
-    ///
-    /// # Errors
-    /// When the address is none, or TLS cannot be set up.
     pub fn open(&self) -> Result<Client, ClientError> {
-        // An empty variable is how scripts say that there is none.
+        // Scripts set an empty variable for "none".
         let url = Some(self.url.trim()).filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL);
-        // A file that it was read from has a line feed at its end, and what is sent begins with this word.
+        // A token read from a file ends with a line feed; some people include the prefix of the header.
         let token = self
             .token
             .as_deref()

@@ -1,4 +1,4 @@
-//! How long ago, in the fewest words that still say it.
+//! Durations and instants for people.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use warden_api::WallTime;
 
 use crate::model::{Timestamp, Zone};
 
-/// The units from the largest down, in seconds.
+/// In seconds, the largest first.
 const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
 
-/// A duration in its largest unit and the next: `3h 20m`.
+/// The two largest units: `3h 20m`.
 pub fn short(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let Some(largest) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else { return "0s".to_owned() };
@@ -24,7 +24,7 @@ pub fn short(duration: Duration) -> String {
     text
 }
 
-/// Where an instant lies from `now`: `in 5m`, `3h 20m ago`.
+/// `in 5m`, `3h 20m ago`.
 pub fn relative(instant: impl Into<Timestamp>, now: Timestamp) -> String {
     let instant = instant.into();
     if instant > now {
@@ -34,13 +34,14 @@ pub fn relative(instant: impl Into<Timestamp>, now: Timestamp) -> String {
     }
 }
 
-/// An instant, and where it lies from `now`: `2026-01-31T12:00:00.000Z (in 5m)`.
+/// `2026-01-31T12:00:00.000Z (in 5m)`.
 pub fn dated(instant: impl Into<Timestamp>, now: Timestamp) -> String {
     let instant = instant.into();
     format!("{instant} ({})", relative(instant, now))
 }
 
-/// The same, with what the clocks of this zone show; without one, or where it is UTC, with what those of this machine do.
+/// Like [`dated`], with the local time in this zone; without a zone, or if it is UTC, in that of this
+/// machine.
 pub fn dated_in(zone: Option<&str>, instant: impl Into<Timestamp>, now: Timestamp) -> String {
     let instant = instant.into();
     let relative = relative(instant, now);
@@ -58,13 +59,13 @@ pub fn due(closed_at: Option<WallTime>, deadline: WallTime, now: Timestamp) -> S
     }
 }
 
-/// What the clocks of this zone show, or else those of this machine; nothing where that is UTC.
+/// The local time in this zone, or else of this machine; `None` if that is UTC.
 fn local(zone: Option<&str>, instant: Timestamp) -> Option<String> {
     let zone = zone.and_then(|zone| zone.parse::<Zone>().ok());
     zone.and_then(|zone| zone.local(instant)).or_else(|| {
         let here = DateTime::<Utc>::from_timestamp_millis(instant.as_millis())?.with_timezone(&Local);
         let differs = here.naive_local() != here.naive_utc();
-        // A zone that shows UTC at that time of the year is told apart from none.
+        // A zone that merely coincides with UTC at this instant is not replaced by the machine's.
         (zone.is_none_or(|zone| zone.name() == "UTC") && differs)
             .then(|| here.format("%H:%M on %a %Y-%m-%d by this machine's clock").to_string())
     })

@@ -1,6 +1,6 @@
-//! Where commands print, and the time by which they tell ages. Handed in, so that tests can read what is printed.
+//! stdout, stderr and the current time, injected so that tests can read the output.
 //!
-//! What comes from elsewhere steers no terminal: lines and documents have the characters written out that would.
+//! Invariant: control characters in text from elsewhere are escaped in lines and documents.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -9,58 +9,51 @@ use std::io::{self, Write};
 use crate::model::text::{Plain, is_unprintable};
 use crate::model::{Clock, SystemClock, Timestamp};
 
-/// What a command prints to.
 pub struct Console<'a> {
-    /// Results: stdout.
+    /// stdout, for results.
     pub out: &'a mut dyn Write,
-    /// Everything else that people should know: stderr. That it cannot be written is no error.
-    pub notes: &'a mut dyn Write,
-    /// Now, by the clock of this machine.
+    /// stderr, for everything else. Errors of writing to it are ignored.
+    pub err: &'a mut dyn Write,
+    /// By the clock of this machine.
     pub now: Timestamp,
 }
 
 impl Console<'_> {
-    /// Runs a command on the stdout and stderr of this process, and sees to it that all of its output gets out.
+    /// Runs a command with the stdout and stderr of this process, and flushes the output.
     pub fn of_this_process<E: From<io::Error>>(
         command: impl FnOnce(&mut Console<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Not line by line: that would be a system call for each of a million lines.
+        // Line buffering would be a system call for each of a million lines.
         let mut out = io::BufWriter::new(io::stdout());
-        let mut notes = Unmissed(io::stderr());
+        let mut err = IgnoringErrors(io::stderr());
         let now = SystemClock::new().wall();
-        let result = command(&mut Console { out: &mut out, notes: &mut notes, now });
-        // Also after an error: what came before it is still true.
+        let result = command(&mut Console { out: &mut out, err: &mut err, now });
+        // Also after an error: the output before it is valid.
         let flushed = out.flush();
         result?;
         Ok(flushed?)
     }
 
-    /// Prints a result of one line.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Prints a line to stdout.
     pub fn line(&mut self, line: impl Display) -> io::Result<()> {
         writeln!(self.out, "{}", Plain(line))
     }
 
-    /// Prints a result that is a JSON document.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Prints a JSON document to stdout.
     pub fn document(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{}", plain_json(text))
     }
 
-    /// Tells something else, in one line.
-    pub fn note(&mut self, line: impl Display) {
-        // Without stderr the exit code has to do.
-        let _ = writeln!(self.notes, "{}", Plain(line));
+    /// Prints a line to stderr.
+    pub fn message(&mut self, line: impl Display) {
+        // Without stderr only the exit code is left.
+        let _ = writeln!(self.err, "{}", Plain(line));
     }
 }
 
-/// The same JSON with characters that would steer a terminal written as escapes. JSON itself demands that only of some.
+/// Escapes the control characters in JSON that a terminal could interpret. JSON requires that only of some.
 pub fn plain_json(text: &str) -> Cow<'_, str> {
-    // Outside of strings these are the only ones, and within them JSON has them escaped.
+    // Outside of strings only these occur, and in strings JSON escapes them.
     let steers = |character| is_unprintable(character) && !matches!(character, '\n' | '\r' | '\t');
     if !text.contains(steers) {
         return text.into();
@@ -76,10 +69,10 @@ pub fn plain_json(text: &str) -> Cow<'_, str> {
     plain.into()
 }
 
-/// Takes everything, whether it can be written or not: what a command does must not depend on whether somebody listens.
-struct Unmissed<W>(W);
+/// Ignores write errors, so that a command goes on when its stderr is closed.
+struct IgnoringErrors<W>(W);
 
-impl<W: Write> Write for Unmissed<W> {
+impl<W: Write> Write for IgnoringErrors<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.0.write_all(bytes);
         Ok(bytes.len())
@@ -115,6 +108,6 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        assert!(writeln!(Unmissed(Closed), "line 1: refused").is_ok());
+        assert!(writeln!(IgnoringErrors(Closed), "line 1: refused").is_ok());
     }
 }

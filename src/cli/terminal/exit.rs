@@ -1,4 +1,4 @@
-//! Exit codes: what a script can tell from how `warden` ended. Numbers from 64 to 78 are those of BSD's `sysexits.h`.
+//! Exit codes, for scripts. Those from 64 to 78 have the meaning of BSD's `sysexits.h`.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -7,47 +7,41 @@ use crate::app::AppError;
 use crate::store::sled::OpenError;
 use crate::store::sled::check::CheckError;
 
-/// The exit codes, for `warden --help`.
+/// Printed by `warden --help`.
 pub const HELP: &str = "\
 Exit codes:
   0   done
-  1   the daemon refused it: no such item or incident, a conflict, a value it does not take, lines of an import;
-      a receiver did not take its test; a recovery did not get all of its items done; a replay that was followed paused,
-      or not all of its items got through
+  1   refused: no such item or incident, a conflict, an invalid value, a refused line of an import;
+      a test was not delivered; items of a recovery are not done; a followed replay paused or failed
   64  the command line is wrong
-  65  the configuration or the data is wrong, or an export that was handed in is incomplete
-  69  not available: the daemon is not reachable or overloaded, the disk is full, the address or directory is taken
+  65  the configuration or the data is invalid, or the export to be imported is incomplete
+  69  unavailable: the daemon is unreachable or overloaded, the disk is full, the address or the
+      directory is in use
   70  the daemon or this program failed
-  74  something cannot be read or written
-  77  not allowed: the token is missing or does not allow it, or the system denies access
+  74  an input or output error
+  77  permission denied: the token is missing or insufficient, or the system denies access
   130 interrupted, by Ctrl-C or a signal";
 
-/// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It is done.
     Success = 0,
-    /// The daemon refused what was asked, or part of it; or a receiver did, or a command that was to recover an item.
+    /// The daemon refused the request or a part of it; or a receiver or a command failed.
     Refused = 1,
-    /// The command line is wrong.
     Usage = 64,
-    /// The configuration, or data that was to be read, is wrong or not all there.
+    /// The configuration or the input is invalid or incomplete.
     Data = 65,
-    /// Something that is needed is not there, or is busy. Trying again later may help.
+    /// Something is missing or in use. A retry may succeed.
     Unavailable = 69,
-    /// The program failed.
     Internal = 70,
-    /// Something cannot be read or written.
     InputOutput = 74,
-    /// Somebody does not allow it.
     Permission = 77,
-    /// Somebody interrupted it. The number is how shells tell of Ctrl-C.
+    /// 128 + SIGINT, as in shells.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// What it means for the command that a daemon answered with this HTTP status, which is none of 2xx.
+    /// For a status that is not 2xx.
     pub fn of_status(status: u16) -> Self {
         match status {
             401 | 403 => Self::Permission,
@@ -65,7 +59,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl From<&CheckError> for Exit {
-    /// None of them is [`Exit::Data`]: that is for what is damaged, of which they say nothing.
+    /// Never [`Exit::Data`], which is for findings of damage.
     fn from(error: &CheckError) -> Self {
         match error {
             CheckError::Locked(_) | CheckError::Format { .. } => Self::Unavailable,

@@ -10,11 +10,10 @@ pub mod table;
 
 use clap::ValueEnum;
 
-/// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A table for people
     Table,
-    /// A JSON document, as the daemon answered
+    /// A JSON document; for requests, the daemon's response
     Json,
 }

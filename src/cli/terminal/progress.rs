@@ -1,15 +1,13 @@
-//! How far a long command has come: a line on the terminal that is gone when the command is. Where stderr is no terminal
-//! nothing is drawn.
+//! The progress of a long command: a line on stderr that is removed at the end, if stderr is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line that tells how far it has come.
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// Of something that counts items: of so many, if that is known.
+    /// `total` is the expected number of items, if known.
     pub fn of_items(verb: &'static str, total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => "{prefix} {bar:32} {human_pos} of {human_len} items, {per_sec}, {eta} left",
@@ -18,7 +16,7 @@ impl Progress {
         Self::new(total, verb, template)
     }
 
-    /// Of something that goes through bytes: so many, if that is known.
+    /// `total` is the expected number of bytes, if known.
     pub fn of_bytes(verb: &'static str, total: Option<u64>) -> Self {
         let template = match total {
             Some(_) => "{prefix} {bar:32} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
@@ -29,17 +27,16 @@ impl Progress {
 
     fn new(total: Option<u64>, verb: &'static str, template: &str) -> Self {
         let style = ProgressStyle::with_template(template).expect("the template is well-formed");
-        // It draws on stderr, if that is a terminal.
+        // Draws on stderr, if that is a terminal.
         let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
         Self { bar: bar.with_style(style).with_prefix(verb) }
     }
 
-    /// So many more are done.
     pub fn advance(&self, count: u64) {
         self.bar.inc(count);
     }
 
-    /// It has come to here.
+    /// Sets the position.
     pub fn reach(&self, position: u64) {
         self.bar.set_position(position);
     }
@@ -65,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// A terminal that remembers what was last drawn on it.
+    /// Stores what was drawn last.
     #[derive(Clone, Debug, Default)]
     struct Screen(Arc<Mutex<String>>);
 

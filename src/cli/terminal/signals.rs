@@ -1,25 +1,21 @@
-//! The signals by which somebody wants it all to end: Ctrl-C, and those that say the same.
+//! SIGINT, SIGTERM and SIGHUP, as requests to stop.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// That the terminal is gone; nothing if this process was started so as not to mind.
+    /// `None` if SIGHUP is ignored since the start of this process, as `nohup` does.
     hang_up: Option<Signal>,
 }
 
 impl Signals {
-    /// Listens to them. From now on none of them ends this process.
-    ///
-    /// # Errors
-    /// When the system does not let it.
+    /// Installs the handlers: from now on these signals do not end the process.
     pub fn listen() -> io::Result<Self> {
         let hang_up = SignalKind::hangup();
-        // To listen would undo what `nohup` did.
+        // A handler would undo `nohup`.
         let minds = !is_ignored(hang_up, &std::fs::read_to_string("/proc/self/status").unwrap_or_default());
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -28,7 +24,6 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
     pub async fn next(&mut self) {
         let gone = async {
             match &mut self.hang_up {
@@ -45,7 +40,7 @@ impl Signals {
     }
 }
 
-/// Whether a process with this status, as `/proc` writes it, ignores the signal.
+/// `status` is that of `/proc/self/status`.
 fn is_ignored(kind: SignalKind, status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -1,17 +1,16 @@
-//! Where the bytes of an export or of a payload go: a file, or stdout.
+//! Output of bytes to a file or stdout.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The permissions of a new file: its owner may read and write it, nobody else.
+/// Read and write for the owner.
 const PRIVATE: u32 = 0o600;
 
-/// Why bytes could not be written.
 #[derive(Debug)]
 pub enum SinkError {
-    /// To stdout.
+    /// stdout.
     Output(io::Error),
     File {
         path: PathBuf,
@@ -25,20 +24,15 @@ impl From<io::Error> for SinkError {
     }
 }
 
-/// A place for bytes.
 pub enum Sink<'a> {
-    /// The output of the command.
+    /// stdout.
     Out(&'a mut dyn Write),
-    /// A file.
     File(BufWriter<File>, PathBuf),
 }
 
 impl<'a> Sink<'a> {
-    /// Opens the file, overwriting it; without one, or for `-`, it is `out`. A new file is for its owner alone, since payloads
-    /// go into it; one that is there keeps its permissions.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
+    /// Opens the file, truncating it; `out` without a path or for `-`. A new file is private, as it contains
+    /// payloads; an existing one keeps its permissions.
     pub fn open(path: Option<&Path>, out: &'a mut dyn Write) -> Result<Self, SinkError> {
         match path {
             Some(path) if path.as_os_str() != "-" => {
@@ -51,10 +45,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Opens a file that is there, to write behind this place, which becomes its end.
-    ///
-    /// # Errors
-    /// When the file cannot be opened or cut.
+    /// Opens an existing file to append after this offset. What is after it is cut off.
     pub fn behind(path: &Path, length: u64) -> Result<Self, SinkError> {
         let file = File::options().write(true).open(path).map_err(|error| cannot_write(path, error))?;
         let mut sink = Self::File(BufWriter::new(file), path.to_owned());
@@ -62,10 +53,6 @@ impl<'a> Sink<'a> {
         Ok(sink)
     }
 
-    /// Writes all of the bytes.
-    ///
-    /// # Errors
-    /// When they cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         match self {
             Self::Out(out) => Ok(out.write_all(bytes)?),
@@ -73,10 +60,6 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Writes what is still held back.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn flush(&mut self) -> Result<(), SinkError> {
         match self {
             Self::Out(out) => Ok(out.flush()?),
@@ -84,10 +67,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// How long the file is by now; nothing if it is none, or a pipe or device.
-    ///
-    /// # Errors
-    /// When it cannot be told.
+    /// The length of the file; `None` for stdout, a pipe or a device.
     pub fn length(&mut self) -> Result<Option<u64>, SinkError> {
         let Self::File(file, path) = self else { return Ok(None) };
         let length = file.get_ref().metadata().and_then(|metadata| {
@@ -96,10 +76,7 @@ impl<'a> Sink<'a> {
         length.map_err(|error| cannot_write(path, error))
     }
 
-    /// Makes this place the end of the file, and goes on writing there.
-    ///
-    /// # Errors
-    /// When it is no file, or cannot be cut.
+    /// Truncates the file to this length, and continues there.
     pub fn cut(&mut self, length: u64) -> Result<(), SinkError> {
         let Self::File(file, path) = self else {
             return Err(SinkError::Output(io::ErrorKind::NotSeekable.into()));
@@ -111,17 +88,14 @@ impl<'a> Sink<'a> {
         cut.map_err(|error| cannot_write(path, error))
     }
 
-    /// Brings what was written to where it should be; of a file, to the disk.
-    ///
-    /// # Errors
-    /// When that fails.
+    /// Flushes; syncs a file to disk.
     pub fn finish(self) -> Result<(), SinkError> {
         match self {
             Self::Out(out) => Ok(out.flush()?),
             Self::File(mut file, path) => {
                 let written = file.flush().and_then(|()| {
                     let file = file.get_ref();
-                    // Pipes and devices have no disk to be brought to.
+                    // Pipes and devices cannot be synced.
                     if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
                 });
                 written.map_err(|error| cannot_write(&path, error))

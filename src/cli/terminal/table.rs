@@ -1,4 +1,4 @@
-//! Tables for people: columns without lines, so that a cell can be copied whole.
+//! Tables for people, without borders, so that a cell can be copied.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use comfy_table::presets::NOTHING;
 
 use crate::model::text::Plain;
 
-/// A table with a line for each row below the header, if it has one; columns are two spaces apart.
+/// An empty header is omitted. Columns are two spaces apart.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -16,7 +16,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
         table.set_header(header);
     }
     for row in rows {
-        table.add_row(row.iter().map(|cell| shown(cell)));
+        table.add_row(row.iter().map(|cell| escaped(cell)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -24,8 +24,8 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     table.trim_fmt()
 }
 
-/// The text with its control characters written out: what somebody stored must not steer this terminal.
-pub fn shown(text: &str) -> String {
+/// Escapes control characters, so that stored text cannot control this terminal.
+pub fn escaped(text: &str) -> String {
     Plain(text).to_string()
 }
 

@@ -1,22 +1,21 @@
-//! What is known of the lines of a file, and what their end has to say.
+//! Number, hash and last cursor of the lines of a file, and the comparison with its end.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use warden_api::line::End;
 use warden_api::word::LineOperation;
 
-/// What a line is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// It is to be handed in. An export goes on behind it at this cursor, if an export wrote it.
+    /// A line to be imported. An export resumes after it at the cursor, if it has one.
     Item(Option<String>),
-    /// It ends what is before it.
+    /// The end of the lines before it.
     End(End),
-    /// It is no JSON object, or not all of one.
+    /// Not a complete JSON object.
     Unreadable,
 }
 
-/// What is looked at of a line that is handed on as it is, whatever else stands in it.
+/// The fields that are parsed of a line which is otherwise passed on.
 #[derive(Deserialize)]
 struct Marks {
     op: Option<String>,
@@ -24,7 +23,6 @@ struct Marks {
 }
 
 impl Entry {
-    /// What this line is.
     pub fn read(line: &[u8]) -> Self {
         match serde_json::from_slice(line) {
             Ok(Marks { op: Some(op), .. }) if op == LineOperation::End.as_str() => {
@@ -36,7 +34,7 @@ impl Entry {
     }
 }
 
-/// What is known of the lines since the beginning, or since the last end.
+/// Describes the lines since the beginning, or since the last end.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     lines: u64,
@@ -45,8 +43,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes note of an item's line, with its line feed.
-    pub fn note(&mut self, line: &[u8], cursor: Option<&str>) {
+    /// Adds the line of an item, including its line feed.
+    pub fn add(&mut self, line: &[u8], cursor: Option<&str>) {
         self.lines += 1;
         self.digest.update(line);
         if let Some(cursor) = cursor {
@@ -54,22 +52,21 @@ impl Ledger {
         }
     }
 
-    /// Takes note of bytes that are no line, such as blank ones.
+    /// Adds bytes that do not count as a line, such as blank lines.
     pub fn pass_over(&mut self, bytes: &[u8]) {
         self.digest.update(bytes);
     }
 
-    /// How many lines there were.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Where an export goes on behind them.
+    /// Where an export resumes after these lines.
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
-    /// The line that ends them, with its line feed.
+    /// The end of these lines, including its line feed.
     pub fn end(&self) -> Vec<u8> {
         let end = End { op: LineOperation::End, lines: self.lines, sha256: self.sha256() };
         let mut line = serde_json::to_vec(&end).expect("three plain fields can be written");
@@ -77,10 +74,7 @@ impl Ledger {
         line
     }
 
-    /// Holds the lines to what their end says.
-    ///
-    /// # Errors
-    /// When they are not those that it was written for; what it says and they are.
+    /// Compares the lines with their end. The error says how they differ.
     pub fn check(&self, end: &End) -> Result<(), String> {
         if end.lines != self.lines {
             return Err(format!("is for {} lines, and there are {} before it", end.lines, self.lines));
@@ -135,15 +129,15 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(ledger.check(&end(&ledger)), Ok(()));
-        ledger.note(b"{\"a\":1}\n", Some("c1"));
-        ledger.note(b"{\"b\":2}\n", None);
+        ledger.add(b"{\"a\":1}\n", Some("c1"));
+        ledger.add(b"{\"b\":2}\n", None);
         assert_eq!((ledger.lines(), ledger.cursor()), (2, Some("c1")));
         let whole = end(&ledger);
         assert_eq!(ledger.check(&whole), Ok(()));
         let mut other = Ledger::default();
-        other.note(b"{\"a\":1}\n", None);
+        other.add(b"{\"a\":1}\n", None);
         assert!(other.check(&whole).unwrap_err().contains("is for 2 lines, and there are 1 before it"));
-        other.note(b"{\"b\":3}\n", None);
+        other.add(b"{\"b\":3}\n", None);
         assert!(other.check(&whole).unwrap_err().contains("SHA-256"));
         ledger.pass_over(b"\n");
         assert!(ledger.check(&whole).is_err(), "a blank line is no line, but it is not nothing");

@@ -1,4 +1,4 @@
-//! Where lines are read from: a file or standard input, as it is or compressed, which is seen by how it begins.
+//! The source of lines: a file or stdin, plain or compressed, which is detected by its first bytes.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, stdin};
@@ -6,14 +6,15 @@ use std::path::Path;
 
 use zstd::stream::read::Decoder;
 
-/// How much is read at once, in bytes.
+/// In bytes.
 const BUFFER: usize = 128 * 1024;
-/// How a frame of zstd begins.
+/// The first bytes of a zstd frame.
 const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
-/// How a frame begins that is to be skipped, but for the low half of its first byte. Some compressors write one first.
+/// The first bytes of a skippable frame, of which the low half of the first byte varies. Some compressors
+/// write one.
 const SKIPPABLE_MAGIC: [u8; 4] = 0x184D_2A50_u32.to_le_bytes();
 
-/// How other forms begin, and what is to be done about them.
+/// The first bytes of other formats, and what to do about them.
 const OTHERS: [(&[u8], &str); 8] = [
     (&[0x1F, 0x8B], "it is compressed by gzip: unpack it with `gunzip`, only zstd is read as it is"),
     (b"BZh", "it is compressed by bzip2: unpack it with `bunzip2`, only zstd is read as it is"),
@@ -25,7 +26,8 @@ const OTHERS: [(&[u8], &str); 8] = [
     ),
     (
         &[0xEF, 0xBB, 0xBF],
-        "it begins with a byte order mark (BOM), as some editors put one before a text: take it off with `tail -c +4`",
+        "it begins with a byte order mark (BOM), as some editors put one before a text: take it off with \
+        `tail -c +4`",
     ),
     (
         &[0xFF, 0xFE],
@@ -37,31 +39,29 @@ const OTHERS: [(&[u8], &str); 8] = [
     ),
 ];
 
-/// What was read to recognise the form, and the rest.
+/// The bytes read for detection, and the rest.
 type Raw = io::Chain<Cursor<Vec<u8>>, BufReader<Box<dyn Read + Send>>>;
 
-/// A source of lines. What cannot be decompressed is [`ErrorKind::InvalidData`]; what ends within a frame,
+/// Invalid compressed data is [`ErrorKind::InvalidData`]; an end within a frame is
 /// [`ErrorKind::UnexpectedEof`].
 pub enum Source {
-    /// Lines as they are.
     Plain(Counted),
-    /// Lines in frames.
     Frames(Box<Frames>),
 }
 
-/// Bytes, and how many of them were taken.
+/// Counts the bytes that were consumed.
 pub struct Counted {
     raw: Raw,
     taken: u64,
 }
 
-/// What frames hold.
+/// Decompresses frames.
 pub struct Frames {
     place: Place,
-    /// Where the frame begins that is read, or the next one, and how many there were before it.
+    /// The offset of the current or the next frame.
     at: u64,
     buffer: Vec<u8>,
-    /// What of the buffer is still to be taken.
+    /// The range of the buffer that is not consumed.
     start: usize,
     end: usize,
 }
@@ -69,23 +69,17 @@ pub struct Frames {
 enum Place {
     Between(Counted),
     Within(Decoder<'static, Counted>),
-    /// In the middle of a step from one to the other; nothing is left here when a step fails.
+    /// While moving from one to the other; remains after an error.
     Nowhere,
 }
 
 impl Source {
-    /// Opens a file, or standard input for `-`.
-    ///
-    /// # Errors
-    /// When it cannot be opened or read, or begins like something else, which is [`ErrorKind::InvalidData`].
+    /// Opens a file, or stdin for `-`. Another format is [`ErrorKind::InvalidData`].
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" { Self::of(stdin()) } else { Self::of(File::open(path)?) }
     }
 
-    /// What can be read here.
-    ///
-    /// # Errors
-    /// When it cannot be read.
+    /// Detects the format of the input.
     pub fn of(input: impl Read + Send + 'static) -> io::Result<Self> {
         let input: Box<dyn Read + Send> = Box::new(input);
         let mut input = BufReader::with_capacity(BUFFER, input);
@@ -99,12 +93,11 @@ impl Source {
         Ok(if is_compressed { Self::Frames(Box::new(Frames::of(counted))) } else { Self::Plain(counted) })
     }
 
-    /// Whether it is compressed.
     pub fn is_compressed(&self) -> bool {
         matches!(self, Self::Frames(_))
     }
 
-    /// How many bytes of the file were taken so far.
+    /// The bytes of the file that were consumed so far.
     pub fn position(&self) -> u64 {
         match self {
             Self::Plain(counted) => counted.taken,
@@ -112,10 +105,7 @@ impl Source {
         }
     }
 
-    /// The place in the file behind all that was taken, if the file could end there: nothing within a frame.
-    ///
-    /// # Errors
-    /// When what follows in the frame cannot be read.
+    /// The offset after what was consumed, if the file could end there; `None` within a frame.
     pub fn boundary(&mut self) -> io::Result<Option<u64>> {
         match self {
             Self::Plain(counted) => Ok(Some(counted.taken)),
@@ -124,7 +114,7 @@ impl Source {
     }
 }
 
-/// Whether a frame begins like this, or is cut there.
+/// Whether a frame begins like this, or is truncated there.
 fn is_zstd(head: &[u8]) -> bool {
     (!head.is_empty() && MAGIC.starts_with(head))
         || matches!((head, SKIPPABLE_MAGIC), ([a, b, c, d], [w, x, y, z])
@@ -145,15 +135,14 @@ impl Frames {
     }
 
     fn boundary(&mut self) -> io::Result<Option<u64>> {
-        // That a frame is over, and its checksum right, is known only when no more comes of it.
+        // The end of a frame and its checksum are known only once it yields no more bytes.
         while self.start == self.end && matches!(self.place, Place::Within(_)) {
             self.step()?;
         }
         Ok((self.start == self.end).then(|| self.position()))
     }
 
-    /// Reads on within a frame, comes to its end, or begins one. Says whether there was anything to do: not at the end of
-    /// the file.
+    /// Reads within a frame, ends it, or begins the next one. Returns false at the end of the file.
     fn step(&mut self) -> io::Result<bool> {
         match std::mem::replace(&mut self.place, Place::Nowhere) {
             Place::Between(mut input) => {
@@ -175,7 +164,7 @@ impl Frames {
         Ok(true)
     }
 
-    /// Tells damage from what the system says.
+    /// Distinguishes damage from errors of the system.
     fn explained(&self, error: io::Error) -> io::Error {
         if error.kind() == ErrorKind::UnexpectedEof || error.raw_os_error().is_some() {
             return error;
@@ -229,7 +218,6 @@ impl BufRead for Source {
     }
 }
 
-/// Reads what the buffer holds.
 fn read_buffered(reader: &mut impl BufRead, into: &mut [u8]) -> io::Result<usize> {
     let read = reader.fill_buf()?.read(into)?;
     reader.consume(read);
@@ -249,81 +237,4 @@ impl Read for Source {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(text: &str) -> Vec<u8> {
-        zstd::encode_all(text.as_bytes(), 3).unwrap()
-    }
-
-    fn source(bytes: &[u8]) -> Source {
-        Source::of(Cursor::new(bytes.to_vec())).unwrap()
-    }
-
-    #[test]
-    fn the_form_is_seen_by_how_it_begins() {
-        let skippable = [&[0x5A, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 9, 9][..], &frame("skipped\n")].concat();
-        for (bytes, is_compressed, expected) in [
-            (&b"{\"a\":1}\n"[..], false, "{\"a\":1}\n"),
-            (b"", false, ""),
-            (b"\x28\xB6", false, "\u{28}\u{fffd}"),
-            (&frame("whole\n"), true, "whole\n"),
-            (&[frame("a\nb"), frame(""), frame("c\n")].concat(), true, "a\nbc\n"),
-            (&skippable, true, "skipped\n"),
-        ] {
-            let mut source = source(bytes);
-            assert_eq!(source.is_compressed(), is_compressed, "{expected}");
-            let mut text = Vec::new();
-            source.read_to_end(&mut text).unwrap();
-            assert_eq!(String::from_utf8_lossy(&text), expected);
-            assert_eq!(source.position(), bytes.len() as u64);
-        }
-    }
-
-    #[test]
-    fn a_pipe_that_gives_one_byte_at_a_time_is_recognised_too() {
-        struct Drip(Cursor<Vec<u8>>);
-        impl Read for Drip {
-            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-                let length = into.len().min(1);
-                self.0.read(&mut into[..length])
-            }
-        }
-        let mut source = Source::of(Drip(Cursor::new(frame("whole\n")))).unwrap();
-        let mut text = String::new();
-        source.read_to_string(&mut text).unwrap();
-        assert_eq!((source.is_compressed(), &*text), (true, "whole\n"));
-    }
-
-    #[test]
-    fn a_file_could_end_behind_a_frame_but_not_within() {
-        let frames = [frame("one\ntwo\n"), frame("three\n")];
-        let mut source = source(&frames.concat());
-        let mut line = |expected: &str| {
-            let mut line = String::new();
-            source.read_line(&mut line).unwrap();
-            assert_eq!(line, expected);
-            source.boundary().unwrap()
-        };
-        assert_eq!(line("one\n"), None);
-        assert_eq!(line("two\n"), Some(frames[0].len() as u64));
-        assert_eq!(line("three\n"), Some(frames.concat().len() as u64));
-    }
-
-    #[test]
-    fn a_cut_is_told_from_damage() {
-        let frames = [frame(&"one\n".repeat(9)), frame(&"two\n".repeat(9))].concat();
-        let first = frame(&"one\n".repeat(9)).len();
-        let read = |bytes: &[u8]| {
-            let mut text = Vec::new();
-            source(bytes).read_to_end(&mut text).map_err(|error| (error.kind(), error.to_string()))
-        };
-        assert_eq!(read(&frames), Ok(72));
-        for length in (1..first).chain(first + 1..frames.len()) {
-            assert_eq!(read(&frames[..length]).unwrap_err().0, ErrorKind::UnexpectedEof, "{length}");
-        }
-        let (kind, what) = read(&[&frames[..first], b"garbage"].concat()).unwrap_err();
-        assert_eq!(kind, ErrorKind::InvalidData);
-        assert!(what.contains(&format!("begins at byte {first} ")), "{what}");
-    }
-}
+mod tests;

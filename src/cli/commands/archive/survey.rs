@@ -1,4 +1,4 @@
-//! How far a file is whole, so that an export can go on with it.
+//! How much of a file is complete, so that an export can resume.
 
 use std::fs;
 use std::path::Path;
@@ -6,34 +6,27 @@ use std::path::Path;
 use super::lines::Ending;
 use super::{FRAME, LINE_MAX, Ledger, LineError, Lines};
 
-/// How each line of an export begins.
+/// The first bytes of each line of an export.
 const BEGINNING: &[u8] = b"{\"op\":\"";
 
-/// What there is of an export.
 #[derive(Debug)]
 pub enum Survey {
-    /// All of it: so many items.
+    /// With the number of items.
     Complete(u64),
-    /// A part.
     Partial(Part),
 }
 
-/// A part of an export.
 #[derive(Debug, Default)]
 pub struct Part {
-    /// How many bytes of the file are whole lines, and whole frames if it is compressed. What is behind them is to be
-    /// written again.
+    /// The length of the complete lines in bytes, or of the complete frames if the file is compressed. What
+    /// follows must be written again.
     pub length: u64,
-    /// What is known of those lines.
+    /// Describes these lines.
     pub ledger: Ledger,
-    /// Whether they are compressed.
     pub is_compressed: bool,
 }
 
-/// Looks how far the file is whole. It is read to its end; `reach` is told how far that has come, in bytes.
-///
-/// # Errors
-/// When it cannot be read, is damaged, or is no file that an export was written to.
+/// Reads a file to its end; `reach` is called with the offset. Fails if the file is damaged or not an export.
 pub fn survey(path: &Path, reach: impl Fn(u64)) -> Result<Survey, LineError> {
     let mut lines = Lines::open(path)?;
     let mut part = Part { length: 0, ledger: Ledger::default(), is_compressed: lines.is_compressed() };
@@ -67,7 +60,7 @@ pub fn survey(path: &Path, reach: impl Fn(u64)) -> Result<Survey, LineError> {
     Ok(Survey::Partial(part))
 }
 
-/// Whether a line of an export may have been interrupted here.
+/// Whether this may be a truncated line of an export.
 fn is_begun(text: &[u8]) -> bool {
     text.starts_with(BEGINNING) || BEGINNING.starts_with(text)
 }
@@ -84,14 +77,15 @@ mod tests {
         format!("{{\"op\":\"create\",\"cursor\":\"c{number}\",\"payload\":\"{number}\"}}\n")
     }
 
-    /// A file of items in two frames, if it is compressed, and an end; and what was written of it by when each item was.
+    /// Writes a file of items and their end, in two frames if compressed. Returns it with its length after
+    /// each item.
     fn written(path: &Path, compression: Option<Compression>) -> (Vec<u8>, Vec<u64>) {
         let mut out = sink();
         let mut target = Target::new(Sink::open(Some(path), &mut out).unwrap(), compression).unwrap();
         let (mut ledger, mut lengths) = (Ledger::default(), Vec::new());
         for number in 0..6 {
             target.write(item(number).as_bytes()).unwrap();
-            ledger.note(item(number).as_bytes(), None);
+            ledger.add(item(number).as_bytes(), None);
             if compression.is_none() || number == 2 {
                 lengths.push(target.length().unwrap().unwrap());
             }
@@ -123,7 +117,7 @@ mod tests {
                 };
                 match survey(&path, |_| {}).unwrap() {
                     Survey::Complete(items) => {
-                        // A plain file is complete without its last line feed as well.
+                        // A plain file is complete also without its last line feed.
                         assert!(items == 6 && length + 1 >= whole.len(), "{length}");
                     }
                     Survey::Partial(part) => {

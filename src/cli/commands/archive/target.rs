@@ -1,4 +1,4 @@
-//! Where lines are written to: a file or stdout, as they are or compressed.
+//! The target of lines: a file or stdout, plain or compressed.
 
 use std::io;
 
@@ -10,40 +10,31 @@ use super::FRAME;
 use crate::cli::commands::error::CliError;
 use crate::cli::terminal::sink::Sink;
 
-/// How lines are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Compression {
-    /// Zstandard, in frames of about a MiB of lines
+    /// Zstandard, in frames of about 1 MiB
     Zstd,
 }
 
-/// A place for lines.
 pub struct Target<'a> {
     sink: Sink<'a>,
     frames: Option<Frames>,
 }
 
-/// What makes frames of lines.
+/// Compresses lines into frames.
 struct Frames {
     compressor: Compressor<'static>,
-    /// The lines of the frame that is being gathered.
+    /// The lines of the current frame.
     gathered: Vec<u8>,
 }
 
 impl<'a> Target<'a> {
-    /// Writes to this place.
-    ///
-    /// # Errors
-    /// When the compressor cannot be set up.
     pub fn new(sink: Sink<'a>, compression: Option<Compression>) -> Result<Self, CliError> {
         let frames = compression.map(|Compression::Zstd| Frames::new()).transpose();
         Ok(Self { sink, frames: frames.map_err(|error| CliError::Start(error.to_string()))? })
     }
 
-    /// Writes a line, with its line feed.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Writes a line, including its line feed.
     pub fn write(&mut self, line: &[u8]) -> Result<(), CliError> {
         match &mut self.frames {
             None => Ok(self.sink.write(line)?),
@@ -54,45 +45,33 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Writes what has gathered.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Writes the current frame.
     pub fn flush(&mut self) -> Result<(), CliError> {
         if let Some(frames) = &mut self.frames
             && !frames.gathered.is_empty()
         {
             let frame = frames.compressor.compress(&frames.gathered)?;
             frames.gathered.clear();
-            // A line may have been far larger than a frame is.
+            // A line may have been far larger than a frame.
             frames.gathered.shrink_to(2 * FRAME);
             self.sink.write(&frame)?;
         }
         Ok(self.sink.flush()?)
     }
 
-    /// How long the file is by now, with all that was written to it; nothing if it is none.
-    ///
-    /// # Errors
-    /// When what has gathered cannot be written.
+    /// The length of the file after a flush; `None` if it is not a regular file.
     pub fn length(&mut self) -> Result<Option<u64>, CliError> {
         self.flush()?;
         Ok(self.sink.length()?)
     }
 
-    /// Takes back what was written behind this place in the file.
-    ///
-    /// # Errors
-    /// When the file cannot be cut.
+    /// Truncates the file to this length.
     pub fn cut(&mut self, length: u64) -> Result<(), CliError> {
         self.flush()?;
         Ok(self.sink.cut(length)?)
     }
 
-    /// Writes what has gathered, and brings all to the disk if it is a file.
-    ///
-    /// # Errors
-    /// When that fails.
+    /// Writes the current frame; syncs a file to disk.
     pub fn finish(mut self) -> Result<(), CliError> {
         self.flush()?;
         Ok(self.sink.finish()?)

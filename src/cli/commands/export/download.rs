@@ -1,4 +1,4 @@
-//! Asks for the lines, and asks again behind the last one when the connection breaks.
+//! Requests the lines, and resumes after the last one when the connection breaks.
 
 use std::io::Write;
 use std::time::Duration;
@@ -13,16 +13,15 @@ use crate::cli::daemon::client::{Answer, Client, ClientError, Query};
 use crate::cli::terminal::progress::Progress;
 use crate::model::text::Plain;
 
-/// How often it is tried again before a line has come.
+/// Attempts without receiving a line.
 const TRIES: u32 = 5;
-/// The longest wait between two tries, in seconds.
+/// The longest wait between attempts, in seconds.
 const WAIT_MAX: u64 = 30;
 
-/// An export as it arrives.
 pub struct Download<'a> {
     client: &'a Client,
     query: Query,
-    /// What is known of all lines of the export, those of an earlier run too.
+    /// The lines of the whole export, including those of earlier runs.
     ledger: Ledger,
     /// Whether the daemon was ever reached.
     is_begun: bool,
@@ -31,20 +30,16 @@ pub struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// An export of what the query chooses, behind the lines of the ledger.
+    /// `ledger` describes the lines that exist already.
     pub fn new(client: &'a Client, query: Query, ledger: Ledger, progress: Progress) -> Self {
         Self { client, query, ledger, is_begun: false, tries_left: TRIES, progress }
     }
 
-    /// What is known of all lines.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Asks for the lines behind those that are there.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses, and goes on to.
+    /// Requests the lines after the existing ones, with retries.
     pub async fn ask(&mut self) -> Result<Answer<'a>, ClientError> {
         let mut query = self.query.clone();
         query.push(("end", "true".to_owned()));
@@ -64,10 +59,8 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Writes all lines of the answer, and of those that follow it when it breaks off; and at last the end of them all.
-    ///
-    /// # Errors
-    /// When they do not come, cannot be written, or are not those that were sent.
+    /// Writes the lines of this response, and of those that follow when it breaks off; at the end the end
+    /// line.
     pub async fn run(
         &mut self,
         answer: Answer<'a>,
@@ -91,7 +84,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Writes the lines of one answer, and holds them to its end.
+    /// Writes the lines of one response, and checks them against its end.
     async fn receive(&mut self, answer: Answer<'a>, target: &mut Target<'_>) -> Result<(), CliError> {
         let mut answer = answer;
         let (before, length) = (self.ledger.clone(), target.length()?);
@@ -105,10 +98,10 @@ impl<'a> Download<'a> {
                 let (piece, behind) = rest.split_at(length);
                 rest = behind;
                 if end.is_some() {
-                    return Err(answer.stranger("it went on behind the end of the export").into());
+                    return Err(answer.unexpected("it went on behind the end of the export").into());
                 }
                 if unfinished.len() + piece.len() > LINE_MAX {
-                    return Err(answer.stranger(format!("a line is longer than {LINE_MAX} bytes")).into());
+                    return Err(answer.unexpected(format!("a line is longer than {LINE_MAX} bytes")).into());
                 }
                 unfinished.extend_from_slice(piece);
                 if piece.last() != Some(&b'\n') {
@@ -116,14 +109,14 @@ impl<'a> Download<'a> {
                 }
                 match Entry::read(&unfinished) {
                     Entry::Item(Some(cursor)) => {
-                        received.note(&unfinished, None);
-                        self.ledger.note(&unfinished, Some(&cursor));
+                        received.add(&unfinished, None);
+                        self.ledger.add(&unfinished, Some(&cursor));
                         target.write(&unfinished)?;
                         self.tries_left = TRIES;
                         self.progress.advance(1);
                     }
                     Entry::End(told) => end = Some(told),
-                    _ => return Err(answer.stranger("a line is none of an export").into()),
+                    _ => return Err(answer.unexpected("a line is none of an export").into()),
                 }
                 unfinished.clear();
             }
@@ -139,14 +132,14 @@ impl<'a> Download<'a> {
         })
     }
 
-    /// How long to wait before it is tried again after this; nothing when it is not.
+    /// The wait before a retry; `None` if there is none.
     fn wait_after(&mut self, error: &ClientError) -> Option<Duration> {
         let backoff = 1 << (TRIES - self.tries_left);
         let wait = match error {
             ClientError::BrokenOff { .. } => backoff,
-            // Who never was there is more likely to be looked for in the wrong place.
+            // A daemon that never answered probably has another address.
             ClientError::Unreachable { .. } if self.is_begun => backoff,
-            error => error.worth_trying_after()?,
+            error => error.overload_delay()?,
         };
         self.tries_left = self.tries_left.checked_sub(1)?;
         Some(Duration::from_secs(wait.min(WAIT_MAX)))

@@ -1,7 +1,7 @@
-//! What is seen of a recovery while it runs: on a terminal a bar, elsewhere a line now and then; and a line for each item
-//! that is not done.
+//! The display of a running recovery: a progress bar on a terminal, otherwise a line now and then; and a line
+//! for each item that is not done.
 //!
-//! All of it goes to stderr, and what cannot be written is not missed: a recovery must not end because nobody watches.
+//! All output goes to stderr, and write errors are ignored: a recovery must not end because nobody watches.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,28 +14,26 @@ use crate::cli::terminal::age::short;
 use crate::cli::terminal::console::Console;
 use crate::model::{Clock, Timestamp};
 
-/// How often it is told how far it is where there is no terminal.
-const TELLS_EVERY: Duration = Duration::from_secs(10);
-/// How often a bar shows that it is alive although nothing happens.
-const MOVES_EVERY: Duration = Duration::from_millis(200);
+/// Without a terminal.
+const PRINT_INTERVAL: Duration = Duration::from_secs(10);
+/// So that the bar is seen to be alive.
+const TICK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is seen.
 pub struct Display<'a, 'b> {
     console: &'a mut Console<'b>,
     bar: Option<ProgressBar>,
-    /// How many items there seem to be.
+    /// The expected number of items.
     total: Option<u64>,
     started: Timestamp,
-    told: Timestamp,
+    printed_at: Timestamp,
 }
 
 impl<'a, 'b> Display<'a, 'b> {
-    /// Begins to show; with a bar, if that is wanted.
     pub fn new(console: &'a mut Console<'b>, with_bar: bool, total: Option<u64>, now: Timestamp) -> Self {
-        Self { console, bar: with_bar.then(|| bar(total)), total, started: now, told: now }
+        Self { console, bar: with_bar.then(|| bar(total)), total, started: now, printed_at: now }
     }
 
-    /// Shows what is told, until it ends.
+    /// Shows events until the recovery ends.
     pub async fn watch(mut self, mut received: EventReceiver, clock: &dyn Clock) {
         loop {
             let said = tokio::select! {
@@ -45,7 +43,7 @@ impl<'a, 'b> Display<'a, 'b> {
             let counts = received.counts();
             match said {
                 Ok(Some(said)) => self.show(said, counts),
-                Ok(None) => self.move_bar(counts),
+                Ok(None) => self.update_bar(counts),
                 Err(Over) => break,
             }
             self.tick(counts, clock.now());
@@ -60,12 +58,11 @@ impl<'a, 'b> Display<'a, 'b> {
             Event::Message(line) => self.write(&[line.as_bytes(), b"\n"].concat()),
             Event::Output(line) => self.write(&[&line[..], b"\n"].concat()),
             Event::Question(question) => {
-                // It comes back with the answer.
+                // It is drawn again after the answer.
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();
                 }
-                let _ =
-                    write!(self.console.notes, "{question} [y/N] ").and_then(|()| self.console.notes.flush());
+                let _ = write!(self.console.err, "{question} [y/N] ").and_then(|()| self.console.err.flush());
             }
             Event::Answered => {
                 self.bar = self.bar.take().map(|_| {
@@ -77,17 +74,17 @@ impl<'a, 'b> Display<'a, 'b> {
         }
     }
 
-    /// When there is something to show next although nothing is said.
+    /// The next regular update.
     fn next(&self) -> Timestamp {
-        self.told.after(if self.bar.is_some() { MOVES_EVERY } else { TELLS_EVERY })
+        self.printed_at.after(if self.bar.is_some() { TICK_INTERVAL } else { PRINT_INTERVAL })
     }
 
-    /// Shows how far it is, when it is time to.
+    /// Shows the progress, if it is due.
     fn tick(&mut self, counts: Counts, now: Timestamp) {
         if now < self.next() {
             return;
         }
-        self.told = now;
+        self.printed_at = now;
         match &self.bar {
             Some(bar) if bar.is_finished() => {}
             Some(bar) => bar.tick(),
@@ -98,8 +95,8 @@ impl<'a, 'b> Display<'a, 'b> {
         }
     }
 
-    /// Draws where it stands, unless it was drawn just now or there is a question to be answered.
-    fn move_bar(&self, counts: Counts) {
+    /// Draws the bar, unless it was drawn just now or a question is open.
+    fn update_bar(&self, counts: Counts) {
         if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) {
             bar.set_message(message(counts));
             bar.set_position(counts.items());
@@ -108,7 +105,7 @@ impl<'a, 'b> Display<'a, 'b> {
 
     fn write(&mut self, bytes: &[u8]) {
         let mut write = || {
-            let _ = self.console.notes.write_all(bytes).and_then(|()| self.console.notes.flush());
+            let _ = self.console.err.write_all(bytes).and_then(|()| self.console.err.flush());
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -117,7 +114,7 @@ impl<'a, 'b> Display<'a, 'b> {
     }
 }
 
-/// A bar as long as there are items, or something that turns if that is not known.
+/// A spinner, if the total is unknown.
 fn bar(total: Option<u64>) -> ProgressBar {
     let template = match total {
         Some(_) => "{bar:30} {pos}/{len}  {msg}  {rate}{left}",
@@ -138,7 +135,7 @@ fn bar(total: Option<u64>) -> ProgressBar {
     bar.with_style(style.with_key("rate", rate).with_key("left", left))
 }
 
-/// What a bar says besides how long it is.
+/// The counts.
 fn message(counts: Counts) -> String {
     let Counts { done, failed, to_be_retried, lost, .. } = counts;
     let others = [(failed, "failed"), (to_be_retried, "to be retried"), (lost, "lost")];
@@ -147,7 +144,7 @@ fn message(counts: Counts) -> String {
     format!("{done} done{}", others.collect::<String>())
 }
 
-/// How far it is, in one line.
+/// The progress in one line.
 fn progress(counts: Counts, total: Option<u64>, elapsed: Duration) -> String {
     let items = counts.items();
     let rate = items as f64 / elapsed.as_secs_f64().max(0.001);
@@ -181,15 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_terminal_it_is_told_now_and_then() {
+    fn where_there_is_no_terminal_progress_is_printed_now_and_then() {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
         let start = Timestamp::from_millis(1_767_225_600_000);
-        let mut console = Console { out: &mut out, notes: &mut notes, now: start };
+        let mut console = Console { out: &mut out, err: &mut notes, now: start };
         let mut display = Display::new(&mut console, false, Some(4), start);
-        display.tick(counts(1, 0), start.after(TELLS_EVERY - Duration::from_millis(1)));
+        display.tick(counts(1, 0), start.after(PRINT_INTERVAL - Duration::from_millis(1)));
         display.show(Event::Output("aside".into()), counts(1, 0));
-        display.tick(counts(2, 0), start.after(TELLS_EVERY));
-        display.tick(counts(3, 0), start.after(TELLS_EVERY));
+        display.tick(counts(2, 0), start.after(PRINT_INTERVAL));
+        display.tick(counts(3, 0), start.after(PRINT_INTERVAL));
         display.show(Event::Message("that is it".to_owned()), counts(3, 0));
         let notes = String::from_utf8(notes).unwrap();
         assert_eq!(notes, "aside\n2 of 4: 2 done, 0.2/s, 10s left\nthat is it\n");

@@ -1,64 +1,64 @@
-//! How many items may be claimed at this moment, as a pure function of what was begun.
+//! How many items may be claimed now, as a pure function of the items that began; and whether to continue
+//! after the canary.
 //!
-//! Invariants: no more is claimed than can begin at once; in no stretch of the rate's time is more begun than it says;
-//! and never more altogether than was allowed.
+//! Invariants: no more items are claimed than can begin at once; the rate holds in every window of its
+//! period; the total limit is never exceeded.
 
 use crate::cli::commands::worker::report::Counts;
 use crate::model::Timestamp;
 use crate::outbound::{Rate, RateLimiter};
 
-/// The most items that a claim can ask for.
+/// The most items in one claim.
 const CLAIM_MAX: usize = 1_000;
 
-/// What may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
-    /// So many items.
+    /// At most this many items.
     Claim(usize),
-    /// Nothing before this instant.
+    /// None before this time.
     Wait(Timestamp),
-    /// Nothing as things stand.
+    /// None until something changes.
     Nothing,
 }
 
-/// The bounds within which items are claimed.
+/// The limits for claiming items.
 #[derive(Clone, Debug)]
 pub struct Pace {
     rate: Option<Rate>,
     limiter: Option<RateLimiter>,
-    /// How many items a command takes; one, unless it takes batches.
+    /// Items for one run of the command, if it takes batches.
     batch: Option<usize>,
-    /// How many may still begin.
+    /// The items that may still begin.
     left: u64,
-    /// How many of these may begin before somebody has looked at how the first went, while there is such a gate.
+    /// The items that may begin before the canary is judged; `None` without a canary.
     before_gate: Option<u64>,
 }
 
 impl Pace {
-    /// The bounds: a rate, how many items a command takes if it takes several, and how many may begin altogether.
+    /// `batch` is the number of items for one run of the command, `most` the limit of items in total.
     pub fn new(rate: Option<Rate>, batch: Option<usize>, most: Option<u64>) -> Self {
         let limiter = rate.map(RateLimiter::new);
         Self { rate, limiter, batch, left: most.unwrap_or(u64::MAX), before_gate: None }
     }
 
-    /// Lets so many items through, and no more until [`Pace::open`].
+    /// Allows this many items until [`Pace::open`].
     #[must_use]
     pub fn gated(mut self, items: u64) -> Self {
         self.before_gate = Some(items);
         self
     }
 
-    /// Whether all have begun that may before the gate is opened, and there are more that could.
+    /// Whether all items of the canary have begun, and others may follow.
     pub fn at_gate(&self) -> bool {
         self.before_gate == Some(0) && self.left > 0
     }
 
-    /// Lets everybody through from now on.
+    /// Ends the canary.
     pub fn open(&mut self) {
         self.before_gate = None;
     }
 
-    /// What may be claimed now, while so many more commands could run.
+    /// The items that may be claimed while `slots` more commands can run.
     pub fn allowance(&self, slots: usize, now: Timestamp) -> Allowance {
         if slots == 0 {
             return Allowance::Nothing;
@@ -69,7 +69,7 @@ impl Pace {
             return Allowance::Nothing;
         }
         let (Some(rate), Some(limiter)) = (self.rate, &self.limiter) else { return Allowance::Claim(most) };
-        // A batch waits until it can be as large as it may: many small ones are what batches are to avoid.
+        // A batch waits until it can be full, as batches are to avoid many small runs.
         let least = match self.batch {
             Some(_) => most.min(usize::try_from(rate.count).unwrap_or(usize::MAX)),
             None => 1,
@@ -83,7 +83,7 @@ impl Pace {
         }
     }
 
-    /// Takes note of items that begin now.
+    /// Records items that begin now.
     pub fn begun(&mut self, items: usize, now: Timestamp) {
         if let Some(limiter) = &mut self.limiter {
             (0..items).for_each(|_| limiter.note(now));
@@ -94,18 +94,16 @@ impl Pace {
     }
 }
 
-/// What follows from how the first items went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanaryDecision {
-    /// The rest is recovered as well.
     Continue,
-    /// It stops, and this is why.
+    /// For this reason.
     Stop(String),
-    /// Somebody is asked this.
+    /// With this question.
     Ask(String),
 }
 
-/// What follows from how the first items went. `rest` is how many are behind them, if that is known.
+/// `rest` is the expected number of remaining items.
 pub fn judge_canary(first: Counts, rest: Option<u64>, is_interactive: bool) -> CanaryDecision {
     let done = first.done;
     let items = first.items();
@@ -123,7 +121,7 @@ pub fn judge_canary(first: Counts, rest: Option<u64>, is_interactive: bool) -> C
     }
 }
 
-/// Whether an answer is a yes. Everything that is not counts as no.
+/// Anything else counts as no.
 pub fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }

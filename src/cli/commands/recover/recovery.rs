@@ -1,5 +1,5 @@
-//! The recovery as a whole: claims as there is room, runs the command, counts what becomes of the items, and ends when
-//! nothing is claimable or somebody wants it to.
+//! The main loop of a recovery: claims items when there is room, runs the command, and counts the results. It
+//! ends when nothing is left to claim or it is interrupted.
 
 use std::io;
 use std::sync::Arc;
@@ -11,87 +11,76 @@ use tokio::task::{JoinError, JoinSet};
 use warden_api::lease::ClaimedItem;
 
 use super::claims::{ClaimOutcome, Claims};
-use super::pace::{Allowance, Pace};
-use super::pace::{CanaryDecision, is_yes, judge_canary};
+use super::pace::{Allowance, CanaryDecision, Pace, is_yes, judge_canary};
 use super::summary::Summary;
 use crate::cli::commands::error::CliError;
-use crate::cli::commands::worker::attempt::{Attempt, Work};
+use crate::cli::commands::worker::attempt::Attempt;
 use crate::cli::commands::worker::events::EventSender;
 use crate::cli::commands::worker::process::{StopLevel, raise};
 use crate::cli::commands::worker::report::Report;
 use crate::cli::commands::worker::verdict::Settlement;
+use crate::cli::commands::worker::work::Work;
 use crate::cli::terminal::signals::Signals;
 use crate::model::Timestamp;
 
-/// How many reports may wait to be looked at.
+/// The reports that are buffered.
 const REPORTS_MAX: usize = 256;
-/// How long it may take to tell the daemon of what somebody has no more patience for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The longest wait for settling leases after the third signal.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// How items are recovered.
 pub struct Plan {
-    /// What is done for each.
     pub work: Work,
-    /// How many commands run at once.
+    /// The most commands at once.
     pub concurrency: usize,
-    /// How fast, how many together, and how many altogether.
     pub pace: Pace,
-    /// How long a daemon that cannot be asked is waited for.
+    /// How long failing claims are retried.
     pub patience: Duration,
-    /// Whether there is somebody to ask.
+    /// Whether there is a person to ask.
     pub is_interactive: bool,
-    /// How many items there seem to be.
+    /// The expected number of items.
     pub total: Option<u64>,
 }
 
-/// What a recovery came to.
 pub struct Outcome {
-    /// What became of the items.
     pub summary: Summary,
-    /// How long it took.
     pub took: Duration,
-    /// What kept it from going on, if something did.
+    /// What ended it early.
     pub failure: Option<CliError>,
 }
 
-/// A recovery that runs.
 pub struct Recovery {
     work: Arc<Work>,
     claims: Claims,
     pace: Pace,
     concurrency: usize,
     is_interactive: bool,
-    /// How many items there seem to be.
+    /// The expected number of items.
     total: Option<u64>,
     events: EventSender,
     signals: Signals,
-    /// How often somebody wanted it to end.
-    signalled: u32,
-    /// When it is over, whatever is left.
-    gives_up: Option<Timestamp>,
+    signals_received: u32,
+    /// When to stop waiting for anything.
+    gives_up_at: Option<Timestamp>,
     stop: watch::Sender<StopLevel>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     running: JoinSet<io::Result<()>>,
-    /// Whether nothing is claimable any more.
+    /// Whether nothing is left to claim.
     exhausted: bool,
     summary: Summary,
     failure: Option<CliError>,
 }
 
-/// What a recovery waits for.
-enum Happening {
+/// What the loop waits for.
+enum Wakeup {
     Report(Report),
     Ended(Result<io::Result<()>, JoinError>),
-    ClaimOutcome(ClaimOutcome),
+    Claim(ClaimOutcome),
     Signal,
     Time,
 }
 
 impl Recovery {
-    /// Makes ready.
-    ///
-    /// # Errors
-    /// When signals cannot be listened to.
+    /// Fails if signals cannot be handled.
     pub fn new(plan: Plan, events: EventSender) -> io::Result<Self> {
         let work = Arc::new(plan.work);
         Ok(Self {
@@ -103,8 +92,8 @@ impl Recovery {
             total: plan.total,
             events,
             signals: Signals::listen()?,
-            signalled: 0,
-            gives_up: None,
+            signals_received: 0,
+            gives_up_at: None,
             stop: watch::Sender::new(StopLevel::Run),
             reports: mpsc::channel(REPORTS_MAX),
             running: JoinSet::new(),
@@ -114,33 +103,32 @@ impl Recovery {
         })
     }
 
-    /// Recovers.
     pub async fn run(mut self) -> Outcome {
         let started = self.now();
         loop {
             let due = self.claim();
-            if due.is_none() && !self.claims.is_asked() && self.running.is_empty() {
-                self.note_all();
-                if self.pace.at_gate() && self.goes_on() && self.judge_canary().await {
+            if due.is_none() && !self.claims.is_pending() && self.running.is_empty() {
+                self.record_pending();
+                if self.pace.at_gate() && self.may_begin() && self.judge_canary().await {
                     continue;
                 }
                 break;
             }
-            match self.happening(due).await {
-                Happening::Report(report) => self.note(report),
-                Happening::Ended(ended) => self.note_end(ended),
-                Happening::ClaimOutcome(gain) => self.take(gain),
-                Happening::Signal => self.wind_up(),
-                Happening::Time => {}
+            match self.next_wakeup(due).await {
+                Wakeup::Report(report) => self.record(report),
+                Wakeup::Ended(ended) => self.handle_exit(ended),
+                Wakeup::Claim(outcome) => self.take(outcome),
+                Wakeup::Signal => self.handle_signal(),
+                Wakeup::Time => {}
             }
-            if self.gives_up.is_some_and(|at| at <= self.now()) {
+            if self.gives_up_at.is_some_and(|at| at <= self.now()) {
                 break;
             }
         }
-        self.note_all();
+        self.record_pending();
         let took = self.now().since(started);
         self.summary.seconds = took.as_secs_f64();
-        self.summary.interrupted = self.signalled > 0;
+        self.summary.interrupted = self.signals_received > 0;
         Outcome { summary: self.summary, took, failure: self.failure }
     }
 
@@ -148,18 +136,18 @@ impl Recovery {
         self.work.leases.clock().now()
     }
 
-    /// Whether more may begin.
-    fn goes_on(&self) -> bool {
+    /// Whether more items may begin.
+    fn may_begin(&self) -> bool {
         *self.stop.borrow() == StopLevel::Run && !self.exhausted
     }
 
-    /// Claims if there is room. Gives when there will be, if that is only a matter of time.
+    /// Claims items if possible. Returns when it will be, if only time is missing.
     fn claim(&mut self) -> Option<Timestamp> {
-        if self.claims.is_asked() || !self.goes_on() {
+        if self.claims.is_pending() || !self.may_begin() {
             return None;
         }
         if self.work.output.has_no_reader() {
-            self.stop_by(CliError::Unread);
+            self.fail(CliError::Unread);
             return None;
         }
         let now = self.now();
@@ -168,15 +156,15 @@ impl Recovery {
             Allowance::Nothing => None,
             Allowance::Claim(_) if self.claims.not_before() > now => Some(self.claims.not_before()),
             Allowance::Claim(items) => {
-                self.claims.ask(items);
+                self.claims.send(items);
                 None
             }
             Allowance::Wait(later) => Some(later.max(self.claims.not_before())),
         }
     }
 
-    async fn happening(&mut self, due: Option<Timestamp>) -> Happening {
-        let next = [due, self.gives_up].into_iter().flatten().min();
+    async fn next_wakeup(&mut self, due: Option<Timestamp>) -> Wakeup {
+        let next = [due, self.gives_up_at].into_iter().flatten().min();
         let clock = self.work.leases.clock();
         let time = async {
             match next {
@@ -186,57 +174,57 @@ impl Recovery {
         };
         tokio::select! {
             biased;
-            () = self.signals.next() => Happening::Signal,
-            Some(report) = self.reports.1.recv() => Happening::Report(report),
-            Some(ended) = self.running.join_next() => Happening::Ended(ended),
-            gain = self.claims.gain() => Happening::ClaimOutcome(gain),
-            () = time => Happening::Time,
+            () = self.signals.next() => Wakeup::Signal,
+            Some(report) = self.reports.1.recv() => Wakeup::Report(report),
+            Some(ended) = self.running.join_next() => Wakeup::Ended(ended),
+            outcome = self.claims.outcome() => Wakeup::Claim(outcome),
+            () = time => Wakeup::Time,
         }
     }
 
-    fn note(&mut self, report: Report) {
-        self.summary.note(report.clone());
+    fn record(&mut self, report: Report) {
+        self.summary.add(report.clone());
         self.events.report(&report, self.summary.counts);
     }
 
-    fn note_all(&mut self) {
+    fn record_pending(&mut self) {
         while let Ok(report) = self.reports.1.try_recv() {
-            self.note(report);
+            self.record(report);
         }
     }
 
-    fn note_end(&mut self, ended: Result<io::Result<()>, JoinError>) {
+    fn handle_exit(&mut self, ended: Result<io::Result<()>, JoinError>) {
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let program = self.work.line.program.clone();
-                self.stop_by(CliError::Command { program, error });
+                self.fail(CliError::Command { program, error });
             }
-            Err(error) => self.stop_by(CliError::Start(error.to_string())),
+            Err(error) => self.fail(CliError::Start(error.to_string())),
         }
     }
 
-    fn take(&mut self, gain: ClaimOutcome) {
-        match gain {
+    fn take(&mut self, outcome: ClaimOutcome) {
+        match outcome {
             ClaimOutcome::Leased(leases, expires) => self.begin(leases, expires),
             ClaimOutcome::Exhausted => self.exhausted = true,
             ClaimOutcome::Retry(said) => {
                 if let Some(said) = said {
-                    self.events.note(said);
+                    self.events.message(said);
                 }
             }
-            ClaimOutcome::Failed(error) => self.stop_by(error),
+            ClaimOutcome::Failed(error) => self.fail(error),
         }
     }
 
-    /// Begins to work on what was claimed. When nothing is to begin any more, it is given back.
+    /// Begins work on claimed items. If the recovery is stopping, they are released.
     fn begin(&mut self, leases: Vec<ClaimedItem>, expires: Timestamp) {
         let (again, leases): (Vec<_>, Vec<_>) =
             leases.into_iter().partition(|lease| self.work.advanced.has(lease));
         for lease in again {
             let work = self.work.clone();
             self.running.spawn(async move {
-                // If it cannot be told it runs out.
+                // If it fails, the lease expires.
                 let _ = work.leases.settle(&lease.id, &Settlement::Release, expires).await;
                 Ok(())
             });
@@ -256,18 +244,17 @@ impl Recovery {
         }
     }
 
-    /// Begins nothing more, because of this.
-    fn stop_by(&mut self, error: CliError) {
+    /// Begins nothing more.
+    fn fail(&mut self, error: CliError) {
         self.failure.get_or_insert(error);
         raise(&self.stop, StopLevel::Drain);
     }
 
-    /// Does what somebody wants who wants it to end: the first time nothing more begins, the second time what is running
-    /// is ended, and from the third on it is all over.
-    fn wind_up(&mut self) {
-        self.signalled += 1;
+    /// Handles a signal: the first stops claiming, the second ends the commands, the third everything.
+    fn handle_signal(&mut self) {
+        self.signals_received += 1;
         let running = self.running.len();
-        let (order, said) = match self.signalled {
+        let (order, said) = match self.signals_received {
             1 => (
                 StopLevel::Drain,
                 format!("claiming nothing more; {running} running may finish, once more to end them"),
@@ -280,20 +267,20 @@ impl Recovery {
         };
         raise(&self.stop, order);
         if order == StopLevel::Kill {
-            self.gives_up = Some(self.now().after(LAST_WORDS));
+            self.gives_up_at = Some(self.now().after(SETTLE_TIME));
         }
         if running > 0 || order == StopLevel::Kill {
-            self.events.note(said);
+            self.events.message(said);
         }
     }
 
-    /// Whether it goes on after its first items.
+    /// Whether to continue after the canary.
     async fn judge_canary(&mut self) -> bool {
         let rest = self.total.map(|total| total.saturating_sub(self.summary.counts.items()));
         let goes_on = match judge_canary(self.summary.counts, rest, self.is_interactive) {
             CanaryDecision::Continue => true,
             CanaryDecision::Stop(said) => {
-                self.events.note(said);
+                self.events.message(said);
                 false
             }
             CanaryDecision::Ask(question) => {
@@ -317,8 +304,8 @@ impl Recovery {
         let goes_on = tokio::select! {
             answer = answer => matches!(answer, Ok(Ok(answer)) if is_yes(&answer)),
             () = self.signals.next() => {
-                self.events.note(String::new());
-                self.wind_up();
+                self.events.message(String::new());
+                self.handle_signal();
                 false
             }
         };

@@ -1,31 +1,26 @@
-//! What became of all items of a recovery.
+//! The results of a recovery.
 
 use serde::Serialize;
 
 use crate::cli::commands::worker::report::{Counts, Ending, Report};
 
-/// How many items that are not done are told in the summary.
-const TOLD: usize = 20;
+/// The most items listed in the summary.
+const LISTED_MAX: usize = 20;
 
-/// What became of all items of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
-    /// How many ended how.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Whether somebody interrupted it.
     pub interrupted: bool,
-    /// How long it took, in seconds.
     pub seconds: f64,
-    /// The first items that are not done; at most [`TOLD`].
+    /// At most [`LISTED_MAX`].
     pub not_done: Vec<Report>,
 }
 
 impl Summary {
-    /// Takes note of what became of an item.
-    pub fn note(&mut self, report: Report) {
+    pub fn add(&mut self, report: Report) {
         self.counts.count(report.ending);
-        if report.ending != Ending::Done && self.not_done.len() < TOLD {
+        if report.ending != Ending::Done && self.not_done.len() < LISTED_MAX {
             self.not_done.push(report);
         }
     }
@@ -49,7 +44,7 @@ mod tests {
             (Ending::Skipped, 1),
         ];
         for (ending, times) in endings {
-            (0..times).for_each(|_| summary.note(report(ending)));
+            (0..times).for_each(|_| summary.add(report(ending)));
         }
         let counts = summary.counts;
         assert_eq!((counts.items(), counts.left()), (76, 36));
@@ -60,7 +55,7 @@ mod tests {
         assert!(counts.line(Duration::from_millis(3_601_234)).ends_with("in 1h 1s"));
         let document = serde_json::to_value(&summary).unwrap();
         assert_eq!((&document["done"], &document["failed"]), (&40.into(), &30.into()));
-        assert_eq!(document["not_done"].as_array().unwrap().len(), TOLD);
+        assert_eq!(document["not_done"].as_array().unwrap().len(), LISTED_MAX);
         let expected = serde_json::json!({
             "workflow": "uploads", "id": "a", "ending": "failed", "reason": "exit 3: no",
         });

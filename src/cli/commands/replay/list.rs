@@ -16,7 +16,7 @@ use crate::model::Timestamp;
 /// List replays, the newest first
 #[derive(Args)]
 pub struct List {
-    /// Where they stand; repeatable [default: all]
+    /// Only replays with this status; repeatable [default: all]
     #[arg(long = "status", value_name = "STATUS", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(ReplayStatus::WORDS))]
     statuses: Vec<String>,
@@ -27,10 +27,6 @@ pub struct List {
 }
 
 impl List {
-    /// Prints the replays, page by page.
-    ///
-    /// # Errors
-    /// When the daemon cannot be asked or refuses.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let query = self.statuses.into_iter().map(|status| ("status", status)).collect();
         self.extent.print::<Replay>(&self.connection, (path::REPLAYS, &query), console).await

@@ -1,10 +1,10 @@
-//! `warden replay show`: one replay.
+//! `warden replay show`: shows a replay.
 
 use clap::Args;
 use warden_api::replay::ReplayFailure;
 use warden_api::{Replay, WallTime};
 
-use super::progress::{ask, follow, judge};
+use super::follow::{check_success, follow, get};
 use super::text::{progress, selection, standing};
 use crate::cli::commands::args::generated_id;
 use crate::cli::commands::error::CliError;
@@ -15,13 +15,13 @@ use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::table;
 use crate::model::Timestamp;
 
-/// Show a replay, how far it has come, and what failed
+/// Show a replay, its progress and its failures
 #[derive(Args)]
 pub struct Show {
-    /// Its id
+    /// The id of the replay
     #[arg(value_parser = generated_id)]
     id: String,
-    /// Wait until it has ended or waits for somebody, and say how it goes; fails unless all went well
+    /// Wait until the replay ends or pauses, printing progress; fail unless all items succeeded
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
@@ -29,38 +29,30 @@ pub struct Show {
 }
 
 impl Show {
-    /// Prints the replay.
-    ///
-    /// # Errors
-    /// When there is none, or the daemon cannot be asked; and when it was followed and did not come to a good end.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let (text, replay) = if self.follow {
             follow(&client, &self.id, console).await?
         } else {
-            ask(&client, &self.id).await?
+            get(&client, &self.id).await?
         };
         let printed = print(&text, &replay, self.connection.output, console);
         if self.follow {
-            judge(&replay, console)?;
+            check_success(&replay, console)?;
         }
         printed
     }
 }
 
-/// Prints a replay.
-///
-/// # Errors
-/// When the output cannot be written.
 pub fn print(text: &str, replay: &Replay, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
     match format {
         Format::Json => console.document(text)?,
-        Format::Table => writeln!(console.out, "{}", shown(replay, console.now))?,
+        Format::Table => writeln!(console.out, "{}", render(replay, console.now))?,
     }
     Ok(())
 }
 
-fn shown(replay: &Replay, now: Timestamp) -> String {
+fn render(replay: &Replay, now: Timestamp) -> String {
     let at = |instant: WallTime| dated(instant, now);
     let pace = format!("{}/s, {} at a time", replay.max_per_second, replay.concurrency);
     let canary = (replay.canary > 0).then(|| replay.canary.to_string());
@@ -128,6 +120,6 @@ FAILED  REASON
 
 WHEN    WORKFLOW  ID      LATEST FAILURES
 1m ago  uploads   file-7  HTTP 502: bad\\ngateway";
-        assert_eq!(shown(&replay(json!({})), now()), expected);
+        assert_eq!(render(&replay(json!({})), now()), expected);
     }
 }

@@ -9,7 +9,7 @@ use warden_api::replay::{ReplayFilterRequest, ReplayRequest, ReplayTargetRequest
 use warden_api::word::OnSuccess;
 use warden_api::{Replay, path};
 
-use super::progress::{follow, judge};
+use super::follow::{check_success, follow};
 use super::show;
 use super::text::standing;
 use crate::cli::commands::args::Filter;
@@ -23,14 +23,14 @@ use crate::model::{Random, SystemRandom, parse_duration};
 
 /// Start a replay, and print its id
 ///
-/// Each item is posted with its payload and content type, and headers that say which it is. Without --state those are sent
-/// that are overdue or have failed.
+/// Each item is posted with its payload, its content type and headers that identify it. Without --state,
+/// overdue and failed items are sent.
 #[derive(Args)]
 pub struct Start {
-    /// Where the items go: http or https
+    /// The URL to post the items to: http or https
     #[arg(long, value_name = "URL")]
     to: String,
-    /// What people call it
+    /// A name for people
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     #[command(flatten)]
@@ -38,34 +38,34 @@ pub struct Start {
     /// The most items in a second
     #[arg(long, value_name = "NUMBER", default_value_t = 50.0)]
     max_per_second: f64,
-    /// The most items at one time
+    /// The most items at once
     #[arg(long, value_name = "NUMBER", default_value_t = 8)]
     concurrency: usize,
-    /// Send so many first; the others follow when all of these have succeeded, and else it pauses
+    /// Send this many first; the others follow if all of these succeed, otherwise the replay pauses
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     canary: u64,
-    /// How long the rate takes to grow from nothing to its maximum
+    /// How long the rate takes to grow from zero to its maximum
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     ramp_up: Duration,
-    /// Close the items that the target takes, instead of leaving them to whoever took them
+    /// Close the items that the target accepts, instead of leaving that to the target
     #[arg(long)]
     close: bool,
-    /// How long the target may take for one item
+    /// The longest wait for the target's response to one item
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     timeout: Duration,
-    /// How many failures in a row make it pause; 0 for however many
+    /// Pause after this many consecutive failures; 0 for never
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pause_after_failures: u64,
-    /// What signs the items by the rules of Standard Webhooks: whsec_ and base64. Better given by the environment
+    /// The secret that signs the items according to Standard Webhooks: whsec_ and base64. Prefer the variable
     #[arg(long, env = "WARDEN_REPLAY_SECRET", hide_env_values = true)]
     secret: Option<String>,
-    /// Only say what would be sent
+    /// Show what would be sent, and send nothing
     #[arg(long, conflicts_with_all = ["follow", "idempotency_key"])]
     dry_run: bool,
-    /// Wait until it has ended or waits for somebody, and say how it goes; fails unless all went well
+    /// Wait until the replay ends or pauses, printing progress; fail unless all items succeeded
     #[arg(long)]
     follow: bool,
-    /// Makes a repetition known: the same key finds the same replay [default: a new one]
+    /// A key that makes retries safe: the same key finds the same replay [default: a new key]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
@@ -73,10 +73,6 @@ pub struct Start {
 }
 
 impl Start {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// When the daemon refuses it or cannot be asked; and when it was followed and did not come to a good end.
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let (format, following, dry_run) = (self.connection.output, self.follow, self.dry_run);
         let client = self.connection.open()?;
@@ -91,16 +87,16 @@ impl Start {
             return previewed(&client, request()?, format, console).await;
         }
         let (text, replay) = match started(&client, request()?).await {
-            // Whether it was started is not known, and by the key it is not started twice.
+            // It may have been started; the key prevents a second one.
             Err(ClientError::BrokenOff { .. }) => started(&client, request()?).await?,
             answered => answered?,
         };
         if following {
             let said = format!("{} was started, with {} items", replay.id, replay.total);
-            console.note(&said);
+            console.message(&said);
             let (text, replay) = follow(&client, &replay.id, console).await?;
             let printed = show::print(&text, &replay, format, console);
-            return judge(&replay, console).and(printed);
+            return check_success(&replay, console).and(printed);
         }
         match format {
             Format::Json => console.document(&text)?,
@@ -112,16 +108,15 @@ impl Start {
                     replay.target.url,
                     standing(&replay, console.now)
                 );
-                console.note(&said);
+                console.message(&said);
             }
         }
         Ok(())
     }
 
-    /// What the daemon is told.
     fn document(self) -> Result<ReplayRequest, CliError> {
         let duration = |duration| humantime::format_duration(duration).to_string();
-        // An empty variable is how scripts say that there is none.
+        // Scripts set an empty variable for "none".
         let secret = self.secret.filter(|secret| !secret.is_empty());
         Ok(ReplayRequest {
             name: self.name,
@@ -152,7 +147,7 @@ async fn previewed(
     let (text, summary) = client.send(request).await?.document::<Summary>().await?;
     match format {
         Format::Json => console.document(&text)?,
-        Format::Table => writeln!(console.out, "{}", preview::shown(&summary, console.now))?,
+        Format::Table => writeln!(console.out, "{}", preview::render(&summary, console.now))?,
     }
     Ok(())
 }
@@ -177,11 +172,13 @@ mod tests {
 
     #[test]
     fn every_flag_is_handed_on() {
-        let flags = "--name monday --workflow up* --state failed --label region:eu --step copy --max-per-second 0.5 \
+        let flags = "--name monday --workflow up* --state failed --label region:eu --step copy \
+        --max-per-second 0.5 \
                      --concurrency 3 --canary 5 --ramp-up 90s --close --timeout 5s --pause-after-failures 0 \
                      --secret whsec_x --dry-run";
         let expected = json!({"name": "monday",
-            "filter": {"workflows": ["up*"], "states": ["failed"], "labels": {"region": "eu"}, "step": "copy"},
+            "filter": {"workflows": ["up*"], "states": ["failed"], "labels": {"region": "eu"},
+            "step": "copy"},
             "target": {"url": "http://target.internal/in", "secret": "whsec_x"}, "max_per_second": 0.5,
             "concurrency": 3, "canary": 5, "ramp_up": "1m 30s", "on_success": "close", "timeout": "5s",
             "pause_after_failures": 0, "dry_run": true});

@@ -1,4 +1,4 @@
-//! A replay in the words of people.
+//! Texts about a replay.
 
 use warden_api::replay::ReplayFilter;
 use warden_api::word::ReplayStatus;
@@ -8,12 +8,11 @@ use crate::cli::terminal::age::{dated, relative};
 use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
-/// Whether nothing more is to come.
 pub fn is_ended(replay: &Replay) -> bool {
     replay.status.known().is_some_and(ReplayStatus::is_ended)
 }
 
-/// Where it stands, with the reason if there is one.
+/// The status with its reason, if there is one.
 pub fn standing(replay: &Replay, now: Timestamp) -> String {
     match (&replay.reason, replay.held_until) {
         (Some(reason), _) => format!("{}: {reason}", replay.status),
@@ -24,7 +23,7 @@ pub fn standing(replay: &Replay, now: Timestamp) -> String {
     }
 }
 
-/// How far it has come, in a line.
+/// The progress in one line.
 pub fn progress(replay: &Replay, now: Timestamp) -> String {
     let ended = replay.succeeded + replay.failed + replay.skipped;
     let mut text = format!("{ended} of {}", replay.total);
@@ -42,7 +41,7 @@ pub fn progress(replay: &Replay, now: Timestamp) -> String {
     text
 }
 
-/// Which items were selected, as people write it.
+/// The selected items.
 pub fn selection(replay: &Replay) -> String {
     let ReplayFilter { workflows, states, labels, step, .. } = &replay.filter;
     let states: Vec<&str> = states.iter().map(Word::as_str).collect();

@@ -1,4 +1,4 @@
-//! The log of the daemon: to stderr, as text or JSON, one line for each event whatever is in it.
+//! The log of the daemon on stderr, as text or JSON, one line for each event.
 
 use std::io::{IsTerminal, stderr};
 
@@ -13,10 +13,7 @@ use crate::cli::commands::error::CliError;
 use crate::config::{LogFilter, LogFormat, LogSettings};
 use crate::model::text::Plain;
 
-/// Starts the log of this process, and lets panics go there as well. To be called once.
-///
-/// # Errors
-/// When there is a log already.
+/// Starts the log of this process, which includes panics. Fails the second time.
 pub fn start(settings: &LogSettings) -> Result<(), CliError> {
     let log = registry().with(targets(&settings.level));
     let layer = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
@@ -33,8 +30,8 @@ fn targets(filter: &LogFilter) -> Targets {
     Targets::new().with_targets(filter.targets.iter().cloned()).with_default(filter.rest)
 }
 
-/// The fields of an event as text. What is in them comes from outside often enough: answers, ids, errors that quote them.
-/// None of it may look like a line of its own or steer the terminal on which it is read.
+/// Formats fields as text. Values may come from outside, so control characters are escaped: they could forge
+/// log lines or control the terminal.
 fn fields() -> impl for<'writer> FormatFields<'writer> + 'static {
     debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{:?}", Plain(value)),
@@ -55,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// A log that is kept.
+    /// Stores the log.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -88,18 +85,20 @@ mod tests {
         String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Logs one event, with text from outside in each kind of value.
+    /// Logs an event with text from outside in each kind of value.
     fn injected() {
         let outside = "x\r\n2026 ERROR forged\u{1b}[2J\u{9b}1m";
         let error = io::Error::other(outside);
-        tracing::warn!(text = outside, shown = %outside, debugged = ?outside, %error, number = 3, "said {outside}");
+        tracing::warn!(text = outside, shown = %outside, debugged = ?outside, %error, number = 3,
+        "said {outside}");
     }
 
     #[test]
     fn what_comes_from_outside_forges_no_line_and_steers_no_terminal() {
         let forged = r"x\r\n2026 ERROR forged\u{1b}[2J\u{9b}1m";
         let expected = format!(
-            " WARN warden::cli::commands::serve::logging::tests: said {forged} text=\"{forged}\" shown={forged} debugged=\"{forged}\" \
+            " WARN warden::cli::commands::serve::logging::tests: said {forged} text=\"{forged}\" \
+            shown={forged} debugged=\"{forged}\" \
              error={forged} number=3\n"
         );
         assert_eq!(logged(LogFormat::Text, false, injected), expected);

@@ -1,4 +1,4 @@
-//! Several items for one run of the command: lines of JSON that go in, and lines that come out.
+//! Batches of items for one run of the command: the JSON lines of its stdin and stdout.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::file_name::file_name;
 use super::tail::Tail;
 use super::verdict::Verdict;
 
-/// The most bytes of payload in one batch, unless one item alone has more.
+/// Of the payloads in one batch, in bytes, unless a single one is larger.
 pub const BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// An item as the command gets it.
+/// An item on stdin of the command.
 #[derive(Serialize)]
 struct Line<'a> {
     workflow: &'a str,
@@ -35,29 +35,25 @@ struct Line<'a> {
     payload_base64: Option<String>,
 }
 
-/// What the command says of one of its items.
+/// The result that the command reports for one of its items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchResult {
-    /// The workflow the item belongs to.
     pub workflow: String,
-    /// Its id within the workflow.
     pub id: String,
     outcome: Value,
     message: Value,
 }
 
-/// What a line of the command's stdout is.
+/// A line of the command's stdout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchLine {
-    /// It says this of an item.
     Result(BatchResult),
-    /// It was to say something of an item, and which cannot be read.
+    /// Meant as a result, but it is not JSON.
     Malformed,
-    /// It is something else.
     Other,
 }
 
-/// The line for an item, with its line feed. A payload that is text stands in it as such.
+/// The line for an item, including its line feed. A payload in UTF-8 is a string, others are base64.
 pub fn encode(lease: &ClaimedItem, payload: &[u8]) -> Vec<u8> {
     let item = &lease.item;
     let text = std::str::from_utf8(payload).ok();
@@ -79,9 +75,8 @@ pub fn encode(lease: &ClaimedItem, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What the command says on this line.
 pub fn parse(line: &[u8]) -> BatchLine {
-    // A message need not be UTF-8 for the item to be known.
+    // Invalid UTF-8 in the message must not hide the result.
     let line = String::from_utf8_lossy(line);
     if !line.trim_start().starts_with('{') {
         return BatchLine::Other;
@@ -99,7 +94,6 @@ pub fn parse(line: &[u8]) -> BatchLine {
 }
 
 impl BatchResult {
-    /// What follows from it.
     pub fn verdict(&self) -> Verdict {
         let reason = match &self.message {
             Value::Null => "the command gave no reason".to_owned(),
@@ -121,7 +115,7 @@ impl BatchResult {
     }
 }
 
-/// Splits what is in order into pieces that are not larger than `most`, unless one alone is.
+/// Splits into consecutive pieces of at most `most`, unless a single item is larger.
 pub fn split<T>(items: Vec<T>, size: impl Fn(&T) -> u64, most: u64) -> Vec<Vec<T>> {
     let mut pieces: Vec<Vec<T>> = Vec::new();
     let mut filled = u64::MAX;
@@ -153,8 +147,10 @@ mod tests {
             serde_json::from_slice::<Value>(&line).unwrap()
         };
         let mut expected = json!({
-            "workflow": "uploads", "id": "a\nb", "file": file_name("uploads", "a\nb"), "step": "copy", "attempt": 2, "lease": "lse_a\nb",
-            "content_type": "text/plain", "content_encoding": "gzip", "labels": {"region": "eu", "cost.center/a": "12"}, "payload": "ä\n",
+            "workflow": "uploads", "id": "a\nb", "file": file_name("uploads", "a\nb"), "step": "copy",
+            "attempt": 2, "lease": "lse_a\nb",
+            "content_type": "text/plain", "content_encoding": "gzip", "labels": {"region": "eu",
+            "cost.center/a": "12"}, "payload": "ä\n",
         });
         assert_eq!(written("ä\n".as_bytes()), expected);
         expected.as_object_mut().unwrap().remove("payload");

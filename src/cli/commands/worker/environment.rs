@@ -1,12 +1,11 @@
-//! What a command is told about its item: the names and values of environment variables.
+//! The environment variables that describe an item to the command.
 
 use warden_api::lease::ClaimedItem;
 
 use super::file_name::file_name;
 
-/// What the variables for labels begin with.
 const LABEL_PREFIX: &str = "WARDEN_LABEL_";
-/// The other variables, in the order in which they are told.
+/// The other variables, in the order of their values.
 const NAMES: [&str; 9] = [
     "WARDEN_WORKFLOW",
     "WARDEN_ITEM_ID",
@@ -19,13 +18,13 @@ const NAMES: [&str; 9] = [
     "WARDEN_LABELS",
 ];
 
-/// Whether a variable of this name is what a command is told about its item.
+/// Whether a variable describes an item.
 pub fn is_item_variable(name: &[u8]) -> bool {
     name.starts_with(LABEL_PREFIX.as_bytes()) || NAMES.iter().any(|own| own.as_bytes() == name)
 }
 
-/// The variables for a command that recovers this item. Where two labels have the name of one variable, the last in the
-/// order of their names counts; all of them are in `WARDEN_LABELS`, a JSON object.
+/// If several labels map to one variable, the last in the order of their names wins. `WARDEN_LABELS` has all
+/// of them as a JSON object.
 pub fn variables(lease: &ClaimedItem) -> Vec<(String, String)> {
     let item = &lease.item;
     let own = [

@@ -1,4 +1,4 @@
-//! A stand-in for a daemon in unit tests: it answers as it is told, and remembers what it was asked.
+//! A daemon for unit tests with scripted responses, which records its requests.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,37 +22,33 @@ use super::leases::{ClaimOptions, LeaseClient};
 use crate::cli::daemon::client::Client;
 use crate::model::{ManualClock, Timestamp};
 
-/// When the clock of the tests starts.
+/// The initial time of the clock.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-/// For how long the leases of the tests last.
+/// Of every lease.
 pub const TTL: Duration = Duration::from_secs(60);
 
-/// The payload of every item, unless the next answer is that it is gone. It is handed out without a word of it.
+/// Of every item, unless the next response is 410. Requests for it are not recorded and need no response.
 const PAYLOAD: &[u8] = b"\0\xff\n";
 
-/// What is answered.
 pub enum Reply {
-    /// 200 with this document.
     Document(Value),
-    /// This status with a problem that says this.
+    /// A problem with this status and detail.
     Problem(u16, &'static str),
-    /// The connection breaks off amid the answer.
+    /// The connection breaks off within the response.
     BrokenOff,
-    /// Nothing, ever.
+    /// No response.
     Silence,
 }
 
 #[derive(Default)]
 struct Script {
     replies: VecDeque<Reply>,
-    asked: Vec<(String, Value)>,
+    requests: Vec<(String, Value)>,
 }
 
-/// The stand-in.
 pub struct FakeDaemon {
-    /// The leases that asks it, with the clock in the test's hand.
+    /// A client of this daemon, with a manual clock.
     pub leases: Arc<LeaseClient>,
-    /// That clock.
     pub clock: ManualClock,
     script: Arc<Mutex<Script>>,
     heard: Arc<Notify>,
@@ -60,10 +56,10 @@ pub struct FakeDaemon {
 }
 
 impl FakeDaemon {
-    /// One that answers like this, one after the other.
+    /// Responds with these replies in order, then not at all.
     pub async fn answering(replies: impl IntoIterator<Item = Reply>) -> Self {
         let script =
-            Arc::new(Mutex::new(Script { replies: replies.into_iter().collect(), asked: Vec::new() }));
+            Arc::new(Mutex::new(Script { replies: replies.into_iter().collect(), requests: Vec::new() }));
         let heard = Arc::new(Notify::new());
         let router = Router::new().fallback(answer).with_state((script.clone(), heard.clone()));
         let stdout = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,17 +75,17 @@ impl FakeDaemon {
         Self { leases: Arc::new(leases), clock, script, heard, _server: AbortOnDropHandle::new(server) }
     }
 
-    /// What it was asked so far: methods and paths, and documents.
-    pub fn asked(&self) -> Vec<(String, Value)> {
-        self.script.lock().unwrap().asked.clone()
+    /// The requests so far: method with path, and body.
+    pub fn requests(&self) -> Vec<(String, Value)> {
+        self.script.lock().unwrap().requests.clone()
     }
 
-    /// Waits until it was asked so often, and gives the last question.
-    pub async fn asked_times(&self, times: usize) -> (String, Value) {
+    /// Waits for this number of requests, and returns the last one.
+    pub async fn nth_request(&self, times: usize) -> (String, Value) {
         let waiting = async {
             loop {
                 let heard = self.heard.notified();
-                if let Some(question) = self.asked().get(times - 1) {
+                if let Some(question) = self.requests().get(times - 1) {
                     return question.clone();
                 }
                 heard.await;
@@ -109,7 +105,7 @@ async fn answer(State((script, heard)): State<Shared>, method: Method, uri: Uri,
         if uri.path().ends_with("/payload") && !is_gone {
             return Bytes::from_static(PAYLOAD).into_response();
         }
-        script.asked.push((format!("{method} {uri}"), document));
+        script.requests.push((format!("{method} {uri}"), document));
         script.replies.pop_front()
     };
     heard.notify_waiters();

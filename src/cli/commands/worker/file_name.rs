@@ -1,36 +1,35 @@
-//! A name for the file of an item: what a command may call it whatever the item's id is.
+//! A safe file name for an item.
 //!
-//! An id may hold slashes, dots and anything else, so that a path made of it leads anywhere. A name made here:
+//! Ids may contain slashes, dots and anything else, so that they are unsafe in paths. A name made here
 //!
-//! * is one part of a path, and begins with a letter or a digit: no hidden file, no option, no way out of a directory;
-//! * has letters, digits, `.`, `_`, `-` and `@` only, and at most [`NAME_MAX`] bytes;
-//! * belongs to one item alone, also where files are told apart without regard to case.
+//! * is one path component that begins with a letter or digit: no hidden file, option or parent directory;
+//! * consists of letters, digits, `.`, `_`, `-` and `@`, at most [`NAME_MAX`] bytes;
+//! * is unique to its item, also on file systems that ignore case.
 //!
-//! Ids that are ordinary stay readable: `uploads@photo-1.jpg`. Others get a digest: `uploads@.._x@` and 32 digits.
+//! Ordinary ids stay readable: `uploads@photo-1.jpg`. Others get a digest: `uploads@.._x@` and 32 digits.
 
 use sha2::{Digest, Sha256};
 
-/// The longest name, in bytes. Encrypted file systems take 143, and a command may want to append something.
+/// In bytes. Encrypted file systems allow 143, and commands may append something.
 pub const NAME_MAX: usize = 120;
-/// Stands between the parts of a name; none of them holds it.
+/// Separates the parts of a name, which do not contain it.
 const SEPARATOR: char = '@';
-/// How many bytes of the digest are in a name: too many for two items to be found that share them.
+/// The bytes of the digest in a name; collisions are infeasible.
 const DIGEST: usize = 16;
-/// How much of the workflow's name, and of the id, is left in a name with a digest, in bytes.
+/// The bytes of the workflow and of the id that remain in a name with a digest.
 const PARTS: (usize, usize) = (40, 46);
 
-/// The name of the file of this item.
 pub fn file_name(workflow: &str, id: &str) -> String {
     let whole = format!("{workflow}{SEPARATOR}{id}");
     let is_ordinary = whole.len() <= NAME_MAX
-        && [workflow, id].iter().all(|part| part.chars().all(is_kept) && !part.contains(|c: char| c.is_ascii_uppercase()))
-        // Some systems drop a dot at the end.
+        && [workflow, id].iter().all(|part| part.chars().all(|c| is_kept(c) && !c.is_ascii_uppercase()))
+        // Some systems drop a trailing dot.
         && !id.ends_with('.');
     if is_ordinary {
         return whole;
     }
     let mut digest = Sha256::new();
-    // No name of a workflow holds what stands between.
+    // Names of workflows do not contain the separator.
     digest.update([workflow.as_bytes(), b"\0", id.as_bytes()].concat());
     let digest = digest.finalize();
     let part = |text: &str, most: usize| -> String {
@@ -41,7 +40,7 @@ pub fn file_name(workflow: &str, id: &str) -> String {
     format!("{workflow}{SEPARATOR}{id}{SEPARATOR}{digest}")
 }
 
-/// Whether a character means nothing to any file system.
+/// Whether the character is ordinary on every file system.
 fn is_kept(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-')
 }
@@ -112,7 +111,8 @@ mod tests {
             prop_assume!(WorkflowName::new(&*workflow).is_ok() && ItemId::new(&*id).is_ok());
             let name = file_name(&workflow, &id);
             prop_assert!(name.len() <= NAME_MAX, "{}", name);
-            prop_assert!(name.starts_with(|first: char| first.is_ascii_alphanumeric()) && !name.ends_with('.'));
+            let first = name.chars().next();
+            prop_assert!(first.is_some_and(|first| first.is_ascii_alphanumeric()) && !name.ends_with('.'));
             prop_assert!(name.chars().all(|character| is_kept(character) || character == SEPARATOR));
             let same = name.to_lowercase() == file_name(&workflow, &other).to_lowercase();
             prop_assert_eq!(same, id == other);

@@ -1,4 +1,4 @@
-//! What is demanded of what commands say of their items, and of what a daemon answers. See [`crate::fuzzing`].
+//! Requirements for the output of commands and the responses of daemons. See [`crate::fuzzing`].
 
 use serde_json::json;
 
@@ -8,11 +8,11 @@ use super::batch::{self, BatchLine};
 
 use super::tail::{TAIL_MAX, Tail};
 use super::verdict::{OnSuccess, Verdict};
-use crate::cli::daemon::client::{Problem, told};
+use crate::cli::daemon::client::{Problem, describe};
 use crate::warden::report::ERROR_MESSAGE_MAX;
 
-/// What a command says on its stdout and stderr, and the documents of a daemon: what is made of it fits into what the daemon
-/// takes, and steers no terminal.
+/// stdout and stderr of a command, and documents of a daemon: what is derived from them is within the
+/// daemon's limits and contains no control characters.
 pub fn results(bytes: &[u8]) {
     let mut tail = Tail::default();
     bytes.chunks(7).for_each(|piece| tail.push(piece));
@@ -22,7 +22,7 @@ pub fn results(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         if let BatchLine::Result(said) = batch::parse(line) {
             settled(&said.verdict());
-            // Whoever reads it as JSON reads the same.
+            // Another JSON parser reads the same.
             let document = serde_json::from_slice(line).unwrap_or_else(|_| json!({}));
             let same = |name: &str, text: &str| document.get(name).is_none_or(|found| found == text);
             assert!(same("workflow", &said.workflow) && same("id", &said.id));
@@ -35,7 +35,7 @@ pub fn results(bytes: &[u8]) {
         handed_out(&lease, bytes);
     }
     if let Ok(problem) = serde_json::from_slice::<Problem>(bytes) {
-        let shown = told(&problem);
+        let shown = describe(&problem);
         assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");
     }
 }
@@ -51,7 +51,7 @@ fn settled(verdict: &Verdict) {
     }
 }
 
-/// The line that a command gets is one, and tells the payload byte for byte.
+/// The item is encoded as a single line, with its payload unchanged.
 fn handed_out(lease: &ClaimedItem, payload: &[u8]) {
     let line = batch::encode(lease, payload);
     assert_eq!(memchr::memchr_iter(b'\n', &line).count(), 1);

@@ -1,7 +1,7 @@
-//! Keeps a lease alive while its item is worked on, and tells when it is lost.
+//! Renews a lease while its item is worked on, and reports its loss.
 //!
-//! Invariant: a lease is given up for lost no later than it can be anybody else's. Its end is counted from the moment
-//! before the daemon was asked, so that it is never later than the daemon's own.
+//! Invariant: a lease counts as lost before anybody else can get it. Its expiry is computed from the time
+//! before the request, so that it is never later than the daemon's.
 
 use std::sync::Arc;
 
@@ -10,31 +10,27 @@ use tokio_util::task::AbortOnDropHandle;
 
 use warden_api::lease::ClaimedItem;
 
-use super::leases::Backoff;
-use super::leases::{LeaseClient, LeaseError};
+use super::leases::{Backoff, LeaseClient, LeaseError};
 use crate::model::Timestamp;
 
-/// A lease that is kept alive for as long as this exists.
+/// A lease that is renewed until this is dropped.
 pub struct HeldLease {
-    /// The lease.
     pub lease: ClaimedItem,
     expires: watch::Receiver<Timestamp>,
     _keeper: AbortOnDropHandle<()>,
 }
 
-/// That a lease is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostLease {
-    /// The lease's id.
+    /// The id of the lease.
     pub lease: String,
-    /// Why.
     pub reason: String,
-    /// Whether the daemon said so; otherwise it ran out, and may be another's.
+    /// Whether the daemon reported the loss; otherwise the lease expired, and somebody else may have it.
     pub denied: bool,
 }
 
 impl HeldLease {
-    /// Keeps a lease that lasts until `expires`, and tells `losses` when it is lost.
+    /// Renews a lease that expires at `expires`, and reports its loss to `losses`.
     pub fn keep(
         lease: ClaimedItem,
         expires: Timestamp,
@@ -45,23 +41,23 @@ impl HeldLease {
         let id = lease.id.clone();
         let keeper = tokio::spawn(async move {
             let (denied, reason) = keep(&leases, &id, &told).await;
-            // Whoever does not listen any more has no use for it.
+            // The receiver is gone if the attempt is over.
             let _ = losses.send(LostLease { lease: id, reason, denied });
         });
         Self { lease, expires: known, _keeper: AbortOnDropHandle::new(keeper) }
     }
 
-    /// Until when it lasts at least.
+    /// It lasts at least until then.
     pub fn expires(&self) -> Timestamp {
         *self.expires.borrow()
     }
 }
 
-/// Sends heartbeats, every third of the lease's time. When the lease is lost, it gives whether the daemon said so, and the
-/// reason.
+/// Sends heartbeats every third of the lease's time. Returns when the lease is lost: whether the daemon
+/// reported that, and the reason.
 async fn keep(leases: &LeaseClient, lease: &str, expires: &watch::Sender<Timestamp>) -> (bool, String) {
     let clock = leases.clock();
-    // A third after its beginning, counted from its end.
+    // A third of the lease after its begin.
     let beat_at = |end: Timestamp| end.moved(-i64::try_from((leases.ttl() * 2 / 3).as_millis()).unwrap_or(0));
     let mut backoff = Backoff::new();
     let mut next = beat_at(*expires.borrow());

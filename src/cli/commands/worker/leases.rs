@@ -1,7 +1,7 @@
-//! Where leases are claimed, kept and settled: the daemon, over HTTP.
+//! Claims, renews and settles leases over HTTP.
 //!
-//! A claim is tried once, since whoever claims decides what follows from its failure. A settlement is tried until the
-//! lease would have run out: it may be repeated, and a result that is known must not be lost because the daemon restarts.
+//! A claim is not retried, as the caller has to decide what its failure means. Settling is retried until the
+//! lease expires: it is idempotent, and a known result must survive a restart of the daemon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,33 +22,32 @@ use super::verdict::Settlement;
 use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::model::{Clock, ItemId, Timestamp, WorkflowName};
 
-/// How many payloads are on the way at once. Heartbeats and settlements wait for none of them.
+/// Payloads that are fetched at once. Heartbeats and settlements do not wait for them.
 const PAYLOADS_MAX: usize = 16;
-/// How long a payload may take.
+/// The longest request for a payload.
 const PAYLOAD_TIME: Duration = Duration::from_secs(120);
-/// The least and the most time that the daemon has to answer a question about a lease.
+/// The shortest and the longest timeout of other requests.
 const CALL_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest wait that nobody asked for: a daemon that is back should not stand idle for long.
+/// The longest wait, unless the daemon asks for more. Short, so that work resumes soon after an outage.
 const LONGEST: Duration = Duration::from_secs(5);
-/// The longest wait that a daemon can ask for.
+/// The longest wait that the daemon can ask for.
 const GRANTED_MAX: Duration = Duration::from_secs(30);
 
-/// The waits between tries that fail one after the other.
+/// The waits between consecutive failures.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
 }
 
 impl Backoff {
-    /// The waits from the first one on.
     pub fn new() -> Self {
         Self { next: FIRST }
     }
 
-    /// The wait before the next try; `asked` is for how many seconds the daemon wants to be left alone.
+    /// The wait before the next attempt; `asked` is the daemon's `Retry-After`, in seconds.
     pub fn wait(&mut self, asked: Option<u64>) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(LONGEST);
@@ -56,18 +55,16 @@ impl Backoff {
     }
 }
 
-/// How items are claimed.
 #[derive(Clone, Debug)]
 pub struct ClaimOptions {
-    /// Which items.
+    /// The items to claim.
     pub selection: ItemFilter,
-    /// For how long, until the next heartbeat.
+    /// Of a lease, until the next heartbeat.
     pub ttl: Duration,
-    /// In whose name; without one it is the token's.
+    /// `None` is the name of the token.
     pub worker: Option<String>,
 }
 
-/// A daemon that hands out leases.
 pub struct LeaseClient {
     client: Client,
     clock: Arc<dyn Clock>,
@@ -75,41 +72,36 @@ pub struct LeaseClient {
     payloads: Semaphore,
 }
 
-/// Why something was not done with a lease.
 #[derive(Debug)]
 pub enum LeaseError {
-    /// It is no longer ours, and this is what the daemon said.
+    /// The lease is lost, with the daemon's reason.
     Lost(String),
-    /// The daemon gave no answer to go on with.
+    /// Any other failure.
     Client(ClientError),
 }
 
 impl LeaseClient {
-    /// A leases at which leases are claimed on these options.
     pub fn new(client: Client, clock: Arc<dyn Clock>, options: ClaimOptions) -> Self {
         Self { client, clock, options, payloads: Semaphore::new(PAYLOADS_MAX) }
     }
 
-    /// The clock that leases are counted by.
+    /// The clock for the expiry of leases.
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
 
-    /// How long a lease lasts after a heartbeat.
+    /// Of a lease after a heartbeat.
     pub fn ttl(&self) -> Duration {
         self.options.ttl
     }
 
-    /// Claims at most `max` items behind the cursor. What comes lasts at least until the instant that comes with it.
-    ///
-    /// # Errors
-    /// When there is no answer, or the daemon refuses.
+    /// Claims at most `max` items after the cursor. The leases last at least until the returned time.
     pub async fn claim(&self, max: usize, cursor: Option<&str>) -> Result<(Claimed, Timestamp), ClientError> {
         let document = ClaimRequest {
             filter: self.options.selection.clone(),
             max,
             ttl: Some(self.ttl_text()),
-            // They are fetched while the leases are kept alive: all at once could outlast them, and might not fit.
+            // Payloads are fetched during heartbeats: all at once could outlast the leases and the memory.
             payloads: false,
             worker: self.options.worker.as_deref().map(Into::into),
             cursor: cursor.map(str::to_owned),
@@ -120,14 +112,11 @@ impl LeaseClient {
         let request = request.json(&document).timeout(CALL_TIME.1);
         let bytes = self.client.send(request).await?.bytes().await?;
         let claim =
-            serde_json::from_slice(&bytes).map_err(|error| self.client.stranger(error.to_string()))?;
+            serde_json::from_slice(&bytes).map_err(|error| self.client.unexpected(error.to_string()))?;
         Ok((claim, asked.after(self.options.ttl)))
     }
 
-    /// Says that the work on a lease goes on. It lasts until the instant that is answered.
-    ///
-    /// # Errors
-    /// When the lease is lost, or there is no answer.
+    /// Renews a lease. It lasts at least until the returned time.
     pub async fn heartbeat(&self, lease: &str) -> Result<Timestamp, LeaseError> {
         let asked = self.clock.now();
         let document = HeartbeatRequest { ttl: Some(self.ttl_text()), progress: None };
@@ -135,10 +124,7 @@ impl LeaseClient {
         Ok(asked.after(self.options.ttl))
     }
 
-    /// Settles a lease that lasts until `expires`, and gives the item as it is then.
-    ///
-    /// # Errors
-    /// When the lease is lost, or there is no answer until it has run out.
+    /// Settles a lease that expires at `expires`, with retries until then. Returns the changed item.
     pub async fn settle(
         &self,
         lease: &str,
@@ -148,29 +134,27 @@ impl LeaseClient {
         let mut backoff = Backoff::new();
         loop {
             match self.say(lease, settlement).await {
-                Err(LeaseError::Client(error)) if error.may_pass() && self.clock.now() < expires => {
+                Err(LeaseError::Client(error)) if error.is_transient() && self.clock.now() < expires => {
                     let next = self.clock.now().after(backoff.wait(error.retry_after()));
                     self.clock.sleep_until(next.min(expires)).await;
                 }
                 answered => {
                     let bytes = answered?;
                     let item = serde_json::from_slice(&bytes);
-                    return item.map_err(|error| LeaseError::Client(self.client.stranger(error.to_string())));
+                    return item
+                        .map_err(|error| LeaseError::Client(self.client.unexpected(error.to_string())));
                 }
             }
         }
     }
 
     /// The payload of a leased item.
-    ///
-    /// # Errors
-    /// When the item was closed meanwhile, or there is no answer.
     pub async fn payload(&self, lease: &ClaimedItem) -> Result<Bytes, LeaseError> {
         let _permit = self.payloads.acquire().await;
         self.about(lease, "/payload", PAYLOAD_TIME).await
     }
 
-    /// Whether an item whose lease is lost is closed. Where that cannot be learnt it counts as open.
+    /// Whether the item of a lost lease is closed; false if that cannot be determined.
     pub async fn is_closed(&self, lease: &ClaimedItem) -> bool {
         let known = self.about(lease, "", self.call_time()).await;
         let item = known.ok().and_then(|bytes| serde_json::from_slice::<Item>(&bytes).ok());
@@ -179,14 +163,13 @@ impl LeaseClient {
 
     async fn about(&self, lease: &ClaimedItem, below: &str, most: Duration) -> Result<Bytes, LeaseError> {
         let name =
-            |error: crate::model::NameError| LeaseError::Client(self.client.stranger(error.to_string()));
+            |error: crate::model::NameError| LeaseError::Client(self.client.unexpected(error.to_string()));
         let workflow = WorkflowName::new(lease.item.workflow.clone()).map_err(name)?;
         let id = ItemId::new(lease.item.id.clone()).map_err(name)?;
         let request = self.client.item_request(Method::GET, (&workflow, &id), below, &Query::new());
         self.ask(request.map_err(LeaseError::Client)?.timeout(most)).await
     }
 
-    /// Tells the daemon what is done with a lease.
     async fn say(&self, lease: &str, settlement: &Settlement) -> Result<Bytes, LeaseError> {
         match settlement {
             Settlement::Complete { close } => {

@@ -1,4 +1,4 @@
-//! Works on leased items with a command: claims, heartbeats, the process, and what its end means for the items.
+//! Works on leased items with a command: leases and heartbeats, the process, and the verdict for each item.
 
 pub mod attempt;
 pub mod batch;
@@ -16,3 +16,4 @@ pub mod report;
 pub mod stdout;
 pub mod tail;
 pub mod verdict;
+pub mod work;

@@ -1,10 +1,10 @@
-//! One run of the command: started, fed, listened to, and ended if need be.
+//! One run of the command.
 //!
-//! It has a process group of its own, so that the terminal's Ctrl-C does not reach it, and so that what it started goes
-//! when it is killed. A command that does not read its input, or leaves somebody behind who holds its output, holds up
-//! nothing.
+//! It has a process group of its own: Ctrl-C at the terminal does not reach it, and killing it includes the
+//! processes that it started. A command that does not read its stdin, or leaves processes that hold its
+//! stdout open, does not block anything.
 //!
-//! Deliberately absent: any judgement of how it ended.
+//! Deliberately absent: any judgement of the exit status.
 
 use std::ffi::OsString;
 use std::io;
@@ -27,47 +27,46 @@ use super::environment::is_item_variable;
 use super::stdout::StdoutHandler;
 use super::tail::Tail;
 
-/// How long a command that was told to end may take before it is killed.
+/// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether all of a group has ended.
+/// The interval of checking whether a process group has ended.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long what a command said may take to arrive after its end. Longer only if somebody it left behind holds it open.
-/// Of a batch, each piece has as long, since what it says of its items must not be missed.
+/// The longest wait for output after the end of the command; it is exceeded only if a process left behind
+/// holds the pipe open. In a batch each read may take as long, as results must not be missed.
 const DRAIN: Duration = Duration::from_millis(250);
-/// How long all that a command said of a batch may take to arrive after its end.
+/// The same for all the output of a batch.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// The longest line that is handed on whole, in bytes; what is said of the items of a batch may be longer.
+/// The longest line that is passed on in one piece, in bytes.
 const LINE_MAX: usize = 64 * 1024;
-/// The longest line of a batch that is handed on whole, in bytes.
+/// The same for a batch, whose lines may be results.
 const BATCH_LINE_MAX: usize = 1024 * 1024;
 
-/// How many files are open at most without a command, and for each that runs: three pipes while it starts, and a
-/// connection or two.
+/// Open files without a command, and for each one that runs: three pipes while it starts, and connections.
 const FILES: (u64, u64) = (256, 12);
 
-/// What is to be done; later ones are stronger.
+/// How urgently to stop; later levels include earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopLevel {
-    /// Go on.
+    /// Do not stop.
     Run,
     /// Finish what is running, begin nothing.
     Drain,
-    /// End what is running, within the grace.
+    /// Terminate commands, with the grace period.
     Terminate,
-    /// End it at once.
+    /// Kill commands.
     Kill,
 }
 
-/// Gives an order, unless a stronger one was given.
-pub fn raise(stop: &watch::Sender<StopLevel>, order: StopLevel) {
+/// Raises the level; it is never lowered.
+pub fn raise(stop: &watch::Sender<StopLevel>, level: StopLevel) {
     stop.send_if_modified(|given| {
-        let stronger = order > *given;
-        *given = order.max(*given);
+        let stronger = level > *given;
+        *given = level.max(*given);
         stronger
     });
 }
 
-/// Waits for an order that is at least as strong, and gives it; waits for ever if nobody gives any more.
+/// Waits for at least this level, and returns the actual one. Waits for ever if the sender is gone.
 pub async fn reached(stop: &mut watch::Receiver<StopLevel>, least: StopLevel) -> StopLevel {
     let given = stop.wait_for(|order| *order >= least).await.map(|order| *order);
     match given {
@@ -76,28 +75,26 @@ pub async fn reached(stop: &mut watch::Receiver<StopLevel>, least: StopLevel) ->
     }
 }
 
-/// What is run.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
-    /// The program, looked for as a shell would.
+    /// Looked up in `PATH`.
     pub program: OsString,
-    /// Its arguments.
     pub arguments: Vec<OsString>,
 }
 
-/// Where a command's stdout goes.
+/// The destination of a command's stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// To our stdout.
+    /// stdout of this process.
     Stdout,
-    /// To our stderr.
+    /// stderr of this process.
     Stderr,
-    /// Line by line to whoever runs it.
+    /// The display, line by line.
     Lines,
 }
 
 impl Output {
-    /// Whether whoever read it has gone, so that a command that writes to it fails or is ended.
+    /// Whether the reader has gone, so that writing fails or ends the command.
     pub fn has_no_reader(self) -> bool {
         match self {
             Self::Stdout => has_no_reader(io::stdout().as_fd()),
@@ -107,29 +104,25 @@ impl Output {
     }
 }
 
-/// Whether this is the writing end of something of which nobody has the reading end.
+/// Whether the read end of a pipe is closed.
 fn has_no_reader(output: BorrowedFd<'_>) -> bool {
     let mut asked = [PollFd::from_borrowed_fd(output, PollFlags::empty())];
-    // What cannot be asked is taken for read: commands find out.
+    // If unknown, it counts as open: the commands will find out.
     poll(&mut asked, Some(&Timespec::default()))
         .is_ok_and(|_| asked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
-/// A command that runs.
 pub struct Process {
     child: Child,
     group: Pid,
 }
 
 impl Process {
-    /// Starts the command with these variables besides those of this process.
-    ///
-    /// # Errors
-    /// When it cannot be started.
+    /// Starts the command with these variables added to the environment.
     pub fn start(line: &CommandLine, variables: &[(String, String)], output: Output) -> io::Result<Self> {
         let mut command = Command::new(&line.program);
         for (name, _) in std::env::vars_os() {
-            // This process may be a command of another recovery's itself.
+            // This process may itself be the command of a recovery.
             if is_item_variable(name.as_encoded_bytes()) {
                 command.env_remove(name);
             }
@@ -152,11 +145,8 @@ impl Process {
         Ok(Self { child, group })
     }
 
-    /// Feeds it the input and waits for its end. Gives how it ended, and the end of what it said on stderr. Lines of
-    /// stdout go to the stdout, where that was asked for.
-    ///
-    /// # Errors
-    /// When the system cannot say how it ended.
+    /// Writes the input and waits for the end. Returns the exit status and the end of stderr. Lines of stdout
+    /// go to the handler, if it is piped.
     pub async fn run(
         mut self,
         input: Bytes,
@@ -169,9 +159,9 @@ impl Process {
         let most = if stdout.in_batches() { DRAIN_MAX } else { DRAIN };
         let status = {
             let mut talk = std::pin::pin!(join3(
-                until_quiet(feed(pipes.0, input), ended.clone()),
-                hand_on(pipes.1, stdout, ended.clone()),
-                until_quiet(hear(pipes.2, &mut said), ended),
+                until_output_over(write_stdin(pipes.0, input), ended.clone()),
+                read_stdout(pipes.1, stdout, ended.clone()),
+                until_output_over(read_stderr(pipes.2, &mut said), ended),
             ));
             let mut end = std::pin::pin!(self.end(&mut stop));
             tokio::select! {
@@ -186,14 +176,14 @@ impl Process {
         Ok((status?, said))
     }
 
-    /// Waits until it has ended, and sees to it when it is told to.
+    /// Waits until the process has ended, and ends it if told to.
     async fn end(&mut self, stop: &mut watch::Receiver<StopLevel>) -> io::Result<ExitStatus> {
         tokio::select! {
             status = self.child.wait() => return status,
             _ = reached(stop, StopLevel::Terminate) => {}
         }
         if *stop.borrow() == StopLevel::Terminate {
-            // Whoever is gone already need not be told.
+            // The group may have ended already.
             let _ = kill_process_group(self.group, Signal::TERM);
             let all = async {
                 let status = self.child.wait().await;
@@ -213,40 +203,40 @@ impl Process {
     }
 }
 
-/// Lets this process open as many files as so many commands at once need, as far as the system allows.
+/// Raises the limit of open files of this process to what this many commands need, as far as possible.
 pub fn raise_file_limit(concurrency: usize) {
     let limit = getrlimit(Resource::Nofile);
     let needed = FILES.0 + FILES.1 * u64::try_from(concurrency).unwrap_or(u64::MAX / FILES.1 / 2);
-    // No more than that: the commands inherit it, and not every program can do with many.
+    // Not higher, as commands inherit the limit and some cannot handle a high one.
     if let Some(current) = limit.current.filter(|current| *current < needed) {
         let raised = needed.min(limit.maximum.unwrap_or(u64::MAX)).max(current);
-        // Where it stays as it is, a command that finds no room says so.
+        // If it cannot be raised, commands that fail to start say so.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum });
     }
 }
 
-/// Waits for the end of the command, and for as long afterwards as something may take to arrive.
-async fn quiet(ended: &mut watch::Receiver<bool>) {
-    // Whoever would say it is there for as long as somebody waits.
+/// Waits for the end of the command, and then for late output.
+async fn output_over(ended: &mut watch::Receiver<bool>) {
+    // The sender outlives the receivers.
     let _ = ended.wait_for(|ended| *ended).await;
     sleep(DRAIN).await;
 }
 
-async fn until_quiet(talk: impl Future<Output = ()>, mut ended: watch::Receiver<bool>) {
+async fn until_output_over(talk: impl Future<Output = ()>, mut ended: watch::Receiver<bool>) {
     tokio::select! {
         () = talk => {}
-        () = quiet(&mut ended) => {}
+        () = output_over(&mut ended) => {}
     }
 }
 
-async fn feed(pipe: Option<ChildStdin>, input: Bytes) {
+async fn write_stdin(pipe: Option<ChildStdin>, input: Bytes) {
     if let Some(mut pipe) = pipe {
-        // A command need not read what it does not need.
+        // A command need not read its input.
         let _ = pipe.write_all(&input).await;
     }
 }
 
-async fn hear(pipe: Option<ChildStderr>, said: &mut Tail) {
+async fn read_stderr(pipe: Option<ChildStderr>, said: &mut Tail) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 8 * 1024];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
@@ -254,7 +244,11 @@ async fn hear(pipe: Option<ChildStderr>, said: &mut Tail) {
     }
 }
 
-async fn hand_on(pipe: Option<ChildStdout>, stdout: &mut StdoutHandler, mut ended: watch::Receiver<bool>) {
+async fn read_stdout(
+    pipe: Option<ChildStdout>,
+    stdout: &mut StdoutHandler,
+    mut ended: watch::Receiver<bool>,
+) {
     let Some(mut pipe) = pipe else { return };
     let most = if stdout.in_batches() { BATCH_LINE_MAX } else { LINE_MAX };
     let (mut held, mut buffer) = (Vec::new(), [0; 8 * 1024]);
@@ -262,7 +256,7 @@ async fn hand_on(pipe: Option<ChildStdout>, stdout: &mut StdoutHandler, mut ende
         let read = tokio::select! {
             biased;
             read = pipe.read(&mut buffer) => read,
-            () = quiet(&mut ended) => break,
+            () = output_over(&mut ended) => break,
         };
         let Ok(count @ 1..) = read else {
             stdout.reached_end = read.is_ok();

@@ -1,6 +1,6 @@
-//! Listens to what commands write to stdout: what they say of their items is kept, and all else is handed on.
+//! Handles the lines of a command's stdout: results of items are stored, everything else is displayed.
 //!
-//! Invariant: what is not known to be all that a command said of its items never makes one of them done.
+//! Invariant: unless all results of a batch are known, none of its items is done by the exit code.
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -8,49 +8,47 @@ use tokio::sync::watch;
 use super::batch::{self, BatchLine, BatchResult};
 use super::events::EventSender;
 
-/// The stdout to one run of the command.
+/// Handles stdout of one run of the command.
 pub struct StdoutHandler {
-    /// Whether the command may say something of its items.
     in_batches: bool,
-    /// What it said of them, in order.
-    pub told: Vec<BatchResult>,
-    /// Whether it was heard to its end.
+    /// In the order of the output.
+    pub results: Vec<BatchResult>,
+    /// Whether stdout was read to its end.
     pub reached_end: bool,
-    /// Whether it seems to have said something of an item that cannot be read.
+    /// Whether a line looked like a result but is not valid.
     has_malformed: bool,
     events: EventSender,
 }
 
 impl StdoutHandler {
-    /// One that hands on to this events what is not said of an item of a batch.
     pub fn new(in_batches: bool, events: EventSender) -> Self {
-        Self { in_batches, told: Vec::new(), reached_end: false, has_malformed: false, events }
+        Self { in_batches, results: Vec::new(), reached_end: false, has_malformed: false, events }
     }
 
-    /// Whether what is said may be of the items of a batch.
+    /// Whether lines may be results.
     pub fn in_batches(&self) -> bool {
         self.in_batches
     }
 
-    /// Takes a line. It waits until whoever is to see it has room for it; in a batch only until the command has ended,
-    /// since what is said of items must not wait behind it.
+    /// Handles a line. Waits for the display; in a batch only until the command has ended, so that results
+    /// are not delayed.
     pub async fn handle_line(&mut self, line: Bytes, ended: &mut watch::Receiver<bool>) {
         if !self.in_batches {
-            return self.events.line(line).await;
+            return self.events.output(line).await;
         }
         match batch::parse(&line) {
-            BatchLine::Result(told) => return self.told.push(told),
+            BatchLine::Result(result) => return self.results.push(result),
             BatchLine::Malformed => self.has_malformed = true,
             BatchLine::Other => {}
         }
         tokio::select! {
             biased;
-            _ = ended.wait_for(|ended| *ended) => self.events.line_if_there_is_room(line),
-            () = self.events.line(line.clone()) => {}
+            _ = ended.wait_for(|ended| *ended) => self.events.try_output(line),
+            () = self.events.output(line.clone()) => {}
         }
     }
 
-    /// Why an item of which nothing was heard may not be done although the command ended well, if there is a reason.
+    /// Why an item without a result may not be done although the exit code is 0.
     pub fn uncertainty(&self) -> Option<&'static str> {
         if !self.in_batches {
             None

@@ -1,28 +1,26 @@
-//! The end of what a command said: the part that tells why it failed.
+//! The end of a command's stderr, which usually has the reason of a failure.
 
-use crate::cli::terminal::table::shown;
+use crate::cli::terminal::table::escaped;
 use crate::model::text::is_unprintable;
 
-/// How much is kept of what a command said, in bytes of text. With what is put before it, it fits into the message of an
-/// error.
+/// The bytes that are kept. With a prefix they fit into the daemon's limit for error messages.
 pub const TAIL_MAX: usize = 1_900;
 
-/// The end of a stream of bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Tail {
     bytes: Vec<u8>,
 }
 
 impl Tail {
-    /// Takes what comes next. More than twice the tail is never kept.
+    /// Appends bytes. At most twice the tail is kept in memory.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_MAX)..]);
         self.bytes.drain(..self.bytes.len().saturating_sub(TAIL_MAX));
     }
 
-    /// It as text of at most [`TAIL_MAX`] bytes: what is not UTF-8, and what would steer a terminal, is replaced.
+    /// At most [`TAIL_MAX`] bytes. Invalid UTF-8 and control characters are replaced.
     pub fn text(&self) -> String {
-        // The cut may have gone through a character.
+        // The cut may be within a character.
         let start = self.bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
         let text = String::from_utf8_lossy(&self.bytes[start..]);
         let plain = |character: char| match character {
@@ -32,16 +30,16 @@ impl Tail {
         };
         let text: String = text.replace("\r\n", "\n").chars().map(plain).collect();
         let text = text.trim();
-        // What was replaced has grown.
+        // Replacement characters are longer.
         let over =
             (text.len().saturating_sub(TAIL_MAX)..text.len()).find(|start| text.is_char_boundary(*start));
         text[over.unwrap_or(0)..].to_owned()
     }
 }
 
-/// The last line of a text that says anything; fit for a terminal.
+/// The last line that is not blank, escaped for a terminal.
 pub fn last_line(text: &str) -> Option<String> {
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(shown)
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(escaped)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What follows for an item from how its command ended.
+//! What the end of a command means for its items.
 //!
-//! A command says with its exit code how it went: 0 is done, 75 (`EX_TEMPFAIL`) is to be tried again later, everything
-//! else has failed. One that we ended ourselves says nothing by its exit code, not even by 0: many a program ends in good
-//! order when it is told to stop. Nor does one that somebody else stopped, be it by Ctrl-C or by closing what it writes to.
+//! Exit code 0 is done, 75 (`EX_TEMPFAIL`) is retry, others are failures. The exit code does not count if the
+//! command was ended by this process, even if it is 0: many programs exit normally on SIGTERM. Nor does it if
+//! another signal ended it, for example by Ctrl-C or a closed stdout.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -12,82 +12,73 @@ use rustix::process::Signal;
 
 use super::tail::last_line;
 
-/// The exit code by which a command asks for another try later.
+/// `EX_TEMPFAIL`.
 const RETRY_LATER: i32 = 75;
-/// The signals that end a command for reasons that have nothing to do with its item: a terminal that is gone, Ctrl-C, a
-/// reader that has seen enough, a machine or a session that stops.
+/// Signals that are unrelated to the item: a closed terminal, Ctrl-C, a closed stdout, a shutdown.
 const STOPPED: [(Signal, &str); 4] =
     [(Signal::HUP, "SIGHUP"), (Signal::INT, "SIGINT"), (Signal::PIPE, "SIGPIPE"), (Signal::TERM, "SIGTERM")];
-/// What a shell adds to the number of the signal that ended its command.
+/// What shells add to the signal's number in their exit code.
 const OF_SHELL: i32 = 128;
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// On its own account.
+    /// By itself.
     Exited(ExitStatus),
-    /// It was killed because it took longer than this.
+    /// Killed after this timeout.
     TimedOut(Duration),
-    /// It was killed because somebody wants it all to end.
+    /// Ended because the recovery was interrupted.
     Interrupted,
-    /// It was killed because the lease was lost, for this reason.
+    /// Killed because the lease was lost, for this reason.
     Lost(String),
 }
 
-/// What follows for an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is done.
     Done,
-    /// It went wrong.
     Failed {
-        /// The sort of error.
+        /// Of the error.
         kind: String,
-        /// What happened.
         message: String,
-        /// Whether it may be tried again without anybody's doing.
+        /// Whether it is retried automatically.
         retryable: bool,
     },
-    /// It is as if nothing had been tried, for this reason.
+    /// As if the item had not been tried, for this reason.
     Untried(String),
-    /// It is no longer ours.
+    /// The lease is lost, for this reason.
     Lost(String),
 }
 
-/// What becomes of an item that is done.
+/// What happens to an item that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnSuccess {
-    /// Its step is complete: the next one may begin, and after the last the item is closed
+    /// Complete its step: the next step begins, and after the last one the item is closed
     Complete,
-    /// It is closed, whatever steps are left
+    /// Close it, whatever steps remain
     Close,
-    /// It stays as it is: the pipeline closes it
+    /// Leave it open, for the pipeline to close
     Keep,
 }
 
-/// What is done with a lease in the end.
+/// How a lease is given up.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settlement {
-    /// The step is done, or the whole item.
     Complete {
-        /// Whether the item is done altogether, whatever steps are left.
+        /// Close the item whatever steps remain.
         close: bool,
     },
-    /// It went wrong.
     Fail {
-        /// The sort of error.
+        /// Of the error.
         kind: String,
-        /// What happened.
         message: String,
-        /// Whether it may be tried again without anybody's doing.
         retryable: bool,
     },
-    /// It is given back as if nobody had claimed it.
+    /// As if the item had not been claimed.
     Release,
 }
 
 impl Verdict {
-    /// What follows from an end, and from the end of what the command said.
+    /// `said` is the end of stderr.
     pub fn of(end: &End, said: &str) -> Self {
         match end {
             End::Exited(status) => Self::of_status(*status, said),
@@ -115,7 +106,7 @@ impl Verdict {
         Self::Failed { kind, message, retryable }
     }
 
-    /// What is done with the lease; nothing if it is not ours.
+    /// `None` if the lease is lost.
     pub fn settlement(&self, on_success: OnSuccess) -> Option<Settlement> {
         match self {
             Self::Done => Some(match on_success {
@@ -131,7 +122,7 @@ impl Verdict {
         }
     }
 
-    /// Why the item is not done, in one line; empty when it is.
+    /// Why the item is not done, in one line; empty if it is.
     pub fn reason(&self) -> String {
         match self {
             Self::Done => String::new(),
@@ -144,7 +135,7 @@ impl Verdict {
     }
 }
 
-/// The name of the signal that stopped a command, or what it called by a shell, if its end says no more than that.
+/// The signal that stopped the command, or the command of a shell which exited with 128 and its number.
 fn stopped_by(status: ExitStatus) -> Option<&'static str> {
     let number = status.signal().or_else(|| status.code().map(|code| code - OF_SHELL))?;
     STOPPED.iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| *name)

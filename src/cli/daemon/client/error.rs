@@ -1,97 +1,80 @@
-//! Why a daemon that was asked gave no answer to go on with.
+//! Why a request to the daemon failed.
 
 use warden_api::ProblemDocument;
 
 use crate::cli::terminal::exit::Exit;
-use crate::cli::terminal::table::shown;
+use crate::cli::terminal::table::escaped;
 
-/// A problem as the daemon tells it.
 pub type Problem = ProblemDocument<'static>;
 
-/// Why there is no answer to go on with.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// What was given as the daemon's address, or a part of it, is none.
+    /// The URL or the token is malformed.
     #[error("{0}")]
     Address(String),
-    /// The client cannot be set up.
+    /// TLS or the HTTP client cannot be set up.
     #[error("cannot set up the connection: {0}")]
     Setup(String),
-    /// Nobody answers there.
+    /// No connection.
     #[error(
         "cannot reach a warden at {base}: is it running? start it with `warden serve`, \
          or point --url / WARDEN_URL at it ({cause})"
     )]
-    Unreachable {
-        /// Where.
-        base: String,
-        /// What the system said.
-        cause: String,
-    },
-    /// The answer did not come, or broke off.
+    Unreachable { base: String, cause: String },
+    /// No response, or an incomplete one. The request may have taken effect.
     #[error(
         "the warden at {base} did not answer to the end: {cause}; a change that was asked for is made or not"
     )]
-    BrokenOff {
-        /// Where.
-        base: String,
-        /// What went wrong.
-        cause: String,
-    },
-    /// The daemon refused, or failed.
-    #[error("{}", told(problem))]
+    BrokenOff { base: String, cause: String },
+    /// The daemon answered with a problem.
+    #[error("{}", describe(problem))]
     Refused {
-        /// What it said.
         problem: Problem,
-        /// How many seconds to wait before the next try, if it said so.
+        /// In seconds.
         retry_after: Option<u64>,
     },
-    /// Whoever answered is no warden.
+    /// The response is not a warden's.
     #[error("{base} answers, but not as a warden does: {what}; does --url / WARDEN_URL point at one?")]
-    Stranger {
-        /// Who.
+    Unexpected {
         base: String,
-        /// How it answered.
         what: String,
-        /// The HTTP status, if that is what was strange.
+        /// The HTTP status, if that was unexpected.
         status: Option<u16>,
     },
 }
 
 impl ClientError {
-    /// How the program ends by it.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Address(_) => Exit::Usage,
             Self::Setup(_) => Exit::Internal,
-            Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::Stranger { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::Unexpected { .. } => Exit::Unavailable,
             Self::Refused { problem, .. } => Exit::of_status(problem.status),
         }
     }
 
-    /// Whether the same may go well a while later: the daemon, or what lies on the way to it, is on the way up or down,
-    /// or has too much to do.
-    pub fn may_pass(&self) -> bool {
+    /// Whether a retry may succeed: the daemon, or a proxy before it, is starting, stopping or overloaded.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Address(_) | Self::Setup(_) => false,
             Self::Unreachable { .. } | Self::BrokenOff { .. } => true,
             Self::Refused { problem, .. } => matches!(problem.status, 408 | 429 | 500..),
-            // A proxy whose warden restarts answers in its own words.
-            Self::Stranger { status, .. } => matches!(status, Some(429 | 500..)),
+            // A proxy whose backend restarts sends its own error page.
+            Self::Unexpected { status, .. } => matches!(status, Some(429 | 500..)),
         }
     }
 
-    /// Whether what was asked for may be done all the same.
-    pub fn may_be_done(&self) -> bool {
+    /// Whether the request may have taken effect despite the error.
+    pub fn may_have_taken_effect(&self) -> bool {
         match self {
             Self::Address(_) | Self::Setup(_) | Self::Unreachable { .. } => false,
             Self::BrokenOff { .. } => true,
             Self::Refused { problem, .. } => problem.status == 500,
-            Self::Stranger { status, .. } => matches!(status, None | Some(500..)),
+            Self::Unexpected { status, .. } => matches!(status, None | Some(500..)),
         }
     }
 
-    /// The seconds after which the daemon asks to be asked again.
+    /// The daemon's `Retry-After`, in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -99,8 +82,8 @@ impl ClientError {
         }
     }
 
-    /// The seconds after which it is worth trying again; nothing when it is not.
-    pub fn worth_trying_after(&self) -> Option<u64> {
+    /// If the daemon is overloaded (429 or 503), the seconds to wait before a retry.
+    pub fn overload_delay(&self) -> Option<u64> {
         match self {
             Self::Refused { problem: Problem { status: 429 | 503, .. }, retry_after } => {
                 Some(retry_after.unwrap_or(1))
@@ -110,14 +93,14 @@ impl ClientError {
     }
 }
 
-/// A problem in a line.
-pub fn told(problem: &Problem) -> String {
-    let mut text = shown(&problem.title);
+/// A problem in one line.
+pub fn describe(problem: &Problem) -> String {
+    let mut text = escaped(&problem.title);
     if !problem.detail.is_empty() {
-        text.push_str(&format!(": {}", shown(&problem.detail)));
+        text.push_str(&format!(": {}", escaped(&problem.detail)));
     }
     if let Some(id) = &problem.instance {
-        text.push_str(&format!(" (request {})", shown(id)));
+        text.push_str(&format!(" (request {})", escaped(id)));
     }
     text
 }
@@ -138,17 +121,20 @@ mod tests {
 
     #[test]
     fn a_problem_is_one_line_with_the_request_it_belongs_to() {
-        assert_eq!(told(&problem(409)), "The item is closed: the item is closed since\\n2026 (request 0198)");
+        assert_eq!(
+            describe(&problem(409)),
+            "The item is closed: the item is closed since\\n2026 (request 0198)"
+        );
         let bare = Problem { title: "Not found".into(), ..Problem::default() };
-        assert_eq!(told(&bare), "Not found");
+        assert_eq!(describe(&bare), "Not found");
     }
 
     #[test]
     fn what_may_pass_is_told_from_what_will_not_and_what_may_be_done_from_what_is_not() {
         let refused = |status| ClientError::Refused { problem: problem(status), retry_after: None };
         let base = || "http://localhost:8470".to_owned();
-        let stranger = |status| ClientError::Stranger { base: base(), what: String::new(), status };
-        for (error, may_pass, may_be_done) in [
+        let unexpected = |status| ClientError::Unexpected { base: base(), what: String::new(), status };
+        for (error, is_transient, may_have_taken_effect) in [
             (ClientError::Unreachable { base: base(), cause: String::new() }, true, false),
             (ClientError::BrokenOff { base: base(), cause: String::new() }, true, true),
             (refused(503), true, false),
@@ -157,20 +143,24 @@ mod tests {
             (refused(500), true, true),
             (refused(403), false, false),
             (refused(409), false, false),
-            (stranger(Some(502)), true, true),
-            (stranger(Some(404)), false, false),
-            (stranger(None), false, true),
+            (unexpected(Some(502)), true, true),
+            (unexpected(Some(404)), false, false),
+            (unexpected(None), false, true),
         ] {
-            assert_eq!((error.may_pass(), error.may_be_done()), (may_pass, may_be_done), "{error:?}");
+            assert_eq!(
+                (error.is_transient(), error.may_have_taken_effect()),
+                (is_transient, may_have_taken_effect),
+                "{error:?}"
+            );
         }
     }
 
     #[test]
     fn only_overload_is_worth_another_try() {
         let refused = |status, retry_after| ClientError::Refused { problem: problem(status), retry_after };
-        assert_eq!(refused(503, Some(7)).worth_trying_after(), Some(7));
-        assert_eq!(refused(429, None).worth_trying_after(), Some(1));
-        assert_eq!(refused(507, Some(30)).worth_trying_after(), None);
-        assert_eq!(refused(409, None).worth_trying_after(), None);
+        assert_eq!(refused(503, Some(7)).overload_delay(), Some(7));
+        assert_eq!(refused(429, None).overload_delay(), Some(1));
+        assert_eq!(refused(507, Some(30)).overload_delay(), None);
+        assert_eq!(refused(409, None).overload_delay(), None);
     }
 }

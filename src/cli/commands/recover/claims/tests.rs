@@ -19,12 +19,11 @@ async fn claims(replies: impl IntoIterator<Item = Reply>) -> (FakeDaemon, Claims
 }
 
 async fn claim(claims: &mut Claims, items: usize) -> ClaimOutcome {
-    claims.ask(items);
-    assert!(claims.is_asked());
-    let gain =
-        tokio::time::timeout(Duration::from_secs(30), claims.gain()).await.expect("something comes of it");
-    assert!(!claims.is_asked());
-    gain
+    claims.send(items);
+    assert!(claims.is_pending());
+    let outcome = tokio::time::timeout(Duration::from_secs(30), claims.outcome()).await.expect("a result");
+    assert!(!claims.is_pending());
+    outcome
 }
 
 #[tokio::test]
@@ -39,7 +38,7 @@ async fn each_claim_goes_on_behind_the_last_item_of_the_one_before() {
     let first = json!({
         "states": ["overdue"], "max": 2, "ttl": "1m", "payloads": false, "worker": "host-1",
     });
-    let mut asked = daemon.asked().into_iter();
+    let mut asked = daemon.requests().into_iter();
     assert_eq!(asked.next(), Some(("POST /v1/leases".to_owned(), first)));
     let cursors: Vec<Value> = asked.map(|(_, document)| document["cursor"].clone()).collect();
     assert_eq!(cursors, ["c1", "c1"]);
@@ -50,7 +49,7 @@ async fn a_claim_whose_items_were_all_closed_meanwhile_is_not_the_end() {
     let (daemon, mut claims) = claims([leases(&[], "c1".into()), leases(&[], Value::Null)]).await;
     assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Leased(none, _) if none.is_empty()));
     assert!(matches!(claim(&mut claims, 1).await, ClaimOutcome::Exhausted));
-    assert_eq!(daemon.asked()[1].1["cursor"], "c1");
+    assert_eq!(daemon.requests()[1].1["cursor"], "c1");
 }
 
 #[tokio::test]
@@ -62,7 +61,7 @@ async fn after_a_lost_answer_nothing_is_claimed_until_what_it_may_have_held_is_f
     assert!(said.contains("although its answer is lost; going on in 1m"), "{said}");
     assert_eq!(claims.not_before(), START.after(TTL + SLACK));
     claim(&mut claims, 1).await;
-    assert_eq!(daemon.asked()[2], daemon.asked()[1], "the same place is asked for again");
+    assert_eq!(daemon.requests()[2], daemon.requests()[1], "the same place is asked for again");
 }
 
 #[tokio::test]

@@ -1,7 +1,13 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::events::EventSender;
+use super::super::process::{CommandLine, Output};
+use super::super::report::Ending;
+use super::super::verdict::OnSuccess;
+use super::super::work::AdvancedItems;
 use super::*;
 use crate::cli::commands::sample::{lease, lease_document as document};
 use crate::cli::commands::worker::events::{Event, EventReceiver};
@@ -14,7 +20,7 @@ fn item(state: &str) -> Reply {
     Reply::Document(document)
 }
 
-/// An attempt at items with these ids that runs this script, and what comes of it.
+/// An attempt at items with these ids by a script, and its results.
 struct Stage {
     daemon: FakeDaemon,
     stop: watch::Sender<StopLevel>,
@@ -93,7 +99,7 @@ async fn an_item_that_the_command_closed_itself_is_done() {
 async fn a_command_whose_lease_is_lost_is_killed_at_once() {
     let stage = Stage::new("trap '' TERM; echo up; sleep 60", [Reply::Problem(409, "taken")]).await;
     let beat = async {
-        // When the keeper begins to wait is open.
+        // When the keeper begins to wait is not determined.
         loop {
             stage.daemon.clock.advance(Duration::from_millis(500));
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -106,7 +112,7 @@ async fn a_command_whose_lease_is_lost_is_killed_at_once() {
         }
         () = beat => unreachable!("the clock is moved for ever"),
     }
-    let asked: Vec<String> = stage.daemon.asked().into_iter().map(|(path, _)| path).collect();
+    let asked: Vec<String> = stage.daemon.requests().into_iter().map(|(path, _)| path).collect();
     assert_eq!(asked, ["POST /v1/leases/lse_a/heartbeat"]);
 }
 
@@ -117,7 +123,7 @@ async fn what_was_not_begun_is_given_back() {
     let (result, reports, _) = stage.play(&["a"], stage.work()).await;
     result.unwrap();
     assert_eq!(reports, [report("a", Ending::Skipped, "not begun any more")]);
-    assert_eq!(stage.daemon.asked(), [("POST /v1/leases/lse_a/release".to_owned(), json!({}))]);
+    assert_eq!(stage.daemon.requests(), [("POST /v1/leases/lse_a/release".to_owned(), json!({}))]);
 }
 
 #[tokio::test]
@@ -128,7 +134,7 @@ async fn a_command_that_cannot_be_run_has_its_items_given_back() {
     let (result, reports, _) = stage.play(&["a"], work).await;
     assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
     assert_eq!(reports, [report("a", Ending::Skipped, "the command cannot be run")]);
-    assert_eq!(stage.daemon.asked()[0].0, "POST /v1/leases/lse_a/release");
+    assert_eq!(stage.daemon.requests()[0].0, "POST /v1/leases/lse_a/release");
 }
 
 #[tokio::test]
@@ -148,9 +154,9 @@ async fn a_command_that_is_ended_because_somebody_wants_it_has_its_item_given_ba
     running.await.unwrap().unwrap();
 }
 
-/// What is said on stdin as a batch, and what was settled how: the last part of the path, by lease.
+/// The settlements by path, in the order of the leases.
 fn settled(daemon: &FakeDaemon) -> Vec<(String, Value)> {
-    let mut settled = daemon.asked();
+    let mut settled = daemon.requests();
     settled.retain(|(path, _)| path.starts_with("POST"));
     settled.sort_by(|one, other| one.0.cmp(&other.0));
     settled
@@ -174,7 +180,10 @@ async fn of_a_batch_each_item_ends_as_the_command_says_and_the_others_as_it_does
         report("c", Ending::Failed, "exit 3: broken"),
     ];
     assert_eq!(reports, expected);
-    let error = |kind: &str, message: &str, retryable: bool| json!({"error": {"type": kind, "message": message, "retryable": retryable}});
+    let error = |kind: &str, message: &str, retryable: bool| {
+        json!({"error": {"type": kind,
+    "message": message, "retryable": retryable}})
+    };
     let expected = [
         ("POST /v1/leases/lse_a/complete".to_owned(), json!({"close": false})),
         ("POST /v1/leases/lse_b/fail".to_owned(), error("retry", "busy", true)),
@@ -192,7 +201,7 @@ async fn an_item_whose_payload_is_gone_is_lost() {
     let work = Arc::new(stage.work());
     Attempt::at(leases, START.after(TTL), work, stage.stop.subscribe(), tell).run().await.unwrap();
     assert_eq!(told.recv().await, Some(report("a", Ending::Lost, "closed since")));
-    let asked = stage.daemon.asked();
+    let asked = stage.daemon.requests();
     assert_eq!(asked.len(), 1, "the command did not run, and nothing is settled: {asked:?}");
     assert_eq!(asked[0].0, "GET /v1/workflows/uploads/items/a/payload");
     assert_eq!(stage.daemon.clock.now(), START);
@@ -200,7 +209,8 @@ async fn an_item_whose_payload_is_gone_is_lost() {
 
 #[tokio::test]
 async fn an_outcome_does_not_wait_behind_what_nobody_looks_at() {
-    let script = "yes | head -n 5000; echo '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"no\"}'";
+    let script = "yes | head -n 5000; echo \
+    '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"no\"}'";
     let mut stage = Stage::new(script, [item("failed")]).await;
     stage.in_batches = true;
     let (_, reports, _) = stage.play(&["a"], stage.work()).await;
@@ -212,7 +222,8 @@ async fn an_item_of_which_something_may_have_been_missed_is_not_done() {
     for (script, doubt) in [
         ("sleep 2 & exit 0", "what the command left behind still holds its stdout, and may say more"),
         (
-            "echo '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"no \"host\"\"}'",
+            "echo '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\
+                \"message\":\"no \"host\"\"}'",
             "the command wrote an outcome that is no JSON, which may be this item's",
         ),
     ] {
@@ -220,7 +231,7 @@ async fn an_item_of_which_something_may_have_been_missed_is_not_done() {
         stage.in_batches = true;
         let (_, reports, _) = stage.play(&["a"], stage.work()).await;
         assert_eq!(reports, [report("a", Ending::Skipped, doubt)]);
-        assert_eq!(stage.daemon.asked()[0].0, "POST /v1/leases/lse_a/release");
+        assert_eq!(stage.daemon.requests()[0].0, "POST /v1/leases/lse_a/release");
     }
 }
 
@@ -241,7 +252,7 @@ async fn what_is_lost_while_another_part_of_its_batch_runs_is_not_begun() {
         stage.daemon.clock.advance(Duration::from_millis(500));
         tokio::time::sleep(Duration::from_millis(5)).await;
         reports.extend(told.try_recv());
-        // Longer than its lease it must not take.
+        // The lease must not last longer than this.
         assert!(stage.daemon.clock.now() < START.after(TTL * 4), "{reports:?}");
     }
     running.await.unwrap().unwrap();

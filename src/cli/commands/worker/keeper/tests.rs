@@ -35,7 +35,7 @@ async fn a_lease_is_prolonged_every_third_of_its_time() {
         assert_eq!(held.expires(), START.after(TTL + TTL / 3 * beat));
     }
     let beat = ("POST /v1/leases/lse_a/heartbeat".to_owned(), json!({"ttl": "1m"}));
-    assert_eq!(daemon.asked(), [beat.clone(), beat]);
+    assert_eq!(daemon.requests(), [beat.clone(), beat]);
 }
 
 #[tokio::test]
@@ -51,14 +51,14 @@ async fn a_daemon_that_is_away_is_asked_again_and_the_lease_is_lost_when_its_tim
     let daemon = FakeDaemon::answering([Reply::Problem(503, "busy"), Reply::BrokenOff]).await;
     let (held, mut losses) = keep(&daemon);
     daemon.clock.advance(TTL / 3);
-    daemon.asked_times(1).await;
-    // Where the clock stands when the keeper has its answer is open, and it must not matter.
+    daemon.nth_request(1).await;
+    // The clock may stand anywhere when the keeper has its response.
     for second in 0..39 {
         daemon.clock.advance(Duration::from_secs(1));
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert!(losses.try_recv().is_err(), "lost after {second} s more");
     }
-    assert!(daemon.asked().len() >= 2);
+    assert!(daemon.requests().len() >= 2);
     daemon.clock.advance(Duration::from_secs(1));
     assert_eq!(lost(&mut losses).await, "it ran out because the daemon could not be reached");
     assert_eq!(held.expires(), START.after(TTL));
@@ -71,5 +71,5 @@ async fn whoever_does_not_hold_a_lease_any_more_does_not_prolong_it() {
     drop(held);
     assert_eq!(losses.recv().await, None, "its keeper is gone");
     daemon.clock.advance(TTL);
-    assert!(daemon.asked().is_empty());
+    assert!(daemon.requests().is_empty());
 }

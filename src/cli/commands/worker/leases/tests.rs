@@ -10,7 +10,7 @@ fn item(state: &str) -> Reply {
     Reply::Document(document)
 }
 
-/// Settles a lease while the clock is moved on whenever the daemon is asked.
+/// Settles a lease while the clock advances after each request.
 async fn settle(daemon: &FakeDaemon, settlement: Settlement) -> Result<String, LeaseError> {
     let settling = daemon.leases.settle("lse_a", &settlement, START.after(TTL));
     let mut settling = std::pin::pin!(settling);
@@ -33,7 +33,7 @@ async fn a_settlement_is_what_the_daemon_takes() {
     ] {
         let daemon = FakeDaemon::answering([item("open")]).await;
         assert_eq!(settle(&daemon, settlement).await.unwrap(), "open");
-        assert_eq!(daemon.asked(), [(format!("POST /v1/leases/lse_a/{path}"), document)]);
+        assert_eq!(daemon.requests(), [(format!("POST /v1/leases/lse_a/{path}"), document)]);
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_result_is_offered_again_while_the_daemon_is_away() {
     let replies = [Reply::Problem(503, "on the way down"), Reply::BrokenOff, item("closed")];
     let daemon = FakeDaemon::answering(replies).await;
     assert_eq!(settle(&daemon, Settlement::Complete { close: false }).await.unwrap(), "closed");
-    assert_eq!(daemon.asked().len(), 3);
+    assert_eq!(daemon.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn a_result_is_offered_only_as_long_as_the_lease_may_last() {
     let denied = settle(&daemon, Settlement::Release).await.unwrap_err();
     assert!(matches!(denied, LeaseError::Client(ClientError::Refused { .. })), "{denied:?}");
     assert!(daemon.clock.now() >= START.after(TTL));
-    assert!(daemon.asked().len() > 3, "{}", daemon.asked().len());
+    assert!(daemon.requests().len() > 3, "{}", daemon.requests().len());
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn an_item_counts_as_closed_only_if_the_daemon_says_so() {
     assert!(daemon.leases.is_closed(&lease).await);
     assert!(!daemon.leases.is_closed(&lease).await);
     assert!(!daemon.leases.is_closed(&lease).await);
-    assert_eq!(daemon.asked()[0].0, "GET /v1/workflows/uploads/items/a%2Fb");
+    assert_eq!(daemon.requests()[0].0, "GET /v1/workflows/uploads/items/a%2Fb");
 }
 
 #[test]

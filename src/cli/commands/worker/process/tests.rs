@@ -7,7 +7,7 @@ fn shell(script: &str) -> CommandLine {
     CommandLine { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
 }
 
-/// What became of a script that is told this while it runs.
+/// The results of a script.
 struct Ran {
     status: ExitStatus,
     said: String,
@@ -35,7 +35,7 @@ fn line(said: Event) -> Bytes {
     }
 }
 
-/// Starts a script, and gives it as it runs with the first line that it writes.
+/// Starts a script, and returns it with the first line of its output.
 async fn start(
     script: &str,
     stopping: watch::Receiver<StopLevel>,
@@ -48,7 +48,7 @@ async fn start(
     (running, line(first.unwrap()))
 }
 
-/// Runs a script that nobody tells anything.
+/// Runs a script to its end.
 async fn run_through(script: &str, input: impl Into<Bytes>) -> Ran {
     let (_orders, stopping) = watch::channel(StopLevel::Run);
     run(script, input.into(), stopping).await
@@ -102,8 +102,8 @@ async fn whoever_is_told_to_end_may_tidy_up_and_takes_along_what_it_started() {
     let (status, said) = running.await.unwrap();
     assert_eq!((status.code(), &*said.text()), (Some(7), "tidy"));
     let started = Pid::from_raw(std::str::from_utf8(&started).unwrap().parse().unwrap()).unwrap();
-    // A signal that comes before it has become the program that it starts may pass it by; then it is killed in the end, which
-    // takes the system a moment.
+    // A signal sent before `exec` may be lost; then the process is killed at the end of the grace period,
+    // which takes a moment.
     for _ in 0..500 {
         if has_ended(started) {
             return;
@@ -113,7 +113,7 @@ async fn whoever_is_told_to_end_may_tidy_up_and_takes_along_what_it_started() {
     panic!("what it started lives on");
 }
 
-/// Whether a process has ended. There is no sign of it then, or one until whoever inherits it takes note.
+/// A process that has ended is absent, or a zombie until it is reaped.
 fn has_ended(process: Pid) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())) else {
         return true;

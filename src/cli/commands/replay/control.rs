@@ -1,4 +1,4 @@
-//! `warden replay pause`, `resume` and `cancel`: what people do about a replay.
+//! `warden replay pause`, `resume` and `cancel`.
 
 use clap::Args;
 use reqwest::Method;
@@ -12,21 +12,17 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 
-/// Which replay.
 #[derive(Args)]
-pub struct Act {
-    /// Its id
+pub struct Control {
+    /// The id of the replay
     #[arg(value_parser = generated_id)]
     id: String,
     #[command(flatten)]
     connection: Connection,
 }
 
-impl Act {
+impl Control {
     /// Does it, and prints the replay.
-    ///
-    /// # Errors
-    /// When there is none, it has ended, or the daemon cannot be asked or refuses.
     pub async fn run(self, path: &str, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let path = path::fill(path, &[&self.id]);
