@@ -1,8 +1,8 @@
 //! Which layer uses which. The table in `src/lib.rs` lists the layers from the top down; a layer uses only
 //! those below.
 //!
-//! Read are paths that begin with `crate::`. Crates of the workspace are below all layers. Some layers consist
-//! of layers.
+//! Read are paths that begin with `crate::`. Crates of the workspace are below all layers. A layer may be
+//! divided into layers.
 
 use crate::finding::Finding;
 use crate::tree::Tree;
