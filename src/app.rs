@@ -1,7 +1,7 @@
-//! The daemon's life: open, bind, recover, run, drain.
+//! The life of the daemon: open, bind, recover, run, drain.
 //!
-//! [`Daemon`] is the whole of it with everything particular handed in, as tests and the demonstration use it. [`run`]
-//! is the daemon as the service manager knows it: real clock, real network, signals.
+//! [`Daemon`] is all of it with its surroundings injected, for tests and the demo. [`run`] is the daemon for
+//! the service manager, with the real clock, network and signals.
 
 mod addresses;
 mod startup;
@@ -26,27 +26,25 @@ use crate::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
 use crate::store::{Store, StoreError};
 use crate::warden::{Loops, Parts, Warden, WardenSettings, Workflows};
 
-/// How often the health of the store is looked at.
+/// The interval of checking the health of the store.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
-/// How many open files are kept from connections, or half of all where there are fewer than twice as many.
+/// The open files that are not available for connections, or half of all if there are fewer than twice as
+/// many.
 const FILES_KEPT: u64 = 256;
 
-/// Why the daemon could not start, or had to stop.
+/// Why the daemon could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The data directory cannot be worked in.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The store could not be read, or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The address cannot be taken.
     #[error(transparent)]
     Listen(#[from] ListenerError),
-    /// Outgoing calls cannot be made.
+    /// The client for outgoing calls could not be set up.
     #[error("outgoing calls cannot be set up: {0}")]
     Outbound(String),
-    /// A commit takes so long that it will never end.
+    /// A commit exceeds `storage.stall_timeout`.
     #[error(
         "a commit has been under way for {0:?}, longer than storage.stall_timeout: the disk does not answer; \
          nothing that was acknowledged is lost, and what was not must be sent again"
@@ -55,28 +53,21 @@ pub enum AppError {
     /// A loop ended that must not.
     #[error("an inner loop ended unexpectedly; the log says why")]
     LoopEnded,
-    /// The system refused something.
+    /// A system call failed.
     #[error("the system refused: {0}")]
     System(#[from] std::io::Error),
 }
 
-/// What a daemon stands on; a test puts its own things in their place.
+/// What a daemon depends on, for tests to replace.
 pub struct Surroundings {
-    /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
     pub random: Arc<dyn Random>,
-    /// The outgoing call.
     pub outbound: Arc<dyn Outbound>,
-    /// What must survive.
     pub store: Arc<dyn Store>,
 }
 
 impl Surroundings {
-    /// The real ones, as the configuration asks for them.
-    ///
-    /// # Errors
-    /// When the data directory cannot be worked in or outgoing calls cannot be made.
+    /// The real surroundings for this configuration.
     pub fn real(config: &Config, on_damage: OnDamage) -> Result<Self, AppError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let outbound = HttpOutbound::new().map_err(|error| AppError::Outbound(error.to_string()))?;
@@ -87,8 +78,8 @@ impl Surroundings {
         Ok(Self { clock, random: Arc::new(SystemRandom), outbound: Arc::new(outbound), store })
     }
 
-    /// What the domain service works with, as the configuration says. Links in notifications name `address` unless it
-    /// says otherwise.
+    /// The parts of the domain service. Links in notifications use `address` unless the configuration has
+    /// another URL.
     pub fn parts(self, config: &Config, address: SocketAddr) -> Parts {
         let Self { clock, random, outbound, store } = self;
         let external_url = config.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -132,7 +123,7 @@ fn sled_settings(config: &Config, on_damage: OnDamage) -> SledSettings {
     }
 }
 
-/// A daemon that serves.
+/// A running daemon.
 pub struct Daemon {
     address: SocketAddr,
     warden: Arc<Warden>,
@@ -145,11 +136,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Binds, recovers and serves. When this returns, clients are answered; whoever connects before waits. The address
-    /// comes first because links in notifications name it, and those may be due as soon as the store is recovered.
-    ///
-    /// # Errors
-    /// When the store cannot be read or the address cannot be taken.
+    /// Binds, recovers and serves. When it returns, requests are answered; earlier connections wait. It binds
+    /// first, as links in notifications contain the address, and notifications may be due as soon as the
+    /// store is recovered.
     pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Self, AppError> {
         let store = surroundings.store.clone();
         let listener = Listener::bind(config.server.listen).await?;
@@ -166,17 +155,15 @@ impl Daemon {
         Ok(Self { address, warden, store, server, serving, loops, stop, stall_timeout })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The service behind the API.
     pub fn warden(&self) -> &Arc<Warden> {
         &self.warden
     }
 
-    /// Logs what is probably not meant. Names are looked up for that, which may take a while and holds nothing up.
+    /// Logs warnings. Names are resolved for that, which may take a while and does not block anything.
     fn warn(&self, config: &Config) -> impl Future<Output = ()> + use<> {
         let log = |warnings: &[Warning]| {
             for Warning { code, message } in warnings {
@@ -193,7 +180,7 @@ impl Daemon {
         }
     }
 
-    /// What is wrong for good, if anything is.
+    /// The error that stops the daemon, if there is one.
     pub fn failure(&self) -> Option<AppError> {
         let status = self.store.status();
         match status.fatal {
@@ -203,7 +190,7 @@ impl Daemon {
         }
     }
 
-    /// Completes when the daemon cannot go on. As long as it can, `healthy` is called several times a second.
+    /// Completes with the error that stops the daemon. Until then `healthy` is called several times a second.
     pub async fn failed(&mut self, mut healthy: impl FnMut()) -> AppError {
         let mut check = tokio::time::interval(CHECK_EVERY);
         loop {
@@ -217,7 +204,7 @@ impl Daemon {
         }
     }
 
-    /// Takes no more requests, finishes and commits those under way, and lets go of everything.
+    /// Accepts no more requests, finishes and commits those in flight, and releases everything.
     pub async fn stop(self) {
         self.server.drain();
         self.stop.cancel();
@@ -228,11 +215,8 @@ impl Daemon {
     }
 }
 
-/// Runs the daemon until it is told to stop by SIGTERM or SIGINT, or cannot go on.
-///
-/// # Errors
-/// Why it could not start or go on. After a failure of the store nothing is waited for: what was acknowledged is safe,
-/// and a thread may hang for ever.
+/// Runs the daemon until SIGTERM, SIGINT or an error. After a failure of the store it does not wait for its
+/// thread, which may hang: what was acknowledged is safe.
 pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError> {
     let files = raise_file_limit();
     config.limits.connections_max = connections_within(files, config.limits.connections_max);
@@ -240,11 +224,11 @@ pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut daemon = tokio::select! {
         started = open(&config, on_damage) => started?,
-        // Nothing was taken in yet, and a kill while opening is survived anyway.
+        // Nothing was accepted yet, and being killed while opening is safe.
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    // It watches over the items whether or not somebody reads this; the log says it too.
+    // stdout may be closed; the log has the address too.
     let _ = writeln!(std::io::stdout(), "listening on http://{}", daemon.address())
         .and_then(|()| std::io::stdout().flush());
     for line in startup::lines(&config, &daemon) {
@@ -260,7 +244,7 @@ pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError
     };
     tokio::select! {
         failure = daemon.failed(healthy) => {
-            // Letting go of the store would wait for its thread, which may hang for ever.
+            // Dropping the store would wait for its thread, which may hang for ever.
             std::mem::forget(daemon);
             return Err(failure);
         }
@@ -272,7 +256,7 @@ pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError
         (daemon.store.clone(), config.server.shutdown_timeout + config.storage.stall_timeout);
     if tokio::time::timeout(patience, daemon.stop()).await.is_err() {
         let busy_for = store.status().busy_for;
-        // Letting go of the store would wait for its thread, which may hang for ever.
+        // Dropping the store would wait for its thread, which may hang for ever.
         std::mem::forget(store);
         return Err(AppError::Stalled(busy_for));
     }
@@ -297,8 +281,8 @@ fn notify_service_manager(state: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// Every connection takes a file descriptor, and the soft limit is 1024 on most systems. The limit as it is then; nothing if
-/// there is none.
+/// Raises the soft limit of open files, which is 1024 on most systems and needed for each connection. Returns
+/// the new limit, `None` if there is none.
 fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -309,15 +293,16 @@ fn raise_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many connections there may be, of those that the configuration allows, so that what the daemon needs besides has its
-/// file descriptors too: the store, and the calls by which people are told.
+/// The number of connections for this limit of files, at most the configured one, so that files remain for
+/// the store and for notifications.
 fn connections_within(files: Option<u64>, configured: usize) -> usize {
     let Some(files) = files else { return configured };
     let kept = FILES_KEPT.min(files / 2);
     let most = usize::try_from(files - kept).unwrap_or(usize::MAX);
     if most < configured {
         tracing::warn!(
-            "limits.connections_max is {configured}, but the system grants {files} open files: at most {most} connections \
+            "limits.connections_max is {configured}, but the system grants {files} open files: at most \
+            {most} connections \
              are served at once; raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower the setting"
         );
     }

@@ -1,21 +1,20 @@
-//! What is demanded of every decoder of bytes from outside, whatever the bytes are.
+//! Requirements for every decoder of bytes from outside.
 //!
-//! A target is a function of bytes that panics when a demand is not met. The demands stand in the layers, beside the
-//! decoders that they are about; here they have their names. `fuzz/` has a program for each, which looks for bytes that
-//! break it; a test here runs each on what is kept in `fuzz/corpus`.
+//! A target is a function of bytes that panics if a requirement is not met. The requirements are in the
+//! layers, beside their decoders; here they have names. `fuzz/` has a program for each, which searches for
+//! bytes that violate it; a test here runs each on the bytes in `fuzz/corpus`.
 //!
-//! Never to crash and never to hang is the least. Beyond it: what can be read is written again and read as the same; what
-//! only we make is accepted only as we make it; what is refused is refused in words, and a secret is not among them.
+//! All must neither crash nor hang. Besides: what is decoded is encoded and decoded as the same; formats of
+//! our own are accepted only as we write them; a refusal has a message, which contains no secret.
 //!
-//! It is there for tests, and with the feature `fuzzing`, which nothing that is shipped turns on.
+//! For tests, and with the feature `fuzzing`, which no release enables.
 
 use crate::{cli, config, http, model, notifier, outbound, store};
 
-/// Something that is demanded of bytes.
 pub struct Target {
-    /// Its name: of the program in `fuzz/` and of the directory in `fuzz/corpus`.
+    /// Of the program in `fuzz/` and of the directory in `fuzz/corpus`.
     pub name: &'static str,
-    /// What panics when it is not met.
+    /// Panics if the requirement is not met.
     pub demand: fn(&[u8]),
 }
 
@@ -23,7 +22,6 @@ macro_rules! targets {
     ($($path:path),* $(,)?) => {
         $(pub use $path;)*
 
-        /// All of them.
         pub const TARGETS: &[Target] = &[$(Target { name: name_of(stringify!($path)), demand: $path }),*];
     };
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-// sled allocates a great deal; with the system's allocator it commits about half as fast.
+// sled allocates much: with the system's allocator it commits about half as fast.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Whether the daemon lives and is ready.
+//! Liveness and readiness of the daemon.
 
 use std::borrow::Cow;
 
@@ -6,36 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::word::{StorageState, Word};
 
-/// That the process lives.
+/// The response of a running process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `ok`
     pub status: Cow<'static, str>,
-    /// The program's version.
+    /// The version of the daemon.
     pub version: Cow<'static, str>,
 }
 
-/// That the daemon can do its work.
+/// The response of a ready daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Readiness {
     /// `ready`
     pub status: Cow<'static, str>,
-    /// Whether there is room for new items.
+    /// Whether new items are accepted.
     #[cfg_attr(feature = "schema", schema(value_type = StorageState))]
     pub storage: Word<StorageState>,
-    /// What works as it is set up and is probably not what was meant: mostly that nobody would be told.
+    /// Valid settings that are probably mistakes, for example without anybody to notify.
     pub warnings: Vec<Warning>,
 }
 
-/// Something that is probably not what was meant.
+/// A valid setting that is probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Warning {
-    /// Which warning it is, such as `no-receivers`; `warden check --help` lists them.
+    /// Such as `no-receivers`; `warden check --help` lists all.
     pub code: Cow<'static, str>,
-    /// The particulars: where, what, and what to do. For those who may read everything; others see the code
-    /// alone.
+    /// Where, what, and how to fix it. Left out unless the token may read everything.
     pub message: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Leases: claims on items, and what their holders say.
+//! Leases of items, and requests of their holders.
 
 use std::sync::Arc;
 
@@ -8,48 +8,49 @@ use serde_json::{Map, Value};
 use crate::item::{Item, ItemFilter, Unknown};
 use crate::time::WallTime;
 
-/// A claim on an item.
+/// An exclusive, expiring claim on an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Lease {
-    /// By which its holder speaks of it.
+    /// Identifies the lease in requests of its holder.
     pub id: String,
-    /// Larger than that of any lease before it: what lies behind a worker can tell a late one by it.
+    /// The fencing token: it is larger than that of any earlier lease, so that other systems can reject late
+    /// writes.
     pub token: u64,
-    /// Who holds it.
+    /// The holder.
     pub worker: Arc<str>,
-    /// How often the item was claimed at its present step, this time among them.
+    /// The claims of the item at its current step, including this one.
     pub attempt: u32,
-    /// From when on it holds no longer, unless a heartbeat comes before.
+    /// When it expires, unless it is renewed.
     pub expires_at: WallTime,
 }
 
-/// What is to be claimed.
+/// A request to claim items.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct ClaimRequest {
-    /// Which items.
+    /// The items to claim.
     #[serde(flatten)]
     pub filter: ItemFilter,
-    /// How many items at most; 1 to 1000, 1 by default.
+    /// The most items; 1 to 1000, by default 1.
     pub max: usize,
-    /// How long each is held unless a heartbeat comes, such as `60s`, which is the default; 1s to 24h.
+    /// How long each lease lasts without a heartbeat, such as `60s`, the default; 1s to 24h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
-    /// How long to wait for an item if there is none, such as `20s`; at most 60s, by default not at all.
+    /// How long to wait if there is no item, such as `20s`; at most 60s, by default not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
-    /// Who claims; by default the token's name.
+    /// The holder; by default the token's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<Arc<str>>,
-    /// Whether the payloads are wanted in the answer; true by default.
+    /// Whether the response includes payloads; by default true.
     pub payloads: bool,
-    /// The `next_cursor` of an earlier claim: only items that come after those of that one, so that a run
-    /// which hands it on gets each item once, unless that comes again at its next step with a later deadline.
+    /// The `next_cursor` of an earlier claim: only items after those are claimed. A run that passes it on
+    /// gets each item once, unless one returns at its next step with a later deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// What nobody knows here. It is refused.
+    /// Unknown fields, which are refused.
     #[serde(flatten, skip_serializing)]
     #[cfg_attr(feature = "schema", schema(ignore))]
     pub unknown: Unknown,
@@ -70,41 +71,41 @@ impl Default for ClaimRequest {
     }
 }
 
-/// Items that were claimed.
+/// The response to a claim.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Claimed {
-    /// The earliest deadline first; empty when there is nothing to be claimed.
+    /// The earliest deadline first; empty if there is nothing to claim.
     pub leases: Vec<ClaimedItem>,
-    /// To be handed back as `cursor` to get only what comes after these; null when nothing was claimed.
+    /// The `cursor` for items after these; null if nothing was claimed.
     pub next_cursor: Option<String>,
 }
 
-/// An item that was claimed.
+/// A claimed item.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimedItem {
-    /// By which its holder speaks of the lease.
+    /// Identifies the lease in requests of its holder.
     pub id: String,
-    /// Larger than that of any lease before it: what lies behind a worker can tell a late one by it.
+    /// The fencing token: it is larger than that of any earlier lease, so that other systems can reject late
+    /// writes.
     pub token: u64,
-    /// From when on the lease holds no longer, unless a heartbeat comes before.
+    /// When the lease expires, unless it is renewed.
     pub expires_at: WallTime,
-    /// How often the item was claimed at its present step, this time among them.
+    /// The claims of the item at its current step, including this one.
     pub attempt: u32,
     /// The item.
     pub item: Item,
-    /// Its payload; null when none was asked for.
+    /// The payload in base64; null if it was not requested.
     pub payload_base64: Option<String>,
 }
 
-/// A sign of life of a holder.
+/// A request to renew a lease.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HeartbeatRequest {
-    /// For how long from now on the lease is to hold; by default 60s, or as long as it holds already if that
-    /// is longer.
+    /// How long the lease lasts from now on; by default 60s, or its remaining time if that is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
     /// A merge patch of the item's progress document.
@@ -113,12 +114,12 @@ pub struct HeartbeatRequest {
     pub progress: Option<Map<String, Value>>,
 }
 
-/// What the holder says when the step is done.
+/// A request to complete the step of an item.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CompleteRequest {
-    /// Whether the item is done, whatever steps are left.
+    /// Whether to close the item, whatever steps remain.
     pub close: bool,
     /// A merge patch of the item's progress document.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,46 +127,46 @@ pub struct CompleteRequest {
     pub progress: Option<Map<String, Value>>,
 }
 
-/// What the holder says when the attempt failed.
+/// A request to report a failed attempt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FailRequest {
-    /// Why.
+    /// The reason.
     pub error: FailureRequest,
-    /// How long to wait for the next attempt, such as `30s`, if not as the workflow's policy says.
+    /// The wait before the next attempt, such as `30s`; by default that of the workflow's policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<String>,
 }
 
-/// Why an attempt failed.
+/// The reason of a failed attempt.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FailureRequest {
-    /// The worker's name for this sort of error; 1 to 128 bytes.
+    /// A name for this kind of error; 1 to 128 bytes.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What happened; at most 2,048 bytes.
+    /// The description; at most 2,048 bytes.
     #[serde(default)]
     pub message: String,
-    /// Whether trying again may help. If not, or if it was tried often enough, the item has failed.
+    /// Whether a retry may succeed. If not, or after the last retry, the item fails.
     #[serde(default)]
     pub retryable: bool,
-    /// Whether it can be ignored: the item goes on as if the step were done.
+    /// Whether to ignore it: the item continues as if the step were done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignorable: bool,
-    /// Whatever else is to be kept; at most 4,096 bytes of JSON.
+    /// Further data; at most 4,096 bytes of JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
 
-/// What the holder says when it gives an item back.
+/// A request to release an item.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ReleaseRequest {
-    /// How long nobody else is to get it, such as `30s`; by default anybody may at once.
+    /// How long nobody can claim it, such as `30s`; by default not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<String>,
 }

@@ -1,16 +1,16 @@
-//! The HTTP API of Process Warden: documents, paths, names, words, limits and problems. The daemon and its
-//! command line are written with it, and so can any client be.
+//! The HTTP API of Process Warden: documents, paths, names, words, limits and problems. The daemon, its
+//! command line and other clients use it.
 //!
-//! What is written here is the wire:
+//! Rules of the wire format:
 //!
-//! * A document stands once, for whoever writes it and whoever reads it. Its fields are written in their
-//!   order, those that are empty as `null` unless they say otherwise.
-//! * A field may be added to an answer, and a word to a list: readers pass over fields that they do not know,
-//!   and get a word that they do not know as [`word::Word::Other`]. A field that is added is an `Option`, so
-//!   that answers of older daemons can be read.
+//! * Each document is defined once, for writing and reading. Fields are written in the order of their
+//!   definition, and empty ones as `null` unless stated otherwise.
+//! * Fields may be added to responses, and words to lists: readers ignore unknown fields, and get an unknown
+//!   word as [`word::Word::Other`]. An added field is an `Option`, so that responses of older daemons can be
+//!   read.
 //! * Requests are read strictly: an unknown field or word is refused.
 //!
-//! Deliberately absent: sending requests, and what the documents are made of.
+//! Deliberately absent: sending requests, and how documents are made.
 
 #![warn(missing_docs)]
 

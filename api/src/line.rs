@@ -1,7 +1,6 @@
-//! The lines of batches and exports (NDJSON): what each asks for, what an export says of an item, and what
-//! became of a line.
+//! The lines (NDJSON) of batches and exports, and the response to each line of a batch.
 //!
-//! A line is read strictly, as a request is. An export writes lines that a batch takes.
+//! Lines are read strictly, as requests are. The lines of an export are valid in a batch.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,67 +17,66 @@ use crate::problem::ProblemDocument;
 use crate::quote::quote;
 use crate::word::{ItemState, LineOperation, StepStatus, Word};
 
-/// A line of a batch or an export. `B` is how its base64 is held: as text, or as whoever writes it has the
-/// bytes.
+/// A line of a batch or an export. `B` holds base64: as text, or as bytes for a writer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "B: Deserialize<'de>"))]
 pub struct Line<'a, B = Text<'a>> {
-    /// What it asks for.
+    /// The operation.
     pub op: LineOperation,
-    /// Where the export goes on behind this line. A batch passes over it, whatever it is.
+    /// Where an export resumes after this line. Ignored in a batch.
     #[serde(default, deserialize_with = "whatever", skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The workflow of the item.
+    /// The name of the workflow.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<Cow<'a, str>>,
-    /// The id of the item; a create may leave it to the daemon.
+    /// The id of the item; without it, a create generates one.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Cow<'a, str>>,
     /// The content type of the payload.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<Cow<'a, str>>,
-    /// The content codings that were applied to the payload, such as `gzip`.
+    /// The content codings of the payload, such as `gzip`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<Cow<'a, str>>,
-    /// A duration from now, or an RFC 3339 instant; in an export an instant.
+    /// A duration from now, or an instant (RFC 3339); in an export an instant.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Cow<'a, str>>,
-    /// Names and values to find the item by.
+    /// Names and values to filter by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LineLabels>,
-    /// The step at which it begins, or is.
+    /// The step at which the item begins, or is.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Cow<'a, str>>,
-    /// How the item stood. This and what follows say what it has been through elsewhere; that takes the scope
-    /// `admin`.
+    /// The state of the item. This and the following fields are the history of the item elsewhere, which
+    /// needs the scope `admin`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Cow<'a, str>>,
-    /// When it was created there; left out of an item that was closed before anybody created it.
+    /// When it was created; left out if it was closed before it was created.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Cow<'a, str>>,
-    /// When it came to its step, if not when it was created.
+    /// When it entered its step, if later than its creation.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step_entered_at: Option<Cow<'a, str>>,
     /// When it failed.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Cow<'a, str>>,
-    /// `duration` where the deadline was asked for as one, and does not move when a wall clock is set; else
-    /// `instant`.
+    /// `duration` if the deadline was given as one, so that it does not move when the wall clock is set;
+    /// otherwise `instant`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub deadline_from: Option<Cow<'a, str>>,
     /// When it was closed.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Cow<'a, str>>,
-    /// How it ended; of a close, how it ends.
+    /// How it ended, or for a close, how it ends.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Cow<'a, str>>,
-    /// How often it was claimed at its step.
+    /// The claims at its step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_attempts: Option<u32>,
-    /// Before when it is not to be claimed.
+    /// When it can be claimed again.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Cow<'a, str>>,
-    /// The steps that are behind it.
+    /// The steps it left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<LineStep>>,
     /// Its progress document.
@@ -87,25 +85,25 @@ pub struct Line<'a, B = Text<'a>> {
     /// The errors that it keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<LineError>>,
-    /// The size of a payload that is gone.
+    /// The size of a payload that was removed, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_size: Option<u64>,
-    /// The SHA-256 of a payload that is gone, in hexadecimal.
+    /// The SHA-256 of a payload that was removed, in hexadecimal.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub payload_sha256: Option<Cow<'a, str>>,
-    /// The payload: of a string its text, of any other JSON the JSON as it is written.
+    /// The payload: the text of a string, or any other JSON as it is written.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<LinePayload<'a>>,
-    /// The payload in base64. A create has one of the two.
+    /// The payload in base64. A create has this or `payload`.
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     pub payload_base64: Option<B>,
-    /// What the header `Idempotency-Key` is to a create of its own.
+    /// For a create, as the header `Idempotency-Key` of a single one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    /// Of an end: how many lines were before it. A batch passes over it, whatever it is.
+    /// For an end: the number of lines before it. Ignored in a batch.
     #[serde(default, deserialize_with = "whatever", skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
-    /// Of an end: the SHA-256 of all bytes before it, in hexadecimal. A batch passes over it, whatever it is.
+    /// For an end: the SHA-256 of all bytes before it, in hexadecimal. Ignored in a batch.
     #[serde(default, deserialize_with = "whatever", skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
@@ -114,14 +112,14 @@ fn none<B>() -> Option<B> {
     None
 }
 
-/// Reads a member that may be any JSON; nothing if it is none of the kind.
+/// Reads any JSON; `None` if it has another type.
 fn whatever<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     let value = <&'de RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(value.get()).ok())
 }
 
 impl<B> Line<'_, B> {
-    /// A line that asks for this and says nothing else.
+    /// A line with this operation and nothing else.
     pub const fn new(op: LineOperation) -> Self {
         Self {
             op,
@@ -156,7 +154,7 @@ impl<B> Line<'_, B> {
     }
 }
 
-/// A text that is borrowed from its line where it has no escapes.
+/// A text, borrowed from its line if it has no escapes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(
@@ -165,12 +163,12 @@ pub struct Text<'a>(
     pub Cow<'a, str>,
 );
 
-/// A payload in a line.
+/// The payload in a line.
 #[derive(Clone, Copy, Debug)]
 pub enum LinePayload<'a> {
-    /// As it stands in the line.
+    /// As it is written in the line.
     Json(&'a RawValue),
-    /// A text that is to be written.
+    /// A text, for writing.
     Text(&'a str),
 }
 
@@ -189,7 +187,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for LinePayload<'a> {
     }
 }
 
-/// Labels as a line has them. One that stands twice has no value that is right, so it is refused.
+/// Labels in a line. Duplicate names are refused, as no value would be right.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct LineLabels(
@@ -225,34 +223,34 @@ impl<'de> Deserialize<'de> for LineLabels {
     }
 }
 
-/// A step that is behind an item.
+/// A step that an item left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineStep {
-    /// The step.
+    /// The name of the step.
     pub name: Arc<str>,
     /// How the item left it.
     pub status: StepStatus,
-    /// When.
+    /// When the item left it.
     pub at: String,
 }
 
-/// An error that was reported about an item.
+/// A reported error of an item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineError {
-    /// Its id.
+    /// `err_` and a UUID.
     pub id: Arc<str>,
-    /// The reporter's name for this sort of error.
+    /// A name chosen by the reporter.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What happened.
+    /// The reporter's description.
     #[serde(default)]
     pub message: String,
-    /// Whether trying again may help.
+    /// Whether a retry may succeed.
     #[serde(default)]
     pub retryable: bool,
-    /// Whether the item has failed by it.
+    /// Whether it made the item fail.
     #[serde(default)]
     pub fatal: bool,
     /// The step at which the item was.
@@ -260,34 +258,34 @@ pub struct LineError {
     pub step: Option<Arc<str>>,
     /// When it was reported.
     pub at: String,
-    /// Whatever else was kept.
+    /// Further data of the reporter.
     #[serde(default)]
     pub data: Value,
 }
 
-/// The line that ends an export.
+/// The last line of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// That it is one.
+    /// Always [`LineOperation::End`].
     pub op: LineOperation,
-    /// How many lines were before it.
+    /// The number of lines before it.
     pub lines: u64,
     /// The SHA-256 of all bytes before it, in hexadecimal.
     pub sha256: String,
 }
 
-/// What became of a line of a batch.
+/// The response to a line of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LineAnswer<'a> {
-    /// It was refused.
+    /// The line was refused.
     Refused(LineProblem<'a>),
-    /// It is done.
+    /// The line was executed.
     Done(LineDone<'a>),
 }
 
 impl LineAnswer<'_> {
-    /// The HTTP status with which a request of its own would have been answered.
+    /// The HTTP status that the same request on its own would have.
     pub const fn status(&self) -> u16 {
         match self {
             Self::Refused(line) => line.problem.status,
@@ -296,37 +294,37 @@ impl LineAnswer<'_> {
     }
 }
 
-/// What became of a line that is done.
+/// The response to a line that was executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineDone<'a> {
-    /// The HTTP status with which a request of its own would have been answered.
+    /// The HTTP status that the same request on its own would have.
     pub status: u16,
-    /// The workflow that it named.
+    /// The workflow in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<Cow<'a, str>>,
     /// The id of the item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Cow<'a, str>>,
-    /// The version of the item, of a create.
+    /// The version of the item, for a create.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// How the item stands, of a create.
+    /// The state of the item, for a create.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Word<ItemState>>,
 }
 
-/// What became of a line that was refused.
+/// The response to a line that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineProblem<'a> {
     /// The number of the line, from 1.
     pub line: usize,
-    /// The workflow that it named.
+    /// The workflow in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<Cow<'a, str>>,
-    /// The id that it named.
+    /// The id in the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Cow<'a, str>>,
-    /// Why.
+    /// The reason.
     #[serde(flatten)]
     pub problem: ProblemDocument<'a>,
 }

@@ -1,13 +1,13 @@
-//! What a JSON merge patch (RFC 7396) asks of a document within a document.
+//! Nested documents in a JSON merge patch (RFC 7396).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a merge patch asks of a document.
+/// A change of a nested document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Merge<T> {
-    /// To be emptied: the patch says null.
+    /// Empty it: the patch has null.
     Clear,
-    /// To be changed like this.
+    /// Merge this into it.
     Change(T),
 }
 
@@ -20,7 +20,7 @@ impl<T: Serialize> Serialize for Merge<T> {
     }
 }
 
-/// Reads a member that empties something when it is null.
+/// For a member that empties something if it is null.
 pub(crate) fn member<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Merge<T>>, D::Error> {
@@ -28,7 +28,7 @@ pub(crate) fn member<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Ok(Some(change.map_or(Merge::Clear, Merge::Change)))
 }
 
-/// Reads a member that may be left out but not be null.
+/// For a member that may be left out but not be null.
 pub(crate) fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

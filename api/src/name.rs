@@ -1,4 +1,4 @@
-//! Names: of workflows, items and steps, which are valid by construction, and labels, which are checked.
+//! Names of workflows, items and steps, which are valid by construction; and checks of labels.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,19 +10,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::limit::{ITEM_ID_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, LABELS_MAX, LABELS_SIZE_MAX, NAME_MAX};
 use crate::quote::quote;
 
-/// What [`is_name`] accepts, in words.
+/// The rule of [`is_name`], for messages.
 pub const NAME_RULE: &str = "it takes 1 to 128 of A-Z a-z 0-9 . _ - and starts with a letter or digit";
 
-/// Why a name was refused.
+/// Why a name is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// A name outside `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, and of what it was to be one: `workflow` or `step`.
+    /// Not `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`; with what it was for: `workflow` or `step`.
     Pattern(String, &'static str),
     /// An item id that is empty or too long, with its length in bytes.
     IdLength(usize),
-    /// An item id that clients take for a way through directories and leave out of the path.
+    /// `.` or `..`, which clients remove from paths.
     IdDots(String),
-    /// An item id that holds this control character.
+    /// An item id with this control character.
     IdControl(u32),
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// Whether `text` is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`: the form of all names, also of those without a type
+/// Whether a text is `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, the rule for all names, also those without a type
 /// here.
 pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -65,10 +65,7 @@ macro_rules! text_type {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks the text and takes it.
-            ///
-            /// # Errors
-            /// When the text is no such name.
+            /// Validates a name.
             pub fn new(text: impl Into<Arc<str>>) -> Result<Self, NameError> {
                 let text = text.into();
                 let check: fn(&str) -> Result<(), NameError> = $check;
@@ -76,7 +73,7 @@ macro_rules! text_type {
                 Ok(Self(text))
             }
 
-            /// The text.
+            /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -135,14 +132,14 @@ text_type!(
 );
 
 text_type!(
-    /// The name of a step; it follows the same pattern as a workflow's name.
+    /// The name of a step: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     StepName,
     |text| if is_name(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "step")) }
 );
 
 text_type!(
-    /// The id of an item within its workflow: 1 to 256 bytes of UTF-8 without control characters, and neither
-    /// `.` nor `..`.
+    /// The id of an item within its workflow: 1 to 256 bytes of UTF-8 without control characters, not `.` or
+    /// `..`.
     ItemId,
     |text| {
         if text.is_empty() || text.len() > ITEM_ID_MAX {
@@ -184,10 +181,10 @@ mod schema {
     texts! { WorkflowName StepName ItemId }
 }
 
-/// Names and values to find an item by.
+/// The labels of an item: names and values to filter by.
 pub type Labels = Arc<BTreeMap<String, String>>;
 
-/// Why labels were refused, in words.
+/// Why labels are invalid, as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelError(String);
 
@@ -199,16 +196,13 @@ impl fmt::Display for LabelError {
 
 impl std::error::Error for LabelError {}
 
-/// Whether a label may be called like this: 1 to 63 of `A-Z a-z 0-9 . _ - /`.
+/// Whether a label name is valid: 1 to 63 of `A-Z a-z 0-9 . _ - /`.
 pub fn is_label_name(name: &str) -> bool {
     (1..=LABEL_NAME_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
 }
 
-/// Checks names, values, number and size of the labels of an item.
-///
-/// # Errors
-/// When a limit is broken; the message says which.
+/// Checks names, values, number and size of an item's labels. The message names the limit that is exceeded.
 pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), LabelError> {
     let refuse = |message: String| Err(LabelError(message));
     if labels.len() > LABELS_MAX {

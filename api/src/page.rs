@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Page<T> {
-    /// What was found. It may be less than asked for although more follows.
+    /// The entries. There may be fewer than `limit` although more follow.
     pub data: Vec<T>,
-    /// To be handed back as `cursor` for what follows; null at the end.
+    /// The `cursor` for the next page; null at the end.
     pub next_cursor: Option<String>,
 }

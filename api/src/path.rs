@@ -1,31 +1,31 @@
-//! The paths. A part in braces stands for a value, percent-encoded.
+//! The paths. A part in braces stands for a percent-encoded value.
 
 macro_rules! paths {
     ($($(#[$doc:meta])* $name:ident = $path:literal;)*) => {
         $($(#[$doc])* pub const $name: &str = $path;)*
 
-        /// All of them.
+        /// All paths.
         pub const ALL: &[&str] = &[$($path),*];
     };
 }
 
 paths! {
-    /// Whether the process lives.
+    /// Liveness.
     HEALTHZ = "/healthz";
-    /// Whether the daemon is ready.
+    /// Readiness.
     READYZ = "/readyz";
-    /// Figures for Prometheus.
+    /// Metrics for Prometheus.
     METRICS = "/metrics";
     /// The description of the API.
     OPENAPI = "/openapi.json";
 
     /// Create and close many items.
     BATCH = "/v1/batch";
-    /// Items of all workflows.
+    /// The items of all workflows.
     ITEMS = "/v1/items";
-    /// Send many items back.
+    /// Retry many items.
     ITEMS_RETRY = "/v1/items/retry";
-    /// What a choice of items amounts to.
+    /// Counts of selected items.
     ITEMS_SUMMARY = "/v1/items/summary";
     /// Items with their payloads.
     EXPORT = "/v1/export";
@@ -34,7 +34,7 @@ paths! {
     WORKFLOWS = "/v1/workflows";
     /// A workflow.
     WORKFLOW = "/v1/workflows/{workflow}";
-    /// The figures of a workflow.
+    /// Counts of a workflow.
     WORKFLOW_STATS = "/v1/workflows/{workflow}/stats";
     /// The items of a workflow.
     WORKFLOW_ITEMS = "/v1/workflows/{workflow}/items";
@@ -44,18 +44,18 @@ paths! {
     ITEM_PAYLOAD = "/v1/workflows/{workflow}/items/{id}/payload";
     /// The errors of an item.
     ITEM_ERRORS = "/v1/workflows/{workflow}/items/{id}/errors";
-    /// Send an item back.
+    /// Retry an item.
     ITEM_RETRY = "/v1/workflows/{workflow}/items/{id}/retry";
 
     /// Claim items.
     LEASES = "/v1/leases";
-    /// Hold a lease for longer.
+    /// Renew a lease.
     LEASE_HEARTBEAT = "/v1/leases/{id}/heartbeat";
-    /// Say that the step is done.
+    /// Complete the step.
     LEASE_COMPLETE = "/v1/leases/{id}/complete";
-    /// Say that the attempt failed.
+    /// Report a failed attempt.
     LEASE_FAIL = "/v1/leases/{id}/fail";
-    /// Give the item back.
+    /// Release the item.
     LEASE_RELEASE = "/v1/leases/{id}/release";
 
     /// Incidents.
@@ -76,9 +76,9 @@ paths! {
     DELIVERY_RESEND = "/v1/deliveries/{id}/resend";
     /// Receivers.
     RECEIVERS = "/v1/receivers";
-    /// Try a receiver out.
+    /// Send a test.
     RECEIVER_TEST = "/v1/receivers/{name}/test";
-    /// Let everything go to a receiver that waits for it.
+    /// End a receiver's pause, and attempt what waits.
     RECEIVER_RESUME = "/v1/receivers/{name}/resume";
     /// Silences.
     SILENCES = "/v1/silences";
@@ -91,16 +91,16 @@ paths! {
     REPLAY = "/v1/replays/{id}";
     /// Pause a replay.
     REPLAY_PAUSE = "/v1/replays/{id}/pause";
-    /// Have a replay go on.
+    /// Resume a replay.
     REPLAY_RESUME = "/v1/replays/{id}/resume";
-    /// End a replay.
+    /// Cancel a replay.
     REPLAY_CANCEL = "/v1/replays/{id}/cancel";
 }
 
-/// The path with these values in place of its parts in braces, in their order, percent-encoded.
+/// Fills the parts in braces with these values, percent-encoded, in their order.
 ///
 /// # Panics
-/// When the path has fewer or more such parts.
+/// If the number of values differs from the number of parts.
 pub fn fill(template: &str, values: &[&str]) -> String {
     let mut values = values.iter();
     let mut path = String::with_capacity(template.len());
@@ -117,8 +117,7 @@ pub fn fill(template: &str, values: &[&str]) -> String {
     path
 }
 
-/// Writes a text so that it may stand between slashes: what RFC 3986 leaves unreserved as it is, other bytes
-/// as `%XX`.
+/// Percent-encodes a path segment: all bytes but the unreserved characters of RFC 3986.
 fn encode(text: &str, path: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

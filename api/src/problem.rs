@@ -1,22 +1,20 @@
-//! Problems: what goes wrong, and the document that says so (RFC 9457, `application/problem+json`).
+//! Problems (RFC 9457, `application/problem+json`): the types, and the document.
 //!
-//! A status stands here as a number, beside the word: a client decides by both, and may have to before it has
-//! a connection.
+//! The status is a number here, as clients use it and the word without an HTTP library.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What [`ProblemDocument::kind`] begins with, before the word of the problem.
+/// The prefix of [`ProblemDocument::kind`], before the word.
 pub const TYPE_PREFIX: &str = "/problems/";
 
-/// The form of a problem on the wire. It is read whatever is missing: what lies on the way to the daemon has
-/// problems too.
+/// The document. Missing fields are tolerated, as proxies send problems too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ProblemDocument<'a> {
-    /// `/problems/` and a word that clients may go by.
+    /// `/problems/` and a word for clients to go by.
     #[serde(default, rename = "type")]
     #[cfg_attr(feature = "schema", schema(required = true))]
     pub kind: Cow<'a, str>,
@@ -28,17 +26,17 @@ pub struct ProblemDocument<'a> {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(required = true))]
     pub status: u16,
-    /// What was wrong this time, and what to do.
+    /// The cause, and what to do.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(required = true))]
     pub detail: Cow<'a, str>,
-    /// The request's id, also in the header `x-request-id` and in the log.
+    /// The request id, also in the header `x-request-id` and in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<Cow<'a, str>>,
 }
 
 impl ProblemDocument<'_> {
-    /// The type, if it is one of those that are known here.
+    /// The type, if it is known to this version.
     pub fn problem(&self) -> Option<Problem> {
         Problem::of_slug(self.kind.strip_prefix(TYPE_PREFIX)?)
     }
@@ -53,31 +51,31 @@ macro_rules! problems {
         }
 
         impl Problem {
-            /// All of them.
+            /// All types.
             pub const ALL: [Self; [$($slug),*].len()] = [$(Self::$name),*];
 
-            /// The word that clients may go by.
+            /// The word for clients to go by.
             pub const fn slug(self) -> &'static str {
                 match self {
                     $(Self::$name => $slug,)*
                 }
             }
 
-            /// What it is, in a sentence.
+            /// The title: one sentence.
             pub const fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)*
                 }
             }
 
-            /// The HTTP status with which it is answered.
+            /// The HTTP status.
             pub const fn status(self) -> u16 {
                 match self {
                     $(Self::$name => $status,)*
                 }
             }
 
-            /// The one with this word.
+            /// The type with this word.
             pub fn of_slug(slug: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|problem| problem.slug() == slug)
             }
@@ -86,23 +84,23 @@ macro_rules! problems {
 }
 
 problems! {
-    /// The request is not as it must be.
+    /// The request is malformed.
     InvalidRequest: 400, "invalid-request", "The request is not valid";
-    /// The body ended early or broke off.
+    /// The body ended early.
     IncompleteBody: 400, "incomplete-body", "The body did not arrive whole";
-    /// No token, or an unknown one.
+    /// The token is missing or unknown.
     Unauthorized: 401, "unauthorized", "A valid token is required";
-    /// For another host.
+    /// The `Host` is not one of this daemon's.
     UnknownHost: 421, "unknown-host", "The host is not known here";
-    /// From a page of another origin.
+    /// A write from a page of another origin.
     ForeignOrigin: 403, "foreign-origin", "The request comes from a foreign page";
-    /// A body of a type from which this is not read.
+    /// The content type is not supported here.
     UnsupportedMediaType: 415, "unsupported-media-type", "The body is not of a type for this";
-    /// The token does not allow it.
+    /// The token does not allow the request.
     Forbidden: 403, "forbidden", "The token does not allow this";
-    /// The body's length is not told.
+    /// The body has no length.
     LengthRequired: 411, "length-required", "The length of the body is required";
-    /// A form of the protocol that is not spoken here.
+    /// A feature of HTTP that is not supported.
     NotImplemented: 501, "not-implemented", "This is not implemented";
     /// No such path.
     NotFound: 404, "not-found", "There is nothing here";
@@ -110,13 +108,13 @@ problems! {
     ItemNotFound: 404, "item-not-found", "There is no such item";
     /// No such workflow.
     WorkflowNotFound: 404, "workflow-not-found", "There is no such workflow";
-    /// Something of it has not ended.
+    /// Items, incidents or replays of the workflow are not over.
     WorkflowInUse: 409, "workflow-in-use", "Something of the workflow has not ended";
-    /// The configuration says what it is.
+    /// Only the configuration can change the workflow.
     WorkflowConfigured: 409, "workflow-configured", "The workflow is defined in the configuration";
     /// No such lease.
     LeaseNotFound: 404, "lease-not-found", "There is no such lease";
-    /// The lease holds no longer.
+    /// The lease expired or was taken over.
     LeaseLost: 409, "lease-lost", "The lease holds no longer";
     /// No such incident.
     IncidentNotFound: 404, "incident-not-found", "There is no such incident";
@@ -124,53 +122,53 @@ problems! {
     ReceiverNotFound: 404, "receiver-not-found", "There is no such receiver";
     /// No such delivery.
     DeliveryNotFound: 404, "delivery-not-found", "There is no such delivery";
-    /// Nothing is left of it.
+    /// The action needs an open incident.
     IncidentResolved: 409, "incident-resolved", "The incident is resolved";
-    /// It has begun again.
+    /// The action needs a resolved incident.
     IncidentOpen: 409, "incident-open", "The incident is open";
     /// No such silence.
     SilenceNotFound: 404, "silence-not-found", "There is no such silence";
-    /// One silence too many.
+    /// The limit of silences is reached.
     TooManySilences: 422, "too-many-silences", "There are too many silences";
     /// No such replay.
     ReplayNotFound: 404, "replay-not-found", "There is no such replay";
-    /// It is over.
+    /// The replay is completed or cancelled.
     ReplayEnded: 409, "replay-ended", "The replay has ended";
-    /// One replay too many.
+    /// The limit of replays is reached.
     TooManyReplays: 422, "too-many-replays", "There are too many replays";
-    /// Too many items at once.
+    /// The selection has too many items.
     SelectionTooLarge: 422, "selection-too-large", "Too many items are selected";
-    /// The path does not take this method.
+    /// The path does not support the method.
     MethodNotAllowed: 405, "method-not-allowed", "The method is not allowed here";
-    /// The body took too long.
+    /// The body arrived too slowly.
     BodyTimeout: 408, "body-timeout", "The body took too long to arrive";
-    /// Open with another payload.
+    /// The item is open with another payload.
     ItemConflict: 409, "item-conflict", "The item exists with another payload";
-    /// Closed.
+    /// The item is closed.
     ItemClosed: 409, "item-closed", "The item is closed";
-    /// It waits to be sent.
+    /// The delivery is not sent yet.
     DeliveryPending: 409, "delivery-pending", "The delivery is still pending";
-    /// The payload was dropped.
+    /// The payload of a closed item was removed.
     PayloadGone: 410, "payload-gone", "The payload is gone";
-    /// Another version.
+    /// The item has another version.
     PreconditionFailed: 412, "precondition-failed", "The item has changed";
-    /// Too large.
+    /// The payload exceeds the limit.
     PayloadTooLarge: 413, "payload-too-large", "The payload is too large";
-    /// Too many lines or bytes.
+    /// The batch has too many lines or bytes.
     BatchTooLarge: 413, "batch-too-large", "The batch is too large";
-    /// No such part.
+    /// The range is outside of the payload.
     RangeNotSatisfiable: 416, "range-not-satisfiable", "The range lies outside the payload";
-    /// A body is compressed that must not be.
+    /// A compressed body where none is supported.
     UnsupportedEncoding: 415, "unsupported-encoding", "The body is encoded";
-    /// One workflow too many.
+    /// The limit of workflows is reached.
     TooManyWorkflows: 422, "too-many-workflows", "There are too many workflows";
-    /// Too much at once.
+    /// The limit of concurrent requests or memory is reached.
     Overloaded: 503, "overloaded", "The warden is overloaded";
-    /// Not ready, or on the way down.
+    /// The daemon is starting or stopping.
     Unavailable: 503, "unavailable", "The warden is not available";
-    /// No room.
+    /// There is not enough space on the disk.
     StorageFull: 507, "storage-full", "The disk is full";
-    /// The store broke.
+    /// The store failed; the outcome of a write is unknown.
     StoreFailed: 500, "store-failed", "The store failed";
 }
 

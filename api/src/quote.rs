@@ -1,11 +1,11 @@
-//! What is repeated of what somebody sent: enough to find it, never all of it.
+//! Quotes of client input in messages: enough to find it, never all of it.
 
 use std::fmt;
 
-/// The most bytes that are repeated of a text.
+/// In bytes.
 const QUOTE_MAX: usize = 128;
 
-/// The text in quotes, its control characters escaped, and cut when it is longer than 128 bytes.
+/// Quotes a text with its control characters escaped, truncated to 128 bytes.
 pub fn quote<T: AsRef<str> + ?Sized>(text: &T) -> Quote<'_> {
     Quote(text.as_ref())
 }

@@ -1,4 +1,4 @@
-//! Replays: items that the daemon itself sends to a target again. Durations are in the form `1h 30m`.
+//! Replays: items that the daemon sends to a target. Durations are written like `1h 30m`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,76 +9,76 @@ use crate::item::{ItemFilter, Unknown};
 use crate::time::WallTime;
 use crate::word::{ItemState, OnSuccess, ReplayStatus, Word};
 
-/// A replay, and how far it has come.
+/// A replay and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Replay {
-    /// Its id.
+    /// `rpl_` and a UUID.
     pub id: Arc<str>,
-    /// What people call it; may be empty.
+    /// A name for people; may be empty.
     pub name: Arc<str>,
-    /// Where it stands.
+    /// Whether it is sending.
     #[cfg_attr(feature = "schema", schema(value_type = ReplayStatus))]
     pub status: Word<ReplayStatus>,
-    /// Why it is paused, where nobody said so.
+    /// Why it paused, unless a person paused it.
     pub reason: Option<Arc<str>>,
-    /// Which items were selected.
+    /// The selection.
     pub filter: ReplayFilter,
-    /// Where they go.
+    /// The destination.
     pub target: ReplayTarget,
     /// The most items in a second.
     pub max_per_second: f64,
-    /// The most items at one time.
+    /// The most items at once.
     pub concurrency: usize,
-    /// How many items must succeed before the others are sent.
+    /// The items that must succeed before the others are sent.
     pub canary: u64,
-    /// How long the rate takes to grow from nothing to its maximum.
+    /// How long the rate takes to grow from zero to its maximum.
     pub ramp_up: String,
-    /// What becomes of an item that the target took.
+    /// What happens to an item that the target accepted.
     #[cfg_attr(feature = "schema", schema(value_type = OnSuccess))]
     pub on_success: Word<OnSuccess>,
-    /// How long the target may take for one item.
+    /// The longest wait for the target's response to one item.
     pub timeout: String,
-    /// How many failures in a row make it pause; 0 for however many.
+    /// The consecutive failures after which it pauses; 0 is never.
     pub pause_after_failures: u64,
-    /// When it was started.
+    /// When it was created.
     pub created_at: WallTime,
     /// When its first item was sent.
     pub started_at: Option<WallTime>,
-    /// When it ended.
+    /// When it was completed or cancelled.
     pub ended_at: Option<WallTime>,
-    /// How many items were selected.
+    /// The selected items.
     pub total: u64,
-    /// Those that were sent and have ended, and those that are on their way.
+    /// The items that were sent, including those in flight.
     pub sent: u64,
-    /// Those that the target took.
+    /// The items that the target accepted.
     pub succeeded: u64,
-    /// Those that it did not take.
+    /// The items that the target did not accept.
     pub failed: u64,
-    /// Those that were closed meanwhile, or on which somebody else worked when it was their turn.
+    /// The items that were closed or leased by others when it was their turn.
     pub skipped: u64,
-    /// How many end in a second, lately.
+    /// The recent rate, in items per second.
     pub rate: f64,
-    /// When it will be over if it goes on like that.
+    /// The expected end at that rate.
     pub eta: Option<WallTime>,
-    /// Until when nothing is sent, because the target said that it has no room, or the disk is full.
+    /// Until when nothing is sent, because the target is overloaded or the disk is full.
     pub held_until: Option<WallTime>,
     /// The latest failures, oldest first.
     pub failures: Vec<ReplayFailure>,
-    /// How many items failed for which reason; those of rare reasons under `other`.
+    /// Failed items by reason; rare reasons are counted as `other`.
     pub failure_reasons: BTreeMap<Arc<str>, u64>,
 }
 
-/// Which items were selected.
+/// The selection of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReplayFilter {
-    /// Globs of workflows, any of which may match; none for all.
+    /// Globs of workflow names, any of which may match; empty for all.
     pub workflows: Vec<Arc<str>>,
-    /// The states, any of which may hold.
+    /// States, any of which may match.
     #[cfg_attr(feature = "schema", schema(value_type = Vec<ItemState>))]
     pub states: Vec<Word<ItemState>>,
-    /// Labels that must be there with exactly this value.
+    /// Labels with exactly these values.
     pub labels: BTreeMap<String, String>,
     /// The current step.
     pub step: Option<Arc<str>>,
@@ -92,95 +92,95 @@ pub struct ReplayFilter {
     pub deadline_after: Option<WallTime>,
 }
 
-/// Where they go.
+/// The destination of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReplayTarget {
-    /// Without what may be a secret in it: user, password and query.
+    /// Without user, password and query, which may be secret.
     pub url: String,
-    /// Whether they are signed. When it has ended that is forgotten.
+    /// Whether requests are signed; false once the replay ended.
     pub signed: bool,
 }
 
-/// An item that the target did not take.
+/// An item that the target did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReplayFailure {
-    /// Its workflow.
+    /// The name of its workflow.
     pub workflow: Arc<str>,
     /// Its id within the workflow.
     pub id: Arc<str>,
-    /// With the beginning of what the target answered, unless the token is limited to some workflows.
+    /// With the beginning of the target's response, unless the token is limited to some workflows.
     pub reason: Arc<str>,
-    /// The status of the answer, if there was one.
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// When.
+    /// When the attempt ended.
     pub at: WallTime,
 }
 
-/// Which items are to be sent.
+/// The selection in a request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct ReplayFilterRequest {
-    /// Which.
+    /// The criteria.
     #[serde(flatten)]
     pub filter: ItemFilter,
-    /// What nobody knows here. It is refused.
+    /// Unknown fields, which are refused.
     #[serde(flatten, skip_serializing)]
     #[cfg_attr(feature = "schema", schema(ignore))]
     pub unknown: Unknown,
 }
 
-/// Where the items go.
+/// The destination in a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReplayTargetRequest {
-    /// `http` or `https`. What stands in it besides scheme, host, port and path is never shown.
+    /// `http` or `https`. Only scheme, host, port and path are ever shown.
     pub url: String,
-    /// What signs them by the rules of Standard Webhooks: `whsec_` and base64. It is forgotten when the
+    /// The secret that signs items according to Standard Webhooks: `whsec_` and base64. Removed when the
     /// replay ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
-/// A replay to be started.
+/// A request to start a replay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
-    /// What people call it; at most 128 bytes.
+    /// A name for people; at most 128 bytes.
     #[serde(default)]
     pub name: String,
-    /// Which items are to be sent.
+    /// The items to send.
     #[serde(default)]
     pub filter: ReplayFilterRequest,
-    /// Where they go.
+    /// The destination.
     pub target: ReplayTargetRequest,
-    /// The most items in a second; 0.01 to 10,000, 50 by default.
+    /// The most items in a second; 0.01 to 10,000, by default 50.
     #[serde(default = "max_per_second")]
     pub max_per_second: f64,
-    /// The most items at one time; 1 to 256, 8 by default.
+    /// The most items at once; 1 to 256, by default 8.
     #[serde(default = "concurrency")]
     pub concurrency: usize,
-    /// How many items must succeed before the others are sent; if one does not, the replay pauses.
+    /// The items that must succeed before the others are sent; if one fails, the replay pauses.
     #[serde(default)]
     pub canary: u64,
-    /// How long the rate takes to grow from nothing to its maximum, such as `10m`; at most 7 days.
+    /// How long the rate takes to grow from zero to its maximum, such as `10m`; at most 7 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp_up: Option<String>,
-    /// `accept` (default): the item is left to whoever took it. `close`: it is done, and is closed.
+    /// `accept` (default): the target closes the item. `close`: the item is closed.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub on_success: OnSuccess,
-    /// How long the target may take for one item; `30s` by default, at most 10 minutes.
+    /// The longest wait for the target's response to one item; by default `30s`, at most 10 minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
-    /// How many failures in a row make it pause; 20 by default, 0 for however many.
+    /// The consecutive failures after which it pauses; by default 20, 0 is never.
     #[serde(default = "pause_after_failures")]
     pub pause_after_failures: u64,
-    /// Only say what would be sent.
+    /// Only return what would be sent.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -198,7 +198,7 @@ fn pause_after_failures() -> u64 {
 }
 
 impl ReplayRequest {
-    /// A replay of what has failed or is overdue to this target, at the default pace.
+    /// A replay of failed and overdue items to this target with the default rate.
     pub fn to(target: ReplayTargetRequest) -> Self {
         Self {
             name: String::new(),

@@ -1,4 +1,4 @@
-//! Instants as text has them: RFC 3339 in UTC, with milliseconds.
+//! Instants in text: RFC 3339 in UTC with milliseconds.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// An instant: milliseconds since the Unix epoch, UTC.
+/// Milliseconds since the Unix epoch, UTC.
 ///
-/// In text forms it is RFC 3339 with milliseconds; in compact binary forms it is the number.
+/// Text formats have RFC 3339 with milliseconds, compact binary formats the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The first instant of the year 0, the earliest that RFC 3339 can write.
+    /// The first instant of the year 0, the earliest in RFC 3339.
     pub const MIN: Self = Self(-62_167_219_200_000);
-    /// The last instant of the year 9999, the latest that RFC 3339 can write.
+    /// The last instant of the year 9999, the latest in RFC 3339.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// The instant that many milliseconds after the Unix epoch.
+    /// From milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -28,33 +28,30 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch.
+    /// Whole seconds since the Unix epoch, rounded down.
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This instant and `duration` more, at most [`Timestamp::MAX`].
+    /// Adds `duration`, up to [`Timestamp::MAX`].
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis)).min(Self::MAX)
     }
 
-    /// This instant moved by that many milliseconds, back if they are negative.
+    /// Adds milliseconds, which may be negative.
     #[must_use]
     pub const fn moved(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// The time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339 text; anything finer than a millisecond is cut off.
-    ///
-    /// # Errors
-    /// When the text is no RFC 3339 instant.
+    /// Parses RFC 3339, truncating to milliseconds.
     pub fn parse(text: &str) -> Result<Self, chrono::ParseError> {
         DateTime::parse_from_rfc3339(text).map(|instant| Self(instant.timestamp_millis()))
     }
@@ -72,7 +69,7 @@ impl fmt::Display for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            // With an offset RFC 3339 can name instants a few hours beyond what it can write in UTC.
+            // With an offset, RFC 3339 allows instants a few hours outside of its range in UTC.
             serializer.collect_str(self.max(&Self::MIN).min(&Self::MAX))
         } else {
             serializer.serialize_i64(self.0)
@@ -91,21 +88,20 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// An instant of the wall clock, as every document has it: RFC 3339 in UTC with milliseconds.
+/// An instant of the wall clock, as in all documents: RFC 3339 in UTC with milliseconds.
 ///
-/// A type of its own because the daemon reckons in instants of a clock that nobody can set, and must not show
-/// those.
+/// A type of its own, because the daemon computes with a steady clock, whose instants must not be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WallTime(Timestamp);
 
 impl WallTime {
-    /// What a wall clock shows.
+    /// From the wall clock.
     pub const fn read(wall: Timestamp) -> Self {
         Self(wall)
     }
 
-    /// The instant, to reckon with.
+    /// The instant, to compute with.
     pub const fn timestamp(self) -> Timestamp {
         self.0
     }

@@ -1,7 +1,7 @@
-//! Words: the values of which there is a fixed list. Each list stands here once; filters, metrics, the
-//! OpenAPI description, the command line and the store take it from here.
+//! Words: values from fixed lists. Each list is defined once; filters, metrics, the OpenAPI description, the
+//! command line and the store use it.
 //!
-//! A request takes none but these. In answers a word may be one that a later daemon added: see [`Word`].
+//! Requests accept only these words. A response may have words of a later version: see [`Word`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,20 +10,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A list of words.
 pub trait Vocabulary: Copy + Sized + 'static {
-    /// All of them, in the order in which they are listed.
+    /// All words, in the order of the list.
     const WORDS: &'static [&'static str];
 
     /// The word on the wire.
     fn word(self) -> &'static str;
 
-    /// The one that is written like this.
+    /// Parses a word.
     fn of_word(text: &str) -> Option<Self>;
 }
 
-/// A text that is none of the words that may stand in its place.
+/// A text that is not in the list of words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownWord(
-    /// The words that may.
+    /// The words of the list.
     pub &'static [&'static str],
 );
 
@@ -35,12 +35,12 @@ impl fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
-/// A word of an answer: one of a list, or one that a later daemon added to it. It is shown as it came.
+/// A word in a response: one of a list, or one that a later version added, which is shown as it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Word<T> {
     /// A word of the list.
     Known(T),
-    /// Another one.
+    /// Any other word.
     Other(String),
 }
 
@@ -53,7 +53,7 @@ impl<T: Vocabulary> Word<T> {
         }
     }
 
-    /// The word, if it is one of the list.
+    /// The word, if it is in the list.
     pub fn known(&self) -> Option<T> {
         match self {
             Self::Known(word) => Some(*word),
@@ -106,10 +106,13 @@ impl<'de, T: Vocabulary> Deserialize<'de> for Word<T> {
     }
 }
 
-// The derived forms of serde are those of an enumeration: a word in text, its place in the list in the
-// compact binary form in which the daemon stores some. So a word may be added at the end of its list only.
+// serde derives the forms of an enum: the word in text, its index in the binary form of the store. So words
+// may be added only at the end of their list.
 macro_rules! words {
-    ($(#[doc = $description:literal] $(#[$attribute:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+    ($(
+        #[doc = $description:literal] $(#[$attribute:meta])*
+        $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }
+    )+) => {$(
         #[doc = $description]
         $(#[$attribute])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,10 +121,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All of them, in the order in which they are listed.
+            /// All values, in the order of the list.
             pub const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
 
-            /// Their words, in the same order.
+            /// All words, in the same order.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
             /// The word on the wire.
@@ -178,24 +181,24 @@ macro_rules! words {
 }
 
 words! {
-    /// How an item stands at some instant.
+    /// The state of an item at an instant.
     ItemState {
-        /// Neither done nor late.
+        /// Not closed and not late.
         Open = "open",
-        /// Open, and past its deadline.
+        /// Open and past its deadline.
         Overdue = "overdue",
-        /// A fatal error was reported; it waits for somebody to act.
+        /// With a fatal error; a person has to act.
         Failed = "failed",
         /// Its workflow is on hold.
         Held = "held",
-        /// Done or given up.
+        /// Done, given up, or ended without success.
         Closed = "closed",
     }
 
     /// How an item ended.
     #[derive(Default)]
     CloseOutcome {
-        /// The work was done.
+        /// The work is done.
         #[default]
         Success = "success",
         /// The work was given up.
@@ -206,41 +209,41 @@ words! {
 
     /// How an item left a step.
     StepStatus {
-        /// What was to be done there is done.
+        /// The step was completed.
         Done = "done",
-        /// It was left undone, because its error could be ignored.
+        /// An ignorable error occurred.
         Skipped = "skipped",
     }
 
     /// The order of a list of items.
     #[derive(Default)]
     ItemOrder {
-        /// As they were created.
+        /// By creation.
         #[default]
         Created = "created",
-        /// The earliest deadline first.
+        /// By deadline.
         Deadline = "deadline",
-        /// Failed ones, then held, overdue, open and closed ones; of each the earliest deadline first.
+        /// Failed items, then held, overdue, open and closed ones; each by deadline.
         Trouble = "trouble",
     }
 
-    /// What is wrong with the items of an incident.
+    /// The kind of trouble of an incident.
     IncidentKind {
-        /// They are open and past their deadline.
+        /// Items are open past their deadline.
         Overdue = "overdue",
-        /// A fatal error was reported about them.
+        /// Items have a fatal error.
         Failed = "failed",
-        /// They should have been created and were not.
+        /// Expected items were not created.
         Missed = "missed",
-        /// Their workflow is on hold.
+        /// The workflow is on hold.
         Held = "held",
     }
 
-    /// Whether there is still something wrong.
+    /// Whether an incident is over.
     IncidentStatus {
-        /// There is.
+        /// There is trouble.
         Open = "open",
-        /// Nothing is left of it.
+        /// The trouble is over.
         Resolved = "resolved",
     }
 
@@ -250,100 +253,99 @@ words! {
         /// The latest first.
         #[default]
         Newest = "newest",
-        /// Open ones alone: the worst first, of those as bad the oldest.
+        /// Open ones only: by severity, then the oldest first.
         Severity = "severity",
     }
 
-    /// How bad an incident is, the mildest first. The words are those of PagerDuty's events, which others
-    /// share.
+    /// The severity of an incident, the lowest first. The words are those of PagerDuty's events.
     Severity {
-        /// Good to know.
+        /// For information.
         Info = "info",
-        /// To be looked at in working hours.
+        /// To be handled in working hours.
         Warning = "warning",
-        /// To be looked at soon.
+        /// To be handled soon.
         Error = "error",
-        /// Somebody has to be woken.
+        /// To be handled at once.
         Critical = "critical",
     }
 
-    /// What the next notification of an incident waits for.
+    /// What delays the next notification of an incident.
     WaitingFor {
-        /// The items that may still come: the time in which a new incident gathers.
+        /// A new incident gathers items.
         GroupWait = "group_wait",
-        /// The least time between two notifications about growth.
+        /// The shortest time between two notifications of growth.
         GroupInterval = "group_interval",
-        /// It keeps ending and beginning again, and people are not told each time.
+        /// The incident flaps: it keeps resolving and reopening.
         Damping = "damping",
-        /// The end of a silence.
+        /// A silence.
         Silence = "silence",
-        /// The end of a snooze.
+        /// A snooze.
         Snooze = "snooze",
-        /// A receiver that cannot be reached, or asked to be left alone.
+        /// A receiver that fails or asked to wait.
         Receiver = "receiver",
     }
 
-    /// What people do about incidents.
+    /// Actions of people on incidents.
     ActionWord {
-        /// Somebody looks after it: it is not escalated any further.
+        /// The incident is being handled, and is not escalated any further.
         Acknowledge = "acknowledge",
-        /// It is to be told again from some instant on.
+        /// Notifications are paused until an instant.
         Snooze = "snooze",
-        /// Somebody noted something.
+        /// A comment.
         Comment = "comment",
     }
 
-    /// What a notification says.
+    /// The kinds of notifications.
     Event {
         /// An incident opened.
         Opened = "incident.opened",
-        /// It grew.
+        /// The incident grew.
         Grown = "incident.grown",
-        /// It is still open.
+        /// The incident is still open.
         Reminder = "incident.reminder",
-        /// Nobody has acknowledged it for so long that others are told.
+        /// Nobody acknowledged the incident, so that further receivers are notified.
         Escalated = "incident.escalated",
-        /// Somebody looks after it. Only for receivers that keep a state of their own and have a word for
-        /// this.
+        /// A person acknowledged the incident. Only for receivers that keep a state of their own and know
+        /// this word.
         Acknowledged = "incident.acknowledged",
-        /// Nothing is left of it.
+        /// The incident is over.
         Resolved = "incident.resolved",
-        /// No incident at all: somebody tries out whether the receiver can be reached.
+        /// A test of the receiver, not about an incident.
         Test = "receiver.test",
     }
 
-    /// How far a delivery has come.
+    /// The status of a delivery.
     DeliveryStatus {
         /// It waits for its next attempt.
         Pending = "pending",
-        /// The receiver answered 2xx.
+        /// The receiver responded with 2xx.
         Delivered = "delivered",
-        /// It was given up.
+        /// It is not attempted any more.
         Dead = "dead",
     }
 
-    /// Where a silence stands in time.
+    /// The status of a silence.
     SilenceStatus {
-        /// It has not begun.
+        /// Before its begin.
         Pending = "pending",
-        /// It holds.
+        /// In effect.
         Active = "active",
-        /// It is over.
+        /// Over.
         Expired = "expired",
     }
 
-    /// Whether a receiver can be told anything.
+    /// The state of a receiver.
     ReceiverState {
-        /// Nothing is known against it.
+        /// No failure is known.
         Ok = "ok",
-        /// Its latest attempts failed, or it asked to be left alone for more than a minute.
+        /// Its latest attempts failed, or it asked to wait for more than a minute.
         Failing = "failing",
-        /// It said that it is gone: nothing is sent until somebody resumes it, a test succeeds, or the daemon
-        /// is restarted.
+        /// It responded that it is gone. Nothing is sent until a person resumes it, a test succeeds, or the
+        /// daemon restarts.
         Paused = "paused",
     }
 
-    /// The form of what a receiver is sent.
+    /// The format of a receiver's notifications.
     ReceiverFormat {
         /// Standard Webhooks.
         Standard = "standard",
@@ -355,55 +357,55 @@ words! {
         Slack = "slack",
         /// CloudEvents.
         CloudEvents = "cloudevents",
-        /// What people write themselves.
+        /// A template in the configuration.
         Template = "template",
     }
 
-    /// Where a replay stands, in the order in which they may follow each other.
+    /// The status of a replay.
     ReplayStatus {
-        /// It sends.
+        /// It sends items.
         Running = "running",
-        /// It waits until somebody says that it is to go on.
+        /// It waits for a person to resume it.
         Paused = "paused",
-        /// All of its items have ended.
+        /// All of its items are processed.
         Completed = "completed",
-        /// Somebody ended it.
+        /// A person ended it.
         Cancelled = "cancelled",
     }
 
-    /// What becomes of an item that the target of a replay took.
+    /// What happens to an item that the target of a replay accepted.
     #[derive(Default)]
     OnSuccess {
-        /// Nothing: the work goes on there, and whoever does it closes the item.
+        /// Nothing: the target continues the work, and closes the item.
         #[default]
         Accept = "accept",
-        /// It is closed: the answer says that the work is done.
+        /// The item is closed: the response means that the work is done.
         Close = "close",
     }
 
-    /// What a line of a batch asks for.
+    /// The operation of a line in a batch.
     LineOperation {
-        /// To create an item.
+        /// Create an item.
         Create = "create",
-        /// To close one.
+        /// Close an item.
         Close = "close",
-        /// Nothing: it ends an export, so that an export can be handed in as it is.
+        /// None: the end of an export, so that exports are valid batches.
         End = "end",
     }
 
-    /// Where a workflow comes from.
+    /// What defined a workflow.
     WorkflowSource {
-        /// The configuration defines it.
+        /// The configuration.
         Config = "config",
-        /// Its first item made it.
+        /// Its first item.
         FirstUse = "first_use",
     }
 
-    /// Whether there is room for new items.
+    /// Whether new items are accepted.
     StorageState {
-        /// There is.
+        /// There is enough space.
         Ok = "ok",
-        /// Creates are refused for want of space, and closes go on.
+        /// Creates are refused for lack of space; closes work.
         Full = "full",
     }
 }
@@ -419,7 +421,7 @@ impl ItemState {
 }
 
 impl ReplayStatus {
-    /// Whether nothing more is to come.
+    /// Whether it is completed or cancelled.
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled)
     }

@@ -1,4 +1,4 @@
-//! Workflows: what holds for their items, and their figures. Durations are in the form `1h 30m`.
+//! Workflows: policies and counts. Durations are written like `1h 30m`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,81 +8,81 @@ use serde::{Deserialize, Serialize};
 use crate::time::WallTime;
 use crate::word::{Severity, Word, WorkflowSource};
 
-/// A workflow and what holds for it.
+/// A workflow with its effective policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Workflow {
-    /// Its name.
+    /// 1 to 128 of `A-Z a-z 0-9 . _ -`.
     pub name: String,
-    /// Where it comes from.
+    /// What defined it.
     #[cfg_attr(feature = "schema", schema(value_type = WorkflowSource))]
     pub source: Word<WorkflowSource>,
-    /// When it was made, if its first item made it.
+    /// When its first item created it; null if it is configured.
     pub created_at: Option<WallTime>,
-    /// How long an item has, unless its request or its step says otherwise.
+    /// The deadline of an item, unless its request or step has another.
     pub deadline: String,
     /// How long the record of a closed item is kept.
     pub retention: String,
-    /// How many records of closed items are kept at most.
+    /// How many records of closed items are kept.
     pub retention_max: u64,
     /// How long the payload of a closed item is kept.
     pub keep_payload: String,
-    /// The stages, in order; empty when the workflow names none.
+    /// In their order; empty if the workflow names none.
     pub steps: Vec<Step>,
-    /// What becomes of an item whose attempt failed.
+    /// The policy for failed attempts.
     pub retry: Retry,
-    /// Where overdue items are sent by themselves, if they are.
+    /// Where overdue items are sent automatically, if they are.
     pub redrive: Option<Redrive>,
-    /// When items are to be created, if that is known.
+    /// When items are expected to be created, if that is configured.
     pub expect: Option<Expectation>,
-    /// Where notifications go, by receiver name.
+    /// The names of the receivers of its notifications.
     pub receivers: Vec<Arc<str>>,
-    /// How long an incident gathers before the first notification.
+    /// How long a new incident gathers items before its first notification.
     pub group_wait: String,
-    /// The shortest time between two notifications about growth.
+    /// The shortest time between two notifications of growth.
     pub group_interval: String,
-    /// After this long without any notification, people are reminded.
+    /// The time between reminders.
     pub repeat_interval: String,
-    /// From how many reopenings within `flapping_window` on an incident flaps; 0 is never.
+    /// The reopenings within `flapping_window` from which an incident flaps; 0 is never.
     pub flapping_after: usize,
-    /// The time in which reopenings are counted.
+    /// The window for counting reopenings.
     pub flapping_window: String,
-    /// How long after the last notification an incident that flaps and began again is told.
+    /// The shortest time from a notification to that of a reopening, while the incident flaps.
     pub damping: String,
-    /// Who is told besides, and when, unless somebody acknowledges; the earliest first.
+    /// Further receivers that are notified unless the incident is acknowledged, the earliest first.
     pub escalate: Vec<Escalation>,
-    /// Who is told when everybody who should have heard of an incident cannot be reached.
+    /// The receivers that are notified if no other one can be reached.
     pub fallback: Vec<Arc<str>>,
-    /// The labels by which the workflow's items are split into several incidents.
+    /// The labels that split the workflow's items into separate incidents.
     pub group_by: Vec<Arc<str>>,
-    /// How bad an incident of this workflow is.
+    /// The severity of its incidents.
     #[cfg_attr(feature = "schema", schema(value_type = Severity))]
     pub severity: Word<Severity>,
-    /// Where the person on call finds what to do.
+    /// A link for the person on call.
     pub runbook_url: Option<Arc<str>>,
 }
 
-/// What becomes of an item whose attempt failed.
+/// The policy for failed attempts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Retry {
-    /// How often a step is tried again.
+    /// The retries of a step before the item fails.
     pub max: u32,
-    /// The first wait and the longest, such as `10s..10m`.
+    /// The first and the longest wait, such as `10s..10m`.
     pub backoff: String,
-    /// The greatest part of a wait that is added to it at random.
+    /// The largest random part added to a wait, as a fraction of it.
     pub jitter: f64,
 }
 
-/// When overdue items are sent by themselves.
+/// The policy for sending overdue items automatically.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Redrive {
-    /// Scheme, host and port of where they are sent.
+    /// Scheme, host and port of the target.
     pub to: Arc<str>,
-    /// How long an item must have been overdue, and is left alone after each attempt.
+    /// How long an item must be overdue; also the pause after each attempt.
     pub after: String,
-    /// After how many attempts at its step it is not sent any more.
+    /// The attempts at a step after which an item is not sent any more.
     pub max_attempts: u32,
 }
 
@@ -90,56 +90,56 @@ pub struct Redrive {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Escalation {
-    /// How long after people were first told.
+    /// How long after the first notification.
     pub after: String,
-    /// Who is told then.
+    /// The names of the receivers.
     pub receivers: Vec<Arc<str>>,
 }
 
-/// When items of a workflow are to be created: by `cron` in a `timezone`, or `every` so often.
+/// When items are expected: by `cron` in a `timezone`, or in intervals of `every`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Expectation {
-    /// The cron pattern.
+    /// A cron pattern.
     pub cron: Option<String>,
     /// The time zone of the pattern, such as `Europe/Berlin`.
     pub timezone: Option<Cow<'static, str>>,
-    /// The length of the interval.
+    /// The length of an interval.
     pub every: Option<String>,
     /// How late items may be.
     pub grace: String,
-    /// How many items are wanted each time.
+    /// The items expected each time.
     pub min_items: u64,
-    /// For when items are expected next: an occurrence of `cron`, or the end of the interval. Null while the
-    /// items of an interval are missed, and when no occurrence can be found.
+    /// The next expected start: an occurrence of `cron`, or the end of the interval. Null while an interval
+    /// is missed, and if there is no next occurrence.
     pub next_expected_at: Option<WallTime>,
 }
 
-/// A step of a workflow.
+/// A stage of a workflow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Step {
-    /// Its name.
+    /// 1 to 128 of `A-Z a-z 0-9 . _ -`.
     pub name: String,
-    /// How long an item has that enters it, if it differs from the workflow's deadline.
+    /// The deadline of an item that enters it; null for the workflow's.
     pub deadline: Option<String>,
 }
 
-/// The figures of a workflow.
+/// Counts of a workflow's items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Stats {
-    /// Not closed and in time.
+    /// Not closed and not late.
     pub open: u64,
     /// Not closed and past their deadline.
     pub overdue: u64,
-    /// Failed.
+    /// With a fatal error.
     pub failed: u64,
     /// On hold.
     pub held: u64,
-    /// Closed and remembered.
+    /// Closed, within their retention.
     pub closed: u64,
-    /// Created since the daemon started, or since the workflow was made if that was later.
+    /// Created since the daemon started, or since the workflow was created.
     pub created_total: u64,
     /// Closed since then.
     pub closed_total: u64,

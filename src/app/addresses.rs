@@ -1,4 +1,4 @@
-//! Looking up what the addresses in the configuration lead to, before anybody has to be told.
+//! Resolves the host names in the configuration, to warn of addresses that are refused.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::config::Destination;
 use crate::model::Warning;
 use crate::outbound::check_name;
 
-/// How long a name may take. What is not known by then is not warned of.
+/// The longest resolution. Names that take longer are not warned of.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The warnings of those that lead only to where no call is made.
+/// Warnings of names with only refused addresses.
 pub async fn look_up(destinations: &[Destination]) -> Vec<Warning> {
     let judged = destinations.iter().map(async |destination| {
         let checking = check_name(destination.endpoint().url(), destination.networks());

@@ -1,4 +1,4 @@
-//! What the daemon says when it has started: what it works with, what it found, and where to go next.
+//! The messages after the start: the configuration, what was found, and what to do next.
 
 use std::path::Path;
 
@@ -9,10 +9,9 @@ use crate::config::{Config, Engine};
 use crate::store::{DiskUse, StoreStatus};
 use crate::warden::Tally;
 
-/// More names than these would hide the rest.
+/// More would hide the rest.
 const NAMES_MAX: usize = 10;
 
-/// The lines, for the log.
 pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let file = config.file.as_deref().map_or_else(
@@ -30,7 +29,8 @@ pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
     });
     let base = format!("http://{}", daemon.address());
     lines.push(format!(
-        "listening on {base}; ask it with `warden items` and `warden incidents`, the API is described at {base}/openapi.json"
+        "listening on {base}; ask it with `warden items` and `warden incidents`, the API is described at \
+        {base}/openapi.json"
     ));
     lines
 }
@@ -50,13 +50,15 @@ fn reserve(disk: &DiskUse, status: &StoreStatus, path: &Path) -> String {
     let free = ByteSize(status.disk_free);
     if status.full {
         return format!(
-            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is room for \
+            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is room \
+            for \
              storage.reserve, and closes go on"
         );
     }
     let (kept, ballast) = (ByteSize(disk.reserve), path.join("ballast"));
     format!(
-        "reserve: {kept} of the disk are kept in {}, so that closes go on when it is full; {free} are left, and creates \
+        "reserve: {kept} of the disk are kept in {}, so that closes go on when it is full; {free} are left, \
+        and creates \
          are refused before they are gone (storage.reserve)",
         ballast.display()
     )
@@ -80,7 +82,8 @@ fn items(tallies: impl Iterator<Item = Tally>) -> String {
 
 fn receivers(config: &Config) -> String {
     if config.receivers.is_empty() {
-        return "receivers: none yet, so incidents are kept and listed, and nobody is told; `warden check --help` and the \
+        return "receivers: none yet, so incidents are kept and listed, and nobody is told; `warden check \
+        --help` and the \
                 README say how to name one"
             .to_owned();
     }

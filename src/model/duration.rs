@@ -1,7 +1,7 @@
-//! Durations as people write them: `"1h 30m"`. Whole milliseconds, at most [`DURATION_MAX`].
+//! Durations in text, such as `"1h 30m"`: whole milliseconds, at most [`DURATION_MAX`].
 //!
-//! The bound keeps every sum of an instant and a duration far from overflow, and the grain is that of the timers: what
-//! they could not count is refused instead of rounded.
+//! The limit keeps sums of instants and durations far from overflow. The resolution is that of the timers;
+//! finer durations are refused, not rounded.
 
 use std::time::Duration;
 
@@ -9,25 +9,21 @@ pub use warden_api::limit::DURATION_MAX;
 
 use super::quote;
 
-/// Why a text is no duration. The text itself is repeated in it.
+/// Why a text is not a duration. The text is quoted in it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DurationError {
-    /// It is not a list of numbers with their units.
+    /// Not a list of numbers with units.
     #[error("{text} is not a duration: {1}", text = quote(.0))]
     Form(String, humantime::DurationError),
-    /// It is longer than [`DURATION_MAX`].
+    /// Longer than [`DURATION_MAX`].
     #[error("{} is too long: at most 10 years", quote(.0))]
     TooLong(String),
-    /// It is finer than a millisecond.
+    /// Finer than a millisecond.
     #[error("{} is too fine: whole milliseconds only", quote(.0))]
     TooFine(String),
 }
 
-/// Reads a duration with its unit, also several: `"500ms"`, `"15m"`, `"1h 30m"`.
-///
-/// # Errors
-///
-/// When the text is no duration, is finer than a millisecond, or longer than [`DURATION_MAX`].
+/// Parses a duration of one or several units: `"500ms"`, `"15m"`, `"1h 30m"`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let duration =
         humantime::parse_duration(text).map_err(|error| DurationError::Form(text.to_owned(), error))?;

@@ -1,17 +1,16 @@
-//! What is expected of a workflow: that items of it are created, at times or in intervals.
+//! Expectations: items of a workflow have to be created by a schedule or in intervals.
 //!
-//! That nothing comes is noticed by nobody who waits for an error: a scheduler that is down starts nothing, and nothing
-//! fails. [`Expectation`] is what the workflow's policy says, [`Progress`] how far it has come to pass.
+//! A scheduler that is down reports no error, so the absence of items has to be detected. [`Expectation`] is
+//! the workflow's policy, [`Progress`] its state.
 //!
 //! Invariants:
 //!
-//! * Only what should have begun after the expectation was first seen counts. When it changes, it is seen for the first
-//!   time.
-//! * Progress depends on the instants it is given, not on how often it is asked in between.
-//! * However long nobody looked, catching up takes bounded work.
+//! * Only starts after the expectation was first seen count. A changed expectation is a new one.
+//! * Progress depends only on the instants it is given, not on how often it is advanced.
+//! * Catching up after any downtime takes bounded work.
 //!
-//! Deliberately absent: clocks. Instants are those of the steady clock; where a schedule names instants of the wall
-//! clock, the caller says how far that one was set away from it.
+//! Deliberately absent: clocks. Instants are on the steady clock; for schedules on the wall clock the caller
+//! gives the wall offset.
 
 mod cron;
 mod progress;
@@ -23,28 +22,25 @@ pub use self::cron::{CronError, CronSchedule};
 pub use self::progress::{Missed, Progress, WINDOWS_COUNTED_MAX};
 use super::Zone;
 
-/// That items of a workflow are to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
-    /// When.
     pub schedule: Schedule,
-    /// How long after each occurrence, or beyond each interval, they may be created. More than zero for cron.
+    /// How late items may be after an occurrence or an interval. More than zero for cron.
     pub grace: Duration,
-    /// How many of them; more than zero.
+    /// The items expected each time; more than zero.
     pub min_items: u64,
 }
 
-/// When items are expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// From each occurrence on, until the grace is over or the next occurrence comes.
+    /// From each occurrence until the end of the grace or the next occurrence.
     Cron(CronSchedule),
-    /// In each interval of this length since the last ones were complete; more than zero.
+    /// In each interval of this length since the last one was complete; more than zero.
     Every(Duration),
 }
 
 impl Expectation {
-    /// The time zone in which people think of it; nothing where it was not given.
+    /// The time zone for people, if one is configured.
     pub fn zone(&self) -> Option<Zone> {
         match &self.schedule {
             Schedule::Cron(cron) => Some(cron.zone()),
@@ -54,7 +50,7 @@ impl Expectation {
 }
 
 impl fmt::Display for Expectation {
-    /// All of it in one line. Two expectations are the same if their lines are.
+    /// One line; expectations are equal if their lines are.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.schedule {
             Schedule::Cron(cron) => write!(formatter, "cron {} in {}", cron.pattern(), cron.zone())?,

@@ -1,19 +1,19 @@
-//! Which items are meant, in which order, and how a list is cut into pages.
+//! Selections of items, their order, and pages.
 
 use super::{Item, ItemNumber, ItemState, Moment, Timestamp};
 
-/// A choice of items. Every criterion that is set must hold; an empty list of alternatives does not restrict.
+/// All given criteria must match; an empty list matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct ItemFilter {
     /// Globs of workflow names, any of which may match.
     pub workflows: Vec<wildmatch::WildMatch>,
-    /// The globs that the caller is limited to, any of which must match too.
+    /// The globs of the caller's token, any of which must match too.
     pub allowed: Vec<wildmatch::WildMatch>,
-    /// Whether the tombstones of items that nobody ever created are meant as well. Clients do not see them.
+    /// Whether tombstones of items that were never created are included. Clients do not see them.
     pub unseen: bool,
-    /// States, any of which may hold.
+    /// States, any of which may match.
     pub states: Vec<ItemState>,
-    /// Labels that must be there with exactly this value.
+    /// Labels with exactly these values.
     pub labels: Vec<(String, String)>,
     /// The current step.
     pub step: Option<String>,
@@ -28,21 +28,21 @@ pub struct ItemFilter {
 }
 
 impl ItemFilter {
-    /// Whether a workflow of that name can hold chosen items.
+    /// Whether items of this workflow can match.
     pub fn admits_workflow(&self, name: &str) -> bool {
         let any =
             |globs: &[wildmatch::WildMatch]| globs.is_empty() || globs.iter().any(|glob| glob.matches(name));
         any(&self.workflows) && any(&self.allowed)
     }
 
-    /// Whether it names anything that only an item's record tells: anything besides workflows and states.
+    /// Whether it has criteria other than workflows and states, for which records must be read.
     pub fn needs_record(&self) -> bool {
         let bounds = [self.created_after, self.created_before, self.deadline_after, self.deadline_before];
         self.step.is_some() || !self.labels.is_empty() || bounds.iter().any(Option::is_some)
     }
 
-    /// Whether the item is chosen. One whose retention has run out never is; nor, unless such are meant, one that exists only
-    /// as the tombstone of something never created.
+    /// Whether the item matches. Items after their retention never match, and tombstones of items that were
+    /// never created only if `unseen` is set.
     pub fn admits(&self, item: &Item, moment: Moment) -> bool {
         let deadline = moment.steady(item.deadline);
         (item.is_visible(moment.now) || (self.unseen && item.is_remembered(moment.now)))
@@ -57,32 +57,28 @@ impl ItemFilter {
     }
 }
 
-/// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// In the order in which the items were accepted.
+    /// By creation.
     #[default]
     Created,
-    /// The earliest deadline first.
+    /// By deadline.
     Deadline,
 }
 
-/// A place in an ordered list: the last item that was passed.
+/// A position in an ordered list: that of the last item returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Its deadline in steady time; only significant in [`Order::Deadline`]. It moves when the wall clock is set, if it is
-    /// an instant: a list that is being paged through just then may miss or repeat such items.
+    /// The deadline in steady time, used by [`Order::Deadline`]. If it is an instant of the wall clock, it
+    /// moves when that is set: a list that is paged meanwhile may skip or repeat such items.
     pub deadline: Timestamp,
-    /// Its number.
     pub number: ItemNumber,
 }
 
-/// A piece of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// What was found.
     pub data: Vec<T>,
-    /// Where to go on; nothing when the list has ended. A page may be shorter than asked for, even empty, and
-    /// yet be followed by another.
+    /// Where the next page begins; `None` at the end. A page may be shorter than the limit, even empty,
+    /// although others follow.
     pub next: Option<Position>,
 }

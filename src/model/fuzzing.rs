@@ -1,4 +1,4 @@
-//! What is demanded of texts that stand for something small. See [`crate::fuzzing`].
+//! Requirements for text formats of small values. See [`crate::fuzzing`].
 
 use std::fmt::{Debug, Display};
 use std::str::{FromStr, from_utf8};
@@ -8,7 +8,7 @@ use super::{
     quote,
 };
 
-/// Durations, waits, instants, ids and names: what can be read is written and read as the same.
+/// Durations, backoffs, instants, ids and names: what can be parsed is formatted and parsed as the same.
 pub fn values(bytes: &[u8]) {
     let Ok(text) = from_utf8(bytes) else { return };
     match parse_duration(text) {
@@ -27,7 +27,7 @@ pub fn values(bytes: &[u8]) {
     name(text, StepName::new(text), |name| name.as_str());
     name(text, ItemId::new(text), |name| name.as_str());
     if let Ok(instant) = Timestamp::parse(text) {
-        // With an offset there are instants that no text in UTC stands for.
+        // With an offset, text can denote instants outside of the range in UTC.
         if (Timestamp::MIN..=Timestamp::MAX).contains(&instant) {
             assert_eq!(Timestamp::parse(&instant.to_string()), Ok(instant));
         }
@@ -37,7 +37,7 @@ pub fn values(bytes: &[u8]) {
     }
 }
 
-/// Whether it can be read.
+/// Whether it can be parsed.
 fn again<T: FromStr<Err: Display> + Display + PartialEq + Debug>(text: &str) -> bool {
     match text.parse::<T>() {
         Ok(value) => {
@@ -58,8 +58,8 @@ fn name<T, E: Display>(text: &str, name: Result<T, E>, shown: impl Fn(&T) -> &st
     }
 }
 
-/// Cron patterns: a line with the pattern, one with the time zone and one with an instant in milliseconds. The last and the
-/// next occurrence enclose the instant, and nothing lies between them.
+/// Cron schedules: lines with the pattern, the time zone and an instant in milliseconds. The last and the
+/// next occurrence enclose the instant, with none between them.
 pub fn schedules(bytes: &[u8]) {
     let Ok(text) = from_utf8(bytes) else { return };
     let mut lines = text.splitn(3, '\n');

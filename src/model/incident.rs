@@ -1,4 +1,4 @@
-//! Incidents: what people are told about.
+//! Incidents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,80 +11,69 @@ pub use warden_api::word::{IncidentKind, IncidentStatus, WaitingFor};
 use super::item::Labels;
 use super::{Missed, Severity, Timestamp, WorkflowName};
 
-/// How many of the latest reopenings an incident keeps.
 pub const REOPENINGS_KEPT: usize = 20;
 /// `inc_` and a UUIDv7, so that ids sort by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(pub Arc<str>);
 
-/// The labels by which a workflow's items are split into several incidents, with the values that the items of one share.
-/// Empty where the workflow is not split, and for the one incident that takes what is left when there are too many.
+/// The values of the workflow's `group_by` labels that the items of an incident share. Empty without
+/// `group_by`, and for the incident of the remaining items if there are too many groups.
 pub type Group = BTreeMap<Arc<str>, Arc<str>>;
 
-/// The group of an item with these labels: a label that it lacks counts as empty.
+/// The group of an item with these labels; a missing label counts as empty.
 pub fn group_of(labels: &Labels, group_by: &[Arc<str>]) -> Group {
     let value =
         |name: &Arc<str>| labels.get(&**name).map_or_else(Arc::default, |value| value.as_str().into());
     group_by.iter().map(|name| (name.clone(), value(name))).collect()
 }
 
-/// What there is one incident for.
+/// There is at most one open incident for a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentKey {
-    /// The workflow.
     pub workflow: WorkflowName,
-    /// What is wrong.
     pub kind: IncidentKind,
-    /// Which of the workflow's items.
     #[serde(default)]
     pub group: Group,
 }
 
-/// What a person did about an incident.
+/// An action of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// What.
     #[serde(flatten)]
     pub kind: ActionKind,
-    /// Who.
     pub by: Arc<str>,
-    /// When.
     pub at: Timestamp,
-    /// What they said to it.
     pub comment: Option<Arc<str>>,
 }
 
-/// What people do about incidents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum ActionKind {
-    /// Somebody looks after it: it is not escalated any further.
+    /// The incident is being handled, and is not escalated any further.
     Acknowledge,
-    /// It is to be told again from then on.
+    /// No notifications until then.
     Snooze {
-        /// When that is.
         until: Timestamp,
     },
-    /// Somebody noted something.
     Comment,
 }
 
-/// What became of the items that an incident held, as they left it. One that left and came back counts each time that it
-/// left, but for one that failed and was sent back: that has not failed after all.
+/// The outcomes of the items that left an incident. An item that returns counts each time it leaves, unless
+/// it failed and was retried: then its failure is subtracted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Became {
-    /// Closed as done.
+    /// Closed as `success`.
     pub closed: u64,
-    /// Closed as given up.
+    /// Closed as `discarded`.
     pub discarded: u64,
-    /// Their deadline was moved, by hand or by the next step.
+    /// With a later deadline, by a request or the next step.
     pub extended: u64,
-    /// They failed, or were closed as failed.
+    /// Failed, or closed as `failed`.
     pub failed: u64,
-    /// They had failed and were sent back to be done again.
+    /// Failed items that were retried.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retried: u64,
-    /// They are as wrong as before, in another group.
+    /// In the same trouble, but in another group.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub moved: u64,
 }
@@ -95,13 +84,12 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl Became {
-    /// How many left in all.
     pub const fn total(&self) -> u64 {
         let Self { closed, discarded, extended, failed, retried, moved } = *self;
         closed + discarded + extended + failed + retried + moved
     }
 
-    /// What happened to how many, as far as it happened to any.
+    /// Words and counts, without zeros.
     pub fn words(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Self { closed, discarded, extended, failed, retried, moved } = *self;
         let all = [
@@ -115,7 +103,7 @@ impl Became {
         all.into_iter().filter(|(_, count)| *count > 0)
     }
 
-    /// Those that left since `earlier`.
+    /// Those after `earlier`.
     #[must_use]
     pub const fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -129,106 +117,99 @@ impl Became {
     }
 }
 
-/// The incident in which the same items are in trouble after an end.
+/// The incident that the items of a resolved one are in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Continuation {
-    /// Its id.
     pub incident: IncidentId,
-    /// What is wrong with them there.
     pub kind: IncidentKind,
 }
 
-/// All items of one workflow and group that are wrong in one way, as people are told about them.
+/// The items of one workflow and group that are in trouble of one kind.
 ///
-/// The live count is derived from the items and not written for each of them; what stands here is what was
-/// true when the incident was last committed: at its opening, at each notification, at its end.
+/// The live count is derived from the items. What is stored was valid at the last commit: at the opening, a
+/// notification, or the resolution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// Its id.
     pub id: IncidentId,
-    /// What it is for.
     #[serde(flatten)]
     pub key: IncidentKey,
-    /// Whether anything is left of it.
     pub status: IncidentStatus,
-    /// How bad it is, from the workflow's policy.
     pub severity: Severity,
-    /// When its first item was noticed.
+    /// When its first item was found.
     pub opened_at: Timestamp,
-    /// When it began anew, if it was resolved for a short while only.
+    /// When it began again after a short end.
     #[serde(default)]
     pub reopened_at: Option<Timestamp>,
-    /// When it began anew before, and the last time; the oldest first, at most [`REOPENINGS_KEPT`].
+    /// The times of its reopenings, oldest first, at most [`REOPENINGS_KEPT`].
     #[serde(default)]
     pub reopenings: Vec<Timestamp>,
-    /// When its last item was closed or extended.
+    /// When its last item left.
     pub resolved_at: Option<Timestamp>,
-    /// Since when nothing is left of it, while its end waits for another incident to be told first.
+    /// Since when it has no items, while its resolution waits for the notification of another incident.
     #[serde(default)]
     pub ending_since: Option<Timestamp>,
-    /// What became of its items since it last began; nothing if it is not about items, or began before that was counted.
+    /// The outcomes of its items since it last began; `None` for missed starts, or if they were not counted
+    /// then.
     #[serde(default)]
     pub became: Option<Became>,
-    /// When that was last committed.
+    /// When `became` was last committed.
     #[serde(default)]
     pub counted_at: Option<Timestamp>,
-    /// Where the trouble goes on after its end, if it does.
+    /// Where its items are after its end, if they are in trouble.
     #[serde(default)]
     pub continued_in: Option<Continuation>,
-    /// How many items it held when it was last committed.
+    /// The items at the last commit.
     pub count: u64,
-    /// The most it is known to have held.
+    /// The highest known count.
     pub peak: u64,
-    /// The earliest deadline among its items.
+    /// The earliest deadline of its items.
     pub oldest_deadline: Option<Timestamp>,
-    /// Its items by the step at which they are stuck; the empty name stands for items without one.
+    /// Items by step; the empty name stands for items without a step.
     pub by_step: BTreeMap<Arc<str>, u64>,
-    /// What was expected and is missed, if that is what it is about.
+    /// For missed starts only.
     #[serde(default)]
     pub missed: Option<Missed>,
-    /// When people were last told, if they were.
+    /// The last notification.
     pub notified_at: Option<Timestamp>,
-    /// When people were first told that it is open, since it last began.
+    /// The first notification since it last began.
     #[serde(default)]
     pub first_notified_at: Option<Timestamp>,
-    /// The count they were told.
+    /// The count of the last notification.
     pub notified_count: u64,
-    /// The steps they were told.
+    /// The steps that were notified.
     pub notified_steps: BTreeSet<Arc<str>>,
-    /// The receivers that were told, and are owed the end of the story.
+    /// The receivers that were notified, and will be of the resolution.
     pub told: BTreeSet<Arc<str>>,
-    /// How many levels of its workflow's escalation it has reached.
+    /// The levels of escalation that it has reached.
     #[serde(default)]
     pub escalations: usize,
-    /// Whether a notification is held back by a silence or a snooze, and owed when that ends.
+    /// Whether a silence or snooze delays a notification.
     #[serde(default)]
     pub muted: bool,
-    /// How many times people were told anything; it numbers the notifications.
+    /// The number of notifications, which numbers them.
     #[serde(default)]
     pub notifications: u64,
-    /// Whether somebody looks after it.
     #[serde(default)]
     pub acknowledged: bool,
-    /// Until when nobody is to be told, if somebody said so.
     #[serde(default)]
     pub snoozed_until: Option<Timestamp>,
-    /// What people did about it, oldest first; at most [`ACTIONS_KEPT`].
+    /// Actions of people, oldest first; at most [`ACTIONS_KEPT`].
     #[serde(default)]
     pub actions: Vec<Action>,
 }
 
 impl Incident {
-    /// When its present life began: at its opening, or at the reopening after a short end.
+    /// Its opening, or its last reopening.
     pub fn began_at(&self) -> Timestamp {
         self.reopened_at.unwrap_or(self.opened_at)
     }
 
-    /// Whether nothing is left of it, be it told or about to be.
+    /// Whether it has no items, even if its resolution is not notified yet.
     pub fn is_over(&self) -> bool {
         self.status == IncidentStatus::Resolved || self.ending_since.is_some()
     }
 
-    /// Takes note of what a person did.
+    /// Records an action.
     pub fn act(&mut self, action: Action) {
         match action.kind {
             ActionKind::Acknowledge => self.acknowledged = true,
@@ -240,7 +221,7 @@ impl Incident {
         self.actions.drain(..surplus);
     }
 
-    /// The latest acknowledgement, while it holds.
+    /// The latest acknowledgement, if it is still valid.
     pub fn acknowledgement(&self) -> Option<&Action> {
         let acknowledges = |action: &&Action| action.kind == ActionKind::Acknowledge;
         self.actions.iter().rev().find(acknowledges).filter(|_| self.acknowledged)

@@ -1,11 +1,11 @@
-//! Items, and what may happen to them.
+//! Items and their transitions.
 //!
 //! Invariants:
 //!
 //! * Being overdue is derived from the deadline and `now`; it is never written.
-//! * A closed item never changes again, except that its payload is dropped and at last its record.
-//! * Every change raises `version` by one.
-//! * An item's record stays small whatever a client sends; the limits stand below.
+//! * A closed item does not change, except that its payload is removed and finally its record.
+//! * Every change increments `version`.
+//! * The size of an item's record is bounded, see the limits below.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -24,133 +24,112 @@ pub use warden_api::word::{CloseOutcome, ItemState};
 use super::lease::{StepRecord, Work};
 use super::{ClockTime, ItemId, Moment, PayloadInfo, StepName, Timestamp, WorkflowName};
 
-/// The store's own handle for an item: ever-growing, and never used twice, not even as the token of a lease. Clients see it
-/// only as a part of ids and cursors that mean nothing to them.
+/// The store's id of an item: increasing, and never reused, not even as the token of a lease. Clients see it
+/// only within opaque ids and cursors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ItemNumber(pub u64);
 
-/// What clients call an item by.
+/// The identity of an item for clients.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemKey {
-    /// The workflow it belongs to.
     pub workflow: WorkflowName,
-    /// Its id within the workflow.
     pub id: ItemId,
 }
 
-/// An error that was reported about an item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ItemError {
     /// `err_` and a UUID; also in the log.
     pub id: Arc<str>,
-    /// The reporter's name for this sort of error.
+    /// A name chosen by the reporter.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What happened.
     pub message: String,
-    /// Whether trying again may help.
+    /// Whether a retry may succeed.
     pub retryable: bool,
-    /// Whether the item has failed by it.
+    /// Whether it made the item fail.
     pub fatal: bool,
     /// The step at which the item was.
     pub step: Option<StepName>,
-    /// When it was reported.
     pub at: Timestamp,
-    /// Whatever else the reporter wanted to keep.
+    /// Further data of the reporter.
     pub data: Value,
 }
 
-/// The part of an item that may be large and that no scan needs.
+/// The part of an item that may be large and is not needed by scans.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemDetail {
-    /// What the application noted about its progress.
     pub progress: Map<String, Value>,
     /// The latest errors, oldest first; at most [`ERRORS_KEPT`].
     pub errors: Vec<ItemError>,
-    /// The steps that it has left, oldest first; at most [`super::lease::STEPS_KEPT`].
+    /// The steps it left, oldest first; at most [`super::lease::STEPS_KEPT`].
     #[serde(default)]
     pub steps: Vec<StepRecord>,
 }
 
-/// One unit of work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// The store's handle.
     pub number: ItemNumber,
-    /// The workflow it belongs to.
     pub workflow: WorkflowName,
-    /// Its id within the workflow.
     pub id: ItemId,
-    /// When it was accepted.
     pub created_at: Timestamp,
-    /// By when it must be closed.
     pub deadline: ClockTime,
-    /// When a fatal error was reported.
     pub failed_at: Option<Timestamp>,
-    /// When and how it was closed, and what is kept until when.
     pub closed: Option<Closed>,
-    /// Names and values to find it by.
+    /// Names and values to filter by.
     pub labels: Labels,
-    /// The current step: it tells in which gap an item got stuck.
+    /// The current step, which says in which stage an item is stuck.
     pub step: Option<StepName>,
-    /// When it came to that step.
+    /// When it entered that step.
     pub step_entered_at: Timestamp,
-    /// Its payload; nothing for the tombstone of an item that was closed without ever having been created.
+    /// `None` for the tombstone of an item that was closed without having been created.
     pub payload: Option<PayloadInfo>,
     /// The digest of the `Idempotency-Key` it was created with.
     pub idempotency_key: Option<[u8; 32]>,
-    /// Raised by one at each change.
+    /// Incremented by each change.
     pub version: u64,
-    /// Who works on it, how often that was tried, and when it may be tried again.
+    /// Its lease, attempts and retry.
     pub work: Work,
-    /// Progress, errors, and steps that are behind it.
+    /// Progress, errors, and the steps it left.
     pub detail: Option<Box<ItemDetail>>,
 }
 
-/// How an item was closed, and for how long what of it is kept.
+/// How an item was closed, and how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
-    /// When.
     pub at: Timestamp,
-    /// How it ended.
     pub outcome: CloseOutcome,
-    /// From when on its payload is gone.
+    /// When its payload is removed.
     pub payload_until: Timestamp,
-    /// From when on its record is gone and its id is free again.
+    /// When its record is removed and its id is free again.
     pub record_until: Timestamp,
 }
 
-/// What a close asks for.
+/// A request to close an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// How the item ended.
     pub outcome: CloseOutcome,
-    /// When.
     pub at: Timestamp,
-    /// How long its record stays.
+    /// How long to keep the record.
     pub retention: Duration,
-    /// How long its payload stays.
+    /// How long to keep the payload.
     pub keep_payload: Duration,
 }
 
-/// A JSON merge patch (RFC 7396) of what a client may change.
+/// A JSON merge patch (RFC 7396).
 #[derive(Clone, Debug, Default)]
 pub struct ItemPatch {
-    /// A new deadline.
     pub deadline: Option<ClockTime>,
-    /// Labels to set, or to remove where there is no value.
+    /// Labels to set, or to remove if there is no value.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     /// A patch of the progress document.
     pub progress: Option<Merge<Map<String, Value>>>,
 }
 
-/// Why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ItemRefusal {
-    /// Too many or too large labels.
     #[error("{0}")]
     Labels(String),
-    /// The progress document outgrew its limit.
+    /// The progress document is too large.
     #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are kept")]
     Progress(usize),
     /// A progress document or the data of an error is nested too deep.
@@ -164,10 +143,7 @@ impl From<LabelError> for ItemRefusal {
     }
 }
 
-/// Checks the size and the depth of a progress document.
-///
-/// # Errors
-/// When a limit is broken.
+/// Checks size and depth of a progress document.
 pub fn check_progress(progress: &Map<String, Value>) -> Result<(), ItemRefusal> {
     let size = serde_json::to_vec(progress).map_or(usize::MAX, |text| text.len());
     if size > PROGRESS_SIZE_MAX {
@@ -177,10 +153,7 @@ pub fn check_progress(progress: &Map<String, Value>) -> Result<(), ItemRefusal> 
     progress.values().try_for_each(below)
 }
 
-/// Checks the depth of what an error keeps besides its message.
-///
-/// # Errors
-/// When it is nested too deep.
+/// Checks the depth of the data of an error.
 pub fn check_data(data: &Value) -> Result<(), ItemRefusal> {
     check_depth(data, DEPTH_MAX)
 }
@@ -201,7 +174,7 @@ fn check_depth(value: &Value, left: usize) -> Result<(), ItemRefusal> {
 }
 
 impl Item {
-    /// The tombstone of an item that was closed before anybody created it.
+    /// The tombstone of an item that was closed before it was created.
     pub fn tombstone(number: ItemNumber, key: ItemKey, closing: Closing) -> Self {
         let mut item = Self {
             number,
@@ -224,12 +197,10 @@ impl Item {
         item
     }
 
-    /// What clients call it by.
     pub fn key(&self) -> ItemKey {
         ItemKey { workflow: self.workflow.clone(), id: self.id.clone() }
     }
 
-    /// How it stands at that moment.
     pub fn state(&self, moment: Moment) -> ItemState {
         if self.closed.is_some() {
             ItemState::Closed
@@ -242,34 +213,33 @@ impl Item {
         }
     }
 
-    /// Whether its record still counts at `now`: a closed item is forgotten when its retention has run out, even
-    /// where the sweep has not come by yet.
+    /// Whether it is within its retention. Otherwise it counts as gone, even if the sweep has not removed it
+    /// yet.
     pub fn is_remembered(&self, now: Timestamp) -> bool {
         self.closed.is_none_or(|closed| now < closed.record_until)
     }
 
-    /// Whether clients may see it: it was really created, and is remembered.
+    /// Whether clients may see it: it was created, and is within its retention.
     pub fn is_visible(&self, now: Timestamp) -> bool {
         self.payload.is_some() && self.is_remembered(now)
     }
 
-    /// Its payload, if it is still kept at `now`.
+    /// The payload, unless its retention is over.
     pub fn kept_payload(&self, now: Timestamp) -> Option<&PayloadInfo> {
         self.payload.as_ref().filter(|_| self.closed.is_none_or(|closed| now < closed.payload_until))
     }
 
-    /// Progress and errors; the empty document where there are none.
+    /// Empty if there is none.
     pub fn detail(&self) -> &ItemDetail {
         static EMPTY: LazyLock<ItemDetail> = LazyLock::new(ItemDetail::default);
         self.detail.as_deref().unwrap_or(&EMPTY)
     }
 
-    /// Its payload, if the store has it: until the close, or until it is dropped where it outlived the close.
+    /// The payload, if the store has it: until the close, or until it is removed.
     pub fn stored_payload(&self) -> Option<&PayloadInfo> {
         self.payload.as_ref().filter(|_| self.closed.is_none_or(|closed| closed.payload_until > closed.at))
     }
 
-    /// Closes it.
     pub fn close(&mut self, closing: Closing) {
         let payload_until = closing.at.after(closing.keep_payload);
         self.closed = Some(Closed {
@@ -281,10 +251,7 @@ impl Item {
         self.version += 1;
     }
 
-    /// Changes what a client may change; wholly or not at all.
-    ///
-    /// # Errors
-    /// When the result would break a limit.
+    /// Applies a patch; on an error nothing is changed.
     pub fn patch(&mut self, patch: &ItemPatch) -> Result<(), ItemRefusal> {
         let labels = match &patch.labels {
             Some(Merge::Change(changes)) => {
@@ -327,15 +294,13 @@ impl Item {
         Ok(progress)
     }
 
-    /// Whether this very error was reported before, as far as it is still kept.
+    /// Whether an error with this id is among those kept.
     pub fn has_error(&self, id: &str) -> bool {
         self.detail().errors.iter().any(|error| &*error.id == id)
     }
 
-    /// Takes note of an error, at the step where the item is. A fatal one makes the item fail.
-    ///
-    /// # Errors
-    /// When the error cannot be kept; then nothing is changed.
+    /// Adds an error at the current step. A fatal one makes the item fail. On an error of this function
+    /// nothing is changed.
     pub fn report(&mut self, mut error: ItemError) -> Result<(), ItemRefusal> {
         check_data(&error.data)?;
         error.step = self.step.clone();
@@ -350,7 +315,7 @@ impl Item {
         Ok(())
     }
 
-    /// What derived state needs to know of it.
+    /// What derived state needs of it.
     pub fn standing(&self) -> Standing {
         let status = match (self.closed, self.failed_at) {
             (Some(closed), _) => Status::Closed {
@@ -377,47 +342,39 @@ impl Item {
     }
 }
 
-/// The little of an item that timers, counters and sweeps are derived from.
+/// What timers, counts and sweeps are derived from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The store's handle.
     pub number: ItemNumber,
-    /// The workflow it belongs to.
     pub workflow: WorkflowName,
-    /// When it was created; nothing for the tombstone of an item that never was.
+    /// `None` for the tombstone of an item that was never created.
     pub created_at: Option<Timestamp>,
-    /// Names and values that may decide which incident it belongs to.
+    /// Labels, which may decide its incident.
     pub labels: Labels,
-    /// The current step.
     pub step: Option<StepName>,
-    /// By when it must be closed.
     pub deadline: ClockTime,
-    /// How often it was claimed at its step, less what was given back unharmed.
+    /// The claims at its step, without those that were released.
     pub attempts: u32,
-    /// From when on it may be claimed, as far as leases and waits go.
+    /// When it can be claimed, as far as leases and retries are concerned.
     pub free_at: Timestamp,
-    /// When it failed, be it closed since.
+    /// When it failed, even if it was closed since.
     pub failed_at: Option<Timestamp>,
-    /// Whether it is open, failed or closed.
     pub status: Status,
 }
 
-/// How an item stands, as far as it is written down.
+/// The stored part of an item's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Not closed; whether it is overdue depends on the time.
     Open,
-    /// Not closed, and failed.
+    /// Not closed, with a fatal error.
     Failed,
-    /// Closed.
     Closed {
-        /// When.
         at: Timestamp,
-        /// How it ended.
         outcome: CloseOutcome,
-        /// From when on its record is to be forgotten.
+        /// When its record is to be removed.
         record_until: Timestamp,
-        /// From when on its payload is to be dropped, if the payload outlived the close.
+        /// When its payload is to be removed, if it outlived the close.
         payload_until: Option<Timestamp>,
     },
 }

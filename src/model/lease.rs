@@ -1,16 +1,16 @@
-//! Leases: exclusive, expiring claims on items, and what their holders may do.
+//! Leases: exclusive, expiring claims on items, and the actions of their holders.
 //!
 //! Invariants:
 //!
-//! * An item has at most one running lease. Its token is larger than that of any lease before it, of whatever item, so
-//!   that what lies behind a worker can tell a late one by it (a fencing token).
-//! * That a lease has run out is derived from `now`; it is never written.
-//! * Closing an item ends its lease. Nobody's lease keeps an item from being closed.
-//! * What ends a lease may be repeated: the repetition changes nothing and is answered as the first was, for as long as
-//!   nobody else has claimed the item.
+//! * An item has at most one running lease. Lease tokens are fencing tokens: each is larger than all before
+//!   it, of any item.
+//! * Expiry is derived from `now`; it is never written.
+//! * Closing an item ends its lease. A lease does not prevent a close.
+//! * Ending a lease is idempotent: a repetition changes nothing and has the same response, until somebody
+//!   else claims the item.
 //!
-//! Deliberately absent: how long to wait before the next attempt and what the next step is. Those are the workflow's
-//! policy, and are decided before.
+//! Deliberately absent: the wait before the next attempt and the next step. They are the workflow's policy,
+//! and the caller decides them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,16 +24,13 @@ pub use warden_api::word::StepStatus;
 use super::item::{Closing, Item, ItemError, ItemNumber, ItemPatch, ItemRefusal, Merge};
 use super::{Moment, StepName, Timestamp};
 
-/// Names a lease: the item and the token. Written as `lse_` and 32 hexadecimal digits.
+/// Item and token. Written as `lse_` and 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseId {
-    /// The item that is leased.
     pub item: ItemNumber,
-    /// The lease's token.
     pub token: u64,
 }
 
-/// A text that names no lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is no id of a lease: it takes lse_ and 32 hexadecimal digits")]
 pub struct LeaseIdError;
@@ -57,143 +54,124 @@ impl FromStr for LeaseId {
     }
 }
 
-/// A claim on an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The fencing token.
     pub token: u64,
-    /// Who holds it.
+    /// The holder.
     pub worker: Arc<str>,
-    /// From when on it holds no longer, unless a heartbeat comes before.
+    /// Unless a heartbeat renews it.
     pub expires_at: Timestamp,
-    /// How its holder ended it.
+    /// Set once its holder ended it.
     pub ended: Option<LeaseEnd>,
 }
 
-/// How the holder of a lease ended it.
+/// How the holder ended a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaseEnd {
-    /// The step is done.
     Completed,
-    /// The attempt failed.
     Failed,
-    /// It was given back.
     Released,
 }
 
-/// How the work on an item stands.
+/// The state of the work on an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// The latest lease, be it running, ended or expired.
+    /// The latest lease, running or over.
     pub lease: Option<Lease>,
-    /// The token of the last lease before it that its holder ended, and how: an answer may have been lost, and be asked for
-    /// again when the item has long been claimed by another.
+    /// Token and end of the last lease before it that its holder ended: the response may have been lost, and
+    /// the request repeated after somebody else has claimed the item.
     pub ended_before: Option<(u64, LeaseEnd)>,
-    /// How often the item was claimed at its present step, less what was given back unharmed. A lease that ran out counts.
+    /// The claims at the current step, without those that were released. Expired leases count.
     pub attempts: u32,
-    /// Before this instant it is not to be claimed.
+    /// When it can be claimed again.
     pub retry_at: Option<Timestamp>,
 }
 
-/// A step that an item has left.
+/// A step that an item left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// The step.
     pub name: StepName,
-    /// How.
     pub status: StepStatus,
-    /// When.
     pub at: Timestamp,
 }
 
-/// By when an item must be closed that enters a step.
+/// The deadline of an item that enters a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepDeadline {
-    /// The step has a deadline of its own.
+    /// The step's own deadline.
     At(Timestamp),
-    /// By when it had to be closed before, or at this instant if that is later.
+    /// The current deadline, or this instant if that is later.
     NotBefore(Timestamp),
 }
 
-/// Where an item goes when its step is done.
+/// Where an item goes when its step is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advance {
-    /// On to another step.
-    To {
-        /// Which.
-        step: StepName,
-        /// By when the item must be closed from then on.
-        deadline: StepDeadline,
-    },
-    /// Nowhere: it is done.
+    /// To another step.
+    To { step: StepName, deadline: StepDeadline },
+    /// It is closed.
     Close(Closing),
 }
 
-/// What becomes of an item whose attempt failed.
+/// The consequence of a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AfterFailure {
-    /// It may be claimed again from this instant on.
+    /// It can be claimed again at this instant.
     Retry(Timestamp),
-    /// It has failed, and waits for somebody to act.
+    /// The item fails, and waits for a person.
     GiveUp,
-    /// The error does not matter: it goes on as if the step were done.
+    /// The error is ignored, and the item continues as if the step were complete.
     Ignore(Advance),
 }
 
-/// What the holder of a lease asks for.
+/// A request of the holder of a lease.
 #[derive(Clone, Debug)]
 pub enum LeaseAct {
-    /// To hold it longer, and to note progress.
+    /// Renew it, and patch the progress.
     Heartbeat {
-        /// Until when.
         expires_at: Timestamp,
-        /// Whether that may be earlier than it holds already.
+        /// Whether that may be earlier than its current expiry.
         may_shorten: bool,
         /// A patch of the progress document.
         progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
     },
-    /// To take note that the step is done.
+    /// Complete the step.
     Complete {
-        /// Where the item goes.
         advance: Advance,
         /// A patch of the progress document.
         progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
     },
-    /// To take note that the attempt failed.
-    Fail {
-        /// Why.
-        error: Box<ItemError>,
-        /// What becomes of the item.
-        then: AfterFailure,
-    },
-    /// To give it back.
+    /// Report a failed attempt.
+    Fail { error: Box<ItemError>, then: AfterFailure },
+    /// Release the item.
     Release {
-        /// Before this instant nobody else is to claim the item.
+        /// When it can be claimed again.
         retry_at: Option<Timestamp>,
         /// Whether it counts as an attempt.
         counts: bool,
     },
 }
 
-/// Why the holder of a lease holds it no longer.
+/// Why a lease is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseLost {
-    /// There is no item of its number any more.
+    /// The item is gone.
     #[error("there is no item that this lease could be of: it was closed and is forgotten, or never was")]
     Forgotten,
-    /// Somebody closed the item.
+    /// The item was closed.
     #[error("the item was closed at {0}; whatever is still being done for it is too much")]
     Closed(Timestamp),
-    /// It ran out, and nobody has claimed the item since.
+    /// It expired, and nobody has claimed the item since.
     #[error("the lease ran out at {0}; send heartbeats, or claim with a longer ttl")]
     Expired(Timestamp),
-    /// No claim ever gave it out.
+    /// There was no such lease.
     #[error("no claim ever gave this lease out")]
     Unknown,
-    /// Somebody else claimed the item after it ran out or was ended.
+    /// The item was claimed by somebody else after the lease was over.
     #[error("the item was claimed by another worker meanwhile")]
     Taken,
-    /// It was ended otherwise by its holder.
+    /// Its holder ended it in another way.
     #[error("the lease was ended before: {}", match .0 {
         LeaseEnd::Completed => "the step was completed",
         LeaseEnd::Failed => "the attempt was reported as failed",
@@ -203,7 +181,7 @@ pub enum LeaseLost {
 }
 
 impl LeaseLost {
-    /// The same with the wall clock's times, as it is told to whoever held it.
+    /// With instants of the wall clock, for messages.
     #[must_use]
     pub const fn shown(self, moment: Moment) -> Self {
         match self {
@@ -214,14 +192,13 @@ impl LeaseLost {
     }
 }
 
-/// Why an act of a holder changed nothing.
+/// Why a request of a holder changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseRefusal {
-    /// The lease holds no longer.
     Lost(LeaseLost),
-    /// It was done before, just like that.
+    /// The same request was executed before.
     Repeated,
-    /// A limit would be broken.
+    /// A limit would be exceeded.
     Item(ItemRefusal),
 }
 
@@ -232,7 +209,7 @@ impl From<ItemRefusal> for LeaseRefusal {
 }
 
 impl LeaseAct {
-    /// How the lease ends by it, if it does.
+    /// How it ends the lease, if it does.
     pub const fn end(&self) -> Option<LeaseEnd> {
         match self {
             Self::Heartbeat { .. } => None,
@@ -244,7 +221,7 @@ impl LeaseAct {
 }
 
 impl LeaseAct {
-    /// Whether it may add to the item's progress, errors or steps.
+    /// Whether it may add progress, errors or steps.
     pub const fn adds_detail(&self) -> bool {
         match self {
             Self::Heartbeat { progress, .. } => progress.is_some(),
@@ -253,7 +230,7 @@ impl LeaseAct {
         }
     }
 
-    /// Whether what it adds may be large.
+    /// Whether it may add much.
     pub const fn grows(&self) -> bool {
         match self {
             Self::Heartbeat { progress, .. } | Self::Complete { progress, .. } => progress.is_some(),
@@ -264,25 +241,24 @@ impl LeaseAct {
 }
 
 impl Work {
-    /// From when on the item may be claimed, as far as leases and waits go; long ago if it could at any time.
+    /// When it can be claimed, as far as leases and retries are concerned; in the distant past if at any
+    /// time.
     pub fn free_at(&self) -> Timestamp {
         let leased_until = self.lease.as_ref().filter(|lease| lease.ended.is_none()).map(|it| it.expires_at);
         leased_until.into_iter().chain(self.retry_at).max().unwrap_or(Timestamp::MIN)
     }
 
-    /// The lease that runs at `now`.
     pub fn running(&self, now: Timestamp) -> Option<&Lease> {
         self.lease.as_ref().filter(|lease| lease.ended.is_none() && now < lease.expires_at)
     }
 }
 
 impl Item {
-    /// Whether it may be claimed at `now`: it is not closed, nobody holds it, and it waits for nothing.
+    /// Whether it can be claimed: it is not closed or leased, and does not wait for a retry.
     pub fn is_claimable(&self, now: Timestamp) -> bool {
         self.closed.is_none() && self.work.free_at() <= now
     }
 
-    /// Leases it to a worker.
     pub fn claim(&mut self, token: u64, worker: Arc<str>, expires_at: Timestamp) {
         if let Some(Lease { token, ended: Some(end), .. }) = self.work.lease {
             self.work.ended_before = Some((token, end));
@@ -293,10 +269,7 @@ impl Item {
         self.version += 1;
     }
 
-    /// Does what the holder of the lease with this token asks for; wholly or not at all.
-    ///
-    /// # Errors
-    /// When the lease holds no longer, it was done before, or a limit would be broken.
+    /// Executes a request of the holder of the lease with this token; on an error nothing is changed.
     pub fn act(&mut self, token: u64, act: LeaseAct, moment: Moment) -> Result<(), LeaseRefusal> {
         let (end, version) = (act.end(), self.version);
         self.check_holder(token, end, moment.now)?;
@@ -328,7 +301,7 @@ impl Item {
                 }
             }
         }
-        // However much of it changed.
+        // One increment, however much changed.
         self.version = version + 1;
         if let Some(lease) = &mut self.work.lease {
             lease.ended = end;
@@ -363,7 +336,7 @@ impl Item {
         }
     }
 
-    /// Leaves its step behind. A failure is behind it as well.
+    /// Leaves the current step and clears a failure.
     fn advance(&mut self, advance: Advance, status: StepStatus, moment: Moment) {
         let now = moment.now;
         if let Some(name) = self.step.clone() {
@@ -389,8 +362,8 @@ impl Item {
         }
     }
 
-    /// Sends it back to its step after it has failed, and has it wait no longer: what an operator asks for. Whether there
-    /// was anything to change. Who holds it goes on holding it.
+    /// Resets a failed item to its step and cancels a wait, on behalf of a person. Returns whether anything
+    /// changed. A running lease continues.
     pub fn retry(&mut self) -> bool {
         if self.failed_at.is_none() && self.work.retry_at.is_none() {
             return false;

@@ -1,11 +1,11 @@
-//! What the warden speaks about: items, workflows, incidents, deliveries, replays, and time.
+//! The domain: items, workflows, incidents, deliveries, replays, and time.
 //!
-//! Everything here is data and pure transitions that take `now`; nothing performs input or output. The one
-//! exception is [`time`], which defines the clock that everything else is handed.
+//! Data and pure transitions that take `now`, without input and output. The exception is [`time`], which
+//! defines the clocks.
 //!
-//! Names, words and limits that clients see as well come from [`warden_api`].
+//! Names, words and limits of the API are those of [`warden_api`].
 //!
-//! Deliberately absent: how any of this is stored ([`crate::store`]) or shown ([`crate::http`]).
+//! Deliberately absent: storing ([`crate::store`]) and presenting ([`crate::http`]) any of this.
 
 pub mod delivery;
 pub mod duration;

@@ -1,15 +1,15 @@
-//! What somebody who misspelt a word may have meant.
+//! Suggestions for misspelt words.
 
 use strsim::osa_distance;
 
-/// The candidate that is most like `word`, if one is so much like it that it may be meant: one letter in four may be
-/// wrong, missing, or swapped with the next. Case, and whether `_`, `-` or `.` joins words, count for nothing.
+/// The candidate most similar to `word`, if it is similar enough: one letter in four may be wrong, missing,
+/// or swapped with the next. Case and the characters `_`, `-` and `.` are ignored.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     let most = word.chars().count().div_ceil(4);
     let distance = |candidate: &str| {
         let candidate = plain(candidate);
-        // What differs by more in length alone need not be compared.
+        // A larger difference in length is already too much.
         let lengths = word.chars().count().abs_diff(candidate.chars().count());
         (lengths <= most).then(|| osa_distance(&word, &candidate)).filter(|distance| *distance <= most)
     };
@@ -20,8 +20,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The one of these names that `name` is probably a misspelling of. Names are compared word by word, and short words and
-/// those with digits must be the same: `uploads-eu` is not `uploads-us`, and `orders-1` is not `orders-2`.
+/// The name that `name` is probably a misspelling of. Names are compared word by word; short words and those
+/// with digits must be equal: `uploads-eu` is not `uploads-us`, and `orders-1` is not `orders-2`.
 pub fn misspelling_of<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let words = words_of(name);
     let edits = |other: &str| {
@@ -43,7 +43,7 @@ fn words_of(name: &str) -> Vec<String> {
     name.split(['-', '_', '.']).map(str::to_ascii_lowercase).collect()
 }
 
-/// How many letters are different, unless they are too many or a digit is among them.
+/// The edit distance, unless it is too large or involves a digit.
 fn edits_between(word: &str, other: &str) -> Option<usize> {
     if word == other {
         return Some(0);

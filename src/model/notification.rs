@@ -1,4 +1,4 @@
-//! Notifications: what people are told, in the `standard` form from which every other form is made.
+//! Notifications in the `standard` format, from which all other formats are rendered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,84 +7,71 @@ use serde::{Deserialize, Serialize};
 
 use super::{Became, Event, Group, IncidentKind, IncidentStatus, Missed, Severity, Timestamp};
 
-/// What happened, and to what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
-    /// What happened.
     #[serde(rename = "type")]
     pub event: Event,
-    /// When.
     pub timestamp: Timestamp,
-    /// The incident.
     pub data: Subject,
 }
 
-/// An incident as people are told of it.
+/// The incident in a notification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// The incident's id.
     pub id: Arc<str>,
-    /// Its workflow.
     pub workflow: Arc<str>,
-    /// What is wrong.
     pub kind: IncidentKind,
-    /// The labels that its items share, where the workflow is split by them.
+    /// The labels that the items share, if the workflow has `group_by`.
     #[serde(default)]
     pub group: Group,
-    /// Whether anything is left of it.
     pub status: IncidentStatus,
-    /// How bad it is.
     pub severity: Severity,
-    /// When its first item was noticed.
+    /// When its first item was found.
     pub opened_at: Timestamp,
-    /// When nothing was left of it.
+    /// When the last item left.
     pub resolved_at: Option<Timestamp>,
-    /// How many items it holds.
+    /// The items in it; for missed starts, the windows.
     pub count: u64,
-    /// The most it held.
+    /// The highest count.
     pub peak: u64,
-    /// How many more items than people were told last; fewer if negative.
+    /// The change of `count` since the last notification.
     #[serde(default)]
     pub growth: i64,
-    /// The earliest deadline among them.
+    /// The earliest deadline of its items.
     pub oldest_deadline: Option<Timestamp>,
-    /// The items by the step at which they are stuck; the empty name stands for items without one.
+    /// Items by step; the empty name stands for items without a step.
     pub by_step: BTreeMap<Arc<str>, u64>,
-    /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
+    /// For missed starts only.
     #[serde(default)]
     pub missed: Option<Missed>,
-    /// What became of its items, where nothing is left of it.
+    /// The outcomes of its items, in a resolution.
     #[serde(default)]
     pub became: Option<Became>,
-    /// The incident in which its items are in trouble after its end, if they are.
+    /// The incident in which its items are now, if they are still in trouble.
     #[serde(default)]
     pub continued_in: Option<Arc<str>>,
-    /// All of this in one sentence.
+    /// One sentence.
     pub summary: String,
-    /// Where it is written what to do.
     pub runbook_url: Option<Arc<str>>,
-    /// Who looks after it, if anybody does.
+    /// The person who acknowledged it.
     #[serde(default)]
     pub acknowledged_by: Option<Arc<str>>,
-    /// Some of the items, the earliest deadline first.
+    /// Some items, the earliest deadline first.
     pub items: Vec<Sample>,
-    /// How many items are not shown.
+    /// The number of items that are not listed.
     pub truncated: u64,
-    /// The incident's address.
+    /// A link to the incident.
     pub url: String,
 }
 
-/// One of an incident's items.
+/// An item of the incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The item's id.
     pub id: String,
-    /// By when it should have been closed.
     pub deadline: Timestamp,
-    /// Where it is stuck.
     pub step: Option<String>,
-    /// Its address.
+    /// A link to the item.
     pub url: String,
-    /// Its payload's address.
+    /// A link to its payload.
     pub payload_url: String,
 }

@@ -1,24 +1,21 @@
-//! What is known of a payload without reading it. Its bytes mean nothing to the warden, which never decodes them: what
-//! they are is what their sender says, and whoever gets them is told the same.
+//! Metadata of payloads. The warden never decodes a payload: type and encoding are the sender's, and are
+//! returned as they were given.
 //!
-//! Deliberately absent: every other property that a sender may give a body, such as `Content-Language`. It belongs into
-//! the labels.
+//! Deliberately absent: other properties of a body, such as `Content-Language`. They can be labels.
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use warden_api::limit::{CONTENT_ENCODING_MAX, CONTENT_TYPE_MAX};
 
-/// What is known of a payload without reading it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PayloadInfo {
-    /// Its length in bytes, as it is stored.
+    /// In bytes, as stored.
     pub size: u64,
-    /// The content type it came with.
     pub content_type: Arc<str>,
-    /// The content codings that were applied to its bytes, such as `gzip`, as the sender wrote them.
+    /// The content codings of the stored bytes, such as `gzip`, as the sender wrote them.
     pub content_encoding: Option<Arc<str>>,
-    /// The SHA-256 of its bytes, as they are stored.
+    /// Of the stored bytes.
     pub sha256: [u8; 32],
 }
 
@@ -29,34 +26,28 @@ impl fmt::Debug for PayloadInfo {
     }
 }
 
-/// Why a property of a payload cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadRefusal {
-    /// The content type is too long or holds something else than visible characters and spaces.
+    /// Too long, or with other characters than visible ASCII and spaces.
     #[error("a content type is at most {CONTENT_TYPE_MAX} printable ASCII characters")]
     ContentType,
-    /// The content codings are too long or no list of names.
+    /// Too long, or not a list of tokens.
     #[error(
-        "a content encoding is a list of names such as gzip or \"br, gzip\", at most {CONTENT_ENCODING_MAX} bytes"
+        "a content encoding is a list of names such as gzip or \"br, gzip\", at most {CONTENT_ENCODING_MAX} \
+        bytes"
     )]
     ContentEncoding,
 }
 
-/// Reads a content type as a header's value is read: without the spaces around it.
-///
-/// # Errors
-/// When it is too long or holds something else than printable ASCII.
+/// Validates a content type and trims it. It must be printable ASCII of at most [`CONTENT_TYPE_MAX`] bytes.
 pub fn content_type(text: &str) -> Result<&str, PayloadRefusal> {
     let text = text.trim_matches(' ');
     let is_printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if text.len() <= CONTENT_TYPE_MAX && is_printable { Ok(text) } else { Err(PayloadRefusal::ContentType) }
 }
 
-/// Reads a list of content codings (RFC 9110, 8.4), which is kept as it is written. Nothing when it names none, or only
-/// `identity`.
-///
-/// # Errors
-/// When it is too long, or is no list of tokens.
+/// Validates a list of content codings (RFC 9110, 8.4), which is stored as written. `None` if it is empty or
+/// only `identity`.
 pub fn content_encoding(text: &str) -> Result<Option<&str>, PayloadRefusal> {
     const BLANK: [char; 2] = [' ', '\t'];
     let text = text.trim_matches(BLANK);

@@ -1,8 +1,9 @@
-//! What is repeated of what somebody sent: enough to find it, never all of it.
+//! Shortening of text for messages.
 
 pub use warden_api::quote::quote;
 
-/// Cuts what is longer than so many bytes in its middle: a message's end is as telling as its beginning.
+/// Shortens a text of more than `most` bytes in its middle, as the end of a message matters as much as its
+/// begin.
 pub fn shorten(text: &mut String, most: usize) {
     const GAP: &str = " … ";
     if text.len() <= most {

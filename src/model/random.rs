@@ -10,19 +10,17 @@ use uuid::{Builder, Uuid};
 
 use super::Timestamp;
 
-/// A source of random bytes.
 pub trait Random: Send + Sync + 'static {
-    /// Fills the buffer.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A number from 0 up to, but not including, 1.
+    /// Uniform in 0 <= x < 1.
     fn unit(&self) -> f64 {
         let mut bytes = [0; 4];
         self.fill(&mut bytes);
         f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
     }
 
-    /// A UUIDv7 (RFC 9562) of that instant: ids made later sort later.
+    /// A UUIDv7 (RFC 9562) of that instant, so that ids sort by age.
     fn uuid(&self, now: Timestamp) -> Uuid {
         let mut bytes = [0; 10];
         self.fill(&mut bytes);
@@ -30,14 +28,14 @@ pub trait Random: Send + Sync + 'static {
         Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
     }
 
-    /// An id of ours: a word that tells what it names, and a UUIDv7 without hyphens.
+    /// `prefix`, an underscore, and a UUIDv7 without hyphens.
     fn id(&self, prefix: &str, now: Timestamp) -> Arc<str> {
         format!("{prefix}_{}", self.uuid(now).simple()).into()
     }
 }
 
-/// The id of something that is made under an idempotency key: the same for each repetition. No part but the last may
-/// hold a zero byte.
+/// The id of something created with an idempotency key: the same for each repetition. Only the last part may
+/// contain a zero byte.
 pub fn repeatable_id(prefix: &str, parts: &[&str]) -> Arc<str> {
     let digest = Sha256::digest(parts.join("\0").as_bytes());
     let mut bytes = [0; 16];
@@ -45,7 +43,7 @@ pub fn repeatable_id(prefix: &str, parts: &[&str]) -> Arc<str> {
     format!("{prefix}_{}", Builder::from_custom_bytes(bytes).into_uuid().simple()).into()
 }
 
-/// The operating system's randomness, through a fast generator of each thread.
+/// The system's randomness, through a generator for each thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemRandom;
 
@@ -55,11 +53,10 @@ impl Random for SystemRandom {
     }
 }
 
-/// The same bytes again for the same seed: for tests and simulations.
+/// For tests and simulations: deterministic for a seed.
 pub struct SeededRandom(Mutex<StdRng>);
 
 impl SeededRandom {
-    /// A source that is determined by the seed.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(StdRng::seed_from_u64(seed)))
     }

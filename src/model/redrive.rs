@@ -1,24 +1,23 @@
-//! When an overdue item is sent to where its work begins again, by itself.
+//! The policy for sending overdue items automatically.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// What becomes of a workflow's overdue items without anybody asking for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
-    /// Where they are sent, as far as that may be shown: scheme, host and port.
+    /// Scheme, host and port of the target; the rest may be secret.
     pub to: Arc<str>,
-    /// How long an item must have been overdue, and how long it is left alone after each attempt.
+    /// How long an item must be overdue; also the pause after each attempt.
     pub after: Duration,
-    /// How many attempts an item has at its step, whoever makes them, before it is not sent any more.
+    /// The attempts at a step, by anybody, after which an item is not sent any more.
     pub max_attempts: u32,
 }
 
 impl Redrive {
-    /// From when on an open item is to be sent that was claimed `attempts` times at its step, may be claimed from
-    /// `free_at` on, and has this deadline in steady time; nothing when it has had all of its attempts.
+    /// When an open item is to be sent that has this many attempts at its step, can be claimed from `free_at`
+    /// on, and has this deadline in steady time. `None` after its last attempt.
     pub fn due_at(&self, attempts: u32, free_at: Timestamp, deadline: Timestamp) -> Option<Timestamp> {
         (attempts < self.max_attempts).then(|| deadline.after(self.after).max(free_at))
     }

@@ -1,16 +1,16 @@
-//! Replays: items that the warden itself sends to a target again, at a set pace.
+//! Replays: items that the warden sends to a target, at a set rate.
 //!
 //! Invariants:
 //!
-//! * The selection is frozen: it is written down in chunks when the replay is made, and nothing is added to it.
-//! * Each item of it ends once, as succeeded, failed or skipped; the counters say how many did, and when all have ended
-//!   so has the replay.
-//! * A replay does not go on by itself after what should make somebody look: a canary that failed, or too many failures
-//!   in a row. It pauses, and says why.
-//! * An ended replay never changes again, but for what was on its way when it was cancelled. It holds no secret.
-//! * The document stays small whatever a client or a target says; the limits stand below.
+//! * The selection is stored in chunks when the replay is created, and never grows.
+//! * Each item ends once, as succeeded, failed or skipped, and is counted. When all have ended, so has the
+//!   replay.
+//! * A failed canary, or too many consecutive failures, pause the replay with a reason. It does not resume by
+//!   itself.
+//! * An ended replay does not change, except for what was in flight when it was cancelled. It has no secret.
+//! * The size of the document is bounded, see the limits below.
 //!
-//! Deliberately absent: when the next item is to be sent, which is a pacer's business, and how.
+//! Deliberately absent: when the next item is sent, which a pacer decides, and how.
 
 #[cfg(test)]
 mod tests;
@@ -27,15 +27,15 @@ pub use warden_api::word::{OnSuccess, ReplayStatus};
 
 use super::{ItemId, ItemNumber, ItemState, StepName, Timestamp, WorkflowName};
 
-/// How many items a chunk of the selection holds at most.
+/// The most items in a chunk of the selection.
 pub const CHUNK_ITEMS: usize = 256;
-/// How many of the latest failures are kept.
+/// The latest failures that are kept.
 pub const FAILURES_KEPT: usize = 20;
-/// How many reasons of failures are told apart; the others count as one.
+/// The reasons that are counted separately.
 pub const REASONS_KEPT: usize = 20;
-/// The longest reason that is kept, in characters.
+/// In characters.
 pub const REASON_MAX: usize = 200;
-/// What the failures are counted under whose reasons are not told apart.
+/// The reason for failures that are not counted separately.
 pub const OTHER_REASONS: &str = "other";
 
 /// `rpl_` and a UUID.
@@ -43,18 +43,18 @@ pub const OTHER_REASONS: &str = "other";
 pub struct ReplayId(pub Arc<str>);
 
 impl ReplayId {
-    /// What the ids of replays begin with, followed by an underscore.
+    /// The prefix of ids, without the underscore.
     pub const PREFIX: &str = "rpl";
 }
 
-/// Which items were selected, as it was asked for.
+/// The selection as it was requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayFilter {
-    /// Globs of workflows, any of which may match; none for all.
+    /// Globs of workflow names, any of which may match; empty for all.
     pub workflows: Vec<Arc<str>>,
-    /// The states, any of which may hold.
+    /// States, any of which may match.
     pub states: Vec<ItemState>,
-    /// Labels that must be there with exactly this value.
+    /// Labels with exactly these values.
     pub labels: BTreeMap<String, String>,
     /// The current step.
     pub step: Option<StepName>,
@@ -68,12 +68,11 @@ pub struct ReplayFilter {
     pub deadline_before: Option<Timestamp>,
 }
 
-/// Where the items go.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayTarget {
-    /// `http` or `https`. What stands in it besides scheme, host, port and path may be a secret.
+    /// `http` or `https`. All but scheme, host, port and path may be secret.
     pub url: Arc<str>,
-    /// What signs them: `whsec_` and base64.
+    /// For signing: `whsec_` and base64.
     pub secret: Option<Arc<str>>,
 }
 
@@ -83,7 +82,7 @@ impl fmt::Debug for ReplayTarget {
     }
 }
 
-/// A URL without what may be a secret in it: its user, its password and its query.
+/// Removes user, password and query, which may be secret.
 pub fn plain_url(url: &str) -> String {
     let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -92,38 +91,34 @@ pub fn plain_url(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// How fast, and how carefully.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// The most items in a second.
     pub max_per_second: f64,
-    /// The most items at one time.
+    /// The most items at once.
     pub concurrency: usize,
-    /// How many items must have succeeded before the others are sent.
+    /// The items that must succeed before the others are sent.
     pub canary: u64,
-    /// How long the rate takes to grow from nothing to its maximum.
+    /// How long the rate takes to grow from zero to its maximum.
     pub ramp_up: Duration,
-    /// How many failures in a row make it pause; zero for however many.
+    /// The consecutive failures after which it pauses; zero is never.
     pub pause_after_failures: u64,
 }
 
-/// An item that the target did not take.
+/// An item that the target did not accept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayFailure {
-    /// The workflow it belongs to.
     pub workflow: WorkflowName,
-    /// Its id within the workflow.
     pub id: ItemId,
-    /// Why, at most [`REASON_MAX`] characters.
+    /// At most [`REASON_MAX`] characters.
     pub reason: Arc<str>,
-    /// The status of the answer, if there was one.
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// When.
     pub at: Timestamp,
 }
 
 impl ReplayFailure {
-    /// Why, without anything of what the target said.
+    /// The reason without the target's response.
     pub fn plain_reason(&self) -> Arc<str> {
         self.status.map_or_else(|| self.reason.clone(), |status| format!("HTTP {status}").into())
     }
@@ -132,74 +127,63 @@ impl ReplayFailure {
 /// How an item of the selection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemEnd {
-    /// The target took it.
+    /// The target accepted it.
     Succeeded,
-    /// It did not.
+    /// The target did not accept it.
     Failed {
-        /// What is kept of it.
         failure: ReplayFailure,
-        /// What it counts under, at most [`REASON_MAX`] characters.
+        /// The reason to count it under, at most [`REASON_MAX`] characters.
         counts_as: Arc<str>,
     },
-    /// It was not sent: it is closed, or somebody else works on it.
+    /// It was not sent, as it was closed or leased by others.
     Skipped,
 }
 
-/// A replay, without its selection.
+/// A replay without its selection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
-    /// Its id.
     pub id: ReplayId,
-    /// What people call it; may be empty.
+    /// For people; may be empty.
     pub name: Arc<str>,
-    /// Which items were selected.
     pub filter: ReplayFilter,
-    /// Where they go.
     pub target: ReplayTarget,
-    /// How fast, and how carefully.
     pub pace: Pace,
-    /// What becomes of an item that the target took.
     pub on_success: OnSuccess,
-    /// How long the target may take for one item.
+    /// The longest wait for the target's response to one item.
     pub timeout: Duration,
-    /// Where it stands.
     pub status: ReplayStatus,
-    /// Why it is paused, if it is and not because somebody said so.
+    /// Why it paused, unless a person paused it.
     pub reason: Option<Arc<str>>,
-    /// When it was made, and its selection frozen.
+    /// When its selection was stored.
     pub created_at: Timestamp,
     /// When the first item was sent.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// How many items were selected.
+    /// The selected items.
     pub total: u64,
-    /// How many the target took.
     pub succeeded: u64,
-    /// How many it did not.
     pub failed: u64,
-    /// How many were not sent.
     pub skipped: u64,
-    /// How many items of the canary have succeeded since it began.
+    /// The items of the canary that have succeeded since it began.
     pub canary_passed: u64,
-    /// How many items have failed since the last that succeeded.
+    /// The failures since the last success.
     pub failures_in_a_row: u64,
-    /// The chunks from the first on whose items have all ended.
+    /// The number of chunks from the beginning whose items have all ended.
     pub chunks_done: u32,
     /// The latest failures, oldest first; at most [`FAILURES_KEPT`].
     pub failures: Vec<ReplayFailure>,
-    /// How many items failed for which reason; at most [`REASONS_KEPT`], and [`OTHER_REASONS`].
+    /// Failed items by reason; at most [`REASONS_KEPT`], and [`OTHER_REASONS`].
     pub failure_reasons: BTreeMap<Arc<str>, u64>,
 }
 
 impl Replay {
-    /// How many items have not ended yet.
+    /// The items that have not ended.
     pub fn left(&self) -> u64 {
         self.total.saturating_sub(self.succeeded + self.failed + self.skipped)
     }
 
-    /// How many more items may be on their way besides those that are, whatever the rate. Nothing unless it runs.
-    pub fn room(&self, on_their_way: usize) -> usize {
+    /// How many more items may be in flight, regardless of the rate. Zero unless it is running.
+    pub fn room(&self, in_flight: usize) -> usize {
         if self.status != ReplayStatus::Running {
             return 0;
         }
@@ -208,20 +192,20 @@ impl Replay {
             let wanted = self.pace.canary - self.canary_passed;
             most = most.min(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
-        most.saturating_sub(on_their_way)
+        most.saturating_sub(in_flight)
     }
 
-    /// Whether the canary has not passed yet.
+    /// Whether the canary has not succeeded yet.
     pub fn is_in_canary(&self) -> bool {
         self.canary_passed < self.pace.canary
     }
 
-    /// Takes note that the first item is sent.
+    /// Records that the first item is sent.
     pub fn begin(&mut self, now: Timestamp) {
         self.started_at.get_or_insert(now);
     }
 
-    /// Takes note of how an item ended, and of what follows from it: a pause, or the end.
+    /// Records how an item ended. This may pause or complete the replay.
     pub fn note(&mut self, end: ItemEnd, now: Timestamp) {
         match end {
             ItemEnd::Succeeded => {
@@ -267,14 +251,14 @@ impl Replay {
         *self.failure_reasons.entry(reason).or_default() += 1;
     }
 
-    /// Ends it if nothing is left to be sent.
+    /// Completes it if all items have ended.
     pub fn complete_if_done(&mut self, now: Timestamp) {
         if self.left() == 0 && !self.status.is_ended() {
             self.end(ReplayStatus::Completed, now);
         }
     }
 
-    /// Has it wait, for a reason of its own or because somebody says so. One that does not run stays as it is.
+    /// Pauses it if it is running; without a reason on behalf of a person.
     pub fn pause(&mut self, reason: Option<Arc<str>>) {
         if self.status == ReplayStatus::Running {
             self.status = ReplayStatus::Paused;
@@ -282,8 +266,8 @@ impl Replay {
         }
     }
 
-    /// Has it go on. A canary that has not passed begins anew, and so does the counting of failures in a row. One that is
-    /// not paused stays as it is.
+    /// Resumes it if it is paused. A canary that has not succeeded begins again, and so does counting
+    /// failures.
     pub fn resume(&mut self) {
         if self.status == ReplayStatus::Paused {
             self.status = ReplayStatus::Running;
@@ -295,7 +279,7 @@ impl Replay {
         }
     }
 
-    /// Ends it before all of its items have. One that has ended stays as it is.
+    /// Cancels it unless it has ended.
     pub fn cancel(&mut self, now: Timestamp) {
         if !self.status.is_ended() {
             self.end(ReplayStatus::Cancelled, now);
@@ -311,16 +295,12 @@ impl Replay {
     }
 }
 
-/// How far an item of the selection has come.
+/// The state of an item in a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ItemProgress {
-    /// It has not ended.
     Pending,
-    /// The target took it.
     Succeeded,
-    /// The target did not take it.
     Failed,
-    /// It was not sent.
     Skipped,
 }
 
@@ -334,22 +314,21 @@ impl From<&ItemEnd> for ItemProgress {
     }
 }
 
-/// A piece of the selection.
+/// A part of the selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayChunk {
-    /// Which, counted from zero.
+    /// From zero.
     pub index: u32,
-    /// The items in the order in which they are sent, at most [`CHUNK_ITEMS`].
+    /// In the order of sending, at most [`CHUNK_ITEMS`].
     pub items: Vec<(ItemNumber, ItemProgress)>,
 }
 
 impl ReplayChunk {
-    /// One whose items have not ended.
     pub fn new(index: u32, numbers: impl Iterator<Item = ItemNumber>) -> Self {
         Self { index, items: numbers.map(|number| (number, ItemProgress::Pending)).collect() }
     }
 
-    /// How many there are of a selection of so many items.
+    /// The number of chunks for this many items.
     pub fn count(items: u64) -> u32 {
         u32::try_from(items.div_ceil(CHUNK_ITEMS as u64)).unwrap_or(u32::MAX)
     }

@@ -1,4 +1,4 @@
-//! How long an item waits for its next attempt, as a pure function of how many it has had.
+//! The wait before the next attempt, as a pure function of the number of attempts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use super::{DurationError, parse_duration, quote};
 
-/// Waits that double from the first to the longest. Written as `10s..10m`, or as `10s` where all are alike.
+/// A wait that doubles from the first to the longest. In text `10s..10m`, or `10s` for a constant wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first attempt that failed; more than zero.
+    /// After the first failed attempt; more than zero.
     pub first: Duration,
-    /// Never longer than this; at least `first`.
+    /// At least `first`.
     pub longest: Duration,
 }
 
-/// A text that is no [`Backoff`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BackoffError {
-    /// One of its ends is no duration.
+    /// An end is not a duration.
     #[error(transparent)]
     Duration(#[from] DurationError),
-    /// It does not grow, or waits for nothing.
+    /// The first wait is zero, or longer than the longest.
     #[error(
-        "{} is no backoff: it takes the first wait, which is more than zero, and the longest, such as \"10s..10m\"",
+        "{} is no backoff: it takes the first wait, which is more than zero, and the longest, such \
+        as \"10s..10m\"",
         quote(.0)
     )]
     Order(String),
@@ -50,21 +50,20 @@ impl fmt::Display for Backoff {
     }
 }
 
-/// What becomes of an item that fails with an error after which trying again may help.
+/// The policy for retryable errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// How often a step is tried again. After that the item has failed.
+    /// The retries of a step before the item fails.
     pub max: u32,
-    /// How long it waits each time.
     pub backoff: Backoff,
-    /// The greatest part of a wait, from 0 to 1, that is added to it at random, so that what failed together is not tried
-    /// together.
+    /// The largest random part added to a wait, as a fraction from 0 to 1, so that items that failed together
+    /// are not retried together.
     pub jitter: f64,
 }
 
 impl RetryPolicy {
-    /// How long an item waits that has had so many attempts at its step, the failed one among them; nothing when it is not
-    /// to be tried again. `random` is a number from 0 to 1.
+    /// The wait after this many attempts at a step, including the failed one; `None` if there is no retry.
+    /// `random` is from 0 to 1.
     pub fn wait_after(&self, attempts: u32, random: f64) -> Option<Duration> {
         if attempts > self.max {
             return None;
@@ -112,7 +111,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_lies_between_what_is_due_and_the_jitter_more(attempts in 1_u32..100, random in 0.0..=1.0, max: u32) {
+        fn a_wait_lies_between_what_is_due_and_the_jitter_more(attempts in 1_u32..100, random in 0.0..=1.0,
+        max: u32) {
             let policy = RetryPolicy { max, ..policy(0.2) };
             match policy.wait_after(attempts, random) {
                 None => prop_assert!(attempts > max),

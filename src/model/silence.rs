@@ -1,4 +1,4 @@
-//! Silences: times in which matching incidents notify nobody. The incidents exist all the same.
+//! Silences: periods in which matching incidents send no notifications. The incidents exist all the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,31 +13,24 @@ use super::{ClockTime, IncidentKey, IncidentKind, Moment, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SilenceId(pub Arc<str>);
 
-/// A time in which matching incidents notify nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Its id.
     pub id: SilenceId,
-    /// The workflows it is for, as a glob: `*` stands for any characters, `?` for one.
+    /// A glob of the workflows it applies to: `*` stands for any characters, `?` for one.
     pub workflow: Arc<str>,
-    /// The one kind of incident it is for; nothing for all.
+    /// `None` for all.
     pub kind: Option<IncidentKind>,
-    /// What the labels of an incident's group must be.
+    /// The labels that the group of an incident must have.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// From when on.
     pub starts_at: ClockTime,
-    /// Until when; cut short when it is ended by hand.
+    /// Or when it was ended early.
     pub ends_at: ClockTime,
-    /// Who made it.
     pub author: Arc<str>,
-    /// Why.
     pub comment: Arc<str>,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
 impl Silence {
-    /// Where it stands at that moment.
     pub fn status(&self, moment: Moment) -> SilenceStatus {
         if moment.now >= moment.steady(self.ends_at) {
             SilenceStatus::Expired
@@ -48,7 +41,7 @@ impl Silence {
         }
     }
 
-    /// Whether it is for that incident, at whatever time.
+    /// Whether it applies to the incident, regardless of time.
     pub fn matches(&self, key: &IncidentKey) -> bool {
         let labelled = |(name, value)| key.group.get(name) == Some(value);
         self.kind.is_none_or(|kind| kind == key.kind)

@@ -1,39 +1,33 @@
-//! What a choice of items amounts to, without the items.
+//! Counts of selected items.
 
 use std::collections::BTreeMap;
 
 use super::{Item, ItemState, Moment, StepName, Timestamp, WorkflowName};
 
-/// How many steps a summary tells apart. A workflow that names its steps has fewer; one that takes any step from its
-/// clients could have as many as items.
+/// The steps that a summary counts separately. A workflow that names its steps has fewer; otherwise clients
+/// could create as many as items.
 pub const STEPS_COUNTED: usize = 1000;
 
-/// The figures of a choice of items at one moment. It takes the same memory for a million of them as for one: there are
-/// only so many workflows, and of steps only the first [`STEPS_COUNTED`] are told apart.
+/// Its size does not depend on the number of items: workflows are limited, and only the first
+/// [`STEPS_COUNTED`] steps are counted separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// The moment by which states are judged.
+    /// The moment for judging states.
     pub at: Moment,
-    /// How many items.
     pub count: u64,
-    /// The bytes of their payloads, as far as these are still kept.
+    /// Of their payloads, without removed ones.
     pub bytes: u64,
-    /// When the oldest of them was created.
     pub oldest_created_at: Option<Timestamp>,
-    /// The earliest deadline among them.
     pub oldest_deadline: Option<Timestamp>,
-    /// How many by workflow.
     pub by_workflow: BTreeMap<WorkflowName, u64>,
-    /// How many by step; nothing stands for items without one.
+    /// `None` stands for items without a step.
     pub by_step: BTreeMap<Option<StepName>, u64>,
-    /// How many at steps that are not told apart any more.
+    /// Items at steps that are not counted separately.
     pub other_steps: u64,
-    /// How many by state.
     pub by_state: BTreeMap<ItemState, u64>,
 }
 
 impl Summary {
-    /// Of no items, at that instant.
     pub fn new(at: Moment) -> Self {
         Self {
             at,
@@ -48,7 +42,6 @@ impl Summary {
         }
     }
 
-    /// Takes one more item into account.
     pub fn add(&mut self, item: &Item) {
         let earlier =
             |known: Option<Timestamp>, instant| Some(known.map_or(instant, |known| known.min(instant)));

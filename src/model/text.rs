@@ -1,9 +1,9 @@
-//! Text from elsewhere, shown so that it stays what it is: a part of a line.
+//! Escaping of text from elsewhere, so that it stays within its line.
 
 use std::fmt::{self, Write};
 
-/// A text in which every character that would steer a terminal, end a line, or turn the reading direction round is
-/// written out, such as `\n` and `\u{1b}`.
+/// Displays a text with control characters, line ends and bidirectional overrides escaped, such as `
+/// ` and `\u{1b}`.
 #[derive(Clone, Copy)]
 pub struct Plain<T>(pub T);
 
@@ -19,7 +19,7 @@ impl<T: fmt::Debug> fmt::Debug for Plain<T> {
     }
 }
 
-/// Writes such characters out on their way to another writer.
+/// Escapes while writing to another writer.
 struct PlainWriter<'a, W>(&'a mut W);
 
 impl<W: Write> Write for PlainWriter<'_, W> {
@@ -36,10 +36,10 @@ impl<W: Write> Write for PlainWriter<'_, W> {
     }
 }
 
-/// Whether a character does something other than being seen.
+/// Whether a character has an effect other than being seen.
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
-        // The ends of lines and paragraphs, and what overrides the direction of what follows.
+        // Ends of lines and paragraphs, and overrides of the text direction.
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

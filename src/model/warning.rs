@@ -1,34 +1,30 @@
-//! Warnings: what works as it is written, and is probably not what was meant. Mostly that nobody would be told.
+//! Warnings: valid settings that are probably mistakes, mostly because nobody would be notified.
 
-/// Something that is probably not what was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Which of the known ones.
     pub code: WarningCode,
-    /// Where it is, what is the matter, and what to do: one line.
+    /// Where, what, and how to fix it, in one line.
     pub message: String,
 }
 
 macro_rules! codes {
     ($($name:ident: $code:literal, $meaning:literal;)*) => {
-        /// The kinds of warnings. Their words are stable: scripts go by them.
+        /// The words are stable: scripts use them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum WarningCode {
             $(#[doc = $meaning] $name,)*
         }
 
         impl WarningCode {
-            /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The word for it.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)*
                 }
             }
 
-            /// What it says, without the particulars.
+            /// The general meaning, without the details.
             pub const fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$name => $meaning,)*
@@ -46,10 +42,13 @@ codes! {
     DefaultTellsNobody: "default-tells-nobody", "workflows that are made on first use have no receivers";
     WorkflowUnheard: "workflow-unheard", "all receivers of a workflow want to hear only of worse incidents";
     ReceiverUnused: "receiver-unused", "no workflow uses a receiver";
-    ReceiverDeaf: "receiver-deaf", "a receiver wants to hear only of worse incidents than all that could reach it";
+    ReceiverDeaf: "receiver-deaf", "a receiver wants to hear only of worse incidents than all that could \
+    reach it";
     AddressNotAllowed: "address-not-allowed", "an address is a private one, and calls to it are refused";
-    TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows of which there are none";
-    WorkflowMisspelt: "workflow-misspelt", "a workflow made on first use is called nearly as a configured one";
+    TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows of which there are \
+    none";
+    WorkflowMisspelt: "workflow-misspelt", "a workflow made on first use is called nearly as a configured \
+    one";
     AllSilenced: "all-silenced", "a silence holds for all workflows";
 }
 

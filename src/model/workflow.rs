@@ -1,4 +1,4 @@
-//! Workflows: named policies.
+//! Workflows and their policies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,106 +12,100 @@ use super::{
     WorkflowName,
 };
 
-/// The longest time ahead that a deadline may lie: ten years (of 365.25 days).
+/// How far ahead a deadline may be: 10 years of 365.25 days.
 pub const DEADLINE_MAX: Duration = DURATION_MAX;
 
 /// A stage of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The stage's name.
     pub name: StepName,
-    /// How long an item that starts at this step has, if it differs from the workflow's deadline.
+    /// The deadline of an item that enters it; `None` for the workflow's.
     pub deadline: Option<Duration>,
 }
 
-/// When people are told about an incident. The words are Alertmanager's.
+/// The notification policy. The words are Alertmanager's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertPolicy {
-    /// How long an incident gathers before the first notification.
+    /// How long a new incident gathers items before its first notification.
     pub group_wait: Duration,
-    /// The shortest time between two notifications about growth.
+    /// The shortest time between two notifications of growth.
     pub group_interval: Duration,
-    /// What holds for an incident that ends and begins again and again.
     pub flapping: Flapping,
-    /// After this long without any notification, people are reminded.
+    /// The time between reminders.
     pub repeat_interval: Duration,
-    /// Growth is told once the count is this many times what was told last.
+    /// Growth is notified once the count is this many times that of the last notification.
     pub grow_factor: f64,
-    /// Where notifications go, by receiver name.
+    /// By name.
     pub receivers: Vec<Arc<str>>,
-    /// Who is told besides, and when, unless somebody acknowledges; the earliest first.
+    /// Further receivers unless the incident is acknowledged, the earliest first.
     pub escalate: Vec<Escalation>,
-    /// Who is told when everybody who should have heard of an incident cannot be reached.
+    /// The receivers that are notified if no other one can be reached.
     pub fallback: Vec<Arc<str>>,
-    /// The labels by which the workflow's items are split into several incidents.
+    /// The labels that split the workflow's items into separate incidents.
     pub group_by: Vec<Arc<str>>,
-    /// How bad an incident of this workflow is.
     pub severity: Severity,
-    /// Where the person on call finds what to do.
+    /// A link for the person on call.
     pub runbook_url: Option<Arc<str>>,
 }
 
-/// From when on an incident that ends and begins again counts as flapping, and how often it is told then.
+/// When a reopening incident counts as flapping, and how often it is notified then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flapping {
-    /// So many reopenings within the window are flapping; zero turns damping off.
+    /// The reopenings within the window from which it flaps; zero turns damping off.
     pub after: usize,
-    /// The time in which reopenings are counted.
+    /// The window for counting reopenings.
     pub window: Duration,
-    /// How long after the last notification a flapping incident that began again is told.
+    /// The shortest time from a notification to that of a reopening, while it flaps.
     pub damping: Duration,
 }
 
 /// A level of escalation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Escalation {
-    /// How long after people were first told.
+    /// After the first notification.
     pub after: Duration,
-    /// Who is told then.
+    /// By name.
     pub receivers: Vec<Arc<str>>,
 }
 
-/// What holds for the items of a workflow.
+/// The policy of a workflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// How long an item has, unless its request or its step says otherwise.
+    /// The deadline of an item, unless its request or step has another.
     pub deadline: Duration,
     /// How long the record of a closed item is kept.
     pub retention: Duration,
-    /// How many records of closed items are kept at most.
+    /// How many records of closed items are kept.
     pub retention_max: u64,
     /// How long the payload of a closed item is kept.
     pub keep_payload: Duration,
-    /// The stages, in order; empty when the workflow names none.
+    /// In their order; empty if the workflow names none.
     pub steps: Vec<Step>,
-    /// What becomes of an item whose attempt failed.
     pub retry: RetryPolicy,
-    /// Where its overdue items are sent by themselves; nothing if they are not.
+    /// `None` if overdue items are not sent automatically.
     pub redrive: Option<Redrive>,
-    /// When items are to be created; nothing if they come as they like.
+    /// `None` if nothing is expected.
     pub expect: Option<Expectation>,
-    /// When and where people are told.
     pub alerting: AlertPolicy,
 }
 
 impl Policy {
-    /// The stage of that name.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| &*step.name == name)
     }
 
-    /// How long an item has that starts at `step`: the step's deadline, else the workflow's.
+    /// The step's deadline, or else the workflow's.
     pub fn deadline_at(&self, step: Option<&str>) -> Duration {
         step.and_then(|name| self.step(name)).and_then(|step| step.deadline).unwrap_or(self.deadline)
     }
 }
 
 impl Policy {
-    /// Where an item goes when its step is done. One whose step is none of the workflow's begins with the first of them:
-    /// that something is done twice is better than that it is never done.
+    /// Where an item goes when its step is complete. If its step is not one of the workflow's, it goes to the
+    /// first: doing something twice is better than never.
     ///
-    /// A step's own deadline counts from when it is entered. At any other step the item has as long as the workflow allows it
-    /// from its creation on, or longer if it had longer already.
+    /// A step's own deadline counts from entering it. At other steps the item has the workflow's deadline,
+    /// counted from its creation, or its current one if that is later.
     pub fn advance(&self, item: &Item, now: Timestamp) -> Advance {
         let here = item.step.as_ref().and_then(|name| self.steps.iter().position(|step| step.name == *name));
         match self.steps.get(here.map_or(0, |here| here + 1)) {
@@ -126,18 +120,14 @@ impl Policy {
         }
     }
 
-    /// How an item is closed that ends like this.
     pub fn closing(&self, outcome: CloseOutcome, at: Timestamp) -> Closing {
         Closing { outcome, at, retention: self.retention, keep_payload: self.keep_payload }
     }
 }
 
-/// That a workflow exists which the configuration does not name: it was made on first use, and follows the
-/// default policy.
+/// A workflow that is not configured: its first item created it, and the default policy applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workflow {
-    /// Its name.
     pub name: WorkflowName,
-    /// When it was first used.
     pub created_at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Time zones: instants as people who live in one read them.
+//! Time zones.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,18 +12,17 @@ use super::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Zone(pub(super) Tz);
 
-/// A text is the name of no time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownZone;
 
 impl Zone {
-    /// Its name, such as `Europe/Berlin`.
+    /// Such as `Europe/Berlin`.
     pub fn name(self) -> &'static str {
         self.0.name()
     }
 
-    /// An instant as the clocks of the zone show it, such as `03:00 on Sun 2027-03-28 in Europe/Berlin`; nothing where
-    /// they show UTC, or when no calendar has it.
+    /// The local time, such as `03:00 on Sun 2027-03-28 in Europe/Berlin`; `None` if that is UTC or outside
+    /// of the calendar.
     pub fn local(self, instant: Timestamp) -> Option<String> {
         let local = self.at(instant)?;
         if local.naive_local() == local.naive_utc() {
@@ -33,7 +32,7 @@ impl Zone {
         Some(local.format(&format!("%H:%M{seconds} on %a %Y-%m-%d in {}", self.name())).to_string())
     }
 
-    /// An instant in UTC, and as [`Zone::local`] has it.
+    /// In UTC, and with [`Zone::local`].
     pub fn beside_utc(self, instant: Timestamp) -> String {
         match self.local(instant) {
             Some(local) => format!("{instant} ({local})"),

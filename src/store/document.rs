@@ -1,22 +1,22 @@
-//! Documents: everything that is stored beside items.
+//! Documents: everything stored apart from items.
 //!
-//! A document is written and removed as a whole, under an id that says of which kind it is. Some belong to
-//! another one and are removed together with it: deliveries to their incident, chunks to their replay.
+//! A document is written and removed as a whole, under an id that includes its kind. Some are parts of
+//! another one and are removed with it: deliveries of an incident, chunks of a replay.
 //!
-//! The ids are in the order in which a feed tells the documents of a store that was opened: workflows before what
-//! is judged by their policies, incidents before their deliveries.
+//! Ids are ordered as a feed tells the documents of an opened store: workflows before what depends on their
+//! policies, incidents before their deliveries.
 
 use crate::model::{
     ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay, ReplayChunk, ReplayId,
     Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
-/// A document. Those that are not told to observers are the ones for which [`Document::is_told`] is false.
+/// Observers are told only of those for which [`Document::is_told`] is true.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
-    /// A workflow that was made on first use. It is written by the create that makes it.
+    /// A workflow created on first use, together with its first item.
     Workflow(Box<Workflow>),
-    /// What was observed of a workflow whose items are expected.
+    /// The state of a workflow's expectation.
     Progress(WorkflowName, Box<Progress>),
     Silence(Box<Silence>),
     Incident(Box<Incident>),
@@ -24,13 +24,12 @@ pub enum Document {
     Replay(Box<Replay>),
     /// A part of a replay's selection. It may be written before its replay.
     ReplayChunk(ReplayId, Box<ReplayChunk>),
-    /// What ties steady time to the wall clock.
+    /// Ties steady time to the wall clock.
     Clock(Box<ClockAnchor>),
-    /// A health-check write, which shows that commits go through.
+    /// A health-check write, which shows that commits work.
     HealthCheck(Timestamp),
 }
 
-/// Identifies a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentId {
     Workflow(WorkflowName),
@@ -59,7 +58,7 @@ impl Document {
         }
     }
 
-    /// Whether observers are told of it. Nobody derives anything from the others, which are many or change often.
+    /// Whether observers are told of it. Nothing is derived from the others, which are many or change often.
     pub fn is_told(&self) -> bool {
         !matches!(self, Self::ReplayChunk(..) | Self::Clock(_) | Self::HealthCheck(_))
     }
@@ -72,30 +71,26 @@ impl DocumentId {
     }
 }
 
-/// Which documents a read is about.
+/// A set of documents to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentSet {
     Workflows,
     Progress,
     Silences,
     Incidents,
-    /// Of all incidents.
     Deliveries,
-    /// Of one incident.
     DeliveriesOf(IncidentId),
     Replays,
-    /// The chunks of all replays.
     Chunks,
-    /// The chunks of one replay.
     ChunksOf(ReplayId),
 }
 
 impl DocumentSet {
-    /// What a feed tells of a store that was opened, in this order.
+    /// What a feed tells of an opened store, in this order.
     pub const TOLD: [Self; 6] =
         [Self::Workflows, Self::Progress, Self::Silences, Self::Incidents, Self::Deliveries, Self::Replays];
 
-    /// What belongs to a document, if anything can.
+    /// The parts of a document, if it can have any.
     pub fn parts_of(id: &DocumentId) -> Option<Self> {
         match id {
             DocumentId::Incident(incident) => Some(Self::DeliveriesOf(incident.clone())),
@@ -104,7 +99,6 @@ impl DocumentSet {
         }
     }
 
-    /// Whether a document with this id is among them.
     pub fn contains(&self, id: &DocumentId) -> bool {
         match (self, id) {
             (Self::Workflows, DocumentId::Workflow(_))
@@ -121,32 +115,30 @@ impl DocumentSet {
     }
 }
 
-/// A read of several documents.
 #[derive(Clone, Debug)]
 pub struct ListDocuments {
     pub of: DocumentSet,
     pub order: DocumentOrder,
-    /// How many at most.
     pub limit: usize,
 }
 
 impl ListDocuments {
-    /// All documents of a set, by their ids.
+    /// All documents of a set, in the order of their ids.
     pub fn all(of: DocumentSet) -> Self {
         Self { of, order: DocumentOrder::Ascending, limit: usize::MAX }
     }
 }
 
-/// In which order documents are read.
 #[derive(Clone, Debug)]
 pub enum DocumentOrder {
-    /// By their ids.
     Ascending,
-    /// From the greatest id on, or from the greatest one below this.
-    Descending { below: Option<DocumentId> },
+    /// From the greatest id, or from the greatest below this one.
+    Descending {
+        below: Option<DocumentId>,
+    },
 }
 
-/// The documents of one kind.
+/// Those of one kind; the others are dropped.
 pub fn of_kind<T: TryFrom<Document>>(documents: Vec<Document>) -> Vec<T> {
     documents.into_iter().filter_map(|document| document.try_into().ok()).collect()
 }
@@ -163,7 +155,7 @@ macro_rules! is_a_document {
             impl TryFrom<Document> for $kind {
                 type Error = Document;
 
-                /// A document of another kind is handed back.
+                /// Fails with a document of another kind.
                 fn try_from(document: Document) -> Result<Self, Document> {
                     match document {
                         Document::$variant(document) => Ok(*document),
@@ -187,7 +179,7 @@ is_a_document!(
 impl TryFrom<Document> for ReplayChunk {
     type Error = Document;
 
-    /// A document of another kind is handed back.
+    /// Fails with a document of another kind.
     fn try_from(document: Document) -> Result<Self, Document> {
         match document {
             Document::ReplayChunk(_, chunk) => Ok(*chunk),
@@ -196,7 +188,7 @@ impl TryFrom<Document> for ReplayChunk {
     }
 }
 
-/// The parts of a command that writes chunks of one replay.
+/// The documents of a command that writes chunks of one replay.
 pub(super) fn chunks(replay: &ReplayId, chunks: Vec<ReplayChunk>) -> impl Iterator<Item = Document> {
     let replay = replay.clone();
     chunks.into_iter().map(move |chunk| Document::ReplayChunk(replay.clone(), Box::new(chunk)))

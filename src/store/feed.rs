@@ -1,32 +1,31 @@
-//! The feed: what is stored, and then every change, told in commit order to whoever derives state from it.
+//! The feed: what is stored, and then every change, in commit order, for deriving state.
 
 use std::sync::Arc;
 
 use super::{Document, DocumentId};
 use crate::model::Standing;
 
-/// A change that is durable.
+/// A durable change.
 #[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// An item was created (`before` is absent), changed, or forgotten (`after` is absent).
+    /// An item was created (`before` is absent), changed, or removed (`after` is absent).
     Item { before: Option<Standing>, after: Option<Standing> },
-    /// A document was written, maybe over another one with its id. Not told of those that are not
-    /// [told](Document::is_told). A workflow is told just before its first item.
+    /// A document was written, possibly over another one with its id. Only for [told](Document::is_told)
+    /// ones. A workflow is told just before its first item.
     Put(Document),
-    /// A document is removed. What belongs to it was removed before.
+    /// A document was removed. Its parts were removed before.
     Removed(DocumentId),
 }
 
-/// Derives state from what is committed. A store holds its observer for as long as it lives, so an observer must not
-/// hold the store.
+/// Derives state from commits. The store holds its observer, so an observer must not hold the store.
 pub trait Observer: Send + Sync + 'static {
-    /// Takes durable changes, in the order in which they took effect. Called by one thread at a time, the
-    /// committing one once the observer is attached: it must not wait for the store.
+    /// Gets durable changes in commit order. Called by one thread at a time, after `attach` the committing
+    /// one: it must not block on the store.
     fn committed(&self, changes: &[Change]);
 }
 
-/// Several observers, each of which is told in turn.
+/// Each observer in turn.
 impl Observer for Vec<Arc<dyn Observer>> {
     fn committed(&self, changes: &[Change]) {
         self.iter().for_each(|observer| observer.committed(changes));

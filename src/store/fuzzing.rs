@@ -1,4 +1,4 @@
-//! What is demanded of whatever may stand on the disk. See [`crate::fuzzing`].
+//! Requirements for stored bytes. See [`crate::fuzzing`].
 
 use std::fmt::Debug;
 
@@ -9,14 +9,15 @@ use super::record::{self, RecordError};
 use crate::model::item::ItemDetail;
 use crate::model::{Delivery, Incident, ItemNumber, Progress, Replay, Silence, Workflow};
 
-/// Records of items and of what replays select: what can be read is written, in the format of today, and read as the same.
+/// Records of items and chunks of replays: what can be decoded is encoded in the current format, and decoded
+/// as the same.
 pub fn records(bytes: &[u8]) {
     let number = ItemNumber(7);
     again(bytes, |bytes| record::decode_item(number, bytes), record::encode_item);
     again(bytes, |bytes| record::decode_replay_chunk(3, bytes), record::encode_replay_chunk);
 }
 
-/// All that is kept as JSON: what can be read is written and read as the same.
+/// Documents in JSON: what can be decoded is encoded and decoded as the same.
 pub fn documents(bytes: &[u8]) {
     document::<ItemDetail>(bytes);
     document::<Incident>(bytes);

@@ -1,91 +1,84 @@
-//! What there is of each workflow: how many items, closed ones included, and which open incidents.
+//! Per workflow, the number of items, including closed ones, and the open incidents.
 //!
-//! By it is judged whether a workflow that was made on first use may be forgotten, where commands are settled and without
-//! looking for anything. It is derived, and counted anew when an engine opens.
+//! Commands decide by it, without a search, whether a workflow created on first use may be removed. It is
+//! derived, and counted when an engine opens.
 //!
-//! Deliberately absent: what outlives a workflow's name, or means it by a pattern. A silence holds for a workflow that comes
-//! again, a replay has its items by number, and resolved incidents are history.
+//! Deliberately absent: what outlives a workflow or matches it by a pattern. A silence applies to a workflow
+//! that is created again, a replay has item numbers, and resolved incidents are history.
 
 use std::collections::HashMap;
 
 use super::{Document, DocumentId};
 use crate::model::{Incident, IncidentId, IncidentStatus, WorkflowName};
 
-/// What there is of one workflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
-    is_noted: bool,
+    is_stored: bool,
     items: u64,
     open_incidents: u64,
 }
 
-/// What there is of all workflows. See the module's documentation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holdings {
-    /// Those of which there is anything.
+    /// Only workflows with any of these.
     workflows: HashMap<WorkflowName, Held>,
-    noted: usize,
+    stored: usize,
     open_incidents: HashMap<IncidentId, WorkflowName>,
 }
 
 impl Holdings {
-    /// Counts a document that was written.
+    /// Counts a written document.
     pub(super) fn put(&mut self, document: &Document) {
         match document {
-            Document::Workflow(workflow) => self.note(&workflow.name),
+            Document::Workflow(workflow) => self.add_workflow(&workflow.name),
             Document::Incident(incident) => self.put_incident(incident),
             _ => {}
         }
     }
 
-    /// Counts a document no more that was removed.
+    /// Uncounts a removed document.
     pub(super) fn remove(&mut self, id: &DocumentId) {
         match id {
-            DocumentId::Workflow(name) => self.forget(name),
+            DocumentId::Workflow(name) => self.remove_workflow(name),
             DocumentId::Incident(id) => self.remove_incident(id),
             _ => {}
         }
     }
 
-    /// How many workflows are noted.
-    pub(super) fn noted(&self) -> usize {
-        self.noted
+    /// The number of stored workflows.
+    pub(super) fn workflow_count(&self) -> usize {
+        self.stored
     }
 
-    /// Whether a workflow is noted.
-    pub(super) fn is_noted(&self, workflow: &str) -> bool {
-        self.workflows.get(workflow).is_some_and(|held| held.is_noted)
+    /// Whether the workflow is stored.
+    pub(super) fn has_workflow(&self, workflow: &str) -> bool {
+        self.workflows.get(workflow).is_some_and(|held| held.is_stored)
     }
 
-    /// Whether anything is left of a workflow besides its name.
+    /// Whether it has items or open incidents.
     pub(super) fn is_in_use(&self, workflow: &str) -> bool {
         self.workflows.get(workflow).is_some_and(|held| held.items > 0 || held.open_incidents > 0)
     }
 
-    /// A workflow is noted.
-    fn note(&mut self, workflow: &WorkflowName) {
+    fn add_workflow(&mut self, workflow: &WorkflowName) {
         let held = self.workflows.entry(workflow.clone()).or_default();
-        self.noted += usize::from(!held.is_noted);
-        held.is_noted = true;
+        self.stored += usize::from(!held.is_stored);
+        held.is_stored = true;
     }
 
-    /// It is noted no longer.
-    fn forget(&mut self, workflow: &WorkflowName) {
-        self.noted -= usize::from(self.is_noted(workflow));
-        self.change(workflow, |held| held.is_noted = false);
+    fn remove_workflow(&mut self, workflow: &WorkflowName) {
+        self.stored -= usize::from(self.has_workflow(workflow));
+        self.change(workflow, |held| held.is_stored = false);
     }
 
-    /// So many items of a workflow came.
     pub(super) fn add_items(&mut self, workflow: &WorkflowName, count: u64) {
         self.change(workflow, |held| held.items += count);
     }
 
-    /// An item of a workflow is forgotten.
     pub(super) fn remove_item(&mut self, workflow: &WorkflowName) {
         self.change(workflow, |held| held.items = held.items.saturating_sub(1));
     }
 
-    /// An incident was written.
     fn put_incident(&mut self, incident: &Incident) {
         if incident.status != IncidentStatus::Open {
             return self.remove_incident(&incident.id);
@@ -96,14 +89,14 @@ impl Holdings {
         }
     }
 
-    /// An incident is open no longer, or forgotten.
+    /// Removes an incident that is resolved or removed.
     fn remove_incident(&mut self, id: &IncidentId) {
         if let Some(workflow) = self.open_incidents.remove(id) {
             self.change(&workflow, |held| held.open_incidents -= 1);
         }
     }
 
-    /// Changes what there is of a workflow; nothing stays of one of which there is nothing.
+    /// Changes the counts of a workflow, and removes an empty entry.
     fn change(&mut self, workflow: &WorkflowName, change: impl FnOnce(&mut Held)) {
         if let Some(held) = self.workflows.get_mut(workflow) {
             change(held);
@@ -130,17 +123,17 @@ mod tests {
         let uploads = WorkflowName::new("uploads").unwrap();
         holdings.remove_item(&uploads);
         assert!(holdings.workflows.is_empty(), "it was never there");
-        holdings.note(&uploads);
-        holdings.note(&uploads);
+        holdings.add_workflow(&uploads);
+        holdings.add_workflow(&uploads);
         holdings.add_items(&uploads, 2);
-        assert_eq!((holdings.noted(), holdings.is_in_use(&uploads)), (1, true));
+        assert_eq!((holdings.workflow_count(), holdings.is_in_use(&uploads)), (1, true));
         holdings.remove_item(&uploads);
         assert!(holdings.is_in_use(&uploads));
         holdings.remove_item(&uploads);
-        assert_eq!((holdings.is_noted(&uploads), holdings.is_in_use(&uploads)), (true, false));
-        holdings.forget(&uploads);
-        holdings.forget(&uploads);
-        assert_eq!((holdings.noted(), holdings.is_noted(&uploads)), (0, false));
+        assert_eq!((holdings.has_workflow(&uploads), holdings.is_in_use(&uploads)), (true, false));
+        holdings.remove_workflow(&uploads);
+        holdings.remove_workflow(&uploads);
+        assert_eq!((holdings.workflow_count(), holdings.has_workflow(&uploads)), (0, false));
         assert!(holdings.workflows.is_empty());
     }
 }

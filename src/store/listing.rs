@@ -1,17 +1,17 @@
-//! How a page is cut out of the items: shared by the engines that scan.
+//! Pages of items and deliveries, for engines that scan.
 //!
-//! A list in order of creation stops as soon as its page is full. One in order of deadlines must look at every item,
-//! keeping the best so far; what is overdue is therefore listed from the derived index above the store instead.
+//! A page by creation ends as soon as it is full. One by deadline has to read every item and keep the best
+//! ones; overdue items are therefore listed from the in-memory index.
 
 use std::collections::BinaryHeap;
 
 use super::{DeliveryPage, ListDeliveries, ListItems};
 use crate::model::{Delivery, DeliveryId, Item, ItemNumber, Order, Page, Position, Timestamp};
 
-/// How many records one page looks at before it hands back what it has, so that a rare match in a store of
-/// millions does not hold a thread for seconds.
+/// The records that are read for one page, so that a rare match among millions of items does not block a
+/// thread for seconds.
 pub const SCAN_MAX: usize = 200_000;
-/// How many deliveries one page looks at before it hands back what it has. They are larger than items.
+/// The same for deliveries, which are larger.
 pub const DELIVERIES_SCAN_MAX: usize = 5_000;
 
 /// Where a scan by number begins.
@@ -22,7 +22,7 @@ pub(super) fn scan_from(question: &ListItems) -> ItemNumber {
     }
 }
 
-/// Cuts a page out of the items, which come by ascending number from [`scan_from`] on.
+/// Selects a page from items in the order of their numbers, beginning at [`scan_from`].
 pub(super) fn page<E>(
     question: &ListItems,
     items: impl Iterator<Item = Result<Item, E>>,
@@ -53,7 +53,8 @@ fn page_by_number<E>(
             data.push(item);
         }
         if looked_at + 1 >= SCAN_MAX {
-            // The number is enough to go on; the deadline may be that of an item which whoever asks may not see.
+            // The number is enough to continue; the deadline may be that of an item which the caller may not
+            // see.
             let here = Position { deadline: Timestamp::from_millis(0), ..here };
             return Ok(Page { data, next: Some(here) });
         }
@@ -61,7 +62,7 @@ fn page_by_number<E>(
     Ok(Page { data, next: None })
 }
 
-/// An item as the heap sees it: the latest deadline on top, to be pushed out by an earlier one.
+/// Ordered by deadline, so that the latest is at the top of the heap and replaced first.
 struct Candidate(Position, Item);
 
 impl PartialEq for Candidate {
@@ -91,7 +92,7 @@ fn page_by_deadline<E>(
         let place = place(question, &item);
         if question.after.is_none_or(|after| place > after) && question.filter.admits(&item, question.now) {
             best.push(Candidate(place, item));
-            // One more than the page, to know whether another follows.
+            // One more than the page shows whether another page follows.
             if best.len() > question.limit + 1 {
                 best.pop();
             }
@@ -106,13 +107,12 @@ fn page_by_deadline<E>(
     Ok(Page { data, next })
 }
 
-/// Whether a delivery is so old that the page may hold it, going by its id alone.
+/// Whether the page may contain a delivery with this id, judged by age alone.
 pub(super) fn is_in_range(question: &ListDeliveries, id: &str) -> bool {
     question.before.as_ref().is_none_or(|before| id < &*before.0)
 }
 
-/// Cuts a page out of the deliveries in range, which come the newest first. One that is gone by the time it is read is
-/// passed over.
+/// Selects a page from deliveries, which come newest first. One that is removed meanwhile is skipped.
 pub(super) fn page_of_deliveries<E>(
     question: &ListDeliveries,
     newest_first: impl Iterator<Item = (DeliveryId, Result<Option<Delivery>, E>)>,

@@ -1,7 +1,7 @@
-//! The engine for tests and simulations: everything in memory, nothing on disk.
+//! The in-memory engine for tests and simulations.
 //!
-//! It settles commands by the same rules as the others and passes the same conformance suite. What it holds lives as
-//! long as any handle to it: [`MemoryStore::reopened`] is what a restart is to an engine with a disk.
+//! It settles commands by the same rules as the others and passes the same conformance suite. Its data lives
+//! as long as any handle: [`MemoryStore::reopened`] corresponds to a restart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -31,7 +31,6 @@ struct State {
     commands: u64,
 }
 
-/// The engine in memory.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
@@ -39,18 +38,17 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Another handle to what this one holds, without its observer: the store after a restart.
+    /// Another handle to the same data without an observer, like the store after a restart.
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self { state: self.state.clone(), observer: OnceLock::new() }
     }
 
-    /// A store of its own with what this one holds now, without its observer: a copy of the disk.
+    /// An independent copy of the data without an observer, like a copy of the disk.
     #[must_use]
     pub fn copied(&self) -> Self {
         Self { state: Arc::new(Mutex::new(self.lock().clone())), observer: OnceLock::new() }
@@ -142,7 +140,7 @@ impl Rows for State {
 }
 
 impl State {
-    /// The documents of a set, by their ids.
+    /// In the order of their ids.
     fn set(&self, set: &DocumentSet) -> impl DoubleEndedIterator<Item = &Document> {
         self.documents.iter().filter(|(id, _)| set.contains(id)).map(|(_, document)| document)
     }
@@ -179,7 +177,7 @@ impl Store for MemoryStore {
                 Err(never) => match never {},
             })
             .collect();
-        // Still under the lock, so that changes are told in the order in which they took effect.
+        // Under the lock, so that changes are told in commit order.
         if let Some(observer) = self.observer.get() {
             observer.committed(&changes);
         }

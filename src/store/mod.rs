@@ -1,21 +1,21 @@
-//! The store: what must survive.
+//! The store: durable state.
 //!
-//! It speaks the domain, not keys and values. Its unit is a list of [`Command`]s with an [`Outcome`] each; every
-//! command happens wholly or not at all, and all are durable when [`Store::apply`] returns. There is no flush to
-//! forget.
+//! Its interface is in terms of the domain, not of keys and values. The unit is a list of [`Command`]s with
+//! an [`Outcome`] each. Every command is atomic, and all are durable when [`Store::apply`] returns, so there
+//! is no flush.
 //!
-//! Invariants that every engine keeps, and that one conformance suite checks:
+//! Invariants of every engine, checked by one conformance suite:
 //!
-//! * An outcome that says something was written means that it is on disk.
-//! * Commands take effect in one order; within one list, in the list's order. The [`Observer`] is told of every
-//!   change in that order, after it is durable and before the answer goes out. State derived from it is therefore
-//!   never behind an answer and never out of order.
-//! * An error is either *nothing was written* or *the outcome is unknown*. After the second kind the engine
-//!   acknowledges nothing more; no sync is ever retried.
-//! * Item numbers grow and are never used twice, across restarts as well.
+//! * An outcome is returned after the data is synced to disk.
+//! * Commands take effect in one order; those of a list in its order. The [`Observer`] gets every change in
+//!   that order, after it is durable and before the outcome is returned. So derived state is never behind a
+//!   response, and never out of order.
+//! * An error means either *nothing was written* or *the outcome is unknown*. After the second kind the
+//!   engine acknowledges nothing more; no sync is retried.
+//! * Item numbers grow and are never reused, also across restarts.
 //!
-//! Deliberately absent: timers, counters and the set of overdue items. They are derived from the feed of changes.
-//! Reads may see a change an instant before it is durable; an acknowledgement never does.
+//! Deliberately absent: timers, counts and the overdue set. They are derived from the feed. Reads may see a
+//! change shortly before it is durable; a response never does.
 
 mod command;
 mod document;
@@ -45,123 +45,114 @@ use crate::model::{
     ItemNumber, Moment, Order, Page, Position, ReplayChunk, ReplayId,
 };
 
-/// Why the store could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Too much is waiting; nothing was written.
+    /// The queue is full; nothing was written.
     #[error("too many changes are waiting for the disk")]
     Overloaded,
     /// The store is closing; nothing was written.
     #[error("the store is closing")]
     Closing,
-    /// The engine failed; whether anything was written is unknown. Nothing is acknowledged from now on.
+    /// The engine failed, and the outcome is unknown. Nothing is acknowledged from now on.
     #[error("the store failed: {0}")]
     Fatal(Arc<str>),
 }
 
-/// A question for a list of items.
+/// A query for a page of items.
 #[derive(Clone, Debug)]
 pub struct ListItems {
-    /// Which.
     pub filter: ItemFilter,
-    /// In which order.
     pub order: Order,
-    /// After which place.
+    /// The end of the page before.
     pub after: Option<Position>,
-    /// How many at most.
     pub limit: usize,
-    /// What states are judged by.
+    /// For judging states.
     pub now: Moment,
 }
 
-/// A question for a list of deliveries, the newest first.
+/// A query for a page of deliveries, the newest first.
 #[derive(Clone, Debug, Default)]
 pub struct ListDeliveries {
-    /// Those that have come so far; any if none is named.
+    /// `None` for all.
     pub status: Option<DeliveryStatus>,
-    /// Those to this receiver; to any if none is named.
+    /// `None` for all.
     pub receiver: Option<Arc<str>>,
-    /// Those older than this one, which need not be there any more.
+    /// Only those older than this one, which need not exist any more.
     pub before: Option<DeliveryId>,
-    /// How many at most.
     pub limit: usize,
 }
 
-/// A page of deliveries, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryPage {
-    /// What was found. It may be less than the limit, even nothing, although more follows.
+    /// May be shorter than the limit, even empty, although others follow.
     pub data: Vec<Delivery>,
-    /// Where to go on; nothing at the end.
+    /// Where the next page begins; `None` at the end.
     pub next: Option<DeliveryId>,
 }
 
-/// How the engine is doing, as it remembers; asked several times a second.
+/// The state of the engine. Cheap, as it is read several times a second.
 #[derive(Clone, Debug, Default)]
 pub struct StoreStatus {
-    /// Why nothing is acknowledged any more, if so.
+    /// Why nothing is acknowledged any more.
     pub fatal: Option<Arc<str>>,
-    /// Whether creates are refused for want of space.
+    /// Whether creates are refused for lack of space.
     pub full: bool,
-    /// How long the commit that is under way has taken so far.
+    /// How long the current commit has taken so far.
     pub busy_for: Duration,
-    /// Commands that wait for the committing thread.
+    /// Commands in the queue.
     pub waiting: usize,
-    /// Bytes that the file system has left for us.
+    /// Bytes available in the file system.
     pub disk_free: u64,
-    /// Bytes of memory for what is durable in a log, and has yet to be moved to where it stays.
+    /// Bytes of memory for data that is durable in the log but not yet in a database.
     pub recent: u64,
-    /// Whether nothing is left to be moved or cleared away.
+    /// Whether no checkpoint or compaction is due.
     pub settled: bool,
-    /// Groups committed since the start.
+    /// Groups since the start.
     pub commits: u64,
-    /// Commands committed since the start.
+    /// Commands since the start.
     pub commands: u64,
 }
 
-/// What an engine finds when it looks at its files.
+/// What an engine finds in its files.
 #[derive(Clone, Debug, Default)]
 pub struct DiskUse {
     /// Bytes on disk, without the reserve.
     pub used: u64,
-    /// Bytes of a file that holds nothing, and is given up so that closes go on while the disk is full.
+    /// Bytes of an empty file, which is released so that closes work while the disk is full.
     pub reserve: u64,
-    /// Things that should never be; for the log and the metrics.
+    /// Inconsistencies that must not occur, for the log and the metrics.
     pub alarms: Vec<String>,
 }
 
-/// What every engine offers. Answers of reads are `None` or empty where there is nothing; errors are of the engine.
+/// The interface of an engine. Reads return `None` or nothing if there is no such data.
 pub trait Store: Send + Sync + 'static {
-    /// Tells the observer what is stored: every document that is told, in the order of [`DocumentSet::TOLD`], then
-    /// every item as a change from nothing; and from then on every change. Called once, before the first
-    /// [`Store::apply`].
-    ///
-    /// # Errors
-    /// When the stored records cannot be read.
+    /// Feeds the observer: first what is stored, that is every document that is told, in the order of
+    /// [`DocumentSet::TOLD`], and every item as a change from nothing; then every change. Called once, before
+    /// the first [`Store::apply`]. Fails if stored records cannot be read.
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
 
-    /// Puts the commands in line before it returns, so that what is submitted later takes effect later. What it returns
-    /// completes when all of them are durable: an outcome for each, in order.
+    /// Queues the commands before it returns, so that what is submitted later takes effect later. Completes
+    /// when all are durable, with an outcome for each, in their order.
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>>;
 
-    /// Carries the commands out, and completes when all of them are durable: an outcome for each, in order.
+    /// Submits commands. Completes when all are durable, with an outcome for each, in their order.
     fn apply(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<Vec<Outcome>, StoreError>> {
         self.submit(commands)
     }
 
-    /// Carries one command out, and completes when it is durable.
+    /// Submits one command.
     fn apply_one(&self, command: Command) -> BoxFuture<'_, Result<Outcome, StoreError>> {
         let applied = self.apply(vec![command]);
         Box::pin(async { Ok(applied.await?.pop().unwrap_or(Outcome::Unknown)) })
     }
 
-    /// The item that clients call by this key.
+    /// The item with this key.
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
 
-    /// The items with these numbers, in their order; those that are gone are left out.
+    /// The items with these numbers, in their order, without those that are gone.
     fn items(&self, numbers: Vec<ItemNumber>) -> BoxFuture<'_, Result<Vec<Item>, StoreError>>;
 
-    /// At most `length` bytes of an item's payload from `offset` on; nothing when it is gone.
+    /// At most `length` bytes of an item's payload from `offset`; `None` if it is gone.
     fn payload(
         &self,
         number: ItemNumber,
@@ -169,16 +160,14 @@ pub trait Store: Send + Sync + 'static {
         length: usize,
     ) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;
 
-    /// A page of items.
     fn list(&self, question: ListItems) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
 
-    /// The document with this id.
     fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;
 
-    /// Several documents. A set of which only the ids begin to be read costs what is returned of it.
+    /// Several documents. Reading a range of ids costs as much as what is returned.
     fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>>;
 
-    /// What ties steady time to the wall clock, if it was ever written.
+    /// The stored clock anchor, if there is one.
     fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
         let read = self.document(DocumentId::Clock);
         Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
@@ -189,7 +178,7 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
     }
 
-    /// At most `limit` incidents, the newest first, older than `before`.
+    /// At most `limit` incidents older than `before`, the newest first.
     fn incidents(
         &self,
         before: Option<IncidentId>,
@@ -200,13 +189,12 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(of_kind(read.await?)) })
     }
 
-    /// The deliveries of an incident, by their ids.
+    /// In the order of their ids.
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
         let read = self.documents(ListDocuments::all(DocumentSet::DeliveriesOf(incident)));
         Box::pin(async { Ok(of_kind(read.await?)) })
     }
 
-    /// A chunk of a replay's selection.
     fn replay_chunk(
         &self,
         replay: ReplayId,
@@ -216,23 +204,23 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
     }
 
-    /// The delivery with this id. An engine may have to look through the ids of all to find it, which takes milliseconds
-    /// for each ten thousand: it is for what people ask now and then.
+    /// An engine may have to scan all ids, which takes milliseconds for each ten thousand: only for
+    /// occasional requests of people.
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Delivery>, StoreError>>;
 
-    /// A page of deliveries, the newest first. Besides the ids of all, as for [`Store::delivery`], an engine may have to
-    /// read at most [`DELIVERIES_SCAN_MAX`] deliveries whole to find those that are asked for.
+    /// The newest first. An engine may have to scan all ids, and to read up to [`DELIVERIES_SCAN_MAX`]
+    /// deliveries.
     fn list_deliveries(&self, question: ListDeliveries) -> BoxFuture<'_, Result<DeliveryPage, StoreError>>;
 
-    /// The replays of which there are chunks and no document, by their ids: they are being made, or never were.
+    /// Replays that have chunks but no document, by id: they are being created, or their creation was
+    /// interrupted.
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>>;
 
-    /// How the engine is doing.
     fn status(&self) -> StoreStatus;
 
-    /// What its files are like; it looks at the disk, so now and then.
+    /// Reads the disk, so call it rarely.
     fn disk_use(&self) -> DiskUse;
 
-    /// Commits what waits, takes nothing more, and lets go of the files. Blocks until that is done.
+    /// Commits what is queued, accepts nothing more, and releases the files. Blocks until done.
     fn close(&self);
 }

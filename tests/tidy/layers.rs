@@ -1,7 +1,8 @@
 //! Which layer uses which. The table in `src/lib.rs` lists the layers from the top down; a layer uses only
 //! those below.
 //!
-//! Read are paths that begin with `crate::`. Crates of the workspace are below all layers.
+//! Read are paths that begin with `crate::`. Crates of the workspace are below all layers. A layer may be
+//! divided into layers.
 
 use crate::finding::Finding;
 use crate::tree::Tree;
@@ -10,6 +11,9 @@ const LIBRARY: &str = "src/lib.rs";
 
 /// What is above all layers: it names their parts for tests and for `fuzz/`.
 const ABOVE: &[&str] = &["fuzzing"];
+
+/// Layers within a layer, from the top down. What is beside them is above them.
+const INNER: &[(&str, &[&str])] = &[("cli", &["commands", "daemon", "terminal"])];
 
 /// Uses that are allowed although they point up: the file, the layer that it uses, and why.
 const ALLOWED: &[(&str, &str, &str)] = &[
@@ -31,7 +35,8 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
         if ["lib", "main"].contains(&module) || ABOVE.contains(&module) {
             continue;
         }
-        for (line, target) in uses(text) {
+        findings.extend(inner_findings(path, text, module));
+        for (line, target) in uses(text, "crate::") {
             if !is_upward(&layers, module, target) {
                 continue;
             }
@@ -50,6 +55,19 @@ pub fn findings(tree: &Tree) -> Vec<Finding> {
         Finding::new(path, 0, format!("does not use {layer}: remove it from ALLOWED"))
     }));
     findings
+}
+
+/// Uses that point up within a layer.
+fn inner_findings(path: &str, text: &str, layer: &str) -> Vec<Finding> {
+    let Some((_, inner)) = INNER.iter().find(|(outer, _)| *outer == layer) else { return Vec::new() };
+    let own = path.split('/').nth(2).unwrap_or_default();
+    if !inner.contains(&own) {
+        return Vec::new();
+    }
+    let uses = uses(text, &format!("crate::{layer}::"));
+    let upward = uses.into_iter().filter(|(_, target)| is_upward(inner, own, target));
+    let message = |target| format!("{layer}::{own} uses {layer}::{target}, which is above it");
+    upward.map(|(line, target)| Finding::new(path, line, message(target))).collect()
 }
 
 /// The layers that the table names, from the top down.
@@ -84,10 +102,10 @@ fn is_upward(layers: &[&str], module: &str, target: &str) -> bool {
     }
 }
 
-/// The modules that paths beginning with `crate::` name, each with its line; those in comments do not count.
-fn uses(text: &str) -> Vec<(usize, &str)> {
+/// The modules that paths with this prefix name, each with its line; those in comments do not count.
+fn uses<'a>(text: &'a str, prefix: &str) -> Vec<(usize, &'a str)> {
     let mut uses = Vec::new();
-    for (at, prefix) in text.match_indices("crate::") {
+    for (at, prefix) in text.match_indices(prefix) {
         let before = &text[..at];
         let line_begin = before.rfind('\n').map_or(0, |at| at + 1);
         let is_comment = before[line_begin..].contains("//");
@@ -156,6 +174,18 @@ mod tests {
     fn uses_of_layers_below_and_of_itself_pass() {
         let text = "use crate::{model, store::{self, http}};\nuse crate::http::a;\nuse super::b;\n";
         assert_eq!(found("src/http/a.rs", text), [""; 0]);
+    }
+
+    #[test]
+    fn a_use_of_an_inner_layer_above_is_found() {
+        let up = "use crate::cli::commands::list;\nuse crate::cli::{commands::a, terminal};\n";
+        let messages = |path| inner_findings(path, up, "cli").into_iter().map(|finding| finding.message);
+        assert_eq!(
+            messages("src/cli/daemon/client.rs").collect::<Vec<_>>(),
+            ["cli::daemon uses cli::commands, which is above it"; 2]
+        );
+        assert_eq!(messages("src/cli/commands/list.rs").count(), 0);
+        assert_eq!(messages("src/cli/mod.rs").count(), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Deliveries: notifications on their way to receivers.
+//! Deliveries of notifications to receivers.
 
 use std::sync::Arc;
 
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 use crate::time::WallTime;
 use crate::word::{DeliveryStatus, Event, Word};
 
-/// A notification on its way to a receiver.
+/// One notification to one receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Delivery {
-    /// Its id, which is the `webhook-id` of every attempt.
+    /// Also the `webhook-id` of every attempt.
     pub id: Arc<str>,
-    /// What it tells about.
+    /// The id of the incident.
     pub incident: Arc<str>,
-    /// Where it goes.
+    /// The name of the receiver.
     pub receiver: Arc<str>,
-    /// What it says.
+    /// The kind of notification.
     #[cfg_attr(feature = "schema", schema(value_type = Event))]
     pub event: Word<Event>,
-    /// Which of its incident's notifications it carries, counted from one.
+    /// The number of the notification within its incident, from 1.
     pub sequence: u64,
-    /// How far it has come.
+    /// Whether it was delivered.
     #[cfg_attr(feature = "schema", schema(value_type = DeliveryStatus))]
     pub status: Word<DeliveryStatus>,
-    /// When it was decided.
+    /// When the notification was decided.
     pub created_at: WallTime,
-    /// When somebody last had it sent again.
+    /// When a person last resent it.
     pub resent_at: Option<WallTime>,
-    /// How often it was tried.
+    /// The number of attempts, including those that are not kept.
     pub attempts_made: u32,
-    /// When it is due by itself. While its receiver as a whole fails, it is tried when its turn comes, and
-    /// not while that is paused.
+    /// When it is due. If the receiver as a whole fails, the attempt is later; if it is paused, there is
+    /// none.
     pub next_attempt_at: Option<WallTime>,
     /// The latest attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// One try.
+/// An attempt to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Attempt {
-    /// When it began.
+    /// When the request was sent.
     pub at: WallTime,
-    /// The status of the answer, if there was one.
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// From the request to the end of the answer, in milliseconds.
+    /// From the request to the end of the response, in milliseconds.
     pub latency_ms: u64,
-    /// What went wrong, if anything did.
+    /// The reason of the failure; null after a success.
     pub error: Option<String>,
-    /// The beginning of the answer's body, unless the token is limited to some workflows.
+    /// The beginning of the response's body; null if the token is limited to some workflows.
     pub answer: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Incidents, and what people say of them.
+//! Incidents, and actions on them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,139 +9,139 @@ use serde::{Deserialize, Serialize};
 use crate::time::WallTime;
 use crate::word::{ActionWord, IncidentKind, IncidentStatus, Severity, WaitingFor, Word};
 
-/// An incident.
+/// The items of a workflow that are in trouble of one kind, or its missed starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Incident {
-    /// Its id.
+    /// `inc_` and a UUID.
     pub id: Arc<str>,
-    /// The workflow whose items it is about.
+    /// The name of the workflow.
     pub workflow: Arc<str>,
-    /// What is wrong with them.
+    /// The kind of trouble.
     #[cfg_attr(feature = "schema", schema(value_type = IncidentKind))]
     pub kind: Word<IncidentKind>,
-    /// The labels that its items share, where the workflow is split by them.
+    /// The labels that the items share, if the workflow has `group_by`.
     pub group: BTreeMap<Arc<str>, Arc<str>>,
-    /// Whether anything is left of it.
+    /// Whether anything is still in trouble.
     #[cfg_attr(feature = "schema", schema(value_type = IncidentStatus))]
     pub status: Word<IncidentStatus>,
-    /// How bad it is.
+    /// From the workflow's configuration.
     #[cfg_attr(feature = "schema", schema(value_type = Severity))]
     pub severity: Word<Severity>,
-    /// When its first item was noticed.
+    /// When its first item was found.
     pub opened_at: WallTime,
-    /// When it began anew after a short end.
+    /// When it began again within `group_interval` of its end.
     pub reopened_at: Option<WallTime>,
-    /// When nothing was left of it.
+    /// When the last item left.
     pub resolved_at: Option<WallTime>,
-    /// How many items it holds.
+    /// The items in it now; for missed starts, the windows.
     pub count: u64,
-    /// The most it held.
+    /// The highest `count`.
     pub peak: u64,
-    /// The earliest deadline among its items.
+    /// The earliest deadline of its items.
     pub oldest_deadline: Option<WallTime>,
-    /// What became of the items that have left it since it last began; null if it is not about items, or if
-    /// that was not counted then.
+    /// What happened to the items that left since it last began; null for missed starts, and if that was not
+    /// counted.
     pub became: Option<Became>,
-    /// The incident in which its items are in trouble after its end, if they are.
+    /// The open incident in which its items are now.
     pub continued_in: Option<Arc<str>>,
-    /// Items by the step at which they are stuck; the empty name stands for items without one.
+    /// Items by step; the empty name stands for items without a step.
     pub by_step: BTreeMap<Arc<str>, u64>,
-    /// What was expected and is missed, if that is what it is about; then `count` is the number of windows.
+    /// For missed starts only.
     pub missed: Option<Missed>,
-    /// When people were last told.
+    /// When the last notification was decided.
     pub notified_at: Option<WallTime>,
-    /// When people are told next if nothing happens to its items: of its beginning, its growth, that it is
-    /// still open, or what a receiver has not taken yet. The end waits for the incident in which its items
-    /// are in trouble, if they are. Null if nobody is to be told, or if that waits for a paused receiver.
+    /// The next notification if the items do not change: the opening, growth, a reminder, or one that a
+    /// receiver has not accepted. The resolution waits for the incident in which the items are now. Null if
+    /// none is planned, or it waits for a paused receiver.
     pub next_told_at: Option<WallTime>,
-    /// What holds that back; null if it is only the next reminder or level of escalation.
+    /// What delays it; null if it is merely the next reminder or escalation.
     #[cfg_attr(feature = "schema", schema(value_type = Option<WaitingFor>))]
     pub waiting_for: Option<Word<WaitingFor>>,
-    /// The receivers that were told.
+    /// The receivers that were notified.
     pub told: Vec<Arc<str>>,
-    /// How many levels of escalation were told.
+    /// The levels of escalation that were notified.
     pub escalations: usize,
-    /// Whether somebody looks after it.
+    /// Whether a person acknowledged it.
     pub acknowledged: bool,
-    /// Until when nobody is told, if somebody said so.
+    /// Until when no notification is sent.
     pub snoozed_until: Option<WallTime>,
-    /// What people did about it, oldest first.
+    /// Actions of people, oldest first.
     pub actions: Vec<Action>,
 }
 
-/// What became of items, as they left an incident.
+/// The outcomes of the items that left an incident.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Became {
-    /// Closed as done.
+    /// Closed as `success`.
     pub closed: u64,
-    /// Closed as given up.
+    /// Closed as `discarded`.
     pub discarded: u64,
-    /// Their deadline was moved, by hand or by the next step.
+    /// With a later deadline, set by a request or by the next step.
     pub extended: u64,
-    /// They failed, or were closed as failed.
+    /// Failed, or closed as `failed`.
     pub failed: u64,
-    /// They had failed and were sent back to be done again; left out if none were.
+    /// Failed items that were retried; left out if 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retried: Option<u64>,
-    /// They are as wrong as before, in another group; left out if none are.
+    /// In the same trouble, but in another group; left out if 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved: Option<u64>,
 }
 
-/// What was expected and is missed.
+/// Missed starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Missed {
-    /// When it should have begun, in the first of the windows.
+    /// When the start was expected, in the first window.
     pub expected_at: WallTime,
-    /// The time zone in which it was expected, such as `Europe/Berlin`, where the workflow names one.
+    /// The time zone of the schedule, such as `Europe/Berlin`, if it has one.
     pub timezone: Option<Cow<'static, str>>,
     /// The end of the first window.
     pub since: WallTime,
-    /// How many windows on end.
+    /// Consecutive windows that were missed.
     pub windows: u64,
-    /// How many items were wanted in each.
+    /// The items expected in each window.
     pub wanted: u64,
-    /// How many were created since the first window began.
+    /// The items created since the first window began.
     pub created: u64,
-    /// How many windows ended while nobody watched, because the machine slept or the daemon was down. Those
-    /// of one such time count as one in `windows`.
+    /// Windows that ended while the daemon was down or the machine slept. Those of one such period count as
+    /// one in `windows`.
     pub unobserved: u64,
 }
 
-/// What a person did about an incident.
+/// An action of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Action {
-    /// What.
+    /// The kind of action.
     #[cfg_attr(feature = "schema", schema(value_type = ActionWord))]
     pub action: Word<ActionWord>,
-    /// Who.
+    /// The name of the person or token.
     pub by: Arc<str>,
-    /// When.
+    /// When it was taken.
     pub at: WallTime,
-    /// What they said to it.
+    /// The comment given with it.
     pub comment: Option<Arc<str>>,
-    /// Until when it was snoozed.
+    /// The end of the snooze, for a snooze.
     pub until: Option<WallTime>,
 }
 
-/// Who acknowledges, and what they say to it.
+/// A request to acknowledge an incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AcknowledgeRequest {
-    /// Who looks after it; by default the token's name.
+    /// The person; by default the token's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
-    /// What they say; at most 512 bytes.
+    /// At most 512 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<Arc<str>>,
 }
 
-/// For how long an incident is to be quiet.
+/// A request to snooze an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -149,22 +149,22 @@ pub struct SnoozeRequest {
     /// A duration such as `30m`, at most 7 days; `0s` ends a snooze.
     #[serde(rename = "for")]
     pub duration: String,
-    /// Who says so; by default the token's name.
+    /// The person; by default the token's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
-    /// What they say; at most 512 bytes.
+    /// At most 512 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<Arc<str>>,
 }
 
-/// Something to be noted.
+/// A request to add a comment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CommentRequest {
-    /// Who says it; by default the token's name.
+    /// The person; by default the token's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
-    /// What they say; at most 512 bytes.
+    /// At most 512 bytes.
     pub comment: Arc<str>,
 }

@@ -1,5 +1,4 @@
-//! Alerts: incidents, the silences that hold their notifications back, the deliveries of these, and the
-//! receivers they go to.
+//! Alerting: incidents, silences, deliveries and receivers.
 
 mod delivery;
 mod incident;

@@ -1,4 +1,4 @@
-//! Receivers, and how they are doing. Never a path, a query or a secret of theirs.
+//! Receivers and their status, without paths, queries or secrets of their URLs.
 
 use std::sync::Arc;
 
@@ -8,66 +8,65 @@ use super::Attempt;
 use crate::time::WallTime;
 use crate::word::{ReceiverFormat, ReceiverState, Word};
 
-/// A place to which notifications go, and how it is doing.
+/// A destination of notifications, and its status since the daemon started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receiver {
-    /// Its name.
+    /// Its name in the configuration.
     pub name: Arc<str>,
-    /// The form of what it is sent. Null when the configuration does not name the receiver although something
-    /// waits for it.
+    /// The format of notifications; null if the receiver is not configured but deliveries wait for it.
     #[cfg_attr(feature = "schema", schema(value_type = Option<ReceiverFormat>))]
     pub format: Option<Word<ReceiverFormat>>,
-    /// Scheme, host and port of its address.
+    /// Scheme, host and port of its URL.
     pub origin: Option<String>,
-    /// Whether it can be told anything.
+    /// Whether it accepts notifications.
     #[cfg_attr(feature = "schema", schema(value_type = ReceiverState))]
     pub state: Word<ReceiverState>,
-    /// Since when it fails or is paused.
+    /// Since when it is `failing` or `paused`.
     pub since: Option<WallTime>,
-    /// Why it is paused.
+    /// Why it is `paused`.
     pub reason: Option<Arc<str>>,
-    /// How many deliveries wait for it.
+    /// The deliveries that wait for it.
     pub waiting: usize,
-    /// When the oldest of them was decided.
+    /// When the oldest of these was decided.
     pub oldest_waiting_at: Option<WallTime>,
-    /// How many attempts have failed since the last success.
+    /// The failed attempts since the last success.
     pub consecutive_failures: u32,
-    /// When it is tried next. Null while nothing waits, while it is paused, and while all that it takes at
-    /// once is under way.
+    /// When the next attempt is due; null if nothing waits, it is paused, or all permitted attempts are in
+    /// flight.
     pub next_attempt_at: Option<WallTime>,
-    /// The latest attempt since the start, without its answer.
+    /// The latest attempt, without the response's body.
     pub last_attempt: Option<Attempt>,
-    /// What has become of its deliveries since the start.
+    /// Counts of results.
     pub since_start: Outcomes,
 }
 
-/// What has become of the deliveries to a receiver since the start.
+/// Results of deliveries to a receiver since the daemon started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Outcomes {
-    /// Deliveries that were answered with 2xx.
+    /// Deliveries with a 2xx response.
     pub delivered: u64,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub failed: u64,
-    /// Deliveries that were given up.
+    /// Deliveries that became dead.
     pub dead: u64,
-    /// Notifications that were repeated for receivers which forget, and answered with 2xx.
+    /// Notifications repeated for receivers that expire them, with a 2xx response.
     pub refreshed: u64,
 }
 
-/// What came of the test of a receiver.
+/// The result of testing a receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReceiverTest {
-    /// Whether it was answered with 2xx.
+    /// Whether the response was 2xx.
     pub delivered: bool,
-    /// The status of the answer, if there was one.
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// From the request to the end of the answer, in milliseconds.
+    /// From the request to the end of the response, in milliseconds.
     pub latency_ms: u64,
-    /// What went wrong, if anything did.
+    /// The reason of the failure; null after a success.
     pub error: Option<String>,
-    /// The beginning of the answer's body.
+    /// The beginning of the response's body.
     pub answer: Option<String>,
 }

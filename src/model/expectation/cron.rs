@@ -1,7 +1,8 @@
-//! Cron patterns in time zones: at which instants something is expected to begin.
+//! Cron schedules in time zones.
 //!
-//! All instants here are of the wall clock. Where a zone's clocks change, the rules are those of Vixie cron: a fixed time
-//! that is skipped comes as soon as the clocks have gone forward, one that happens twice comes the first time only; what
+//! Instants here are on the wall clock. At changes of daylight saving time the rules are those of Vixie cron:
+//! a fixed time that is skipped occurs right after the change, one that happens twice occurs the first time
+//! only; what recurs by the minute or hour follows the clock.
 //! recurs by the minute or by the hour follows the clock as it runs.
 
 use std::sync::Arc;
@@ -13,19 +14,17 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use crate::model::{Timestamp, Zone, quote};
 
-/// The longest cron pattern, in bytes: it is kept with everything that is counted by it.
+/// In bytes, as it is stored with every progress.
 pub const PATTERN_MAX: usize = 256;
 
-/// Why a text is no schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
-    /// It is no cron pattern.
+    /// Not a cron pattern.
     #[error("{text} is no cron pattern: {1}", text = quote(.0))]
     Pattern(String, String),
-    /// It has the form of one, but no instant is ever like that.
-    #[error("{} never comes to pass", quote(.0))]
+    /// A pattern without any occurrence.
+    #[error("{} never occurs", quote(.0))]
     Never(String),
-    /// The time zone is unknown.
     #[error(
         "there is no time zone {}; it is a name of the IANA database, such as \"UTC\" or \"Europe/Berlin\"",
         quote(.0)
@@ -33,7 +32,7 @@ pub enum CronError {
     Zone(String),
 }
 
-/// The instants that a cron pattern names in a time zone. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronSchedule {
     text: Arc<str>,
@@ -42,10 +41,7 @@ pub struct CronSchedule {
 }
 
 impl CronSchedule {
-    /// Reads a pattern of five fields (minute, hour, day of month, month, day of week) or a nickname such as `@daily`.
-    ///
-    /// # Errors
-    /// When it is none, or names no instant, or when there is no such time zone.
+    /// Parses five fields (minute, hour, day of month, month, day of week) or a nickname such as `@daily`.
     pub fn parse(pattern: &str, zone: &str) -> Result<Self, CronError> {
         let refuse = |reason: String| Err(CronError::Pattern(pattern.to_owned(), reason));
         if pattern.len() > PATTERN_MAX {
@@ -55,7 +51,7 @@ impl CronSchedule {
         if let Some(reason) = elsewhere(&fields) {
             return refuse(reason);
         }
-        // It is another word for every day at midnight, which the parser does not know.
+        // A synonym of `@daily` that the parser does not know.
         let pattern = if matches!(fields[..], [word] if word.eq_ignore_ascii_case("@midnight")) {
             "@daily"
         } else {
@@ -67,7 +63,7 @@ impl CronSchedule {
                 "it takes 5 fields (minute, hour, day of month, month, day of week) and has {found}"
             ));
         }
-        // The parser passes over nothing between commas, and a field with nothing else in it would be sought for centuries.
+        // The parser ignores empty list entries; a field of nothing else would be searched for centuries.
         if let Some(field) = fields.iter().find(|field| field.split(',').any(str::is_empty)) {
             return refuse(format!(
                 "in the field {} there is nothing before, after or between its commas",
@@ -87,23 +83,21 @@ impl CronSchedule {
         }
     }
 
-    /// The pattern.
     pub fn pattern(&self) -> &str {
         &self.text
     }
 
-    /// The time zone.
     pub fn zone(&self) -> Zone {
         self.zone
     }
 
-    /// The first occurrence after an instant; nothing when none can be found, which is so in the year 5000.
+    /// `None` if none can be found, which is the case from the year 5000.
     pub fn next_after(&self, wall: Timestamp) -> Option<Timestamp> {
         let found = self.cron.find_next_occurrence(&self.local(wall)?, false).ok()?;
         Some(Timestamp::from_millis(found.timestamp_millis())).filter(|found| *found > wall)
     }
 
-    /// The last occurrence at or before an instant.
+    /// At or before an instant.
     pub fn last_until(&self, wall: Timestamp) -> Option<Timestamp> {
         let found = self.cron.find_previous_occurrence(&self.local(wall)?, true).ok()?;
         Some(Timestamp::from_millis(found.timestamp_millis())).filter(|found| *found <= wall)
@@ -114,7 +108,7 @@ impl CronSchedule {
     }
 }
 
-/// Where what other schedulers write in a pattern is written here, if it holds any of that.
+/// How to write here what other schedulers write in a pattern.
 fn elsewhere(fields: &[&str]) -> Option<String> {
     let first = fields.first()?.to_ascii_uppercase();
     if first == "@EVERY" {
@@ -141,27 +135,27 @@ mod tests {
         CronSchedule::parse(pattern, zone).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A pattern and a zone, an instant, and the occurrences that follow it.
+    /// Pattern and zone, an instant, and the next occurrences.
     const OCCURRENCES: &[(&str, &str, &str, &[&str])] = &[
         ("0 2 * * *", "UTC", "2026-01-01T01:59:59.999Z", &["2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"]),
         ("0 2 * * *", "UTC", "2026-01-01T02:00:00Z", &["2026-01-02T02:00:00Z"]),
         ("@midnight", "Asia/Kathmandu", "2026-01-01T00:00:00Z", &["2026-01-01T18:15:00Z"]),
         ("@daily", "Asia/Kathmandu", "2026-01-01T00:00:00Z", &["2026-01-01T18:15:00Z"]),
-        // The clocks go forward: half past two does not exist, and is made up for at three.
+        // The clocks go forward: 02:30 does not exist, and occurs at 03:00.
         (
             "30 2 * * *",
             "Europe/Berlin",
             "2026-03-28T00:00:00Z",
             &["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
         ),
-        // The clocks go back: half past two exists twice, and counts once.
+        // The clocks go back: 02:30 exists twice, and occurs once.
         (
             "30 2 * * *",
             "Europe/Berlin",
             "2026-10-24T00:00:00Z",
             &["2026-10-24T00:30:00Z", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
         ),
-        // What recurs follows the clock as it runs: an hour less, an hour more.
+        // Recurring times follow the clock: an hour less, an hour more.
         (
             "30 * * * *",
             "Europe/Berlin",
@@ -222,7 +216,8 @@ mod tests {
             (
                 "CRON_TZ=Asia/Tokyo 0 2 * * *",
                 "UTC",
-                "\"CRON_TZ=Asia/Tokyo 0 2 * * *\" is no cron pattern: the time zone stands beside the pattern: timezone = \"Asia/Tokyo\"",
+                "\"CRON_TZ=Asia/Tokyo 0 2 * * *\" is no cron pattern: the time zone stands beside the \
+                pattern: timezone = \"Asia/Tokyo\"",
             ),
             (
                 "TZ=UTC 0 2 * * *",
@@ -232,7 +227,7 @@ mod tests {
             ("tz='UTC' @daily", "UTC", "\"tz='UTC' @daily\" is no cron pattern: the time zone stands beside"),
             ("@often", "UTC", "\"@often\" is no cron pattern: "),
             (&long, "UTC", "\"0 0 "),
-            ("0 0 30 2 *", "UTC", "\"0 0 30 2 *\" never comes to pass"),
+            ("0 0 30 2 *", "UTC", "\"0 0 30 2 *\" never occurs"),
             ("0 2 * * *", "Berlin", "there is no time zone \"Berlin\""),
         ] {
             let error = CronSchedule::parse(pattern, zone).unwrap_err().to_string();

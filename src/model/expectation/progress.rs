@@ -1,11 +1,12 @@
-//! How far an expectation has come to pass: a small state machine over windows of time.
+//! The state of an expectation: a state machine over time windows.
 //!
-//! With cron each occurrence opens a window. With an interval the window begins where the last one was completed. A
-//! window at whose end too few items were created is missed; from then on items count from its beginning, and once they
-//! are as many as were wanted, or those of a later window are, nothing is missed any more.
+//! With cron, each occurrence opens a window. With an interval, a window begins when the last one was
+//! complete. A window that ends with too few items is missed; from then on items count from its beginning,
+//! and it is over once they are enough, or those of a later window are.
 //!
-//! Windows that ended while nobody watched, because the machine slept or the daemon was down, are not counted one by one:
-//! they are told once, as not observed. A wall clock that is set by more than a day was wrong, so what it opened never was.
+//! Windows that ended while the daemon was down or the machine slept are not counted one by one: they are
+//! reported once, as unobserved. A wall clock that is set by more than a day was wrong, so the window that it
+//! opened is dropped.
 
 #[cfg(test)]
 mod properties;
@@ -19,67 +20,67 @@ use serde::{Deserialize, Serialize};
 use super::{CronSchedule, Expectation, Schedule};
 use crate::model::{ItemNumber, Timestamp};
 
-/// Up to how many missed windows are counted: after a long downtime the work stays bounded.
+/// Bounds the work after a long downtime.
 pub const WINDOWS_COUNTED_MAX: u64 = 10_000;
-/// How much too early an item may be for an occurrence that no other one's window reaches: the clock of the machine that
-/// starts the work is not ours.
+/// How early an item may be for an occurrence, outside of other windows: the clock of the machine that starts
+/// the work may differ.
 const LEAD: Duration = Duration::from_secs(30);
-/// A wall clock that is set by more than this was wrong before: a window that it opened is dropped.
+/// If the wall clock is set by more than this, it was wrong: the window that it opened is dropped.
 const WRONG_MIN: Duration = Duration::from_secs(24 * 3600);
-/// A wall clock that is set back by no more than this comes to the same occurrences again, which then count once.
+/// If the wall clock is set back by no more than this, repeated occurrences count once.
 const REPEATED_MAX: Duration = Duration::from_secs(3 * 3600);
 
-/// That too little was created, in one window or in several on end. Instants are steady but for `expected_at`.
+/// Missed starts, in one window or consecutive ones. Instants are steady except for `expected_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
-    /// When it should have begun, in the first of the windows, by the wall clock.
+    /// When the start was expected, in the first window, on the wall clock.
     pub expected_at: Timestamp,
-    /// The end of the first window: since then it is known to be missed.
+    /// The end of the first window.
     pub since: Timestamp,
-    /// How many windows on end; at most [`WINDOWS_COUNTED_MAX`].
+    /// Consecutive windows; at most [`WINDOWS_COUNTED_MAX`].
     pub windows: u64,
-    /// How many items were wanted in each.
+    /// The items expected in each window.
     pub wanted: u64,
-    /// How many were created since the first window began, always fewer.
+    /// The items created since the first window began; always too few.
     pub created: u64,
-    /// Where the first window began.
+    /// The beginning of the first window.
     pub from: Timestamp,
-    /// How many further windows ended while nobody watched; those of one such time count as one in `windows`.
+    /// Windows that ended unobserved; those of one such period count as one in `windows`.
     #[serde(default)]
     pub unobserved: u64,
 }
 
-/// A stretch of time in which items are expected: from its beginning until just before its end.
+/// A half-open range of time in which items are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
     begins: Timestamp,
     ends: Timestamp,
-    /// By the wall clock. With cron the occurrence, with an interval its end.
+    /// On the wall clock. The occurrence of cron, or the end of an interval.
     expected_at: Timestamp,
 }
 
-/// What is known of an expectation's coming to pass. Instants are steady but for `expected_at`.
+/// The state of an expectation. Instants are steady except for `expected_at`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The expectation, as it is displayed.
+    /// The expectation, as displayed.
     expectation: String,
-    /// How far the wall clock was set away from the steady one when it was last looked at, in milliseconds.
+    /// The last known wall offset, in milliseconds.
     wall_offset: i64,
-    /// What is waited for or counted; nothing if the schedule has no occurrence that can be found.
+    /// The current or next window; `None` if the schedule has no further occurrence.
     window: Option<Window>,
-    /// How many items were created in the window.
+    /// The items created in the window.
     created: u64,
-    /// The item that was counted last. Numbers grow in the order of commits, so what is later was not counted.
+    /// The last item that was counted. Numbers grow in commit order, so later items were not counted.
     counted_to: ItemNumber,
     missed: Option<Missed>,
-    /// For how long nobody watched since something is missed of an interval: it counts no windows for that time.
+    /// The unobserved time since an interval is missed, in which no windows are counted.
     #[serde(default)]
     unwatched: Duration,
 }
 
 impl Progress {
-    /// The expectation is seen for the first time. `wall_offset` is here and below how far the wall clock is set away
-    /// from the steady one at that moment, in milliseconds.
+    /// For an expectation that is seen for the first time. Here and below, `wall_offset` is by how much the
+    /// wall clock is ahead of the steady one at that moment, in milliseconds.
     pub fn begin(expectation: &Expectation, now: Timestamp, wall_offset: i64) -> Self {
         Self {
             expectation: expectation.to_string(),
@@ -95,18 +96,16 @@ impl Progress {
         }
     }
 
-    /// Whether it is this expectation's.
     pub fn is_of(&self, expectation: &Expectation) -> bool {
         self.expectation == expectation.to_string()
     }
 
-    /// What is missed, if anything is.
     pub fn missed(&self) -> Option<Missed> {
         self.missed
     }
 
-    /// For when items are expected next, by the wall clock: the occurrence that is waited for or counted, or the end of
-    /// the interval. Nothing while an interval is missed, whose items are expected since long.
+    /// The next expected start on the wall clock: the occurrence of the window, or the end of the interval.
+    /// `None` while an interval is missed.
     pub fn next_expected_at(
         &self,
         expectation: &Expectation,
@@ -134,7 +133,8 @@ impl Progress {
         }
     }
 
-    /// An item was created at `at`. Items come in the order of their numbers; one that was counted does not count again.
+    /// Counts an item created at `at`. Items come in the order of their numbers; one that was counted is
+    /// ignored.
     pub fn created(
         &mut self,
         expectation: &Expectation,
@@ -168,7 +168,7 @@ impl Progress {
         }
     }
 
-    /// An item that was created in an earlier run, when the wall clock stood as it was last looked at.
+    /// Counts an item of an earlier run, with the last known wall offset.
     pub fn recount(&mut self, expectation: &Expectation, number: ItemNumber, at: Timestamp) {
         self.created(expectation, number, at, self.wall_offset);
     }
@@ -187,8 +187,8 @@ impl Progress {
         }
     }
 
-    /// Nobody watched from `since` to `now`: the machine slept, or the daemon was down. An interval that ran out while
-    /// nobody could hand anything in is granted the grace once more.
+    /// Records that nothing was observed from `since` to `now`. An interval that ended meanwhile gets its
+    /// grace once more, as no items could be created.
     pub fn unwatched(
         &mut self,
         expectation: &Expectation,
@@ -218,7 +218,7 @@ impl Progress {
         }
     }
 
-    /// When the wall clock was set, what has not begun yet begins by what it says now.
+    /// Moves a window that has not begun when the wall clock was set.
     fn follow_the_wall_clock(
         &mut self,
         expectation: &Expectation,
@@ -235,7 +235,7 @@ impl Progress {
             return;
         }
         if self.window.is_none_or(|window| was_set && window.begins > now) {
-            // An occurrence that the clock was set across is not over for that.
+            // An occurrence that the clock was set across is still pending.
             let pending = self.window.map(|window| window.expected_at);
             let open = pending.and_then(|pending| {
                 window_at(expectation, cron, now, wall_offset).filter(|window| window.expected_at >= pending)
@@ -265,7 +265,7 @@ impl Progress {
         }
     }
 
-    /// Passes over the windows that ended by `now`, which nobody watched.
+    /// Skips the windows that ended by `now` unobserved.
     fn pass_over(&mut self, expectation: &Expectation, cron: &CronSchedule, now: Timestamp) {
         let (mut first, mut unobserved) = (None, 0);
         while let Some(window) = self.window
@@ -289,7 +289,7 @@ impl Progress {
         }
     }
 
-    /// The window that follows one that has ended.
+    /// The window after one that has ended.
     fn window_after(&self, expectation: &Expectation, cron: &CronSchedule, window: Window) -> Option<Window> {
         let here = window.begins.moved(self.wall_offset);
         let again = here < window.expected_at && window.expected_at.since(here) <= REPEATED_MAX;
@@ -310,7 +310,7 @@ impl Progress {
         missed.windows = missed.windows.max(windows.min(WINDOWS_COUNTED_MAX));
     }
 
-    /// What is missed from this window on, unless something was missed before.
+    /// Records a missed window, which may follow others.
     fn miss(&mut self, expectation: &Expectation, window: Window, created: u64) -> &mut Missed {
         self.missed.get_or_insert(Missed {
             expected_at: window.expected_at,
@@ -329,7 +329,7 @@ fn whole(duration: Duration, every: Duration) -> u64 {
     u64::try_from(duration.as_nanos() / every.as_nanos().max(1)).unwrap_or(u64::MAX)
 }
 
-/// The window of an interval that begins at an instant.
+/// The window of an interval.
 fn interval(expectation: &Expectation, every: Duration, begins: Timestamp, wall_offset: i64) -> Window {
     let ends = begins.after(every).after(expectation.grace);
     Window { begins, ends, expected_at: begins.after(every).moved(wall_offset) }
@@ -357,7 +357,7 @@ fn window_at(
     last.filter(|window| window.ends > now).or_else(|| next_window(expectation, cron, wall, wall_offset))
 }
 
-/// The window that an occurrence opens.
+/// The window of an occurrence.
 fn window_of(
     expectation: &Expectation,
     cron: &CronSchedule,

@@ -237,7 +237,7 @@ fn what_ended_a_lease_may_be_repeated_and_nothing_else_may_follow() {
         let mut item = leased();
         item.act(1, act.clone(), at(2_000).into()).unwrap();
         let ended = item.clone();
-        // Also after the lease would have run out.
+        // Also after the lease would have expired.
         assert_eq!(item.act(1, act, at(6_000).into()), Err(LeaseRefusal::Repeated));
         let heartbeat = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
         assert_eq!(item.act(1, heartbeat, at(2_001).into()), Err(LeaseRefusal::Lost(LeaseLost::Ended(end))));

@@ -77,7 +77,7 @@ fn a_canary_that_fails_makes_it_pause_and_begins_anew_when_it_goes_on() {
     replay.note(failed("HTTP 500"), NOW);
     assert_eq!((replay.status, replay.room(0)), (ReplayStatus::Paused, 0));
     assert_eq!(replay.reason.as_deref(), Some("the canary failed after 1 of 3 items: HTTP 500"));
-    // It was on its way.
+    // It was in flight.
     replay.note(ItemEnd::Succeeded, NOW);
     replay.resume();
     assert_eq!((replay.status, replay.reason.clone(), replay.room(0)), (ReplayStatus::Running, None, 3));
@@ -191,17 +191,18 @@ proptest! {
     ) {
         let mut replay = replay(total, canary, pause_after);
         replay.complete_if_done(NOW);
-        let mut on_their_way = 0;
+        let mut in_flight = 0;
         for turn in turns {
             let was_ended = replay.status.is_ended();
             match turn {
-                0 | 1 => on_their_way += replay.room(on_their_way).min(1).min(replay.left() as usize - on_their_way),
+                0 | 1 => in_flight += replay.room(in_flight).min(1).min(replay.left() as usize - in_flight),
                 2 => replay.pause(None),
                 3 => replay.resume(),
-                4 if on_their_way == 0 => replay.cancel(NOW),
-                _ if on_their_way > 0 => {
-                    on_their_way -= 1;
-                    replay.note([ItemEnd::Succeeded, failed("x"), ItemEnd::Skipped][turn as usize % 3].clone(), NOW);
+                4 if in_flight == 0 => replay.cancel(NOW),
+                _ if in_flight > 0 => {
+                    in_flight -= 1;
+                    replay.note([ItemEnd::Succeeded, failed("x"),
+                    ItemEnd::Skipped][turn as usize % 3].clone(), NOW);
                 }
                 _ => {}
             }
@@ -211,7 +212,7 @@ proptest! {
             prop_assert!(!was_ended || replay.status.is_ended());
             prop_assert!(replay.left() > 0 || replay.status.is_ended());
             if replay.is_in_canary() && replay.status == ReplayStatus::Running {
-                prop_assert!(replay.room(on_their_way) as u64 + replay.canary_passed <= canary);
+                prop_assert!(replay.room(in_flight) as u64 + replay.canary_passed <= canary);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How steady time goes on over restarts of the daemon and of the machine: pure.
+//! How steady time continues over restarts of the daemon and of the machine. Pure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,60 +7,57 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// A difference between the two clocks below this is not taken for a step: they are not read at one instant.
+/// A smaller difference of the two clocks is not a step, as they are not read at the same instant.
 pub const STEP_MIN: Duration = Duration::from_millis(100);
 
-/// Which boot of which machine: within it the boot-time clock goes on. Empty where the system does not tell, which is
-/// taken for another boot each time.
+/// Identifies a boot of a machine, during which the boot-time clock runs. Empty if unknown, which counts as
+/// another boot each time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootId(pub Arc<str>);
 
-/// What ties steady time to this boot and to the wall clock; durable.
+/// Ties steady time to this boot and to the wall clock. Durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockAnchor {
     /// The boot in which it was written.
     pub boot: BootId,
-    /// Steady time when the boot-time clock was at zero, in milliseconds since the Unix epoch.
+    /// Steady time at the begin of the boot, in milliseconds since the Unix epoch.
     pub base: i64,
-    /// How far the wall clock is ahead of the steady one, in milliseconds.
+    /// By how much the wall clock is ahead of the steady one, in milliseconds.
     pub wall_offset: i64,
-    /// A steady time that has passed: steady time never goes on from before it.
+    /// A steady time that has passed: steady time never continues from before it.
     pub seen: Timestamp,
 }
 
-/// What the machine's clocks say at one instant.
+/// The machine's clocks at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readings {
-    /// The boot that the machine is in.
     pub boot: BootId,
-    /// How long ago it began, suspended time included, in milliseconds.
+    /// The time since the boot, suspended time included, in milliseconds.
     pub since_boot: i64,
-    /// The wall clock.
     pub wall: Timestamp,
 }
 
-/// How steady time went on.
+/// How steady time continued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tied {
-    /// It begins, with what the wall clock shows.
+    /// It begins with the wall clock.
     First,
-    /// Within one boot: by the boot-time clock.
+    /// Within one boot, by the boot-time clock.
     SameBoot,
-    /// Across boots: by the wall clock, which is trusted.
+    /// Across boots, by the wall clock.
     OtherBoot,
-    /// Across boots, but the wall clock is further back than the last time seen, so that is where it goes on.
+    /// Across boots, but the wall clock is before the last time seen, so it continues from that.
     WallBehind,
 }
 
 impl ClockAnchor {
-    /// The steady time at these readings.
     pub fn now(&self, readings: &Readings) -> Timestamp {
         Timestamp::from_millis(readings.since_boot.saturating_add(self.base))
     }
 }
 
-/// Ties steady time to the machine's clocks, given how it was tied when last seen. Within one boot a wall clock that was
-/// set changes the wall offset alone.
+/// Ties steady time to the machine's clocks, given the stored anchor. If the wall clock was set within one
+/// boot, only the wall offset changes.
 pub fn tie(stored: Option<&ClockAnchor>, readings: &Readings) -> (ClockAnchor, Tied) {
     let anchored = |steady: Timestamp, wall_offset: i64| ClockAnchor {
         boot: readings.boot.clone(),
@@ -73,7 +70,8 @@ pub fn tie(stored: Option<&ClockAnchor>, readings: &Readings) -> (ClockAnchor, T
         return (anchored(readings.wall, 0), Tied::First);
     };
     let by_boot_time = stored.now(readings);
-    // Behind what was seen it is another clock than it says: that of a machine restored from a snapshot, for example.
+    // If it is before the last time seen, this is not the same clock: for example, the machine was restored
+    // from a snapshot.
     if !stored.boot.0.is_empty() && stored.boot == readings.boot && by_boot_time >= stored.seen {
         let wall_offset = stepped(stored.wall_offset, offset_at(by_boot_time)).unwrap_or(stored.wall_offset);
         return (anchored(by_boot_time, wall_offset), Tied::SameBoot);
@@ -86,7 +84,7 @@ pub fn tie(stored: Option<&ClockAnchor>, readings: &Readings) -> (ClockAnchor, T
     }
 }
 
-/// The wall offset that is measured, if the wall clock was set since it was `known`.
+/// The measured wall offset, if the wall clock was set since it was `known`.
 pub fn stepped(known: i64, measured: i64) -> Option<i64> {
     (u128::from(measured.abs_diff(known)) >= STEP_MIN.as_millis()).then_some(measured)
 }
@@ -148,7 +146,8 @@ mod tests {
         fn steady_time_never_goes_back_and_what_the_wall_clock_shows_is_right(
             starts in proptest::collection::vec((0..3u8, 0..10 * HOUR, -20 * HOUR..20 * HOUR), 1..20)
         ) {
-            let (mut boot, mut since_boot, mut wall, mut stored, mut before) = (0u32, 0, 100 * HOUR, None, at(0));
+            let (mut boot, mut since_boot, mut wall, mut stored, mut before) = (0u32, 0, 100 * HOUR, None,
+            at(0));
             for (reboots, passes, steps) in starts {
                 if reboots == 0 {
                     (boot, since_boot) = (boot + 1, 0);

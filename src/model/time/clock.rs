@@ -1,4 +1,4 @@
-//! The clock that everything is handed, and the machine's own.
+//! The clock trait, and the clocks of the machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,56 +9,55 @@ use futures_util::future::BoxFuture;
 use super::anchor::{self, stepped};
 use super::{BootId, ClockAnchor, ClockTime, Moment, Readings, Tied, Timestamp};
 
-/// The source of time that everything is handed.
+/// The injected source of time.
 pub trait Clock: Send + Sync + 'static {
-    /// The steady clock: what durations are measured and deadlines judged by.
+    /// The steady clock, for measuring durations and judging deadlines.
     fn now(&self) -> Timestamp;
 
-    /// The wall clock as the machine has it at this moment. Only for what must agree with other machines' clocks, such as
-    /// the time in a signature; what is shown goes by [`Clock::moment`].
+    /// The wall clock as the machine has it. Only for what must agree with other machines, such as the time
+    /// in a signature; for display use [`Clock::moment`].
     fn wall(&self) -> Timestamp;
 
-    /// How far the wall clock is ahead of the steady one, in milliseconds, as last taken over by [`Clock::adopt`].
+    /// By how much the wall clock is ahead of the steady one, in milliseconds, as last adopted by
+    /// [`Clock::adopt`].
     fn wall_offset(&self) -> i64;
 
-    /// Completes once [`Clock::now`] has reached `instant`. [`Timestamp::MAX`] stands for never: whoever waits for nothing
-    /// would else turn in a circle from then on.
+    /// Completes once [`Clock::now`] has reached `instant`; never for [`Timestamp::MAX`], as callers use that
+    /// for "not planned".
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()>;
 
-    /// Ties steady time to what is stored, so that it goes on from there. To be called once, before anything is judged by
-    /// this clock; what it returns is to be stored.
+    /// Continues steady time from the stored anchor. To be called once, before the clock is used; the result
+    /// must be stored.
     fn resume(&self, stored: Option<&ClockAnchor>) -> (ClockAnchor, Tied);
 
-    /// Completes when somebody has set the wall clock, with the anchor that is to be stored and then adopted.
+    /// Completes when the wall clock was set, with the anchor to store and then adopt.
     fn stepped(&self) -> BoxFuture<'static, ClockAnchor>;
 
-    /// What is to be stored now and then, so that steady time does not go back behind it.
+    /// To be stored from time to time, so that steady time never goes back.
     fn anchor(&self) -> ClockAnchor;
 
-    /// Takes a new wall offset over: from here on it is what is shown and what instants are judged by.
+    /// Adopts a new wall offset, for display and for judging instants.
     fn adopt(&self, wall_offset: i64);
 
-    /// For how long the machine has slept since it began to run: steady time counts that, but nobody watched.
+    /// How long the machine has slept since the start of this process. Steady time includes that.
     fn slept(&self) -> Duration;
 
-    /// The present on both clocks.
     fn moment(&self) -> Moment {
         Moment { now: self.now(), wall_offset: self.wall_offset() }
     }
 
-    /// How far the wall clock is from where it is taken to be, in milliseconds: a step that is not yet adopted.
+    /// The step of the wall clock that is not adopted yet, in milliseconds.
     fn drift(&self) -> i64 {
         let expected = self.now().moved(self.wall_offset());
         self.wall().as_millis().saturating_sub(expected.as_millis())
     }
 
-    /// Brings an instant that was read off a wall clock into steady time.
+    /// Converts an instant of the wall clock to steady time.
     fn to_steady(&self, instant: Timestamp) -> Timestamp {
         self.moment().steady(ClockTime::on_wall(instant))
     }
 }
 
-/// The machine's own clocks.
 #[derive(Clone, Debug)]
 pub struct SystemClock {
     tied: Arc<Tie>,
@@ -72,7 +71,7 @@ struct Tie {
 }
 
 impl SystemClock {
-    /// Steady time begins with what the wall clock shows.
+    /// Steady time begins with the wall clock.
     pub fn new() -> Self {
         let readings = read(&read_boot_id());
         let (anchor, _) = anchor::tie(None, &readings);
@@ -111,7 +110,7 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
-        /// The runtime's sleep does not count suspended time, so it is never trusted with more than this.
+        /// The longest sleep of the runtime at a time, as it does not count suspended time.
         const NAP: Duration = Duration::from_secs(1);
         if instant >= Timestamp::MAX {
             return Box::pin(std::future::pending());
@@ -167,7 +166,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Reads both clocks as if at one instant: a thread that was put aside in between reads them again.
+/// Reads both clocks at nearly the same instant; again if the thread was preempted in between.
 fn read(boot: &BootId) -> Readings {
     const TRIES: usize = 16;
     let mut since_boot = read_boot_time();
@@ -189,13 +188,13 @@ fn read_wall() -> Timestamp {
     Timestamp::default().after(since_epoch)
 }
 
-/// Milliseconds since the machine began to run.
+/// Milliseconds since the boot, suspended time included.
 fn read_boot_time() -> i64 {
     let reading = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     reading.tv_sec.saturating_mul(1000).saturating_add(reading.tv_nsec / 1_000_000)
 }
 
-/// The kernel's id of this boot, and how far the boot-time clock is moved for this process: containers can have their own.
+/// The kernel's id of this boot, and the offset of this process's boot-time clock, which containers can have.
 fn read_boot_id() -> BootId {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let id = read("/proc/sys/kernel/random/boot_id");

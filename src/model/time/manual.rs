@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told to move. Tests and simulations run days in milliseconds by it.
+//! A clock that moves only when it is told to, so that tests and simulations run days in milliseconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use tokio::sync::watch;
 use super::anchor::{self, stepped};
 use super::{BootId, Clock, ClockAnchor, Readings, Tied, Timestamp};
 
-/// The clocks of a machine that stand still until they are told to move.
+/// The manual clocks of a machine.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<watch::Sender<Machine>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Machine {
     now: Timestamp,
-    /// How far the wall clock really is ahead of the steady one, in milliseconds.
+    /// By how much the wall clock really is ahead of the steady one, in milliseconds.
     ahead: i64,
-    /// The same as adopted.
+    /// The adopted offset.
     wall_offset: i64,
     slept: Duration,
     boot: u32,
-    /// What the steady clock shows, or would show, when the boot-time clock is at zero.
+    /// The steady time when the boot-time clock is at zero.
     base: i64,
 }
 
@@ -41,7 +41,7 @@ impl Machine {
 }
 
 impl ManualClock {
-    /// Both clocks stand at `start`.
+    /// Both clocks show `start`.
     pub fn new(start: Timestamp) -> Self {
         let machine = Machine {
             now: start,
@@ -54,12 +54,12 @@ impl ManualClock {
         Self(Arc::new(watch::Sender::new(machine)))
     }
 
-    /// Moves both clocks forward and wakes everybody whose time has come.
+    /// Advances both clocks, and wakes those whose time has come.
     pub fn advance(&self, duration: Duration) {
         self.0.send_modify(|machine| machine.now = machine.now.after(duration));
     }
 
-    /// The machine sleeps for so long, and then everybody wakes whose time has come.
+    /// The machine sleeps for this time, and then wakes those whose time has come.
     pub fn sleep(&self, duration: Duration) {
         self.0.send_modify(|machine| {
             machine.now = machine.now.after(duration);
@@ -67,12 +67,12 @@ impl ManualClock {
         });
     }
 
-    /// Sets the wall clock that many milliseconds ahead of the steady one.
+    /// Sets the wall clock ahead of the steady one, in milliseconds.
     pub fn set_wall_ahead(&self, millis: i64) {
         self.0.send_modify(|machine| machine.ahead = millis);
     }
 
-    /// The machine boots anew, with a wall clock that shows this. It takes effect at the next [`Clock::resume`].
+    /// Reboots with this wall clock. It takes effect at the next [`Clock::resume`].
     pub fn reboot(&self, wall: Timestamp) {
         self.0.send_modify(|machine| {
             machine.boot += 1;
@@ -100,7 +100,7 @@ impl Clock for ManualClock {
         Box::pin(async move {
             let has_come = |machine: &Machine| machine.now >= instant && instant < Timestamp::MAX;
             if machine.wait_for(has_come).await.is_err() {
-                // The clock is gone: nobody can move it any more, so this instant never comes.
+                // The clock was dropped, so this instant never comes.
                 std::future::pending::<()>().await;
             }
         })

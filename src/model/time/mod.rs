@@ -1,15 +1,17 @@
-//! Time: the two clocks, instants on them, and the one place that reads the machine's clocks.
+//! Time: two clocks, instants on them, and the only place that reads the machine's clocks.
 //!
-//! * The *steady* clock ([`Clock::now`]) never jumps and never runs backwards, and goes on over restarts. It is carried by the
-//!   kernel's boot-time clock, which counts suspended time and which nobody can set. What is stored and judged is steady.
-//! * The *wall* clock is what people and other machines go by. It can be set at any moment. It differs from the steady one
-//!   by the *wall offset*, in milliseconds, which changes only when somebody sets the wall clock.
-//! * [`ClockAnchor`] is durable and ties both together: within one boot by the boot-time clock, across boots by the wall clock.
-//! * A [`ClockTime`] says which clock it stands on: what was asked for as a duration ends on the steady clock, what was asked
-//!   for as an instant comes when the wall clock shows it. So setting the wall clock rewrites nothing that is stored.
+//! * The *steady* clock ([`Clock::now`]) never jumps or runs backwards, and continues over restarts. It is
+//!   based on the kernel's boot-time clock, which counts suspended time and cannot be set. What is stored and
+//!   judged is steady.
+//! * The *wall* clock is that of people and other machines. It can be set at any time. Its difference to the
+//!   steady clock is the *wall offset*, in milliseconds, which changes only then.
+//! * [`ClockAnchor`] is durable and ties both together: within one boot by the boot-time clock, across boots
+//!   by the wall clock.
+//! * A [`ClockTime`] is on one of the clocks: durations end on the steady clock, instants are on the wall
+//!   clock. So setting the wall clock does not rewrite anything stored.
 //!
-//! Whatever is shown is on the wall clock ([`Moment::wall`]); whatever comes from outside is brought into steady time where it
-//! enters ([`Moment::steady`]).
+//! What is shown is on the wall clock ([`Moment::wall`]); input is converted to steady time where it enters
+//! ([`Moment::steady`]).
 
 mod anchor;
 mod clock;
@@ -28,24 +30,20 @@ pub use self::manual::ManualClock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ClockTime {
-    /// On the steady clock: what was asked for as a duration.
+    /// From a duration.
     Steady(Timestamp),
-    /// On the wall clock: what was asked for as an instant.
-    Wall {
-        /// What the wall clock shows then.
-        wall: Timestamp,
-    },
+    /// From an instant.
+    Wall { wall: Timestamp },
 }
 
 impl ClockTime {
-    /// When the wall clock shows this.
     pub const fn on_wall(wall: Timestamp) -> Self {
         Self::Wall { wall }
     }
 }
 
 impl ClockTime {
-    /// This time and `duration` more, on the same clock.
+    /// Adds a duration, on the same clock.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         match self {
@@ -61,17 +59,17 @@ impl From<Timestamp> for ClockTime {
     }
 }
 
-/// The present on both clocks: what times are judged and shown by.
+/// The present on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The steady clock.
     pub now: Timestamp,
-    /// How far the wall clock is ahead of the steady one, in milliseconds.
+    /// By how much the wall clock is ahead of the steady one, in milliseconds.
     pub wall_offset: i64,
 }
 
 impl Moment {
-    /// Where a time is on the steady clock, as long as nobody sets the wall clock.
+    /// A time on the steady clock, with the current wall offset.
     pub const fn steady(self, time: ClockTime) -> Timestamp {
         match time {
             ClockTime::Steady(steady) => steady,
@@ -79,12 +77,12 @@ impl Moment {
         }
     }
 
-    /// What the wall clock shows at a steady time.
+    /// A steady time on the wall clock.
     pub const fn wall(self, steady: Timestamp) -> Timestamp {
         steady.moved(self.wall_offset)
     }
 
-    /// What the wall clock shows at a time.
+    /// A time on the wall clock.
     pub const fn shown(self, time: ClockTime) -> Timestamp {
         match time {
             ClockTime::Steady(steady) => self.wall(steady),
@@ -94,7 +92,7 @@ impl Moment {
 }
 
 impl From<Timestamp> for Moment {
-    /// A moment at which both clocks show the same.
+    /// A moment without wall offset.
     fn from(now: Timestamp) -> Self {
         Self { now, wall_offset: 0 }
     }

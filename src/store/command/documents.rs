@@ -1,12 +1,12 @@
-//! Commands on documents: write and remove.
+//! Settles commands on documents.
 
 use super::{Outcome, Rows};
 use crate::store::{Change, Document, DocumentId, DocumentSet};
 
-/// The most deliveries of an incident, or chunks of a replay, that one command removes.
+/// The most parts of an incident or replay that one command removes.
 const PARTS_AT_ONCE: usize = 200;
 
-/// Writes a document over the one with its id.
+/// Writes a document, possibly over another one with its id.
 pub(super) fn put<R: Rows>(
     document: Document,
     rows: &mut R,
@@ -20,14 +20,14 @@ pub(super) fn put<R: Rows>(
     Ok(())
 }
 
-/// Removes a document, with what belongs to it. A workflow is removed only if nothing is left of it.
+/// Removes a document with its parts; a workflow only if it is not in use.
 pub(super) fn remove<R: Rows>(
     id: DocumentId,
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<Outcome, R::Error> {
     match &id {
-        // Judged here, so that no item can come between the judgement and the removal.
+        // Decided here, so that no item can be created between the decision and the removal.
         DocumentId::Workflow(name) if rows.holdings().is_in_use(name) => return Ok(Outcome::WorkflowInUse),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! Commands on items: create, close, change, forget.
+//! Settles commands on items: create, close, change, forget.
 
 use bytes::Bytes;
 
@@ -10,28 +10,25 @@ use crate::model::{
 };
 use crate::store::Change;
 
-/// An item to be created.
+/// A request to create an item.
 #[derive(Clone, Debug)]
 pub struct Creation {
     pub key: ItemKey,
-    /// The digest of the client's `Idempotency-Key`: a second creation with the same one finds the first item,
-    /// whatever its id.
+    /// The digest of the client's `Idempotency-Key`: a second creation with the same key finds the first
+    /// item, whatever its id.
     pub idempotency_key: Option<[u8; 32]>,
-    /// Now.
     pub created_at: Timestamp,
     pub deadline: ClockTime,
     /// Within the limits of [`crate::model::item`].
     pub labels: Labels,
     pub step: Option<StepName>,
-    /// In memory of its own: an engine may keep the bytes as they are, and with a part of a larger buffer it would
-    /// keep the whole buffer.
+    /// A buffer of its own: an engine may keep it, and with it the whole buffer that it is a part of.
     pub payload: Bytes,
-    /// Must agree with the payload, unless that went when the item was closed.
+    /// Must match the payload, unless that was removed when the item was closed.
     pub info: PayloadInfo,
-    /// The history of an item that is taken over from elsewhere.
+    /// The history of an imported item.
     pub restored: Option<Box<Restored>>,
-    /// The most workflows that may have been made on first use, if this create may make its workflow: it is written
-    /// together with the item unless it is there, or as many are there already.
+    /// If this create may also create its workflow: the limit of workflows created on first use.
     pub notes_workflow: Option<usize>,
 }
 
@@ -49,7 +46,7 @@ pub(super) fn create<R: Rows>(
         Some(number) => remembered(number, now, rows, changes)?,
         None => None,
     };
-    // Also after a stale idempotency key: another item may have the id.
+    // Also after an outdated idempotency key: another item may have the id.
     let existing = match existing {
         Some(item) => Some(item),
         None => find(&creation.key, now, rows, changes)?,
@@ -62,8 +59,8 @@ pub(super) fn create<R: Rows>(
         return Ok(Outcome::Done);
     }
     let workflow = &creation.key.workflow;
-    let is_first_use = creation.notes_workflow.is_some() && !rows.holdings().is_noted(workflow);
-    if is_first_use && creation.notes_workflow.is_some_and(|most| rows.holdings().noted() >= most) {
+    let is_first_use = creation.notes_workflow.is_some() && !rows.holdings().has_workflow(workflow);
+    if is_first_use && creation.notes_workflow.is_some_and(|most| rows.holdings().workflow_count() >= most) {
         return Ok(Outcome::TooManyWorkflows(creation.key.workflow));
     }
     let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
@@ -71,14 +68,15 @@ pub(super) fn create<R: Rows>(
     rows.insert_item(&item, payload)?;
     rows.holdings().add_items(&item.workflow, 1);
     if let Some(workflow) = made {
-        // After the item: an engine may begin a new batch for it, and no workflow may be there without what made it.
+        // After the item: an engine may begin a new batch for it, and there must be no workflow without its
+        // first item.
         documents::put(workflow.into(), rows, changes)?;
     }
     note(changes, None, Some(&item));
     Ok(Outcome::Created(Box::new(item)))
 }
 
-/// The outcome of a creation whose item is there.
+/// The outcome if the item exists.
 fn found(creation: &Creation, existing: Box<Item>) -> Outcome {
     let restored = creation.restored.as_ref();
     let payload = restored.map_or(Some(&creation.info), |restored| restored.payload(&creation.info));
@@ -91,7 +89,7 @@ fn found(creation: &Creation, existing: Box<Item>) -> Outcome {
     }
 }
 
-/// The item that a creation makes, and the bytes that are kept of its payload.
+/// The new item, and its payload as far as it is kept.
 fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
     let now = creation.created_at;
     let mut item = Item {
@@ -140,7 +138,7 @@ pub(super) fn close<R: Rows>(
             note(changes, None, Some(&tombstone));
             Ok(Outcome::Unknown)
         }
-        // Nobody ever created it: the answer stays the same however often the close is repeated.
+        // It was never created: repeating the close has the same outcome.
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
@@ -152,7 +150,7 @@ pub(super) fn close<R: Rows>(
     }
 }
 
-/// Writes a changed item. If it was closed by the change, its payload goes, unless it is to outlive the close.
+/// Writes a changed item. If the change closed it, its payload is removed unless it is kept after the close.
 pub(super) fn update<R: Rows>(
     item: &Item,
     before: Standing,
@@ -168,7 +166,7 @@ pub(super) fn update<R: Rows>(
     Ok(())
 }
 
-/// Changes an open item, unless `transition` gives another outcome.
+/// Changes an open item, unless `transition` returns another outcome.
 pub(super) fn change<R: Rows>(
     key: &ItemKey,
     now: Timestamp,
@@ -191,7 +189,7 @@ pub(super) fn change<R: Rows>(
     }
 }
 
-/// The item by its key, if it is remembered.
+/// The item with this key, if it is within its retention.
 fn find<R: Rows>(
     key: &ItemKey,
     now: Timestamp,
@@ -204,7 +202,7 @@ fn find<R: Rows>(
     }
 }
 
-/// The item by its number, if it is remembered; one whose retention has run out is forgotten here and now.
+/// The item with this number, if it is within its retention; otherwise its record is removed now.
 pub(super) fn remembered<R: Rows>(
     number: ItemNumber,
     now: Timestamp,
@@ -219,7 +217,6 @@ pub(super) fn remembered<R: Rows>(
     Ok(None)
 }
 
-/// Removes the record of a closed item.
 pub(super) fn forget_closed<R: Rows>(
     number: ItemNumber,
     rows: &mut R,
@@ -231,7 +228,6 @@ pub(super) fn forget_closed<R: Rows>(
     Ok(Outcome::Done)
 }
 
-/// Removes the payload of a closed item, if it is still there.
 pub(super) fn drop_payload<R: Rows>(
     number: ItemNumber,
     rows: &mut R,

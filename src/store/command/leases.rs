@@ -1,4 +1,4 @@
-//! Commands on leases: claim an item, and what its holder reports.
+//! Settles commands on leases: claims, and requests of holders.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::model::lease::LeaseRefusal;
 use crate::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, LeaseLost, Moment, Timestamp};
 use crate::store::Change;
 
-/// An item to be leased.
+/// A request to lease an item.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub number: ItemNumber,
-    /// What must be true of the item.
+    /// The item must match it.
     pub filter: Arc<ItemFilter>,
-    /// Who claims it; at most [`crate::model::lease::WORKER_MAX`] bytes.
+    /// At most [`crate::model::lease::WORKER_MAX`] bytes.
     pub worker: Arc<str>,
     pub expires_at: Timestamp,
-    /// Whether it is also claimed while it waits for its next attempt.
+    /// Whether an item that waits for a retry can be claimed too.
     pub ignores_wait: bool,
     pub now: Moment,
 }
@@ -36,7 +36,7 @@ pub(super) fn claim<R: Rows>(
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
     let before = item.standing();
-    // From the sequence of item numbers, which grows across restarts, so that it serves as a fencing token.
+    // Item numbers grow across restarts, so that they serve as fencing tokens.
     item.claim(rows.next_number()?.0, worker, expires_at);
     update(&item, before, Detail::Same, rows, changes)?;
     Ok(Outcome::Changed(Box::new(item)))

@@ -1,4 +1,4 @@
-//! The records of documents. What identifies a document is in its key.
+//! Records of documents. The id of a document is in its key.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,6 @@ use crate::store::{Document, DocumentId};
 const DOCUMENT_V1: u8 = 1;
 const REPLAY_CHUNK_V1: u8 = 1;
 
-/// Writes a document of any kind.
 pub fn encode(document: &Document) -> Vec<u8> {
     match document {
         Document::Workflow(workflow) => encode_document(workflow),
@@ -26,10 +25,7 @@ pub fn encode(document: &Document) -> Vec<u8> {
     }
 }
 
-/// Reads the document that has this id.
-///
-/// # Errors
-/// When the bytes are no document of its kind that this version knows.
+/// Decodes the document with this id. Fails for a kind or format that this version does not know.
 pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
     Ok(match id {
         DocumentId::Workflow(_) => Document::Workflow(decode_document(bytes)?),
@@ -49,30 +45,25 @@ pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
     })
 }
 
-/// Version 1 of a chunk of a replay's selection. Its index is in the key.
+/// Version 1 of a chunk. Its index is in the key.
 #[derive(Serialize, Deserialize)]
 struct ReplayChunkRecordV1 {
     items: Vec<(ItemNumber, ItemProgress)>,
 }
 
-/// Writes a chunk of a replay's selection. With as many items as one holds it takes less than 3 KiB.
+/// A full chunk takes less than 3 KiB.
 pub fn encode_replay_chunk(chunk: &ReplayChunk) -> Vec<u8> {
     let record = ReplayChunkRecordV1 { items: chunk.items.clone() };
     postcard::to_extend(&record, vec![REPLAY_CHUNK_V1])
         .expect("writing plain data into a growing buffer cannot fail")
 }
 
-/// Reads a chunk of a replay's selection.
-///
-/// # Errors
-/// When the bytes are no chunk that this version knows.
 pub fn decode_replay_chunk(index: u32, bytes: &[u8]) -> Result<ReplayChunk, RecordError> {
     let body = expect_version(bytes, REPLAY_CHUNK_V1)?;
     let record: ReplayChunkRecordV1 = postcard::from_bytes(body).map_err(damaged)?;
     Ok(ReplayChunk { index, items: record.items })
 }
 
-/// Writes a document.
 pub fn encode_document<T: Serialize>(document: &T) -> Vec<u8> {
     let mut bytes = vec![DOCUMENT_V1];
     serde_json::to_writer(&mut bytes, document)
@@ -80,10 +71,6 @@ pub fn encode_document<T: Serialize>(document: &T) -> Vec<u8> {
     bytes
 }
 
-/// Reads a document.
-///
-/// # Errors
-/// When the bytes are no document that this version knows.
 pub fn decode_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     serde_json::from_slice(expect_version(bytes, DOCUMENT_V1)?).map_err(damaged)
 }

@@ -1,4 +1,4 @@
-//! The record of an item. Its number is in the key, and its detail is stored apart.
+//! Records of items. The number of an item is in its key, and its detail is stored separately.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const ITEM_V1: u8 = 1;
 const ITEM_V2: u8 = 2;
 const ITEM_V3: u8 = 3;
 
-/// Version 1 of an item's record. The number is in the key; the detail is stored apart.
+/// Version 1.
 #[derive(Serialize, Deserialize)]
 struct ItemRecordV1<'a> {
     workflow: &'a str,
@@ -41,7 +41,7 @@ struct PayloadRecordV1<'a> {
     sha256: [u8; 32],
 }
 
-/// Version 2 of an item's record: the first, and how the work on it stands, unless nobody ever claimed it.
+/// Version 2: version 1, and the state of the work, unless it was never claimed.
 #[derive(Deserialize)]
 struct ItemRecordV2<'a> {
     #[serde(borrow)]
@@ -49,14 +49,14 @@ struct ItemRecordV2<'a> {
     work: Option<WorkRecordV2<'a>>,
 }
 
-/// Version 3 of an item's record: the second, and what came to it.
+/// Version 3: version 2, and later fields.
 #[derive(Serialize, Deserialize)]
 struct ItemRecordV3<'a> {
     #[serde(borrow)]
     item: ItemRecordV1<'a>,
     work: Option<WorkRecordV2<'a>>,
     content_encoding: Option<&'a str>,
-    /// Whether `deadline` is what the wall clock shows then; it is steady time otherwise.
+    /// Whether `deadline` is on the wall clock instead of the steady one.
     deadline_on_wall: bool,
 }
 
@@ -77,7 +77,7 @@ struct LeaseRecordV2<'a> {
     ended: Option<LeaseEnd>,
 }
 
-/// Writes an item's record, without its detail.
+/// Without its detail.
 pub fn encode_item(item: &Item) -> Vec<u8> {
     let (deadline, deadline_on_wall) = match item.deadline {
         ClockTime::Steady(steady) => (steady, false),
@@ -120,11 +120,8 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
     postcard::to_extend(&record, bytes).expect("writing plain data into a growing buffer cannot fail")
 }
 
-/// Reads an item's record. Where the item has a detail, an empty one is put in its place: the caller reads it from
-/// where it is kept if it needs it.
-///
-/// # Errors
-/// When the bytes are no record that this version knows.
+/// Decodes an item. If it has a detail, that is empty here: the caller reads it if needed. Fails for a format
+/// that this version does not know.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
     let earlier = |item, work| ItemRecordV3 { item, work, content_encoding: None, deadline_on_wall: false };
     let ItemRecordV3 { item: record, work, content_encoding, deadline_on_wall } = match bytes.split_first() {
@@ -165,23 +162,18 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
     })
 }
 
-/// What an item can be found by, as its record has it.
+/// The keys by which an item is indexed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedNames<'a> {
-    /// Its workflow.
     pub workflow: &'a str,
-    /// What clients call it by.
     pub id: &'a str,
-    /// The digest of the `Idempotency-Key` it was made with.
+    /// The digest of the `Idempotency-Key` it was created with.
     pub idempotency_key: Option<[u8; 32]>,
 }
 
-/// Reads what an item can be found by out of its record, without taking anything over from it.
-///
-/// # Errors
-/// When the bytes are no record that this version knows.
+/// Decodes only the index keys, without copying. Fails for a format that this version does not know.
 pub fn decode_names(bytes: &[u8]) -> Result<RecordedNames<'_>, RecordError> {
-    // Later versions begin with the whole of version 1.
+    // Later versions begin with version 1.
     let body = match bytes.split_first() {
         Some((&(ITEM_V1 | ITEM_V2), body)) => body,
         _ => expect_version(bytes, ITEM_V3)?,

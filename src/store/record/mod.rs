@@ -1,16 +1,15 @@
-//! Records: the persistent part of items, incidents, deliveries, workflows, progress and replays, apart from the types
-//! that the program works with.
+//! Records: the stored form of items, incidents, deliveries, workflows, progress and replays, separate from
+//! the types of the program.
 //!
-//! Every record begins with a byte that names its format. Item records and the chunks of replays are compact binary
-//! (postcard), since every start reads all of the ones and there are many of the others; the rest, which is little, is
-//! JSON.
+//! Every record begins with a byte for its format. Items and chunks of replays are compact binary (postcard),
+//! since every start reads all items, and there are many chunks; the others are few, and JSON.
 //!
 //! To change a format: add a new struct with the next version byte and write that one; keep reading the old
-//! ones for good; seal a fixture of the new one beside the old in `tests/fixtures`. A field of a postcard struct
-//! is never added, removed or moved in place. A document may gain a field that has a default, so that the old ones can be
-//! read; then its fixture is kept, and one more is sealed of what is written from then on.
+//! ones; add a fixture of the new one beside the old in `tests/fixtures`. Fields of a postcard struct are
+//! never added, removed or moved in place. A JSON document may gain a field with a default, so that old ones
+//! can be read; its fixture is kept, and one more is added.
 //!
-//! It is public for the sake of those fixtures: the tests read them with what the engines read with.
+//! Public for these fixtures, which tests decode with the same code as the engines.
 
 mod document;
 mod item;
@@ -20,15 +19,15 @@ pub use self::document::{
 };
 pub use self::item::{RecordedNames, decode_item, decode_names, encode_item};
 
-/// A stored record that cannot be read.
+/// A stored record that cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// It was written by a later version of the program.
+    /// Written by a later version.
     #[error(
         "a record has format {0}, which this version of warden does not know: was it written by a newer one?"
     )]
     Format(u8),
-    /// It is no record of its format.
+    /// Not a record of its format.
     #[error("a record is damaged: {0}")]
     Damaged(String),
 }

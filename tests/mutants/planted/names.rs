@@ -51,8 +51,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "one workflow more than may be is made",
         file: "src/store/command/items.rs",
-        original: "rows.holdings().noted() >= most",
-        planted: "rows.holdings().noted() >= most + usize::from(BUG)",
+        original: "rows.holdings().workflow_count() >= most",
+        planted: "rows.holdings().workflow_count() >= most + usize::from(BUG)",
         caught_by: &["are more workflows than there may be"],
     },
     Planted {

@@ -1,4 +1,4 @@
-//! Progress, held against what the words mean: windows that are written down one by one.
+//! Compares progress with a definition by windows that are enumerated.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,17 +6,18 @@ use proptest::prelude::*;
 use super::tests::{cron, every};
 use super::*;
 
-const START: Timestamp = Timestamp::from_millis(1_774_656_000_000); // 2026-03-28, the day before a change of clocks.
+/// 2026-03-28, the day before a change of clocks.
+const START: Timestamp = Timestamp::from_millis(1_774_656_000_000);
 
-/// What is missed at `now`: windows on end, and the items created since the first began.
+/// The missed windows at `now`, and the items created since the first began.
 type Found = Option<(u64, u64)>;
 
 fn found(progress: &Progress) -> Found {
     progress.missed().map(|missed| (missed.windows, missed.created))
 }
 
-/// By the occurrences and the items alone: the first window with too few items is missed, and all after it, until there
-/// are enough since it began; what is after that is judged in the same way.
+/// By occurrences and items: the first window with too few items is missed, and all after it, until there are
+/// enough items since its beginning; then judging starts again.
 fn by_occurrences(
     expectation: &Expectation,
     cron: &CronSchedule,

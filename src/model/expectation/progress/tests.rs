@@ -14,7 +14,7 @@ pub fn every(every: Duration, grace: Duration, min_items: u64) -> Expectation {
     Expectation { schedule: Schedule::Every(every), grace, min_items }
 }
 
-/// An instant, or its day alone.
+/// An instant, or a day.
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(&if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() }).unwrap()
 }
@@ -23,7 +23,7 @@ fn just_before(instant: Timestamp) -> Timestamp {
     instant.moved(-1)
 }
 
-/// An expectation that is kept, with time and the wall clock in the test's hand.
+/// An expectation whose clocks the test controls.
 struct Story {
     expectation: Expectation,
     progress: Progress,
@@ -44,7 +44,7 @@ impl Story {
         self.progress.created(&self.expectation, ItemNumber(self.numbers), now, self.wall_offset);
     }
 
-    /// How many windows are missed, and how many items were created since.
+    /// The missed windows, and the items created since.
     fn missed(&mut self, now: Timestamp) -> Option<(u64, u64)> {
         self.watched_to = now;
         self.progress.advance(&self.expectation, now, self.wall_offset);
@@ -53,7 +53,7 @@ impl Story {
         self.progress.missed.map(|missed| (missed.windows, missed.created))
     }
 
-    /// The daemon ends, and starts again.
+    /// Restarts the daemon.
     fn restart(&mut self, now: Timestamp) {
         let stored = serde_json::to_string(&self.progress).unwrap();
         self.progress = serde_json::from_str(&stored).unwrap();
@@ -101,7 +101,7 @@ fn what_is_created_too_early_does_not_count_and_what_is_late_ends_it() {
 fn a_clock_that_is_set_across_an_occurrence_by_a_little_does_not_drop_it() {
     let mut story = nightly();
     story.progress.advance(&story.expectation, at("2026-01-01T01:59:55Z"), 0);
-    // Ten seconds ahead from here on: by the wall clock it is five past.
+    // The wall clock is ten seconds ahead from here on: it shows five past.
     let ahead = 10_000;
     story.progress.advance(&story.expectation, at("2026-01-01T01:59:56Z"), ahead);
     story.progress.advance(&story.expectation, at("2026-01-01T02:29:50Z"), ahead);
@@ -137,7 +137,7 @@ fn nothing_counts_that_began_before_the_expectation_was_seen() {
     }
 }
 
-/// A pattern with half an hour of grace, and when its occurrences are missed that were seen from the first instant on.
+/// A pattern with half an hour of grace, the first instant, and the times when occurrences count as missed.
 const CALENDAR: &[(&str, &str, &str, &[&str])] = &[
     // 02:30 does not exist, and is expected at 03:00.
     (
@@ -337,7 +337,7 @@ fn windows_of_a_clock_that_was_wrong_by_years_never_were() {
 
 #[test]
 fn occurrences_are_those_of_the_wall_clock_as_it_stands() {
-    // It is an hour ahead from the beginning: two o'clock comes an hour early.
+    // An hour ahead from the beginning: two o'clock comes an hour early.
     let expectation = cron("0 2 * * *", "UTC", 30 * MINUTE, 1);
     let progress = Progress::begin(&expectation, at("2026-01-01"), HOURS);
     let watched_to = at("2026-01-01");
@@ -347,7 +347,7 @@ fn occurrences_are_those_of_the_wall_clock_as_it_stands() {
     let missed = story.progress.missed().unwrap();
     assert_eq!(missed.expected_at, at("2026-01-01T02:00:00Z"), "by the wall clock");
 
-    // It is set while an occurrence is waited for, either way.
+    // Set in both directions while an occurrence is pending.
     for (wall_offset, end) in [(HOURS, "2026-01-01T01:30:00Z"), (-HOURS, "2026-01-01T03:30:00Z")] {
         let mut story = nightly();
         story.missed(at("2026-01-01T00:30:00Z"));

@@ -1,0 +1,111 @@
+//! The subcommands. Each is a struct that clap fills in; `run` executes it.
+
+mod archive;
+mod args;
+mod check;
+mod close;
+mod create;
+mod data;
+mod deliveries;
+mod demo;
+mod error;
+mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+mod import;
+mod incident;
+mod incident_actions;
+mod incidents;
+mod items;
+mod list;
+mod payload;
+mod preview;
+mod recover;
+mod replay;
+mod retry;
+#[cfg(test)]
+mod sample;
+mod serve;
+mod show;
+mod silence;
+mod test_receiver;
+mod token;
+mod worker;
+
+use std::future::Future;
+
+use clap::Subcommand;
+
+use self::error::CliError;
+use super::terminal::console::Console;
+
+#[derive(Subcommand)]
+pub enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Check(check::Check),
+    Data(data::Data),
+    Token(token::Token),
+    Create(create::Create),
+    Items(items::Items),
+    Show(show::Show),
+    Payload(payload::Payload),
+    Close(close::Close),
+    Recover(recover::Recover),
+    Retry(retry::Retry),
+    Replay(replay::Replay),
+    Export(export::Export),
+    Import(import::Import),
+    Deliveries(deliveries::Deliveries),
+    Resend(deliveries::Resend),
+    TestReceiver(test_receiver::TestReceiver),
+    Incidents(incidents::Incidents),
+    Incident(incident::Incident),
+    Ack(incident_actions::Ack),
+    Snooze(incident_actions::Snooze),
+    Comment(incident_actions::Comment),
+    Silence(silence::Silence),
+}
+
+impl Command {
+    pub fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+            Self::Demo(demo) => block_on(demo.run(console)),
+            Self::Check(check) => block_on(check.run(console)),
+            Self::Data(data) => block_on(data.run(console)),
+            Self::Token(token) => token.run(console),
+            Self::Create(create) => block_on(create.run(console)),
+            Self::Items(items) => block_on(items.run(console)),
+            Self::Show(show) => block_on(show.run(console)),
+            Self::Payload(payload) => block_on(payload.run(console)),
+            Self::Close(close) => block_on(close.run(console)),
+            Self::Recover(recover) => block_on(recover.run(console)),
+            Self::Retry(retry) => block_on(retry.run(console)),
+            Self::Replay(replay) => block_on(replay.run(console)),
+            Self::Export(export) => block_on(export.run(console)),
+            Self::Import(import) => block_on(import.run(console)),
+            Self::Deliveries(deliveries) => block_on(deliveries.run(console)),
+            Self::Resend(resend) => block_on(resend.run(console)),
+            Self::TestReceiver(test) => block_on(test.run(console)),
+            Self::Incidents(incidents) => block_on(incidents.run(console)),
+            Self::Incident(incident) => block_on(incident.run(console)),
+            Self::Ack(ack) => block_on(ack.run(console)),
+            Self::Snooze(snooze) => block_on(snooze.run(console)),
+            Self::Comment(comment) => block_on(comment.run(console)),
+            Self::Silence(silence) => block_on(silence.run(console)),
+        }
+    }
+}
+
+/// Runs a command on a runtime of its own.
+fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Start(error.to_string()))?;
+    let result = runtime.block_on(command);
+    // A thread may be blocked reading stdin.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,283 @@
+//! `warden recover`: runs a command for each item in trouble, and reports the results to the daemon.
+//!
+//! Items are claimed by leases: several recoveries never work on the same item, and items of a recovery that
+//! dies are free again when their leases expire. The commands' stdout is passed through; messages go to
+//! stderr.
+
+mod claims;
+mod display;
+mod pace;
+mod recovery;
+mod summary;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, stderr, stdin, stdout};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use clap::{Arg, Args};
+use tokio::time::timeout;
+use warden_api::item::Summary;
+use warden_api::limit::WORKER_MAX;
+use warden_api::word::ItemState;
+
+use self::display::Display;
+use self::pace::Pace;
+use self::recovery::{Outcome, Plan, Recovery};
+use super::args::Filter;
+use super::error::CliError;
+use super::preview;
+use super::worker::events::EventSender;
+use super::worker::leases::{ClaimOptions, LeaseClient};
+use super::worker::process::{CommandLine, Output, raise_file_limit};
+use super::worker::verdict::OnSuccess;
+use super::worker::work::{AdvancedItems, Work};
+use crate::cli::daemon::client::{Client, ClientError};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
+use crate::cli::terminal::console::Console;
+use crate::model::{Clock as _, SystemClock, parse_duration};
+use crate::outbound::Rate;
+
+/// The longest wait for the number of items; a recovery goes on without it.
+const PREVIEW_TIME: Duration = Duration::from_secs(10);
+/// The shortest and the longest lease.
+const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
+
+const HELP: &str = "\
+The command gets the payload on stdin, byte for byte and never decoded, and these variables:
+WARDEN_WORKFLOW, WARDEN_ITEM_ID, WARDEN_ITEM_FILE (a safe file name; an id may be ../x), WARDEN_STEP,
+WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as
+a JSON object) and, for each label, WARDEN_LABEL_<NAME> in upper case. Step and encoding may be empty.
+The exit code of the command is the result:
+
+  0      done: the step of the item is complete, see --on-success
+  75     retry later; a recovery attempts no item twice
+  other  failed: the item waits for a person, with the end of stderr as its error message
+
+If the command is stopped (by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or exit code 128 plus the signal's
+number), its item is released as if it had not been tried. Once stdout is closed, nothing more begins.
+
+Examples:
+  warden recover --workflow uploads --dry-run
+  warden recover --workflow uploads --canary 5 --concurrency 8 --rate 50/s -- ./upload-again.sh
+  warden recover --step backup -- sh -c 'curl -sf --data-binary @- \"http://backup/$WARDEN_ITEM_FILE\"'
+
+Ctrl-C lets running commands finish and releases the other items; a second one ends the commands. The
+exit code is 0 if all items are done, 1 if some are not, 130 after Ctrl-C.";
+
+/// Run a command for each overdue or failed item
+///
+/// Items are claimed a few at a time, the earliest deadline first, and nobody else gets them meanwhile. The
+/// recovery ends when no item is left to claim.
+#[derive(Args)]
+#[command(after_help = HELP, mut_arg("states", claimable))]
+pub struct Recover {
+    /// How many commands run at once; by default one, as not every script can run in parallel, and a system
+    /// that has just recovered is easily overloaded
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    concurrency: usize,
+    /// The most items to begin in a period, such as 50/s or 100/m
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// The most items
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    max: Option<u64>,
+    /// Pause after this many items: ask on a terminal; elsewhere stop unless all of them are done
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    canary: Option<u64>,
+    /// Do not ask, even on a terminal
+    #[arg(long)]
+    yes: bool,
+    /// Show which items there are, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// What happens to an item that is done
+    #[arg(long, value_enum, default_value_t = OnSuccess::Complete)]
+    on_success: OnSuccess,
+    /// The longest run of a command, such as 5m; then it is terminated and the item is retried later
+    /// [default: unlimited]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Pass up to N items to the command, each as a line of JSON on stdin. Its exit code applies to all items
+    /// except those for which it writes a line {"workflow","id","outcome":"done|retry|failed","message"} to
+    /// stdout
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    exec_batch: Option<usize>,
+    /// How long an item is claimed; renewed while the command runs. After a crash of this program the item is
+    /// free again after this time
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = ttl)]
+    lease_ttl: Duration,
+    /// The name under which items are claimed [default: host name and process id]
+    #[arg(long, value_name = "NAME")]
+    worker: Option<String>,
+    /// How long to wait for a daemon that does not respond
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    patience: Duration,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    connection: Connection,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "dry_run")]
+    command: Vec<OsString>,
+}
+
+/// Restricts the filter's flag to the states that can be claimed.
+fn claimable(states: Arg) -> Arg {
+    states
+        .help("In this state; repeatable")
+        .value_parser(PossibleValuesParser::new(ItemState::RECOVERABLE.map(ItemState::as_str)))
+        .default_values(["overdue", "failed"])
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = parse_duration(text).map_err(|error| error.to_string())?;
+    if ttl < TTL.0 || ttl > TTL.1 {
+        return Err("a lease lasts from 1s to 24h".to_owned());
+    }
+    Ok(ttl)
+}
+
+impl Recover {
+    pub async fn run(mut self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let query = self.filter.query();
+        if self.dry_run {
+            let (text, preview) = preview::ask(&client, &query).await?;
+            match self.connection.output {
+                Format::Json => console.document(&text)?,
+                Format::Table => writeln!(console.out, "{}", preview::render(&preview, console.now))?,
+            }
+            return Ok(());
+        }
+        let preview = previewed(&client, &query).await?;
+        let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
+        let (events, received) = EventSender::new();
+        // Connections belong to the runtime that opened them.
+        let client = self.connection.open()?;
+        let plan = self.plan(client, total, events.clone())?;
+        let clock = SystemClock::new();
+        let display = Display::new(console, shows_bar(), total, clock.now());
+        let outcome = beside(plan, events, display.watch(received, &clock)).await?;
+        finish(outcome, self.connection.output, console)
+    }
+
+    fn plan(&mut self, client: Client, total: Option<u64>, events: EventSender) -> Result<Plan, CliError> {
+        let mut words = std::mem::take(&mut self.command).into_iter();
+        let program = words.next().ok_or_else(|| CliError::Usage("there is no command to run".to_owned()))?;
+        let pace = Pace::new(self.rate, self.exec_batch, self.max);
+        let options = ClaimOptions {
+            selection: self.filter.document()?,
+            ttl: self.lease_ttl,
+            worker: Some(self.worker.take().unwrap_or_else(worker)),
+        };
+        let output = match (self.exec_batch, self.connection.output) {
+            (Some(_), _) => Output::Lines,
+            (None, Format::Json) => Output::Stderr,
+            // So that the output does not overwrite the bar.
+            (None, Format::Table) if shows_bar() && stdout().is_terminal() => Output::Lines,
+            (None, Format::Table) => Output::Stdout,
+        };
+        let work = Work {
+            leases: Arc::new(LeaseClient::new(client, Arc::new(SystemClock::new()), options)),
+            line: CommandLine { program, arguments: words.collect() },
+            in_batches: self.exec_batch.is_some(),
+            timeout: self.timeout,
+            on_success: self.on_success,
+            output,
+            events,
+            advanced: AdvancedItems::default(),
+        };
+        raise_file_limit(self.concurrency);
+        Ok(Plan {
+            work,
+            total,
+            concurrency: self.concurrency,
+            pace: match self.canary {
+                Some(items) => pace.gated(items),
+                None => pace,
+            },
+            patience: self.patience,
+            is_interactive: !self.yes && stdin().is_terminal() && stderr().is_terminal(),
+        })
+    }
+}
+
+/// The number of items, if the token may ask and the daemon answers in time. Fails if the daemon is
+/// unreachable.
+async fn previewed(
+    client: &Client,
+    query: &crate::cli::daemon::client::Query,
+) -> Result<Option<Summary>, ClientError> {
+    match timeout(PREVIEW_TIME, preview::ask(client, query)).await {
+        Ok(Ok((_, preview))) => Ok(Some(preview)),
+        Ok(Err(ClientError::Refused { .. })) | Err(_) => Ok(None),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+/// Runs the recovery on a thread of its own and the display on this one: a stopped terminal must not stop the
+/// heartbeats.
+async fn beside(
+    plan: Plan,
+    events: EventSender,
+    shown: impl Future<Output = ()>,
+) -> Result<Outcome, CliError> {
+    let failed = |error: &dyn std::error::Error| CliError::Start(error.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let recovering =
+        runtime.spawn(async move { Ok::<_, io::Error>(Recovery::new(plan, events)?.run().await) });
+    shown.await;
+    let outcome = recovering.await;
+    // All work is done; blocked threads are abandoned.
+    runtime.shutdown_background();
+    outcome.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}
+
+fn shows_bar() -> bool {
+    stderr().is_terminal()
+}
+
+/// Host name and process id.
+fn worker() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    let number = format!(":{}", std::process::id());
+    let mut end = host.len().min(WORKER_MAX - number.len());
+    while !host.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{number}", &host[..end])
+}
+
+/// Prints the summary, and returns the result of the command.
+fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
+    let Outcome { summary, took, failure } = outcome;
+    let mut printed = Ok(());
+    match format {
+        Format::Json => {
+            let text = serde_json::to_string(&summary).map_err(io::Error::from)?;
+            printed = console.document(&text);
+        }
+        Format::Table if summary.counts.items() > 0 => {
+            console.message(summary.counts.line(took));
+        }
+        Format::Table if failure.is_none() && !summary.interrupted => {
+            console.message("Nothing is to be recovered.");
+        }
+        Format::Table => {}
+    }
+    match failure {
+        Some(error) if !(summary.interrupted && matches!(error, CliError::Declined)) => Err(error),
+        _ if summary.interrupted => Err(CliError::Interrupted),
+        _ if summary.counts.left() > 0 => {
+            Err(CliError::ItemsLeft { left: summary.counts.left(), items: summary.counts.items() })
+        }
+        // The result for the items has precedence over an output error.
+        _ => Ok(printed?),
+    }
+}

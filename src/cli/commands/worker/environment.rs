@@ -1,0 +1,103 @@
+//! The environment variables that describe an item to the command.
+
+use warden_api::lease::ClaimedItem;
+
+use super::file_name::file_name;
+
+const LABEL_PREFIX: &str = "WARDEN_LABEL_";
+/// The other variables, in the order of their values.
+const NAMES: [&str; 9] = [
+    "WARDEN_WORKFLOW",
+    "WARDEN_ITEM_ID",
+    "WARDEN_ITEM_FILE",
+    "WARDEN_STEP",
+    "WARDEN_ATTEMPT",
+    "WARDEN_LEASE",
+    "WARDEN_CONTENT_TYPE",
+    "WARDEN_CONTENT_ENCODING",
+    "WARDEN_LABELS",
+];
+
+/// Whether a variable describes an item.
+pub fn is_item_variable(name: &[u8]) -> bool {
+    name.starts_with(LABEL_PREFIX.as_bytes()) || NAMES.iter().any(|own| own.as_bytes() == name)
+}
+
+/// If several labels map to one variable, the last in the order of their names wins. `WARDEN_LABELS` has all
+/// of them as a JSON object.
+pub fn variables(lease: &ClaimedItem) -> Vec<(String, String)> {
+    let item = &lease.item;
+    let own = [
+        item.workflow.to_string(),
+        item.id.to_string(),
+        file_name(&item.workflow, &item.id),
+        item.step.as_deref().unwrap_or_default().to_owned(),
+        lease.attempt.to_string(),
+        lease.id.clone(),
+        item.payload.content_type.to_string(),
+        item.payload.content_encoding.as_deref().unwrap_or_default().to_owned(),
+        serde_json::to_string(&item.labels).expect("texts can be written as JSON"),
+    ];
+    let labels = item.labels.iter().map(|(name, value)| (label_variable(name), value.clone()));
+    let own = NAMES.map(str::to_owned).into_iter().zip(own);
+    own.chain(labels).collect()
+}
+
+fn label_variable(name: &str) -> String {
+    let letter =
+        |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    name.chars()
+        .fold(LABEL_PREFIX.to_owned(), |variable, character| variable + &letter(character).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::commands::sample::lease;
+
+    #[test]
+    fn a_daemon_that_a_command_starts_takes_none_of_it_for_a_setting() {
+        for (name, _) in variables(&lease("uploads", "file-1")) {
+            assert!(crate::config::Environment::is_known(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_told_all_that_identifies_its_item_and_its_labels() {
+        let text: Vec<String> = variables(&lease("uploads", "a/ä b"))
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let expected = [
+            "WARDEN_WORKFLOW=uploads",
+            "WARDEN_ITEM_ID=a/ä b",
+            &format!("WARDEN_ITEM_FILE={}", file_name("uploads", "a/ä b")),
+            "WARDEN_STEP=copy",
+            "WARDEN_ATTEMPT=2",
+            "WARDEN_LEASE=lse_a/ä b",
+            "WARDEN_CONTENT_TYPE=text/plain",
+            "WARDEN_CONTENT_ENCODING=gzip",
+            "WARDEN_LABELS={\"cost.center/a\":\"12\",\"region\":\"eu\"}",
+            "WARDEN_LABEL_COST_CENTER_A=12",
+            "WARDEN_LABEL_REGION=eu",
+        ];
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_a_command_is_told_of_its_item_is_known_by_its_name() {
+        assert!(variables(&lease("uploads", "a")).iter().all(|(name, _)| is_item_variable(name.as_bytes())));
+        assert!(!is_item_variable(b"WARDEN_URL") && !is_item_variable(b"WARDEN_TOKEN"));
+    }
+
+    #[test]
+    fn what_an_item_does_not_have_is_empty_and_not_that_of_another() {
+        let mut lease = lease("uploads", "a");
+        lease.item.step = None;
+        lease.item.payload.content_encoding = None;
+        let variables = variables(&lease);
+        for name in ["WARDEN_STEP", "WARDEN_CONTENT_ENCODING"] {
+            assert!(variables.contains(&(name.to_owned(), String::new())), "{name}");
+        }
+    }
+}

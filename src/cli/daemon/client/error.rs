@@ -1,0 +1,166 @@
+//! Why a request to the daemon failed.
+
+use warden_api::ProblemDocument;
+
+use crate::cli::terminal::exit::Exit;
+use crate::cli::terminal::table::escaped;
+
+pub type Problem = ProblemDocument<'static>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The URL or the token is malformed.
+    #[error("{0}")]
+    Address(String),
+    /// TLS or the HTTP client cannot be set up.
+    #[error("cannot set up the connection: {0}")]
+    Setup(String),
+    /// No connection.
+    #[error(
+        "cannot reach a warden at {base}: is it running? start it with `warden serve`, \
+         or point --url / WARDEN_URL at it ({cause})"
+    )]
+    Unreachable { base: String, cause: String },
+    /// No response, or an incomplete one. The request may have taken effect.
+    #[error(
+        "the warden at {base} did not answer to the end: {cause}; a change that was asked for is made or not"
+    )]
+    BrokenOff { base: String, cause: String },
+    /// The daemon answered with a problem.
+    #[error("{}", describe(problem))]
+    Refused {
+        problem: Problem,
+        /// In seconds.
+        retry_after: Option<u64>,
+    },
+    /// The response is not a warden's.
+    #[error("{base} answers, but not as a warden does: {what}; does --url / WARDEN_URL point at one?")]
+    Unexpected {
+        base: String,
+        what: String,
+        /// The HTTP status, if that was unexpected.
+        status: Option<u16>,
+    },
+}
+
+impl ClientError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Address(_) => Exit::Usage,
+            Self::Setup(_) => Exit::Internal,
+            Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::Unexpected { .. } => Exit::Unavailable,
+            Self::Refused { problem, .. } => Exit::of_status(problem.status),
+        }
+    }
+
+    /// Whether a retry may succeed: the daemon, or a proxy before it, is starting, stopping or overloaded.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Setup(_) => false,
+            Self::Unreachable { .. } | Self::BrokenOff { .. } => true,
+            Self::Refused { problem, .. } => matches!(problem.status, 408 | 429 | 500..),
+            // A proxy whose backend restarts sends its own error page.
+            Self::Unexpected { status, .. } => matches!(status, Some(429 | 500..)),
+        }
+    }
+
+    /// Whether the request may have taken effect despite the error.
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Setup(_) | Self::Unreachable { .. } => false,
+            Self::BrokenOff { .. } => true,
+            Self::Refused { problem, .. } => problem.status == 500,
+            Self::Unexpected { status, .. } => matches!(status, None | Some(500..)),
+        }
+    }
+
+    /// The daemon's `Retry-After`, in seconds.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// If the daemon is overloaded (429 or 503), the seconds to wait before a retry.
+    pub fn overload_delay(&self) -> Option<u64> {
+        match self {
+            Self::Refused { problem: Problem { status: 429 | 503, .. }, retry_after } => {
+                Some(retry_after.unwrap_or(1))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A problem in one line.
+pub fn describe(problem: &Problem) -> String {
+    let mut text = escaped(&problem.title);
+    if !problem.detail.is_empty() {
+        text.push_str(&format!(": {}", escaped(&problem.detail)));
+    }
+    if let Some(id) = &problem.instance {
+        text.push_str(&format!(" (request {})", escaped(id)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(status: u16) -> Problem {
+        Problem {
+            status,
+            title: "The item is closed".into(),
+            detail: "the item is closed since\n2026".into(),
+            instance: Some("0198".into()),
+            ..Problem::default()
+        }
+    }
+
+    #[test]
+    fn a_problem_is_one_line_with_the_request_it_belongs_to() {
+        assert_eq!(
+            describe(&problem(409)),
+            "The item is closed: the item is closed since\\n2026 (request 0198)"
+        );
+        let bare = Problem { title: "Not found".into(), ..Problem::default() };
+        assert_eq!(describe(&bare), "Not found");
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not_and_what_may_be_done_from_what_is_not() {
+        let refused = |status| ClientError::Refused { problem: problem(status), retry_after: None };
+        let base = || "http://localhost:8470".to_owned();
+        let unexpected = |status| ClientError::Unexpected { base: base(), what: String::new(), status };
+        for (error, is_transient, may_have_taken_effect) in [
+            (ClientError::Unreachable { base: base(), cause: String::new() }, true, false),
+            (ClientError::BrokenOff { base: base(), cause: String::new() }, true, true),
+            (refused(503), true, false),
+            (refused(507), true, false),
+            (refused(429), true, false),
+            (refused(500), true, true),
+            (refused(403), false, false),
+            (refused(409), false, false),
+            (unexpected(Some(502)), true, true),
+            (unexpected(Some(404)), false, false),
+            (unexpected(None), false, true),
+        ] {
+            assert_eq!(
+                (error.is_transient(), error.may_have_taken_effect()),
+                (is_transient, may_have_taken_effect),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_overload_is_worth_another_try() {
+        let refused = |status, retry_after| ClientError::Refused { problem: problem(status), retry_after };
+        assert_eq!(refused(503, Some(7)).overload_delay(), Some(7));
+        assert_eq!(refused(429, None).overload_delay(), Some(1));
+        assert_eq!(refused(507, Some(30)).overload_delay(), None);
+        assert_eq!(refused(409, None).overload_delay(), None);
+    }
+}

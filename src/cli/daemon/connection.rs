@@ -1,0 +1,49 @@
+//! The flags of every command that sends requests to a daemon.
+
+use clap::Args;
+
+use super::client::{Client, ClientError};
+use crate::cli::terminal::Format;
+
+/// No `Debug`, because of the token.
+#[derive(Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// URL of the daemon; http:// if it has no scheme
+    #[arg(long, env = "WARDEN_URL", default_value = DEFAULT_URL)]
+    url: String,
+    /// Token for the daemon; prefer the variable, as other users can see command lines
+    #[arg(long, env = "WARDEN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+const DEFAULT_URL: &str = "http://127.0.0.1:8470";
+
+impl Connection {
+    pub fn open(&self) -> Result<Client, ClientError> {
+        // Scripts set an empty variable for "none".
+        let url = Some(self.url.trim()).filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL);
+        // A token read from a file ends with a line feed; some people include the prefix of the header.
+        let token = self
+            .token
+            .as_deref()
+            .map(str::trim)
+            .map(|token| token.strip_prefix("Bearer ").unwrap_or(token).trim());
+        Client::new(url, token.filter(|token| !token.is_empty()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    #[test]
+    fn commands_ask_where_the_daemon_listens_by_default() {
+        let listen = Config::load(Sources::default()).unwrap().server.listen;
+        assert_eq!(DEFAULT_URL, format!("http://{listen}"));
+    }
+}
