@@ -172,8 +172,8 @@ impl Census {
         next
     }
 
-    /// The same, for a loop that does not wait for timers, and needs all that is overdue by `now` to be counted.
-    /// Returns whether it is.
+    /// Like [`Census::fire`], for a loop that does not wait for timers but needs every item counted that is
+    /// overdue by `now`. Returns whether all are.
     pub fn catch_up(&self, now: Timestamp, limit: usize) -> bool {
         let mut state = self.lock();
         let finished = self.fire_some(&mut state, now, limit);
