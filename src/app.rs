@@ -47,14 +47,14 @@ pub enum AppError {
     /// A commit exceeds `storage.stall_timeout`.
     #[error(
         "a commit has been under way for {0:?}, longer than storage.stall_timeout: the disk does not answer; \
-         nothing that was acknowledged is lost, and what was not must be sent again"
+         acknowledged writes are safe, others must be repeated"
     )]
     Stalled(Duration),
     /// A loop ended that must not.
-    #[error("an inner loop ended unexpectedly; the log says why")]
+    #[error("an internal loop ended unexpectedly; the log says why")]
     LoopEnded,
     /// A system call failed.
-    #[error("the system refused: {0}")]
+    #[error("a system call failed: {0}")]
     System(#[from] std::io::Error),
 }
 
@@ -248,7 +248,7 @@ pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError
             std::mem::forget(daemon);
             return Err(failure);
         }
-        _ = terminate.recv() => tracing::info!("told to stop"),
+        _ = terminate.recv() => tracing::info!("terminated"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     notify_service_manager(&[sd_notify::NotifyState::Stopping]);
@@ -302,8 +302,8 @@ fn connections_within(files: Option<u64>, configured: usize) -> usize {
     if most < configured {
         tracing::warn!(
             "limits.connections_max is {configured}, but the system grants {files} open files: at most \
-            {most} connections \
-             are served at once; raise the limit (ulimit -n, or LimitNOFILE of systemd) or lower the setting"
+             {most} connections are served at once; raise the limit (ulimit -n, or LimitNOFILE of systemd) \
+             or lower the setting"
         );
     }
     configured.min(most)

@@ -15,7 +15,7 @@ const NAMES_MAX: usize = 10;
 pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let file = config.file.as_deref().map_or_else(
-        || "there is no configuration file, the defaults hold".to_owned(),
+        || "there is no configuration file, the defaults apply".to_owned(),
         |file| format!("configured by {file}"),
     );
     let mut lines = vec![format!("process warden {version}; {file}")];
@@ -23,21 +23,21 @@ pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
     lines.push(items(daemon.warden.queries.tallies().into_iter().map(|(_, tally)| tally)));
     lines.push(receivers(config));
     lines.push(if config.tokens.is_empty() {
-        "tokens: none, so everybody on this machine may do everything".to_owned()
+        "tokens: none, so every local user may do everything".to_owned()
     } else {
         format!("tokens: {}", named(config.tokens.iter().map(|token| token.name.as_str())))
     });
     let base = format!("http://{}", daemon.address());
     lines.push(format!(
-        "listening on {base}; ask it with `warden items` and `warden incidents`, the API is described at \
-        {base}/openapi.json"
+        "listening on {base}; see `warden items` and `warden incidents`; the API is described at \
+         {base}/openapi.json"
     ));
     lines
 }
 
 fn storage(config: &Config, daemon: &Daemon) -> Vec<String> {
     if config.storage.engine == Engine::Memory {
-        return vec!["data: in memory, everything is forgotten at exit".to_owned()];
+        return vec!["data: in memory, lost at exit".to_owned()];
     }
     let path = &config.storage.path;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -50,16 +50,14 @@ fn reserve(disk: &DiskUse, status: &StoreStatus, path: &Path) -> String {
     let free = ByteSize(status.disk_free);
     if status.full {
         return format!(
-            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is room \
-            for \
-             storage.reserve, and closes go on"
+            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is space for \
+             storage.reserve; closes work"
         );
     }
     let (kept, ballast) = (ByteSize(disk.reserve), path.join("ballast"));
     format!(
-        "reserve: {kept} of the disk are kept in {}, so that closes go on when it is full; {free} are left, \
-        and creates \
-         are refused before they are gone (storage.reserve)",
+        "reserve: {kept} are kept in {}, so that closes work on a full disk; {free} are left, and creates are \
+         refused before these are used up (storage.reserve)",
         ballast.display()
     )
 }
@@ -77,14 +75,13 @@ fn items(tallies: impl Iterator<Item = Tally>) -> String {
         return "items: none yet".to_owned();
     }
     let open = unclosed - overdue - failed;
-    format!("items: {open} open, {overdue} overdue, {failed} failed; {closed} closed ones are remembered")
+    format!("items: {open} open, {overdue} overdue, {failed} failed; {closed} closed within their retention")
 }
 
 fn receivers(config: &Config) -> String {
     if config.receivers.is_empty() {
-        return "receivers: none yet, so incidents are kept and listed, and nobody is told; `warden check \
-        --help` and the \
-                README say how to name one"
+        return "receivers: none yet, so incidents are listed and nobody is notified; `warden check --help` and \
+                the README say how to add one"
             .to_owned();
     }
     format!("receivers: {}", named(config.receivers.iter().map(|receiver| &*receiver.name)))
@@ -108,7 +105,7 @@ mod tests {
         assert_eq!(items([].into_iter()), "items: none yet");
         let uploads = Tally { unclosed: 7, overdue: 2, failed: 1, closed: 5, ..Tally::default() };
         let reports = Tally { unclosed: 1, ..Tally::default() };
-        let expected = "items: 5 open, 2 overdue, 1 failed; 5 closed ones are remembered";
+        let expected = "items: 5 open, 2 overdue, 1 failed; 5 closed within their retention";
         assert_eq!(items([uploads, reports].into_iter()), expected);
     }
 
@@ -119,9 +116,7 @@ mod tests {
         let status = StoreStatus { disk_free: 1 << 30, ..StoreStatus::default() };
         let said = reserve(&disk, &status, path);
         assert!(
-            said.starts_with(
-                "reserve: 128.0 MiB of the disk are kept in /data/ballast, so that closes go on"
-            ),
+            said.starts_with("reserve: 128.0 MiB are kept in /data/ballast, so that closes work"),
             "{said}"
         );
         assert!(said.contains("1.0 GiB are left"), "{said}");

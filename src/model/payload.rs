@@ -33,8 +33,8 @@ pub enum PayloadRefusal {
     ContentType,
     /// Too long, or not a list of tokens.
     #[error(
-        "a content encoding is a list of names such as gzip or \"br, gzip\", at most {CONTENT_ENCODING_MAX} \
-        bytes"
+        "a content encoding is a list of names such as gzip or \"br, gzip\", at most \
+         {CONTENT_ENCODING_MAX} bytes"
     )]
     ContentEncoding,
 }

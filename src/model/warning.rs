@@ -36,20 +36,17 @@ macro_rules! codes {
 
 codes! {
     UnknownVariable: "unknown-variable", "an environment variable begins with WARDEN_ and sets nothing";
-    NoReceivers: "no-receivers", "there is no receiver, so nobody is told of anything";
+    NoReceivers: "no-receivers", "there is no receiver, so nobody is notified";
     WorkflowTellsNobody: "workflow-tells-nobody", "a workflow has no receivers";
     ExpectationTellsNobody: "expectation-tells-nobody", "a workflow with `expect` has no receivers";
-    DefaultTellsNobody: "default-tells-nobody", "workflows that are made on first use have no receivers";
-    WorkflowUnheard: "workflow-unheard", "all receivers of a workflow want to hear only of worse incidents";
+    DefaultTellsNobody: "default-tells-nobody", "workflows created on first use have no receivers";
+    WorkflowUnheard: "workflow-unheard", "all receivers of a workflow accept only more severe incidents";
     ReceiverUnused: "receiver-unused", "no workflow uses a receiver";
-    ReceiverDeaf: "receiver-deaf", "a receiver wants to hear only of worse incidents than all that could \
-    reach it";
-    AddressNotAllowed: "address-not-allowed", "an address is a private one, and calls to it are refused";
-    TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows of which there are \
-    none";
-    WorkflowMisspelt: "workflow-misspelt", "a workflow made on first use is called nearly as a configured \
-    one";
-    AllSilenced: "all-silenced", "a silence holds for all workflows";
+    ReceiverDeaf: "receiver-deaf", "a receiver accepts only more severe incidents than its workflows have";
+    AddressNotAllowed: "address-not-allowed", "an address is private, so calls to it are refused";
+    TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows that do not exist";
+    WorkflowMisspelt: "workflow-misspelt", "a workflow created on first use has nearly the name of a configured one";
+    AllSilenced: "all-silenced", "a silence applies to all workflows";
 }
 
 #[cfg(test)]

@@ -32,10 +32,10 @@ async fn a_first_start_says_what_it_works_with_on_one_screen() {
         &*format!("process warden {}", env!("CARGO_PKG_VERSION")),
         "there is no configuration file",
         &format!("data: {}, ", data.display()),
-        &format!("{}/ballast, so that closes go on", data.display()),
+        &format!("{}/ballast, so that closes work", data.display()),
         "items: none yet",
         "receivers: none yet",
-        "everybody on this machine may do everything",
+        "every local user may do everything",
         &format!("http://{}/openapi.json", daemon.address()),
     ] {
         assert_eq!(log.matches(words).count(), 1, "{words} in\n{log}");
@@ -62,7 +62,7 @@ async fn a_later_start_says_what_it_found_and_what_is_configured() {
     let _daemon = DaemonProcess::on(directory.path());
     let file = directory.path().join("warden.toml");
     for words in [
-        "items: 1 open, 1 overdue, 0 failed; 1 closed ones are remembered",
+        "items: 1 open, 1 overdue, 0 failed; 1 closed within their retention",
         "receivers: 1 (oncall)",
         &format!("configured by {}", file.display()),
     ] {

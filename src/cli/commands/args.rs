@@ -37,7 +37,7 @@ pub fn generated_id(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
         return Ok(text.to_owned());
     }
-    Err("an id of the daemon's is letters, digits, _ and -, as lists show it".to_owned())
+    Err("an id consists of letters, digits, _ and -, as in lists".to_owned())
 }
 
 /// Parses a label, `name:value`.
@@ -119,7 +119,7 @@ impl Filter {
         for text in &self.labels {
             let (name, value) = label(text).map_err(CliError::Usage)?;
             if labels.insert(name, value).is_some() {
-                return Err(CliError::Usage(format!("the label of {text} stands twice")));
+                return Err(CliError::Usage(format!("the label of {text} is given twice")));
             }
         }
         Ok(ItemFilter {
@@ -150,8 +150,7 @@ mod tests {
     #[test]
     fn every_flag_is_handed_on() {
         let flags = "x --workflow a --workflow b* --state overdue,failed --label k:v --step s \
-        --created-before 1 \
-                     --created-after 2 --deadline-before 3 --deadline-after 4";
+        --created-before 1 --created-after 2 --deadline-before 3 --deadline-after 4";
         let query = Line::parse_from(flags.split_whitespace()).filter.query();
         let text: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = "workflow=a workflow=b* state=overdue state=failed label=k:v step=s created_before=1 \

@@ -60,10 +60,10 @@ fn warnings_help() -> String {
 fn summary(config: &Config, now: Timestamp) -> String {
     let storage = match config.storage.engine {
         Engine::Sled => format!("sled in {}", config.storage.path.display()),
-        Engine::Memory => "memory: everything is forgotten at exit".to_owned(),
+        Engine::Memory => "memory: all data is lost at exit".to_owned(),
     };
-    let others = if config.create_on_first_use { "others are made on first use" } else { "no others" };
-    let open = if config.tokens.is_empty() { ": everybody on this machine may do everything" } else { "" };
+    let others = if config.create_on_first_use { "others are created on first use" } else { "no others" };
+    let open = if config.tokens.is_empty() { ": every local user may do everything" } else { "" };
     let mut rows = vec![
         ("listen", config.server.listen.to_string()),
         ("storage", storage),
@@ -82,7 +82,7 @@ fn expected(config: &Config, now: Timestamp) -> impl Iterator<Item = String> {
         Some(match &expect.schedule {
             Schedule::Cron(cron) => match cron.next_after(now) {
                 Some(next) => format!("{name} next at {}", dated_in(Some(cron.zone().name()), next, now)),
-                None => format!("{name} never again"),
+                None => format!("{name}: no further occurrence"),
             },
             Schedule::Every(every) => format!("{name} every {}", humantime::format_duration(*every)),
         })
@@ -117,9 +117,9 @@ mod tests {
         let file = Some(ConfigFile::from_text("warden.toml", text));
         let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
         let expected = "  listen     127.0.0.1:8470\n  storage    sled in data\n  \
-                        workflows  3 (hourly, nightly, uploads); others are made on first use\n  receivers  \
-                        1 (oncall)\n  \
-                        tokens     none: everybody on this machine may do everything\n  \
+                        workflows  3 (hourly, nightly, uploads); others are created on first use\n  \
+                        receivers  1 (oncall)\n  \
+                        tokens     none: every local user may do everything\n  \
                         expected   hourly every 1h\n  \
                         expected   nightly next at 2027-03-28T01:00:00.000Z (03:00 on Sun 2027-03-28 in \
                         Europe/Berlin, in 1h)";

@@ -80,7 +80,7 @@ impl Create {
             request = request.header("idempotency-key", key);
         }
         let answer = client.send(request).await?;
-        let done = if answer.status() == 201 { "is created" } else { "is there already" };
+        let done = if answer.status() == 201 { "is created" } else { "exists already" };
         let (text, item) = answer.document::<ItemAnswer>().await?;
         match self.connection.output {
             Format::Json => console.document(&text)?,
@@ -119,7 +119,7 @@ fn read_payload(path: &Path) -> Result<Vec<u8>, CliError> {
     read.map_err(|error| CliError::File { verb: "read", path: path.to_owned(), error })?;
     if payload.len() as u64 == most {
         return Err(CliError::Data(format!(
-            "{} is larger than the {PAYLOAD_MAX} bytes that a payload can have",
+            "{} is larger than {PAYLOAD_MAX} bytes, the limit for payloads",
             path.display()
         )));
     }

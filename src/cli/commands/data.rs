@@ -58,8 +58,7 @@ Each finding is printed on a line, and the command ends with exit code 65. To re
 A directory of an earlier format, or in use by a daemon, is not checked (69).";
 
 const REMEDY: &str = "restore the whole directory from one copy or backup; or keep a copy of it and start \
-    once with \
-                      `warden serve --accept-damage`, which goes on with what can be read";
+    once with `warden serve --accept-damage`, which goes on with what can be read";
 
 impl Data {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
@@ -167,13 +166,12 @@ fn print(path: &Path, report: &Report, console: &mut Console<'_>) -> std::io::Re
     if let Some(LogHeld { records, changes, bytes, torn }) = log {
         let (records, changes) = (counted(*records, "record"), counted(*changes, "change"));
         console.line(format_args!(
-            "log: {records} beyond the databases with {changes} of items, {bytes} bytes"
+            "log: {records} not yet in the databases, with {changes} of items, {bytes} bytes"
         ))?;
         if let Some((sequence, bytes)) = torn {
             console.line(format_args!(
-                "log: ends with record {sequence}, of which {bytes} bytes were written when the power went \
-                or the daemon was \
-                 killed; nobody was told that it was done, so nothing is lost"
+                "log: ends with record {sequence}, of which {bytes} bytes were written before a crash; it \
+                 was not acknowledged, so nothing is lost"
             ))?;
         }
     }

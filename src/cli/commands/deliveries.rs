@@ -69,7 +69,7 @@ impl Resend {
         match self.connection.output {
             Format::Json => console.document(&text)?,
             Format::Table => {
-                console.line(format_args!("{} goes to {} again", delivery.id, delivery.receiver))?
+                console.line(format_args!("{} is sent to {} again", delivery.id, delivery.receiver))?
             }
         }
         Ok(())
@@ -79,7 +79,7 @@ impl Resend {
 impl Row for Delivery {
     const HEADER: &'static [&'static str] =
         &["ID", "INCIDENT", "RECEIVER", "EVENT", "STATUS", "DECIDED", "TRIES", "LATEST"];
-    const NONE: &'static str = "No delivery is like that.";
+    const NONE: &'static str = "No delivery matches.";
     /// A delivery is large, as it contains the receivers' responses.
     const PAGE_MAX: usize = 100;
 
@@ -100,7 +100,7 @@ impl Row for Delivery {
 /// The latest attempt.
 fn latest(delivery: &Delivery, now: Timestamp) -> String {
     match delivery.attempts.last() {
-        None => "not tried yet".to_owned(),
+        None => "not attempted yet".to_owned(),
         Some(Attempt { at, error: None, .. }) => format!("delivered {}", relative(*at, now)),
         Some(Attempt { at, error: Some(error), .. }) => format!("{}: {error}", relative(*at, now)),
     }

@@ -21,7 +21,7 @@ pub enum CliError {
     #[error("the configuration is wrong:\n{0}")]
     Config(#[from] ConfigError),
     /// There are warnings, which are printed already, and `--strict`.
-    #[error("there are {0} warnings, and --strict takes none")]
+    #[error("there are {0} warnings, and --strict allows none")]
     Warnings(usize),
     /// The daemon could not start or stopped with an error.
     #[error(transparent)]
@@ -63,7 +63,7 @@ pub enum CliError {
     #[error("cannot run {}: {error}", program.display())]
     Command { program: OsString, error: io::Error },
     /// stdout of the commands of a recovery was closed.
-    #[error("nobody reads the output any more: what was not begun is left as it was")]
+    #[error("stdout was closed: items that had not begun are unchanged")]
     Unread,
     /// By Ctrl-C or another signal.
     #[error("interrupted")]

@@ -63,7 +63,7 @@ impl Export {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let is_shown = self.file.as_deref().is_none_or(is_stdout) && stdout().is_terminal();
         if is_shown && self.compress.is_some() {
-            let what = "compressed lines are nothing for a terminal; name a file with --file";
+            let what = "compressed output cannot be written to a terminal; use --file";
             return Err(CliError::Usage(what.to_owned()));
         }
         let client = self.connection.open()?;
@@ -73,7 +73,7 @@ impl Export {
             Some(Survey::Partial(part)) => Some(part),
             Some(Survey::Complete(items)) => {
                 if is_told {
-                    console.message(format_args!("the export is complete already: {}", counted(items)));
+                    console.message(format_args!("the export is already complete: {}", counted(items)));
                 }
                 return Ok(());
             }
@@ -98,14 +98,14 @@ impl Export {
             // The original error matters more than a failed flush.
             if let (Ok(()), Some(path)) = (target.flush(), file) {
                 let (so_far, path) = (counted(items), path.display());
-                console.message(format_args!("{so_far} so far are in {path}; --resume goes on behind them"));
+                console.message(format_args!("{path} has {so_far}; --resume continues after them"));
             }
             return Err(error);
         }
         target.finish()?;
         if is_told && before > 0 {
             let more = items - before;
-            console.message(format_args!("exported {more} more; the file holds {}", counted(items)));
+            console.message(format_args!("exported {more} more; the file has {}", counted(items)));
         } else if is_told {
             console.message(format_args!("exported {}", counted(items)));
         }
@@ -127,7 +127,7 @@ impl Export {
     fn survey(&self) -> Result<Option<Survey>, CliError> {
         let Some(path) = self.file.as_deref().filter(|_| self.resume) else { return Ok(None) };
         if is_stdout(path) {
-            return Err(CliError::Usage("--resume goes on with a file, and - is none".to_owned()));
+            return Err(CliError::Usage("--resume needs a file, not -".to_owned()));
         }
         let progress = Progress::of_bytes("checking", path.metadata().ok().map(|metadata| metadata.len()));
         let survey = match survey(path, |position| progress.reach(position)) {
@@ -139,14 +139,14 @@ impl Export {
             Err(LineError::Damaged(what)) => {
                 let path = path.display();
                 return Err(CliError::Data(format!(
-                    "cannot go on with {path}: {what}; it is left as it is, export to another file"
+                    "cannot resume {path}: {what}; the file is unchanged, export to another one"
                 )));
             }
         };
         match &survey {
             Survey::Partial(part) if part.length > 0 && !part.is_compressed && self.compress.is_some() => {
                 let path = path.display();
-                Err(CliError::Usage(format!("{path} is not compressed; go on with it without --compress")))
+                Err(CliError::Usage(format!("{path} is not compressed; resume it without --compress")))
             }
             _ => Ok(Some(survey)),
         }

@@ -29,7 +29,7 @@ use crate::cli::terminal::progress::Progress;
 
 /// Printed after every import that created items.
 const NOT_IMPORTED: &str =
-    "Created items begin without leases and incidents of before, with version 1 and no idempotency key.";
+    "Created items have no leases, incidents or idempotency keys, and begin with version 1.";
 /// The most refusals that are listed.
 const REFUSALS_MAX: usize = 10;
 /// Attempts for a batch while the daemon is overloaded.
@@ -118,7 +118,7 @@ impl Import {
     /// Reads the file to its end.
     async fn check(&self) -> Result<(), CliError> {
         let untouched = |error| match error {
-            CliError::Data(what) => CliError::Data(format!("{what}; nothing of it was handed in")),
+            CliError::Data(what) => CliError::Data(format!("{what}; nothing was imported")),
             error => error,
         };
         let (mut lines, progress) = (self.lines().map_err(untouched)?, self.progress("checking"));
@@ -173,9 +173,8 @@ impl Import {
         let refused = if *refused > 0 { format!(", {refused} of which were refused") } else { String::new() };
         let name = self.name();
         CliError::Data(format!(
-            "{name} is not a whole export: its end is missing; the {lines} lines that are there were handed \
-            in{refused}; \
-             complete the file with `warden export --resume` and import it again"
+            "{name} is incomplete: its end is missing; its {lines} lines were imported{refused}; complete the \
+             file with `warden export --resume` and import it again"
         ))
     }
 }
@@ -216,7 +215,7 @@ async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, C
     lines.iter().for_each(|line| body.extend_from_slice(&line.text));
     let request = client.request(Method::POST, path::BATCH, &Query::new())?;
     let answer = client.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?;
-    let short = answer.unexpected(format!("it did not answer each of {} lines", lines.len()));
+    let short = answer.unexpected(format!("it did not answer all of {} lines", lines.len()));
     let text = answer.text().await?;
     let answers = text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str);
     match answers.collect::<Result<VecDeque<_>, _>>() {
@@ -230,7 +229,7 @@ impl Summary {
         self.lines += 1;
         let status = answer.status();
         let (state, reason) = match answer {
-            LineAnswer::Done(done) => (done.state, format!("it is answered with {status}")),
+            LineAnswer::Done(done) => (done.state, format!("HTTP {status}")),
             LineAnswer::Refused(refused) => (None, describe(&refused.problem)),
         };
         match status {

@@ -54,9 +54,9 @@ fn render(incident: &warden_api::Incident, now: Timestamp) -> String {
         ("opened", Some(at(incident.opened_at))),
         ("reopened", incident.reopened_at.map(at)),
         ("resolved", incident.resolved_at.map(at)),
-        ("count", Some(format!("{}, at most {}", incident.count, incident.peak))),
-        ("became", became(incident)),
-        ("goes on in", incident.continued_in.as_deref().map(str::to_owned)),
+        ("count", Some(format!("{}, peak {}", incident.count, incident.peak))),
+        ("outcomes", became(incident)),
+        ("continued in", incident.continued_in.as_deref().map(str::to_owned)),
         ("oldest", incident.oldest_deadline.map(|deadline| format!("due {}", at(deadline)))),
         (
             "expected",
@@ -66,9 +66,9 @@ fn render(incident: &warden_api::Incident, now: Timestamp) -> String {
                 .map(|missed| dated_in(missed.timezone.as_deref(), missed.expected_at, now)),
         ),
         ("by step", by_step(incident)),
-        ("told", Some(told)),
+        ("receivers", Some(told)),
         ("notified", incident.notified_at.map(at)),
-        ("next told", next_told(incident, at)),
+        ("next notified", next_told(incident, at)),
         ("escalations", Some(incident.escalations.to_string())),
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
@@ -171,20 +171,20 @@ mod tests {
         ]);
         let incident = incident(json!({"acknowledged": true, "actions": actions, "escalations": 1}));
         let expected = "\
-id           inc_1
-workflow     uploads
-kind         overdue
-group        region:eu
-status       open, acknowledged
-severity     critical
-opened       2026-01-31T12:15:00.000Z (15m ago)
-count        312, at most 400
-oldest       due 2026-01-31T12:14:00.000Z (16m ago)
-by step      310 at backup, 2 at no step
-told         oncall, team
-notified     2026-01-31T12:15:10.000Z (14m 50s ago)
-next told    2026-01-31T16:15:10.000Z (in 3h 45m)
-escalations  1
+id             inc_1
+workflow       uploads
+kind           overdue
+group          region:eu
+status         open, acknowledged
+severity       critical
+opened         2026-01-31T12:15:00.000Z (15m ago)
+count          312, peak 400
+oldest         due 2026-01-31T12:14:00.000Z (16m ago)
+by step        310 at backup, 2 at no step
+receivers      oncall, team
+notified       2026-01-31T12:15:10.000Z (14m 50s ago)
+next notified  2026-01-31T16:15:10.000Z (in 3h 45m)
+escalations    1
 
 WHEN     WHO   WHAT                                   COMMENT
 10m ago  kim   acknowledge                            on it\\nnow
@@ -199,7 +199,7 @@ WHEN     WHO   WHAT                                   COMMENT
             "since": "2026-01-31T12:15:00.000Z", "windows": 1, "wanted": 1, "created": 0, "unobserved": 0});
         let shown = render(&incident(json!({"kind": "missed", "missed": missed})), now());
         let expected =
-            "expected     2026-01-31T12:00:00.000Z (17:45 on Sat 2026-01-31 in Asia/Kathmandu, 30m ago)";
+            "expected       2026-01-31T12:00:00.000Z (17:45 on Sat 2026-01-31 in Asia/Kathmandu, 30m ago)";
         assert!(shown.lines().any(|line| line == expected), "{shown}");
     }
 
@@ -211,18 +211,18 @@ WHEN     WHO   WHAT                                   COMMENT
             "became": {"closed": 380, "discarded": 0, "extended": 0, "failed": 20}, "oldest_deadline": null,
             "count": 0});
         let expected = "\
-id           inc_1
-workflow     uploads
-kind         overdue
-status       resolved
-severity     critical
-opened       2026-01-31T12:15:00.000Z (15m ago)
-resolved     2026-01-31T12:25:00.000Z (5m ago)
-count        0, at most 400
-became       380 closed, 20 failed
-goes on in   inc_2
-told         nobody
-escalations  0";
+id            inc_1
+workflow      uploads
+kind          overdue
+status        resolved
+severity      critical
+opened        2026-01-31T12:15:00.000Z (15m ago)
+resolved      2026-01-31T12:25:00.000Z (5m ago)
+count         0, peak 400
+outcomes      380 closed, 20 failed
+continued in  inc_2
+receivers     nobody
+escalations   0";
         assert_eq!(render(&incident(changes), now()), expected);
     }
 

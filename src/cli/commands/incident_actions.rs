@@ -76,7 +76,7 @@ impl Comment {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let comment = self.text.into();
         let document = |by| CommentRequest { by, comment };
-        let result = |_: &Incident, _| "has one more comment".to_owned();
+        let result = |_: &Incident, _| "has a new comment".to_owned();
         self.action.post(path::INCIDENT_COMMENTS, document, result, console).await
     }
 }

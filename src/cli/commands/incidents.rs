@@ -59,9 +59,9 @@ impl Row for Incident {
         "PEAK",
         "OPENED",
         "OLDEST",
-        "NEXT TOLD",
+        "NEXT NOTIFIED",
     ];
-    const NONE: &'static str = "No incident is like that.";
+    const NONE: &'static str = "No incident matches.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
@@ -97,9 +97,9 @@ mod tests {
                 "kind": "failed", "status": "resolved", "oldest_deadline": null, "next_told_at": null})),
         ];
         let expected = "\
-ID     WORKFLOW    KIND     GROUP      STATUS        SEVERITY  COUNT  PEAK  OPENED   OLDEST   NEXT TOLD
-inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago  in 3h 45m \
-    (silence)
+ID     WORKFLOW    KIND     GROUP      STATUS        SEVERITY  COUNT  PEAK  OPENED   OLDEST   NEXT NOTIFIED
+inc_1  uploads     overdue  region:eu  acknowledged  critical  312    400   15m ago  16m ago  \
+in 3h 45m (silence)
 inc_2  a\\u{1b}[2J  failed              resolved      critical  0      7     15m ago";
         let rows = incidents.map(|incident| incident.cells(now()));
         assert_eq!(table(Incident::HEADER, rows), expected);

@@ -52,7 +52,7 @@ impl Items {
 impl Row for Item {
     const HEADER: &'static [&'static str] =
         &["WORKFLOW", "ID", "STATE", "STEP", "AGE", "DUE", "BYTES", "LABELS"];
-    const NONE: &'static str = "No item is like that. Closed ones are listed with --state closed.";
+    const NONE: &'static str = "No item matches. Closed ones are listed with --state closed.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![

@@ -128,7 +128,7 @@ mod tests {
 
     impl Row for Pet {
         const HEADER: &'static [&'static str] = &["NAME"];
-        const NONE: &'static str = "No pet is like that.";
+        const NONE: &'static str = "No pet matches.";
 
         fn cells(&self, _: Timestamp) -> Vec<String> {
             vec![self.name.clone()]
@@ -169,10 +169,7 @@ mod tests {
 
     #[test]
     fn people_are_told_when_there_is_none_and_when_there_may_be_more() {
-        assert_eq!(
-            printed(Format::Table, &[&[]], None),
-            (String::new(), "No pet is like that.\n".to_owned())
-        );
+        assert_eq!(printed(Format::Table, &[&[]], None), (String::new(), "No pet matches.\n".to_owned()));
         let (out, notes) = printed(Format::Table, &[&["ape"]], Some("c1"));
         assert_eq!(out, "NAME\nape\n");
         assert_eq!(notes, "There may be more: --limit N shows N of them, --all shows all.\n");

@@ -55,8 +55,7 @@ impl Payload {
         let digest = format!("sha-256=:{}:", STANDARD.encode(digest.finalize()));
         if expected.is_some_and(|expected| expected != digest) {
             return Err(CliError::Data(format!(
-                "what was written is not the payload: its digest is not the stored one ({digest}); fetch it \
-                again"
+                "the payload arrived damaged: its digest {digest} is not the stored one; fetch it again"
             )));
         }
         if let (Some(path), Format::Table) = (&self.file, self.connection.output) {

@@ -167,7 +167,7 @@ impl Recover {
 
     fn plan(&mut self, client: Client, total: Option<u64>, events: EventSender) -> Result<Plan, CliError> {
         let mut words = std::mem::take(&mut self.command).into_iter();
-        let program = words.next().ok_or_else(|| CliError::Usage("there is no command to run".to_owned()))?;
+        let program = words.next().ok_or_else(|| CliError::Usage("the command is missing".to_owned()))?;
         let pace = Pace::new(self.rate, self.exec_batch, self.max);
         let options = ClaimOptions {
             selection: self.filter.document()?,
@@ -267,7 +267,7 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
             console.message(summary.counts.line(took));
         }
         Format::Table if failure.is_none() && !summary.interrupted => {
-            console.message("Nothing is to be recovered.");
+            console.message("No item to recover.");
         }
         Format::Table => {}
     }

@@ -52,11 +52,11 @@ impl Retry {
                 Ok(())
             }
             (Some(_), false) => {
-                Err(CliError::Usage("give either an item or flags that choose some, not both".to_owned()))
+                Err(CliError::Usage("give either an item or filter flags, not both".to_owned()))
             }
             (None, true) => Err(CliError::Usage(
-                "say which items: WORKFLOW ID, or flags such as --workflow; --workflow '*' is all that have \
-                failed"
+                "select items: WORKFLOW ID, or flags such as --workflow; --workflow '*' selects all failed \
+                ones"
                     .to_owned(),
             )),
             (None, false) => retry_all(&client, &query, self.connection.output, console).await,
@@ -93,7 +93,7 @@ async fn retry_all(
             Format::Json => writeln!(console.out, "{{\"retried\":{retried}}}")?,
             Format::Table => {
                 let plural = if retried == 1 { "" } else { "s" };
-                writeln!(console.out, "sent {retried} item{plural} back")?;
+                writeln!(console.out, "retried {retried} item{plural}")?;
             }
         }
     }

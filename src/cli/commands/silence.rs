@@ -144,7 +144,7 @@ impl Add {
         let mut labels = BTreeMap::new();
         for (name, value) in self.labels {
             if labels.contains_key(&*name) {
-                return Err(CliError::Usage(format!("the label {} stands twice", escaped(&name))));
+                return Err(CliError::Usage(format!("the label {} is given twice", escaped(&name))));
             }
             labels.insert(name.into(), value.into());
         }
@@ -196,7 +196,7 @@ impl End {
 impl Row for Document {
     const HEADER: &'static [&'static str] =
         &["ID", "STATUS", "WORKFLOW", "KIND", "LABELS", "BEGINS", "ENDS", "AUTHOR", "COMMENT"];
-    const NONE: &'static str = "No silence is like that.";
+    const NONE: &'static str = "No silence matches.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
@@ -260,7 +260,7 @@ mod tests {
             assert!(parse(flags).is_err(), "{flags}");
         }
         let twice = parse("--for 1h --label region:eu --label region:us").unwrap().document().unwrap_err();
-        assert_eq!(twice.to_string(), "the label region stands twice");
+        assert_eq!(twice.to_string(), "the label region is given twice");
     }
 
     #[test]

@@ -42,23 +42,22 @@ impl Client {
     /// A client of the daemon at `url`. Fails if the URL or the token is malformed, or TLS cannot be set up.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let refuse =
-            |what: &str| Err(ClientError::Address(format!("{url:?} is no address of a warden: {what}")));
+            |what: &str| Err(ClientError::Address(format!("{url:?} is not the URL of a warden: {what}")));
         let base = match Url::parse(&with_scheme(url)) {
             Err(error) => return refuse(&error.to_string()),
             Ok(base) if !matches!(base.scheme(), "http" | "https") => {
-                return refuse("it begins with http:// or https://");
+                return refuse("it must begin with http:// or https://");
             }
             Ok(base) if base.query().is_some() || base.fragment().is_some() => {
-                return refuse("it ends with its path");
+                return refuse("it must not have a query or a fragment");
             }
             Ok(base) => base,
         };
         install_crypto_provider();
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-                ClientError::Address("the token holds characters that no token has".to_owned())
-            })?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| ClientError::Address("the token has invalid characters".to_owned()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -141,24 +140,22 @@ impl Client {
     /// Replaces the daemon's text, which speaks of headers, by one for the command line.
     fn token_advice(&self) -> &'static str {
         if self.has_token {
-            "this warden does not know the token in WARDEN_TOKEN or --token; its configuration lists those \
-            it \
-             does"
+            "the token in WARDEN_TOKEN or --token is unknown to this warden; use one of its configuration"
         } else {
-            "this warden wants a token: set WARDEN_TOKEN to one of those in its configuration (`warden token \
-             new` makes them)"
+            "this warden requires a token: set WARDEN_TOKEN to one of its configuration (`warden token new` \
+             generates them)"
         }
     }
 
     fn request_error(&self, error: &reqwest::Error) -> ClientError {
         let base = self.base.clone();
         if error.is_timeout() && !error.is_connect() {
-            return ClientError::BrokenOff { base, cause: "it was silent for too long".to_owned() };
+            return ClientError::BrokenOff { base, cause: "the response timed out".to_owned() };
         }
         let mut cause = root_cause(error);
         // The error of rustls when the peer answers in plain text.
         if cause.contains("InvalidContentType") {
-            cause.push_str("; it speaks no TLS: is it at http:// and not at https://?");
+            cause.push_str("; it does not speak TLS: is the URL http:// instead of https://?");
         }
         if error.is_connect() {
             ClientError::Unreachable { base, cause }

@@ -159,7 +159,7 @@ async fn a_daemon_that_cannot_read_what_it_has_to_tell_ends_instead_of_keeping_s
     daemon.open_incidents(1).await;
     daemon.advance(HOUR);
     let reason = daemon.failure().await;
-    assert!(reason.contains("an inner loop ended"), "{reason}");
+    assert!(reason.contains("an internal loop ended"), "{reason}");
     mood.broken.store(false, Ordering::SeqCst);
     daemon.restart().await;
     daemon.open_incidents(1).await;

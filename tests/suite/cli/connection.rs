@@ -38,7 +38,7 @@ async fn a_daemon_that_speaks_no_tls_is_told_apart_from_one_that_is_not_there() 
     let mut items = command(&daemon.url("").replace("http://", "https://"), &["items"]);
     items.env("SSL_CERT_FILE", &roots);
     let said = run(items).await.failed(69);
-    assert!(said.contains("is it at http:// and not at https://?"), "{said}");
+    assert!(said.contains("is the URL http:// instead of https://?"), "{said}");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_sound_directory_is_told_as_such_and_not_a_byte_of_it_changes() {
     assert!(generations >= 3, "{out}");
     assert!(lines[0].starts_with("generations/00000001: ") && lines[0].contains(" items, "), "{out}");
     assert!(
-        lines.iter().any(|line| line.starts_with("log: ") && line.contains(" beyond the databases")),
+        lines.iter().any(|line| line.starts_with("log: ") && line.contains(" not yet in the databases")),
         "{out}"
     );
     let last =

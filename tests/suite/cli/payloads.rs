@@ -34,7 +34,7 @@ async fn what_is_compressed_is_handed_in_as_such_and_handed_back_as_it_is() {
         command(&daemon.url(""), &[&arguments[..], &[encoding]].concat())
     };
     run(create("gzip")).await.done();
-    assert!(run(create("gzip")).await.done().contains("is there already"));
+    assert!(run(create("gzip")).await.done().contains("exists already"));
     assert!(run(create("br")).await.failed(1).contains("another payload"));
 
     warden(&daemon, &["payload", "uploads", "a", "--file", &path("out")]).await.done();

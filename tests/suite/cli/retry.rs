@@ -27,7 +27,7 @@ async fn all_that_have_failed_go_back_however_many() {
     scene.recovered(&daemon, "--exec-batch 100", "exit 1").await.failed(1);
     assert_eq!(in_state(&daemon, "failed").await.len(), 31);
     let said = warden(&daemon, &["retry", "--workflow", "up*"]).await.done();
-    assert_eq!(said, "sent 30 items back\n");
+    assert_eq!(said, "retried 30 items\n");
     assert_eq!(in_state(&daemon, "overdue").await, ids);
     let said = warden(&daemon, &["retry", "--workflow", "*", "--output", "json"]).await.json();
     assert_eq!(said, json!({"retried": 1}));
@@ -39,7 +39,7 @@ async fn an_item_that_waits_for_its_next_attempt_waits_no_longer() {
     lose(&daemon, &["a"]).await;
     scene.recovered(&daemon, "", "exit 75").await.failed(1);
     let none = scene.recovered(&daemon, "", "exit 0").await;
-    assert_eq!(none.notes, "Nothing is to be recovered.\n");
+    assert_eq!(none.notes, "No item to recover.\n");
     warden(&daemon, &["retry", "uploads", "a"]).await.done();
     assert_eq!(item(&daemon, "a").await["retry_at"], Value::Null);
     scene.recovered(&daemon, "", "exit 0").await.done();

@@ -22,7 +22,7 @@ async fn what_a_silence_held_back_is_told_when_it_is_ended_by_hand() {
     assert_eq!(told(&receiver, "incident.opened").await["workflow"], "downloads");
     let silenced = incidents.iter().find(|incident| incident["workflow"] == "uploads").unwrap();
     let shown = warden(&daemon, &["incident", id(silenced)]).await.done();
-    assert!(shown.lines().any(|line| line.starts_with("told") && line.ends_with("nobody")), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("receivers") && line.ends_with("nobody")), "{shown}");
 
     warden(&daemon, &["silence", "end", silence]).await.done();
     assert_eq!(told(&receiver, "incident.opened").await["workflow"], "uploads");

@@ -42,10 +42,7 @@ async fn a_changed_byte_is_noticed_before_anything_of_a_file_is_handed_in() {
             damaged[place] ^= 1;
             write(&path, &damaged);
             let notes = warden(&to, &["import", "--file", text(&path)]).await.failed(65);
-            assert!(
-                notes.contains("is damaged: ") && notes.contains("nothing of it was handed in"),
-                "{notes}"
-            );
+            assert!(notes.contains("is damaged: ") && notes.contains("nothing was imported"), "{notes}");
             assert_eq!(count(&to).await, 0, "{}, byte {place}", path.display());
         }
         // What comes by a pipe can be read once; it is noticed when it is too late, but it is.
@@ -156,7 +153,7 @@ async fn what_was_done_to_a_file_on_its_way_is_named() {
     ] {
         write(&path, &damaged);
         let notes = warden(&to, &["import", "--file", text(&path)]).await.failed(65);
-        assert!(notes.contains(words) && notes.contains("nothing of it was handed in"), "{notes}");
+        assert!(notes.contains(words) && notes.contains("nothing was imported"), "{notes}");
         let (code, _, notes) = fed(command(&to.url(""), &["import"]), &damaged).await;
         assert!(code == 65 && notes.contains("the input is damaged: ") && notes.contains(words), "{notes}");
         let notes = warden(&from, &["export", "--resume", "--file", text(&path)]).await.failed(65);

@@ -14,7 +14,7 @@ async fn a_connection_that_breaks_is_made_again_and_nothing_is_lost_or_doubled()
     std::fs::remove_file(&path).unwrap();
     let (_, notes) = run(command(proxy.url(), &["export", "--file", text(&path)])).await.ended(0);
     assert!(std::fs::read(&path).unwrap() == whole);
-    assert!(notes.contains("did not answer to the end") && notes.contains("; going on behind "), "{notes}");
+    assert!(notes.contains("sent no complete response") && notes.contains("; resuming after "), "{notes}");
     assert!(notes.ends_with("exported 300 items\n"), "{notes}");
 
     // Compressed, and on a pipe, as well.
@@ -44,12 +44,12 @@ async fn an_export_that_was_killed_is_completed() {
 
         let to = TestDaemon::start().await;
         let (_, notes) = warden(&to, &["import", "--file", text(&path)]).await.ended(65);
-        assert!(notes.contains("is not a whole export: its end is missing"), "{notes}");
+        assert!(notes.contains("is incomplete: its end is missing"), "{notes}");
         let so_far = count(&to).await.as_u64().unwrap();
         assert!((20..60).contains(&so_far), "{so_far}");
 
         let (_, notes) = warden(&daemon, &["export", "--file", text(&path), "--resume"]).await.ended(0);
-        assert!(notes.ends_with(" more; the file holds 60 items\n"), "{notes}");
+        assert!(notes.ends_with(" more; the file has 60 items\n"), "{notes}");
         let found = std::fs::read(&path).unwrap();
         let found = if name == "plain" { found } else { decompressed(&found) };
         assert!(found == whole, "{name}");
@@ -70,7 +70,7 @@ async fn what_is_changed_on_the_way_is_noticed_and_not_kept() {
         let proxy = Proxy::start(&daemon.url(""), [Fate::Flip(525_000)]).await;
         let export = command(proxy.url(), &[&["export", "--file", text(&path)], flags].concat());
         let notes = run(export).await.failed(65);
-        assert!(notes.contains("what arrived is not what was sent"), "{notes}");
+        assert!(notes.contains("the export arrived damaged"), "{notes}");
         assert!(std::fs::read(&path).unwrap() == whole[..kept], "only what was there before is left");
         warden(&daemon, &["export", "--file", text(&path), "--resume"]).await.done();
         assert!(std::fs::read(&path).unwrap() == whole);

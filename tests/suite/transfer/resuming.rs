@@ -29,7 +29,7 @@ async fn a_plain_file_that_was_cut_anywhere_is_completed_to_the_same_bytes() {
         let kept = ends[..12].iter().filter(|end| **end <= length).count();
         let expected = match kept {
             0 => "exported 12 items\n".to_owned(),
-            kept => format!("exported {} more; the file holds 12 items\n", 12 - kept),
+            kept => format!("exported {} more; the file has 12 items\n", 12 - kept),
         };
         assert_eq!(notes, expected, "{place}");
         assert!(std::fs::read(&path).unwrap() == whole, "{place}");
@@ -82,7 +82,7 @@ async fn what_came_and_went_since_is_there_and_not_there() {
     daemon.create("uploads", "late", "?deadline=2h", "late").await;
     let resume = ["export", "--file", text(&path), "--resume"];
     let (_, notes) = warden(&daemon, &resume).await.ended(0);
-    assert_eq!(notes, "exported 7 more; the file holds 10 items\n");
+    assert_eq!(notes, "exported 7 more; the file has 10 items\n");
 
     let to = TestDaemon::start().await;
     warden(&to, &["import", "--file", text(&path)]).await.done();
@@ -138,14 +138,16 @@ async fn a_file_that_does_not_exist_is_begun_and_one_of_something_else_is_left_a
         let path = directory.path().join(name);
         write(&path, &bytes);
         let notes = warden(&daemon, &["export", "--file", text(&path), "--resume"]).await.failed(65);
-        assert!(notes.contains(reason) && notes.contains("left as it is"), "{name}: {notes}");
+        assert!(notes.contains(reason) && notes.contains("the file is unchanged"), "{name}: {notes}");
         assert!(std::fs::read(&path).unwrap() == bytes, "{name}");
     }
     let path = directory.path().join("plain");
     write(&path, lines[0]);
     let flags = ["export", "--file", text(&path), "--resume", "--compress", "zstd"];
     assert!(warden(&daemon, &flags).await.failed(64).contains("is not compressed"));
-    assert!(warden(&daemon, &["export", "--file", "-", "--resume"]).await.failed(64).contains("- is none"));
+    assert!(
+        warden(&daemon, &["export", "--file", "-", "--resume"]).await.failed(64).contains("needs a file")
+    );
     assert_eq!(std::fs::read(&path).unwrap(), lines[0]);
     assert_eq!(count(&daemon).await, 3);
 }

@@ -36,10 +36,10 @@ pub fn survey(path: &Path, reach: impl Fn(u64)) -> Result<Survey, LineError> {
             break;
         }
         if lines.ends() > 0 {
-            return refuse("stands behind the end");
+            return refuse("is after the end");
         }
         if line.cursor.is_none() {
-            return refuse("is damaged, or none that `warden export` writes: it has no cursor");
+            return refuse("is damaged or not from `warden export`: it has no cursor");
         }
         if let Some(length) = lines.boundary()? {
             part.length = length;
@@ -53,7 +53,7 @@ pub fn survey(path: &Path, reach: impl Fn(u64)) -> Result<Survey, LineError> {
     let length = fs::metadata(path).map_err(LineError::Read)?.len();
     if length - part.length.min(length) > (LINE_MAX + FRAME) as u64 {
         return Err(LineError::Damaged(format!(
-            "behind byte {} it holds more than an export that was interrupted leaves unfinished",
+            "after byte {} there is more than an interrupted export leaves",
             part.length
         )));
     }

@@ -74,7 +74,7 @@ impl<'a> Download<'a> {
                 Err(CliError::Client(error)) => {
                     let Some(wait) = self.wait_after(&error) else { return Err(error.into()) };
                     let so_far = counted(self.ledger.lines());
-                    let told = Plain(format!("{error}; going on behind {so_far}"));
+                    let told = Plain(format!("{error}; resuming after {so_far}"));
                     self.progress.aside(|| writeln!(notes, "{told}"))?;
                     tokio::time::sleep(wait).await;
                 }
@@ -98,7 +98,7 @@ impl<'a> Download<'a> {
                 let (piece, behind) = rest.split_at(length);
                 rest = behind;
                 if end.is_some() {
-                    return Err(answer.unexpected("it went on behind the end of the export").into());
+                    return Err(answer.unexpected("there is data after the end of the export").into());
                 }
                 if unfinished.len() + piece.len() > LINE_MAX {
                     return Err(answer.unexpected(format!("a line is longer than {LINE_MAX} bytes")).into());
@@ -116,18 +116,18 @@ impl<'a> Download<'a> {
                         self.progress.advance(1);
                     }
                     Entry::End(told) => end = Some(told),
-                    _ => return Err(answer.unexpected("a line is none of an export").into()),
+                    _ => return Err(answer.unexpected("a line is not from an export").into()),
                 }
                 unfinished.clear();
             }
         }
         let Some(end) = end else {
-            return Err(answer.broken_off("the export ended without its end").into());
+            return Err(answer.broken_off("the end of the export is missing").into());
         };
         received.check(&end).map_err(|what| {
             self.ledger = before;
             let kept = length.map_or(Ok(()), |length| target.cut(length));
-            let what = format!("what arrived is not what was sent: the end of the export {what}");
+            let what = format!("the export arrived damaged: its end {what}");
             kept.map_or_else(|error| error, |()| CliError::Data(what))
         })
     }

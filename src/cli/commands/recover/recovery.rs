@@ -257,12 +257,12 @@ impl Recovery {
         let (order, said) = match self.signals_received {
             1 => (
                 StopLevel::Drain,
-                format!("claiming nothing more; {running} running may finish, once more to end them"),
+                format!("claiming no more items; {running} commands may finish, signal again to end them"),
             ),
-            2 => (StopLevel::Terminate, format!("ending {running} running; once more to leave at once")),
+            2 => (StopLevel::Terminate, format!("ending {running} commands; signal again to quit at once")),
             _ => (
                 StopLevel::Kill,
-                "leaving; what is not settled is free again when its lease has run out".to_owned(),
+                "quitting; items that are not settled are free again when their leases expire".to_owned(),
             ),
         };
         raise(&self.stop, order);

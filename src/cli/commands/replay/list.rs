@@ -35,7 +35,7 @@ impl List {
 
 impl Row for Replay {
     const HEADER: &'static [&'static str] = &["ID", "STATUS", "NAME", "TARGET", "STARTED", "PROGRESS"];
-    const NONE: &'static str = "No replay is like that.";
+    const NONE: &'static str = "No replay matches.";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![

@@ -173,9 +173,8 @@ mod tests {
     #[test]
     fn every_flag_is_handed_on() {
         let flags = "--name monday --workflow up* --state failed --label region:eu --step copy \
-        --max-per-second 0.5 \
-                     --concurrency 3 --canary 5 --ramp-up 90s --close --timeout 5s --pause-after-failures 0 \
-                     --secret whsec_x --dry-run";
+        --max-per-second 0.5 --concurrency 3 --canary 5 --ramp-up 90s --close --timeout 5s \
+        --pause-after-failures 0 --secret whsec_x --dry-run";
         let expected = json!({"name": "monday",
             "filter": {"workflows": ["up*"], "states": ["failed"], "labels": {"region": "eu"},
             "step": "copy"},

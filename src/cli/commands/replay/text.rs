@@ -17,7 +17,7 @@ pub fn standing(replay: &Replay, now: Timestamp) -> String {
     match (&replay.reason, replay.held_until) {
         (Some(reason), _) => format!("{}: {reason}", replay.status),
         (None, Some(until)) => {
-            format!("{}, but held back by its target until {}", replay.status, dated(until, now))
+            format!("{}, but delayed by its target until {}", replay.status, dated(until, now))
         }
         (None, None) => replay.status.to_string(),
     }
@@ -84,7 +84,7 @@ mod tests {
             (json!({"status": "paused", "reason": "the canary failed"}), "paused: the canary failed"),
             (
                 json!({"held_until": "2026-01-31T12:30:40.000Z"}),
-                "running, but held back by its target until 2026-01-31T12:30:40.000Z (in 40s)",
+                "running, but delayed by its target until 2026-01-31T12:30:40.000Z (in 40s)",
             ),
         ] {
             assert_eq!(standing(&replay(changes), now), told);

@@ -98,8 +98,7 @@ mod tests {
         let forged = r"x\r\n2026 ERROR forged\u{1b}[2J\u{9b}1m";
         let expected = format!(
             " WARN warden::cli::commands::serve::logging::tests: said {forged} text=\"{forged}\" \
-            shown={forged} debugged=\"{forged}\" \
-             error={forged} number=3\n"
+             shown={forged} debugged=\"{forged}\" error={forged} number=3\n"
         );
         assert_eq!(logged(LogFormat::Text, false, injected), expected);
         let coloured = logged(LogFormat::Text, true, injected);

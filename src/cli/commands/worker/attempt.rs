@@ -58,7 +58,7 @@ impl Attempt {
         let mut failure = None;
         for bundle in bundles {
             if failure.is_some() || *self.stop.borrow() > StopLevel::Run {
-                self.give_back(bundle, "not begun any more").await;
+                self.give_back(bundle, "not begun").await;
             } else if let Err(error) = self.recover(bundle).await {
                 failure = Some(error);
             }
@@ -88,7 +88,7 @@ impl Attempt {
         let (end, said, stdout) = match self.supervise(process, input, &bundle).await {
             Ok(ended) => ended,
             Err(error) => {
-                self.give_back(bundle, "how the command ended is not known").await;
+                self.give_back(bundle, "the exit status is unknown").await;
                 return Err(error);
             }
         };
@@ -105,7 +105,7 @@ impl Attempt {
         let payloads: Vec<Result<Bytes, Verdict>> = tokio::select! {
             fetched = fetched => fetched,
             _ = reached(&mut self.stop, StopLevel::Drain) => {
-                self.give_back(bundle, "not begun any more").await;
+                self.give_back(bundle, "not begun").await;
                 return (Vec::new(), Vec::new());
             }
         };
@@ -201,13 +201,13 @@ impl Attempt {
         let verdict = match (result, end) {
             (Some(result), _) => result.verdict(),
             (None, End::Lost(reason)) if !self.lost.contains_key(&held.lease.id) => {
-                Verdict::Untried(format!("its batch was ended, because another item was lost: {reason}"))
+                Verdict::Untried(format!("its batch was ended after the loss of another item: {reason}"))
             }
             (None, end) => match (Verdict::of(end, said), stdout.uncertainty()) {
                 (Verdict::Done, Some(doubt)) => Verdict::Untried(doubt.to_owned()),
                 // Some programs fail on a closed stdout instead of being ended by SIGPIPE.
                 (Verdict::Failed { .. }, _) if self.work.output.has_no_reader() => {
-                    Verdict::Untried("nobody reads what its command writes".to_owned())
+                    Verdict::Untried("stdout was closed".to_owned())
                 }
                 (verdict, _) => verdict,
             },

@@ -106,7 +106,7 @@ impl BatchResult {
             Some("failed") => ("failed", reason, false),
             _ => {
                 let outcome = &self.outcome;
-                ("outcome", format!("{reason}\n{outcome} is no outcome: it is done, retry or failed"), false)
+                ("outcome", format!("{reason}\n{outcome} is not an outcome (done, retry or failed)"), false)
             }
         };
         let mut message = Tail::default();
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(verdict("retry", "no\u{7} host".into()), failed("retry", "no\u{fffd} host", true));
         assert_eq!(verdict("failed", Value::Null), failed("failed", "the command gave no reason", false));
         assert_eq!(verdict("retry", json!({"code": 7})), failed("retry", "{\"code\":7}", true));
-        let odd = "no host\n\"fialed\" is no outcome: it is done, retry or failed";
+        let odd = "no host\n\"fialed\" is not an outcome (done, retry or failed)";
         assert_eq!(verdict("fialed", "no host".into()), failed("outcome", odd, false));
         for line in ["", "3 files copied", "{}", "[]", "{not JSON}", r#"{"workflow":"w","id":"a"}"#] {
             assert_eq!(parse(line.as_bytes()), BatchLine::Other, "{line}");

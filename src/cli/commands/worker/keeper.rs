@@ -70,7 +70,7 @@ async fn keep(leases: &LeaseClient, lease: &str, expires: &watch::Sender<Timesta
         let beaten = tokio::select! {
             beaten = beat => beaten,
             () = clock.sleep_until(end) => {
-                return (false, "it ran out because the daemon could not be reached".to_owned());
+                return (false, "it expired because the daemon could not be reached".to_owned());
             }
         };
         match beaten {

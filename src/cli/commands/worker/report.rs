@@ -79,8 +79,8 @@ impl Counts {
         // Milliseconds do not matter in long runs.
         let took = if took >= Duration::from_secs(10) { Duration::from_secs(took.as_secs()) } else { took };
         format!(
-            "done {done}, failed {failed}, to be retried {to_be_retried}, lost {lost}, skipped {skipped}, in \
-            {}",
+            "done {done}, failed {failed}, to be retried {to_be_retried}, lost {lost}, skipped {skipped}, \
+             in {}",
             humantime::format_duration(took)
         )
     }

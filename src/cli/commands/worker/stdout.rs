@@ -53,9 +53,9 @@ impl StdoutHandler {
         if !self.in_batches {
             None
         } else if self.has_malformed {
-            Some("the command wrote an outcome that is no JSON, which may be this item's")
+            Some("the command wrote a result that is not valid JSON, possibly for this item")
         } else if !self.reached_end {
-            Some("what the command left behind still holds its stdout, and may say more")
+            Some("a process that the command left behind holds stdout, and may report more")
         } else {
             None
         }

@@ -102,7 +102,7 @@ impl Verdict {
             (None, Some(signal)) => (format!("signal {signal}"), false),
             (None, None) => ("ended".to_owned(), false),
         };
-        let message = if said.is_empty() { "it said nothing on stderr".to_owned() } else { said.to_owned() };
+        let message = if said.is_empty() { "stderr was empty".to_owned() } else { said.to_owned() };
         Self::Failed { kind, message, retryable }
     }
 
@@ -169,7 +169,7 @@ mod tests {
         ] {
             assert_eq!(Verdict::of(&end, "no host"), expected, "{end:?}");
         }
-        assert_eq!(Verdict::of(&exited(2), ""), failed("exit 2", "it said nothing on stderr", false));
+        assert_eq!(Verdict::of(&exited(2), ""), failed("exit 2", "stderr was empty", false));
     }
 
     #[test]

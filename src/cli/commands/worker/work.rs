@@ -96,7 +96,7 @@ pub async fn settle(work: &Work, held: &HeldLease, verdict: &Verdict) -> (Ending
         }
         Err(LeaseError::Lost(reason)) => (Ending::Lost, reason),
         Err(LeaseError::Client(error)) => {
-            (Ending::Lost, format!("the daemon could not be result what became of it: {error}"))
+            (Ending::Lost, format!("the result could not be reported: {error}"))
         }
     }
 }

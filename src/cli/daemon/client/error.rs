@@ -22,9 +22,7 @@ pub enum ClientError {
     )]
     Unreachable { base: String, cause: String },
     /// No response, or an incomplete one. The request may have taken effect.
-    #[error(
-        "the warden at {base} did not answer to the end: {cause}; a change that was asked for is made or not"
-    )]
+    #[error("the warden at {base} sent no complete response: {cause}; the request may have taken effect")]
     BrokenOff { base: String, cause: String },
     /// The daemon answered with a problem.
     #[error("{}", describe(problem))]
@@ -34,7 +32,7 @@ pub enum ClientError {
         retry_after: Option<u64>,
     },
     /// The response is not a warden's.
-    #[error("{base} answers, but not as a warden does: {what}; does --url / WARDEN_URL point at one?")]
+    #[error("{base} does not answer like a warden: {what}; is --url / WARDEN_URL right?")]
     Unexpected {
         base: String,
         what: String,

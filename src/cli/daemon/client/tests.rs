@@ -13,7 +13,7 @@ fn an_address_that_is_none_is_refused() {
         "a b",
     ] {
         let error = Client::new(url, None).unwrap_err();
-        assert!(error.to_string().contains("is no address of a warden"), "{url}: {error}");
+        assert!(error.to_string().contains("is not the URL of a warden"), "{url}: {error}");
     }
     assert!(Client::new("http://localhost", Some("a\nb")).is_err());
 }

@@ -27,7 +27,7 @@ async fn a_payload_comes_byte_for_byte_and_the_item_is_closed_when_the_command_i
         assert_eq!((&item["state"], &item["outcome"]), (&json!("closed"), &json!("success")), "{item}");
     }
     let none = scene.recovered(&daemon, "", "exit 1").await;
-    assert_eq!(none.notes, "Nothing is to be recovered.\n");
+    assert_eq!(none.notes, "No item to recover.\n");
     none.done();
 }
 
@@ -92,8 +92,8 @@ async fn an_exit_code_says_done_later_or_failed_and_the_item_shows_what_was_said
     for line in [
         "uploads/later to be retried: exit 75: busy",
         "uploads/failed failed: exit 3: no \u{fffd}[1mhost\u{fffd}",
-        "uploads/killed failed: signal 9: it said nothing on stderr",
-        "uploads/silent failed: exit 1: it said nothing on stderr",
+        "uploads/killed failed: signal 9: stderr was empty",
+        "uploads/silent failed: exit 1: stderr was empty",
         "warden: 4 of 5 items are not done",
     ] {
         assert!(lines.contains(&line), "{line}: {said}");
@@ -103,8 +103,8 @@ async fn an_exit_code_says_done_later_or_failed_and_the_item_shows_what_was_said
         ("done", "closed", None),
         ("later", "overdue", Some(("exit 75", "busy", true))),
         ("failed", "failed", Some(("exit 3", "trying\nno \u{fffd}[1mhost\u{fffd}", false))),
-        ("killed", "failed", Some(("signal 9", "it said nothing on stderr", false))),
-        ("silent", "failed", Some(("exit 1", "it said nothing on stderr", false))),
+        ("killed", "failed", Some(("signal 9", "stderr was empty", false))),
+        ("silent", "failed", Some(("exit 1", "stderr was empty", false))),
     ] {
         let item = item(&daemon, id).await;
         assert_eq!((&item["state"], &item["lease"]), (&json!(state), &Value::Null), "{item}");

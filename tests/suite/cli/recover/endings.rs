@@ -18,7 +18,7 @@ async fn after_ctrl_c_what_runs_may_finish_and_all_else_can_be_claimed_at_once()
     let mut running = scene.start(&daemon.url(""), "--concurrency 2", script);
     scene.lines_when("ran", 2).await;
     running.signal(Signal::INT);
-    running.said("claiming nothing more; 2 running may finish, once more to end them").await;
+    running.said("claiming no more items; 2 commands may finish, signal again to end them").await;
     std::fs::write(scene.path("go"), "").unwrap();
     assert_eq!(running.ended().await, 130);
     let notes = running.notes();
@@ -37,7 +37,7 @@ async fn a_second_ctrl_c_ends_what_runs_and_gives_it_back_unharmed() {
         scene.start(&daemon.url(""), "--concurrency 2", "echo $$ >> ran; echo up >&2; sleep 60; exit 0");
     let processes = scene.lines_when("ran", 2).await;
     running.signal(Signal::INT);
-    running.said("claiming nothing more").await;
+    running.said("claiming no more items").await;
     running.signal(Signal::TERM);
     assert_eq!(running.ended().await, 130);
     let notes = running.notes();
@@ -59,7 +59,7 @@ async fn a_third_ctrl_c_leaves_at_once_whoever_does_not_listen() {
     let mut running = scene.start(&daemon.url(""), "", script);
     let processes = scene.lines_when("ran", 1).await;
     running.signal(Signal::INT);
-    running.said("claiming nothing more").await;
+    running.said("claiming no more items").await;
     running.signal(Signal::INT);
     running.said("ending 1 running").await;
     running.signal(Signal::INT);

@@ -53,9 +53,7 @@ async fn a_reader_that_has_seen_enough_stops_the_recovery_and_no_item_fails_by_i
         .await;
         assert_eq!(code, Some(1), "{script}: {notes}");
         assert!(
-            notes.ends_with(
-                "warden: nobody reads the output any more: what was not begun is left as it was\n"
-            ),
+            notes.ends_with("warden: stdout was closed: items that had not begun are unchanged\n"),
             "{notes}"
         );
         let (closed, failed) =

@@ -122,7 +122,7 @@ async fn what_was_not_begun_is_given_back() {
     raise(&stage.stop, StopLevel::Drain);
     let (result, reports, _) = stage.play(&["a"], stage.work()).await;
     result.unwrap();
-    assert_eq!(reports, [report("a", Ending::Skipped, "not begun any more")]);
+    assert_eq!(reports, [report("a", Ending::Skipped, "not begun")]);
     assert_eq!(stage.daemon.requests(), [("POST /v1/leases/lse_a/release".to_owned(), json!({}))]);
 }
 
@@ -220,11 +220,11 @@ async fn an_outcome_does_not_wait_behind_what_nobody_looks_at() {
 #[tokio::test]
 async fn an_item_of_which_something_may_have_been_missed_is_not_done() {
     for (script, doubt) in [
-        ("sleep 2 & exit 0", "what the command left behind still holds its stdout, and may say more"),
+        ("sleep 2 & exit 0", "a process that the command left behind holds stdout, and may report more"),
         (
             "echo '{\"workflow\":\"uploads\",\"id\":\"a\",\"outcome\":\"failed\",\
                 \"message\":\"no \"host\"\"}'",
-            "the command wrote an outcome that is no JSON, which may be this item's",
+            "the command wrote a result that is not valid JSON, possibly for this item",
         ),
     ] {
         let mut stage = Stage::new(script, [item("overdue")]).await;

@@ -60,7 +60,7 @@ async fn a_daemon_that_is_away_is_asked_again_and_the_lease_is_lost_when_its_tim
     }
     assert!(daemon.requests().len() >= 2);
     daemon.clock.advance(Duration::from_secs(1));
-    assert_eq!(lost(&mut losses).await, "it ran out because the daemon could not be reached");
+    assert_eq!(lost(&mut losses).await, "it expired because the daemon could not be reached");
     assert_eq!(held.expires(), START.after(TTL));
 }
 
