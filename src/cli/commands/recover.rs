@@ -128,7 +128,7 @@ pub struct Recover {
 /// Restricts the filter's flag to the states that can be claimed.
 fn claimable(states: Arg) -> Arg {
     states
-        .help("In this state; repeatable")
+        .help("Only items in this state; repeatable")
         .value_parser(PossibleValuesParser::new(ItemState::RECOVERABLE.map(ItemState::as_str)))
         .default_values(["overdue", "failed"])
 }
@@ -193,7 +193,7 @@ impl Recover {
         };
         raise_file_limit(self.concurrency);
         Ok(Plan {
-            work,
+            work: Arc::new(work),
             total,
             concurrency: self.concurrency,
             pace: match self.canary {

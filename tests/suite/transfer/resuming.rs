@@ -99,7 +99,7 @@ async fn what_came_and_went_since_is_there_and_not_there() {
     let before = std::fs::read(&path).unwrap();
     daemon.create("uploads", "later", "?deadline=2h", "later").await;
     let (_, notes) = warden(&daemon, &resume).await.ended(0);
-    assert_eq!(notes, "the export is complete already: 10 items\n");
+    assert_eq!(notes, "the export is already complete: 10 items\n");
     assert!(std::fs::read(&path).unwrap() == before);
 }
 
@@ -124,10 +124,10 @@ async fn a_file_that_does_not_exist_is_begun_and_one_of_something_else_is_left_a
     let mut damaged = [&frame[..], &frame[..]].concat();
     damaged[frame.len() / 2] ^= 0xFF;
     for (name, bytes, reason) in [
-        ("notes", b"buy milk\n".to_vec(), "line 1 is damaged, or none"),
+        ("notes", b"buy milk\n".to_vec(), "line 1 is damaged or not"),
         ("handmade", b"{\"op\":\"create\",\"workflow\":\"a\",\"payload\":1}\n".to_vec(), "it has no cursor"),
         ("changed", [lines[0], b"{\"op\":\"crea\n", lines[1]].concat(), "line 2 is damaged"),
-        ("twice", [&whole[..], lines[0]].concat(), "line 5 stands behind the end"),
+        ("twice", [&whole[..], lines[0]].concat(), "line 5 is after the end"),
         (
             "mixed",
             [lines[0], lines[3]].concat(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-
 use warden_api::lease::ClaimedItem;
 
 use super::claims::{ClaimOutcome, Claims};
@@ -29,7 +28,7 @@ const REPORTS_MAX: usize = 256;
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 pub struct Plan {
-    pub work: Work,
+    pub work: Arc<Work>,
     /// The most commands at once.
     pub concurrency: usize,
     pub pace: Pace,
@@ -49,13 +48,8 @@ pub struct Outcome {
 }
 
 pub struct Recovery {
-    work: Arc<Work>,
+    plan: Plan,
     claims: Claims,
-    pace: Pace,
-    concurrency: usize,
-    is_interactive: bool,
-    /// The expected number of items.
-    total: Option<u64>,
     events: EventSender,
     signals: Signals,
     signals_received: u32,
@@ -82,14 +76,9 @@ enum Wakeup {
 impl Recovery {
     /// Fails if signals cannot be handled.
     pub fn new(plan: Plan, events: EventSender) -> io::Result<Self> {
-        let work = Arc::new(plan.work);
         Ok(Self {
-            claims: Claims::at(work.leases.clone(), plan.patience),
-            work,
-            pace: plan.pace,
-            concurrency: plan.concurrency,
-            is_interactive: plan.is_interactive,
-            total: plan.total,
+            claims: Claims::at(plan.work.leases.clone(), plan.patience),
+            plan,
             events,
             signals: Signals::listen()?,
             signals_received: 0,
@@ -109,7 +98,7 @@ impl Recovery {
             let due = self.claim();
             if due.is_none() && !self.claims.is_pending() && self.running.is_empty() {
                 self.record_pending();
-                if self.pace.at_gate() && self.may_begin() && self.judge_canary().await {
+                if self.plan.pace.at_gate() && self.may_begin() && self.judge_canary().await {
                     continue;
                 }
                 break;
@@ -133,7 +122,7 @@ impl Recovery {
     }
 
     fn now(&self) -> Timestamp {
-        self.work.leases.clock().now()
+        self.plan.work.leases.clock().now()
     }
 
     /// Whether more items may begin.
@@ -146,13 +135,13 @@ impl Recovery {
         if self.claims.is_pending() || !self.may_begin() {
             return None;
         }
-        if self.work.output.has_no_reader() {
+        if self.plan.work.output.has_no_reader() {
             self.fail(CliError::Unread);
             return None;
         }
         let now = self.now();
-        let slots = self.concurrency.saturating_sub(self.running.len());
-        match self.pace.allowance(slots, now) {
+        let slots = self.plan.concurrency.saturating_sub(self.running.len());
+        match self.plan.pace.allowance(slots, now) {
             Allowance::Nothing => None,
             Allowance::Claim(_) if self.claims.not_before() > now => Some(self.claims.not_before()),
             Allowance::Claim(items) => {
@@ -165,7 +154,7 @@ impl Recovery {
 
     async fn next_wakeup(&mut self, due: Option<Timestamp>) -> Wakeup {
         let next = [due, self.gives_up_at].into_iter().flatten().min();
-        let clock = self.work.leases.clock();
+        let clock = self.plan.work.leases.clock();
         let time = async {
             match next {
                 Some(next) => clock.sleep_until(next).await,
@@ -197,7 +186,7 @@ impl Recovery {
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let program = self.work.line.program.clone();
+                let program = self.plan.work.line.program.clone();
                 self.fail(CliError::Command { program, error });
             }
             Err(error) => self.fail(CliError::Start(error.to_string())),
@@ -220,9 +209,9 @@ impl Recovery {
     /// Begins work on claimed items. If the recovery is stopping, they are released.
     fn begin(&mut self, leases: Vec<ClaimedItem>, expires: Timestamp) {
         let (again, leases): (Vec<_>, Vec<_>) =
-            leases.into_iter().partition(|lease| self.work.advanced.has(lease));
+            leases.into_iter().partition(|lease| self.plan.work.advanced.has(lease));
         for lease in again {
-            let work = self.work.clone();
+            let work = self.plan.work.clone();
             self.running.spawn(async move {
                 // If it fails, the lease expires.
                 let _ = work.leases.settle(&lease.id, &Settlement::Release, expires).await;
@@ -232,13 +221,13 @@ impl Recovery {
         if leases.is_empty() {
             return;
         }
-        self.pace.begun(leases.len(), self.now());
-        let bundles: Vec<Vec<ClaimedItem>> = match self.work.in_batches {
+        self.plan.pace.begun(leases.len(), self.now());
+        let bundles: Vec<Vec<ClaimedItem>> = match self.plan.work.in_batches {
             true => vec![leases],
             false => leases.into_iter().map(|lease| vec![lease]).collect(),
         };
         for bundle in bundles {
-            let (work, reports) = (self.work.clone(), self.reports.0.clone());
+            let (work, reports) = (self.plan.work.clone(), self.reports.0.clone());
             let attempt = Attempt::at(bundle, expires, work, self.stop.subscribe(), reports);
             self.running.spawn(attempt.run());
         }
@@ -254,45 +243,39 @@ impl Recovery {
     fn handle_signal(&mut self) {
         self.signals_received += 1;
         let running = self.running.len();
-        let (order, said) = match self.signals_received {
+        let (level, said) = match self.signals_received {
             1 => (
                 StopLevel::Drain,
-                format!("claiming no more items; {running} commands may finish, signal again to end them"),
+                format!("claiming no more items; {running} running may finish, signal again to end them"),
             ),
-            2 => (StopLevel::Terminate, format!("ending {running} commands; signal again to quit at once")),
+            2 => (StopLevel::Terminate, format!("ending {running} running; signal again to quit at once")),
             _ => (
                 StopLevel::Kill,
                 "quitting; items that are not settled are free again when their leases expire".to_owned(),
             ),
         };
-        raise(&self.stop, order);
-        if order == StopLevel::Kill {
+        raise(&self.stop, level);
+        if level == StopLevel::Kill {
             self.gives_up_at = Some(self.now().after(SETTLE_TIME));
         }
-        if running > 0 || order == StopLevel::Kill {
+        if running > 0 || level == StopLevel::Kill {
             self.events.message(said);
         }
     }
 
     /// Whether to continue after the canary.
     async fn judge_canary(&mut self) -> bool {
-        let rest = self.total.map(|total| total.saturating_sub(self.summary.counts.items()));
-        let goes_on = match judge_canary(self.summary.counts, rest, self.is_interactive) {
+        let rest = self.plan.total.map(|total| total.saturating_sub(self.summary.counts.items()));
+        let continues = match judge_canary(self.summary.counts, rest, self.plan.is_interactive) {
             CanaryDecision::Continue => true,
             CanaryDecision::Stop(said) => {
                 self.events.message(said);
                 false
             }
-            CanaryDecision::Ask(question) => {
-                let goes_on = self.ask(question).await;
-                if !goes_on {
-                    self.failure.get_or_insert(CliError::Declined);
-                }
-                goes_on
-            }
+            CanaryDecision::Ask(question) => self.ask(question).await,
         };
-        self.pace.open();
-        goes_on
+        self.plan.pace.open();
+        continues
     }
 
     async fn ask(&mut self, question: String) -> bool {
@@ -301,7 +284,7 @@ impl Recovery {
             let mut answer = String::new();
             io::stdin().read_line(&mut answer).map(|_| answer)
         });
-        let goes_on = tokio::select! {
+        let continues = tokio::select! {
             answer = answer => matches!(answer, Ok(Ok(answer)) if is_yes(&answer)),
             () = self.signals.next() => {
                 self.events.message(String::new());
@@ -310,6 +293,9 @@ impl Recovery {
             }
         };
         self.events.answered();
-        goes_on
+        if !continues {
+            self.failure.get_or_insert(CliError::Declined);
+        }
+        continues
     }
 }

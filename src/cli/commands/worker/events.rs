@@ -6,12 +6,11 @@
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::report::{Ending, Report};
-use crate::cli::commands::worker::report::Counts;
+use super::report::{Counts, Ending, Report};
 use crate::cli::terminal::table::escaped;
 
 /// The events that are buffered.
-const KEPT: usize = 4_096;
+const EVENTS_MAX: usize = 4_096;
 
 #[derive(Debug)]
 pub enum Event {
@@ -26,14 +25,14 @@ pub enum Event {
 
 #[derive(Clone, Debug)]
 pub struct EventSender {
-    said: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event>,
     counts: watch::Sender<Counts>,
 }
 
 #[derive(Debug)]
 pub struct EventReceiver {
     /// Ends with the recovery.
-    pub said: mpsc::Receiver<Event>,
+    pub events: mpsc::Receiver<Event>,
     counts: watch::Receiver<Counts>,
 }
 
@@ -48,7 +47,7 @@ impl EventReceiver {
     pub async fn next(&mut self) -> Result<Option<Event>, Over> {
         tokio::select! {
             biased;
-            said = self.said.recv() => said.map(Some).ok_or(Over),
+            event = self.events.recv() => event.map(Some).ok_or(Over),
             Ok(()) = self.counts.changed() => Ok(None),
         }
     }
@@ -59,24 +58,24 @@ pub struct Over;
 
 impl EventSender {
     pub fn new() -> (Self, EventReceiver) {
-        let (say, said) = mpsc::channel(KEPT);
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (count, counts) = watch::channel(Counts::default());
-        (Self { said: say, counts: count }, EventReceiver { said, counts })
+        (Self { events: sender, counts: count }, EventReceiver { events, counts })
     }
 
     pub fn message(&self, line: String) {
-        self.say(Event::Message(line));
+        self.send(Event::Message(line));
     }
 
     /// Shows a line of a command's stdout. Waits until there is room.
     pub async fn output(&self, line: Bytes) {
         // The receiver is gone only at the end of the recovery.
-        let _ = self.said.send(Event::Output(line)).await;
+        let _ = self.events.send(Event::Output(line)).await;
     }
 
     /// Shows a line of a command's stdout, or drops it if there is no room.
     pub fn try_output(&self, line: Bytes) {
-        self.say(Event::Output(line));
+        self.send(Event::Output(line));
     }
 
     /// Shows an item that is not done, and the new counts.
@@ -88,24 +87,24 @@ impl EventSender {
     }
 
     pub fn ask(&self, question: String) {
-        self.say(Event::Question(question));
+        self.send(Event::Question(question));
     }
 
     pub fn answered(&self) {
-        self.say(Event::Answered);
+        self.send(Event::Answered);
     }
 
-    fn say(&self, said: Event) {
+    fn send(&self, event: Event) {
         // The buffer is full if nobody reads.
-        let _ = self.said.try_send(said);
+        let _ = self.events.try_send(event);
     }
 }
 
 /// `None` if the item is done.
 fn describe(report: &Report) -> Option<String> {
     let Report { workflow, id, ending, reason } = report;
-    let said = format!("{workflow}/{id} {}: {reason}", ending.as_str());
-    (*ending != Ending::Done).then(|| escaped(&said))
+    let line = format!("{workflow}/{id} {}: {reason}", ending.as_str());
+    (*ending != Ending::Done).then(|| escaped(&line))
 }
 
 #[cfg(test)]
@@ -130,7 +129,7 @@ mod tests {
             events.report(&failed, Counts { failed: failures, ..Counts::default() });
         }
         assert_eq!(received.counts().failed, 10_000);
-        let kept = std::iter::from_fn(|| received.said.try_recv().ok()).count();
-        assert_eq!(kept, KEPT);
+        let kept = std::iter::from_fn(|| received.events.try_recv().ok()).count();
+        assert_eq!(kept, EVENTS_MAX);
     }
 }

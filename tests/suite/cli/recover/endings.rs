@@ -18,7 +18,7 @@ async fn after_ctrl_c_what_runs_may_finish_and_all_else_can_be_claimed_at_once()
     let mut running = scene.start(&daemon.url(""), "--concurrency 2", script);
     scene.lines_when("ran", 2).await;
     running.signal(Signal::INT);
-    running.said("claiming no more items; 2 commands may finish, signal again to end them").await;
+    running.said("claiming no more items; 2 running may finish, signal again to end them").await;
     std::fs::write(scene.path("go"), "").unwrap();
     assert_eq!(running.ended().await, 130);
     let notes = running.notes();

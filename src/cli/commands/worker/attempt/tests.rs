@@ -60,7 +60,7 @@ impl Stage {
         let result = tokio::time::timeout(Duration::from_secs(30), attempt).await.expect("it ends");
         let mut reports: Vec<Report> = std::iter::from_fn(|| told.try_recv().ok()).collect();
         let mut received = self.received.lock().unwrap();
-        let lines = std::iter::from_fn(|| received.said.try_recv().ok());
+        let lines = std::iter::from_fn(|| received.events.try_recv().ok());
         let lines = lines.map(|said| match said {
             Event::Output(line) => line,
             other => panic!("a line: {other:?}"),
@@ -146,7 +146,7 @@ async fn a_command_that_is_ended_because_somebody_wants_it_has_its_item_given_ba
     let work = Arc::new(stage.work());
     let attempt = Attempt::at(leases, START.after(TTL), work, stage.stop.subscribe(), tell);
     let running = tokio::spawn(attempt.run());
-    let up = stage.received.get_mut().unwrap().said.recv().await;
+    let up = stage.received.get_mut().unwrap().events.recv().await;
     assert!(matches!(up, Some(Event::Output(_))), "{up:?}");
     raise(&stage.stop, StopLevel::Drain);
     raise(&stage.stop, StopLevel::Terminate);
@@ -245,7 +245,7 @@ async fn what_is_lost_while_another_part_of_its_batch_runs_is_not_begun() {
     let work = Arc::new(stage.work());
     let attempt = Attempt::at(leases, START.after(TTL), work, stage.stop.subscribe(), tell);
     let running = tokio::spawn(attempt.run());
-    let up = stage.received.get_mut().unwrap().said.recv().await;
+    let up = stage.received.get_mut().unwrap().events.recv().await;
     assert!(matches!(up, Some(Event::Output(_))), "{up:?}");
     let mut reports = Vec::new();
     while reports.len() < 2 {

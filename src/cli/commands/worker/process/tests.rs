@@ -19,7 +19,7 @@ async fn run(script: &str, input: Bytes, stop: watch::Receiver<StopLevel>) -> Ra
     let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
     let ran = timeout(Duration::from_secs(30), process.run(input, stop, &mut stdout)).await;
     let (status, said) = ran.expect("it ends").unwrap();
-    let lines = std::iter::from_fn(|| received.said.try_recv().ok()).map(line).collect();
+    let lines = std::iter::from_fn(|| received.events.try_recv().ok()).map(line).collect();
     Ran { status, said: said.text(), lines }
 }
 
@@ -44,7 +44,7 @@ async fn start(
     let process = Process::start(&shell(script), &[], Output::Lines).unwrap();
     let running =
         tokio::spawn(async move { process.run(Bytes::from("go\n"), stopping, &mut stdout).await.unwrap() });
-    let first = timeout(Duration::from_secs(30), received.said.recv()).await.expect("it writes a line");
+    let first = timeout(Duration::from_secs(30), received.events.recv()).await.expect("it writes a line");
     (running, line(first.unwrap()))
 }
 
