@@ -50,14 +50,14 @@ fn reserve(disk: &DiskUse, status: &StoreStatus, path: &Path) -> String {
     let free = ByteSize(status.disk_free);
     if status.full {
         return format!(
-            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is space for \
-             storage.reserve; closes work"
+            "reserve: the disk is full, {free} are left: creates are refused with 507 until there is space \
+             for storage.reserve; closes work"
         );
     }
     let (kept, ballast) = (ByteSize(disk.reserve), path.join("ballast"));
     format!(
-        "reserve: {kept} are kept in {}, so that closes work on a full disk; {free} are left, and creates are \
-         refused before these are used up (storage.reserve)",
+        "reserve: {kept} are kept in {}, so that closes work on a full disk; {free} are left, and creates \
+         are refused before these are used up (storage.reserve)",
         ballast.display()
     )
 }
@@ -80,8 +80,8 @@ fn items(tallies: impl Iterator<Item = Tally>) -> String {
 
 fn receivers(config: &Config) -> String {
     if config.receivers.is_empty() {
-        return "receivers: none yet, so incidents are listed and nobody is notified; `warden check --help` and \
-                the README say how to add one"
+        return "receivers: none yet, so incidents are listed and nobody is notified; `warden check --help` \
+                and the README say how to add one"
             .to_owned();
     }
     format!("receivers: {}", named(config.receivers.iter().map(|receiver| &*receiver.name)))

@@ -45,7 +45,7 @@ codes! {
     ReceiverDeaf: "receiver-deaf", "a receiver accepts only more severe incidents than its workflows have";
     AddressNotAllowed: "address-not-allowed", "an address is private, so calls to it are refused";
     TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows that do not exist";
-    WorkflowMisspelt: "workflow-misspelt", "a workflow created on first use has nearly the name of a configured one";
+    WorkflowMisspelt: "workflow-misspelt", "a workflow created on first use has almost a configured name";
     AllSilenced: "all-silenced", "a silence applies to all workflows";
 }
 

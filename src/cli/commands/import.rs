@@ -173,8 +173,8 @@ impl Import {
         let refused = if *refused > 0 { format!(", {refused} of which were refused") } else { String::new() };
         let name = self.name();
         CliError::Data(format!(
-            "{name} is incomplete: its end is missing; its {lines} lines were imported{refused}; complete the \
-             file with `warden export --resume` and import it again"
+            "{name} is incomplete: its end is missing; its {lines} lines were imported{refused}; complete \
+             the file with `warden export --resume` and import it again"
         ))
     }
 }
