@@ -43,8 +43,8 @@ impl KnownReplays {
     /// Adds a new replay. One that is known was written by its own loop.
     fn put(&self, replay: &Replay) {
         let mut replays = self.write();
-        if replays.contains_key(&replay.id) {
-            return;
+        if let Some(live) = replays.get(&replay.id) {
+            return live.committed(replay);
         }
         let (live, asked) = LiveReplay::new(replay.clone(), self.clock.now());
         let live = Arc::new(live);

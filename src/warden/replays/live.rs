@@ -45,6 +45,8 @@ pub struct ReplayEntry {
 
 /// Only the loop changes it.
 pub struct LiveState {
+    /// Whether the stored version has ended.
+    pub is_end_committed: bool,
     pub replay: Replay,
     pub in_flight: usize,
     pub recent: Recent,
@@ -63,8 +65,13 @@ impl LiveReplay {
         let (actions, asked) = mpsc::channel(ACTIONS_MAX);
         let lately = Duration::from_secs_f64(LATELY_ITEMS / replay.pace.max_per_second).max(LATELY_MIN);
         let id = replay.id.clone();
-        let state =
-            LiveState { replay, in_flight: 0, recent: Recent::new(lately, now), backoff: Backoff::default() };
+        let state = LiveState {
+            is_end_committed: replay.status.is_ended(),
+            replay,
+            in_flight: 0,
+            recent: Recent::new(lately, now),
+            backoff: Backoff::default(),
+        };
         (Self { id, state: Mutex::new(state), actions }, asked)
     }
 
@@ -88,10 +95,19 @@ impl LiveReplay {
         answered.await.ok()
     }
 
+    /// Called for each committed version.
+    pub fn committed(&self, replay: &Replay) {
+        self.lock().is_end_committed = replay.status.is_ended();
+    }
+
+    /// The replay as it is shown. It ends once its end is committed, and with it the outcome of every item.
     pub fn entry(&self, now: Timestamp) -> ReplayEntry {
         let mut state = self.lock();
         let rate = state.recent.per_second(now);
-        let replay = state.replay.clone();
+        let mut replay = state.replay.clone();
+        if replay.status.is_ended() && !state.is_end_committed {
+            (replay.status, replay.ended_at) = (ReplayStatus::Running, None);
+        }
         let runs = replay.status == ReplayStatus::Running;
         let eta = (runs && rate > 0.0).then(|| {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
