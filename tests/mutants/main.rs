@@ -83,10 +83,11 @@ fn copy_sources(copy: &Path) {
     for name in ["api", "src", "config", "tests", "benches"] {
         copy_directory(&root.join(name), &copy.join(name));
     }
-    // Under another name, so that what is built of it takes no other build's place.
-    for name in ["Cargo.toml", "Cargo.lock"] {
+    // Under other names, so that what is built of it takes no other build's place.
+    for name in ["Cargo.toml", "Cargo.lock", "api/Cargo.toml"] {
         let text = fs::read_to_string(copy.join(name)).expect("what was copied");
         let text = text.replace("name = \"process-warden\"", "name = \"process-warden-mutants\"");
+        let text = text.replace("process-warden-api", "process-warden-mutants-api");
         fs::write(copy.join(name), text).expect("it can be written");
     }
     let library = copy.join("src/lib.rs");
