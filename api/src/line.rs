@@ -210,7 +210,7 @@ impl<'de> Deserialize<'de> for LineLabels {
                 let mut labels = BTreeMap::new();
                 while let Some((name, value)) = members.next_entry::<String, String>()? {
                     if labels.contains_key(&name) {
-                        let problem = format_args!("the label {} stands twice", quote(&name));
+                        let problem = format_args!("the label {} is given twice", quote(&name));
                         return Err(de::Error::custom(problem));
                     }
                     labels.insert(name, value);

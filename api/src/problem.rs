@@ -87,15 +87,15 @@ problems! {
     /// The request is malformed.
     InvalidRequest: 400, "invalid-request", "The request is not valid";
     /// The body ended early.
-    IncompleteBody: 400, "incomplete-body", "The body did not arrive whole";
+    IncompleteBody: 400, "incomplete-body", "The body is incomplete";
     /// The token is missing or unknown.
     Unauthorized: 401, "unauthorized", "A valid token is required";
     /// The `Host` is not one of this daemon's.
-    UnknownHost: 421, "unknown-host", "The host is not known here";
+    UnknownHost: 421, "unknown-host", "The host is unknown";
     /// A write from a page of another origin.
-    ForeignOrigin: 403, "foreign-origin", "The request comes from a foreign page";
+    ForeignOrigin: 403, "foreign-origin", "The request comes from another origin";
     /// The content type is not supported here.
-    UnsupportedMediaType: 415, "unsupported-media-type", "The body is not of a type for this";
+    UnsupportedMediaType: 415, "unsupported-media-type", "The content type is not supported";
     /// The token does not allow the request.
     Forbidden: 403, "forbidden", "The token does not allow this";
     /// The body has no length.
@@ -103,19 +103,19 @@ problems! {
     /// A feature of HTTP that is not supported.
     NotImplemented: 501, "not-implemented", "This is not implemented";
     /// No such path.
-    NotFound: 404, "not-found", "There is nothing here";
+    NotFound: 404, "not-found", "The path does not exist";
     /// No such item.
     ItemNotFound: 404, "item-not-found", "There is no such item";
     /// No such workflow.
     WorkflowNotFound: 404, "workflow-not-found", "There is no such workflow";
     /// Items, incidents or replays of the workflow are not over.
-    WorkflowInUse: 409, "workflow-in-use", "Something of the workflow has not ended";
+    WorkflowInUse: 409, "workflow-in-use", "The workflow is in use";
     /// Only the configuration can change the workflow.
     WorkflowConfigured: 409, "workflow-configured", "The workflow is defined in the configuration";
     /// No such lease.
     LeaseNotFound: 404, "lease-not-found", "There is no such lease";
     /// The lease expired or was taken over.
-    LeaseLost: 409, "lease-lost", "The lease holds no longer";
+    LeaseLost: 409, "lease-lost", "The lease is lost";
     /// No such incident.
     IncidentNotFound: 404, "incident-not-found", "There is no such incident";
     /// No such receiver.
@@ -139,7 +139,7 @@ problems! {
     /// The selection has too many items.
     SelectionTooLarge: 422, "selection-too-large", "Too many items are selected";
     /// The path does not support the method.
-    MethodNotAllowed: 405, "method-not-allowed", "The method is not allowed here";
+    MethodNotAllowed: 405, "method-not-allowed", "The method is not allowed";
     /// The body arrived too slowly.
     BodyTimeout: 408, "body-timeout", "The body took too long to arrive";
     /// The item is open with another payload.
@@ -157,9 +157,9 @@ problems! {
     /// The batch has too many lines or bytes.
     BatchTooLarge: 413, "batch-too-large", "The batch is too large";
     /// The range is outside of the payload.
-    RangeNotSatisfiable: 416, "range-not-satisfiable", "The range lies outside the payload";
+    RangeNotSatisfiable: 416, "range-not-satisfiable", "The range is outside of the payload";
     /// A compressed body where none is supported.
-    UnsupportedEncoding: 415, "unsupported-encoding", "The body is encoded";
+    UnsupportedEncoding: 415, "unsupported-encoding", "The body must not be compressed";
     /// The limit of workflows is reached.
     TooManyWorkflows: 422, "too-many-workflows", "There are too many workflows";
     /// The limit of concurrent requests or memory is reached.

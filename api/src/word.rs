@@ -29,7 +29,7 @@ pub struct UnknownWord(
 
 impl fmt::Display for UnknownWord {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "it is none of {}", self.0.join(", "))
+        write!(formatter, "it must be one of {}", self.0.join(", "))
     }
 }
 
@@ -459,7 +459,7 @@ mod tests {
     fn a_request_takes_none_but_the_words_of_the_list() {
         assert!(serde_json::from_str::<ItemState>("\"interrupted\"").is_err());
         let refusal = "late".parse::<ItemState>().unwrap_err().to_string();
-        assert_eq!(refusal, "it is none of open, overdue, failed, held, closed");
+        assert_eq!(refusal, "it must be one of open, overdue, failed, held, closed");
     }
 
     #[test]

@@ -130,10 +130,10 @@ pub enum ItemRefusal {
     #[error("{0}")]
     Labels(String),
     /// The progress document is too large.
-    #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are kept")]
+    #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are allowed")]
     Progress(usize),
     /// A progress document or the data of an error is nested too deep.
-    #[error("JSON that is kept may be nested {DEPTH_MAX} levels deep at most")]
+    #[error("stored JSON may be nested at most {DEPTH_MAX} levels deep")]
     Depth,
 }
 

@@ -32,7 +32,7 @@ pub struct LeaseId {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no id of a lease: it takes lse_ and 32 hexadecimal digits")]
+#[error("is not the id of a lease: lse_ and 32 hexadecimal digits")]
 pub struct LeaseIdError;
 
 impl fmt::Display for LeaseId {
@@ -157,22 +157,22 @@ pub enum LeaseAct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseLost {
     /// The item is gone.
-    #[error("there is no item that this lease could be of: it was closed and is forgotten, or never was")]
+    #[error("the item of this lease does not exist: its retention is over, or it never existed")]
     Forgotten,
     /// The item was closed.
-    #[error("the item was closed at {0}; whatever is still being done for it is too much")]
+    #[error("the item was closed at {0}; stop working on it")]
     Closed(Timestamp),
     /// It expired, and nobody has claimed the item since.
-    #[error("the lease ran out at {0}; send heartbeats, or claim with a longer ttl")]
+    #[error("the lease expired at {0}; send heartbeats, or claim with a longer ttl")]
     Expired(Timestamp),
     /// There was no such lease.
-    #[error("no claim ever gave this lease out")]
+    #[error("there never was such a lease")]
     Unknown,
     /// The item was claimed by somebody else after the lease was over.
     #[error("the item was claimed by another worker meanwhile")]
     Taken,
     /// Its holder ended it in another way.
-    #[error("the lease was ended before: {}", match .0 {
+    #[error("the lease was already ended: {}", match .0 {
         LeaseEnd::Completed => "the step was completed",
         LeaseEnd::Failed => "the attempt was reported as failed",
         LeaseEnd::Released => "the item was released",

@@ -22,7 +22,7 @@ pub enum BackoffError {
     Duration(#[from] DurationError),
     /// The first wait is zero, or longer than the longest.
     #[error(
-        "{} is no backoff: it takes the first wait, which is more than zero, and the longest, such \
+        "{} is not a backoff: the first wait, more than zero, and the longest, such \
         as \"10s..10m\"",
         quote(.0)
     )]

@@ -179,7 +179,7 @@ fn print(path: &Path, report: &Report, console: &mut Console<'_>) -> std::io::Re
         console.line(format_args!("note: {note}"))?;
     }
     for finding in findings {
-        console.line(said(finding))?;
+        console.line(describe(finding))?;
     }
     let items: u64 = generations.iter().map(|generation| generation.items).sum();
     let path = path.display();
@@ -191,7 +191,7 @@ fn print(path: &Path, report: &Report, console: &mut Console<'_>) -> std::io::Re
     }
 }
 
-fn said(Finding { place, item, problem }: &Finding) -> String {
+fn describe(Finding { place, item, problem }: &Finding) -> String {
     match item {
         Some(item) => format!("damaged: {place}: item {} of {}: {problem}", item.id, item.workflow),
         None => format!("damaged: {place} {problem}"),

@@ -32,13 +32,13 @@ impl TestReceiver {
         let (text, outcome) = client.send(request).await?.document::<ReceiverTest>().await?;
         let printed = match self.connection.output {
             Format::Json => console.document(&text),
-            Format::Table => writeln!(console.out, "{}", said(&self.name, &outcome)),
+            Format::Table => writeln!(console.out, "{}", describe(&self.name, &outcome)),
         };
         if outcome.delivered { Ok(printed?) } else { Err(CliError::NotDelivered(self.name)) }
     }
 }
 
-fn said(name: &str, outcome: &ReceiverTest) -> String {
+fn describe(name: &str, outcome: &ReceiverTest) -> String {
     let ReceiverTest { status, latency_ms, error, answer, .. } = outcome;
     let mut text = match (status, error) {
         (Some(status), _) => format!("{name} answered {status} after {latency_ms} ms"),
@@ -75,7 +75,7 @@ mod tests {
                 "oncall did not answer (12 ms): no connection to http://a:1",
             ),
         ] {
-            assert_eq!(said("oncall", &outcome), text);
+            assert_eq!(describe("oncall", &outcome), text);
         }
     }
 }

@@ -20,7 +20,7 @@ pub const PATTERN_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
     /// Not a cron pattern.
-    #[error("{text} is no cron pattern: {1}", text = quote(.0))]
+    #[error("{text} is not a cron pattern: {1}", text = quote(.0))]
     Pattern(String, String),
     /// A pattern without any occurrence.
     #[error("{} never occurs", quote(.0))]
@@ -195,37 +195,45 @@ mod tests {
     fn what_is_no_schedule_is_refused_in_words() {
         let long = "0 ".repeat(200);
         for (pattern, zone, expected) in [
-            ("0 2 * *", "UTC", "\"0 2 * *\" is no cron pattern: it takes 5 fields"),
-            ("0 0 2 * * *", "UTC", "\"0 0 2 * * *\" is no cron pattern: it takes 5 fields"),
-            ("", "UTC", "\"\" is no cron pattern: it takes 5 fields"),
-            ("61 2 * * *", "UTC", "\"61 2 * * *\" is no cron pattern: Component error"),
-            (", 2 * * *", "UTC", "\", 2 * * *\" is no cron pattern: in the field \",\" there is nothing"),
+            ("0 2 * *", "UTC", "\"0 2 * *\" is not a cron pattern: it takes 5 fields"),
+            ("0 0 2 * * *", "UTC", "\"0 0 2 * * *\" is not a cron pattern: it takes 5 fields"),
+            ("", "UTC", "\"\" is not a cron pattern: it takes 5 fields"),
+            ("61 2 * * *", "UTC", "\"61 2 * * *\" is not a cron pattern: Component error"),
+            (", 2 * * *", "UTC", "\", 2 * * *\" is not a cron pattern: in the field \",\" there is nothing"),
             (
                 "0 1,,2 * * *",
                 "UTC",
-                "\"0 1,,2 * * *\" is no cron pattern: in the field \"1,,2\" there is nothing",
+                "\"0 1,,2 * * *\" is not a cron pattern: in the field \"1,,2\" there is nothing",
             ),
-            ("0 0 * * 1,", "UTC", "\"0 0 * * 1,\" is no cron pattern: in the field \"1,\" there is nothing"),
+            (
+                "0 0 * * 1,",
+                "UTC",
+                "\"0 0 * * 1,\" is not a cron pattern: in the field \"1,\" there is nothing",
+            ),
             (
                 "@every 5m",
                 "UTC",
-                "\"@every 5m\" is no cron pattern: intervals are written without cron: every = \"5m\"",
+                "\"@every 5m\" is not a cron pattern: intervals are written without cron: every = \"5m\"",
             ),
-            ("@every", "UTC", "\"@every\" is no cron pattern: intervals are written"),
-            ("@reboot", "UTC", "\"@reboot\" is no cron pattern: it knows no reboots"),
+            ("@every", "UTC", "\"@every\" is not a cron pattern: intervals are written"),
+            ("@reboot", "UTC", "\"@reboot\" is not a cron pattern: it knows no reboots"),
             (
                 "CRON_TZ=Asia/Tokyo 0 2 * * *",
                 "UTC",
-                "\"CRON_TZ=Asia/Tokyo 0 2 * * *\" is no cron pattern: the time zone stands beside the \
+                "\"CRON_TZ=Asia/Tokyo 0 2 * * *\" is not a cron pattern: the time zone stands beside the \
                 pattern: timezone = \"Asia/Tokyo\"",
             ),
             (
                 "TZ=UTC 0 2 * * *",
                 "UTC",
-                "\"TZ=UTC 0 2 * * *\" is no cron pattern: the time zone stands beside",
+                "\"TZ=UTC 0 2 * * *\" is not a cron pattern: the time zone stands beside",
             ),
-            ("tz='UTC' @daily", "UTC", "\"tz='UTC' @daily\" is no cron pattern: the time zone stands beside"),
-            ("@often", "UTC", "\"@often\" is no cron pattern: "),
+            (
+                "tz='UTC' @daily",
+                "UTC",
+                "\"tz='UTC' @daily\" is not a cron pattern: the time zone stands beside",
+            ),
+            ("@often", "UTC", "\"@often\" is not a cron pattern: "),
             (&long, "UTC", "\"0 0 "),
             ("0 0 30 2 *", "UTC", "\"0 0 30 2 *\" never occurs"),
             ("0 2 * * *", "Berlin", "there is no time zone \"Berlin\""),

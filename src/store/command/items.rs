@@ -72,7 +72,7 @@ pub(super) fn create<R: Rows>(
         // first item.
         documents::put(workflow.into(), rows, changes)?;
     }
-    note(changes, None, Some(&item));
+    push_change(changes, None, Some(&item));
     Ok(Outcome::Created(Box::new(item)))
 }
 
@@ -135,7 +135,7 @@ pub(super) fn close<R: Rows>(
             let tombstone = Item::tombstone(rows.next_number()?, key, closing);
             rows.insert_item(&tombstone, None)?;
             rows.holdings().add_items(&tombstone.workflow, 1);
-            note(changes, None, Some(&tombstone));
+            push_change(changes, None, Some(&tombstone));
             Ok(Outcome::Unknown)
         }
         // It was never created: repeating the close has the same outcome.
@@ -162,7 +162,7 @@ pub(super) fn update<R: Rows>(
         rows.remove_payload(item)?;
     }
     rows.update_item(item, detail)?;
-    note(changes, Some(before), Some(item));
+    push_change(changes, Some(before), Some(item));
     Ok(())
 }
 
@@ -243,7 +243,7 @@ pub(super) fn drop_payload<R: Rows>(
         closed.payload_until = closed.at;
     }
     rows.update_item(&item, Detail::Same)?;
-    note(changes, Some(before), Some(&item));
+    push_change(changes, Some(before), Some(&item));
     Ok(Outcome::Done)
 }
 
@@ -257,10 +257,10 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
     }
     rows.remove_item(item)?;
     rows.holdings().remove_item(&item.workflow);
-    note(changes, Some(item.standing()), None);
+    push_change(changes, Some(item.standing()), None);
     Ok(())
 }
 
-fn note(changes: &mut Vec<Change>, before: Option<Standing>, after: Option<&Item>) {
+fn push_change(changes: &mut Vec<Change>, before: Option<Standing>, after: Option<&Item>) {
     changes.push(Change::Item { before, after: after.map(Item::standing) });
 }

@@ -252,5 +252,5 @@ async fn a_label_that_stands_twice_in_a_line_has_no_value_that_is_right() {
     let line = r#"{"op":"create","workflow":"uploads","id":"a","payload":"x","labels":{"a":"1","a":"2"}}"#;
     let answer = batch(&daemon, line).await.lines(200).remove(0);
     assert_eq!(answer["status"], 400);
-    assert!(answer["detail"].as_str().unwrap().contains("stands twice"), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("is given twice"), "{answer}");
 }

@@ -67,7 +67,7 @@ async fn heartbeats_hold_a_lease_and_note_progress() {
     );
     daemon.advance(Duration::from_secs(1));
     let detail = act(&daemon, &lease, "heartbeat", json!({})).await.refused(409, "lease-lost");
-    assert!(detail.contains("ran out"), "{detail}");
+    assert!(detail.contains("expired"), "{detail}");
 }
 
 #[tokio::test]

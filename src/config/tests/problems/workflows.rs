@@ -80,7 +80,7 @@ pub const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[workflows.a]\nretry = { backoff = \"10m..10s\" }",
-        "warden.toml:2:11: workflows.a.retry.backoff: \"10m..10s\" is no backoff",
+        "warden.toml:2:11: workflows.a.retry.backoff: \"10m..10s\" is not a backoff",
     ),
     (
         "[workflow_defaults]\nretry = { jitter = 1.5 }",
@@ -113,7 +113,7 @@ pub const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[workflows.a]\nexpect = { cron = \"0 2 * *\", grace = \"1m\" }",
-        "warden.toml:2:12: workflows.a.expect.cron: \"0 2 * *\" is no cron pattern: it takes 5 fields",
+        "warden.toml:2:12: workflows.a.expect.cron: \"0 2 * *\" is not a cron pattern: it takes 5 fields",
     ),
     (
         "[workflows.a.expect]\ncron = \"0 0 30 2 *\"\ngrace = \"1m\"",
