@@ -56,7 +56,7 @@ pub const PLANTED: &[Planted] = &[
         name: "nobody looks when a silence ends",
         file: "src/warden/alerting/mod.rs",
         original: "let next = state.wakes.first().min(silences_change);",
-        planted: r#"let next = if BUG { notes.wakes.first() } else { notes.wakes.first().min(silences_change) };"#,
+        planted: r#"let next = if BUG { state.wakes.first() } else { state.wakes.first().min(silences_change) };"#,
         caught_by: &["does not know of trouble", "it was told to nobody"],
     },
     Planted {
