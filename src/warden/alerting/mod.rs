@@ -46,7 +46,7 @@ use crate::store::{Command, DELIVERIES_MAX, Store, StoreError};
 
 /// The pause before a rejected commit is retried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-/// The most steps of the timer wheel at once while overdue items are counted before a decision.
+/// The most steps of the timer wheel at once while overdue items are counted before a notification.
 const BITE: usize = 256;
 /// The most incidents decided about concurrently.
 const ATTENDED_AT_ONCE: usize = 32;
@@ -144,11 +144,6 @@ impl Alerting {
     /// Decides about incidents. Those without items come last: an incident that continues one of them is
     /// notified first.
     async fn attend_all(&self, keys: BTreeSet<IncidentKey>, state: &mut LoopState) -> Result<(), StoreError> {
-        // A notification counts all items that are overdue by now, however many became so at once.
-        let now = self.clock.now();
-        while !keys.is_empty() && !self.census.catch_up(now, BITE) {
-            tokio::task::yield_now().await;
-        }
         let (begin, end): (BTreeSet<_>, BTreeSet<_>) =
             keys.into_iter().partition(|key| self.census.count(key) > 0);
         self.attend_some(begin, state).await?;
@@ -205,7 +200,15 @@ impl Alerting {
     async fn attend(&self, key: &IncidentKey) -> Result<Option<Timestamp>, StoreError> {
         let now = self.clock.now();
         let last = self.live.get(key);
-        match self.decide(last.as_ref(), key, now) {
+        let mut decision = self.decide(last.as_ref(), key, now);
+        if decision.as_ref().is_some_and(|decision| !decision.tellings.is_empty()) {
+            // A notification counts all items that are overdue by now, however many became so at once.
+            while !self.census.catch_up(now, BITE) {
+                tokio::task::yield_now().await;
+            }
+            decision = self.decide(last.as_ref(), key, now);
+        }
+        match decision {
             Some(decision) => self.take(last.as_ref(), decision, now).await,
             None => {
                 self.census.drop_account(key);
