@@ -57,7 +57,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/warden/alerting/mod.rs",
         original: "let next = state.wakes.first().min(silences_change);",
         planted: r#"let next = if BUG { state.wakes.first() } else { state.wakes.first().min(silences_change) };"#,
-        caught_by: &["does not know of trouble", "it was told to nobody"],
+        caught_by: &["does not know of trouble", "it was told to nobody", "was never told of"],
     },
     Planted {
         name: "what waits in the outbox is forgotten at a restart",

@@ -68,7 +68,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/store/log/frame.rs",
         original: "if found != check(place, carried, &head[4..], body) {",
         planted: "if !BUG && found != check(place, carried, &head[4..], body) {",
-        caught_by: &["does not open", "another payload", "a read fails"],
+        caught_by: &["does not open", "another payload", "a read fails", "is missing or damaged"],
     },
     Planted {
         name: "a start goes on with the log before its end",
