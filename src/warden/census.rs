@@ -55,6 +55,10 @@ use crate::model::{
 };
 use crate::timer::{Due, TimerWheel};
 
+/// The most steps of the timer wheel while the census is locked: a million timers that fire together do not delay
+/// the committing thread.
+pub const STEPS_AT_ONCE: usize = 256;
+
 struct State {
     wheel: TimerWheel,
     /// The classes that the tags of the timers refer to.
@@ -356,8 +360,8 @@ impl State {
             self.index(placed, ItemState::Overdue, now);
             return Some(key);
         }
-        let named_step = self.named_step(&class.workflow, class.step.as_ref());
-        let tag = self.classes.enter(class.clone(), named_step);
+        let policy = self.policies.policy(&class.workflow);
+        let tag = self.classes.enter(class, |step| policy.step(step).is_some());
         if let Some(tag) = self.wheel.schedule(number.0, deadline.as_millis(), tag) {
             self.classes.leave(tag);
         }

@@ -4,13 +4,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::census::Census;
+use super::census::{Census, STEPS_AT_ONCE};
 use super::pulse::Pulse;
 use crate::model::Clock;
-
-/// The most steps of the timer wheel under one lock, so that a million simultaneous timers do not block the
-/// census.
-const BATCH: usize = 256;
 
 pub struct Deadlines {
     census: Arc<Census>,
@@ -27,7 +23,7 @@ impl Deadlines {
     pub async fn run(&self, stop: CancellationToken) {
         loop {
             let now = self.clock.now();
-            let next = self.census.fire(now, BATCH);
+            let next = self.census.fire(now, STEPS_AT_ONCE);
             self.pulse.turn(next);
             if next <= now {
                 // Other tasks run between the batches of a storm.

@@ -32,7 +32,7 @@ pub use self::live::LiveIncidents;
 use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Workflows;
-use super::census::Census;
+use super::census::{Census, STEPS_AT_ONCE};
 use super::pulse::Pulse;
 use super::silences::KnownSilences;
 use crate::incident::notification::{self, Report};
@@ -46,8 +46,6 @@ use crate::store::{Command, DELIVERIES_MAX, Store, StoreError};
 
 /// The pause before a rejected commit is retried.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
-/// The most steps of the timer wheel at once while overdue items are counted before a notification.
-const BITE: usize = 256;
 /// The most incidents decided about concurrently.
 const ATTENDED_AT_ONCE: usize = 32;
 
@@ -203,7 +201,7 @@ impl Alerting {
         let mut decision = self.decide(last.as_ref(), key, now);
         if decision.as_ref().is_some_and(|decision| !decision.tellings.is_empty()) {
             // A notification counts all items that are overdue by now, however many became so at once.
-            while !self.census.catch_up(now, BITE) {
+            while !self.census.catch_up(now, STEPS_AT_ONCE) {
                 tokio::task::yield_now().await;
             }
             decision = self.decide(last.as_ref(), key, now);

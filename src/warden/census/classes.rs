@@ -40,31 +40,26 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    /// Adds a timer to a class and returns the class's number. If the workflow has too many classes, it is
-    /// the one without labels, which has a step only if that is named by the policy (`named_step`).
-    pub(super) fn enter(&mut self, class: Class, named_step: Option<StepName>) -> u32 {
-        if let Some(&number) = self.numbers.get(&class) {
-            self.count(number);
+    /// Counts a timer of a class and returns the class's number. Beyond [`CLASSES_MAX`] it is the class without
+    /// labels, which keeps the step if the workflow's policy names it.
+    pub(super) fn enter(&mut self, class: &Class, is_named: impl FnOnce(&StepName) -> bool) -> u32 {
+        if let Some(number) = self.count(class) {
             return number;
         }
         let of_workflow = self.of_workflow.get(&class.workflow).copied().unwrap_or_default();
         if of_workflow < CLASSES_MAX {
-            return self.add(class);
+            return self.add(class.clone());
         }
-        let rest = Class { workflow: class.workflow, group: Group::new(), step: named_step };
-        match self.numbers.get(&rest) {
-            Some(&number) => {
-                self.count(number);
-                number
-            }
-            None => self.add(rest),
-        }
+        let step = class.step.clone().filter(is_named);
+        let rest = Class { workflow: class.workflow.clone(), group: Group::new(), step };
+        self.count(&rest).unwrap_or_else(|| self.add(rest))
     }
 
-    fn count(&mut self, number: u32) {
-        if let Some(Some(counted)) = self.counted.get_mut(number as usize) {
-            counted.timers += 1;
-        }
+    /// Counts a timer of a class that has others.
+    fn count(&mut self, class: &Class) -> Option<u32> {
+        let number = *self.numbers.get(class)?;
+        self.counted.get_mut(number as usize)?.as_mut()?.timers += 1;
+        Some(number)
     }
 
     fn add(&mut self, class: Class) -> u32 {
@@ -128,13 +123,13 @@ mod tests {
     #[test]
     fn items_of_one_class_share_it_and_the_last_one_frees_its_number() {
         let mut classes = Classes::default();
-        let number = classes.enter(class(1, None), None);
-        assert_eq!(classes.enter(class(1, None), None), number);
-        let other = classes.enter(class(1, Some("copy")), None);
+        let number = classes.enter(&class(1, None), |_| false);
+        assert_eq!(classes.enter(&class(1, None), |_| false), number);
+        let other = classes.enter(&class(1, Some("copy")), |_| false);
         assert_ne!(other, number);
         assert_eq!(*classes.leave(number), class(1, None));
         assert_eq!(*classes.leave(number), class(1, None));
-        assert_eq!(classes.enter(class(2, None), None), number, "the number is free");
+        assert_eq!(classes.enter(&class(2, None), |_| false), number, "the number is free");
         assert_eq!(*classes.leave(number), class(2, None));
         assert_eq!(*classes.leave(other), class(1, Some("copy")));
         assert!(classes.numbers.is_empty() && classes.of_workflow.is_empty());
@@ -144,19 +139,20 @@ mod tests {
     fn classes_beyond_the_limit_are_one_without_labels_that_keeps_named_steps() {
         let mut classes = Classes::default();
         for tenant in 0..CLASSES_MAX {
-            classes.enter(class(tenant, None), None);
+            classes.enter(&class(tenant, None), |_| false);
         }
         let named = StepName::new("copy").unwrap();
+        let is_named = |step: &StepName| *step == named;
         let rest = [
-            classes.enter(class(CLASSES_MAX, Some("made-up")), None),
-            classes.enter(class(CLASSES_MAX + 1, Some("also-made-up")), None),
-            classes.enter(class(CLASSES_MAX + 2, Some("copy")), Some(named.clone())),
+            classes.enter(&class(CLASSES_MAX, Some("made-up")), is_named),
+            classes.enter(&class(CLASSES_MAX + 1, Some("also-made-up")), is_named),
+            classes.enter(&class(CLASSES_MAX + 2, Some("copy")), is_named),
         ];
         assert_eq!(rest[0], rest[1]);
-        let known = classes.enter(class(7, None), None);
+        let known = classes.enter(&class(7, None), |_| false);
         assert_eq!(*classes.leave(known), class(7, None), "one that is there takes more");
         let (first, last) = (classes.leave(rest[0]), classes.leave(rest[2]));
         assert_eq!((&first.group, &first.step), (&Group::new(), &None));
-        assert_eq!((&last.group, &last.step), (&Group::new(), &Some(named)));
+        assert_eq!((&last.group, &last.step), (&Group::new(), &Some(named.clone())));
     }
 }

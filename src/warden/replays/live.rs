@@ -45,8 +45,8 @@ pub struct ReplayEntry {
 
 /// Only the loop changes it.
 pub struct LiveState {
-    /// Whether the stored version has ended.
-    pub is_end_committed: bool,
+    /// The status of the stored version.
+    pub committed: ReplayStatus,
     pub replay: Replay,
     pub in_flight: usize,
     pub recent: Recent,
@@ -66,7 +66,7 @@ impl LiveReplay {
         let lately = Duration::from_secs_f64(LATELY_ITEMS / replay.pace.max_per_second).max(LATELY_MIN);
         let id = replay.id.clone();
         let state = LiveState {
-            is_end_committed: replay.status.is_ended(),
+            committed: replay.status,
             replay,
             in_flight: 0,
             recent: Recent::new(lately, now),
@@ -97,7 +97,7 @@ impl LiveReplay {
 
     /// Called for each committed version.
     pub fn committed(&self, replay: &Replay) {
-        self.lock().is_end_committed = replay.status.is_ended();
+        self.lock().committed = replay.status;
     }
 
     /// The replay as it is shown. It ends once its end is committed, and with it the outcome of every item.
@@ -105,8 +105,8 @@ impl LiveReplay {
         let mut state = self.lock();
         let rate = state.recent.per_second(now);
         let mut replay = state.replay.clone();
-        if replay.status.is_ended() && !state.is_end_committed {
-            (replay.status, replay.ended_at) = (ReplayStatus::Running, None);
+        if replay.status.is_ended() && !state.committed.is_ended() {
+            (replay.status, replay.ended_at) = (state.committed, None);
         }
         let runs = replay.status == ReplayStatus::Running;
         let eta = (runs && rate > 0.0).then(|| {

@@ -119,9 +119,9 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "every other item gets no timer",
         file: "src/warden/census.rs",
-        original: "        let tag = self.classes.enter(class.clone(), named_step);",
+        original: "        let tag = self.classes.enter(class, ",
         planted: "        if BUG && number.0 % 2 == 1 { return None }
-        let tag = self.classes.enter(class.clone(), named_step);",
+        let tag = self.classes.enter(class, ",
         caught_by: &[" items, and there are ", "does not know of trouble", "there is no incident about"],
     },
     Planted {
