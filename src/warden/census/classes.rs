@@ -40,8 +40,8 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    /// Counts a timer of a class and returns the class's number. Beyond [`CLASSES_MAX`] it is the class without
-    /// labels, which keeps the step if the workflow's policy names it.
+    /// Counts a timer of a class and returns the class's number. Beyond [`CLASSES_MAX`] it is the class
+    /// without labels, which keeps the step if the workflow's policy names it.
     pub(super) fn enter(&mut self, class: &Class, is_named: impl FnOnce(&StepName) -> bool) -> u32 {
         if let Some(number) = self.count(class) {
             return number;
