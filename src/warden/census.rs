@@ -55,8 +55,8 @@ use crate::model::{
 };
 use crate::timer::{Due, TimerWheel};
 
-/// The most steps of the timer wheel while the census is locked, so that a million timers that fire together do
-/// not delay the committing thread.
+/// The most steps of the timer wheel while the census is locked, so that a million timers that fire together
+/// do not delay the committing thread.
 pub const STEPS_AT_ONCE: usize = 256;
 
 struct State {
