@@ -208,7 +208,7 @@ async fn fill_and_empty(
         if !daemon.is_running() {
             return Err(format!("it ended after {closes} closes"));
         }
-        let again = tokio::time::timeout(TAKEN_AGAIN_WITHIN, stock.create_again(&desk)).await;
+        let again = tokio::time::timeout(TAKEN_AGAIN_WITHIN, stock.create(&desk, 1)).await;
         again.map_err(|_| format!("no create was taken within {TAKEN_AGAIN_WITHIN:?} of the closes"))??;
         if filling.payload >= PAYLOADS_COUNT_FROM {
             let room = tokio::time::timeout(ROOM_WITHIN, falls_below(scene.data(), bytes / 3)).await;
@@ -221,7 +221,9 @@ async fn fill_and_empty(
         }
     }
     let left = LEFT_MAX.min(filled[0] / 4);
-    stock.create(&Desk::of(&daemon), left).await?;
+    let desk = Desk::of(&daemon);
+    let created = tokio::time::timeout(TAKEN_AGAIN_WITHIN, stock.create(&desk, left)).await;
+    created.map_err(|_| format!("{left} creates were not taken within {TAKEN_AGAIN_WITHIN:?}"))??;
     let daemon = stopped(scene, daemon).await?;
     trial.held(stock.hold(trial, &Desk::of(&daemon)).await?);
     Ok(format!("{filled:?} items filled it"))

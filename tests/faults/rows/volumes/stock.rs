@@ -103,20 +103,13 @@ impl Stock {
         join_all((0..self.clients).map(|_| fill())).await.into_iter().collect()
     }
 
-    /// Creates so many.
+    /// Creates so many, one after the other. Each is tried until it is taken: while compaction writes a
+    /// generation, the room is less for a moment.
     pub async fn create(&self, desk: &Desk, count: usize) -> Result<(), String> {
-        for number in 0..count {
-            if self.create_some(desk, 1).await? == 0 {
-                return Err(format!("the create {number} of {count} was refused although there is room"));
+        for _ in 0..count {
+            while self.create_some(desk, 1).await? == 0 {
+                tokio::time::sleep(REFUSED_PAUSE).await;
             }
-        }
-        Ok(())
-    }
-
-    /// Creates one, as soon as it is taken.
-    pub async fn create_again(&self, desk: &Desk) -> Result<(), String> {
-        while self.create_some(desk, 1).await? == 0 {
-            tokio::time::sleep(REFUSED_PAUSE).await;
         }
         Ok(())
     }
