@@ -30,8 +30,8 @@ use super::question::Question;
 use super::replays;
 use super::request::{self, ByteRange, Query, byte_range};
 use crate::config::{Config, Sources, host_of, origin_of};
+use crate::model::item::payload::content_encoding;
 use crate::model::item::{Closed, ItemDetail, ItemPatch, PROGRESS_SIZE_MAX};
-use crate::model::payload::content_encoding;
 use crate::model::{
     ClockTime, Item, ItemError, ItemId, ItemNumber, Labels, ManualClock, Moment, PayloadInfo, Timestamp,
     Work, WorkflowName,

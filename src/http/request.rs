@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use warden_api::word::Vocabulary;
 
 use super::problem::Problem;
-use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, payload, quote};
+use crate::model::item::payload;
+use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, quote};
 use crate::warden::WardenError;
 use crate::warden::intake::{Deadline, IDEMPOTENCY_KEY_MAX};
 

@@ -15,10 +15,8 @@ pub mod filter;
 pub mod fuzzing;
 pub mod incident;
 pub mod item;
-pub mod lease;
 pub mod nearest;
 pub mod notification;
-pub mod payload;
 pub mod quote;
 pub mod random;
 pub mod redrive;
@@ -41,11 +39,12 @@ pub use incident::{
     Action, ActionKind, Became, Continuation, Group, Incident, IncidentId, IncidentKey, IncidentKind,
     IncidentStatus, WaitingFor,
 };
-pub use item::{CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Standing};
-pub use lease::{Lease, LeaseAct, LeaseId, LeaseLost, Work};
+pub use item::{
+    CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Lease, LeaseAct, LeaseId,
+    LeaseLost, PayloadInfo, Standing, Work,
+};
 pub use nearest::{misspelling_of, nearest};
 pub use notification::{Notification, Sample, Subject};
-pub use payload::PayloadInfo;
 pub use quote::quote;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use redrive::Redrive;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::item::Closing;
-use super::lease::{Advance, StepDeadline};
+use super::item::{Advance, StepDeadline};
 use super::{
     CloseOutcome, DURATION_MAX, Expectation, Item, Redrive, RetryPolicy, Severity, StepName, Timestamp,
     WorkflowName,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Workflows;
 use super::census::Census;
 use super::handoff::{Backoff, Handoff, LEASE_MARGIN, Leasing, Posted, Sending, Target};
-use crate::model::lease::AfterFailure;
+use crate::model::item::AfterFailure;
 use crate::model::random::repeatable_id;
 use crate::model::{
     Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseAct, Redrive, Timestamp, WorkflowName,

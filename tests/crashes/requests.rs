@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use warden::model::item::{Closing, ItemPatch, Merge};
-use warden::model::lease::{Advance, AfterFailure, StepDeadline};
+use warden::model::item::{Advance, AfterFailure, Closing, ItemPatch, Merge, StepDeadline};
 use warden::model::{
     CloseOutcome, DeliveryStatus, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey, LeaseAct,
     LeaseId, Replay, Silence,

@@ -10,8 +10,7 @@ use warden_api::word::LineOperation;
 
 use crate::http::page::write_cursor;
 use crate::http::view::{hex, shown, told};
-use crate::model::item::ItemDetail;
-use crate::model::lease::StepRecord;
+use crate::model::item::{ItemDetail, StepRecord};
 use crate::model::{ClockTime, Item, ItemError, Moment, Position};
 use crate::warden::WardenError;
 

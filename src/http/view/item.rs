@@ -93,7 +93,7 @@ pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {
     }
 }
 
-fn step_record(step: model::lease::StepRecord, moment: Moment) -> StepRecord {
+fn step_record(step: model::item::StepRecord, moment: Moment) -> StepRecord {
     StepRecord { name: step.name.into(), status: step.status.into(), at: told(step.at, moment) }
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::items::{remembered, update};
 use super::{Detail, Outcome, Rows};
-use crate::model::item::Item;
-use crate::model::lease::LeaseRefusal;
+use crate::model::item::{Item, LeaseRefusal};
 use crate::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, LeaseLost, Moment, Timestamp};
 use crate::store::Change;
 
@@ -15,7 +14,7 @@ pub struct Claim {
     pub number: ItemNumber,
     /// The item must match it.
     pub filter: Arc<ItemFilter>,
-    /// At most [`crate::model::lease::WORKER_MAX`] bytes.
+    /// At most [`crate::model::item::WORKER_MAX`] bytes.
     pub worker: Arc<str>,
     pub expires_at: Timestamp,
     /// Whether an item that waits for a retry can be claimed too.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{RecordError, damaged, expect_version};
-use crate::model::item::{Closed, ItemDetail};
-use crate::model::lease::LeaseEnd;
+use crate::model::item::{Closed, ItemDetail, LeaseEnd};
 use crate::model::{
     ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, Work, WorkflowName,
 };

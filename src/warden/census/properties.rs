@@ -12,8 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, ItemPatch, Merge};
-use crate::model::lease::LeaseAct;
+use crate::model::item::{Closing, ItemPatch, LeaseAct, Merge};
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
     Work, Workflow,

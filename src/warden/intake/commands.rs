@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::{BatchItem, CreateItem, Deadline, Intake};
 use crate::model::item::check_labels;
-use crate::model::payload::{PayloadRefusal, content_encoding, content_type};
+use crate::model::item::payload::{PayloadRefusal, content_encoding, content_type};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     ClockTime, CloseOutcome, ItemId, ItemKey, PayloadInfo, Policy, StepName, Timestamp, WorkflowName,

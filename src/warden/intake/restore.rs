@@ -13,8 +13,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Intake;
-use crate::model::item::{Closed, ERRORS_KEPT, ItemDetail, check_data, check_progress};
-use crate::model::lease::{STEPS_KEPT, StepRecord};
+use crate::model::item::{
+    Closed, ERRORS_KEPT, ItemDetail, STEPS_KEPT, StepRecord, check_data, check_progress,
+};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored, Timestamp};
 use crate::warden::WardenError;

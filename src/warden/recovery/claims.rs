@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Recovery;
 use super::leases::check_ttl;
-use crate::model::lease::WORKER_MAX;
+use crate::model::item::WORKER_MAX;
 use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Moment, Order, Position, ReplayId, Timestamp};
 use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 use crate::warden::census::{Place, Reservation, Wanted};

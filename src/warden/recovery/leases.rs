@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Recovery;
-use crate::model::item::Merge;
-use crate::model::lease::{Advance, AfterFailure};
+use crate::model::item::{Advance, AfterFailure, Merge};
 use crate::model::{CloseOutcome, Item, LeaseAct, LeaseId, LeaseLost};
 use crate::store::{Command, Outcome};
 use crate::warden::WardenError;

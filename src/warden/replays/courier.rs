@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replays;
-use crate::model::lease::{Advance, AfterFailure, LeaseEnd};
+use crate::model::item::{Advance, AfterFailure, LeaseEnd};
 use crate::model::random::repeatable_id;
 use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
 use crate::model::{CloseOutcome, ItemFilter, ItemKey, ItemNumber, LeaseAct, LeaseId, Moment, ReplayId};

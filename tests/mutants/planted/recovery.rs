@@ -27,7 +27,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "whoever held an item last may finish it",
-        file: "src/model/lease.rs",
+        file: "src/model/item/lease.rs",
         original: "(None, None) if lease.expires_at <= now =>",
         planted: "(None, None) if lease.expires_at <= now && !BUG =>",
         caught_by: &["which ended at"],

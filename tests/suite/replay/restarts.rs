@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use warden::model::item::Closing;
-use warden::model::lease::Advance;
+use warden::model::item::{Advance, Closing};
 use warden::model::replay::{ItemProgress, ReplayChunk, ReplayStatus};
 use warden::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, Replay, Timestamp};
 use warden::store::memory::MemoryStore;

@@ -14,8 +14,7 @@ use proptest::prelude::{ProptestConfig, any};
 use proptest::test_runner::TestRunner;
 use serde::Serialize;
 use serde_json::json;
-use warden::model::item::{Closed, Closing, ItemDetail};
-use warden::model::lease::{LeaseEnd, StepRecord, StepStatus};
+use warden::model::item::{Closed, Closing, ItemDetail, LeaseEnd, StepRecord, StepStatus};
 use warden::model::{
     ClockTime, CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo,
     Progress, Silence, Timestamp, Work, Workflow,

@@ -10,7 +10,7 @@ use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::http::request;
-use crate::model::lease::StepRecord;
+use crate::model::item::StepRecord;
 use crate::model::{ItemError, StepName, Timestamp};
 use crate::warden::WardenError;
 use crate::warden::intake::{GonePayload, Past, PastClose};

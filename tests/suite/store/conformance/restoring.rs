@@ -1,8 +1,7 @@
 //! Imported items with history.
 
 use serde_json::{Value, json};
-use warden::model::item::{Closed, ItemDetail};
-use warden::model::lease::{StepRecord, StepStatus};
+use warden::model::item::{Closed, ItemDetail, StepRecord, StepStatus};
 use warden::model::{CloseOutcome, Item, ItemError, PayloadInfo, Restored, Work};
 use warden::store::{Command, Creation, Outcome};
 

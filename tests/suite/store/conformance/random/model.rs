@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, Merge, Status};
-use warden::model::lease::LeaseRefusal;
+use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, LeaseRefusal, Merge, Status};
 use warden::model::{
     ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, Item, ItemError,
     ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId,

@@ -8,8 +8,7 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_oneof, sample::select};
 use serde_json::{Map, Value, json};
-use warden::model::item::{Closing, ItemPatch, Merge};
-use warden::model::lease::{Advance, AfterFailure, StepDeadline};
+use warden::model::item::{Advance, AfterFailure, Closing, ItemPatch, Merge, StepDeadline};
 use warden::model::{
     ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, IncidentStatus, ItemError, ItemFilter,
     ItemKey, ItemNumber, ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,

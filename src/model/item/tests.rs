@@ -4,8 +4,6 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 
 use super::*;
-use crate::model::item::Closing;
-use crate::model::{CloseOutcome, ItemId, ItemState, Labels, PayloadInfo, WorkflowName};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)

@@ -8,21 +8,16 @@
 //! * Closing an item ends its lease. A lease does not prevent a close.
 //! * Ending a lease is idempotent: a repetition changes nothing and has the same response, until somebody
 //!   else claims the item.
-//!
-//! Deliberately absent: the wait before the next attempt and the next step. They are the workflow's policy,
-//! and the caller decides them.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+pub use warden_api::limit::WORKER_MAX;
 
-pub use warden_api::limit::{STEPS_KEPT, WORKER_MAX};
-pub use warden_api::word::StepStatus;
-
-use super::item::{Closing, Item, ItemError, ItemNumber, ItemPatch, ItemRefusal, Merge};
-use super::{Moment, StepName, Timestamp};
+use super::{Advance, Item, ItemError, ItemNumber, ItemPatch, ItemRefusal, Merge, StepStatus};
+use crate::model::{Moment, Timestamp};
 
 /// Item and token. Written as `lse_` and 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,46 +67,6 @@ pub enum LeaseEnd {
     Completed,
     Failed,
     Released,
-}
-
-/// The state of the work on an item.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// The latest lease, running or over.
-    pub lease: Option<Lease>,
-    /// Token and end of the last lease before it that its holder ended: the response may have been lost, and
-    /// the request repeated after somebody else has claimed the item.
-    pub ended_before: Option<(u64, LeaseEnd)>,
-    /// The claims at the current step, without those that were released. Expired leases count.
-    pub attempts: u32,
-    /// When it can be claimed again.
-    pub retry_at: Option<Timestamp>,
-}
-
-/// A step that an item left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepRecord {
-    pub name: StepName,
-    pub status: StepStatus,
-    pub at: Timestamp,
-}
-
-/// The deadline of an item that enters a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepDeadline {
-    /// The step's own deadline.
-    At(Timestamp),
-    /// The current deadline, or this instant if that is later.
-    NotBefore(Timestamp),
-}
-
-/// Where an item goes when its step is complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Advance {
-    /// To another step.
-    To { step: StepName, deadline: StepDeadline },
-    /// It is closed.
-    Close(Closing),
 }
 
 /// The consequence of a failed attempt.
@@ -218,9 +173,7 @@ impl LeaseAct {
             Self::Release { .. } => Some(LeaseEnd::Released),
         }
     }
-}
 
-impl LeaseAct {
     /// Whether it may add progress, errors or steps.
     pub const fn adds_detail(&self) -> bool {
         match self {
@@ -240,25 +193,7 @@ impl LeaseAct {
     }
 }
 
-impl Work {
-    /// When it can be claimed, as far as leases and retries are concerned; in the distant past if at any
-    /// time.
-    pub fn free_at(&self) -> Timestamp {
-        let leased_until = self.lease.as_ref().filter(|lease| lease.ended.is_none()).map(|it| it.expires_at);
-        leased_until.into_iter().chain(self.retry_at).max().unwrap_or(Timestamp::MIN)
-    }
-
-    pub fn running(&self, now: Timestamp) -> Option<&Lease> {
-        self.lease.as_ref().filter(|lease| lease.ended.is_none() && now < lease.expires_at)
-    }
-}
-
 impl Item {
-    /// Whether it can be claimed: it is not closed or leased, and does not wait for a retry.
-    pub fn is_claimable(&self, now: Timestamp) -> bool {
-        self.closed.is_none() && self.work.free_at() <= now
-    }
-
     pub fn claim(&mut self, token: u64, worker: Arc<str>, expires_at: Timestamp) {
         if let Some(Lease { token, ended: Some(end), .. }) = self.work.lease {
             self.work.ended_before = Some((token, end));
@@ -275,14 +210,14 @@ impl Item {
         self.check_holder(token, end, moment.now)?;
         match act {
             LeaseAct::Heartbeat { expires_at, may_shorten, progress } => {
-                self.note_progress(progress)?;
+                self.patch_progress(progress)?;
                 if let Some(lease) = &mut self.work.lease {
                     let least = if may_shorten { expires_at } else { lease.expires_at };
                     lease.expires_at = expires_at.max(least);
                 }
             }
             LeaseAct::Complete { advance, progress } => {
-                self.note_progress(progress)?;
+                self.patch_progress(progress)?;
                 self.advance(advance, StepStatus::Done, moment);
             }
             LeaseAct::Fail { mut error, then } => {
@@ -326,7 +261,7 @@ impl Item {
         }
     }
 
-    fn note_progress(
+    fn patch_progress(
         &mut self,
         progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
     ) -> Result<(), ItemRefusal> {
@@ -335,46 +270,4 @@ impl Item {
             None => Ok(()),
         }
     }
-
-    /// Leaves the current step and clears a failure.
-    fn advance(&mut self, advance: Advance, status: StepStatus, moment: Moment) {
-        let now = moment.now;
-        if let Some(name) = self.step.clone() {
-            let steps = &mut self.detail.get_or_insert_default().steps;
-            steps.push(StepRecord { name, status, at: now });
-            let surplus = steps.len().saturating_sub(STEPS_KEPT);
-            steps.drain(..surplus);
-        }
-        match advance {
-            Advance::To { step, deadline } => {
-                self.step = Some(step);
-                self.step_entered_at = now;
-                self.deadline = match deadline {
-                    StepDeadline::At(deadline) => deadline.into(),
-                    StepDeadline::NotBefore(least) if moment.steady(self.deadline) < least => least.into(),
-                    StepDeadline::NotBefore(_) => self.deadline,
-                };
-                self.failed_at = None;
-                self.work.attempts = 0;
-                self.work.retry_at = None;
-            }
-            Advance::Close(closing) => self.close(closing),
-        }
-    }
-
-    /// Resets a failed item to its step and cancels a wait, on behalf of a person. Returns whether anything
-    /// changed. A running lease continues.
-    pub fn retry(&mut self) -> bool {
-        if self.failed_at.is_none() && self.work.retry_at.is_none() {
-            return false;
-        }
-        self.failed_at = None;
-        self.work.retry_at = None;
-        self.work.attempts = 0;
-        self.version += 1;
-        true
-    }
 }
-
-#[cfg(test)]
-mod tests;

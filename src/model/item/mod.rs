@@ -1,0 +1,157 @@
+//! Items and their transitions, a file for each concept: [`patch`], [`progress`], [`course`], [`work`],
+//! [`lease`], [`errors`], [`closing`], [`payload`]; and [`standing`], what is derived from an item.
+//!
+//! Invariants:
+//!
+//! * Being overdue is derived from the deadline and `now`; it is never written.
+//! * A closed item does not change, except that its payload is removed and finally its record.
+//! * Every change increments `version`.
+//! * The size of an item's record is bounded by the limits of [`warden_api::limit`].
+
+pub mod closing;
+pub mod course;
+pub mod errors;
+pub mod lease;
+pub mod patch;
+pub mod payload;
+pub mod progress;
+pub mod standing;
+#[cfg(test)]
+mod tests;
+pub mod work;
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+pub use warden_api::limit::{LABEL_NAME_MAX, LABEL_VALUE_MAX, LABELS_MAX};
+pub use warden_api::name::{LabelError, Labels, check_labels, is_label_name};
+pub use warden_api::word::{CloseOutcome, ItemState};
+
+pub use self::closing::{Closed, Closing};
+pub use self::course::{Advance, STEPS_KEPT, StepDeadline, StepRecord, StepStatus};
+pub use self::errors::{ERRORS_KEPT, ItemError, check_data};
+pub use self::lease::{
+    AfterFailure, Lease, LeaseAct, LeaseEnd, LeaseId, LeaseIdError, LeaseLost, LeaseRefusal, WORKER_MAX,
+};
+pub use self::patch::{ItemPatch, Merge};
+pub use self::payload::PayloadInfo;
+pub use self::progress::{DEPTH_MAX, PROGRESS_SIZE_MAX, check_progress};
+pub use self::standing::{Standing, Status};
+pub use self::work::Work;
+use super::{ClockTime, ItemId, Moment, StepName, Timestamp, WorkflowName};
+
+/// The store's id of an item: increasing, and never reused, not even as the token of a lease. Clients see it
+/// only within opaque ids and cursors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ItemNumber(pub u64);
+
+/// The identity of an item for clients.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemKey {
+    pub workflow: WorkflowName,
+    pub id: ItemId,
+}
+
+/// The part of an item that may be large and is not needed by scans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ItemDetail {
+    pub progress: Map<String, Value>,
+    /// The latest errors, oldest first; at most [`ERRORS_KEPT`].
+    pub errors: Vec<ItemError>,
+    /// The steps it left, oldest first; at most [`STEPS_KEPT`].
+    #[serde(default)]
+    pub steps: Vec<StepRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub number: ItemNumber,
+    pub workflow: WorkflowName,
+    pub id: ItemId,
+    pub created_at: Timestamp,
+    pub deadline: ClockTime,
+    pub failed_at: Option<Timestamp>,
+    pub closed: Option<Closed>,
+    /// Names and values to filter by.
+    pub labels: Labels,
+    /// The current step, which says in which stage an item is stuck.
+    pub step: Option<StepName>,
+    /// When it entered that step.
+    pub step_entered_at: Timestamp,
+    /// `None` for the tombstone of an item that was closed without having been created.
+    pub payload: Option<PayloadInfo>,
+    /// The digest of the `Idempotency-Key` it was created with.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// Incremented by each change.
+    pub version: u64,
+    /// Its lease, attempts and retry.
+    pub work: Work,
+    /// Progress, errors, and the steps it left.
+    pub detail: Option<Box<ItemDetail>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ItemRefusal {
+    #[error("{0}")]
+    Labels(String),
+    /// The progress document is too large.
+    #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are allowed")]
+    Progress(usize),
+    /// A progress document or the data of an error is nested too deep.
+    #[error("stored JSON may be nested at most {DEPTH_MAX} levels deep")]
+    Depth,
+}
+
+impl From<LabelError> for ItemRefusal {
+    fn from(error: LabelError) -> Self {
+        Self::Labels(error.to_string())
+    }
+}
+
+impl Item {
+    /// The tombstone of an item that was closed before it was created.
+    pub fn tombstone(number: ItemNumber, key: ItemKey, closing: Closing) -> Self {
+        let mut item = Self {
+            number,
+            workflow: key.workflow,
+            id: key.id,
+            created_at: closing.at,
+            deadline: closing.at.into(),
+            failed_at: None,
+            closed: None,
+            labels: Labels::default(),
+            step: None,
+            step_entered_at: closing.at,
+            payload: None,
+            idempotency_key: None,
+            version: 0,
+            work: Work::default(),
+            detail: None,
+        };
+        item.close(closing);
+        item
+    }
+
+    pub fn key(&self) -> ItemKey {
+        ItemKey { workflow: self.workflow.clone(), id: self.id.clone() }
+    }
+
+    pub fn state(&self, moment: Moment) -> ItemState {
+        if self.closed.is_some() {
+            ItemState::Closed
+        } else if self.failed_at.is_some() {
+            ItemState::Failed
+        } else if moment.steady(self.deadline) <= moment.now {
+            ItemState::Overdue
+        } else {
+            ItemState::Open
+        }
+    }
+
+    /// Empty if there is none.
+    pub fn detail(&self) -> &ItemDetail {
+        static EMPTY: LazyLock<ItemDetail> = LazyLock::new(ItemDetail::default);
+        self.detail.as_deref().unwrap_or(&EMPTY)
+    }
+}
