@@ -17,20 +17,23 @@
 //! Deliberately absent: timers, counts and the overdue set. They are derived from the feed. Reads may see a
 //! change shortly before it is durable; a response never does.
 
+mod check;
 mod command;
 mod document;
+pub mod engine;
+mod error;
 mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod holdings;
 mod listing;
 pub mod log;
-pub mod memory;
 pub mod record;
-pub mod sled;
 
+pub use check::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 pub use command::{Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome, REPLAY_CHUNKS_MAX};
 pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};
+pub use error::{OnDamage, OpenError, OpenErrorKind, StoreError};
 pub use feed::{Change, Observer};
 pub use listing::{DELIVERIES_SCAN_MAX, SCAN_MAX};
 
@@ -44,19 +47,6 @@ use crate::model::{
     ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemFilter, ItemKey,
     ItemNumber, Moment, Order, Page, Position, ReplayChunk, ReplayId,
 };
-
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The queue is full; nothing was written.
-    #[error("too many changes are waiting for the disk")]
-    Overloaded,
-    /// The store is closing; nothing was written.
-    #[error("the store is closing")]
-    Closing,
-    /// The engine failed, and the outcome is unknown. Nothing is acknowledged from now on.
-    #[error("the store failed: {0}")]
-    Fatal(Arc<str>),
-}
 
 /// A query for a page of items.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use warden::model::{
     Item, ItemState, Timestamp,
 };
 use warden::store::Store as _;
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 
 use crate::clock::SimulatedClock;
 use crate::quiet::Quiet;

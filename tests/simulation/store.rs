@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use warden::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId};
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::store::{
     Command, DeliveryPage, DiskUse, Document, DocumentId, Growth, ListDeliveries, ListDocuments, ListItems,
     Observer, Outcome, Store, StoreError, StoreStatus,

@@ -11,7 +11,7 @@ use warden::model::{
     Clock as _, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState,
     Moment, Order, Timestamp, WaitingFor,
 };
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::store::{ListItems, Store as _};
 use warden::warden::Warden;
 

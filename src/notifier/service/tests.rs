@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::notifier::Format;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
-use crate::store::memory::MemoryStore;
+use crate::store::engine::memory::MemoryStore;
 use crate::store::{Document, DocumentId};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);

@@ -6,7 +6,7 @@ use warden::model::item::Closing;
 use warden::model::lease::Advance;
 use warden::model::replay::{ItemProgress, ReplayChunk, ReplayStatus};
 use warden::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, Replay, Timestamp};
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::store::{Claim, Command, Creation, Outcome, Store};
 
 use super::*;

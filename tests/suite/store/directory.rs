@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use warden::model::Labels;
 use warden::model::item::{Closing, LABELS_MAX};
-use warden::store::sled::OpenError;
+use warden::store::engine::sled::OpenError;
 use warden::store::{Command, Creation, Store};
 
 use super::engine::{idle, open};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use warden::model::{Item, ManualClock, Standing, Timestamp};
-use warden::store::memory::MemoryStore;
-use warden::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
-use warden::store::{Change, Command, Document, Observer, Outcome, Store};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::engine::sled::{OpenError, SledSettings, SledStore};
+use warden::store::{Change, Command, Document, Observer, OnDamage, Outcome, Store};
 
 use super::sample::key;
 

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use warden::model::ItemNumber;
 use warden::model::item::{Closing, ItemPatch};
-use warden::store::sled::SledStore;
+use warden::store::engine::sled::SledStore;
 use warden::store::{Command, Store};
 
 use super::engine::{Notes, idle, open};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
 use warden::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId};
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::store::{
     Command, DeliveryPage, DiskUse, Document, DocumentId, ListDeliveries, ListDocuments, ListItems, Observer,
     Outcome, Store, StoreError, StoreStatus,

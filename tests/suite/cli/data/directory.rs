@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::OnceCell;
 use warden::model::item::{ItemPatch, Merge};
-use warden::store::sled::{SledSettings, SledStore};
+use warden::store::engine::sled::{SledSettings, SledStore};
 use warden::store::{Command, Document, Store};
 
 use crate::store::engine::{idle, open_with};

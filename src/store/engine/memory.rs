@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::command::{Detail, Rows, settle};
-use super::holdings::Holdings;
-use super::{
+use crate::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, WorkflowName};
+use crate::store::command::{Detail, Rows, settle};
+use crate::store::holdings::Holdings;
+use crate::store::{
     Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentOrder, DocumentSet, ListDeliveries,
     ListDocuments, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
 };
-use crate::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, WorkflowName};
 
 #[derive(Clone, Default)]
 struct State {

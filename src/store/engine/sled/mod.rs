@@ -77,12 +77,12 @@ use self::reader::Reader;
 use self::space::Space;
 use self::start::{Start, Started};
 use self::transaction::Transaction;
-use super::log::Segments;
-use super::{
-    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, ListDeliveries, ListDocuments,
-    ListItems, Observer, Outcome, Store, StoreError, StoreStatus,
-};
 use crate::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp};
+use crate::store::log::Segments;
+use crate::store::{
+    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, ListDeliveries, ListDocuments,
+    ListItems, Observer, OnDamage, Outcome, Store, StoreError, StoreStatus,
+};
 
 #[derive(Clone, Debug)]
 pub struct SledSettings {
@@ -106,16 +106,6 @@ pub struct SledSettings {
     pub queue_max: usize,
     /// The most bytes of payload that may wait with them.
     pub queue_bytes_max: u64,
-}
-
-/// What to do when data is damaged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDamage {
-    /// Fail to open, and change nothing.
-    #[default]
-    Refuse,
-    /// Serve what can be read, and log what cannot.
-    Accept,
 }
 
 pub struct SledStore {
