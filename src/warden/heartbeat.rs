@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::context::Context;
 use super::pulse::{Look, Pulse};
 use crate::model::Clock;
 use crate::outbound::{self, Endpoint, Outbound, Transport};
@@ -48,14 +49,14 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub fn new(
-        store: Arc<dyn Store>,
+    pub(super) fn new(
+        context: &Context,
         outbound: Arc<dyn Outbound>,
-        clock: Arc<dyn Clock>,
         pulses: Pulses,
         settings: HeartbeatSettings,
         counts: Arc<HeartbeatCounts>,
     ) -> Self {
+        let Context { store, clock, .. } = context.clone();
         Self { store, outbound, clock, pulses, settings, counts }
     }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Workflows;
 use super::census::Census;
+use super::context::Context;
 use super::handoff::{Backoff, Handoff, LEASE_MARGIN, Leasing, Posted, Sending, Target};
 use crate::model::lease::AfterFailure;
 use crate::model::random::repeatable_id;
@@ -78,14 +79,8 @@ pub struct Redrives {
 }
 
 impl Redrives {
-    pub fn new(
-        store: Arc<dyn Store>,
-        handoff: Arc<Handoff>,
-        census: Arc<Census>,
-        workflows: Arc<Workflows>,
-        clock: Arc<dyn Clock>,
-        transport: Arc<Transport>,
-    ) -> Self {
+    pub(super) fn new(context: &Context, handoff: Arc<Handoff>, transport: Arc<Transport>) -> Self {
+        let Context { store, workflows, census, clock, .. } = context.clone();
         Self { store, handoff, census, workflows, clock, transport, counts: RedriveCounts::default() }
     }
 

@@ -7,7 +7,7 @@
 //!   command to `settle`, which alone judges preconditions, and commits what that writes as a whole;
 //! * durability: an outcome is returned after the data is on disk, and after a failed write none is;
 //! * one order of commits, in which the observer gets every change before the outcome is returned;
-//! * a limit to what may queue; what exceeds it is refused ([`StoreError::Overloaded`]), with nothing written;
+//! * a limit to what may queue: beyond it nothing is written ([`StoreError::Overloaded`]);
 //! * exclusive use: opening what another process has open fails ([`OpenErrorKind::Locked`]);
 //! * errors of opening that say what to do, and a state that is cheap to read ([`StoreStatus`]).
 //!

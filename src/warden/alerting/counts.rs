@@ -69,7 +69,7 @@ impl Alerting {
         let now = self.clock.now();
         let mut unsaved = Vec::new();
         for (key, saved) in &counts.0 {
-            let observation = self.census.observe(key);
+            let observation = self.observe(key);
             if (observation.became, observation.count) != (saved.became, saved.count) {
                 unsaved.extend(self.live.get(key).map(|incident| (incident, observation)));
             }

@@ -27,7 +27,7 @@ impl Alerting {
     }
 
     fn goes_on_under(&self, key: &IncidentKey, became: &Became) -> Option<IncidentKey> {
-        let has_items = |key: &IncidentKey| self.census.count(key) > 0;
+        let has_items = |key: &IncidentKey| self.count(key) > 0;
         let of_kind = |kind| {
             // Its own group, or the group of all items beyond the most groups counted separately.
             let groups = [key.group.clone(), Group::new()];
@@ -48,7 +48,7 @@ impl Alerting {
                     other.workflow == key.workflow && other.kind != IncidentKind::Missed && has_items(other)
                 };
                 let others = self.live.keys().into_iter().filter(about_items);
-                others.max_by_key(|other| self.census.count(other))
+                others.max_by_key(|other| self.count(other))
             }
             IncidentKind::Held => None,
         }

@@ -56,7 +56,7 @@ impl Alerting {
         if incident.status != IncidentStatus::Open {
             return incident;
         }
-        let observation = self.census.observe(&incident.key);
+        let observation = self.observe(&incident.key);
         incident.count = observation.count;
         incident.peak = incident.peak.max(observation.count);
         incident.oldest_deadline = observation.oldest_deadline;

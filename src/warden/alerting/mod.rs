@@ -11,6 +11,7 @@ mod deferred;
 mod endings;
 mod incidents;
 mod live;
+mod observing;
 mod receivers;
 mod refreshes;
 mod wakes;
@@ -24,8 +25,8 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::actions::ActionRequest;
-pub use self::actions::{Actions, IncidentAction, channel as action_channel};
+pub use self::actions::IncidentAction;
+use self::actions::{ActionRequest, Actions};
 use self::counts::Counts;
 use self::deferred::Deferred;
 pub use self::live::LiveIncidents;
@@ -33,6 +34,8 @@ use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Workflows;
 use super::census::{Census, STEPS_AT_ONCE};
+use super::context::Context;
+use super::expectations::ExpectedWork;
 use super::pulse::Pulse;
 use super::silences::KnownSilences;
 use crate::incident::notification::{self, Report};
@@ -61,23 +64,63 @@ struct LoopState {
 }
 
 pub struct Alerting {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) census: Arc<Census>,
-    pub(super) silences: Arc<KnownSilences>,
-    pub(super) workflows: Arc<Workflows>,
-    pub(super) live: Arc<LiveIncidents>,
-    pub(super) notifier: Notifier,
+    store: Arc<dyn Store>,
+    census: Arc<Census>,
+    expected: Arc<ExpectedWork>,
+    silences: Arc<KnownSilences>,
+    workflows: Arc<Workflows>,
+    live: Arc<LiveIncidents>,
+    notifier: Notifier,
     /// By name.
-    pub(super) receivers: HashMap<Arc<str>, Receiver>,
-    pub(super) actions: Actions,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) random: Arc<dyn Random>,
+    receivers: HashMap<Arc<str>, Receiver>,
+    actions: Actions,
+    pulse: Arc<Pulse>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     /// The prefix of links in notifications, without a slash at the end.
-    pub(super) external_url: String,
+    external_url: String,
+}
+
+/// What alerting decides by, besides the context, and where its notifications go.
+pub(super) struct AlertingParts {
+    pub expected: Arc<ExpectedWork>,
+    pub silences: Arc<KnownSilences>,
+    pub live: Arc<LiveIncidents>,
+    pub notifier: Notifier,
+    pub receivers: Vec<Receiver>,
+    /// The prefix of links in notifications, without a slash at the end.
+    pub external_url: String,
 }
 
 impl Alerting {
+    /// The second part is for [`Alerting::run`].
+    pub(super) fn new(context: &Context, parts: AlertingParts) -> (Self, mpsc::Receiver<ActionRequest>) {
+        let Context { store, workflows, census, clock, random } = context.clone();
+        let AlertingParts { expected, silences, live, notifier, receivers, external_url } = parts;
+        let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
+        let (actions, asked) = actions::channel();
+        let alerting = Self {
+            store,
+            census,
+            expected,
+            silences,
+            workflows,
+            live,
+            notifier,
+            receivers,
+            actions,
+            pulse: Arc::default(),
+            clock,
+            random,
+            external_url,
+        };
+        (alerting, asked)
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
     /// Runs the loop until `stop`.
     pub(super) async fn run(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
         let mut state = LoopState { ending: self.live.ending(), ..LoopState::default() };
@@ -98,7 +141,7 @@ impl Alerting {
         loop {
             let now = self.clock.now();
             self.pulse.turn(now);
-            touched.extend(self.census.take_touched());
+            touched.extend(self.take_changed());
             touched.extend(state.wakes.due(now));
             touched.extend(state.ending.iter().cloned());
             touched.extend(self.live.keys_of(&self.notifier.take_failing_changed()));
@@ -133,7 +176,7 @@ impl Alerting {
                 // Finding out which incidents it matches is not worth the effort.
                 () = self.silences.changed() => touched = self.live.keys(),
                 () = self.notifier.failing_changed() => {}
-                () = self.census.troubled() => {}
+                () = self.changed() => {}
                 () = self.clock.sleep_until(next) => {}
             }
         }
@@ -142,8 +185,7 @@ impl Alerting {
     /// Decides about incidents. Those without items come last: an incident that continues one of them is
     /// notified first.
     async fn attend_all(&self, keys: BTreeSet<IncidentKey>, state: &mut LoopState) -> Result<(), StoreError> {
-        let (begin, end): (BTreeSet<_>, BTreeSet<_>) =
-            keys.into_iter().partition(|key| self.census.count(key) > 0);
+        let (begin, end): (BTreeSet<_>, BTreeSet<_>) = keys.into_iter().partition(|key| self.count(key) > 0);
         self.attend_some(begin, state).await?;
         self.attend_some(end, state).await
     }
@@ -279,7 +321,7 @@ impl Alerting {
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
         let id = || IncidentId(self.random.id("inc", now));
-        let observation = self.census.observe(key);
+        let observation = self.observe(key);
         let ends = last.filter(|last| is_open(last) && observation.count == 0);
         let successor = ends.and_then(|last| self.successor(last, &observation.became, now));
         self.in_circumstances(last, key, now, |circumstances| {

@@ -105,8 +105,7 @@ impl Play {
     fn new() -> Self {
         let clock = ManualClock::new(START);
         let policies = policies();
-        let expectations = Arc::new(ExpectedWork::new(Arc::new(clock.clone()), &policies));
-        let census = Census::new(Arc::new(clock.clone()), policies.clone(), expectations);
+        let census = Census::new(Arc::new(clock.clone()), policies.clone());
         census.recovered();
         // Known workflows keep their counters.
         let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };

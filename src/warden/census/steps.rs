@@ -88,8 +88,7 @@ fn census_of(deadline: ClockTime) -> (Arc<SetMeanwhile>, Arc<Census>, Item) {
         census: OnceLock::new(),
     });
     let policies = policies();
-    let expectations = Arc::new(ExpectedWork::new(clock.clone(), &policies));
-    let census = Arc::new(Census::new(clock.clone(), policies, expectations));
+    let census = Arc::new(Census::new(clock.clone(), policies));
     census.recovered();
     let item = item(1, "uploads", None, START, deadline);
     assert!(clock.census.set(census.clone()).is_ok());

@@ -1,6 +1,6 @@
 //! The expectations of workflows and their progress: in memory, fed by the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::incident::Observation;
-use crate::model::{Clock, Expectation, Moment, Progress, Standing, Timestamp, WorkflowName};
+use crate::model::{
+    Clock, Expectation, Group, IncidentKey, IncidentKind, Moment, Progress, Standing, Timestamp, WorkflowName,
+};
 use crate::store::{Change, Document, Observer};
 use crate::warden::Workflows;
 
@@ -55,6 +57,9 @@ pub struct ExpectedWork {
     obsolete: Mutex<Vec<WorkflowName>>,
     /// False while items are read at the start, so that they do not count as new.
     recovered: AtomicBool,
+    /// Incidents that need a decision.
+    changed: Mutex<BTreeSet<IncidentKey>>,
+    has_changed: Notify,
     clock: Arc<dyn Clock>,
     pub(super) flipped: Notify,
 }
@@ -78,6 +83,8 @@ impl ExpectedWork {
             watched,
             obsolete: Mutex::default(),
             recovered: AtomicBool::new(false),
+            changed: Mutex::default(),
+            has_changed: Notify::new(),
             clock,
             flipped: Notify::new(),
         }
@@ -156,6 +163,26 @@ impl ExpectedWork {
             missed,
             ..Observation::default()
         }
+    }
+
+    /// The incidents that need a decision since the last call.
+    pub fn take_changed(&self) -> BTreeSet<IncidentKey> {
+        std::mem::take(&mut *lock(&self.changed))
+    }
+
+    /// Completes when there are incidents for [`ExpectedWork::take_changed`].
+    pub async fn changed(&self) {
+        self.has_changed.notified().await;
+    }
+
+    /// Has the incidents of these workflows decided about.
+    pub(super) fn report(&self, workflows: Vec<WorkflowName>) {
+        if workflows.is_empty() {
+            return;
+        }
+        let key = |workflow| IncidentKey { workflow, kind: IncidentKind::Missed, group: Group::new() };
+        lock(&self.changed).extend(workflows.into_iter().map(key));
+        self.has_changed.notify_one();
     }
 
     /// Evaluates the windows that have passed. Returns the workflows whose incidents need a decision.

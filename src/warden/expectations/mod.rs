@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use self::expected::ExpectedWork;
-use super::census::Census;
+use super::context::Context;
 use super::pulse::Pulse;
-use crate::model::{Clock, Group, IncidentKey, IncidentKind, Progress, Timestamp, WorkflowName};
+use crate::model::{Clock, Progress, Timestamp, WorkflowName};
 use crate::store::{Command, Document, DocumentId, Store, StoreError};
 
 /// How often counts are committed, and the wall clock is checked.
@@ -30,20 +30,18 @@ const SAVED_AT_ONCE: usize = 500;
 pub struct Expectations {
     store: Arc<dyn Store>,
     expected: Arc<ExpectedWork>,
-    census: Arc<Census>,
     clock: Arc<dyn Clock>,
     pulse: Arc<Pulse>,
 }
 
 impl Expectations {
-    pub fn new(
-        store: Arc<dyn Store>,
-        expected: Arc<ExpectedWork>,
-        census: Arc<Census>,
-        clock: Arc<dyn Clock>,
-        pulse: Arc<Pulse>,
-    ) -> Self {
-        Self { store, expected, census, clock, pulse }
+    pub fn new(context: &Context, expected: Arc<ExpectedWork>) -> Self {
+        let Context { store, clock, .. } = context.clone();
+        Self { store, expected, clock, pulse: Arc::default() }
+    }
+
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The next expected start, by the wall clock; `None` without an expectation.
@@ -71,7 +69,7 @@ impl Expectations {
                     save_at = now.after(TRY_AGAIN);
                 }
             }
-            self.census.touch(touched.into_iter().map(missed_key));
+            self.expected.report(touched);
             let next = self.expected.next_evaluation();
             let evaluate_at = next.map_or(Timestamp::MAX, |next| next.min(save_at));
             self.pulse.turn(evaluate_at);
@@ -103,8 +101,4 @@ impl Expectations {
         }
         Ok(())
     }
-}
-
-fn missed_key(workflow: WorkflowName) -> IncidentKey {
-    IncidentKey { workflow, kind: IncidentKind::Missed, group: Group::new() }
 }

@@ -14,6 +14,7 @@ pub use self::batch::BatchItem;
 pub use self::commands::IDEMPOTENCY_KEY_MAX;
 pub use self::restore::{GonePayload, Past, PastClose};
 use super::census::Census;
+use super::context::Context;
 use super::error::{changed, refusal};
 use super::report::{ReportError, item_error};
 use super::{WardenError, Workflows};
@@ -106,14 +107,9 @@ impl Asked {
 }
 
 impl Intake {
-    pub fn new(
-        store: Arc<dyn Store>,
-        workflows: Arc<Workflows>,
-        census: Arc<Census>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        payload_max: u64,
-    ) -> Self {
+    /// `payload_max` is in bytes.
+    pub(super) fn new(context: &Context, payload_max: u64) -> Self {
+        let Context { store, workflows, census, clock, random } = context.clone();
         Self { store, workflows, census, clock, random, payload_max }
     }
 

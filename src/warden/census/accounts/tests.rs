@@ -9,7 +9,6 @@ use crate::model::{
     Clock as _, IncidentId, IncidentStatus, ItemNumber, Labels, ManualClock, Severity, StepName,
 };
 use crate::store::{Change, Observer as _};
-use crate::warden::expectations::ExpectedWork;
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,8 +26,7 @@ impl Stage {
         let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
         let clock = Arc::new(ManualClock::new(START));
         let workflows = Arc::new(Workflows::new(config.workflows, config.default_workflow, true, 10));
-        let expectations = Arc::new(ExpectedWork::new(clock.clone(), &workflows));
-        Self { census: Census::new(clock.clone(), workflows, expectations), clock }
+        Self { census: Census::new(clock.clone(), workflows), clock }
     }
 
     fn started() -> Self {
