@@ -49,8 +49,8 @@ use self::workflow::WorkflowCensus;
 use super::Workflows;
 use crate::incident::Observation;
 use crate::model::{
-    Became, Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, StepName,
-    Timestamp, WorkflowName,
+    Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, OutcomeCounts,
+    StepName, Timestamp, WorkflowName,
 };
 use crate::timer::{Due, TimerWheel};
 
@@ -130,7 +130,7 @@ impl Census {
     }
 
     /// Resets the counts of a resolved incident, keeping what was counted after `told` was observed.
-    pub fn close_account(&self, key: &IncidentKey, told: &Became) {
+    pub fn close_account(&self, key: &IncidentKey, told: &OutcomeCounts) {
         self.lock().accounts.close(key, told);
     }
 
@@ -209,7 +209,7 @@ impl Census {
         let state = self.lock();
         let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
         let observation = troubled.map(Troubled::observe).unwrap_or_default();
-        Observation { became: state.accounts.get(key), ..observation }
+        Observation { outcomes: state.accounts.get(key), ..observation }
     }
 
     /// The items of an incident, the earliest deadline first.

@@ -163,9 +163,9 @@ fn cut(text: &str, characters: usize) -> Cow<'_, str> {
 }
 
 /// The outcomes of the items in one line: `closed: 3, failed: 20`; empty if unknown or none.
-fn became(notification: &Notification) -> String {
-    let became = notification.data.became.unwrap_or_default();
-    became.words().map(|(word, count)| format!("{word}: {count}")).collect::<Vec<_>>().join(", ")
+fn outcomes(notification: &Notification) -> String {
+    let outcomes = notification.data.outcomes.unwrap_or_default();
+    outcomes.words().map(|(word, count)| format!("{word}: {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The items by step in one line: `copy: 3, backup: 1, no step: 2`.

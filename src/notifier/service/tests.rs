@@ -343,7 +343,7 @@ fn resolved_incident(id: &str) -> Incident {
         reopenings: Vec::new(),
         resolved_at: Some(START),
         ending_since: None,
-        became: None,
+        outcomes: None,
         counted_at: None,
         continued_in: None,
         count: 0,

@@ -157,7 +157,7 @@ impl Store for MemoryStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let state = self.lock();
         let told = state.documents.values().filter(|document| document.is_told());
-        let item = |item: &Item| Change::Item { before: None, after: Some(item.standing()) };
+        let item = |item: &Item| Change::Item { before: None, after: Some(item.indexed()) };
         let changes: Vec<Change> =
             told.cloned().map(Change::Put).chain(state.items.values().map(item)).collect();
         observer.committed(&changes);

@@ -62,7 +62,7 @@ impl Alerting {
         incident.oldest_deadline = observation.oldest_deadline;
         incident.by_step = observation.by_step;
         incident.missed = observation.missed;
-        incident.became = incident.became.map(|_| observation.became);
+        incident.outcomes = incident.outcomes.map(|_| observation.outcomes);
         incident
     }
 

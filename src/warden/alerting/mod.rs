@@ -39,7 +39,7 @@ use super::expectations::ExpectedWork;
 use super::pulse::Pulse;
 use super::silences::KnownSilences;
 use crate::incident::notification::{self, Report};
-use crate::incident::{Circumstances, Decision, Outlook, Telling, continues_until, decide, outlook};
+use crate::incident::{Circumstances, Decision, Dispatch, Outlook, continues_until, decide, outlook};
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus,
     Item, Moment, Random, Timestamp, WaitingFor,
@@ -241,7 +241,7 @@ impl Alerting {
         let now = self.clock.now();
         let last = self.live.get(key);
         let mut decision = self.decide(last.as_ref(), key, now);
-        if decision.as_ref().is_some_and(|decision| !decision.tellings.is_empty()) {
+        if decision.as_ref().is_some_and(|decision| !decision.dispatches.is_empty()) {
             // A notification counts all items that are overdue by now, however many became so at once.
             while !self.census.catch_up(now, STEPS_AT_ONCE) {
                 tokio::task::yield_now().await;
@@ -282,13 +282,13 @@ impl Alerting {
     /// Adds the receivers that know of the incident, accept the event, and get no other notification now.
     fn also_notify(&self, decision: &mut Decision, event: Event) {
         let hears =
-            |name: &Arc<str>| decision.tellings.iter().any(|telling| telling.receivers.contains(name));
+            |name: &Arc<str>| decision.dispatches.iter().any(|dispatch| dispatch.receivers.contains(name));
         let takes = |name: &Arc<str>| self.receivers.get(name).is_some_and(|receiver| receiver.takes(event));
         let told = decision.incident.told.iter();
         let receivers: Vec<Arc<str>> = told.filter(|name| takes(name) && !hears(name)).cloned().collect();
         if !receivers.is_empty() {
-            decision.incident.notifications += u64::from(decision.tellings.is_empty());
-            decision.tellings.push(Telling { event, receivers });
+            decision.incident.notifications += u64::from(decision.dispatches.is_empty());
+            decision.dispatches.push(Dispatch { event, receivers });
         }
     }
 
@@ -300,7 +300,7 @@ impl Alerting {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         if decision.commit {
-            decision.incident.counted_at = decision.incident.became.map(|_| now);
+            decision.incident.counted_at = decision.incident.outcomes.map(|_| now);
             let deliveries = self.deliveries_of(last, &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
             log(last, &decision);
@@ -310,7 +310,7 @@ impl Alerting {
         match decision.incident.status {
             IncidentStatus::Open => Ok(decision.wake_at),
             IncidentStatus::Resolved => {
-                match &decision.incident.became {
+                match &decision.incident.outcomes {
                     Some(told) => self.census.close_account(&decision.incident.key, told),
                     None => self.census.drop_account(&decision.incident.key),
                 }
@@ -323,7 +323,7 @@ impl Alerting {
         let id = || IncidentId(self.random.id("inc", now));
         let observation = self.observe(key);
         let ends = last.filter(|last| is_open(last) && observation.count == 0);
-        let successor = ends.and_then(|last| self.successor(last, &observation.became, now));
+        let successor = ends.and_then(|last| self.successor(last, &observation.outcomes, now));
         self.in_circumstances(last, key, now, |circumstances| {
             let circumstances = Circumstances { successor: successor.as_ref(), ..*circumstances };
             decide(last, key, &observation, &circumstances, id)
@@ -387,7 +387,7 @@ impl Alerting {
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        if decision.tellings.is_empty() {
+        if decision.dispatches.is_empty() {
             return Ok(Vec::new());
         }
         let incident = &decision.incident;
@@ -401,7 +401,7 @@ impl Alerting {
             base_url: &self.external_url,
             moment: Moment { now, wall_offset: self.clock.wall_offset() },
         };
-        Ok(decision.tellings.iter().flat_map(|telling| self.deliveries_to(telling, &report)).collect())
+        Ok(decision.dispatches.iter().flat_map(|dispatch| self.deliveries_to(dispatch, &report)).collect())
     }
 
     async fn samples(&self, incident: &Incident) -> Result<Vec<Item>, StoreError> {
@@ -410,14 +410,14 @@ impl Alerting {
         self.store.items(self.census.sample(&incident.key, shown)).await
     }
 
-    fn deliveries_to(&self, telling: &Telling, report: &Report<'_>) -> Vec<Delivery> {
+    fn deliveries_to(&self, dispatch: &Dispatch, report: &Report<'_>) -> Vec<Delivery> {
         let Report { incident, moment: Moment { now, .. }, .. } = *report;
-        let body = notification::write(&notification::notification(telling.event, report));
+        let body = notification::write(&notification::notification(dispatch.event, report));
         let delivery = |receiver: &Arc<str>| Delivery {
             id: DeliveryId(self.random.id("dlv", now)),
             incident: incident.id.clone(),
             receiver: receiver.clone(),
-            event: telling.event,
+            event: dispatch.event,
             after: incident.continued_in.as_ref().map(|continuation| continuation.incident.clone()),
             sequence: incident.notifications,
             body: body.clone(),
@@ -428,7 +428,7 @@ impl Alerting {
             next_attempt_at: now,
             attempts: Vec::new(),
         };
-        telling.receivers.iter().map(delivery).collect()
+        dispatch.receivers.iter().map(delivery).collect()
     }
 }
 
@@ -449,15 +449,15 @@ fn log(last: Option<&Incident>, decision: &Decision) {
     if !was_open && is_open(incident) {
         tracing::warn!(incident = id, workflow, kind, count, "incident opened");
     }
-    for telling in &decision.tellings {
-        let event = telling.event.as_str();
+    for dispatch in &decision.dispatches {
+        let event = dispatch.event.as_str();
         tracing::info!(
             incident = id,
             workflow,
             kind,
             count,
             event,
-            receivers = ?telling.receivers,
+            receivers = ?dispatch.receivers,
             "notification created"
         );
     }

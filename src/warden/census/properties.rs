@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Config, Sources};
 use crate::model::item::{Closing, ItemPatch, Merge};
-use crate::model::lease::LeaseAct;
+use crate::model::lease::LeaseCommand;
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
     Work, Workflow,
@@ -140,7 +140,7 @@ impl Play {
                 now,
                 self.due(*deadline),
             );
-            self.written.push(Change::Item { before: None, after: Some(item.standing()) });
+            self.written.push(Change::Item { before: None, after: Some(item.indexed()) });
             self.items.insert(item.number, item);
             return;
         }
@@ -154,7 +154,7 @@ impl Play {
         | Write::Create { workflow: item, .. }) = write;
         let Some(number) = self.items.keys().nth(item % self.items.len().max(1)).copied() else { return };
         let mut item = self.items[&number].clone();
-        let before = Some(item.standing());
+        let before = Some(item.indexed());
         match write {
             Write::Forget { .. } if item.closed.is_some() => {
                 self.items.remove(&number);
@@ -177,7 +177,7 @@ impl Play {
             }
             Write::Release { .. } if item.work.running(now).is_some() => {
                 let token = item.work.lease.as_ref().unwrap().token;
-                item.act(token, LeaseAct::Release { retry_at: None, counts: true }, now.into()).unwrap();
+                item.act(token, LeaseCommand::Release { retry_at: None, counts: true }, now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
@@ -191,7 +191,7 @@ impl Play {
             }
             Write::Create { .. } | Write::Forget { .. } => return,
         }
-        self.written.push(Change::Item { before, after: Some(item.standing()) });
+        self.written.push(Change::Item { before, after: Some(item.indexed()) });
         self.items.insert(number, item);
     }
 

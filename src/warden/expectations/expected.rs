@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use crate::incident::Observation;
 use crate::model::{
-    Clock, Expectation, Group, IncidentKey, IncidentKind, Moment, Progress, Standing, Timestamp, WorkflowName,
+    Clock, Expectation, Group, IncidentKey, IncidentKind, IndexedItem, Moment, Progress, Timestamp,
+    WorkflowName,
 };
 use crate::store::{Change, Document, Observer};
 use crate::warden::Workflows;
@@ -131,9 +132,9 @@ impl ExpectedWork {
     }
 
     /// Counts an item that is new, or was read at the start.
-    fn created(&self, standing: &Standing) {
-        let Some(watched) = self.watched.get(&standing.workflow) else { return };
-        let Some(at) = standing.created_at else { return };
+    fn created(&self, indexed: &IndexedItem) {
+        let Some(watched) = self.watched.get(&indexed.workflow) else { return };
+        let Some(at) = indexed.created_at else { return };
         let watched = &mut *lock(watched);
         let is_recovered = self.recovered.load(Ordering::Relaxed);
         if is_recovered {
@@ -141,12 +142,12 @@ impl ExpectedWork {
         }
         let Watched { expectation, progress, saved, decided, .. } = watched;
         if is_recovered {
-            progress.created(expectation, standing.number, at, self.clock.wall_offset());
+            progress.created(expectation, indexed.number, at, self.clock.wall_offset());
             if progress.missed().is_some() != decided.is_some() {
                 self.flipped.notify_one();
             }
         } else if saved.is_some() {
-            progress.recount(expectation, standing.number, at);
+            progress.recount(expectation, indexed.number, at);
         }
     }
 

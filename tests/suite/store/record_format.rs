@@ -184,7 +184,7 @@ fn third_incident() -> Incident {
     Incident {
         reopenings: Vec::new(),
         ending_since: None,
-        became: None,
+        outcomes: None,
         counted_at: None,
         continued_in: None,
         ..incident("1")
@@ -423,7 +423,7 @@ fn story() -> Vec<Command> {
         report("full", error("1", at(5))),
         create("closed", "x"),
         close("closed", at(10)),
-        Creation { created_at: at(7), notes_workflow: Some(1), ..creation("kept", "kept") }.into_command(),
+        Creation { created_at: at(7), workflows_max: Some(1), ..creation("kept", "kept") }.into_command(),
         Command::Close { key: key("kept"), closing: kept },
         close("nobody", at(10)),
         Command::put_incident(incident("1"), vec![delivery("1", "1")]),

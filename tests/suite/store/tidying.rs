@@ -165,7 +165,7 @@ type Model = BTreeMap<ItemNumber, (String, Option<Bytes>)>;
 async fn agrees(store: &SledStore, notes: &Notes, model: &Model) {
     let listed = store.list(everything(model.len() + 1)).await.unwrap().data;
     assert!(listed.iter().map(|item| item.number).eq(model.keys().copied()));
-    assert!(notes.standings().iter().map(|standing| standing.number).eq(model.keys().copied()));
+    assert!(notes.indexed_items().iter().map(|indexed| indexed.number).eq(model.keys().copied()));
     for (item, (number, (id, bytes))) in listed.iter().zip(model) {
         let found = store.get(key(id)).await.unwrap().unwrap();
         assert_eq!((found.number, &found), (*number, item));

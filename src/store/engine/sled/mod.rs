@@ -216,7 +216,7 @@ impl Store for SledStore {
         let documents = documents.map(|document| Ok(Change::Put(document.map_err(failed)?)));
         let items = self.reader.items(ItemNumber(0)).map(|item| {
             let item = item.map_err(failed)?;
-            Ok(Change::Item { before: None, after: Some(item.standing()) })
+            Ok(Change::Item { before: None, after: Some(item.indexed()) })
         });
         let changes = documents.chain(items);
         read_ahead::read_ahead(changes, |mut chunks| {
