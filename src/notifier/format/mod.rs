@@ -63,6 +63,29 @@ pub enum Format {
     Template(Arc<Template>),
 }
 
+/// A format as far as its word determines it, and what its settings have to add.
+#[derive(Clone, Debug)]
+pub enum Options {
+    /// Nothing.
+    Complete(Format),
+    Resend,
+    RoutingKey,
+    Template,
+}
+
+impl Options {
+    pub const fn of(word: ReceiverFormat) -> Self {
+        match word {
+            ReceiverFormat::Standard => Self::Complete(Format::Standard),
+            ReceiverFormat::Slack => Self::Complete(Format::Slack),
+            ReceiverFormat::CloudEvents => Self::Complete(Format::CloudEvents),
+            ReceiverFormat::Alertmanager => Self::Resend,
+            ReceiverFormat::PagerDuty => Self::RoutingKey,
+            ReceiverFormat::Template => Self::Template,
+        }
+    }
+}
+
 /// A notification as an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
