@@ -1,7 +1,7 @@
 //! The store: durable state.
 //!
 //! Its interface is in terms of the domain, not of keys and values. The unit is a list of [`Command`]s with
-//! an [`Outcome`] each. Every command is atomic, and all are durable when [`Store::apply`] returns, so there
+//! an [`Outcome`] each. Every command is atomic, and all are durable when [`Writes::apply`] returns, so there
 //! is no flush.
 //!
 //! Invariants of every engine, checked by one conformance suite:
@@ -114,13 +114,12 @@ pub struct DiskUse {
     pub alarms: Vec<String>,
 }
 
-/// The interface of an engine. Reads return `None` or nothing if there is no such data.
-pub trait Store: Send + Sync + 'static {
-    /// Feeds the observer: first what is stored, that is every document that is told, in the order of
-    /// [`DocumentSet::TOLD`], and every item as a change from nothing; then every change. Called once, before
-    /// the first [`Store::apply`]. Fails if stored records cannot be read.
-    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
+/// What an engine provides. A service takes the part that it needs.
+pub trait Store: Writes + Reads + Feed + Health {}
 
+impl<S: Writes + Reads + Feed + Health> Store for S {}
+
+pub trait Writes: Send + Sync + 'static {
     /// Queues the commands before it returns, so that what is submitted later takes effect later. Completes
     /// when all are durable, with an outcome for each, in their order.
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>>;
@@ -136,6 +135,12 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(applied.await?.pop().unwrap_or(Outcome::Unknown)) })
     }
 
+    /// Commits what is queued, accepts nothing more, and releases the files. Blocks until done.
+    fn close(&self);
+}
+
+/// Reads return `None` or nothing if there is no such data.
+pub trait Reads: Send + Sync + 'static {
     /// The item with this key.
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
 
@@ -205,12 +210,19 @@ pub trait Store: Send + Sync + 'static {
     /// Replays that have chunks but no document, by id: they are being created, or their creation was
     /// interrupted.
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>>;
+}
 
+pub trait Feed: Send + Sync + 'static {
+    /// Feeds the observer: first what is stored, that is every document that is told, in the order of
+    /// [`DocumentSet::TOLD`], and every item as a change from nothing; then every change. Called once, before
+    /// the first [`Writes::apply`]. Fails if stored records cannot be read.
+    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
+}
+
+/// The state of an engine, for checks and metrics.
+pub trait Health: Send + Sync + 'static {
     fn status(&self) -> StoreStatus;
 
     /// Reads the disk, so call it rarely.
     fn disk_use(&self) -> DiskUse;
-
-    /// Commits what is queued, accepts nothing more, and releases the files. Blocks until done.
-    fn close(&self);
 }

@@ -18,7 +18,7 @@ use super::expectations::ExpectedWork;
 use super::silences::KnownSilences;
 use crate::model::time::Tied;
 use crate::model::{Clock, ClockAnchor, Timestamp};
-use crate::store::{Command, Outcome, Store, StoreError};
+use crate::store::{Command, Outcome, Reads, StoreError, Writes};
 
 /// How often the anchor is stored.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ pub(super) struct Resumed {
 }
 
 /// Continues steady time from the stored anchor.
-pub(super) async fn resume(store: &dyn Store, clock: &dyn Clock) -> Result<Resumed, StoreError> {
+pub(super) async fn resume(store: &dyn Reads, clock: &dyn Clock) -> Result<Resumed, StoreError> {
     let stored = store.clock().await?;
     let (anchor, tied) = clock.resume(stored.as_ref());
     let watched_to = stored.as_ref().map(|stored| stored.seen);
@@ -76,7 +76,7 @@ fn seconds(millis: i64) -> f64 {
 }
 
 pub(super) struct ClockFollower {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     clock: Arc<dyn Clock>,
     census: Arc<Census>,
     silences: Arc<KnownSilences>,

@@ -9,13 +9,13 @@ use super::context::Context;
 use super::silences::KnownSilences;
 use super::{ClockCounts, HeartbeatCounts, Workflows};
 use crate::model::{Clock, Warning, WarningCode};
-use crate::store::{DiskUse, Store, StoreStatus};
+use crate::store::{self, DiskUse, StoreStatus};
 
 /// The most workflows named in warnings.
 const NAMED_MAX: usize = 20;
 
 pub struct Health {
-    store: Arc<dyn Store>,
+    store: Arc<dyn store::Health>,
     census: Arc<Census>,
     workflows: Arc<Workflows>,
     silences: Arc<KnownSilences>,

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::pulse::{Look, Pulse};
 use crate::model::Clock;
 use crate::outbound::{self, Endpoint, Outbound, Transport};
-use crate::store::{Command, Document, Store};
+use crate::store::{Command, Document, Writes};
 
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
@@ -40,7 +40,7 @@ pub struct HeartbeatCounts {
 pub type Pulses = Vec<(&'static str, Arc<Pulse>)>;
 
 pub struct Heartbeat {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     outbound: Arc<dyn Outbound>,
     clock: Arc<dyn Clock>,
     pulses: Pulses,

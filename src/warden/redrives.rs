@@ -26,7 +26,7 @@ use crate::model::{
     Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseCommand, Redrive, Timestamp, WorkflowName,
 };
 use crate::outbound::{Endpoint, Rate, RateLimiter, SigningKey, Transport};
-use crate::store::{Claim, Store, StoreError};
+use crate::store::{Claim, StoreError, Writes};
 
 /// The worker name of the leases.
 pub const WORKER: &str = "redrive";
@@ -69,7 +69,7 @@ enum Redriven {
 }
 
 pub struct Redrives {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     handoff: Arc<Handoff>,
     census: Arc<Census>,
     workflows: Arc<Workflows>,

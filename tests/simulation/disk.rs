@@ -6,7 +6,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use warden::model::{Clock, Timestamp};
 use warden::store::engine::memory::MemoryStore;
-use warden::store::{Command, Document, DocumentSet, ListDocuments, Outcome, Store as _, StoreError};
+use warden::store::{
+    Command, Document, DocumentSet, ListDocuments, Outcome, Reads as _, StoreError, Writes as _,
+};
 
 use crate::claimable::Claimable;
 use crate::clock::SimulatedClock;

@@ -9,7 +9,7 @@ use warden::model::{
     Clock as _, ClockTime, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus,
     Item, ItemState, Timestamp,
 };
-use warden::store::Store as _;
+use warden::store::Reads as _;
 use warden::store::engine::memory::MemoryStore;
 
 use crate::clock::SimulatedClock;

@@ -12,7 +12,7 @@ use warden::model::{
     Moment, Order, Timestamp, WaitingFor,
 };
 use warden::store::engine::memory::MemoryStore;
-use warden::store::{ListItems, Store as _};
+use warden::store::{ListItems, Reads as _};
 use warden::warden::Warden;
 
 use crate::clock::SimulatedClock;

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::notifier::Format;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
 use crate::store::engine::memory::MemoryStore;
-use crate::store::{Document, DocumentId};
+use crate::store::{Document, DocumentId, Feed as _, Reads as _, Writes as _};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// A timeout that only a bug reaches.

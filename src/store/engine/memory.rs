@@ -14,8 +14,9 @@ use crate::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, Replay
 use crate::store::command::{Detail, Rows, settle};
 use crate::store::holdings::Holdings;
 use crate::store::{
-    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentOrder, DocumentSet, ListDeliveries,
-    ListDocuments, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
+    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentOrder, DocumentSet, Feed, Health,
+    ListDeliveries, ListDocuments, ListItems, Observer, Outcome, Reads, StoreError, StoreStatus, Writes,
+    listing,
 };
 
 #[derive(Clone, Default)]
@@ -153,7 +154,7 @@ impl State {
     }
 }
 
-impl Store for MemoryStore {
+impl Feed for MemoryStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let state = self.lock();
         let told = state.documents.values().filter(|document| document.is_told());
@@ -164,7 +165,9 @@ impl Store for MemoryStore {
         let _ = self.observer.set(observer);
         Ok(())
     }
+}
 
+impl Writes for MemoryStore {
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
         let mut state = self.lock();
         let mut changes = Vec::new();
@@ -185,6 +188,10 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(outcomes) })
     }
 
+    fn close(&self) {}
+}
+
+impl Reads for MemoryStore {
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.answer(|state| state.names.get(&key).and_then(|number| state.items.get(number)).cloned())
     }
@@ -261,7 +268,9 @@ impl Store for MemoryStore {
             ids
         })
     }
+}
 
+impl Health for MemoryStore {
     fn status(&self) -> StoreStatus {
         let state = self.lock();
         StoreStatus {
@@ -276,6 +285,4 @@ impl Store for MemoryStore {
     fn disk_use(&self) -> DiskUse {
         DiskUse::default()
     }
-
-    fn close(&self) {}
 }

@@ -1,7 +1,7 @@
 //! The engines, and the choice between them. `app` and tests alone name one; all else takes [`Store`].
 //!
-//! To add one, implement [`Store`] in a module of its own and name it in [`EngineSettings`] and [`open`]. An
-//! engine provides:
+//! To add one, implement the traits of [`Store`] in a module of its own and name it in [`EngineSettings`] and
+//! [`open`]. An engine provides:
 //!
 //! * transactions: the rows that a command reads and writes (`Rows` in `store/command/`). It passes every
 //!   command to `settle`, which alone judges preconditions, and commits what that writes as a whole;

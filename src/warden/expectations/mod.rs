@@ -18,7 +18,7 @@ pub use self::expected::ExpectedWork;
 use super::context::Context;
 use super::pulse::Pulse;
 use crate::model::{Clock, Progress, Timestamp, WorkflowName};
-use crate::store::{Command, Document, DocumentId, Store, StoreError};
+use crate::store::{Command, Document, DocumentId, StoreError, Writes};
 
 /// How often counts are committed, and the wall clock is checked.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const SAVED_AT_ONCE: usize = 500;
 
 pub struct Expectations {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     expected: Arc<ExpectedWork>,
     clock: Arc<dyn Clock>,
     pulse: Arc<Pulse>,

@@ -22,10 +22,10 @@ use crate::model::item::{ItemPatch, Merge};
 use crate::model::{
     Clock, CloseOutcome, Item, ItemId, ItemKey, Random, StepName, Timestamp, WarningCode, WorkflowName,
 };
-use crate::store::{Command, Outcome, Store};
+use crate::store::{Command, Outcome, Writes};
 
 pub struct Intake {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     workflows: Arc<Workflows>,
     census: Arc<Census>,
     clock: Arc<dyn Clock>,

@@ -14,10 +14,10 @@ use crate::model::{
     Clock, Item, ItemFilter, ItemKey, ItemNumber, ItemState, Moment, Order, Page, PayloadInfo, Position,
     WorkflowName,
 };
-use crate::store::{ListItems, Store};
+use crate::store::{ListItems, Reads};
 
 pub struct Queries {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Reads>,
     census: Arc<Census>,
     clock: Arc<dyn Clock>,
 }

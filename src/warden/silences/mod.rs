@@ -17,7 +17,7 @@ use crate::model::random::repeatable_id;
 use crate::model::{
     Clock, ClockTime, IncidentKind, Random, Silence, SilenceId, SilenceStatus, Timestamp, quote,
 };
-use crate::store::{Command, DocumentId, Store, StoreError};
+use crate::store::{Command, DocumentId, StoreError, Writes};
 
 /// The most pending and active silences.
 const SILENCES_MAX: usize = 1_000;
@@ -49,7 +49,7 @@ pub enum Until {
 }
 
 pub struct Silences {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     known: Arc<KnownSilences>,
     workflows: Arc<Workflows>,
     clock: Arc<dyn Clock>,

@@ -7,7 +7,7 @@ use warden::model::lease::Advance;
 use warden::model::replay::{ItemProgress, ReplayChunk, ReplayStatus};
 use warden::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, Replay, Timestamp};
 use warden::store::engine::memory::MemoryStore;
-use warden::store::{Claim, Command, Creation, Outcome, Store};
+use warden::store::{Claim, Command, Creation, Outcome, Reads as _, Writes as _};
 
 use super::*;
 use crate::alerts::raw::RawReceiver;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use warden::model::{IndexedItem, Item, ManualClock, Timestamp};
 use warden::store::engine::memory::MemoryStore;
 use warden::store::engine::sled::{OpenError, SledSettings, SledStore};
-use warden::store::{Change, Command, Document, Observer, OnDamage, Outcome, Store};
+use warden::store::{Change, Command, Document, Health as _, Observer, OnDamage, Outcome, Store};
 
 use super::sample::key;
 

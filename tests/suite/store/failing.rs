@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use warden::model::item::ItemPatch;
-use warden::store::{Change, Command, Observer, Store, StoreError};
+use warden::store::{Change, Command, Feed as _, Health as _, Observer, Reads as _, StoreError, Writes as _};
 
 use super::engine::{database, open};
 use super::sample::{at, create, created, key, patch, report};

@@ -21,7 +21,7 @@ use warden::model::{
     Progress, Silence, Timestamp, Work, Workflow,
 };
 use warden::store::record::{self, RecordError};
-use warden::store::{Command, Creation, Store};
+use warden::store::{Command, Creation, Reads as _, Writes as _};
 
 use super::engine::open;
 use super::sample::{

@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use warden::model::ItemNumber;
 use warden::model::item::{Closing, ItemPatch};
 use warden::store::engine::sled::SledStore;
-use warden::store::{Command, Store};
+use warden::store::{Command, Feed as _, Health as _, Reads as _, Writes as _};
 
 use super::engine::{Notes, idle, open};
 use super::sample::{at, closing, create, created, everything, key, patch, payload};

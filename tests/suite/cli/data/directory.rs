@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use warden::model::item::{ItemPatch, Merge};
 use warden::store::engine::sled::{SledSettings, SledStore};
-use warden::store::{Command, Document, Store};
+use warden::store::{Command, Document, Writes as _};
 
 use crate::store::engine::{idle, open_with};
 use crate::store::sample::{
