@@ -5,6 +5,7 @@
 
 mod addresses;
 mod startup;
+mod storage;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,13 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::addresses::look_up;
-use crate::config::{Config, Engine};
+pub use self::storage::check_data;
+use crate::config::Config;
 use crate::http::{Listener, ListenerError, Server};
 use crate::model::{Clock, Random, SystemClock, SystemRandom, Warning};
 use crate::outbound::{HttpOutbound, Outbound};
-use crate::store::memory::MemoryStore;
-use crate::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
-use crate::store::{Store, StoreError};
+use crate::store::{OnDamage, OpenError, Store, StoreError, engine};
 use crate::warden::{Loops, Parts, Warden, WardenSettings, Workflows};
 
 /// The interval of checking the health of the store.
@@ -71,10 +71,7 @@ impl Surroundings {
     pub fn real(config: &Config, on_damage: OnDamage) -> Result<Self, AppError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let outbound = HttpOutbound::new().map_err(|error| AppError::Outbound(error.to_string()))?;
-        let store: Arc<dyn Store> = match config.storage.engine {
-            Engine::Memory => Arc::new(MemoryStore::new()),
-            Engine::Sled => Arc::new(SledStore::open(&sled_settings(config, on_damage), clock.clone())?),
-        };
+        let store = engine::open(&storage::settings(config, on_damage), clock.clone())?;
         Ok(Self { clock, random: Arc::new(SystemRandom), outbound: Arc::new(outbound), store })
     }
 
@@ -105,21 +102,6 @@ impl Surroundings {
                 redrives: config.redrives.clone(),
             },
         }
-    }
-}
-
-fn sled_settings(config: &Config, on_damage: OnDamage) -> SledSettings {
-    SledSettings {
-        path: config.storage.path.clone(),
-        cache: config.storage.cache,
-        reserve: config.storage.reserve,
-        size_max: Some(config.storage.size_max).filter(|size_max| *size_max > 0),
-        payload_max: config.limits.payload_max,
-        recent: config.storage.recent,
-        checkpoint: config.storage.checkpoint,
-        on_damage,
-        queue_max: config.limits.queue_max,
-        queue_bytes_max: config.limits.buffered_max,
     }
 }
 

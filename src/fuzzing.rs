@@ -29,9 +29,9 @@ macro_rules! targets {
 targets![
     store::fuzzing::records,
     store::fuzzing::documents,
-    store::sled::fuzzing::chunks,
-    store::sled::fuzzing::entries,
-    store::sled::fuzzing::manifests,
+    store::engine::sled::fuzzing::chunks,
+    store::engine::sled::fuzzing::entries,
+    store::engine::sled::fuzzing::manifests,
     store::log::fuzzing::segments,
     model::fuzzing::values,
     model::fuzzing::schedules,

@@ -17,7 +17,7 @@
 //! | [`notifier`] | drains the outbox: formats, order, retry, circuit breaker |
 //! | [`outbound`] | the outgoing call: signing, rate, transport, address guard |
 //! | [`timer`] | the wheel, a pure data structure |
-//! | [`store`] | `trait Store` and its engines: sled and memory |
+//! | [`store`] | the traits of a store and its engines: sled and memory |
 //! | [`model`] | items, workflows, incidents, ids, time; pure transitions that take `now` |
 //!
 //! For tests, and with the feature `fuzzing`, there is `fuzzing`: requirements for everything that decodes

@@ -6,15 +6,7 @@ use std::net::SocketAddr;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::ids::Ids;
-use super::script::{Script, Workload};
-
-/// How the server took a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Reception {
-    Accepted,
-    /// The server sheds load, as its contract allows; nothing was done.
-    Shed,
-}
+use super::script::{Reception, Script, Workload};
 
 /// A connection with its requests, one under way at a time.
 pub trait Client: Send + 'static {

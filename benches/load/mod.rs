@@ -25,7 +25,7 @@ mod statistics;
 
 pub use begin::begin;
 pub use claims::claim;
-pub use client::{Client, HttpClient, Reception};
+pub use client::{Client, HttpClient};
 pub use connection::{Connection, post};
 pub use failure::Failure;
 pub use fill::fill;
@@ -36,7 +36,7 @@ pub use process::{Ending, Process, wait_until};
 pub use prose::{thousands, wrapped};
 pub use receiver::{Notification, listen};
 pub use round::{Measurement, run};
-pub use script::{Kind, Workload};
+pub use script::{Kind, Reception, Workload};
 pub use server::{Server, resident_memory};
 pub use settings::{Settings, text, variable};
 pub use statistics::{median, quantile};

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::client::{Client, Reception};
+use super::client::Client;
 use super::failure::Failure;
 use super::histogram::Histogram;
 use super::ids::Ids;
+use super::script::Reception;
 
 /// For the server to accept the connections, so that the first requests do not pay for that.
 const SETTLING: Duration = Duration::from_millis(20);

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::client::Reception;
 use super::failure::Failure;
 use super::ids::{ID, ID_LENGTH, Ids, payload_text, places_of_ids};
 
@@ -38,6 +37,14 @@ impl Workload {
     pub fn items_per_request(&self) -> usize {
         self.batch.unwrap_or(1)
     }
+}
+
+/// How the server took a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    Accepted,
+    /// The server sheds load, as its contract allows; nothing was done.
+    Shed,
 }
 
 /// The requests of one connection, in their order for ever.

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytesize::ByteSize;
 
 use super::Daemon;
-use crate::config::{Config, Engine};
+use crate::config::Config;
 use crate::store::{DiskUse, StoreStatus};
 use crate::warden::Tally;
 
@@ -36,11 +36,10 @@ pub(super) fn lines(config: &Config, daemon: &Daemon) -> Vec<String> {
 }
 
 fn storage(config: &Config, daemon: &Daemon) -> Vec<String> {
-    if config.storage.engine == Engine::Memory {
-        return vec!["data: in memory, lost at exit".to_owned()];
-    }
-    let path = &config.storage.path;
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let Some(path) = config.storage.directory() else {
+        return vec![format!("data: in {}, lost at exit", config.storage.engine)];
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let disk = daemon.warden.health.disk_use();
     let data = format!("data: {}, {}", path.display(), ByteSize(disk.used));
     vec![data, reserve(&disk, &daemon.warden.health.store_status(), &path)]

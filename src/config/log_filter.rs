@@ -123,7 +123,7 @@ mod tests {
             ("off", "off"),
             (" info , warden::store = debug ", "info,warden::store=debug"),
             ("warden=debug,h2=Trace", "error,warden=debug,h2=trace"),
-            ("warden::store::sled=trace,warn", "warn,warden::store::sled=trace"),
+            ("warden::store::engine::sled=trace,warn", "warn,warden::store::engine::sled=trace"),
         ] {
             assert_eq!(text.parse::<LogFilter>().unwrap().to_string(), expected, "{text}");
         }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -62,6 +62,16 @@ pub struct StorageSettings {
     pub stall_timeout: Duration,
 }
 
+impl StorageSettings {
+    /// The directory of the data; `None` if the engine keeps nothing on the disk.
+    pub fn directory(&self) -> Option<&Path> {
+        match self.engine {
+            Engine::Sled => Some(&self.path),
+            Engine::Memory => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -69,6 +79,15 @@ pub enum Engine {
     Sled,
     /// In memory; lost at exit.
     Memory,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sled => "sled",
+            Self::Memory => "memory",
+        })
+    }
 }
 
 /// `[limits]`. Sizes are in bytes; nothing is zero.

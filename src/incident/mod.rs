@@ -11,5 +11,5 @@ mod policy;
 
 pub use outlook::{Outlook, outlook};
 pub use policy::{
-    Circumstances, Decision, Observation, Successor, Telling, continues_until, decide, is_awaited,
+    Circumstances, Decision, Dispatch, Observation, Successor, continues_until, decide, is_awaited,
 };

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use warden_api::path;
 
 use crate::model::{
-    Became, Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment,
-    Notification, Sample, Subject, Timestamp, WorkflowName, Zone,
+    Event, Group, Incident, IncidentKey, IncidentKind, IncidentStatus, Item, Missed, Moment, Notification,
+    OutcomeCounts, Sample, Subject, Timestamp, WorkflowName, Zone,
 };
 
 /// The largest notification in bytes; the contract promises less than 20 kB.
@@ -60,7 +60,7 @@ pub fn notification(event: Event, report: &Report<'_>) -> Notification {
             oldest_deadline: incident.oldest_deadline.map(|at| moment.wall(at)),
             by_step: incident.by_step.clone(),
             missed: incident.missed.map(|missed| shown(missed, moment)),
-            became: incident.became.filter(|_| incident.is_over()),
+            outcomes: incident.outcomes.filter(|_| incident.is_over()),
             continued_in: incident.continued_in.as_ref().map(|continuation| continuation.incident.0.clone()),
             summary: summary(incident, zone, moment.now),
             runbook_url: runbook_url.cloned(),
@@ -132,24 +132,30 @@ fn summary(incident: &Incident, zone: Option<Zone>, now: Timestamp) -> String {
 /// The summary of a resolution. If the trouble continues elsewhere, it says that first.
 fn summary_of_end(incident: &Incident, of: &str) -> String {
     let kind = incident.key.kind;
-    let became = incident.became.unwrap_or_default();
+    let outcomes = incident.outcomes.unwrap_or_default();
     let goes_on = incident.continued_in.is_some() || incident.ending_since.is_some();
     let all = |count: u64| {
         let items = if count == 1 { "item" } else { "items" };
         format!("{count} {} {items} of {of}", kind.as_str())
     };
     let (first, left) = match kind {
-        IncidentKind::Overdue if goes_on && became.failed > 0 => (
-            format!("{} {}", all(became.failed), predicate(IncidentKind::Failed, became.failed)),
-            Became { failed: 0, ..became },
+        IncidentKind::Overdue if goes_on && outcomes.failed > 0 => (
+            format!("{} {}", all(outcomes.failed), predicate(IncidentKind::Failed, outcomes.failed)),
+            OutcomeCounts { failed: 0, ..outcomes },
         ),
-        IncidentKind::Failed if goes_on && became.retried > 0 => {
-            let are = if became.retried == 1 { "is" } else { "are" };
-            (format!("{} {are} open again and overdue", all(became.retried)), Became { retried: 0, ..became })
+        IncidentKind::Failed if goes_on && outcomes.retried > 0 => {
+            let are = if outcomes.retried == 1 { "is" } else { "are" };
+            (
+                format!("{} {are} open again and overdue", all(outcomes.retried)),
+                OutcomeCounts { retried: 0, ..outcomes },
+            )
         }
-        _ if goes_on && became.moved > 0 => {
-            let are = if became.moved == 1 { "is" } else { "are" };
-            (format!("{} {are} in another incident now", all(became.moved)), Became { moved: 0, ..became })
+        _ if goes_on && outcomes.moved > 0 => {
+            let are = if outcomes.moved == 1 { "is" } else { "are" };
+            (
+                format!("{} {are} in another incident now", all(outcomes.moved)),
+                OutcomeCounts { moved: 0, ..outcomes },
+            )
         }
         _ => (
             format!(
@@ -158,7 +164,7 @@ fn summary_of_end(incident: &Incident, of: &str) -> String {
                 plural(incident.peak)
             ),
             // "closed" is the normal case and not mentioned.
-            if became.closed == became.total() { Became::default() } else { became },
+            if outcomes.closed == outcomes.total() { OutcomeCounts::default() } else { outcomes },
         ),
     };
     let left = left.words().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ");

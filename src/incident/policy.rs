@@ -31,8 +31,8 @@ use std::time::Duration;
 use crate::model::incident::REOPENINGS_KEPT;
 use crate::model::workflow::AlertPolicy;
 use crate::model::{
-    Became, Continuation, Event, Flapping, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
-    Missed, Timestamp,
+    Continuation, Event, Flapping, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Missed,
+    OutcomeCounts, Timestamp,
 };
 
 /// The most steps that an incident remembers as notified. Clients may create any number of steps; beyond
@@ -51,7 +51,7 @@ pub struct Observation {
     /// Set for missed starts.
     pub missed: Option<Missed>,
     /// The outcomes of the items that have left since the incident began.
-    pub became: Became,
+    pub outcomes: OutcomeCounts,
 }
 
 /// What a decision depends on besides the items.
@@ -82,9 +82,9 @@ pub enum Successor {
     },
 }
 
-/// A notification to be sent.
+/// A notification that is to be sent to several receivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telling {
+pub struct Dispatch {
     pub event: Event,
     /// By name; never empty.
     pub receivers: Vec<Arc<str>>,
@@ -97,7 +97,7 @@ pub struct Decision {
     /// Whether the incident must be committed: it began, is resolved, notifies somebody, or became muted.
     pub commit: bool,
     /// The notifications; each receiver occurs in at most one.
-    pub tellings: Vec<Telling>,
+    pub dispatches: Vec<Dispatch>,
     /// When to decide again, if nothing changes until then.
     pub wake_at: Option<Timestamp>,
 }
@@ -123,8 +123,8 @@ pub fn decide(
     incident.oldest_deadline = observation.oldest_deadline;
     incident.by_step = observation.by_step.clone();
     incident.missed = observation.missed;
-    if incident.became.is_some() {
-        incident.became = Some(observation.became);
+    if incident.outcomes.is_some() {
+        incident.outcomes = Some(observation.outcomes);
     }
     if observation.count == 0 {
         return Some(end(incident, circumstances));
@@ -174,7 +174,8 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
         reopenings: Vec::new(),
         resolved_at: None,
         ending_since: None,
-        became: matches!(key.kind, IncidentKind::Overdue | IncidentKind::Failed).then(Became::default),
+        outcomes: matches!(key.kind, IncidentKind::Overdue | IncidentKind::Failed)
+            .then(OutcomeCounts::default),
         counted_at: None,
         continued_in: None,
         count: 0,
@@ -228,7 +229,7 @@ fn end(mut incident: Incident, circumstances: &Circumstances<'_>) -> Decision {
         let commit = incident.ending_since.is_none();
         incident.ending_since.get_or_insert(now);
         // Every change of the successor causes another decision.
-        return Decision { incident, commit, tellings: Vec::new(), wake_at: None };
+        return Decision { incident, commit, dispatches: Vec::new(), wake_at: None };
     }
     if let Some(Successor::Open { continuation, .. }) = successor {
         incident.continued_in = Some(continuation.clone());
@@ -241,13 +242,13 @@ fn resolve(mut incident: Incident, now: Timestamp) -> Decision {
     incident.resolved_at = Some(incident.ending_since.take().unwrap_or(now));
     incident.muted = false;
     let receivers: Vec<Arc<str>> = incident.told.iter().cloned().collect();
-    let mut tellings = Vec::new();
+    let mut dispatches = Vec::new();
     if !receivers.is_empty() {
         incident.notified_at = Some(now);
         incident.notifications += 1;
-        tellings.push(Telling { event: Event::Resolved, receivers });
+        dispatches.push(Dispatch { event: Event::Resolved, receivers });
     }
-    Decision { incident, commit: true, tellings, wake_at: None }
+    Decision { incident, commit: true, dispatches, wake_at: None }
 }
 
 fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) -> Decision {
@@ -262,26 +263,31 @@ fn go_on(incident: Incident, begins: bool, circumstances: &Circumstances<'_>) ->
         };
         let wake_at = [wake_at, incident.snoozed_until].into_iter().flatten().min();
         let commit = begins || muted != incident.muted;
-        return Decision { incident: Incident { muted, ..incident }, commit, tellings: Vec::new(), wake_at };
+        return Decision {
+            incident: Incident { muted, ..incident },
+            commit,
+            dispatches: Vec::new(),
+            wake_at,
+        };
     }
     match due {
-        Due::Now(tellings) => {
-            let told = tell(incident, &tellings, policy, now);
+        Due::Now(dispatches) => {
+            let told = tell(incident, &dispatches, policy, now);
             let wake_at = match self::due(&told, circumstances) {
                 // Only with intervals of zero; a second later is soon enough.
                 Due::Now(_) => Some(now.after(Duration::from_secs(1))),
                 Due::At(instant) => Some(instant),
                 Due::Never => None,
             };
-            Decision { incident: told, commit: true, tellings, wake_at }
+            Decision { incident: told, commit: true, dispatches, wake_at }
         }
-        Due::At(at) => Decision { incident, commit: begins, tellings: Vec::new(), wake_at: Some(at) },
-        Due::Never => Decision { incident, commit: begins, tellings: Vec::new(), wake_at: None },
+        Due::At(at) => Decision { incident, commit: begins, dispatches: Vec::new(), wake_at: Some(at) },
+        Due::Never => Decision { incident, commit: begins, dispatches: Vec::new(), wake_at: None },
     }
 }
 
 pub(super) enum Due {
-    Now(Vec<Telling>),
+    Now(Vec<Dispatch>),
     At(Timestamp),
     /// There is no receiver, so nobody counts as notified: a receiver that is added later gets the opening.
     Never,
@@ -294,27 +300,27 @@ pub(super) fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due
         return match &policy.receivers {
             receivers if receivers.is_empty() => Due::Never,
             _ if at > now => Due::At(at),
-            receivers => Due::Now(vec![Telling { event: Event::Opened, receivers: receivers.clone() }]),
+            receivers => Due::Now(vec![Dispatch { event: Event::Opened, receivers: receivers.clone() }]),
         };
     };
-    let mut tellings = Vec::new();
+    let mut dispatches = Vec::new();
     let mut next = Timestamp::MAX;
     let audience = audience(incident, policy);
     if !audience.is_empty() {
         let (at, event) = recurring(incident, policy);
         if at <= now {
-            tellings.push(Telling { event, receivers: audience });
+            dispatches.push(Dispatch { event, receivers: audience });
         } else {
             next = next.min(at);
         }
     }
     let mut hear = |event, receivers: &[Arc<str>]| {
         let heard = |receiver: &&Arc<str>| {
-            !tellings.iter().any(|telling: &Telling| telling.receivers.contains(receiver))
+            !dispatches.iter().any(|dispatch: &Dispatch| dispatch.receivers.contains(receiver))
         };
         let receivers: Vec<Arc<str>> = receivers.iter().filter(heard).cloned().collect();
         if !receivers.is_empty() {
-            tellings.push(Telling { event, receivers });
+            dispatches.push(Dispatch { event, receivers });
         }
     };
     if !incident.acknowledged
@@ -332,10 +338,10 @@ pub(super) fn due(incident: &Incident, circumstances: &Circumstances<'_>) -> Due
     if needs_fallback(incident, circumstances) {
         hear(Event::Opened, &policy.fallback);
     }
-    if tellings.is_empty() {
+    if dispatches.is_empty() {
         if next == Timestamp::MAX { Due::Never } else { Due::At(next) }
     } else {
-        Due::Now(tellings)
+        Due::Now(dispatches)
     }
 }
 
@@ -413,14 +419,14 @@ pub(super) fn has_grown(incident: &Incident, policy: &AlertPolicy) -> bool {
     larger || (told.len() < STEPS_TOLD_MAX && incident.by_step.keys().any(|step| !told.contains(step)))
 }
 
-fn tell(mut incident: Incident, tellings: &[Telling], policy: &AlertPolicy, now: Timestamp) -> Incident {
+fn tell(mut incident: Incident, dispatches: &[Dispatch], policy: &AlertPolicy, now: Timestamp) -> Incident {
     let begins = incident.first_notified_at.is_none();
     incident.escalations = reached(&incident, policy, now);
     incident.first_notified_at.get_or_insert(now);
     incident.notifications += 1;
-    incident.told.extend(tellings.iter().flat_map(|telling| telling.receivers.iter().cloned()));
+    incident.told.extend(dispatches.iter().flat_map(|dispatch| dispatch.receivers.iter().cloned()));
     // Escalations and fallbacks do not postpone what the other receivers get.
-    if begins || tellings.iter().any(|telling| matches!(telling.event, Event::Grown | Event::Reminder)) {
+    if begins || dispatches.iter().any(|dispatch| matches!(dispatch.event, Event::Grown | Event::Reminder)) {
         incident.muted = false;
         incident.notified_at = Some(now);
         incident.notified_count = incident.count;

@@ -61,7 +61,7 @@ pub enum ActionKind {
 /// The outcomes of the items that left an incident. An item that returns counts each time it leaves, unless
 /// it failed and was retried: then its failure is subtracted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Became {
+pub struct OutcomeCounts {
     /// Closed as `success`.
     pub closed: u64,
     /// Closed as `discarded`.
@@ -83,7 +83,7 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-impl Became {
+impl OutcomeCounts {
     pub const fn total(&self) -> u64 {
         let Self { closed, discarded, extended, failed, retried, moved } = *self;
         closed + discarded + extended + failed + retried + moved
@@ -150,9 +150,9 @@ pub struct Incident {
     pub ending_since: Option<Timestamp>,
     /// The outcomes of its items since it last began; `None` for missed starts, or if they were not counted
     /// then.
-    #[serde(default)]
-    pub became: Option<Became>,
-    /// When `became` was last committed.
+    #[serde(default, rename = "became")]
+    pub outcomes: Option<OutcomeCounts>,
+    /// When `outcomes` was last committed.
     #[serde(default)]
     pub counted_at: Option<Timestamp>,
     /// Where its items are after its end, if they are in trouble.
@@ -210,7 +210,7 @@ impl Incident {
     }
 
     /// Records an action.
-    pub fn act(&mut self, action: Action) {
+    pub fn record_action(&mut self, action: Action) {
         match action.kind {
             ActionKind::Acknowledge => self.acknowledged = true,
             ActionKind::Snooze { until } => self.snoozed_until = Some(until),

@@ -36,12 +36,12 @@ pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};
 pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{
-    Action, ActionKind, Became, Continuation, Group, Incident, IncidentId, IncidentKey, IncidentKind,
-    IncidentStatus, WaitingFor,
+    Action, ActionKind, Continuation, Group, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
+    OutcomeCounts, WaitingFor,
 };
 pub use item::{
-    CloseOutcome, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Lease, LeaseAct, LeaseId,
-    LeaseLost, PayloadInfo, Standing, Work,
+    CloseOutcome, IndexedItem, Item, ItemError, ItemKey, ItemNumber, ItemState, Labels, Lease, LeaseCommand,
+    LeaseId, LeaseLost, PayloadInfo, Work,
 };
 pub use nearest::{misspelling_of, nearest};
 pub use notification::{Notification, Sample, Subject};

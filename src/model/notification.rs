@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Became, Event, Group, IncidentKind, IncidentStatus, Missed, Severity, Timestamp};
+use super::{Event, Group, IncidentKind, IncidentStatus, Missed, OutcomeCounts, Severity, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
@@ -45,8 +45,8 @@ pub struct Subject {
     #[serde(default)]
     pub missed: Option<Missed>,
     /// The outcomes of its items, in a resolution.
-    #[serde(default)]
-    pub became: Option<Became>,
+    #[serde(default, rename = "became")]
+    pub outcomes: Option<OutcomeCounts>,
     /// The incident in which its items are now, if they are still in trouble.
     #[serde(default)]
     pub continued_in: Option<Arc<str>>,

@@ -206,7 +206,7 @@ impl Replay {
     }
 
     /// Records how an item ended. This may pause or complete the replay.
-    pub fn note(&mut self, end: ItemEnd, now: Timestamp) {
+    pub fn record(&mut self, end: ItemEnd, now: Timestamp) {
         match end {
             ItemEnd::Succeeded => {
                 self.succeeded += 1;

@@ -261,7 +261,7 @@ fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
             oldest_deadline: None,
             by_step: BTreeMap::new(),
             missed: None,
-            became: None,
+            outcomes: None,
             continued_in: None,
             summary: format!(
                 "This is a test of the receiver {receiver} by Process Warden. Nothing is wrong."

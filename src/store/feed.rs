@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{Document, DocumentId};
-use crate::model::Standing;
+use crate::model::IndexedItem;
 
 /// A durable change.
 #[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// An item was created (`before` is absent), changed, or removed (`after` is absent).
-    Item { before: Option<Standing>, after: Option<Standing> },
+    Item { before: Option<IndexedItem>, after: Option<IndexedItem> },
     /// A document was written, possibly over another one with its id. Only for [told](Document::is_told)
     /// ones. A workflow is told just before its first item.
     Put(Document),

@@ -1,7 +1,7 @@
 //! The store: durable state.
 //!
 //! Its interface is in terms of the domain, not of keys and values. The unit is a list of [`Command`]s with
-//! an [`Outcome`] each. Every command is atomic, and all are durable when [`Store::apply`] returns, so there
+//! an [`Outcome`] each. Every command is atomic, and all are durable when [`Writes::apply`] returns, so there
 //! is no flush.
 //!
 //! Invariants of every engine, checked by one conformance suite:
@@ -17,20 +17,23 @@
 //! Deliberately absent: timers, counts and the overdue set. They are derived from the feed. Reads may see a
 //! change shortly before it is durable; a response never does.
 
+mod check;
 mod command;
 mod document;
+pub mod engine;
+mod error;
 mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod holdings;
 mod listing;
 pub mod log;
-pub mod memory;
 pub mod record;
-pub mod sled;
 
+pub use check::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 pub use command::{Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome, REPLAY_CHUNKS_MAX};
 pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};
+pub use error::{OnDamage, OpenError, OpenErrorKind, StoreError};
 pub use feed::{Change, Observer};
 pub use listing::{DELIVERIES_SCAN_MAX, SCAN_MAX};
 
@@ -44,19 +47,6 @@ use crate::model::{
     ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemFilter, ItemKey,
     ItemNumber, Moment, Order, Page, Position, ReplayChunk, ReplayId,
 };
-
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The queue is full; nothing was written.
-    #[error("too many changes are waiting for the disk")]
-    Overloaded,
-    /// The store is closing; nothing was written.
-    #[error("the store is closing")]
-    Closing,
-    /// The engine failed, and the outcome is unknown. Nothing is acknowledged from now on.
-    #[error("the store failed: {0}")]
-    Fatal(Arc<str>),
-}
 
 /// A query for a page of items.
 #[derive(Clone, Debug)]
@@ -124,13 +114,12 @@ pub struct DiskUse {
     pub alarms: Vec<String>,
 }
 
-/// The interface of an engine. Reads return `None` or nothing if there is no such data.
-pub trait Store: Send + Sync + 'static {
-    /// Feeds the observer: first what is stored, that is every document that is told, in the order of
-    /// [`DocumentSet::TOLD`], and every item as a change from nothing; then every change. Called once, before
-    /// the first [`Store::apply`]. Fails if stored records cannot be read.
-    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
+/// What an engine provides. A service takes the part that it needs.
+pub trait Store: Writes + Reads + Feed + Health {}
 
+impl<S: Writes + Reads + Feed + Health> Store for S {}
+
+pub trait Writes: Send + Sync + 'static {
     /// Queues the commands before it returns, so that what is submitted later takes effect later. Completes
     /// when all are durable, with an outcome for each, in their order.
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>>;
@@ -146,6 +135,12 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(applied.await?.pop().unwrap_or(Outcome::Unknown)) })
     }
 
+    /// Commits what is queued, accepts nothing more, and releases the files. Blocks until done.
+    fn close(&self);
+}
+
+/// Reads return `None` or nothing if there is no such data.
+pub trait Reads: Send + Sync + 'static {
     /// The item with this key.
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
 
@@ -215,12 +210,19 @@ pub trait Store: Send + Sync + 'static {
     /// Replays that have chunks but no document, by id: they are being created, or their creation was
     /// interrupted.
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>>;
+}
 
+pub trait Feed: Send + Sync + 'static {
+    /// Feeds the observer: first what is stored, that is every document that is told, in the order of
+    /// [`DocumentSet::TOLD`], and every item as a change from nothing; then every change. Called once, before
+    /// the first [`Writes::apply`]. Fails if stored records cannot be read.
+    fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError>;
+}
+
+/// The state of an engine, for checks and metrics.
+pub trait Health: Send + Sync + 'static {
     fn status(&self) -> StoreStatus;
 
     /// Reads the disk, so call it rarely.
     fn disk_use(&self) -> DiskUse;
-
-    /// Commits what is queued, accepts nothing more, and releases the files. Blocks until done.
-    fn close(&self);
 }

@@ -47,11 +47,10 @@ use self::troubled::Troubled;
 pub use self::workflow::Tally;
 use self::workflow::WorkflowCensus;
 use super::Workflows;
-use super::expectations::ExpectedWork;
 use crate::incident::Observation;
 use crate::model::{
-    Became, Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, StepName,
-    Timestamp, WorkflowName,
+    Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, OutcomeCounts,
+    StepName, Timestamp, WorkflowName,
 };
 use crate::timer::{Due, TimerWheel};
 
@@ -85,7 +84,6 @@ struct State {
 
 pub struct Census {
     state: Mutex<State>,
-    expectations: Arc<ExpectedWork>,
     clock: Arc<dyn Clock>,
     sooner: Notify,
     troubled: Notify,
@@ -93,7 +91,7 @@ pub struct Census {
 }
 
 impl Census {
-    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>, expectations: Arc<ExpectedWork>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, policies: Arc<Workflows>) -> Self {
         let state = State {
             wheel: TimerWheel::new(clock.now().as_millis()),
             classes: Classes::default(),
@@ -113,7 +111,6 @@ impl Census {
         };
         Self {
             state: Mutex::new(state),
-            expectations,
             clock,
             sooner: Notify::new(),
             troubled: Notify::new(),
@@ -133,7 +130,7 @@ impl Census {
     }
 
     /// Resets the counts of a resolved incident, keeping what was counted after `told` was observed.
-    pub fn close_account(&self, key: &IncidentKey, told: &Became) {
+    pub fn close_account(&self, key: &IncidentKey, told: &OutcomeCounts) {
         self.lock().accounts.close(key, told);
     }
 
@@ -147,9 +144,6 @@ impl Census {
 
     /// The number of items in an incident.
     pub fn count(&self, key: &IncidentKey) -> u64 {
-        if key.kind == IncidentKind::Missed {
-            return self.expectations.observe(&key.workflow).count;
-        }
         let state = self.lock();
         let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
         troubled.map_or(0, Troubled::count)
@@ -210,22 +204,12 @@ impl Census {
         std::mem::take(&mut self.lock().touched)
     }
 
-    /// Marks incidents as changed.
-    pub fn touch(&self, keys: impl IntoIterator<Item = IncidentKey>) {
-        let mut state = self.lock();
-        state.touched.extend(keys);
-        self.wake(&mut state);
-    }
-
     /// The counts of an incident.
     pub fn observe(&self, key: &IncidentKey) -> Observation {
-        if key.kind == IncidentKind::Missed {
-            return self.expectations.observe(&key.workflow);
-        }
         let state = self.lock();
         let troubled = state.workflows.get(&key.workflow).and_then(|census| census.troubled(key));
         let observation = troubled.map(Troubled::observe).unwrap_or_default();
-        Observation { became: state.accounts.get(key), ..observation }
+        Observation { outcomes: state.accounts.get(key), ..observation }
     }
 
     /// The items of an incident, the earliest deadline first.

@@ -13,11 +13,12 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::census::Census;
+use super::context::Context;
 use super::expectations::ExpectedWork;
 use super::silences::KnownSilences;
 use crate::model::time::Tied;
 use crate::model::{Clock, ClockAnchor, Timestamp};
-use crate::store::{Command, Outcome, Store, StoreError};
+use crate::store::{Command, Outcome, Reads, StoreError, Writes};
 
 /// How often the anchor is stored.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -48,7 +49,7 @@ pub(super) struct Resumed {
 }
 
 /// Continues steady time from the stored anchor.
-pub(super) async fn resume(store: &dyn Store, clock: &dyn Clock) -> Result<Resumed, StoreError> {
+pub(super) async fn resume(store: &dyn Reads, clock: &dyn Clock) -> Result<Resumed, StoreError> {
     let stored = store.clock().await?;
     let (anchor, tied) = clock.resume(stored.as_ref());
     let watched_to = stored.as_ref().map(|stored| stored.seen);
@@ -75,15 +76,25 @@ fn seconds(millis: i64) -> f64 {
 }
 
 pub(super) struct ClockFollower {
-    pub store: Arc<dyn Store>,
-    pub clock: Arc<dyn Clock>,
-    pub census: Arc<Census>,
-    pub silences: Arc<KnownSilences>,
-    pub expected: Arc<ExpectedWork>,
-    pub counts: Arc<ClockCounts>,
+    store: Arc<dyn Writes>,
+    clock: Arc<dyn Clock>,
+    census: Arc<Census>,
+    silences: Arc<KnownSilences>,
+    expected: Arc<ExpectedWork>,
+    counts: Arc<ClockCounts>,
 }
 
 impl ClockFollower {
+    pub fn new(
+        context: &Context,
+        silences: Arc<KnownSilences>,
+        expected: Arc<ExpectedWork>,
+        counts: Arc<ClockCounts>,
+    ) -> Self {
+        let Context { store, census, clock, .. } = context.clone();
+        Self { store, clock, census, silences, expected, counts }
+    }
+
     /// Follows the wall clock until `stop`. `saving` is the commit in flight since the start.
     pub async fn run(&self, saving: Saving, stop: CancellationToken) {
         let Saving { done, began } = saving;

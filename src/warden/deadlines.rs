@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::census::{Census, STEPS_AT_ONCE};
+use super::context::Context;
 use super::pulse::Pulse;
 use crate::model::Clock;
 
@@ -15,8 +16,13 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    pub fn new(census: Arc<Census>, clock: Arc<dyn Clock>, pulse: Arc<Pulse>) -> Self {
-        Self { census, clock, pulse }
+    pub(super) fn new(context: &Context) -> Self {
+        let Context { census, clock, .. } = context.clone();
+        Self { census, clock, pulse: Arc::default() }
+    }
+
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Fires timers until `stop`.

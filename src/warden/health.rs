@@ -5,25 +5,36 @@
 use std::sync::Arc;
 
 use super::census::Census;
+use super::context::Context;
 use super::silences::KnownSilences;
 use super::{ClockCounts, HeartbeatCounts, Workflows};
 use crate::model::{Clock, Warning, WarningCode};
-use crate::store::{DiskUse, Store, StoreStatus};
+use crate::store::{self, DiskUse, StoreStatus};
 
 /// The most workflows named in warnings.
 const NAMED_MAX: usize = 20;
 
 pub struct Health {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) census: Arc<Census>,
-    pub(super) workflows: Arc<Workflows>,
-    pub(super) silences: Arc<KnownSilences>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) clock_counts: Arc<ClockCounts>,
-    pub(super) heartbeats: Arc<HeartbeatCounts>,
+    store: Arc<dyn store::Health>,
+    census: Arc<Census>,
+    workflows: Arc<Workflows>,
+    silences: Arc<KnownSilences>,
+    clock: Arc<dyn Clock>,
+    clock_counts: Arc<ClockCounts>,
+    heartbeats: Arc<HeartbeatCounts>,
 }
 
 impl Health {
+    pub(super) fn new(
+        context: &Context,
+        silences: Arc<KnownSilences>,
+        clock_counts: Arc<ClockCounts>,
+        heartbeats: Arc<HeartbeatCounts>,
+    ) -> Self {
+        let Context { store, workflows, census, clock, .. } = context.clone();
+        Self { store, census, workflows, silences, clock, clock_counts, heartbeats }
+    }
+
     pub fn store_status(&self) -> StoreStatus {
         self.store.status()
     }

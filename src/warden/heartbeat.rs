@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::context::Context;
 use super::pulse::{Look, Pulse};
 use crate::model::Clock;
 use crate::outbound::{self, Endpoint, Outbound, Transport};
-use crate::store::{Command, Document, Store};
+use crate::store::{Command, Document, Writes};
 
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
@@ -39,7 +40,7 @@ pub struct HeartbeatCounts {
 pub type Pulses = Vec<(&'static str, Arc<Pulse>)>;
 
 pub struct Heartbeat {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     outbound: Arc<dyn Outbound>,
     clock: Arc<dyn Clock>,
     pulses: Pulses,
@@ -48,14 +49,14 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub fn new(
-        store: Arc<dyn Store>,
+    pub(super) fn new(
+        context: &Context,
         outbound: Arc<dyn Outbound>,
-        clock: Arc<dyn Clock>,
         pulses: Pulses,
         settings: HeartbeatSettings,
         counts: Arc<HeartbeatCounts>,
     ) -> Self {
+        let Context { store, clock, .. } = context.clone();
         Self { store, outbound, clock, pulses, settings, counts }
     }
 

@@ -12,6 +12,7 @@ mod alerting;
 mod census;
 mod checks;
 mod clock;
+mod context;
 mod deadlines;
 mod error;
 mod expectations;

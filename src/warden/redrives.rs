@@ -18,14 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Workflows;
 use super::census::Census;
+use super::context::Context;
 use super::handoff::{Backoff, Handoff, LEASE_MARGIN, Leasing, Posted, Sending, Target};
 use crate::model::item::AfterFailure;
 use crate::model::random::repeatable_id;
 use crate::model::{
-    Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseAct, Redrive, Timestamp, WorkflowName,
+    Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseCommand, Redrive, Timestamp, WorkflowName,
 };
 use crate::outbound::{Endpoint, Rate, RateLimiter, SigningKey, Transport};
-use crate::store::{Claim, Store, StoreError};
+use crate::store::{Claim, StoreError, Writes};
 
 /// The worker name of the leases.
 pub const WORKER: &str = "redrive";
@@ -68,7 +69,7 @@ enum Redriven {
 }
 
 pub struct Redrives {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     handoff: Arc<Handoff>,
     census: Arc<Census>,
     workflows: Arc<Workflows>,
@@ -78,14 +79,8 @@ pub struct Redrives {
 }
 
 impl Redrives {
-    pub fn new(
-        store: Arc<dyn Store>,
-        handoff: Arc<Handoff>,
-        census: Arc<Census>,
-        workflows: Arc<Workflows>,
-        clock: Arc<dyn Clock>,
-        transport: Arc<Transport>,
-    ) -> Self {
+    pub(super) fn new(context: &Context, handoff: Arc<Handoff>, transport: Arc<Transport>) -> Self {
+        let Context { store, workflows, census, clock, .. } = context.clone();
         Self { store, handoff, census, workflows, clock, transport, counts: RedriveCounts::default() }
     }
 
@@ -172,16 +167,16 @@ impl Redrives {
         let now = self.clock.now();
         let (act, redriven) = match sending {
             Sending::Gone => return Ok(Redriven::Unposted),
-            Sending::Late => (LeaseAct::Release { retry_at: None, counts: false }, Redriven::Unposted),
+            Sending::Late => (LeaseCommand::Release { retry_at: None, counts: false }, Redriven::Unposted),
             Sending::Posted(Posted::Taken) => {
                 self.counts.taken.fetch_add(1, Ordering::Relaxed);
                 let retry_at = Some(now.after(policy.after));
-                (LeaseAct::Release { retry_at, counts: true }, Redriven::Posted)
+                (LeaseCommand::Release { retry_at, counts: true }, Redriven::Posted)
             }
             Sending::Posted(Posted::Busy { wait, .. }) => {
                 // Behind the others, so that an item which is never accepted does not block them.
                 let retry_at = Some(now.after(wait.unwrap_or(BUSY_WAIT)));
-                (LeaseAct::Release { retry_at, counts: false }, Redriven::Busy(wait))
+                (LeaseCommand::Release { retry_at, counts: false }, Redriven::Busy(wait))
             }
             Sending::Posted(Posted::Refused { status, counts_as, reason }) => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
@@ -192,7 +187,7 @@ impl Redrives {
                 let data = serde_json::json!({"status": status});
                 let error = Box::new(self.handoff.error(WORKER, message, data, now));
                 (
-                    LeaseAct::Fail { error, then: AfterFailure::Retry(now.after(policy.after)) },
+                    LeaseCommand::Fail { error, then: AfterFailure::Retry(now.after(policy.after)) },
                     Redriven::Posted,
                 )
             }

@@ -6,14 +6,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::alerting::{Alerting, LiveIncidents, action_channel};
+use super::alerting::{Alerting, AlertingParts, LiveIncidents};
 use super::census::Census;
 use super::clock::{self, ClockCounts, ClockFollower};
+use super::context::Context;
 use super::deadlines::Deadlines;
 use super::expectations::{Expectations, ExpectedWork};
 use super::handoff::Handoff;
 use super::heartbeat::{Heartbeat, HeartbeatCounts};
-use super::pulse::Pulse;
 use super::replays::{KnownReplays, ReplayParts};
 use super::silences::KnownSilences;
 use super::{
@@ -54,14 +54,18 @@ impl Warden {
         // Derived state.
         let workflows = Arc::new(workflows);
         let expected = Arc::new(ExpectedWork::new(clock.clone(), &workflows));
-        let census = Arc::new(Census::new(clock.clone(), workflows.clone(), expected.clone()));
+        let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
         let known_silences = Arc::new(KnownSilences::default());
         let live = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());
         let known_replays = Arc::new(known_replays);
-        let by_name = receivers.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
-        let (notifying, notifier) =
-            NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
+        let (notifying, notifier) = NotifierService::new(
+            store.clone(),
+            outbound.clone(),
+            receivers.clone(),
+            clock.clone(),
+            random.clone(),
+        );
         // Each observer comes before those that depend on it.
         let observers: Vec<Arc<dyn Observer>> = vec![
             workflows.clone(),
@@ -84,132 +88,65 @@ impl Warden {
         // Services.
         let WardenSettings { payload_max, external_url, waiting_claims_max, incident_history, .. } = settings;
         let WardenSettings { heartbeat, replay, redrives: targets, .. } = settings;
-        let [watching, expecting, deciding]: [Arc<Pulse>; 3] = Default::default();
+        let context = Context { store, workflows, census, clock, random };
         let (clock_counts, heartbeats) = (Arc::<ClockCounts>::default(), Arc::<HeartbeatCounts>::default());
         let (stop, replay_loops) = (CancellationToken::new(), TaskTracker::new());
-        let (actions, asked) = action_channel();
-        let queries = Arc::new(Queries::new(store.clone(), census.clone(), clock.clone()));
-        let handoff = Handoff::new(store.clone(), outbound.clone(), clock.clone(), random.clone());
-        let handoff = Arc::new(handoff);
-        let transport = replay.transport.clone();
-        let redrives = Redrives::new(
-            store.clone(),
-            handoff.clone(),
-            census.clone(),
-            workflows.clone(),
-            clock.clone(),
-            transport,
-        );
-        let replays = Arc::new(Replays::new(ReplayParts {
-            store: store.clone(),
+        let queries = Arc::new(Queries::new(&context));
+        let handoff = Arc::new(Handoff::new(&context, outbound.clone()));
+        let redrives = Redrives::new(&context, handoff.clone(), replay.transport.clone());
+        let replays = ReplayParts {
             handoff,
             queries: queries.clone(),
-            workflows: workflows.clone(),
             outbound: outbound.clone(),
             known: known_replays,
-            clock: clock.clone(),
-            random: random.clone(),
             settings: replay,
             loops: replay_loops.clone(),
             stop: stop.clone(),
-        }));
-        let silences = Arc::new(Silences::new(
-            store.clone(),
-            known_silences.clone(),
-            workflows.clone(),
-            clock.clone(),
-            random.clone(),
-            incident_history,
-        ));
-        let alerting = Arc::new(Alerting {
-            store: store.clone(),
-            census: census.clone(),
-            silences: known_silences.clone(),
-            workflows: workflows.clone(),
-            live: live.clone(),
-            notifier: notifier.clone(),
-            receivers: by_name,
-            actions,
-            pulse: deciding.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            external_url,
-        });
-        let expectations = Arc::new(Expectations::new(
-            store.clone(),
-            expected.clone(),
-            census.clone(),
-            clock.clone(),
-            expecting.clone(),
-        ));
-        let retention = Arc::new(Retention {
-            store: store.clone(),
-            census: census.clone(),
-            workflows: workflows.clone(),
-            live_incidents: live,
-            notifier,
-            silences: silences.clone(),
-            replays: replays.clone(),
-            clock: clock.clone(),
-            incident_history,
-        });
-        let health = Health {
-            store: store.clone(),
-            census: census.clone(),
-            workflows: workflows.clone(),
-            silences: known_silences.clone(),
-            clock: clock.clone(),
-            clock_counts: clock_counts.clone(),
-            heartbeats: heartbeats.clone(),
         };
+        let replays = Arc::new(Replays::new(&context, replays));
+        let silences = Arc::new(Silences::new(&context, known_silences.clone(), incident_history));
+        let (alerting, asked) = Alerting::new(
+            &context,
+            AlertingParts {
+                expected: expected.clone(),
+                silences: known_silences.clone(),
+                live: live.clone(),
+                notifier: notifier.clone(),
+                receivers,
+                external_url,
+            },
+        );
+        let retention =
+            Retention::new(&context, live, notifier, silences.clone(), replays.clone(), incident_history);
+        let health = Health::new(&context, known_silences.clone(), clock_counts.clone(), heartbeats.clone());
         let warden = Arc::new(Self {
-            intake: Arc::new(Intake::new(
-                store.clone(),
-                workflows.clone(),
-                census.clone(),
-                clock.clone(),
-                random.clone(),
-                payload_max,
-            )),
+            intake: Arc::new(Intake::new(&context, payload_max)),
             queries,
-            recovery: Arc::new(Recovery::new(
-                store.clone(),
-                census.clone(),
-                workflows.clone(),
-                clock.clone(),
-                random.clone(),
-                waiting_claims_max,
-            )),
+            recovery: Arc::new(Recovery::new(&context, waiting_claims_max)),
             replays,
             redrives: Arc::new(redrives),
-            alerting,
+            alerting: Arc::new(alerting),
             silences,
-            expectations,
-            retention,
+            expectations: Arc::new(Expectations::new(&context, expected.clone())),
+            retention: Arc::new(retention),
             health: Arc::new(health),
-            workflows,
-            clock: clock.clone(),
-            random,
+            workflows: context.workflows.clone(),
+            clock: context.clock.clone(),
+            random: context.random.clone(),
         });
 
         // Loops.
         let mut running = JoinSet::new();
         running.spawn(notifying.run(stop.clone()));
-        let deadlines = Deadlines::new(census.clone(), clock.clone(), watching.clone());
+        let deadlines = Deadlines::new(&context);
+        let watching = deadlines.pulse().clone();
         let token = stop.clone();
         running.spawn(async move { deadlines.run(token).await });
         let (alerting, token) = (warden.alerting.clone(), stop.clone());
         running.spawn(async move { alerting.run(asked, token).await });
         let (retention, token) = (warden.retention.clone(), stop.clone());
         running.spawn(async move { retention.run(token).await });
-        let follower = ClockFollower {
-            store: store.clone(),
-            clock: clock.clone(),
-            census,
-            silences: known_silences,
-            expected,
-            counts: clock_counts,
-        };
+        let follower = ClockFollower::new(&context, known_silences, expected, clock_counts);
         let token = stop.clone();
         running.spawn(async move { follower.run(saving, token).await });
         let (expectations, token) = (warden.expectations.clone(), stop.clone());
@@ -217,10 +154,10 @@ impl Warden {
         if let Some(settings) = heartbeat {
             let pulses = vec![
                 ("waits for deadlines", watching),
-                ("waits for what is expected", expecting),
-                ("decides about incidents", deciding),
+                ("waits for what is expected", warden.expectations.pulse().clone()),
+                ("decides about incidents", warden.alerting.pulse().clone()),
             ];
-            let heartbeat = Heartbeat::new(store, outbound, clock, pulses, settings, heartbeats);
+            let heartbeat = Heartbeat::new(&context, outbound, pulses, settings, heartbeats);
             let token = stop.clone();
             running.spawn(async move { heartbeat.run(token).await });
         }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
+use warden::store::CheckError;
 use warden::store::Store;
-use warden::store::sled::OpenError;
-use warden::store::sled::check::{CheckError, check};
+use warden::store::engine::sled::OpenError;
+use warden::store::engine::sled::check::check;
 
 use crate::dice::Dice;
 use crate::figures::Figures;

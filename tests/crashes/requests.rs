@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde_json::json;
 use warden::model::item::{Advance, AfterFailure, Closing, ItemPatch, Merge, StepDeadline};
 use warden::model::{
-    CloseOutcome, DeliveryStatus, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey, LeaseAct,
-    LeaseId, Replay, Silence,
+    CloseOutcome, DeliveryStatus, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey,
+    LeaseCommand, LeaseId, Replay, Silence,
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId};
 
@@ -144,7 +144,7 @@ fn create(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
         deadline: now.after(Duration::from_millis(dice.below(5000))).into(),
         labels: if dice.percent(30) { labels(&[("region", "eu")]) } else { labels(&[]) },
         step: dice.percent(30).then(|| step("copy")),
-        notes_workflow: dice.percent(70).then_some(1000),
+        workflows_max: dice.percent(70).then_some(1000),
         ..creation("of these", payload)
     }));
     (Some(key), command)
@@ -228,19 +228,19 @@ fn lease(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comma
     let next = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(later(50)) };
     let error = Box::new(error("lease", now));
     let act = match dice.below(6) {
-        0 => LeaseAct::Heartbeat {
+        0 => LeaseCommand::Heartbeat {
             expires_at: later(dice.below(2000)),
             may_shorten: dice.percent(50),
             progress: None,
         },
-        1 => LeaseAct::Complete {
+        1 => LeaseCommand::Complete {
             advance: next,
             progress: Some(Merge::Change(object(json!({ "part": dice.below(100) })))),
         },
-        2 => LeaseAct::Complete { advance: Advance::Close(closing(story, dice)), progress: None },
-        3 => LeaseAct::Fail { error, then: AfterFailure::Retry(later(dice.below(500))) },
-        4 => LeaseAct::Fail { error, then: AfterFailure::GiveUp },
-        _ => LeaseAct::Release { retry_at: None, counts: dice.percent(50) },
+        2 => LeaseCommand::Complete { advance: Advance::Close(closing(story, dice)), progress: None },
+        3 => LeaseCommand::Fail { error, then: AfterFailure::Retry(later(dice.below(500))) },
+        4 => LeaseCommand::Fail { error, then: AfterFailure::GiveUp },
+        _ => LeaseCommand::Release { retry_at: None, counts: dice.percent(50) },
     };
     let lease = LeaseId { item: item.number, token: lease.token };
     (Some(item.key()), Command::ActOnLease { lease, act, now: now.into() })

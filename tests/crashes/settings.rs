@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use warden::model::SystemClock;
-use warden::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
+use warden::store::OnDamage;
+use warden::store::engine::sled::{OpenError, SledSettings, SledStore};
 
 use crate::dice::Dice;
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::clock::SimulatedClock;
 use futures_util::FutureExt as _;
 use warden::model::{Item, ItemNumber, ItemState, LeaseId, Timestamp};
-use warden::store::memory::MemoryStore;
-use warden::store::{Command, Outcome, Store as _};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::{Command, Outcome, Reads as _};
 
 #[derive(Default)]
 struct State {

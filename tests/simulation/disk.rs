@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use warden::model::{Clock, Timestamp};
-use warden::store::memory::MemoryStore;
-use warden::store::{Command, Document, DocumentSet, ListDocuments, Outcome, Store as _, StoreError};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::{
+    Command, Document, DocumentSet, ListDocuments, Outcome, Reads as _, StoreError, Writes as _,
+};
 
 use crate::claimable::Claimable;
 use crate::clock::SimulatedClock;

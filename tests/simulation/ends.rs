@@ -9,8 +9,8 @@ use warden::model::{
     Clock as _, ClockTime, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentKind, IncidentStatus,
     Item, ItemState, Timestamp,
 };
-use warden::store::Store as _;
-use warden::store::memory::MemoryStore;
+use warden::store::Reads as _;
+use warden::store::engine::memory::MemoryStore;
 
 use crate::clock::SimulatedClock;
 use crate::quiet::Quiet;
@@ -46,17 +46,17 @@ impl Ends<'_> {
 
     fn look_at(&self, ended: &Incident, all: &[Incident], items: &[Item]) -> Result<(), String> {
         let id = &ended.id.0;
-        let Some(became) = ended.became else {
+        let Some(outcomes) = ended.outcomes else {
             return Err(format!("{id} does not say what became of its items"));
         };
         // The most that it held is that of all its lives.
-        if ended.reopened_at.is_none() && became.total() < ended.peak {
-            return Err(format!("{id} held {} items, and says what became of {became:?}", ended.peak));
+        if ended.reopened_at.is_none() && outcomes.total() < ended.peak {
+            return Err(format!("{id} held {} items, and says what became of {outcomes:?}", ended.peak));
         }
         if let Some(item) = items.iter().find(|item| self.has_failed_in(item, ended))
-            && became.failed == 0
+            && outcomes.failed == 0
         {
-            return Err(format!("{id} does not say that {} has failed: {became:?}", item.id));
+            return Err(format!("{id} does not say that {} has failed: {outcomes:?}", item.id));
         }
         let Some(continuation) = &ended.continued_in else { return Ok(()) };
         let Some(told_at) = ended.notified_at.filter(|_| !ended.told.is_empty()) else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use warden::model::{Item, Timestamp, WorkflowName};
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::warden::Warden;
 
 use crate::documents::ReadDocuments as _;

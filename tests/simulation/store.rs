@@ -13,10 +13,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use warden::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId};
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::store::{
-    Command, DeliveryPage, DiskUse, Document, DocumentId, Growth, ListDeliveries, ListDocuments, ListItems,
-    Observer, Outcome, Store, StoreError, StoreStatus,
+    Command, DeliveryPage, DiskUse, Document, DocumentId, Feed, Growth, Health, ListDeliveries,
+    ListDocuments, ListItems, Observer, Outcome, Reads, StoreError, StoreStatus, Writes,
 };
 
 use crate::clock::SimulatedClock;
@@ -146,11 +146,13 @@ impl SimulatedStore {
     }
 }
 
-impl Store for SimulatedStore {
+impl Feed for SimulatedStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         self.durable.attach(observer)
     }
+}
 
+impl Writes for SimulatedStore {
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Answer> {
         if let Some(error) = self.failure() {
             return Box::pin(async { Err(error) });
@@ -164,6 +166,10 @@ impl Store for SimulatedStore {
         Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Fatal("the disk is gone".into()))) })
     }
 
+    fn close(&self) {}
+}
+
+impl Reads for SimulatedStore {
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.read(self.visible.get(key))
     }
@@ -204,7 +210,9 @@ impl Store for SimulatedStore {
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
         self.read(self.visible.unmade_replays())
     }
+}
 
+impl Health for SimulatedStore {
     fn status(&self) -> StoreStatus {
         let fatal = self.fatal.lock().expect("nothing panics under the lock").clone();
         StoreStatus { fatal, full: self.disk.faults().full, ..self.durable.status() }
@@ -213,6 +221,4 @@ impl Store for SimulatedStore {
     fn disk_use(&self) -> DiskUse {
         DiskUse::default()
     }
-
-    fn close(&self) {}
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use warden::model::replay::{ItemProgress, Pace};
 use warden::model::{ItemKey, ItemNumber, ReplayId};
-use warden::store::Store as _;
-use warden::store::memory::MemoryStore;
+use warden::store::Reads as _;
+use warden::store::engine::memory::MemoryStore;
 
 use crate::disk::Disk;
 use crate::documents::ReadDocuments as _;

@@ -11,8 +11,8 @@ use warden::model::{
     Clock as _, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState,
     Moment, Order, Timestamp, WaitingFor,
 };
-use warden::store::memory::MemoryStore;
-use warden::store::{ListItems, Store as _};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::{ListItems, Reads as _};
 use warden::warden::Warden;
 
 use crate::clock::SimulatedClock;

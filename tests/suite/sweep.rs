@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use warden::model::ItemNumber;
-use warden::store::Store as _;
+use warden::store::Reads as _;
 
 use crate::alerts::{
     DAY, HOUR, MINUTE, SECOND, delivery_when, id, incident_when, lose, metric, oncall_on_each_engine, told,

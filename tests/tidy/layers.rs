@@ -15,6 +15,13 @@ const ABOVE: &[&str] = &["fuzzing"];
 /// Layers within a layer, from the top down. What is beside them is above them.
 const INNER: &[(&str, &[&str])] = &[("cli", &["commands", "daemon", "terminal"])];
 
+/// Modules that few may name: the module, the beginnings of the paths that may, and why. Tests may too.
+const RESERVED: &[(&str, &[&str], &str)] = &[(
+    "store::engine",
+    &["src/app.rs", "src/app/", "src/store/engine/", "src/fuzzing.rs"],
+    "all but app take a Store",
+)];
+
 /// Uses that are allowed although they point up: the file, the layer that it uses, and why.
 const ALLOWED: &[(&str, &str, &str)] = &[
     (
@@ -68,6 +75,29 @@ fn inner_findings(path: &str, text: &str, layer: &str) -> Vec<Finding> {
     let upward = uses.into_iter().filter(|(_, target)| is_upward(inner, own, target));
     let message = |target| format!("{layer}::{own} uses {layer}::{target}, which is above it");
     upward.map(|(line, target)| Finding::new(path, line, message(target))).collect()
+}
+
+/// Uses of a module that is reserved for others.
+pub fn reserved(path: &str, text: &str) -> Vec<Finding> {
+    let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
+    if !path.starts_with("src/") || !path.ends_with(".rs") || is_test {
+        return Vec::new();
+    }
+    let closed = RESERVED.iter().filter(|(_, users, _)| !users.iter().any(|user| path.starts_with(user)));
+    closed.flat_map(|(module, _, reason)| naming(path, text, module, reason)).collect()
+}
+
+/// The uses of `outer::inner`, also from within `outer`.
+fn naming(path: &str, text: &str, module: &str, reason: &str) -> Vec<Finding> {
+    let (outer, inner) = module.split_once("::").expect("a module within a layer");
+    let mut prefixes = vec![format!("crate::{outer}::")];
+    if path.starts_with(&format!("src/{outer}/")) {
+        prefixes.extend(["super::".to_owned(), "self::".to_owned()]);
+    }
+    let uses = prefixes.iter().flat_map(|prefix| uses(text, prefix));
+    uses.filter(|(_, target)| *target == inner)
+        .map(|(line, _)| Finding::new(path, line, format!("names {module}: {reason}")))
+        .collect()
 }
 
 /// The layers that the table names, from the top down.
@@ -186,6 +216,18 @@ mod tests {
         );
         assert_eq!(messages("src/cli/commands/list.rs").count(), 0);
         assert_eq!(messages("src/cli/mod.rs").count(), 0);
+    }
+
+    #[test]
+    fn a_reserved_module_is_named_by_its_users_and_tests_alone() {
+        let text = "use crate::store::Store;\nuse crate::store::{StoreError, engine::{self, memory}};\n";
+        let found = reserved("src/warden/a.rs", text);
+        let messages: Vec<_> = found.iter().map(|finding| (finding.line, finding.message.as_str())).collect();
+        assert_eq!(messages, [(2, "names store::engine: all but app take a Store")]);
+        assert_eq!(reserved("src/store/feed.rs", "use super::engine::memory::MemoryStore;\n").len(), 1);
+        for path in ["src/app/storage.rs", "src/store/engine/sled/mod.rs", "src/notifier/service/tests.rs"] {
+            assert!(reserved(path, text).is_empty(), "{path}");
+        }
     }
 
     #[test]

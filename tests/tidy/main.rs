@@ -49,6 +49,11 @@ fn a_layer_uses_only_those_below_it() {
 }
 
 #[test]
+fn an_engine_is_named_by_app_and_tests_alone() {
+    check("reserved", Tree::get().each(layers::reserved));
+}
+
+#[test]
 fn links_in_documents_lead_somewhere() {
     check("links", links::findings(Tree::get()));
 }

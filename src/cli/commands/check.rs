@@ -10,7 +10,7 @@ use crate::app::look_up;
 use crate::cli::terminal::age::dated_in;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::table;
-use crate::config::{Config, ConfigFile, Engine, Environment, Sources};
+use crate::config::{Config, ConfigFile, Environment, Sources};
 use crate::model::text::Plain;
 use crate::model::{Schedule, Timestamp, Warning, WarningCode};
 
@@ -58,9 +58,10 @@ fn warnings_help() -> String {
 }
 
 fn summary(config: &Config, now: Timestamp) -> String {
-    let storage = match config.storage.engine {
-        Engine::Sled => format!("sled in {}", config.storage.path.display()),
-        Engine::Memory => "memory: all data is lost at exit".to_owned(),
+    let engine = config.storage.engine;
+    let storage = match config.storage.directory() {
+        Some(directory) => format!("{engine} in {}", directory.display()),
+        None => format!("{engine}: all data is lost at exit"),
     };
     let others = if config.create_on_first_use { "others are created on first use" } else { "no others" };
     let open = if config.tokens.is_empty() { ": every local user may do everything" } else { "" };

@@ -9,13 +9,14 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::error::CliError;
+use crate::app::check_data;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::signals::Signals;
-use crate::config::{Config, ConfigFile, Engine, Environment, Sources};
+use crate::config::{Config, ConfigFile, Environment, Sources};
 use crate::model::text::Plain;
-use crate::store::sled::check::{self, CheckError, Finding, GenerationHeld, LogHeld, Report};
+use crate::store::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 
 /// Maintain the data directory of a stopped daemon
 #[derive(Args)]
@@ -91,11 +92,12 @@ fn configured(file: Option<&Path>) -> Result<PathBuf, CliError> {
     let file = file.map(ConfigFile::read).transpose()?;
     let config =
         Config::load(Sources { file, environment: Environment::of_this_process(), flags: Vec::new() })?;
-    match config.storage.engine {
-        Engine::Sled => Ok(config.storage.path),
-        Engine::Memory => Err(CliError::Usage(
-            "storage.engine is \"memory\", which keeps nothing on the disk; --path says what to check".into(),
-        )),
+    match config.storage.directory() {
+        Some(directory) => Ok(directory.to_owned()),
+        None => Err(CliError::Usage(format!(
+            "storage.engine is \"{}\", which keeps nothing on the disk; --path says what to check",
+            config.storage.engine
+        ))),
     }
 }
 
@@ -108,7 +110,7 @@ async fn read(path: PathBuf) -> Result<Report, CliError> {
     let mut reading = tokio::task::spawn_blocking(move || {
         let progress = Progress::of_bytes("checking", None);
         let _quiet = Quiet::begin();
-        check::check(&path, &std::env::temp_dir(), &mut |bytes| {
+        check_data(&path, &mut |bytes| {
             progress.reach(bytes);
             !stopped.load(Ordering::Relaxed)
         })

@@ -17,7 +17,7 @@ use crate::app::{Daemon, Surroundings};
 use crate::cli::terminal::console::Console;
 use crate::config::{Config, ConfigFile, Sources};
 use crate::outbound::install_crypto_provider;
-use crate::store::sled::OnDamage;
+use crate::store::OnDamage;
 
 /// The longest wait for a notification; far longer than usual.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use crate::cli::terminal::exit::Exit;
 use crate::cli::terminal::sink::SinkError;
 use crate::config::ConfigError;
 use crate::model::text::Plain;
-use crate::store::sled::check::CheckError;
+use crate::store::CheckError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {

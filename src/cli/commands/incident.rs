@@ -82,7 +82,7 @@ fn render(incident: &warden_api::Incident, now: Timestamp) -> String {
 }
 
 /// The status in one word; "snoozed" has precedence over "acknowledged".
-pub fn standing(incident: &warden_api::Incident) -> &str {
+pub fn indexed(incident: &warden_api::Incident) -> &str {
     if incident.status != IncidentStatus::Open {
         if incident.continued_in.is_some() { "continued" } else { incident.status.as_str() }
     } else if incident.snoozed_until.is_some() {
@@ -244,7 +244,7 @@ escalations   0";
             ),
         ] {
             let incident = incident(changes);
-            assert_eq!((standing(&incident), &*full_standing(&incident, now())), (word, all));
+            assert_eq!((indexed(&incident), &*full_standing(&incident, now())), (word, all));
         }
     }
 }

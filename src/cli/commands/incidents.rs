@@ -6,7 +6,7 @@ use warden_api::word::{IncidentOrder, IncidentStatus};
 use warden_api::{Incident, path};
 
 use super::error::CliError;
-use super::incident::{next_told, standing};
+use super::incident::{indexed, next_told};
 use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
@@ -69,7 +69,7 @@ impl Row for Incident {
             self.workflow.to_string(),
             self.kind.to_string(),
             label_list(&self.group),
-            standing(self).to_owned(),
+            indexed(self).to_owned(),
             self.severity.to_string(),
             self.count.to_string(),
             self.peak.to_string(),

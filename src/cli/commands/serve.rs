@@ -11,7 +11,7 @@ use toml::Value;
 use super::error::CliError;
 use crate::app;
 use crate::config::{Config, ConfigError, ConfigFile, Environment, Sources};
-use crate::store::sled::OnDamage;
+use crate::store::OnDamage;
 
 /// Run the daemon until SIGTERM or SIGINT
 ///

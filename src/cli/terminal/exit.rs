@@ -4,8 +4,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use crate::app::AppError;
-use crate::store::sled::OpenError;
-use crate::store::sled::check::CheckError;
+use crate::store::{CheckError, OpenErrorKind};
 
 /// Printed by `warden --help`.
 pub const HELP: &str = "\
@@ -63,9 +62,8 @@ impl From<&CheckError> for Exit {
     fn from(error: &CheckError) -> Self {
         match error {
             CheckError::Locked(_) | CheckError::Format { .. } => Self::Unavailable,
-            CheckError::Unusable(OpenError::Unusable { error, .. }) | CheckError::Scratch { error, .. }
-                if error.kind() == ErrorKind::PermissionDenied =>
-            {
+            CheckError::Unusable(error) if error.kind() == OpenErrorKind::Denied => Self::Permission,
+            CheckError::Scratch { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
                 Self::Permission
             }
             CheckError::NoData { .. }
@@ -80,23 +78,16 @@ impl From<&CheckError> for Exit {
 impl From<&AppError> for Exit {
     fn from(error: &AppError) -> Self {
         match error {
-            AppError::Open(OpenError::Unusable { error, .. }) | AppError::System(error)
-                if error.kind() == ErrorKind::PermissionDenied =>
-            {
-                Self::Permission
-            }
+            AppError::Open(error) => match error.kind() {
+                OpenErrorKind::Denied => Self::Permission,
+                OpenErrorKind::InputOutput => Self::InputOutput,
+                OpenErrorKind::Locked => Self::Unavailable,
+                OpenErrorKind::Foreign | OpenErrorKind::Damaged | OpenErrorKind::TooSmall => Self::Data,
+            },
+            AppError::System(error) if error.kind() == ErrorKind::PermissionDenied => Self::Permission,
             AppError::Listen(error) if error.is_denied() => Self::Permission,
-            AppError::Open(OpenError::Unusable { .. } | OpenError::Unreadable { .. })
-            | AppError::Stalled(_) => Self::InputOutput,
-            AppError::Open(
-                OpenError::NotOurs { .. }
-                | OpenError::Format { .. }
-                | OpenError::Damaged { .. }
-                | OpenError::Log { .. }
-                | OpenError::TooSmall { .. }
-                | OpenError::Incomplete { .. },
-            ) => Self::Data,
-            AppError::Open(OpenError::Locked(_)) | AppError::Listen(_) => Self::Unavailable,
+            AppError::Stalled(_) => Self::InputOutput,
+            AppError::Listen(_) => Self::Unavailable,
             AppError::Store(_) | AppError::Outbound(_) | AppError::LoopEnded | AppError::System(_) => {
                 Self::Internal
             }

@@ -8,7 +8,7 @@ use super::{ReceiverDefaults, WrittenReceiver};
 use crate::config::checks::{self, Checks};
 use crate::config::path::SettingPath;
 use crate::notifier::Format;
-use crate::notifier::format::{self, Part, Template};
+use crate::notifier::format::{self, Options, Part, Template};
 use crate::outbound::Endpoint;
 
 /// The largest template, in bytes.
@@ -74,15 +74,11 @@ impl WrittenReceiver {
         headers: Vec<(HeaderName, String)>,
         defaults: &ReceiverDefaults,
     ) -> Option<Format> {
-        match format {
-            ReceiverFormat::Standard => Some(Format::Standard),
-            ReceiverFormat::Slack => Some(Format::Slack),
-            ReceiverFormat::CloudEvents => Some(Format::CloudEvents),
-            ReceiverFormat::Alertmanager => {
-                Some(Format::Alertmanager { resend: self.resend.unwrap_or(defaults.resend) })
-            }
-            ReceiverFormat::PagerDuty => self.pagerduty(checks, table),
-            ReceiverFormat::Template => self.template(checks, table, headers),
+        match Options::of(format) {
+            Options::Complete(format) => Some(format),
+            Options::Resend => Some(Format::Alertmanager { resend: self.resend.unwrap_or(defaults.resend) }),
+            Options::RoutingKey => self.pagerduty(checks, table),
+            Options::Template => self.template(checks, table, headers),
         }
     }
 

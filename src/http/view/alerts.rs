@@ -32,7 +32,7 @@ impl From<IncidentFacts> for warden_api::Incident {
             count: incident.count,
             peak: incident.peak,
             oldest_deadline: incident.oldest_deadline.map(at),
-            became: incident.became.map(became),
+            became: incident.outcomes.map(became),
             continued_in: incident.continued_in.map(|continuation| continuation.incident.0),
             by_step: incident.by_step,
             missed: incident.missed.map(|found| missed(found, zone, moment)),
@@ -48,8 +48,8 @@ impl From<IncidentFacts> for warden_api::Incident {
     }
 }
 
-fn became(became: model::Became) -> Became {
-    let model::Became { closed, discarded, extended, failed, retried, moved } = became;
+fn became(outcomes: model::OutcomeCounts) -> Became {
+    let model::OutcomeCounts { closed, discarded, extended, failed, retried, moved } = outcomes;
     let some = |count: u64| Some(count).filter(|count| *count > 0);
     Became { closed, discarded, extended, failed, retried: some(retried), moved: some(moved) }
 }

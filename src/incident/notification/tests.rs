@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Became, Continuation, IncidentId, ItemId, ItemNumber, Labels, Severity, StepName, Work};
+use crate::model::{
+    Continuation, IncidentId, ItemId, ItemNumber, Labels, OutcomeCounts, Severity, StepName, Work,
+};
 
 const BASE: &str = "https://warden.example.com";
 const OPENED: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -32,7 +34,7 @@ fn incident(by_step: &[(&str, u64)]) -> Incident {
         reopenings: Vec::new(),
         resolved_at: None,
         ending_since: None,
-        became: None,
+        outcomes: None,
         counted_at: None,
         continued_in: None,
         count,
@@ -168,52 +170,55 @@ fn the_summary_is_one_sentence_for_the_person_on_call() {
 
 #[test]
 fn the_summary_of_an_end_says_first_where_the_trouble_goes_on() {
-    let end = |kind, became, continued: Option<IncidentKind>| Incident {
+    let end = |kind, outcomes, continued: Option<IncidentKind>| Incident {
         key: key(kind),
         status: IncidentStatus::Resolved,
         peak: 23,
-        became: Some(became),
+        outcomes: Some(outcomes),
         continued_in: continued.map(|kind| Continuation { incident: IncidentId("inc_2".into()), kind }),
         ..incident(&[])
     };
-    let none = Became::default();
+    let none = OutcomeCounts::default();
     let (overdue, failed) = (IncidentKind::Overdue, IncidentKind::Failed);
     for (incident, summary) in [
         (
-            end(overdue, Became { failed: 20, ..none }, Some(failed)),
+            end(overdue, OutcomeCounts { failed: 20, ..none }, Some(failed)),
             "20 overdue items of uploads have failed",
         ),
-        (end(overdue, Became { failed: 1, ..none }, Some(failed)), "1 overdue item of uploads has failed"),
         (
-            end(overdue, Became { failed: 20, closed: 2, extended: 1, ..none }, Some(failed)),
+            end(overdue, OutcomeCounts { failed: 1, ..none }, Some(failed)),
+            "1 overdue item of uploads has failed",
+        ),
+        (
+            end(overdue, OutcomeCounts { failed: 20, closed: 2, extended: 1, ..none }, Some(failed)),
             "20 overdue items of uploads have failed; 2 closed, 1 extended",
         ),
         (
-            end(overdue, Became { failed: 20, closed: 3, ..none }, None),
+            end(overdue, OutcomeCounts { failed: 20, closed: 3, ..none }, None),
             "no item of uploads is overdue any more; the peak was 23 items; 3 closed, 20 failed",
         ),
         (
-            end(overdue, Became { closed: 23, ..none }, None),
+            end(overdue, OutcomeCounts { closed: 23, ..none }, None),
             "no item of uploads is overdue any more; the peak was 23 items",
         ),
         (
-            end(overdue, Became { extended: 2, discarded: 1, ..none }, None),
+            end(overdue, OutcomeCounts { extended: 2, discarded: 1, ..none }, None),
             "no item of uploads is overdue any more; the peak was 23 items; 1 discarded, 2 extended",
         ),
         (
-            end(failed, Became { retried: 2, closed: 1, ..none }, Some(overdue)),
+            end(failed, OutcomeCounts { retried: 2, closed: 1, ..none }, Some(overdue)),
             "2 failed items of uploads are open again and overdue; 1 closed",
         ),
         (
-            end(failed, Became { retried: 2, ..none }, None),
+            end(failed, OutcomeCounts { retried: 2, ..none }, None),
             "no item of uploads has failed any more; the peak was 23 items; 2 retried",
         ),
         (
-            end(overdue, Became { moved: 1, closed: 1, ..none }, Some(overdue)),
+            end(overdue, OutcomeCounts { moved: 1, closed: 1, ..none }, Some(overdue)),
             "1 overdue item of uploads is in another incident now; 1 closed",
         ),
         (
-            Incident { became: None, ..end(IncidentKind::Missed, none, Some(overdue)) },
+            Incident { outcomes: None, ..end(IncidentKind::Missed, none, Some(overdue)) },
             "items of uploads are created again, but some are overdue; they were missed 23 times",
         ),
     ] {
@@ -221,9 +226,9 @@ fn the_summary_of_an_end_says_first_where_the_trouble_goes_on() {
         let told = written(&incident, &[]);
         let id = incident.continued_in.map(|continuation| continuation.incident.0);
         assert_eq!(told["data"]["continued_in"], json!(id));
-        assert_eq!(told["data"]["became"].is_null(), incident.became.is_none());
+        assert_eq!(told["data"]["became"].is_null(), incident.outcomes.is_none());
     }
-    let failing = Became { failed: 20, ..none };
+    let failing = OutcomeCounts { failed: 20, ..none };
     let waits =
         Incident { status: IncidentStatus::Open, ending_since: Some(NOW), ..end(overdue, failing, None) };
     assert_eq!(super::summary(&waits, None, NOW), "20 overdue items of uploads have failed");

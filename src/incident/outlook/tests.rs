@@ -112,7 +112,7 @@ fn a_snooze_holds_back_until_it_ends_and_what_ends_last_is_named() {
     let mut snooze = |hours: i64| {
         let kind = ActionKind::Snooze { until: Timestamp::from_millis(hours * HOUR) };
         let at = Timestamp::from_millis(MINUTE);
-        story.last.as_mut().unwrap().act(Action { kind, by: "kim".into(), at, comment: None });
+        story.last.as_mut().unwrap().record_action(Action { kind, by: "kim".into(), at, comment: None });
         story.at(MINUTE, 1).1
     };
     let seen = |hours: i64, waiting_for| Outlook {
@@ -157,13 +157,13 @@ proptest! {
                 let until = Timestamp::from_millis(now + lasts * SECOND);
                 let kind = ActionKind::Snooze { until };
                 let at = Timestamp::from_millis(now);
-                incident.act(Action { kind, by: "kim".into(), at, comment: None });
+                incident.record_action(Action { kind, by: "kim".into(), at, comment: None });
                 ahead = story.at(now, count).1;
             }
             for _ in 0..seconds {
                 now += SECOND;
                 let (decision, next) = story.at(now, count);
-                let is_told = decision.is_some_and(|decision| !decision.tellings.is_empty());
+                let is_told = decision.is_some_and(|decision| !decision.dispatches.is_empty());
                 let is_due = ahead.next_told_at.is_some_and(|at| at.as_millis() <= now);
                 prop_assert_eq!(is_told, is_due, "at {}, with {:?} ahead", now, ahead);
                 prop_assert!(is_told || next == ahead, "at {now} {next:?} lies ahead, and it was {ahead:?}");

@@ -93,7 +93,7 @@ impl Simulation {
         let decision = self.ask_once(now)?;
         let incident = &decision.incident;
         let mut hearers = BTreeSet::new();
-        for Telling { event, receivers } in &decision.tellings {
+        for Dispatch { event, receivers } in &decision.dispatches {
             assert!(decision.commit, "what is told must be committed");
             assert!(!receivers.is_empty());
             assert!(receivers.iter().all(|name| hearers.insert(name.clone())), "nobody is told two things");
@@ -110,7 +110,7 @@ impl Simulation {
     fn nothing_new(&mut self, now: Timestamp) {
         if let Some(again) = self.ask_once(now) {
             assert_eq!(Some(&again.incident), self.last.as_ref());
-            assert_eq!((again.commit, again.tellings), (false, Vec::new()));
+            assert_eq!((again.commit, again.dispatches), (false, Vec::new()));
         }
     }
 
@@ -135,7 +135,7 @@ impl Simulation {
         };
         let open = self.last.as_mut().filter(|incident| incident.status == IncidentStatus::Open);
         if let Some(incident) = open {
-            incident.act(Action { kind, by: "kim".into(), at: now, comment: None });
+            incident.record_action(Action { kind, by: "kim".into(), at: now, comment: None });
         }
     }
 }

@@ -88,13 +88,13 @@ impl Story {
     fn told(&mut self, now: i64, observation: &Observation) -> Vec<(Event, Vec<String>)> {
         let decision = self.at(now, observation);
         let names = |receivers: Vec<Arc<str>>| receivers.iter().map(ToString::to_string).collect();
-        let tellings = decision.map(|decision| decision.tellings).unwrap_or_default();
-        tellings.into_iter().map(|telling| (telling.event, names(telling.receivers))).collect()
+        let dispatches = decision.map(|decision| decision.dispatches).unwrap_or_default();
+        dispatches.into_iter().map(|dispatch| (dispatch.event, names(dispatch.receivers))).collect()
     }
 
     fn act(&mut self, now: i64, kind: ActionKind) {
         let at = Timestamp::from_millis(now);
-        self.last.as_mut().unwrap().act(Action { kind, by: "kim".into(), at, comment: None });
+        self.last.as_mut().unwrap().record_action(Action { kind, by: "kim".into(), at, comment: None });
     }
 
     /// Goes through lines of (time, observation, event, wake-up), in milliseconds.
@@ -103,7 +103,7 @@ impl Story {
             let decision = self.at(*now, observation);
             let told: Vec<Event> = decision
                 .iter()
-                .flat_map(|decision| decision.tellings.iter().map(|telling| telling.event))
+                .flat_map(|decision| decision.dispatches.iter().map(|dispatch| dispatch.event))
                 .collect();
             assert_eq!(told, event.iter().copied().collect::<Vec<_>>(), "at {now}, seeing {observation:?}");
             let asked_again = decision.and_then(|decision| decision.wake_at).map(Timestamp::as_millis);
@@ -113,10 +113,10 @@ impl Story {
 }
 
 /// The only notification of a decision.
-fn only(decision: Option<Decision>) -> Telling {
-    let mut tellings = decision.unwrap().tellings;
-    assert_eq!(tellings.len(), 1, "{tellings:?}");
-    tellings.remove(0)
+fn only(decision: Option<Decision>) -> Dispatch {
+    let mut dispatches = decision.unwrap().dispatches;
+    assert_eq!(dispatches.len(), 1, "{dispatches:?}");
+    dispatches.remove(0)
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_incident_that_ends_within_the_group_wait_wakes_nobody_and_is_committed_all
     let mut story = Story::begin(policy());
     assert!(story.at(0, &many(3)).unwrap().commit);
     let end = story.at(10 * SECOND - 1, &many(0)).unwrap();
-    assert_eq!(end.tellings, []);
+    assert_eq!(end.dispatches, []);
     assert!(end.commit);
     assert_eq!(end.wake_at, None);
     assert_eq!(end.incident.status, IncidentStatus::Resolved);
@@ -165,7 +165,7 @@ fn everybody_who_was_told_is_told_of_the_end() {
         .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
     story.policy.receivers = vec!["new".into()];
     let end = only(story.at(2 * HOUR, &many(0)));
-    assert_eq!(end, Telling { event: Event::Resolved, receivers: vec!["chat".into(), "oncall".into()] });
+    assert_eq!(end, Dispatch { event: Event::Resolved, receivers: vec!["chat".into(), "oncall".into()] });
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_receiver_that_joined_by_a_reminder_is_told_of_the_end_too() {
         .goes(&[(0, many(1), None, Some(10 * SECOND)), (HOUR, many(1), Some(Event::Opened), Some(5 * HOUR))]);
     story.policy.receivers = vec!["new".into()];
     let reminder = only(story.at(5 * HOUR, &many(1)));
-    assert_eq!(reminder, Telling { event: Event::Reminder, receivers: vec!["new".into()] });
+    assert_eq!(reminder, Dispatch { event: Event::Reminder, receivers: vec!["new".into()] });
     let end = only(story.at(6 * HOUR, &many(0)));
     assert_eq!(end.receivers, ["chat".into(), "new".into(), "oncall".into()]);
 }
@@ -185,9 +185,9 @@ fn an_incident_without_receivers_lives_and_ends_in_silence() {
     let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
     story.at(0, &many(1)).unwrap();
     let later = story.at(10 * SECOND, &many(1)).unwrap();
-    assert_eq!((later.tellings, later.wake_at, later.incident.notified_at), (Vec::new(), None, None));
+    assert_eq!((later.dispatches, later.wake_at, later.incident.notified_at), (Vec::new(), None, None));
     let end = story.at(20 * SECOND, &many(0)).unwrap();
-    assert_eq!((end.tellings, end.commit), (Vec::new(), true));
+    assert_eq!((end.dispatches, end.commit), (Vec::new(), true));
 }
 
 #[test]
@@ -195,8 +195,8 @@ fn the_first_receiver_of_an_open_incident_is_told_from_the_beginning() {
     let mut story = Story::begin(AlertPolicy { receivers: Vec::new(), ..policy() });
     story.at(0, &many(1)).unwrap();
     story.policy.receivers = vec!["new".into()];
-    let telling = only(story.at(HOUR, &many(1)));
-    assert_eq!(telling, Telling { event: Event::Opened, receivers: vec!["new".into()] });
+    let dispatch = only(story.at(HOUR, &many(1)));
+    assert_eq!(dispatch, Dispatch { event: Event::Opened, receivers: vec!["new".into()] });
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn an_incident_with_ever_new_steps_stays_small() {
         let names: Vec<String> = (0..32).map(|step| format!("{round}-{step}-{}", "x".repeat(100))).collect();
         let steps: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
         let decision = story.at(round * 10 * MINUTE, &items(&steps)).unwrap();
-        grown += decision.tellings.iter().filter(|telling| telling.event == Event::Grown).count();
+        grown += decision.dispatches.iter().filter(|dispatch| dispatch.event == Event::Grown).count();
         assert!(decision.incident.notified_steps.len() <= STEPS_TOLD_MAX);
     }
     assert!((1..10).contains(&grown), "told of growth {grown} times");

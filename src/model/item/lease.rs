@@ -82,7 +82,7 @@ pub enum AfterFailure {
 
 /// A request of the holder of a lease.
 #[derive(Clone, Debug)]
-pub enum LeaseAct {
+pub enum LeaseCommand {
     /// Renew it, and patch the progress.
     Heartbeat {
         expires_at: Timestamp,
@@ -163,7 +163,7 @@ impl From<ItemRefusal> for LeaseRefusal {
     }
 }
 
-impl LeaseAct {
+impl LeaseCommand {
     /// How it ends the lease, if it does.
     pub const fn end(&self) -> Option<LeaseEnd> {
         match self {
@@ -205,22 +205,22 @@ impl Item {
     }
 
     /// Executes a request of the holder of the lease with this token; on an error nothing is changed.
-    pub fn act(&mut self, token: u64, act: LeaseAct, moment: Moment) -> Result<(), LeaseRefusal> {
+    pub fn act(&mut self, token: u64, act: LeaseCommand, moment: Moment) -> Result<(), LeaseRefusal> {
         let (end, version) = (act.end(), self.version);
         self.check_holder(token, end, moment.now)?;
         match act {
-            LeaseAct::Heartbeat { expires_at, may_shorten, progress } => {
+            LeaseCommand::Heartbeat { expires_at, may_shorten, progress } => {
                 self.patch_progress(progress)?;
                 if let Some(lease) = &mut self.work.lease {
                     let least = if may_shorten { expires_at } else { lease.expires_at };
                     lease.expires_at = expires_at.max(least);
                 }
             }
-            LeaseAct::Complete { advance, progress } => {
+            LeaseCommand::Complete { advance, progress } => {
                 self.patch_progress(progress)?;
                 self.advance(advance, StepStatus::Done, moment);
             }
-            LeaseAct::Fail { mut error, then } => {
+            LeaseCommand::Fail { mut error, then } => {
                 error.fatal = then == AfterFailure::GiveUp;
                 self.report(*error)?;
                 match then {
@@ -229,7 +229,7 @@ impl Item {
                     AfterFailure::Ignore(advance) => self.advance(advance, StepStatus::Skipped, moment),
                 }
             }
-            LeaseAct::Release { retry_at, counts } => {
+            LeaseCommand::Release { retry_at, counts } => {
                 self.work.retry_at = retry_at;
                 if !counts {
                     self.work.attempts = self.work.attempts.saturating_sub(1);

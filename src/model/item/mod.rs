@@ -1,5 +1,5 @@
 //! Items and their transitions, a file for each concept: [`patch`], [`progress`], [`course`], [`work`],
-//! [`lease`], [`errors`], [`closing`], [`payload`]; and [`standing`], what is derived from an item.
+//! [`lease`], [`errors`], [`closing`], [`payload`]; and [`indexed`], what the census keeps of an item.
 //!
 //! Invariants:
 //!
@@ -11,11 +11,11 @@
 pub mod closing;
 pub mod course;
 pub mod errors;
+pub mod indexed;
 pub mod lease;
 pub mod patch;
 pub mod payload;
 pub mod progress;
-pub mod standing;
 #[cfg(test)]
 mod tests;
 pub mod work;
@@ -31,13 +31,13 @@ pub use warden_api::word::{CloseOutcome, ItemState};
 pub use self::closing::{Closed, Closing};
 pub use self::course::{Advance, STEPS_KEPT, StepDeadline, StepRecord, StepStatus};
 pub use self::errors::{ERRORS_KEPT, ItemError, check_data};
+pub use self::indexed::{IndexedItem, Status};
 pub use self::lease::{
-    AfterFailure, Lease, LeaseAct, LeaseEnd, LeaseId, LeaseIdError, LeaseLost, LeaseRefusal, WORKER_MAX,
+    AfterFailure, Lease, LeaseCommand, LeaseEnd, LeaseId, LeaseIdError, LeaseLost, LeaseRefusal, WORKER_MAX,
 };
 pub use self::patch::{ItemPatch, Merge};
 pub use self::payload::PayloadInfo;
 pub use self::progress::{DEPTH_MAX, PROGRESS_SIZE_MAX, check_progress};
-pub use self::standing::{Standing, Status};
 pub use self::work::Work;
 use super::{ClockTime, ItemId, Moment, StepName, Timestamp, WorkflowName};
 

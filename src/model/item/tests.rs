@@ -67,16 +67,16 @@ fn error() -> Box<ItemError> {
     })
 }
 
-fn complete(advance: Advance) -> LeaseAct {
-    LeaseAct::Complete { advance, progress: None }
+fn complete(advance: Advance) -> LeaseCommand {
+    LeaseCommand::Complete { advance, progress: None }
 }
 
-fn fail(then: AfterFailure) -> LeaseAct {
-    LeaseAct::Fail { error: error(), then }
+fn fail(then: AfterFailure) -> LeaseCommand {
+    LeaseCommand::Fail { error: error(), then }
 }
 
-fn release(counts: bool) -> LeaseAct {
-    LeaseAct::Release { retry_at: None, counts }
+fn release(counts: bool) -> LeaseCommand {
+    LeaseCommand::Release { retry_at: None, counts }
 }
 
 fn to(name: &str, deadline: i64) -> Advance {
@@ -97,7 +97,7 @@ fn a_leased_item_is_nobody_elses_until_the_lease_runs_out() {
 fn a_heartbeat_holds_a_lease_longer_and_notes_progress() {
     let mut item = leased();
     let progress = Map::from_iter([("done".to_owned(), json!(3))]);
-    let act = LeaseAct::Heartbeat {
+    let act = LeaseCommand::Heartbeat {
         expires_at: at(9_000),
         may_shorten: true,
         progress: Some(Merge::Change(progress.clone())),
@@ -110,7 +110,7 @@ fn a_heartbeat_holds_a_lease_longer_and_notes_progress() {
 #[test]
 fn a_heartbeat_that_comes_too_late_changes_nothing() {
     let mut item = leased();
-    let act = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
+    let act = LeaseCommand::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
     let before = item.clone();
     let refused = item.act(1, act, at(5_000).into());
     assert_eq!(refused, Err(LeaseRefusal::Lost(LeaseLost::Expired(at(5_000)))));
@@ -193,7 +193,7 @@ fn what_is_released_unharmed_counts_as_never_claimed() {
     assert_eq!(item.work.attempts, 0);
     assert!(item.is_claimable(at(2_000)));
     let mut item = leased();
-    item.act(1, LeaseAct::Release { retry_at: Some(at(3_000)), counts: true }, at(2_000).into()).unwrap();
+    item.act(1, LeaseCommand::Release { retry_at: Some(at(3_000)), counts: true }, at(2_000).into()).unwrap();
     assert_eq!(item.work.attempts, 1);
     assert!(!item.is_claimable(at(2_999)));
 }
@@ -206,7 +206,7 @@ fn a_closed_item_is_lost_to_whoever_held_it() {
     assert_eq!(
         item.act(
             1,
-            LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None },
+            LeaseCommand::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None },
             at(2_001).into()
         ),
         lost
@@ -237,7 +237,7 @@ fn what_ended_a_lease_may_be_repeated_and_nothing_else_may_follow() {
         let ended = item.clone();
         // Also after the lease would have expired.
         assert_eq!(item.act(1, act, at(6_000).into()), Err(LeaseRefusal::Repeated));
-        let heartbeat = LeaseAct::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
+        let heartbeat = LeaseCommand::Heartbeat { expires_at: at(9_000), may_shorten: true, progress: None };
         assert_eq!(item.act(1, heartbeat, at(2_001).into()), Err(LeaseRefusal::Lost(LeaseLost::Ended(end))));
         assert_eq!(item, ended);
     }
@@ -262,7 +262,7 @@ fn what_ended_a_lease_may_be_repeated_when_another_has_the_item() {
 #[test]
 fn a_heartbeat_that_names_no_time_never_shortens_a_lease() {
     let mut item = leased();
-    let beat = |expires_at, may_shorten| LeaseAct::Heartbeat {
+    let beat = |expires_at, may_shorten| LeaseCommand::Heartbeat {
         expires_at: at(expires_at),
         may_shorten,
         progress: None,
@@ -296,7 +296,7 @@ fn an_error_that_cannot_be_kept_ends_nothing() {
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     let error = Box::new(ItemError { data: deep, ..*error() });
     let before = item.clone();
-    let refused = item.act(1, LeaseAct::Fail { error, then: AfterFailure::GiveUp }, at(2_000).into());
+    let refused = item.act(1, LeaseCommand::Fail { error, then: AfterFailure::GiveUp }, at(2_000).into());
     assert_eq!(refused, Err(LeaseRefusal::Item(ItemRefusal::Depth)));
     assert_eq!(item, before);
 }

@@ -60,25 +60,25 @@ fn without_a_canary_as_many_are_sent_at_once_as_may_be() {
 fn the_others_follow_when_the_whole_canary_has_succeeded() {
     let mut replay = replay(100, 3, 0);
     assert_eq!((replay.room(0), replay.room(3)), (3, 0));
-    replay.note(ItemEnd::Succeeded, NOW);
-    replay.note(ItemEnd::Skipped, NOW);
+    replay.record(ItemEnd::Succeeded, NOW);
+    replay.record(ItemEnd::Skipped, NOW);
     assert_eq!((replay.room(0), replay.room(2)), (2, 0), "one that is skipped says nothing");
-    replay.note(ItemEnd::Succeeded, NOW);
-    replay.note(ItemEnd::Succeeded, NOW);
+    replay.record(ItemEnd::Succeeded, NOW);
+    replay.record(ItemEnd::Succeeded, NOW);
     assert_eq!((replay.room(0), replay.status), (4, ReplayStatus::Running));
-    replay.note(failed("HTTP 500"), NOW);
+    replay.record(failed("HTTP 500"), NOW);
     assert_eq!(replay.status, ReplayStatus::Running, "the canary is over");
 }
 
 #[test]
 fn a_canary_that_fails_makes_it_pause_and_begins_anew_when_it_goes_on() {
     let mut replay = replay(100, 3, 0);
-    replay.note(ItemEnd::Succeeded, NOW);
-    replay.note(failed("HTTP 500"), NOW);
+    replay.record(ItemEnd::Succeeded, NOW);
+    replay.record(failed("HTTP 500"), NOW);
     assert_eq!((replay.status, replay.room(0)), (ReplayStatus::Paused, 0));
     assert_eq!(replay.reason.as_deref(), Some("the canary failed after 1 of 3 items: HTTP 500"));
     // It was in flight.
-    replay.note(ItemEnd::Succeeded, NOW);
+    replay.record(ItemEnd::Succeeded, NOW);
     replay.resume();
     assert_eq!((replay.status, replay.reason.clone(), replay.room(0)), (ReplayStatus::Running, None, 3));
 }
@@ -87,14 +87,14 @@ fn a_canary_that_fails_makes_it_pause_and_begins_anew_when_it_goes_on() {
 fn so_many_failures_in_a_row_make_it_pause() {
     let mut replay = replay(100, 0, 3);
     for end in [failed("a"), failed("b"), ItemEnd::Succeeded, failed("c"), ItemEnd::Skipped, failed("d")] {
-        replay.note(end, NOW);
+        replay.record(end, NOW);
         assert_eq!(replay.status, ReplayStatus::Running);
     }
-    replay.note(failed("HTTP 502"), NOW);
+    replay.record(failed("HTTP 502"), NOW);
     assert_eq!(replay.status, ReplayStatus::Paused);
     assert_eq!(replay.reason.as_deref(), Some("3 items in a row failed, the last one: HTTP 502"));
     replay.resume();
-    replay.note(failed("HTTP 502"), NOW);
+    replay.record(failed("HTTP 502"), NOW);
     assert_eq!(replay.status, ReplayStatus::Running, "they are counted anew");
 }
 
@@ -102,7 +102,7 @@ fn so_many_failures_in_a_row_make_it_pause() {
 fn zero_failures_in_a_row_are_no_reason_to_pause() {
     let mut replay = replay(1_000, 0, 0);
     for _ in 0..999 {
-        replay.note(failed("HTTP 500"), NOW);
+        replay.record(failed("HTTP 500"), NOW);
     }
     assert_eq!(replay.status, ReplayStatus::Running);
 }
@@ -111,9 +111,9 @@ fn zero_failures_in_a_row_are_no_reason_to_pause() {
 fn it_ends_with_its_last_item_also_while_it_is_paused_and_holds_no_secret_then() {
     let later = NOW.after(Duration::from_secs(5));
     let mut replay = replay(2, 0, 0);
-    replay.note(ItemEnd::Succeeded, NOW);
+    replay.record(ItemEnd::Succeeded, NOW);
     replay.pause(None);
-    replay.note(failed("HTTP 500"), later);
+    replay.record(failed("HTTP 500"), later);
     assert_eq!((replay.status, replay.ended_at), (ReplayStatus::Completed, Some(later)));
     assert_eq!(
         (replay.target.secret.clone(), &*replay.target.url),
@@ -129,8 +129,8 @@ fn it_ends_with_its_last_item_also_while_it_is_paused_and_holds_no_secret_then()
 fn one_that_is_cancelled_counts_what_was_on_its_way() {
     let mut replay = replay(9, 0, 1);
     replay.cancel(NOW);
-    replay.note(ItemEnd::Succeeded, NOW.after(Duration::from_secs(9)));
-    replay.note(failed("HTTP 500"), NOW.after(Duration::from_secs(9)));
+    replay.record(ItemEnd::Succeeded, NOW.after(Duration::from_secs(9)));
+    replay.record(failed("HTTP 500"), NOW.after(Duration::from_secs(9)));
     assert_eq!((replay.status, replay.ended_at), (ReplayStatus::Cancelled, Some(NOW)));
     assert_eq!((replay.succeeded, replay.failed, replay.left()), (1, 1, 7));
 }
@@ -146,7 +146,7 @@ fn a_replay_of_nothing_is_over_at_once() {
 fn the_latest_failures_and_some_reasons_are_kept() {
     let mut replay = replay(1_000, 0, 0);
     for number in 0..100 {
-        replay.note(failed(&format!("reason {:03}", number % 50)), NOW);
+        replay.record(failed(&format!("reason {:03}", number % 50)), NOW);
     }
     assert_eq!(replay.failures.len(), FAILURES_KEPT);
     assert_eq!(&*replay.failures[0].reason, "reason 030");
@@ -201,7 +201,7 @@ proptest! {
                 4 if in_flight == 0 => replay.cancel(NOW),
                 _ if in_flight > 0 => {
                     in_flight -= 1;
-                    replay.note([ItemEnd::Succeeded, failed("x"),
+                    replay.record([ItemEnd::Succeeded, failed("x"),
                     ItemEnd::Skipped][turn as usize % 3].clone(), NOW);
                 }
                 _ => {}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use super::{Rendered, became, post, steps};
+use super::{Rendered, outcomes, post, steps};
 use crate::model::{Event, IncidentKind, IncidentStatus, Notification, Severity, Timestamp};
 
 /// The expiry of an alert in intervals of resending, so that it survives some failed attempts.
@@ -98,7 +98,7 @@ fn annotations(notification: &Notification) -> Map<String, Value> {
         ("peak", data.peak.to_string()),
         ("oldest_deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),
         ("by_step", steps(notification)),
-        ("became", became(notification)),
+        ("became", outcomes(notification)),
         ("continued_in", data.continued_in.as_deref().unwrap_or_default().to_owned()),
         ("acknowledged_by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
         ("url", data.url.clone()),

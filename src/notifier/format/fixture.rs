@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Format, Rendered};
 use crate::model::{
-    Became, DeliveryId, Event, IncidentKind, IncidentStatus, Notification, Sample, Severity, Subject,
+    DeliveryId, Event, IncidentKind, IncidentStatus, Notification, OutcomeCounts, Sample, Severity, Subject,
     Timestamp,
 };
 
@@ -41,7 +41,7 @@ pub fn opened() -> Notification {
             oldest_deadline: Some(OPENED_AT),
             by_step: BTreeMap::from([("".into(), 1), ("backup".into(), 2)]),
             missed: None,
-            became: None,
+            outcomes: None,
             continued_in: None,
             summary: "3 items of uploads (region eu) are overdue; 2 stuck at backup, the oldest for 14m"
                 .to_owned(),
@@ -74,7 +74,7 @@ pub fn resolved() -> Notification {
 pub fn continued() -> Notification {
     let mut notification = resolved();
     let data = &mut notification.data;
-    data.became = Some(Became { closed: 1, failed: 3, ..Became::default() });
+    data.outcomes = Some(OutcomeCounts { closed: 1, failed: 3, ..OutcomeCounts::default() });
     data.continued_in = Some("inc_2".into());
     data.summary = "3 overdue items of uploads (region eu) have failed; 1 closed".to_owned();
     notification

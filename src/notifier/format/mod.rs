@@ -63,6 +63,29 @@ pub enum Format {
     Template(Arc<Template>),
 }
 
+/// A format as far as its word determines it, and what its settings have to add.
+#[derive(Clone, Debug)]
+pub enum Options {
+    /// Nothing.
+    Complete(Format),
+    Resend,
+    RoutingKey,
+    Template,
+}
+
+impl Options {
+    pub const fn of(word: ReceiverFormat) -> Self {
+        match word {
+            ReceiverFormat::Standard => Self::Complete(Format::Standard),
+            ReceiverFormat::Slack => Self::Complete(Format::Slack),
+            ReceiverFormat::CloudEvents => Self::Complete(Format::CloudEvents),
+            ReceiverFormat::Alertmanager => Self::Resend,
+            ReceiverFormat::PagerDuty => Self::RoutingKey,
+            ReceiverFormat::Template => Self::Template,
+        }
+    }
+}
+
 /// A notification as an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
@@ -163,9 +186,9 @@ fn cut(text: &str, characters: usize) -> Cow<'_, str> {
 }
 
 /// The outcomes of the items in one line: `closed: 3, failed: 20`; empty if unknown or none.
-fn became(notification: &Notification) -> String {
-    let became = notification.data.became.unwrap_or_default();
-    became.words().map(|(word, count)| format!("{word}: {count}")).collect::<Vec<_>>().join(", ")
+fn outcomes(notification: &Notification) -> String {
+    let outcomes = notification.data.outcomes.unwrap_or_default();
+    outcomes.words().map(|(word, count)| format!("{word}: {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The items by step in one line: `copy: 3, backup: 1, no step: 2`.

@@ -88,7 +88,7 @@ fn payload(notification: &Notification, is_test: bool) -> Value {
             "oldest_deadline": data.oldest_deadline,
             "by_step": data.by_step,
             "acknowledged_by": data.acknowledged_by,
-            "became": data.became,
+            "became": data.outcomes,
             "continued_in": data.continued_in,
             "items": data.items,
             "truncated": data.truncated,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Became, Event, IncidentKind, IncidentStatus, Missed, Notification, Sample, Severity, Subject, Timestamp,
+    Event, IncidentKind, IncidentStatus, Missed, Notification, OutcomeCounts, Sample, Severity, Subject,
+    Timestamp,
 };
 
 const EVENTS: [Event; 7] = [
@@ -40,7 +41,7 @@ fn full(event: Event) -> Notification {
     data.group = BTreeMap::from([("region".into(), "eu".into())]);
     data.oldest_deadline = Some(data.opened_at);
     data.resolved_at = is_resolved.then_some(notification.timestamp);
-    data.became = is_resolved.then(|| Became { closed: 1, failed: 2, ..Became::default() });
+    data.outcomes = is_resolved.then(|| OutcomeCounts { closed: 1, failed: 2, ..OutcomeCounts::default() });
     data.continued_in = is_resolved.then(|| "inc_0198c0de-0000-7000-8000-000000000001".into());
     data.by_step = BTreeMap::from([("".into(), 1), ("backup".into(), 2)]);
     data.runbook_url = Some("https://wiki.example.com/uploads".into());
@@ -79,7 +80,7 @@ fn bare(event: Event) -> Notification {
             oldest_deadline: None,
             by_step: BTreeMap::new(),
             missed: None,
-            became: None,
+            outcomes: None,
             continued_in: None,
             summary: "3 items of uploads are overdue".to_owned(),
             runbook_url: None,

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Rendered, became, post, steps};
+use super::{Rendered, outcomes, post, steps};
 use crate::model::{Event, IncidentStatus, Notification, Sample, Severity};
 
 /// Slack's limit of a message and of a section, in characters.
@@ -59,7 +59,7 @@ fn fields(notification: &Notification) -> Vec<Value> {
         ("Workflow", data.workflow.to_string()),
         ("Group", group.collect::<Vec<_>>().join(", ")),
         ("Items", format!("{}, at most {}", data.count, data.peak)),
-        ("Outcome", became(notification)),
+        ("Outcome", outcomes(notification)),
         ("Continued in", data.continued_in.as_deref().unwrap_or_default().to_owned()),
         ("Stuck at", steps(notification)),
         ("Oldest deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),

@@ -15,8 +15,8 @@ use crate::model::{
 };
 use crate::notifier::Format;
 use crate::outbound::{OutboundError, OutboundRequest, OutboundResponse};
-use crate::store::memory::MemoryStore;
-use crate::store::{Document, DocumentId};
+use crate::store::engine::memory::MemoryStore;
+use crate::store::{Document, DocumentId, Feed as _, Reads as _, Writes as _};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// A timeout that only a bug reaches.
@@ -343,7 +343,7 @@ fn resolved_incident(id: &str) -> Incident {
         reopenings: Vec::new(),
         resolved_at: Some(START),
         ending_since: None,
-        became: None,
+        outcomes: None,
         counted_at: None,
         continued_in: None,
         count: 0,

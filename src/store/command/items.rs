@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Detail, Outcome, Rows, documents};
 use crate::model::item::{Closing, Item};
 use crate::model::{
-    ClockTime, ItemKey, ItemNumber, Labels, PayloadInfo, Restored, Standing, StepName, Timestamp, Work,
+    ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, PayloadInfo, Restored, StepName, Timestamp, Work,
     Workflow,
 };
 use crate::store::Change;
@@ -29,7 +29,7 @@ pub struct Creation {
     /// The history of an imported item.
     pub restored: Option<Box<Restored>>,
     /// If this create may also create its workflow: the limit of workflows created on first use.
-    pub notes_workflow: Option<usize>,
+    pub workflows_max: Option<usize>,
 }
 
 pub(super) fn create<R: Rows>(
@@ -59,8 +59,8 @@ pub(super) fn create<R: Rows>(
         return Ok(Outcome::Done);
     }
     let workflow = &creation.key.workflow;
-    let is_first_use = creation.notes_workflow.is_some() && !rows.holdings().has_workflow(workflow);
-    if is_first_use && creation.notes_workflow.is_some_and(|most| rows.holdings().workflow_count() >= most) {
+    let is_first_use = creation.workflows_max.is_some() && !rows.holdings().has_workflow(workflow);
+    if is_first_use && creation.workflows_max.is_some_and(|most| rows.holdings().workflow_count() >= most) {
         return Ok(Outcome::TooManyWorkflows(creation.key.workflow));
     }
     let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
@@ -142,7 +142,7 @@ pub(super) fn close<R: Rows>(
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
-            let before = item.standing();
+            let before = item.indexed();
             item.close(closing);
             update(&item, before, Detail::Same, rows, changes)?;
             Ok(Outcome::Closed(Box::new(item)))
@@ -153,7 +153,7 @@ pub(super) fn close<R: Rows>(
 /// Writes a changed item. If the change closed it, its payload is removed unless it is kept after the close.
 pub(super) fn update<R: Rows>(
     item: &Item,
-    before: Standing,
+    before: IndexedItem,
     detail: Detail,
     rows: &mut R,
     changes: &mut Vec<Change>,
@@ -179,7 +179,7 @@ pub(super) fn change<R: Rows>(
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
-            let before = item.standing();
+            let before = item.indexed();
             if let Err(refusal) = transition(&mut item) {
                 return Ok(refusal);
             }
@@ -237,7 +237,7 @@ pub(super) fn drop_payload<R: Rows>(
     if item.stored_payload().is_none() {
         return Ok(Outcome::Done);
     }
-    let before = item.standing();
+    let before = item.indexed();
     rows.remove_payload(&item)?;
     if let Some(closed) = &mut item.closed {
         closed.payload_until = closed.at;
@@ -257,10 +257,10 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
     }
     rows.remove_item(item)?;
     rows.holdings().remove_item(&item.workflow);
-    push_change(changes, Some(item.standing()), None);
+    push_change(changes, Some(item.indexed()), None);
     Ok(())
 }
 
-fn push_change(changes: &mut Vec<Change>, before: Option<Standing>, after: Option<&Item>) {
-    changes.push(Change::Item { before, after: after.map(Item::standing) });
+fn push_change(changes: &mut Vec<Change>, before: Option<IndexedItem>, after: Option<&Item>) {
+    changes.push(Change::Item { before, after: after.map(Item::indexed) });
 }

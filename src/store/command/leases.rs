@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::items::{remembered, update};
 use super::{Detail, Outcome, Rows};
 use crate::model::item::{Item, LeaseRefusal};
-use crate::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, LeaseLost, Moment, Timestamp};
+use crate::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Timestamp};
 use crate::store::Change;
 
 /// A request to lease an item.
@@ -34,7 +34,7 @@ pub(super) fn claim<R: Rows>(
     };
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
-    let before = item.standing();
+    let before = item.indexed();
     // Item numbers grow across restarts, so that they serve as fencing tokens.
     item.claim(rows.next_number()?.0, worker, expires_at);
     update(&item, before, Detail::Same, rows, changes)?;
@@ -43,7 +43,7 @@ pub(super) fn claim<R: Rows>(
 
 pub(super) fn act<R: Rows>(
     lease: LeaseId,
-    act: LeaseAct,
+    act: LeaseCommand,
     now: Moment,
     rows: &mut R,
     changes: &mut Vec<Change>,
@@ -51,7 +51,7 @@ pub(super) fn act<R: Rows>(
     let Some(mut item) = remembered(lease.item, now.now, rows, changes)? else {
         return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
     };
-    let before = item.standing();
+    let before = item.indexed();
     let detail = if act.adds_detail() { Detail::Changed } else { Detail::Same };
     match item.act(lease.token, act, now) {
         Ok(()) => update(&item, before, detail, rows, changes)?,

@@ -16,7 +16,7 @@ use super::holdings::Holdings;
 use super::{Change, Document, DocumentId, DocumentSet, document};
 use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal};
 use crate::model::{
-    Delivery, Incident, ItemError, ItemKey, ItemNumber, LeaseAct, LeaseId, LeaseLost, Moment, Replay,
+    Delivery, Incident, ItemError, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Replay,
     ReplayChunk, ReplayId, Timestamp, WorkflowName,
 };
 
@@ -43,7 +43,7 @@ pub enum Command {
     /// Executes a request of the holder of a lease, if that is valid. Repeating the request that ended it
     /// changes nothing. Outcomes: `Changed`, `LeaseLost`, `Refused`; and `StorageFull` for what adds errors
     /// or progress.
-    ActOnLease { lease: LeaseId, act: LeaseAct, now: Moment },
+    ActOnLease { lease: LeaseId, act: LeaseCommand, now: Moment },
     /// Resets a failed item to its step, and cancels the wait for a retry. Other open items are not changed.
     /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`.
     Retry { key: ItemKey, now: Timestamp },

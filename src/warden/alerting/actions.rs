@@ -117,7 +117,7 @@ impl Alerting {
         }
         let (id, by) = (incident.id.0.clone(), action.by.clone());
         let was_acknowledged = incident.acknowledged;
-        incident.act(action);
+        incident.record_action(action);
         let mut tell = None;
         if incident.acknowledged && !was_acknowledged {
             tell = Some(Event::Acknowledged);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Alerting;
 use super::{commit, is_open};
-use crate::model::{Became, Incident, IncidentKey, Timestamp};
+use crate::model::{Incident, IncidentKey, OutcomeCounts, Timestamp};
 use crate::store::{Command, Document, StoreError};
 
 /// How often the counts of an incident are committed while nothing else of it changes.
@@ -18,7 +18,7 @@ pub(super) struct Counts(BTreeMap<IncidentKey, Saved>);
 
 struct Saved {
     at: Option<Timestamp>,
-    became: Became,
+    outcomes: OutcomeCounts,
     /// The number of items.
     count: u64,
 }
@@ -32,18 +32,18 @@ impl Alerting {
         counts: &mut Counts,
     ) -> Result<Option<Timestamp>, StoreError> {
         let incident = self.live.get(key).filter(is_open);
-        let Some((mut incident, became)) =
-            incident.and_then(|incident| incident.became.map(|became| (incident, became)))
+        let Some((mut incident, outcomes)) =
+            incident.and_then(|incident| incident.outcomes.map(|outcomes| (incident, outcomes)))
         else {
             counts.0.remove(key);
             return Ok(None);
         };
-        let committed = || Saved { at: incident.counted_at, became, count: incident.count };
+        let committed = || Saved { at: incident.counted_at, outcomes, count: incident.count };
         let saved = counts.0.entry(key.clone()).or_insert_with(committed);
         if saved.at != incident.counted_at {
             *saved = committed();
         }
-        if saved.became == became {
+        if saved.outcomes == outcomes {
             return Ok(None);
         }
         let now = self.clock.now();
@@ -53,7 +53,7 @@ impl Alerting {
         }
         incident.counted_at = Some(now);
         self.store.apply(commit(&incident, &[])).await?;
-        *saved = Saved { at: incident.counted_at, became, count: incident.count };
+        *saved = Saved { at: incident.counted_at, outcomes, count: incident.count };
         Ok(None)
     }
 
@@ -69,8 +69,8 @@ impl Alerting {
         let now = self.clock.now();
         let mut unsaved = Vec::new();
         for (key, saved) in &counts.0 {
-            let observation = self.census.observe(key);
-            if (observation.became, observation.count) != (saved.became, saved.count) {
+            let observation = self.observe(key);
+            if (observation.outcomes, observation.count) != (saved.outcomes, saved.count) {
                 unsaved.extend(self.live.get(key).map(|incident| (incident, observation)));
             }
         }
@@ -82,10 +82,11 @@ impl Alerting {
         for (known, observation) in unsaved {
             let stored = self.store.incident(known.id.clone()).await?;
             let is_known = |stored: &Incident| is_open(stored) && stored.counted_at == known.counted_at;
-            let Some(mut incident) = stored.filter(is_known).filter(|stored| stored.became.is_some()) else {
+            let Some(mut incident) = stored.filter(is_known).filter(|stored| stored.outcomes.is_some())
+            else {
                 continue;
             };
-            (incident.became, incident.count) = (Some(observation.became), observation.count);
+            (incident.outcomes, incident.count) = (Some(observation.outcomes), observation.count);
             incident.peak = incident.peak.max(observation.count);
             incident.counted_at = Some(now);
             self.store.apply(commit(&incident, &[])).await?;

@@ -56,13 +56,13 @@ impl Alerting {
         if incident.status != IncidentStatus::Open {
             return incident;
         }
-        let observation = self.census.observe(&incident.key);
+        let observation = self.observe(&incident.key);
         incident.count = observation.count;
         incident.peak = incident.peak.max(observation.count);
         incident.oldest_deadline = observation.oldest_deadline;
         incident.by_step = observation.by_step;
         incident.missed = observation.missed;
-        incident.became = incident.became.map(|_| observation.became);
+        incident.outcomes = incident.outcomes.map(|_| observation.outcomes);
         incident
     }
 

@@ -11,6 +11,7 @@ mod deferred;
 mod endings;
 mod incidents;
 mod live;
+mod observing;
 mod receivers;
 mod refreshes;
 mod wakes;
@@ -24,8 +25,8 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::actions::ActionRequest;
-pub use self::actions::{Actions, IncidentAction, channel as action_channel};
+pub use self::actions::IncidentAction;
+use self::actions::{ActionRequest, Actions};
 use self::counts::Counts;
 use self::deferred::Deferred;
 pub use self::live::LiveIncidents;
@@ -33,10 +34,12 @@ use self::refreshes::Refreshes;
 use self::wakes::Wakes;
 use super::Workflows;
 use super::census::{Census, STEPS_AT_ONCE};
+use super::context::Context;
+use super::expectations::ExpectedWork;
 use super::pulse::Pulse;
 use super::silences::KnownSilences;
 use crate::incident::notification::{self, Report};
-use crate::incident::{Circumstances, Decision, Outlook, Telling, continues_until, decide, outlook};
+use crate::incident::{Circumstances, Decision, Dispatch, Outlook, continues_until, decide, outlook};
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus,
     Item, Moment, Random, Timestamp, WaitingFor,
@@ -61,23 +64,63 @@ struct LoopState {
 }
 
 pub struct Alerting {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) census: Arc<Census>,
-    pub(super) silences: Arc<KnownSilences>,
-    pub(super) workflows: Arc<Workflows>,
-    pub(super) live: Arc<LiveIncidents>,
-    pub(super) notifier: Notifier,
+    store: Arc<dyn Store>,
+    census: Arc<Census>,
+    expected: Arc<ExpectedWork>,
+    silences: Arc<KnownSilences>,
+    workflows: Arc<Workflows>,
+    live: Arc<LiveIncidents>,
+    notifier: Notifier,
     /// By name.
-    pub(super) receivers: HashMap<Arc<str>, Receiver>,
-    pub(super) actions: Actions,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) random: Arc<dyn Random>,
+    receivers: HashMap<Arc<str>, Receiver>,
+    actions: Actions,
+    pulse: Arc<Pulse>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     /// The prefix of links in notifications, without a slash at the end.
-    pub(super) external_url: String,
+    external_url: String,
+}
+
+/// What alerting decides by, besides the context, and where its notifications go.
+pub(super) struct AlertingParts {
+    pub expected: Arc<ExpectedWork>,
+    pub silences: Arc<KnownSilences>,
+    pub live: Arc<LiveIncidents>,
+    pub notifier: Notifier,
+    pub receivers: Vec<Receiver>,
+    /// The prefix of links in notifications, without a slash at the end.
+    pub external_url: String,
 }
 
 impl Alerting {
+    /// The second part is for [`Alerting::run`].
+    pub(super) fn new(context: &Context, parts: AlertingParts) -> (Self, mpsc::Receiver<ActionRequest>) {
+        let Context { store, workflows, census, clock, random } = context.clone();
+        let AlertingParts { expected, silences, live, notifier, receivers, external_url } = parts;
+        let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
+        let (actions, asked) = actions::channel();
+        let alerting = Self {
+            store,
+            census,
+            expected,
+            silences,
+            workflows,
+            live,
+            notifier,
+            receivers,
+            actions,
+            pulse: Arc::default(),
+            clock,
+            random,
+            external_url,
+        };
+        (alerting, asked)
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
     /// Runs the loop until `stop`.
     pub(super) async fn run(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
         let mut state = LoopState { ending: self.live.ending(), ..LoopState::default() };
@@ -98,7 +141,7 @@ impl Alerting {
         loop {
             let now = self.clock.now();
             self.pulse.turn(now);
-            touched.extend(self.census.take_touched());
+            touched.extend(self.take_changed());
             touched.extend(state.wakes.due(now));
             touched.extend(state.ending.iter().cloned());
             touched.extend(self.live.keys_of(&self.notifier.take_failing_changed()));
@@ -133,7 +176,7 @@ impl Alerting {
                 // Finding out which incidents it matches is not worth the effort.
                 () = self.silences.changed() => touched = self.live.keys(),
                 () = self.notifier.failing_changed() => {}
-                () = self.census.troubled() => {}
+                () = self.changed() => {}
                 () = self.clock.sleep_until(next) => {}
             }
         }
@@ -142,8 +185,7 @@ impl Alerting {
     /// Decides about incidents. Those without items come last: an incident that continues one of them is
     /// notified first.
     async fn attend_all(&self, keys: BTreeSet<IncidentKey>, state: &mut LoopState) -> Result<(), StoreError> {
-        let (begin, end): (BTreeSet<_>, BTreeSet<_>) =
-            keys.into_iter().partition(|key| self.census.count(key) > 0);
+        let (begin, end): (BTreeSet<_>, BTreeSet<_>) = keys.into_iter().partition(|key| self.count(key) > 0);
         self.attend_some(begin, state).await?;
         self.attend_some(end, state).await
     }
@@ -199,7 +241,7 @@ impl Alerting {
         let now = self.clock.now();
         let last = self.live.get(key);
         let mut decision = self.decide(last.as_ref(), key, now);
-        if decision.as_ref().is_some_and(|decision| !decision.tellings.is_empty()) {
+        if decision.as_ref().is_some_and(|decision| !decision.dispatches.is_empty()) {
             // A notification counts all items that are overdue by now, however many became so at once.
             while !self.census.catch_up(now, STEPS_AT_ONCE) {
                 tokio::task::yield_now().await;
@@ -240,13 +282,13 @@ impl Alerting {
     /// Adds the receivers that know of the incident, accept the event, and get no other notification now.
     fn also_notify(&self, decision: &mut Decision, event: Event) {
         let hears =
-            |name: &Arc<str>| decision.tellings.iter().any(|telling| telling.receivers.contains(name));
+            |name: &Arc<str>| decision.dispatches.iter().any(|dispatch| dispatch.receivers.contains(name));
         let takes = |name: &Arc<str>| self.receivers.get(name).is_some_and(|receiver| receiver.takes(event));
         let told = decision.incident.told.iter();
         let receivers: Vec<Arc<str>> = told.filter(|name| takes(name) && !hears(name)).cloned().collect();
         if !receivers.is_empty() {
-            decision.incident.notifications += u64::from(decision.tellings.is_empty());
-            decision.tellings.push(Telling { event, receivers });
+            decision.incident.notifications += u64::from(decision.dispatches.is_empty());
+            decision.dispatches.push(Dispatch { event, receivers });
         }
     }
 
@@ -258,7 +300,7 @@ impl Alerting {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         if decision.commit {
-            decision.incident.counted_at = decision.incident.became.map(|_| now);
+            decision.incident.counted_at = decision.incident.outcomes.map(|_| now);
             let deliveries = self.deliveries_of(last, &decision, now).await?;
             self.store.apply(commit(&decision.incident, &deliveries)).await?;
             log(last, &decision);
@@ -268,7 +310,7 @@ impl Alerting {
         match decision.incident.status {
             IncidentStatus::Open => Ok(decision.wake_at),
             IncidentStatus::Resolved => {
-                match &decision.incident.became {
+                match &decision.incident.outcomes {
                     Some(told) => self.census.close_account(&decision.incident.key, told),
                     None => self.census.drop_account(&decision.incident.key),
                 }
@@ -279,9 +321,9 @@ impl Alerting {
 
     fn decide(&self, last: Option<&Incident>, key: &IncidentKey, now: Timestamp) -> Option<Decision> {
         let id = || IncidentId(self.random.id("inc", now));
-        let observation = self.census.observe(key);
+        let observation = self.observe(key);
         let ends = last.filter(|last| is_open(last) && observation.count == 0);
-        let successor = ends.and_then(|last| self.successor(last, &observation.became, now));
+        let successor = ends.and_then(|last| self.successor(last, &observation.outcomes, now));
         self.in_circumstances(last, key, now, |circumstances| {
             let circumstances = Circumstances { successor: successor.as_ref(), ..*circumstances };
             decide(last, key, &observation, &circumstances, id)
@@ -345,7 +387,7 @@ impl Alerting {
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        if decision.tellings.is_empty() {
+        if decision.dispatches.is_empty() {
             return Ok(Vec::new());
         }
         let incident = &decision.incident;
@@ -359,7 +401,7 @@ impl Alerting {
             base_url: &self.external_url,
             moment: Moment { now, wall_offset: self.clock.wall_offset() },
         };
-        Ok(decision.tellings.iter().flat_map(|telling| self.deliveries_to(telling, &report)).collect())
+        Ok(decision.dispatches.iter().flat_map(|dispatch| self.deliveries_to(dispatch, &report)).collect())
     }
 
     async fn samples(&self, incident: &Incident) -> Result<Vec<Item>, StoreError> {
@@ -368,14 +410,14 @@ impl Alerting {
         self.store.items(self.census.sample(&incident.key, shown)).await
     }
 
-    fn deliveries_to(&self, telling: &Telling, report: &Report<'_>) -> Vec<Delivery> {
+    fn deliveries_to(&self, dispatch: &Dispatch, report: &Report<'_>) -> Vec<Delivery> {
         let Report { incident, moment: Moment { now, .. }, .. } = *report;
-        let body = notification::write(&notification::notification(telling.event, report));
+        let body = notification::write(&notification::notification(dispatch.event, report));
         let delivery = |receiver: &Arc<str>| Delivery {
             id: DeliveryId(self.random.id("dlv", now)),
             incident: incident.id.clone(),
             receiver: receiver.clone(),
-            event: telling.event,
+            event: dispatch.event,
             after: incident.continued_in.as_ref().map(|continuation| continuation.incident.clone()),
             sequence: incident.notifications,
             body: body.clone(),
@@ -386,7 +428,7 @@ impl Alerting {
             next_attempt_at: now,
             attempts: Vec::new(),
         };
-        telling.receivers.iter().map(delivery).collect()
+        dispatch.receivers.iter().map(delivery).collect()
     }
 }
 
@@ -407,15 +449,15 @@ fn log(last: Option<&Incident>, decision: &Decision) {
     if !was_open && is_open(incident) {
         tracing::warn!(incident = id, workflow, kind, count, "incident opened");
     }
-    for telling in &decision.tellings {
-        let event = telling.event.as_str();
+    for dispatch in &decision.dispatches {
+        let event = dispatch.event.as_str();
         tracing::info!(
             incident = id,
             workflow,
             kind,
             count,
             event,
-            receivers = ?telling.receivers,
+            receivers = ?dispatch.receivers,
             "notification created"
         );
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Alerting;
 use super::{Report, is_open};
-use crate::incident::Telling;
+use crate::incident::Dispatch;
 use crate::model::{Delivery, Event, Incident, IncidentKey, Timestamp};
 use crate::store::StoreError;
 
@@ -73,11 +73,11 @@ impl Alerting {
             base_url: &self.external_url,
             moment: self.clock.moment(),
         };
-        let telling = Telling { event: Event::Reminder, receivers };
+        let dispatch = Dispatch { event: Event::Reminder, receivers };
         let refuses = |delivery: Delivery| {
             let receiver = delivery.receiver.clone();
             (!self.notifier.refresh(delivery, now)).then_some(receiver)
         };
-        Ok(self.deliveries_to(&telling, &report).into_iter().filter_map(refuses).collect())
+        Ok(self.deliveries_to(&dispatch, &report).into_iter().filter_map(refuses).collect())
     }
 }

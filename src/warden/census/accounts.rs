@@ -15,14 +15,14 @@ use super::{WorkflowCensus, Workflows};
 use crate::model::incident::group_of;
 use crate::model::item::Status;
 use crate::model::{
-    Became, CloseOutcome, Group, Incident, IncidentKey, IncidentKind, Moment, Standing, Timestamp,
+    CloseOutcome, Group, Incident, IncidentKey, IncidentKind, IndexedItem, Moment, OutcomeCounts, Timestamp,
     WorkflowName,
 };
 
 /// The outcomes of the items of one incident.
 #[derive(Debug)]
 struct Account {
-    became: Became,
+    outcomes: OutcomeCounts,
     /// No item left before this instant.
     since: Timestamp,
     /// The group into which items moved last.
@@ -34,7 +34,7 @@ struct Account {
 struct Committed {
     at: Timestamp,
     count: u64,
-    became: Became,
+    outcomes: OutcomeCounts,
     /// Outcomes of items that left shortly before the commit, and may not be included in it.
     uncertain: Vec<(Timestamp, Status)>,
 }
@@ -54,8 +54,8 @@ impl Accounts {
         Self { accounts: HashMap::new(), committed: HashMap::new(), policies }
     }
 
-    pub(super) fn get(&self, key: &IncidentKey) -> Became {
-        self.accounts.get(key).map_or_else(Became::default, |account| account.became)
+    pub(super) fn get(&self, key: &IncidentKey) -> OutcomeCounts {
+        self.accounts.get(key).map_or_else(OutcomeCounts::default, |account| account.outcomes)
     }
 
     /// The incident of the group into which items moved last.
@@ -64,10 +64,10 @@ impl Accounts {
         Some(IncidentKey { group, ..key.clone() })
     }
 
-    pub(super) fn close(&mut self, key: &IncidentKey, told: &Became) {
+    pub(super) fn close(&mut self, key: &IncidentKey, told: &OutcomeCounts) {
         if let Some(account) = self.accounts.get_mut(key) {
-            account.became = account.became.since(told);
-            if account.became.total() == 0 {
+            account.outcomes = account.outcomes.since(told);
+            if account.outcomes.total() == 0 {
                 self.accounts.remove(key);
             }
         }
@@ -80,8 +80,8 @@ impl Accounts {
     /// Counts how an item left its incident and joined another.
     pub(super) fn note(
         &mut self,
-        before: Option<&Standing>,
-        after: Option<&Standing>,
+        before: Option<&IndexedItem>,
+        after: Option<&IndexedItem>,
         left: Option<IncidentKey>,
         entered: Option<IncidentKey>,
         moment: Moment,
@@ -102,7 +102,7 @@ impl Accounts {
             && let Some(account) = self.accounts.get_mut(entered)
             && before.failed_at.is_some_and(|at| at >= account.since && at >= moment.steady(before.deadline))
         {
-            account.became.failed = account.became.failed.saturating_sub(1);
+            account.outcomes.failed = account.outcomes.failed.saturating_sub(1);
         }
         let (Some(left), Some(after)) = (left, after) else { return };
         let at = after.failed_at.unwrap_or(moment.now).min(moment.now);
@@ -123,31 +123,31 @@ impl Accounts {
         let account = self.account(left, at);
         match entered {
             Some(entered) if entered.kind == left.kind => {
-                account.became.moved += 1;
+                account.outcomes.moved += 1;
                 account.moved_into = Some(entered.group);
             }
-            _ => *fate(&mut account.became, left.kind, status) += 1,
+            _ => *fate(&mut account.outcomes, left.kind, status) += 1,
         }
     }
 
     fn account(&mut self, key: &IncidentKey, since: Timestamp) -> &mut Account {
-        let new = || Account { became: Became::default(), since, moved_into: None };
+        let new = || Account { outcomes: OutcomeCounts::default(), since, moved_into: None };
         self.accounts.entry(key.clone()).or_insert_with(new)
     }
 
     /// Continues from the committed counts of an open incident.
     pub(super) fn count_on(&mut self, incident: &Incident, now: Timestamp) {
-        let (Some(became), Some(at)) = (incident.became, incident.counted_at) else { return };
+        let (Some(outcomes), Some(at)) = (incident.outcomes, incident.counted_at) else { return };
         // Instants in the future are from before the clock was set back.
         let (at, since) = (at.min(now), incident.began_at().min(now));
-        let account = Account { became, since, moved_into: None };
+        let account = Account { outcomes, since, moved_into: None };
         self.accounts.insert(incident.key.clone(), account);
-        let committed = Committed { at, count: incident.count, became, uncertain: Vec::new() };
+        let committed = Committed { at, count: incident.count, outcomes, uncertain: Vec::new() };
         self.committed.insert(incident.key.clone(), committed);
     }
 
     /// Counts an item that is read at the start if it left an incident after the last commit of that.
-    fn recount(&mut self, item: &Standing, moment: Moment) {
+    fn recount(&mut self, item: &IndexedItem, moment: Moment) {
         let deadline = moment.steady(item.deadline);
         let failed_late = item.failed_at.filter(|at| deadline <= *at);
         if let Some(at) = failed_late {
@@ -162,14 +162,14 @@ impl Accounts {
         }
     }
 
-    fn recount_as(&mut self, item: &Standing, kind: IncidentKind, at: Timestamp, status: Status) {
+    fn recount_as(&mut self, item: &IndexedItem, kind: IncidentKind, at: Timestamp, status: Status) {
         let own = group_of(&item.labels, &self.policies.policy(&item.workflow).alerting.group_by);
         // If there were too many groups when it joined, it was in the one without labels.
         for group in [own, Group::new()] {
             let key = IncidentKey { workflow: item.workflow.clone(), kind, group };
             if let Some(committed) = self.committed.get_mut(&key) {
                 if committed.at < at {
-                    *fate(&mut self.account(&key, at).became, kind, status) += 1;
+                    *fate(&mut self.account(&key, at).outcomes, kind, status) += 1;
                 } else if committed.at <= at.after(UNDER_WAY) {
                     committed.uncertain.push((at, status));
                 }
@@ -185,16 +185,16 @@ impl Accounts {
             let there = groups.and_then(|groups| groups.get(&key.group)).map_or(0, |items| items.count());
             let elsewhere = groups.is_some_and(|groups| groups.fullest_but(&key.group).is_some());
             let account = self.account(&key, committed.at);
-            let left = account.became.since(&committed.became).total();
+            let left = account.outcomes.since(&committed.outcomes).total();
             let mut missing = committed.count.saturating_sub(left + there);
             committed.uncertain.sort_unstable_by_key(|(at, _)| std::cmp::Reverse(*at));
             for (_, status) in committed.uncertain {
                 if missing > 0 {
                     missing -= 1;
-                    *fate(&mut account.became, key.kind, status) += 1;
+                    *fate(&mut account.outcomes, key.kind, status) += 1;
                 }
             }
-            let Became { moved, extended, retried, .. } = &mut account.became;
+            let OutcomeCounts { moved, extended, retried, .. } = &mut account.outcomes;
             match key.kind {
                 _ if elsewhere => *moved += missing,
                 IncidentKind::Failed => *retried += missing,
@@ -205,13 +205,13 @@ impl Accounts {
 }
 
 /// The outcome of an item that left an incident of this kind, by its status now.
-fn fate(became: &mut Became, kind: IncidentKind, status: Status) -> &mut u64 {
+fn fate(outcomes: &mut OutcomeCounts, kind: IncidentKind, status: Status) -> &mut u64 {
     match (status, kind) {
-        (Status::Closed { outcome: CloseOutcome::Success, .. }, _) => &mut became.closed,
-        (Status::Closed { outcome: CloseOutcome::Discarded, .. }, _) => &mut became.discarded,
-        (Status::Closed { outcome: CloseOutcome::Failed, .. }, _) => &mut became.failed,
-        (Status::Failed, _) => &mut became.failed,
-        (Status::Open, IncidentKind::Failed) => &mut became.retried,
-        (Status::Open, _) => &mut became.extended,
+        (Status::Closed { outcome: CloseOutcome::Success, .. }, _) => &mut outcomes.closed,
+        (Status::Closed { outcome: CloseOutcome::Discarded, .. }, _) => &mut outcomes.discarded,
+        (Status::Closed { outcome: CloseOutcome::Failed, .. }, _) => &mut outcomes.failed,
+        (Status::Failed, _) => &mut outcomes.failed,
+        (Status::Open, IncidentKind::Failed) => &mut outcomes.retried,
+        (Status::Open, _) => &mut outcomes.extended,
     }
 }

@@ -6,14 +6,14 @@ use super::workflow::Event;
 use super::{Census, State};
 use crate::model::incident::group_of;
 use crate::model::item::Status;
-use crate::model::{IncidentKey, IncidentKind, IncidentStatus, ItemState, Moment, Standing, Timestamp};
+use crate::model::{IncidentKey, IncidentKind, IncidentStatus, IndexedItem, ItemState, Moment, Timestamp};
 use crate::store::{Change, Document, DocumentId, Observer};
 
 impl State {
     /// Applies a change that concerns only lease and back-off, and so cannot affect an incident. These are by
     /// far the most frequent ones during a recovery. Returns false for any other change.
-    fn apply_lease_change(&mut self, before: &Standing, after: &Standing, now: Timestamp) -> bool {
-        let leased = Standing { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
+    fn apply_lease_change(&mut self, before: &IndexedItem, after: &IndexedItem, now: Timestamp) -> bool {
+        let leased = IndexedItem { free_at: after.free_at, attempts: after.attempts, ..before.clone() };
         if leased != *after {
             return false;
         }
@@ -32,58 +32,58 @@ impl State {
     }
 
     /// Removes an item. Returns its incident.
-    fn remove(&mut self, standing: &Standing) -> Option<IncidentKey> {
-        let placed = Placed::new(standing, self.wall_places.deadline(standing));
+    fn remove(&mut self, indexed: &IndexedItem) -> Option<IncidentKey> {
+        let placed = Placed::new(indexed, self.wall_places.deadline(indexed));
         let mut remove_unclosed = |kind| {
-            let census = self.workflows.get_mut(&standing.workflow)?;
+            let census = self.workflows.get_mut(&indexed.workflow)?;
             census.unclosed -= 1;
-            let group = group_of(&standing.labels, &census.group_by);
+            let group = group_of(&indexed.labels, &census.group_by);
             census.remove_troubled(kind, group, placed)
         };
-        let troubled = match standing.status {
+        let troubled = match indexed.status {
             Status::Open => remove_unclosed(IncidentKind::Overdue),
             Status::Failed => remove_unclosed(IncidentKind::Failed),
             Status::Closed { record_until, payload_until, .. } => {
-                self.closed.remove(&standing.workflow, record_until, standing.number);
+                self.closed.remove(&indexed.workflow, record_until, indexed.number);
                 if let Some(until) = payload_until {
-                    self.kept_payloads.remove(&(until, standing.number));
+                    self.kept_payloads.remove(&(until, indexed.number));
                 }
                 None
             }
         };
-        self.wall_places.forget(standing.number);
-        self.claimed.forget(standing.number);
-        self.claimable.remove(standing.number);
-        self.redrivable.remove(standing.number);
-        if standing.status == Status::Open && troubled.is_none() {
-            self.cancel_timer(standing.number);
+        self.wall_places.forget(indexed.number);
+        self.claimed.forget(indexed.number);
+        self.claimable.remove(indexed.number);
+        self.redrivable.remove(indexed.number);
+        if indexed.status == Status::Open && troubled.is_none() {
+            self.cancel_timer(indexed.number);
         }
         self.touched.extend(troubled.clone());
         troubled
     }
 
     /// Adds an item. Returns its incident.
-    fn add(&mut self, standing: &Standing, moment: Moment) -> Option<IncidentKey> {
-        if let Status::Closed { record_until, payload_until, .. } = standing.status {
-            let most = self.policies.policy(&standing.workflow).retention_max;
-            self.closed.insert(&standing.workflow, record_until, standing.number, most);
+    fn add(&mut self, indexed: &IndexedItem, moment: Moment) -> Option<IncidentKey> {
+        if let Status::Closed { record_until, payload_until, .. } = indexed.status {
+            let most = self.policies.policy(&indexed.workflow).retention_max;
+            self.closed.insert(&indexed.workflow, record_until, indexed.number, most);
             if let Some(until) = payload_until {
-                self.kept_payloads.insert((until, standing.number));
+                self.kept_payloads.insert((until, indexed.number));
             }
             return None;
         }
-        let census = self.workflow(&standing.workflow);
+        let census = self.workflow(&indexed.workflow);
         census.unclosed += 1;
         let class = Class {
-            workflow: standing.workflow.clone(),
-            group: group_of(&standing.labels, &census.group_by),
-            step: standing.step.clone(),
+            workflow: indexed.workflow.clone(),
+            group: group_of(&indexed.labels, &census.group_by),
+            step: indexed.step.clone(),
         };
-        self.claimed.note(standing);
-        let deadline = self.wall_places.place(standing, moment);
-        match standing.status {
-            Status::Failed => Some(self.put_failed(standing.number, &class, deadline, moment.now)),
-            _ => self.put_open(standing.number, &class, deadline, moment.now),
+        self.claimed.note(indexed);
+        let deadline = self.wall_places.place(indexed, moment);
+        match indexed.status {
+            Status::Failed => Some(self.put_failed(indexed.number, &class, deadline, moment.now)),
+            _ => self.put_open(indexed.number, &class, deadline, moment.now),
         }
     }
 }
@@ -114,7 +114,13 @@ impl Observer for Census {
 }
 
 impl Census {
-    fn apply(&self, state: &mut State, before: Option<&Standing>, after: Option<&Standing>, moment: Moment) {
+    fn apply(
+        &self,
+        state: &mut State,
+        before: Option<&IndexedItem>,
+        after: Option<&IndexedItem>,
+        moment: Moment,
+    ) {
         if let (Some(before), Some(after)) = (before, after)
             && state.apply_lease_change(before, after, moment.now)
         {

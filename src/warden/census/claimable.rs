@@ -98,20 +98,20 @@ pub struct Claimable {
 
 impl Claimable {
     /// The item is in this state now. `step` is its step if the policy names that.
-    pub fn put(&mut self, standing: Placed<'_>, state: ItemState, step: Option<StepName>, now: Timestamp) {
-        let stood_on = self.take_out(standing.number);
+    pub fn put(&mut self, indexed: Placed<'_>, state: ItemState, step: Option<StepName>, now: Timestamp) {
+        let stood_on = self.take_out(indexed.number);
         if state == ItemState::Open && !self.keeps_open {
             return;
         }
-        let shelf = Shelf { workflow: standing.workflow.clone(), state, step };
+        let shelf = Shelf { workflow: indexed.workflow.clone(), state, step };
         let shelf =
             self.ready.get_key_value(&shelf).map_or_else(|| Arc::new(shelf), |(known, _)| known.clone());
         let availability =
-            if standing.free_at <= now { Availability::Ready } else { Availability::Busy(standing.free_at) };
-        let entry = Entry { shelf, deadline: standing.deadline, availability };
+            if indexed.free_at <= now { Availability::Ready } else { Availability::Busy(indexed.free_at) };
+        let entry = Entry { shelf, deadline: indexed.deadline, availability };
         let stood_there = stood_on.as_ref() == Some(&entry.shelf);
-        self.place(standing.number, &entry, stood_there);
-        self.entries.insert(standing.number, entry);
+        self.place(indexed.number, &entry, stood_there);
+        self.entries.insert(indexed.number, entry);
     }
 
     pub fn remove(&mut self, number: ItemNumber) {
@@ -215,10 +215,10 @@ impl Claimable {
     }
 
     /// Adds an item that is not due, unless it has changed since reading began.
-    pub fn fill(&mut self, standing: Placed<'_>, step: Option<StepName>, now: Timestamp) {
+    pub fn fill(&mut self, indexed: Placed<'_>, step: Option<StepName>, now: Timestamp) {
         let Some(changed) = self.changed.take() else { return };
-        if !changed.contains(&standing.number) {
-            self.put(standing, ItemState::Open, step, now);
+        if !changed.contains(&indexed.number) {
+            self.put(indexed, ItemState::Open, step, now);
         }
         self.changed = Some(changed);
     }

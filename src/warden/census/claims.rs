@@ -81,9 +81,9 @@ impl Census {
         for item in items.iter().filter(|item| item.state(moment) == ItemState::Open) {
             // One whose timer has fired is indexed as overdue.
             if state.wheel.contains(item.number.0) {
-                let standing = item.standing();
-                let step = state.named_step(&standing.workflow, standing.step.as_ref());
-                let placed = Placed::new(&standing, state.wall_places.deadline(&standing));
+                let indexed = item.indexed();
+                let step = state.named_step(&indexed.workflow, indexed.step.as_ref());
+                let placed = Placed::new(&indexed, state.wall_places.deadline(&indexed));
                 state.claimable.fill(placed, step, moment.now);
             }
         }

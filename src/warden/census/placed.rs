@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::model::item::Status;
-use crate::model::{ClockTime, ItemNumber, Moment, Standing, StepName, Timestamp, WorkflowName};
+use crate::model::{ClockTime, IndexedItem, ItemNumber, Moment, StepName, Timestamp, WorkflowName};
 
 /// The ordering data of an open item.
 #[derive(Clone, Copy)]
@@ -24,14 +24,14 @@ pub struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    pub fn new(standing: &'a Standing, deadline: Timestamp) -> Self {
+    pub fn new(indexed: &'a IndexedItem, deadline: Timestamp) -> Self {
         Self {
-            number: standing.number,
-            workflow: &standing.workflow,
-            step: standing.step.as_ref(),
+            number: indexed.number,
+            workflow: &indexed.workflow,
+            step: indexed.step.as_ref(),
             deadline,
-            attempts: standing.attempts,
-            free_at: standing.free_at,
+            attempts: indexed.attempts,
+            free_at: indexed.free_at,
         }
     }
 }
@@ -52,21 +52,21 @@ pub struct WallPlaces(BTreeMap<ItemNumber, WallPlace>);
 
 impl WallPlaces {
     /// The steady time by which to order an open item. It is kept if the deadline is on the wall clock.
-    pub fn place(&mut self, standing: &Standing, moment: Moment) -> Timestamp {
-        let deadline = moment.steady(standing.deadline);
-        if let ClockTime::Wall { wall } = standing.deadline {
-            let place = WallPlace { workflow: standing.workflow.clone(), wall, deadline };
-            self.0.insert(standing.number, place);
+    pub fn place(&mut self, indexed: &IndexedItem, moment: Moment) -> Timestamp {
+        let deadline = moment.steady(indexed.deadline);
+        if let ClockTime::Wall { wall } = indexed.deadline {
+            let place = WallPlace { workflow: indexed.workflow.clone(), wall, deadline };
+            self.0.insert(indexed.number, place);
         }
         deadline
     }
 
     /// The steady time by which an item is ordered.
-    pub fn deadline(&self, standing: &Standing) -> Timestamp {
-        match standing.deadline {
+    pub fn deadline(&self, indexed: &IndexedItem) -> Timestamp {
+        match indexed.deadline {
             ClockTime::Steady(deadline) => deadline,
             // One without a position is closed, and in no order.
-            ClockTime::Wall { wall } => self.0.get(&standing.number).map_or(wall, |place| place.deadline),
+            ClockTime::Wall { wall } => self.0.get(&indexed.number).map_or(wall, |place| place.deadline),
         }
     }
 
@@ -90,12 +90,12 @@ impl WallPlaces {
 pub struct Claimed(HashMap<ItemNumber, (u32, Timestamp)>);
 
 impl Claimed {
-    pub fn note(&mut self, standing: &Standing) {
-        let is_closed = matches!(standing.status, Status::Closed { .. });
-        if is_closed || (standing.attempts, standing.free_at) == (0, Timestamp::MIN) {
-            self.0.remove(&standing.number);
+    pub fn note(&mut self, indexed: &IndexedItem) {
+        let is_closed = matches!(indexed.status, Status::Closed { .. });
+        if is_closed || (indexed.attempts, indexed.free_at) == (0, Timestamp::MIN) {
+            self.0.remove(&indexed.number);
         } else {
-            self.0.insert(standing.number, (standing.attempts, standing.free_at));
+            self.0.insert(indexed.number, (indexed.attempts, indexed.free_at));
         }
     }
 
@@ -110,9 +110,9 @@ impl Claimed {
 }
 
 #[cfg(test)]
-impl<'a> From<&'a Standing> for Placed<'a> {
+impl<'a> From<&'a IndexedItem> for Placed<'a> {
     /// With steady time and wall clock equal.
-    fn from(standing: &'a Standing) -> Self {
-        Self::new(standing, Moment::from(Timestamp::MIN).steady(standing.deadline))
+    fn from(indexed: &'a IndexedItem) -> Self {
+        Self::new(indexed, Moment::from(Timestamp::MIN).steady(indexed.deadline))
     }
 }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, ItemPatch, LeaseAct, Merge};
+use crate::model::item::{Closing, ItemPatch, LeaseCommand, Merge};
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
     Work, Workflow,
@@ -104,8 +104,7 @@ impl Play {
     fn new() -> Self {
         let clock = ManualClock::new(START);
         let policies = policies();
-        let expectations = Arc::new(ExpectedWork::new(Arc::new(clock.clone()), &policies));
-        let census = Census::new(Arc::new(clock.clone()), policies.clone(), expectations);
+        let census = Census::new(Arc::new(clock.clone()), policies.clone());
         census.recovered();
         // Known workflows keep their counters.
         let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };
@@ -140,7 +139,7 @@ impl Play {
                 now,
                 self.due(*deadline),
             );
-            self.written.push(Change::Item { before: None, after: Some(item.standing()) });
+            self.written.push(Change::Item { before: None, after: Some(item.indexed()) });
             self.items.insert(item.number, item);
             return;
         }
@@ -154,7 +153,7 @@ impl Play {
         | Write::Create { workflow: item, .. }) = write;
         let Some(number) = self.items.keys().nth(item % self.items.len().max(1)).copied() else { return };
         let mut item = self.items[&number].clone();
-        let before = Some(item.standing());
+        let before = Some(item.indexed());
         match write {
             Write::Forget { .. } if item.closed.is_some() => {
                 self.items.remove(&number);
@@ -177,7 +176,7 @@ impl Play {
             }
             Write::Release { .. } if item.work.running(now).is_some() => {
                 let token = item.work.lease.as_ref().unwrap().token;
-                item.act(token, LeaseAct::Release { retry_at: None, counts: true }, now.into()).unwrap();
+                item.act(token, LeaseCommand::Release { retry_at: None, counts: true }, now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
@@ -191,7 +190,7 @@ impl Play {
             }
             Write::Create { .. } | Write::Forget { .. } => return,
         }
-        self.written.push(Change::Item { before, after: Some(item.standing()) });
+        self.written.push(Change::Item { before, after: Some(item.indexed()) });
         self.items.insert(number, item);
     }
 

@@ -41,21 +41,21 @@ impl Redrivable {
     }
 
     /// The item is in this state now.
-    pub fn put(&mut self, standing: Placed<'_>, state: ItemState) {
-        self.remove(standing.number);
+    pub fn put(&mut self, indexed: Placed<'_>, state: ItemState) {
+        self.remove(indexed.number);
         if state != ItemState::Overdue {
             return;
         }
-        let Some(queue) = self.queues.get_mut(standing.workflow) else { return };
-        let Some(due_at) = queue.policy.due_at(standing.attempts, standing.free_at, standing.deadline) else {
+        let Some(queue) = self.queues.get_mut(indexed.workflow) else { return };
+        let Some(due_at) = queue.policy.due_at(indexed.attempts, indexed.free_at, indexed.deadline) else {
             return;
         };
-        queue.due.insert((due_at, standing.number));
+        queue.due.insert((due_at, indexed.number));
         // Not only if it is the first: items that are taken stay in the queue until they are claimed.
         if due_at < queue.asleep_until {
             queue.sooner.notify_one();
         }
-        self.places.insert(standing.number, (standing.workflow.clone(), due_at));
+        self.places.insert(indexed.number, (indexed.workflow.clone(), due_at));
     }
 
     pub fn remove(&mut self, number: ItemNumber) {
@@ -98,16 +98,16 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::model::IndexedItem;
     use crate::model::Labels;
-    use crate::model::Standing;
     use crate::model::item::Status;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
     }
 
-    fn standing(number: u64, workflow: &str, deadline: i64) -> Standing {
-        Standing {
+    fn indexed(number: u64, workflow: &str, deadline: i64) -> IndexedItem {
+        IndexedItem {
             number: ItemNumber(number),
             workflow: WorkflowName::new(workflow).unwrap(),
             created_at: Some(at(0)),
@@ -141,11 +141,11 @@ mod tests {
     fn items_come_up_some_time_after_their_deadlines_the_earliest_first() {
         let mut redrivable = redrivable();
         for (number, deadline) in [(1, 30), (2, 10), (3, 20)] {
-            redrivable.put((&standing(number, "uploads", deadline)).into(), ItemState::Overdue);
+            redrivable.put((&indexed(number, "uploads", deadline)).into(), ItemState::Overdue);
         }
-        redrivable.put((&standing(4, "reports", 0)).into(), ItemState::Overdue);
-        redrivable.put((&standing(5, "uploads", 0)).into(), ItemState::Failed);
-        redrivable.put((&standing(6, "uploads", 0)).into(), ItemState::Open);
+        redrivable.put((&indexed(4, "reports", 0)).into(), ItemState::Overdue);
+        redrivable.put((&indexed(5, "uploads", 0)).into(), ItemState::Failed);
+        redrivable.put((&indexed(6, "uploads", 0)).into(), ItemState::Open);
         let none = HashSet::new();
         assert_eq!(redrivable.first("uploads", &none, at(109)), Err(at(110)));
         assert_eq!(redrivable.first("uploads", &none, at(125)), Ok(ItemNumber(2)));
@@ -157,12 +157,12 @@ mod tests {
     fn what_is_held_or_has_had_its_attempts_or_is_gone_is_not_due() {
         let mut redrivable = redrivable();
         for number in 1..=4 {
-            redrivable.put((&standing(number, "uploads", 0)).into(), ItemState::Overdue);
+            redrivable.put((&indexed(number, "uploads", 0)).into(), ItemState::Overdue);
         }
-        let held = Standing { attempts: 1, free_at: at(500), ..standing(1, "uploads", 0) };
+        let held = IndexedItem { attempts: 1, free_at: at(500), ..indexed(1, "uploads", 0) };
         redrivable.put((&held).into(), ItemState::Overdue);
-        redrivable.put((&Standing { attempts: 2, ..standing(2, "uploads", 0) }).into(), ItemState::Overdue);
-        redrivable.put((&standing(3, "uploads", 0)).into(), ItemState::Failed);
+        redrivable.put((&IndexedItem { attempts: 2, ..indexed(2, "uploads", 0) }).into(), ItemState::Overdue);
+        redrivable.put((&indexed(3, "uploads", 0)).into(), ItemState::Failed);
         redrivable.remove(ItemNumber(4));
         assert_eq!((due(&mut redrivable, 499), due(&mut redrivable, 500)), (vec![], vec![1]));
         redrivable.remove(ItemNumber(1));
@@ -179,15 +179,15 @@ mod tests {
             redrivable.first("uploads", &taken, at(150))
         };
         assert_eq!(ask(&mut redrivable, &[]), Err(Timestamp::MAX));
-        redrivable.put((&standing(1, "uploads", 50)).into(), ItemState::Overdue);
+        redrivable.put((&indexed(1, "uploads", 50)).into(), ItemState::Overdue);
         assert!(notified() && !notified());
         assert_eq!(ask(&mut redrivable, &[]), Ok(ItemNumber(1)));
-        redrivable.put((&standing(2, "uploads", 80)).into(), ItemState::Overdue);
+        redrivable.put((&indexed(2, "uploads", 80)).into(), ItemState::Overdue);
         assert!(!notified(), "the loop asks again anyway");
         assert_eq!(ask(&mut redrivable, &[1]), Err(at(180)));
-        redrivable.put((&standing(3, "uploads", 90)).into(), ItemState::Overdue);
+        redrivable.put((&indexed(3, "uploads", 90)).into(), ItemState::Overdue);
         assert!(!notified());
-        redrivable.put((&standing(4, "uploads", 70)).into(), ItemState::Overdue);
+        redrivable.put((&indexed(4, "uploads", 70)).into(), ItemState::Overdue);
         assert!(notified(), "although a taken item is before it");
     }
 }

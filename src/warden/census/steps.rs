@@ -88,8 +88,7 @@ fn census_of(deadline: ClockTime) -> (Arc<SetMeanwhile>, Arc<Census>, Item) {
         census: OnceLock::new(),
     });
     let policies = policies();
-    let expectations = Arc::new(ExpectedWork::new(clock.clone(), &policies));
-    let census = Arc::new(Census::new(clock.clone(), policies, expectations));
+    let census = Arc::new(Census::new(clock.clone(), policies));
     census.recovered();
     let item = item(1, "uploads", None, START, deadline);
     assert!(clock.census.set(census.clone()).is_ok());
@@ -109,14 +108,14 @@ fn an_item_that_is_told_of_while_the_wall_clock_is_set_is_placed_by_what_it_show
     let hour = Duration::from_secs(3600);
     let (clock, census, item) = census_of(ClockTime::on_wall(START.after(hour)));
     clock.ahead.store(2 * 3_600_000, Ordering::SeqCst);
-    census.committed(&[Change::Item { before: None, after: Some(item.standing()) }]);
+    census.committed(&[Change::Item { before: None, after: Some(item.indexed()) }]);
     assert!(settles_as(true, &census), "the wall clock shows more than its deadline");
 }
 
 #[test]
 fn an_item_whose_timer_fires_while_the_wall_clock_is_set_is_placed_by_what_it_shows_then() {
     let (clock, census, item) = census_of(ClockTime::on_wall(START.after(Duration::from_secs(10))));
-    census.committed(&[Change::Item { before: None, after: Some(item.standing()) }]);
+    census.committed(&[Change::Item { before: None, after: Some(item.indexed()) }]);
     clock.inner.advance(Duration::from_secs(10));
     clock.ahead.store(-3_600_000, Ordering::SeqCst);
     while census.fire(clock.now(), 10) <= clock.now() {}

@@ -26,10 +26,10 @@ pub struct Troubled {
 }
 
 impl Troubled {
-    fn insert(&mut self, standing: Placed<'_>) {
-        let place = (standing.deadline, standing.number);
-        if self.items.insert(place, standing.step.cloned()).is_none() {
-            *self.by_step.entry(standing.step.cloned()).or_default() += 1;
+    fn insert(&mut self, indexed: Placed<'_>) {
+        let place = (indexed.deadline, indexed.number);
+        if self.items.insert(place, indexed.step.cloned()).is_none() {
+            *self.by_step.entry(indexed.step.cloned()).or_default() += 1;
         }
     }
 
@@ -75,17 +75,17 @@ pub struct Groups(HashMap<Group, Troubled>);
 
 impl Groups {
     /// Returns the group in which the item is counted.
-    pub fn insert(&mut self, group: Group, standing: Placed<'_>) -> Group {
+    pub fn insert(&mut self, group: Group, indexed: Placed<'_>) -> Group {
         let known = self.0.contains_key(&group) || self.0.len() < GROUPS_MAX;
         let group = if known { group } else { Group::new() };
-        self.0.entry(group.clone()).or_default().insert(standing);
+        self.0.entry(group.clone()).or_default().insert(indexed);
         group
     }
 
     /// Returns the group in which the item was counted.
-    pub fn remove(&mut self, group: Group, standing: Placed<'_>) -> Option<Group> {
+    pub fn remove(&mut self, group: Group, indexed: Placed<'_>) -> Option<Group> {
         // If there were too many groups when it was added, it is in the one without labels.
-        let place = (standing.deadline, standing.number);
+        let place = (indexed.deadline, indexed.number);
         [group, Group::new()].into_iter().find(|group| self.remove_from(group, place).is_some())
     }
 
@@ -109,8 +109,8 @@ impl Groups {
     }
 
     /// Whether an item is in its group, or in the one without labels.
-    pub fn contains(&self, group: &Group, standing: Placed<'_>) -> bool {
-        let place = (standing.deadline, standing.number);
+    pub fn contains(&self, group: &Group, indexed: Placed<'_>) -> bool {
+        let place = (indexed.deadline, indexed.number);
         let groups = [self.0.get(group), self.0.get(&Group::new())];
         groups.into_iter().flatten().any(|troubled| troubled.items.contains_key(&place))
     }
@@ -153,10 +153,10 @@ impl Groups {
 mod tests {
     use super::*;
     use crate::model::item::Status;
-    use crate::model::{Labels, Standing, WorkflowName};
+    use crate::model::{IndexedItem, Labels, WorkflowName};
 
-    fn standing(number: usize) -> Standing {
-        Standing {
+    fn indexed(number: usize) -> IndexedItem {
+        IndexedItem {
             number: ItemNumber(number as u64),
             workflow: WorkflowName::new("uploads").unwrap(),
             created_at: Some(Timestamp::from_millis(0)),
@@ -178,30 +178,30 @@ mod tests {
     fn what_is_too_much_to_tell_apart_is_one_group_and_leaves_it_again() {
         let mut groups = Groups::default();
         for number in 0..GROUPS_MAX {
-            assert_eq!(groups.insert(group(number), (&standing(number)).into()), group(number));
+            assert_eq!(groups.insert(group(number), (&indexed(number)).into()), group(number));
         }
         for number in GROUPS_MAX..GROUPS_MAX + 50 {
-            assert_eq!(groups.insert(group(number), (&standing(number)).into()), Group::new());
+            assert_eq!(groups.insert(group(number), (&indexed(number)).into()), Group::new());
         }
         assert_eq!(
-            groups.insert(group(7), (&standing(1000)).into()),
+            groups.insert(group(7), (&indexed(1000)).into()),
             group(7),
             "one that is there takes more"
         );
         assert_eq!(groups.get(&Group::new()).map(|rest| rest.observe().count), Some(50));
         assert_eq!(groups.len(), GROUPS_MAX as u64 + 51);
 
-        assert_eq!(groups.remove(group(3), (&standing(3)).into()), Some(group(3)));
+        assert_eq!(groups.remove(group(3), (&indexed(3)).into()), Some(group(3)));
         assert_eq!(
-            groups.insert(group(500), (&standing(500)).into()),
+            groups.insert(group(500), (&indexed(500)).into()),
             Group::new(),
             "the rest counts as a group"
         );
         for number in (GROUPS_MAX..GROUPS_MAX + 50).chain([500]) {
-            assert_eq!(groups.remove(group(number), (&standing(number)).into()), Some(Group::new()));
+            assert_eq!(groups.remove(group(number), (&indexed(number)).into()), Some(Group::new()));
         }
         assert!(groups.get(&Group::new()).is_none());
-        assert_eq!(groups.insert(group(500), (&standing(500)).into()), group(500));
-        assert_eq!(groups.remove(group(501), (&standing(501)).into()), None);
+        assert_eq!(groups.insert(group(500), (&indexed(500)).into()), group(500));
+        assert_eq!(groups.remove(group(501), (&indexed(501)).into()), None);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::placed::Placed;
 use super::troubled::{Groups, Troubled};
 use crate::model::item::Status;
-use crate::model::{Group, IncidentKey, IncidentKind, Policy, Standing, Timestamp};
+use crate::model::{Group, IncidentKey, IncidentKind, IndexedItem, Policy, Timestamp};
 
 /// Aggregate counts of a workflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,8 +108,8 @@ pub(super) enum Event {
 
 impl Event {
     /// The event of a change. The tombstone of an item that was never created counts as neither.
-    pub(super) fn of(before: Option<&Standing>, after: &Standing) -> Option<Self> {
-        let is_closed = |standing: &Standing| matches!(standing.status, Status::Closed { .. });
+    pub(super) fn of(before: Option<&IndexedItem>, after: &IndexedItem) -> Option<Self> {
+        let is_closed = |indexed: &IndexedItem| matches!(indexed.status, Status::Closed { .. });
         match before {
             None if !is_closed(after) => Some(Self::Created),
             Some(before) if !is_closed(before) && is_closed(after) => Some(Self::Closed),

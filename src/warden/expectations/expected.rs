@@ -1,6 +1,6 @@
 //! The expectations of workflows and their progress: in memory, fed by the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::incident::Observation;
-use crate::model::{Clock, Expectation, Moment, Progress, Standing, Timestamp, WorkflowName};
+use crate::model::{
+    Clock, Expectation, Group, IncidentKey, IncidentKind, IndexedItem, Moment, Progress, Timestamp,
+    WorkflowName,
+};
 use crate::store::{Change, Document, Observer};
 use crate::warden::Workflows;
 
@@ -55,6 +58,9 @@ pub struct ExpectedWork {
     obsolete: Mutex<Vec<WorkflowName>>,
     /// False while items are read at the start, so that they do not count as new.
     recovered: AtomicBool,
+    /// Incidents that need a decision.
+    changed: Mutex<BTreeSet<IncidentKey>>,
+    has_changed: Notify,
     clock: Arc<dyn Clock>,
     pub(super) flipped: Notify,
 }
@@ -78,6 +84,8 @@ impl ExpectedWork {
             watched,
             obsolete: Mutex::default(),
             recovered: AtomicBool::new(false),
+            changed: Mutex::default(),
+            has_changed: Notify::new(),
             clock,
             flipped: Notify::new(),
         }
@@ -124,9 +132,9 @@ impl ExpectedWork {
     }
 
     /// Counts an item that is new, or was read at the start.
-    fn created(&self, standing: &Standing) {
-        let Some(watched) = self.watched.get(&standing.workflow) else { return };
-        let Some(at) = standing.created_at else { return };
+    fn created(&self, indexed: &IndexedItem) {
+        let Some(watched) = self.watched.get(&indexed.workflow) else { return };
+        let Some(at) = indexed.created_at else { return };
         let watched = &mut *lock(watched);
         let is_recovered = self.recovered.load(Ordering::Relaxed);
         if is_recovered {
@@ -134,12 +142,12 @@ impl ExpectedWork {
         }
         let Watched { expectation, progress, saved, decided, .. } = watched;
         if is_recovered {
-            progress.created(expectation, standing.number, at, self.clock.wall_offset());
+            progress.created(expectation, indexed.number, at, self.clock.wall_offset());
             if progress.missed().is_some() != decided.is_some() {
                 self.flipped.notify_one();
             }
         } else if saved.is_some() {
-            progress.recount(expectation, standing.number, at);
+            progress.recount(expectation, indexed.number, at);
         }
     }
 
@@ -156,6 +164,26 @@ impl ExpectedWork {
             missed,
             ..Observation::default()
         }
+    }
+
+    /// The incidents that need a decision since the last call.
+    pub fn take_changed(&self) -> BTreeSet<IncidentKey> {
+        std::mem::take(&mut *lock(&self.changed))
+    }
+
+    /// Completes when there are incidents for [`ExpectedWork::take_changed`].
+    pub async fn changed(&self) {
+        self.has_changed.notified().await;
+    }
+
+    /// Has the incidents of these workflows decided about.
+    pub(super) fn report(&self, workflows: Vec<WorkflowName>) {
+        if workflows.is_empty() {
+            return;
+        }
+        let key = |workflow| IncidentKey { workflow, kind: IncidentKind::Missed, group: Group::new() };
+        lock(&self.changed).extend(workflows.into_iter().map(key));
+        self.has_changed.notify_one();
     }
 
     /// Evaluates the windows that have passed. Returns the workflows whose incidents need a decision.

@@ -15,10 +15,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use self::expected::ExpectedWork;
-use super::census::Census;
+use super::context::Context;
 use super::pulse::Pulse;
-use crate::model::{Clock, Group, IncidentKey, IncidentKind, Progress, Timestamp, WorkflowName};
-use crate::store::{Command, Document, DocumentId, Store, StoreError};
+use crate::model::{Clock, Progress, Timestamp, WorkflowName};
+use crate::store::{Command, Document, DocumentId, StoreError, Writes};
 
 /// How often counts are committed, and the wall clock is checked.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -28,22 +28,20 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const SAVED_AT_ONCE: usize = 500;
 
 pub struct Expectations {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     expected: Arc<ExpectedWork>,
-    census: Arc<Census>,
     clock: Arc<dyn Clock>,
     pulse: Arc<Pulse>,
 }
 
 impl Expectations {
-    pub fn new(
-        store: Arc<dyn Store>,
-        expected: Arc<ExpectedWork>,
-        census: Arc<Census>,
-        clock: Arc<dyn Clock>,
-        pulse: Arc<Pulse>,
-    ) -> Self {
-        Self { store, expected, census, clock, pulse }
+    pub fn new(context: &Context, expected: Arc<ExpectedWork>) -> Self {
+        let Context { store, clock, .. } = context.clone();
+        Self { store, expected, clock, pulse: Arc::default() }
+    }
+
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// The next expected start, by the wall clock; `None` without an expectation.
@@ -71,7 +69,7 @@ impl Expectations {
                     save_at = now.after(TRY_AGAIN);
                 }
             }
-            self.census.touch(touched.into_iter().map(missed_key));
+            self.expected.report(touched);
             let next = self.expected.next_evaluation();
             let evaluate_at = next.map_or(Timestamp::MAX, |next| next.min(save_at));
             self.pulse.turn(evaluate_at);
@@ -103,8 +101,4 @@ impl Expectations {
         }
         Ok(())
     }
-}
-
-fn missed_key(workflow: WorkflowName) -> IncidentKey {
-    IncidentKey { workflow, kind: IncidentKind::Missed, group: Group::new() }
 }

@@ -18,8 +18,9 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Hea
 use tokio::sync::Semaphore;
 
 pub use self::backoff::Backoff;
+use super::context::Context;
 use crate::model::replay::REASON_MAX;
-use crate::model::{Clock, Item, ItemError, LeaseAct, LeaseId, Moment, Random, Timestamp};
+use crate::model::{Clock, Item, ItemError, LeaseCommand, LeaseId, Moment, Random, Timestamp};
 use crate::outbound::{
     Endpoint, Outbound, OutboundError, OutboundRequest, OutboundResponse, SigningKey, Transport, retry_after,
     signature,
@@ -90,13 +91,13 @@ pub struct Leased {
 }
 
 impl Leased {
-    pub fn act(&self, act: LeaseAct, now: Moment) -> Command {
+    pub fn act(&self, act: LeaseCommand, now: Moment) -> Command {
         Command::ActOnLease { lease: self.lease, act, now }
     }
 
     /// Returns the item as if it had not been leased.
     pub fn release(&self, now: Moment) -> Command {
-        self.act(LeaseAct::Release { retry_at: None, counts: false }, now)
+        self.act(LeaseCommand::Release { retry_at: None, counts: false }, now)
     }
 }
 
@@ -118,12 +119,8 @@ pub struct Handoff {
 }
 
 impl Handoff {
-    pub fn new(
-        store: Arc<dyn Store>,
-        outbound: Arc<dyn Outbound>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-    ) -> Self {
+    pub(super) fn new(context: &Context, outbound: Arc<dyn Outbound>) -> Self {
+        let Context { store, clock, random, .. } = context.clone();
         let permits = usize::try_from(PAYLOADS_MAX / PERMIT).unwrap_or(Semaphore::MAX_PERMITS);
         Self { store, outbound, payloads: Semaphore::new(permits), clock, random }
     }

@@ -99,7 +99,7 @@ impl Intake {
         // Last, so that an invalid request is reported as such and not as an unknown workflow. Restoring a
         // tombstone of an item that was never created does not create the workflow.
         let room = self.workflows.room_for(&request.workflow)?;
-        let notes_workflow =
+        let workflows_max =
             room.filter(|_| restored.as_ref().is_none_or(|restored| restored.created_at.is_some()));
         Ok(Creation {
             key: ItemKey { workflow: request.workflow, id },
@@ -111,7 +111,7 @@ impl Intake {
             payload: request.payload,
             info,
             restored,
-            notes_workflow,
+            workflows_max,
         })
     }
 

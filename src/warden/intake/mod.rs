@@ -14,6 +14,7 @@ pub use self::batch::BatchItem;
 pub use self::commands::IDEMPOTENCY_KEY_MAX;
 pub use self::restore::{GonePayload, Past, PastClose};
 use super::census::Census;
+use super::context::Context;
 use super::error::{changed, refusal};
 use super::report::{ReportError, item_error};
 use super::{WardenError, Workflows};
@@ -21,10 +22,10 @@ use crate::model::item::{ItemPatch, Merge};
 use crate::model::{
     Clock, CloseOutcome, Item, ItemId, ItemKey, Random, StepName, Timestamp, WarningCode, WorkflowName,
 };
-use crate::store::{Command, Outcome, Store};
+use crate::store::{Command, Outcome, Writes};
 
 pub struct Intake {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     workflows: Arc<Workflows>,
     census: Arc<Census>,
     clock: Arc<dyn Clock>,
@@ -106,14 +107,9 @@ impl Asked {
 }
 
 impl Intake {
-    pub fn new(
-        store: Arc<dyn Store>,
-        workflows: Arc<Workflows>,
-        census: Arc<Census>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        payload_max: u64,
-    ) -> Self {
+    /// `payload_max` is in bytes.
+    pub(super) fn new(context: &Context, payload_max: u64) -> Self {
+        let Context { store, workflows, census, clock, random } = context.clone();
         Self { store, workflows, census, clock, random, payload_max }
     }
 
@@ -164,7 +160,7 @@ impl Intake {
     fn workflow_made_by<'a>(&self, command: &'a Command) -> Option<&'a WorkflowName> {
         let Command::Create(creation) = command else { return None };
         let name = &creation.key.workflow;
-        (creation.notes_workflow.is_some() && !self.workflows.is_made(name)).then_some(name)
+        (creation.workflows_max.is_some() && !self.workflows.is_made(name)).then_some(name)
     }
 
     fn warn_if_misspelt(&self, name: &WorkflowName) {

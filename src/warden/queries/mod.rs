@@ -8,21 +8,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::census::{Census, Tally};
+use super::context::Context;
 use super::{ClosedSince, WardenError};
 use crate::model::{
     Clock, Item, ItemFilter, ItemKey, ItemNumber, ItemState, Moment, Order, Page, PayloadInfo, Position,
     WorkflowName,
 };
-use crate::store::{ListItems, Store};
+use crate::store::{ListItems, Reads};
 
 pub struct Queries {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Reads>,
     census: Arc<Census>,
     clock: Arc<dyn Clock>,
 }
 
 impl Queries {
-    pub fn new(store: Arc<dyn Store>, census: Arc<Census>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(context: &Context) -> Self {
+        let Context { store, census, clock, .. } = context.clone();
         Self { store, census, clock }
     }
 

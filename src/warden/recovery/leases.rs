@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Recovery;
 use crate::model::item::{Advance, AfterFailure, Merge};
-use crate::model::{CloseOutcome, Item, LeaseAct, LeaseId, LeaseLost};
+use crate::model::{CloseOutcome, Item, LeaseCommand, LeaseId, LeaseLost};
 use crate::store::{Command, Outcome};
 use crate::warden::WardenError;
 use crate::warden::error::changed;
@@ -78,7 +78,7 @@ impl Recovery {
         let now = self.clock.now();
         let (may_shorten, ttl) = (ttl.is_some(), ttl.unwrap_or(TTL_DEFAULT));
         check_ttl(ttl)?;
-        let act = LeaseAct::Heartbeat { expires_at: now.after(ttl), may_shorten, progress };
+        let act = LeaseCommand::Heartbeat { expires_at: now.after(ttl), may_shorten, progress };
         self.act_on_lease(lease, act).await
     }
 
@@ -97,7 +97,7 @@ impl Recovery {
         } else {
             policy.advance(item, now)
         };
-        self.act_on_lease(lease, LeaseAct::Complete { advance, progress: request.progress }).await
+        self.act_on_lease(lease, LeaseCommand::Complete { advance, progress: request.progress }).await
     }
 
     /// Records a failed attempt on an item that was read by [`Recovery::leased_item`]. By the workflow's
@@ -115,7 +115,7 @@ impl Recovery {
         };
         let error = Box::new(item_error(request.error, &item.key(), now, &*self.random)?);
         let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
-        let item = self.act_on_lease(lease, LeaseAct::Fail { error, then }).await?;
+        let item = self.act_on_lease(lease, LeaseCommand::Fail { error, then }).await?;
         // Not logged for a repetition of the request.
         if item.has_error(&id) {
             let Item { workflow, id: item, .. } = &item;
@@ -128,17 +128,17 @@ impl Recovery {
     pub async fn release(&self, lease: LeaseId, delay: Duration) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let retry_at = (!delay.is_zero()).then(|| now.after(delay));
-        self.act_on_lease(lease, LeaseAct::Release { retry_at, counts: false }).await
+        self.act_on_lease(lease, LeaseCommand::Release { retry_at, counts: false }).await
     }
 
-    async fn act_on_lease(&self, lease: LeaseId, act: LeaseAct) -> Result<Item, WardenError> {
+    async fn act_on_lease(&self, lease: LeaseId, act: LeaseCommand) -> Result<Item, WardenError> {
         let now = self.clock.moment();
         let counts = &self.counts;
         let count = match act {
-            LeaseAct::Heartbeat { .. } => None,
-            LeaseAct::Complete { .. } => Some(&counts.completed),
-            LeaseAct::Fail { .. } => Some(&counts.failed),
-            LeaseAct::Release { .. } => Some(&counts.released),
+            LeaseCommand::Heartbeat { .. } => None,
+            LeaseCommand::Complete { .. } => Some(&counts.completed),
+            LeaseCommand::Fail { .. } => Some(&counts.failed),
+            LeaseCommand::Release { .. } => Some(&counts.released),
         };
         match self.store.apply_one(Command::ActOnLease { lease, act, now }).await? {
             Outcome::LeaseLost(LeaseLost::Unknown) => Err(WardenError::LeaseNotFound),

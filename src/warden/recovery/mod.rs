@@ -12,6 +12,7 @@ pub use self::leases::{CompleteStep, FailAttempt, LeaseCounts, TTL, TTL_DEFAULT}
 pub use self::retries::Retried;
 use super::Workflows;
 use super::census::Census;
+use super::context::Context;
 use crate::model::{Clock, Random};
 use crate::store::Store;
 
@@ -27,14 +28,8 @@ pub struct Recovery {
 
 impl Recovery {
     /// `waiting_max` is the most claims that may wait at a time.
-    pub fn new(
-        store: Arc<dyn Store>,
-        census: Arc<Census>,
-        workflows: Arc<Workflows>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        waiting_max: usize,
-    ) -> Self {
+    pub(super) fn new(context: &Context, waiting_max: usize) -> Self {
+        let Context { store, workflows, census, clock, random } = context.clone();
         let (claims, counts) = (Claims::new(waiting_max), LeaseCounts::default());
         Self { store, census, workflows, claims, counts, clock, random }
     }

@@ -10,7 +10,7 @@ use super::Replays;
 use crate::model::item::{Advance, AfterFailure, LeaseEnd};
 use crate::model::random::repeatable_id;
 use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
-use crate::model::{CloseOutcome, ItemFilter, ItemKey, ItemNumber, LeaseAct, LeaseId, Moment, ReplayId};
+use crate::model::{CloseOutcome, ItemFilter, ItemKey, ItemNumber, LeaseCommand, LeaseId, Moment, ReplayId};
 use crate::store::{Claim, Command, StoreError};
 use crate::warden::handoff::{LEASE_MARGIN, Leased, Leasing, Posted, Sending, Target};
 
@@ -95,7 +95,7 @@ impl Courier {
                 let message = format!("replay {} failed: {counts_as}", self.replay.0);
                 let data = serde_json::json!({"replay": self.replay.0, "status": status});
                 let error = Box::new(replays.handoff.error("replay", message, data, now.now));
-                let fail = leased.act(LeaseAct::Fail { error, then: AfterFailure::Retry(now.now) }, now);
+                let fail = leased.act(LeaseCommand::Fail { error, then: AfterFailure::Retry(now.now) }, now);
                 let (workflow, id) = (leased.item.workflow, leased.item.id);
                 let failure = ReplayFailure { workflow, id, reason, status, at: now.now };
                 Sent::Ended(ItemEnd::Failed { failure, counts_as }, vec![fail])
@@ -125,7 +125,7 @@ impl Courier {
                 // Left by an interruption of this replay: whether the target accepted it is unknown.
                 Some(lease) if is_ours(&lease.worker) => {
                     let lease = LeaseId { item: number, token: lease.token };
-                    let act = LeaseAct::Release { retry_at: None, counts: false };
+                    let act = LeaseCommand::Release { retry_at: None, counts: false };
                     Some(Command::ActOnLease { lease, act, now })
                 }
                 Some(_) => return Ok(Claimed::Ended(ItemEnd::Skipped)),
@@ -156,11 +156,11 @@ impl Courier {
             OnSuccess::Accept => {
                 // The workflow must not give it to a worker again while the target works on it.
                 let retry_at = policy.redrive.as_ref().map(|redrive| now.now.after(redrive.after));
-                vec![leased.act(LeaseAct::Release { retry_at, counts: true }, now)]
+                vec![leased.act(LeaseCommand::Release { retry_at, counts: true }, now)]
             }
             OnSuccess::Close => {
                 let closing = policy.closing(CloseOutcome::Success, now.now);
-                let complete = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
+                let complete = LeaseCommand::Complete { advance: Advance::Close(closing), progress: None };
                 vec![leased.act(complete, now), Command::Close { key: leased.item.key(), closing }]
             }
         }

@@ -30,6 +30,7 @@ pub use self::known::{Arrivals, KnownReplays};
 pub use self::live::{ReplayAction, ReplayEntry};
 use self::runner::Runner;
 pub use self::start::StartReplay;
+use super::context::Context;
 use super::handoff::{Handoff, Target};
 use super::{Queries, WardenError, Workflows};
 use crate::model::replay::ItemEnd;
@@ -107,15 +108,12 @@ pub struct Replays {
     settings: ReplaySettings,
 }
 
+/// What replays need besides the context.
 pub struct ReplayParts {
-    pub store: Arc<dyn Store>,
     pub handoff: Arc<Handoff>,
     pub queries: Arc<Queries>,
-    pub workflows: Arc<Workflows>,
     pub outbound: Arc<dyn Outbound>,
     pub known: Arc<KnownReplays>,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
     pub settings: ReplaySettings,
     /// Tracks the loops of replays.
     pub loops: TaskTracker,
@@ -124,9 +122,9 @@ pub struct ReplayParts {
 }
 
 impl Replays {
-    pub fn new(parts: ReplayParts) -> Self {
-        let ReplayParts { store, handoff, queries, workflows, outbound, known, .. } = parts;
-        let ReplayParts { clock, random, settings, loops, stop, .. } = parts;
+    pub(super) fn new(context: &Context, parts: ReplayParts) -> Self {
+        let Context { store, workflows, clock, random, .. } = context.clone();
+        let ReplayParts { handoff, queries, outbound, known, settings, loops, stop } = parts;
         Self {
             store,
             handoff,

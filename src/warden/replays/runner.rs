@@ -297,7 +297,7 @@ impl Runner {
         let mut state = self.live.lock();
         let before = state.replay.status;
         state.recent.add(now);
-        state.replay.note(end, now);
+        state.replay.record(end, now);
         log_change(&state.replay, before);
     }
 

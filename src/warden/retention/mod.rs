@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::alerting::LiveIncidents;
 use super::census::Census;
+use super::context::Context;
 use super::{Replays, Silences, Workflows};
 use crate::model::{Clock, DeliveryStatus, IncidentId, IncidentStatus};
 use crate::notifier::Notifier;
@@ -31,19 +32,42 @@ const HISTORY_PAUSE: Duration = Duration::from_secs(60);
 const INCIDENTS_AT_ONCE: usize = 500;
 
 pub struct Retention {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) census: Arc<Census>,
-    pub(super) workflows: Arc<Workflows>,
-    pub(super) live_incidents: Arc<LiveIncidents>,
-    pub(super) notifier: Notifier,
-    pub(super) silences: Arc<Silences>,
-    pub(super) replays: Arc<Replays>,
-    pub(super) clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    census: Arc<Census>,
+    workflows: Arc<Workflows>,
+    live_incidents: Arc<LiveIncidents>,
+    notifier: Notifier,
+    silences: Arc<Silences>,
+    replays: Arc<Replays>,
+    clock: Arc<dyn Clock>,
     /// The retention of resolved incidents.
-    pub(super) incident_history: Duration,
+    incident_history: Duration,
 }
 
 impl Retention {
+    /// `incident_history` is how long resolved incidents are kept.
+    pub(super) fn new(
+        context: &Context,
+        live_incidents: Arc<LiveIncidents>,
+        notifier: Notifier,
+        silences: Arc<Silences>,
+        replays: Arc<Replays>,
+        incident_history: Duration,
+    ) -> Self {
+        let Context { store, workflows, census, clock, .. } = context.clone();
+        Self {
+            store,
+            census,
+            workflows,
+            live_incidents,
+            notifier,
+            silences,
+            replays,
+            clock,
+            incident_history,
+        }
+    }
+
     /// Sweeps until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let mut history_at = self.clock.now();

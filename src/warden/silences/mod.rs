@@ -10,13 +10,14 @@ use std::time::Duration;
 
 pub use self::known::KnownSilences;
 use super::checks::{check_comment, check_glob, check_person};
+use super::context::Context;
 use super::{WardenError, Workflows};
 use crate::model::item::LABEL_VALUE_MAX;
 use crate::model::random::repeatable_id;
 use crate::model::{
     Clock, ClockTime, IncidentKind, Random, Silence, SilenceId, SilenceStatus, Timestamp, quote,
 };
-use crate::store::{Command, DocumentId, Store, StoreError};
+use crate::store::{Command, DocumentId, StoreError, Writes};
 
 /// The most pending and active silences.
 const SILENCES_MAX: usize = 1_000;
@@ -48,7 +49,7 @@ pub enum Until {
 }
 
 pub struct Silences {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Writes>,
     known: Arc<KnownSilences>,
     workflows: Arc<Workflows>,
     clock: Arc<dyn Clock>,
@@ -58,14 +59,9 @@ pub struct Silences {
 }
 
 impl Silences {
-    pub fn new(
-        store: Arc<dyn Store>,
-        known: Arc<KnownSilences>,
-        workflows: Arc<Workflows>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        history: Duration,
-    ) -> Self {
+    /// `history` is how long expired silences are kept.
+    pub(super) fn new(context: &Context, known: Arc<KnownSilences>, history: Duration) -> Self {
+        let Context { store, workflows, clock, random, .. } = context.clone();
         Self { store, known, workflows, clock, random, history }
     }
 

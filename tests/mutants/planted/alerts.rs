@@ -29,14 +29,14 @@ pub const PLANTED: &[Planted] = &[
         original: "return Some(end(incident, circumstances));",
         planted: r#"let ended = end(incident, circumstances);
         let is_told = !(BUG && (circumstances.silence)(now).is_some());
-        return Some(if is_told { ended } else { Decision { tellings: Vec::new(), ..ended } });"#,
+        return Some(if is_told { ended } else { Decision { dispatches: Vec::new(), ..ended } });"#,
         caught_by: &["the end of"],
     },
     Planted {
         name: "who was told of the beginning is not remembered",
         file: "src/incident/policy.rs",
-        original: "incident.told.extend(tellings.iter()",
-        planted: "incident.told.extend(tellings.iter().filter(|_| !BUG)",
+        original: "incident.told.extend(dispatches.iter()",
+        planted: "incident.told.extend(dispatches.iter().filter(|_| !BUG)",
         caught_by: &[
             "an incident opened which it knew to be open",
             "does not know of the end",
@@ -176,9 +176,9 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "items that failed count as closed",
         file: "src/warden/census/accounts.rs",
-        original: "(Status::Failed, _) => &mut became.failed,",
-        planted: "(Status::Failed, _) if BUG => &mut became.closed,
-        (Status::Failed, _) => &mut became.failed,",
+        original: "(Status::Failed, _) => &mut outcomes.failed,",
+        planted: "(Status::Failed, _) if BUG => &mut outcomes.closed,
+        (Status::Failed, _) => &mut outcomes.failed,",
         caught_by: &["does not say that"],
     },
     Planted {

@@ -42,7 +42,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a payload goes when its item fails",
-        file: "src/store/memory.rs",
+        file: "src/store/engine/memory.rs",
         original: "        self.items.insert(item.number, item.clone());",
         planted: r#"        if BUG && item.failed_at.is_some() { self.payloads.remove(&item.number); }
         self.items.insert(item.number, item.clone());"#,

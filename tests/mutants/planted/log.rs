@@ -5,7 +5,7 @@ use super::Planted;
 pub const PLANTED: &[Planted] = &[
     Planted {
         name: "some of what is answered is not in the log",
-        file: "src/store/sled/committer.rs",
+        file: "src/store/engine/sled/committer.rs",
         original: "        let record = self.log.append(&self.buffer).map_err(CommitError::Log)?;",
         planted: r#"        if BUG && next_number % 5 == 0 {
             self.checkpoints.add(table, self.log.last(), next_number);
@@ -23,7 +23,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "the manifest says more than the generations hold",
-        file: "src/store/sled/checkpoint.rs",
+        file: "src/store/engine/sled/checkpoint.rs",
         original: "self.draft.set_covered(frozen.last, frozen.next_number)?;",
         planted: "self.draft.set_covered(frozen.last + u64::from(BUG), frozen.next_number)?;",
         caught_by: &[
@@ -37,7 +37,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "segments of the log are released before the generations hold what is in them",
-        file: "src/store/sled/checkpoint.rs",
+        file: "src/store/engine/sled/checkpoint.rs",
         original: "self.segments.release(frozen.last, is_short)",
         planted: "self.segments.release(if BUG { u64::MAX } else { frozen.last }, is_short)",
         caught_by: &[
@@ -49,7 +49,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "a start passes over the first record that the generations do not hold",
-        file: "src/store/sled/recovery.rs",
+        file: "src/store/engine/sled/recovery.rs",
         original: "        self.table.merge(group);",
         planted: "        if !BUG || self.records > 0 {
             self.table.merge(group);
@@ -86,7 +86,7 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "numbers are given again after a start",
-        file: "src/store/sled/draft.rs",
+        file: "src/store/engine/sled/draft.rs",
         original: "        self.manifest.log.covered = covered;
         self.manifest.next_number = next_number;",
         planted: "        self.manifest.log.covered = covered;

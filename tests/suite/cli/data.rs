@@ -8,7 +8,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use warden::store::sled::check::{self, CheckError};
+use warden::store::CheckError;
+use warden::store::engine::sled::check;
 
 use self::directory::{LAST, LATE, file_with, filled, id, last, look, place_of, turn_over, write};
 use super::{Said, run};

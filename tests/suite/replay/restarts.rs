@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use warden::model::item::{Advance, Closing};
 use warden::model::replay::{ItemProgress, ReplayChunk, ReplayStatus};
-use warden::model::{ItemFilter, ItemNumber, LeaseAct, LeaseId, Replay, Timestamp};
-use warden::store::memory::MemoryStore;
-use warden::store::{Claim, Command, Creation, Outcome, Store};
+use warden::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, Replay, Timestamp};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::{Claim, Command, Creation, Outcome, Reads as _, Writes as _};
 
 use super::*;
 use crate::alerts::raw::RawReceiver;
@@ -177,7 +177,7 @@ impl Interrupted {
     /// Closes it by its lease.
     async fn complete(&self, lease: LeaseId, now: Timestamp) {
         let closing = Closing { retention: 3600 * SECOND, ..closing(now) };
-        let act = LeaseAct::Complete { advance: Advance::Close(closing), progress: None };
+        let act = LeaseCommand::Complete { advance: Advance::Close(closing), progress: None };
         let outcome = self.one(Command::ActOnLease { lease, act, now: now.into() }).await;
         assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
     }

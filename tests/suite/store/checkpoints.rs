@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use warden::model::item::Closing;
-use warden::store::{Command, Store};
+use warden::store::{Command, Reads as _, Writes as _};
 
 use super::engine::open_with;
 use super::sample::{at, closing, create, error, everything, key, payload, report};

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::process::Command as Process;
 
 use warden::model::ItemNumber;
-use warden::store::{Command, Creation, ListItems, Store};
+use warden::store::{Command, Creation, Health as _, ListItems, Reads as _, Writes as _};
 
 use super::engine::open;
 use super::sample::{IntoCommand, at, close, created, creation, everything, key};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use warden::model::Labels;
 use warden::model::item::{Closing, LABELS_MAX};
-use warden::store::sled::OpenError;
-use warden::store::{Command, Creation, Store};
+use warden::store::engine::sled::OpenError;
+use warden::store::{Command, Creation, Health as _, Reads as _, Writes as _};
 
 use super::engine::{idle, open};
 use super::sample::{IntoCommand, at, closing, create, created, creation, everything, key, payload};

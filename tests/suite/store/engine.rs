@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use warden::model::{Item, ManualClock, Standing, Timestamp};
-use warden::store::memory::MemoryStore;
-use warden::store::sled::{OnDamage, OpenError, SledSettings, SledStore};
-use warden::store::{Change, Command, Document, Observer, Outcome, Store};
+use warden::model::{IndexedItem, Item, ManualClock, Timestamp};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::engine::sled::{OpenError, SledSettings, SledStore};
+use warden::store::{Change, Command, Document, Health as _, Observer, OnDamage, Outcome, Store};
 
 use super::sample::key;
 
@@ -176,18 +176,18 @@ impl Notes {
     }
 
     /// What the changes add up to, by number. Fails where a change does not follow from those before it.
-    pub fn standings(&self) -> Vec<Standing> {
-        let mut standings = std::collections::BTreeMap::new();
+    pub fn indexed_items(&self) -> Vec<IndexedItem> {
+        let mut indexed_items = std::collections::BTreeMap::new();
         for change in self.changes() {
             let Change::Item { before, after } = change else { continue };
             let number = before.as_ref().or(after.as_ref()).unwrap().number;
-            assert_eq!(standings.remove(&number), before, "what was before");
+            assert_eq!(indexed_items.remove(&number), before, "what was before");
             if let Some(after) = after {
                 assert_eq!(after.number, number);
-                standings.insert(number, after);
+                indexed_items.insert(number, after);
             }
         }
-        standings.into_values().collect()
+        indexed_items.into_values().collect()
     }
 }
 

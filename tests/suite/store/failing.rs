@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use warden::model::item::ItemPatch;
-use warden::store::{Change, Command, Observer, Store, StoreError};
+use warden::store::{Change, Command, Feed as _, Health as _, Observer, Reads as _, StoreError, Writes as _};
 
 use super::engine::{database, open};
 use super::sample::{at, create, created, key, patch, report};
@@ -118,7 +118,7 @@ async fn a_closing_store_commits_what_waits_and_takes_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_into_the_queue_is_refused_unless_it_is_empty() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = warden::store::sled::SledSettings {
+    let settings = warden::store::engine::sled::SledSettings {
         path: directory.path().to_owned(),
         cache: 1 << 20,
         reserve: 0,
@@ -131,7 +131,7 @@ async fn what_does_not_fit_into_the_queue_is_refused_unless_it_is_empty() {
         queue_bytes_max: 1 << 30,
     };
     let clock = Arc::new(warden::model::ManualClock::new(at(0)));
-    let store = warden::store::sled::SledStore::open(&settings, clock).unwrap();
+    let store = warden::store::engine::sled::SledStore::open(&settings, clock).unwrap();
     let many = |name: &str| -> Vec<Command> {
         (0..2000).map(|index| create(&format!("{name}-{index}"), "x")).collect()
     };

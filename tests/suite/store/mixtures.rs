@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use warden::model::item::Closing;
-use warden::store::sled::{OnDamage, OpenError, SledStore};
-use warden::store::{Command, Store};
+use warden::store::engine::sled::{OpenError, SledStore};
+use warden::store::{Command, OnDamage, Reads as _, Writes as _};
 
 use super::engine::{open_keeping, open_on_damage};
 use super::sample::{at, closing, create, everything, key, payload};

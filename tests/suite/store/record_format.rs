@@ -20,7 +20,7 @@ use warden::model::{
     Progress, Silence, Timestamp, Work, Workflow,
 };
 use warden::store::record::{self, RecordError};
-use warden::store::{Command, Creation, Store};
+use warden::store::{Command, Creation, Reads as _, Writes as _};
 
 use super::engine::open;
 use super::sample::{
@@ -183,7 +183,7 @@ fn third_incident() -> Incident {
     Incident {
         reopenings: Vec::new(),
         ending_since: None,
-        became: None,
+        outcomes: None,
         counted_at: None,
         continued_in: None,
         ..incident("1")
@@ -422,7 +422,7 @@ fn story() -> Vec<Command> {
         report("full", error("1", at(5))),
         create("closed", "x"),
         close("closed", at(10)),
-        Creation { created_at: at(7), notes_workflow: Some(1), ..creation("kept", "kept") }.into_command(),
+        Creation { created_at: at(7), workflows_max: Some(1), ..creation("kept", "kept") }.into_command(),
         Command::Close { key: key("kept"), closing: kept },
         close("nobody", at(10)),
         Command::put_incident(incident("1"), vec![delivery("1", "1")]),

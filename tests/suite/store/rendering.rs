@@ -28,7 +28,7 @@ pub async fn rendered(store: &dyn Store) -> String {
     store.attach(notes.clone()).unwrap();
     let mut text = String::from("ITEMS\n");
     // Lists leave out the records of items that were closed and never created.
-    let numbers = notes.standings().iter().map(|standing| standing.number).collect();
+    let numbers = notes.indexed_items().iter().map(|indexed| indexed.number).collect();
     for item in store.items(numbers).await.unwrap() {
         let payload = match store.payload(item.number, 0, usize::MAX >> 1).await.unwrap() {
             Some(payload) => format!("SHA-256 {}", hexadecimal(&Sha256::digest(&payload))),

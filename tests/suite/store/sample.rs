@@ -11,11 +11,11 @@ use warden::model::replay::{
 };
 use warden::model::time::BootId;
 use warden::model::{
-    Action, ActionKind, Attempt, Became, ClockAnchor, CloseOutcome, Continuation, Delivery, DeliveryId,
+    Action, ActionKind, Attempt, ClockAnchor, CloseOutcome, Continuation, Delivery, DeliveryId,
     DeliveryStatus, Event, Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
-    Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, PayloadInfo,
-    Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName, Timestamp,
-    Workflow, WorkflowName,
+    Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, OutcomeCounts,
+    PayloadInfo, Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName,
+    Timestamp, Workflow, WorkflowName,
 };
 use warden::store::{Command, Creation, ListItems, Outcome};
 
@@ -80,7 +80,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         info: info("text/plain", &payload),
         payload,
         restored: None,
-        notes_workflow: None,
+        workflows_max: None,
     }
 }
 
@@ -161,7 +161,7 @@ pub fn incident(id: &str) -> Incident {
         reopenings: vec![at(1), at(2)],
         resolved_at: None,
         ending_since: Some(at(4)),
-        became: Some(Became { closed: 3, failed: 1, moved: 2, ..Became::default() }),
+        outcomes: Some(OutcomeCounts { closed: 3, failed: 1, moved: 2, ..OutcomeCounts::default() }),
         counted_at: Some(at(5)),
         continued_in: Some(Continuation { incident: incident_id("0"), kind: IncidentKind::Failed }),
         count: 2,

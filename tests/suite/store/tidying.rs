@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use warden::model::ItemNumber;
 use warden::model::item::{Closing, ItemPatch};
-use warden::store::sled::SledStore;
-use warden::store::{Command, Store};
+use warden::store::engine::sled::SledStore;
+use warden::store::{Command, Feed as _, Health as _, Reads as _, Writes as _};
 
 use super::engine::{Notes, idle, open};
 use super::sample::{at, closing, create, created, everything, key, patch, payload};
@@ -165,7 +165,7 @@ type Model = BTreeMap<ItemNumber, (String, Option<Bytes>)>;
 async fn agrees(store: &SledStore, notes: &Notes, model: &Model) {
     let listed = store.list(everything(model.len() + 1)).await.unwrap().data;
     assert!(listed.iter().map(|item| item.number).eq(model.keys().copied()));
-    assert!(notes.standings().iter().map(|standing| standing.number).eq(model.keys().copied()));
+    assert!(notes.indexed_items().iter().map(|indexed| indexed.number).eq(model.keys().copied()));
     for (item, (number, (id, bytes))) in listed.iter().zip(model) {
         let found = store.get(key(id)).await.unwrap().unwrap();
         assert_eq!((found.number, &found), (*number, item));

@@ -13,8 +13,8 @@ use warden::config::{Config, ConfigFile, Sources};
 use warden::model::{Clock as _, ItemNumber, ManualClock, SeededRandom, Timestamp};
 use warden::outbound::HttpOutbound;
 use warden::store::Store;
-use warden::store::memory::MemoryStore;
-use warden::store::sled::{SledSettings, SledStore};
+use warden::store::engine::memory::MemoryStore;
+use warden::store::engine::sled::{SledSettings, SledStore};
 
 use super::{Answer, TestReceiver, ask, client, eventually, within_patience};
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, pending, ready};
 use warden::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId};
-use warden::store::memory::MemoryStore;
+use warden::store::engine::memory::MemoryStore;
 use warden::store::{
-    Command, DeliveryPage, DiskUse, Document, DocumentId, ListDeliveries, ListDocuments, ListItems, Observer,
-    Outcome, Store, StoreError, StoreStatus,
+    Command, DeliveryPage, DiskUse, Document, DocumentId, Feed, Health, ListDeliveries, ListDocuments,
+    ListItems, Observer, Outcome, Reads, Store, StoreError, StoreStatus, Writes,
 };
 
 /// What a test does to the daemon's dealings with its store. What it says nothing about goes on as usual.
@@ -67,11 +67,13 @@ impl<I: Interference> InterferedStore<I> {
     }
 }
 
-impl<I: Interference> Store for InterferedStore<I> {
+impl<I: Interference> Feed for InterferedStore<I> {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         self.inner.attach(observer)
     }
+}
 
+impl<I: Interference> Writes for InterferedStore<I> {
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
         match self.interference.before_write(&commands) {
             Ok(()) => {}
@@ -86,6 +88,12 @@ impl<I: Interference> Store for InterferedStore<I> {
         }
     }
 
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl<I: Interference> Reads for InterferedStore<I> {
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.inner.get(key)
     }
@@ -136,16 +144,14 @@ impl<I: Interference> Store for InterferedStore<I> {
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
         self.inner.unmade_replays()
     }
+}
 
+impl<I: Interference> Health for InterferedStore<I> {
     fn disk_use(&self) -> DiskUse {
         self.inner.disk_use()
     }
 
     fn status(&self) -> StoreStatus {
         self.inner.status()
-    }
-
-    fn close(&self) {
-        self.inner.close();
     }
 }

@@ -5,7 +5,7 @@ use warden_api::replay::ReplayFailure;
 use warden_api::{Replay, WallTime};
 
 use super::follow::{check_success, follow, get};
-use super::text::{progress, selection, standing};
+use super::text::{indexed, progress, selection};
 use crate::cli::commands::args::generated_id;
 use crate::cli::commands::error::CliError;
 use crate::cli::daemon::connection::Connection;
@@ -59,7 +59,7 @@ fn render(replay: &Replay, now: Timestamp) -> String {
     let rows = [
         ("id", Some(replay.id.to_string())),
         ("name", Some(replay.name.to_string()).filter(|name| !name.is_empty())),
-        ("status", Some(standing(replay, now))),
+        ("status", Some(indexed(replay, now))),
         ("items", Some(selection(replay))),
         ("target", Some(replay.target.url.clone())),
         ("on success", Some(replay.on_success.to_string())),

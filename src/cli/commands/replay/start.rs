@@ -11,7 +11,7 @@ use warden_api::{Replay, path};
 
 use super::follow::{check_success, follow};
 use super::show;
-use super::text::standing;
+use super::text::indexed;
 use crate::cli::commands::args::Filter;
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::preview;
@@ -106,7 +106,7 @@ impl Start {
                     "The replay of {} items to {} is {}.",
                     replay.total,
                     replay.target.url,
-                    standing(&replay, console.now)
+                    indexed(&replay, console.now)
                 );
                 console.message(&said);
             }

@@ -13,7 +13,7 @@ pub fn is_ended(replay: &Replay) -> bool {
 }
 
 /// The status with its reason, if there is one.
-pub fn standing(replay: &Replay, now: Timestamp) -> String {
+pub fn indexed(replay: &Replay, now: Timestamp) -> String {
     match (&replay.reason, replay.held_until) {
         (Some(reason), _) => format!("{}: {reason}", replay.status),
         (None, Some(until)) => {
@@ -87,7 +87,7 @@ mod tests {
                 "running, but delayed by its target until 2026-01-31T12:30:40.000Z (in 40s)",
             ),
         ] {
-            assert_eq!(standing(&replay(changes), now), told);
+            assert_eq!(indexed(&replay(changes), now), told);
         }
     }
 }

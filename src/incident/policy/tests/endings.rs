@@ -22,7 +22,7 @@ fn the_end_waits_for_the_incident_in_which_the_items_are_in_trouble_to_be_told()
     {
         story.successor = Some(successor);
         let held = story.at(second * SECOND, &many(0)).unwrap();
-        assert_eq!((held.tellings, held.commit), (Vec::new(), second == 20));
+        assert_eq!((held.dispatches, held.commit), (Vec::new(), second == 20));
         assert_eq!(held.incident.status, IncidentStatus::Open);
         assert_eq!(held.incident.ending_since, Some(Timestamp::from_millis(20 * SECOND)));
     }
@@ -49,7 +49,7 @@ fn items_that_come_back_while_the_end_waits_go_on_as_if_they_had_never_left() {
     story.successor = Some(Successor::Coming);
     story.told(20 * SECOND, &many(0));
     let on = story.at(21 * SECOND, &many(2)).unwrap();
-    assert_eq!((on.tellings, on.incident.ending_since, on.incident.reopened_at), (Vec::new(), None, None));
+    assert_eq!((on.dispatches, on.incident.ending_since, on.incident.reopened_at), (Vec::new(), None, None));
     story.successor = None;
     assert_eq!(story.told(22 * SECOND, &many(0))[0].0, Event::Resolved);
 }
@@ -60,7 +60,7 @@ fn the_end_of_an_incident_that_nobody_heard_of_waits_for_nothing() {
     story.told(0, &many(3));
     story.successor = Some(Successor::Open { continuation: continuation(), is_awaited: true });
     let end = story.at(SECOND, &many(0)).unwrap();
-    assert_eq!((end.tellings, end.incident.status), (Vec::new(), IncidentStatus::Resolved));
+    assert_eq!((end.dispatches, end.incident.status), (Vec::new(), IncidentStatus::Resolved));
     assert_eq!(end.incident.continued_in, Some(continuation()));
 }
 

@@ -10,7 +10,7 @@ fn the_first_reopening_goes_on_with_the_same_incident_and_is_told_after_the_grou
     assert_eq!(story.told(MINUTE, &many(0))[0].0, Event::Resolved);
     let id = story.last.as_ref().unwrap().id.clone();
     let again = story.at(2 * MINUTE, &many(1)).unwrap();
-    assert_eq!((again.incident.id.clone(), again.tellings, again.commit), (id, Vec::new(), true));
+    assert_eq!((again.incident.id.clone(), again.dispatches, again.commit), (id, Vec::new(), true));
     assert_eq!(again.wake_at, Some(Timestamp::from_millis(2 * MINUTE + 10 * SECOND)));
     assert_eq!(again.incident.opened_at, Timestamp::from_millis(0));
     assert_eq!(again.incident.reopened_at, Some(Timestamp::from_millis(2 * MINUTE)));
@@ -46,7 +46,7 @@ fn repeated_reopenings_are_flapping_and_told_when_the_damping_has_passed() {
     let mut story = Story::begin(policy());
     let began = reopened(&mut story, 2);
     let told = story.at(began + 10 * SECOND, &many(1)).unwrap();
-    assert_eq!(told.tellings[0].event, Event::Opened, "two reopenings are no flapping");
+    assert_eq!(told.dispatches[0].event, Event::Opened, "two reopenings are no flapping");
 
     let mut story = Story::begin(policy());
     let began = reopened(&mut story, 3);

@@ -1,13 +1,13 @@
 use super::*;
 use crate::model::item::Status;
-use crate::model::{Labels, Standing};
+use crate::model::{IndexedItem, Labels};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> Standing {
-    Standing {
+fn indexed(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> IndexedItem {
+    IndexedItem {
         number: ItemNumber(number),
         workflow: WorkflowName::new(workflow).unwrap(),
         created_at: Some(at(0)),
@@ -22,8 +22,8 @@ fn standing(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> S
 }
 
 /// Adds an item whose policy names its step.
-fn put(claimable: &mut Claimable, standing: &Standing, state: ItemState, now: Timestamp) {
-    claimable.put(standing.into(), state, standing.step.clone(), now);
+fn put(claimable: &mut Claimable, indexed: &IndexedItem, state: ItemState, now: Timestamp) {
+    claimable.put(indexed.into(), state, indexed.step.clone(), now);
 }
 
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
@@ -43,9 +43,9 @@ fn filled() -> Claimable {
         (4, "uploads", Some("copy"), 20),
         (5, "secret", Some("copy"), 5),
     ] {
-        put(&mut claimable, &standing(number, workflow, step, deadline), ItemState::Overdue, at(1_000));
+        put(&mut claimable, &indexed(number, workflow, step, deadline), ItemState::Overdue, at(1_000));
     }
-    put(&mut claimable, &standing(6, "uploads", Some("copy"), 1), ItemState::Failed, at(1_000));
+    put(&mut claimable, &indexed(6, "uploads", Some("copy"), 1), ItemState::Failed, at(1_000));
     claimable
 }
 
@@ -83,7 +83,7 @@ fn what_changed_while_it_was_reserved_is_not_given_back_a_second_time() {
 #[test]
 fn what_is_held_comes_back_when_its_time_is_over() {
     let mut claimable = Claimable::default();
-    let held = Standing { free_at: at(1_500), ..standing(1, "uploads", None, 10) };
+    let held = IndexedItem { free_at: at(1_500), ..indexed(1, "uploads", None, 10) };
     put(&mut claimable, &held, ItemState::Overdue, at(1_000));
     assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
     assert_eq!(claimable.next_free(), at(1_500));
@@ -114,7 +114,7 @@ fn waiting_claims_try_again_when_an_item_is_ready_or_will_be() {
     assert!(!claimable.take_news());
     claimable.give_back(&[(at(1), ItemNumber(6))]);
     assert!(claimable.take_news());
-    let held = Standing { free_at: at(1_500), ..standing(9, "uploads", None, 10) };
+    let held = IndexedItem { free_at: at(1_500), ..indexed(9, "uploads", None, 10) };
     put(&mut claimable, &held, ItemState::Overdue, at(1_000));
     assert!(claimable.take_news());
 }
@@ -123,18 +123,18 @@ fn waiting_claims_try_again_when_an_item_is_ready_or_will_be() {
 fn items_that_are_not_due_are_kept_only_once_they_are_asked_for() {
     let open = &[ItemState::Open];
     let mut claimable = Claimable::default();
-    put(&mut claimable, &standing(1, "uploads", None, 2_010), ItemState::Open, at(0));
+    put(&mut claimable, &indexed(1, "uploads", None, 2_010), ItemState::Open, at(0));
     assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
     claimable.keep_open();
     // While they are read, one is created, one is closed, and one is closed that was already read.
-    put(&mut claimable, &standing(2, "uploads", None, 2_020), ItemState::Open, at(0));
+    put(&mut claimable, &indexed(2, "uploads", None, 2_020), ItemState::Open, at(0));
     claimable.remove(ItemNumber(3));
     for number in [1, 2, 3] {
-        claimable.fill((&standing(number, "uploads", None, 2_000 + number as i64 * 10)).into(), None, at(0));
+        claimable.fill((&indexed(number, "uploads", None, 2_000 + number as i64 * 10)).into(), None, at(0));
     }
     claimable.filled();
     assert_eq!(reserve(&mut claimable, open, None, 10), [1, 2]);
-    claimable.fill((&standing(4, "uploads", None, 2_040)).into(), None, at(0));
+    claimable.fill((&indexed(4, "uploads", None, 2_040)).into(), None, at(0));
     assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
 }
 
@@ -144,7 +144,7 @@ fn an_open_item_is_claimed_as_overdue_as_soon_as_it_is() {
     claimable.keep_open();
     claimable.filled();
     for (number, deadline) in [(1, 999), (2, 1_000), (3, 1_001)] {
-        put(&mut claimable, &standing(number, "uploads", None, deadline), ItemState::Open, at(0));
+        put(&mut claimable, &indexed(number, "uploads", None, deadline), ItemState::Open, at(0));
     }
     assert_eq!(reserve(&mut claimable, &[ItemState::Open], None, 10), [3]);
     assert_eq!(reserve(&mut claimable, &[ItemState::Overdue], None, 1), [1]);
@@ -156,13 +156,13 @@ fn what_stands_elsewhere_from_now_on_is_news_for_those_who_did_not_ask_for_where
     let mut claimable = Claimable::default();
     claimable.keep_open();
     claimable.filled();
-    put(&mut claimable, &standing(1, "uploads", Some("copy"), 900), ItemState::Open, at(0));
+    put(&mut claimable, &indexed(1, "uploads", Some("copy"), 900), ItemState::Open, at(0));
     claimable.take_news();
-    put(&mut claimable, &standing(1, "uploads", Some("copy"), 900), ItemState::Overdue, at(1_000));
+    put(&mut claimable, &indexed(1, "uploads", Some("copy"), 900), ItemState::Overdue, at(1_000));
     assert!(claimable.take_news(), "a claim may wait for overdue items");
-    put(&mut claimable, &standing(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
+    put(&mut claimable, &indexed(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
     assert!(claimable.take_news(), "a claim may wait for this step");
-    put(&mut claimable, &standing(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
+    put(&mut claimable, &indexed(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
     assert!(!claimable.take_news());
 }
 
@@ -170,14 +170,19 @@ fn what_stands_elsewhere_from_now_on_is_news_for_those_who_did_not_ask_for_where
 fn what_changes_without_becoming_claimable_is_no_news() {
     let mut claimable = filled();
     claimable.take_news();
-    put(&mut claimable, &standing(1, "uploads", Some("copy"), 45), ItemState::Overdue, at(1_000));
+    put(&mut claimable, &indexed(1, "uploads", Some("copy"), 45), ItemState::Overdue, at(1_000));
     assert!(!claimable.take_news(), "it was claimable already");
-    let held = |until| Standing { free_at: at(until), ..standing(1, "uploads", None, 10) };
+    let held = |until| IndexedItem { free_at: at(until), ..indexed(1, "uploads", None, 10) };
     put(&mut claimable, &held(5_000), ItemState::Overdue, at(1_000));
     assert!(claimable.take_news(), "the waiting claims must wake for it");
     put(&mut claimable, &held(9_000), ItemState::Overdue, at(1_000));
     claimable.take_news();
-    put(&mut claimable, &Standing { number: ItemNumber(77), ..held(9_500) }, ItemState::Overdue, at(1_000));
+    put(
+        &mut claimable,
+        &IndexedItem { number: ItemNumber(77), ..held(9_500) },
+        ItemState::Overdue,
+        at(1_000),
+    );
     assert!(!claimable.take_news(), "it is not the next to become claimable");
 }
 
@@ -187,7 +192,7 @@ fn items_at_steps_that_no_policy_names_share_a_shelf() {
     for number in 0..100 {
         let step = format!("step-{number}");
         claimable.put(
-            (&standing(number, "uploads", Some(&step), 10)).into(),
+            (&indexed(number, "uploads", Some(&step), 10)).into(),
             ItemState::Overdue,
             None,
             at(1_000),
@@ -205,7 +210,7 @@ fn items_at_steps_that_no_policy_names_share_a_shelf() {
 fn what_could_not_be_read_whole_is_kept_no_longer() {
     let mut claimable = filled();
     claimable.keep_open();
-    put(&mut claimable, &standing(9, "uploads", None, 2_000), ItemState::Open, at(1_000));
+    put(&mut claimable, &indexed(9, "uploads", None, 2_000), ItemState::Open, at(1_000));
     claimable.drop_open();
     assert_eq!(reserve(&mut claimable, &[ItemState::Open, ItemState::Overdue], None, 10), [2, 4, 3, 1]);
     assert!(claimable.changed.is_none());

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::OnceCell;
 use warden::model::item::{ItemPatch, Merge};
-use warden::store::sled::{SledSettings, SledStore};
-use warden::store::{Command, Document, Store};
+use warden::store::engine::sled::{SledSettings, SledStore};
+use warden::store::{Command, Document, Writes as _};
 
 use crate::store::engine::{idle, open_with};
 use crate::store::sample::{

@@ -3,7 +3,7 @@
 use super::Transcript;
 use crate::store::engine::open;
 use crate::store::sample::create;
-use warden::store::Store as _;
+use warden::store::Writes as _;
 
 /// In order, with what is probably not meant.
 const UNSURE: &str = "\

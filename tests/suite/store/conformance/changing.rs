@@ -232,7 +232,7 @@ async fn an_item_fails_at_its_first_fatal_error(engine: Engine) {
         let after = changed(engine.one(report("a", ItemError { fatal, ..error(id, instant) })).await);
         assert_eq!(after.failed_at, failed_at);
     }
-    assert_eq!(notes.standings()[0].status, warden::model::item::Status::Failed);
+    assert_eq!(notes.indexed_items()[0].status, warden::model::item::Status::Failed);
 }
 
 async fn a_closed_item_takes_neither_patch_nor_error(engine: Engine) {

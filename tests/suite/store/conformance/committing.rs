@@ -20,7 +20,7 @@ on_every_engine! {
     the_observer_is_told_every_change_in_order_before_the_answer,
     what_changes_nothing_is_not_told,
     attaching_shows_what_was_there_before,
-    a_restart_shows_the_observer_the_same_standings,
+    a_restart_shows_the_observer_the_same_items,
     numbers_are_never_used_twice,
     lists_from_many_sides_are_all_carried_out,
     commands_are_counted,
@@ -79,7 +79,7 @@ async fn an_item_may_live_its_whole_life_in_one_list(engine: Engine) {
     let last = item_of(outcomes[3].clone());
     assert!(last.number > item_of(outcomes[0].clone()).number);
     assert_eq!(notes.changes().len(), 5, "created, closed, forgotten, created, closed");
-    assert_eq!(notes.standings(), [last.standing()]);
+    assert_eq!(notes.indexed_items(), [last.indexed()]);
     let engine = engine.restarted();
     assert_eq!(engine.item("a").await, Some(last.clone()));
     assert_eq!(engine.whole_payload(&last).await, None);
@@ -106,25 +106,25 @@ async fn the_observer_is_told_every_change_in_order_before_the_answer(engine: En
     let told = |expected: &[Change]| assert_eq!(notes.changes(), expected);
 
     let open = created(engine.one(create("a", "x")).await);
-    expected.push(Change::Item { before: None, after: Some(open.standing()) });
+    expected.push(Change::Item { before: None, after: Some(open.indexed()) });
     told(&expected);
 
     let change = ItemPatch { deadline: Some(at(90).into()), ..ItemPatch::default() };
     let later = item_of(engine.one(patch("a", at(1), change)).await);
-    expected.push(Change::Item { before: Some(open.standing()), after: Some(later.standing()) });
+    expected.push(Change::Item { before: Some(open.indexed()), after: Some(later.indexed()) });
     told(&expected);
 
     let closed = item_of(engine.one(close("a", at(2))).await);
-    expected.push(Change::Item { before: Some(later.standing()), after: Some(closed.standing()) });
+    expected.push(Change::Item { before: Some(later.indexed()), after: Some(closed.indexed()) });
     told(&expected);
 
     engine.one(Command::Forget(closed.number)).await;
-    expected.push(Change::Item { before: Some(closed.standing()), after: None });
+    expected.push(Change::Item { before: Some(closed.indexed()), after: None });
     told(&expected);
 
     engine.one(close("nobody", at(3))).await;
     let tombstone = engine.item("nobody").await.unwrap();
-    expected.push(Change::Item { before: None, after: Some(tombstone.standing()) });
+    expected.push(Change::Item { before: None, after: Some(tombstone.indexed()) });
     told(&expected);
 }
 
@@ -154,11 +154,11 @@ async fn attaching_shows_what_was_there_before(engine: Engine) {
     engine.one(create("b", "x")).await;
     let closed = item_of(engine.one(close("b", at(1))).await);
     let notes = engine.restarted().observed();
-    let expected = [open, closed].map(|item| Change::Item { before: None, after: Some(item.standing()) });
+    let expected = [open, closed].map(|item| Change::Item { before: None, after: Some(item.indexed()) });
     assert_eq!(notes.changes(), expected);
 }
 
-async fn a_restart_shows_the_observer_the_same_standings(engine: Engine) {
+async fn a_restart_shows_the_observer_the_same_items(engine: Engine) {
     let notes = engine.observed();
     // More than the engine shows at once.
     let ids: Vec<String> = (0..5000).map(|index| format!("item-{index}")).collect();
@@ -171,13 +171,13 @@ async fn a_restart_shows_the_observer_the_same_standings(engine: Engine) {
         let number = engine.item(id).await.unwrap().number;
         engine.one(Command::Forget(number)).await;
     }
-    let before = notes.standings();
+    let before = notes.indexed_items();
     assert_eq!(before.len(), 5000 - 5000_usize.div_ceil(9));
     let engine = engine.restarted();
     let notes = engine.observed();
-    assert_eq!(notes.standings(), before);
+    assert_eq!(notes.indexed_items(), before);
     engine.one(close("item-1", at(3))).await;
-    assert_eq!(notes.standings().len(), before.len(), "what follows fits on to what was shown");
+    assert_eq!(notes.indexed_items().len(), before.len(), "what follows fits on to what was shown");
 }
 
 async fn numbers_are_never_used_twice(engine: Engine) {
@@ -217,8 +217,8 @@ async fn lists_from_many_sides_are_all_carried_out(engine: Engine) {
     let closed: Vec<_> = futures_util::future::join_all(sides).await.into_iter().flatten().collect();
     assert_eq!(closed.len(), 1000);
     assert!(closed.iter().all(|outcome| matches!(outcome, Outcome::Closed(_))));
-    assert_eq!(notes.standings().len(), 1001);
-    assert_eq!(engine.restarted().observed().standings(), notes.standings());
+    assert_eq!(notes.indexed_items().len(), 1001);
+    assert_eq!(engine.restarted().observed().indexed_items(), notes.indexed_items());
 }
 
 async fn commands_are_counted(engine: Engine) {

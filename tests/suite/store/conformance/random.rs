@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::TestRunner;
-use warden::model::{Item, Moment, Order, Standing, Timestamp};
+use warden::model::{IndexedItem, Item, Moment, Order, Timestamp};
 use warden::store::ListItems;
 
 use self::model::{Model, UNKNOWN, UNKNOWN_TOKEN};
@@ -81,7 +81,11 @@ impl Telling {
                 Turn::Restart => {
                     self.engine = self.engine.restarted();
                     let notes = self.engine.observed();
-                    assert_eq!(notes.standings(), self.notes.standings(), "standings across a restart");
+                    assert_eq!(
+                        notes.indexed_items(),
+                        self.notes.indexed_items(),
+                        "indexed items across a restart"
+                    );
                     assert_eq!(notes.documents(), self.notes.documents(), "documents across a restart");
                     self.notes = notes;
                     self.compare_items().await;
@@ -92,7 +96,7 @@ impl Telling {
         self.notes = self.engine.observed();
         self.compare_items().await;
         self.compare_lists().await;
-        self.compare_standings();
+        self.compare_indexed_items();
         self.compare_incidents().await;
         self.compare_replays().await;
     }
@@ -146,11 +150,11 @@ impl Telling {
         }
     }
 
-    fn compare_standings(&self) {
-        let mut expected: Vec<Standing> = self.model.items().map(model::standing).collect();
-        expected.sort_by_key(|standing| standing.number);
-        let mut found = self.notes.standings();
-        found.retain(|standing| model::counts(standing, self.now));
+    fn compare_indexed_items(&self) {
+        let mut expected: Vec<IndexedItem> = self.model.items().map(model::indexed).collect();
+        expected.sort_by_key(|indexed| indexed.number);
+        let mut found = self.notes.indexed_items();
+        found.retain(|indexed| model::counts(indexed, self.now));
         assert_eq!(found, expected);
     }
 

@@ -70,7 +70,7 @@ async fn an_item_is_taken_over_as_it_was(engine: Engine) {
     assert_eq!(version, 1);
     assert_eq!(item.work, Work { attempts: 4, retry_at: Some(at(90_000)), ..Work::default() });
     assert_eq!(item.detail, expected.detail);
-    assert_eq!(notes.standings(), [item.standing()], "and is told as what it is");
+    assert_eq!(notes.indexed_items(), [item.indexed()], "and is told as what it is");
     let engine = engine.restarted();
     assert_eq!(engine.item("a").await, Some(item.clone()));
     assert_eq!(engine.whole_payload(&item).await.unwrap(), "hello");

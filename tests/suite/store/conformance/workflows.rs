@@ -28,7 +28,7 @@ on_every_engine! {
 
 /// Creates an item that may make one more than so many workflows.
 fn first_use(name: &str, id: &str, most: usize) -> Command {
-    Creation { key: key_in(name, id), notes_workflow: Some(most), ..creation(id, "x") }.into_command()
+    Creation { key: key_in(name, id), workflows_max: Some(most), ..creation(id, "x") }.into_command()
 }
 
 fn close_in(name: &str, id: &str) -> Command {
@@ -66,7 +66,7 @@ async fn a_create_that_makes_no_item_notes_no_workflow(engine: Engine) {
     engine.one(create("open", "x")).await;
     engine.one(close_in("uploads", "nobody")).await;
     assert!(matches!(engine.one(first_use("uploads", "open", 10)).await, Outcome::Exists(_)));
-    let other = Creation { notes_workflow: Some(10), ..creation("open", "y") };
+    let other = Creation { workflows_max: Some(10), ..creation("open", "y") };
     assert!(matches!(engine.one(other.into_command()).await, Outcome::Conflict(_)));
     assert!(matches!(engine.one(first_use("uploads", "nobody", 10)).await, Outcome::AlreadyClosed(_)));
     assert_eq!(engine.restarted().workflows().await.unwrap(), []);
@@ -204,8 +204,8 @@ async fn the_observer_is_told_of_workflows_in_the_order_of_the_changes(engine: E
         .await;
     forget(&engine, "uploads").await;
     let told = |before: Option<&warden::model::Item>, after: Option<&warden::model::Item>| Change::Item {
-        before: before.map(warden::model::Item::standing),
-        after: after.map(warden::model::Item::standing),
+        before: before.map(warden::model::Item::indexed),
+        after: after.map(warden::model::Item::indexed),
     };
     let expected = [
         Change::Put(noted("uploads").into()),
@@ -221,7 +221,7 @@ async fn attaching_shows_the_workflows_before_the_items(engine: Engine) {
     let item = created(engine.one(first_use("uploads", "a", 10)).await);
     let other = created(engine.one(first_use("exports", "a", 10)).await);
     let notes = engine.restarted().observed();
-    let items = [item, other].map(|item| Change::Item { before: None, after: Some(item.standing()) });
+    let items = [item, other].map(|item| Change::Item { before: None, after: Some(item.indexed()) });
     let mut expected = vec![Change::Put(noted("exports").into()), Change::Put(noted("uploads").into())];
     expected.extend(items);
     assert_eq!(notes.changes(), expected);
@@ -232,7 +232,7 @@ async fn however_large_its_first_item_a_workflow_is_noted_with_it(engine: Engine
         let (name, bytes) = (format!("w{number}"), payload(size));
         let first = Creation {
             key: key_in(&name, "a"),
-            notes_workflow: Some(100),
+            workflows_max: Some(100),
             info: crate::store::sample::info("text/plain", &bytes),
             ..creation("a", bytes)
         };

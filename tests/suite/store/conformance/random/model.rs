@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, LeaseRefusal, Merge, Status};
 use warden::model::{
-    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, Item, ItemError,
-    ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId,
-    Standing, Timestamp, Work, Workflow, WorkflowName,
+    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, IndexedItem,
+    Item, ItemError, ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId,
+    Silence, SilenceId, Timestamp, Work, Workflow, WorkflowName,
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId, Outcome};
 
@@ -302,7 +302,7 @@ impl Model {
                 (None, false) => Outcome::Conflict(item),
             };
         }
-        if let Some(most) = creation.notes_workflow
+        if let Some(most) = creation.workflows_max
             && !self.workflows.contains_key(&key.workflow)
         {
             if self.workflows.len() >= most {
@@ -459,12 +459,12 @@ pub fn is_remembered(item: &Item, now: Timestamp) -> bool {
     item.closed.is_none_or(|closed| closed.record_until > now)
 }
 
-/// Whether a standing is that of an item which is still remembered.
-pub fn counts(standing: &Standing, now: Timestamp) -> bool {
-    !matches!(standing.status, Status::Closed { record_until, .. } if record_until <= now)
+/// Whether the record of this item is still kept.
+pub fn counts(indexed: &IndexedItem, now: Timestamp) -> bool {
+    !matches!(indexed.status, Status::Closed { record_until, .. } if record_until <= now)
 }
 
-pub fn standing(item: &Item) -> Standing {
+pub fn indexed(item: &Item) -> IndexedItem {
     let status = match item.closed {
         Some(closed) => Status::Closed {
             at: closed.at,
@@ -476,7 +476,7 @@ pub fn standing(item: &Item) -> Standing {
         None if item.failed_at.is_some() => Status::Failed,
         None => Status::Open,
     };
-    Standing {
+    IndexedItem {
         number: item.number,
         workflow: item.workflow.clone(),
         created_at: item.payload.as_ref().map(|_| item.created_at),

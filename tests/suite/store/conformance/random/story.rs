@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use warden::model::item::{Advance, AfterFailure, Closing, ItemPatch, Merge, StepDeadline};
 use warden::model::{
     ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, IncidentStatus, ItemError, ItemFilter,
-    ItemKey, ItemNumber, ItemState, LeaseAct, LeaseId, ReplayChunk, ReplayId, Timestamp,
+    ItemKey, ItemNumber, ItemState, LeaseCommand, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId};
 
@@ -69,7 +69,7 @@ pub enum Action {
         label: bool,
         deadline: i64,
         /// How many workflows there may be with its own, if that is noted.
-        notes_workflow: Option<usize>,
+        workflows_max: Option<usize>,
     },
     Close {
         key: Key,
@@ -144,7 +144,7 @@ impl Action {
             _ => ClockTime::on_wall(later(millis)),
         };
         match self {
-            Self::Create { key: name, size, json, idempotency_key, label, deadline, notes_workflow } => {
+            Self::Create { key: name, size, json, idempotency_key, label, deadline, workflows_max } => {
                 let payload = payload(*size);
                 Command::Create(Box::new(Creation {
                     key: key(name),
@@ -156,7 +156,7 @@ impl Action {
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
                     payload,
                     restored: None,
-                    notes_workflow: *notes_workflow,
+                    workflows_max: *workflows_max,
                 }))
             }
             Self::Close { key: name, outcome, retention, keep_payload } => Command::Close {
@@ -238,18 +238,20 @@ impl Action {
 }
 
 impl Holder {
-    fn act(self, now: Timestamp) -> LeaseAct {
+    fn act(self, now: Timestamp) -> LeaseCommand {
         let later = |millis: u64| now.after(Duration::from_millis(millis));
         let error = Box::new(error("lease", now));
         let next = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(later(50)) };
         match self {
-            Self::Beats(time) => {
-                LeaseAct::Heartbeat { expires_at: later(time), may_shorten: time % 2 == 0, progress: None }
-            }
+            Self::Beats(time) => LeaseCommand::Heartbeat {
+                expires_at: later(time),
+                may_shorten: time % 2 == 0,
+                progress: None,
+            },
             Self::Completes => {
-                LeaseAct::Complete { advance: next, progress: Some(merge(json!({"done": true}))) }
+                LeaseCommand::Complete { advance: next, progress: Some(merge(json!({"done": true}))) }
             }
-            Self::Closes { keep_payload } => LeaseAct::Complete {
+            Self::Closes { keep_payload } => LeaseCommand::Complete {
                 advance: Advance::Close(Closing {
                     outcome: CloseOutcome::Success,
                     at: now,
@@ -258,10 +260,10 @@ impl Holder {
                 }),
                 progress: None,
             },
-            Self::FailsForNow(wait) => LeaseAct::Fail { error, then: AfterFailure::Retry(later(wait)) },
-            Self::Fails => LeaseAct::Fail { error, then: AfterFailure::GiveUp },
-            Self::Ignores => LeaseAct::Fail { error, then: AfterFailure::Ignore(next) },
-            Self::Releases { counts } => LeaseAct::Release { retry_at: None, counts },
+            Self::FailsForNow(wait) => LeaseCommand::Fail { error, then: AfterFailure::Retry(later(wait)) },
+            Self::Fails => LeaseCommand::Fail { error, then: AfterFailure::GiveUp },
+            Self::Ignores => LeaseCommand::Fail { error, then: AfterFailure::Ignore(next) },
+            Self::Releases { counts } => LeaseCommand::Release { retry_at: None, counts },
         }
     }
 }
@@ -300,7 +302,7 @@ fn actions() -> impl Strategy<Value = Action> {
     let outcome = select(vec![CloseOutcome::Success, CloseOutcome::Discarded, CloseOutcome::Failed]);
     let (repetition, first_use) = (option::weighted(0.3, 1_u8..4), option::weighted(0.6, 1_usize..3));
     let create = (creatable(), sizes, any::<bool>(), repetition, any::<bool>(), -20_i64..100, first_use)
-        .prop_map(|(key, size, json, idempotency_key, label, deadline, notes_workflow)| Action::Create {
+        .prop_map(|(key, size, json, idempotency_key, label, deadline, workflows_max)| Action::Create {
             // Most creations of a key agree, so that repetitions happen.
             json: json && size == 30,
             key,
@@ -308,7 +310,7 @@ fn actions() -> impl Strategy<Value = Action> {
             idempotency_key,
             label,
             deadline,
-            notes_workflow,
+            workflows_max,
         });
     let close = (any_key(), outcome, select(vec![0, 10, 50, 200]), select(vec![0, 0, 5, 100])).prop_map(
         |(key, outcome, retention, keep_payload)| Action::Close { key, outcome, retention, keep_payload },

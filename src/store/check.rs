@@ -1,9 +1,9 @@
-//! The result of a check.
+//! The result of a check of the files of a store.
 
 use std::io;
 use std::path::PathBuf;
 
-use super::super::open_error::OpenError;
+use super::OpenError;
 use crate::model::ItemKey;
 
 /// Why a directory could not be checked.
@@ -25,7 +25,7 @@ pub enum CheckError {
     Format { path: PathBuf, found: String, remedy: &'static str },
     /// It cannot be read.
     #[error(transparent)]
-    Unusable(#[from] OpenError),
+    Unusable(OpenError),
     /// The copy of a generation does not fit.
     #[error(
         "no room in {path}: a part of the data is copied there before it is opened, which takes {needed} \

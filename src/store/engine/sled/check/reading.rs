@@ -14,8 +14,9 @@ use super::super::manifest::{Extent, Manifest, Numbers};
 use super::super::read_error::ReadError;
 use super::super::verification::Verification;
 use super::copied::Copied;
-use super::{Check, CheckError, GenerationHeld, attempt, documents, place_of};
+use super::{Check, attempt, documents, place_of};
 use crate::model::ItemNumber;
+use crate::store::{CheckError, GenerationHeld};
 
 /// The latest entries of a generation, of items and documents that no newer one has.
 #[derive(Default)]

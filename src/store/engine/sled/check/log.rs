@@ -11,9 +11,10 @@ use super::super::entry;
 use super::super::manifest::LogPosition;
 use super::super::names::NameHasher;
 use super::super::open_error::unusable;
-use super::{Check, CheckError, LogHeld, documents, is_damage};
+use super::{Check, documents, is_damage};
 use crate::store::log::LogError;
 use crate::store::log::recovery::recover;
+use crate::store::{CheckError, LogHeld};
 
 impl Check<'_> {
     /// Reads the log after the position in the manifest.

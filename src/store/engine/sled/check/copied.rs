@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::super::generation::{Generation, GenerationError, name};
 use super::super::open_error::unusable;
-use super::{CheckError, is_damage};
+use super::is_damage;
+use crate::store::CheckError;
 
 /// sled's page cache, in bytes as they are on disk.
 const CACHE: u64 = 32 * 1024 * 1024;

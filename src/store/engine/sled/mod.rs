@@ -77,12 +77,12 @@ use self::reader::Reader;
 use self::space::Space;
 use self::start::{Start, Started};
 use self::transaction::Transaction;
-use super::log::Segments;
-use super::{
-    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, ListDeliveries, ListDocuments,
-    ListItems, Observer, Outcome, Store, StoreError, StoreStatus,
-};
 use crate::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp};
+use crate::store::log::Segments;
+use crate::store::{
+    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, Feed, Health, ListDeliveries,
+    ListDocuments, ListItems, Observer, OnDamage, Outcome, Reads, StoreError, StoreStatus, Writes,
+};
 
 #[derive(Clone, Debug)]
 pub struct SledSettings {
@@ -106,16 +106,6 @@ pub struct SledSettings {
     pub queue_max: usize,
     /// The most bytes of payload that may wait with them.
     pub queue_bytes_max: u64,
-}
-
-/// What to do when data is damaged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDamage {
-    /// Fail to open, and change nothing.
-    #[default]
-    Refuse,
-    /// Serve what can be read, and log what cannot.
-    Accept,
 }
 
 pub struct SledStore {
@@ -219,14 +209,14 @@ impl SledStore {
     }
 }
 
-impl Store for SledStore {
+impl Feed for SledStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let failed = |error: ReadError| StoreError::Fatal(error.to_string().into());
         let documents = DocumentSet::TOLD.iter().flat_map(|set| self.reader.stream(set));
         let documents = documents.map(|document| Ok(Change::Put(document.map_err(failed)?)));
         let items = self.reader.items(ItemNumber(0)).map(|item| {
             let item = item.map_err(failed)?;
-            Ok(Change::Item { before: None, after: Some(item.standing()) })
+            Ok(Change::Item { before: None, after: Some(item.indexed()) })
         });
         let changes = documents.chain(items);
         read_ahead::read_ahead(changes, |mut chunks| {
@@ -238,7 +228,9 @@ impl Store for SledStore {
         let _ = self.observer.set(observer);
         Ok(())
     }
+}
 
+impl Writes for SledStore {
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
         if commands.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
@@ -252,6 +244,17 @@ impl Store for SledStore {
         })
     }
 
+    fn close(&self) {
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic of the thread was caught and reported by `Queue::fail`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Reads for SledStore {
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.read(move |reader| reader.find(&key))
     }
@@ -294,7 +297,9 @@ impl Store for SledStore {
     fn unmade_replays(&self) -> BoxFuture<'_, Result<Vec<ReplayId>, StoreError>> {
         self.read(Reader::unmade_replays)
     }
+}
 
+impl Health for SledStore {
     fn status(&self) -> StoreStatus {
         let busy_since = self.queue.busy_since.load(Ordering::Relaxed);
         // In a statement of its own: a lock taken within an expression is held until the end of that
@@ -330,15 +335,6 @@ impl Store for SledStore {
             } else {
                 vec![format!("the database wrote {blobs} values to files that are never synced")]
             },
-        }
-    }
-
-    fn close(&self) {
-        self.queue.close();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // A panic of the thread was caught and reported by `Queue::fail`.
-            let _ = thread.join();
         }
     }
 }

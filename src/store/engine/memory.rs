@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::command::{Detail, Rows, settle};
-use super::holdings::Holdings;
-use super::{
-    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentOrder, DocumentSet, ListDeliveries,
-    ListDocuments, ListItems, Observer, Outcome, Store, StoreError, StoreStatus, listing,
-};
 use crate::model::{Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, WorkflowName};
+use crate::store::command::{Detail, Rows, settle};
+use crate::store::holdings::Holdings;
+use crate::store::{
+    Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentOrder, DocumentSet, Feed, Health,
+    ListDeliveries, ListDocuments, ListItems, Observer, Outcome, Reads, StoreError, StoreStatus, Writes,
+    listing,
+};
 
 #[derive(Clone, Default)]
 struct State {
@@ -153,18 +154,20 @@ impl State {
     }
 }
 
-impl Store for MemoryStore {
+impl Feed for MemoryStore {
     fn attach(&self, observer: Arc<dyn Observer>) -> Result<(), StoreError> {
         let state = self.lock();
         let told = state.documents.values().filter(|document| document.is_told());
-        let item = |item: &Item| Change::Item { before: None, after: Some(item.standing()) };
+        let item = |item: &Item| Change::Item { before: None, after: Some(item.indexed()) };
         let changes: Vec<Change> =
             told.cloned().map(Change::Put).chain(state.items.values().map(item)).collect();
         observer.committed(&changes);
         let _ = self.observer.set(observer);
         Ok(())
     }
+}
 
+impl Writes for MemoryStore {
     fn submit(&self, commands: Vec<Command>) -> BoxFuture<'static, Result<Vec<Outcome>, StoreError>> {
         let mut state = self.lock();
         let mut changes = Vec::new();
@@ -185,6 +188,10 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(outcomes) })
     }
 
+    fn close(&self) {}
+}
+
+impl Reads for MemoryStore {
     fn get(&self, key: ItemKey) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.answer(|state| state.names.get(&key).and_then(|number| state.items.get(number)).cloned())
     }
@@ -261,7 +268,9 @@ impl Store for MemoryStore {
             ids
         })
     }
+}
 
+impl Health for MemoryStore {
     fn status(&self) -> StoreStatus {
         let state = self.lock();
         StoreStatus {
@@ -276,6 +285,4 @@ impl Store for MemoryStore {
     fn disk_use(&self) -> DiskUse {
         DiskUse::default()
     }
-
-    fn close(&self) {}
 }

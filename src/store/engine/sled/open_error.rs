@@ -2,6 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::advice;
+use crate::store::{self, CheckError, OpenErrorKind};
 
 /// Why the daemon cannot start on a data directory, with a remedy.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,33 @@ pub enum OpenError {
         /// The least size that works with it, in bytes.
         needed: u64,
     },
+}
+
+impl OpenError {
+    fn kind(&self) -> OpenErrorKind {
+        match self {
+            Self::Unusable { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+                OpenErrorKind::Denied
+            }
+            Self::Unusable { .. } | Self::Unreadable { .. } => OpenErrorKind::InputOutput,
+            Self::Locked(_) => OpenErrorKind::Locked,
+            Self::NotOurs { .. } | Self::Format { .. } => OpenErrorKind::Foreign,
+            Self::Incomplete { .. } | Self::Log { .. } | Self::Damaged { .. } => OpenErrorKind::Damaged,
+            Self::TooSmall { .. } => OpenErrorKind::TooSmall,
+        }
+    }
+}
+
+impl From<OpenError> for store::OpenError {
+    fn from(error: OpenError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<OpenError> for CheckError {
+    fn from(error: OpenError) -> Self {
+        Self::Unusable(error.into())
+    }
 }
 
 pub(super) fn unusable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {

@@ -10,12 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::OnDamage;
 use super::generation::{self, Generation, GenerationError, GenerationOptions};
 use super::index::{self, Index, Recovered};
 use super::manifest::{Extent, LogPosition, Manifest};
 use super::open_error::OpenError;
 use super::read_error::ReadError;
+use crate::store::OnDamage;
 use crate::store::holdings::Holdings;
 
 /// The suffix of a damaged generation that was renamed out of the way.

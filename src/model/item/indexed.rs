@@ -7,7 +7,7 @@ use super::{Item, ItemNumber};
 use crate::model::{ClockTime, StepName, Timestamp, WorkflowName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct IndexedItem {
     pub number: ItemNumber,
     pub workflow: WorkflowName,
     /// `None` for the tombstone of an item that was never created.
@@ -44,7 +44,7 @@ pub enum Status {
 
 impl Item {
     /// What derived state needs of it.
-    pub fn standing(&self) -> Standing {
+    pub fn indexed(&self) -> IndexedItem {
         let status = match (self.closed, self.failed_at) {
             (Some(closed), _) => Status::Closed {
                 at: closed.at,
@@ -55,7 +55,7 @@ impl Item {
             (None, Some(_)) => Status::Failed,
             (None, None) => Status::Open,
         };
-        Standing {
+        IndexedItem {
             number: self.number,
             workflow: self.workflow.clone(),
             created_at: self.payload.is_some().then_some(self.created_at),

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 
 use super::open_error::{OpenError, unusable};
-use super::{OnDamage, layout, privacy};
+use super::{layout, privacy};
+use crate::store::OnDamage;
 
 /// A data directory that is locked by this process.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use super::pace::Pace;
 use super::queue::{Next, Queue, Request, panic_message, payload_size};
 use super::transaction::{Transaction, TransactionError};
 use crate::model::Clock;
-use crate::model::item::{ItemPatch, LeaseAct, Merge};
+use crate::model::item::{ItemPatch, LeaseCommand, Merge};
 use crate::store::command::settle;
 use crate::store::log::Log;
 use crate::store::{Change, Command, Growth, Observer, Outcome};
@@ -205,8 +205,8 @@ fn size(command: &Command) -> usize {
     };
     match command {
         Command::Patch { patch: ItemPatch { progress, .. }, .. } => patch_size(progress),
-        Command::ActOnLease { act: LeaseAct::Heartbeat { progress, .. }, .. }
-        | Command::ActOnLease { act: LeaseAct::Complete { progress, .. }, .. } => patch_size(progress),
+        Command::ActOnLease { act: LeaseCommand::Heartbeat { progress, .. }, .. }
+        | Command::ActOnLease { act: LeaseCommand::Complete { progress, .. }, .. } => patch_size(progress),
         Command::Report { .. } | Command::ActOnLease { .. } => DETAIL_SIZE,
         _ => payload_size(command),
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::SledSettings;
 use super::directory::{Directory, Held};
 use super::draft::{Draft, DraftError, GenerationSizes};
 use super::generation::{Generation, GenerationOptions};
@@ -13,7 +14,7 @@ use super::plan::Plan;
 use super::read_error::ReadError;
 use super::recovery::Recovery;
 use super::upgrade::Before;
-use super::{OnDamage, SledSettings};
+use crate::store::OnDamage;
 use crate::store::holdings::Holdings;
 use crate::store::log::{self, Log, LogError, LogSettings, Opened, Torn};
 

@@ -13,7 +13,6 @@ mod format;
 mod items;
 mod log;
 mod reading;
-mod report;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -25,7 +24,6 @@ use hashbrown::HashSet;
 
 use self::copied::{Copied, NotCopied, Scratch};
 use self::items::Expected;
-pub use self::report::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 use super::directory;
 use super::generation::name;
 use super::manifest::{Extent, Manifest};
@@ -33,13 +31,9 @@ use super::naming::{FOREIGN, Named, list_entries};
 use super::open_error::unusable;
 use super::read_error::ReadError;
 use crate::model::ItemNumber;
+use crate::store::{CheckError, Finding, Report};
 
-/// Checks the data directory at `path`, with copies of its generations in the directory `scratch`. `go_on` is
-/// called now and then with the number of bytes read so far, and stops the check by returning false. Damage
-/// is in the report.
-///
-/// # Errors
-/// The directory cannot be checked.
+/// See [`crate::store::engine::check`].
 pub fn check(path: &Path, scratch: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Report, CheckError> {
     if !path.is_dir() {
         let problem = if path.exists() { "is no directory" } else { "does not exist" }.to_owned();

@@ -5,7 +5,8 @@ use std::fs;
 use super::super::directory::{self, Contents, Held};
 use super::super::layout;
 use super::super::open_error::OpenError;
-use super::{Check, CheckError, is_damage};
+use super::{Check, is_damage};
+use crate::store::CheckError;
 
 impl Check<'_> {
     pub(super) fn format(&mut self) -> Result<(), CheckError> {

@@ -7,9 +7,10 @@ use super::super::generation::Generation;
 use super::super::journal::{Place, Written};
 use super::super::manifest::Manifest;
 use super::super::table::{Part, Row};
-use super::{Check, Finding, attempt, place_of};
+use super::{Check, attempt, place_of};
 use crate::model::item::ItemDetail;
 use crate::model::{Item, ItemId, ItemKey, ItemNumber, PayloadInfo, WorkflowName};
+use crate::store::Finding;
 use crate::store::record;
 
 /// A payload or detail that must exist.
