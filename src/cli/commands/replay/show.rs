@@ -111,7 +111,7 @@ on success  accept
 pace        50/s, 8 at a time
 canary      5
 started     2026-01-31T12:15:00.000Z (15m ago)
-progress    1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
+progress    1236 of 5000, 4 failed, 2 skipped, 50/s, done in 1m 16s
 sent        1240
 
 FAILED  REASON
