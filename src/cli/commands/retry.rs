@@ -24,8 +24,8 @@ const WAIT_MAX: u64 = 30;
 
 /// Put failed items back at their step
 ///
-/// Their attempts are counted anew. Items that wait for their next attempt are retried now. Select one item, or
-/// several by flags; without --state, failed items.
+/// Their attempts are counted anew. Items that wait for their next attempt are retried now. Select one item,
+/// or several by flags; without --state, failed items.
 #[derive(Args)]
 pub struct Retry {
     /// The workflow of the item
