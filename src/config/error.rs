@@ -45,6 +45,10 @@ impl ConfigError {
         Self { problems }
     }
 
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     /// Never empty. Those in the file come first, from top to bottom.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

@@ -113,14 +113,36 @@ impl Config {
     /// Reads and checks the layers.
     ///
     /// # Errors
-    /// All problems that were found. What cannot be parsed hides semantic problems.
+    /// All problems that were found, without those that may only follow from a setting that cannot be parsed.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
         let file = sources.file.as_ref().map(|file| file.name().to_owned());
         let Merged { written, environment, problems } = sources.merge()?;
-        let (tables, written) = Tables::read(written, problems)?;
-        let config = tables.resolve(Checks::new(&written, &environment))?;
-        Ok(Self { file, ..config })
+        let (tables, written, mut problems) = Tables::read(written, problems)?;
+        match tables.resolve(Checks::new(&written, &environment)) {
+            Ok(config) if problems.is_empty() => return Ok(Self { file, ..config }),
+            Ok(_) => {}
+            Err(found) => {
+                let unparsed: Vec<SettingPath> =
+                    problems.iter().map(|problem| problem.path.clone()).collect();
+                let is_new = |problem: &Problem| !unparsed.iter().any(|path| explains(path, &problem.path));
+                problems.extend(found.into_problems().into_iter().filter(is_new));
+            }
+        }
+        Err(ConfigError::new(problems))
     }
+}
+
+/// Tables whose settings are inherited by other tables, or required by them.
+const SHARED: [&str; 4] = ["alerting", "receiver_defaults", "tokens", "workflow_defaults"];
+
+/// Whether a semantic problem at `path` may be due to the default that replaced the setting at `unparsed`.
+fn explains(unparsed: &SettingPath, path: &SettingPath) -> bool {
+    let (unparsed, path) = (unparsed.segments(), path.segments());
+    let Some((_, table)) = unparsed.split_last().filter(|(_, table)| !table.is_empty()) else { return true };
+    let Some(Segment::Key(first)) = table.first() else { return true };
+    // A whole receiver is missing where it is named.
+    let is_receiver = first == "receivers" && table.len() == 1;
+    is_receiver || SHARED.contains(&first.as_str()) || path.starts_with(table) || table.starts_with(path)
 }
 
 /// The configuration as parsed, before semantic checks.
@@ -145,14 +167,17 @@ struct Tables {
 }
 
 impl Tables {
-    /// Parses the tables, unless there are `problems` already. Serde stops at the first error, so each faulty
-    /// setting is reset to its default, until everything can be parsed or nothing is left to reset.
-    fn read(mut written: Setting, mut problems: Vec<Problem>) -> Result<(Self, Setting), ConfigError> {
+    /// Parses the tables, and adds to the `problems` that there are already. Serde stops at the first error,
+    /// so each faulty setting is reset to its default, until everything can be parsed. Fails if nothing is
+    /// left to reset.
+    fn read(
+        mut written: Setting,
+        mut problems: Vec<Problem>,
+    ) -> Result<(Self, Setting, Vec<Problem>), ConfigError> {
         let defaults = source::defaults();
         loop {
             let error = match serde_path_to_error::deserialize::<_, Self>(Reader(&written)) {
-                Ok(tables) if problems.is_empty() => return Ok((tables, written)),
-                Ok(_) => return Err(ConfigError::new(problems)),
+                Ok(tables) => return Ok((tables, written, problems)),
                 Err(error) => error,
             };
             let path = SettingPath::from(error.path());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub enum Origin {
     /// The compiled-in `config/warden.toml`.
     Defaults(Option<Position>),
-    /// A file by its name; without a position if it could not be read.
+    /// A file by its name; without a position if it is at fault as a whole.
     File(Arc<str>, Option<Position>),
     /// An environment variable by its name.
     Variable(Arc<str>),

@@ -1,7 +1,5 @@
 //! The layers of a configuration, and their order.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use toml::Value;
@@ -41,23 +39,20 @@ pub(super) struct Merged {
 }
 
 impl ConfigFile {
-    /// Reads the file at `path`, which is also its name in messages.
+    /// The content of a file with this name.
     ///
     /// # Errors
-    /// The file cannot be read or is not UTF-8.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let fault = |position, message| {
-            let origin = Origin::File(name.as_str().into(), position);
-            ConfigError::from(Problem { origin, path: SettingPath::default(), message })
-        };
-        let bytes = fs::read(path).map_err(|error| fault(None, format!("cannot read this file: {error}")))?;
+    /// It is not UTF-8.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, ConfigError> {
+        let name = name.into();
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => {
                 let offset = error.utf8_error().valid_up_to();
                 let before = String::from_utf8_lossy(&error.as_bytes()[..offset]);
-                Err(fault(Some(Lines::new(&before).position(offset)), "is not UTF-8 text".to_owned()))
+                let origin = Origin::File(name.into(), Some(Lines::new(&before).position(offset)));
+                let message = "is not UTF-8 text".to_owned();
+                Err(ConfigError::from(Problem { origin, path: SettingPath::default(), message }))
             }
         }
     }

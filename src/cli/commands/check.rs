@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::args::read_config;
 use super::error::CliError;
 use crate::app::look_up;
 use crate::cli::terminal::age::dated_in;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::table;
-use crate::config::{Config, ConfigFile, Environment, Sources};
+use crate::config::{Config, Environment, Sources};
 use crate::model::text::Plain;
 use crate::model::{Schedule, Timestamp, Warning, WarningCode};
 
@@ -31,7 +32,7 @@ pub struct Check {
 
 impl Check {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let file = self.file.as_deref().map(ConfigFile::read).transpose()?;
+        let file = self.file.as_deref().map(read_config).transpose()?;
         let environment = Environment::of_this_process();
         let config = Config::load(Sources { file, environment, flags: Vec::new() })?;
         let name = self
@@ -107,6 +108,7 @@ fn counted(names: impl ExactSizeIterator<Item = impl Display>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfigFile;
 
     #[test]
     fn the_summary_says_what_a_configuration_comes_to() {

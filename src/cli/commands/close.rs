@@ -3,7 +3,8 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use reqwest::Method;
-use warden_api::word::CloseOutcome;
+use serde::Serialize;
+use warden_api::word::{CloseOutcome, ItemState};
 
 use super::args::ItemKey;
 use super::error::CliError;
@@ -26,16 +27,28 @@ pub struct Close {
     connection: Connection,
 }
 
+/// What is printed as JSON: the beginning of an item's document.
+#[derive(Serialize)]
+struct Closed<'a> {
+    workflow: &'a str,
+    id: &'a str,
+    state: &'static str,
+}
+
 impl Close {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let query = vec![("outcome", self.outcome)];
         let request =
             client.item_request(Method::DELETE, (&self.item.workflow, &self.item.id), "", &query)?;
-        let answer = client.send(request).await?;
+        client.send(request).await?;
         match self.connection.output {
-            // The response has no body; this is the form of a batch response.
-            Format::Json => writeln!(console.out, "{{\"status\":{}}}", answer.status())?,
+            // The daemon answers with nothing. The outcome may be that of an earlier close.
+            Format::Json => {
+                let ItemKey { workflow, id } = &self.item;
+                let closed = Closed { workflow, id, state: ItemState::Closed.as_str() };
+                console.document(&serde_json::to_string(&closed).map_err(std::io::Error::from)?)?;
+            }
             Format::Table => {
                 console.line(format_args!("{} {} is closed", self.item.workflow, self.item.id))?
             }

@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use warden_api::item::ItemAnswer;
 use warden_api::path;
 
-use super::args::{item_id, workflow};
+use super::args::{deadline, item_id, label, labels, step, workflow};
 use super::error::CliError;
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
@@ -18,7 +18,7 @@ use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{due, relative};
 use crate::cli::terminal::console::Console;
 use crate::config::PAYLOAD_MAX;
-use crate::model::{ItemId, WorkflowName};
+use crate::model::{ItemId, StepName, WorkflowName};
 
 /// Create an item
 ///
@@ -43,14 +43,14 @@ pub struct Create {
     content_encoding: Option<String>,
     /// When the item must be closed: a duration such as 15m, or a time such as 2026-01-31T12:00:00Z [default:
     /// that of the workflow]
-    #[arg(long)]
+    #[arg(long, value_parser = deadline)]
     deadline: Option<String>,
     /// A label; repeatable
-    #[arg(long = "label", value_name = "NAME:VALUE")]
-    labels: Vec<String>,
+    #[arg(long = "label", value_name = "NAME:VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
     /// The step that the item begins at [default: the first of the workflow]
-    #[arg(long)]
-    step: Option<String>,
+    #[arg(long, value_parser = step)]
+    step: Option<StepName>,
     /// A key that makes retries safe when the daemon generates the id: the same key finds the same item
     #[arg(long, value_name = "KEY", conflicts_with = "id")]
     idempotency_key: Option<String>,
@@ -60,12 +60,13 @@ pub struct Create {
 
 impl Create {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let labels = labels(&self.labels)?;
         let client = self.connection.open()?;
         let payload = read_payload(&self.file)?;
         let mut query = Query::new();
         query.extend(self.deadline.map(|deadline| ("deadline", deadline)));
-        query.extend(self.labels.into_iter().map(|label| ("label", label)));
-        query.extend(self.step.map(|step| ("step", step)));
+        query.extend(labels.into_iter().map(|(name, value)| ("label", format!("{name}:{value}"))));
+        query.extend(self.step.map(|step| ("step", step.to_string())));
         let mut request = match &self.id {
             Some(id) => client.item_request(Method::PUT, (&self.workflow, id), "", &query)?,
             None => {

@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::args::read_config;
 use super::error::CliError;
 use crate::app::check_data;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::signals::Signals;
-use crate::config::{Config, ConfigFile, Environment, Sources};
+use crate::config::{Config, Environment, Sources};
 use crate::model::text::Plain;
 use crate::store::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 
@@ -89,7 +91,7 @@ impl Check {
 
 /// The data directory of the daemon with this configuration.
 fn configured(file: Option<&Path>) -> Result<PathBuf, CliError> {
-    let file = file.map(ConfigFile::read).transpose()?;
+    let file = file.map(read_config).transpose()?;
     let config =
         Config::load(Sources { file, environment: Environment::of_this_process(), flags: Vec::new() })?;
     match config.storage.directory() {
@@ -160,15 +162,17 @@ fn print(path: &Path, report: &Report, console: &mut Console<'_>) -> std::io::Re
     let Report { generations, log, notes, findings } = report;
     for GenerationHeld { place, items, documents, bytes } in generations {
         console.line(format_args!(
-            "{place}: {}, {}, {bytes} bytes",
+            "{place}: {}, {}, {}",
             counted(*items, "item"),
-            counted(*documents, "document")
+            counted(*documents, "document"),
+            counted(*bytes, "byte")
         ))?;
     }
     if let Some(LogHeld { records, changes, bytes, torn }) = log {
         let (records, changes) = (counted(*records, "record"), counted(*changes, "change"));
+        let bytes = counted(*bytes, "byte");
         console.line(format_args!(
-            "log: {records} not yet in the databases, with {changes} of items, {bytes} bytes"
+            "log: {records} not yet in the databases, with {changes} of items, {bytes}"
         ))?;
         if let Some((sequence, bytes)) = torn {
             console.line(format_args!(
@@ -188,8 +192,7 @@ fn print(path: &Path, report: &Report, console: &mut Console<'_>) -> std::io::Re
     match findings.len() {
         0 => console
             .line(format_args!("{path}: nothing is damaged; {} in the databases", counted(items, "item"))),
-        1 => console.line(format_args!("{path}: 1 finding")),
-        count => console.line(format_args!("{path}: {count} findings")),
+        count => console.line(format_args!("{path}: {}", counted(count as u64, "finding"))),
     }
 }
 
@@ -198,10 +201,6 @@ fn describe(Finding { place, item, problem }: &Finding) -> String {
         Some(item) => format!("damaged: {place}: item {} of {}: {problem}", item.id, item.workflow),
         None => format!("damaged: {place} {problem}"),
     }
-}
-
-fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// The report as JSON.

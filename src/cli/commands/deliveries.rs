@@ -7,6 +7,7 @@ use warden_api::alert::Attempt;
 use warden_api::word::DeliveryStatus;
 use warden_api::{Delivery, path};
 
+use super::args::generated_id;
 use super::error::CliError;
 use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::client::Query;
@@ -22,7 +23,7 @@ use crate::model::Timestamp;
 #[derive(Args)]
 pub struct Deliveries {
     /// Only deliveries of this incident
-    #[arg(long, conflicts_with_all = ["status", "receiver"])]
+    #[arg(long, value_parser = generated_id, conflicts_with_all = ["status", "receiver"])]
     incident: Option<String>,
     /// Only deliveries with this status: pending, delivered or dead
     #[arg(long, value_parser = PossibleValuesParser::new(DeliveryStatus::WORDS))]
@@ -55,6 +56,7 @@ impl Deliveries {
 #[derive(Args)]
 pub struct Resend {
     /// The id of the delivery, such as dlv_…; `warden deliveries --status dead` lists dead ones
+    #[arg(value_parser = generated_id)]
     id: String,
     #[command(flatten)]
     connection: Connection,
@@ -79,7 +81,7 @@ impl Resend {
 impl Row for Delivery {
     const HEADER: &'static [&'static str] =
         &["ID", "INCIDENT", "RECEIVER", "EVENT", "STATUS", "DECIDED", "TRIES", "LATEST"];
-    const NONE: &'static str = "No delivery matches.";
+    const NOUN: &'static str = "delivery";
     /// A delivery is large, as it contains the receivers' responses.
     const PAGE_MAX: usize = 100;
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::app::AppError;
 use crate::cli::daemon::client::ClientError;
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::exit::Exit;
 use crate::cli::terminal::sink::SinkError;
 use crate::config::ConfigError;
@@ -21,7 +22,7 @@ pub enum CliError {
     #[error("the configuration is wrong:\n{0}")]
     Config(#[from] ConfigError),
     /// There are warnings, which are printed already, and `--strict`.
-    #[error("there are {0} warnings, and --strict allows none")]
+    #[error("{}, and --strict allows none", counted(*.0 as u64, "warning"))]
     Warnings(usize),
     /// The daemon could not start or stopped with an error.
     #[error(transparent)]
@@ -42,8 +43,7 @@ pub enum CliError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// A data directory is damaged; the findings are printed already.
-    #[error("{} is damaged in {}: {remedy}", path.display(),
-    if *count == 1 { "1 place".to_owned() } else { format!("{count} places") })]
+    #[error("{} is damaged in {}: {remedy}", path.display(), counted(*count as u64, "place"))]
     DataDamaged {
         path: PathBuf,
         /// Findings.
@@ -51,10 +51,10 @@ pub enum CliError {
         remedy: &'static str,
     },
     /// Lines of an import were refused; the reasons are printed already.
-    #[error("{refused} of {lines} lines were refused")]
+    #[error("refused {refused} of {}", counted(*lines, "line"))]
     LinesRefused { refused: u64, lines: u64 },
     /// Items of a recovery are not done; the reasons are printed already.
-    #[error("{left} of {items} items are not done")]
+    #[error("not done: {left} of {}", counted(*items, "item"))]
     ItemsLeft { left: u64, items: u64 },
     /// A person chose to stop after the canary.
     #[error("stopped after the canary")]
@@ -62,6 +62,13 @@ pub enum CliError {
     /// The command for recovering items cannot be run.
     #[error("cannot run {}: {error}", program.display())]
     Command { program: OsString, error: io::Error },
+    /// The command for recovering items does not exist.
+    #[error(
+        "there is no command {}: give the path of a file, such as ./upload-again.sh, or the name of one in \
+         PATH",
+        .0.display()
+    )]
+    NoCommand(OsString),
     /// stdout of the commands of a recovery was closed.
     #[error("stdout was closed: items that had not begun are unchanged")]
     Unread,
@@ -69,7 +76,7 @@ pub enum CliError {
     #[error("interrupted")]
     Interrupted,
     /// The test of a receiver failed; the reason is printed already.
-    #[error("the test did not reach {0}")]
+    #[error("{0} did not take the test notification")]
     NotDelivered(String),
     /// A replay that was followed paused or ended with failures.
     #[error("{0}")]
@@ -98,7 +105,7 @@ impl CliError {
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Success,
             Self::File { error, .. } if error.kind() == ErrorKind::PermissionDenied => Exit::Permission,
             Self::File { .. } | Self::Output(_) => Exit::InputOutput,
-            Self::Usage(_) => Exit::Usage,
+            Self::Usage(_) | Self::NoCommand(_) => Exit::Usage,
             Self::Config(_) | Self::Warnings(_) | Self::Data(_) | Self::DataDamaged { .. } => Exit::Data,
             Self::Check(error) => error.into(),
             Self::App(error) => error.into(),

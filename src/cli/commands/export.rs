@@ -17,18 +17,20 @@ use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::sink::Sink;
 
 const HELP: &str = "\
-Exported: payload, content type and encoding, deadline, labels, step, state, progress, errors with ids
-and times, completed steps, attempts, retry_at, created_at, and closed_at and outcome of closed items.
-Not exported: leases, versions, incidents, idempotency keys, and policies, which are in the configuration.
+Exported: payload, content type and encoding, deadline, labels, step, state, progress, errors with
+ids and times, completed steps, attempts, retry_at, created_at, and closed_at and outcome of closed
+items. Not exported: leases, versions, incidents, idempotency keys, and policies, which are in the
+configuration.
 
 Examples:
-  warden export --closed --compress zstd --file all.zst    everything, to move to another warden
-  warden export --workflow uploads --state failed          the failed items of a workflow
-  warden export --no-history                               lines that need only the scope ingest to import";
+  warden export --closed --compress zstd --file all.zst  everything, to move to another warden
+  warden export --workflow uploads --state failed        the failed items of a workflow
+  warden export --no-history                             lines that the scope ingest may import";
 
 /// Export items with their payloads, one JSON object on each line, for `warden import`
 ///
@@ -66,6 +68,7 @@ impl Export {
             let what = "compressed output cannot be written to a terminal; use --file";
             return Err(CliError::Usage(what.to_owned()));
         }
+        let query = self.query()?;
         let client = self.connection.open()?;
         let is_told = self.connection.output == Format::Table;
         let part = match self.survey()? {
@@ -73,7 +76,8 @@ impl Export {
             Some(Survey::Partial(part)) => Some(part),
             Some(Survey::Complete(items)) => {
                 if is_told {
-                    console.message(format_args!("the export is already complete: {}", counted(items)));
+                    console
+                        .message(format_args!("the export is already complete: {}", counted(items, "item")));
                 }
                 return Ok(());
             }
@@ -81,7 +85,7 @@ impl Export {
         let Part { length, ledger, is_compressed } = part.unwrap_or_default();
         let before = ledger.lines();
         let progress = Progress::of_items("exporting", None);
-        let mut download = Download::new(&client, self.query(), ledger, progress);
+        let mut download = Download::new(&client, query, ledger, progress);
         // An existing file is truncated only once there is something to write.
         let answer = download.ask().await?;
         let sink = match &self.file {
@@ -97,7 +101,7 @@ impl Export {
             let file = self.file.as_deref().filter(|path| !is_stdout(path) && items > 0);
             // The original error matters more than a failed flush.
             if let (Ok(()), Some(path)) = (target.flush(), file) {
-                let (so_far, path) = (counted(items), path.display());
+                let (so_far, path) = (counted(items, "item"), path.display());
                 console.message(format_args!("{path} has {so_far}; --resume continues after them"));
             }
             return Err(error);
@@ -105,22 +109,22 @@ impl Export {
         target.finish()?;
         if is_told && before > 0 {
             let more = items - before;
-            console.message(format_args!("exported {more} more; the file has {}", counted(items)));
+            console.message(format_args!("exported {more} more; the file has {}", counted(items, "item")));
         } else if is_told {
-            console.message(format_args!("exported {}", counted(items)));
+            console.message(format_args!("exported {}", counted(items, "item")));
         }
         Ok(())
     }
 
-    fn query(&self) -> Query {
-        let mut query = self.filter.query();
+    fn query(&self) -> Result<Query, CliError> {
+        let mut query = self.filter.query()?;
         if self.closed {
             query.extend(ItemState::ALL.map(|state| ("state", state.to_string())));
         }
         if self.no_history {
             query.push(("history", "false".to_owned()));
         }
-        query
+        Ok(query)
     }
 
     /// The existing part of the file, if it is to be resumed.
@@ -155,9 +159,4 @@ impl Export {
 
 fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
-}
-
-fn counted(items: u64) -> String {
-    let plural = if items == 1 { "" } else { "s" };
-    format!("{items} item{plural}")
 }

@@ -25,6 +25,7 @@ use crate::cli::daemon::client::{Client, ClientError, Query, describe};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::progress::Progress;
 
 /// Printed after every import that created items.
@@ -169,12 +170,17 @@ impl Import {
     }
 
     fn incomplete(&self, summary: &Summary) -> CliError {
-        let Summary { lines, refused, .. } = summary;
-        let refused = if *refused > 0 { format!(", {refused} of which were refused") } else { String::new() };
-        let name = self.name();
+        let refused =
+            if summary.refused > 0 { format!(" and {} refused", summary.refused) } else { String::new() };
+        let (name, sent) = (self.name(), counted(summary.lines - summary.refused, "line"));
+        let advice = if self.is_file() {
+            "complete the file with `warden export --resume` and import it again"
+        } else {
+            "if it came from an export, begin it again, with `set -o pipefail` to notice its failure, or \
+             export to a file, which --resume completes; items that exist already are not changed"
+        };
         CliError::Data(format!(
-            "{name} is incomplete: its end is missing; its {lines} lines were imported{refused}; complete \
-             the file with `warden export --resume` and import it again"
+            "{name} is incomplete: its end is missing, {sent} imported{refused}; {advice}"
         ))
     }
 }
@@ -215,7 +221,8 @@ async fn post(client: &Client, lines: &[Line]) -> Result<VecDeque<LineAnswer>, C
     lines.iter().for_each(|line| body.extend_from_slice(&line.text));
     let request = client.request(Method::POST, path::BATCH, &Query::new())?;
     let answer = client.send(request.header(CONTENT_TYPE, "application/x-ndjson").body(body)).await?;
-    let short = answer.unexpected(format!("it did not answer all of {} lines", lines.len()));
+    let short =
+        answer.unexpected(format!("it did not answer all of {}", counted(lines.len() as u64, "line")));
     let text = answer.text().await?;
     let answers = text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str);
     match answers.collect::<Result<VecDeque<_>, _>>() {
@@ -229,7 +236,7 @@ impl Summary {
         self.lines += 1;
         let status = answer.status();
         let (state, reason) = match answer {
-            LineAnswer::Done(done) => (done.state, format!("HTTP {status}")),
+            LineAnswer::Done(done) => (done.state, format!("it was answered with {status}")),
             LineAnswer::Refused(refused) => (None, describe(&refused.problem)),
         };
         match status {

@@ -49,15 +49,15 @@ fn render(incident: &warden_api::Incident, now: Timestamp) -> String {
         ("workflow", Some(incident.workflow.to_string())),
         ("kind", Some(incident.kind.to_string())),
         ("group", (!incident.group.is_empty()).then(|| label_list(&incident.group))),
-        ("status", Some(full_standing(incident, now))),
+        ("status", Some(status_text(incident, now))),
         ("severity", Some(incident.severity.to_string())),
         ("opened", Some(at(incident.opened_at))),
         ("reopened", incident.reopened_at.map(at)),
         ("resolved", incident.resolved_at.map(at)),
-        ("count", Some(format!("{}, peak {}", incident.count, incident.peak))),
+        ("items", Some(items(incident))),
         ("outcomes", became(incident)),
         ("continued in", incident.continued_in.as_deref().map(str::to_owned)),
-        ("oldest", incident.oldest_deadline.map(|deadline| format!("due {}", at(deadline)))),
+        ("first deadline", incident.oldest_deadline.map(at)),
         (
             "expected",
             incident
@@ -81,11 +81,22 @@ fn render(incident: &warden_api::Incident, now: Timestamp) -> String {
     text
 }
 
+/// The items, and how many they were at most if that was more.
+fn items(incident: &warden_api::Incident) -> String {
+    let (count, peak) = (incident.count, incident.peak);
+    if count == peak { count.to_string() } else { format!("{count} (peak {peak})") }
+}
+
+/// The end of a snooze that is not over.
+fn snoozed_until(incident: &warden_api::Incident, now: Timestamp) -> Option<WallTime> {
+    incident.snoozed_until.filter(|until| until.timestamp() > now)
+}
+
 /// The status in one word; "snoozed" has precedence over "acknowledged".
-pub fn indexed(incident: &warden_api::Incident) -> &str {
+pub fn status_word(incident: &warden_api::Incident, now: Timestamp) -> &str {
     if incident.status != IncidentStatus::Open {
         if incident.continued_in.is_some() { "continued" } else { incident.status.as_str() }
-    } else if incident.snoozed_until.is_some() {
+    } else if snoozed_until(incident, now).is_some() {
         "snoozed"
     } else if incident.acknowledged {
         "acknowledged"
@@ -95,10 +106,10 @@ pub fn indexed(incident: &warden_api::Incident) -> &str {
 }
 
 /// The status with everything that applies.
-fn full_standing(incident: &warden_api::Incident, now: Timestamp) -> String {
+fn status_text(incident: &warden_api::Incident, now: Timestamp) -> String {
     let is_open = incident.status == IncidentStatus::Open;
     let acknowledged = incident.acknowledged.then(|| "acknowledged".to_owned());
-    let snoozed = incident.snoozed_until.map(|until| format!("snoozed until {}", dated(until, now)));
+    let snoozed = snoozed_until(incident, now).map(|until| format!("snoozed until {}", dated(until, now)));
     let people = [acknowledged, snoozed].into_iter().flatten().filter(|_| is_open);
     std::iter::once(incident.status.to_string()).chain(people).collect::<Vec<_>>().join(", ")
 }
@@ -143,8 +154,9 @@ fn by_step(incident: &warden_api::Incident) -> Option<String> {
 
 fn cells(action: &Action, now: Timestamp) -> Vec<String> {
     let what = match action.until {
-        Some(until) => format!("{} until {until}", action.action),
-        None => action.action.to_string(),
+        Some(until) if until.timestamp() > now => format!("{} until {until}", action.action),
+        Some(until) if until <= action.at => "end of snooze".to_owned(),
+        _ => action.action.to_string(),
     };
     vec![
         relative(action.at, now),
@@ -171,25 +183,43 @@ mod tests {
         ]);
         let incident = incident(json!({"acknowledged": true, "actions": actions, "escalations": 1}));
         let expected = "\
-id             inc_1
-workflow       uploads
-kind           overdue
-group          region:eu
-status         open, acknowledged
-severity       critical
-opened         2026-01-31T12:15:00.000Z (15m ago)
-count          312, peak 400
-oldest         due 2026-01-31T12:14:00.000Z (16m ago)
-by step        310 at backup, 2 at no step
-receivers      oncall, team
-notified       2026-01-31T12:15:10.000Z (14m 50s ago)
-next notified  2026-01-31T16:15:10.000Z (in 3h 45m)
-escalations    1
+id              inc_1
+workflow        uploads
+kind            overdue
+group           region:eu
+status          open, acknowledged
+severity        critical
+opened          2026-01-31T12:15:00.000Z (15m ago)
+items           312 (peak 400)
+first deadline  2026-01-31T12:14:00.000Z (16m ago)
+by step         310 at backup, 2 at no step
+receivers       oncall, team
+notified        2026-01-31T12:15:10.000Z (14m 50s ago)
+next notified   2026-01-31T16:15:10.000Z (in 3h 45m)
+escalations     1
 
 WHEN     WHO   WHAT                                   COMMENT
 10m ago  kim   acknowledge                            on it\\nnow
 1m ago   alex  snooze until 2026-01-31T12:59:00.000Z";
         assert_eq!(render(&incident, now()), expected);
+    }
+
+    #[test]
+    fn a_snooze_is_shown_with_its_end_until_it_is_over() {
+        let action = |at: &str, until: &str| {
+            let action = json!({"action": "snooze", "by": "kim", "at": at, "comment": null, "until": until});
+            cells(&serde_json::from_value(action).unwrap(), now())[2].clone()
+        };
+        let (at, later) = ("2026-01-31T12:00:00.000Z", "2026-01-31T13:00:00.000Z");
+        assert_eq!(action(at, later), format!("snooze until {later}"));
+        assert_eq!(action(at, "2026-01-31T12:30:00.000Z"), "snooze");
+        assert_eq!(action(at, at), "end of snooze");
+    }
+
+    #[test]
+    fn the_peak_is_shown_if_it_was_higher() {
+        assert_eq!(items(&incident(json!({}))), "312 (peak 400)");
+        assert_eq!(items(&incident(json!({"count": 400}))), "400");
     }
 
     #[test]
@@ -199,7 +229,7 @@ WHEN     WHO   WHAT                                   COMMENT
             "since": "2026-01-31T12:15:00.000Z", "windows": 1, "wanted": 1, "created": 0, "unobserved": 0});
         let shown = render(&incident(json!({"kind": "missed", "missed": missed})), now());
         let expected =
-            "expected       2026-01-31T12:00:00.000Z (17:45 on Sat 2026-01-31 in Asia/Kathmandu, 30m ago)";
+            "expected        2026-01-31T12:00:00.000Z (17:45 on Sat 2026-01-31 in Asia/Kathmandu, 30m ago)";
         assert!(shown.lines().any(|line| line == expected), "{shown}");
     }
 
@@ -218,7 +248,7 @@ status        resolved
 severity      critical
 opened        2026-01-31T12:15:00.000Z (15m ago)
 resolved      2026-01-31T12:25:00.000Z (5m ago)
-count         0, peak 400
+items         0 (peak 400)
 outcomes      380 closed, 20 failed
 continued in  inc_2
 receivers     nobody
@@ -237,6 +267,7 @@ escalations   0";
                 "snoozed",
                 "open, acknowledged, snoozed until 2026-01-31T13:00:00.000Z (in 30m)",
             ),
+            (json!({"snoozed_until": "2026-01-31T12:30:00.000Z"}), "open", "open"),
             (
                 json!({"status": "resolved", "acknowledged": true, "snoozed_until": snoozed}),
                 "resolved",
@@ -244,7 +275,7 @@ escalations   0";
             ),
         ] {
             let incident = incident(changes);
-            assert_eq!((indexed(&incident), &*full_standing(&incident, now())), (word, all));
+            assert_eq!((status_word(&incident, now()), &*status_text(&incident, now())), (word, all));
         }
     }
 }

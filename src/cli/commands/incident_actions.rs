@@ -8,20 +8,20 @@ use serde::Serialize;
 use warden_api::alert::{AcknowledgeRequest, CommentRequest, SnoozeRequest};
 use warden_api::{Incident, path};
 
-use super::args::{Person, generated_id};
+use super::args::{Person, duration, generated_id};
 use super::error::CliError;
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::dated;
 use crate::cli::terminal::console::Console;
-use crate::model::{Timestamp, parse_duration};
+use crate::model::Timestamp;
 
 /// What every action needs.
 #[derive(Args)]
 struct Action {
     /// The id of the incident
-    #[arg(value_parser = generated_id)]
+    #[arg(index = 1, value_parser = generated_id)]
     id: String,
     #[command(flatten)]
     person: Person,
@@ -34,33 +34,34 @@ struct Action {
 /// Acknowledging it again has no further effect.
 #[derive(Args)]
 pub struct Ack {
-    #[command(flatten)]
-    action: Action,
     /// A comment of at most 512 bytes
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    #[command(flatten)]
+    action: Action,
 }
 
 /// Comment on an incident, open or resolved
 #[derive(Args)]
 pub struct Comment {
+    /// The comment; at most 512 bytes
+    #[arg(index = 2)]
+    text: String,
     #[command(flatten)]
     action: Action,
-    /// The comment; at most 512 bytes
-    text: String,
 }
 
 /// Snooze an open incident: no notification is sent until the time is over, except that it is resolved
 #[derive(Args)]
 pub struct Snooze {
-    #[command(flatten)]
-    action: Action,
     /// For how long, such as 30m; at most 7 days. 0s ends a snooze
-    #[arg(value_name = "FOR", value_parser = parse_duration)]
+    #[arg(index = 2, value_name = "FOR", value_parser = duration)]
     duration: Duration,
     /// A comment of at most 512 bytes
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    #[command(flatten)]
+    action: Action,
 }
 
 impl Ack {

@@ -5,8 +5,9 @@ use clap::builder::PossibleValuesParser;
 use warden_api::word::{IncidentOrder, IncidentStatus};
 use warden_api::{Incident, path};
 
+use super::args::glob;
 use super::error::CliError;
-use super::incident::{indexed, next_told};
+use super::incident::{next_told, status_word};
 use crate::cli::commands::list::{Extent, Row};
 use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
@@ -29,7 +30,7 @@ pub struct Incidents {
     default_value = OPEN)]
     status: String,
     /// Only incidents of workflows whose name matches; repeatable
-    #[arg(long = "workflow", value_name = "GLOB")]
+    #[arg(long = "workflow", value_name = "GLOB", value_parser = glob)]
     workflows: Vec<String>,
     #[command(flatten)]
     extent: Extent,
@@ -61,7 +62,7 @@ impl Row for Incident {
         "OLDEST",
         "NEXT NOTIFIED",
     ];
-    const NONE: &'static str = "No incident matches.";
+    const NOUN: &'static str = "incident";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
@@ -69,7 +70,7 @@ impl Row for Incident {
             self.workflow.to_string(),
             self.kind.to_string(),
             label_list(&self.group),
-            indexed(self).to_owned(),
+            status_word(self, now).to_owned(),
             self.severity.to_string(),
             self.count.to_string(),
             self.peak.to_string(),

@@ -40,7 +40,7 @@ pub struct Items {
 
 impl Items {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let mut query = self.filter.query();
+        let mut query = self.filter.query()?;
         if !self.filter.names_states() && !self.extent.all {
             query.extend(UNCLOSED.map(|state| ("state", state.to_string())));
         }
@@ -52,7 +52,8 @@ impl Items {
 impl Row for Item {
     const HEADER: &'static [&'static str] =
         &["WORKFLOW", "ID", "STATE", "STEP", "AGE", "DUE", "BYTES", "LABELS"];
-    const NONE: &'static str = "No item matches. Closed ones are listed with --state closed.";
+    const NOUN: &'static str = "item";
+    const ELSEWHERE: Option<&'static str> = Some("Closed ones are listed with --state closed.");
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![

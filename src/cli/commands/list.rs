@@ -3,24 +3,25 @@
 use std::io;
 
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::args::at_least_one;
 use super::error::CliError;
 use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::daemon::pages::Pages;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::{self, Console};
+use crate::cli::terminal::count::plural;
 use crate::cli::terminal::table::table;
 use crate::model::Timestamp;
 
 #[derive(Args)]
 pub struct Extent {
     /// List at most this many
-    #[arg(long, default_value_t = 50, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    limit: usize,
+    #[arg(long, default_value_t = 50, value_parser = at_least_one)]
+    limit: u64,
     /// List all
     #[arg(long, conflicts_with = "limit")]
     pub all: bool,
@@ -29,8 +30,10 @@ pub struct Extent {
 /// An entry of a list, as a row of a table.
 pub trait Row: DeserializeOwned {
     const HEADER: &'static [&'static str];
-    /// Printed on stderr if the list is empty.
-    const NONE: &'static str;
+    /// What an entry is, in the singular.
+    const NOUN: &'static str;
+    /// Where others may be found, for an empty list.
+    const ELSEWHERE: Option<&'static str> = None;
     /// The most entries in one request.
     const PAGE_MAX: usize = 500;
 
@@ -47,7 +50,7 @@ impl Extent {
         console: &mut Console<'_>,
     ) -> Result<(), CliError> {
         let client = connection.open()?;
-        let limit = if self.all { usize::MAX } else { self.limit };
+        let limit = self.most();
         let mut pages = Pages::new(&client, path, query, limit, R::PAGE_MAX);
         let mut printer = Printer::new(connection.output);
         while let Some(page) = pages.next().await? {
@@ -56,7 +59,40 @@ impl Extent {
                 Format::Table => printer.rows(console, &rows::<R>(&client, &page)?)?,
             }
         }
-        Ok(printer.end::<R>(console, pages.next_cursor())?)
+        let next_cursor = pages.next_cursor();
+        Ok(printer.end::<R>(console, next_cursor.is_some(), next_cursor)?)
+    }
+
+    /// Prints the newest of a short list that the daemon sends in another order. It has no cursor.
+    pub async fn print_newest<R: Row>(
+        &self,
+        connection: &Connection,
+        (path, query): (&str, &Query),
+        created_at: impl Fn(&R) -> Timestamp,
+        console: &mut Console<'_>,
+    ) -> Result<(), CliError> {
+        let client = connection.open()?;
+        let mut pages = Pages::new(&client, path, query, usize::MAX, R::PAGE_MAX);
+        let mut entries = Vec::new();
+        while let Some(page) = pages.next().await? {
+            entries.extend(rows::<R>(&client, &page)?.into_iter().zip(page));
+        }
+        // What was created later in the same millisecond comes later in the daemon's order.
+        entries.reverse();
+        entries.sort_by_key(|(row, _)| std::cmp::Reverse(created_at(row)));
+        let more = entries.len() > self.most();
+        entries.truncate(self.most());
+        let (rows, documents): (Vec<R>, Vec<_>) = entries.into_iter().unzip();
+        let mut printer = Printer::new(connection.output);
+        match connection.output {
+            Format::Json => printer.documents(console, &documents)?,
+            Format::Table => printer.rows(console, &rows)?,
+        }
+        Ok(printer.end::<R>(console, more, None)?)
+    }
+
+    fn most(&self) -> usize {
+        if self.all { usize::MAX } else { usize::try_from(self.limit).unwrap_or(usize::MAX) }
     }
 }
 
@@ -93,20 +129,21 @@ impl Printer {
         console.out.flush()
     }
 
-    fn end<R: Row>(self, console: &mut Console<'_>, next_cursor: Option<&str>) -> io::Result<()> {
-        match (self.format, next_cursor) {
-            (Format::Json, _) => {
+    fn end<R: Row>(self, console: &mut Console<'_>, more: bool, next_cursor: Option<&str>) -> io::Result<()> {
+        match self.format {
+            Format::Json => {
                 let before = if self.printed == 0 { "{\"data\":[" } else { "" };
                 let next_cursor = serde_json::to_string(&next_cursor)?;
                 writeln!(console.out, "{before}],\"next_cursor\":{next_cursor}}}")
             }
-            (Format::Table, Some(_)) => {
+            Format::Table if more => {
                 console.message("There may be more: --limit N shows N of them, --all shows all.");
                 Ok(())
             }
-            (Format::Table, None) => {
+            Format::Table => {
                 if self.printed == 0 {
-                    console.message(R::NONE);
+                    let elsewhere = R::ELSEWHERE.map(|place| format!(" {place}")).unwrap_or_default();
+                    console.message(format_args!("No {} match.{elsewhere}", plural(R::NOUN)));
                 }
                 Ok(())
             }
@@ -128,7 +165,7 @@ mod tests {
 
     impl Row for Pet {
         const HEADER: &'static [&'static str] = &["NAME"];
-        const NONE: &'static str = "No pet matches.";
+        const NOUN: &'static str = "pet";
 
         fn cells(&self, _: Timestamp) -> Vec<String> {
             vec![self.name.clone()]
@@ -153,7 +190,7 @@ mod tests {
                 }
             }
         }
-        printer.end::<Pet>(&mut console, next_cursor).unwrap();
+        printer.end::<Pet>(&mut console, next_cursor.is_some(), next_cursor).unwrap();
         (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap())
     }
 
@@ -169,7 +206,7 @@ mod tests {
 
     #[test]
     fn people_are_told_when_there_is_none_and_when_there_may_be_more() {
-        assert_eq!(printed(Format::Table, &[&[]], None), (String::new(), "No pet matches.\n".to_owned()));
+        assert_eq!(printed(Format::Table, &[&[]], None), (String::new(), "No pets match.\n".to_owned()));
         let (out, notes) = printed(Format::Table, &[&["ape"]], Some("c1"));
         assert_eq!(out, "NAME\nape\n");
         assert_eq!(notes, "There may be more: --limit N shows N of them, --all shows all.\n");

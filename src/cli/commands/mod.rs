@@ -1,7 +1,7 @@
 //! The subcommands. Each is a struct that clap fills in; `run` executes it.
 
 mod archive;
-mod args;
+pub mod args;
 mod check;
 mod close;
 mod create;

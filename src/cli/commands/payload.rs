@@ -15,6 +15,7 @@ use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::sink::Sink;
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
@@ -45,9 +46,9 @@ impl Payload {
         let mut answer = client.send(request).await?;
         let expected = answer.header(&REPR_DIGEST).map(str::to_owned);
         let mut sink = Sink::open(self.file.as_deref(), console.out)?;
-        let (mut size, mut digest) = (0, Sha256::new());
+        let (mut size, mut digest) = (0_u64, Sha256::new());
         while let Some(bytes) = answer.chunk().await? {
-            size += bytes.len();
+            size += bytes.len() as u64;
             digest.update(&bytes);
             sink.write(&bytes)?;
         }
@@ -59,7 +60,7 @@ impl Payload {
             )));
         }
         if let (Some(path), Format::Table) = (&self.file, self.connection.output) {
-            console.message(format_args!("wrote {size} bytes to {}", path.display()));
+            console.message(format_args!("wrote {} to {}", counted(size, "byte"), path.display()));
         }
         Ok(())
     }

@@ -25,19 +25,20 @@ use warden_api::word::ItemState;
 use self::display::Display;
 use self::pace::Pace;
 use self::recovery::{Outcome, Plan, Recovery};
-use super::args::Filter;
+use super::args::{Filter, at_least_one, duration};
 use super::error::CliError;
 use super::preview;
 use super::worker::events::EventSender;
 use super::worker::leases::{ClaimOptions, LeaseClient};
 use super::worker::process::{CommandLine, Output, raise_file_limit};
+use super::worker::program::check_program;
 use super::worker::verdict::OnSuccess;
 use super::worker::work::{AdvancedItems, Work};
 use crate::cli::daemon::client::{Client, ClientError};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
-use crate::model::{Clock as _, SystemClock, parse_duration};
+use crate::model::{Clock as _, SystemClock};
 use crate::outbound::Rate;
 
 /// The longest wait for the number of items; a recovery goes on without it.
@@ -47,25 +48,26 @@ const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2
 
 const HELP: &str = "\
 The command gets the payload on stdin, byte for byte and never decoded, and these variables:
-WARDEN_WORKFLOW, WARDEN_ITEM_ID, WARDEN_ITEM_FILE (a safe file name; an id may be ../x), WARDEN_STEP,
-WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING, WARDEN_LABELS (all labels as
-a JSON object) and, for each label, WARDEN_LABEL_<NAME> in upper case. Step and encoding may be empty.
-The exit code of the command is the result:
+WARDEN_WORKFLOW, WARDEN_ITEM_ID, WARDEN_ITEM_FILE (a safe file name; an id may be ../x),
+WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING,
+WARDEN_LABELS (all labels as a JSON object) and, for each label, WARDEN_LABEL_<NAME> in upper case.
+Step and encoding may be empty. The exit code of the command is the result:
 
   0      done: the step of the item is complete, see --on-success
   75     retry later; a recovery attempts no item twice
   other  failed: the item waits for a person, with the end of stderr as its error message
 
-If the command is stopped (by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or exit code 128 plus the signal's
-number), its item is released as if it had not been tried. Once stdout is closed, nothing more begins.
+If the command is stopped (by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or exit code 128 plus the number
+of the signal), its item is released as if it had not been tried. Once stdout is closed, nothing
+more begins.
 
 Examples:
   warden recover --workflow uploads --dry-run
   warden recover --workflow uploads --canary 5 --concurrency 8 --rate 50/s -- ./upload-again.sh
-  warden recover --step backup -- sh -c 'curl -sf --data-binary @- \"http://backup/$WARDEN_ITEM_FILE\"'
+  warden recover --step backup -- sh -c 'curl -sf -T - \"http://backup/$WARDEN_ITEM_FILE\"'
 
-Ctrl-C lets running commands finish and releases the other items; a second one ends the commands. The
-exit code is 0 if all items are done, 1 if some are not, 130 after Ctrl-C.";
+Ctrl-C lets running commands finish and releases the other items; a second one ends the commands.
+The exit code is 0 if all items are done, 1 if some are not, 130 after Ctrl-C.";
 
 /// Run a command for each overdue or failed item
 ///
@@ -83,10 +85,10 @@ pub struct Recover {
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
     /// The most items
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     max: Option<u64>,
     /// Pause after this many items: ask on a terminal; elsewhere stop unless all of them are done
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     canary: Option<u64>,
     /// Do not ask, even on a terminal
     #[arg(long)]
@@ -99,7 +101,7 @@ pub struct Recover {
     on_success: OnSuccess,
     /// The longest run of a command, such as 5m; then it is terminated and the item is retried later
     /// [default: unlimited]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
     /// Pass up to N items to the command, each as a line of JSON on stdin. Its exit code applies to all items
     /// except those for which it writes a line {"workflow","id","outcome":"done|retry|failed","message"} to
@@ -114,15 +116,15 @@ pub struct Recover {
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
     /// How long to wait for a daemon that does not respond
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     patience: Duration,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "dry_run")]
+    command: Vec<OsString>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
     connection: Connection,
-    /// The command and its arguments
-    #[arg(last = true, value_name = "COMMAND", required_unless_present = "dry_run")]
-    command: Vec<OsString>,
 }
 
 /// Restricts the filter's flag to the states that can be claimed.
@@ -134,7 +136,7 @@ fn claimable(states: Arg) -> Arg {
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = parse_duration(text).map_err(|error| error.to_string())?;
+    let ttl = duration(text)?;
     if ttl < TTL.0 || ttl > TTL.1 {
         return Err("a lease lasts from 1s to 24h".to_owned());
     }
@@ -144,7 +146,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 impl Recover {
     pub async fn run(mut self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let query = self.filter.query();
+        let query = self.filter.query()?;
         if self.dry_run {
             let (text, preview) = preview::ask(&client, &query).await?;
             match self.connection.output {
@@ -152,6 +154,9 @@ impl Recover {
                 Format::Table => writeln!(console.out, "{}", preview::render(&preview, console.now))?,
             }
             return Ok(());
+        }
+        if let Some(program) = self.command.first() {
+            check_program(program)?;
         }
         let preview = previewed(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
@@ -267,7 +272,7 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
             console.message(summary.counts.line(took));
         }
         Format::Table if failure.is_none() && !summary.interrupted => {
-            console.message("No item to recover.");
+            console.message("No items to recover.");
         }
         Format::Table => {}
     }

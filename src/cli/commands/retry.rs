@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::Method;
 use warden_api::item::Retried;
+use warden_api::word::ItemState;
 use warden_api::{Item, path};
 
 use super::args::{Filter, item_id, workflow};
@@ -13,6 +14,7 @@ use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
 use crate::model::{ItemId, WorkflowName};
 
 /// Attempts while the daemon is overloaded.
@@ -20,9 +22,10 @@ const TRIES: u32 = 20;
 /// The longest wait between attempts, in seconds.
 const WAIT_MAX: u64 = 30;
 
-/// Retry failed items at their step, with a new count of attempts; waiting items are retried now
+/// Put failed items back at their step
 ///
-/// Select one item, or several by flags; without --state, failed items.
+/// Their attempts are counted anew. Items that wait for their next attempt are retried now. Select one item,
+/// or several by flags; without --state, failed items.
 #[derive(Args)]
 pub struct Retry {
     /// The workflow of the item
@@ -39,15 +42,23 @@ pub struct Retry {
 
 impl Retry {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let query = self.filter.query();
+        let query = self.filter.query()?;
         let client = self.connection.open()?;
         match (self.workflow.zip(self.id), query.is_empty()) {
             (Some((workflow, id)), true) => {
+                let format = self.connection.output;
+                let before = match format {
+                    Format::Json => None,
+                    Format::Table => previous(&client, &workflow, &id).await?,
+                };
                 let request = client.item_request(Method::POST, (&workflow, &id), "/retry", &Query::new())?;
                 let (text, item) = client.send(request).await?.document::<Item>().await?;
-                match self.connection.output {
+                match format {
                     Format::Json => console.document(&text)?,
-                    Format::Table => console.line(format_args!("{workflow} {id} is {} again", item.state))?,
+                    Format::Table => {
+                        let result = describe(before.as_ref(), &item);
+                        console.line(format_args!("{workflow} {id} {result}"))?;
+                    }
                 }
                 Ok(())
             }
@@ -61,6 +72,34 @@ impl Retry {
             )),
             (None, false) => retry_all(&client, &query, self.connection.output, console).await,
         }
+    }
+}
+
+/// The item before it is retried; `None` if the token may not read it. A failure that the retry would meet as
+/// well is left to it.
+async fn previous(
+    client: &Client,
+    workflow: &WorkflowName,
+    id: &ItemId,
+) -> Result<Option<Item>, ClientError> {
+    let request = client.item_request(Method::GET, (workflow, id), "", &Query::new())?;
+    match client.send(request).await {
+        Ok(answer) => Ok(Some(answer.document::<Item>().await?.1)),
+        Err(ClientError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the retry did, as far as the item before it is known.
+fn describe(before: Option<&Item>, item: &Item) -> String {
+    let state = &item.state;
+    match before {
+        None => format!("is {state}"),
+        Some(before) if before.state == ItemState::Failed => format!("had failed and is {state} again"),
+        Some(before) if before.retry_at.is_some() => {
+            "waited for its next attempt and is retried now".to_owned()
+        }
+        Some(_) => format!("has not failed: it is {state} as before"),
     }
 }
 
@@ -92,8 +131,7 @@ async fn retry_all(
         match format {
             Format::Json => writeln!(console.out, "{{\"retried\":{retried}}}")?,
             Format::Table => {
-                let plural = if retried == 1 { "" } else { "s" };
-                writeln!(console.out, "retried {retried} item{plural}")?;
+                writeln!(console.out, "retried {}", counted(retried, "item"))?;
             }
         }
     }
@@ -115,6 +153,30 @@ async fn retry_batch(client: &Client, query: &Query) -> Result<Retried, ClientEr
                 }
                 _ => return Err(error),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::commands::sample::item;
+
+    #[test]
+    fn a_retry_says_what_it_changed() {
+        let open = item(json!({"state": "open", "retry_at": null}));
+        for (before, text) in [
+            (None, "is open"),
+            (Some(json!({"state": "failed"})), "had failed and is open again"),
+            (
+                Some(json!({"state": "open", "retry_at": "2026-01-31T13:00:00.000Z"})),
+                "waited for its next attempt and is retried now",
+            ),
+            (Some(json!({"state": "open", "retry_at": null})), "has not failed: it is open as before"),
+        ] {
+            assert_eq!(describe(before.map(item).as_ref(), &open), text);
         }
     }
 }

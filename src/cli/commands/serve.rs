@@ -8,9 +8,10 @@ use clap::Args;
 use rustix::fs::Mode;
 use toml::Value;
 
+use super::args::read_config;
 use super::error::CliError;
 use crate::app;
-use crate::config::{Config, ConfigError, ConfigFile, Environment, Sources};
+use crate::config::{Config, Environment, Sources};
 use crate::store::OnDamage;
 
 /// Run the daemon until SIGTERM or SIGINT
@@ -62,8 +63,8 @@ impl Serve {
         Ok(result?)
     }
 
-    fn load(self, environment: Environment) -> Result<Config, ConfigError> {
-        let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
+    fn load(self, environment: Environment) -> Result<Config, CliError> {
+        let file = self.config.as_deref().map(read_config).transpose()?;
         let flags = [
             ("server.listen", self.listen),
             ("storage.path", self.data),
@@ -72,7 +73,8 @@ impl Serve {
         ];
         let given =
             |(setting, value): (&str, Option<String>)| Some((setting.to_owned(), Value::String(value?)));
-        Config::load(Sources { file, environment, flags: flags.into_iter().filter_map(given).collect() })
+        let flags = flags.into_iter().filter_map(given).collect();
+        Ok(Config::load(Sources { file, environment, flags })?)
     }
 }
 
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, CliError> {
         let arguments = ["warden", "serve"].iter().chain(flags);
         let Command::Serve(serve) = Cli::try_parse_from(arguments).unwrap().command else { unreachable!() };
         serve.load(variables.iter().copied().collect())
@@ -109,7 +111,7 @@ mod tests {
     fn a_wrong_flag_is_told_as_one() {
         let error = load(&["--log-format", "xml"], &[]).unwrap_err().to_string();
         assert!(
-            error.starts_with("command line: log.format: must be \"text\" or \"json\", but is \"xml\""),
+            error.contains("\ncommand line: log.format: must be \"text\" or \"json\", but is \"xml\""),
             "{error}"
         );
     }

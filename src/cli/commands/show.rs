@@ -11,6 +11,7 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};
 use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::table::{label_list, table};
 use crate::model::Timestamp;
 
@@ -58,7 +59,7 @@ fn render(item: &Item, now: Timestamp) -> String {
         ("incident", item.incident.as_deref().map(str::to_owned)),
         ("labels", (!item.labels.is_empty()).then(|| label_list(&item.labels))),
         ("progress", progress),
-        ("payload", Some(format!("{} bytes of {}", payload.size, payload.content_type))),
+        ("payload", Some(format!("{} of {}", counted(payload.size, "byte"), payload.content_type))),
         ("encoding", payload.content_encoding.as_deref().map(str::to_owned)),
         ("sha256", Some(payload.sha256.clone())),
         ("version", Some(item.version.to_string())),

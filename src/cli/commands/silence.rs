@@ -1,16 +1,16 @@
 //! `warden silence`: adds, lists and ends silences.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 use warden_api::alert::SilenceRequest;
 use warden_api::word::{IncidentKind, SilenceStatus};
 use warden_api::{Silence as Document, WallTime, path};
 
-use super::args::{Person, generated_id, label};
+use super::args::{Person, duration, generated_id, glob, instant, label, labels};
 use super::error::CliError;
 use super::list::{Extent, Row};
 use crate::cli::daemon::client::{Client, ClientError, Query};
@@ -18,8 +18,8 @@ use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::table::{escaped, label_list};
-use crate::model::{Random, SystemRandom, Timestamp, parse_duration};
+use crate::cli::terminal::table::label_list;
+use crate::model::{Random, SystemRandom, Timestamp};
 
 /// Silence incidents for a time, such as a maintenance
 ///
@@ -41,7 +41,7 @@ enum SilenceCommand {
 #[derive(Args)]
 struct Add {
     /// Workflows to silence: * stands for any characters, ? for one
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     workflow: String,
     /// Only incidents of this kind [default: all]
     #[arg(long, value_parser = PossibleValuesParser::new(IncidentKind::WORDS))]
@@ -70,14 +70,14 @@ struct Add {
 #[group(required = true, multiple = false)]
 struct Until {
     /// How long it lasts, such as 2h
-    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
     /// When it ends, such as 2026-01-31T14:00:00Z
     #[arg(long, value_name = "TIME", value_parser = instant)]
     until: Option<Timestamp>,
 }
 
-/// List silences, the oldest first
+/// List silences, the newest first
 #[derive(Args)]
 struct List {
     /// Only silences with this status; repeatable [default: pending and active]
@@ -141,18 +141,12 @@ impl Add {
     }
 
     fn document(self) -> Result<SilenceRequest, CliError> {
-        let mut labels = BTreeMap::new();
-        for (name, value) in self.labels {
-            if labels.contains_key(&*name) {
-                return Err(CliError::Usage(format!("the label {} is given twice", escaped(&name))));
-            }
-            labels.insert(name.into(), value.into());
-        }
+        let labels = labels(&self.labels)?.into_iter().map(|(name, value)| (name.into(), value.into()));
         let instant = |instant: Timestamp| WallTime::read(instant).to_string();
         Ok(SilenceRequest {
             workflow: self.workflow.into(),
             kind: self.kind.and_then(|kind| kind.parse().ok()),
-            labels,
+            labels: labels.collect(),
             starts_at: self.from.map(instant),
             ends_at: self.until.until.map(instant),
             duration: self.until.duration.map(|duration| humantime::format_duration(duration).to_string()),
@@ -166,15 +160,11 @@ async fn post(client: &Client, request: RequestBuilder) -> Result<(String, Docum
     client.send(request).await?.document().await
 }
 
-fn instant(text: &str) -> Result<Timestamp, &'static str> {
-    Timestamp::parse(text)
-        .map_err(|_| "an instant is written like 2026-01-31T12:00:00Z, or with +01:00 for Z")
-}
-
 impl List {
     async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let query = self.statuses.into_iter().map(|status| ("status", status)).collect();
-        self.extent.print::<Document>(&self.connection, (path::SILENCES, &query), console).await
+        let created_at = |silence: &Document| silence.created_at.timestamp();
+        self.extent.print_newest(&self.connection, (path::SILENCES, &query), created_at, console).await
     }
 }
 
@@ -183,10 +173,13 @@ impl End {
         let client = self.connection.open()?;
         let request =
             client.request(Method::DELETE, &path::fill(path::SILENCE, &[&self.id]), &Query::new())?;
-        let answer = client.send(request).await?;
+        client.send(request).await?;
         match self.connection.output {
-            // The response has no body.
-            Format::Json => writeln!(console.out, "{{\"status\":{}}}", answer.status())?,
+            // The daemon answers with nothing.
+            Format::Json => {
+                let document = json!({"id": self.id, "status": SilenceStatus::Expired.as_str()});
+                console.document(&document.to_string())?;
+            }
             Format::Table => console.line(format_args!("{} is over", self.id))?,
         }
         Ok(())
@@ -196,7 +189,7 @@ impl End {
 impl Row for Document {
     const HEADER: &'static [&'static str] =
         &["ID", "STATUS", "WORKFLOW", "KIND", "LABELS", "BEGINS", "ENDS", "AUTHOR", "COMMENT"];
-    const NONE: &'static str = "No silence matches.";
+    const NOUN: &'static str = "silence";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![

@@ -14,7 +14,7 @@ use crate::cli::terminal::table::escaped;
 
 /// Send a test notification to a receiver
 ///
-/// The daemon sends it at once and waits for the response. After a success, deliveries that wait because the
+/// The daemon sends it at once and waits for the answer. After a success, deliveries that wait because the
 /// receiver failed are sent too.
 #[derive(Args)]
 pub struct TestReceiver {
@@ -41,9 +41,12 @@ impl TestReceiver {
 fn describe(name: &str, outcome: &ReceiverTest) -> String {
     let ReceiverTest { status, latency_ms, error, answer, .. } = outcome;
     let mut text = match (status, error) {
-        (Some(status), _) => format!("{name} answered {status} after {latency_ms} ms"),
-        (None, Some(error)) => format!("{name} did not answer ({latency_ms} ms): {}", escaped(error)),
-        (None, None) => format!("{name} did not answer ({latency_ms} ms)"),
+        _ if outcome.delivered => format!("{name} took the test notification after {latency_ms} ms"),
+        (Some(status), _) => {
+            format!("{name} was reached and refused it with {status} after {latency_ms} ms")
+        }
+        (None, Some(error)) => format!("{name} was not reached ({latency_ms} ms): {}", escaped(error)),
+        (None, None) => format!("{name} was not reached ({latency_ms} ms)"),
     };
     if let Some(answer) = answer {
         text.push_str(&format!(":\n{}", answer.lines().map(escaped).collect::<Vec<_>>().join("\n")));
@@ -65,14 +68,14 @@ mod tests {
             answer: answer.map(Into::into),
         };
         for (outcome, text) in [
-            (outcome(Some(204), None, None), "oncall answered 204 after 12 ms"),
+            (outcome(Some(204), None, None), "oncall took the test notification after 12 ms"),
             (
                 outcome(Some(403), Some("it answered 403: no"), Some("no\n\u{1b}token")),
-                "oncall answered 403 after 12 ms:\nno\n\\u{1b}token",
+                "oncall was reached and refused it with 403 after 12 ms:\nno\n\\u{1b}token",
             ),
             (
                 outcome(None, Some("no connection to http://a:1"), None),
-                "oncall did not answer (12 ms): no connection to http://a:1",
+                "oncall was not reached (12 ms): no connection to http://a:1",
             ),
         ] {
             assert_eq!(describe("oncall", &outcome), text);

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use warden_api::path;
 
 pub use self::error::{ClientError, Problem, describe};
+use crate::cli::terminal::age::short;
 use crate::cli::terminal::table::escaped;
 use crate::model::{ItemId, WorkflowName};
 use crate::outbound::{install_crypto_provider, root_cause};
@@ -131,7 +132,7 @@ impl Client {
                 Err(ClientError::Refused { problem, retry_after })
             }
             _ => {
-                let (base, what) = (self.base.clone(), format!("HTTP {status} {}", excerpt(&text)));
+                let (base, what) = (self.base.clone(), format!("it answered {status} {}", excerpt(&text)));
                 Err(ClientError::Unexpected { base, what, status: Some(status.as_u16()) })
             }
         }
@@ -150,7 +151,10 @@ impl Client {
     fn request_error(&self, error: &reqwest::Error) -> ClientError {
         let base = self.base.clone();
         if error.is_timeout() && !error.is_connect() {
-            return ClientError::BrokenOff { base, cause: "the response timed out".to_owned() };
+            return ClientError::BrokenOff {
+                base,
+                cause: format!("nothing came for {}", short(SILENCE_MAX)),
+            };
         }
         let mut cause = root_cause(error);
         // The error of rustls when the peer answers in plain text.

@@ -10,9 +10,9 @@ use crate::store::{CheckError, OpenErrorKind};
 pub const HELP: &str = "\
 Exit codes:
   0   done
-  1   refused: no such item or incident, a conflict, an invalid value, a refused line of an import;
+  1   refused: no such item or incident, a conflict, a refused line of an import;
       a test was not delivered; items of a recovery are not done; a followed replay paused or failed
-  64  the command line is wrong
+  64  the command line is wrong, or the daemon finds a value in it invalid
   65  the configuration or the data is invalid, or the export to be imported is incomplete
   69  unavailable: the daemon is unreachable or overloaded, the disk is full, the address or the
       directory is in use

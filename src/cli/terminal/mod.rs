@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod console;
+pub mod count;
 pub mod exit;
 pub mod progress;
 pub mod signals;
@@ -14,6 +15,6 @@ use clap::ValueEnum;
 pub enum Format {
     /// A table for people
     Table,
-    /// A JSON document; for requests, the daemon's response
+    /// A JSON document: what the daemon answers, where it answers with one
     Json,
 }

@@ -164,15 +164,24 @@ fn all_that_cannot_be_read_is_told_at_once() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
-    let missing = ConfigFile::read("/nowhere/warden.toml".as_ref()).err().unwrap().to_string();
-    assert!(missing.starts_with("/nowhere/warden.toml: cannot read this file: No such file"), "{missing}");
+fn a_file_that_is_no_text_is_named() {
+    let bytes = b"[server]\n# caf\xE9\n".to_vec();
+    let garbled = ConfigFile::from_bytes("warden.toml", bytes).err().unwrap().to_string();
+    assert_eq!(garbled, "warden.toml:2:6: is not UTF-8 text");
+}
 
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), b"[server]\n# caf\xE9\n").unwrap();
-    let name = file.path().display().to_string();
-    let garbled = ConfigFile::read(file.path()).err().unwrap().to_string();
-    assert_eq!(garbled, format!("{name}:2:6: is not UTF-8 text"));
+#[test]
+fn what_cannot_be_read_hides_no_other_problem() {
+    let text = "[workflows.a]\ndeadlin = \"15m\"\nretention = \"0s\"\n[workflows.b]\nreceivers = \
+                [\"nobody\"]\n[receivers.c]\nurl = \"nowhere\"";
+    let lines = |text: &str| -> Vec<String> {
+        problems(file(text)).iter().map(|line| line.split(':').nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(lines(text), ["2", "5", "7"]);
+    // What others depend on may be their only problem.
+    assert_eq!(lines("[receivers]\nc = 5\n[workflows.b]\nreceivers = [\"c\"]"), ["2"]);
+    assert_eq!(lines("[recievers.c]\nurl = \"x\"\n[workflows.b]\nreceivers = [\"c\"]"), ["1"]);
+    assert_eq!(lines("[server]\nlisten = \"0.0.0.0:1\"\n[[tokens]]\nname = 5"), ["4"]);
 }
 
 #[test]

@@ -330,8 +330,9 @@ async fn people_are_told_in_their_own_time_and_can_see_what_is_expected_next() {
         incidents.iter().find(|incident| incident["workflow"] == "nightly").unwrap()["id"].as_str().unwrap();
     let shown = crate::cli::warden(&daemon, &["incident", id]).await.done();
     assert!(
-        shown
-            .contains("expected       2026-01-01T18:15:00.000Z (00:00 on Fri 2026-01-02 in Asia/Kathmandu, "),
+        shown.contains(
+            "expected        2026-01-01T18:15:00.000Z (00:00 on Fri 2026-01-02 in Asia/Kathmandu, "
+        ),
         "{shown}"
     );
     let id =

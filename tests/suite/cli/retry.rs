@@ -39,7 +39,7 @@ async fn an_item_that_waits_for_its_next_attempt_waits_no_longer() {
     lose(&daemon, &["a"]).await;
     scene.recovered(&daemon, "", "exit 75").await.failed(1);
     let none = scene.recovered(&daemon, "", "exit 0").await;
-    assert_eq!(none.notes, "No item to recover.\n");
+    assert_eq!(none.notes, "No items to recover.\n");
     warden(&daemon, &["retry", "uploads", "a"]).await.done();
     assert_eq!(item(&daemon, "a").await["retry_at"], Value::Null);
     scene.recovered(&daemon, "", "exit 0").await.done();

@@ -14,7 +14,7 @@ async fn a_connection_that_breaks_is_made_again_and_nothing_is_lost_or_doubled()
     std::fs::remove_file(&path).unwrap();
     let (_, notes) = run(command(proxy.url(), &["export", "--file", text(&path)])).await.ended(0);
     assert!(std::fs::read(&path).unwrap() == whole);
-    assert!(notes.contains("sent no complete response") && notes.contains("; resuming after "), "{notes}");
+    assert!(notes.contains("did not answer to the end") && notes.contains("; resuming after "), "{notes}");
     assert!(notes.ends_with("exported 300 items\n"), "{notes}");
 
     // Compressed, and on a pipe, as well.

@@ -128,11 +128,7 @@ async fn a_file_that_does_not_exist_is_begun_and_one_of_something_else_is_left_a
         ("handmade", b"{\"op\":\"create\",\"workflow\":\"a\",\"payload\":1}\n".to_vec(), "it has no cursor"),
         ("changed", [lines[0], b"{\"op\":\"crea\n", lines[1]].concat(), "line 2 is damaged"),
         ("twice", [&whole[..], lines[0]].concat(), "line 5 is after the end"),
-        (
-            "mixed",
-            [lines[0], lines[3]].concat(),
-            "the end at line 2 is for 3 lines, and there are 1 before it",
-        ),
+        ("mixed", [lines[0], lines[3]].concat(), "the end at line 2 is for 3 lines, but comes after 1 line"),
         ("damaged", damaged, "the compressed data that begins at byte 0 is damaged"),
     ] {
         let path = directory.path().join(name);

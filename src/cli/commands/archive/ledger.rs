@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 use warden_api::line::End;
 use warden_api::word::LineOperation;
 
+use crate::cli::terminal::count::counted;
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A line to be imported. An export resumes after it at the cursor, if it has one.
@@ -77,7 +79,8 @@ impl Ledger {
     /// Compares the lines with their end. The error says how they differ.
     pub fn check(&self, end: &End) -> Result<(), String> {
         if end.lines != self.lines {
-            return Err(format!("is for {} lines, and there are {} before it", end.lines, self.lines));
+            let (told, read) = (counted(end.lines, "line"), counted(self.lines, "line"));
+            return Err(format!("is for {told}, but comes after {read}"));
         }
         let sha256 = self.sha256();
         if !end.sha256.eq_ignore_ascii_case(&sha256) {
@@ -136,7 +139,7 @@ mod tests {
         assert_eq!(ledger.check(&whole), Ok(()));
         let mut other = Ledger::default();
         other.add(b"{\"a\":1}\n", None);
-        assert!(other.check(&whole).unwrap_err().contains("is for 2 lines, and there are 1 before it"));
+        assert!(other.check(&whole).unwrap_err().contains("is for 2 lines, but comes after 1 line"));
         other.add(b"{\"b\":3}\n", None);
         assert!(other.check(&whole).unwrap_err().contains("SHA-256"));
         ledger.pass_over(b"\n");

@@ -6,10 +6,10 @@ use std::time::Duration;
 use reqwest::Method;
 use warden_api::path;
 
-use super::counted;
 use crate::cli::commands::archive::{Entry, LINE_MAX, Ledger, Target};
 use crate::cli::commands::error::CliError;
 use crate::cli::daemon::client::{Answer, Client, ClientError, Query};
+use crate::cli::terminal::count::counted;
 use crate::cli::terminal::progress::Progress;
 use crate::model::text::Plain;
 
@@ -73,7 +73,7 @@ impl<'a> Download<'a> {
                 Ok(()) => return target.write(&self.ledger.end()),
                 Err(CliError::Client(error)) => {
                     let Some(wait) = self.wait_after(&error) else { return Err(error.into()) };
-                    let so_far = counted(self.ledger.lines());
+                    let so_far = counted(self.ledger.lines(), "item");
                     let told = Plain(format!("{error}; resuming after {so_far}"));
                     self.progress.aside(|| writeln!(notes, "{told}"))?;
                     tokio::time::sleep(wait).await;

@@ -103,7 +103,7 @@ impl Claims {
             wait = wait.max(self.leases.ttl() + SLACK);
             let ttl = humantime::format_duration(self.leases.ttl());
             said = Some(format!(
-                "the response to a claim is lost; claiming again in {ttl}, after its leases: {error}"
+                "the answer to a claim is lost; claiming again in {ttl}, after its leases: {error}"
             ));
         }
         self.not_before = now.after(wait);

@@ -6,7 +6,7 @@ use reqwest::Method;
 use warden_api::word::ReplayStatus;
 use warden_api::{Replay, path};
 
-use super::text::{indexed, is_ended, progress};
+use super::text::{is_ended, progress, status_text};
 use crate::cli::commands::error::CliError;
 use crate::cli::daemon::client::{Client, Query};
 use crate::cli::terminal::console::Console;
@@ -51,6 +51,7 @@ pub fn check_success(replay: &Replay, console: &Console<'_>) -> Result<(), CliEr
     if replay.status == ReplayStatus::Completed && replay.failed == 0 {
         return Ok(());
     }
-    let (id, indexed, progress) = (&replay.id, indexed(replay, console.now), progress(replay, console.now));
-    Err(CliError::ReplayNotDone(escaped(&format!("the replay {id} is {indexed} ({progress})"))))
+    let (id, status_text, progress) =
+        (&replay.id, status_text(replay, console.now), progress(replay, console.now));
+    Err(CliError::ReplayNotDone(escaped(&format!("the replay {id} is {status_text} ({progress})"))))
 }

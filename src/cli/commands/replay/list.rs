@@ -35,7 +35,7 @@ impl List {
 
 impl Row for Replay {
     const HEADER: &'static [&'static str] = &["ID", "STATUS", "NAME", "TARGET", "STARTED", "PROGRESS"];
-    const NONE: &'static str = "No replay matches.";
+    const NOUN: &'static str = "replay";
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
@@ -63,7 +63,7 @@ mod tests {
             "skipped": 0, "eta": null});
         let expected = "\
 ID     STATUS     NAME    TARGET                      STARTED  PROGRESS
-rpl_1  running    monday  https://target.internal/in  15m ago  1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
+rpl_1  running    monday  https://target.internal/in  15m ago  1236 of 5000, 4 failed, 2 skipped, 50/s, done in 1m 16s
 rpl_2  completed          https://target.internal/in  15m ago  5000 of 5000, 4 failed";
         let cells = [replay(json!({})), replay(done)].map(|replay| replay.cells(now()));
         assert_eq!(table(Replay::HEADER, cells), expected);

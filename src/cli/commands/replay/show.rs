@@ -5,7 +5,7 @@ use warden_api::replay::ReplayFailure;
 use warden_api::{Replay, WallTime};
 
 use super::follow::{check_success, follow, get};
-use super::text::{indexed, progress, selection};
+use super::text::{progress, selection, status_text};
 use crate::cli::commands::args::generated_id;
 use crate::cli::commands::error::CliError;
 use crate::cli::daemon::connection::Connection;
@@ -59,7 +59,7 @@ fn render(replay: &Replay, now: Timestamp) -> String {
     let rows = [
         ("id", Some(replay.id.to_string())),
         ("name", Some(replay.name.to_string()).filter(|name| !name.is_empty())),
-        ("status", Some(indexed(replay, now))),
+        ("status", Some(status_text(replay, now))),
         ("items", Some(selection(replay))),
         ("target", Some(replay.target.url.clone())),
         ("on success", Some(replay.on_success.to_string())),
@@ -111,7 +111,7 @@ on success  accept
 pace        50/s, 8 at a time
 canary      5
 started     2026-01-31T12:15:00.000Z (15m ago)
-progress    1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s
+progress    1236 of 5000, 4 failed, 2 skipped, 50/s, done in 1m 16s
 sent        1240
 
 FAILED  REASON

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Url};
 use warden_api::item::Summary;
 use warden_api::replay::{ReplayFilterRequest, ReplayRequest, ReplayTargetRequest};
 use warden_api::word::OnSuccess;
@@ -11,15 +11,16 @@ use warden_api::{Replay, path};
 
 use super::follow::{check_success, follow};
 use super::show;
-use super::text::indexed;
-use crate::cli::commands::args::Filter;
+use super::text::status_text;
+use crate::cli::commands::args::{Filter, duration, whole_number};
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::preview;
 use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
-use crate::model::{Random, SystemRandom, parse_duration};
+use crate::cli::terminal::count::counted;
+use crate::model::{Random, SystemRandom};
 
 /// Start a replay, and print its id
 ///
@@ -28,33 +29,31 @@ use crate::model::{Random, SystemRandom, parse_duration};
 #[derive(Args)]
 pub struct Start {
     /// The URL to post the items to: http or https
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = target)]
     to: String,
     /// A name for people
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
-    #[command(flatten)]
-    filter: Filter,
     /// The most items in a second
-    #[arg(long, value_name = "NUMBER", default_value_t = 50.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 50.0, value_parser = number)]
     max_per_second: f64,
     /// The most items at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 8)]
-    concurrency: usize,
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = whole_number)]
+    concurrency: u64,
     /// Send this many first; the others follow if all of these succeed, otherwise the replay pauses
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = whole_number)]
     canary: u64,
     /// How long the rate takes to grow from zero to its maximum
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     ramp_up: Duration,
     /// Close the items that the target accepts, instead of leaving that to the target
     #[arg(long)]
     close: bool,
     /// The longest wait for the target's response to one item
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     timeout: Duration,
     /// Pause after this many consecutive failures; 0 for never
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = whole_number)]
     pause_after_failures: u64,
     /// The secret that signs the items according to Standard Webhooks: whsec_ and base64. Prefer the variable
     #[arg(long, env = "WARDEN_REPLAY_SECRET", hide_env_values = true)]
@@ -69,7 +68,22 @@ pub struct Start {
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
     connection: Connection,
+}
+
+/// Checks the URL of a target. The daemon decides which addresses may be called.
+fn target(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.to_owned()),
+        Ok(_) => Err("a target is a URL that begins with http:// or https://".to_owned()),
+        Err(error) => Err(format!("a target is a URL such as https://example.org/hook ({error})")),
+    }
+}
+
+fn number(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("give a number, such as 50 or 0.5")
 }
 
 impl Start {
@@ -92,7 +106,7 @@ impl Start {
             answered => answered?,
         };
         if following {
-            let said = format!("{} was started, with {} items", replay.id, replay.total);
+            let said = format!("{} was started, with {}", replay.id, counted(replay.total, "item"));
             console.message(&said);
             let (text, replay) = follow(&client, &replay.id, console).await?;
             let printed = show::print(&text, &replay, format, console);
@@ -103,10 +117,10 @@ impl Start {
             Format::Table => {
                 console.line(&replay.id)?;
                 let said = format!(
-                    "The replay of {} items to {} is {}.",
-                    replay.total,
+                    "The replay of {} to {} is {}.",
+                    counted(replay.total, "item"),
                     replay.target.url,
-                    indexed(&replay, console.now)
+                    status_text(&replay, console.now)
                 );
                 console.message(&said);
             }
@@ -123,7 +137,7 @@ impl Start {
             filter: ReplayFilterRequest { filter: self.filter.document()?, ..Default::default() },
             target: ReplayTargetRequest { url: self.to, secret },
             max_per_second: self.max_per_second,
-            concurrency: self.concurrency,
+            concurrency: usize::try_from(self.concurrency).unwrap_or(usize::MAX),
             canary: self.canary,
             ramp_up: Some(duration(self.ramp_up)),
             on_success: if self.close { OnSuccess::Close } else { OnSuccess::Accept },
@@ -198,6 +212,9 @@ mod tests {
             ["--max-per-second fast", "--ramp-up soon", "--canary -1", "--dry-run --follow", "--state late"]
         {
             assert!(parse(flags).is_err(), "{flags}");
+        }
+        for to in ["ftp://target.internal/in", "target.internal/in", ""] {
+            assert!(target(to).is_err(), "{to}");
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn is_ended(replay: &Replay) -> bool {
 }
 
 /// The status with its reason, if there is one.
-pub fn indexed(replay: &Replay, now: Timestamp) -> String {
+pub fn status_text(replay: &Replay, now: Timestamp) -> String {
     match (&replay.reason, replay.held_until) {
         (Some(reason), _) => format!("{}: {reason}", replay.status),
         (None, Some(until)) => {
@@ -33,12 +33,23 @@ pub fn progress(replay: &Replay, now: Timestamp) -> String {
         }
     }
     if !is_ended(replay) {
-        text.push_str(&format!(", {:.1}/s", replay.rate));
+        text.push_str(&format!(", {}/s", rate(replay.rate)));
     }
     if let Some(eta) = replay.eta {
         text.push_str(&format!(", done {}", relative(eta, now)));
     }
     text
+}
+
+/// A number with two significant digits at least: `0.030`, `1.0`, `50`, `1200`.
+fn rate(rate: f64) -> String {
+    let decimals = match rate {
+        rate if rate >= 9.95 || rate <= 0.0 => 0,
+        rate if rate >= 0.995 => 1,
+        rate if rate >= 0.0995 => 2,
+        _ => 3,
+    };
+    format!("{rate:.decimals$}")
 }
 
 /// The selected items.
@@ -68,12 +79,29 @@ mod tests {
         let now = crate::cli::commands::sample::now();
         assert_eq!(
             progress(&replay(json!({})), now),
-            "1236 of 5000, 4 failed, 2 skipped, 49.9/s, done in 1m 16s"
+            "1236 of 5000, 4 failed, 2 skipped, 50/s, done in 1m 16s"
         );
         let fresh = json!({"succeeded": 0, "failed": 0, "skipped": 0, "rate": 0.0, "eta": null});
-        assert_eq!(progress(&replay(fresh), now), "0 of 5000, 0.0/s");
+        assert_eq!(progress(&replay(fresh), now), "0 of 5000, 0/s");
         let ended = json!({"status": "completed", "succeeded": 5000, "failed": 0, "skipped": 0, "eta": null});
         assert_eq!(progress(&replay(ended), now), "5000 of 5000");
+    }
+
+    #[test]
+    fn a_rate_has_two_significant_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (0.0104, "0.010"),
+            (0.03, "0.030"),
+            (0.123, "0.12"),
+            (0.999, "1.0"),
+            (1.0, "1.0"),
+            (9.99, "10"),
+            (49.87, "50"),
+            (1234.5, "1234"),
+        ] {
+            assert_eq!(rate(number), text);
+        }
     }
 
     #[test]
@@ -87,7 +115,7 @@ mod tests {
                 "running, but delayed by its target until 2026-01-31T12:30:40.000Z (in 40s)",
             ),
         ] {
-            assert_eq!(indexed(&replay(changes), now), told);
+            assert_eq!(status_text(&replay(changes), now), told);
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub mod keeper;
 pub mod leases;
 pub mod process;
+pub mod program;
 pub mod report;
 pub mod stdout;
 pub mod tail;

@@ -1,6 +1,6 @@
 //! Why a request to the daemon failed.
 
-use warden_api::ProblemDocument;
+use warden_api::{Problem as Kind, ProblemDocument};
 
 use crate::cli::terminal::exit::Exit;
 use crate::cli::terminal::table::escaped;
@@ -22,10 +22,10 @@ pub enum ClientError {
     )]
     Unreachable { base: String, cause: String },
     /// No response, or an incomplete one. The request may have taken effect.
-    #[error("the warden at {base} sent no complete response: {cause}; the request may have taken effect")]
+    #[error("the warden at {base} did not answer to the end: {cause}; what was asked may have been done")]
     BrokenOff { base: String, cause: String },
     /// The daemon answered with a problem.
-    #[error("{}", describe(problem))]
+    #[error("{}", in_one_line(problem, problem.problem().and_then(list_of)))]
     Refused {
         problem: Problem,
         /// In seconds.
@@ -47,6 +47,8 @@ impl ClientError {
             Self::Address(_) => Exit::Usage,
             Self::Setup(_) => Exit::Internal,
             Self::Unreachable { .. } | Self::BrokenOff { .. } | Self::Unexpected { .. } => Exit::Unavailable,
+            // The same as for what this program refuses itself.
+            Self::Refused { problem, .. } if problem.problem() == Some(Kind::InvalidRequest) => Exit::Usage,
             Self::Refused { problem, .. } => Exit::of_status(problem.status),
         }
     }
@@ -93,14 +95,45 @@ impl ClientError {
 
 /// A problem in one line.
 pub fn describe(problem: &Problem) -> String {
-    let mut text = escaped(&problem.title);
-    if !problem.detail.is_empty() {
-        text.push_str(&format!(": {}", escaped(&problem.detail)));
+    in_one_line(problem, None)
+}
+
+fn in_one_line(problem: &Problem, advice: Option<&str>) -> String {
+    let (title, detail) = (escaped(&problem.title), escaped(&problem.detail));
+    let mut text = match (&*title, &*detail) {
+        (title, "") => title.to_owned(),
+        ("", detail) => detail.to_owned(),
+        (_, detail) if stands_alone(problem) => detail.to_owned(),
+        (title, detail) => format!("{title}: {detail}"),
+    };
+    if let Some(advice) = advice {
+        text.push_str(&format!("; {advice}"));
     }
     if let Some(id) = &problem.instance {
         text.push_str(&format!(" (request {})", escaped(id)));
     }
     text
+}
+
+/// Whether the detail says what the title does.
+fn stands_alone(problem: &Problem) -> bool {
+    match problem.problem() {
+        Some(Kind::PayloadGone) | None => false,
+        // Their details are the causes.
+        Some(kind) => kind.status() < 500,
+    }
+}
+
+/// Where those that exist are listed.
+fn list_of(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::ItemNotFound => "`warden items --all` lists those that there are",
+        Kind::IncidentNotFound => "`warden incidents --status any` lists those that there are",
+        Kind::DeliveryNotFound => "`warden deliveries` lists those that there are",
+        Kind::SilenceNotFound => "`warden silence list` lists those that there are",
+        Kind::ReplayNotFound => "`warden replay list` lists those that there are",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -119,10 +152,22 @@ mod tests {
 
     #[test]
     fn a_problem_is_one_line_with_the_request_it_belongs_to() {
-        assert_eq!(
-            describe(&problem(409)),
-            "The item is closed: the item is closed since\\n2026 (request 0198)"
-        );
+        let unknown = "The item is closed: the item is closed since\\n2026 (request 0198)";
+        assert_eq!(describe(&problem(409)), unknown);
+        let of = |kind: Kind, detail: &'static str| Problem {
+            kind: format!("/problems/{}", kind.slug()).into(),
+            status: kind.status(),
+            title: kind.title().into(),
+            detail: detail.into(),
+            ..Problem::default()
+        };
+        assert_eq!(describe(&of(Kind::ItemClosed, "the item is closed")), "the item is closed");
+        assert_eq!(describe(&of(Kind::ItemClosed, "")), "The item is closed");
+        assert_eq!(describe(&of(Kind::PayloadGone, "it went")), "The payload is gone: it went");
+        assert_eq!(describe(&of(Kind::StoreFailed, "look again")), "The store failed: look again");
+        let problem = of(Kind::ReplayNotFound, "there is no such replay");
+        let missing = "there is no such replay; `warden replay list` lists those that there are";
+        assert_eq!(ClientError::Refused { problem, retry_after: None }.to_string(), missing);
         let bare = Problem { title: "Not found".into(), ..Problem::default() };
         assert_eq!(describe(&bare), "Not found");
     }
@@ -151,6 +196,16 @@ mod tests {
                 "{error:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_invalid_request_exits_like_a_wrong_command_line() {
+        let refused = |kind: Kind| {
+            let kind = format!("/problems/{}", kind.slug()).into();
+            ClientError::Refused { problem: Problem { kind, ..problem(400) }, retry_after: None }
+        };
+        assert_eq!(refused(Kind::InvalidRequest).exit(), Exit::Usage);
+        assert_eq!(refused(Kind::IncompleteBody).exit(), Exit::Refused);
     }
 
     #[test]

@@ -27,7 +27,7 @@ async fn a_payload_comes_byte_for_byte_and_the_item_is_closed_when_the_command_i
         assert_eq!((&item["state"], &item["outcome"]), (&json!("closed"), &json!("success")), "{item}");
     }
     let none = scene.recovered(&daemon, "", "exit 1").await;
-    assert_eq!(none.notes, "No item to recover.\n");
+    assert_eq!(none.notes, "No items to recover.\n");
     none.done();
 }
 
@@ -94,7 +94,7 @@ async fn an_exit_code_says_done_later_or_failed_and_the_item_shows_what_was_said
         "uploads/failed failed: exit 3: no \u{fffd}[1mhost\u{fffd}",
         "uploads/killed failed: signal 9: stderr was empty",
         "uploads/silent failed: exit 1: stderr was empty",
-        "warden: 4 of 5 items are not done",
+        "warden: not done: 4 of 5 items",
     ] {
         assert!(lines.contains(&line), "{line}: {said}");
     }
@@ -180,12 +180,30 @@ async fn a_command_that_takes_too_long_is_killed_with_all_that_it_started_and_it
 }
 
 #[tokio::test]
-async fn a_command_that_is_not_there_stops_everything_and_harms_nothing() {
+async fn a_command_that_is_not_there_claims_nothing() {
+    let daemon = TestDaemon::start().await;
+    lose(&daemon, &["a"]).await;
+    let before = item(&daemon, "a").await["version"].clone();
+    for program in ["/no/such/program", "no-such-program"] {
+        let said = super::run(super::command(&daemon.url(""), &["recover", "--", program])).await.failed(64);
+        assert!(said.starts_with(&format!("warden: there is no command {program}: ")), "{said}");
+    }
+    let said = super::run(super::command(&daemon.url(""), &["recover", "--", "/dev/null"])).await.failed(77);
+    assert_eq!(said, "warden: cannot run /dev/null: it is not an executable file\n");
+    assert_eq!(item(&daemon, "a").await["version"], before);
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_start_stops_everything_and_harms_nothing() {
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
     lose(&daemon, &["a", "b", "c"]).await;
-    let words = ["recover", "--concurrency", "2", "--", "/no/such/program"];
+    let program = scene.path("program");
+    std::fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let program = program.to_str().unwrap();
+    let words = ["recover", "--concurrency", "2", "--", program];
     let said = super::run(super::command(&daemon.url(""), &words)).await.failed(64);
-    assert!(said.contains("cannot run /no/such/program: No such file"), "{said}");
+    assert!(said.contains(&format!("cannot run {program}: No such file")), "{said}");
     assert!(said.contains("skipped 2, in "), "no more were claimed than could begin: {said}");
     for id in ["a", "b", "c"] {
         let item = item(&daemon, id).await;

@@ -27,6 +27,7 @@ async fn items_move_from_one_daemon_to_another() {
         "warden export --file all --resume",
         "warden export --state lost",
         "warden export --workflow 'a/b'",
+        "warden export --label region:eu --label region:us",
     ] {
         transcript.enter(&old, line).await;
     }

@@ -29,10 +29,19 @@ pub async fn all() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn a_help_fits_a_narrow_terminal() {
+    let help = Transcript::new().enter_alone("COLUMNS=60 warden items --help").await.done();
+    assert!(help.lines().all(|line| line.chars().count() <= 60), "{help}");
+}
+
+#[tokio::test]
 async fn every_command_has_its_help() {
     let mut named = BTreeSet::new();
     for (command, help) in all().await {
         let name = command.replace(' ', "-");
+        // clap breaks no usage line.
+        let mut lines = help.lines().filter(|line| !line.starts_with("Usage: "));
+        assert!(lines.all(|line| line.chars().count() <= 100), "{command} is wider than 100 columns");
         compare("help", &name, &redacted(&help));
         named.insert(format!("{name}.snap"));
     }

@@ -45,10 +45,15 @@ async fn an_incident_is_acknowledged_snoozed_commented_and_resolved() {
         format!("warden incident {incident}"),
         format!("warden incident {incident} --output json"),
         format!("warden snooze {incident} 0s"),
+        format!("warden snooze {incident} 1s"),
         format!("warden snooze {incident} 30d"),
     ] {
         transcript.enter(&daemon, &line).await;
     }
+    daemon.advance(MINUTE);
+    transcript.aside("a minute later");
+    transcript.enter(&daemon, "warden incidents").await;
+    transcript.enter(&daemon, &format!("warden incident {incident}")).await;
     daemon.close("uploads", "file-1").await;
     daemon.close("uploads", "file-2").await;
     daemon.open_incidents(0).await;

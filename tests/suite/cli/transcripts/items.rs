@@ -134,6 +134,7 @@ async fn failed_items_are_sent_back() {
         "warden retry --workflow 'up*'",
         "warden retry --workflow '*' --output json",
         "warden retry uploads file-4",
+        "warden retry --workflow 'a/b'",
         "warden retry uploads file-9",
         "warden retry",
         "warden retry uploads",

@@ -55,6 +55,7 @@ async fn a_configuration_is_checked() {
         "warden check wrong.toml",
         "warden check broken.toml",
         "warden check missing.toml",
+        "mkdir folder; warden check folder",
         "WARDEN_SERVER_LISTEN=127.0.0.1:1 warden check sound.toml",
         "WARDEN_SERVER__LISTEN=nowhere warden check sound.toml",
         "warden check --strictly",

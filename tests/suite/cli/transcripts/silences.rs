@@ -20,6 +20,7 @@ async fn a_silence_is_made_listed_and_ended() {
          2026-01-01T01:00:00Z --until 2026-01-01T03:00:00+01:00 --comment disks --author alex \
          --idempotency-key night-2 --output json",
         "warden silence list",
+        "warden silence list --limit 1",
         "warden silence list --status active --output json",
         &format!("warden silence end {silence}"),
         &format!("warden silence end {silence}"),

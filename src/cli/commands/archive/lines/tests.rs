@@ -59,7 +59,7 @@ fn a_changed_byte_anywhere_before_the_end_is_noticed() {
         assert!(!matches!(found, Ok((_, Ending::Whole))), "byte {place}: {found:?}");
     }
     let error = read((lines.clone() + &end(&item(1))).as_bytes()).unwrap_err();
-    assert_eq!(error, "the end at line 4 is for 1 lines, and there are 3 before it");
+    assert_eq!(error, "the end at line 4 is for 1 line, but comes after 3 lines");
 }
 
 #[test]

@@ -58,7 +58,7 @@ async fn after_a_lost_answer_nothing_is_claimed_until_what_it_may_have_held_is_f
     let (daemon, mut claims) = claims(replies).await;
     claim(&mut claims, 1).await;
     let ClaimOutcome::Retry(Some(said)) = claim(&mut claims, 1).await else { panic!("it is put off") };
-    assert!(said.contains("response to a claim is lost; claiming again in 1m"), "{said}");
+    assert!(said.contains("answer to a claim is lost; claiming again in 1m"), "{said}");
     assert_eq!(claims.not_before(), START.after(TTL + SLACK));
     claim(&mut claims, 1).await;
     assert_eq!(daemon.requests()[2], daemon.requests()[1], "the same place is asked for again");
