@@ -24,7 +24,8 @@ fn examples() -> [(&'static str, Value); 6] {
     });
     [
         ("Item", item(Value::Null)),
-        ("ClaimedItem", {
+        (
+            "ClaimedItem",
             json!({
                 "id": lease["id"],
                 "token": lease["token"],
@@ -32,8 +33,8 @@ fn examples() -> [(&'static str, Value); 6] {
                 "attempt": lease["attempt"],
                 "item": item(lease.clone()),
                 "payload_base64": "aGVsbG8=",
-            })
-        }),
+            }),
+        ),
         ("Lease", lease),
         ("Incident", incident()),
         (

@@ -155,7 +155,8 @@ impl<O: Over> FromRequestParts<Arc<Server>> for Allowed<O> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
-        // Set by the outermost layer. Without it nothing is allowed.
+        // Set by the outermost layer. Without it, or for another check than the declared one, nothing is
+        // allowed.
         let call = parts.extensions.get::<Call>();
         let Some(Call { operation, access, .. }) =
             call.filter(|call| call.operation.over == TypeId::of::<O>())
