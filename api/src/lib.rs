@@ -28,6 +28,7 @@ pub mod problem;
 pub mod quote;
 pub mod replay;
 pub mod time;
+pub mod warning;
 pub mod word;
 pub mod workflow;
 

@@ -27,6 +27,18 @@ pub const DEPTH_MAX: usize = 64;
 pub const ERRORS_KEPT: usize = 20;
 /// An item keeps its latest steps.
 pub const STEPS_KEPT: usize = 64;
+/// The longest type of an error.
+pub const ERROR_TYPE_MAX: usize = 128;
+/// The longest message of an error.
+pub const ERROR_MESSAGE_MAX: usize = 2048;
+/// The data of an error, as JSON without spaces.
+pub const ERROR_DATA_MAX: usize = 4096;
+/// The longest id of an error, in an import.
+pub const ERROR_ID_MAX: usize = 64;
+/// The longest idempotency key.
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+/// The most items of a claim.
+pub const CLAIM_MAX: usize = 1000;
 /// The longest name of a worker.
 pub const WORKER_MAX: usize = 128;
 /// An incident keeps the latest actions.

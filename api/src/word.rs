@@ -383,6 +383,20 @@ words! {
         Close = "close",
     }
 
+    /// What a token allows.
+    Scope {
+        /// Create and close items, report errors.
+        Ingest = "ingest",
+        /// Read everything but payloads.
+        Read = "read",
+        /// Claim items with their payloads, and complete or fail them.
+        Work = "work",
+        /// All of `work`, and payloads, retries, replays, silences, and actions on incidents.
+        Recover = "recover",
+        /// Everything.
+        Admin = "admin",
+    }
+
     /// The operation of a line in a batch.
     LineOperation {
         /// Create an item.
@@ -407,6 +421,13 @@ words! {
         Ok = "ok",
         /// Creates are refused for lack of space; closes work.
         Full = "full",
+    }
+}
+
+impl Scope {
+    /// Whether this scope allows what `other` allows.
+    pub fn includes(self, other: Self) -> bool {
+        self == other || self == Self::Admin || (self == Self::Recover && other == Self::Work)
     }
 }
 

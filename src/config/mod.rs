@@ -59,7 +59,7 @@ pub use self::origin::{Origin, Position};
 pub use self::path::{Segment, SettingPath};
 pub use self::settings::{Engine, Limits, LogFormat, LogSettings, ServerSettings, StorageSettings};
 pub use self::source::{ConfigFile, DEFAULTS, Sources};
-pub use self::token::{Scope, TokenSettings};
+pub use self::token::TokenSettings;
 pub use self::warnings::Destination;
 
 use self::alerting::WrittenAlerting;

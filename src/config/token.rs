@@ -1,6 +1,7 @@
 //! Tokens and their scopes. Only the hashes of tokens are configured.
 
 use serde::Deserialize;
+use warden_api::word::Scope;
 
 use super::checks::Checks;
 use super::path::SettingPath;
@@ -16,40 +17,6 @@ pub struct TokenSettings {
     pub scopes: Vec<Scope>,
     /// Globs (`*`, `?`) of the workflows that it is limited to; `*` for all. At least one.
     pub workflows: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Create and close items, report errors.
-    Ingest,
-    /// Read everything but payloads.
-    Read,
-    /// Claim items with their payloads, and complete or fail them.
-    Work,
-    /// All of these, and payloads, retries, replays, silences, and actions on incidents.
-    Recover,
-    Admin,
-}
-
-impl Scope {
-    pub const ALL: [Self; 5] = [Self::Ingest, Self::Read, Self::Work, Self::Recover, Self::Admin];
-
-    /// Whether this scope allows what `other` allows.
-    pub fn includes(self, other: Self) -> bool {
-        self == other || self == Self::Admin || (self == Self::Recover && other == Self::Work)
-    }
-
-    /// The value in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Read => "read",
-            Self::Work => "work",
-            Self::Recover => "recover",
-            Self::Admin => "admin",
-        }
-    }
 }
 
 /// One of `[[tokens]]` as written.
@@ -85,7 +52,7 @@ pub(super) fn resolve(checks: &mut Checks<'_>, written: Vec<WrittenToken>) -> Ve
         if written.scopes.is_empty() {
             checks.problem(
                 &table.key("scopes"),
-                "allows nothing: give some of \"ingest\", \"read\", \"work\", \"recover\", \"admin\"",
+                format!("allows nothing: give some of \"{}\"", Scope::WORDS.join("\", \"")),
             );
         }
         let workflows = written.workflows.unwrap_or_else(|| vec!["*".to_owned()]);

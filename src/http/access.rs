@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use warden_api::word::Scope;
 use wildmatch::WildMatch;
 
 use super::problem::Problem;
-use crate::config::{Scope, TokenSettings};
+use crate::config::TokenSettings;
+use crate::model::replay::ReplayFilter;
 use crate::warden::WardenError;
 
 struct Token {
@@ -101,9 +101,8 @@ impl Access {
         self.0.as_ref().is_none_or(|grant| grant.holds(Scope::Read))
     }
 
-    /// Requires a scope for a workflow.
-    pub fn require_for(&self, scope: Scope, workflow: &str) -> Result<(), Problem> {
-        self.require(scope)?;
+    /// Requires that the token includes a workflow.
+    pub fn require_workflow(&self, workflow: &str) -> Result<(), Problem> {
         match &self.0 {
             Some(grant) if !grant.workflows.iter().any(|glob| glob.matches(workflow)) => Err(
                 Problem::forbidden(format!("the token {} is not for the workflow {workflow}", grant.name)),
@@ -112,9 +111,8 @@ impl Access {
         }
     }
 
-    /// Requires a scope for every workflow that the glob may match.
-    pub fn require_for_all(&self, scope: Scope, glob: &str) -> Result<(), Problem> {
-        self.require(scope)?;
+    /// Requires that the token includes every workflow that the glob may match.
+    pub fn require_all(&self, glob: &str) -> Result<(), Problem> {
         match &self.0 {
             Some(grant) if !self.admits_all(glob) => Err(Problem::forbidden(format!(
                 "the token {} is not for all the workflows {glob}",
@@ -124,9 +122,8 @@ impl Access {
         }
     }
 
-    /// Requires a scope for something that all workflows share.
-    pub fn require_unlimited(&self, scope: Scope) -> Result<(), Problem> {
-        self.require(scope)?;
+    /// Requires a token that is not limited to some workflows.
+    pub fn require_all_workflows(&self) -> Result<(), Problem> {
         match &self.0 {
             Some(grant) if self.is_limited() => Err(Problem::forbidden(format!(
                 "the token {} is limited to some workflows, but this affects all of them",
@@ -165,6 +162,11 @@ impl Access {
         self.0.as_ref().is_none_or(|grant| grant.workflows.iter().any(admits))
     }
 
+    /// Whether the token includes every workflow that a replay's filter may match.
+    pub fn admits_replay(&self, filter: &ReplayFilter) -> bool {
+        globs(&filter.workflows).all(|glob| self.admits_all(glob))
+    }
+
     /// The token's name in the configuration.
     pub fn name(&self) -> Option<&str> {
         self.0.as_ref().map(|grant| grant.name.as_str())
@@ -180,11 +182,7 @@ impl Access {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Access {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        // Set by the outermost layer. Without it nothing is allowed.
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::unauthorized("no token was checked"))
-    }
+/// The globs of a replay's filter; without any it is for all workflows.
+pub fn globs(workflows: &[Arc<str>]) -> impl Iterator<Item = &str> {
+    workflows.is_empty().then_some("*").into_iter().chain(workflows.iter().map(|glob| &**glob))
 }

@@ -8,10 +8,9 @@ mod answer;
 pub(super) mod line;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
@@ -19,16 +18,14 @@ use futures_util::future::BoxFuture;
 
 use self::answer::Gathered;
 use self::line::Asked;
-use super::access::Access;
-use super::answers::counted;
-use super::body::{announced_length, next_data};
 use super::export::NDJSON;
 use super::problem::{Problem, success};
-use super::request::{self, NoQuery};
-use super::{Server, browser};
-use crate::config::Scope;
-use crate::warden::intake::{BatchItem, Done};
-use crate::warden::{Intake, WardenError};
+use super::request;
+use super::server::answers::counted;
+use super::server::body::{announced_length, next_data};
+use super::server::{AdmittedLine, Allowed, EachLine, browser};
+use crate::warden::WardenError;
+use crate::warden::intake::Done;
 
 /// The lines of a group, which is committed together.
 const GROUP_LINES: usize = 512;
@@ -40,34 +37,15 @@ const GROUPS_UNDER_WAY: usize = 4;
 /// characters.
 const LINE_OVERHEAD: u64 = 512 * 1024;
 
-/// Create and close many items: NDJSON, one item per line. The response has one line for each, in order.
-///
-/// A create line may include the history of an imported item, in the fields that an export adds, such as
-/// `state` and `created_at`. This requires a token with the scope `admin`. The item is restored with its
-/// history, except leases, version, incidents and idempotency keys: a failed item is failed, a late one is
-/// overdue at once, and a closed one has the retention of its workflow here. Existing items are not changed:
-/// the same payload again gets 200, whatever has happened to the item since.
-///
-/// The output of `GET /v1/export` can be sent unchanged. `cursor` is ignored, and a line `{"op":"end",…}`
-/// gets 200 without a check of its number and checksum.
-#[utoipa::path(post, path = "/v1/batch", operation_id = "batch", tag = "items",
-    request_body(content = Option<String>, content_type = "application/x-ndjson"),
-    responses((status = 200, description = "One line for each, with its status or a problem", body = String,
-            content_type = "application/x-ndjson")))]
-pub async fn batch(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    _: NoQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    access.require(Scope::Ingest)?;
+pub async fn batch(allowed: Allowed<EachLine>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     request::check_readable(&parts.headers)?;
     browser::check_lines(&parts.headers).map_err(Problem::hang_up)?;
-    if announced_length(&parts.headers).is_some_and(|length| length > server.batch_max) {
-        return Err(too_many_bytes(server.batch_max).hang_up());
+    let batch_max = allowed.server().batch_max;
+    if announced_length(&parts.headers).is_some_and(|length| length > batch_max) {
+        return Err(too_many_bytes(batch_max).hang_up());
     }
-    let answer = Batch::new(server, access).run(body).await?;
+    let answer = Batch::new(allowed).run(body).await?;
     let mut response = (success::OK, [(CONTENT_TYPE, NDJSON)], Body::new(answer)).into_response();
     counted(response.extensions_mut());
     Ok(response)
@@ -90,12 +68,11 @@ struct Group {
 
 /// A batch in progress.
 struct Batch {
-    server: Arc<Server>,
-    access: Access,
+    allowed: Allowed<EachLine>,
     lines: usize,
     /// The current group and its size in bytes.
     gathering: Vec<Waiting>,
-    requests: Vec<Result<BatchItem, WardenError>>,
+    requests: Vec<AdmittedLine>,
     bytes: usize,
     groups: VecDeque<Group>,
     answer: Gathered,
@@ -103,10 +80,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(server: Arc<Server>, access: Access) -> Self {
+    fn new(allowed: Allowed<EachLine>) -> Self {
         Self {
-            server,
-            access,
+            allowed,
             lines: 0,
             gathering: Vec::new(),
             requests: Vec::new(),
@@ -120,9 +96,9 @@ impl Batch {
     /// Processes the lines of the body. If the body cannot be read to its end, the complete lines before that
     /// are processed nevertheless, and the problem says how many.
     async fn run(mut self, body: Body) -> Result<Gathered, Problem> {
-        let timeout = self.server.bodies.timeout();
+        let timeout = self.allowed.server().bodies.timeout();
         let read = tokio::time::timeout(timeout, self.read(body)).await;
-        let mut read = read.unwrap_or_else(|_| Err(self.server.bodies.too_slow()));
+        let mut read = read.unwrap_or_else(|_| Err(self.allowed.server().bodies.too_slow()));
         self.submit();
         while !self.groups.is_empty() {
             read = read.and(self.answer_first().await);
@@ -138,20 +114,20 @@ impl Batch {
     async fn read(&mut self, mut body: Body) -> Result<(), Problem> {
         // A byte of the payload may take six in a JSON string: \u0001.
         let line_max =
-            (self.server.warden.intake.payload_max() * 6 + LINE_OVERHEAD).min(self.server.batch_max);
-        let mut hold = self.server.bodies.hold(0)?;
+            (self.allowed.server().payload_max() * 6 + LINE_OVERHEAD).min(self.allowed.server().batch_max);
+        let mut hold = self.allowed.server().bodies.hold(0)?;
         let mut buffer = BytesMut::new();
         let (mut seen, mut searched) = (0, 0);
         // The current line has been rejected as too long; its remaining bytes are discarded.
         let mut overlong = false;
         while let Some(data) = next_data(&mut body).await? {
             seen += data.len() as u64;
-            if seen > self.server.batch_max {
-                return Err(too_many_bytes(self.server.batch_max));
+            if seen > self.allowed.server().batch_max {
+                return Err(too_many_bytes(self.allowed.server().batch_max));
             }
             // For the current group, and below for the current line.
             let gathers = seen.min(GROUP_BYTES as u64);
-            self.server.bodies.grow(&mut hold, gathers, GROUP_BYTES as u64)?;
+            self.allowed.server().bodies.grow(&mut hold, gathers, GROUP_BYTES as u64)?;
             buffer.extend_from_slice(&data);
             while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
                 let line = buffer.split_to(searched + end + 1).freeze();
@@ -167,7 +143,7 @@ impl Batch {
                 buffer.clear();
             }
             searched = buffer.len();
-            self.server.bodies.grow(&mut hold, searched as u64, line_max)?;
+            self.allowed.server().bodies.grow(&mut hold, searched as u64, line_max)?;
         }
         if !overlong {
             self.take(&buffer).await?;
@@ -181,12 +157,13 @@ impl Batch {
             return Ok(());
         }
         let mut asked = Asked::default();
-        let request = line::read(line, &self.access, &mut asked);
+        let request = line::read(line, self.allowed.access(), &mut asked);
+        let request = request.and_then(|line| line.map(|line| self.allowed.admit(line)).transpose());
         self.add(asked, request, line.len()).await
     }
 
     async fn refuse_overlong(&mut self, line_max: u64) -> Result<(), Problem> {
-        let limit = self.server.warden.intake.payload_max();
+        let limit = self.allowed.server().payload_max();
         let problem = Problem::payload_too_large(format!(
             "the line is longer than {line_max} bytes, more than a payload of {limit} bytes \
                 (limits.payload_max) can take"
@@ -198,17 +175,17 @@ impl Batch {
     async fn add(
         &mut self,
         asked: Asked,
-        request: Result<Option<BatchItem>, Problem>,
+        request: Result<Option<AdmittedLine>, Problem>,
         bytes: usize,
     ) -> Result<(), Problem> {
-        if self.lines == self.server.batch_items_max {
+        if self.lines == self.allowed.server().batch_items_max {
             return Err(Problem::batch_too_large(format!(
                 "a batch may have at most {} lines (limits.batch_items_max); send several batches",
-                self.server.batch_items_max
+                self.allowed.server().batch_items_max
             )));
         }
         self.lines += 1;
-        let waits = request.map(|change| change.map(|change| self.requests.push(Ok(change))).is_some());
+        let waits = request.map(|change| change.map(|change| self.requests.push(change)).is_some());
         self.gathering.push((asked, waits));
         self.bytes += bytes;
         if self.gathering.len() >= GROUP_LINES || self.bytes >= GROUP_BYTES {
@@ -225,7 +202,7 @@ impl Batch {
         self.bytes = 0;
         let (lines, requests) = (std::mem::take(&mut self.gathering), std::mem::take(&mut self.requests));
         if !lines.is_empty() {
-            let committing = Intake::submit(&self.server.warden.intake, requests);
+            let committing = self.allowed.submit(requests);
             self.groups.push_back(Group { lines, committing });
         }
     }
@@ -248,12 +225,12 @@ impl Batch {
                 Ok(false) => Ok(None),
                 Ok(true) => results.next().map_or_else(
                     || Err(failure.clone()),
-                    |result| result.map(Some).map_err(|error| self.access.explain(error)),
+                    |result| result.map(Some).map_err(|error| self.allowed.access().explain(error)),
                 ),
             };
-            let moment = self.server.warden.clock.moment();
+            let moment = self.allowed.server().moment();
             line::answer(self.answered, &asked, &result, moment, &mut self.answer.text);
-            self.answer.count(&self.server.answers)?;
+            self.answer.count(&self.allowed.server().answers)?;
         }
         Ok(())
     }

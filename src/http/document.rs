@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use warden_api::limit::DOCUMENT_MAX;
 
 use super::problem::Problem;
-use super::{Server, browser, request};
+use super::request;
+use super::server::{Server, browser};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

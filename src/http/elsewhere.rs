@@ -1,9 +1,8 @@
 //! Unknown paths, with a hint at the probable mistake.
 
-use super::problem::Problem;
+use warden_api::path;
 
-/// The sub-resources of an item.
-const BELOW_ITEM: [&str; 3] = ["payload", "errors", "retry"];
+use super::problem::Problem;
 
 pub fn nothing_at(path: &str) -> Problem {
     let hint = hint(path).unwrap_or_default();
@@ -18,18 +17,25 @@ fn hint(path: &str) -> Option<&'static str> {
             Some(": write a slash within the id of an item as %2F, as in /v1/workflows/W/items/a%2Fb")
         }
         [.., ""] if parts.len() > 1 => Some(": omit the slash at its end"),
-        [
-            "workflows" | "items" | "incidents" | "leases" | "batch" | "replays" | "silences" | "receivers"
-            | "export",
-            ..,
-        ] => Some(": API paths begin with /v1"),
+        [first, ..] if is_in_api(first) => Some(": API paths begin with /v1"),
         _ => None,
     }
 }
 
 /// Whether it is a complete item path with a trailing slash.
 fn is_below(id: &[&str]) -> bool {
-    matches!(id, [_, ""]) || matches!(id, [_, below, ""] if BELOW_ITEM.contains(below))
+    let is_resource = |name: &str| path::ALL.iter().any(|path| part(path, path::ITEM) == Some(name));
+    matches!(id, [_, ""]) || matches!(id, [_, below, ""] if is_resource(below))
+}
+
+/// Whether a part of a path follows `/v1`.
+fn is_in_api(name: &str) -> bool {
+    path::ALL.iter().any(|path| part(path, "/v1") == Some(name))
+}
+
+/// The part of a path that follows a prefix.
+fn part(path: &'static str, prefix: &str) -> Option<&'static str> {
+    path.strip_prefix(prefix)?.strip_prefix('/')?.split('/').next()
 }
 
 #[cfg(test)]

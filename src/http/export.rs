@@ -12,10 +12,8 @@ pub(super) mod line;
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -26,15 +24,12 @@ use warden_api::line::End;
 use warden_api::word::LineOperation;
 
 use self::line::{History, line_room, place, write_item_line, write_line};
-use super::Server;
-use super::access::Access;
-use super::budget::attach;
-use super::place::Place;
 use super::problem::Problem;
-use super::question::{FILTERS, Question};
+use super::question::Question;
 use super::request::Query;
+use super::server::budget::attach;
+use super::server::{Allowed, Matching, Place, Services};
 use super::view::hex;
-use crate::config::Scope;
 use crate::model::item::ItemDetail;
 use crate::model::{Item, ItemState, Position, quote};
 use crate::warden::WardenError;
@@ -48,42 +43,14 @@ const CHUNK: usize = 256 * 1024;
 const ROOM: u64 = CHUNK as u64 + 256 * 1024;
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// Export items with their payloads as NDJSON, in the form that `POST /v1/batch` accepts.
-///
-/// Lines include the items' history: `state`, `created_at`, `step_entered_at`, `failed_at`, `step_attempts`,
-/// `deadline_from` (`duration` if the deadline was given as one), `retry_at`, `steps`, `progress` and
-/// `errors`. Closed items also have `closed_at` and `outcome`, and without a stored payload `payload_size`
-/// and `payload_sha256`. Closed items, and tombstones of items that were closed before they were created, are
-/// included only with `state=closed`. `history=false` omits the history and closed items; such lines can be
-/// imported without the scope `admin`. Leases, versions, incidents and idempotency keys are not exported.
-///
-/// Each line has a `cursor` to continue after it. With `end=true` a final line has the number of lines and
-/// the SHA-256 of all bytes before it, in hexadecimal: `{"op":"end","lines":2,"sha256":"…"}`. If it is
-/// missing, the export is incomplete.
-#[utoipa::path(get, path = "/v1/export", operation_id = "export_items", tag = "items",
-    params(("workflow" = Option<Vec<String>>, Query, description = "A glob over workflow names; repeatable"),
-        ("state" = Option<Vec<String>>, Query, description = "Repeatable; all but closed by default"),
-        ("label" = Option<Vec<String>>, Query, description = "name:value; repeatable, all must match"),
-        ("step" = Option<String>, Query),
-        ("created_before" = Option<String>, Query), ("created_after" = Option<String>, Query),
-        ("deadline_before" = Option<String>, Query), ("deadline_after" = Option<String>, Query),
-        ("order" = Option<String>, Query, description = "created (default) or deadline"),
-        ("cursor" = Option<String>, Query, description = "Continue after this line or page"),
-        ("history" = Option<bool>, Query, description = "Include the items' history; true by default"),
-        ("end" = Option<bool>, Query, description = "Add the final line; false by default")),
-    responses((status = 200, description = "One line per item", body = String,
-        content_type = "application/x-ndjson")))]
 pub async fn export(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<Matching>,
     in_flight: Place,
     mut query: Query,
 ) -> Result<Response, Problem> {
-    access.require(Scope::Recover)?;
-    let mut question = Question::read(&mut query, &access, &*server.warden.clock)?;
+    let mut question = Question::read(&mut query, allowed.server().clock())?;
     let seal = flag(&mut query, "end")?.unwrap_or(false).then(Seal::default);
     let has_history = flag(&mut query, "history")?.unwrap_or(true);
-    query.finish(&format!("{FILTERS}, order, cursor, history, end"))?;
     let is_closed_wanted = question.filter.states.contains(&ItemState::Closed);
     if is_closed_wanted && !has_history {
         return Err(Problem::invalid(
@@ -93,10 +60,20 @@ pub async fn export(
     // An importing warden must know closed ids, so that late creates are recognized.
     question.filter.unseen = is_closed_wanted;
     // The first page is read before the response starts, so that an error gets a status.
-    drop(server.answers.try_hold(ROOM)?);
+    let (services, filter) = allowed.matching(question.filter);
+    question.filter = filter;
+    drop(services.server().answers.try_hold(ROOM)?);
     let place = question.after;
-    let mut export =
-        Export { server, in_flight, question, has_history, items: VecDeque::new(), place, more: true, seal };
+    let mut export = Export {
+        services,
+        in_flight,
+        question,
+        has_history,
+        items: VecDeque::new(),
+        place,
+        more: true,
+        seal,
+    };
     export.read_page().await?;
     let lines = stream::try_unfold(export, |mut export| async move {
         match export.chunk().await {
@@ -122,7 +99,7 @@ fn flag(query: &mut Query, name: &str) -> Result<Option<bool>, Problem> {
 
 /// An export in progress.
 struct Export {
-    server: Arc<Server>,
+    services: Services,
     in_flight: Place,
     question: Question,
     has_history: bool,
@@ -144,12 +121,12 @@ struct Seal {
 impl Export {
     /// The next lines; `None` at the end.
     async fn chunk(&mut self) -> Result<Option<Bytes>, Box<dyn Error + Send + Sync>> {
-        let mut hold = match self.server.answers.try_hold(ROOM) {
+        let mut hold = match self.services.server().answers.try_hold(ROOM) {
             Ok(hold) => hold,
             Err(_) => {
                 self.more |= !self.items.is_empty();
                 self.items = VecDeque::new();
-                self.server.answers.hold(ROOM).await?
+                self.services.server().answers.hold(ROOM).await?
             }
         };
         let mut text = Vec::new();
@@ -162,11 +139,11 @@ impl Export {
                         break;
                     }
                     drop(hold);
-                    hold = self.server.answers.hold(room).await?;
+                    hold = self.services.server().answers.hold(room).await?;
                 }
             }
             if let Some(item) = self.items.pop_front() {
-                let moment = self.server.warden.clock.moment();
+                let moment = self.services.moment();
                 self.place = Some(place(&item, moment));
                 self.write_item(&item, &mut text).await?;
                 if let Some(seal) = &mut self.seal
@@ -188,9 +165,9 @@ impl Export {
     }
 
     async fn read_page(&mut self) -> Result<(), WardenError> {
-        let (warden, place) = (self.server.warden.clone(), self.place);
+        let (queries, place) = (self.services.queries.clone(), self.place);
         let (filter, order) = (self.question.filter.clone(), self.question.order);
-        let reading = async move { warden.queries.list(filter, order, place, PAGE).await };
+        let reading = async move { queries.list(filter, order, place, PAGE).await };
         let page = self.in_flight.keep(reading).await?;
         // Progress and errors are the larger part of a record; they are read again one by one.
         let without = |item: Item| Item { detail: item.detail.map(|_| Box::<ItemDetail>::default()), ..item };
@@ -205,9 +182,9 @@ impl Export {
     /// Writes an item in its current state. One that was closed since the page was read is skipped unless
     /// closed items are requested.
     async fn write_item(&self, item: &Item, text: &mut Vec<u8>) -> Result<(), WardenError> {
-        let warden = &self.server.warden;
+        let services = &self.services;
         let read_again = if self.has_history && item.detail.is_some() {
-            warden.queries.numbered(item.number).await?
+            services.queries.numbered(item.number).await?
         } else {
             None
         };
@@ -222,14 +199,14 @@ impl Export {
             return Ok(());
         }
         let history = if self.has_history { History::Told } else { History::LeftOut };
-        write_item_line(item, payload.as_deref(), history, warden.clock.moment(), text)
+        write_item_line(item, payload.as_deref(), history, services.moment(), text)
     }
 
     async fn payload(&self, item: &Item) -> Result<Option<Bytes>, WardenError> {
-        let warden = &self.server.warden;
-        let Some(info) = item.kept_payload(warden.clock.now()) else { return Ok(None) };
+        let services = &self.services;
+        let Some(info) = item.kept_payload(services.clock.now()) else { return Ok(None) };
         let size = usize::try_from(info.size).unwrap_or(usize::MAX);
-        let bytes = warden.queries.payload(item.number, 0, size).await?;
+        let bytes = services.queries.payload(item.number, 0, size).await?;
         Ok(bytes.filter(|bytes| bytes.len() == size))
     }
 }

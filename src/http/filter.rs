@@ -3,17 +3,14 @@
 use warden_api::item::ItemFilter;
 use wildmatch::WildMatch;
 
-use super::Server;
-use super::access::Access;
 use super::problem::Problem;
 use super::request;
 use crate::model::item::check_labels;
 use crate::model::replay::ReplayFilter;
-use crate::model::{self, ItemState, Timestamp};
+use crate::model::{self, Clock, ItemState, Timestamp};
 
-/// Parses a filter, limited to the workflows of the token.
-pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<model::ItemFilter, Problem> {
-    let clock = &server.warden.clock;
+/// Parses a filter, not yet limited to the workflows of the token.
+pub fn read(filter: ItemFilter, clock: &dyn Clock) -> Result<model::ItemFilter, Problem> {
     let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
         let instant = text.map(|text| request::instant(name, &text)).transpose()?;
         Ok(instant.map(|instant| clock.to_steady(instant)))
@@ -24,7 +21,7 @@ pub fn read(filter: ItemFilter, server: &Server, access: &Access) -> Result<mode
     let states = recoverable(filter.states, &[ItemState::Overdue])?;
     Ok(model::ItemFilter {
         workflows: filter.workflows.iter().map(|glob| WildMatch::new(glob)).collect(),
-        allowed: access.workflows(),
+        allowed: Vec::new(),
         unseen: false,
         states,
         labels: filter.labels.into_iter().collect(),
@@ -58,8 +55,10 @@ pub fn written(filter: ItemFilter) -> Result<ReplayFilter, Problem> {
 /// The states of a filter, or the default.
 fn recoverable(named: Vec<ItemState>, meant: &[ItemState]) -> Result<Vec<ItemState>, Problem> {
     if !named.iter().all(|state| state.is_recoverable()) {
-        let detail = "states must be open, overdue or failed; items in other states cannot be recovered";
-        return Err(Problem::invalid(detail));
+        let words = ItemState::RECOVERABLE.map(ItemState::as_str).join(", ");
+        return Err(Problem::invalid(format!(
+            "states may contain only {words}; items in other states cannot be recovered"
+        )));
     }
     Ok(if named.is_empty() { meant.to_vec() } else { named })
 }

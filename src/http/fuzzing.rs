@@ -20,7 +20,6 @@ use warden_api::replay::ReplayRequest;
 
 use super::access::{Access, Tokens};
 use super::batch::line::{self, Asked};
-use super::browser::{self, Browsers};
 use super::export::line::{History, write_item_line};
 use super::filter;
 use super::items;
@@ -29,6 +28,7 @@ use super::problem::Problem;
 use super::question::Question;
 use super::replays;
 use super::request::{self, ByteRange, Query, byte_range};
+use super::server::browser::{self, Browsers};
 use crate::config::{Config, Sources, host_of, origin_of};
 use crate::model::item::payload::content_encoding;
 use crate::model::item::{Closed, ItemDetail, ItemPatch, PROGRESS_SIZE_MAX};
@@ -84,11 +84,11 @@ pub fn queries(bytes: &[u8]) {
     let ask = |mut query: Query| -> Result<(), Problem> {
         let length = limit(&mut query)?;
         assert!((1..=1000).contains(&length));
-        let question = Question::read(&mut query, &everybody(), &ManualClock::new(NOW))?;
+        let question = Question::read(&mut query, &ManualClock::new(NOW))?;
         if let Some(step) = &question.filter.step {
             assert!(text.contains("step"), "{step}");
         }
-        query.finish("none")
+        query.check(std::iter::empty())
     };
     accepted(Query::parse(text).and_then(ask));
 

@@ -1,9 +1,7 @@
 //! Items: create, read, close, patch, report errors, retry.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderName, IF_RANGE, LOCATION, RANGE,
@@ -14,22 +12,19 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
-use utoipa::ToSchema;
-use warden_api::item::{ErrorReceipt, ErrorRequest, ItemAnswer, PatchRequest};
+use warden_api::item::{ErrorReceipt, ErrorRequest, PatchRequest};
 use warden_api::path;
 
-use super::Server;
-use super::access::Access;
-use super::body::Held;
-use super::budget::attach;
 use super::document::{document, idempotency_key};
 use super::json::Json;
 use super::prefer::{self, PREFERENCE_APPLIED, RETURN_MINIMAL};
 use super::problem::{Problem, success};
-use super::request::{self, ByteRange, ItemPath, NoQuery, Query, WorkflowPath};
+use super::request::{self, ByteRange, Query};
+use super::server::body::Held;
+use super::server::budget::attach;
+use super::server::{Allowed, InPath, Services};
 use super::view::{Sent, hex};
-use crate::config::Scope;
-use crate::model::{CloseOutcome, Item, ItemNumber, PayloadInfo};
+use crate::model::{CloseOutcome, Item, ItemKey, ItemNumber, PayloadInfo, WorkflowName};
 use crate::warden::intake::{CreateItem, Done, PatchItem};
 use crate::warden::report::ReportError;
 use crate::warden::{ClosedSince, WardenError};
@@ -40,92 +35,46 @@ const WINDOW: u64 = 256 * 1024;
 /// The checksum of the whole payload, also when a part is sent (RFC 9530).
 pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
-/// A payload. The warden does not interpret it.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
-pub struct PayloadBytes(#[expect(dead_code, reason = "for the API description only")] Vec<u8>);
-
-/// Create an item. The body is its payload.
-///
-/// The payload is stored byte for byte and never decoded, with its `Content-Type` (`application/octet-stream`
-/// by default) and its `Content-Encoding`. Other headers that describe a body, such as `Content-Language`,
-/// are not stored; use labels. Repeating the request with the same payload returns the existing item with
-/// 200; with another payload it is a conflict (409).
-#[utoipa::path(put, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "create_item", tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path),
-        ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant. The \
-            default is the deadline of the step or workflow"),
-        ("label" = Option<Vec<String>>, Query, description = "A label as name:value; repeatable"),
-        ("step" = Option<String>, Query),
-        ("prefer" = Option<String>, Header,
-            description = "`return=minimal` for a response without a body (RFC 7240)")),
-    request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created", body = ItemAnswer),
-        (status = 200, description = "The item is open already, with the same payload", body = ItemAnswer)))]
 pub async fn put(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
+    allowed: Allowed<InPath<ItemKey>>,
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
-    access.require_for(Scope::Ingest, &key.workflow)?;
+    let (services, key) = allowed.granted();
     let (parts, body) = request.into_parts();
     let create = CreateItem { id: Some(key.id), ..create_request(&parts, key.workflow, query)? };
-    match store(&server, &access, create, &parts, body).await? {
-        Done::Created(item) => {
-            Ok(show_created(success::CREATED, *item, Sent::Item, &parts, &server, &access))
-        }
-        Done::Existed(item) => Ok(show_created(success::OK, *item, Sent::Payload, &parts, &server, &access)),
+    match store(&services, create, &parts, body).await? {
+        Done::Created(item) => Ok(show_created(success::CREATED, *item, Sent::Item, &parts, &services)),
+        Done::Existed(item) => Ok(show_created(success::OK, *item, Sent::Payload, &parts, &services)),
         Done::Closed => Err(Problem::item_closed("the item is closed")),
     }
 }
 
-/// Create an item with a generated id. The body is its payload, as with a given id.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items", operation_id = "post_item", tag = "items",
-    params(("workflow" = String, Path),
-        ("deadline" = Option<String>, Query, description = "A duration from now, or an RFC 3339 instant. The \
-            default is the deadline of the step or workflow"),
-        ("label" = Option<Vec<String>>, Query, description = "A label as name:value; repeatable"),
-        ("step" = Option<String>, Query),
-        ("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
-            returns the first item"),
-        ("prefer" = Option<String>, Header,
-            description = "`return=minimal` for a response without a body (RFC 7240)")),
-    request_body(content = PayloadBytes, content_type = "*/*"),
-    responses((status = 201, description = "Created; `Location` is its path", body = ItemAnswer)))]
 pub async fn post(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    WorkflowPath(workflow): WorkflowPath,
+    allowed: Allowed<InPath<WorkflowName>>,
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
-    access.require_for(Scope::Ingest, &workflow)?;
+    let (services, workflow) = allowed.granted();
     let (parts, body) = request.into_parts();
     let idempotency_key = idempotency_key(&parts)?;
     let create = CreateItem { idempotency_key, ..create_request(&parts, workflow, query)? };
-    let (item, sent) = match store(&server, &access, create, &parts, body).await? {
+    let (item, sent) = match store(&services, create, &parts, body).await? {
         Done::Created(item) => (item, Sent::Item),
         // A repetition gets the response of the first request, which may have been lost.
         Done::Existed(item) => (item, Sent::Payload),
         Done::Closed => return Err(Problem::item_closed("the item is closed")),
     };
     let location = path::fill(path::ITEM, &[&item.workflow, &item.id]);
-    let mut response = show_created(success::CREATED, *item, sent, &parts, &server, &access);
+    let mut response = show_created(success::CREATED, *item, sent, &parts, &services);
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)
 }
 
-fn create_request(
-    parts: &Parts,
-    workflow: crate::model::WorkflowName,
-    mut query: Query,
-) -> Result<CreateItem, Problem> {
+fn create_request(parts: &Parts, workflow: WorkflowName, mut query: Query) -> Result<CreateItem, Problem> {
     let deadline = query.one("deadline")?.map(|text| request::deadline(&text)).transpose()?;
     let labels = request::labels(query.all("label"))?;
     let step = query.one("step")?.map(request::step).transpose()?;
-    query.finish("deadline, label, step")?;
     Ok(CreateItem {
         workflow,
         id: None,
@@ -140,19 +89,14 @@ fn create_request(
     })
 }
 
-async fn store(
-    server: &Server,
-    access: &Access,
-    create: CreateItem,
-    parts: &Parts,
-    body: Body,
-) -> Result<Done, Problem> {
+async fn store(services: &Services, create: CreateItem, parts: &Parts, body: Body) -> Result<Done, Problem> {
+    let bodies = &services.server().bodies;
     let too_large = |limit| WardenError::PayloadTooLarge { limit }.into();
     // The memory reservation lasts until the payload is on disk.
     let Held { bytes, hold: _hold } =
-        server.bodies.read(parts, body, server.warden.intake.payload_max(), too_large).await?;
-    let created = server.warden.intake.create(CreateItem { payload: bytes, ..create }).await;
-    created.map_err(|error| access.explain(error))
+        bodies.read(parts, body, services.intake.payload_max(), too_large).await?;
+    let created = services.intake.create(CreateItem { payload: bytes, ..create }).await;
+    created.map_err(|error| services.access().explain(error))
 }
 
 /// The response to a create. With `Prefer: return=minimal` it has no body.
@@ -161,32 +105,26 @@ fn show_created(
     item: Item,
     sent: Sent,
     parts: &Parts,
-    server: &Server,
-    access: &Access,
+    services: &Services,
 ) -> Response {
     if !prefer::is_minimal(&parts.headers) {
-        return show(status, item, sent, server, access);
+        return show(status, item, sent, services);
     }
     let headers = [(ETAG, entity_tag(item.version)), (PREFERENCE_APPLIED, RETURN_MINIMAL)];
     (status, headers).into_response()
 }
 
 /// The response to a write.
-fn show(
-    status: axum::http::StatusCode,
-    item: Item,
-    sent: Sent,
-    server: &Server,
-    access: &Access,
-) -> Response {
+fn show(status: axum::http::StatusCode, item: Item, sent: Sent, services: &Services) -> Response {
     let tag = entity_tag(item.version);
-    (status, [(ETAG, tag)], Json(server.facts(item).answer(sent, access.may_read()))).into_response()
+    let answer = services.facts(item).answer(sent, services.access().may_read());
+    (status, [(ETAG, tag)], Json(answer)).into_response()
 }
 
 /// The response to a client that may read the item.
-fn show_whole(item: Item, server: &Server) -> Response {
+fn show_whole(item: Item, services: &Services) -> Response {
     let tag = entity_tag(item.version);
-    (success::OK, [(ETAG, tag)], Json(warden_api::Item::from(server.facts(item)))).into_response()
+    (success::OK, [(ETAG, tag)], Json(warden_api::Item::from(services.facts(item)))).into_response()
 }
 
 fn entity_tag(version: u64) -> HeaderValue {
@@ -199,41 +137,18 @@ fn entity_tag(version: u64) -> HeaderValue {
     }
 }
 
-/// Get an item.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "get_item", tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The item", body = warden_api::Item)))]
-pub async fn get(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
-    _: NoQuery,
-) -> Result<Response, Problem> {
-    access.require_for(Scope::Read, &key.workflow)?;
-    Ok(show_whole(server.warden.queries.item(key).await?, &server))
+pub async fn get(allowed: Allowed<InPath<ItemKey>>) -> Result<Response, Problem> {
+    let (services, key) = allowed.granted();
+    Ok(show_whole(services.queries.item(key).await?, &services))
 }
 
-/// Get an item's payload, byte for byte.
-///
-/// The `Content-Type` and `Content-Encoding` are those of the create, whatever `Accept` and `Accept-Encoding`
-/// say. `Content-Length`, `ETag`, `Repr-Digest` and ranges refer to the stored bytes.
-#[utoipa::path(get, path = "/v1/workflows/{workflow}/items/{id}/payload", operation_id = "get_payload",
-    tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path), ("range" = Option<String>, Header)),
-    responses((status = 200, description = "The payload, with its content type", body = PayloadBytes,
-            content_type = "*/*"),
-        (status = 206, description = "The requested range", body = PayloadBytes, content_type = "*/*"),
-        (status = 304, description = "Not modified: `If-None-Match` has the current ETag")))]
 pub async fn payload(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
-    _: NoQuery,
+    allowed: Allowed<InPath<ItemKey>>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    access.require_for(Scope::Recover, &key.workflow)?;
-    let (item, info) = server.warden.queries.item_with_payload(key).await?;
+    let (services, key) = allowed.granted();
+    let (item, info) = services.queries.item_with_payload(key).await?;
     let tag = format!("\"{}\"", hex(&info.sha256));
     if request::has_already(&headers, &tag) {
         return Ok((success::NOT_MODIFIED, payload_headers(&info, &tag)).into_response());
@@ -255,7 +170,7 @@ pub async fn payload(
         }
     };
     let body =
-        if method == Method::HEAD { Body::empty() } else { payload_body(server, &item, range).await? };
+        if method == Method::HEAD { Body::empty() } else { payload_body(services, &item, range).await? };
     let mut response = (status, payload_headers(&info, &tag), body).into_response();
     let length = range.end - range.start;
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -282,62 +197,46 @@ fn payload_headers(info: &PayloadInfo, tag: &str) -> HeaderMap {
 
 /// Streams a range, one window at a time. The first window is read before the response starts, so that a
 /// payload which has just been dropped still gets an error status; a later drop aborts the body.
-async fn payload_body(server: Arc<Server>, item: &Item, range: ByteRange) -> Result<Body, Problem> {
+async fn payload_body(services: Services, item: &Item, range: ByteRange) -> Result<Body, Problem> {
     let number = item.number;
-    let Some(first) = window(&server, number, range).await? else {
-        return Err(WardenError::PayloadGone(ClosedSince::of(item, server.moment())).into());
+    let Some(first) = window(&services, number, range).await? else {
+        return Err(WardenError::PayloadGone(ClosedSince::of(item, services.moment())).into());
     };
     let next = ByteRange { start: range.start + first.len() as u64, end: range.end };
     if next.start >= next.end {
         return Ok(Body::from(first));
     }
-    let first = attach(server.answers.try_hold(WINDOW)?, first);
-    let rest = stream::try_unfold((server, next), move |(server, range)| async move {
+    let first = attach(services.server().answers.try_hold(WINDOW)?, first);
+    let rest = stream::try_unfold((services, next), move |(services, range)| async move {
         if range.start >= range.end {
             return Ok::<_, std::io::Error>(None);
         }
-        let hold = server.answers.hold(WINDOW).await?;
-        let bytes = window(&server, number, range).await.ok().flatten().filter(|bytes| !bytes.is_empty());
+        let hold = services.server().answers.hold(WINDOW).await?;
+        let bytes = window(&services, number, range).await.ok().flatten().filter(|bytes| !bytes.is_empty());
         let bytes =
             bytes.ok_or_else(|| std::io::Error::other("the payload was dropped while it was sent"))?;
         let next = ByteRange { start: range.start + bytes.len() as u64, end: range.end };
-        Ok(Some((attach(hold, bytes), (server, next))))
+        Ok(Some((attach(hold, bytes), (services, next))))
     });
     use futures_util::StreamExt;
     Ok(Body::from_stream(stream::once(async move { Ok(first) }).chain(rest)))
 }
 
 async fn window(
-    server: &Server,
+    services: &Services,
     number: ItemNumber,
     range: ByteRange,
 ) -> Result<Option<bytes::Bytes>, Problem> {
     let length = usize::try_from((range.end - range.start).min(WINDOW)).unwrap_or_default();
-    Ok(server.warden.queries.payload(number, range.start, length).await?)
+    Ok(services.queries.payload(number, range.start, length).await?)
 }
 
-/// Close an item. Closing it again succeeds.
-#[utoipa::path(delete, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "close_item",
-    tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path),
-        ("outcome" = Option<String>, Query, description = "success (default), discarded or failed")),
-    responses((status = 204, description = "Closed, by this request or an earlier one")))]
-pub async fn delete(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
-    mut query: Query,
-) -> Result<Response, Problem> {
-    access.require_for(Scope::Ingest, &key.workflow)?;
+pub async fn delete(allowed: Allowed<InPath<ItemKey>>, mut query: Query) -> Result<Response, Problem> {
+    let (services, key) = allowed.granted();
     let outcome: Option<CloseOutcome> =
         query.one("outcome")?.map(|text| request::word("outcome", &text)).transpose()?;
-    query.finish("outcome")?;
-    server
-        .warden
-        .intake
-        .close(key, outcome.unwrap_or_default())
-        .await
-        .map_err(|error| access.explain(error))?;
+    let closed = services.intake.close(key, outcome.unwrap_or_default()).await;
+    closed.map_err(|error| services.access().explain(error))?;
     Ok(success::DONE.into_response())
 }
 
@@ -347,48 +246,22 @@ pub(super) fn change(request: PatchRequest) -> Result<PatchItem, Problem> {
     Ok(PatchItem { deadline, labels: request.labels, progress: request.progress, if_version: None })
 }
 
-/// Change the deadline, labels or progress of an open item (JSON merge patch, RFC 7396).
-#[utoipa::path(patch, path = "/v1/workflows/{workflow}/items/{id}", operation_id = "patch_item",
-    tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path),
-        ("if-match" = Option<String>, Header, description = "Require this to be the current ETag")),
-    request_body(content = PatchRequest, content_type = "application/merge-patch+json"),
-    responses((status = 200, description = "The changed item", body = ItemAnswer)))]
-pub async fn patch(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
-    _: NoQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    access.require_for(Scope::Ingest, &key.workflow)?;
+pub async fn patch(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Result<Response, Problem> {
+    let (services, key) = allowed.granted();
     let (parts, body) = request.into_parts();
     let if_version = request::if_match(&parts.headers)?;
-    let document: PatchRequest = document(&server, &parts, body).await?;
+    let document: PatchRequest = document(services.server(), &parts, body).await?;
     let patch = PatchItem { if_version, ..change(document)? };
     let sent = Sent::Change { deadline: patch.deadline.is_some() };
-    let item = server.warden.intake.patch(key, patch).await.map_err(|error| access.explain(error))?;
-    Ok(show(success::OK, item, sent, &server, &access))
+    let patched = services.intake.patch(key, patch).await;
+    let item = patched.map_err(|error| services.access().explain(error))?;
+    Ok(show(success::OK, item, sent, &services))
 }
 
-/// Report an error on an open item. A fatal error fails the item.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/errors", operation_id = "report_error",
-    tag = "items",
-    params(("workflow" = String, Path), ("id" = String, Path),
-        ("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
-            reports the error once")),
-    request_body(content = ErrorRequest),
-    responses((status = 201, description = "Reported", body = ErrorReceipt)))]
-pub async fn report(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
-    _: NoQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    access.require_for(Scope::Ingest, &key.workflow)?;
+pub async fn report(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Result<Response, Problem> {
+    let (services, key) = allowed.granted();
     let (parts, body) = request.into_parts();
-    let document: ErrorRequest = document(&server, &parts, body).await?;
+    let document: ErrorRequest = document(services.server(), &parts, body).await?;
     let report = ReportError {
         kind: document.kind,
         message: document.message,
@@ -397,21 +270,12 @@ pub async fn report(
         data: document.data,
         idempotency_key: idempotency_key(&parts)?,
     };
-    let error_id = server.warden.intake.report(key, report).await.map_err(|error| access.explain(error))?;
+    let reported = services.intake.report(key, report).await;
+    let error_id = reported.map_err(|error| services.access().explain(error))?;
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
 }
 
-/// Retry a failed item at its current step, or end the back-off of an item that waits for its next attempt.
-#[utoipa::path(post, path = "/v1/workflows/{workflow}/items/{id}/retry", operation_id = "retry_item",
-    tag = "recovery",
-    params(("workflow" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
-pub async fn retry(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    ItemPath(key): ItemPath,
-    _: NoQuery,
-) -> Result<Response, Problem> {
-    access.require_for(Scope::Recover, &key.workflow)?;
-    Ok(show_whole(server.warden.recovery.retry(key).await?, &server))
+pub async fn retry(allowed: Allowed<InPath<ItemKey>>) -> Result<Response, Problem> {
+    let (services, key) = allowed.granted();
+    Ok(show_whole(services.recovery.retry(key).await?, &services))
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -16,22 +16,20 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
 use warden_api::lease::{
-    ClaimRequest, Claimed, ClaimedItem, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest,
+    ClaimRequest, ClaimedItem, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest,
 };
 
-use super::Server;
-use super::access::Access;
-use super::answers::{self, RECORD, SMALL};
-use super::budget::{Hold, attach};
 use super::document::{document, optional_document};
-use super::exchange::Exchange;
 use super::filter;
 use super::json::Json;
 use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
-use super::request::{self, NoQuery, Segments};
+use super::request::{self, Segments};
+use super::server::answers::{self, RECORD, SMALL};
+use super::server::budget::{Hold, attach};
+use super::server::exchange::Exchange;
+use super::server::{Allowed, Matching, OfLease, Services};
 use super::view;
-use crate::config::Scope;
 use crate::model::item::Merge;
 use crate::model::{Item, LeaseId, quote};
 use crate::warden::recovery::{ClaimItems, place_after};
@@ -39,50 +37,40 @@ use crate::warden::recovery::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::report::ReportError;
 use crate::warden::{Recovery, WardenError};
 
-/// Claim items: lease matching ones, earliest deadline first. With `wait` the request waits for an item if
-/// none is claimable (long polling). A claim is not idempotent: if the response is lost, the items stay
-/// leased until the ttl has passed.
-#[utoipa::path(post, path = "/v1/leases", operation_id = "claim", tag = "recovery",
-    request_body(content = Option<ClaimRequest>),
-    responses((status = 200, description = "The leases, with their items", body = Claimed)))]
-pub async fn claim(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    _: NoQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    access.require(Scope::Work)?;
+pub async fn claim(allowed: Allowed<Matching>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let document: ClaimRequest = optional_document(&server, &parts, body).await?;
+    let document: ClaimRequest = optional_document(allowed.server(), &parts, body).await?;
     let duration =
         |name: &str, text: Option<String>| text.map(|text| request::duration(name, &text)).transpose();
     let (ttl, wait) = (duration("ttl", document.ttl)?, duration("wait", document.wait)?);
     if let Some(name) = document.unknown.first() {
         return Err(Problem::invalid(format!("unknown field {} in claim", quote(&name))));
     }
+    let filter = filter::read(document.filter, allowed.server().clock())?;
+    let (services, filter) = allowed.matching(filter);
     let claim = ClaimItems {
-        filter: filter::read(document.filter, &server, &access)?,
+        filter,
         after: document.cursor.map(|text| read_cursor(&text)).transpose()?,
         max: document.max,
         ttl: ttl.unwrap_or(TTL_DEFAULT),
         wait: wait.unwrap_or_default(),
-        worker: document.worker.unwrap_or_else(|| access.name().unwrap_or("anonymous").into()),
+        worker: document.worker.unwrap_or_else(|| services.access().name().unwrap_or("anonymous").into()),
         gone: parts.extensions.get::<Arc<Exchange>>().map(|of| of.gone().clone()).unwrap_or_default(),
     };
     // If there is no memory for the response, the claim is refused before it leases anything.
-    drop(server.answers.try_hold(SMALL)?);
-    let claimed = Recovery::claim(&server.warden.recovery, claim).await?;
-    let next_cursor = place_after(&claimed, server.moment()).map(write_cursor);
-    let hold = server.answers.hold(room(&claimed, document.payloads)).await;
+    drop(services.server().answers.try_hold(SMALL)?);
+    let claimed = Recovery::claim(&services.recovery, claim).await?;
+    let next_cursor = place_after(&claimed, services.moment()).map(write_cursor);
+    let hold = services.server().answers.hold(room(&claimed, document.payloads)).await;
     let hold = Arc::new(hold.map_err(|_| answers::spent())?);
-    let answer = Claim { server, items: claimed.into(), payloads: document.payloads, next_cursor, hold };
+    let answer = Claim { services, items: claimed.into(), payloads: document.payloads, next_cursor, hold };
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok((content_type, Body::from_stream(answer.into_stream())).into_response())
 }
 
-/// The streamed response to a claim: [`Claimed`], one piece for each item.
+/// The streamed response to a claim: [`warden_api::lease::Claimed`], one piece for each item.
 struct Claim {
-    server: Arc<Server>,
+    services: Services,
     items: VecDeque<Item>,
     payloads: bool,
     next_cursor: Option<String>,
@@ -137,7 +125,7 @@ impl Claim {
         let size = item.payload.as_ref().map_or(0, |payload| payload.size);
         let payload_base64 = if self.payloads {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            let payload = self.server.warden.queries.payload(item.number, 0, size).await;
+            let payload = self.services.queries.payload(item.number, 0, size).await;
             let payload = payload.map_err(|error| std::io::Error::other(error.to_string()))?;
             let Some(payload) = payload.filter(|payload| payload.len() == size) else { return Ok(None) };
             Some(STANDARD.encode(payload))
@@ -147,82 +135,50 @@ impl Claim {
         Ok(Some(ClaimedItem {
             id: LeaseId { item: item.number, token: lease.token }.to_string(),
             token: lease.token,
-            expires_at: view::told(lease.expires_at, self.server.moment()),
+            expires_at: view::told(lease.expires_at, self.services.moment()),
             attempt: item.work.attempts,
-            item: self.server.facts(item).into(),
+            item: self.services.facts(item).into(),
             payload_base64,
         }))
     }
 }
 
-/// The lease in the path, its item, and the parsed body, if the token includes the workflow. The item is read
-/// after the body, which may arrive slowly.
-async fn leased<T>(
-    server: &Server,
-    access: &Access,
-    id: &str,
-    document: impl Future<Output = Result<T, Problem>>,
-) -> Result<(LeaseId, Item, T), Problem> {
-    access.require(Scope::Work)?;
-    let lease: LeaseId = id.parse().map_err(|_| WardenError::LeaseNotFound)?;
-    let document = document.await?;
-    let item = server.warden.recovery.leased_item(lease, |item| access.admits(&item.workflow)).await?;
-    Ok((lease, item, document))
-}
-
-/// Extend a lease.
-#[utoipa::path(post, path = "/v1/leases/{id}/heartbeat", operation_id = "heartbeat", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = Option<HeartbeatRequest>),
-    responses((status = 200, description = "The extended lease", body = warden_api::Lease)))]
 pub async fn heartbeat(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfLease>,
     Segments(id): Segments<String>,
-    _: NoQuery,
     request: Request,
 ) -> Result<Json<warden_api::Lease>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = optional_document::<HeartbeatRequest>(&server, &parts, body);
-    let (lease, _, document) = leased(&server, &access, &id, document).await?;
+    let document = optional_document::<HeartbeatRequest>(allowed.server(), &parts, body);
+    let (services, lease, _, document) = allowed.lease(&id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
-    let item = server.warden.recovery.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
-    let held = item.work.lease.as_ref().map(|held| view::lease(&item, held, server.moment()));
+    let item = services.recovery.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
+    let held = item.work.lease.as_ref().map(|held| view::lease(&item, held, services.moment()));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
 
-/// Complete the current step. The next step becomes claimable; after the last one the item is closed.
-#[utoipa::path(post, path = "/v1/leases/{id}/complete", operation_id = "complete", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = Option<CompleteRequest>),
-    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn complete(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfLease>,
     Segments(id): Segments<String>,
-    _: NoQuery,
     request: Request,
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = optional_document::<CompleteRequest>(&server, &parts, body);
-    let (lease, item, document) = leased(&server, &access, &id, document).await?;
+    let document = optional_document::<CompleteRequest>(allowed.server(), &parts, body);
+    let (services, lease, item, document) = allowed.lease(&id, document).await?;
     let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
-    let item = server.warden.recovery.complete(lease, &item, request).await?;
-    Ok(Json(server.facts(item).into()))
+    let item = services.recovery.complete(lease, &item, request).await?;
+    Ok(Json(services.facts(item).into()))
 }
 
-/// Report a failed attempt. The item is retried after a back-off, or fails, by the workflow's policy.
-#[utoipa::path(post, path = "/v1/leases/{id}/fail", operation_id = "fail", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = FailRequest),
-    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn fail(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfLease>,
     Segments(id): Segments<String>,
-    _: NoQuery,
     request: Request,
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = document(&server, &parts, body);
-    let (lease, item, FailRequest { error, retry_after }) = leased(&server, &access, &id, document).await?;
+    let document = document(allowed.server(), &parts, body);
+    let (services, lease, item, document) = allowed.lease(&id, document).await?;
+    let FailRequest { error, retry_after } = document;
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
@@ -233,26 +189,19 @@ pub async fn fail(
         data: error.data,
         idempotency_key: None,
     };
-    let item =
-        server.warden.recovery.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
-    Ok(Json(server.facts(item).into()))
+    let item = services.recovery.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
+    Ok(Json(services.facts(item).into()))
 }
 
-/// Release a lease without an attempt: the item can be claimed again at once, or after `delay`.
-#[utoipa::path(post, path = "/v1/leases/{id}/release", operation_id = "release", tag = "recovery",
-    params(("id" = String, Path)), request_body(content = Option<ReleaseRequest>),
-    responses((status = 200, description = "The changed item", body = warden_api::Item)))]
 pub async fn release(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfLease>,
     Segments(id): Segments<String>,
-    _: NoQuery,
     request: Request,
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = optional_document::<ReleaseRequest>(&server, &parts, body);
-    let (lease, _, document) = leased(&server, &access, &id, document).await?;
+    let document = optional_document::<ReleaseRequest>(allowed.server(), &parts, body);
+    let (services, lease, _, document) = allowed.lease(&id, document).await?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
-    let item = server.warden.recovery.release(lease, delay.unwrap_or_default()).await?;
-    Ok(Json(server.facts(item).into()))
+    let item = services.recovery.release(lease, delay.unwrap_or_default()).await?;
+    Ok(Json(services.facts(item).into()))
 }

@@ -26,7 +26,7 @@ use crate::warden::Warden;
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     method: &'static str,
-    route: String,
+    route: &'static str,
     status: u16,
 }
 
@@ -45,10 +45,10 @@ impl Default for HttpMetrics {
 
 impl HttpMetrics {
     /// Unknown methods are counted as `other`, so that clients cannot create series.
-    pub fn count(&self, method: &Method, route: &str, status: u16, took: Duration) {
+    pub fn count(&self, method: &Method, route: &'static str, status: u16, took: Duration) {
         let known = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
-        let labels = RequestLabels { method, route: route.to_owned(), status };
+        let labels = RequestLabels { method, route, status };
         self.requests.get_or_create(&labels).inc();
         self.took.observe(took.as_secs_f64());
     }

@@ -1,14 +1,23 @@
-//! The parts of the API description that operations share. Each operation describes itself and its success.
+//! The description of the API, made of the routes.
 
+mod details;
+mod examples;
 mod forms;
 mod links;
+mod operation;
+mod refusals;
 
-use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::schema::Components;
+use utoipa::openapi::{OpenApi as Document, PathItem};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
 use warden_api::ProblemDocument;
 
-use super::operation;
+pub use self::forms::{Form, LABEL, NAME};
+pub use self::operation::{
+    Answer, Body, document, file, json, lines, merge_patch, no_body, object, optional_document, page,
+    payload, text,
+};
+use super::route::Route;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,43 +39,35 @@ struct Api;
 struct BearerScheme;
 
 impl utoipa::Modify for BearerScheme {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+    fn modify(&self, api: &mut Document) {
         use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     }
 }
 
-/// The description without operations.
-pub fn document() -> utoipa::openapi::OpenApi {
+/// The description of these routes.
+pub fn describe(routes: Vec<Route>) -> Document {
     let mut api = Api::openapi();
     api.info.description = api.info.description.map(|text| format!("{text}\n\n{}", forms::FORMATS));
+    let components = api.components.get_or_insert_default();
+    for route in routes {
+        let (path, method) = (route.path, operation::method(&route.method));
+        let operation = operation::of(route, components);
+        let item = api.paths.paths.entry(path.to_owned()).or_default();
+        item.merge_operations(PathItem::new(method, operation));
+    }
+    components.examples.extend(refusals::examples());
+    forms::add(&mut api);
+    links::add(&mut api);
+    examples::add(&mut api);
     api
 }
 
-/// Adds what all operations have in common.
-pub fn complete(api: &mut utoipa::openapi::OpenApi) {
-    forms::add(api);
-    links::add(api);
-    add_problems(api);
-}
-
-/// Adds the error responses: 4XX to all operations, 5XX to those that need a token.
-fn add_problems(api: &mut utoipa::openapi::OpenApi) {
-    for (path, item) in &mut api.paths.paths {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
-            add_problems_to(operation, operation::is_open(path));
-        }
-    }
-}
-
-fn add_problems_to(operation: &mut Operation, is_open: bool) {
-    let problems = [("4XX", "The request was rejected"), ("5XX", "The request failed")];
-    for (statuses, description) in problems.into_iter().take(if is_open { 1 } else { 2 }) {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
-        let response =
-            ResponseBuilder::new().description(description).content("application/problem+json", content);
-        operation.responses.responses.insert(statuses.to_owned(), RefOr::T(response.build()));
-    }
+/// Adds the schema of a document and of those that it contains.
+fn add_schema<T: ToSchema>(name: &str, components: &mut Components) {
+    let mut schemas = Vec::new();
+    T::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components.schemas.entry(name.to_owned()).or_insert_with(<T as PartialSchema>::schema);
 }

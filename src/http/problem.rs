@@ -1,5 +1,5 @@
-//! Problems (RFC 9457, `application/problem+json`). The only file that maps results to status codes of
-//! success, and errors of the layers below to problems; [`warden_api::Problem`] has their status codes.
+//! Problems (RFC 9457, `application/problem+json`). The only file that maps errors of the layers below to
+//! problems; [`warden_api::Problem`] has their status codes.
 
 use std::borrow::Cow;
 

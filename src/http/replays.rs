@@ -1,8 +1,6 @@
 //! Replays: server-side jobs that post items to a target again.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
@@ -10,50 +8,40 @@ use warden_api::item::Summary;
 use warden_api::replay::{ReplayFilterRequest, ReplayRequest};
 use warden_api::{Page, path};
 
-use super::Server;
-use super::access::Access;
+use super::access::globs;
 use super::document::{document, idempotency_key};
 use super::filter::written;
 use super::json::Json;
 use super::page::Paging;
-use super::place::Place;
 use super::problem::{Problem, success};
-use super::request::{self, NoQuery, Query, Segments};
+use super::request::{self, Query, Segments};
+use super::server::{Allowed, AnyWorkflow, InBody, OfReplay, Place, Services};
 use super::view::ReplayFacts;
-use crate::config::Scope;
 use crate::model::replay::{Pace, ReplayFilter, ReplayTarget};
-use crate::model::{Replay, ReplayId, ReplayStatus, quote};
-use crate::warden::{ReplayAction, ReplayEntry, Replays, StartReplay, WardenError};
+use crate::model::{Replay, ReplayStatus, quote};
+use crate::warden::{ReplayAction, ReplayEntry, Replays, StartReplay};
 
-/// List replays, newest first. A token that is limited to some workflows sees those that it could have
-/// started.
-#[utoipa::path(get, path = "/v1/replays", operation_id = "list_replays", tag = "recovery",
-    params(("status" = Option<Vec<String>>, Query,
-            description = "Repeatable; all by default"),
-        ("limit" = Option<u16>, Query), ("cursor" = Option<String>, Query)),
-    responses((status = 200, description = "A page", body = Page<warden_api::Replay>)))]
 pub async fn list(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<AnyWorkflow>,
     mut query: Query,
 ) -> Result<Json<Page<warden_api::Replay>>, Problem> {
-    access.require(Scope::Recover)?;
+    let (services, access) = allowed.visible();
     let statuses: Vec<ReplayStatus> =
         query.all("status").iter().map(|text| request::word("status", text)).collect::<Result<_, _>>()?;
     let paging = Paging::read(&mut query)?;
-    query.finish("status, limit, cursor")?;
-    let mut entries = server.warden.replays.list();
+    let mut entries = services.replays.list();
     entries.retain(|entry| {
-        (statuses.is_empty() || statuses.contains(&entry.replay.status)) && admits(&access, &entry.replay)
+        (statuses.is_empty() || statuses.contains(&entry.replay.status))
+            && access.admits_replay(&entry.replay.filter)
     });
     entries.sort_by_cached_key(|entry| place(&entry.replay));
-    let moment = server.moment();
+    let moment = services.moment();
     let view = |entry| ReplayFacts { entry, is_limited: access.is_limited(), moment }.into();
     Ok(Json(paging.page(entries, |entry: &ReplayEntry| place(&entry.replay), view)))
 }
 
-fn shown(server: &Server, access: &Access, entry: ReplayEntry) -> warden_api::Replay {
-    ReplayFacts { entry, is_limited: access.is_limited(), moment: server.moment() }.into()
+fn shown(services: &Services, entry: ReplayEntry) -> warden_api::Replay {
+    ReplayFacts { entry, is_limited: services.access().is_limited(), moment: services.moment() }.into()
 }
 
 /// A sort key that puts the newest first.
@@ -62,55 +50,29 @@ fn place(replay: &Replay) -> String {
     format!("{back:020} {}", replay.id.0)
 }
 
-/// Whether the token includes all workflows of the replay's filter.
-fn admits(access: &Access, replay: &Replay) -> bool {
-    globs(&replay.filter.workflows).all(|glob| access.admits_all(glob))
-}
-
-/// Without globs a filter is for all workflows.
-fn globs(workflows: &[Arc<str>]) -> impl Iterator<Item = &str> {
-    workflows.is_empty().then_some("*").into_iter().chain(workflows.iter().map(|glob| &**glob))
-}
-
 const TIMEOUT: &str = "30s";
 
-/// Start a replay: post the items that match now to a target, at a set rate. Each request has the item's
-/// payload and content type, and headers that identify the item. Items that are closed in the meantime are
-/// skipped.
-#[utoipa::path(post, path = "/v1/replays", operation_id = "start_replay", tag = "recovery",
-    params(("idempotency-key" = Option<String>, Header, description = "Repeating a request with the same key \
-        returns the first replay")),
-    request_body(content = ReplayRequest),
-    responses((status = 202, description = "Started; `Location` is its path", body = warden_api::Replay),
-        (status = 200, description = "With `dry_run`: the items that would be sent", body = Summary)))]
-pub async fn post(
-    State(server): State<Arc<Server>>,
-    access: Access,
-    place: Place,
-    _: NoQuery,
-    request: Request,
-) -> Result<Response, Problem> {
-    access.require(Scope::Recover)?;
+pub async fn post(allowed: Allowed<InBody>, place: Place, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let document: ReplayRequest = document(&server, &parts, body).await?;
+    let document: ReplayRequest = document(allowed.server(), &parts, body).await?;
     let key = idempotency_key(&parts)?;
     let dry_run = document.dry_run;
     let mut start = start(document)?;
+    let access = allowed.access();
     if start.filter.workflows.is_empty() && access.is_limited() {
         start.filter.workflows = access.workflows().iter().map(|glob| glob.to_string().into()).collect();
     }
-    for glob in globs(&start.filter.workflows) {
-        access.require_for_all(Scope::Recover, glob)?;
-    }
-    start.idempotency_key = key.map(|key| format!("{}\0{key}", access.name().unwrap_or_default()));
-    let warden = server.warden.clone();
+    let services = allowed.for_all(globs(&start.filter.workflows))?;
+    let name = services.access().name().unwrap_or_default();
+    start.idempotency_key = key.map(|key| format!("{name}\0{key}"));
+    let replays = services.replays.clone();
     if dry_run {
-        let summary = place.keep(async move { warden.replays.preview(&start).await }).await?;
+        let summary = place.keep(async move { replays.preview(&start).await }).await?;
         return Ok((success::OK, Json(Summary::from(summary))).into_response());
     }
-    let entry = place.keep(async move { Replays::start(&warden.replays, start).await }).await?;
+    let entry = place.keep(async move { Replays::start(&replays, start).await }).await?;
     let location = path::fill(path::REPLAY, &[&entry.replay.id.0]);
-    let mut response = (success::ACCEPTED, Json(shown(&server, &access, entry))).into_response();
+    let mut response = (success::ACCEPTED, Json(shown(&services, entry))).into_response();
     response.headers_mut().extend(HeaderValue::from_str(&location).ok().map(|value| (LOCATION, value)));
     Ok(response)
 }
@@ -147,75 +109,41 @@ fn filter(document: ReplayFilterRequest) -> Result<ReplayFilter, Problem> {
     written(document.filter)
 }
 
-/// Get a replay and its progress.
-#[utoipa::path(get, path = "/v1/replays/{id}", operation_id = "get_replay", tag = "recovery",
-    params(("id" = String, Path)),
-    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn get(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfReplay>,
     Segments(id): Segments<String>,
-    _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    Ok(Json(shown(&server, &access, visible(&server, &access, id)?)))
+    let (services, entry) = allowed.replay(id)?;
+    Ok(Json(shown(&services, entry)))
 }
 
-/// Pause a replay. Requests in flight are completed; nothing more is sent until it is resumed.
-#[utoipa::path(post, path = "/v1/replays/{id}/pause", operation_id = "pause_replay", tag = "recovery",
-    params(("id" = String, Path)),
-    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn pause(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfReplay>,
     Segments(id): Segments<String>,
-    _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAction::Pause).await
+    act(allowed, id, ReplayAction::Pause).await
 }
 
-/// Resume a paused replay. A canary that has not passed starts again, and so does the ramp-up.
-#[utoipa::path(post, path = "/v1/replays/{id}/resume", operation_id = "resume_replay", tag = "recovery",
-    params(("id" = String, Path)),
-    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn resume(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfReplay>,
     Segments(id): Segments<String>,
-    _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAction::Resume).await
+    act(allowed, id, ReplayAction::Resume).await
 }
 
-/// Cancel a replay. Requests in flight are completed; the remaining items are not sent.
-#[utoipa::path(post, path = "/v1/replays/{id}/cancel", operation_id = "cancel_replay", tag = "recovery",
-    params(("id" = String, Path)),
-    responses((status = 200, description = "The replay", body = warden_api::Replay)))]
 pub async fn cancel(
-    State(server): State<Arc<Server>>,
-    access: Access,
+    allowed: Allowed<OfReplay>,
     Segments(id): Segments<String>,
-    _: NoQuery,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    act(&server, &access, id, ReplayAction::Cancel).await
+    act(allowed, id, ReplayAction::Cancel).await
 }
 
 async fn act(
-    server: &Server,
-    access: &Access,
+    allowed: Allowed<OfReplay>,
     id: String,
     act: ReplayAction,
 ) -> Result<Json<warden_api::Replay>, Problem> {
-    let entry = visible(server, access, id)?;
-    let entry = server.warden.replays.act(&entry.replay.id, act).await?;
-    Ok(Json(shown(server, access, entry)))
-}
-
-/// The replay, if the token could have started it. Others do not exist for the client.
-fn visible(server: &Server, access: &Access, id: String) -> Result<ReplayEntry, Problem> {
-    access.require(Scope::Recover)?;
-    let entry = server.warden.replays.get(&ReplayId(id.into()))?;
-    if !admits(access, &entry.replay) {
-        return Err(WardenError::ReplayNotFound.into());
-    }
-    Ok(entry)
+    let (services, entry) = allowed.replay(id)?;
+    let entry = services.replays.act(&entry.replay.id, act).await?;
+    Ok(Json(shown(&services, entry)))
 }

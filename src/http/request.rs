@@ -13,13 +13,16 @@ use axum::http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use warden_api::limit::IDEMPOTENCY_KEY_MAX;
 use warden_api::word::Vocabulary;
 
 use super::problem::Problem;
+use super::route::Operation;
+use super::server::Call;
 use crate::model::item::payload;
 use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, quote};
 use crate::warden::WardenError;
-use crate::warden::intake::{Deadline, IDEMPOTENCY_KEY_MAX};
+use crate::warden::intake::Deadline;
 
 /// Rejects a `%` that does not begin an escape. Decoders elsewhere would pass it through.
 pub fn check_escapes(text: &str) -> Result<(), Problem> {
@@ -52,38 +55,51 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
     }
 }
 
-pub struct ItemPath(pub ItemKey);
+/// What a path below a workflow names.
+pub trait FromPath: Sized + Send + 'static {
+    fn from_path(parts: &mut Parts) -> impl Future<Output = Result<Self, Problem>> + Send;
 
-impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
-    type Rejection = Problem;
+    fn workflow(&self) -> &WorkflowName;
+}
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Segments((workflow, id)) = Segments::<(String, String)>::from_request_parts(parts, state).await?;
+impl FromPath for ItemKey {
+    async fn from_path(parts: &mut Parts) -> Result<Self, Problem> {
+        let Segments((workflow, id)) = Segments::<(String, String)>::from_request_parts(parts, &()).await?;
         let workflow = WorkflowName::new(workflow).map_err(WardenError::from)?;
         let id = ItemId::new(id).map_err(WardenError::from)?;
-        Ok(Self(ItemKey { workflow, id }))
+        Ok(Self { workflow, id })
+    }
+
+    fn workflow(&self) -> &WorkflowName {
+        &self.workflow
     }
 }
 
-pub struct WorkflowPath(pub WorkflowName);
+impl FromPath for WorkflowName {
+    async fn from_path(parts: &mut Parts) -> Result<Self, Problem> {
+        let Segments(name) = Segments::<String>::from_request_parts(parts, &()).await?;
+        Ok(Self::new(name).map_err(WardenError::from)?)
+    }
 
-impl<S: Send + Sync> FromRequestParts<S> for WorkflowPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Segments(name) = Segments::<String>::from_request_parts(parts, state).await?;
-        Ok(Self(WorkflowName::new(name).map_err(WardenError::from)?))
+    fn workflow(&self) -> &WorkflowName {
+        self
     }
 }
 
-/// The parameters of a query. Each is taken once; any that remain are rejected.
-pub struct Query(Vec<(String, String)>);
+/// The parameters of a query. That they are declared is checked before the handler runs.
+#[derive(Default)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    /// `None` outside of a request.
+    operation: Option<Operation>,
+}
 
 impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        Self::parse(parts.uri.query().unwrap_or_default())
+        let operation = parts.extensions.get::<Call>().map(|call| call.operation);
+        Ok(Self { operation, ..Self::parse(parts.uri.query().unwrap_or_default())? })
     }
 }
 
@@ -102,12 +118,13 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(name)?, decode(value)?))
         });
-        Ok(Self(pairs.collect::<Result<_, Problem>>()?))
+        Ok(Self { pairs: pairs.collect::<Result<_, Problem>>()?, operation: None })
     }
 
     /// All values of a repeatable parameter.
     pub fn all(&mut self, name: &str) -> Vec<String> {
-        self.0.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect()
+        debug_assert!(self.operation.is_none_or(|operation| operation.takes(name)), "{name} is not declared");
+        self.pairs.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect()
     }
 
     /// The value of a parameter that must not be repeated.
@@ -121,25 +138,20 @@ impl Query {
         }
     }
 
-    /// Rejects unknown parameters: those that were not taken.
-    pub fn finish(self, known: &str) -> Result<(), Problem> {
-        match self.0.first() {
-            Some((name, _)) => {
-                Err(Problem::invalid(format!("unknown parameter {}; known are: {known}", quote(&name))))
+    /// Rejects parameters that are not known.
+    pub fn check<'a>(&self, mut known: impl Iterator<Item = &'a str> + Clone) -> Result<(), Problem> {
+        let Some((name, _)) = self.pairs.iter().find(|(name, _)| !known.clone().any(|known| known == name))
+        else {
+            return Ok(());
+        };
+        let name = quote(name);
+        Err(Problem::invalid(match known.next() {
+            None => format!("unknown parameter {name}; this operation has none"),
+            Some(first) => {
+                let known = known.fold(first.to_owned(), |list, name| list + ", " + name);
+                format!("unknown parameter {name}; known are: {known}")
             }
-            None => Ok(()),
-        }
-    }
-}
-
-/// Rejects any query parameter, so that a mistake is not ignored.
-pub struct NoQuery;
-
-impl<S: Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        Query::parse(parts.uri.query().unwrap_or_default())?.finish("none").map(|()| Self)
+        }))
     }
 }
 
@@ -149,8 +161,9 @@ pub fn deadline(text: &str) -> Result<Deadline, Problem> {
     duration.or_else(|_| Timestamp::parse(text).map(Deadline::At)).map_err(|_| {
         Problem::invalid(format!(
             "the deadline {} is neither a duration such as 15m or 1h 30m, at most ten years, \
-            nor an instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
-            quote(&text)
+            nor an RFC 3339 instant such as 2026-01-31T12:00:00Z{}",
+            quote(&text),
+            lost_sign(text)
         ))
     })
 }
@@ -165,10 +178,16 @@ pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
 pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text).map_err(|_| {
         Problem::invalid(format!(
-            "{name}={} is no instant such as 2026-01-31T12:00:00Z (in a query + is %2B)",
-            quote(&text)
+            "{name}={} is not an RFC 3339 instant such as 2026-01-31T12:00:00Z{}",
+            quote(&text),
+            lost_sign(text)
         ))
     })
+}
+
+/// What to do, if a text has a space where the offset of an instant has its sign. In a query a + is a space.
+fn lost_sign(text: &str) -> &'static str {
+    if text.contains(' ') { "; in a query write + as %2B" } else { "" }
 }
 
 /// Parses a word of an enumeration.
@@ -264,7 +283,10 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
             let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse::<u64>().ok());
             // ETags are compared as text: "+3" and "03" are not the tag "3".
             version.filter(|version| format!("\"{version}\"") == tag).map(Some).ok_or_else(|| {
-                Problem::precondition_failed(format!("the item never had the entity tag {}", quote(&tag)))
+                Problem::precondition_failed(format!(
+                    "{} is not an entity tag of this item, which is its version in quotes",
+                    quote(&tag)
+                ))
             })
         }
     }
@@ -366,7 +388,8 @@ mod tests {
         let mut query = Query::parse("label=a:b&label=c%3Ad&step=copy+now&x").ok().unwrap();
         assert_eq!(query.all("label"), ["a:b", "c:d"]);
         assert_eq!(query.one("step").ok().unwrap().as_deref(), Some("copy now"));
-        assert!(query.finish("label, step").is_err());
+        assert!(query.check(["label", "step"].into_iter()).is_err());
+        assert!(query.check(["label", "step", "x"].into_iter()).is_ok());
         assert!(Query::parse("a=%ff").is_err());
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! A cursor is `STATE`, or `STATE.CURSOR` with a cursor of the order `deadline`.
 
-use super::Server;
 use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
+use super::server::Services;
 use crate::model::{Item, ItemFilter, ItemState, Order, Page, Position};
 
 /// The most urgent first.
@@ -13,7 +13,7 @@ const STATES: [ItemState; 5] =
 
 /// A page, and the cursor of the next one.
 pub async fn page(
-    server: &Server,
+    services: &Services,
     filter: &ItemFilter,
     cursor: Option<&str>,
     limit: usize,
@@ -22,7 +22,7 @@ pub async fn page(
     let (start, mut after) = cursor.map_or(Ok((0, None)), read)?;
     let mut data = Vec::new();
     for state in STATES.into_iter().skip(start).filter(|state| wanted(*state)) {
-        if is_empty(server, filter, state) {
+        if is_empty(services, filter, state) {
             after = None;
             continue;
         }
@@ -30,7 +30,7 @@ pub async fn page(
         let room = (limit - data.len()).max(1);
         let filter = ItemFilter { states: vec![state], ..filter.clone() };
         let Page { data: found, next } =
-            server.warden.queries.list(filter, Order::Deadline, after.take(), room).await?;
+            services.queries.list(filter, Order::Deadline, after.take(), room).await?;
         if data.len() == limit {
             if found.is_empty() && next.is_none() {
                 continue;
@@ -47,11 +47,10 @@ pub async fn page(
 
 /// Whether the counts already show that no item is in this state. Failed items are few, and finding them is a
 /// scan.
-fn is_empty(server: &Server, filter: &ItemFilter, state: ItemState) -> bool {
+fn is_empty(services: &Services, filter: &ItemFilter, state: ItemState) -> bool {
     state == ItemState::Held
         || state == ItemState::Failed
-            && server
-                .warden
+            && services
                 .queries
                 .tallies()
                 .iter()

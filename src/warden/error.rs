@@ -42,7 +42,7 @@ pub enum WardenError {
         delete one with DELETE /v1/workflows/{{workflow}}, or wait until an unused one is removed"
     )]
     TooManyWorkflows { name: WorkflowName, limit: usize },
-    #[error("there is no such item, or its retention has run out")]
+    #[error("no item has this id; closed items are removed after the retention of their workflow")]
     ItemNotFound,
     #[error(
         "the item is open since {created_at} with another payload; \
@@ -64,28 +64,30 @@ pub enum WardenError {
     #[error("the item is closed{0}")]
     ItemClosed(ClosedSince),
     #[error(
-        "it went when the item was closed{0}; \
-        `keep_payload` of the workflow says how long it is kept"
+        "payloads are removed when their item is closed, or `keep_payload` of the workflow after that; \
+        this item is closed{0}"
     )]
     PayloadGone(ClosedSince),
     #[error("the item has version {0} now; get it again and retry")]
     VersionMismatch(u64),
-    #[error("this is not the id of a lease, which is lse_ and 32 hexadecimal digits, as returned by a claim")]
+    #[error("this is not the id of a lease; it is lse_ and 32 hexadecimal digits, as returned by a claim")]
     LeaseNotFound,
     #[error("{0}")]
     LeaseLost(LeaseLost),
-    #[error("there is no such incident, or its history has run out")]
+    #[error("no incident has this id; resolved incidents are removed after alerting.history")]
     IncidentNotFound,
     #[error(
-        "there is no receiver {} in the configuration; GET /v1/receivers lists those that there are",
+        "there is no receiver {} in the configuration; GET /v1/receivers lists all",
         quote(.0)
     )]
     ReceiverNotFound(String),
-    #[error("there is no such delivery, or the history of its incident has run out")]
+    #[error("no delivery has this id; deliveries are removed with their incident")]
     DeliveryNotFound,
-    #[error("the delivery is still pending: it is tried until it is delivered or given up")]
+    #[error(
+        "a delivery can be resent once it is delivered or dead; to attempt this one now, resume its receiver"
+    )]
     DeliveryPending,
-    #[error("the incident is resolved; it can be commented on, but there is nothing left to look after")]
+    #[error("a resolved incident cannot be acknowledged or snoozed, only commented on")]
     IncidentResolved,
     /// The delivery says that an incident is open which is resolved. The id is that of the delivery to resend
     /// instead.
@@ -97,17 +99,17 @@ pub enum WardenError {
         the resolution is sent when the incident ends"
     )]
     DeliveryOvertaken,
-    #[error("there is no such silence, or it was over so long ago that it is forgotten")]
+    #[error("no silence has this id; expired silences are removed after alerting.history")]
     SilenceNotFound,
     #[error(
         "there are {limit} pending and active silences, the most allowed; \
         end some, or use one that matches more"
     )]
     TooManySilences { limit: usize },
-    #[error("there is no such replay, or it ended so long ago that it is forgotten")]
+    #[error("no replay has this id; ended replays are removed after replay.history")]
     ReplayNotFound,
     #[error(
-        "the replay is {status}: it cannot be changed any more; start another one for what is left",
+        "the replay is {status}: it cannot be changed any more; start another one for the remaining items",
         status = .0.as_str()
     )]
     ReplayEnded(ReplayStatus),

@@ -1,15 +1,11 @@
-//! Errors that clients report on items, and their limits.
+//! Errors that clients report on items.
+
+use warden_api::limit::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
 
 use super::WardenError;
 use crate::model::random::repeatable_id;
 use crate::model::{ItemError, ItemKey, Random, Timestamp};
 
-/// In bytes.
-pub const ERROR_TYPE_MAX: usize = 128;
-/// In bytes.
-pub const ERROR_MESSAGE_MAX: usize = 2048;
-/// In bytes of JSON.
-pub const ERROR_DATA_MAX: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct ReportError {
     pub kind: String,

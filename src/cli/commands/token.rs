@@ -5,11 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use sha2::{Digest, Sha256};
+use warden_api::word::Scope;
 
 use super::args::{glob, name};
 use super::error::CliError;
 use crate::cli::terminal::console::Console;
-use crate::config::{Config, ConfigFile, Scope, Sources};
+use crate::config::{Config, ConfigFile, Sources};
 use crate::model::{Random, SystemRandom};
 
 /// Identifies tokens of the warden, also for scanners of leaked secrets.

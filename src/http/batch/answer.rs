@@ -10,9 +10,9 @@ use axum::body::HttpBody;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use crate::http::answers::Answers;
-use crate::http::budget::attach;
 use crate::http::problem::Problem;
+use crate::http::server::answers::Answers;
+use crate::http::server::budget::attach;
 
 /// The minimum size of a piece, in bytes.
 const PIECE: usize = 64 * 1024;

@@ -16,6 +16,15 @@ pub enum BatchItem {
     Close(ItemKey, CloseOutcome),
 }
 
+impl BatchItem {
+    pub fn workflow(&self) -> &WorkflowName {
+        match self {
+            Self::Create(create) => &create.workflow,
+            Self::Close(key, _) => &key.workflow,
+        }
+    }
+}
+
 /// The commands of a batch, and what is needed to answer it.
 struct Prepared {
     commands: Vec<Command>,

@@ -13,9 +13,6 @@ use crate::store::{Command, Creation};
 use crate::warden::WardenError;
 use std::sync::Arc;
 
-/// The longest `Idempotency-Key`, in bytes.
-pub const IDEMPOTENCY_KEY_MAX: usize = 255;
-
 impl Intake {
     pub(super) fn command(&self, request: BatchItem, now: Timestamp) -> Result<Command, WardenError> {
         match request {

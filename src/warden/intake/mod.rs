@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::batch::BatchItem;
-pub use self::commands::IDEMPOTENCY_KEY_MAX;
 pub use self::restore::{GonePayload, Past, PastClose};
 use super::census::Census;
 use super::context::Context;

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use warden_api::limit::{ERROR_DATA_MAX, ERROR_ID_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
 
 use super::Intake;
 use crate::model::item::{
@@ -19,14 +20,11 @@ use crate::model::item::{
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored, Timestamp};
 use crate::warden::WardenError;
-use crate::warden::report::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
 
 /// How far in the future an instant may be.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// How far an instant may be before one that it must follow. The clock may have been set back in between.
 const DISORDER_MAX: Duration = Duration::from_secs(60 * 60);
-/// In bytes.
-const ERROR_ID_MAX: usize = 64;
 
 /// The history of an item as a line of an import gives it. Instants are those of the wall clock.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use warden_api::limit::CLAIM_MAX;
 
 use super::Recovery;
 use super::leases::check_ttl;
@@ -22,7 +23,6 @@ use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 use crate::warden::census::{Place, Reservation, Wanted};
 use crate::warden::{WardenError, redrives};
 
-pub const CLAIM_MAX: usize = 1000;
 /// The longest wait of a claim.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 

@@ -7,7 +7,7 @@ mod retries;
 use std::sync::Arc;
 
 use self::claims::Claims;
-pub use self::claims::{CLAIM_MAX, ClaimItems, WAIT_MAX, place_after};
+pub use self::claims::{ClaimItems, WAIT_MAX, place_after};
 pub use self::leases::{CompleteStep, FailAttempt, LeaseCounts, TTL, TTL_DEFAULT};
 pub use self::retries::Retried;
 use super::Workflows;

@@ -182,7 +182,7 @@ async fn a_batch_takes_an_export_with_its_end_as_it_is() {
     let statuses: Vec<_> = answers.iter().map(|answer| answer["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [200, 200, 204]);
     for (line, reason) in [
-        ("{\"op\":\"create\",\"id\":\"b\",\"payload\":\"x\"}", "no workflow"),
+        ("{\"op\":\"create\",\"id\":\"b\",\"payload\":\"x\"}", "must have a workflow"),
         ("{\"op\":\"end\",\"sum\":1}", "sum"),
     ] {
         let answer = to.send(Method::POST, "/v1/batch", line).await.lines(200).remove(0);

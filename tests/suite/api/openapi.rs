@@ -74,9 +74,23 @@ async fn every_operation_declares_its_success_its_problems_and_its_parameters() 
         for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
             let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(schema, "#/components/schemas/ProblemDocument", "{path} {status}");
+            let examples = response["content"]["application/problem+json"]["examples"].as_object();
+            for (slug, example) in examples.expect("an example of each problem") {
+                let place = example["$ref"].as_str().and_then(|place| place.strip_prefix('#'));
+                let problem = &document.pointer(place.expect("a reference")).expect("an example")["value"];
+                assert_eq!(problem["type"], format!("/problems/{slug}"), "{path} {status}");
+                assert_eq!(problem["status"].to_string(), *status, "{path} {slug}");
+                assert!(response["description"].as_str().is_some_and(|text| text.contains(slug)), "{path}");
+            }
         }
+        assert!(
+            responses.keys().all(|status| status.parse::<u16>().is_ok()),
+            "{path}: every status is exact"
+        );
         if path.starts_with("/v1/") {
-            assert!(responses.contains_key("4XX") && responses.contains_key("5XX"), "{path}");
+            for status in ["400", "401", "403", "421", "500", "503"] {
+                assert!(responses.contains_key(status), "{path} {status}");
+            }
         }
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {

@@ -216,7 +216,7 @@ async fn a_past_that_cannot_be_is_refused() {
     let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
     for (line, members, reason) in [
         (failed(), json!({"state": null}), "must have a state"),
-        (failed(), json!({"state": "held"}), "must be open, overdue, failed or closed"),
+        (failed(), json!({"state": "held"}), "is not one of open, overdue, failed, closed"),
         (failed(), json!({"state": "open"}), "must have the state failed or closed"),
         (failed(), json!({"failed_at": null}), "must have failed_at"),
         (failed(), json!({"created_at": null}), "must have created_at"),

@@ -27,13 +27,16 @@ async fn what_is_not_as_it_must_be_is_refused_with_what_is_wrong() {
         (json!({"target": {"url": "http://169.254.169.254/latest"}}), "169.254.169.254 (link-local)"),
         (json!({"target": {"secret": "sesame"}}), "target.secret: a signing secret starts with `whsec_`"),
         (json!({"target": {"key": "x"}}), "unknown field `key`"),
-        (json!({"filter": {"states": ["closed"]}}), "states must be open, overdue or failed"),
+        (json!({"filter": {"states": ["closed"]}}), "states may contain only open, overdue, failed"),
         (json!({"filter": {"states": ["late"]}}), "unknown variant `late`"),
         (json!({"filter": {"workflows": ["a/b"]}}), "\"a/b\" is no glob of workflows"),
         (json!({"filter": {"workflows": vec!["a"; 33]}}), "at most 32 workflow globs"),
         (json!({"filter": {"labels": {"a b": "c"}}}), "\"a b\" is no label name"),
         (json!({"filter": {"step": "a b"}}), "\"a b\" is no valid step name"),
-        (json!({"filter": {"created_before": "yesterday"}}), "created_before=\"yesterday\" is no instant"),
+        (
+            json!({"filter": {"created_before": "yesterday"}}),
+            "created_before=\"yesterday\" is not an RFC 3339 instant",
+        ),
         (json!({"filter": {"state": "open"}}), "unknown field \"state\" in filter"),
     ] {
         let document = to_url("http://127.0.0.1:1/", changes.clone());

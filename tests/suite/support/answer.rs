@@ -1,5 +1,5 @@
 //! Validates answers against `/openapi.json`: the status must be declared for the path and method, JSON must
-//! match its schema, and problems must have their form.
+//! match its schema, and problems must have their form and be declared for their status.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder};
@@ -92,8 +92,7 @@ impl Contract {
         if let Some(operation) = self.operation(method, path) {
             // A body that is not there has no type either.
             let declared = operation["responses"].as_object().expect("responses");
-            let range = format!("{}XX", status / 100);
-            let response = declared.get(&status.to_string()).or_else(|| declared.get(&range));
+            let response = declared.get(&status.to_string());
             let response = response.unwrap_or_else(|| panic!("{place}: not declared in {declared:?}"));
             let found = headers
                 .get(CONTENT_TYPE)
@@ -120,7 +119,17 @@ impl Contract {
             assert!(!text("title").is_empty() && !text("detail").is_empty(), "{place}: {problem}");
             assert_eq!(problem["status"], *status, "{place}: {problem}");
             assert_eq!(text("instance"), request_id, "{place}: {problem}");
+            self.check_problem(method, path, &place, &problem);
         }
+    }
+
+    /// A problem must be one of those that the operation declares for its status.
+    fn check_problem(&self, method: &Method, path: &str, place: &str, problem: &Value) {
+        let Some(operation) = self.operation(method, path) else { return };
+        let status = problem["status"].to_string();
+        let examples = &operation["responses"][&status]["content"]["application/problem+json"]["examples"];
+        let slug = problem["type"].as_str().unwrap_or_default().trim_start_matches("/problems/");
+        assert!(examples.get(slug).is_some(), "{place}: {slug} is not declared in {examples}");
     }
 
     /// What is declared for a method on a path; `HEAD` is served wherever `GET` is.

@@ -4,12 +4,11 @@
 //! Invariants: no more items are claimed than can begin at once; the rate holds in every window of its
 //! period; the total limit is never exceeded.
 
+use warden_api::limit::CLAIM_MAX;
+
 use crate::cli::commands::worker::report::Counts;
 use crate::model::Timestamp;
 use crate::outbound::{Rate, RateLimiter};
-
-/// The most items in one claim.
-const CLAIM_MAX: usize = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {

@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use warden_api::lease::{Claimed, ClaimedItem};
+use warden_api::limit::ERROR_MESSAGE_MAX;
 
 use super::batch::{self, BatchLine};
 
 use super::tail::{TAIL_MAX, Tail};
 use super::verdict::{OnSuccess, Verdict};
 use crate::cli::daemon::client::{Problem, describe};
-use crate::warden::report::ERROR_MESSAGE_MAX;
 
 /// stdout and stderr of a command, and documents of a daemon: what is derived from them is within the
 /// daemon's limits and contains no control characters.

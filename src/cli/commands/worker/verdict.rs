@@ -145,7 +145,7 @@ fn stopped_by(status: ExitStatus) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::cli::commands::worker::tail::TAIL_MAX;
-    use crate::warden::report::ERROR_MESSAGE_MAX;
+    use warden_api::limit::ERROR_MESSAGE_MAX;
 
     fn exited(code: i32) -> End {
         End::Exited(ExitStatus::from_raw(code << 8))

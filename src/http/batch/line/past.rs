@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use warden_api::line::{Line, LineError, LineStep};
+use warden_api::word::{Scope, Vocabulary as _};
 
 use super::has_payload;
-use crate::config::Scope;
 use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::http::request;
 use crate::model::item::StepRecord;
-use crate::model::{ItemError, StepName, Timestamp};
+use crate::model::{ItemError, ItemState, StepName, Timestamp, quote};
 use crate::warden::WardenError;
 use crate::warden::intake::{GonePayload, Past, PastClose};
 
@@ -71,24 +71,24 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
     let instant = |name: &str, text: Option<&str>| -> Result<Option<Timestamp>, Problem> {
         text.map(|text| request::instant(name, text)).transpose()
     };
-    let state = &*line.state.take().unwrap_or_default();
+    let state = line.state.take().map(|text| state(&text)).transpose()?;
     let closed = closed(line, state, instant("closed_at", line.closed_at.as_deref())?)?;
     let created_at = instant("created_at", line.created_at.as_deref())?;
     let failed_at = instant("failed_at", line.failed_at.as_deref())?;
     match state {
-        "closed" => {}
-        "open" | "overdue" | "failed" if created_at.is_none() => {
+        None => return Err(Problem::invalid(format!("a line with {field} must have a state"))),
+        Some(ItemState::Closed) => {}
+        Some(_) if created_at.is_none() => {
             return Err(Problem::invalid("a line with a state must have created_at, unless it is closed"));
         }
-        "open" | "overdue" if failed_at.is_some() => {
-            return Err(Problem::invalid("a line with failed_at must have the state failed or closed"));
-        }
-        "failed" if failed_at.is_none() => {
+        Some(ItemState::Failed) if failed_at.is_none() => {
             return Err(Problem::invalid("a line with the state failed must have failed_at"));
         }
-        "open" | "overdue" | "failed" => {}
-        "" => return Err(Problem::invalid(format!("a line with {field} must have a state"))),
-        _ => return Err(Problem::invalid("state must be open, overdue, failed or closed")),
+        Some(ItemState::Failed) => {}
+        Some(_) if failed_at.is_some() => {
+            return Err(Problem::invalid("a line with failed_at must have the state failed or closed"));
+        }
+        Some(_) => {}
     }
     let is_deadline_steady = match line.deadline_from.as_deref() {
         None | Some("instant") => false,
@@ -109,8 +109,26 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
     }))
 }
 
-fn closed(line: &Line<'_>, state: &str, at: Option<Timestamp>) -> Result<Option<PastClose>, Problem> {
-    let (Some(at), Some(outcome), "closed") = (at, line.outcome.as_deref(), state) else {
+/// The states that an item can be restored in: it is closed, or can be recovered.
+fn state(text: &str) -> Result<ItemState, Problem> {
+    let state = ItemState::of_word(text);
+    let can_be_restored = |state: &ItemState| *state == ItemState::Closed || state.is_recoverable();
+    state.filter(can_be_restored).ok_or_else(|| {
+        let words: Vec<&str> = ItemState::ALL
+            .iter()
+            .filter(|state| can_be_restored(state))
+            .map(|state| state.as_str())
+            .collect();
+        Problem::invalid(format!("state={} is not one of {}", quote(&text), words.join(", ")))
+    })
+}
+
+fn closed(
+    line: &Line<'_>,
+    state: Option<ItemState>,
+    at: Option<Timestamp>,
+) -> Result<Option<PastClose>, Problem> {
+    let (Some(at), Some(outcome), Some(ItemState::Closed)) = (at, line.outcome.as_deref(), state) else {
         let fields = [
             ("closed_at", at.is_some()),
             ("outcome", line.outcome.is_some()),
@@ -118,7 +136,7 @@ fn closed(line: &Line<'_>, state: &str, at: Option<Timestamp>) -> Result<Option<
             ("payload_sha256", line.payload_sha256.is_some()),
         ];
         return match fields.into_iter().find(|(_, is_there)| *is_there) {
-            _ if state == "closed" => {
+            _ if state == Some(ItemState::Closed) => {
                 Err(Problem::invalid("a line with the state closed must have closed_at and outcome"))
             }
             Some((name, _)) => {

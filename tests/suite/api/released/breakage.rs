@@ -2,7 +2,7 @@
 //!
 //! A request that was taken must be taken, and an answer must be one that was to be reckoned with. Beyond
 //! that answers may have more fields and more words, since clients pass over the ones and show the others as
-//! they come. Statuses may come to those that there were, but none may go.
+//! they come. Statuses may be added, but none may go; a class of statuses may become some of that class.
 
 use std::collections::BTreeSet;
 
@@ -42,6 +42,18 @@ fn words(value: &Value) -> BTreeSet<String> {
 
 fn is_true(value: &Value) -> bool {
     value.as_bool().unwrap_or(false)
+}
+
+/// The answers with this status. A class such as `4XX` may have become statuses of that class: a client has
+/// to expect each of them already, and each must have the content of the class.
+fn statuses_in<'a>(status: &str, answers: &'a Value) -> Vec<&'a Value> {
+    let same = answers.get(status);
+    let class = status.strip_suffix("XX").filter(|_| same.is_none());
+    let is_in = |class: &str, found: &str| found.len() == 3 && found.starts_with(class);
+    let in_class = members(answers)
+        .filter(|(found, _)| class.is_some_and(|class| is_in(class, found)))
+        .map(|(_, answer)| answer);
+    same.into_iter().chain(in_class).collect()
 }
 
 /// Follows references until there is none.
@@ -119,9 +131,12 @@ impl<'a> Comparison<'a> {
         self.body(place, &earlier["requestBody"], &later["requestBody"]);
         for (status, answer) in members(&earlier["responses"]) {
             let place = format!("{place} {status}");
-            match &later["responses"][status] {
-                Value::Null => self.say(&place, "the status is gone"),
-                later => self.content(&place, &answer["content"], &later["content"], Way::Answer),
+            let named = statuses_in(status, &later["responses"]);
+            if named.is_empty() {
+                self.say(&place, "the status is gone");
+            }
+            for later in named {
+                self.content(&place, &answer["content"], &later["content"], Way::Answer);
             }
         }
     }
@@ -284,6 +299,14 @@ mod tests {
 
     use super::*;
 
+    fn success() -> Value {
+        json!({"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}})
+    }
+
+    fn problem() -> Value {
+        json!({"content": {"application/problem+json": {"schema": {"type": "object"}}}})
+    }
+
     fn description() -> Value {
         json!({
             "security": [{}, {"bearer": []}],
@@ -293,9 +316,7 @@ mod tests {
                         {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
                         {"name": "order", "in": "query",
                             "schema": {"type": "string", "enum": ["name", "age"], "maxLength": 10}}],
-                    "responses": {"200": {"content": {"application/json": {
-                        "schema": {"$ref": "#/components/schemas/Pet"}}}},
-                        "4XX": {"content": {"application/problem+json": {"schema": {"type": "object"}}}}}},
+                    "responses": {"200": success(), "4XX": problem()}},
                 "post": {"operationId": "make_pet",
                     "requestBody": {"required": false, "content": {"application/json": {"schema":
                         {"oneOf": [{"$ref": "#/components/schemas/NewPet"}, {"type": "null"}]}}}},
@@ -350,6 +371,12 @@ mod tests {
             (format!("{GET}/operationId"), json!("fetch_pet"), "another name"),
             (format!("{GET}/security"), json!([{"bearer": []}]), "a token is required"),
             (format!("{GET}/responses/4XX"), Value::Null, "the status is gone"),
+            (
+                format!("{GET}/responses"),
+                json!({"200": success(), "404": {"content": {"text/plain": {}}}}),
+                "application/problem+json is gone",
+            ),
+            (format!("{GET}/responses"), json!({"200": success(), "500": problem()}), "the status is gone"),
             (format!("{GET}/responses/200/content"), json!({"text/plain": {}}), "application/json is gone"),
             (format!("{GET}/parameters/1"), Value::Null, "it is gone"),
             (format!("{GET}/parameters/1/required"), json!(true), "is required and was not"),
@@ -397,6 +424,10 @@ mod tests {
             ("/paths/~1v2".to_owned(), json!({"get": {"operationId": "new", "responses": {}}})),
             (format!("{GET}/summary"), json!("words")),
             (format!("{GET}/responses/304"), json!({})),
+            (
+                format!("{GET}/responses"),
+                json!({"200": success(), "400": problem(), "404": problem(), "503": problem()}),
+            ),
             (
                 format!("{GET}/parameters/-"),
                 json!({"name": "zoo", "in": "query", "schema": {"type": "string"}}),

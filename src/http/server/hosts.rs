@@ -10,8 +10,8 @@ use axum::extract::Request;
 use axum::http::Version;
 use axum::http::header::HOST;
 
-use super::problem::Problem;
 use crate::config::{Config, host_in, host_of};
+use crate::http::problem::Problem;
 
 /// The longest host name in DNS, in bytes.
 const NAME_MAX: usize = 253;

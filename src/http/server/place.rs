@@ -15,6 +15,8 @@ use axum::http::request::Parts;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::serve::Call;
+
 /// The permit of a request, shared by everything that it is doing; health checks have none. Released with the
 /// last clone.
 #[derive(Clone, Default)]
@@ -62,6 +64,6 @@ impl<S: Sync> FromRequestParts<S> for Place {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().cloned().unwrap_or_default())
+        Ok(parts.extensions.get::<Call>().map(|call| call.place.clone()).unwrap_or_default())
     }
 }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use super::budget::{Budget, Hold};
-use super::problem::Problem;
+use crate::http::problem::Problem;
 
 #[derive(Clone)]
 pub struct BodyLimits {

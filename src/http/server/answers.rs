@@ -15,7 +15,7 @@ use axum::http::Extensions;
 use axum::response::Response;
 
 use super::budget::{Budget, Hold};
-use super::problem::Problem;
+use crate::http::problem::Problem;
 
 /// In bytes. Smaller responses are not counted.
 pub const SMALL: u64 = 16 * 1024;

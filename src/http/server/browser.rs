@@ -21,12 +21,13 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use super::REQUEST_ID;
 use super::hosts::{self, Hosts};
-use super::items::REPR_DIGEST;
-use super::prefer::PREFERENCE_APPLIED;
-use super::problem::Problem;
-use super::{REQUEST_ID, request};
 use crate::config::{Config, origin_of};
+use crate::http::items::REPR_DIGEST;
+use crate::http::prefer::PREFERENCE_APPLIED;
+use crate::http::problem::Problem;
+use crate::http::request;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

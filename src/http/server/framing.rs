@@ -6,7 +6,7 @@ use axum::http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Version};
 
-use super::problem::Problem;
+use crate::http::problem::Problem;
 
 /// Rejects a request with invalid or unsupported framing.
 pub fn check(request: &Request) -> Result<(), Problem> {

@@ -1,0 +1,148 @@
+//! The parameters of operations. Each is declared once, and a route names those that it takes.
+
+use warden_api::limit::{IDEMPOTENCY_KEY_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PAGE_MAX};
+use warden_api::word::{
+    CloseOutcome, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState, ReplayStatus,
+    SilenceStatus,
+};
+
+use super::openapi::{Form, LABEL, NAME};
+
+/// Where a parameter is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Query,
+    Header,
+}
+
+/// A parameter, which may be left out. Those in the path are known from it.
+#[derive(Clone, Copy)]
+pub struct Parameter {
+    pub place: Place,
+    pub name: &'static str,
+    pub about: &'static str,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Text(Option<Form>),
+    /// Repeatable.
+    Texts(Option<Form>),
+    Flag,
+    /// Minimum and maximum.
+    Count(usize, usize),
+}
+
+const fn query(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
+    Parameter { place: Place::Query, name, about, kind }
+}
+
+const fn header(name: &'static str, form: Option<Form>, about: &'static str) -> Parameter {
+    Parameter { place: Place::Header, name, about, kind: Kind::Text(form) }
+}
+
+const fn words(name: &'static str, words: &'static [&'static str], about: &'static str) -> Parameter {
+    query(name, Kind::Text(Some(Form::Words(words))), about)
+}
+
+const fn texts_of(name: &'static str, words: &'static [&'static str], about: &'static str) -> Parameter {
+    query(name, Kind::Texts(Some(Form::Words(words))), about)
+}
+
+const fn instant(name: &'static str) -> Parameter {
+    query(name, Kind::Text(Some(Form::Instant)), "An RFC 3339 instant; in a query write + as %2B")
+}
+
+/// Of a create.
+pub const TERMS: &[Parameter] = &[
+    query(
+        "deadline",
+        Kind::Text(Some(Form::Format("deadline"))),
+        "A duration from now, or an RFC 3339 instant. The default is the deadline of the step or workflow",
+    ),
+    query(
+        "label",
+        Kind::Texts(Some(Form::Text(LABEL, 2, LABEL_NAME_MAX + 1 + LABEL_VALUE_MAX))),
+        "A label as name:value; repeatable",
+    ),
+    query(
+        "step",
+        Kind::Text(Some(Form::Text(NAME, 1, NAME_MAX))),
+        "The step to start at; the workflow's first by default",
+    ),
+];
+pub const PREFER: Parameter =
+    header("prefer", None, "`return=minimal` for a response without a body (RFC 7240)");
+pub const OUTCOME: Parameter =
+    words("outcome", CloseOutcome::WORDS, "success (default), discarded or failed");
+pub const IF_MATCH: Parameter =
+    header("if-match", Some(Form::Text("^(\"[0-9]+\"|\\*)$", 1, 22)), "Require this to be the current ETag");
+pub const RANGE: Parameter = header("range", None, "A range of bytes (RFC 9110); several ranges are ignored");
+
+const fn idempotency_key(about: &'static str) -> Parameter {
+    header("idempotency-key", Some(Form::Text("^[!-~]+$", 1, IDEMPOTENCY_KEY_MAX)), about)
+}
+
+pub const KEY_OF_ITEM: Parameter =
+    idempotency_key("Repeating a request with the same key returns the first item");
+pub const KEY_OF_ERROR: Parameter =
+    idempotency_key("Repeating a request with the same key reports the error once");
+pub const KEY_OF_SILENCE: Parameter =
+    idempotency_key("Repeating a request with the same key returns the first silence");
+pub const KEY_OF_REPLAY: Parameter =
+    idempotency_key("Repeating a request with the same key returns the first replay");
+
+pub const WORKFLOWS: Parameter =
+    query("workflow", Kind::Texts(None), "A glob over workflow names; repeatable");
+pub const STATES: Parameter = texts_of("state", ItemState::WORDS, "Repeatable");
+pub const STATES_OF_EXPORT: Parameter =
+    texts_of("state", ItemState::WORDS, "Repeatable; all but closed by default");
+pub const STATES_OF_RETRY: Parameter =
+    texts_of("state", ItemState::WORDS, "failed (default), open or overdue; repeatable");
+
+/// The filters of items beside workflows and states.
+pub const FILTERS: &[Parameter] = &[
+    query("label", Kind::Texts(Some(Form::Text(":", 1, 4096))), "name:value; repeatable, all must match"),
+    query("step", Kind::Text(None), "The name of a step"),
+    instant("created_before"),
+    instant("created_after"),
+    instant("deadline_before"),
+    instant("deadline_after"),
+];
+pub const ORDER_OF_LIST: Parameter = words(
+    "order",
+    ItemOrder::WORDS,
+    "By creation (default) or by deadline, oldest first; or trouble: failed, held, overdue, open and closed \
+    items, each by deadline",
+);
+pub const ORDER_OF_EXPORT: Parameter = words(
+    "order",
+    &[ItemOrder::Created.as_str(), ItemOrder::Deadline.as_str()],
+    "created (default) or deadline",
+);
+pub const ORDER_OF_INCIDENTS: Parameter =
+    words("order", IncidentOrder::WORDS, "newest (default), or severity, which lists open incidents");
+
+pub const PAGING: &[Parameter] = &[
+    query("limit", Kind::Count(1, PAGE_MAX), "The most entries of the page; 50 by default"),
+    cursor("Continue after a page: the `next_cursor` of its response"),
+];
+
+const fn cursor(about: &'static str) -> Parameter {
+    query("cursor", Kind::Text(Some(Form::Format("cursor"))), about)
+}
+
+pub const CURSOR_OF_EXPORT: Parameter = cursor("Continue after this line or page");
+pub const CURSOR_OF_RETRY: Parameter = cursor("Continue where the request before ended");
+pub const HISTORY: Parameter = query("history", Kind::Flag, "Include the items' history; true by default");
+pub const END: Parameter = query("end", Kind::Flag, "Add the final line; false by default");
+
+const ANY_STATUS: &str = "The status; any by default";
+pub const STATUS_OF_INCIDENTS: Parameter = words("status", IncidentStatus::WORDS, ANY_STATUS);
+pub const STATUS_OF_DELIVERIES: Parameter = words("status", DeliveryStatus::WORDS, ANY_STATUS);
+pub const STATUS_OF_SILENCES: Parameter =
+    texts_of("status", SilenceStatus::WORDS, "Repeatable; pending and active by default");
+pub const STATUS_OF_REPLAYS: Parameter =
+    texts_of("status", ReplayStatus::WORDS, "Repeatable; all by default");
+pub const RECEIVER: Parameter = query("receiver", Kind::Text(None), "The name of a receiver");

@@ -1,0 +1,143 @@
+//! Recovery: claims, leases, retries and replays.
+
+use warden_api::Problem::{
+    ItemClosed, ItemNotFound, LeaseLost, LeaseNotFound, ReplayEnded, ReplayNotFound, SelectionTooLarge,
+    StorageFull, TooManyReplays,
+};
+use warden_api::item::{Retried, Summary};
+use warden_api::lease::{
+    ClaimRequest, Claimed, CompleteRequest, FailRequest, HeartbeatRequest, Lease, ReleaseRequest,
+};
+use warden_api::replay::ReplayRequest;
+use warden_api::word::Scope;
+use warden_api::{Item, Replay, path};
+
+use crate::http::openapi::{document, json, optional_document, page};
+use crate::http::parameter::{
+    CURSOR_OF_RETRY, FILTERS, KEY_OF_REPLAY, ORDER_OF_EXPORT, PAGING, STATES_OF_RETRY, STATUS_OF_REPLAYS,
+    WORKFLOWS,
+};
+use crate::http::route::Route;
+use crate::http::server::{AnyWorkflow, InBody, InPath, Matching, OfLease, OfReplay};
+use crate::http::{items, leases, list, replays};
+use crate::model::ItemKey;
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post(path::ITEM_RETRY, "retry_item")
+            .needs::<InPath<ItemKey>>(Scope::Recover)
+            .about(
+                "Retry a failed item at its current step, or end the back-off of an item that waits for its \
+                next attempt.",
+            )
+            .answers(200, "The changed item", json::<Item>())
+            .refuses(&[ItemNotFound, ItemClosed])
+            .to(items::retry),
+        Route::post(path::ITEMS_RETRY, "retry_items")
+            .needs::<Matching>(Scope::Recover)
+            .about(
+                "Retry many items: those that match, or the failed ones if no state is given. A request \
+                retries up to 1000; continue with `next_cursor`.",
+            )
+            .takes(&[&[WORKFLOWS, STATES_OF_RETRY], FILTERS, &[ORDER_OF_EXPORT, CURSOR_OF_RETRY]])
+            .answers(200, "The number of retried items", json::<Retried>())
+            .to(list::retry),
+        Route::post(path::LEASES, "claim")
+            .needs::<Matching>(Scope::Work)
+            .about(
+                "Claim items: lease matching ones, earliest deadline first. With `wait` the request waits \
+                for an item if none is claimable (long polling). A claim is not idempotent: if the \
+                response is lost, the items stay leased until the ttl has passed.",
+            )
+            .body(optional_document::<ClaimRequest>())
+            .answers(200, "The leases, with their items", json::<Claimed>())
+            .to(leases::claim),
+        Route::post(path::LEASE_HEARTBEAT, "heartbeat")
+            .needs::<OfLease>(Scope::Work)
+            .about("Extend a lease.")
+            .body(optional_document::<HeartbeatRequest>())
+            .answers(200, "The extended lease", json::<Lease>())
+            .refuses(&[LeaseNotFound, LeaseLost, StorageFull])
+            .to(leases::heartbeat),
+        Route::post(path::LEASE_COMPLETE, "complete")
+            .needs::<OfLease>(Scope::Work)
+            .about(
+                "Complete the current step. The next step becomes claimable; after the last one the item is \
+                closed.",
+            )
+            .body(optional_document::<CompleteRequest>())
+            .answers(200, "The changed item", json::<Item>())
+            .refuses(&[LeaseNotFound, LeaseLost, StorageFull])
+            .to(leases::complete),
+        Route::post(path::LEASE_FAIL, "fail")
+            .needs::<OfLease>(Scope::Work)
+            .about(
+                "Report a failed attempt. The item is retried after a back-off, or fails, by the workflow's \
+                policy.",
+            )
+            .body(document::<FailRequest>())
+            .answers(200, "The changed item", json::<Item>())
+            .refuses(&[LeaseNotFound, LeaseLost, StorageFull])
+            .to(leases::fail),
+        Route::post(path::LEASE_RELEASE, "release")
+            .needs::<OfLease>(Scope::Work)
+            .about(
+                "Release a lease without an attempt: the item can be claimed again at once, or after \
+                `delay`.",
+            )
+            .body(optional_document::<ReleaseRequest>())
+            .answers(200, "The changed item", json::<Item>())
+            .refuses(&[LeaseNotFound, LeaseLost])
+            .to(leases::release),
+        Route::get(path::REPLAYS, "list_replays")
+            .needs::<AnyWorkflow>(Scope::Recover)
+            .about(
+                "List replays, newest first. A token that is limited to some workflows sees those that it \
+                could have started.",
+            )
+            .takes(&[&[STATUS_OF_REPLAYS], PAGING])
+            .answers(200, "A page", page::<Replay>())
+            .to(replays::list),
+        Route::post(path::REPLAYS, "start_replay")
+            .needs::<InBody>(Scope::Recover)
+            .about(
+                "Start a replay: post the items that match now to a target, at a set rate. Each request has \
+                the item's payload and content type, and headers that identify the item. Items that are \
+                closed in the meantime are skipped.",
+            )
+            .takes(&[&[KEY_OF_REPLAY]])
+            .body(document::<ReplayRequest>())
+            .answers(202, "Started; `Location` is its path", json::<Replay>())
+            .answers(200, "With `dry_run`: the items that would be sent", json::<Summary>())
+            .refuses(&[TooManyReplays, SelectionTooLarge, StorageFull])
+            .to(replays::post),
+        Route::get(path::REPLAY, "get_replay")
+            .needs::<OfReplay>(Scope::Recover)
+            .about("Get a replay and its progress.")
+            .answers(200, "The replay", json::<Replay>())
+            .refuses(&[ReplayNotFound])
+            .to(replays::get),
+        Route::post(path::REPLAY_PAUSE, "pause_replay")
+            .needs::<OfReplay>(Scope::Recover)
+            .about(
+                "Pause a replay. Requests in flight are completed; nothing more is sent until it is resumed.",
+            )
+            .answers(200, "The replay", json::<Replay>())
+            .refuses(&[ReplayNotFound, ReplayEnded])
+            .to(replays::pause),
+        Route::post(path::REPLAY_RESUME, "resume_replay")
+            .needs::<OfReplay>(Scope::Recover)
+            .about(
+                "Resume a paused replay. A canary that has not passed starts again, and so does the ramp-up.",
+            )
+            .answers(200, "The replay", json::<Replay>())
+            .refuses(&[ReplayNotFound, ReplayEnded, TooManyReplays])
+            .to(replays::resume),
+        Route::post(path::REPLAY_CANCEL, "cancel_replay")
+            .needs::<OfReplay>(Scope::Recover)
+            .about("Cancel a replay. Requests in flight are completed; the remaining items are not sent.")
+            .answers(200, "The replay", json::<Replay>())
+            .refuses(&[ReplayNotFound, ReplayEnded])
+            .to(replays::cancel),
+    ]
+}

@@ -1,0 +1,162 @@
+//! Serving: connections, limits, the outermost layer of all requests, and the state of handlers.
+//!
+//! Invariant: a handler reaches the services only through an [`Allowed`], which has checked what its route
+//! declares, or which checks what the handler has read before it gives them out. [`Server`] itself gives out
+//! budgets and limits; its services are private to this folder.
+
+mod allowed;
+pub mod answers;
+pub mod body;
+pub mod browser;
+pub mod budget;
+mod connection;
+pub mod exchange;
+mod framing;
+mod hosts;
+mod listener;
+mod place;
+mod reserve;
+mod serve;
+mod watch;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, Uri};
+use tokio::sync::Semaphore;
+use tower::layer::layer_fn;
+use tower::service_fn;
+use warden_api::word::Scope;
+
+pub use self::allowed::{
+    AdmittedLine, Allowed, AnyWorkflow, EachLine, Everything, InBody, InPath, Matching, OfDelivery,
+    OfIncident, OfLease, OfReplay, OfSilence, Open, Over, Public, Services,
+};
+use self::answers::Answers;
+use self::body::BodyLimits;
+use self::browser::Browsers;
+use self::hosts::Hosts;
+pub use self::listener::{Listener, ListenerError};
+pub use self::place::Place;
+pub use self::serve::Call;
+use super::access::{Access, Tokens};
+use super::metrics::HttpMetrics;
+use super::route::Operations;
+use super::{elsewhere, openapi, routes};
+use crate::config::Config;
+use crate::http::problem::Problem;
+use crate::model::{Clock, Moment, Warning};
+use crate::warden::Warden;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The state shared by all requests.
+pub struct Server {
+    warden: Arc<Warden>,
+    tokens: Tokens,
+    hosts: Hosts,
+    browsers: Browsers,
+    operations: Operations,
+    in_flight: Arc<Semaphore>,
+    draining: AtomicBool,
+    warnings: RwLock<Vec<Warning>>,
+    pub(super) bodies: BodyLimits,
+    pub(super) answers: Answers,
+    /// The largest batch, in bytes.
+    pub(super) batch_max: u64,
+    /// The most lines of a batch.
+    pub(super) batch_items_max: usize,
+    pub(super) stall_timeout: Duration,
+    pub(super) metrics: HttpMetrics,
+    /// The description of the API.
+    pub(super) openapi: String,
+}
+
+impl Server {
+    /// The server at this address, with the configured limits.
+    pub fn new(warden: Arc<Warden>, config: &Config, address: SocketAddr) -> Arc<Self> {
+        let limits = &config.limits;
+        let routes = routes::all();
+        Arc::new(Self {
+            warden,
+            tokens: Tokens::new(&config.tokens),
+            hosts: Hosts::new(config, address),
+            browsers: Browsers::new(config),
+            operations: Operations::of(&routes),
+            in_flight: Arc::new(Semaphore::new(limits.requests_max)),
+            draining: AtomicBool::new(false),
+            warnings: RwLock::new(config.warnings.clone()),
+            bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
+            answers: Answers::new(limits.answers_max, limits.write_timeout),
+            batch_max: limits.batch_max,
+            batch_items_max: limits.batch_items_max,
+            stall_timeout: config.storage.stall_timeout,
+            metrics: HttpMetrics::default(),
+            openapi: openapi::describe(routes).to_pretty_json().unwrap_or_default(),
+        })
+    }
+
+    /// Reports not ready from now on, so that load balancers stop sending requests, and ends waiting claims.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.warden.recovery.stop_waiting();
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Adds warnings to those of the configuration.
+    pub fn warn(&self, warnings: Vec<Warning>) {
+        self.warnings.write().unwrap_or_else(PoisonError::into_inner).extend(warnings);
+    }
+
+    /// The warnings of the configuration and of the start.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.warnings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether these headers have a token that may read everything, on a path that needs none.
+    pub(super) fn sees_all(&self, headers: &HeaderMap) -> bool {
+        let access = self.tokens.authenticate(headers);
+        let reads_all = |access: Access| {
+            access.require(Scope::Read).and_then(|()| access.require_all_workflows()).is_ok()
+        };
+        access.is_ok_and(reads_all)
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.warden.clock
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        self.warden.clock.moment()
+    }
+
+    /// The largest payload, in bytes.
+    pub(super) fn payload_max(&self) -> u64 {
+        self.warden.intake.payload_max()
+    }
+
+    pub fn router(self: &Arc<Self>) -> Router {
+        let router = Router::new();
+        let router =
+            routes::all().into_iter().fold(router, |router, route| router.route(route.path, route.handler));
+        let server = self.clone();
+        router
+            .fallback(|uri: Uri| async move { elsewhere::nothing_at(uri.path()) })
+            .method_not_allowed_fallback(|| async {
+                Problem::method_not_allowed(
+                    "this path does not support the method; /openapi.json lists those that it does",
+                )
+            })
+            .layer(layer_fn(move |route: axum::routing::Route| {
+                let (server, mut route) = (server.clone(), route);
+                service_fn(move |request| serve::serve(&server, &mut route, request))
+            }))
+            .with_state(self.clone())
+    }
+}
