@@ -42,11 +42,25 @@ pub struct Item {
     pub step: Option<Arc<str>>,
     /// When it entered that step.
     pub step_entered_at: Option<WallTime>,
+    /// The position of the step among the item's steps, from 0; null if it is none of them.
+    pub step_index: Option<usize>,
     /// The claims at this step, without those that were released.
     pub step_attempts: u32,
-    /// The steps it left, oldest first.
+    /// The retryable errors at this step.
+    pub step_retries: Option<u32>,
+    /// The leases that ran out at this step. One is counted at the next claim.
+    pub step_losses: Option<u32>,
+    /// The latest runs of its steps, oldest first; at most 64.
     pub steps: Vec<StepRecord>,
-    /// The application's notes about its progress.
+    /// When an interrupted item is repeated; null if a person has to retry it, or it is not interrupted.
+    pub interrupted_until: Option<WallTime>,
+    /// It cannot be claimed before; null if that is past.
+    pub not_before: Option<WallTime>,
+    /// When it failed, even if it was closed since.
+    pub errored_at: Option<WallTime>,
+    /// The message of its latest error, also if that was retried or ignored.
+    pub error_message: Option<String>,
+    /// The application's notes about its progress, shared by all steps.
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub progress: Map<String, Value>,
     /// The latest errors, oldest first.
@@ -69,17 +83,26 @@ pub struct Item {
     pub version: u64,
 }
 
-/// A step that an item left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A run of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StepRecord {
     /// The name of the step.
     pub name: Arc<str>,
-    /// How the item left it.
+    /// How the run ended.
     #[cfg_attr(feature = "schema", schema(value_type = StepStatus))]
     pub status: Word<StepStatus>,
-    /// When the item left it.
+    /// When the run ended.
     pub at: WallTime,
+    /// The message that was reported with it.
+    pub message: Option<Arc<str>>,
+    /// When the item had entered the step.
+    pub entered_at: Option<WallTime>,
+    /// The claims at the step until then, without those that were released.
+    pub attempts: Option<u32>,
+    /// The progress document of the step as it is now; null unless this is the latest run of the step.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
+    pub progress: Option<Map<String, Value>>,
 }
 
 /// A reported error of an item.
@@ -103,6 +126,8 @@ pub struct ItemError {
     pub at: WallTime,
     /// Further data of the reporter.
     pub data: Value,
+    /// The stack trace that was reported with it.
+    pub stack: Option<String>,
 }
 
 /// Metadata of a payload.
@@ -200,6 +225,9 @@ pub struct ErrorRequest {
     /// Further data; at most 4,096 bytes of JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
+    /// The stack trace; at most 8,192 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
 }
 
 /// The response to a reported error.

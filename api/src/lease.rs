@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::item::{Item, ItemFilter, Unknown};
+use crate::step::{ProgressChange, RepeatRequest};
 use crate::time::WallTime;
+use crate::word::StepStatus;
 
 /// An exclusive, expiring claim on an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,23 +114,38 @@ pub struct HeartbeatRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub progress: Option<Map<String, Value>>,
+    /// Another change of a progress document than a merge patch of the shared one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_change: Option<ProgressChange>,
 }
 
-/// A request to complete the step of an item.
+/// A request to end the run of an item's step.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CompleteRequest {
     /// Whether to close the item, whatever steps remain.
     pub close: bool,
+    /// How the run ended; by default `done`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<StepStatus>,
+    /// A message for the history; at most 512 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Arc<str>>,
+    /// A request to run the step again, after `done` or `interrupted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<RepeatRequest>,
     /// A merge patch of the item's progress document.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub progress: Option<Map<String, Value>>,
+    /// Another change of a progress document than a merge patch of the shared one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_change: Option<ProgressChange>,
 }
 
 /// A request to report a failed attempt.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FailRequest {
@@ -137,6 +154,13 @@ pub struct FailRequest {
     /// The wait before the next attempt, such as `30s`; by default that of the workflow's policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<String>,
+    /// A merge patch of the item's progress document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
+    pub progress: Option<Map<String, Value>>,
+    /// Another change of a progress document than a merge patch of the shared one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_change: Option<ProgressChange>,
 }
 
 /// The reason of a failed attempt.
@@ -153,12 +177,15 @@ pub struct FailureRequest {
     /// Whether a retry may succeed. If not, or after the last retry, the item fails.
     #[serde(default)]
     pub retryable: bool,
-    /// Whether to ignore it: the item continues as if the step were done.
+    /// Whether to ignore it: the item goes to its next step, or ends, as the step's `on_ignorable` says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignorable: bool,
     /// Further data; at most 4,096 bytes of JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
+    /// The stack trace; at most 8,192 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
 }
 
 /// A request to release an item.
@@ -169,4 +196,11 @@ pub struct ReleaseRequest {
     /// How long nobody can claim it, such as `30s`; by default not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<String>,
+    /// A merge patch of the item's progress document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
+    pub progress: Option<Map<String, Value>>,
+    /// Another change of a progress document than a merge patch of the shared one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_change: Option<ProgressChange>,
 }

@@ -27,6 +27,7 @@ pub mod path;
 pub mod problem;
 pub mod quote;
 pub mod replay;
+pub mod step;
 pub mod time;
 pub mod warning;
 pub mod word;

@@ -18,14 +18,14 @@ pub const LABEL_NAME_MAX: usize = 63;
 pub const LABEL_VALUE_MAX: usize = 255;
 /// All names and values of an item's labels together.
 pub const LABELS_SIZE_MAX: usize = 2048;
-/// As JSON without spaces.
+/// All progress documents of an item together, as JSON without spaces.
 pub const PROGRESS_SIZE_MAX: usize = 32 * 1024;
 /// Nesting of a progress document or the data of an error. They are embedded in other JSON, and JSON parsers
 /// limit the depth: serde_json to 128.
 pub const DEPTH_MAX: usize = 64;
 /// An item keeps its latest errors.
 pub const ERRORS_KEPT: usize = 20;
-/// An item keeps its latest steps.
+/// An item keeps its latest runs of steps.
 pub const STEPS_KEPT: usize = 64;
 /// The longest type of an error.
 pub const ERROR_TYPE_MAX: usize = 128;
@@ -33,12 +33,18 @@ pub const ERROR_TYPE_MAX: usize = 128;
 pub const ERROR_MESSAGE_MAX: usize = 2048;
 /// The data of an error, as JSON without spaces.
 pub const ERROR_DATA_MAX: usize = 4096;
+/// The longest stack trace of an error.
+pub const ERROR_STACK_MAX: usize = 8192;
 /// The longest id of an error, in an import.
 pub const ERROR_ID_MAX: usize = 64;
 /// The longest idempotency key.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 /// The most items of a claim.
 pub const CLAIM_MAX: usize = 1000;
+/// The most steps of an item of its own.
+pub const STEPS_MAX: usize = 64;
+/// The longest message of a step.
+pub const STEP_MESSAGE_MAX: usize = 512;
 /// The longest name of a worker.
 pub const WORKER_MAX: usize = 128;
 /// An incident keeps the latest actions.

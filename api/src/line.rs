@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::name::Labels;
 use crate::problem::ProblemDocument;
 use crate::quote::quote;
+use crate::step::StepTerms;
 use crate::word::{ItemState, LineOperation, StepStatus, Word};
 
 /// A line of a batch or an export. `B` holds base64: as text, or as bytes for a writer.
@@ -44,6 +45,12 @@ pub struct Line<'a, B = Text<'a>> {
     /// Names and values to filter by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LineLabels>,
+    /// The steps that the item has of its own: names, or objects with terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_steps: Option<Vec<StepTerms>>,
+    /// The item cannot be claimed before: a duration from now, or an instant (RFC 3339).
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Cow<'a, str>>,
     /// The step at which the item begins, or is.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Cow<'a, str>>,
@@ -76,7 +83,10 @@ pub struct Line<'a, B = Text<'a>> {
     /// When it can be claimed again.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Cow<'a, str>>,
-    /// The steps it left.
+    /// Where it is on its course, if there is more to say than its step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Box<LineCourse>>,
+    /// The runs of its steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<LineStep>>,
     /// Its progress document.
@@ -130,6 +140,8 @@ impl<B> Line<'_, B> {
             content_encoding: None,
             deadline: None,
             labels: None,
+            own_steps: None,
+            not_before: None,
             step: None,
             state: None,
             created_at: None,
@@ -140,6 +152,7 @@ impl<B> Line<'_, B> {
             outcome: None,
             step_attempts: None,
             retry_at: None,
+            course: None,
             steps: None,
             progress: None,
             errors: None,
@@ -223,16 +236,71 @@ impl<'de> Deserialize<'de> for LineLabels {
     }
 }
 
-/// A step that an item left.
+/// Where an item is on its course, apart from its step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LineCourse {
+    /// The retryable errors at its step.
+    pub retries: u32,
+    /// The leases that ran out at its step.
+    pub losses: u32,
+    /// When it was interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted_at: Option<String>,
+    /// When its step is repeated, if it was interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted_until: Option<String>,
+    /// The step to which it comes back after it has gone through earlier ones again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<Arc<str>>,
+    /// The steps that are to run again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repetitions: Vec<LineRepetition>,
+    /// The progress documents of single steps.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_progress: BTreeMap<Arc<str>, Map<String, Value>>,
+    /// The deadline that no step's exceeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_max: Option<String>,
+}
+
+/// A step that is to run again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineRepetition {
+    /// The name of the step; left out if the item has no steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Arc<str>>,
+    /// The runs that ended with a request to repeat the step.
+    pub runs: u32,
+    /// When it is due; left out if it is not to run again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+}
+
+/// A run of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineStep {
     /// The name of the step.
     pub name: Arc<str>,
-    /// How the item left it.
+    /// How the run ended.
     pub status: StepStatus,
-    /// When the item left it.
+    /// When the run ended.
     pub at: String,
+    /// The message that was reported with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Arc<str>>,
+    /// When the item had entered the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered_at: Option<String>,
+    /// The claims at the step until then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A reported error of an item.
@@ -261,6 +329,9 @@ pub struct LineError {
     /// Further data of the reporter.
     #[serde(default)]
     pub data: Value,
+    /// The stack trace that was reported with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
 }
 
 /// The last line of an export.

@@ -46,6 +46,10 @@ paths! {
     ITEM_ERRORS = "/v1/workflows/{workflow}/items/{id}/errors";
     /// Retry an item.
     ITEM_RETRY = "/v1/workflows/{workflow}/items/{id}/retry";
+    /// Cancel an item.
+    ITEM_CANCEL = "/v1/workflows/{workflow}/items/{id}/cancel";
+    /// Report on the step that an item is at.
+    ITEM_STEP = "/v1/workflows/{workflow}/items/{id}/steps/{step}";
 
     /// Claim items.
     LEASES = "/v1/leases";

@@ -116,6 +116,10 @@ problems! {
     LeaseNotFound: 404, "lease-not-found", "There is no such lease";
     /// The lease expired or was taken over.
     LeaseLost: 409, "lease-lost", "The lease is lost";
+    /// The item is at another step.
+    StepOrder: 409, "step-order", "The item is not at this step";
+    /// The item has no such step.
+    StepUnknown: 422, "step-unknown", "The item has no such step";
     /// No such incident.
     IncidentNotFound: 404, "incident-not-found", "There is no such incident";
     /// No such receiver.

@@ -193,6 +193,8 @@ words! {
         Held = "held",
         /// Done, given up, or ended without success.
         Closed = "closed",
+        /// Stopped at a step without an error, until it is repeated or retried. Its deadline runs.
+        Interrupted = "interrupted",
     }
 
     /// How an item ended.
@@ -207,12 +209,34 @@ words! {
         Failed = "failed",
     }
 
-    /// How an item left a step.
+    /// How a run of a step ended.
     StepStatus {
         /// The step was completed.
         Done = "done",
-        /// An ignorable error occurred.
+        /// The step was left out, or an ignorable error occurred.
         Skipped = "skipped",
+        /// The item stopped at the step.
+        Interrupted = "interrupted",
+    }
+
+    /// What an ignorable error at a step does.
+    #[derive(Default)]
+    OnIgnorable {
+        /// The item goes to its next step.
+        #[default]
+        Skip = "skip",
+        /// The item is closed as failed, without an alert.
+        End = "end",
+    }
+
+    /// How a progress document is changed.
+    ProgressOperation {
+        /// Replace the document.
+        Set = "set",
+        /// Replace or add members at the top level. A member that is null is kept as null.
+        Assign = "assign",
+        /// Merge nested objects, and remove members that are null (RFC 7396).
+        Merge = "merge",
     }
 
     /// The order of a list of items.
@@ -223,7 +247,7 @@ words! {
         Created = "created",
         /// By deadline.
         Deadline = "deadline",
-        /// Failed items, then held, overdue, open and closed ones; each by deadline.
+        /// Failed items, then interrupted, held, overdue, open and closed ones; each by deadline.
         Trouble = "trouble",
     }
 
@@ -464,30 +488,4 @@ mod schema {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_that_a_later_daemon_added_is_shown_as_it_came() {
-        for (text, known) in [("\"overdue\"", Some(ItemState::Overdue)), ("\"interrupted\"", None)] {
-            let word: Word<ItemState> = serde_json::from_str(text).unwrap();
-            assert_eq!(word.known(), known);
-            assert_eq!(serde_json::to_string(&word).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn a_request_takes_none_but_the_words_of_the_list() {
-        assert!(serde_json::from_str::<ItemState>("\"interrupted\"").is_err());
-        let refusal = "late".parse::<ItemState>().unwrap_err().to_string();
-        assert_eq!(refusal, "it must be one of open, overdue, failed, held, closed");
-    }
-
-    #[test]
-    fn a_word_is_written_as_it_is_listed() {
-        for event in Event::ALL {
-            assert_eq!(serde_json::to_value(event).unwrap(), event.as_str());
-            assert_eq!(event.as_str().parse(), Ok(event));
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::time::WallTime;
-use crate::word::{Severity, Word, WorkflowSource};
+use crate::word::{OnIgnorable, Severity, Word, WorkflowSource};
 
 /// A workflow with its effective policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Workflow {
     pub steps: Vec<Step>,
     /// The policy for failed attempts.
     pub retry: Retry,
+    /// How many leases of an item may run out at a step before it fails; null for any number.
+    pub max_losses: Option<u32>,
     /// Where overdue items are sent automatically, if they are.
     pub redrive: Option<Redrive>,
     /// When items are expected to be created, if that is configured.
@@ -66,7 +68,7 @@ pub struct Workflow {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Retry {
-    /// The retries of a step before the item fails.
+    /// The retries of a step before the item fails; 4294967295 for any number.
     pub max: u32,
     /// The first and the longest wait, such as `10s..10m`.
     pub backoff: String,
@@ -121,8 +123,16 @@ pub struct Expectation {
 pub struct Step {
     /// 1 to 128 of `A-Z a-z 0-9 . _ -`.
     pub name: String,
-    /// The deadline of an item that enters it; null for the workflow's.
+    /// The deadline of an item that enters it, never later than the item's own; null for that.
     pub deadline: Option<String>,
+    /// Its own retries; null for the workflow's.
+    pub retry: Option<Retry>,
+    /// How many leases may run out at it before the item fails; null for as many as the workflow says,
+    /// 4294967295 for any number.
+    pub max_losses: Option<u32>,
+    /// What an ignorable error at it does.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<OnIgnorable>))]
+    pub on_ignorable: Option<Word<OnIgnorable>>,
 }
 
 /// Counts of a workflow's items.
@@ -135,6 +145,8 @@ pub struct Stats {
     pub overdue: u64,
     /// With a fatal error.
     pub failed: u64,
+    /// Of those that are open or overdue: stopped at a step until it is repeated or somebody retries them.
+    pub interrupted: Option<u64>,
     /// On hold.
     pub held: u64,
     /// Closed, within their retention.

@@ -1,6 +1,7 @@
 //! `retry`: the retry policy of workflows.
 
 use serde::Deserialize;
+use warden_api::step::Limit;
 
 use super::checks::Checks;
 use super::path::SettingPath;
@@ -13,7 +14,7 @@ const MAX: std::ops::RangeInclusive<u32> = 0..=1_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenRetryDefaults {
-    max: u32,
+    max: Limit,
     backoff: String,
     jitter: f64,
 }
@@ -22,7 +23,7 @@ pub struct WrittenRetryDefaults {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenRetry {
-    max: Option<u32>,
+    max: Option<Limit>,
     backoff: Option<String>,
     jitter: Option<f64>,
 }
@@ -33,7 +34,7 @@ impl WrittenRetryDefaults {
         let unused = Backoff { first: std::time::Duration::ZERO, longest: std::time::Duration::ZERO };
         check(checks, path, self.max, self.jitter);
         let backoff = backoff(checks, path, &self.backoff).unwrap_or(unused);
-        RetryPolicy { max: self.max, backoff, jitter: self.jitter }
+        RetryPolicy { max: self.max.0.unwrap_or(u32::MAX), backoff, jitter: self.jitter }
     }
 }
 
@@ -45,15 +46,18 @@ impl WrittenRetry {
         path: &SettingPath,
         base: RetryPolicy,
     ) -> RetryPolicy {
-        let (max, jitter) = (self.max.unwrap_or(base.max), self.jitter.unwrap_or(base.jitter));
-        check(checks, path, max, jitter);
+        let jitter = self.jitter.unwrap_or(base.jitter);
+        check(checks, path, self.max.unwrap_or(Limit(None)), jitter);
+        let max = self.max.map_or(base.max, |max| max.0.unwrap_or(u32::MAX));
         let own = self.backoff.as_deref().and_then(|text| backoff(checks, path, text));
         RetryPolicy { max, backoff: own.unwrap_or(base.backoff), jitter }
     }
 }
 
-fn check(checks: &mut Checks<'_>, path: &SettingPath, max: u32, jitter: f64) {
-    checks.within(&path.key("max"), max, MAX, |n| n);
+fn check(checks: &mut Checks<'_>, path: &SettingPath, max: Limit, jitter: f64) {
+    if let Some(max) = max.0 {
+        checks.within(&path.key("max"), max, MAX, |n| n);
+    }
     checks.within(&path.key("jitter"), jitter, 0.0..=1.0, |n| n);
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use warden_api::step::Limit;
 
 use super::alerting::{self, WrittenAlerting, WrittenEscalation};
 use super::checks::Checks;
@@ -16,7 +17,8 @@ use super::expectation::WrittenExpectation;
 use super::path::SettingPath;
 use super::redrive::{RedriveDefaults, WrittenRedrive, WrittenRedriveDefaults};
 use super::retry::{WrittenRetry, WrittenRetryDefaults};
-use crate::model::{AlertPolicy, Flapping, Policy, Severity, Step, StepName, WorkflowName};
+use crate::model::step::OnIgnorable;
+use crate::model::{AlertPolicy, Flapping, Policy, RetryPolicy, Severity, Step, StepName, WorkflowName};
 use crate::warden::RedriveTarget;
 
 /// `[workflow_defaults]` as written.
@@ -31,6 +33,7 @@ pub struct WrittenWorkflowDefaults {
     #[serde(deserialize_with = "duration::required")]
     keep_payload: Duration,
     retry: WrittenRetryDefaults,
+    max_losses: Limit,
     pub redrive: WrittenRedriveDefaults,
     pub create_on_first_use: bool,
 }
@@ -48,6 +51,7 @@ pub struct WrittenWorkflow {
     pub keep_payload: Option<Duration>,
     pub steps: Option<Vec<WrittenStep>>,
     pub retry: Option<WrittenRetry>,
+    pub max_losses: Option<Limit>,
     pub redrive: Option<WrittenRedrive>,
     pub expect: Option<WrittenExpectation>,
     pub receivers: Option<Vec<Arc<str>>>,
@@ -75,6 +79,9 @@ pub struct WrittenWorkflow {
 pub struct WrittenStep {
     name: String,
     deadline: Option<Duration>,
+    retry: Option<WrittenRetry>,
+    max_losses: Option<Limit>,
+    on_ignorable: OnIgnorable,
 }
 
 /// The policy of a workflow without a table.
@@ -85,11 +92,13 @@ pub(super) fn default_policy(
 ) -> Policy {
     Policy {
         deadline: defaults.deadline,
+        limits_steps: false,
         retention: defaults.retention,
         retention_max: defaults.retention_max,
         keep_payload: defaults.keep_payload,
         steps: Vec::new(),
         retry: defaults.retry.resolve(checks, &SettingPath::dotted("workflow_defaults.retry")),
+        losses_max: defaults.max_losses.0,
         redrive: None,
         expect: None,
         alerting: alerting.policy(),
@@ -118,20 +127,22 @@ impl WrittenWorkflow {
         let table = SettingPath::dotted("workflows").key(name);
         let name = WorkflowName::new(name).map_err(|error| checks.problem(&table, error.to_string())).ok();
         self.check(checks, &table, base, receivers);
-        let steps = self.steps.map(|steps| resolve_steps(checks, &table.key("steps"), steps));
         let retry =
             self.retry.map_or(base.retry, |retry| retry.resolve(checks, &table.key("retry"), base.retry));
+        let steps = self.steps.map(|steps| resolve_steps(checks, &table.key("steps"), steps, retry));
         let redrive =
             self.redrive.and_then(|written| written.resolve(checks, &table.key("redrive"), redrive)).unzip();
         let expect = self.expect.and_then(|expect| expect.resolve(checks, &table.key("expect")));
         let alerting = base.alerting.clone();
         let policy = Policy {
             deadline: self.deadline.unwrap_or(base.deadline),
+            limits_steps: self.deadline.is_some(),
             retention: self.retention.unwrap_or(base.retention),
             retention_max: self.retention_max.unwrap_or(base.retention_max),
             keep_payload: self.keep_payload.unwrap_or(base.keep_payload),
             steps: steps.unwrap_or_else(|| base.steps.clone()),
             retry,
+            losses_max: self.max_losses.map_or(base.losses_max, |most| most.0),
             redrive: redrive.0,
             expect,
             alerting: AlertPolicy {
@@ -225,10 +236,19 @@ fn check_keep_payload(
 }
 
 /// Invalid steps are reported and omitted.
-fn resolve_steps(checks: &mut Checks<'_>, path: &SettingPath, written: Vec<WrittenStep>) -> Vec<Step> {
+fn resolve_steps(
+    checks: &mut Checks<'_>,
+    path: &SettingPath,
+    written: Vec<WrittenStep>,
+    base: RetryPolicy,
+) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::with_capacity(written.len());
-    for (index, WrittenStep { name, deadline }) in written.into_iter().enumerate() {
+    for (index, written) in written.into_iter().enumerate() {
+        let WrittenStep { name, deadline, retry, max_losses, on_ignorable } = written;
         let path = path.index(index);
+        let retry = retry.map(|retry| retry.resolve(checks, &path.key("retry"), base).into());
+        let retry = retry.unwrap_or_default();
+        let losses_max = max_losses.map(|most| most.0.unwrap_or(u32::MAX));
         if let Some(deadline) = deadline {
             checks.more_than_zero(&path.key("deadline"), deadline);
         }
@@ -237,7 +257,7 @@ fn resolve_steps(checks: &mut Checks<'_>, path: &SettingPath, written: Vec<Writt
             Ok(name) if steps.iter().any(|earlier| earlier.name == name) => {
                 checks.problem(&path, format!("names the step {name:?} a second time"));
             }
-            Ok(name) => steps.push(Step { name, deadline }),
+            Ok(name) => steps.push(Step { name, deadline, retry, losses_max, on_ignorable }),
         }
     }
     steps
@@ -252,6 +272,12 @@ impl<'de> Deserialize<'de> for WrittenStep {
             name: String,
             #[serde(default, deserialize_with = "duration::optional")]
             deadline: Option<Duration>,
+            #[serde(default)]
+            retry: Option<WrittenRetry>,
+            #[serde(default)]
+            max_losses: Option<Limit>,
+            #[serde(default)]
+            on_ignorable: OnIgnorable,
         }
 
         struct Step;
@@ -265,12 +291,19 @@ impl<'de> Deserialize<'de> for WrittenStep {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<WrittenStep, E> {
-                Ok(WrittenStep { name: name.to_owned(), deadline: None })
+                Ok(WrittenStep {
+                    name: name.to_owned(),
+                    deadline: None,
+                    retry: None,
+                    max_losses: None,
+                    on_ignorable: OnIgnorable::default(),
+                })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WrittenStep, A::Error> {
-                let Table { name, deadline } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(WrittenStep { name, deadline })
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                let Table { name, deadline, retry, max_losses, on_ignorable } = table;
+                Ok(WrittenStep { name, deadline, retry, max_losses, on_ignorable })
             }
         }
 

@@ -31,14 +31,13 @@ use super::request::{self, ByteRange, Query, byte_range};
 use super::server::browser::{self, Browsers};
 use crate::config::{Config, Sources, host_of, origin_of};
 use crate::model::item::payload::content_encoding;
-use crate::model::item::{Closed, ItemDetail, ItemPatch, PROGRESS_SIZE_MAX};
+use crate::model::item::{Closed, Course, ItemDetail, ItemPatch, PROGRESS_SIZE_MAX};
 use crate::model::{
     ClockTime, Item, ItemError, ItemId, ItemNumber, Labels, ManualClock, Moment, PayloadInfo, Timestamp,
     Work, WorkflowName,
 };
 use crate::store::record::{decode_document, encode_document};
-use crate::warden::intake::Past;
-use crate::warden::intake::{BatchItem, CreateItem, Deadline, Done};
+use crate::warden::intake::{BatchItem, CreateItem, Deadline, Done, Past, PastCourse, Plan};
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -216,6 +215,10 @@ fn item(create: &CreateItem) -> Item {
         Some(Deadline::In(duration)) => NOW.after(duration).into(),
         None => NOW.into(),
     };
+    let instant = |deadline| match deadline {
+        Deadline::At(instant) => instant,
+        Deadline::In(duration) => NOW.after(duration),
+    };
     let mut item = Item {
         number: ItemNumber(7),
         workflow: create.workflow.clone(),
@@ -236,8 +239,14 @@ fn item(create: &CreateItem) -> Item {
         idempotency_key: None,
         version: 1,
         work: Work::default(),
+        course: Course { not_before: create.plan.not_before.map(instant), ..Course::default() },
         detail: None,
     };
+    if create.plan.steps.is_some() || !create.plan.progress.is_empty() {
+        let detail = item.detail.get_or_insert_default();
+        detail.own_steps = create.plan.steps.clone();
+        detail.progress = create.plan.progress.clone();
+    }
     if let Some(past) = create.past.as_deref() {
         apply_history(&mut item, past.clone());
     }
@@ -261,8 +270,12 @@ fn apply_history(item: &mut Item, past: Past) {
         (info.size, info.sha256) = (gone.size, gone.sha256);
     }
     (item.work.attempts, item.work.retry_at) = (past.attempts, past.retry_at);
+    let PastCourse { course, repetitions, step_progress } = past.course;
+    item.course = Course { not_before: item.course.not_before, ..course };
+    let own_steps = item.detail.take().and_then(|detail| detail.own_steps);
+    let (progress, errors, steps) = (past.progress, past.errors, past.steps);
     item.detail =
-        Some(Box::new(ItemDetail { progress: past.progress, errors: past.errors, steps: past.steps }));
+        Some(Box::new(ItemDetail { progress, step_progress, errors, steps, repetitions, own_steps }));
 }
 
 fn exported(create: &CreateItem, item: &Item) {
@@ -356,6 +369,7 @@ fn patched(patch: &ItemPatch) {
         deadline: None,
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         step: None,
+        plan: Plan::default(),
         past: None,
     };
     let mut once = item(&create);

@@ -14,18 +14,21 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
 use warden_api::item::{ErrorReceipt, ErrorRequest, PatchRequest};
 use warden_api::path;
+use warden_api::step::StepRequest;
 
-use super::document::{document, idempotency_key};
+use super::course;
+use super::document::{document, idempotency_key, optional_document};
 use super::json::Json;
 use super::prefer::{self, PREFERENCE_APPLIED, RETURN_MINIMAL};
 use super::problem::{Problem, success};
-use super::request::{self, ByteRange, Query};
+use super::request::{self, ByteRange, Query, StepPath};
 use super::server::body::Held;
 use super::server::budget::attach;
 use super::server::{Allowed, InPath, Services};
 use super::view::{Sent, hex};
-use crate::model::{CloseOutcome, Item, ItemKey, ItemNumber, PayloadInfo, WorkflowName};
-use crate::warden::intake::{CreateItem, Done, PatchItem};
+use crate::model::item::ProgressChange;
+use crate::model::{CloseOutcome, Item, ItemKey, ItemNumber, PayloadInfo, Step, WorkflowName};
+use crate::warden::intake::{CreateItem, Done, PatchItem, Plan, ReportStep};
 use crate::warden::report::ReportError;
 use crate::warden::{ClosedSince, WardenError};
 
@@ -75,6 +78,13 @@ fn create_request(parts: &Parts, workflow: WorkflowName, mut query: Query) -> Re
     let deadline = query.one("deadline")?.map(|text| request::deadline(&text)).transpose()?;
     let labels = request::labels(query.all("label"))?;
     let step = query.one("step")?.map(request::step).transpose()?;
+    let own_steps = query.all("steps").into_iter().map(|name| Ok(Step::named(request::step(name)?)));
+    let own_steps = own_steps.collect::<Result<Vec<_>, Problem>>()?;
+    let plan = Plan {
+        steps: Some(own_steps).filter(|steps| !steps.is_empty()),
+        not_before: query.one("not_before")?.map(|text| request::deadline(&text)).transpose()?,
+        ..Plan::default()
+    };
     Ok(CreateItem {
         workflow,
         id: None,
@@ -85,6 +95,7 @@ fn create_request(parts: &Parts, workflow: WorkflowName, mut query: Query) -> Re
         deadline,
         labels,
         step,
+        plan,
         past: None,
     })
 }
@@ -243,7 +254,12 @@ pub async fn delete(allowed: Allowed<InPath<ItemKey>>, mut query: Query) -> Resu
 /// Parses a patch, without `If-Match`.
 pub(super) fn change(request: PatchRequest) -> Result<PatchItem, Problem> {
     let deadline = request.deadline.map(|text| request::deadline(&text)).transpose()?;
-    Ok(PatchItem { deadline, labels: request.labels, progress: request.progress, if_version: None })
+    Ok(PatchItem {
+        deadline,
+        labels: request.labels,
+        progress: request.progress.map(ProgressChange::merge),
+        if_version: None,
+    })
 }
 
 pub async fn patch(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Result<Response, Problem> {
@@ -268,6 +284,7 @@ pub async fn report(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Resu
         retryable: document.retryable,
         fatal: document.fatal,
         data: document.data,
+        stack: document.stack,
         idempotency_key: idempotency_key(&parts)?,
     };
     let reported = services.intake.report(key, report).await;
@@ -275,7 +292,30 @@ pub async fn report(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Resu
     Ok((success::CREATED, Json(ErrorReceipt { error_id })).into_response())
 }
 
-pub async fn retry(allowed: Allowed<InPath<ItemKey>>) -> Result<Response, Problem> {
+pub async fn retry(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Result<Response, Problem> {
     let (services, key) = allowed.granted();
-    Ok(show_whole(services.recovery.retry(key).await?, &services))
+    let (parts, body) = request.into_parts();
+    let document = optional_document(services.server(), &parts, body).await?;
+    let request = course::retry(document, services.server().clock())?;
+    Ok(show_whole(services.recovery.retry(key, request).await?, &services))
+}
+
+pub async fn cancel(allowed: Allowed<InPath<ItemKey>>) -> Result<Response, Problem> {
+    let (services, key) = allowed.granted();
+    // An id that is not there is a mistake, and must stay free.
+    services.queries.item(key.clone()).await?;
+    services.intake.close(key, CloseOutcome::Discarded).await?;
+    Ok(success::DONE.into_response())
+}
+
+pub async fn report_step(allowed: Allowed<InPath<StepPath>>, request: Request) -> Result<Response, Problem> {
+    let (services, StepPath { key, step }) = allowed.granted();
+    let (parts, body) = request.into_parts();
+    let document: StepRequest = optional_document(services.server(), &parts, body).await?;
+    let StepRequest { status, message, repeat, progress_change } = document;
+    let outcome = course::outcome(status, message, repeat, services.server().clock())?;
+    let progress = progress_change.map(course::progress_change);
+    let reported = services.intake.report_step(key, ReportStep { step, outcome, progress }).await;
+    let item = reported.map_err(|error| services.access().explain(error))?;
+    Ok(show(success::OK, item, Sent::Change { deadline: false }, &services))
 }

@@ -19,6 +19,7 @@ use warden_api::lease::{
     ClaimRequest, ClaimedItem, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest,
 };
 
+use super::course;
 use super::document::{document, optional_document};
 use super::filter;
 use super::json::Json;
@@ -30,7 +31,7 @@ use super::server::budget::{Hold, attach};
 use super::server::exchange::Exchange;
 use super::server::{Allowed, Matching, OfLease, Services};
 use super::view;
-use crate::model::item::Merge;
+use crate::model::item::StepStatus;
 use crate::model::{Item, LeaseId, quote};
 use crate::warden::recovery::{ClaimItems, place_after};
 use crate::warden::recovery::{CompleteStep, FailAttempt, TTL_DEFAULT};
@@ -152,7 +153,8 @@ pub async fn heartbeat(
     let document = optional_document::<HeartbeatRequest>(allowed.server(), &parts, body);
     let (services, lease, _, document) = allowed.lease(&id, document).await?;
     let ttl = document.ttl.map(|text| request::duration("ttl", &text)).transpose()?;
-    let item = services.recovery.heartbeat(lease, ttl, document.progress.map(Merge::Change)).await?;
+    let progress = course::progress(document.progress, document.progress_change)?;
+    let item = services.recovery.heartbeat(lease, ttl, progress).await?;
     let held = item.work.lease.as_ref().map(|held| view::lease(&item, held, services.moment()));
     held.map(Json).ok_or_else(|| WardenError::LeaseNotFound.into())
 }
@@ -164,9 +166,14 @@ pub async fn complete(
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
     let document = optional_document::<CompleteRequest>(allowed.server(), &parts, body);
-    let (services, lease, item, document) = allowed.lease(&id, document).await?;
-    let request = CompleteStep { close: document.close, progress: document.progress.map(Merge::Change) };
-    let item = services.recovery.complete(lease, &item, request).await?;
+    let (services, lease, _, document) = allowed.lease(&id, document).await?;
+    let CompleteRequest { close: closes, status, message, repeat, progress, progress_change } = document;
+    let outcome = course::outcome(status, message, repeat, services.server().clock())?;
+    if closes && outcome.status == StepStatus::Interrupted {
+        return Err(Problem::invalid("an interrupted item is not closed; send close or interrupted"));
+    }
+    let progress = course::progress(progress, progress_change)?;
+    let item = services.recovery.complete(lease, CompleteStep { outcome, closes, progress }).await?;
     Ok(Json(services.facts(item).into()))
 }
 
@@ -176,9 +183,10 @@ pub async fn fail(
     request: Request,
 ) -> Result<Json<warden_api::Item>, Problem> {
     let (parts, body) = request.into_parts();
-    let document = document(allowed.server(), &parts, body);
+    let document = document::<FailRequest>(allowed.server(), &parts, body);
     let (services, lease, item, document) = allowed.lease(&id, document).await?;
-    let FailRequest { error, retry_after } = document;
+    let FailRequest { error, retry_after, progress, progress_change } = document;
+    let progress = course::progress(progress, progress_change)?;
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
@@ -187,9 +195,11 @@ pub async fn fail(
         retryable: error.retryable,
         fatal: false,
         data: error.data,
+        stack: error.stack,
         idempotency_key: None,
     };
-    let item = services.recovery.fail(lease, &item, FailAttempt { error, ignorable, retry_after }).await?;
+    let request = FailAttempt { error, ignorable, retry_after, progress };
+    let item = services.recovery.fail(lease, &item, request).await?;
     Ok(Json(services.facts(item).into()))
 }
 
@@ -201,7 +211,8 @@ pub async fn release(
     let (parts, body) = request.into_parts();
     let document = optional_document::<ReleaseRequest>(allowed.server(), &parts, body);
     let (services, lease, _, document) = allowed.lease(&id, document).await?;
+    let progress = course::progress(document.progress, document.progress_change)?;
     let delay = document.delay.map(|text| request::duration("delay", &text)).transpose()?;
-    let item = services.recovery.release(lease, delay.unwrap_or_default()).await?;
+    let item = services.recovery.release(lease, delay.unwrap_or_default(), progress).await?;
     Ok(Json(services.facts(item).into()))
 }

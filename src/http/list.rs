@@ -1,9 +1,12 @@
 //! Lists of items, aggregate counts, and retrying many.
 
+use axum::extract::Request;
 use warden_api::Page;
 use warden_api::item::{Retried, Summary};
 use warden_api::word::ItemOrder;
 
+use super::course;
+use super::document::optional_document;
 use super::json::Json;
 use super::page::{limit, write_cursor};
 use super::problem::Problem;
@@ -44,10 +47,15 @@ pub async fn retry(
     allowed: Allowed<Matching>,
     place: Place,
     mut query: Query,
+    request: Request,
 ) -> Result<Json<Retried>, Problem> {
     let Question { filter, after, .. } = Question::read(&mut query, allowed.server().clock())?;
     let (services, filter) = allowed.matching(filter);
-    let retried = place.keep(async move { services.recovery.retry_all(filter, after).await }).await?;
+    let (parts, body) = request.into_parts();
+    let document = optional_document(services.server(), &parts, body).await?;
+    let request = course::retry(document, services.server().clock())?;
+    let retried =
+        place.keep(async move { services.recovery.retry_all(filter, &request, after).await }).await?;
     Ok(Json(Retried { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 

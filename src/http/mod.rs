@@ -9,6 +9,7 @@
 
 mod access;
 mod batch;
+mod course;
 mod deliveries;
 mod document;
 mod elsewhere;

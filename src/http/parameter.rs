@@ -59,7 +59,8 @@ pub const TERMS: &[Parameter] = &[
     query(
         "deadline",
         Kind::Text(Some(Form::Format("deadline"))),
-        "A duration from now, or an RFC 3339 instant. The default is the deadline of the step or workflow",
+        "A duration from now, or an RFC 3339 instant; a step's own deadline may be earlier. The default is \
+        the deadline of the step or workflow",
     ),
     query(
         "label",
@@ -69,7 +70,17 @@ pub const TERMS: &[Parameter] = &[
     query(
         "step",
         Kind::Text(Some(Form::Text(NAME, 1, NAME_MAX))),
-        "The step to start at; the workflow's first by default",
+        "The step to start at; the first by default",
+    ),
+    query(
+        "steps",
+        Kind::Texts(Some(Form::Text(NAME, 1, NAME_MAX))),
+        "A step that the item has of its own, instead of those of its workflow; repeatable, in order",
+    ),
+    query(
+        "not_before",
+        Kind::Text(Some(Form::Format("deadline"))),
+        "A duration from now, or an RFC 3339 instant, before which the item cannot be claimed",
     ),
 ];
 pub const PREFER: Parameter =
@@ -99,7 +110,7 @@ pub const STATES: Parameter = texts_of("state", ItemState::WORDS, "Repeatable");
 pub const STATES_OF_EXPORT: Parameter =
     texts_of("state", ItemState::WORDS, "Repeatable; all but closed by default");
 pub const STATES_OF_RETRY: Parameter =
-    texts_of("state", ItemState::WORDS, "failed (default), open or overdue; repeatable");
+    texts_of("state", ItemState::WORDS, "failed (default), interrupted, open or overdue; repeatable");
 
 /// The filters of items beside workflows and states.
 pub const FILTERS: &[Parameter] = &[

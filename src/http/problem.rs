@@ -82,6 +82,8 @@ problems! {
     workflow_configured: WorkflowConfigured;
     lease_not_found: LeaseNotFound;
     lease_lost: LeaseLost;
+    step_order: StepOrder;
+    step_unknown: StepUnknown;
     incident_not_found: IncidentNotFound;
     receiver_not_found: ReceiverNotFound;
     delivery_not_found: DeliveryNotFound;
@@ -215,6 +217,8 @@ impl From<WardenError> for Problem {
             WardenError::PayloadGone(_) => Self::payload_gone(detail),
             WardenError::VersionMismatch(_) => Self::precondition_failed(detail),
             WardenError::LeaseNotFound => Self::lease_not_found(detail),
+            WardenError::StepUnknown(_) => Self::step_unknown(detail),
+            WardenError::StepOrder(_) => Self::step_order(detail),
             WardenError::LeaseLost(_) => Self::lease_lost(detail),
             WardenError::IncidentNotFound => Self::incident_not_found(detail),
             WardenError::ReceiverNotFound(_) => Self::receiver_not_found(detail),

@@ -75,6 +75,26 @@ impl FromPath for ItemKey {
     }
 }
 
+/// A step of an item.
+pub struct StepPath {
+    pub key: ItemKey,
+    pub step: StepName,
+}
+
+impl FromPath for StepPath {
+    async fn from_path(parts: &mut Parts) -> Result<Self, Problem> {
+        let Segments((workflow, id, step)) =
+            Segments::<(String, String, String)>::from_request_parts(parts, &()).await?;
+        let workflow = WorkflowName::new(workflow).map_err(WardenError::from)?;
+        let id = ItemId::new(id).map_err(WardenError::from)?;
+        Ok(Self { key: ItemKey { workflow, id }, step: self::step(step)? })
+    }
+
+    fn workflow(&self) -> &WorkflowName {
+        &self.key.workflow
+    }
+}
+
 impl FromPath for WorkflowName {
     async fn from_path(parts: &mut Parts) -> Result<Self, Problem> {
         let Segments(name) = Segments::<String>::from_request_parts(parts, &()).await?;

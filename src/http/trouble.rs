@@ -6,10 +6,17 @@ use super::page::{read_cursor, write_cursor};
 use super::problem::Problem;
 use super::server::Services;
 use crate::model::{Item, ItemFilter, ItemState, Order, Page, Position};
+use crate::warden::Tally;
 
 /// The most urgent first.
-const STATES: [ItemState; 5] =
-    [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open, ItemState::Closed];
+const STATES: [ItemState; 6] = [
+    ItemState::Failed,
+    ItemState::Interrupted,
+    ItemState::Held,
+    ItemState::Overdue,
+    ItemState::Open,
+    ItemState::Closed,
+];
 
 /// A page, and the cursor of the next one.
 pub async fn page(
@@ -45,16 +52,17 @@ pub async fn page(
     Ok((data, None))
 }
 
-/// Whether the counts already show that no item is in this state. Failed items are few, and finding them is a
-/// scan.
+/// Whether the counts already show that no item is in this state. Failed and interrupted items are few, and
+/// finding them is a scan.
 fn is_empty(services: &Services, filter: &ItemFilter, state: ItemState) -> bool {
-    state == ItemState::Held
-        || state == ItemState::Failed
-            && services
-                .queries
-                .tallies()
-                .iter()
-                .all(|(name, tally)| tally.failed == 0 || !filter.admits_workflow(name))
+    let count: fn(&Tally) -> u64 = match state {
+        ItemState::Held => return true,
+        ItemState::Failed => |tally| tally.failed,
+        ItemState::Interrupted => |tally| tally.interrupted,
+        ItemState::Overdue | ItemState::Open | ItemState::Closed => return false,
+    };
+    let tallies = services.queries.tallies();
+    tallies.iter().all(|(name, tally)| count(tally) == 0 || !filter.admits_workflow(name))
 }
 
 /// The index of the state in a cursor, and the position within it.
@@ -74,8 +82,8 @@ mod tests {
     fn a_cursor_is_read_only_as_it_was_given_out() {
         let place = Position { deadline: Timestamp::from_millis(7), number: ItemNumber(9) };
         let cursor = format!("overdue.{}", write_cursor(place));
-        assert_eq!(read(&cursor).ok(), Some((2, Some(place))));
-        assert_eq!(read("open").ok(), Some((3, None)));
+        assert_eq!(read(&cursor).ok(), Some((3, Some(place))));
+        assert_eq!(read("open").ok(), Some((4, None)));
         for text in ["", "late", "open.", "open.x", &write_cursor(place), ".x"] {
             assert!(read(text).is_err(), "{text}");
         }

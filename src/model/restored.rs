@@ -1,6 +1,6 @@
 //! The history of an imported item.
 
-use super::item::{Closed, ItemDetail};
+use super::item::{Closed, Course, ItemDetail};
 use super::{PayloadInfo, Timestamp};
 
 /// The history that an item is created with. It was checked against the limits of an item.
@@ -15,6 +15,8 @@ pub struct Restored {
     pub attempts: u32,
     /// When it can be claimed again.
     pub retry_at: Option<Timestamp>,
+    /// Without `not_before`, which the request has.
+    pub course: Course,
     pub detail: Option<Box<ItemDetail>>,
     /// The approximate size of the detail, in bytes.
     pub detail_size: usize,

@@ -1,13 +1,15 @@
-//! The wait before the next attempt, as a pure function of the number of attempts.
+//! The wait before the next attempt, as a pure function of the number of retries.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{DurationError, parse_duration, quote};
 
 /// A wait that doubles from the first to the longest. In text `10s..10m`, or `10s` for a constant wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
     /// After the first failed attempt; more than zero.
     pub first: Duration,
@@ -51,9 +53,9 @@ impl fmt::Display for Backoff {
 }
 
 /// The policy for retryable errors.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// The retries of a step before the item fails.
+    /// The retries of a step before the item fails; [`u32::MAX`] for any number.
     pub max: u32,
     pub backoff: Backoff,
     /// The largest random part added to a wait, as a fraction from 0 to 1, so that items that failed together
@@ -61,14 +63,38 @@ pub struct RetryPolicy {
     pub jitter: f64,
 }
 
+/// What a step says about retries; the rest is the workflow's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RetryTerms {
+    pub max: Option<u32>,
+    pub backoff: Option<Backoff>,
+    pub jitter: Option<f64>,
+}
+
+impl RetryTerms {
+    pub fn over(self, base: RetryPolicy) -> RetryPolicy {
+        RetryPolicy {
+            max: self.max.unwrap_or(base.max),
+            backoff: self.backoff.unwrap_or(base.backoff),
+            jitter: self.jitter.unwrap_or(base.jitter),
+        }
+    }
+}
+
+impl From<RetryPolicy> for RetryTerms {
+    fn from(RetryPolicy { max, backoff, jitter }: RetryPolicy) -> Self {
+        Self { max: Some(max), backoff: Some(backoff), jitter: Some(jitter) }
+    }
+}
+
 impl RetryPolicy {
-    /// The wait after this many attempts at a step, including the failed one; `None` if there is no retry.
-    /// `random` is from 0 to 1.
-    pub fn wait_after(&self, attempts: u32, random: f64) -> Option<Duration> {
-        if attempts > self.max {
+    /// The wait before this retry of a step, counted from 1; `None` if there are no more. `random` is from 0
+    /// to 1.
+    pub fn wait_before(&self, retry: u32, random: f64) -> Option<Duration> {
+        if retry > self.max {
             return None;
         }
-        let doublings = attempts.saturating_sub(1).min(31);
+        let doublings = retry.saturating_sub(1).min(31);
         let wait = self.backoff.first.saturating_mul(1 << doublings).min(self.backoff.longest);
         let extra = wait.mul_f64(self.jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0));
         Some(Duration::from_millis(u64::try_from((wait + extra).as_millis()).unwrap_or(u64::MAX)))
@@ -87,14 +113,14 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest_and_then_the_item_has_failed() {
-        let waits: Vec<_> = (1..=6).map(|attempts| policy(0.0).wait_after(attempts, 0.9)).collect();
+        let waits: Vec<_> = (1..=6).map(|attempts| policy(0.0).wait_before(attempts, 0.9)).collect();
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(waits, [seconds(10), seconds(20), seconds(40), seconds(60), seconds(60), None]);
     }
 
     #[test]
     fn a_policy_that_allows_no_retry_gives_up_at_once() {
-        assert_eq!(RetryPolicy { max: 0, ..policy(0.0) }.wait_after(1, 0.0), None);
+        assert_eq!(RetryPolicy { max: 0, ..policy(0.0) }.wait_before(1, 0.0), None);
     }
 
     #[test]
@@ -114,7 +140,7 @@ mod tests {
         fn a_wait_lies_between_what_is_due_and_the_jitter_more(attempts in 1_u32..100, random in 0.0..=1.0,
         max: u32) {
             let policy = RetryPolicy { max, ..policy(0.2) };
-            match policy.wait_after(attempts, random) {
+            match policy.wait_before(attempts, random) {
                 None => prop_assert!(attempts > max),
                 Some(wait) => {
                     let due = Duration::from_secs(10 << (attempts - 1).min(10)).min(Duration::from_secs(60));

@@ -6,22 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::item::Closing;
-use super::item::{Advance, StepDeadline};
 use super::{
-    CloseOutcome, DURATION_MAX, Expectation, Item, Redrive, RetryPolicy, Severity, StepName, Timestamp,
+    Backoff, CloseOutcome, DURATION_MAX, Expectation, Redrive, RetryPolicy, Severity, Step, Timestamp,
     WorkflowName,
 };
 
 /// How far ahead a deadline may be: 10 years of 365.25 days.
 pub const DEADLINE_MAX: Duration = DURATION_MAX;
-
-/// A stage of a workflow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub name: StepName,
-    /// The deadline of an item that enters it; `None` for the workflow's.
-    pub deadline: Option<Duration>,
-}
 
 /// The notification policy. The words are Alertmanager's.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,11 +59,18 @@ pub struct Escalation {
     pub receivers: Vec<Arc<str>>,
 }
 
+/// The policies in force, by which commands are judged.
+pub trait Policies: std::fmt::Debug + Send + Sync {
+    fn policy_of(&self, workflow: &WorkflowName) -> Arc<Policy>;
+}
+
 /// The policy of a workflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// The deadline of an item, unless its request or step has another.
     pub deadline: Duration,
+    /// Whether it is the workflow's own, so that no step's deadline exceeds it, rather than a default.
+    pub limits_steps: bool,
     /// How long the record of a closed item is kept.
     pub retention: Duration,
     /// How many records of closed items are kept.
@@ -82,6 +80,8 @@ pub struct Policy {
     /// In their order; empty if the workflow names none.
     pub steps: Vec<Step>,
     pub retry: RetryPolicy,
+    /// How many leases may run out at a step; `None` for any number.
+    pub losses_max: Option<u32>,
     /// `None` if overdue items are not sent automatically.
     pub redrive: Option<Redrive>,
     /// `None` if nothing is expected.
@@ -89,7 +89,45 @@ pub struct Policy {
     pub alerting: AlertPolicy,
 }
 
+/// The same policy for every workflow.
+impl Policies for Policy {
+    fn policy_of(&self, _workflow: &WorkflowName) -> Arc<Policy> {
+        Arc::new(self.clone())
+    }
+}
+
 impl Policy {
+    /// A policy that says nothing but how long items have and are kept: without steps, retries, receivers and
+    /// expectations.
+    pub fn bare(deadline: Duration, retention: Duration) -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            deadline,
+            limits_steps: false,
+            retention,
+            retention_max: u64::MAX,
+            keep_payload: Duration::ZERO,
+            steps: Vec::new(),
+            retry: RetryPolicy { max: 0, backoff: Backoff { first: second, longest: second }, jitter: 0.0 },
+            losses_max: None,
+            redrive: None,
+            expect: None,
+            alerting: AlertPolicy {
+                group_wait: Duration::ZERO,
+                group_interval: second,
+                flapping: Flapping { after: 0, window: second, damping: Duration::ZERO },
+                repeat_interval: second,
+                grow_factor: 2.0,
+                receivers: Vec::new(),
+                escalate: Vec::new(),
+                fallback: Vec::new(),
+                group_by: Vec::new(),
+                severity: Severity::Warning,
+                runbook_url: None,
+            },
+        }
+    }
+
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| &*step.name == name)
     }
@@ -97,27 +135,6 @@ impl Policy {
     /// The step's deadline, or else the workflow's.
     pub fn deadline_at(&self, step: Option<&str>) -> Duration {
         step.and_then(|name| self.step(name)).and_then(|step| step.deadline).unwrap_or(self.deadline)
-    }
-}
-
-impl Policy {
-    /// Where an item goes when its step is complete. If its step is not one of the workflow's, it goes to the
-    /// first: doing something twice is better than never.
-    ///
-    /// A step's own deadline counts from entering it. At other steps the item has the workflow's deadline,
-    /// counted from its creation, or its current one if that is later.
-    pub fn advance(&self, item: &Item, now: Timestamp) -> Advance {
-        let here = item.step.as_ref().and_then(|name| self.steps.iter().position(|step| step.name == *name));
-        match self.steps.get(here.map_or(0, |here| here + 1)) {
-            None => Advance::Close(self.closing(CloseOutcome::Success, now)),
-            Some(step) => {
-                let deadline = match step.deadline {
-                    Some(deadline) => StepDeadline::At(now.after(deadline)),
-                    None => StepDeadline::NotBefore(item.created_at.after(self.deadline)),
-                };
-                Advance::To { step: step.name.clone(), deadline }
-            }
-        }
     }
 
     pub fn closing(&self, outcome: CloseOutcome, at: Timestamp) -> Closing {

@@ -267,15 +267,16 @@ impl Census {
     }
 
     pub fn tally(&self, workflow: &str) -> Tally {
-        self.lock().tally(workflow)
+        self.lock().tally(workflow, self.clock.now())
     }
 
     /// The counts of all workflows with open items, and of known workflows that have or had items.
     pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
-        let state = self.lock();
+        let now = self.clock.now();
+        let mut state = self.lock();
         let mut names: BTreeSet<WorkflowName> = state.workflows.keys().cloned().collect();
         names.extend(state.policies.names().into_iter().filter(|name| state.closed.count(name) > 0));
-        names.into_iter().map(|name| (name.clone(), state.tally(&name))).collect()
+        names.into_iter().map(|name| (name.clone(), state.tally(&name, now))).collect()
     }
 
     /// The number of timers, and their memory in bytes.
@@ -302,10 +303,10 @@ impl State {
         self.wheel.next_deadline().map_or(Timestamp::MAX, Timestamp::from_millis)
     }
 
-    fn tally(&self, name: &str) -> Tally {
+    fn tally(&mut self, name: &str, now: Timestamp) -> Tally {
         let closed = self.closed.count(name);
         let only_closed = || Tally { closed, ..Tally::default() };
-        self.workflows.get(name).map_or_else(only_closed, |census| census.tally(closed))
+        self.workflows.get_mut(name).map_or_else(only_closed, |census| census.tally(closed, now))
     }
 
     fn workflow(&mut self, name: &WorkflowName) -> &mut WorkflowCensus {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::item::StepRefusal;
 use crate::model::{
     DeliveryId, Item, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName, quote,
 };
@@ -74,6 +75,12 @@ pub enum WardenError {
     LeaseNotFound,
     #[error("{0}")]
     LeaseLost(LeaseLost),
+    /// The item has no step of this name.
+    #[error("{0}")]
+    StepUnknown(StepRefusal),
+    /// The item is at another step.
+    #[error("{0}")]
+    StepOrder(StepRefusal),
     #[error("no incident has this id; resolved incidents are removed after alerting.history")]
     IncidentNotFound,
     #[error(
@@ -182,6 +189,8 @@ pub(super) fn refusal(outcome: Outcome, moment: Moment) -> WardenError {
         Outcome::AlreadyClosed(item) => WardenError::ItemClosed(ClosedSince::of(&item, moment)),
         Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
         Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
+        Outcome::StepRefused(refusal @ StepRefusal::Unknown { .. }) => WardenError::StepUnknown(refusal),
+        Outcome::StepRefused(refusal) => WardenError::StepOrder(refusal),
         Outcome::StorageFull => WardenError::StorageFull,
         _ => WardenError::ItemNotFound,
     }

@@ -154,7 +154,15 @@ impl Redrives {
     ) -> Result<Redriven, StoreError> {
         let now = self.clock.moment();
         let expires_at = now.now.after(TIMEOUT + LEASE_MARGIN);
-        let claim = Claim { number, filter, worker: WORKER.into(), expires_at, ignores_wait: false, now };
+        let claim = Claim {
+            number,
+            filter,
+            worker: WORKER.into(),
+            expires_at,
+            ignores_wait: false,
+            policies: self.workflows.clone(),
+            now,
+        };
         let leased = match self.handoff.lease(None, claim).await? {
             Leasing::Leased(leased) => leased,
             Leasing::StorageFull => return Ok(Redriven::Full),
@@ -167,16 +175,16 @@ impl Redrives {
         let now = self.clock.now();
         let (act, redriven) = match sending {
             Sending::Gone => return Ok(Redriven::Unposted),
-            Sending::Late => (LeaseCommand::Release { retry_at: None, counts: false }, Redriven::Unposted),
+            Sending::Late => (LeaseCommand::release(), Redriven::Unposted),
             Sending::Posted(Posted::Taken) => {
                 self.counts.taken.fetch_add(1, Ordering::Relaxed);
                 let retry_at = Some(now.after(policy.after));
-                (LeaseCommand::Release { retry_at, counts: true }, Redriven::Posted)
+                (LeaseCommand::Release { retry_at, counts: true, progress: None }, Redriven::Posted)
             }
             Sending::Posted(Posted::Busy { wait, .. }) => {
                 // Behind the others, so that an item which is never accepted does not block them.
                 let retry_at = Some(now.after(wait.unwrap_or(BUSY_WAIT)));
-                (LeaseCommand::Release { retry_at, counts: false }, Redriven::Busy(wait))
+                (LeaseCommand::Release { retry_at, counts: false, progress: None }, Redriven::Busy(wait))
             }
             Sending::Posted(Posted::Refused { status, counts_as, reason }) => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
@@ -187,7 +195,11 @@ impl Redrives {
                 let data = serde_json::json!({"status": status});
                 let error = Box::new(self.handoff.error(WORKER, message, data, now));
                 (
-                    LeaseCommand::Fail { error, then: AfterFailure::Retry(now.after(policy.after)) },
+                    LeaseCommand::Fail {
+                        error,
+                        then: AfterFailure::RetryAt(now.after(policy.after)),
+                        progress: None,
+                    },
                     Redriven::Posted,
                 )
             }

@@ -1,10 +1,11 @@
 //! Errors that clients report on items.
 
-use warden_api::limit::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
+use warden_api::limit::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX};
 
 use super::WardenError;
+use crate::model::item::STEP_MESSAGE_MAX;
 use crate::model::random::repeatable_id;
-use crate::model::{ItemError, ItemKey, Random, Timestamp};
+use crate::model::{Item, ItemError, ItemKey, Random, Timestamp};
 
 #[derive(Clone, Debug)]
 pub struct ReportError {
@@ -14,8 +15,25 @@ pub struct ReportError {
     /// The error fails the item.
     pub fatal: bool,
     pub data: serde_json::Value,
+    pub stack: Option<String>,
     /// Identifies repetitions of the report.
     pub idempotency_key: Option<String>,
+}
+
+/// An item failed instead of being claimed.
+pub(super) fn log_exhausted(item: &Item) {
+    let Item { workflow, id, course, .. } = item;
+    let error = item.detail().errors.last().map(|error| &*error.id);
+    tracing::warn!(%workflow, item = %id, error, losses = course.losses, "item failed: its leases ran out");
+}
+
+/// Checks the length of the message of a step.
+pub(super) fn check_message(message: Option<&str>) -> Result<(), WardenError> {
+    if message.is_some_and(|message| message.len() > STEP_MESSAGE_MAX) {
+        let limit = format!("the message of a step may have at most {STEP_MESSAGE_MAX} bytes");
+        return Err(WardenError::Invalid(limit));
+    }
+    Ok(())
 }
 
 /// Validates a reported error and gives it an id.
@@ -35,6 +53,9 @@ pub(super) fn item_error(
     if request.data.to_string().len() > ERROR_DATA_MAX {
         return Err(too_long("an error's data", ERROR_DATA_MAX));
     }
+    if request.stack.as_ref().is_some_and(|stack| stack.len() > ERROR_STACK_MAX) {
+        return Err(too_long("an error's stack", ERROR_STACK_MAX));
+    }
     let id = match &request.idempotency_key {
         Some(text) => repeatable_id("err", &[&key.workflow, &key.id, text]),
         None => random.id("err", now),
@@ -48,5 +69,6 @@ pub(super) fn item_error(
         step: None,
         at: now,
         data: request.data,
+        stack: request.stack,
     })
 }

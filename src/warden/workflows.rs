@@ -5,10 +5,11 @@
 //! Configured workflows always exist.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::WardenError;
-use crate::model::{Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
+use crate::model::{Policies, Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
 use crate::store::{Change, Document, DocumentId, Observer};
 
 pub struct Workflows {
@@ -32,6 +33,21 @@ pub struct WorkflowEntry {
     pub policy: Arc<Policy>,
     /// When it was first used; `None` if it is configured.
     pub created_at: Option<Timestamp>,
+}
+
+impl Policies for Workflows {
+    fn policy_of(&self, workflow: &WorkflowName) -> Arc<Policy> {
+        self.policy(workflow).clone()
+    }
+}
+
+impl fmt::Debug for Workflows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Workflows")
+            .field("configured", &self.configured.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Workflows {

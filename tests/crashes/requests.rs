@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
-use warden::model::item::{Advance, AfterFailure, Closing, ItemPatch, Merge, StepDeadline};
+use warden::model::item::{
+    AfterFailure, Closing, ItemPatch, Merge, ProgressChange, Repeat, Retry, StepOutcome, StepStatus,
+};
 use warden::model::{
     CloseOutcome, DeliveryStatus, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey,
-    LeaseCommand, LeaseId, Replay, Silence,
+    LeaseCommand, LeaseId, Policies, Policy, Replay, Silence,
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId};
 
@@ -19,8 +21,8 @@ use crate::dice::Dice;
 use crate::settings;
 use crate::story::Story;
 use crate::support::sample::{
-    anchor, creation, delivery, error, incident, incident_id, key_in, labels, object, progress, replay,
-    replay_chunk, replay_id, silence, step, workflow,
+    anchor, creation, delivery, error, incident, incident_id, key_in, labels, object, policy, progress,
+    replay, replay_chunk, replay_id, silence, step, workflow,
 };
 
 /// A submitter has about so many open items, and so many closed ones that are not forgotten yet.
@@ -83,7 +85,11 @@ fn one(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
             }
         }
         68..83 => close(story, dice),
-        83..85 => (None, Command::Retry { key: any_key(story, dice), now }),
+        83..85 => {
+            let retry = Retry { from: dice.percent(30).then(|| step("copy")), at: None };
+            let (key, policies) = (any_key(story, dice), policies());
+            (None, Command::Retry { key, retry, policies, now: now.into() })
+        }
         _ => (None, document(story, dice)),
     }
 }
@@ -179,6 +185,10 @@ fn closing(story: &Story, dice: &mut Dice) -> Closing {
     }
 }
 
+fn policies() -> Arc<dyn Policies> {
+    Arc::new(Policy { retention: RETENTION, ..policy(0) })
+}
+
 fn close(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
     // One that was never created leaves a tombstone.
     let known = chosen(story, dice, is_passing).filter(|_| dice.percent(98));
@@ -197,7 +207,9 @@ fn patch(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comma
             let value = dice.percent(70).then(|| format!("value {}", dice.below(1000)));
             Merge::Change([("tenant".to_owned(), value)].into())
         }),
-        progress: dice.percent(50).then(|| Merge::Change(object(json!({ "done": text })))),
+        progress: dice
+            .percent(50)
+            .then(|| ProgressChange::merge(Merge::Change(object(json!({ "done": text }))))),
     };
     (Some(item.key()), Command::Patch { key: item.key(), patch, if_version: None, now })
 }
@@ -221,11 +233,13 @@ fn lease(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comma
             worker: "worker".into(),
             expires_at: later(dice.below(1000)),
             ignores_wait: dice.percent(50),
+            policies: policies(),
             now: now.into(),
         };
         return (Some(item.key()), Command::Claim(Box::new(claim)));
     };
-    let next = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(later(50)) };
+    let status = dice.pick(&StepStatus::ALL);
+    let repeat = dice.percent(40).then(|| Repeat { due: later(dice.below(500)), runs_max: Some(2) });
     let error = Box::new(error("lease", now));
     let act = match dice.below(6) {
         0 => LeaseCommand::Heartbeat {
@@ -234,16 +248,27 @@ fn lease(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comma
             progress: None,
         },
         1 => LeaseCommand::Complete {
-            advance: next,
-            progress: Some(Merge::Change(object(json!({ "part": dice.below(100) })))),
+            outcome: StepOutcome { repeat, ..StepOutcome::plain(status) },
+            closes: false,
+            progress: Some(ProgressChange::merge(Merge::Change(object(json!({ "part": dice.below(100) }))))),
         },
-        2 => LeaseCommand::Complete { advance: Advance::Close(closing(story, dice)), progress: None },
-        3 => LeaseCommand::Fail { error, then: AfterFailure::Retry(later(dice.below(500))) },
-        4 => LeaseCommand::Fail { error, then: AfterFailure::GiveUp },
-        _ => LeaseCommand::Release { retry_at: None, counts: dice.percent(50) },
+        2 => LeaseCommand::Complete {
+            outcome: StepOutcome::plain(StepStatus::Done),
+            closes: true,
+            progress: None,
+        },
+        3 => {
+            LeaseCommand::Fail { error, then: AfterFailure::RetryAt(later(dice.below(500))), progress: None }
+        }
+        4 => {
+            let (ignorable, random) = (dice.percent(50), 0.5);
+            let then = AfterFailure::ByPolicy { ignorable, wait: None, random };
+            LeaseCommand::Fail { error, then, progress: None }
+        }
+        _ => LeaseCommand::Release { retry_at: None, counts: dice.percent(50), progress: None },
     };
     let lease = LeaseId { item: item.number, token: lease.token };
-    (Some(item.key()), Command::ActOnLease { lease, act, now: now.into() })
+    (Some(item.key()), Command::ActOnLease { lease, act, policies: policies(), now: now.into() })
 }
 
 /// The names of the documents of a submitter.

@@ -1,6 +1,7 @@
 //! The planted bugs.
 
 mod alerts;
+mod courses;
 mod items;
 mod log;
 mod names;
@@ -34,6 +35,7 @@ pub struct Planted {
 pub fn all() -> impl Iterator<Item = (Proof, &'static Planted)> {
     let lists = [
         (Proof::Simulation, alerts::PLANTED),
+        (Proof::Simulation, courses::PLANTED),
         (Proof::Simulation, items::PLANTED),
         (Proof::Simulation, names::PLANTED),
         (Proof::Simulation, recovery::PLANTED),

@@ -38,11 +38,27 @@ def map_case(context, case):
     if case.query and isinstance(case.query.get("label"), list):
         # Label names are unique.
         case.query["label"] = list({label.split(":")[0]: label for label in case.query["label"]}.values())
+    if case.query and "steps" in case.query:
+        # The first step is one of the item's own, and their names are unique.
+        case.query.pop("step", None)
+        if isinstance(case.query["steps"], list):
+            case.query["steps"] = list(dict.fromkeys(case.query["steps"]))
     if operation in ("list_items", "list_incidents") and (case.query or {}).get("order") in ("trouble", "severity"):
         # A cursor belongs to another order.
         case.query.pop("cursor", None)
     if isinstance(case.body, dict):
         case.body = whole(case.body)
+        for document in (case.body, case.body.get("repeat")):
+            # Either a duration or an instant; a step that was skipped is not repeated.
+            if isinstance(document, dict) and operation in ("retry_item", "retry_items", "report_step", "complete"):
+                document.pop("at", None)
+        if operation in ("report_step", "complete"):
+            if case.body.get("status") == "skipped":
+                case.body.pop("repeat", None)
+            if case.body.get("close") and case.body.get("status") == "interrupted":
+                case.body.pop("close")
+            if case.body.get("progress") is not None:
+                case.body.pop("progress_change", None)
         if operation == "create_silence":
             # Either an end or a duration; an end is in the future; labels are those of group_by.
             for name in ("starts_at", "ends_at", "labels"):

@@ -46,7 +46,7 @@ impl Claimable {
         let is_due = item.failed_at.is_none() && !wants_open;
         let due_at =
             if is_due { claim.now.steady(item.deadline).max(clock.adopted_at()) } else { Timestamp::MIN };
-        let since = changed_at.max(item.work.free_at()).max(due_at);
+        let since = changed_at.max(item.free_at()).max(due_at);
         Some(Claimed { since, asked_at: claim.now.now })
     }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use warden::model::item::{ERRORS_KEPT, Merge};
-use warden::model::{Clock, ClockTime, CloseOutcome, Item, ItemError, ItemId, ItemKey, WorkflowName};
+use warden::model::item::{ERRORS_KEPT, Merge, Repeat, StepOutcome, StepStatus};
+use warden::model::{
+    Clock, ClockTime, CloseOutcome, Item, ItemError, ItemId, ItemKey, Step, StepName, WorkflowName,
+};
 use warden::store::StoreError;
-use warden::warden::intake::Past;
-use warden::warden::intake::{BatchItem, CreateItem, Deadline, Done, PatchItem};
+use warden::warden::intake::{BatchItem, CreateItem, Deadline, Done, Past, PatchItem, Plan, ReportStep};
+use warden::warden::recovery::RetryItems;
 use warden::warden::report::ReportError;
 use warden::warden::{Warden, WardenError};
 
@@ -26,6 +28,8 @@ use crate::world::{MADE_UP, REGIONS, WORKFLOWS};
 const ELSEWHERE: &str = "err_elsewhere";
 /// How many items clients speak of in each workflow.
 const ITEMS: u64 = 12;
+/// The steps of a workflow, and of items that have some of their own.
+const STEPS: [&str; 2] = ["copy", "backup"];
 
 /// Somebody who uses the daemon.
 #[derive(Clone)]
@@ -47,7 +51,8 @@ impl Client {
             34..52 => self.close_at_times_twice(key).await,
             52..57 => self.batch().await,
             57..65 => self.extend(key).await,
-            65..72 => self.report(key).await,
+            65..70 => self.report(key).await,
+            70..72 => self.report_step(key).await,
             72..77 => self.read(key).await,
             77..81 => self.create_by_idempotency_key().await,
             81..83 => self.retry(key).await,
@@ -94,6 +99,8 @@ impl Client {
             deadline,
             labels: if self.dice.chance(800) { labels } else { BTreeMap::new() },
             step: None,
+            // A deadline by default would count from then.
+            plan: self.plan(deadline.is_some()),
             past: has_failed_elsewhere(&payload).then(|| Box::new(self.past())),
             payload,
         }
@@ -111,6 +118,7 @@ impl Client {
             step: None,
             at: at(30),
             data: json!(null),
+            stack: None,
         };
         Past {
             created_at: Some(at(60)),
@@ -312,12 +320,59 @@ impl Client {
             retryable: !fatal,
             fatal,
             data: json!({"number": self.dice.below(100)}),
+            stack: None,
             idempotency_key: None,
         }
     }
 
     async fn retry(&self, key: ItemKey) {
-        let _ = self.warden.recovery.retry(key).await;
+        let from = self.dice.chance(200).then(|| self.any_step());
+        let at = self.dice.chance(200).then(|| self.clock.now().after(self.dice.millis(60_000)));
+        let result = self.warden.recovery.retry(key.clone(), RetryItems { from, at }).await;
+        self.history.tell(|| format!("retry of {key:?} not before {at:?}: {}", result.is_ok()));
+    }
+
+    fn any_step(&self) -> StepName {
+        StepName::new(*self.dice.pick(&STEPS)).expect("a name")
+    }
+
+    /// How a run of a step ends.
+    pub fn outcome(&self) -> StepOutcome {
+        let status = if self.dice.chance(700) { StepStatus::Done } else { *self.dice.pick(&StepStatus::ALL) };
+        let repeat = self.dice.chance(300).then(|| Repeat {
+            due: self.clock.now().after(self.dice.millis(60_000)),
+            runs_max: self.dice.chance(500).then(|| 1 + self.dice.below(3) as u32),
+        });
+        StepOutcome { repeat, ..StepOutcome::plain(status) }
+    }
+
+    /// Says that a step ended, without a lease. It may close the item.
+    async fn report_step(&self, key: ItemKey) {
+        let began = self.history.moment();
+        let closing = self.history.lock().items.close(&key, began);
+        let request = ReportStep { step: self.any_step(), outcome: self.outcome(), progress: None };
+        let step = request.step.clone();
+        let result = self.warden.intake.report_step(key.clone(), request).await;
+        self.history.tell(|| format!("report of the step {step} of {key:?}: {}", result.is_ok()));
+        let fate = match &result {
+            // A report of what closed it before is taken again; by now there may be another item of its name.
+            Ok(item) if item.closed.is_some_and(|closed| closed.at >= began.at) => Fate::Done,
+            Ok(_) => Fate::Refused,
+            Err(error) => refusal(error),
+        };
+        self.end(&closing, fate);
+    }
+
+    fn plan(&self, may_wait: bool) -> Plan {
+        let at = || Deadline::In(self.dice.millis(60_000));
+        Plan {
+            steps: self
+                .dice
+                .chance(100)
+                .then(|| STEPS.map(|name| Step::named(StepName::new(name).expect("a name"))).into()),
+            not_before: (may_wait && self.dice.chance(100)).then(at),
+            ..Plan::default()
+        }
     }
 
     /// Reads an item, and holds it against what must be.

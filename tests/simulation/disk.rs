@@ -12,6 +12,7 @@ use warden::store::{
 
 use crate::claimable::Claimable;
 use crate::clock::SimulatedClock;
+use crate::course;
 use crate::dice::Dice;
 use crate::history::History;
 use crate::names;
@@ -98,7 +99,15 @@ impl Disk {
             }
         }
         let claimed = self.claimable.look_up(&self.durable, &command, &self.clock);
+        let before = course::before(&self.durable, &command).map(|before| (before, command.clone()));
         let outcome = done(store, command);
+        if let Some((before, command)) = before {
+            self.history.note(course::check(&before, &command, &outcome));
+            if let Some(lease) = course::withdrawn(&before, &outcome) {
+                let at = self.history.moment();
+                self.history.lock().leases.withdraw(lease, at);
+            }
+        }
         self.claimable.note(claimed, &outcome, self.clock.now());
         outcome
     }

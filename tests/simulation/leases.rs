@@ -31,12 +31,17 @@ struct Grant {
     began: Moment,
     ended: Moment,
     expires_at: Timestamp,
+    /// When somebody without the lease moved the item to another step, which ends it.
+    withdrawn: Option<Moment>,
     said: Vec<Said>,
 }
 
 impl Grant {
-    /// Whether its holder may have ended it by then.
+    /// Whether its holder, or somebody who moved the item, may have ended it by then.
     fn may_have_ended_by(&self, moment: Moment) -> bool {
+        if self.withdrawn.is_some_and(|withdrawn| withdrawn.order < moment.order) {
+            return true;
+        }
         let ends = |said: &&Said| said.act != Act::Heartbeat && said.fate != Fate::Refused;
         self.said.iter().filter(ends).any(|said| said.began.order < moment.order)
     }
@@ -68,6 +73,8 @@ pub struct Leases {
     grants: BTreeMap<(ItemNumber, u64), Grant>,
     /// The tokens that were seen, and when.
     seen: Vec<(Moment, u64)>,
+    /// Those that were withdrawn before their claims were answered.
+    withdrawn: BTreeMap<(ItemNumber, u64), Moment>,
 }
 
 impl Leases {
@@ -87,7 +94,8 @@ impl Leases {
             return Err(format!("the token {token} was given out after {}", older.unwrap_or_default()));
         }
         self.seen.push((ended, token));
-        let grant = Grant { key, began, ended, expires_at, said: Vec::new() };
+        let withdrawn = self.withdrawn.remove(&(item, token));
+        let grant = Grant { key, began, ended, expires_at, withdrawn, said: Vec::new() };
         if self.grants.insert((item, token), grant).is_some() {
             return Err(format!("the token {token} was given out twice for item {}", item.0));
         }
@@ -114,6 +122,15 @@ impl Leases {
             }
         }
         Ok(())
+    }
+
+    /// Somebody without the lease moved the item to another step.
+    pub fn withdraw(&mut self, lease: LeaseId, at: Moment) {
+        let key = (lease.item, lease.token);
+        match self.grants.get_mut(&key) {
+            Some(grant) => grant.withdrawn = Some(at),
+            None => drop(self.withdrawn.insert(key, at)),
+        }
     }
 
     /// The holder does something.

@@ -23,6 +23,7 @@ mod calm;
 mod claimable;
 mod clients;
 mod clock;
+mod course;
 mod dice;
 mod digest;
 mod disk;

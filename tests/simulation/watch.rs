@@ -64,6 +64,8 @@ pub fn troubles(store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<Inciden
     for item in items(store, now) {
         let kind = match item.state(moment) {
             ItemState::Overdue => IncidentKind::Overdue,
+            // One that is late counts as overdue, whatever it waits for.
+            ItemState::Interrupted if moment.steady(item.deadline) <= moment.now => IncidentKind::Overdue,
             ItemState::Failed => IncidentKind::Failed,
             _ => continue,
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use warden::model::item::{StepOutcome, StepStatus};
 use warden::model::{Clock, Item, ItemFilter, ItemNumber, ItemState, LeaseId};
 use warden::warden::Recovery;
 use warden::warden::recovery::ClaimItems;
@@ -125,24 +126,22 @@ impl Client {
         };
         let result = match act {
             Act::Complete => {
-                let request = CompleteStep { close: self.dice.chance(500), progress: None };
-                match self.warden.recovery.leased_item(lease, |_| true).await {
-                    Ok(item) => self.warden.recovery.complete(lease, &item, request).await,
-                    Err(error) => Err(error),
-                }
+                let closes = self.dice.chance(300);
+                let outcome = if closes { StepOutcome::plain(StepStatus::Done) } else { self.outcome() };
+                self.warden.recovery.complete(lease, CompleteStep { outcome, closes, progress: None }).await
             }
             Act::Fail => {
                 let (error, ignorable) = (self.error(self.dice.chance(200)), self.dice.chance(100));
                 match self.warden.recovery.leased_item(lease, |_| true).await {
                     Ok(item) => {
-                        let request = FailAttempt { error, ignorable, retry_after: None };
+                        let request = FailAttempt { error, ignorable, retry_after: None, progress: None };
                         self.warden.recovery.fail(lease, &item, request).await
                     }
                     Err(error) => Err(error),
                 }
             }
             Act::Release | Act::Heartbeat => {
-                self.warden.recovery.release(lease, self.dice.millis(20_000)).await
+                self.warden.recovery.release(lease, self.dice.millis(20_000), None).await
             }
         };
         let ended = self.history.moment();

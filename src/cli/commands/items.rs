@@ -15,7 +15,8 @@ use crate::cli::terminal::table::label_list;
 use crate::model::Timestamp;
 
 /// All but closed.
-const UNCLOSED: [ItemState; 4] = [ItemState::Failed, ItemState::Held, ItemState::Overdue, ItemState::Open];
+const UNCLOSED: [ItemState; 5] =
+    [ItemState::Failed, ItemState::Interrupted, ItemState::Held, ItemState::Overdue, ItemState::Open];
 
 /// The default first.
 const ORDERS: [&str; 3] =

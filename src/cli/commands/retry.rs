@@ -96,6 +96,9 @@ fn describe(before: Option<&Item>, item: &Item) -> String {
     match before {
         None => format!("is {state}"),
         Some(before) if before.state == ItemState::Failed => format!("had failed and is {state} again"),
+        Some(before) if before.state == ItemState::Interrupted => {
+            format!("was interrupted and is {state} again")
+        }
         Some(before) if before.retry_at.is_some() => {
             "waited for its next attempt and is retried now".to_owned()
         }

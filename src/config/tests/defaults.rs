@@ -111,6 +111,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         keep_payload,
         steps,
         retry,
+        max_losses,
         redrive,
         expect,
         receivers,
@@ -137,7 +138,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert!(
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );
-    assert!(redrive.is_some());
+    assert!(redrive.is_some() && max_losses.is_some());
     assert!(retry.is_some() && escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());
 }

@@ -97,9 +97,9 @@ fn a_workflow_takes_over_what_it_does_not_say() {
     assert_eq!(uploads.deadline, Duration::from_secs(900));
     assert_eq!(uploads.alerting.group_wait, Duration::ZERO);
     assert_eq!(uploads.alerting.severity, crate::model::Severity::Warning);
-    assert_eq!(uploads.steps[0], Step { name: StepName::new("copy").unwrap(), deadline: None });
+    assert_eq!(uploads.steps[0], Step::named(StepName::new("copy").unwrap()));
     let mut expected = config.default_workflow.clone();
-    expected.deadline = uploads.deadline;
+    (expected.deadline, expected.limits_steps) = (uploads.deadline, true);
     expected.alerting.group_wait = uploads.alerting.group_wait;
     expected.steps = uploads.steps.clone();
     assert_eq!(*uploads, expected);

@@ -13,11 +13,12 @@ use warden_api::line::{Line, LineDone, LinePayload, LineProblem};
 use warden_api::word::LineOperation;
 
 use crate::http::access::Access;
+use crate::http::course;
 use crate::http::problem::{Problem, success};
 use crate::http::request;
 use crate::model::{Item, ItemId, ItemKey, Moment, WorkflowName};
 use crate::warden::WardenError;
-use crate::warden::intake::{BatchItem, CreateItem, Done};
+use crate::warden::intake::{BatchItem, CreateItem, Done, Plan};
 
 /// The longest name or id, in bytes.
 const ID_MAX: usize = 256;
@@ -62,6 +63,15 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         }
         _ => payload(line.payload, line.payload_base64.as_ref().map(|text| &*text.0))?,
     };
+    let plan = Plan {
+        steps: line
+            .own_steps
+            .map(|terms| terms.into_iter().map(course::step).collect::<Result<_, _>>())
+            .transpose()?,
+        // In a line with a history it was taken as a part of that.
+        progress: line.progress.map(Cow::into_owned).unwrap_or_default(),
+        not_before: line.not_before.map(|text| request::deadline(&text)).transpose()?,
+    };
     Ok(BatchItem::Create(Box::new(CreateItem {
         workflow,
         id,
@@ -72,6 +82,7 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         deadline: line.deadline.map(|text| request::deadline(&text)).transpose()?,
         labels: Arc::unwrap_or_clone(line.labels.unwrap_or_default().0),
         step: line.step.map(|step| request::step(step.into_owned())).transpose()?,
+        plan,
         past,
     })))
 }

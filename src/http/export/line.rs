@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use serde::{Serialize, Serializer};
-use warden_api::line::{Line, LineError, LineLabels, LinePayload, LineStep};
-use warden_api::word::LineOperation;
+use warden_api::line::{Line, LineCourse, LineError, LineLabels, LinePayload, LineRepetition, LineStep};
+use warden_api::step::{Limit, StepRetry, StepTerms};
+use warden_api::word::{LineOperation, OnIgnorable};
 
 use crate::http::page::write_cursor;
 use crate::http::view::{hex, shown, told};
-use crate::model::item::{ItemDetail, StepRecord};
-use crate::model::{ClockTime, Item, ItemError, Moment, Position};
+use crate::model::item::{Course, ItemDetail, Repetition, StepRecord};
+use crate::model::retry::RetryTerms;
+use crate::model::{ClockTime, Item, ItemError, Moment, Position, Step};
 use crate::warden::WardenError;
 
 /// Text up to this size is written as a string, for people to read, however many characters must be escaped.
@@ -61,6 +63,10 @@ pub fn write_item_line(
     line.content_encoding = info.and_then(|info| info.content_encoding.as_deref()).map(Into::into);
     line.deadline = Some(shown(item.deadline, moment).to_string().into());
     line.labels = (!item.labels.is_empty()).then(|| LineLabels(item.labels.clone()));
+    let own_steps = item.detail().own_steps.as_deref();
+    line.own_steps = own_steps.map(|steps| steps.iter().map(terms).collect());
+    let not_before = item.course.not_before.filter(|at| *at > moment.now && item.closed.is_none());
+    line.not_before = not_before.map(|at| told(at, moment).to_string().into());
     line.step = item.step.as_deref().map(Into::into);
     if history == History::Told {
         tell_past(&mut line, item, payload.is_none(), moment);
@@ -92,7 +98,8 @@ pub fn write_line(line: &impl Serialize, text: &mut Vec<u8>) -> Result<(), Warde
 /// Adds the history to a line.
 fn tell_past<'a>(line: &mut Written<'a>, item: &'a Item, is_payload_gone: bool, moment: Moment) {
     let at = |steady| Cow::from(told(steady, moment).to_string());
-    let ItemDetail { progress, errors, steps } = item.detail();
+    let ItemDetail { progress, errors, steps, own_steps: _, step_progress: _, repetitions: _ } =
+        item.detail();
     let gone = item.payload.as_ref().filter(|_| is_payload_gone);
     line.state = Some(item.state(moment).as_str().into());
     line.created_at = item.payload.is_some().then(|| at(item.created_at));
@@ -103,6 +110,7 @@ fn tell_past<'a>(line: &mut Written<'a>, item: &'a Item, is_payload_gone: bool, 
     line.outcome = item.closed.map(|closed| closed.outcome.as_str().into());
     line.step_attempts = Some(item.work.attempts).filter(|attempts| *attempts > 0);
     line.retry_at = item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at);
+    line.course = course(item, moment).map(Box::new);
     line.steps = some(steps.iter().map(|record| step(record, moment)).collect());
     line.progress = Some(Cow::Borrowed(progress)).filter(|progress| !progress.is_empty());
     line.errors = some(errors.iter().map(|found| error(found, moment)).collect());
@@ -115,14 +123,58 @@ fn some<T>(found: Vec<T>) -> Option<Vec<T>> {
 }
 
 fn step(step: &StepRecord, moment: Moment) -> LineStep {
-    let StepRecord { name, status, at } = step.clone();
-    LineStep { name: name.into(), status, at: told(at, moment).to_string() }
+    let StepRecord { name, status, at: ended, message, entered_at, attempts } = step.clone();
+    let at = |steady| told(steady, moment).to_string();
+    LineStep { name: name.into(), status, at: at(ended), message, entered_at: entered_at.map(at), attempts }
+}
+
+fn course(item: &Item, moment: Moment) -> Option<LineCourse> {
+    let at = |steady| told(steady, moment).to_string();
+    let Course { retries, losses, interruption, resume_at, not_before: _, deadline_max } = &item.course;
+    let detail = item.detail();
+    let repetition = |repetition: &Repetition| LineRepetition {
+        step: repetition.step.clone().map(Into::into),
+        runs: repetition.runs,
+        due: repetition.due.map(at),
+    };
+    let step_progress = detail.step_progress.clone().into_iter();
+    let course = LineCourse {
+        retries: *retries,
+        losses: *losses,
+        interrupted_at: interruption.map(|interruption| at(interruption.at)),
+        interrupted_until: interruption.and_then(|interruption| interruption.until).map(at),
+        resume_at: resume_at.clone().map(Into::into),
+        repetitions: detail.repetitions.iter().map(repetition).collect(),
+        step_progress: step_progress.map(|(step, progress)| (step.into(), progress)).collect(),
+        deadline_max: deadline_max.map(|deadline| shown(deadline, moment).to_string()),
+    };
+    (course != LineCourse::default()).then_some(course)
+}
+
+/// A number, of which the largest stands for any.
+fn limit(most: u32) -> Limit {
+    Limit(Some(most).filter(|most| *most != u32::MAX))
+}
+
+fn terms(step: &Step) -> StepTerms {
+    let duration = |duration| humantime::format_duration(duration).to_string();
+    StepTerms {
+        name: step.name.to_string(),
+        deadline: step.deadline.map(duration),
+        retry: (step.retry != RetryTerms::default()).then(|| StepRetry {
+            max: step.retry.max.map(limit),
+            backoff: step.retry.backoff.map(|backoff| backoff.to_string()),
+            jitter: step.retry.jitter,
+        }),
+        max_losses: step.losses_max.map(limit),
+        on_ignorable: Some(step.on_ignorable).filter(|word| *word != OnIgnorable::default()),
+    }
 }
 
 fn error(error: &ItemError, moment: Moment) -> LineError {
-    let ItemError { id, kind, message, retryable, fatal, step, at, data } = error.clone();
+    let ItemError { id, kind, message, retryable, fatal, step, at, data, stack } = error.clone();
     let (step, at) = (step.map(Into::into), told(at, moment).to_string());
-    LineError { id, kind, message, retryable, fatal, step, at, data }
+    LineError { id, kind, message, retryable, fatal, step, at, data, stack }
 }
 
 /// Serializes bytes as base64 without an intermediate copy.

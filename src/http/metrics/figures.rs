@@ -159,6 +159,7 @@ impl Collector for Figures {
         items("items_unclosed", "Items not closed", |tally| tally.unclosed)?;
         items("items_overdue", "Items past their deadline", |tally| tally.overdue)?;
         items("items_failed", "Failed items", |tally| tally.failed)?;
+        items("items_interrupted", "Interrupted items, overdue or not", |tally| tally.interrupted)?;
         items("items_closed", "Closed items within their retention", |tally| tally.closed)?;
         let help = "How long the oldest overdue item has been overdue; 0 if none is";
         let unit = Some(&Unit::Seconds);

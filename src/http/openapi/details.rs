@@ -44,6 +44,10 @@ pub fn detail(problem: Problem) -> Cow<'static, str> {
             "the workflow uploads is defined in the configuration; remove it there".into()
         }
         Problem::LeaseNotFound => WardenError::LeaseNotFound.to_string().into(),
+        Problem::StepOrder => {
+            "the item is at the step copy, not at backup; only the step that it is at can be reported".into()
+        }
+        Problem::StepUnknown => "the item has no step upload; its steps are copy, backup".into(),
         Problem::LeaseLost => WardenError::LeaseLost(LeaseLost::Forgotten).to_string().into(),
         Problem::IncidentNotFound => WardenError::IncidentNotFound.to_string().into(),
         Problem::ReceiverNotFound => WardenError::ReceiverNotFound("oncall".into()).to_string().into(),

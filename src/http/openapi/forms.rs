@@ -10,8 +10,8 @@ use utoipa::Number;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, RefOr, Schema, SchemaFormat};
 use warden_api::limit::{
-    CLAIM_MAX, COMMENT_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX,
-    PERSON_MAX, REPLAY_NAME_MAX,
+    CLAIM_MAX, COMMENT_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX, LABEL_NAME_MAX,
+    LABEL_VALUE_MAX, NAME_MAX, PERSON_MAX, REPLAY_NAME_MAX, STEP_MESSAGE_MAX,
 };
 use warden_api::word::{IncidentKind, ItemState, OnSuccess};
 
@@ -63,6 +63,12 @@ fn of_field(document: &str, field: &str) -> Option<Form> {
         }
         (_, "cursor") => Form::Format("cursor"),
         (_, "starts_at" | "ends_at") => Form::Instant,
+        ("RetryRequest" | "RepeatRequest", "at") => Form::Instant,
+        ("RetryRequest" | "RepeatRequest", "after") => Form::Format("humantime"),
+        ("RetryRequest", "from") => Form::Text(NAME, 1, NAME_MAX),
+        ("RepeatRequest", "max") => Form::Count(1, u32::MAX as usize),
+        ("StepRequest" | "CompleteRequest", "message") => Form::Text("", 0, STEP_MESSAGE_MAX),
+        (_, "stack") => Form::Text("", 0, ERROR_STACK_MAX),
         (_, name) if is_bound(name) => Form::Instant,
         (_, "states") => Form::Words(&RECOVERABLE),
         (_, "kind") => Form::Words(IncidentKind::WORDS),

@@ -190,6 +190,7 @@ fn path_parameters(path: &str) -> impl Iterator<Item = Described> {
                 let form = Form::Text(ITEM_ID, 1, ITEM_ID_MAX);
                 ("The id of the item; write a slash within it as %2F".into(), Some(form))
             }
+            ("step", _) => ("The name of the step".to_owned(), Some(Form::Text(NAME, 1, NAME_MAX))),
             ("id", "leases") => ("The id of the lease, as returned by the claim".to_owned(), None),
             (name, _) => (format!("The {name} of the {}", singular(collection)), None),
         };

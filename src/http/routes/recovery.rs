@@ -2,21 +2,23 @@
 
 use warden_api::Problem::{
     ItemClosed, ItemNotFound, LeaseLost, LeaseNotFound, ReplayEnded, ReplayNotFound, SelectionTooLarge,
-    StorageFull, TooManyReplays,
+    StepOrder, StepUnknown, StorageFull, TooManyReplays, WorkflowNotFound,
 };
-use warden_api::item::{Retried, Summary};
+use warden_api::item::{ItemAnswer, Retried, Summary};
 use warden_api::lease::{
     ClaimRequest, Claimed, CompleteRequest, FailRequest, HeartbeatRequest, Lease, ReleaseRequest,
 };
 use warden_api::replay::ReplayRequest;
+use warden_api::step::{RetryRequest, StepRequest};
 use warden_api::word::Scope;
 use warden_api::{Item, Replay, path};
 
-use crate::http::openapi::{document, json, optional_document, page};
+use crate::http::openapi::{document, json, no_body, optional_document, page};
 use crate::http::parameter::{
     CURSOR_OF_RETRY, FILTERS, KEY_OF_REPLAY, ORDER_OF_EXPORT, PAGING, STATES_OF_RETRY, STATUS_OF_REPLAYS,
     WORKFLOWS,
 };
+use crate::http::request::StepPath;
 use crate::http::route::Route;
 use crate::http::server::{AnyWorkflow, InBody, InPath, Matching, OfLease, OfReplay};
 use crate::http::{items, leases, list, replays};
@@ -27,19 +29,42 @@ pub fn routes() -> Vec<Route> {
         Route::post(path::ITEM_RETRY, "retry_item")
             .needs::<InPath<ItemKey>>(Scope::Recover)
             .about(
-                "Retry a failed item at its current step, or end the back-off of an item that waits for its \
-                next attempt.",
+                "Send an item on that has failed, is interrupted, or waits for its next attempt: at its \
+                current step or from another one, at once or later. Without `from`, `after` and `at` any \
+                other item is not changed.",
             )
+            .body(optional_document::<RetryRequest>())
             .answers(200, "The changed item", json::<Item>())
-            .refuses(&[ItemNotFound, ItemClosed])
+            .refuses(&[ItemNotFound, ItemClosed, StepUnknown])
             .to(items::retry),
+        Route::post(path::ITEM_CANCEL, "cancel_item")
+            .needs::<InPath<ItemKey>>(Scope::Recover)
+            .about(
+                "Cancel an item for good: it is closed as discarded. The holder of its lease learns it at \
+                the next heartbeat, and cannot complete the step. Cancelling it again succeeds.",
+            )
+            .answers(204, "Cancelled, or closed earlier", no_body())
+            .refuses(&[ItemNotFound, WorkflowNotFound])
+            .to(items::cancel),
+        Route::post(path::ITEM_STEP, "report_step")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about(
+                "Report how a run of the step that an item is at ended, without a lease. A running lease \
+                ends. After the last step the item is closed. Repeating a report changes nothing.",
+            )
+            .body(optional_document::<StepRequest>())
+            .answers(200, "The changed item", json::<ItemAnswer>())
+            .refuses(&[ItemNotFound, ItemClosed, StepOrder, StepUnknown, StorageFull])
+            .to(items::report_step),
         Route::post(path::ITEMS_RETRY, "retry_items")
             .needs::<Matching>(Scope::Recover)
             .about(
-                "Retry many items: those that match, or the failed ones if no state is given. A request \
-                retries up to 1000; continue with `next_cursor`.",
+                "Retry many items: those that match, or the failed ones if no state is given, as a retry of \
+                each does. Items without the step that `from` names are not changed. A request retries up \
+                to 1000; continue with `next_cursor`.",
             )
             .takes(&[&[WORKFLOWS, STATES_OF_RETRY], FILTERS, &[ORDER_OF_EXPORT, CURSOR_OF_RETRY]])
+            .body(optional_document::<RetryRequest>())
             .answers(200, "The number of retried items", json::<Retried>())
             .to(list::retry),
         Route::post(path::LEASES, "claim")

@@ -57,7 +57,8 @@ impl Services {
     /// An item with the facts shown beside it.
     pub fn facts(&self, item: Item) -> ItemFacts {
         let incident = self.alerting.incident_of(&item);
-        ItemFacts { moment: self.moment(), incident, item }
+        let step_index = item.step_index(self.workflows.policy(&item.workflow));
+        ItemFacts { moment: self.moment(), incident, step_index, item }
     }
 
     /// Those of these deliveries whose workflows the token includes.

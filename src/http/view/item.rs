@@ -1,10 +1,13 @@
 //! Documents of items and leases.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use warden_api::item::{ItemAnswer, ItemError, ItemReceipt, Payload, StepRecord};
 
 use super::{hex, shown, told};
+use crate::model::item::ItemDetail;
 use crate::model::{self, IncidentId, Item, ItemState, Lease, LeaseId, Moment, PayloadInfo};
 
 pub struct ItemFacts {
@@ -12,6 +15,8 @@ pub struct ItemFacts {
     pub moment: Moment,
     /// The open incident that contains the item.
     pub incident: Option<IncidentId>,
+    /// The position of its step among its steps.
+    pub step_index: Option<usize>,
 }
 
 /// Which fields of a response come from the request.
@@ -27,13 +32,17 @@ pub enum Sent {
 
 impl From<ItemFacts> for warden_api::Item {
     fn from(facts: ItemFacts) -> Self {
-        let ItemFacts { item, moment, incident } = facts;
+        let ItemFacts { item, moment, incident, step_index } = facts;
         let at = |steady| told(steady, moment);
         let deadline = shown(item.deadline, moment);
         let state = item.state(moment);
         let running = item.work.running(moment.now).filter(|_| item.closed.is_none());
         let running = running.map(|running| lease(&item, running, moment));
+        let is_closed = item.closed.is_some();
+        let interruption = item.course.interruption.filter(|_| state == ItemState::Interrupted);
+        let interrupted_until = interruption.and_then(|interruption| interruption.until).map(at);
         let detail = item.detail.map(|detail| *detail).unwrap_or_default();
+        let steps = step_records(&detail, moment);
         Self {
             workflow: item.workflow.into(),
             id: item.id.into(),
@@ -46,8 +55,15 @@ impl From<ItemFacts> for warden_api::Item {
             labels: item.labels,
             step_entered_at: item.step.is_some().then_some(at(item.step_entered_at)),
             step: item.step.map(Arc::from),
+            step_index,
             step_attempts: item.work.attempts,
-            steps: detail.steps.into_iter().map(|step| step_record(step, moment)).collect(),
+            step_retries: Some(item.course.retries),
+            step_losses: Some(item.course.losses),
+            interrupted_until,
+            not_before: item.course.not_before.filter(|at| *at > moment.now && !is_closed).map(at),
+            errored_at: item.failed_at.map(at),
+            error_message: detail.errors.last().map(|error| error.message.clone()),
+            steps,
             progress: detail.progress,
             errors: detail.errors.into_iter().map(|found| error(found, moment)).collect(),
             artifacts: Vec::new(),
@@ -93,8 +109,33 @@ pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {
     }
 }
 
-fn step_record(step: model::item::StepRecord, moment: Moment) -> StepRecord {
-    StepRecord { name: step.name.into(), status: step.status.into(), at: told(step.at, moment) }
+/// The runs, oldest first. The progress document of a step is shown with its latest run.
+fn step_records(detail: &ItemDetail, moment: Moment) -> Vec<StepRecord> {
+    let mut shown = HashSet::new();
+    let latest_first = detail.steps.iter().rev();
+    let records = latest_first.map(|step| {
+        let progress = shown.insert(&step.name).then(|| detail.progress_of(&step.name));
+        step_record(step, progress, moment)
+    });
+    let mut records: Vec<StepRecord> = records.collect();
+    records.reverse();
+    records
+}
+
+fn step_record(
+    step: &model::item::StepRecord,
+    progress: Option<Map<String, Value>>,
+    moment: Moment,
+) -> StepRecord {
+    StepRecord {
+        name: step.name.clone().into(),
+        status: step.status.into(),
+        at: told(step.at, moment),
+        message: step.message.clone(),
+        entered_at: step.entered_at.map(|at| told(at, moment)),
+        attempts: Some(step.attempts),
+        progress,
+    }
 }
 
 fn error(error: model::ItemError, moment: Moment) -> ItemError {
@@ -107,6 +148,7 @@ fn error(error: model::ItemError, moment: Moment) -> ItemError {
         step: error.step.map(Arc::from),
         at: told(error.at, moment),
         data: error.data,
+        stack: error.stack,
     }
 }
 

@@ -5,6 +5,7 @@ use warden_api::word::WorkflowSource;
 use warden_api::workflow::{Escalation, Expectation, Redrive, Retry, Stats, Step};
 
 use super::{duration, told};
+use crate::model::retry::RetryTerms;
 use crate::model::{self, Moment, RetryPolicy, Schedule, Timestamp, Zone};
 use crate::warden::{Tally, WorkflowEntry};
 
@@ -30,12 +31,9 @@ impl From<WorkflowFacts> for warden_api::Workflow {
             retention: duration(policy.retention),
             retention_max: policy.retention_max,
             keep_payload: duration(policy.keep_payload),
-            steps: policy
-                .steps
-                .iter()
-                .map(|step| Step { name: step.name.to_string(), deadline: step.deadline.map(duration) })
-                .collect(),
+            steps: policy.steps.iter().map(|step| self::step(step, policy.retry)).collect(),
             retry: retry(policy.retry),
+            max_losses: policy.losses_max,
             redrive: policy.redrive.as_ref().map(redrive),
             expect: policy.expect.as_ref().map(|expect| expectation(expect, next_expected_at)),
             receivers: alerting.receivers.clone(),
@@ -55,6 +53,16 @@ impl From<WorkflowFacts> for warden_api::Workflow {
             severity: alerting.severity.into(),
             runbook_url: alerting.runbook_url.clone(),
         }
+    }
+}
+
+fn step(step: &model::Step, base: RetryPolicy) -> Step {
+    Step {
+        name: step.name.to_string(),
+        deadline: step.deadline.map(duration),
+        retry: (step.retry != RetryTerms::default()).then(|| retry(step.retry.over(base))),
+        max_losses: step.losses_max,
+        on_ignorable: Some(step.on_ignorable.into()),
     }
 }
 
@@ -88,6 +96,7 @@ impl From<Tally> for Stats {
             open: tally.unclosed - tally.overdue - tally.failed,
             overdue: tally.overdue,
             failed: tally.failed,
+            interrupted: Some(tally.interrupted),
             held: 0,
             closed: tally.closed,
             created_total: tally.created_total,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::item::Course;
 use crate::model::{
     Continuation, IncidentId, ItemId, ItemNumber, Labels, OutcomeCounts, Severity, StepName, Work,
 };
@@ -72,6 +73,7 @@ fn item(id: &str, step: Option<&str>) -> Item {
         idempotency_key: None,
         version: 1,
         work: Work::default(),
+        course: Course::default(),
         detail: None,
     }
 }

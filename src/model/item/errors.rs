@@ -27,6 +27,9 @@ pub struct ItemError {
     pub at: Timestamp,
     /// Further data of the reporter.
     pub data: Value,
+    /// The stack trace that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
 }
 
 /// Checks the depth of the data of an error.

@@ -18,8 +18,11 @@ pub struct IndexedItem {
     pub deadline: ClockTime,
     /// The claims at its step, without those that were released.
     pub attempts: u32,
-    /// When it can be claimed, as far as leases and retries are concerned.
+    /// When it can be claimed; in the distant future if a person has to act.
     pub free_at: Timestamp,
+    /// When its interruption ends, if it is open and was interrupted; in the distant future if a person has
+    /// to act.
+    pub interrupted_until: Option<Timestamp>,
     /// When it failed, even if it was closed since.
     pub failed_at: Option<Timestamp>,
     pub status: Status,
@@ -63,7 +66,12 @@ impl Item {
             step: self.step.clone(),
             deadline: self.deadline,
             attempts: self.work.attempts,
-            free_at: self.work.free_at(),
+            free_at: self.free_at(),
+            interrupted_until: self
+                .course
+                .interruption
+                .filter(|_| status == Status::Open)
+                .map(|interruption| interruption.until.unwrap_or(Timestamp::MAX)),
             failed_at: self.failed_at,
             status,
         }

@@ -12,12 +12,17 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 pub use warden_api::limit::WORKER_MAX;
 
-use super::{Advance, Item, ItemError, ItemNumber, ItemPatch, ItemRefusal, Merge, StepStatus};
-use crate::model::{Moment, Timestamp};
+use super::{
+    Item, ItemError, ItemNumber, ItemRefusal, ProgressChange, STEP_MESSAGE_MAX, StepOutcome, StepStatus,
+    check_data,
+};
+use crate::model::random::repeatable_id;
+use crate::model::{CloseOutcome, Moment, Policy, Timestamp};
 
 /// Item and token. Written as `lse_` and 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,55 +62,72 @@ pub struct Lease {
     pub worker: Arc<str>,
     /// Unless a heartbeat renews it.
     pub expires_at: Timestamp,
-    /// Set once its holder ended it.
+    /// Set once it was ended, or its expiry was counted.
     pub ended: Option<LeaseEnd>,
 }
 
-/// How the holder ended a lease.
+/// How a lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaseEnd {
     Completed,
     Failed,
     Released,
+    /// It ran out, and that was counted.
+    Expired,
+    /// Somebody else reported its step, or sent the item to another one.
+    Withdrawn,
 }
 
 /// The consequence of a failed attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AfterFailure {
-    /// It can be claimed again at this instant.
-    Retry(Timestamp),
-    /// The item fails, and waits for a person.
-    GiveUp,
-    /// The error is ignored, and the item continues as if the step were complete.
-    Ignore(Advance),
+    /// By the policy of the step: a retryable error is retried after a back-off until the retries are used
+    /// up, an ignorable one ends or skips the step, and any other one makes the item fail.
+    ByPolicy {
+        ignorable: bool,
+        /// The back-off; `None` for the policy's.
+        wait: Option<Duration>,
+        /// From 0 to 1, for the jitter.
+        random: f64,
+    },
+    /// It can be claimed again at this instant, whatever the policy says. Counts as no retry.
+    RetryAt(Timestamp),
 }
 
 /// A request of the holder of a lease.
 #[derive(Clone, Debug)]
 pub enum LeaseCommand {
-    /// Renew it, and patch the progress.
+    /// Renew it.
     Heartbeat {
         expires_at: Timestamp,
         /// Whether that may be earlier than its current expiry.
         may_shorten: bool,
-        /// A patch of the progress document.
-        progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
+        progress: Option<ProgressChange>,
     },
-    /// Complete the step.
+    /// End the run of the step.
     Complete {
-        advance: Advance,
-        /// A patch of the progress document.
-        progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
+        outcome: StepOutcome,
+        /// Close the item, even if steps are left.
+        closes: bool,
+        progress: Option<ProgressChange>,
     },
     /// Report a failed attempt.
-    Fail { error: Box<ItemError>, then: AfterFailure },
+    Fail { error: Box<ItemError>, then: AfterFailure, progress: Option<ProgressChange> },
     /// Release the item.
     Release {
         /// When it can be claimed again.
         retry_at: Option<Timestamp>,
         /// Whether it counts as an attempt.
         counts: bool,
+        progress: Option<ProgressChange>,
     },
+}
+
+impl LeaseCommand {
+    /// Returns the item, which can be claimed at once. Counts as no attempt.
+    pub const fn release() -> Self {
+        Self::Release { retry_at: None, counts: false, progress: None }
+    }
 }
 
 /// Why a lease is lost.
@@ -131,6 +153,8 @@ pub enum LeaseLost {
         LeaseEnd::Completed => "the step was completed",
         LeaseEnd::Failed => "the attempt was reported as failed",
         LeaseEnd::Released => "the item was released",
+        LeaseEnd::Expired => "it expired",
+        LeaseEnd::Withdrawn => "somebody else reported the step, or sent the item to another one",
     })]
     Ended(LeaseEnd),
 }
@@ -174,26 +198,29 @@ impl LeaseCommand {
         }
     }
 
-    /// Whether it may add progress, errors or steps.
-    pub const fn adds_detail(&self) -> bool {
+    /// The change of a progress document that it asks for.
+    pub const fn progress(&self) -> &Option<ProgressChange> {
         match self {
-            Self::Heartbeat { progress, .. } => progress.is_some(),
-            Self::Complete { .. } | Self::Fail { .. } => true,
-            Self::Release { .. } => false,
+            Self::Heartbeat { progress, .. }
+            | Self::Complete { progress, .. }
+            | Self::Fail { progress, .. }
+            | Self::Release { progress, .. } => progress,
         }
+    }
+
+    /// Whether it may add progress, errors or runs of steps.
+    pub const fn adds_detail(&self) -> bool {
+        matches!(self, Self::Complete { .. } | Self::Fail { .. }) || self.progress().is_some()
     }
 
     /// Whether it may add much.
     pub const fn grows(&self) -> bool {
-        match self {
-            Self::Heartbeat { progress, .. } | Self::Complete { progress, .. } => progress.is_some(),
-            Self::Fail { .. } => true,
-            Self::Release { .. } => false,
-        }
+        matches!(self, Self::Fail { .. }) || self.progress().is_some()
     }
 }
 
 impl Item {
+    /// Leases the item. A lease before it that ran out must have been counted.
     pub fn claim(&mut self, token: u64, worker: Arc<str>, expires_at: Timestamp) {
         if let Some(Lease { token, ended: Some(end), .. }) = self.work.lease {
             self.work.ended_before = Some((token, end));
@@ -201,35 +228,68 @@ impl Item {
         self.work.lease = Some(Lease { token, worker, expires_at, ended: None });
         self.work.attempts = self.work.attempts.saturating_add(1);
         self.work.retry_at = None;
+        self.course.interruption = None;
         self.version += 1;
     }
 
+    /// Counts a lease that ran out. If more did at the step than may, the item fails with an error and cannot
+    /// be claimed. Returns whether that is so.
+    pub fn fail_if_lost(&mut self, policy: &Policy, moment: Moment) -> bool {
+        self.end_expired_lease(moment.now);
+        if !self.has_lost_too_much(policy) || self.failed_at.is_some() {
+            return false;
+        }
+        let lease = self.work.lease.as_ref();
+        let (token, worker) = lease.map_or((0, ""), |lease| (lease.token, &*lease.worker));
+        let losses = self.course.losses;
+        let at = self.step.as_ref().map(|step| format!(" at the step {step}")).unwrap_or_default();
+        let error = ItemError {
+            id: repeatable_id("err", &[&self.workflow, &self.id, &token.to_string()]),
+            kind: "leases_expired".into(),
+            message: format!(
+                "{losses} leases ran out{at}, the last one of {worker}; the item may be the reason"
+            ),
+            retryable: false,
+            fatal: true,
+            step: None,
+            at: moment.now,
+            data: serde_json::Value::Null,
+            stack: None,
+        };
+        self.report(error).is_ok()
+    }
+
     /// Executes a request of the holder of the lease with this token; on an error nothing is changed.
-    pub fn act(&mut self, token: u64, act: LeaseCommand, moment: Moment) -> Result<(), LeaseRefusal> {
+    pub fn act(
+        &mut self,
+        token: u64,
+        act: LeaseCommand,
+        policy: &Policy,
+        moment: Moment,
+    ) -> Result<(), LeaseRefusal> {
         let (end, version) = (act.end(), self.version);
         self.check_holder(token, end, moment.now)?;
         match act {
             LeaseCommand::Heartbeat { expires_at, may_shorten, progress } => {
-                self.patch_progress(progress)?;
+                self.change_some_progress(progress)?;
                 if let Some(lease) = &mut self.work.lease {
                     let least = if may_shorten { expires_at } else { lease.expires_at };
                     lease.expires_at = expires_at.max(least);
                 }
             }
-            LeaseCommand::Complete { advance, progress } => {
-                self.patch_progress(progress)?;
-                self.advance(advance, StepStatus::Done, moment);
-            }
-            LeaseCommand::Fail { mut error, then } => {
-                error.fatal = then == AfterFailure::GiveUp;
-                self.report(*error)?;
-                match then {
-                    AfterFailure::Retry(at) => self.work.retry_at = Some(at),
-                    AfterFailure::GiveUp => {}
-                    AfterFailure::Ignore(advance) => self.advance(advance, StepStatus::Skipped, moment),
+            LeaseCommand::Complete { outcome, closes, progress } => {
+                self.change_some_progress(progress)?;
+                if closes {
+                    self.end_course(outcome, CloseOutcome::Success, policy, moment);
+                } else {
+                    self.finish_step(outcome, policy, moment);
                 }
             }
-            LeaseCommand::Release { retry_at, counts } => {
+            LeaseCommand::Fail { error, then, progress } => {
+                self.fail(*error, then, progress, policy, moment)?
+            }
+            LeaseCommand::Release { retry_at, counts, progress } => {
+                self.change_some_progress(progress)?;
                 self.work.retry_at = retry_at;
                 if !counts {
                     self.work.attempts = self.work.attempts.saturating_sub(1);
@@ -244,6 +304,52 @@ impl Item {
         Ok(())
     }
 
+    fn fail(
+        &mut self,
+        mut error: ItemError,
+        then: AfterFailure,
+        progress: Option<ProgressChange>,
+        policy: &Policy,
+        moment: Moment,
+    ) -> Result<(), ItemRefusal> {
+        check_data(&error.data)?;
+        self.change_some_progress(progress)?;
+        let now = moment.now;
+        let message: Arc<str> = shortened(&error.message, STEP_MESSAGE_MAX).into();
+        let (ignorable, wait) = match then {
+            AfterFailure::RetryAt(at) => {
+                error.fatal = false;
+                self.report(error)?;
+                self.work.retry_at = Some(at);
+                return Ok(());
+            }
+            AfterFailure::ByPolicy { ignorable: true, .. } => (true, None),
+            AfterFailure::ByPolicy { wait, random, .. } if error.retryable => {
+                let due =
+                    self.retry_policy(policy).wait_before(self.course.retries.saturating_add(1), random);
+                (false, due.map(|due| wait.unwrap_or(due)))
+            }
+            AfterFailure::ByPolicy { .. } => (false, None),
+        };
+        let ends = ignorable && self.ends_on_ignorable(policy);
+        error.fatal = ends || (!ignorable && wait.is_none());
+        let (is_retried, fatal) = (error.retryable && !ignorable, error.fatal);
+        self.report(error)?;
+        if is_retried && !fatal {
+            self.course.retries = self.course.retries.saturating_add(1);
+        }
+        self.work.retry_at = wait.map(|wait| now.after(wait));
+        if ignorable {
+            let outcome = StepOutcome { message: Some(message), ..StepOutcome::plain(StepStatus::Skipped) };
+            if ends {
+                self.end_course(outcome, CloseOutcome::Failed, policy, moment);
+            } else {
+                self.finish_step(outcome, policy, moment);
+            }
+        }
+        Ok(())
+    }
+
     fn check_holder(&self, token: u64, end: Option<LeaseEnd>, now: Timestamp) -> Result<(), LeaseRefusal> {
         let lost = |lost| Err(LeaseRefusal::Lost(lost));
         let known = self.work.lease.as_ref().filter(|lease| token <= lease.token);
@@ -253,6 +359,11 @@ impl Item {
             return lost(self.closed.map_or(LeaseLost::Taken, |closed| LeaseLost::Closed(closed.at)));
         }
         match (before.or(lease.ended), self.closed) {
+            (Some(LeaseEnd::Expired), _) if lease.token == token => {
+                lost(LeaseLost::Expired(lease.expires_at))
+            }
+            // Another worker has it by now, and when it expired is not known any more.
+            (Some(LeaseEnd::Expired), _) => lost(LeaseLost::Taken),
             (Some(ended), _) if Some(ended) == end => Err(LeaseRefusal::Repeated),
             (Some(ended), _) => lost(LeaseLost::Ended(ended)),
             (None, Some(closed)) => lost(LeaseLost::Closed(closed.at)),
@@ -261,13 +372,14 @@ impl Item {
         }
     }
 
-    fn patch_progress(
-        &mut self,
-        progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
-    ) -> Result<(), ItemRefusal> {
-        match progress {
-            Some(_) => self.patch(&ItemPatch { progress, ..ItemPatch::default() }),
-            None => Ok(()),
-        }
+    fn change_some_progress(&mut self, progress: Option<ProgressChange>) -> Result<(), ItemRefusal> {
+        progress.map_or(Ok(()), |progress| self.change_progress(progress))
     }
+}
+
+/// The beginning of a text, cut between characters.
+fn shortened(text: &str, length: usize) -> String {
+    let mut text = text.to_owned();
+    crate::model::quote::shorten(&mut text, length);
+    text
 }

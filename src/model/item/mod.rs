@@ -20,6 +20,7 @@ pub mod progress;
 mod tests;
 pub mod work;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -29,17 +30,22 @@ pub use warden_api::name::{LabelError, Labels, check_labels, is_label_name};
 pub use warden_api::word::{CloseOutcome, ItemState};
 
 pub use self::closing::{Closed, Closing};
-pub use self::course::{Advance, STEPS_KEPT, StepDeadline, StepRecord, StepStatus};
+pub use self::course::{
+    Course, Interruption, Repeat, Repetition, Retry, STEP_MESSAGE_MAX, STEPS_KEPT, STEPS_MAX, StepError,
+    StepOutcome, StepRecord, StepRefusal, StepStatus, earlier,
+};
 pub use self::errors::{ERRORS_KEPT, ItemError, check_data};
 pub use self::indexed::{IndexedItem, Status};
 pub use self::lease::{
     AfterFailure, Lease, LeaseCommand, LeaseEnd, LeaseId, LeaseIdError, LeaseLost, LeaseRefusal, WORKER_MAX,
 };
-pub use self::patch::{ItemPatch, Merge};
+pub use self::patch::ItemPatch;
 pub use self::payload::PayloadInfo;
-pub use self::progress::{DEPTH_MAX, PROGRESS_SIZE_MAX, check_progress};
+pub use self::progress::{
+    DEPTH_MAX, Merge, PROGRESS_SIZE_MAX, ProgressChange, ProgressOf, ProgressValue, check_progress,
+};
 pub use self::work::Work;
-use super::{ClockTime, ItemId, Moment, StepName, Timestamp, WorkflowName};
+use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, WorkflowName};
 
 /// The store's id of an item: increasing, and never reused, not even as the token of a lease. Clients see it
 /// only within opaque ids and cursors.
@@ -56,12 +62,22 @@ pub struct ItemKey {
 /// The part of an item that may be large and is not needed by scans.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemDetail {
+    /// Shared by all steps.
     pub progress: Map<String, Value>,
+    /// Of single steps; none is empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_progress: BTreeMap<StepName, Map<String, Value>>,
     /// The latest errors, oldest first; at most [`ERRORS_KEPT`].
     pub errors: Vec<ItemError>,
-    /// The steps it left, oldest first; at most [`STEPS_KEPT`].
+    /// The runs of steps, oldest first; at most [`STEPS_KEPT`].
     #[serde(default)]
     pub steps: Vec<StepRecord>,
+    /// Steps that are to run again; at most one for each step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repetitions: Vec<Repetition>,
+    /// The steps that it was created with; `None` for those of its workflow. At most [`STEPS_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_steps: Option<Vec<Step>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +103,8 @@ pub struct Item {
     pub version: u64,
     /// Its lease, attempts and retry.
     pub work: Work,
-    /// Progress, errors, and the steps it left.
+    pub course: Course,
+    /// Progress, errors, and the runs of its steps.
     pub detail: Option<Box<ItemDetail>>,
 }
 
@@ -95,8 +112,8 @@ pub struct Item {
 pub enum ItemRefusal {
     #[error("{0}")]
     Labels(String),
-    /// The progress document is too large.
-    #[error("the progress document would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are allowed")]
+    /// The progress documents are too large.
+    #[error("the progress documents would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are allowed")]
     Progress(usize),
     /// A progress document or the data of an error is nested too deep.
     #[error("stored JSON may be nested at most {DEPTH_MAX} levels deep")]
@@ -127,6 +144,7 @@ impl Item {
             idempotency_key: None,
             version: 0,
             work: Work::default(),
+            course: Course::default(),
             detail: None,
         };
         item.close(closing);
@@ -142,6 +160,8 @@ impl Item {
             ItemState::Closed
         } else if self.failed_at.is_some() {
             ItemState::Failed
+        } else if self.course.interruption.is_some_and(|interruption| !interruption.is_over(moment.now)) {
+            ItemState::Interrupted
         } else if moment.steady(self.deadline) <= moment.now {
             ItemState::Overdue
         } else {

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
 pub use warden_api::merge::Merge;
 
-use super::{Item, ItemRefusal, check_labels};
+use super::{Item, ItemRefusal, ProgressChange, check_labels};
 use crate::model::ClockTime;
 
-/// A JSON merge patch (RFC 7396).
+/// A change by the application or a person.
 #[derive(Clone, Debug, Default)]
 pub struct ItemPatch {
+    /// The new deadline, which holds for later steps as well.
     pub deadline: Option<ClockTime>,
     /// Labels to set, or to remove if there is no value.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
-    /// A patch of the progress document.
-    pub progress: Option<Merge<Map<String, Value>>>,
+    pub progress: Option<ProgressChange>,
 }
 
 impl Item {
@@ -36,19 +35,15 @@ impl Item {
             Some(Merge::Clear) => Some(BTreeMap::new()),
             None => None,
         };
-        let progress = match &patch.progress {
-            Some(Merge::Change(changes)) => Some(self.merged_progress(changes)?),
-            Some(Merge::Clear) => Some(Map::new()),
-            None => None,
-        };
-        if let Some(progress) = progress {
-            self.detail.get_or_insert_default().progress = progress;
+        if let Some(progress) = &patch.progress {
+            self.change_progress(progress.clone())?;
         }
         if let Some(labels) = labels {
             self.labels = labels.into();
         }
         if let Some(deadline) = patch.deadline {
             self.deadline = deadline;
+            self.course.deadline_max = Some(deadline);
         }
         self.version += 1;
         Ok(())

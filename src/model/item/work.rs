@@ -18,21 +18,28 @@ pub struct Work {
 }
 
 impl Work {
-    /// When it can be claimed, as far as leases and retries are concerned; in the distant past if at any
-    /// time.
-    pub fn free_at(&self) -> Timestamp {
-        let leased_until = self.lease.as_ref().filter(|lease| lease.ended.is_none()).map(|it| it.expires_at);
-        leased_until.into_iter().chain(self.retry_at).max().unwrap_or(Timestamp::MIN)
-    }
-
     pub fn running(&self, now: Timestamp) -> Option<&Lease> {
         self.lease.as_ref().filter(|lease| lease.ended.is_none() && now < lease.expires_at)
     }
 }
 
 impl Item {
-    /// Whether it can be claimed: it is not closed or leased, and does not wait for a retry.
+    /// When it can be claimed, as far as its lease, back-off, interruption and `not_before` are concerned; in
+    /// the distant past if at any time, and in the distant future if a person has to act.
+    pub fn free_at(&self) -> Timestamp {
+        let lease = self.work.lease.as_ref().filter(|lease| lease.ended.is_none());
+        let interruption = self.course.interruption;
+        let waits = [
+            lease.map(|lease| lease.expires_at),
+            self.work.retry_at,
+            self.course.not_before,
+            interruption.map(|interruption| interruption.until.unwrap_or(Timestamp::MAX)),
+        ];
+        waits.into_iter().flatten().max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether it can be claimed: it is not closed, and nothing that it waits for is still to come.
     pub fn is_claimable(&self, now: Timestamp) -> bool {
-        self.closed.is_none() && self.work.free_at() <= now
+        self.closed.is_none() && self.free_at() <= now
     }
 }

@@ -1,12 +1,14 @@
 //! Settles commands on items: create, close, change, forget.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Detail, Outcome, Rows, documents};
-use crate::model::item::{Closing, Item};
+use crate::model::item::{Closing, Course, Item, ProgressChange, StepError, StepOutcome, StepRefusal};
 use crate::model::{
-    ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, PayloadInfo, Restored, StepName, Timestamp, Work,
-    Workflow,
+    ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, Moment, PayloadInfo, Policies, Restored, Step,
+    StepName, Timestamp, Work, Workflow,
 };
 use crate::store::Change;
 
@@ -22,6 +24,14 @@ pub struct Creation {
     /// Within the limits of [`crate::model::item`].
     pub labels: Labels,
     pub step: Option<StepName>,
+    /// Its own steps; `None` for those of its workflow.
+    pub steps: Option<Vec<Step>>,
+    /// Shared by all steps.
+    pub progress: serde_json::Map<String, serde_json::Value>,
+    /// It cannot be claimed before.
+    pub not_before: Option<Timestamp>,
+    /// The deadline that no step's exceeds.
+    pub deadline_max: Option<ClockTime>,
     /// A buffer of its own: an engine may keep it, and with it the whole buffer that it is a part of.
     pub payload: Bytes,
     /// Must match the payload, unless that was removed when the item was closed.
@@ -107,8 +117,18 @@ fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
         idempotency_key: creation.idempotency_key,
         version: 1,
         work: Work::default(),
+        course: Course {
+            not_before: creation.not_before,
+            deadline_max: creation.deadline_max,
+            ..Course::default()
+        },
         detail: None,
     };
+    if creation.steps.is_some() || !creation.progress.is_empty() {
+        let detail = item.detail.get_or_insert_default();
+        detail.own_steps = creation.steps;
+        detail.progress = creation.progress;
+    }
     if let Some(restored) = creation.restored {
         let accepted_at = restored.created_at;
         item.payload = item.payload.filter(|_| accepted_at.is_some());
@@ -118,7 +138,14 @@ fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
         item.step_entered_at = restored.step_entered_at;
         item.work.attempts = restored.attempts;
         item.work.retry_at = restored.retry_at;
+        let own_steps = item.detail.take().and_then(|detail| detail.own_steps);
         item.detail = restored.detail;
+        if own_steps.is_some() {
+            item.detail.get_or_insert_default().own_steps = own_steps;
+        }
+        let Course { not_before, .. } = item.course;
+        let deadline_max = restored.course.deadline_max.or(item.course.deadline_max);
+        item.course = Course { not_before, deadline_max, ..restored.course };
     }
     let payload = item.stored_payload().is_some().then_some(creation.payload);
     (item, payload)
@@ -187,6 +214,43 @@ pub(super) fn change<R: Rows>(
             Ok(Outcome::Changed(Box::new(item)))
         }
     }
+}
+
+/// The result of a run of a step, reported without a lease.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    pub key: ItemKey,
+    pub step: StepName,
+    pub outcome: StepOutcome,
+    pub progress: Option<ProgressChange>,
+    pub policies: Arc<dyn Policies>,
+    pub now: Moment,
+}
+
+pub(super) fn report_step<R: Rows>(
+    report: StepReport,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<Outcome, R::Error> {
+    let StepReport { key, step, outcome, progress, policies, now } = report;
+    let policy = policies.policy_of(&key.workflow);
+    let settled = change(&key, now.now, rows, changes, |item| {
+        match item.report_step(&step, outcome.clone(), progress, &policy, now) {
+            Ok(()) => Ok(()),
+            Err(StepError::Step(StepRefusal::Repeated)) => Err(Outcome::Changed(Box::new(item.clone()))),
+            Err(StepError::Step(refusal)) => Err(Outcome::StepRefused(refusal)),
+            Err(StepError::Item(refusal)) => Err(Outcome::Refused(refusal)),
+        }
+    })?;
+    // The report that ended the last step closed the item.
+    Ok(match settled {
+        Outcome::AlreadyClosed(item)
+            if item.check_step(&step, &outcome, &policy, now.now) == Err(StepRefusal::Repeated) =>
+        {
+            Outcome::Changed(item)
+        }
+        settled => settled,
+    })
 }
 
 /// The item with this key, if it is within its retention.

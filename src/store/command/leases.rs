@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::items::{remembered, update};
 use super::{Detail, Outcome, Rows};
 use crate::model::item::{Item, LeaseRefusal};
-use crate::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Timestamp};
+use crate::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Policies, Timestamp};
 use crate::store::Change;
 
 /// A request to lease an item.
@@ -19,6 +19,7 @@ pub struct Claim {
     pub expires_at: Timestamp,
     /// Whether an item that waits for a retry can be claimed too.
     pub ignores_wait: bool,
+    pub policies: Arc<dyn Policies>,
     pub now: Moment,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn claim<R: Rows>(
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<Outcome, R::Error> {
-    let Claim { number, filter, worker, expires_at, ignores_wait, now } = claim;
+    let Claim { number, filter, worker, expires_at, ignores_wait, policies, now } = claim;
     let is_free = |item: &Item| match ignores_wait {
         true => item.closed.is_none() && item.work.running(now.now).is_none(),
         false => item.is_claimable(now.now),
@@ -35,6 +36,10 @@ pub(super) fn claim<R: Rows>(
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
     let before = item.indexed();
+    if item.fail_if_lost(&policies.policy_of(&item.workflow), now) {
+        update(&item, before, Detail::Changed, rows, changes)?;
+        return Ok(Outcome::Exhausted(Box::new(item)));
+    }
     // Item numbers grow across restarts, so that they serve as fencing tokens.
     item.claim(rows.next_number()?.0, worker, expires_at);
     update(&item, before, Detail::Same, rows, changes)?;
@@ -44,6 +49,7 @@ pub(super) fn claim<R: Rows>(
 pub(super) fn act<R: Rows>(
     lease: LeaseId,
     act: LeaseCommand,
+    policies: &dyn Policies,
     now: Moment,
     rows: &mut R,
     changes: &mut Vec<Change>,
@@ -53,7 +59,7 @@ pub(super) fn act<R: Rows>(
     };
     let before = item.indexed();
     let detail = if act.adds_detail() { Detail::Changed } else { Detail::Same };
-    match item.act(lease.token, act, now) {
+    match item.act(lease.token, act, &policies.policy_of(&item.workflow), now) {
         Ok(()) => update(&item, before, detail, rows, changes)?,
         Err(LeaseRefusal::Repeated) => {}
         Err(LeaseRefusal::Lost(lost)) => return Ok(Outcome::LeaseLost(lost)),

@@ -8,16 +8,18 @@ mod documents;
 mod items;
 mod leases;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-pub use self::items::Creation;
+pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
 use super::holdings::Holdings;
 use super::{Change, Document, DocumentId, DocumentSet, document};
-use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal};
+use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal, Retry, StepRefusal};
 use crate::model::{
-    Delivery, Incident, ItemError, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Replay,
-    ReplayChunk, ReplayId, Timestamp, WorkflowName,
+    Delivery, Incident, ItemError, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Policies,
+    Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
 };
 
 /// An atomic change.
@@ -38,15 +40,19 @@ pub enum Command {
     /// `AlreadyClosed`, `Unknown`, `Refused`, `StorageFull`.
     Report { key: ItemKey, error: Box<ItemError> },
     /// Leases an item that matches the filter, is not leased, and does not wait for a retry. The token of the
-    /// lease is larger than any before. Outcomes: `Changed`, `NotClaimable`.
+    /// lease is larger than any before. If more leases ran out at its step than the policy allows, the item
+    /// fails instead. Outcomes: `Changed`, `NotClaimable`, `Exhausted`.
     Claim(Box<Claim>),
     /// Executes a request of the holder of a lease, if that is valid. Repeating the request that ended it
     /// changes nothing. Outcomes: `Changed`, `LeaseLost`, `Refused`; and `StorageFull` for what adds errors
     /// or progress.
-    ActOnLease { lease: LeaseId, act: LeaseCommand, now: Moment },
-    /// Resets a failed item to its step, and cancels the wait for a retry. Other open items are not changed.
-    /// Outcomes: `Changed`, `AlreadyClosed`, `Unknown`.
-    Retry { key: ItemKey, now: Timestamp },
+    ActOnLease { lease: LeaseId, act: LeaseCommand, policies: Arc<dyn Policies>, now: Moment },
+    /// Ends a run of an item's step without a lease. A repetition changes nothing. Outcomes: `Changed`,
+    /// `AlreadyClosed`, `Unknown`, `StepRefused`, `Refused`, `StorageFull`.
+    ReportStep(Box<StepReport>),
+    /// Sends an item on that has failed, is interrupted or waits; or any item, if the retry names a step or
+    /// an instant. Others are not changed. Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `StepRefused`.
+    Retry { key: ItemKey, retry: Retry, policies: Arc<dyn Policies>, now: Moment },
     /// Removes the record of a closed item, if it is one. Outcome: `Done`.
     Forget(ItemNumber),
     /// Removes the payload of a closed item, if it is one. Outcome: `Done`.
@@ -107,6 +113,7 @@ impl Command {
             Self::Report { .. } => Growth::Detail,
             Self::Patch { patch, .. } if patch.labels.is_some() || patch.progress.is_some() => Growth::Detail,
             Self::ActOnLease { act, .. } if act.grows() => Growth::Detail,
+            Self::ReportStep(report) if report.progress.is_some() => Growth::Detail,
             _ => Growth::None,
         }
     }
@@ -144,6 +151,9 @@ pub enum Outcome {
     /// The item is gone, leased, waits for a retry, or does not match.
     NotClaimable,
     LeaseLost(LeaseLost),
+    /// The item has failed, because too many of its leases ran out.
+    Exhausted(Box<Item>),
+    StepRefused(StepRefusal),
     /// The item would create this workflow, but there are too many.
     TooManyWorkflows(WorkflowName),
     WorkflowInUse,
@@ -215,13 +225,21 @@ pub(super) fn settle<R: Rows>(
             }
             item.report(*error).map_err(Outcome::Refused)
         }),
-        Command::Retry { key, now } => items::change(&key, now, rows, changes, |item| {
-            if item.retry() { Ok(()) } else { Err(Outcome::Changed(Box::new(item.clone()))) }
-        }),
+        Command::ReportStep(report) => items::report_step(*report, rows, changes),
+        Command::Retry { key, retry, policies, now } => {
+            let policy = policies.policy_of(&key.workflow);
+            items::change(&key, now.now, rows, changes, |item| match item.retry(&retry, &policy, now) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Outcome::Changed(Box::new(item.clone()))),
+                Err(refusal) => Err(Outcome::StepRefused(refusal)),
+            })
+        }
         Command::Forget(number) => items::forget_closed(number, rows, changes),
         Command::DropPayload(number) => items::drop_payload(number, rows, changes),
         Command::Claim(claim) => leases::claim(*claim, rows, changes),
-        Command::ActOnLease { lease, act, now } => leases::act(lease, act, now, rows, changes),
+        Command::ActOnLease { lease, act, policies, now } => {
+            leases::act(lease, act, &*policies, now, rows, changes)
+        }
         Command::Put(documents) => {
             documents.into_iter().try_for_each(|document| documents::put(document, rows, changes))?;
             Ok(Outcome::Done)

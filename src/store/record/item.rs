@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{RecordError, damaged, expect_version};
-use crate::model::item::{Closed, ItemDetail, LeaseEnd};
+use crate::model::item::{Closed, Course, Interruption, ItemDetail, LeaseEnd};
 use crate::model::{
     ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, Work, WorkflowName,
 };
@@ -14,6 +14,7 @@ use crate::model::{
 const ITEM_V1: u8 = 1;
 const ITEM_V2: u8 = 2;
 const ITEM_V3: u8 = 3;
+const ITEM_V4: u8 = 4;
 
 /// Version 1.
 #[derive(Serialize, Deserialize)]
@@ -48,7 +49,7 @@ struct ItemRecordV2<'a> {
     work: Option<WorkRecordV2<'a>>,
 }
 
-/// Version 3: version 2, and later fields.
+/// Version 3: version 2, and later fields. Written for an item without a course.
 #[derive(Serialize, Deserialize)]
 struct ItemRecordV3<'a> {
     #[serde(borrow)]
@@ -57,6 +58,24 @@ struct ItemRecordV3<'a> {
     content_encoding: Option<&'a str>,
     /// Whether `deadline` is on the wall clock instead of the steady one.
     deadline_on_wall: bool,
+}
+
+/// Version 4: version 3, and the course of an item that has one.
+#[derive(Serialize, Deserialize)]
+struct ItemRecordV4<'a> {
+    #[serde(borrow)]
+    item: ItemRecordV3<'a>,
+    course: CourseRecordV4<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CourseRecordV4<'a> {
+    retries: u32,
+    losses: u32,
+    interruption: Option<Interruption>,
+    resume_at: Option<&'a str>,
+    not_before: Option<Timestamp>,
+    deadline_max: Option<(Timestamp, bool)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,10 +97,7 @@ struct LeaseRecordV2<'a> {
 
 /// Without its detail.
 pub fn encode_item(item: &Item) -> Vec<u8> {
-    let (deadline, deadline_on_wall) = match item.deadline {
-        ClockTime::Steady(steady) => (steady, false),
-        ClockTime::Wall { wall } => (wall, true),
-    };
+    let (deadline, deadline_on_wall) = encode_time(item.deadline);
     let first = ItemRecordV1 {
         workflow: &item.workflow,
         id: &item.id,
@@ -115,32 +131,62 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
     let content_encoding = item.payload.as_ref().and_then(|payload| payload.content_encoding.as_deref());
     let record = ItemRecordV3 { item: first, work, content_encoding, deadline_on_wall };
     let mut bytes = Vec::with_capacity(192);
-    bytes.push(ITEM_V3);
-    postcard::to_extend(&record, bytes).expect("writing plain data into a growing buffer cannot fail")
+    let Course { retries, losses, interruption, resume_at, not_before, deadline_max } = &item.course;
+    let written = if item.course == Course::default() {
+        bytes.push(ITEM_V3);
+        postcard::to_extend(&record, bytes)
+    } else {
+        bytes.push(ITEM_V4);
+        let course = CourseRecordV4 {
+            retries: *retries,
+            losses: *losses,
+            interruption: *interruption,
+            resume_at: resume_at.as_deref(),
+            not_before: *not_before,
+            deadline_max: deadline_max.map(encode_time),
+        };
+        postcard::to_extend(&ItemRecordV4 { item: record, course }, bytes)
+    };
+    written.expect("writing plain data into a growing buffer cannot fail")
+}
+
+/// The instant, and whether it is on the wall clock instead of the steady one.
+const fn encode_time(time: ClockTime) -> (Timestamp, bool) {
+    match time {
+        ClockTime::Steady(steady) => (steady, false),
+        ClockTime::Wall { wall } => (wall, true),
+    }
+}
+
+fn decode_time((at, is_on_wall): (Timestamp, bool)) -> ClockTime {
+    if is_on_wall { ClockTime::on_wall(at) } else { ClockTime::Steady(at) }
 }
 
 /// Decodes an item. If it has a detail, that is empty here: the caller reads it if needed. Fails for a format
 /// that this version does not know.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
     let earlier = |item, work| ItemRecordV3 { item, work, content_encoding: None, deadline_on_wall: false };
+    let mut course = Course::default();
     let ItemRecordV3 { item: record, work, content_encoding, deadline_on_wall } = match bytes.split_first() {
         Some((&ITEM_V1, body)) => earlier(postcard::from_bytes(body).map_err(damaged)?, None),
         Some((&ITEM_V2, body)) => {
             let ItemRecordV2 { item, work } = postcard::from_bytes(body).map_err(damaged)?;
             earlier(item, work)
         }
-        _ => postcard::from_bytes(expect_version(bytes, ITEM_V3)?).map_err(damaged)?,
+        Some((&ITEM_V3, body)) => postcard::from_bytes(body).map_err(damaged)?,
+        _ => {
+            let ItemRecordV4 { item, course: record } =
+                postcard::from_bytes(expect_version(bytes, ITEM_V4)?).map_err(damaged)?;
+            course = decode_course(record)?;
+            item
+        }
     };
     Ok(Item {
         number,
         workflow: WorkflowName::new(record.workflow).map_err(damaged)?,
         id: ItemId::new(record.id).map_err(damaged)?,
         created_at: record.created_at,
-        deadline: if deadline_on_wall {
-            ClockTime::on_wall(record.deadline)
-        } else {
-            ClockTime::Steady(record.deadline)
-        },
+        deadline: decode_time((record.deadline, deadline_on_wall)),
         failed_at: record.failed_at,
         closed: record.closed,
         labels: Labels::new(
@@ -157,6 +203,7 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         idempotency_key: record.idempotency_key,
         version: record.version,
         work: work.map(decode_work).unwrap_or_default(),
+        course,
         detail: record.has_detail.then(Box::<ItemDetail>::default),
     })
 }
@@ -174,11 +221,22 @@ pub struct RecordedNames<'a> {
 pub fn decode_names(bytes: &[u8]) -> Result<RecordedNames<'_>, RecordError> {
     // Later versions begin with version 1.
     let body = match bytes.split_first() {
-        Some((&(ITEM_V1 | ITEM_V2), body)) => body,
-        _ => expect_version(bytes, ITEM_V3)?,
+        Some((&(ITEM_V1 | ITEM_V2 | ITEM_V3), body)) => body,
+        _ => expect_version(bytes, ITEM_V4)?,
     };
     let (record, _): (ItemRecordV1<'_>, _) = postcard::take_from_bytes(body).map_err(damaged)?;
     Ok(RecordedNames { workflow: record.workflow, id: record.id, idempotency_key: record.idempotency_key })
+}
+
+fn decode_course(record: CourseRecordV4<'_>) -> Result<Course, RecordError> {
+    Ok(Course {
+        retries: record.retries,
+        losses: record.losses,
+        interruption: record.interruption,
+        resume_at: record.resume_at.map(StepName::new).transpose().map_err(damaged)?,
+        not_before: record.not_before,
+        deadline_max: record.deadline_max.map(decode_time),
+    })
 }
 
 fn decode_work(record: WorkRecordV2<'_>) -> Work {

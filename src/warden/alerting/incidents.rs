@@ -70,10 +70,12 @@ impl Alerting {
         self.live.count()
     }
 
-    /// The open incident that contains this item, if it is overdue or failed.
+    /// The open incident that contains this item, if it is overdue, interrupted or not, or failed.
     pub fn incident_of(&self, item: &Item) -> Option<IncidentId> {
-        let kind = match item.state(self.clock.moment()) {
+        let moment = self.clock.moment();
+        let kind = match item.state(moment) {
             ItemState::Overdue => IncidentKind::Overdue,
+            ItemState::Interrupted if moment.steady(item.deadline) <= moment.now => IncidentKind::Overdue,
             ItemState::Failed => IncidentKind::Failed,
             _ => return None,
         };

@@ -37,6 +37,9 @@ impl State {
         let mut remove_unclosed = |kind| {
             let census = self.workflows.get_mut(&indexed.workflow)?;
             census.unclosed -= 1;
+            if let Some(until) = indexed.interrupted_until {
+                census.interrupted.remove(&(until, indexed.number));
+            }
             let group = group_of(&indexed.labels, &census.group_by);
             census.remove_troubled(kind, group, placed)
         };
@@ -74,6 +77,9 @@ impl State {
         }
         let census = self.workflow(&indexed.workflow);
         census.unclosed += 1;
+        if let Some(until) = indexed.interrupted_until {
+            census.interrupted.insert((until, indexed.number));
+        }
         let class = Class {
             workflow: indexed.workflow.clone(),
             group: group_of(&indexed.labels, &census.group_by),

@@ -74,11 +74,13 @@ impl Census {
         self.lock().claimable.keep_open();
     }
 
-    /// Adds items that were read after [`Census::keep_open`]. Those that are not open any more are skipped.
+    /// Adds items that were read after [`Census::keep_open`], interrupted ones included, which can be claimed
+    /// once that is over. Those that are not open any more are skipped.
     pub fn fill_open(&self, items: &[Item]) {
         let moment = self.clock.moment();
+        let is_open = |item: &&Item| matches!(item.state(moment), ItemState::Open | ItemState::Interrupted);
         let mut state = self.lock();
-        for item in items.iter().filter(|item| item.state(moment) == ItemState::Open) {
+        for item in items.iter().filter(is_open) {
             // One whose timer has fired is indexed as overdue.
             if state.wheel.contains(item.number.0) {
                 let indexed = item.indexed();

@@ -12,10 +12,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, ItemPatch, LeaseCommand, Merge};
+use crate::model::item::{Closing, Course, ItemPatch, LeaseCommand, Merge};
 use crate::model::{
-    ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Redrive, StepName,
-    Work, Workflow,
+    ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy, Redrive,
+    StepName, Work, Workflow,
 };
 use crate::store::{Change, Observer as _};
 
@@ -176,7 +176,9 @@ impl Play {
             }
             Write::Release { .. } if item.work.running(now).is_some() => {
                 let token = item.work.lease.as_ref().unwrap().token;
-                item.act(token, LeaseCommand::Release { retry_at: None, counts: true }, now.into()).unwrap();
+                let release = LeaseCommand::Release { retry_at: None, counts: true, progress: None };
+                let policy = Policy::bare(Duration::from_secs(1), Duration::from_secs(1));
+                item.act(token, release, &policy, now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
@@ -284,8 +286,7 @@ impl Play {
     }
 
     fn check_redrivable(&self, workflow: &str, overdue: &[&Item]) -> Result<(), TestCaseError> {
-        let due =
-            |item: &&&Item| (self.steady(item).after(REDRIVEN_AFTER).max(item.work.free_at()), item.number);
+        let due = |item: &&&Item| (self.steady(item).after(REDRIVEN_AFTER).max(item.free_at()), item.number);
         let are_sent = workflow == WORKFLOWS[1];
         let items = overdue.iter().filter(|item| are_sent && item.work.attempts < ATTEMPTS_MAX);
         let mut expected: Vec<_> = items.map(|item| due(&item)).collect();
@@ -386,6 +387,7 @@ pub(super) fn item(
         idempotency_key: None,
         version: 1,
         work: Work::default(),
+        course: Course::default(),
         detail: None,
     }
 }
@@ -399,6 +401,7 @@ fn fatal(at: Timestamp) -> ItemError {
         fatal: true,
         step: None,
         at,
+        stack: None,
         data: serde_json::Value::Null,
     }
 }

@@ -116,6 +116,7 @@ mod tests {
             deadline: at(deadline).into(),
             attempts: 0,
             free_at: Timestamp::MIN,
+            interrupted_until: None,
             failed_at: None,
             status: Status::Open,
         }

@@ -165,6 +165,7 @@ mod tests {
             deadline: Timestamp::from_millis(0).into(),
             attempts: 0,
             free_at: Timestamp::MIN,
+            interrupted_until: None,
             failed_at: None,
             status: Status::Open,
         }

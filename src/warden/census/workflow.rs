@@ -1,11 +1,12 @@
 //! The census of one workflow, and its aggregate counts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::placed::Placed;
 use super::troubled::{Groups, Troubled};
 use crate::model::item::Status;
-use crate::model::{Group, IncidentKey, IncidentKind, IndexedItem, Policy, Timestamp};
+use crate::model::{Group, IncidentKey, IncidentKind, IndexedItem, ItemNumber, Policy, Timestamp};
 
 /// Aggregate counts of a workflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Tally {
     /// The earliest deadline of the overdue items.
     pub oldest_overdue: Option<Timestamp>,
     pub failed: u64,
+    /// Interrupted, whether overdue or not.
+    pub interrupted: u64,
     /// Closed, within their retention.
     pub closed: u64,
     /// Since the start, or since the workflow was created if that is later.
@@ -31,6 +34,8 @@ pub(super) struct WorkflowCensus {
     pub(super) unclosed: u64,
     pub(super) overdue: Groups,
     pub(super) failed: Groups,
+    /// Interrupted items by the end of the interruption. Those that ended may still be here.
+    pub(super) interrupted: BTreeSet<(Timestamp, ItemNumber)>,
     created_total: u64,
     closed_total: u64,
 }
@@ -41,8 +46,12 @@ impl WorkflowCensus {
     }
 
     /// `closed` is the number of closed items.
-    pub(super) fn tally(&self, closed: u64) -> Tally {
+    pub(super) fn tally(&mut self, closed: u64, now: Timestamp) -> Tally {
+        while self.interrupted.first().is_some_and(|(until, _)| *until <= now) {
+            self.interrupted.pop_first();
+        }
         Tally {
+            interrupted: self.interrupted.len() as u64,
             unclosed: self.unclosed,
             overdue: self.overdue.len(),
             oldest_overdue: self.overdue.oldest(),

@@ -20,12 +20,13 @@ use tokio::sync::Semaphore;
 pub use self::backoff::Backoff;
 use super::context::Context;
 use crate::model::replay::REASON_MAX;
-use crate::model::{Clock, Item, ItemError, LeaseCommand, LeaseId, Moment, Random, Timestamp};
+use crate::model::{Clock, Item, ItemError, LeaseCommand, LeaseId, Moment, Policies, Random, Timestamp};
 use crate::outbound::{
     Endpoint, Outbound, OutboundError, OutboundRequest, OutboundResponse, SigningKey, Transport, retry_after,
     signature,
 };
 use crate::store::{Claim, Command, Outcome, Store, StoreError};
+use crate::warden::report::log_exhausted;
 
 /// How much longer than the target's timeout a lease lasts: for the commits before and after the post.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -88,16 +89,17 @@ pub enum Sending {
 pub struct Leased {
     pub item: Box<Item>,
     pub lease: LeaseId,
+    policies: Arc<dyn Policies>,
 }
 
 impl Leased {
     pub fn act(&self, act: LeaseCommand, now: Moment) -> Command {
-        Command::ActOnLease { lease: self.lease, act, now }
+        Command::ActOnLease { lease: self.lease, act, policies: self.policies.clone(), now }
     }
 
     /// Returns the item as if it had not been leased.
     pub fn release(&self, now: Moment) -> Command {
-        self.act(LeaseCommand::Release { retry_at: None, counts: false }, now)
+        self.act(LeaseCommand::release(), now)
     }
 }
 
@@ -127,17 +129,21 @@ impl Handoff {
 
     /// Leases an item, after an optional command that makes it claimable.
     pub async fn lease(&self, before: Option<Command>, claim: Claim) -> Result<Leasing, StoreError> {
-        let number = claim.number;
+        let (number, policies) = (claim.number, claim.policies.clone());
         let commands = before.into_iter().chain([Command::Claim(Box::new(claim))]).collect();
         let item = match self.store.apply(commands).await?.pop() {
             Some(Outcome::Changed(item)) => item,
             Some(Outcome::StorageFull) => return Ok(Leasing::StorageFull),
+            Some(Outcome::Exhausted(item)) => {
+                log_exhausted(&item);
+                return Ok(Leasing::Refused);
+            }
             _ => return Ok(Leasing::Refused),
         };
         let Some(token) = item.work.lease.as_ref().map(|lease| lease.token) else {
             return Ok(Leasing::Refused);
         };
-        Ok(Leasing::Leased(Leased { item, lease: LeaseId { item: number, token } }))
+        Ok(Leasing::Leased(Leased { item, lease: LeaseId { item: number, token }, policies }))
     }
 
     /// Posts a leased item once, unless `may_still` returns false when everything is ready. `id` is the
@@ -179,6 +185,7 @@ impl Handoff {
             step: None,
             at: now,
             data,
+            stack: None,
         }
     }
 }
@@ -290,6 +297,7 @@ mod tests {
             idempotency_key: None,
             version: 1,
             work: Work { attempts: 3, ..Work::default() },
+            course: crate::model::item::Course::default(),
             detail: None,
         }
     }

@@ -1,17 +1,19 @@
 //! Validates requests and completes them into commands: id, deadline, digest, first step.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::{BatchItem, CreateItem, Deadline, Intake};
-use crate::model::item::check_labels;
 use crate::model::item::payload::{PayloadRefusal, content_encoding, content_type};
+use crate::model::item::{STEPS_MAX, check_labels, check_progress, earlier};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
-    ClockTime, CloseOutcome, ItemId, ItemKey, PayloadInfo, Policy, StepName, Timestamp, WorkflowName,
+    ClockTime, CloseOutcome, ItemId, ItemKey, PayloadInfo, Policy, Step, StepName, Timestamp, WorkflowName,
 };
 use crate::store::{Command, Creation};
 use crate::warden::WardenError;
-use std::sync::Arc;
 
 impl Intake {
     pub(super) fn command(&self, request: BatchItem, now: Timestamp) -> Result<Command, WardenError> {
@@ -59,11 +61,15 @@ impl Intake {
         let content_encoding = content_encoding(&request.content_encoding).map_err(invalid)?.map(Arc::from);
         check_labels(&request.labels).map_err(|refusal| WardenError::Invalid(refusal.to_string()))?;
         let is_closed = request.past.as_ref().is_some_and(|past| past.closed.is_some());
+        check_steps(request.plan.steps.as_deref())?;
+        check_progress(&request.plan.progress)
+            .map_err(|refusal| WardenError::Invalid(refusal.to_string()))?;
+        let steps = request.plan.steps.as_deref().unwrap_or(&policy.steps);
         let step = match request.step {
             // A closed item is restored as it was, and gets no step that it never entered.
             step if is_closed => step,
             None if request.past.is_some() => None,
-            step => starting_step(step, policy, &request.workflow)?,
+            step => starting_step(step, steps, &request.workflow)?,
         };
         let gone = request.past.as_ref().and_then(|past| past.closed?.payload);
         let is_steady = request.past.as_ref().is_some_and(|past| past.is_deadline_steady);
@@ -71,16 +77,33 @@ impl Intake {
             Some(past) => Some(Box::new(self.restored(*past, gone.is_none(), policy, now)?)),
             None => None,
         };
-        let deadline = match (request.deadline, &restored) {
-            (Some(deadline), _) => {
+        let moment = self.clock.moment();
+        let not_before = match request.plan.not_before {
+            Some(at) => Some(moment.steady(self.deadline(at, now)?)).filter(|at| now < *at),
+            None => None,
+        };
+        let of_step =
+            step.as_deref().and_then(|name| steps.iter().find(|step| &*step.name == name)?.deadline);
+        let has_steps = !steps.is_empty();
+        let (deadline, deadline_max) = match (request.deadline, &restored) {
+            (Some(deadline), restored) => {
                 let deadline = self.deadline(deadline, now)?;
-                if is_steady { self.clock.moment().steady(deadline).into() } else { deadline }
+                let deadline = if is_steady { moment.steady(deadline).into() } else { deadline };
+                let own = Some(deadline).filter(|_| has_steps && !is_closed);
+                let of_step = of_step.filter(|_| restored.is_none()).map(|of_step| now.after(of_step).into());
+                (of_step.map_or(deadline, |of_step| earlier(of_step, own, moment)), own)
             }
-            (None, None) => now.after(policy.deadline_at(step.as_deref())).into(),
+            (None, None) => {
+                let began = not_before.unwrap_or(now);
+                let of_workflow = began.after(policy.deadline).into();
+                let own = Some(of_workflow).filter(|_| has_steps && policy.limits_steps);
+                let of_step = of_step.map(|of_step| began.after(of_step).into());
+                (of_step.map_or(of_workflow, |of_step| earlier(of_step, own, moment)), own)
+            }
             (None, Some(restored)) => {
                 let closed = restored.closed.map(|closed| closed.at);
                 let began = restored.created_at.unwrap_or(now);
-                closed.unwrap_or_else(|| began.after(policy.deadline_at(step.as_deref()))).into()
+                (closed.unwrap_or_else(|| began.after(of_step.unwrap_or(policy.deadline))).into(), None)
             }
         };
         let idempotency_key = request.idempotency_key.map(|key| digest(key.as_bytes()));
@@ -105,6 +128,10 @@ impl Intake {
             deadline,
             labels: request.labels.into(),
             step,
+            steps: request.plan.steps,
+            progress: request.plan.progress,
+            not_before,
+            deadline_max,
             payload: request.payload,
             info,
             restored,
@@ -124,20 +151,34 @@ impl Intake {
     }
 }
 
-/// The first step of an item: the requested one, which must exist if the workflow has steps, or the
-/// workflow's first.
+/// Checks the steps that an item is created with.
+fn check_steps(steps: Option<&[Step]>) -> Result<(), WardenError> {
+    let steps = steps.unwrap_or_default();
+    if steps.len() > STEPS_MAX {
+        let count = steps.len();
+        let refusal = format!("the item has {count} steps of its own; at most {STEPS_MAX} are allowed");
+        return Err(WardenError::Invalid(refusal));
+    }
+    let mut names = BTreeSet::new();
+    match steps.iter().find(|step| !names.insert(&step.name)) {
+        Some(step) => Err(WardenError::Invalid(format!("the step {} occurs twice", step.name))),
+        None => Ok(()),
+    }
+}
+
+/// The first step of an item: the requested one, which must exist if there are steps, or the first of them.
 fn starting_step(
     asked: Option<StepName>,
-    policy: &Policy,
+    steps: &[Step],
     workflow: &WorkflowName,
 ) -> Result<Option<StepName>, WardenError> {
     match asked {
-        None => Ok(policy.steps.first().map(|step| step.name.clone())),
-        Some(step) if policy.steps.is_empty() || policy.step(&step).is_some() => Ok(Some(step)),
-        Some(step) => {
-            let steps: Vec<&str> = policy.steps.iter().map(|step| step.name.as_str()).collect();
+        None => Ok(steps.first().map(|step| step.name.clone())),
+        Some(asked) if steps.is_empty() || steps.iter().any(|step| step.name == asked) => Ok(Some(asked)),
+        Some(asked) => {
+            let steps: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
             Err(WardenError::Invalid(format!(
-                "the workflow {workflow} has no step {step}; its steps are {}",
+                "the workflow {workflow} has no step {asked}; its steps are {}",
                 steps.join(", ")
             )))
         }

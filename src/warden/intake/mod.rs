@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 pub use self::batch::BatchItem;
-pub use self::restore::{GonePayload, Past, PastClose};
+pub use self::restore::{GonePayload, Past, PastClose, PastCourse};
 use super::census::Census;
 use super::context::Context;
 use super::error::{changed, refusal};
-use super::report::{ReportError, item_error};
+use super::report::{ReportError, check_message, item_error};
 use super::{WardenError, Workflows};
-use crate::model::item::{ItemPatch, Merge};
+use crate::model::item::{ItemPatch, Merge, ProgressChange, StepOutcome};
 use crate::model::{
-    Clock, CloseOutcome, Item, ItemId, ItemKey, Random, StepName, Timestamp, WarningCode, WorkflowName,
+    Clock, CloseOutcome, Item, ItemId, ItemKey, Random, Step, StepName, Timestamp, WarningCode, WorkflowName,
 };
-use crate::store::{Command, Outcome, Writes};
+use crate::store::{Command, Outcome, StepReport, Writes};
 
 pub struct Intake {
     store: Arc<dyn Writes>,
@@ -41,6 +42,25 @@ pub enum Deadline {
     At(Timestamp),
 }
 
+/// What an item begins with besides its terms.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Its own steps; `None` for those of its workflow.
+    pub steps: Option<Vec<Step>>,
+    /// The progress document that all steps share.
+    pub progress: Map<String, Value>,
+    /// It cannot be claimed before. A default deadline counts from then.
+    pub not_before: Option<Deadline>,
+}
+
+/// The result of a run of a step, reported without a lease.
+#[derive(Clone, Debug)]
+pub struct ReportStep {
+    pub step: StepName,
+    pub outcome: StepOutcome,
+    pub progress: Option<ProgressChange>,
+}
+
 #[derive(Clone, Debug)]
 pub struct CreateItem {
     pub workflow: WorkflowName,
@@ -57,6 +77,7 @@ pub struct CreateItem {
     pub labels: BTreeMap<String, String>,
     /// The default is the workflow's first step.
     pub step: Option<StepName>,
+    pub plan: Plan,
     /// The history of an item that is imported.
     pub past: Option<Box<Past>>,
 }
@@ -66,8 +87,7 @@ pub struct PatchItem {
     pub deadline: Option<Deadline>,
     /// Labels to set, or to remove where the value is `None`.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
-    /// A merge patch of the progress document.
-    pub progress: Option<Merge<serde_json::Map<String, serde_json::Value>>>,
+    pub progress: Option<ProgressChange>,
     /// Fail unless the item has this version.
     pub if_version: Option<u64>,
 }
@@ -180,6 +200,15 @@ impl Intake {
             self.store.apply_one(Command::Patch { key, patch, if_version, now }).await?,
             self.clock.moment(),
         )
+    }
+
+    /// Ends a run of the step that the item is at. Repeating the report changes nothing.
+    pub async fn report_step(&self, key: ItemKey, request: ReportStep) -> Result<Item, WardenError> {
+        let ReportStep { step, outcome, progress } = request;
+        check_message(outcome.message.as_deref())?;
+        let (policies, now) = (self.workflows.clone(), self.clock.moment());
+        let report = StepReport { key, step, outcome, progress, policies, now };
+        changed(self.store.apply_one(Command::ReportStep(Box::new(report))).await?, now)
     }
 
     /// Adds an error to an open item. Returns the id of the error.

@@ -7,19 +7,21 @@
 //! Deliberately absent: leases, versions, incidents and idempotency keys. They mean nothing outside the
 //! warden that created them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use warden_api::limit::{ERROR_DATA_MAX, ERROR_ID_MAX, ERROR_MESSAGE_MAX, ERROR_TYPE_MAX};
+use warden_api::limit::{ERROR_DATA_MAX, ERROR_ID_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX};
 
 use super::Intake;
 use crate::model::item::{
-    Closed, ERRORS_KEPT, ItemDetail, STEPS_KEPT, StepRecord, check_data, check_progress,
+    Closed, Course, ERRORS_KEPT, ItemDetail, PROGRESS_SIZE_MAX, Repetition, STEP_MESSAGE_MAX, STEPS_KEPT,
+    STEPS_MAX, StepRecord, check_data, check_progress,
 };
 use crate::model::workflow::DEADLINE_MAX;
-use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored, Timestamp};
+use crate::model::{ClockTime, CloseOutcome, ItemError, Moment, Policy, Restored, StepName, Timestamp};
 use crate::warden::WardenError;
+use crate::warden::report::check_message;
 
 /// How far in the future an instant may be.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
@@ -41,11 +43,20 @@ pub struct Past {
     pub attempts: u32,
     /// The item cannot be claimed before this instant.
     pub retry_at: Option<Timestamp>,
-    /// The completed steps, oldest first.
+    pub course: PastCourse,
+    /// The runs of its steps, oldest first.
     pub steps: Vec<StepRecord>,
     pub progress: Map<String, Value>,
     /// The latest errors, oldest first.
     pub errors: Vec<ItemError>,
+}
+
+/// Where an item was on its course.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PastCourse {
+    pub course: Course,
+    pub repetitions: Vec<Repetition>,
+    pub step_progress: BTreeMap<StepName, Map<String, Value>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,15 +92,31 @@ impl Intake {
         if past.steps.len() > STEPS_KEPT {
             return Err(too_many("steps", STEPS_KEPT, past.steps.len()));
         }
-        check_progress(&past.progress).map_err(|refusal| invalid(refusal.to_string()))?;
+        check_progress_documents(&past)?;
+        if past.course.repetitions.len() > STEPS_MAX {
+            return Err(too_many("repetitions", STEPS_MAX, past.course.repetitions.len()));
+        }
         // Before the conversion, so that errors quote the instants as given.
         check_instants(&mut past, moment)?;
         to_steady(&mut past, moment);
         let began = began(&past, now);
-        let detail_size = past.errors.iter().map(|error| error.message.len() + ERROR_DATA_MAX).sum::<usize>()
+        let detail_size = past
+            .errors
+            .iter()
+            .map(|error| error.message.len() + ERROR_DATA_MAX + error.stack.as_ref().map_or(0, String::len))
+            .sum::<usize>()
             + past.progress.len() * 64
-            + past.steps.len() * 64;
-        let detail = ItemDetail { progress: past.progress, errors: past.errors, steps: past.steps };
+            + past.course.step_progress.len() * 64
+            + past.steps.len() * (64 + STEP_MESSAGE_MAX);
+        let PastCourse { course, repetitions, step_progress } = past.course;
+        let detail = ItemDetail {
+            progress: past.progress,
+            step_progress,
+            errors: past.errors,
+            steps: past.steps,
+            repetitions,
+            own_steps: None,
+        };
         Ok(Restored {
             created_at: past.created_at,
             step_entered_at: past.step_entered_at.unwrap_or(began),
@@ -97,6 +124,7 @@ impl Intake {
             closed: past.closed.map(|closed| kept(closed, has_payload, policy, now)),
             attempts: past.attempts,
             retry_at: past.retry_at,
+            course,
             detail: (detail != ItemDetail::default()).then(|| Box::new(detail)),
             detail_size,
         })
@@ -138,6 +166,14 @@ fn to_steady(past: &mut Past, moment: Moment) {
     let steady = |wall: Timestamp| moment.steady(ClockTime::on_wall(wall));
     instants(past).for_each(|(_, at)| *at = steady(*at).min(moment.now));
     past.retry_at = past.retry_at.map(steady);
+    let PastCourse { course, repetitions, .. } = &mut past.course;
+    if let Some(interruption) = &mut course.interruption {
+        interruption.at = steady(interruption.at).min(moment.now);
+        interruption.until = interruption.until.map(steady);
+    }
+    repetitions.iter_mut().for_each(|repetition| repetition.due = repetition.due.map(steady));
+    let entered = past.steps.iter_mut().filter_map(|step| step.entered_at.as_mut());
+    entered.for_each(|at| *at = steady(*at).min(moment.now));
 }
 
 /// A closed item is retained as its workflow's policy says, counted from the close.
@@ -147,6 +183,23 @@ fn kept(closed: PastClose, has_payload: bool, policy: &Policy, now: Timestamp) -
     let payload_until = if has_payload && payload_until > now { payload_until } else { closed.at };
     let record_until = closed.at.after(closing.retention).max(payload_until);
     Closed { at: closed.at, outcome: closed.outcome, payload_until, record_until }
+}
+
+/// All documents together are within the limit of one item.
+fn check_progress_documents(past: &Past) -> Result<(), WardenError> {
+    let documents = past.course.step_progress.values().chain([&past.progress]);
+    let mut together = 0;
+    for document in documents {
+        check_progress(document).map_err(|refusal| invalid(refusal.to_string()))?;
+        together += serde_json::to_vec(document).map_or(usize::MAX, |text| text.len());
+    }
+    if together > PROGRESS_SIZE_MAX + 2 {
+        let limit =
+            format!("the progress documents take {together} bytes; at most {PROGRESS_SIZE_MAX} are allowed");
+        return Err(invalid(limit));
+    }
+    let messages = past.steps.iter().filter_map(|step| step.message.as_deref());
+    messages.into_iter().try_for_each(|message| check_message(Some(message)))
 }
 
 fn check_errors(errors: &[ItemError]) -> Result<(), WardenError> {
@@ -175,6 +228,9 @@ fn check_errors(errors: &[ItemError]) -> Result<(), WardenError> {
         }
         if error.data.to_string().len() > ERROR_DATA_MAX {
             return wrong(format!("its data may be at most {ERROR_DATA_MAX} bytes"));
+        }
+        if error.stack.as_ref().is_some_and(|stack| stack.len() > ERROR_STACK_MAX) {
+            return wrong(format!("its stack may be at most {ERROR_STACK_MAX} bytes"));
         }
         check_data(&error.data).or_else(|refusal| wrong(refusal.to_string()))?;
     }

@@ -21,6 +21,7 @@ use crate::model::item::WORKER_MAX;
 use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Moment, Order, Position, ReplayId, Timestamp};
 use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
 use crate::warden::census::{Place, Reservation, Wanted};
+use crate::warden::report::log_exhausted;
 use crate::warden::{WardenError, redrives};
 
 /// The longest wait of a claim.
@@ -197,14 +198,17 @@ impl Recovery {
                 worker: worker.clone(),
                 expires_at: now.now.after(ttl),
                 ignores_wait: false,
+                policies: self.workflows.clone(),
                 now,
             }))
         };
         let outcomes = self.store.apply(reservation.places.iter().map(claim).collect()).await?;
         let mut claimed = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
-            if let Outcome::Changed(item) = outcome {
-                claimed.push(*item);
+            match outcome {
+                Outcome::Changed(item) => claimed.push(*item),
+                Outcome::Exhausted(item) => log_exhausted(&item),
+                _ => {}
             }
         }
         Ok(claimed)
@@ -249,7 +253,8 @@ impl Recovery {
 
     async fn read_open(&self) -> Result<(), StoreError> {
         self.census.keep_open();
-        let filter = ItemFilter { states: vec![ItemState::Open], ..ItemFilter::default() };
+        let states = vec![ItemState::Open, ItemState::Interrupted];
+        let filter = ItemFilter { states, ..ItemFilter::default() };
         let (order, limit) = (Order::Created, OPEN_PAGE);
         let mut after = None;
         loop {

@@ -5,15 +5,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::Recovery;
-use crate::model::item::{Advance, AfterFailure, Merge};
-use crate::model::{CloseOutcome, Item, LeaseCommand, LeaseId, LeaseLost};
+use crate::model::item::{AfterFailure, ProgressChange, StepOutcome};
+use crate::model::{Item, LeaseCommand, LeaseId, LeaseLost};
 use crate::store::{Command, Outcome};
 use crate::warden::WardenError;
 use crate::warden::error::changed;
-use crate::warden::report::{ReportError, item_error};
+use crate::warden::report::{ReportError, check_message, item_error};
 
 /// The minimum and maximum time to live without a heartbeat.
 pub const TTL: std::ops::RangeInclusive<Duration> =
@@ -21,26 +19,25 @@ pub const TTL: std::ops::RangeInclusive<Duration> =
 /// The time to live if the request names none.
 pub const TTL_DEFAULT: Duration = Duration::from_secs(60);
 /// The report that a step is done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CompleteStep {
+    pub outcome: StepOutcome,
     /// Close the item even if steps are left.
-    pub close: bool,
-    /// A merge patch of the progress document.
-    pub progress: Option<Merge<Map<String, Value>>>,
+    pub closes: bool,
+    pub progress: Option<ProgressChange>,
 }
 
-/// The report that an attempt failed.
 #[derive(Clone, Debug)]
 pub struct FailAttempt {
-    /// Whether it is fatal also depends on the workflow's policy.
+    /// Whether it is fatal also depends on the policy of the step.
     pub error: ReportError,
-    /// The step counts as completed all the same.
+    /// The step ends without being done, or the item does, as the step says.
     pub ignorable: bool,
     /// The back-off before the next attempt; by default the policy's.
     pub retry_after: Option<Duration>,
+    pub progress: Option<ProgressChange>,
 }
 
-/// Counters since the start.
 #[derive(Debug, Default)]
 pub struct LeaseCounts {
     /// Items.
@@ -73,7 +70,7 @@ impl Recovery {
         &self,
         lease: LeaseId,
         ttl: Option<Duration>,
-        progress: Option<Merge<Map<String, Value>>>,
+        progress: Option<ProgressChange>,
     ) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let (may_shorten, ttl) = (ttl.is_some(), ttl.unwrap_or(TTL_DEFAULT));
@@ -82,53 +79,39 @@ impl Recovery {
         self.act_on_lease(lease, act).await
     }
 
-    /// Completes the step of an item that was read by [`Recovery::leased_item`]. The last step closes the
-    /// item.
-    pub async fn complete(
-        &self,
-        lease: LeaseId,
-        item: &Item,
-        request: CompleteStep,
-    ) -> Result<Item, WardenError> {
-        let now = self.clock.now();
-        let policy = self.workflows.policy(&item.workflow);
-        let advance = if request.close {
-            Advance::Close(policy.closing(CloseOutcome::Success, now))
-        } else {
-            policy.advance(item, now)
-        };
-        self.act_on_lease(lease, LeaseCommand::Complete { advance, progress: request.progress }).await
+    /// Ends the run of the step. After the last step the item is closed.
+    pub async fn complete(&self, lease: LeaseId, request: CompleteStep) -> Result<Item, WardenError> {
+        let CompleteStep { outcome, closes, progress } = request;
+        check_message(outcome.message.as_deref())?;
+        self.act_on_lease(lease, LeaseCommand::Complete { outcome, closes, progress }).await
     }
 
-    /// Records a failed attempt on an item that was read by [`Recovery::leased_item`]. By the workflow's
-    /// policy it is retried after a back-off, or has failed.
+    /// Records a failed attempt on an item that was read by [`Recovery::leased_item`]. By the policy of its
+    /// step it is retried after a back-off, goes on, or has failed.
     pub async fn fail(&self, lease: LeaseId, item: &Item, request: FailAttempt) -> Result<Item, WardenError> {
-        let now = self.clock.now();
-        let policy = self.workflows.policy(&item.workflow);
-        let wait = policy.retry.wait_after(item.work.attempts, self.random.unit());
-        let then = match wait {
-            _ if request.ignorable => AfterFailure::Ignore(policy.advance(item, now)),
-            Some(wait) if request.error.retryable => {
-                AfterFailure::Retry(now.after(request.retry_after.unwrap_or(wait)))
-            }
-            _ => AfterFailure::GiveUp,
-        };
-        let error = Box::new(item_error(request.error, &item.key(), now, &*self.random)?);
-        let (id, gives_up) = (error.id.clone(), then == AfterFailure::GiveUp);
-        let item = self.act_on_lease(lease, LeaseCommand::Fail { error, then }).await?;
+        let FailAttempt { error, ignorable, retry_after: wait, progress } = request;
+        let error = Box::new(item_error(error, &item.key(), self.clock.now(), &*self.random)?);
+        let id = error.id.clone();
+        let then = AfterFailure::ByPolicy { ignorable, wait, random: self.random.unit() };
+        let item = self.act_on_lease(lease, LeaseCommand::Fail { error, then, progress }).await?;
         // Not logged for a repetition of the request.
-        if item.has_error(&id) {
+        if let Some(error) = item.detail().errors.iter().find(|error| error.id == id) {
             let Item { workflow, id: item, .. } = &item;
-            tracing::info!(%workflow, %item, error = %id, gives_up, "attempt failed");
+            tracing::info!(%workflow, %item, error = %id, gives_up = error.fatal, "attempt failed");
         }
         Ok(item)
     }
 
     /// Returns an item without recording an error. It cannot be claimed for `delay`.
-    pub async fn release(&self, lease: LeaseId, delay: Duration) -> Result<Item, WardenError> {
+    pub async fn release(
+        &self,
+        lease: LeaseId,
+        delay: Duration,
+        progress: Option<ProgressChange>,
+    ) -> Result<Item, WardenError> {
         let now = self.clock.now();
         let retry_at = (!delay.is_zero()).then(|| now.after(delay));
-        self.act_on_lease(lease, LeaseCommand::Release { retry_at, counts: false }).await
+        self.act_on_lease(lease, LeaseCommand::Release { retry_at, counts: false, progress }).await
     }
 
     async fn act_on_lease(&self, lease: LeaseId, act: LeaseCommand) -> Result<Item, WardenError> {
@@ -140,7 +123,8 @@ impl Recovery {
             LeaseCommand::Fail { .. } => Some(&counts.failed),
             LeaseCommand::Release { .. } => Some(&counts.released),
         };
-        match self.store.apply_one(Command::ActOnLease { lease, act, now }).await? {
+        let command = Command::ActOnLease { lease, act, policies: self.workflows.clone(), now };
+        match self.store.apply_one(command).await? {
             Outcome::LeaseLost(LeaseLost::Unknown) => Err(WardenError::LeaseNotFound),
             Outcome::LeaseLost(lost) => Err(self.lost(lost)),
             outcome => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use self::claims::Claims;
 pub use self::claims::{ClaimItems, WAIT_MAX, place_after};
 pub use self::leases::{CompleteStep, FailAttempt, LeaseCounts, TTL, TTL_DEFAULT};
-pub use self::retries::Retried;
+pub use self::retries::{Retried, RetryItems};
 use super::Workflows;
 use super::census::Census;
 use super::context::Context;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Replays;
-use crate::model::item::{Advance, AfterFailure, LeaseEnd};
+use crate::model::item::{AfterFailure, LeaseEnd, StepOutcome, StepStatus};
 use crate::model::random::repeatable_id;
 use crate::model::replay::{ItemEnd, OnSuccess, ReplayFailure};
 use crate::model::{CloseOutcome, ItemFilter, ItemKey, ItemNumber, LeaseCommand, LeaseId, Moment, ReplayId};
@@ -95,7 +95,10 @@ impl Courier {
                 let message = format!("replay {} failed: {counts_as}", self.replay.0);
                 let data = serde_json::json!({"replay": self.replay.0, "status": status});
                 let error = Box::new(replays.handoff.error("replay", message, data, now.now));
-                let fail = leased.act(LeaseCommand::Fail { error, then: AfterFailure::Retry(now.now) }, now);
+                let fail = leased.act(
+                    LeaseCommand::Fail { error, then: AfterFailure::RetryAt(now.now), progress: None },
+                    now,
+                );
                 let (workflow, id) = (leased.item.workflow, leased.item.id);
                 let failure = ReplayFailure { workflow, id, reason, status, at: now.now };
                 Sent::Ended(ItemEnd::Failed { failure, counts_as }, vec![fail])
@@ -107,7 +110,7 @@ impl Courier {
     async fn claim(&self, replays: &Replays, number: ItemNumber) -> Result<Claimed, StuckReason> {
         let mut before = None;
         for _ in 0..CLAIMS_MAX {
-            match replays.handoff.lease(before.take(), self.claiming(replays.clock.moment(), number)).await? {
+            match replays.handoff.lease(before.take(), self.claiming(replays, number)).await? {
                 Leasing::Leased(leased) => return Ok(Claimed::Leased(leased)),
                 Leasing::StorageFull => return Err(StuckReason::Full),
                 Leasing::Refused => {}
@@ -125,8 +128,8 @@ impl Courier {
                 // Left by an interruption of this replay: whether the target accepted it is unknown.
                 Some(lease) if is_ours(&lease.worker) => {
                     let lease = LeaseId { item: number, token: lease.token };
-                    let act = LeaseCommand::Release { retry_at: None, counts: false };
-                    Some(Command::ActOnLease { lease, act, now })
+                    let act = LeaseCommand::release();
+                    Some(Command::ActOnLease { lease, act, policies: replays.workflows.clone(), now })
                 }
                 Some(_) => return Ok(Claimed::Ended(ItemEnd::Skipped)),
                 None => None,
@@ -135,7 +138,8 @@ impl Courier {
         Ok(Claimed::Ended(ItemEnd::Skipped))
     }
 
-    fn claiming(&self, now: Moment, number: ItemNumber) -> Claim {
+    fn claiming(&self, replays: &Replays, number: ItemNumber) -> Claim {
+        let now = replays.clock.moment();
         Claim {
             number,
             // The item was selected; it only has to be open still.
@@ -144,6 +148,7 @@ impl Courier {
             expires_at: now.now.after(self.target.timeout + LEASE_MARGIN),
             // A replay ignores the back-off of workers.
             ignores_wait: true,
+            policies: replays.workflows.clone(),
             now,
         }
     }
@@ -156,11 +161,15 @@ impl Courier {
             OnSuccess::Accept => {
                 // The workflow must not give it to a worker again while the target works on it.
                 let retry_at = policy.redrive.as_ref().map(|redrive| now.now.after(redrive.after));
-                vec![leased.act(LeaseCommand::Release { retry_at, counts: true }, now)]
+                vec![leased.act(LeaseCommand::Release { retry_at, counts: true, progress: None }, now)]
             }
             OnSuccess::Close => {
                 let closing = policy.closing(CloseOutcome::Success, now.now);
-                let complete = LeaseCommand::Complete { advance: Advance::Close(closing), progress: None };
+                let complete = LeaseCommand::Complete {
+                    outcome: StepOutcome::plain(StepStatus::Done),
+                    closes: true,
+                    progress: None,
+                };
                 vec![leased.act(complete, now), Command::Close { key: leased.item.key(), closing }]
             }
         }

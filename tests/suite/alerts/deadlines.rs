@@ -12,11 +12,12 @@ steps = [{ name = "copy", deadline = "5m" }, { name = "backup" }]
 "#;
 
 #[tokio::test]
-async fn the_request_goes_before_the_step_and_the_step_before_the_workflow_and_that_before_the_default() {
+async fn the_earlier_of_request_and_step_holds_and_without_them_that_of_the_workflow_or_the_default() {
     let daemon = TestDaemon::builder().config(STEPS).start().await;
     for (workflow, item, query, deadline) in [
         ("uploads", "asked", "?deadline=1m&step=copy", "2026-01-01T00:01:00.000Z"),
-        ("uploads", "instant", "?deadline=2026-01-01T01:30:00%2B01:00", "2026-01-01T00:30:00.000Z"),
+        ("uploads", "instant", "?deadline=2026-01-01T01:30:00%2B01:00", "2026-01-01T00:05:00.000Z"),
+        ("uploads", "later", "?deadline=2026-01-01T01:30:00%2B01:00&step=backup", "2026-01-01T00:30:00.000Z"),
         ("uploads", "first-step", "", "2026-01-01T00:05:00.000Z"),
         ("uploads", "step", "?step=copy", "2026-01-01T00:05:00.000Z"),
         ("uploads", "step-without", "?step=backup", "2026-01-01T02:00:00.000Z"),

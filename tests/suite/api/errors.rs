@@ -30,6 +30,7 @@ async fn a_reported_error_gets_an_id_and_stands_in_the_item() {
     let expected = json!({
         "id": id, "type": "io", "message": "no route", "retryable": true, "fatal": false, "step": "copy",
         "at": "2026-01-01T00:00:00.000Z", "data": {"host": "b", "try": 2},
+        "stack": null,
     });
     assert_eq!(shown["errors"][0], expected);
     assert_eq!(shown["errors"][1]["message"], "");

@@ -39,7 +39,9 @@ async fn an_item_shows_every_field_of_the_contract() {
         "created_at": "2026-01-01T00:00:00.000Z", "deadline": "2026-01-01T00:15:00.000Z",
         "overdue_since": null, "closed_at": null, "outcome": null,
         "labels": {"region": "eu", "tier": "gold"},
-        "step": "backup", "step_entered_at": "2026-01-01T00:00:00.000Z", "step_attempts": 0, "steps": [],
+        "step": "backup", "step_entered_at": "2026-01-01T00:00:00.000Z", "step_index": null,
+        "step_attempts": 0, "step_retries": 0, "step_losses": 0, "steps": [],
+        "interrupted_until": null, "not_before": null, "errored_at": null, "error_message": null,
         "progress": {}, "errors": [], "artifacts": [], "params": null, "lease": null, "retry_at": null,
         "incident": null,
         "payload": {"size": 5, "content_type": "application/octet-stream", "content_encoding": null,
@@ -102,7 +104,7 @@ async fn an_item_due_in_the_past_is_overdue_at_once() {
 }
 
 #[tokio::test]
-async fn a_deadline_comes_from_the_request_else_the_step_else_the_workflow_else_the_default() {
+async fn a_deadline_is_the_earlier_of_request_and_step_else_that_of_the_workflow_or_the_default() {
     let daemon = TestDaemon::builder()
         .config("[workflow_defaults]\ndeadline = \"2h\"")
         .config(
@@ -112,8 +114,9 @@ async fn a_deadline_comes_from_the_request_else_the_step_else_the_workflow_else_
         .start()
         .await;
     let cases = [
-        ("uploads", "?step=copy&deadline=10m", "2026-01-01T00:10:00.000Z"),
-        ("uploads", "?deadline=2026-01-01T02:00:00%2B01:00", "2026-01-01T01:00:00.000Z"),
+        ("uploads", "?step=copy&deadline=10m", "2026-01-01T00:05:00.000Z"),
+        ("uploads", "?step=copy&deadline=3m", "2026-01-01T00:03:00.000Z"),
+        ("uploads", "?step=backup&deadline=2026-01-01T02:00:00%2B01:00", "2026-01-01T01:00:00.000Z"),
         ("uploads", "", "2026-01-01T00:05:00.000Z"),
         ("uploads", "?step=copy", "2026-01-01T00:05:00.000Z"),
         ("uploads", "?step=backup", "2026-01-01T00:30:00.000Z"),

@@ -164,7 +164,7 @@ async fn what_requests_hold_is_described_by_its_form() {
     let limit = parameter("/v1/items", "get", "limit");
     assert_eq!((&limit["minimum"], &limit["maximum"]), (&1.into(), &1000.into()));
     let states = parameter("/v1/items", "get", "state");
-    assert_eq!(states["items"]["enum"].as_array().unwrap().len(), 5);
+    assert_eq!(states["items"]["enum"].as_array().unwrap().len(), 6);
     let item = "/v1/workflows/{workflow}/items/{id}";
     assert_eq!(parameter(item, "put", "deadline")["format"], "deadline");
     assert_eq!(parameter(item, "patch", "if-match")["type"], "string", "a header is left out and never null");

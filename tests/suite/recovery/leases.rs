@@ -75,23 +75,22 @@ async fn completing_takes_an_item_from_step_to_step_and_closes_it_after_the_last
     let daemon = with_steps().await;
     let lease = claim_one(&daemon).await;
     let at_backup = act(&daemon, &lease, "complete", json!({"progress": {"bytes": 5}})).await.json(200);
-    assert_eq!((&at_backup["step"], &at_backup["state"]), (&json!("backup"), &json!("open")));
-    assert_eq!(at_backup["deadline"], "2026-01-01T00:30:00.000Z", "as long as the step has from now on");
-    assert_eq!(
-        at_backup["steps"],
-        json!([{"name": "copy", "status": "done", "at": "2026-01-01T00:00:00.000Z"}])
-    );
+    assert_eq!((&at_backup["step"], &at_backup["state"]), (&json!("backup"), &json!("overdue")));
+    assert_eq!(at_backup["deadline"], "2026-01-01T00:00:00.000Z", "no step gives it more time than it has");
+    let copied = &at_backup["steps"][0];
+    assert_eq!((&copied["name"], &copied["status"]), (&json!("copy"), &json!("done")));
+    assert_eq!(copied["at"], "2026-01-01T00:00:00.000Z");
     assert_eq!((&at_backup["progress"], &at_backup["lease"]), (&json!({"bytes": 5}), &json!(null)));
 
-    let mut leases = claim(&daemon, json!({"states": ["open"]})).await;
+    let mut leases = claim(&daemon, json!({})).await;
     assert_eq!(leases[0]["attempt"], 1, "attempts are counted for each step");
     let at_check = act(&daemon, &leases.remove(0), "complete", json!({})).await.json(200);
     assert_eq!(
         (&at_check["step"], &at_check["deadline"]),
-        (&json!("check"), &json!("2026-01-01T01:00:00.000Z"))
+        (&json!("check"), &json!("2026-01-01T00:00:00.000Z"))
     );
 
-    let mut leases = claim(&daemon, json!({"states": ["open"]})).await;
+    let mut leases = claim(&daemon, json!({})).await;
     let closed = act(&daemon, &leases.remove(0), "complete", json!({})).await.json(200);
     assert_eq!((&closed["state"], &closed["outcome"]), (&json!("closed"), &json!("success")));
     assert_eq!(closed["steps"].as_array().unwrap().len(), 3);
@@ -151,7 +150,7 @@ async fn what_ended_a_lease_may_be_said_again_when_another_has_the_next_step() {
     let daemon = with_steps().await;
     let first = claim_one(&daemon).await;
     act(&daemon, &first, "complete", json!({})).await.json(200);
-    let second = claim(&daemon, json!({"states": ["open"]})).await;
+    let second = claim(&daemon, json!({})).await;
     let again = act(&daemon, &first, "complete", json!({})).await.json(200);
     assert_eq!((&again["step"], &again["lease"]["id"]), (&json!("backup"), &second[0]["id"]));
     act(&daemon, &second[0], "complete", json!({})).await.json(200);
@@ -163,7 +162,7 @@ async fn a_deadline_that_was_moved_while_an_item_was_held_stays_moved() {
     let daemon = with_steps().await;
     let lease = claim_one(&daemon).await;
     act(&daemon, &lease, "complete", json!({})).await.json(200);
-    let mut leases = claim(&daemon, json!({"states": ["open"]})).await;
+    let mut leases = claim(&daemon, json!({})).await;
     let patch = json!({"deadline": "5h"});
     daemon.send_json(Method::PATCH, "/v1/workflows/uploads/items/file-1", patch).await.json(200);
     let at_check = act(&daemon, &leases.remove(0), "complete", json!({})).await.json(200);

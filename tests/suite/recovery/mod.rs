@@ -2,6 +2,7 @@
 
 mod claimants;
 mod claims;
+mod courses;
 mod leases;
 mod retries;
 mod story;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use warden::model::item::{Advance, Closing};
+use warden::model::item::{StepOutcome, StepStatus};
 use warden::model::replay::{ItemProgress, ReplayChunk, ReplayStatus};
-use warden::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, Replay, Timestamp};
+use warden::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, Policy, Replay, Timestamp};
 use warden::store::engine::memory::MemoryStore;
 use warden::store::{Claim, Command, Creation, Outcome, Reads as _, Writes as _};
 
 use super::*;
 use crate::alerts::raw::RawReceiver;
-use crate::store::sample::{IntoCommand, closing, creation, replay as sample, replay_id};
+use crate::store::sample::{IntoCommand, creation, policies, policy, replay as sample, replay_id};
 use crate::support::daemon::START;
 
 fn on_each_engine() -> [crate::support::daemon::Builder; 2] {
@@ -166,6 +166,7 @@ impl Interrupted {
             worker: worker.into(),
             expires_at,
             ignores_wait: false,
+            policies: policies(0),
             now: START.into(),
         };
         match self.one(Command::Claim(Box::new(claim))).await {
@@ -176,9 +177,13 @@ impl Interrupted {
 
     /// Closes it by its lease.
     async fn complete(&self, lease: LeaseId, now: Timestamp) {
-        let closing = Closing { retention: 3600 * SECOND, ..closing(now) };
-        let act = LeaseCommand::Complete { advance: Advance::Close(closing), progress: None };
-        let outcome = self.one(Command::ActOnLease { lease, act, now: now.into() }).await;
+        let act = LeaseCommand::Complete {
+            outcome: StepOutcome::plain(StepStatus::Done),
+            closes: true,
+            progress: None,
+        };
+        let policies = Arc::new(Policy { retention: 3600 * SECOND, ..policy(0) });
+        let outcome = self.one(Command::ActOnLease { lease, act, policies, now: now.into() }).await;
         assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
     }
 }

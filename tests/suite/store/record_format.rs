@@ -3,6 +3,8 @@
 //! When a format changes, `cargo test --test suite seal -- --ignored` writes fixtures of the new one into
 //! cargo's directory for temporary files; add them to the old ones, which stay.
 
+mod samples;
+
 use crate::store::documents::ReadDocuments as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,159 +15,17 @@ use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any};
 use proptest::test_runner::TestRunner;
 use serde::Serialize;
-use serde_json::json;
-use warden::model::item::{Closed, Closing, ItemDetail, LeaseEnd, StepRecord, StepStatus};
-use warden::model::{
-    ClockTime, CloseOutcome, Delivery, Incident, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo,
-    Progress, Silence, Timestamp, Work, Workflow,
-};
+use warden::model::item::{Closing, ItemDetail};
+use warden::model::{ClockTime, Delivery, Incident, Item, ItemNumber, Progress, Silence, Workflow};
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Reads as _, Writes as _};
 
+use self::samples::{course_detail, course_items, detail, encoded_items, first_detail, items, leased_items};
 use super::engine::open;
 use super::sample::{
     IntoCommand, anchor, at, close, closing, create, created, creation, delivery, error, everything,
-    incident, incident_id, key, labels, noted_workflow, object, payload, progress, report, silence, step,
-    workflow,
+    incident, incident_id, key, labels, noted_workflow, payload, progress, report, silence, step,
 };
-
-/// Items in all shapes, by the names of their records in the fixture. Their number is not in the record.
-fn items() -> [(&'static str, Item); 5] {
-    let plain = Item {
-        number: ItemNumber(7),
-        workflow: workflow("uploads"),
-        id: ItemId::new("file-1").unwrap(),
-        created_at: at(0),
-        deadline: at(60_000).into(),
-        failed_at: None,
-        closed: None,
-        labels: Labels::default(),
-        step: None,
-        step_entered_at: at(0),
-        payload: Some(PayloadInfo {
-            size: 1234,
-            content_type: "text/plain".into(),
-            content_encoding: None,
-            sha256: [0xab; 32],
-        }),
-        idempotency_key: None,
-        version: 1,
-        work: Work::default(),
-        detail: None,
-    };
-    let full = Item {
-        id: ItemId::new("ä/b %2F").unwrap(),
-        failed_at: Some(at(30_000)),
-        labels: labels(&[("region", "eu"), ("tenant", "Öl & Co")]),
-        step: Some(step("backup")),
-        step_entered_at: at(20_000),
-        idempotency_key: Some([0x5a; 32]),
-        version: 300,
-        detail: Some(Box::default()),
-        ..plain.clone()
-    };
-    let closed = Item {
-        closed: Some(Closed {
-            at: at(40_000),
-            outcome: CloseOutcome::Discarded,
-            payload_until: at(50_000),
-            record_until: at(86_440_000),
-        }),
-        version: 2,
-        ..plain.clone()
-    };
-    let tombstone = Item {
-        payload: None,
-        deadline: at(0).into(),
-        closed: Some(Closed {
-            at: at(0),
-            outcome: CloseOutcome::Failed,
-            payload_until: at(0),
-            record_until: at(86_400_000),
-        }),
-        ..plain.clone()
-    };
-    let extreme = Item {
-        id: ItemId::new("i".repeat(256)).unwrap(),
-        created_at: Timestamp::MIN,
-        deadline: Timestamp::MAX.into(),
-        step_entered_at: Timestamp::from_millis(-1),
-        payload: Some(PayloadInfo {
-            size: u64::MAX,
-            content_type: "".into(),
-            content_encoding: None,
-            sha256: [0; 32],
-        }),
-        version: u64::MAX,
-        ..plain.clone()
-    };
-    [("plain", plain), ("full", full), ("closed", closed), ("tombstone", tombstone), ("extreme", extreme)]
-}
-
-/// Items in the shapes that they can have since they can be leased.
-fn leased_items() -> [(&'static str, Item); 3] {
-    let [(_, plain), ..] = items();
-    let lease = |ended| Some(Lease { token: 300, worker: "höst-1".into(), expires_at: at(90_000), ended });
-    let work = |ended, retry_at| Work { lease: lease(ended), ended_before: None, attempts: 3, retry_at };
-    let item = |work| Item { work, ..plain.clone() };
-    [
-        ("leased", item(work(None, None))),
-        ("waiting", item(work(Some(LeaseEnd::Failed), Some(at(100_000))))),
-        (
-            "longest",
-            item(Work {
-                lease: Some(Lease {
-                    token: u64::MAX,
-                    worker: "w".repeat(128).into(),
-                    expires_at: Timestamp::MAX,
-                    ended: Some(LeaseEnd::Released),
-                }),
-                ended_before: Some((u64::MAX, LeaseEnd::Completed)),
-                attempts: u32::MAX,
-                retry_at: Some(Timestamp::MIN),
-            }),
-        ),
-    ]
-}
-
-/// Items in the shapes that they can have since the codings of their payloads are kept.
-fn encoded_items() -> [(&'static str, Item); 3] {
-    let [(_, plain), ..] = items();
-    let [.., (_, longest)] = leased_items();
-    let encoded = |item: Item, encoding: &str| Item {
-        payload: item.payload.map(|info| PayloadInfo { content_encoding: Some(encoding.into()), ..info }),
-        ..item
-    };
-    let on_wall = Item { deadline: ClockTime::on_wall(at(90_000)), ..plain.clone() };
-    [
-        ("on-wall", on_wall),
-        ("encoded", encoded(plain, "gzip")),
-        ("leased-encoded", encoded(longest, &"br, ".repeat(31))),
-    ]
-}
-
-/// A detail as it was before items went through steps under leases.
-fn first_detail() -> ItemDetail {
-    ItemDetail { steps: Vec::new(), ..detail() }
-}
-
-fn detail() -> ItemDetail {
-    let fatal = warden::model::ItemError {
-        fatal: true,
-        retryable: false,
-        step: Some(step("backup")),
-        data: json!({"host": "b-1"}),
-        ..error("2", at(30_000))
-    };
-    ItemDetail {
-        progress: object(json!({"done": 3, "of": [4, null]})),
-        errors: vec![error("1", at(20_000)), fatal],
-        steps: vec![
-            StepRecord { name: step("copy"), status: StepStatus::Done, at: at(20_000) },
-            StepRecord { name: step("check"), status: StepStatus::Skipped, at: at(25_000) },
-        ],
-    }
-}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -229,6 +89,11 @@ fn records() -> String {
     lines(items.map(|(name, item)| (name, record::encode_item(&item))))
 }
 
+/// The binary records of items that are on a course of several steps.
+fn course_records() -> String {
+    lines(course_items().map(|(name, item)| (name, record::encode_item(&item))))
+}
+
 /// The documents as they are written today.
 fn documents() -> String {
     lines([
@@ -239,6 +104,7 @@ fn documents() -> String {
         ("progress", record::encode_document(&progress(3))),
         ("clock", record::encode_document(&anchor(-90_000))),
         ("silence-on-wall", record::encode_document(&silence_on_wall())),
+        ("course-detail", record::encode_document(&course_detail())),
     ])
 }
 
@@ -260,6 +126,10 @@ fn sealed_records_2() -> BTreeMap<String, Vec<u8>> {
 
 fn sealed_records_3() -> BTreeMap<String, Vec<u8>> {
     sealed("records-format-3.txt")
+}
+
+fn sealed_records_4() -> BTreeMap<String, Vec<u8>> {
+    sealed("records-format-4.txt")
 }
 
 fn sealed(fixture: &str) -> BTreeMap<String, Vec<u8>> {
@@ -297,6 +167,16 @@ fn sealed_records_of_format_3_are_read_as_what_was_written() {
 }
 
 #[test]
+fn sealed_records_of_format_4_are_read_as_what_was_written() {
+    let sealed = sealed_records_4();
+    for (name, item) in course_items() {
+        assert_eq!(record::decode_item(item.number, &sealed[name]), Ok(item), "{name}");
+    }
+    let sealed = self::sealed("documents-5.txt");
+    assert_eq!(record::decode_document(&sealed["course-detail"]), Ok(course_detail()));
+}
+
+#[test]
 fn sealed_documents_with_fewer_fields_are_read_as_what_was_written() {
     for (fixture, detail) in [("documents-2.txt", first_detail()), ("documents-3.txt", detail())] {
         let sealed = sealed(fixture);
@@ -314,16 +194,18 @@ fn sealed_documents_of_the_clocks_are_read_as_what_was_written() {
 }
 
 #[test]
-fn what_is_written_today_is_format_3() {
+fn what_is_written_today_is_format_3_or_with_a_course_4() {
     let sealed = std::fs::read_to_string(fixtures().join("records-format-3.txt")).unwrap();
     assert_eq!(sealed, records(), "a changed format needs a number and a fixture of its own");
-    let sealed = std::fs::read_to_string(fixtures().join("documents-4.txt")).unwrap();
+    let sealed = std::fs::read_to_string(fixtures().join("records-format-4.txt")).unwrap();
+    assert_eq!(sealed, course_records(), "a changed format needs a number and a fixture of its own");
+    let sealed = std::fs::read_to_string(fixtures().join("documents-5.txt")).unwrap();
     assert_eq!(documents(), sealed, "documents with new fields need a fixture of their own");
 }
 
 #[test]
 fn a_record_of_an_unknown_format_is_refused_by_its_number() {
-    for found in [0, 4, 255] {
+    for found in [0, 5, 255] {
         let refused = Err(RecordError::Format(found));
         let mut bytes = sealed_records().remove("plain").unwrap();
         bytes[0] = found;
@@ -338,11 +220,20 @@ fn a_record_of_an_unknown_format_is_refused_by_its_number() {
 
 #[test]
 fn a_record_cut_short_is_refused() {
-    for (name, bytes) in sealed_records().into_iter().chain(sealed_records_2()).chain(sealed_records_3()) {
+    for (name, bytes) in sealed_records()
+        .into_iter()
+        .chain(sealed_records_2())
+        .chain(sealed_records_3())
+        .chain(sealed_records_4())
+    {
         for length in 0..bytes.len() {
             let cut = &bytes[..length];
-            let is_item =
-                items().iter().chain(&leased_items()).chain(&encoded_items()).any(|(item, _)| *item == name);
+            let is_item = items()
+                .iter()
+                .chain(&leased_items())
+                .chain(&encoded_items())
+                .chain(&course_items())
+                .any(|(item, _)| *item == name);
             let refused = if is_item {
                 record::decode_item(ItemNumber(1), cut).is_err()
             } else {
@@ -381,7 +272,7 @@ fn random_bytes_are_read_without_a_panic() {
             read_as_everything(&bytes);
             bytes.insert(0, 1);
             read_as_everything(&bytes);
-            for format in [2, 3] {
+            for format in [2, 3, 4] {
                 bytes[0] = format;
                 read_as_everything(&bytes);
             }
@@ -392,7 +283,7 @@ fn random_bytes_are_read_without_a_panic() {
 
 #[test]
 fn records_with_a_changed_byte_are_read_without_a_panic() {
-    let sealed: Vec<Vec<u8>> = [sealed_records(), sealed_records_2(), sealed_records_3()]
+    let sealed: Vec<Vec<u8>> = [sealed_records(), sealed_records_2(), sealed_records_3(), sealed_records_4()]
         .into_iter()
         .flat_map(BTreeMap::into_values)
         .collect();
@@ -473,6 +364,7 @@ async fn a_sealed_data_directory_of_format_2_opens_with_all_that_was_in_it() {
 async fn seal_the_formats_of_today() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(target.join("records-format.txt"), records()).unwrap();
+    std::fs::write(target.join("course-records-format.txt"), course_records()).unwrap();
     std::fs::write(target.join("documents.txt"), documents()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();

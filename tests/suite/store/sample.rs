@@ -1,5 +1,6 @@
 //! Sample values.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use warden::model::item::{Closing, ItemPatch};
 use warden::model::replay::{
     ItemProgress, OnSuccess, Pace, ReplayFailure, ReplayFilter, ReplayStatus, ReplayTarget,
 };
+use warden::model::step::OnIgnorable;
 use warden::model::time::BootId;
 use warden::model::{
     Action, ActionKind, Attempt, ClockAnchor, CloseOutcome, Continuation, Delivery, DeliveryId,
@@ -17,6 +19,7 @@ use warden::model::{
     PayloadInfo, Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName,
     Timestamp, Workflow, WorkflowName,
 };
+use warden::model::{Policies, Policy, RetryPolicy, Step};
 use warden::store::{Command, Creation, ListItems, Outcome};
 
 /// The instant that many milliseconds after the start of every test's story.
@@ -77,6 +80,10 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         deadline: at(60_000).into(),
         labels: Labels::default(),
         step: None,
+        steps: None,
+        progress: Map::new(),
+        not_before: None,
+        deadline_max: None,
         info: info("text/plain", &payload),
         payload,
         restored: None,
@@ -96,6 +103,25 @@ pub trait IntoCommand {
 impl IntoCommand for Creation {
     fn into_command(self) -> Command {
         Command::Create(Box::new(self))
+    }
+}
+
+/// Two steps, copy and backup; two retries, a few lost leases; what is closed is kept for 100 ms, and its
+/// payload as long as is said. An error at the backup that can be ignored ends the item.
+pub fn policies(keep_payload: u64) -> Arc<dyn Policies> {
+    Arc::new(policy(keep_payload))
+}
+
+pub fn policy(keep_payload: u64) -> Policy {
+    let millis = Duration::from_millis;
+    let copy = Step { deadline: Some(millis(50)), ..Step::named(step("copy")) };
+    let backup = Step { losses_max: Some(1), on_ignorable: OnIgnorable::End, ..Step::named(step("backup")) };
+    Policy {
+        steps: vec![copy, backup],
+        retry: RetryPolicy { max: 2, backoff: "10ms..20ms".parse().unwrap(), jitter: 0.5 },
+        losses_max: Some(2),
+        keep_payload: millis(keep_payload),
+        ..Policy::bare(millis(100), millis(100))
     }
 }
 
@@ -127,6 +153,7 @@ pub fn error(id: &str, at: Timestamp) -> ItemError {
         step: None,
         at,
         data: Value::Null,
+        stack: None,
     }
 }
 

@@ -119,7 +119,7 @@ impl LeaseClient {
     /// Renews a lease. It lasts at least until the returned time.
     pub async fn heartbeat(&self, lease: &str) -> Result<Timestamp, LeaseError> {
         let asked = self.clock.now();
-        let document = HeartbeatRequest { ttl: Some(self.ttl_text()), progress: None };
+        let document = HeartbeatRequest { ttl: Some(self.ttl_text()), ..HeartbeatRequest::default() };
         self.act(lease, path::LEASE_HEARTBEAT, &document).await?;
         Ok(asked.after(self.options.ttl))
     }
@@ -173,7 +173,7 @@ impl LeaseClient {
     async fn say(&self, lease: &str, settlement: &Settlement) -> Result<Bytes, LeaseError> {
         match settlement {
             Settlement::Complete { close } => {
-                let document = CompleteRequest { close: *close, progress: None };
+                let document = CompleteRequest { close: *close, ..CompleteRequest::default() };
                 self.act(lease, path::LEASE_COMPLETE, &document).await
             }
             Settlement::Release => self.act(lease, path::LEASE_RELEASE, &ReleaseRequest::default()).await,
@@ -181,7 +181,7 @@ impl LeaseClient {
                 let (kind, message) = (kind.clone(), message.clone());
                 let error =
                     FailureRequest { kind, message, retryable: *retryable, ..FailureRequest::default() };
-                self.act(lease, path::LEASE_FAIL, &FailRequest { error, retry_after: None }).await
+                self.act(lease, path::LEASE_FAIL, &FailRequest { error, ..FailRequest::default() }).await
             }
         }
     }

@@ -3,21 +3,54 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use warden_api::line::{Line, LineError, LineStep};
+use warden_api::line::{Line, LineCourse, LineError, LineRepetition, LineStep};
 use warden_api::word::{Scope, Vocabulary as _};
 
 use super::has_payload;
 use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::http::request;
-use crate::model::item::StepRecord;
-use crate::model::{ItemError, ItemState, StepName, Timestamp, quote};
+use crate::model::item::{Course, Interruption, Repetition, StepRecord};
+use crate::model::{ClockTime, ItemError, ItemState, StepName, Timestamp, quote};
 use crate::warden::WardenError;
-use crate::warden::intake::{GonePayload, Past, PastClose};
+use crate::warden::intake::{GonePayload, Past, PastClose, PastCourse};
 
 fn step(line: LineStep) -> Result<StepRecord, Problem> {
-    let at = request::instant("the at of a step", &line.at)?;
-    Ok(StepRecord { name: step_name(line.name)?, status: line.status, at })
+    let LineStep { name, status, at, message, entered_at, attempts } = line;
+    let at = request::instant("the at of a step", &at)?;
+    let entered_at =
+        entered_at.map(|text| request::instant("the entered_at of a step", &text)).transpose()?;
+    Ok(StepRecord { name: step_name(name)?, status, at, message, entered_at, attempts })
+}
+
+fn course(line: LineCourse) -> Result<PastCourse, Problem> {
+    let instant = |name: &str, text: Option<String>| -> Result<Option<Timestamp>, Problem> {
+        text.map(|text| request::instant(name, &text)).transpose()
+    };
+    let interruption = match instant("interrupted_at", line.interrupted_at)? {
+        Some(at) => Some(Interruption { at, until: instant("interrupted_until", line.interrupted_until)? }),
+        None if line.interrupted_until.is_some() => {
+            return Err(Problem::invalid("a course with interrupted_until must have interrupted_at"));
+        }
+        None => None,
+    };
+    let repetition = |line: LineRepetition| -> Result<Repetition, Problem> {
+        let step = line.step.map(step_name).transpose()?;
+        Ok(Repetition { step, runs: line.runs, due: instant("the due of a repetition", line.due)? })
+    };
+    let progress = |(step, progress)| Ok((step_name(step)?, progress));
+    Ok(PastCourse {
+        course: Course {
+            retries: line.retries,
+            losses: line.losses,
+            interruption,
+            resume_at: line.resume_at.map(step_name).transpose()?,
+            not_before: None,
+            deadline_max: instant("deadline_max", line.deadline_max)?.map(ClockTime::on_wall),
+        },
+        repetitions: line.repetitions.into_iter().map(repetition).collect::<Result<_, _>>()?,
+        step_progress: line.step_progress.into_iter().map(progress).collect::<Result<_, Problem>>()?,
+    })
 }
 
 fn error(line: LineError) -> Result<ItemError, Problem> {
@@ -30,6 +63,7 @@ fn error(line: LineError) -> Result<ItemError, Problem> {
         step: line.step.map(step_name).transpose()?,
         at: request::instant("the at of an error", &line.at)?,
         data: line.data,
+        stack: line.stack,
     })
 }
 
@@ -49,8 +83,8 @@ pub fn first_field(line: &Line<'_>) -> Option<&'static str> {
         ("outcome", line.outcome.is_some()),
         ("step_attempts", line.step_attempts.is_some()),
         ("retry_at", line.retry_at.is_some()),
+        ("course", line.course.is_some()),
         ("steps", line.steps.is_some()),
-        ("progress", line.progress.is_some()),
         ("errors", line.errors.is_some()),
         ("payload_size", line.payload_size.is_some()),
         ("payload_sha256", line.payload_sha256.is_some()),
@@ -88,6 +122,13 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
         Some(_) if failed_at.is_some() => {
             return Err(Problem::invalid("a line with failed_at must have the state failed or closed"));
         }
+        Some(ItemState::Interrupted)
+            if line.course.as_ref().is_none_or(|course| course.interrupted_at.is_none()) =>
+        {
+            return Err(Problem::invalid(
+                "a line with the state interrupted must have course.interrupted_at",
+            ));
+        }
         Some(_) => {}
     }
     let is_deadline_steady = match line.deadline_from.as_deref() {
@@ -103,16 +144,17 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
         closed,
         attempts: line.step_attempts.unwrap_or_default(),
         retry_at: instant("retry_at", line.retry_at.as_deref())?,
+        course: line.course.take().map(|line| course(*line)).transpose()?.unwrap_or_default(),
         steps: all(line.steps.take(), step)?,
         progress: line.progress.take().map(Cow::into_owned).unwrap_or_default(),
         errors: all(line.errors.take(), error)?,
     }))
 }
 
-/// The states that an item can be restored in: it is closed, or can be recovered.
+/// The states that an item can be restored in: all but held.
 fn state(text: &str) -> Result<ItemState, Problem> {
     let state = ItemState::of_word(text);
-    let can_be_restored = |state: &ItemState| *state == ItemState::Closed || state.is_recoverable();
+    let can_be_restored = |state: &ItemState| *state != ItemState::Held;
     state.filter(can_be_restored).ok_or_else(|| {
         let words: Vec<&str> = ItemState::ALL
             .iter()

@@ -19,7 +19,7 @@ use super::pace::Pace;
 use super::queue::{Next, Queue, Request, panic_message, payload_size};
 use super::transaction::{Transaction, TransactionError};
 use crate::model::Clock;
-use crate::model::item::{ItemPatch, LeaseCommand, Merge};
+use crate::model::item::ProgressChange;
 use crate::store::command::settle;
 use crate::store::log::Log;
 use crate::store::{Change, Command, Growth, Observer, Outcome};
@@ -192,22 +192,18 @@ impl Committer {
     }
 }
 
-/// An upper estimate of the bytes that a report or a change of labels adds.
-const DETAIL_SIZE: usize = 8 * 1024;
+/// An upper estimate of the bytes that a report, a run of a step or a change of labels adds.
+const DETAIL_SIZE: usize = 16 * 1024;
 
 /// An upper estimate of the bytes that a command adds.
 fn size(command: &Command) -> usize {
-    let patch_size = |progress: &Option<Merge<_>>| match progress {
-        Some(Merge::Change(progress)) => {
-            DETAIL_SIZE + serde_json::to_vec(progress).map_or(0, |json| json.len())
-        }
-        Some(Merge::Clear) | None => DETAIL_SIZE,
-    };
+    let with_progress =
+        |progress: &Option<ProgressChange>| DETAIL_SIZE + progress.as_ref().map_or(0, ProgressChange::size);
     match command {
-        Command::Patch { patch: ItemPatch { progress, .. }, .. } => patch_size(progress),
-        Command::ActOnLease { act: LeaseCommand::Heartbeat { progress, .. }, .. }
-        | Command::ActOnLease { act: LeaseCommand::Complete { progress, .. }, .. } => patch_size(progress),
-        Command::Report { .. } | Command::ActOnLease { .. } => DETAIL_SIZE,
+        Command::Patch { patch, .. } => with_progress(&patch.progress),
+        Command::ActOnLease { act, .. } => with_progress(act.progress()),
+        Command::ReportStep(report) => with_progress(&report.progress),
+        Command::Report { .. } => DETAIL_SIZE,
         _ => payload_size(command),
     }
 }

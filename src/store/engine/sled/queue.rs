@@ -196,11 +196,16 @@ fn is_round(commands: &[Command]) -> bool {
         && before.iter().all(|command| matches!(command, Command::ActOnLease { .. } | Command::Close { .. }))
 }
 
-/// The bytes of payload, and of restored detail, that a command brings.
+/// The bytes of payload, progress and restored detail that a command brings.
 pub(super) fn payload_size(command: &Command) -> usize {
     match command {
         Command::Create(creation) => {
-            creation.payload.len() + creation.restored.as_ref().map_or(0, |restored| restored.detail_size)
+            let progress = match creation.progress.is_empty() {
+                true => 0,
+                false => serde_json::to_vec(&creation.progress).map_or(0, |json| json.len()),
+            };
+            let restored = creation.restored.as_ref().map_or(0, |restored| restored.detail_size);
+            creation.payload.len() + progress + restored
         }
         _ => 0,
     }

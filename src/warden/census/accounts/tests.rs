@@ -89,6 +89,7 @@ fn item(number: u64, of: &str) -> IndexedItem {
         deadline: START.into(),
         attempts: 0,
         free_at: Timestamp::MIN,
+        interrupted_until: None,
         failed_at: None,
         status: Status::Open,
     }

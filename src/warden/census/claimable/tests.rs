@@ -16,6 +16,7 @@ fn indexed(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> In
         deadline: at(deadline).into(),
         attempts: 0,
         free_at: Timestamp::MIN,
+        interrupted_until: None,
         failed_at: None,
         status: Status::Open,
     }

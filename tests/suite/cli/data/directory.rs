@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::OnceCell;
-use warden::model::item::{ItemPatch, Merge};
+use warden::model::item::{ItemPatch, Merge, ProgressChange};
 use warden::store::engine::sled::{SledSettings, SledStore};
 use warden::store::{Command, Document, Writes as _};
 
@@ -79,8 +79,10 @@ async fn fill() -> Files {
         store.apply(creates.collect()).await.unwrap();
         idle(&store).await;
     }
-    let detail =
-        ItemPatch { progress: Some(Merge::Change(object(json!({"done": 7})))), ..ItemPatch::default() };
+    let detail = ItemPatch {
+        progress: Some(ProgressChange::merge(Merge::Change(object(json!({"done": 7}))))),
+        ..ItemPatch::default()
+    };
     let others = vec![
         patch(&id(0), at(1), detail.clone()),
         patch(&id(1), at(1), detail),

@@ -141,7 +141,7 @@ async fn a_done_item_goes_to_its_next_step_is_closed_or_stays_as_the_flag_says()
     let steps = "[workflows.uploads]\nsteps = [\"copy\", \"backup\"]";
     let (daemon, scene) = (TestDaemon::builder().config(steps).start().await, Scene::new());
     for (flag, state, step) in
-        [("complete", "open", "backup"), ("close", "closed", "copy"), ("keep", "overdue", "copy")]
+        [("complete", "overdue", "backup"), ("close", "closed", "copy"), ("keep", "overdue", "copy")]
     {
         daemon.create("uploads", flag, "?deadline=0s", "payload").await;
         let flags = format!("--step copy --on-success {flag}");

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use warden::model::item::{
-    DEPTH_MAX, ERRORS_KEPT, ItemPatch, ItemRefusal, LABELS_MAX, Merge, PROGRESS_SIZE_MAX,
+    Course, DEPTH_MAX, ERRORS_KEPT, ItemPatch, ItemRefusal, LABELS_MAX, Merge, PROGRESS_SIZE_MAX,
+    ProgressChange,
 };
 use warden::model::{Item, ItemError};
 use warden::store::{Command, Creation, Outcome};
@@ -39,7 +40,8 @@ async fn a_patch_changes_what_it_names_and_nothing_else(engine: Engine) {
     let before = created(engine.one(before.into_command()).await);
     let change = ItemPatch { deadline: Some(at(90_000).into()), ..ItemPatch::default() };
     let after = changed(engine.one(patch("a", at(5), change)).await);
-    assert_eq!(after, Item { deadline: at(90_000).into(), version: 2, ..before });
+    let course = Course { deadline_max: Some(at(90_000).into()), ..Course::default() };
+    assert_eq!(after, Item { deadline: at(90_000).into(), course, version: 2, ..before });
     assert_eq!(engine.item("a").await, Some(after.clone()));
     assert_eq!(engine.whole_payload(&after).await.unwrap(), "x");
     assert_eq!(engine.restarted().item("a").await, Some(after));
@@ -64,8 +66,11 @@ async fn a_patch_may_empty_labels_and_progress(engine: Engine) {
     let before = Creation { labels: labels(&[("a", "1")]), ..creation("a", "x") };
     engine.one(before.into_command()).await;
     changed(engine.one(patch("a", at(5), progress(json!({"done": "x".repeat(10_000)})))).await);
-    let change =
-        ItemPatch { labels: Some(Merge::Clear), progress: Some(Merge::Clear), ..ItemPatch::default() };
+    let change = ItemPatch {
+        labels: Some(Merge::Clear),
+        progress: Some(ProgressChange::merge(Merge::Clear)),
+        ..ItemPatch::default()
+    };
     let after = changed(engine.one(patch("a", at(6), change)).await);
     assert!(after.labels.is_empty() && after.detail().progress.is_empty());
     assert_eq!(after.version, 3);
@@ -73,7 +78,7 @@ async fn a_patch_may_empty_labels_and_progress(engine: Engine) {
 }
 
 fn progress(value: serde_json::Value) -> ItemPatch {
-    ItemPatch { progress: Some(Merge::Change(object(value))), ..ItemPatch::default() }
+    ItemPatch { progress: Some(ProgressChange::merge(Merge::Change(object(value)))), ..ItemPatch::default() }
 }
 
 async fn a_patch_merges_progress_and_null_removes(engine: Engine) {
@@ -126,7 +131,7 @@ async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {
         let change = ItemPatch {
             deadline: Some(at(90_000).into()),
             labels: Some(Merge::Change(labels)),
-            progress: Some(Merge::Change(object(json!({"done": 1})))),
+            progress: Some(ProgressChange::merge(Merge::Change(object(json!({"done": 1}))))),
         };
         let outcome = engine.one(patch("a", at(5), change)).await;
         assert!(matches!(outcome, Outcome::Refused(ItemRefusal::Labels(_))), "{outcome:?}");

@@ -6,7 +6,7 @@ use warden::model::{ClockTime, ItemFilter, ItemState, Moment, Order};
 use warden::store::{Claim, Command, Creation, ListItems, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
-use crate::store::sample::{anchor, at, created, creation, everything};
+use crate::store::sample::{anchor, at, created, creation, everything, policies};
 
 on_every_engine! {
     what_ties_the_clocks_is_written_over_what_it_was_and_read_back_after_a_restart,
@@ -41,7 +41,8 @@ async fn a_deadline_on_the_wall_clock_moves_with_it_in_lists_and_in_what_is_clai
     {
         let now = Moment { now: at(30_000), wall_offset };
         let (filter, worker, expires_at) = (filter.clone(), "worker".into(), at(90_000));
-        let claim = Claim { number, filter, worker, expires_at, ignores_wait: false, now };
+        let (ignores_wait, policies) = (false, policies(0));
+        let claim = Claim { number, filter, worker, expires_at, ignores_wait, policies, now };
         let outcome = engine.one(Command::Claim(Box::new(claim))).await;
         assert_eq!(matches!(outcome, Outcome::Changed(_)), is_claimed, "{outcome:?}");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use warden::model::item::Closing;
+use warden::model::item::{Closing, Course};
 use warden::model::{Item, Work};
 use warden::store::{Command, Creation, Outcome};
 
@@ -40,6 +40,7 @@ async fn a_new_item_is_stored_as_it_was_handed_in(engine: Engine) {
     let item = created(engine.one(creation.into_command()).await);
     let expected = Item {
         work: Work::default(),
+        course: Course::default(),
         number: item.number,
         workflow: workflow("uploads"),
         id: key("file-1").id,

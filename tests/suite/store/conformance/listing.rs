@@ -1,6 +1,6 @@
 //! Lists: every matching item exactly once, whatever the page size.
 
-use warden::model::item::{ItemPatch, Merge};
+use warden::model::item::{ItemPatch, Merge, ProgressChange};
 use warden::model::{Item, ItemError, ItemFilter, ItemState, Order, Position};
 use warden::store::{Command, Creation, ListItems, Store};
 use wildmatch::WildMatch;
@@ -95,7 +95,7 @@ async fn an_empty_store_lists_nothing(engine: Engine) {
 
 async fn a_list_shows_items_whole(engine: Engine) {
     engine.one(create("a", "x")).await;
-    let progress = Some(Merge::Change(object(serde_json::json!({"done": 1}))));
+    let progress = Some(ProgressChange::merge(Merge::Change(object(serde_json::json!({"done": 1})))));
     engine.one(patch("a", at(1), ItemPatch { progress, ..ItemPatch::default() })).await;
     engine.one(report("a", error("1", at(2)))).await;
     let item = engine.item("a").await.unwrap();

@@ -2,6 +2,7 @@
 //!
 //! `PROPTEST_CASES` is the number of stories for each engine.
 
+mod changes;
 mod model;
 mod story;
 
@@ -12,6 +13,7 @@ use proptest::test_runner::TestRunner;
 use warden::model::{IndexedItem, Item, Moment, Order, Timestamp};
 use warden::store::ListItems;
 
+use self::changes::indexed;
 use self::model::{Model, UNKNOWN, UNKNOWN_TOKEN};
 use self::story::{KEYS, Turn};
 use crate::store::documents::ReadDocuments as _;
@@ -151,7 +153,7 @@ impl Telling {
     }
 
     fn compare_indexed_items(&self) {
-        let mut expected: Vec<IndexedItem> = self.model.items().map(model::indexed).collect();
+        let mut expected: Vec<IndexedItem> = self.model.items().map(indexed).collect();
         expected.sort_by_key(|indexed| indexed.number);
         let mut found = self.notes.indexed_items();
         found.retain(|indexed| model::counts(indexed, self.now));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join;
 use serde_json::json;
-use warden::model::item::{ItemPatch, Merge};
+use warden::model::item::{ItemPatch, Merge, ProgressChange};
 use warden::model::{Attempt, Delivery, DeliveryStatus};
 use warden::store::{Command, ListItems};
 
@@ -47,7 +47,8 @@ async fn an_item_is_read_whole_while_it_changes(engine: Engine) {
     created(engine.one(create("a", "x")).await);
     let writes = async {
         for version in 2..300 {
-            let progress = Some(Merge::Change(object(json!({ "text": text(version) }))));
+            let progress =
+                Some(ProgressChange::merge(Merge::Change(object(json!({ "text": text(version) })))));
             let change = ItemPatch { progress, ..ItemPatch::default() };
             assert_eq!(changed(engine.one(patch("a", at(1), change)).await).version, version);
         }

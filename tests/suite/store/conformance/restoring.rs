@@ -1,7 +1,7 @@
 //! Imported items with history.
 
 use serde_json::{Value, json};
-use warden::model::item::{Closed, ItemDetail, StepRecord, StepStatus};
+use warden::model::item::{Closed, Course, ItemDetail, StepRecord, StepStatus};
 use warden::model::{CloseOutcome, Item, ItemError, PayloadInfo, Restored, Work};
 use warden::store::{Command, Creation, Outcome};
 
@@ -30,10 +30,12 @@ fn restored() -> Restored {
         closed: None,
         attempts: 4,
         retry_at: Some(at(90_000)),
+        course: Course::default(),
         detail: Some(Box::new(ItemDetail {
             progress: object(json!({"done": 3})),
             errors: vec![error("1", at(-3500)), ItemError { fatal: true, ..error("2", at(-3000)) }],
-            steps: vec![StepRecord { name: step("copy"), status: StepStatus::Done, at: at(-4000) }],
+            steps: vec![StepRecord::ended(step("copy"), StepStatus::Done, at(-4000))],
+            ..ItemDetail::default()
         })),
         detail_size: 0,
     }
@@ -93,15 +95,14 @@ fn largest() -> Restored {
         let (message, data) = (message.clone(), data.clone());
         ItemError { message, data, ..error(&number.to_string(), at(-3000)) }
     };
-    let steps = (0..64).map(|number| StepRecord {
-        name: step(&format!("{number}-{}", "s".repeat(120))),
-        status: StepStatus::Skipped,
-        at: at(-4000),
+    let steps = (0..64).map(|number| {
+        StepRecord::ended(step(&format!("{number}-{}", "s".repeat(120))), StepStatus::Skipped, at(-4000))
     });
     let detail = ItemDetail {
         progress: object(json!({"noted": "z".repeat(32 * 1024 - 20)})),
         errors: (0..20).map(large).collect(),
         steps: steps.collect(),
+        ..ItemDetail::default()
     };
     Restored { detail: Some(Box::new(detail)), ..restored() }
 }

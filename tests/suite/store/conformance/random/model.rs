@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
-use warden::model::item::{Closed, Closing, ItemDetail, ItemPatch, ItemRefusal, LeaseRefusal, Merge, Status};
+use warden::model::item::{
+    Closed, Closing, Course, ItemRefusal, LeaseRefusal, Status, StepError, StepRefusal,
+};
 use warden::model::{
     ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, IndexedItem,
-    Item, ItemError, ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId,
-    Silence, SilenceId, Timestamp, Work, Workflow, WorkflowName,
+    Item, ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence,
+    SilenceId, Timestamp, Work, Workflow, WorkflowName,
 };
-use warden::store::{Claim, Command, Creation, Document, DocumentId, Outcome};
+use warden::store::{Claim, Command, Creation, Document, DocumentId, Outcome, StepReport};
+
+use super::changes::{add_error, change_by_patch};
 
 /// The number of an item before the engine has told it.
 pub const UNKNOWN: ItemNumber = ItemNumber(0);
@@ -24,6 +27,14 @@ pub const UNKNOWN_TOKEN: u64 = u64::MAX;
 pub struct Entry {
     pub item: Item,
     pub payload: Option<Bytes>,
+}
+
+impl Entry {
+    fn drop_payload_if_closed(&mut self) {
+        if self.item.closed.is_some_and(|closed| closed.payload_until <= closed.at) {
+            self.payload = None;
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -165,24 +176,26 @@ impl Model {
                 Ok(())
             }),
             Command::Claim(claim) => self.claim(claim),
-            Command::ActOnLease { lease, act, now } => {
+            Command::ActOnLease { lease, act, policies, now } => {
                 let Some(key) = self.by_number(lease.item) else {
                     return Outcome::LeaseLost(LeaseLost::Forgotten);
                 };
                 let entry = self.entries.get_mut(&key).unwrap();
-                match entry.item.act(lease.token, act.clone(), *now) {
+                let policy = policies.policy_of(&key.workflow);
+                match entry.item.act(lease.token, act.clone(), &policy, *now) {
                     Err(LeaseRefusal::Lost(lost)) => return Outcome::LeaseLost(lost),
                     Err(LeaseRefusal::Item(refusal)) => return Outcome::Refused(refusal),
                     Ok(()) | Err(LeaseRefusal::Repeated) => {}
                 }
-                if entry.item.closed.is_some_and(|closed| closed.payload_until <= closed.at) {
-                    entry.payload = None;
-                }
+                entry.drop_payload_if_closed();
                 Outcome::Changed(Box::new(entry.item.clone()))
             }
-            Command::Retry { key, .. } => self.change(key, |item| {
-                if !item.retry() {
-                    return Err(Outcome::Changed(Box::new(item.clone())));
+            Command::ReportStep(report) => self.report_step(report),
+            Command::Retry { key, retry, policies, now } => self.change(key, |item| {
+                match item.retry(retry, &policies.policy_of(&key.workflow), *now) {
+                    Ok(true) => {}
+                    Ok(false) => return Err(Outcome::Changed(Box::new(item.clone()))),
+                    Err(refusal) => return Err(Outcome::StepRefused(refusal)),
                 }
                 // A change is counted where it is made.
                 item.version -= 1;
@@ -275,12 +288,38 @@ impl Model {
         let item = &mut self.entries.get_mut(&key).unwrap().item;
         let held =
             item.work.lease.as_ref().is_some_and(|it| it.ended.is_none() && it.expires_at > claim.now.now);
-        let waits = !claim.ignores_wait && item.work.retry_at.is_some_and(|at| at > claim.now.now);
+        let until = item.course.interruption.map(|it| it.until.unwrap_or(Timestamp::MAX));
+        let waits = [item.work.retry_at, item.course.not_before, until];
+        let waits = waits.into_iter().flatten().any(|at| at > claim.now.now) && !claim.ignores_wait;
         if item.closed.is_some() || held || waits || !claim.filter.admits(item, claim.now) {
             return Outcome::NotClaimable;
         }
+        if item.fail_if_lost(&claim.policies.policy_of(&item.workflow), claim.now) {
+            return Outcome::Exhausted(Box::new(item.clone()));
+        }
         item.claim(UNKNOWN_TOKEN, claim.worker.clone(), claim.expires_at);
         Outcome::Changed(Box::new(item.clone()))
+    }
+
+    fn report_step(&mut self, report: &StepReport) -> Outcome {
+        let StepReport { key, step, outcome, progress, policies, now } = report.clone();
+        let policy = policies.policy_of(&key.workflow);
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.item.payload.is_some()) else {
+            return Outcome::Unknown;
+        };
+        let item = Box::new(entry.item.clone());
+        if item.closed.is_some() {
+            let is_repeated =
+                item.check_step(&step, &outcome, &policy, now.now) == Err(StepRefusal::Repeated);
+            return if is_repeated { Outcome::Changed(item) } else { Outcome::AlreadyClosed(item) };
+        }
+        match entry.item.report_step(&step, outcome, progress, &policy, now) {
+            Ok(()) => entry.drop_payload_if_closed(),
+            Err(StepError::Step(StepRefusal::Repeated)) => {}
+            Err(StepError::Step(refusal)) => return Outcome::StepRefused(refusal),
+            Err(StepError::Item(refusal)) => return Outcome::Refused(refusal),
+        }
+        Outcome::Changed(Box::new(entry.item.clone()))
     }
 
     fn closed_by_number(&self, number: ItemNumber) -> Option<ItemKey> {
@@ -326,6 +365,11 @@ impl Model {
             idempotency_key: creation.idempotency_key,
             version: 1,
             work: Work::default(),
+            course: Course {
+                not_before: creation.not_before,
+                deadline_max: creation.deadline_max,
+                ..Course::default()
+            },
             detail: None,
         };
         if let Some(digest) = creation.idempotency_key {
@@ -361,6 +405,7 @@ impl Model {
                     idempotency_key: None,
                     version: 1,
                     work: Work::default(),
+                    course: Course::default(),
                     detail: None,
                 };
                 self.entries.insert(key.clone(), Entry { item: tombstone, payload: None });
@@ -398,63 +443,6 @@ impl Model {
     }
 }
 
-fn change_by_patch(item: &mut Item, patch: &ItemPatch) -> Result<(), Outcome> {
-    let mut labels =
-        if patch.labels == Some(Merge::Clear) { BTreeMap::new() } else { BTreeMap::clone(&item.labels) };
-    let changes = match &patch.labels {
-        Some(Merge::Change(changes)) => changes.clone(),
-        _ => BTreeMap::new(),
-    };
-    for (name, value) in &changes {
-        if name.contains(' ') && value.is_some() {
-            // The one sort of bad label in these stories; the words of the refusal are the store's.
-            return Err(Outcome::Refused(ItemRefusal::Labels(String::new())));
-        }
-        labels.remove(name);
-        labels.extend(value.clone().map(|value| (name.clone(), value)));
-    }
-    item.labels = labels.into();
-    item.deadline = patch.deadline.unwrap_or(item.deadline);
-    match &patch.progress {
-        Some(Merge::Change(changes)) => merge(&mut item.detail.get_or_insert_default().progress, changes),
-        Some(Merge::Clear) => item.detail.get_or_insert_default().progress.clear(),
-        None => {}
-    }
-    Ok(())
-}
-
-/// RFC 7396.
-fn merge(target: &mut Map<String, Value>, changes: &Map<String, Value>) {
-    for (name, change) in changes {
-        match change {
-            Value::Null => {
-                target.remove(name);
-            }
-            Value::Object(changes) => {
-                let old = target.remove(name).unwrap_or_default();
-                let mut inner = old.as_object().cloned().unwrap_or_default();
-                merge(&mut inner, changes);
-                target.insert(name.clone(), Value::Object(inner));
-            }
-            other => {
-                target.insert(name.clone(), other.clone());
-            }
-        }
-    }
-}
-
-fn add_error(item: &mut Item, error: &ItemError) {
-    if error.fatal {
-        item.failed_at = item.failed_at.or(Some(error.at));
-    }
-    let step = item.step.clone();
-    let detail: &mut ItemDetail = item.detail.get_or_insert_default();
-    detail.errors.push(ItemError { step, ..error.clone() });
-    if detail.errors.len() > 20 {
-        detail.errors.remove(0);
-    }
-}
-
 pub fn is_remembered(item: &Item, now: Timestamp) -> bool {
     item.closed.is_none_or(|closed| closed.record_until > now)
 }
@@ -462,32 +450,6 @@ pub fn is_remembered(item: &Item, now: Timestamp) -> bool {
 /// Whether the record of this item is still kept.
 pub fn counts(indexed: &IndexedItem, now: Timestamp) -> bool {
     !matches!(indexed.status, Status::Closed { record_until, .. } if record_until <= now)
-}
-
-pub fn indexed(item: &Item) -> IndexedItem {
-    let status = match item.closed {
-        Some(closed) => Status::Closed {
-            at: closed.at,
-            outcome: closed.outcome,
-            record_until: closed.record_until,
-            payload_until: (item.payload.is_some() && closed.payload_until > closed.at)
-                .then_some(closed.payload_until),
-        },
-        None if item.failed_at.is_some() => Status::Failed,
-        None => Status::Open,
-    };
-    IndexedItem {
-        number: item.number,
-        workflow: item.workflow.clone(),
-        created_at: item.payload.as_ref().map(|_| item.created_at),
-        labels: item.labels.clone(),
-        step: item.step.clone(),
-        deadline: item.deadline,
-        attempts: item.work.attempts,
-        free_at: item.work.free_at(),
-        failed_at: item.failed_at,
-        status,
-    }
 }
 
 /// The engine's outcome, without what the model cannot know: new numbers, and the words of a refusal.
@@ -512,6 +474,9 @@ pub fn without_unknown_numbers(outcome: Outcome, expected: &Outcome) -> Outcome 
             Outcome::AlreadyClosed(item(found, expected))
         }
         (Outcome::Changed(found), Outcome::Changed(expected)) => Outcome::Changed(item(found, expected)),
+        (Outcome::Exhausted(found), Outcome::Exhausted(expected)) => {
+            Outcome::Exhausted(item(found, expected))
+        }
         (Outcome::Refused(ItemRefusal::Labels(_)), _) => Outcome::Refused(ItemRefusal::Labels(String::new())),
         (other, _) => other,
     }

@@ -8,17 +8,20 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_oneof, sample::select};
 use serde_json::{Map, Value, json};
-use warden::model::item::{Advance, AfterFailure, Closing, ItemPatch, Merge, StepDeadline};
+use warden::model::item::{
+    AfterFailure, Closing, ItemPatch, Merge, ProgressChange, ProgressOf, ProgressValue, Repeat, Retry,
+    StepOutcome, StepStatus,
+};
 use warden::model::{
     ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, IncidentStatus, ItemError, ItemFilter,
     ItemKey, ItemNumber, ItemState, LeaseCommand, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
-use warden::store::{Claim, Command, Creation, Document, DocumentId};
+use warden::store::{Claim, Command, Creation, Document, DocumentId, StepReport};
 
 use super::model::Model;
 use crate::store::sample::{
-    anchor, delivery, error, incident, incident_id, info, key_in, labels, object, payload, progress, replay,
-    replay_chunk, replay_id, silence, step, workflow,
+    anchor, delivery, error, incident, incident_id, info, key_in, labels, object, payload, policies,
+    progress, replay, replay_chunk, replay_id, silence, step, workflow,
 };
 
 /// A thing that happens.
@@ -93,7 +96,10 @@ pub enum Action {
     /// For so long, provided that it is overdue where that is asked.
     Claim(Key, u64, bool),
     Act(Key, Holder),
-    Retry(Key),
+    /// The end of a run of a step, said by somebody without a lease.
+    ReportStep(Key, &'static str, End),
+    /// At a step, and for some milliseconds not before.
+    Retry(Key, Option<&'static str>, Option<u64>),
     Forget(Key),
     DropPayload(Key),
     ForgetWorkflow(&'static str),
@@ -125,12 +131,27 @@ type Chunk = (u32, u64);
 #[derive(Clone, Copy, Debug)]
 pub enum Holder {
     Beats(u64),
-    Completes,
+    Ends(End),
     Closes { keep_payload: u64 },
     FailsForNow(u64),
-    Fails,
-    Ignores,
+    Fails { retryable: bool, ignorable: bool },
     Releases { counts: bool },
+}
+
+/// How a run of a step ends, and whether the step is repeated: after how many milliseconds, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    status: StepStatus,
+    repeat: Option<(u64, Option<u32>)>,
+}
+
+impl End {
+    fn outcome(self, now: Timestamp) -> StepOutcome {
+        let repeat = self
+            .repeat
+            .map(|(after, runs_max)| Repeat { due: now.after(Duration::from_millis(after)), runs_max });
+        StepOutcome { message: Some("said so".into()), repeat, ..StepOutcome::plain(self.status) }
+    }
 }
 
 type Label = (&'static str, Option<&'static str>);
@@ -153,6 +174,10 @@ impl Action {
                     deadline: due(*deadline),
                     labels: if *label { labels(&[("region", "eu")]) } else { labels(&[]) },
                     step: label.then(|| step("copy")),
+                    steps: None,
+                    progress: Map::new(),
+                    not_before: (size % 3 == 1).then(|| later(10)),
+                    deadline_max: label.then(|| due(*deadline)),
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
                     payload,
                     restored: None,
@@ -174,7 +199,7 @@ impl Action {
                     deadline: deadline.map(due),
                     labels: label
                         .map(|(name, value)| Merge::Change([(name.into(), value.map(Into::into))].into())),
-                    progress: progress.clone().map(merge),
+                    progress: progress.clone().map(merge).map(ProgressChange::merge),
                 },
                 if_version: *if_version,
                 now,
@@ -192,15 +217,34 @@ impl Action {
                 worker: "worker".into(),
                 expires_at: later(*time as i64),
                 ignores_wait: time % 3 == 0,
+                policies: policies(0),
                 now: now.into(),
             })),
             Self::Act(name, holder) => {
                 let lease = model.entry(&key(name)).and_then(|entry| entry.item.work.lease.clone());
                 let token = lease.map_or(0, |lease| lease.token);
                 let lease = LeaseId { item: number(model, name), token };
-                Command::ActOnLease { lease, act: holder.act(now), now: now.into() }
+                let policies =
+                    policies(if let Holder::Closes { keep_payload } = holder { *keep_payload } else { 0 });
+                Command::ActOnLease { lease, act: holder.act(now), policies, now: now.into() }
             }
-            Self::Retry(name) => Command::Retry { key: key(name), now },
+            Self::ReportStep(name, at, end) => Command::ReportStep(Box::new(StepReport {
+                key: key(name),
+                step: step(at),
+                outcome: end.outcome(now),
+                progress: end.repeat.map(|_| ProgressChange {
+                    of: ProgressOf::CurrentStep,
+                    to: ProgressValue::Assign(object(json!({"seen": at}))),
+                }),
+                policies: policies(0),
+                now: now.into(),
+            })),
+            Self::Retry(name, from, wait) => Command::Retry {
+                key: key(name),
+                retry: Retry { from: from.map(step), at: wait.map(|wait| later(wait as i64)) },
+                policies: policies(0),
+                now: now.into(),
+            },
             Self::Forget(key) => Command::Forget(number(model, key)),
             Self::DropPayload(key) => Command::DropPayload(number(model, key)),
             Self::ForgetWorkflow(name) => Command::Remove(DocumentId::Workflow(workflow(name))),
@@ -241,29 +285,31 @@ impl Holder {
     fn act(self, now: Timestamp) -> LeaseCommand {
         let later = |millis: u64| now.after(Duration::from_millis(millis));
         let error = Box::new(error("lease", now));
-        let next = Advance::To { step: step("backup"), deadline: StepDeadline::NotBefore(later(50)) };
         match self {
             Self::Beats(time) => LeaseCommand::Heartbeat {
                 expires_at: later(time),
                 may_shorten: time % 2 == 0,
                 progress: None,
             },
-            Self::Completes => {
-                LeaseCommand::Complete { advance: next, progress: Some(merge(json!({"done": true}))) }
-            }
-            Self::Closes { keep_payload } => LeaseCommand::Complete {
-                advance: Advance::Close(Closing {
-                    outcome: CloseOutcome::Success,
-                    at: now,
-                    retention: Duration::from_millis(100),
-                    keep_payload: Duration::from_millis(keep_payload),
-                }),
+            Self::Ends(end) => LeaseCommand::Complete {
+                outcome: end.outcome(now),
+                closes: false,
+                progress: Some(ProgressChange::merge(merge(json!({"done": true})))),
+            },
+            Self::Closes { .. } => LeaseCommand::Complete {
+                outcome: StepOutcome::plain(StepStatus::Done),
+                closes: true,
                 progress: None,
             },
-            Self::FailsForNow(wait) => LeaseCommand::Fail { error, then: AfterFailure::Retry(later(wait)) },
-            Self::Fails => LeaseCommand::Fail { error, then: AfterFailure::GiveUp },
-            Self::Ignores => LeaseCommand::Fail { error, then: AfterFailure::Ignore(next) },
-            Self::Releases { counts } => LeaseCommand::Release { retry_at: None, counts },
+            Self::FailsForNow(wait) => {
+                LeaseCommand::Fail { error, then: AfterFailure::RetryAt(later(wait)), progress: None }
+            }
+            Self::Fails { retryable, ignorable } => LeaseCommand::Fail {
+                error: Box::new(ItemError { retryable, ..*error }),
+                then: AfterFailure::ByPolicy { ignorable, wait: None, random: 0.5 },
+                progress: None,
+            },
+            Self::Releases { counts } => LeaseCommand::Release { retry_at: None, counts, progress: None },
         }
     }
 }
@@ -351,7 +397,10 @@ fn actions() -> impl Strategy<Value = Action> {
         4 => (creatable(), 1_u64..100, any::<bool>())
             .prop_map(|(key, time, overdue)| Action::Claim(key, time, overdue)),
         5 => (creatable(), holders()).prop_map(|(key, holder)| Action::Act(key, holder)),
-        1 => any_key().prop_map(Action::Retry),
+        3 => (any_key(), select(vec!["copy", "copy", "backup", "none"]), ends())
+            .prop_map(|(key, step, end)| Action::ReportStep(key, step, end)),
+        2 => (any_key(), starts(), option::weighted(0.3, 0_u64..60))
+            .prop_map(|(key, from, wait)| Action::Retry(key, from, wait)),
         2 => creatable().prop_map(Action::Forget),
         2 => creatable().prop_map(Action::DropPayload),
         3 => select(vec!["uploads", "exports", "exports", "imports"]).prop_map(Action::ForgetWorkflow),
@@ -373,13 +422,23 @@ fn actions() -> impl Strategy<Value = Action> {
 fn holders() -> impl Strategy<Value = Holder> {
     prop_oneof![
         (1_u64..100).prop_map(Holder::Beats),
-        Just(Holder::Completes),
+        ends().prop_map(Holder::Ends),
         select(vec![0, 50]).prop_map(|keep_payload| Holder::Closes { keep_payload }),
         (0_u64..50).prop_map(Holder::FailsForNow),
-        Just(Holder::Fails),
-        Just(Holder::Ignores),
+        (any::<bool>(), any::<bool>())
+            .prop_map(|(retryable, ignorable)| Holder::Fails { retryable, ignorable }),
         any::<bool>().prop_map(|counts| Holder::Releases { counts }),
     ]
+}
+
+/// The step from which an item is retried, if one is named.
+fn starts() -> impl Strategy<Value = Option<&'static str>> {
+    option::weighted(0.3, select(vec!["copy", "backup", "none"]))
+}
+
+fn ends() -> impl Strategy<Value = End> {
+    let repeat = option::weighted(0.4, (0_u64..60, option::of(1_u32..4)));
+    (select(StepStatus::ALL.to_vec()), repeat).prop_map(|(status, repeat)| End { status, repeat })
 }
 
 /// A patch of the progress, which is emptied by null.
