@@ -54,6 +54,19 @@ pub fn check(before: &Item, command: &Command, outcome: &Outcome) -> Result<(), 
             return wrong("was given to a worker after it failed");
         }
     }
+    let outcome = match command {
+        Command::ActOnLease { act: LeaseCommand::Complete { outcome, closes: false, .. }, .. } => {
+            Some(outcome)
+        }
+        Command::ReportStep(report) => Some(&report.outcome),
+        _ => None,
+    };
+    if let Some(outcome) = outcome.filter(|outcome| outcome.status == StepStatus::Interrupted) {
+        let until = after.course.interruption.and_then(|interruption| interruption.until);
+        if until.is_some() && until != outcome.repeat.map(|repeat| repeat.due) {
+            return wrong("is repeated at another time than was asked for");
+        }
+    }
     let is_over = |status| matches!(status, StepStatus::Done | StepStatus::Skipped);
     let ends_step = match command {
         Command::ActOnLease { act: LeaseCommand::Complete { outcome, .. }, .. } => is_over(outcome.status),

@@ -14,10 +14,10 @@ pub const PLANTED: &[Planted] = &[
     },
     Planted {
         name: "an interrupted item is repeated before it is due",
-        file: "src/model/item/work.rs",
-        original: "            interruption.map(|interruption| interruption.until",
-        planted: "            interruption.filter(|_| !BUG).map(|interruption| interruption.until",
-        caught_by: &["was claimed while it was interrupted"],
+        file: "src/model/item/course.rs",
+        original: "Some(Interruption { at: moment.now, until: due });",
+        planted: "Some(Interruption { at: moment.now, until: if BUG { Some(moment.now) } else { due } });",
+        caught_by: &["is repeated at another time than was asked for"],
     },
     Planted {
         name: "a step that is complete runs again",
