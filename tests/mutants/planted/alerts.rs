@@ -64,7 +64,7 @@ pub const PLANTED: &[Planted] = &[
         file: "src/notifier/recovery.rs",
         original: "if delivery.status == DeliveryStatus::Pending {",
         planted: "if !BUG && delivery.status == DeliveryStatus::Pending {",
-        caught_by: &["of which it knew nothing", "still waits for"],
+        caught_by: &["does not know of trouble", "of which it knew nothing", "still waits for"],
     },
     Planted {
         name: "the newest of a lane goes first",
