@@ -17,6 +17,7 @@ use warden_api::alert::{AcknowledgeRequest, CommentRequest, SilenceRequest, Snoo
 use warden_api::item::{ErrorRequest, ItemFilter, PatchRequest};
 use warden_api::lease::{ClaimRequest, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest};
 use warden_api::replay::ReplayRequest;
+use warden_api::step::{RetryRequest, StepRequest};
 
 use super::access::{Access, Tokens};
 use super::batch::line::{self, Asked};
@@ -348,6 +349,8 @@ pub fn bodies(bytes: &[u8]) {
     object::<FailRequest>(bytes);
     object::<ReleaseRequest>(bytes);
     object::<ErrorRequest>(bytes);
+    object::<StepRequest>(bytes);
+    object::<RetryRequest>(bytes);
     object::<SilenceRequest>(bytes);
     object::<AcknowledgeRequest>(bytes);
     object::<SnoozeRequest>(bytes);

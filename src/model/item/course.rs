@@ -220,8 +220,7 @@ impl Item {
             return Err(StepRefusal::Repeated);
         }
         if position(steps, step).is_none() && last.is_none() {
-            let steps = steps.iter().map(|step| step.name.to_string()).collect();
-            return Err(StepRefusal::Unknown { step: step.clone(), steps });
+            return Err(unknown(step, steps));
         }
         Err(StepRefusal::Order { step: step.clone(), current: self.step.clone() })
     }
@@ -361,10 +360,7 @@ impl Item {
         let from = match &retry.from {
             Some(name) => {
                 let steps = self.steps(policy);
-                let Some(index) = position(steps, name) else {
-                    let steps = steps.iter().map(|step| step.name.to_string()).collect();
-                    return Err(StepRefusal::Unknown { step: name.clone(), steps });
-                };
+                let index = position(steps, name).ok_or_else(|| unknown(name, steps))?;
                 Some(steps[index].clone())
             }
             None => None,
@@ -423,6 +419,11 @@ pub struct Retry {
     pub from: Option<StepName>,
     /// When it can be claimed; `None` for at once.
     pub at: Option<Timestamp>,
+}
+
+fn unknown(step: &StepName, steps: &[Step]) -> StepRefusal {
+    let steps = steps.iter().map(|step| step.name.to_string()).collect();
+    StepRefusal::Unknown { step: step.clone(), steps }
 }
 
 fn position(steps: &[Step], name: &StepName) -> Option<usize> {

@@ -187,6 +187,13 @@ impl From<ItemRefusal> for LeaseRefusal {
     }
 }
 
+impl LeaseEnd {
+    /// Whether the holder asked for it, and so may repeat the request.
+    pub const fn is_by_holder(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Released)
+    }
+}
+
 impl LeaseCommand {
     /// How it ends the lease, if it does.
     pub const fn end(&self) -> Option<LeaseEnd> {
@@ -222,7 +229,9 @@ impl LeaseCommand {
 impl Item {
     /// Leases the item. A lease before it that ran out must have been counted.
     pub fn claim(&mut self, token: u64, worker: Arc<str>, expires_at: Timestamp) {
-        if let Some(Lease { token, ended: Some(end), .. }) = self.work.lease {
+        if let Some(Lease { token, ended: Some(end), .. }) = self.work.lease
+            && end.is_by_holder()
+        {
             self.work.ended_before = Some((token, end));
         }
         self.work.lease = Some(Lease { token, worker, expires_at, ended: None });
@@ -359,11 +368,7 @@ impl Item {
             return lost(self.closed.map_or(LeaseLost::Taken, |closed| LeaseLost::Closed(closed.at)));
         }
         match (before.or(lease.ended), self.closed) {
-            (Some(LeaseEnd::Expired), _) if lease.token == token => {
-                lost(LeaseLost::Expired(lease.expires_at))
-            }
-            // Another worker has it by now, and when it expired is not known any more.
-            (Some(LeaseEnd::Expired), _) => lost(LeaseLost::Taken),
+            (Some(LeaseEnd::Expired), _) => lost(LeaseLost::Expired(lease.expires_at)),
             (Some(ended), _) if Some(ended) == end => Err(LeaseRefusal::Repeated),
             (Some(ended), _) => lost(LeaseLost::Ended(ended)),
             (None, Some(closed)) => lost(LeaseLost::Closed(closed.at)),

@@ -299,6 +299,18 @@ fn what_ended_a_lease_may_be_repeated_when_another_has_the_item() {
 }
 
 #[test]
+fn what_ended_a_lease_may_be_repeated_when_the_one_after_it_ran_out() {
+    let mut item = leased();
+    carry_out(&mut item, 1, complete(), 2_000).unwrap();
+    item.claim(2, "other".into(), at(20_000));
+    assert!(!item.fail_if_lost(&policy(), at(20_000).into()));
+    item.claim(3, "third".into(), at(40_000));
+    assert_eq!(carry_out(&mut item, 1, complete(), 21_000), Err(LeaseRefusal::Repeated));
+    let taken = Err(LeaseRefusal::Lost(LeaseLost::Taken));
+    assert_eq!(carry_out(&mut item, 2, complete(), 21_000), taken);
+}
+
+#[test]
 fn a_heartbeat_that_names_no_time_never_shortens_a_lease() {
     let mut item = leased();
     let beat = |expires_at, may_shorten| LeaseCommand::Heartbeat {
