@@ -48,6 +48,10 @@ paths! {
     ITEM_RETRY = "/v1/workflows/{workflow}/items/{id}/retry";
     /// Cancel an item.
     ITEM_CANCEL = "/v1/workflows/{workflow}/items/{id}/cancel";
+    /// The progress document that all steps of an item share.
+    ITEM_PROGRESS = "/v1/workflows/{workflow}/items/{id}/progress";
+    /// The progress document of a step.
+    STEP_PROGRESS = "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress";
     /// Report on the step that an item is at.
     ITEM_STEP = "/v1/workflows/{workflow}/items/{id}/steps/{step}";
 

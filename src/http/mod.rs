@@ -29,6 +29,7 @@ mod page;
 mod parameter;
 mod prefer;
 mod problem;
+mod progress;
 mod question;
 mod receivers;
 mod replays;

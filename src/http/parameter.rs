@@ -2,8 +2,8 @@
 
 use warden_api::limit::{IDEMPOTENCY_KEY_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PAGE_MAX};
 use warden_api::word::{
-    CloseOutcome, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState, ReplayStatus,
-    SilenceStatus,
+    CloseOutcome, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState, ProgressOperation,
+    ReplayStatus, SilenceStatus,
 };
 
 use super::openapi::{Form, LABEL, NAME};
@@ -103,6 +103,13 @@ pub const KEY_OF_SILENCE: Parameter =
     idempotency_key("Repeating a request with the same key returns the first silence");
 pub const KEY_OF_REPLAY: Parameter =
     idempotency_key("Repeating a request with the same key returns the first replay");
+
+pub const PROGRESS_OPERATION: Parameter = words(
+    "op",
+    &[ProgressOperation::Merge.as_str(), ProgressOperation::Assign.as_str()],
+    "merge (default), the merge patch of RFC 7396; or assign, which replaces members at the top level and \
+    keeps null",
+);
 
 pub const WORKFLOWS: Parameter =
     query("workflow", Kind::Texts(None), "A glob over workflow names; repeatable");

@@ -1,8 +1,8 @@
 //! Recovery: claims, leases, retries and replays.
 
 use warden_api::Problem::{
-    ItemClosed, ItemNotFound, LeaseLost, LeaseNotFound, ReplayEnded, ReplayNotFound, SelectionTooLarge,
-    StepOrder, StepUnknown, StorageFull, TooManyReplays, WorkflowNotFound,
+    ItemClosed, ItemNotFound, LeaseLost, LeaseNotFound, PreconditionFailed, ReplayEnded, ReplayNotFound,
+    SelectionTooLarge, StepOrder, StepUnknown, StorageFull, TooManyReplays, WorkflowNotFound,
 };
 use warden_api::item::{ItemAnswer, Retried, Summary};
 use warden_api::lease::{
@@ -13,15 +13,17 @@ use warden_api::step::{RetryRequest, StepRequest};
 use warden_api::word::Scope;
 use warden_api::{Item, Replay, path};
 
-use crate::http::openapi::{document, json, no_body, optional_document, page};
+use crate::http::openapi::{
+    any_object, document, json, merge_patch_of_any, no_body, object, optional_document, page,
+};
 use crate::http::parameter::{
-    CURSOR_OF_RETRY, FILTERS, KEY_OF_REPLAY, ORDER_OF_EXPORT, PAGING, STATES_OF_RETRY, STATUS_OF_REPLAYS,
-    WORKFLOWS,
+    CURSOR_OF_RETRY, FILTERS, IF_MATCH, KEY_OF_REPLAY, ORDER_OF_EXPORT, PAGING, PROGRESS_OPERATION,
+    STATES_OF_RETRY, STATUS_OF_REPLAYS, WORKFLOWS,
 };
 use crate::http::request::StepPath;
 use crate::http::route::Route;
 use crate::http::server::{AnyWorkflow, InBody, InPath, Matching, OfLease, OfReplay};
-use crate::http::{items, leases, list, replays};
+use crate::http::{items, leases, list, progress, replays};
 use crate::model::ItemKey;
 
 pub fn routes() -> Vec<Route> {
@@ -56,6 +58,50 @@ pub fn routes() -> Vec<Route> {
             .answers(200, "The changed item", json::<ItemAnswer>())
             .refuses(&[ItemNotFound, ItemClosed, StepOrder, StepUnknown, StorageFull])
             .to(items::report_step),
+        Route::get(path::ITEM_PROGRESS, "get_progress")
+            .needs::<InPath<ItemKey>>(Scope::Work)
+            .about("Get the progress document that all steps of an item share.")
+            .answers(200, "The document", object())
+            .refuses(&[ItemNotFound])
+            .to(progress::get),
+        Route::put(path::ITEM_PROGRESS, "set_progress")
+            .needs::<InPath<ItemKey>>(Scope::Work)
+            .about("Replace the progress document that all steps of an open item share.")
+            .takes(&[&[IF_MATCH]])
+            .body(any_object())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, PreconditionFailed, StorageFull])
+            .to(progress::put),
+        Route::patch(path::ITEM_PROGRESS, "change_progress")
+            .needs::<InPath<ItemKey>>(Scope::Work)
+            .about("Change members of the progress document that all steps of an open item share.")
+            .takes(&[&[PROGRESS_OPERATION, IF_MATCH]])
+            .body(merge_patch_of_any())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, PreconditionFailed, StorageFull])
+            .to(progress::patch),
+        Route::get(path::STEP_PROGRESS, "get_step_progress")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about("Get the progress document of a step of an item.")
+            .answers(200, "The document", object())
+            .refuses(&[ItemNotFound, StepUnknown])
+            .to(progress::get_of_step),
+        Route::put(path::STEP_PROGRESS, "set_step_progress")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about("Replace the progress document of a step of an open item, whichever step it is at.")
+            .takes(&[&[IF_MATCH]])
+            .body(any_object())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, StepUnknown, PreconditionFailed, StorageFull])
+            .to(progress::put_of_step),
+        Route::patch(path::STEP_PROGRESS, "change_step_progress")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about("Change members of the progress document of a step of an open item.")
+            .takes(&[&[PROGRESS_OPERATION, IF_MATCH]])
+            .body(merge_patch_of_any())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, StepUnknown, PreconditionFailed, StorageFull])
+            .to(progress::patch_of_step),
         Route::post(path::ITEMS_RETRY, "retry_items")
             .needs::<Matching>(Scope::Recover)
             .about(

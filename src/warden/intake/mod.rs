@@ -195,11 +195,9 @@ impl Intake {
         let now = self.clock.now();
         let deadline = request.deadline.map(|deadline| self.deadline(deadline, now)).transpose()?;
         let patch = ItemPatch { deadline, labels: request.labels, progress: request.progress };
-        let if_version = request.if_version;
-        changed(
-            self.store.apply_one(Command::Patch { key, patch, if_version, now }).await?,
-            self.clock.moment(),
-        )
+        let (if_version, policies) = (request.if_version, self.workflows.clone());
+        let command = Command::Patch { key, patch, if_version, policies, now };
+        changed(self.store.apply_one(command).await?, self.clock.moment())
     }
 
     /// Ends a run of the step that the item is at. Repeating the report changes nothing.

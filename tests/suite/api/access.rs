@@ -82,7 +82,7 @@ async fn without_a_known_token_only_the_open_paths_answer() {
 }
 
 /// What each operation takes: method, path, body, scope.
-const OPERATIONS: [(&str, &str, &str, &str); 49] = [
+const OPERATIONS: [(&str, &str, &str, &str); 55] = [
     ("PUT", "/v1/workflows/{workflow}/items/{id}", "hello", "ingest"),
     ("PATCH", "/v1/workflows/{workflow}/items/{id}", "{}", "ingest"),
     ("POST", "/v1/workflows/{workflow}/items", "hello", "ingest"),
@@ -108,6 +108,12 @@ const OPERATIONS: [(&str, &str, &str, &str); 49] = [
     ("POST", "/v1/leases/{id}/fail", r#"{"error":{"type":"x"}}"#, "work"),
     ("POST", "/v1/leases/{id}/release", "", "work"),
     ("POST", "/v1/workflows/{workflow}/items/{id}/steps/{step}", "", "work"),
+    ("GET", "/v1/workflows/{workflow}/items/{id}/progress", "", "work"),
+    ("PUT", "/v1/workflows/{workflow}/items/{id}/progress", "{}", "work"),
+    ("PATCH", "/v1/workflows/{workflow}/items/{id}/progress", "{}", "work"),
+    ("GET", "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress", "", "work"),
+    ("PUT", "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress", "{}", "work"),
+    ("PATCH", "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress", "{}", "work"),
     ("GET", "/v1/workflows/{workflow}/items/{id}/payload", "", "recover"),
     ("POST", "/v1/workflows/{workflow}/items/{id}/retry", "", "recover"),
     ("POST", "/v1/workflows/{workflow}/items/{id}/cancel", "", "recover"),

@@ -4,6 +4,7 @@ mod claimants;
 mod claims;
 mod courses;
 mod leases;
+mod progress;
 mod retries;
 mod story;
 mod waiting;

@@ -140,7 +140,7 @@ pub fn close(id: &str, at: Timestamp) -> Command {
 }
 
 pub fn patch(id: &str, now: Timestamp, patch: ItemPatch) -> Command {
-    Command::Patch { key: key(id), patch, if_version: None, now }
+    Command::Patch { key: key(id), patch, if_version: None, policies: policies(0), now }
 }
 
 pub fn error(id: &str, at: Timestamp) -> ItemError {
