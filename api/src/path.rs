@@ -25,6 +25,12 @@ paths! {
     ITEMS = "/v1/items";
     /// Retry many items.
     ITEMS_RETRY = "/v1/items/retry";
+    /// Close many items.
+    ITEMS_CLOSE = "/v1/items/close";
+    /// Cancel many items.
+    ITEMS_CANCEL = "/v1/items/cancel";
+    /// Give many items a later deadline.
+    ITEMS_EXTEND = "/v1/items/extend";
     /// Counts of selected items.
     ITEMS_SUMMARY = "/v1/items/summary";
     /// Items with their payloads.

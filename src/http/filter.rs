@@ -4,7 +4,7 @@ use warden_api::item::ItemFilter;
 use wildmatch::WildMatch;
 
 use super::problem::Problem;
-use super::request;
+use super::{question, request};
 use crate::model::item::check_labels;
 use crate::model::replay::ReplayFilter;
 use crate::model::{self, Clock, ItemState, Timestamp};
@@ -27,6 +27,7 @@ pub fn read(filter: ItemFilter, clock: &dyn Clock) -> Result<model::ItemFilter, 
         labels: filter.labels.into_iter().collect(),
         // An invalid step name would match nothing, and the claim would wait in vain.
         step: filter.step.map(request::step).transpose()?.map(|step| step.to_string()),
+        step_retries_min: filter.step_retries_min.map(question::check_retries).transpose()?,
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
         deadline_after: instant("deadline_after", filter.deadline_after)?,
@@ -45,6 +46,7 @@ pub fn written(filter: ItemFilter) -> Result<ReplayFilter, Problem> {
         states,
         labels: filter.labels,
         step: filter.step.map(request::step).transpose()?,
+        step_retries_min: filter.step_retries_min.map(question::check_retries).transpose()?,
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
         deadline_after: instant("deadline_after", filter.deadline_after)?,

@@ -36,6 +36,7 @@ mod replays;
 mod request;
 mod route;
 mod routes;
+mod selection;
 mod server;
 mod silences;
 mod trouble;

@@ -17,6 +17,8 @@ pub struct ItemFilter {
     pub labels: Vec<(String, String)>,
     /// The current step.
     pub step: Option<String>,
+    /// Items with at least so many retryable errors at their step.
+    pub step_retries_min: Option<u32>,
     /// Created at or after this instant.
     pub created_after: Option<Timestamp>,
     /// Created before this instant.
@@ -38,7 +40,10 @@ impl ItemFilter {
     /// Whether it has criteria other than workflows and states, for which records must be read.
     pub fn needs_record(&self) -> bool {
         let bounds = [self.created_after, self.created_before, self.deadline_after, self.deadline_before];
-        self.step.is_some() || !self.labels.is_empty() || bounds.iter().any(Option::is_some)
+        self.step.is_some()
+            || self.step_retries_min.is_some()
+            || !self.labels.is_empty()
+            || bounds.iter().any(Option::is_some)
     }
 
     /// Whether the item matches. Items after their retention never match, and tombstones of items that were
@@ -48,6 +53,7 @@ impl ItemFilter {
         (item.is_visible(moment.now) || (self.unseen && item.is_remembered(moment.now)))
             && (self.states.is_empty() || self.states.contains(&item.state(moment)))
             && self.step.as_deref().is_none_or(|step| item.step.as_deref() == Some(step))
+            && self.step_retries_min.is_none_or(|least| item.course.retries >= least)
             && self.created_after.is_none_or(|bound| item.created_at >= bound)
             && self.created_before.is_none_or(|bound| item.created_at < bound)
             && self.deadline_after.is_none_or(|bound| deadline >= bound)

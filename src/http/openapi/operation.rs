@@ -251,7 +251,7 @@ fn parameter(parameter: Parameter) -> Described {
         .name(parameter.name)
         .parameter_in(place)
         .description(Some(parameter.about))
-        .required(Required::False)
+        .required(if parameter.is_required { Required::True } else { Required::False })
         .schema(Some(schema))
         .build()
 }

@@ -6,6 +6,7 @@ mod courses;
 mod leases;
 mod progress;
 mod retries;
+mod selections;
 mod story;
 mod waiting;
 

@@ -243,6 +243,7 @@ pub fn replay(id: &str) -> Replay {
             states: vec![ItemState::Overdue, ItemState::Failed],
             labels: [("region".to_owned(), "eu".to_owned())].into(),
             step: Some(step("backup")),
+            step_retries_min: None,
             created_after: Some(at(-90)),
             created_before: Some(at(-80)),
             deadline_after: None,
