@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, Course, ItemPatch, LeaseCommand, Merge};
+use crate::model::item::{Closing, Course, Interruption, ItemPatch, LeaseCommand, Merge};
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy, Redrive,
     StepName, Work, Workflow,
@@ -57,14 +57,45 @@ struct Due {
 /// Items are chosen by index.
 #[derive(Clone, Debug)]
 enum Write {
-    Create { workflow: usize, step: Option<usize>, deadline: Due },
-    Patch { item: usize, deadline: Due },
-    Label { item: usize, region: usize },
-    Fail { item: usize },
-    Hold { item: usize, millis: i64 },
-    Release { item: usize },
-    Close { item: usize },
-    Forget { item: usize },
+    Create {
+        workflow: usize,
+        step: Option<usize>,
+        deadline: Due,
+    },
+    Patch {
+        item: usize,
+        deadline: Due,
+    },
+    Label {
+        item: usize,
+        region: usize,
+    },
+    Fail {
+        item: usize,
+    },
+    Hold {
+        item: usize,
+        millis: i64,
+    },
+    Release {
+        item: usize,
+    },
+    /// It is interrupted for so long; without an end if that is `None`.
+    Interrupt {
+        item: usize,
+        millis: Option<i64>,
+    },
+    /// It is not to be claimed for so long.
+    Wait {
+        item: usize,
+        millis: i64,
+    },
+    Close {
+        item: usize,
+    },
+    Forget {
+        item: usize,
+    },
 }
 
 /// The state of the loop that follows the wall clock.
@@ -111,8 +142,6 @@ impl Play {
         let told = WORKFLOWS.map(|name| Change::Put(noted(name).into()));
         policies.committed(&told);
         census.committed(&told);
-        census.keep_open();
-        census.filled_open();
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let follower = Follower::Waits;
         let asleep_until = Timestamp::MIN;
@@ -148,6 +177,8 @@ impl Play {
         | Write::Fail { item }
         | Write::Hold { item, .. }
         | Write::Release { item }
+        | Write::Interrupt { item, .. }
+        | Write::Wait { item, .. }
         | Write::Close { item }
         | Write::Forget { item }
         | Write::Create { workflow: item, .. }) = write;
@@ -180,6 +211,12 @@ impl Play {
                 item.act(token, release, &bare(), now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
+            Write::Interrupt { millis, .. } if item.failed_at.is_none() => {
+                let until = millis.map(|millis| self.at(millis));
+                item.course.interruption = Some(Interruption { at: now, until });
+            }
+            Write::Interrupt { .. } => return,
+            Write::Wait { millis, .. } => item.course.not_before = Some(self.at(*millis)),
             Write::Close { .. } => {
                 item.close(Closing {
                     outcome: CloseOutcome::Success,
@@ -303,6 +340,7 @@ impl Play {
 
     fn check(&self) -> Result<(), TestCaseError> {
         let moment = self.clock.moment();
+        let is_late = |item: &Item| self.steady(item) <= moment.now;
         let mut timers = 0;
         for name in WORKFLOWS {
             let workflow = WorkflowName::new(name).unwrap();
@@ -314,8 +352,13 @@ impl Play {
             };
             let (open, overdue, failed) =
                 (of(ItemState::Open), of(ItemState::Overdue), of(ItemState::Failed));
-            timers += open.len();
-            for (kind, items) in [(IncidentKind::Overdue, &overdue), (IncidentKind::Failed, &failed)] {
+            let interrupted = of(ItemState::Interrupted);
+            // An interrupted item keeps its deadline.
+            let (mut late, in_time): (Vec<&Item>, Vec<&Item>) =
+                [&open, &overdue, &interrupted].into_iter().flatten().partition(|item| is_late(item));
+            late.sort_by_key(|item| (self.steady(item), item.number));
+            timers += in_time.len();
+            for (kind, items) in [(IncidentKind::Overdue, &late), (IncidentKind::Failed, &failed)] {
                 let mut groups: BTreeMap<Group, Vec<&Item>> = BTreeMap::new();
                 for region in REGIONS.map(Option::unwrap_or_default) {
                     groups.insert([("region".into(), region.into())].into(), Vec::new());
@@ -335,22 +378,28 @@ impl Play {
             for (state, items) in
                 [(ItemState::Open, &open), (ItemState::Overdue, &overdue), (ItemState::Failed, &failed)]
             {
-                let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: None };
-                let free = items.iter().filter(|item| item.is_claimable(moment.now));
-                let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
-                let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
-                prop_assert_eq!(&reserved.places, &expected, "in state {:?}", state);
-                // The reservation is dropped here, and the items are claimable again.
+                for step in [None, Some(STEPS[0]), Some(STEPS[1])] {
+                    let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step };
+                    let free = items.iter().filter(|item| item.is_claimable(moment.now));
+                    let free = free.filter(|item| step.is_none() || item.step.as_deref() == step);
+                    let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
+                    let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
+                    prop_assert_eq!(&reserved.places, &expected, "in state {:?} at step {:?}", state, step);
+                    // The reservation is dropped here, and the items are claimable again.
+                }
             }
-            self.check_redrivable(name, &overdue)?;
+            self.check_redrivable(name, &late)?;
             let tally = self.census.tally(name);
-            prop_assert_eq!(tally.unclosed, (open.len() + overdue.len() + failed.len()) as u64);
+            prop_assert_eq!(tally.unclosed, (late.len() + in_time.len() + failed.len()) as u64);
+            prop_assert_eq!(tally.interrupted, interrupted.len() as u64);
             prop_assert_eq!(tally.closed, of(ItemState::Closed).len() as u64);
         }
         prop_assert_eq!(self.census.timers().0, timers);
         {
             let state = self.census.lock();
             prop_assert_eq!(state.classes.timers(), state.wheel.len() as u64, "each timer is of one class");
+            let unclosed = self.items.values().filter(|item| item.closed.is_none()).count();
+            prop_assert_eq!(state.claimable.counts(), (unclosed, unclosed), "each item is in one place");
         }
         let tallies = self.census.tallies();
         prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.created_total).sum::<u64>(), self.created);
@@ -421,6 +470,9 @@ fn writes() -> impl Strategy<Value = Write> {
         1 => item().prop_map(|item| Write::Fail { item }),
         3 => (item(), 1_i64..200).prop_map(|(item, millis)| Write::Hold { item, millis }),
         1 => item().prop_map(|item| Write::Release { item }),
+        1 => (item(), prop::option::of(1_i64..200))
+            .prop_map(|(item, millis)| Write::Interrupt { item, millis }),
+        1 => (item(), -50_i64..200).prop_map(|(item, millis)| Write::Wait { item, millis }),
         3 => item().prop_map(|item| Write::Close { item }),
         2 => item().prop_map(|item| Write::Forget { item }),
     ]
