@@ -35,6 +35,12 @@ pub struct ClaimRequest {
     /// The items to claim.
     #[serde(flatten)]
     pub filter: ItemFilter,
+    /// The current step, any of which; by default any. At most 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// The id of the only item to claim; `workflows` must then be the name of its workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The most items; 1 to 1000, by default 1.
     pub max: usize,
     /// How long each lease lasts without a heartbeat, such as `60s`, the default; 1s to 24h.
@@ -62,6 +68,8 @@ impl Default for ClaimRequest {
     fn default() -> Self {
         Self {
             filter: ItemFilter::default(),
+            steps: Vec::new(),
+            id: None,
             max: 1,
             ttl: None,
             wait: None,

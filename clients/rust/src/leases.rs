@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use warden_api::lease::{
     ClaimRequest, Claimed, ClaimedItem, CompleteRequest, FailRequest, HeartbeatRequest, ReleaseRequest,
@@ -35,6 +36,9 @@ pub struct Leases {
     ttl: Duration,
     payloads: Semaphore,
 }
+
+/// The progress document of a step.
+const STEP_PROGRESS: &str = "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress";
 
 /// How a lease is given up.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,6 +134,14 @@ impl Leases {
         let _permit = self.payloads.acquire().await;
         let of = [&*lease.item.workflow, &*lease.item.id];
         self.ask(Method::GET, &path::fill(path::ITEM_PAYLOAD, &of), PAYLOAD_TIME, |request| request).await
+    }
+
+    /// The progress document of the step of a leased item; empty if there is none. One request.
+    pub async fn step_progress(&self, lease: &ClaimedItem) -> Result<Map<String, Value>, Error> {
+        let Some(step) = &lease.item.step else { return Ok(Map::new()) };
+        let path = path::fill(STEP_PROGRESS, &[&lease.item.workflow, &lease.item.id, step]);
+        let bytes = self.ask(Method::GET, &path, self.call_time(), |request| request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.client.unexpected(error.to_string()))
     }
 
     /// Whether the item of a lost lease is closed; false if that cannot be determined.

@@ -34,7 +34,9 @@ mod keeper;
 mod leases;
 #[cfg(any(test, feature = "scripted"))]
 pub mod scripted;
+pub mod worker;
 
+pub use tokio_util::sync::CancellationToken;
 pub use warden_api as api;
 pub use warden_api::word::CloseOutcome;
 pub use warden_api::{Item, Timestamp};

@@ -62,7 +62,7 @@ pub struct Wanted<'a> {
     /// States in which no item can be claimed match nothing.
     pub states: &'a [ItemState],
     /// `None` matches any step.
-    pub step: Option<&'a str>,
+    pub step: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
 }
 
 impl Wanted<'_> {
@@ -78,8 +78,9 @@ impl Wanted<'_> {
             (state, ..) if has(state) => (Timestamp::MIN, END),
             _ => return None,
         };
-        let is_at = |wanted: &str| shelf.step.as_ref().is_none_or(|step| step.as_str() == wanted);
-        (self.step.is_none_or(is_at) && (self.admits)(&shelf.workflow)).then_some(range)
+        // A shelf without a step may have items at any that the policy does not name.
+        let admits = |step: &StepName| self.step.is_none_or(|admits| admits(step.as_str()));
+        (shelf.step.as_ref().is_none_or(admits) && (self.admits)(&shelf.workflow)).then_some(range)
     }
 }
 

@@ -152,10 +152,19 @@ impl Recovery {
         mut after: Option<Place>,
         max: usize,
     ) -> Result<Reservation<'_>, WardenError> {
+        if let Some(key) = &filter.item {
+            let item = self.store.get(key.clone()).await?;
+            let now = self.clock.moment();
+            let fitting = item.filter(|item| filter.admits(item, now));
+            let place = fitting.map(|item| (now.steady(item.deadline), item.number));
+            let place = place.filter(|place| after.is_none_or(|after| *place > after));
+            return Ok(self.census.reserve(place.as_slice(), max));
+        }
+        let at_step = |step: &str| filter.admits_step(Some(step));
         let wanted = Wanted {
             admits: &|workflow| filter.admits_workflow(workflow),
             states: &filter.states,
-            step: filter.step.as_deref(),
+            step: if filter.names_steps() { Some(&at_step) } else { None },
         };
         if !filter.needs_record() {
             return Ok(self.census.reserve_first(&wanted, after, max));

@@ -187,6 +187,8 @@ impl Replays {
             states: filter.states.clone(),
             labels: filter.labels.clone().into_iter().collect(),
             step: filter.step.as_ref().map(ToString::to_string),
+            steps: Vec::new(),
+            item: None,
             created_after: steady(filter.created_after),
             created_before: steady(filter.created_before),
             deadline_after: steady(filter.deadline_after),

@@ -28,7 +28,9 @@ fn put(claimable: &mut Claimable, indexed: &IndexedItem, state: ItemState, now: 
 }
 
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
-    let wanted = Wanted { admits: &|name| name != "secret", states, step };
+    let at_step = |name: &str| step == Some(name);
+    let at_step: Option<&(dyn Fn(&str) -> bool + Sync)> = if step.is_some() { Some(&at_step) } else { None };
+    let wanted = Wanted { admits: &|name| name != "secret", states, step: at_step };
     assert!(claimable.free(at(1_000)));
     let places = claimable.first(&wanted, None, limit, at(1_000));
     claimable.reserve(&places, limit).into_iter().map(|(_, number)| number.0).collect()
