@@ -5,7 +5,7 @@ use warden_api::limit::STEPS_MAX;
 use wildmatch::WildMatch;
 
 use super::problem::Problem;
-use super::request;
+use super::{question, request};
 use crate::model::item::check_labels;
 use crate::model::replay::ReplayFilter;
 use crate::model::{self, Clock, ItemId, ItemKey, ItemState, Timestamp, WorkflowName};
@@ -31,6 +31,7 @@ pub fn read(filter: ItemFilter, clock: &dyn Clock) -> Result<model::ItemFilter, 
         step: filter.step.map(request::step).transpose()?.map(|step| step.to_string()),
         steps: Vec::new(),
         item: None,
+        step_retries_min: filter.step_retries_min.map(question::check_retries).transpose()?,
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
         deadline_after: instant("deadline_after", filter.deadline_after)?,
@@ -72,6 +73,7 @@ pub fn written(filter: ItemFilter) -> Result<ReplayFilter, Problem> {
         states,
         labels: filter.labels,
         step: filter.step.map(request::step).transpose()?,
+        step_retries_min: filter.step_retries_min.map(question::check_retries).transpose()?,
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
         deadline_after: instant("deadline_after", filter.deadline_after)?,

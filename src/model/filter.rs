@@ -21,6 +21,8 @@ pub struct ItemFilter {
     pub steps: Vec<String>,
     /// The only item that can match.
     pub item: Option<ItemKey>,
+    /// Items with at least so many retryable errors at their step.
+    pub step_retries_min: Option<u32>,
     /// Created at or after this instant.
     pub created_after: Option<Timestamp>,
     /// Created before this instant.
@@ -42,7 +44,10 @@ impl ItemFilter {
     /// Whether it has criteria other than workflows and states, for which records must be read.
     pub fn needs_record(&self) -> bool {
         let bounds = [self.created_after, self.created_before, self.deadline_after, self.deadline_before];
-        self.names_steps() || !self.labels.is_empty() || bounds.iter().any(Option::is_some)
+        self.names_steps()
+            || self.step_retries_min.is_some()
+            || !self.labels.is_empty()
+            || bounds.iter().any(Option::is_some)
     }
 
     /// Whether it has a criterion for the current step.
@@ -64,6 +69,7 @@ impl ItemFilter {
             && (self.states.is_empty() || self.states.contains(&item.state(moment)))
             && self.admits_step(item.step.as_deref())
             && self.item.as_ref().is_none_or(|key| key.workflow == item.workflow && key.id == item.id)
+            && self.step_retries_min.is_none_or(|least| item.course.retries >= least)
             && self.created_after.is_none_or(|bound| item.created_at >= bound)
             && self.created_before.is_none_or(|bound| item.created_at < bound)
             && self.deadline_after.is_none_or(|bound| deadline >= bound)

@@ -37,9 +37,6 @@ pub struct Leases {
     payloads: Semaphore,
 }
 
-/// The progress document of a step.
-const STEP_PROGRESS: &str = "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress";
-
 /// How a lease is given up.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settlement {
@@ -139,7 +136,7 @@ impl Leases {
     /// The progress document of the step of a leased item; empty if there is none. One request.
     pub async fn step_progress(&self, lease: &ClaimedItem) -> Result<Map<String, Value>, Error> {
         let Some(step) = &lease.item.step else { return Ok(Map::new()) };
-        let path = path::fill(STEP_PROGRESS, &[&lease.item.workflow, &lease.item.id, step]);
+        let path = path::fill(path::STEP_PROGRESS, &[&lease.item.workflow, &lease.item.id, step]);
         let bytes = self.ask(Method::GET, &path, self.call_time(), |request| request).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.client.unexpected(error.to_string()))
     }

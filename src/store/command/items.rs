@@ -238,8 +238,7 @@ pub(super) fn report_step<R: Rows>(
         match item.report_step(&step, outcome.clone(), progress, &policy, now) {
             Ok(()) => Ok(()),
             Err(StepError::Step(StepRefusal::Repeated)) => Err(Outcome::Changed(Box::new(item.clone()))),
-            Err(StepError::Step(refusal)) => Err(Outcome::StepRefused(refusal)),
-            Err(StepError::Item(refusal)) => Err(Outcome::Refused(refusal)),
+            Err(error) => Err(error.into()),
         }
     })?;
     // The report that ended the last step closed the item.

@@ -163,12 +163,12 @@ impl Play {
             _ if item.closed.is_some() => return,
             Write::Patch { deadline, .. } => {
                 let deadline = Some(self.due(*deadline));
-                item.patch(&ItemPatch { deadline, ..ItemPatch::default() }).unwrap();
+                item.patch(&ItemPatch { deadline, ..ItemPatch::default() }, &bare()).unwrap();
             }
             Write::Label { region, .. } => {
                 let region = [("region".to_owned(), REGIONS[*region].map(str::to_owned))];
                 let labels = Some(Merge::Change(region.into()));
-                item.patch(&ItemPatch { labels, ..ItemPatch::default() }).unwrap();
+                item.patch(&ItemPatch { labels, ..ItemPatch::default() }, &bare()).unwrap();
             }
             Write::Fail { .. } => item.report(fatal(now)).unwrap(),
             Write::Hold { millis, .. } if item.is_claimable(now) => {
@@ -177,8 +177,7 @@ impl Play {
             Write::Release { .. } if item.work.running(now).is_some() => {
                 let token = item.work.lease.as_ref().unwrap().token;
                 let release = LeaseCommand::Release { retry_at: None, counts: true, progress: None };
-                let policy = Policy::bare(Duration::from_secs(1), Duration::from_secs(1));
-                item.act(token, release, &policy, now.into()).unwrap();
+                item.act(token, release, &bare(), now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Close { .. } => {
@@ -390,6 +389,10 @@ pub(super) fn item(
         course: Course::default(),
         detail: None,
     }
+}
+
+fn bare() -> Policy {
+    Policy::bare(Duration::from_secs(1), Duration::from_secs(1))
 }
 
 fn fatal(at: Timestamp) -> ItemError {

@@ -189,6 +189,7 @@ impl Replays {
             step: filter.step.as_ref().map(ToString::to_string),
             steps: Vec::new(),
             item: None,
+            step_retries_min: filter.step_retries_min,
             created_after: steady(filter.created_after),
             created_before: steady(filter.created_before),
             deadline_after: steady(filter.deadline_after),

@@ -4,7 +4,9 @@ mod claimants;
 mod claims;
 mod courses;
 mod leases;
+mod progress;
 mod retries;
+mod selections;
 mod story;
 mod waiting;
 

@@ -140,7 +140,7 @@ pub fn close(id: &str, at: Timestamp) -> Command {
 }
 
 pub fn patch(id: &str, now: Timestamp, patch: ItemPatch) -> Command {
-    Command::Patch { key: key(id), patch, if_version: None, now }
+    Command::Patch { key: key(id), patch, if_version: None, policies: policies(0), now }
 }
 
 pub fn error(id: &str, at: Timestamp) -> ItemError {
@@ -243,6 +243,7 @@ pub fn replay(id: &str) -> Replay {
             states: vec![ItemState::Overdue, ItemState::Failed],
             labels: [("region".to_owned(), "eu".to_owned())].into(),
             step: Some(step("backup")),
+            step_retries_min: None,
             created_after: Some(at(-90)),
             created_before: Some(at(-80)),
             deadline_after: None,

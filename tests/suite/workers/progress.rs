@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use warden_client::Error;
-use warden_client::worker::{Done, Event};
+use warden_client::worker::{Done, Event, StepError};
 
 use super::{Log, Running, etl, item, work, worker};
 use crate::support::eventually;
@@ -129,4 +129,24 @@ async fn a_step_that_takes_too_long_goes_on_from_its_checkpoint_without_a_retry(
     let item = item(&daemon, "a").await;
     assert_eq!((&item["step"], &item["progress"]["part"]), (&json!("clean"), &json!(6)));
     assert_eq!((&item["errors"], &item["steps"][0]["attempts"]), (&json!([]), &json!(1)));
+}
+
+#[tokio::test]
+async fn the_next_run_of_a_step_finds_what_the_last_one_saved() {
+    let daemon = etl().await;
+    daemon.create("etl", "a", "?step=clean", "x").await;
+    let log = Log::default();
+    let note = log.clone();
+    work(worker(&daemon).step("clean", move |job| {
+        let note = note.clone();
+        async move {
+            note.note(Value::Object(job.progress().get().await?).to_string());
+            job.progress().merge(json!({"rows": {"copy": job.attempt()}})).await?;
+            Err(StepError::retryable("no room").after(Duration::ZERO))
+        }
+    }))
+    .await;
+    assert_eq!(log.lines(), ["{}", r#"{"rows":{"copy":1}}"#]);
+    let progress = daemon.get("/v1/workflows/etl/items/a/steps/clean/progress").await;
+    assert_eq!(progress, json!({"rows": {"copy": 2}}));
 }

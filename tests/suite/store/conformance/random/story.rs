@@ -202,6 +202,7 @@ impl Action {
                     progress: progress.clone().map(merge).map(ProgressChange::merge),
                 },
                 if_version: *if_version,
+                policies: policies(0),
                 now,
             },
             Self::Report { key: name, id, fatal, data } => {
