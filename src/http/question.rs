@@ -61,6 +61,8 @@ pub fn filter(query: &mut Query, clock: &dyn Clock) -> Result<ItemFilter, Proble
             .collect::<Result<_, _>>()?,
         labels: request::labels(query.all("label"))?.into_iter().collect(),
         step: query.one("step")?,
+        steps: Vec::new(),
+        item: None,
         step_retries_min: query.one("step_retries_min")?.map(|text| retries(&text)).transpose()?,
         created_after: instant(query, "created_after")?,
         created_before: instant(query, "created_before")?,

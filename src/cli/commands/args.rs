@@ -10,9 +10,9 @@ use warden_api::WallTime;
 use warden_api::item::ItemFilter;
 use warden_api::name::{NAME_RULE, check_labels, is_name};
 use warden_api::word::ItemState;
+use warden_client::Query;
 
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::config::ConfigFile;
 use crate::model::{DurationError, ItemId, NameError, StepName, Timestamp, WorkflowName, parse_duration};
 

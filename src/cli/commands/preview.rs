@@ -7,8 +7,8 @@ use bytesize::ByteSize;
 use reqwest::Method;
 use warden_api::item::Summary;
 use warden_api::{WallTime, path};
+use warden_client::{Client, Error as ClientError, Query};
 
-use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::terminal::age::dated;
 use crate::cli::terminal::table::table;
 use crate::model::Timestamp;

@@ -19,8 +19,10 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, Args};
 use tokio::time::timeout;
 use warden_api::item::Summary;
+use warden_api::lease::ClaimRequest;
 use warden_api::limit::WORKER_MAX;
 use warden_api::word::ItemState;
+use warden_client::{Client, Error as ClientError, Leases, Query};
 
 use self::display::Display;
 use self::pace::Pace;
@@ -29,12 +31,10 @@ use super::args::{Filter, at_least_one, duration};
 use super::error::CliError;
 use super::preview;
 use super::worker::events::EventSender;
-use super::worker::leases::{ClaimOptions, LeaseClient};
 use super::worker::process::{CommandLine, Output, raise_file_limit};
 use super::worker::program::check_program;
 use super::worker::verdict::OnSuccess;
 use super::worker::work::{AdvancedItems, Work};
-use crate::cli::daemon::client::{Client, ClientError};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
@@ -174,10 +174,10 @@ impl Recover {
         let mut words = std::mem::take(&mut self.command).into_iter();
         let program = words.next().ok_or_else(|| CliError::Usage("the command is missing".to_owned()))?;
         let pace = Pace::new(self.rate, self.exec_batch, self.max);
-        let options = ClaimOptions {
-            selection: self.filter.document()?,
-            ttl: self.lease_ttl,
-            worker: Some(self.worker.take().unwrap_or_else(worker)),
+        let claim = ClaimRequest {
+            filter: self.filter.document()?,
+            worker: Some(self.worker.take().unwrap_or_else(worker).into()),
+            ..ClaimRequest::default()
         };
         let output = match (self.exec_batch, self.connection.output) {
             (Some(_), _) => Output::Lines,
@@ -187,7 +187,7 @@ impl Recover {
             (None, Format::Table) => Output::Stdout,
         };
         let work = Work {
-            leases: Arc::new(LeaseClient::new(client, Arc::new(SystemClock::new()), options)),
+            leases: Arc::new(Leases::new(client, self.lease_ttl)),
             line: CommandLine { program, arguments: words.collect() },
             in_batches: self.exec_batch.is_some(),
             timeout: self.timeout,
@@ -199,6 +199,7 @@ impl Recover {
         raise_file_limit(self.concurrency);
         Ok(Plan {
             work: Arc::new(work),
+            claim,
             total,
             concurrency: self.concurrency,
             pace: match self.canary {
@@ -213,13 +214,10 @@ impl Recover {
 
 /// The number of items, if the token may ask and the daemon answers in time. Fails if the daemon is
 /// unreachable.
-async fn previewed(
-    client: &Client,
-    query: &crate::cli::daemon::client::Query,
-) -> Result<Option<Summary>, ClientError> {
+async fn previewed(client: &Client, query: &Query) -> Result<Option<Summary>, ClientError> {
     match timeout(PREVIEW_TIME, preview::ask(client, query)).await {
         Ok(Ok((_, preview))) => Ok(Some(preview)),
-        Ok(Err(ClientError::Refused { .. })) | Err(_) => Ok(None),
+        Ok(Err(ClientError::Refused(_))) | Err(_) => Ok(None),
         Ok(Err(error)) => Err(error),
     }
 }

@@ -1,9 +1,12 @@
 //! The flags of every command that sends requests to a daemon.
 
-use clap::Args;
+use std::sync::Arc;
 
-use super::client::{Client, ClientError};
+use clap::Args;
+use warden_client::{Client, Error as ClientError};
+
 use crate::cli::terminal::Format;
+use crate::model::SystemClock;
 
 /// No `Debug`, because of the token.
 #[derive(Args)]
@@ -32,7 +35,13 @@ impl Connection {
             .as_deref()
             .map(str::trim)
             .map(|token| token.strip_prefix("Bearer ").unwrap_or(token).trim());
-        Client::new(url, token.filter(|token| !token.is_empty()))
+        let builder = Client::builder(url)
+            .user_agent(concat!("warden-cli/", env!("CARGO_PKG_VERSION")))
+            .clock(Arc::new(SystemClock::new()));
+        match token.filter(|token| !token.is_empty()) {
+            Some(token) => builder.token(token).build(),
+            None => builder.build(),
+        }
     }
 }
 

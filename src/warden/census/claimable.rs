@@ -87,7 +87,7 @@ pub struct Wanted<'a> {
     /// States in which no item can be claimed match nothing.
     pub states: &'a [ItemState],
     /// `None` matches any step.
-    pub step: Option<&'a str>,
+    pub step: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
 }
 
 impl Wanted<'_> {
@@ -103,9 +103,9 @@ impl Wanted<'_> {
             (false, false, true) => (Timestamp::MIN, in_time),
             _ => return None,
         };
-        let is_at = |wanted: &str| match &shelf.at {
+        let is_at = |admits: &(dyn Fn(&str) -> bool + Sync)| match &shelf.at {
             At::NoStep => false,
-            At::Step(step) => step.as_str() == wanted,
+            At::Step(step) => admits(step.as_str()),
             At::OtherStep => true,
         };
         (self.step.is_none_or(is_at) && (self.admits)(&shelf.workflow)).then_some(range)
@@ -236,6 +236,17 @@ impl Claimable {
             }
         }
         reserved
+    }
+
+    /// Reserves an item if it is ready, and returns its position. Call [`Claimable::free`] first.
+    pub fn reserve_item(&mut self, placed: Placed<'_>, failed: bool) -> Option<Place> {
+        let place = (placed.deadline, placed.number);
+        let own = Shelf::of(placed, failed);
+        let other = Shelf { at: At::OtherStep, ..own.clone() };
+        [own, other].into_iter().find_map(|shelf| {
+            let (shelf, _) = self.shelves.get_key_value(&shelf)?;
+            self.reserve(&[Candidate { place, shelf: shelf.clone() }], 1).pop()
+        })
     }
 
     /// Returns reserved items. Those that have changed in the meantime are already elsewhere.

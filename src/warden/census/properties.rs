@@ -379,7 +379,10 @@ impl Play {
                 [(ItemState::Open, &open), (ItemState::Overdue, &overdue), (ItemState::Failed, &failed)]
             {
                 for step in [None, Some(STEPS[0]), Some(STEPS[1])] {
-                    let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step };
+                    let is_at = |at: &str| step == Some(at);
+                    let at: Option<&(dyn Fn(&str) -> bool + Sync)> =
+                        if step.is_some() { Some(&is_at) } else { None };
+                    let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: at };
                     let free = items.iter().filter(|item| item.is_claimable(moment.now));
                     let free = free.filter(|item| step.is_none() || item.step.as_deref() == step);
                     let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();

@@ -187,6 +187,8 @@ impl Replays {
             states: filter.states.clone(),
             labels: filter.labels.clone().into_iter().collect(),
             step: filter.step.as_ref().map(ToString::to_string),
+            steps: Vec::new(),
+            item: None,
             step_retries_min: filter.step_retries_min,
             created_after: steady(filter.created_after),
             created_before: steady(filter.created_before),

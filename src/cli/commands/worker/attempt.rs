@@ -12,10 +12,10 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use warden_api::lease::ClaimedItem;
+use warden_client::{HeldLease, LostLease};
 
 use super::batch;
 use super::environment::variables;
-use super::keeper::{HeldLease, LostLease};
 use super::process::{Process, StopLevel, raise, reached};
 use super::report::Report;
 use super::stdout::StdoutHandler;

@@ -9,8 +9,6 @@ pub mod fake_daemon;
 pub mod file_name;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-pub mod keeper;
-pub mod leases;
 pub mod process;
 pub mod program;
 pub mod report;

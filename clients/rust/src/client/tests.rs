@@ -1,5 +1,4 @@
 use super::*;
-use crate::cli::terminal::exit::Exit;
 
 #[test]
 fn an_address_that_is_none_is_refused() {
@@ -28,7 +27,7 @@ fn an_address_without_a_scheme_is_one_of_http() {
         ("https://warden.internal", "https://warden.internal"),
         ("HTTP://LOCALHOST:1/", "http://localhost:1"),
     ] {
-        assert_eq!(Client::new(url, None).unwrap().base, base);
+        assert_eq!(Client::new(url, None).unwrap().base(), base);
     }
 }
 
@@ -40,7 +39,7 @@ fn an_item_is_asked_for_below_the_path_of_the_address() {
         let id = ItemId::new(id).unwrap();
         let query = vec![("outcome", "a b&c".to_owned())];
         let request = client.item_request(Method::GET, (&workflow, &id), "/payload", &query)?;
-        Ok::<_, ClientError>(request.build().unwrap().url().to_string())
+        Ok::<_, Error>(request.build().unwrap().url().to_string())
     };
     let items = "http://localhost:1/warden/v1/workflows/uploads/items";
     assert_eq!(url("a/../ä").unwrap(), format!("{items}/a%2F..%2F%C3%A4/payload?outcome=a+b%26c"));
@@ -60,15 +59,20 @@ fn a_loopback_address_is_known_in_all_its_forms() {
     }
 }
 
+#[test]
+fn an_excerpt_is_one_short_line() {
+    assert_eq!(excerpt(" a\nb\u{1b}[2J\u{202e} "), "a\\nb\\u{1b}[2J\\u{202e}");
+    assert_eq!(excerpt(&"ä".repeat(300)).chars().count(), EXCERPT_MAX + 1);
+}
+
 #[tokio::test]
-async fn where_nobody_listens_is_said_with_what_to_do() {
+async fn where_nobody_listens_nothing_can_have_been_done() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", taken.local_addr().unwrap());
     drop(taken);
     let client = Client::new(&url, None).unwrap();
     let request = client.request(Method::GET, "/v1/items", &Query::new()).unwrap();
     let error = client.send(request).await.unwrap_err();
-    assert_eq!(error.exit(), Exit::Unavailable);
-    let expected = format!("cannot reach a warden at {url}: is it running? start it with `warden serve`");
-    assert!(error.to_string().starts_with(&expected), "{error}");
+    assert!(error.to_string().starts_with(&format!("cannot reach a warden at {url}: ")), "{error}");
+    assert!(error.is_transient() && !error.may_have_taken_effect());
 }
