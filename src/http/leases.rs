@@ -33,10 +33,10 @@ use super::server::{Allowed, Matching, OfLease, Services};
 use super::view;
 use crate::model::item::StepStatus;
 use crate::model::{Item, LeaseId, quote};
+use crate::warden::WardenError;
 use crate::warden::recovery::{ClaimItems, place_after};
 use crate::warden::recovery::{CompleteStep, FailAttempt, TTL_DEFAULT};
 use crate::warden::report::ReportError;
-use crate::warden::{Recovery, WardenError};
 
 pub async fn claim(allowed: Allowed<Matching>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -61,7 +61,7 @@ pub async fn claim(allowed: Allowed<Matching>, request: Request) -> Result<Respo
     };
     // If there is no memory for the response, the claim is refused before it leases anything.
     drop(services.server().answers.try_hold(SMALL)?);
-    let claimed = Recovery::claim(&services.recovery, claim).await?;
+    let claimed = services.recovery.claim(claim).await?;
     let next_cursor = place_after(&claimed, services.moment()).map(write_cursor);
     let hold = services.server().answers.hold(room(&claimed, document.payloads)).await;
     let hold = Arc::new(hold.map_err(|_| answers::spent())?);

@@ -50,7 +50,7 @@ use super::Workflows;
 use crate::incident::Observation;
 use crate::model::{
     Clock, ClockTime, Group, IncidentKey, IncidentKind, ItemNumber, ItemState, Moment, OutcomeCounts,
-    StepName, Timestamp, WorkflowName,
+    Timestamp, WorkflowName,
 };
 use crate::timer::{Due, TimerWheel};
 
@@ -87,6 +87,9 @@ pub struct Census {
     clock: Arc<dyn Clock>,
     sooner: Notify,
     troubled: Notify,
+    /// For claims of overdue and failed items only.
+    claimable_due: Notify,
+    /// For claims that also ask for items that are not due.
     claimable: Notify,
 }
 
@@ -114,6 +117,7 @@ impl Census {
             clock,
             sooner: Notify::new(),
             troubled: Notify::new(),
+            claimable_due: Notify::new(),
             claimable: Notify::new(),
         }
     }
@@ -286,7 +290,11 @@ impl Census {
     }
 
     fn wake(&self, state: &mut State) {
-        if state.claimable.take_news() {
+        let news = state.claimable.take_news();
+        if news.due {
+            self.claimable_due.notify_waiters();
+        }
+        if news.any {
             self.claimable.notify_waiters();
         }
         if !state.touched.is_empty() {
@@ -316,19 +324,6 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
-    /// Indexes an item for claims and redrives.
-    fn index(&mut self, placed: Placed<'_>, state: ItemState, now: Timestamp) {
-        let step = self.named_step(placed.workflow, placed.step);
-        self.claimable.put(placed, state, step, now);
-        self.redrivable.put(placed, state);
-    }
-
-    /// The step, if the workflow's policy names it.
-    fn named_step(&self, workflow: &WorkflowName, step: Option<&StepName>) -> Option<StepName> {
-        let policy = self.policies.policy(workflow);
-        step.filter(|step| policy.step(step).is_some()).cloned()
-    }
-
     /// Adds an open item: to the overdue items, or with a timer. Returns its incident.
     fn put_open(
         &mut self,
@@ -342,7 +337,7 @@ impl State {
             let census = self.workflow(&class.workflow);
             let key = census.add_troubled(IncidentKind::Overdue, class.group.clone(), placed);
             self.touched.insert(key.clone());
-            self.index(placed, ItemState::Overdue, now);
+            self.redrivable.put(placed, ItemState::Overdue);
             return Some(key);
         }
         let policy = self.policies.policy(&class.workflow);
@@ -350,23 +345,17 @@ impl State {
         if let Some(tag) = self.wheel.schedule(number.0, deadline.as_millis(), tag) {
             self.classes.leave(tag);
         }
-        self.index(placed, ItemState::Open, now);
+        self.redrivable.remove(number);
         None
     }
 
     /// Adds a failed item. Returns its incident.
-    fn put_failed(
-        &mut self,
-        number: ItemNumber,
-        class: &Class,
-        deadline: Timestamp,
-        now: Timestamp,
-    ) -> IncidentKey {
+    fn put_failed(&mut self, number: ItemNumber, class: &Class, deadline: Timestamp) -> IncidentKey {
         let placed = self.placed(number, class, deadline);
         let census = self.workflow(&class.workflow);
         let key = census.add_troubled(IncidentKind::Failed, class.group.clone(), placed);
         self.touched.insert(key.clone());
-        self.index(placed, ItemState::Failed, now);
+        self.redrivable.remove(number);
         key
     }
 
@@ -380,10 +369,16 @@ impl State {
         let mut deadline = Timestamp::from_millis(due.deadline_ms);
         // The wall clock may have been set since the timer was.
         if let Some(place) = self.wall_places.get_mut(number) {
+            let stood = deadline;
             deadline = moment.steady(ClockTime::on_wall(place.wall));
-            place.deadline = deadline;
+            if stood != deadline {
+                place.deadline = deadline;
+                self.claimable.postpone(self.placed(number, &class, stood), deadline);
+            }
         }
-        self.put_open(number, &class, deadline, moment.now);
+        if self.put_open(number, &class, deadline, moment.now).is_some() {
+            self.claimable.note_due();
+        }
     }
 
     /// Removes the timer of an item. Returns the class of the item if it had one.

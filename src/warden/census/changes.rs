@@ -27,7 +27,9 @@ impl State {
             _ => return false,
         };
         self.claimed.note(after);
-        self.index(placed, state, now);
+        self.redrivable.put(placed, state);
+        let stood = Placed { free_at: before.free_at, ..placed };
+        self.claimable.hold(stood, after.status == Status::Failed, after.free_at, now);
         true
     }
 
@@ -35,6 +37,7 @@ impl State {
     fn remove(&mut self, indexed: &IndexedItem) -> Option<IncidentKey> {
         let placed = Placed::new(indexed, self.wall_places.deadline(indexed));
         let mut remove_unclosed = |kind| {
+            self.claimable.remove(placed, kind == IncidentKind::Failed);
             let census = self.workflows.get_mut(&indexed.workflow)?;
             census.unclosed -= 1;
             if let Some(until) = indexed.interrupted_until {
@@ -56,7 +59,6 @@ impl State {
         };
         self.wall_places.forget(indexed.number);
         self.claimed.forget(indexed.number);
-        self.claimable.remove(indexed.number);
         self.redrivable.remove(indexed.number);
         if indexed.status == Status::Open && troubled.is_none() {
             self.cancel_timer(indexed.number);
@@ -87,8 +89,12 @@ impl State {
         };
         self.claimed.note(indexed);
         let deadline = self.wall_places.place(indexed, moment);
+        let policy = self.policies.policy(&indexed.workflow);
+        let is_failed = indexed.status == Status::Failed;
+        let placed = Placed::new(indexed, deadline);
+        self.claimable.put(placed, is_failed, |step| policy.step(step).is_some(), moment.now);
         match indexed.status {
-            Status::Failed => Some(self.put_failed(indexed.number, &class, deadline, moment.now)),
+            Status::Failed => Some(self.put_failed(indexed.number, &class, deadline)),
             _ => self.put_open(indexed.number, &class, deadline, moment.now),
         }
     }

@@ -1,59 +1,84 @@
-//! Claimable items, the earliest deadline first.
+//! Claimable items, the earliest deadline first: all that are not closed, whether they are due or not.
 //!
 //! Invariants:
 //!
-//! * An open item is in at most one state here: ready, busy (leased or in back-off), or reserved for a claim
-//!   in progress. The last change fed by the store decides which.
+//! * An item that is not closed is in exactly one place: on its shelf if it is ready, among the busy ones if
+//!   it is leased or waits, or among those reserved for a claim in progress. The last change fed by the store
+//!   decides which.
 //! * An entry is a hint. The store judges each claim, so a claim that comes too late gets nothing.
-//! * Items that are not due are indexed only once a claim has asked for some: most daemons never need them,
-//!   and would pay for each item.
-//! * Whether an open item is overdue depends on the time alone: it can be claimed as overdue before its timer
-//!   has fired.
-//! * Only steps that a policy names have shelves of their own. Clients could create as many other steps as
-//!   items.
+//! * An item is on the same shelf before and after its deadline: whether it is overdue depends on the time
+//!   alone. So it can be claimed as overdue before its timer has fired.
+//! * A ready item takes its place on the shelf and nothing else, some 20 bytes. All that is needed to find it
+//!   again comes with each change.
+//! * Clients could create as many steps as items. Once a workflow has [`SHELVES_MAX`] shelves, further steps
+//!   have one of their own only if its policy names them; items at others share one.
 //!
 //! Deliberately absent: labels and other criteria that few claims use. The caller reads the items to check
 //! them.
 
+mod row;
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
-use std::collections::btree_set::Range;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
-use std::ops::Bound::{Excluded, Included};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::row::Row;
 use super::placed::Placed;
 use super::troubled::Place;
 use crate::model::{ItemNumber, ItemState, StepName, Timestamp, WorkflowName};
 
+/// The most shelves of a workflow, except those of steps that its policy names.
+const SHELVES_MAX: usize = 64;
 /// The most items freed under one lock.
 const FREED_AT_ONCE: usize = 4096;
 /// After every deadline.
 const END: Timestamp = Timestamp::from_millis(i64::MAX);
 
-/// The items of one workflow, in one state, at one step.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// The items of one workflow, failed or not, at one step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Shelf {
     workflow: WorkflowName,
-    state: ItemState,
-    /// A step that the policy names; `None` for items at any other step, or at none.
-    step: Option<StepName>,
+    failed: bool,
+    at: At,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum At {
+    NoStep,
+    Step(StepName),
+    /// Any of the steps that had no shelf of their own when the item came.
+    OtherStep,
+}
+
+impl Shelf {
+    fn of(placed: Placed<'_>, failed: bool) -> Self {
+        let at = placed.step.map_or(At::NoStep, |step| At::Step(step.clone()));
+        Self { workflow: placed.workflow.clone(), failed, at }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shelved {
+    ready: Row,
+    /// How many items belong here, busy and reserved ones included.
+    items: u64,
+}
+
+/// An item that is not on its shelf.
 #[derive(Debug)]
-struct Entry {
+struct Away {
     shelf: Arc<Shelf>,
     deadline: Timestamp,
-    availability: Availability,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Availability {
-    /// On its shelf.
-    Ready,
-    /// Leased or in back-off until then.
-    Busy(Timestamp),
-    Reserved,
+/// An item that a claim may reserve.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub place: Place,
+    shelf: Arc<Shelf>,
 }
 
 /// The criteria of a claim that the index can judge.
@@ -66,75 +91,105 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The range of deadlines on a shelf that matches: from the first, and before the second.
+    /// The range of deadlines on a shelf that matches: from the first, and before the second. Items at steps
+    /// without shelves of their own match any step; the caller checks their records.
     fn range_of(&self, shelf: &Shelf, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let in_time = now.after(Duration::from_millis(1));
         let has = |state| self.states.contains(&state);
-        let range = match (shelf.state, has(ItemState::Open), has(ItemState::Overdue)) {
-            (ItemState::Open, true, true) => (Timestamp::MIN, END),
-            (ItemState::Open, true, false) => (in_time, END),
-            (ItemState::Open, false, true) => (Timestamp::MIN, in_time),
-            (ItemState::Open, false, false) => return None,
-            (state, ..) if has(state) => (Timestamp::MIN, END),
+        let range = match (shelf.failed, has(ItemState::Open), has(ItemState::Overdue)) {
+            (true, ..) if has(ItemState::Failed) => (Timestamp::MIN, END),
+            (false, true, true) => (Timestamp::MIN, END),
+            (false, true, false) => (in_time, END),
+            (false, false, true) => (Timestamp::MIN, in_time),
             _ => return None,
         };
-        // A shelf without a step may have items at any that the policy does not name.
-        let admits = |step: &StepName| self.step.is_none_or(|admits| admits(step.as_str()));
-        (shelf.step.as_ref().is_none_or(admits) && (self.admits)(&shelf.workflow)).then_some(range)
+        let is_at = |admits: &(dyn Fn(&str) -> bool + Sync)| match &shelf.at {
+            At::NoStep => false,
+            At::Step(step) => admits(step.as_str()),
+            At::OtherStep => true,
+        };
+        (self.step.is_none_or(is_at) && (self.admits)(&shelf.workflow)).then_some(range)
     }
+}
+
+/// Which waiting claims should try again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Those of overdue and failed items.
+    pub due: bool,
+    /// Those that also ask for items that are not due.
+    pub any: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Claimable {
-    entries: HashMap<ItemNumber, Entry>,
-    ready: HashMap<Arc<Shelf>, BTreeSet<Place>>,
-    /// By the instant at which they become ready.
-    busy: BTreeSet<(Timestamp, ItemNumber)>,
-    keeps_open: bool,
-    /// While items that are not due are read: the items that have changed since reading began.
-    changed: Option<HashSet<ItemNumber>>,
-    /// Whether waiting claims should try again.
-    news: bool,
+    shelves: BTreeMap<Arc<Shelf>, Shelved>,
+    /// Leased or waiting, by the instant at which they become ready.
+    busy: BTreeMap<(Timestamp, ItemNumber), Away>,
+    reserved: HashMap<ItemNumber, Away>,
+    news: News,
 }
 
 impl Claimable {
-    /// The item is in this state now. `step` is its step if the policy names that.
-    pub fn put(&mut self, indexed: Placed<'_>, state: ItemState, step: Option<StepName>, now: Timestamp) {
-        let stood_on = self.take_out(indexed.number);
-        if state == ItemState::Open && !self.keeps_open {
+    /// Adds an item that is not closed. `is_named` tells whether its policy names a step.
+    pub fn put(
+        &mut self,
+        placed: Placed<'_>,
+        failed: bool,
+        is_named: impl FnOnce(&StepName) -> bool,
+        now: Timestamp,
+    ) {
+        let shelf = self.shelf_for(placed, failed, is_named);
+        self.shelves.entry(shelf.clone()).or_default().items += 1;
+        let item = Away { shelf, deadline: placed.deadline };
+        self.settle(placed.number, item, placed.free_at, now);
+    }
+
+    /// Removes an item that was added as it is placed here.
+    pub fn remove(&mut self, placed: Placed<'_>, failed: bool) {
+        if let Some((Away { shelf, .. }, _)) = self.take(placed, failed)
+            && let Some(shelved) = self.shelves.get_mut(&shelf)
+        {
+            shelved.items -= 1;
+            if shelved.items == 0 {
+                self.shelves.remove(&shelf);
+            }
+        }
+    }
+
+    /// The item is busy until another instant.
+    pub fn hold(&mut self, placed: Placed<'_>, failed: bool, until: Timestamp, now: Timestamp) {
+        let news = self.news;
+        if let Some((item, was_ready)) = self.take(placed, failed) {
+            self.settle(placed.number, item, until, now);
+            if was_ready && until <= now {
+                self.news = news;
+            }
+        }
+    }
+
+    /// The deadline of an item has moved.
+    pub fn postpone(&mut self, placed: Placed<'_>, to: Timestamp) {
+        let number = placed.number;
+        let busy = self.busy.get_mut(&(placed.free_at, number));
+        if let Some(away) = self.reserved.get_mut(&number).or(busy) {
+            away.deadline = to;
             return;
         }
-        let shelf = Shelf { workflow: indexed.workflow.clone(), state, step };
-        let shelf =
-            self.ready.get_key_value(&shelf).map_or_else(|| Arc::new(shelf), |(known, _)| known.clone());
-        let availability =
-            if indexed.free_at <= now { Availability::Ready } else { Availability::Busy(indexed.free_at) };
-        let entry = Entry { shelf, deadline: indexed.deadline, availability };
-        let stood_there = stood_on.as_ref() == Some(&entry.shelf);
-        self.place(indexed.number, &entry, stood_there);
-        self.entries.insert(indexed.number, entry);
+        let first = Shelf { workflow: placed.workflow.clone(), failed: false, at: At::NoStep };
+        let shelves = self.shelves.range_mut::<Shelf, _>(&first..);
+        for (_, shelved) in shelves.take_while(|(shelf, _)| shelf.workflow == first.workflow) {
+            if shelved.ready.remove((placed.deadline, number)) {
+                shelved.ready.insert((to, number));
+                self.news = News { due: true, any: true };
+                return;
+            }
+        }
     }
 
-    pub fn remove(&mut self, number: ItemNumber) {
-        self.take_out(number);
-    }
-
-    /// Removes an item. Returns the shelf if it was ready.
-    fn take_out(&mut self, number: ItemNumber) -> Option<Arc<Shelf>> {
-        if let Some(changed) = &mut self.changed {
-            changed.insert(number);
-        }
-        match self.entries.remove(&number) {
-            Some(Entry { shelf, deadline, availability: Availability::Ready }) => {
-                self.unshelve(&shelf, (deadline, number));
-                return Some(shelf);
-            }
-            Some(Entry { availability: Availability::Busy(until), .. }) => {
-                self.busy.remove(&(until, number));
-            }
-            Some(Entry { availability: Availability::Reserved, .. }) | None => {}
-        }
-        None
+    /// An item has become overdue.
+    pub fn note_due(&mut self) {
+        self.news.due = true;
     }
 
     /// The first matching items after a position, in order. Call [`Claimable::free`] first.
@@ -144,153 +199,164 @@ impl Claimable {
         after: Option<Place>,
         limit: usize,
         now: Timestamp,
-    ) -> Vec<Place> {
-        let row = |(shelf, places): (&Arc<Shelf>, _)| -> Option<Range<'_, Place>> {
-            let places: &BTreeSet<Place> = places;
+    ) -> Vec<Candidate> {
+        let after = after.map(|(deadline, number)| (deadline, ItemNumber(number.0.saturating_add(1))));
+        let rows = self.shelves.iter().filter_map(|(shelf, shelved)| {
             let (from, to) = wanted.range_of(shelf, now)?;
-            let (from, to) = ((from, ItemNumber(0)), (to, ItemNumber(0)));
-            match after {
-                // The range of a `BTreeSet` must not end before it begins.
-                Some(after) if after >= to => None,
-                Some(after) if after >= from => Some(places.range((Excluded(after), Excluded(to)))),
-                _ => Some(places.range((Included(from), Excluded(to)))),
-            }
-        };
-        let mut rows: Vec<Range<'_, Place>> = self.ready.iter().filter_map(row).collect();
-        let first =
-            |(row, places): (usize, &mut Range<'_, Place>)| places.next().map(|place| Reverse((*place, row)));
-        let mut heads: BinaryHeap<_> = rows.iter_mut().enumerate().filter_map(first).collect();
+            let from = after.max(Some((from, ItemNumber(0))))?;
+            Some((shelf, shelved.ready.range(from, (to, ItemNumber(0)))))
+        });
+        let mut rows: Vec<_> = rows.collect();
+        let mut heads = BinaryHeap::new();
+        for (row, (_, places)) in rows.iter_mut().enumerate() {
+            heads.extend(places.next().map(|place| Reverse((place, row))));
+        }
         let mut found = Vec::new();
         while found.len() < limit
             && let Some(Reverse((place, row))) = heads.pop()
         {
-            found.push(place);
-            heads.extend(rows[row].next().map(|place| Reverse((*place, row))));
+            let (shelf, places) = &mut rows[row];
+            found.push(Candidate { place, shelf: Arc::clone(shelf) });
+            heads.extend(places.next().map(|place| Reverse((place, row))));
         }
         found
     }
 
     /// Reserves those of the items that are still ready, at most `limit`, and returns their positions. Each
     /// has to be given back or claimed.
-    pub fn reserve(&mut self, places: &[Place], limit: usize) -> Vec<Place> {
+    pub fn reserve(&mut self, candidates: &[Candidate], limit: usize) -> Vec<Place> {
         let mut reserved = Vec::new();
-        for (_, number) in places {
+        for Candidate { place, shelf } in candidates {
             if reserved.len() == limit {
                 break;
             }
-            let ready = |entry: &&mut Entry| entry.availability == Availability::Ready;
-            if let Some(entry) = self.entries.get_mut(number).filter(ready) {
-                entry.availability = Availability::Reserved;
-                let (shelf, place) = (entry.shelf.clone(), (entry.deadline, *number));
-                self.unshelve(&shelf, place);
-                reserved.push(place);
+            if self.shelves.get_mut(shelf).is_some_and(|shelved| shelved.ready.remove(*place)) {
+                self.reserved.insert(place.1, Away { shelf: shelf.clone(), deadline: place.0 });
+                reserved.push(*place);
             }
         }
         reserved
     }
 
+    /// Reserves an item if it is ready, and returns its position. Call [`Claimable::free`] first.
+    pub fn reserve_item(&mut self, placed: Placed<'_>, failed: bool) -> Option<Place> {
+        let place = (placed.deadline, placed.number);
+        let own = Shelf::of(placed, failed);
+        let other = Shelf { at: At::OtherStep, ..own.clone() };
+        [own, other].into_iter().find_map(|shelf| {
+            let (shelf, _) = self.shelves.get_key_value(&shelf)?;
+            self.reserve(&[Candidate { place, shelf: shelf.clone() }], 1).pop()
+        })
+    }
+
     /// Returns reserved items. Those that have changed in the meantime are already elsewhere.
-    pub fn give_back(&mut self, places: &[Place]) {
+    pub fn give_back(&mut self, places: &[Place], now: Timestamp) {
         for (_, number) in places {
-            self.make_ready(*number, &Availability::Reserved);
+            if let Some(item) = self.reserved.remove(number) {
+                self.make_ready(*number, &item, now);
+            }
         }
     }
 
     /// When the next lease or back-off expires.
     pub fn next_free(&self) -> Timestamp {
-        self.busy.first().map_or(Timestamp::MAX, |(free_at, _)| *free_at)
+        self.busy.first_key_value().map_or(Timestamp::MAX, |((free_at, _), _)| *free_at)
     }
 
-    /// Whether waiting claims should try again. Resets it.
-    pub fn take_news(&mut self) -> bool {
+    /// Which waiting claims should try again. Resets it.
+    pub fn take_news(&mut self) -> News {
         std::mem::take(&mut self.news)
-    }
-
-    /// Starts to index items that are not due. Existing ones are added by [`Claimable::fill`], followed by
-    /// [`Claimable::filled`]. Without effect if they are indexed already.
-    pub fn keep_open(&mut self) {
-        if !self.keeps_open {
-            self.keeps_open = true;
-            self.changed = Some(HashSet::new());
-        }
-    }
-
-    /// Adds an item that is not due, unless it has changed since reading began.
-    pub fn fill(&mut self, indexed: Placed<'_>, step: Option<StepName>, now: Timestamp) {
-        let Some(changed) = self.changed.take() else { return };
-        if !changed.contains(&indexed.number) {
-            self.put(indexed, ItemState::Open, step, now);
-        }
-        self.changed = Some(changed);
-    }
-
-    /// All existing items were added.
-    pub fn filled(&mut self) {
-        self.changed = None;
-    }
-
-    /// Stops indexing items that are not due, because they could not be read.
-    pub fn drop_open(&mut self) {
-        (self.keeps_open, self.changed) = (false, None);
-        let is_open = |(number, entry): (&ItemNumber, &Entry)| {
-            (entry.shelf.state == ItemState::Open).then_some(*number)
-        };
-        let open: Vec<ItemNumber> = self.entries.iter().filter_map(is_open).collect();
-        for number in open {
-            self.remove(number);
-        }
     }
 
     /// Makes a batch of items ready whose lease or back-off has expired. Returns whether these were all.
     pub fn free(&mut self, now: Timestamp) -> bool {
         for _ in 0..FREED_AT_ONCE {
-            match self.busy.first().copied() {
-                Some((until, number)) if until <= now => {
-                    self.busy.pop_first();
-                    self.make_ready(number, &Availability::Busy(until));
-                }
-                _ => return true,
-            }
+            let Some(entry) = self.busy.first_entry().filter(|entry| entry.key().0 <= now) else {
+                return true;
+            };
+            let ((_, number), item) = entry.remove_entry();
+            self.make_ready(number, &item, now);
         }
         false
     }
 
-    /// Makes an item ready if it is in the given state.
-    fn make_ready(&mut self, number: ItemNumber, expected: &Availability) {
-        if let Some(mut entry) = self.entries.remove(&number) {
-            if entry.availability == *expected {
-                entry.availability = Availability::Ready;
-                self.place(number, &entry, false);
-            }
-            self.entries.insert(number, entry);
+    /// Files an item as ready or busy.
+    fn settle(&mut self, number: ItemNumber, item: Away, free_at: Timestamp, now: Timestamp) {
+        if free_at <= now {
+            self.make_ready(number, &item, now);
+            return;
+        }
+        // Waiting claims sleep until the first one is ready.
+        if free_at < self.next_free() {
+            self.news = News { due: true, any: true };
+        }
+        self.busy.insert((free_at, number), item);
+    }
+
+    fn make_ready(&mut self, number: ItemNumber, item: &Away, now: Timestamp) {
+        self.news.any = true;
+        self.news.due |= item.shelf.failed || item.deadline <= now;
+        if let Some(shelved) = self.shelves.get_mut(&item.shelf) {
+            shelved.ready.insert((item.deadline, number));
         }
     }
 
-    /// Files an item as its entry says. Waiting claims should try again if the item has become ready on
-    /// another shelf, or is the next to become ready.
-    fn place(&mut self, number: ItemNumber, entry: &Entry, stood_there: bool) {
-        match entry.availability {
-            Availability::Ready => {
-                self.news |= !stood_there;
-                self.ready.entry(entry.shelf.clone()).or_default().insert((entry.deadline, number));
-            }
-            Availability::Busy(until) => {
-                self.news |= self.busy.first().is_none_or(|(first, _)| until < *first);
-                self.busy.insert((until, number));
-            }
-            Availability::Reserved => {}
+    /// Takes an item from where it is, and tells whether that was its shelf. It still counts there.
+    fn take(&mut self, placed: Placed<'_>, failed: bool) -> Option<(Away, bool)> {
+        let (number, deadline) = (placed.number, placed.deadline);
+        let away = self.reserved.remove(&number).or_else(|| self.busy.remove(&(placed.free_at, number)));
+        if let Some(away) = away {
+            return Some((away, false));
         }
+        let own = Shelf::of(placed, failed);
+        let other = Shelf { at: At::OtherStep, ..own.clone() };
+        for shelf in [own, other] {
+            if let Some((shelf, shelved)) = self.shelves.range_mut::<Shelf, _>(&shelf..=&shelf).next()
+                && shelved.ready.remove((deadline, number))
+            {
+                return Some((Away { shelf: shelf.clone(), deadline }, true));
+            }
+        }
+        None
     }
 
-    fn unshelve(&mut self, shelf: &Arc<Shelf>, place: Place) {
-        if let Some(places) = self.ready.get_mut(shelf) {
-            places.remove(&place);
-            if places.is_empty() {
-                self.ready.remove(shelf);
-            }
+    /// The shelf to which an item goes.
+    fn shelf_for(
+        &self,
+        placed: Placed<'_>,
+        failed: bool,
+        is_named: impl FnOnce(&StepName) -> bool,
+    ) -> Arc<Shelf> {
+        let mut shelf = Shelf::of(placed, failed);
+        if let Some((known, _)) = self.shelves.get_key_value(&shelf) {
+            return known.clone();
         }
+        if let At::Step(step) = &shelf.at
+            && self.shelves_of(placed.workflow).nth(SHELVES_MAX - 1).is_some()
+            && !is_named(step)
+        {
+            shelf.at = At::OtherStep;
+        }
+        let known = self.shelves.get_key_value(&shelf).map(|(known, _)| known.clone());
+        known.unwrap_or_else(|| Arc::new(shelf))
+    }
+
+    fn shelves_of(&self, workflow: &WorkflowName) -> impl Iterator<Item = &Arc<Shelf>> {
+        let first = Shelf { workflow: workflow.clone(), failed: false, at: At::NoStep };
+        let shelves = self.shelves.range::<Shelf, _>(&first..);
+        shelves.map(|(shelf, _)| shelf).take_while(|shelf| shelf.workflow == *workflow)
     }
 }
 
 #[cfg(test)]
-mod tests;
+impl Claimable {
+    /// How many items belong to the shelves, and how many are on them, busy, or reserved.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let belong = self.shelves.values().map(|shelved| shelved.items as usize).sum();
+        let ready = |shelved: &Shelved| {
+            shelved.ready.range((Timestamp::MIN, ItemNumber(0)), (END, ItemNumber(0))).count()
+        };
+        let ready: usize = self.shelves.values().map(ready).sum();
+        (belong, ready + self.busy.len() + self.reserved.len())
+    }
+}

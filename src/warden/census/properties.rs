@@ -4,15 +4,18 @@
 //! The loops are modelled as they are written: they wait and wake only where the real ones do. Anything they
 //! have missed at the end is a lost wake-up.
 
+mod story;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
+use self::story::{Due, Step, Write, steps};
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, Course, ItemPatch, LeaseCommand, Merge};
+use crate::model::item::{Closing, Course, Interruption, ItemPatch, LeaseCommand, Merge};
 use crate::model::{
     ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy, Redrive,
     StepName, Work, Workflow,
@@ -28,44 +31,6 @@ const REGIONS: [Option<&str>; 3] = [None, Some("eu"), Some("us")];
 /// When overdue items are redriven, and how often.
 const REDRIVEN_AFTER: Duration = Duration::from_millis(30);
 const ATTEMPTS_MAX: u32 = 2;
-
-#[derive(Clone, Debug)]
-enum Step {
-    /// Milliseconds pass.
-    Pass(u64),
-    /// A change is written, and is visible to queries from now on.
-    Write(Write),
-    /// The oldest written changes are fed to the census.
-    Tell(usize),
-    /// The timer loop takes a step.
-    Watch,
-    /// The alerting loop takes a step.
-    Alert,
-    /// The wall clock is set to this many milliseconds ahead of the steady clock.
-    SetWall(i64),
-    /// The loop that follows the wall clock takes a step.
-    Follow,
-}
-
-/// Milliseconds from now, on the steady or the wall clock.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    ahead: i64,
-    on_wall: bool,
-}
-
-/// Items are chosen by index.
-#[derive(Clone, Debug)]
-enum Write {
-    Create { workflow: usize, step: Option<usize>, deadline: Due },
-    Patch { item: usize, deadline: Due },
-    Label { item: usize, region: usize },
-    Fail { item: usize },
-    Hold { item: usize, millis: i64 },
-    Release { item: usize },
-    Close { item: usize },
-    Forget { item: usize },
-}
 
 /// The state of the loop that follows the wall clock.
 enum Follower {
@@ -111,8 +76,6 @@ impl Play {
         let told = WORKFLOWS.map(|name| Change::Put(noted(name).into()));
         policies.committed(&told);
         census.committed(&told);
-        census.keep_open();
-        census.filled_open();
         let (items, written, decided) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let follower = Follower::Waits;
         let asleep_until = Timestamp::MIN;
@@ -148,6 +111,8 @@ impl Play {
         | Write::Fail { item }
         | Write::Hold { item, .. }
         | Write::Release { item }
+        | Write::Interrupt { item, .. }
+        | Write::Wait { item, .. }
         | Write::Close { item }
         | Write::Forget { item }
         | Write::Create { workflow: item, .. }) = write;
@@ -180,6 +145,12 @@ impl Play {
                 item.act(token, release, &bare(), now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
+            Write::Interrupt { millis, .. } if item.failed_at.is_none() => {
+                let until = millis.map(|millis| self.at(millis));
+                item.course.interruption = Some(Interruption { at: now, until });
+            }
+            Write::Interrupt { .. } => return,
+            Write::Wait { millis, .. } => item.course.not_before = Some(self.at(*millis)),
             Write::Close { .. } => {
                 item.close(Closing {
                     outcome: CloseOutcome::Success,
@@ -303,6 +274,7 @@ impl Play {
 
     fn check(&self) -> Result<(), TestCaseError> {
         let moment = self.clock.moment();
+        let is_late = |item: &Item| self.steady(item) <= moment.now;
         let mut timers = 0;
         for name in WORKFLOWS {
             let workflow = WorkflowName::new(name).unwrap();
@@ -314,8 +286,13 @@ impl Play {
             };
             let (open, overdue, failed) =
                 (of(ItemState::Open), of(ItemState::Overdue), of(ItemState::Failed));
-            timers += open.len();
-            for (kind, items) in [(IncidentKind::Overdue, &overdue), (IncidentKind::Failed, &failed)] {
+            let interrupted = of(ItemState::Interrupted);
+            // An interrupted item keeps its deadline.
+            let (mut late, in_time): (Vec<&Item>, Vec<&Item>) =
+                [&open, &overdue, &interrupted].into_iter().flatten().partition(|item| is_late(item));
+            late.sort_by_key(|item| (self.steady(item), item.number));
+            timers += in_time.len();
+            for (kind, items) in [(IncidentKind::Overdue, &late), (IncidentKind::Failed, &failed)] {
                 let mut groups: BTreeMap<Group, Vec<&Item>> = BTreeMap::new();
                 for region in REGIONS.map(Option::unwrap_or_default) {
                     groups.insert([("region".into(), region.into())].into(), Vec::new());
@@ -335,22 +312,31 @@ impl Play {
             for (state, items) in
                 [(ItemState::Open, &open), (ItemState::Overdue, &overdue), (ItemState::Failed, &failed)]
             {
-                let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: None };
-                let free = items.iter().filter(|item| item.is_claimable(moment.now));
-                let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
-                let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
-                prop_assert_eq!(&reserved.places, &expected, "in state {:?}", state);
-                // The reservation is dropped here, and the items are claimable again.
+                for step in [None, Some(STEPS[0]), Some(STEPS[1])] {
+                    let is_at = |at: &str| step == Some(at);
+                    let at: Option<&(dyn Fn(&str) -> bool + Sync)> =
+                        if step.is_some() { Some(&is_at) } else { None };
+                    let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: at };
+                    let free = items.iter().filter(|item| item.is_claimable(moment.now));
+                    let free = free.filter(|item| step.is_none() || item.step.as_deref() == step);
+                    let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
+                    let reserved = self.census.reserve_first(&wanted, None, usize::MAX);
+                    prop_assert_eq!(&reserved.places, &expected, "in state {:?} at step {:?}", state, step);
+                    // The reservation is dropped here, and the items are claimable again.
+                }
             }
-            self.check_redrivable(name, &overdue)?;
+            self.check_redrivable(name, &late)?;
             let tally = self.census.tally(name);
-            prop_assert_eq!(tally.unclosed, (open.len() + overdue.len() + failed.len()) as u64);
+            prop_assert_eq!(tally.unclosed, (late.len() + in_time.len() + failed.len()) as u64);
+            prop_assert_eq!(tally.interrupted, interrupted.len() as u64);
             prop_assert_eq!(tally.closed, of(ItemState::Closed).len() as u64);
         }
         prop_assert_eq!(self.census.timers().0, timers);
         {
             let state = self.census.lock();
             prop_assert_eq!(state.classes.timers(), state.wheel.len() as u64, "each timer is of one class");
+            let unclosed = self.items.values().filter(|item| item.closed.is_none()).count();
+            prop_assert_eq!(state.claimable.counts(), (unclosed, unclosed), "each item is in one place");
         }
         let tallies = self.census.tallies();
         prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.created_total).sum::<u64>(), self.created);
@@ -407,35 +393,6 @@ fn fatal(at: Timestamp) -> ItemError {
         stack: None,
         data: serde_json::Value::Null,
     }
-}
-
-fn writes() -> impl Strategy<Value = Write> {
-    let ahead = || prop_oneof![2 => -20_i64..=0, 5 => 1_i64..200, 1 => 1_i64..1_000_000];
-    let deadline = || (ahead(), any::<bool>()).prop_map(|(ahead, on_wall)| Due { ahead, on_wall });
-    let item = || 0_usize..20;
-    prop_oneof![
-        6 => (0..WORKFLOWS.len(), prop::option::of(0..STEPS.len()), deadline())
-            .prop_map(|(workflow, step, deadline)| Write::Create { workflow, step, deadline }),
-        4 => (item(), deadline()).prop_map(|(item, deadline)| Write::Patch { item, deadline }),
-        2 => (item(), 0..REGIONS.len()).prop_map(|(item, region)| Write::Label { item, region }),
-        1 => item().prop_map(|item| Write::Fail { item }),
-        3 => (item(), 1_i64..200).prop_map(|(item, millis)| Write::Hold { item, millis }),
-        1 => item().prop_map(|item| Write::Release { item }),
-        3 => item().prop_map(|item| Write::Close { item }),
-        2 => item().prop_map(|item| Write::Forget { item }),
-    ]
-}
-
-fn steps() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0_u64..100).prop_map(Step::Pass),
-        8 => writes().prop_map(Step::Write),
-        4 => (1_usize..5).prop_map(Step::Tell),
-        8 => Just(Step::Watch),
-        3 => Just(Step::Alert),
-        1 => (-300_i64..300).prop_map(Step::SetWall),
-        3 => Just(Step::Follow),
-    ]
 }
 
 proptest! {

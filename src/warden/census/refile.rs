@@ -39,10 +39,11 @@ impl State {
             return;
         }
         let Some((left, class)) = self.take_out(&workflow, (stood, number)) else { return };
+        self.claimable.postpone(self.placed(number, &class, stood), deadline);
         match left {
             Left::Timer => drop(self.put_open(number, &class, deadline, moment.now)),
             Left::Incident(left) if left.kind == IncidentKind::Failed => {
-                let entered = self.put_failed(number, &class, deadline, moment.now);
+                let entered = self.put_failed(number, &class, deadline);
                 self.accounts.leave(&left, Some(entered), Status::Failed, moment.now);
             }
             Left::Incident(left) => {

@@ -6,20 +6,21 @@
 //!
 //! A claim is not idempotent: if its response is lost, its items stay leased until the ttl has passed.
 
+use std::collections::HashSet;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use warden_api::limit::CLAIM_MAX;
 
 use super::Recovery;
 use super::leases::check_ttl;
 use crate::model::item::WORKER_MAX;
-use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Moment, Order, Position, ReplayId, Timestamp};
-use crate::store::{Claim, Command, ListItems, Outcome, StoreError};
+use crate::model::{Item, ItemFilter, ItemNumber, ItemState, Moment, Position, ReplayId, Timestamp};
+use crate::store::{Claim, Command, Outcome};
 use crate::warden::census::{Place, Reservation, Wanted};
 use crate::warden::report::log_exhausted;
 use crate::warden::{WardenError, redrives};
@@ -29,9 +30,6 @@ pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The most items read at once for a filter that the census cannot judge.
 const BATCH: usize = 512;
-/// The page size when items that are not due are read for the first time.
-const OPEN_PAGE: usize = 1000;
-
 #[derive(Clone, Debug)]
 pub struct ClaimItems {
     /// Only open, overdue and failed items can be claimed; other states match nothing.
@@ -49,20 +47,8 @@ pub struct ClaimItems {
     pub gone: CancellationToken,
 }
 
-/// Whether the census also indexes claimable items that are not due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OpenItems {
-    /// No claim has asked for them yet.
-    Unknown,
-    BeingRead,
-    Kept,
-}
-
-/// Waiting claims, and whether the census indexes items that are not due.
+/// Waiting claims.
 pub struct Claims {
-    open: Mutex<OpenItems>,
-    /// Notified when reading ended, successfully or not.
-    open_read: Notify,
     /// One permit for each claim that may wait.
     waiting: Semaphore,
     waiting_max: usize,
@@ -73,40 +59,23 @@ pub struct Claims {
 impl Claims {
     /// `waiting_max` is the most claims that may wait at a time.
     pub fn new(waiting_max: usize) -> Self {
-        Self {
-            open: Mutex::new(OpenItems::Unknown),
-            open_read: Notify::new(),
-            waiting: Semaphore::new(waiting_max),
-            waiting_max,
-            closing: CancellationToken::new(),
-        }
-    }
-
-    fn open(&self) -> MutexGuard<'_, OpenItems> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { waiting: Semaphore::new(waiting_max), waiting_max, closing: CancellationToken::new() }
     }
 }
 
 impl Recovery {
     /// Leases items to a worker, the earliest deadline first.
-    pub async fn claim(recovery: &Arc<Self>, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
-        let ClaimItems { max, ttl, wait, ref worker, .. } = request;
-        check(max, ttl, wait, worker)?;
-        if request.filter.states.contains(&ItemState::Open) {
-            Self::keep_open(recovery).await?;
-        }
-        recovery.claim_or_wait(request).await
-    }
-
-    async fn claim_or_wait(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
+    pub async fn claim(&self, request: ClaimItems) -> Result<Vec<Item>, WardenError> {
         let ClaimItems { filter, after, max, ttl, wait, worker, gone } = request;
+        check(max, ttl, wait, &worker)?;
+        let wants_open = filter.states.contains(&ItemState::Open);
         let filter = Arc::new(filter);
         let after = after.map(|position| (position.deadline, position.number));
         let until = self.clock.now().after(wait);
         // At the limit a claim does not wait: requests in flight are needed for others as well.
         let waits = if wait.is_zero() { None } else { self.claims.waiting.try_acquire().ok() };
         loop {
-            let mut come = pin!(self.census.claimable_has_come());
+            let mut come = pin!(self.census.claimable_has_come(wants_open));
             come.as_mut().enable();
             let claimed = self.claim_first(&filter, after, max, ttl, &worker).await?;
             let now = self.clock.now();
@@ -155,10 +124,13 @@ impl Recovery {
         if let Some(key) = &filter.item {
             let item = self.store.get(key.clone()).await?;
             let now = self.clock.moment();
-            let fitting = item.filter(|item| filter.admits(item, now));
-            let place = fitting.map(|item| (now.steady(item.deadline), item.number));
-            let place = place.filter(|place| after.is_none_or(|after| *place > after));
-            return Ok(self.census.reserve(place.as_slice(), max));
+            let place = |item: &Item| (now.steady(item.deadline), item.number);
+            let is_after = |item: &Item| after.is_none_or(|after| place(item) > after);
+            let fitting = item.filter(|item| filter.admits(item, now) && is_after(item));
+            return Ok(match fitting {
+                Some(item) => self.census.reserve_item(&item),
+                None => self.census.reserve(&[], max),
+            });
         }
         let at_step = |step: &str| filter.admits_step(Some(step));
         let wanted = Wanted {
@@ -174,17 +146,20 @@ impl Recovery {
         // item matches.
         let mut batch = max.min(BATCH);
         loop {
-            let places = self.census.claimable(&wanted, after, batch);
-            let numbers = places.iter().map(|(_, number)| *number).collect();
+            let mut candidates = self.census.claimable(&wanted, after, batch);
+            let last = candidates.last().map(|candidate| candidate.place);
+            let is_last = candidates.len() < batch;
             let now = self.clock.moment();
-            let items = self.store.items(numbers).await?;
+            let items =
+                self.store.items(candidates.iter().map(|candidate| candidate.place.1).collect()).await?;
             let fitting = items.iter().filter(|item| filter.admits(item, now));
-            let fitting: Vec<Place> = fitting.map(|item| (now.steady(item.deadline), item.number)).collect();
-            let reservation = self.census.reserve(&fitting, max);
-            if !reservation.places.is_empty() || places.len() < batch || self.claims.closing.is_cancelled() {
+            let fitting: HashSet<ItemNumber> = fitting.map(|item| item.number).collect();
+            candidates.retain(|candidate| fitting.contains(&candidate.place.1));
+            let reservation = self.census.reserve(&candidates, max);
+            if !reservation.places.is_empty() || is_last || self.claims.closing.is_cancelled() {
                 return Ok(reservation);
             }
-            after = places.last().copied();
+            after = last;
             batch = (2 * batch).min(BATCH);
         }
     }
@@ -221,62 +196,6 @@ impl Recovery {
             }
         }
         Ok(claimed)
-    }
-
-    /// Ensures that the census indexes items that are not due. The first claim that asks for them starts one
-    /// scan of all items, which continues even if the claim is cancelled.
-    async fn keep_open(recovery: &Arc<Self>) -> Result<(), WardenError> {
-        let claims = &recovery.claims;
-        let begins = {
-            let mut open = claims.open();
-            let begins = *open == OpenItems::Unknown;
-            if begins {
-                *open = OpenItems::BeingRead;
-            }
-            begins
-        };
-        if begins {
-            let reading = recovery.clone();
-            tokio::spawn(async move {
-                let read = reading.read_open().await;
-                if let Err(error) = &read {
-                    tracing::warn!(%error, "claims of items that are not due fail: they could not be read");
-                    reading.census.drop_open();
-                }
-                *reading.claims.open() = if read.is_ok() { OpenItems::Kept } else { OpenItems::Unknown };
-                // Waiters are notified in the order in which they arrived.
-                reading.claims.open_read.notify_waiters();
-            });
-        }
-        loop {
-            let mut read = pin!(claims.open_read.notified());
-            read.as_mut().enable();
-            let known = *claims.open();
-            match known {
-                OpenItems::Kept => return Ok(()),
-                OpenItems::Unknown => return Err(StoreError::Overloaded.into()),
-                OpenItems::BeingRead => read.await,
-            }
-        }
-    }
-
-    async fn read_open(&self) -> Result<(), StoreError> {
-        self.census.keep_open();
-        let states = vec![ItemState::Open, ItemState::Interrupted];
-        let filter = ItemFilter { states, ..ItemFilter::default() };
-        let (order, limit) = (Order::Created, OPEN_PAGE);
-        let mut after = None;
-        loop {
-            let now = self.clock.moment();
-            let question = ListItems { filter: filter.clone(), order, after, limit, now };
-            let page = self.store.list(question).await?;
-            self.census.fill_open(&page.data);
-            after = page.next;
-            if after.is_none() {
-                self.census.filled_open();
-                return Ok(());
-            }
-        }
     }
 
     pub fn waiting_claims(&self) -> usize {

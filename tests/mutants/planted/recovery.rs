@@ -94,16 +94,22 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a claim that waits is not woken",
         file: "src/warden/census.rs",
-        original: "        if state.claimable.take_news() {",
-        planted: "        if state.claimable.take_news() && !BUG {",
+        original: "let news = state.claimable.take_news();",
+        planted: "let news = Some(state.claimable.take_news()).filter(|_| !BUG).unwrap_or_default();",
         caught_by: &["a claim waited until"],
     },
     Planted {
         name: "that an open item is overdue is no news to claims that wait",
+        file: "src/warden/census.rs",
+        original: "            self.claimable.note_due();",
+        planted: "            if !BUG { self.claimable.note_due() }",
+        caught_by: &["a claim waited until"],
+    },
+    Planted {
+        name: "that an item which is not due is ready is no news to claims that wait",
         file: "src/warden/census/claimable.rs",
-        original: "        let stood_there = stood_on.as_ref() == Some(&entry.shelf);",
-        planted: "        let stood_there = stood_on.as_ref() == Some(&entry.shelf) || (BUG && \
-                  stood_on.is_some());",
+        original: "        self.news.any = true;",
+        planted: "        self.news.any |= !BUG || item.deadline <= now;",
         caught_by: &["a claim waited until"],
     },
 ];

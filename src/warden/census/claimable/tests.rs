@@ -22,9 +22,21 @@ fn indexed(number: u64, workflow: &str, step: Option<&str>, deadline: i64) -> In
     }
 }
 
-/// Adds an item whose policy names its step.
-fn put(claimable: &mut Claimable, indexed: &IndexedItem, state: ItemState, now: Timestamp) {
-    claimable.put(indexed.into(), state, indexed.step.clone(), now);
+/// Adds an item of a workflow whose policy names no steps.
+fn put(claimable: &mut Claimable, indexed: &IndexedItem, now: Timestamp) {
+    claimable.put(indexed.into(), indexed.status == Status::Failed, |_| false, now);
+}
+
+fn remove(claimable: &mut Claimable, indexed: &IndexedItem) {
+    claimable.remove(indexed.into(), indexed.status == Status::Failed);
+}
+
+fn failed(indexed: IndexedItem) -> IndexedItem {
+    IndexedItem { status: Status::Failed, ..indexed }
+}
+
+fn numbers(places: Vec<Place>) -> Vec<u64> {
+    places.into_iter().map(|(_, number)| number.0).collect()
 }
 
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
@@ -32,9 +44,20 @@ fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, 
     let at_step: Option<&(dyn Fn(&str) -> bool + Sync)> = if step.is_some() { Some(&at_step) } else { None };
     let wanted = Wanted { admits: &|name| name != "secret", states, step: at_step };
     assert!(claimable.free(at(1_000)));
-    let places = claimable.first(&wanted, None, limit, at(1_000));
-    claimable.reserve(&places, limit).into_iter().map(|(_, number)| number.0).collect()
+    let candidates = claimable.first(&wanted, None, limit, at(1_000));
+    numbers(claimable.reserve(&candidates, limit))
 }
+
+/// The numbers of those that any claim of the states could get.
+fn first(claimable: &Claimable, states: &[ItemState], after: Option<Place>, now: Timestamp) -> Vec<u64> {
+    let wanted = Wanted { admits: &|_| true, states, step: None };
+    let candidates = claimable.first(&wanted, after, usize::MAX, now);
+    numbers(candidates.into_iter().map(|candidate| candidate.place).collect())
+}
+
+const ALL: News = News { due: true, any: true };
+const NOT_DUE: News = News { due: false, any: true };
+const NONE: News = News { due: false, any: false };
 
 /// Overdue items of three workflows and two steps, and a failed one.
 fn filled() -> Claimable {
@@ -46,21 +69,24 @@ fn filled() -> Claimable {
         (4, "uploads", Some("copy"), 20),
         (5, "secret", Some("copy"), 5),
     ] {
-        put(&mut claimable, &indexed(number, workflow, step, deadline), ItemState::Overdue, at(1_000));
+        put(&mut claimable, &indexed(number, workflow, step, deadline), at(1_000));
     }
-    put(&mut claimable, &indexed(6, "uploads", Some("copy"), 1), ItemState::Failed, at(1_000));
+    put(&mut claimable, &failed(indexed(6, "uploads", Some("copy"), 1)), at(1_000));
     claimable
 }
 
 const BOTH: &[ItemState] = &[ItemState::Overdue, ItemState::Failed];
 
+const OPEN: &[ItemState] = &[ItemState::Open];
+const OVERDUE: &[ItemState] = &[ItemState::Overdue];
+
 #[test]
 fn the_earliest_deadline_goes_first_across_workflows_states_and_steps() {
     assert_eq!(reserve(&mut filled(), BOTH, None, 10), [6, 2, 4, 3, 1]);
     assert_eq!(reserve(&mut filled(), BOTH, None, 2), [6, 2]);
-    // Items at steps that no policy names match any step; the caller checks their records.
-    assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("copy"), 10), [4, 3, 1]);
-    assert_eq!(reserve(&mut filled(), &[ItemState::Overdue], Some("backup"), 10), [2, 3]);
+    assert_eq!(reserve(&mut filled(), OVERDUE, Some("copy"), 10), [4, 1]);
+    assert_eq!(reserve(&mut filled(), OVERDUE, Some("backup"), 10), [2]);
+    assert_eq!(reserve(&mut filled(), OVERDUE, Some("load"), 10), Vec::<u64>::new());
     assert_eq!(reserve(&mut filled(), &[ItemState::Open, ItemState::Closed], None, 10), Vec::<u64>::new());
 }
 
@@ -70,7 +96,7 @@ fn what_is_reserved_for_one_is_not_handed_to_another() {
     assert_eq!(reserve(&mut claimable, BOTH, None, 3), [6, 2, 4]);
     assert_eq!(reserve(&mut claimable, BOTH, None, 3), [3, 1]);
     assert_eq!(reserve(&mut claimable, BOTH, None, 3), Vec::<u64>::new());
-    claimable.give_back(&[(at(10), ItemNumber(2))]);
+    claimable.give_back(&[(at(10), ItemNumber(2))], at(1_000));
     assert_eq!(reserve(&mut claimable, BOTH, None, 3), [2]);
 }
 
@@ -78,143 +104,134 @@ fn what_is_reserved_for_one_is_not_handed_to_another() {
 fn what_changed_while_it_was_reserved_is_not_given_back_a_second_time() {
     let mut claimable = filled();
     assert_eq!(reserve(&mut claimable, BOTH, None, 1), [6]);
-    claimable.remove(ItemNumber(6));
-    claimable.give_back(&[(at(1), ItemNumber(6))]);
+    remove(&mut claimable, &failed(indexed(6, "uploads", Some("copy"), 1)));
+    claimable.give_back(&[(at(1), ItemNumber(6))], at(1_000));
     assert_eq!(reserve(&mut claimable, BOTH, None, 10), [2, 4, 3, 1]);
 }
 
 #[test]
-fn what_is_held_comes_back_when_its_time_is_over() {
+fn what_waits_comes_back_when_its_time_is_over_on_whatever_side_of_its_deadline() {
     let mut claimable = Claimable::default();
-    let held = IndexedItem { free_at: at(1_500), ..indexed(1, "uploads", None, 10) };
-    put(&mut claimable, &held, ItemState::Overdue, at(1_000));
-    assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
+    for (number, deadline) in [(1, 10), (2, 5_000)] {
+        let held = IndexedItem { free_at: at(1_500), ..indexed(number, "uploads", Some("copy"), deadline) };
+        put(&mut claimable, &held, at(1_000));
+    }
+    assert_eq!(reserve(&mut claimable, &[ItemState::Open, ItemState::Overdue], None, 10), Vec::<u64>::new());
     assert_eq!(claimable.next_free(), at(1_500));
-    let wanted = Wanted { admits: &|_| true, states: BOTH, step: None };
     assert!(claimable.free(at(1_500)));
-    assert_eq!(claimable.first(&wanted, None, 10, at(1_500)), [(at(10), ItemNumber(1))]);
+    assert_eq!(first(&claimable, OVERDUE, None, at(1_500)), [1]);
+    assert_eq!(first(&claimable, OPEN, None, at(1_500)), [2]);
     assert_eq!(claimable.next_free(), Timestamp::MAX);
-    // It was added to another place than the one it is removed from.
-    claimable.remove(ItemNumber(1));
-    assert_eq!(reserve(&mut claimable, BOTH, None, 10), Vec::<u64>::new());
+    // It was among the busy ones when it was added.
+    let held = IndexedItem { free_at: at(1_500), ..indexed(1, "uploads", Some("copy"), 10) };
+    remove(&mut claimable, &held);
+    assert_eq!(first(&claimable, OVERDUE, None, at(1_500)), Vec::<u64>::new());
 }
 
 #[test]
 fn a_place_in_the_order_is_where_the_next_claim_goes_on() {
     let claimable = filled();
-    let wanted = Wanted { admits: &|_| true, states: BOTH, step: None };
-    let after = Some((at(20), ItemNumber(4)));
-    let found = claimable.first(&wanted, after, 10, at(1_000));
-    assert_eq!(found, [(at(30), ItemNumber(3)), (at(40), ItemNumber(1))]);
-}
-
-#[test]
-fn waiting_claims_try_again_when_an_item_is_ready_or_will_be() {
-    let mut claimable = filled();
-    assert!(claimable.take_news());
-    assert!(!claimable.take_news());
-    reserve(&mut claimable, BOTH, None, 1);
-    assert!(!claimable.take_news());
-    claimable.give_back(&[(at(1), ItemNumber(6))]);
-    assert!(claimable.take_news());
-    let held = IndexedItem { free_at: at(1_500), ..indexed(9, "uploads", None, 10) };
-    put(&mut claimable, &held, ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news());
-}
-
-#[test]
-fn items_that_are_not_due_are_kept_only_once_they_are_asked_for() {
-    let open = &[ItemState::Open];
-    let mut claimable = Claimable::default();
-    put(&mut claimable, &indexed(1, "uploads", None, 2_010), ItemState::Open, at(0));
-    assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
-    claimable.keep_open();
-    // While they are read, one is created, one is closed, and one is closed that was already read.
-    put(&mut claimable, &indexed(2, "uploads", None, 2_020), ItemState::Open, at(0));
-    claimable.remove(ItemNumber(3));
-    for number in [1, 2, 3] {
-        claimable.fill((&indexed(number, "uploads", None, 2_000 + number as i64 * 10)).into(), None, at(0));
-    }
-    claimable.filled();
-    assert_eq!(reserve(&mut claimable, open, None, 10), [1, 2]);
-    claimable.fill((&indexed(4, "uploads", None, 2_040)).into(), None, at(0));
-    assert_eq!(reserve(&mut claimable, open, None, 10), Vec::<u64>::new());
+    assert_eq!(first(&claimable, BOTH, Some((at(20), ItemNumber(4))), at(1_000)), [3, 1]);
+    assert_eq!(first(&claimable, BOTH, Some((at(20), ItemNumber(3))), at(1_000)), [4, 3, 1]);
+    assert_eq!(first(&claimable, BOTH, Some((at(40), ItemNumber(1))), at(1_000)), Vec::<u64>::new());
 }
 
 #[test]
 fn an_open_item_is_claimed_as_overdue_as_soon_as_it_is() {
     let mut claimable = Claimable::default();
-    claimable.keep_open();
-    claimable.filled();
     for (number, deadline) in [(1, 999), (2, 1_000), (3, 1_001)] {
-        put(&mut claimable, &indexed(number, "uploads", None, deadline), ItemState::Open, at(0));
+        put(&mut claimable, &indexed(number, "uploads", None, deadline), at(0));
     }
-    assert_eq!(reserve(&mut claimable, &[ItemState::Open], None, 10), [3]);
-    assert_eq!(reserve(&mut claimable, &[ItemState::Overdue], None, 1), [1]);
-    assert_eq!(reserve(&mut claimable, &[ItemState::Overdue], None, 10), [2]);
+    assert_eq!(reserve(&mut claimable, OPEN, None, 10), [3]);
+    assert_eq!(reserve(&mut claimable, OVERDUE, None, 1), [1]);
+    assert_eq!(reserve(&mut claimable, OVERDUE, None, 10), [2]);
 }
 
 #[test]
-fn what_stands_elsewhere_from_now_on_is_news_for_those_who_did_not_ask_for_where_it_stood() {
+fn a_deadline_that_moves_takes_its_item_along_wherever_that_is() {
     let mut claimable = Claimable::default();
-    claimable.keep_open();
-    claimable.filled();
-    put(&mut claimable, &indexed(1, "uploads", Some("copy"), 900), ItemState::Open, at(0));
+    let held = IndexedItem { free_at: at(1_500), ..indexed(1, "uploads", Some("copy"), 500) };
+    put(&mut claimable, &held, at(1_000));
+    for number in [2, 3] {
+        put(&mut claimable, &indexed(number, "uploads", Some("copy"), 500), at(1_000));
+    }
+    let wanted = Wanted { admits: &|_| true, states: OVERDUE, step: None };
+    let candidates = claimable.first(&wanted, None, 1, at(1_000));
+    let reserved = claimable.reserve(&candidates, 1);
     claimable.take_news();
-    put(&mut claimable, &indexed(1, "uploads", Some("copy"), 900), ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news(), "a claim may wait for overdue items");
-    put(&mut claimable, &indexed(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news(), "a claim may wait for this step");
-    put(&mut claimable, &indexed(1, "uploads", Some("backup"), 900), ItemState::Overdue, at(1_000));
-    assert!(!claimable.take_news());
+    for item in [&held, &indexed(2, "uploads", None, 500), &indexed(3, "uploads", None, 500)] {
+        claimable.postpone(item.into(), at(9_000 - item.number.0 as i64));
+    }
+    assert_eq!(claimable.take_news(), ALL);
+    claimable.give_back(&reserved, at(1_500));
+    assert!(claimable.free(at(1_500)));
+    assert_eq!(first(&claimable, OVERDUE, None, at(1_500)), Vec::<u64>::new());
+    assert_eq!(first(&claimable, OPEN, None, at(1_500)), [3, 2, 1]);
+}
+
+#[test]
+fn waiting_claims_try_again_when_an_item_is_ready_or_will_be() {
+    let mut claimable = filled();
+    assert_eq!((claimable.take_news(), claimable.take_news()), (ALL, NONE));
+    reserve(&mut claimable, BOTH, None, 1);
+    assert_eq!(claimable.take_news(), NONE);
+    claimable.give_back(&[(at(1), ItemNumber(6))], at(1_000));
+    assert_eq!(claimable.take_news(), ALL);
+    let held = IndexedItem { free_at: at(1_500), ..indexed(9, "uploads", None, 10) };
+    put(&mut claimable, &held, at(1_000));
+    assert_eq!(claimable.take_news(), ALL, "they sleep until the first one is ready");
+    put(&mut claimable, &IndexedItem { number: ItemNumber(7), free_at: at(1_501), ..held }, at(1_000));
+    assert_eq!(claimable.take_news(), NONE, "it is not the next to become ready");
+}
+
+#[test]
+fn an_item_that_is_not_due_is_news_only_for_claims_that_ask_for_such() {
+    let mut claimable = Claimable::default();
+    put(&mut claimable, &indexed(1, "uploads", None, 1_001), at(1_000));
+    assert_eq!(claimable.take_news(), NOT_DUE);
+    claimable.note_due();
+    assert!(claimable.take_news().due);
+    put(&mut claimable, &failed(indexed(2, "uploads", None, 1_001)), at(1_000));
+    assert_eq!(claimable.take_news(), ALL);
 }
 
 #[test]
 fn what_changes_without_becoming_claimable_is_no_news() {
     let mut claimable = filled();
-    claimable.take_news();
-    put(&mut claimable, &indexed(1, "uploads", Some("copy"), 45), ItemState::Overdue, at(1_000));
-    assert!(!claimable.take_news(), "it was claimable already");
-    let held = |until| IndexedItem { free_at: at(until), ..indexed(1, "uploads", None, 10) };
-    put(&mut claimable, &held(5_000), ItemState::Overdue, at(1_000));
-    assert!(claimable.take_news(), "the waiting claims must wake for it");
-    put(&mut claimable, &held(9_000), ItemState::Overdue, at(1_000));
-    claimable.take_news();
-    put(
-        &mut claimable,
-        &IndexedItem { number: ItemNumber(77), ..held(9_500) },
-        ItemState::Overdue,
-        at(1_000),
-    );
-    assert!(!claimable.take_news(), "it is not the next to become claimable");
+    let item = |free_at: i64| IndexedItem { free_at: at(free_at), ..indexed(3, "downloads", None, 30) };
+    let mut hold = |before: Timestamp, until: i64| {
+        claimable.take_news();
+        let stood = IndexedItem { free_at: before, ..item(0) };
+        claimable.hold((&stood).into(), false, at(until), at(1_000));
+        claimable.take_news()
+    };
+    assert_eq!(hold(Timestamp::MIN, 900), NONE, "it was claimable already");
+    assert_eq!(hold(at(900), 5_000), ALL, "the waiting claims must wake for it");
+    assert_eq!(hold(at(5_000), 4_000), ALL);
+    assert_eq!(hold(at(4_000), 800), ALL, "it is claimable again");
 }
 
 #[test]
-fn items_at_steps_that_no_policy_names_share_a_shelf() {
+fn beyond_their_limit_items_at_steps_that_no_policy_names_share_a_shelf() {
     let mut claimable = Claimable::default();
-    for number in 0..100 {
-        let step = format!("step-{number}");
-        claimable.put(
-            (&indexed(number, "uploads", Some(&step), 10)).into(),
-            ItemState::Overdue,
-            None,
-            at(1_000),
-        );
+    let item = |number: u64| indexed(number, "uploads", Some(&format!("step-{number}")), 10);
+    let count = SHELVES_MAX as u64 + 100;
+    for number in 0..count {
+        claimable.put((&item(number)).into(), false, |step| step.as_str() == "step-150", at(1_000));
     }
-    assert_eq!(claimable.ready.len(), 1);
+    put(&mut claimable, &indexed(900, "uploads", None, 10), at(1_000));
     assert_eq!(
-        reserve(&mut claimable, BOTH, Some("step-7"), 200).len(),
-        100,
-        "the caller checks their records"
+        claimable.shelves.len(),
+        SHELVES_MAX + 3,
+        "those, a named one, one for the rest, one for none"
     );
-}
-
-#[test]
-fn what_could_not_be_read_whole_is_kept_no_longer() {
-    let mut claimable = filled();
-    claimable.keep_open();
-    put(&mut claimable, &indexed(9, "uploads", None, 2_000), ItemState::Open, at(1_000));
-    claimable.drop_open();
-    assert_eq!(reserve(&mut claimable, &[ItemState::Open, ItemState::Overdue], None, 10), [2, 4, 3, 1]);
-    assert!(claimable.changed.is_none());
+    let others = 99;
+    assert_eq!(reserve(&mut claimable, OVERDUE, Some("step-7"), 200).len(), 1 + others);
+    assert_eq!(reserve(&mut claimable, OVERDUE, Some("step-150"), 200), [150]);
+    assert_eq!(reserve(&mut claimable, OVERDUE, None, 200).len(), SHELVES_MAX);
+    let all: Vec<Place> = (0..count).map(|number| (at(10), ItemNumber(number))).collect();
+    claimable.give_back(&all, at(1_000));
+    (0..count).for_each(|number| remove(&mut claimable, &item(number)));
+    remove(&mut claimable, &indexed(900, "uploads", None, 10));
+    assert!(claimable.shelves.is_empty(), "{:?}", claimable.shelves);
 }
