@@ -69,14 +69,12 @@ impl Leases {
         self.ttl
     }
 
-    /// Claims items without their payloads, waiting for at most `wait`. The leases last at least until the
-    /// returned instant.
+    /// Claims items, waiting for at most `wait`. The leases last at least until the returned instant, which
+    /// counts from before the request: many large payloads at once can outlast them.
     pub async fn claim(&self, request: ClaimRequest, wait: Duration) -> Result<(Claimed, Timestamp), Error> {
         let document = ClaimRequest {
             ttl: Some(text(self.ttl)),
             wait: (!wait.is_zero()).then(|| text(wait)),
-            // Payloads are fetched during heartbeats: all at once could outlast the leases and the memory.
-            payloads: false,
             ..request
         };
         let asked = self.clock().now();

@@ -17,6 +17,7 @@ mod replays;
 mod retry;
 mod silences;
 mod transcripts;
+mod work;
 
 use std::process::{Command, Stdio};
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use warden_api::word::ItemState;
-use warden_client::worker::Done;
-use warden_client::{CancellationToken, Error};
+use warden_client::worker::{Done, Worker};
+use warden_client::{CancellationToken, Client, Error, NewItem};
 
-use super::{etl, item, work, worker};
-use crate::support::within_patience;
+use super::{ETL, etl, item, work, worker};
+use crate::support::{TestDaemon, within_patience};
 
 #[tokio::test]
 async fn only_so_many_runs_begin_and_only_so_many_at_once() {
@@ -66,6 +66,28 @@ async fn failed_items_are_taken_only_where_that_is_wanted() {
     assert_eq!(item(&daemon, "failed").await["state"], "failed");
     work(worker(&daemon).states([ItemState::Failed]).step("load", |_| async { Ok(Done) })).await;
     assert_eq!(item(&daemon, "failed").await["state"], "closed");
+}
+
+#[tokio::test]
+async fn a_token_for_workers_is_enough() {
+    let token = "[[tokens]]\nname = \"worker\"\nscopes = [\"work\"]\nworkflows = [\"etl\"]\nsha256 = \
+                 \"2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\"\n\
+                 [[tokens]]\nname = \"pipeline\"\nscopes = [\"ingest\", \"read\"]\nsha256 = \
+                 \"fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9\"\n";
+    let daemon = TestDaemon::builder().config(&format!("{ETL}{token}")).start().await;
+    let pipeline = Client::new(&daemon.url(""), Some("bar")).unwrap();
+    let item = pipeline.item("etl", "a").unwrap();
+    assert!(item.create(NewItem::new("rows").begins_at("load")).await.unwrap().is_new);
+    let client = Client::new(&daemon.url(""), Some("foo")).unwrap();
+    work(Worker::new(client, "etl").step("load", |job| async move {
+        assert_eq!(job.payload().await?, "rows");
+        job.progress().set(json!({"rows": 4})).await?;
+        job.shared().set(json!({"rows": 4})).await?;
+        assert_eq!(job.progress().get().await?.len() + job.shared().get().await?.len(), 2);
+        Ok(Done)
+    }))
+    .await;
+    assert_eq!(item.get().await.unwrap().state, ItemState::Closed);
 }
 
 #[tokio::test]

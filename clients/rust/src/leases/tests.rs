@@ -36,10 +36,11 @@ fn release() -> Settlement {
 }
 
 #[tokio::test]
-async fn a_claim_asks_for_leases_of_the_time_without_payloads() {
+async fn a_claim_asks_for_leases_that_last_as_long_as_all_others() {
     let document = json!({"leases": [lease_document("a")], "next_cursor": "c1"});
     let (daemon, _, leases) = leases([Reply::Document(document)]).await;
-    let request = ClaimRequest { max: 3, worker: Some("host-1".into()), ..ClaimRequest::default() };
+    let request =
+        ClaimRequest { max: 3, payloads: false, worker: Some("host-1".into()), ..ClaimRequest::default() };
     let (claimed, expires) = leases.claim(request, Duration::from_millis(1_500)).await.unwrap();
     assert_eq!((claimed.leases.len(), expires), (1, START.after(TTL)));
     let expected = json!({"max": 3, "ttl": "1m", "wait": "1s 500ms", "payloads": false, "worker": "host-1"});

@@ -20,7 +20,10 @@ type AnyError = Box<dyn StdError + Send + Sync>;
 /// The message is that of the error and its causes. The stack trace is that of where this was made, if
 /// `RUST_BACKTRACE` asks for it.
 #[derive(Clone, Debug)]
-pub struct StepError {
+pub struct StepError(Box<Detail>);
+
+#[derive(Clone, Debug)]
+struct Detail {
     reaction: Reaction,
     kind: String,
     message: String,
@@ -66,7 +69,7 @@ impl StepError {
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         let kind = cut(&kind.into(), ERROR_TYPE_MAX);
         if !kind.is_empty() {
-            self.kind = kind;
+            self.0.kind = kind;
         }
         self
     }
@@ -74,20 +77,20 @@ impl StepError {
     /// How long to wait before the next try, for a retryable error or a release.
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
-        self.wait = Some(wait);
+        self.0.wait = Some(wait);
         self
     }
 
     /// Further data for people, at most 4,096 bytes of JSON.
     #[must_use]
     pub fn data(mut self, data: impl Into<Value>) -> Self {
-        self.data = data.into();
+        self.0.data = data.into();
         self
     }
 
     /// The message for people.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     fn new(reaction: Reaction, error: &(dyn StdError + 'static)) -> Self {
@@ -105,12 +108,14 @@ impl StepError {
         let trace = Backtrace::capture();
         let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
         let stack = trace.map(|trace| cut(&trace, ERROR_STACK_MAX));
-        Self { stack, ..Self::described(reaction, "error", &message) }
+        let mut described = Self::described(reaction, "error", &message);
+        described.0.stack = stack;
+        described
     }
 
     pub(crate) fn described(reaction: Reaction, kind: &str, message: &str) -> Self {
         let (kind, message) = (kind.to_owned(), cut(message, ERROR_MESSAGE_MAX));
-        Self { reaction, kind, message, stack: None, data: Value::Null, wait: None }
+        Self(Box::new(Detail { reaction, kind, message, stack: None, data: Value::Null, wait: None }))
     }
 
     /// For a handler that panicked with this.
@@ -122,21 +127,22 @@ impl StepError {
     }
 
     pub(crate) fn reaction(&self) -> Reaction {
-        self.reaction
+        self.0.reaction
     }
 
     pub(crate) fn into_settlement(self) -> Settlement {
-        let wait = self.wait.map(text);
-        if self.reaction == Reaction::Release {
+        let Detail { reaction, kind, message, stack, data, wait } = *self.0;
+        let wait = wait.map(text);
+        if reaction == Reaction::Release {
             return Settlement::Release(ReleaseRequest { delay: wait, ..ReleaseRequest::default() });
         }
         let error = FailureRequest {
-            kind: self.kind,
-            message: self.message,
-            retryable: self.reaction == Reaction::Retry,
-            ignorable: self.reaction == Reaction::Ignore,
-            data: self.data,
-            stack: self.stack,
+            kind,
+            message,
+            retryable: reaction == Reaction::Retry,
+            ignorable: reaction == Reaction::Ignore,
+            data,
+            stack,
         };
         let retry_after = wait.filter(|_| error.retryable);
         Settlement::Fail(FailRequest { error, retry_after, ..FailRequest::default() })
@@ -189,7 +195,10 @@ mod tests {
 
     #[test]
     fn an_error_is_what_the_daemon_takes() {
-        let plain = |error: StepError| document(StepError { stack: None, ..error });
+        let plain = |mut error: StepError| {
+            error.0.stack = None;
+            document(error)
+        };
         let fatal = json!({"error": {"type": "error", "message": "no", "retryable": false}});
         assert_eq!(plain(StepError::fatal("no").after(Duration::from_secs(5))), fatal);
         let retryable = StepError::retryable("no").kind("http").after(Duration::from_secs(5));

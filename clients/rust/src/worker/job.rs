@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,6 +26,8 @@ pub struct Job(Arc<Run>);
 
 struct Run {
     held: HeldLease,
+    /// As it came with the claim.
+    payload: Option<Bytes>,
     leases: Arc<Leases>,
     begun: Timestamp,
     stopping: CancellationToken,
@@ -33,10 +37,12 @@ struct Run {
 }
 
 impl Job {
-    pub(super) fn new(held: HeldLease, leases: Arc<Leases>, stopping: CancellationToken) -> Self {
+    pub(super) fn new(mut held: HeldLease, leases: Arc<Leases>, stopping: CancellationToken) -> Self {
+        let payload = held.lease.payload_base64.take();
+        let payload = payload.and_then(|text| STANDARD.decode(text).ok()).map(Bytes::from);
         let begun = leases.clock().now();
         let shared = Mutex::new(Some(held.lease.item.progress.clone()));
-        Self(Arc::new(Run { held, leases, begun, stopping, of_step: Mutex::new(None), shared }))
+        Self(Arc::new(Run { held, payload, leases, begun, stopping, of_step: Mutex::new(None), shared }))
     }
 
     /// The lease, with the item as it was claimed.
@@ -75,8 +81,12 @@ impl Job {
         self.lease().token
     }
 
-    /// The payload, the bytes as they were handed in. Asked for again while the lease lasts.
+    /// The payload, the bytes as they were handed in. If it did not come with the claim, it is asked for
+    /// while the lease lasts.
     pub async fn payload(&self) -> Result<Bytes, Error> {
+        if let Some(payload) = &self.0.payload {
+            return Ok(payload.clone());
+        }
         self.while_held(|| self.0.leases.payload(self.lease())).await
     }
 

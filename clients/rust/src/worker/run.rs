@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use warden_api::Timestamp;
 use warden_api::item::ItemFilter;
 use warden_api::lease::{ClaimRequest, Claimed};
-use warden_api::limit::CLAIM_MAX;
 
 use super::attempt::{Work, attempt};
 use super::report::Event;
@@ -20,6 +19,8 @@ use crate::leases::Leases;
 
 /// The longest wait of one claim. At most a third of a lease, whose time begins before the wait.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+/// The items of one claim. Their payloads come with it, and have to arrive within the leases.
+const CLAIMED_MAX: usize = 8;
 /// How long released items may take to be given back.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
@@ -105,7 +106,8 @@ impl Run {
             },
             steps: steps.into_iter().cloned().collect(),
             id: worker.item.clone(),
-            max: slots.min(room).min(CLAIM_MAX),
+            // With their payloads, as a token for workers may not ask for those otherwise.
+            max: slots.min(room).min(CLAIMED_MAX),
             worker: worker.name.as_deref().map(Into::into),
             ..ClaimRequest::default()
         };

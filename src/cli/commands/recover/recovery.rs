@@ -175,7 +175,7 @@ impl Recovery {
 
     fn record(&mut self, report: Report) {
         self.summary.add(report.clone());
-        self.events.report(&report, self.summary.counts);
+        self.events.report(report.line(), self.summary.counts.standing());
     }
 
     fn record_pending(&mut self) {

@@ -1,10 +1,19 @@
 //! The environment variables that describe an item to the command.
 
+use warden_api::Item;
 use warden_api::lease::ClaimedItem;
 
 use super::file_name::file_name;
 
 const LABEL_PREFIX: &str = "WARDEN_LABEL_";
+/// The progress document of the step, as a file that the command may change.
+pub const PROGRESS_FILE: &str = "WARDEN_PROGRESS_FILE";
+/// The same for the document that all steps share.
+pub const SHARED_PROGRESS_FILE: &str = "WARDEN_SHARED_PROGRESS_FILE";
+/// How a closed item ended.
+pub const OUTCOME: &str = "WARDEN_OUTCOME";
+/// Variables that only some commands get.
+const OCCASIONAL: [&str; 3] = [PROGRESS_FILE, SHARED_PROGRESS_FILE, OUTCOME];
 /// The other variables, in the order of their values.
 const NAMES: [&str; 9] = [
     "WARDEN_WORKFLOW",
@@ -20,20 +29,32 @@ const NAMES: [&str; 9] = [
 
 /// Whether a variable describes an item.
 pub fn is_item_variable(name: &[u8]) -> bool {
-    name.starts_with(LABEL_PREFIX.as_bytes()) || NAMES.iter().any(|own| own.as_bytes() == name)
+    let mut own = NAMES.iter().chain(&OCCASIONAL);
+    name.starts_with(LABEL_PREFIX.as_bytes()) || own.any(|own| own.as_bytes() == name)
 }
 
 /// If several labels map to one variable, the last in the order of their names wins. `WARDEN_LABELS` has all
 /// of them as a JSON object.
 pub fn variables(lease: &ClaimedItem) -> Vec<(String, String)> {
-    let item = &lease.item;
+    described(&lease.item, &lease.attempt.to_string(), &lease.id)
+}
+
+/// The same for an item that is not leased, with its outcome.
+pub fn closed_variables(item: &Item) -> Vec<(String, String)> {
+    let outcome = item.outcome.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut variables = described(item, "", "");
+    variables.push((OUTCOME.to_owned(), outcome));
+    variables
+}
+
+fn described(item: &Item, attempt: &str, lease: &str) -> Vec<(String, String)> {
     let own = [
         item.workflow.to_string(),
         item.id.to_string(),
         file_name(&item.workflow, &item.id),
         item.step.as_deref().unwrap_or_default().to_owned(),
-        lease.attempt.to_string(),
-        lease.id.clone(),
+        attempt.to_owned(),
+        lease.to_owned(),
         item.payload.content_type.to_string(),
         item.payload.content_encoding.as_deref().unwrap_or_default().to_owned(),
         serde_json::to_string(&item.labels).expect("texts can be written as JSON"),
@@ -57,8 +78,9 @@ mod tests {
 
     #[test]
     fn a_daemon_that_a_command_starts_takes_none_of_it_for_a_setting() {
-        for (name, _) in variables(&lease("uploads", "file-1")) {
-            assert!(crate::config::Environment::is_known(&name), "{name}");
+        let variables = variables(&lease("uploads", "file-1"));
+        for name in variables.iter().map(|(name, _)| name.as_str()).chain(OCCASIONAL) {
+            assert!(crate::config::Environment::is_known(name), "{name}");
         }
     }
 
@@ -88,6 +110,17 @@ mod tests {
     fn what_a_command_is_told_of_its_item_is_known_by_its_name() {
         assert!(variables(&lease("uploads", "a")).iter().all(|(name, _)| is_item_variable(name.as_bytes())));
         assert!(!is_item_variable(b"WARDEN_URL") && !is_item_variable(b"WARDEN_TOKEN"));
+    }
+
+    #[test]
+    fn a_command_for_a_closed_item_is_told_how_it_ended() {
+        let closed = crate::cli::commands::sample::item(serde_json::json!({"outcome": "success"}));
+        let variables = closed_variables(&closed);
+        for (name, value) in
+            [("WARDEN_OUTCOME", "success"), ("WARDEN_ITEM_ID", "file-123"), ("WARDEN_LEASE", "")]
+        {
+            assert!(variables.contains(&(name.to_owned(), value.to_owned())), "{name}");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ impl FakeDaemon {
 pub fn claim() -> ClaimRequest {
     ClaimRequest {
         filter: ItemFilter { states: vec![ItemState::Overdue], ..ItemFilter::default() },
+        payloads: false,
         worker: Some("host-1".into()),
         ..ClaimRequest::default()
     }

@@ -14,6 +14,8 @@ const LINES: &[&str] = &[
     "warden show uploads file-1",
     "warden payload uploads file-1",
     "warden close uploads file-1",
+    "warden work --workflow uploads --step copy=true --until-empty",
+    "warden work --workflow uploads --step copy=true --dry-run",
     "warden recover -- true",
     "warden recover --dry-run",
     "warden retry uploads file-1",
