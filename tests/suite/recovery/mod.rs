@@ -7,6 +7,7 @@ mod leases;
 mod retries;
 mod story;
 mod waiting;
+mod workers;
 
 use reqwest::Method;
 use serde_json::{Value, json};
