@@ -77,6 +77,10 @@ pub struct Item {
     pub retry_at: Option<WallTime>,
     /// The id of its open incident, if there is one.
     pub incident: Option<Arc<str>>,
+    /// The `traceparent` of the request that created it (W3C Trace Context).
+    pub traceparent: Option<Arc<str>>,
+    /// The `tracestate` of that request.
+    pub tracestate: Option<Arc<str>>,
     /// Size, type and digest of its payload.
     pub payload: Payload,
     /// Incremented by each change; also the entity tag.

@@ -241,6 +241,7 @@ fn item(create: &CreateItem) -> Item {
         version: 1,
         work: Work::default(),
         course: Course { not_before: create.plan.not_before.map(instant), ..Course::default() },
+        trace: create.trace.clone(),
         detail: None,
     };
     if create.plan.steps.is_some() || !create.plan.progress.is_empty() {
@@ -373,6 +374,7 @@ fn patched(patch: &ItemPatch) {
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         step: None,
         plan: Plan::default(),
+        trace: None,
         past: None,
     };
     let mut once = item(&create);

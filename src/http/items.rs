@@ -96,6 +96,7 @@ fn create_request(parts: &Parts, workflow: WorkflowName, mut query: Query) -> Re
         labels,
         step,
         plan,
+        trace: request::trace(&parts.headers).map(Box::new),
         past: None,
     })
 }

@@ -44,7 +44,8 @@ The command gets the payload on stdin, byte for byte and never decoded, and thes
 WARDEN_WORKFLOW, WARDEN_ITEM_ID, WARDEN_ITEM_FILE (a safe file name; an id may be ../x),
 WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING,
 WARDEN_LABELS (all labels as a JSON object) and, for each label, WARDEN_LABEL_<NAME> in upper case.
-Step and encoding may be empty. The exit code of the command is the result:
+Step and encoding may be empty. TRACEPARENT and TRACESTATE are those of the item, if it has a trace.
+The exit code of the command is the result:
 
   0      done: the step of the item is complete, see --on-success
   75     retry later; a recovery attempts no item twice

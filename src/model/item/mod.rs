@@ -45,7 +45,7 @@ pub use self::progress::{
     DEPTH_MAX, Merge, PROGRESS_SIZE_MAX, ProgressChange, ProgressOf, ProgressValue, check_progress,
 };
 pub use self::work::Work;
-use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, WorkflowName};
+use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, TraceContext, WorkflowName};
 
 /// The store's id of an item: increasing, and never reused, not even as the token of a lease. Clients see it
 /// only within opaque ids and cursors.
@@ -104,6 +104,8 @@ pub struct Item {
     /// Its lease, attempts and retry.
     pub work: Work,
     pub course: Course,
+    /// The trace of the request that created it.
+    pub trace: Option<Box<TraceContext>>,
     /// Progress, errors, and the runs of its steps.
     pub detail: Option<Box<ItemDetail>>,
 }
@@ -145,6 +147,7 @@ impl Item {
             version: 0,
             work: Work::default(),
             course: Course::default(),
+            trace: None,
             detail: None,
         };
         item.close(closing);

@@ -8,7 +8,7 @@ use super::{Detail, Outcome, Rows, documents};
 use crate::model::item::{Closing, Course, Item, ProgressChange, StepError, StepOutcome, StepRefusal};
 use crate::model::{
     ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, Moment, PayloadInfo, Policies, Restored, Step,
-    StepName, Timestamp, Work, Workflow,
+    StepName, Timestamp, TraceContext, Work, Workflow,
 };
 use crate::store::Change;
 
@@ -30,6 +30,8 @@ pub struct Creation {
     pub progress: serde_json::Map<String, serde_json::Value>,
     /// It cannot be claimed before.
     pub not_before: Option<Timestamp>,
+    /// The trace of the request.
+    pub trace: Option<Box<TraceContext>>,
     /// The deadline that no step's exceeds.
     pub deadline_max: Option<ClockTime>,
     /// A buffer of its own: an engine may keep it, and with it the whole buffer that it is a part of.
@@ -122,6 +124,7 @@ fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
             deadline_max: creation.deadline_max,
             ..Course::default()
         },
+        trace: creation.trace,
         detail: None,
     };
     if creation.steps.is_some() || !creation.progress.is_empty() {

@@ -373,6 +373,7 @@ pub(super) fn item(
         version: 1,
         work: Work::default(),
         course: Course::default(),
+        trace: None,
         detail: None,
     }
 }

@@ -130,6 +130,7 @@ impl Intake {
             steps: request.plan.steps,
             progress: request.plan.progress,
             not_before,
+            trace: request.trace,
             deadline_max,
             payload: request.payload,
             info,

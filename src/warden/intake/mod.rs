@@ -22,7 +22,7 @@ use crate::model::item::{ItemPatch, Merge, ProgressChange, StepOutcome};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     Clock, ClockTime, CloseOutcome, Item, ItemId, ItemKey, Moment, Random, Step, StepName, Timestamp,
-    WarningCode, WorkflowName,
+    TraceContext, WarningCode, WorkflowName,
 };
 use crate::store::{Command, Outcome, StepReport, Writes};
 
@@ -94,6 +94,8 @@ pub struct CreateItem {
     /// The default is the workflow's first step.
     pub step: Option<StepName>,
     pub plan: Plan,
+    /// The trace of the request.
+    pub trace: Option<Box<TraceContext>>,
     /// The history of an item that is imported.
     pub past: Option<Box<Past>>,
 }

@@ -9,6 +9,7 @@ mod retries;
 mod selections;
 mod story;
 mod waiting;
+mod workers;
 
 use reqwest::Method;
 use serde_json::{Value, json};

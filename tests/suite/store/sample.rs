@@ -17,7 +17,7 @@ use warden::model::{
     DeliveryStatus, Event, Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
     Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, OutcomeCounts,
     PayloadInfo, Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName,
-    Timestamp, Workflow, WorkflowName,
+    Timestamp, TraceContext, Workflow, WorkflowName,
 };
 use warden::model::{Policies, Policy, RetryPolicy, Step};
 use warden::store::{Command, Creation, ListItems, Outcome};
@@ -83,6 +83,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         steps: None,
         progress: Map::new(),
         not_before: None,
+        trace: None,
         deadline_max: None,
         info: info("text/plain", &payload),
         payload,
@@ -383,4 +384,9 @@ pub fn changed(outcome: Outcome) -> Item {
         Outcome::Changed(item) => *item,
         other => panic!("not changed: {other:?}"),
     }
+}
+
+pub fn trace() -> TraceContext {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    TraceContext::read(parent, Some("congo=t61rcWkgMzE")).expect("it is well formed")
 }

@@ -14,6 +14,8 @@ pub const SHARED_PROGRESS_FILE: &str = "WARDEN_SHARED_PROGRESS_FILE";
 pub const OUTCOME: &str = "WARDEN_OUTCOME";
 /// Variables that only some commands get.
 const OCCASIONAL: [&str; 3] = [PROGRESS_FILE, SHARED_PROGRESS_FILE, OUTCOME];
+/// The trace of the item, if it has one, by the names under which OpenTelemetry hands it to a process.
+const TRACE: [&str; 2] = ["TRACEPARENT", "TRACESTATE"];
 /// The other variables, in the order of their values.
 const NAMES: [&str; 9] = [
     "WARDEN_WORKFLOW",
@@ -29,7 +31,7 @@ const NAMES: [&str; 9] = [
 
 /// Whether a variable describes an item.
 pub fn is_item_variable(name: &[u8]) -> bool {
-    let mut own = NAMES.iter().chain(&OCCASIONAL);
+    let mut own = NAMES.iter().chain(&OCCASIONAL).chain(&TRACE);
     name.starts_with(LABEL_PREFIX.as_bytes()) || own.any(|own| own.as_bytes() == name)
 }
 
@@ -61,7 +63,9 @@ fn described(item: &Item, attempt: &str, lease: &str) -> Vec<(String, String)> {
     ];
     let labels = item.labels.iter().map(|(name, value)| (label_variable(name), value.clone()));
     let own = NAMES.map(str::to_owned).into_iter().zip(own);
-    own.chain(labels).collect()
+    let trace = TRACE.into_iter().zip([&item.traceparent, &item.tracestate]);
+    let trace = trace.filter_map(|(name, value)| Some((name.to_owned(), value.as_ref()?.to_string())));
+    own.chain(labels).chain(trace).collect()
 }
 
 fn label_variable(name: &str) -> String {
@@ -110,6 +114,17 @@ mod tests {
     fn what_a_command_is_told_of_its_item_is_known_by_its_name() {
         assert!(variables(&lease("uploads", "a")).iter().all(|(name, _)| is_item_variable(name.as_bytes())));
         assert!(!is_item_variable(b"WARDEN_URL") && !is_item_variable(b"WARDEN_TOKEN"));
+    }
+
+    #[test]
+    fn a_command_gets_the_trace_of_its_item_and_never_that_of_another() {
+        let mut lease = lease("uploads", "a");
+        let is_trace = |(name, _): &(String, String)| TRACE.contains(&name.as_str());
+        assert!(!variables(&lease).iter().any(is_trace));
+        lease.item.traceparent = Some("00-1-2-01".into());
+        let expected = [("TRACEPARENT".to_owned(), "00-1-2-01".to_owned())];
+        assert_eq!(variables(&lease).into_iter().filter(is_trace).collect::<Vec<_>>(), expected);
+        assert!(TRACE.iter().all(|name| is_item_variable(name.as_bytes())));
     }
 
     #[test]
