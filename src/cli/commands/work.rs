@@ -202,7 +202,7 @@ impl Work {
             Format::Table => Output::Stdout,
         };
         let around = Arc::new(Surroundings {
-            url: client.base().to_owned(),
+            client: client.clone(),
             timeout: self.timeout,
             save_interval: self.lease_ttl / 3,
             output,

@@ -93,6 +93,20 @@ async fn a_command_knows_its_item_and_changes_it_with_its_lease() {
 }
 
 #[tokio::test]
+async fn a_command_of_a_recovery_knows_its_item_as_well() {
+    let (daemon, scene) = (TestDaemon::builder().config(ETL).start().await, Scene::new());
+    daemon.create("etl", "late", "?deadline=0s", "x").await;
+    let binary = process::binary().get_program().to_str().unwrap().to_owned();
+    let script = format!("{binary} progress set --step '{{\"rows\": 1}}'");
+    let flags = format!("--workflow etl --url {}", daemon.url(""));
+    let mut recover = scene.recover("", &flags, &script);
+    recover.env_remove("WARDEN_URL");
+    run(recover).await.done();
+    let item = daemon.get("/v1/workflows/etl/items/late").await;
+    assert_eq!((&item["step"], &item["steps"][0]["progress"]), (&json!("load"), &json!({"rows": 1})));
+}
+
+#[tokio::test]
 async fn a_command_that_lost_its_lease_changes_nothing() {
     let (daemon, scene) = (etl().await, Scene::new());
     let script = "echo begun >> log; until test -e go; do sleep 0.02; done
