@@ -34,6 +34,7 @@ pub struct Client {
     /// Without a slash at the end.
     base: Arc<str>,
     has_token: bool,
+    repeats: bool,
     patience: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -49,6 +50,7 @@ pub struct Builder {
     url: String,
     token: Option<String>,
     user_agent: String,
+    repeats: bool,
     patience: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -65,6 +67,13 @@ impl Builder {
     #[must_use]
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.user_agent = name.into();
+        self
+    }
+
+    /// Repeats no request, for programs whose user decides on that.
+    #[must_use]
+    pub fn without_repetition(mut self) -> Self {
+        self.repeats = false;
         self
     }
 
@@ -126,8 +135,9 @@ impl Builder {
         }
         let http = builder.build().map_err(|error| Error::Setup(root_cause(&error)))?;
         let base = base.as_str().trim_end_matches('/').into();
-        let (patience, clock) = (self.patience, self.clock);
-        Ok(Client { http, base, has_token: self.token.is_some(), patience, clock })
+        let (has_token, repeats, patience, clock) =
+            (self.token.is_some(), self.repeats, self.patience, self.clock);
+        Ok(Client { http, base, has_token, repeats, patience, clock })
     }
 }
 
@@ -148,6 +158,7 @@ impl Client {
             url: url.into(),
             token: None,
             user_agent: concat!("warden-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            repeats: true,
             patience: PATIENCE,
             clock: Arc::new(SteadyClock::new()),
         }
@@ -224,7 +235,7 @@ impl Client {
         loop {
             let left = until.since(self.clock.now());
             match attempt(left.max(Duration::from_millis(1))).await {
-                Err(error) if error.is_transient() => {
+                Err(error) if self.repeats && error.is_transient() => {
                     let next = self.clock.now().after(backoff.wait(error.retry_after()));
                     if next >= until {
                         return Err(error);

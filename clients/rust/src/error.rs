@@ -144,6 +144,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same of a request that names a lease: what is not there, or is another's, is lost.
+    pub(crate) fn of_lease(self) -> Self {
+        match self {
+            Self::Refused(refusal) if matches!(refusal.problem.status, 404 | 409 | 410) => {
+                Self::Lost(refusal.problem.detail.into_owned())
+            }
+            error => error,
+        }
+    }
+}
+
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
         Self::Address(error.to_string())

@@ -182,6 +182,14 @@ impl ItemHandle<'_> {
         self.report_step(step, &report).await
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        self.client
+    }
+
+    pub(crate) fn key(&self) -> (&WorkflowName, &ItemId) {
+        (&self.workflow, &self.id)
+    }
+
     /// A request for a path of the item.
     fn request(
         &self,
@@ -204,7 +212,7 @@ impl ItemHandle<'_> {
         self.ask_at(method, &path::fill(template, &[&self.workflow, &self.id]), query, with).await
     }
 
-    async fn ask_at<T: DeserializeOwned>(
+    pub(crate) async fn ask_at<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,

@@ -161,12 +161,7 @@ impl Leases {
     ) -> Result<Bytes, Error> {
         let request = with(self.client.request(method, path, &Query::new())?.timeout(most));
         let answered = async { self.client.send(request).await?.bytes().await };
-        answered.await.map_err(|error| match error {
-            Error::Refused(refusal) if matches!(refusal.problem.status, 404 | 409 | 410) => {
-                Error::Lost(refusal.problem.detail.into_owned())
-            }
-            error => error,
-        })
+        answered.await.map_err(Error::of_lease)
     }
 
     fn call_time(&self) -> Duration {

@@ -32,6 +32,7 @@ mod error;
 mod items;
 mod keeper;
 mod leases;
+mod progress;
 #[cfg(any(test, feature = "scripted"))]
 pub mod scripted;
 pub mod worker;

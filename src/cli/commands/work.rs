@@ -90,7 +90,7 @@ pub struct Work {
     #[arg(long, value_name = "N", default_value = "1",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     concurrency: usize,
-    /// End after this many runs of commands
+    /// End after this many steps, those that are skipped included
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max: Option<u64>,
     /// Only this item; end when there is nothing to do for it
@@ -202,7 +202,7 @@ impl Work {
             Format::Table => Output::Stdout,
         };
         let around = Arc::new(Surroundings {
-            url: client.base().to_owned(),
+            client: client.clone(),
             timeout: self.timeout,
             save_interval: self.lease_ttl / 3,
             output,

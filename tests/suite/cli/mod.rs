@@ -12,6 +12,7 @@ mod incidents;
 mod lists;
 mod log;
 mod payloads;
+mod progress;
 mod recover;
 mod replays;
 mod retry;

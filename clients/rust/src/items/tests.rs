@@ -66,6 +66,14 @@ async fn all_tries_together_take_no_longer_than_the_patience() {
 }
 
 #[tokio::test]
+async fn where_that_is_wanted_nothing_is_repeated() {
+    let daemon = ScriptedDaemon::answering((0..2).map(|_| Reply::Problem(503, "busy"))).await;
+    let client = Client::builder(daemon.url()).without_repetition().build().unwrap();
+    assert_eq!(client.item("uploads", "a").unwrap().get().await.unwrap_err().status(), Some(503));
+    assert_eq!(daemon.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn what_the_daemon_refuses_for_good_is_not_asked_again() {
     let (daemon, _, client) = client([Reply::Problem(409, "it is closed")]).await;
     let item = client.item("uploads", "a").unwrap();

@@ -45,6 +45,7 @@ pub(super) async fn attempt(work: Arc<Work>, lease: ClaimedItem, expires: Timest
         )),
     };
     let report = settle(&work.leases, &job, result).await;
+    drop(job);
     work.worker.tell(Event::Ended(&report));
     let closed = report.item.filter(|item| item.state == ItemState::Closed);
     if let (Some(item), Some(on_close)) = (closed, &work.worker.on_close) {

@@ -164,7 +164,7 @@ impl Worker {
         self
     }
 
-    /// Ends after so many runs of handlers.
+    /// Ends after so many steps, those that are skipped for want of a handler included.
     pub fn max(mut self, runs: u64) -> Self {
         self.max = Some(runs);
         self
@@ -228,3 +228,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ use crate::leases::Leases;
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// The items of one claim. Their payloads come with it, and have to arrive within the leases.
 const CLAIMED_MAX: usize = 8;
+/// Before the next claim if the daemon did not let one wait, because too many do.
+const UNASKED_PAUSE: Duration = Duration::from_secs(1);
 /// How long released items may take to be given back.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
@@ -62,18 +64,21 @@ impl Run {
                 self.pause(None).await;
                 continue;
             }
+            let asked = self.now();
             match self.claim(slots).await {
                 Claim::Stopped => break,
                 Claim::Made(claimed, expires) => {
                     if self.failing.take().is_some() {
                         self.work.worker.tell(Event::Resumed);
                     }
-                    if claimed.leases.is_empty() && self.work.worker.until_empty {
-                        if self.running.is_empty() {
-                            break;
-                        }
+                    match (claimed.leases.is_empty(), self.work.worker.until_empty) {
+                        (true, true) if self.running.is_empty() => break,
                         // What runs may free an item for its next step.
-                        self.pause(None).await;
+                        (true, true) => self.pause(None).await,
+                        (true, false) if self.now().since(asked) < self.wait() / 2 => {
+                            self.pause(Some(UNASKED_PAUSE)).await;
+                        }
+                        _ => {}
                     }
                     for lease in claimed.leases {
                         self.left = self.left.saturating_sub(1);
@@ -111,16 +116,25 @@ impl Run {
             worker: worker.name.as_deref().map(Into::into),
             ..ClaimRequest::default()
         };
-        let wait = if worker.until_empty { Duration::ZERO } else { WAIT_MAX.min(worker.ttl / 3) };
         tokio::select! {
             biased;
             // An answer that is on its way is lost; its items are free again when their leases expire.
             () = self.work.stop.cancelled() => Claim::Stopped,
-            claimed = self.work.leases.claim(request, wait) => match claimed {
+            claimed = self.work.leases.claim(request, self.wait()) => match claimed {
                 Ok((claimed, expires)) => Claim::Made(claimed, expires),
                 Err(error) => Claim::Failed(error),
             },
         }
+    }
+
+    /// How long a claim waits if there is nothing.
+    fn wait(&self) -> Duration {
+        let worker = &self.work.worker;
+        if worker.until_empty { Duration::ZERO } else { WAIT_MAX.min(worker.ttl / 3) }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.work.leases.clock().now()
     }
 
     /// Waits for the end of a handler, for the stop, or for this time; without one not for ever if nothing

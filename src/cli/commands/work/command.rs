@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use warden_api::Item;
+use warden_client::Client;
 use warden_client::worker::{Done, Job, Outcome, StepError, interrupt, skip};
 
 use super::progress_files::ProgressFiles;
-use crate::cli::commands::worker::environment::{SHARED_PROGRESS_FILE, closed_variables, variables};
+use crate::cli::commands::worker::environment::{
+    SHARED_PROGRESS_FILE, closed_variables, daemon_variable, variables,
+};
 use crate::cli::commands::worker::events::EventSender;
 use crate::cli::commands::worker::process::{CommandLine, Output, Process, StopLevel, raise, reached};
 use crate::cli::commands::worker::stdout::StdoutHandler;
@@ -32,8 +35,7 @@ const NOT_STARTED: Duration = Duration::from_secs(10);
 
 /// What all commands of a worker have in common.
 pub struct Surroundings {
-    /// The URL of the daemon, for a `warden` that a command starts.
-    pub url: String,
+    pub client: Client,
     /// The longest run; `None` is unlimited.
     pub timeout: Option<Duration>,
     /// How often changed progress is saved.
@@ -58,7 +60,7 @@ pub async fn run_step(
     let mut files = ProgressFiles::write(&job).await?;
     let mut environment = variables(job.lease());
     environment.extend(files.variables());
-    environment.push(("WARDEN_URL".to_owned(), around.url.clone()));
+    environment.push(daemon_variable(&around.client));
     let process = Process::start(&line, &environment, around.output).map_err(|error| {
         StepError::released(format!("its command cannot be started: {error}")).after(NOT_STARTED)
     })?;
@@ -149,7 +151,7 @@ async fn closed(line: &CommandLine, around: &Surroundings, item: &Item) -> std::
     tokio::fs::write(&progress, serde_json::to_vec(&item.progress)?).await?;
     let mut environment = closed_variables(item);
     environment.push((SHARED_PROGRESS_FILE.to_owned(), progress.display().to_string()));
-    environment.push(("WARDEN_URL".to_owned(), around.url.clone()));
+    environment.push(daemon_variable(&around.client));
     let process = Process::start(line, &environment, around.output)?;
     let mut stdout = StdoutHandler::new(false, around.events.clone());
     let (status, said) = process.run(Default::default(), around.stop.clone(), &mut stdout).await?;

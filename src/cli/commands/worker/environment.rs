@@ -2,6 +2,7 @@
 
 use warden_api::Item;
 use warden_api::lease::ClaimedItem;
+use warden_client::Client;
 
 use super::file_name::file_name;
 
@@ -47,6 +48,11 @@ pub fn closed_variables(item: &Item) -> Vec<(String, String)> {
     let mut variables = described(item, "", "");
     variables.push((OUTCOME.to_owned(), outcome));
     variables
+}
+
+/// The URL of the daemon, for a `warden` that the command starts.
+pub fn daemon_variable(client: &Client) -> (String, String) {
+    ("WARDEN_URL".to_owned(), client.base().to_owned())
 }
 
 fn described(item: &Item, attempt: &str, lease: &str) -> Vec<(String, String)> {
