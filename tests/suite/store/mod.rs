@@ -15,3 +15,4 @@ mod replay_format;
 pub mod sample;
 mod stories;
 mod tidying;
+mod transitions;
