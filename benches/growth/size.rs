@@ -18,7 +18,7 @@ use crate::sizes::{bytes_on_disk, title};
 
 /// Bytes of an item, filled in or created.
 pub const PAYLOAD: usize = 100;
-/// One of so many items is overdue, and at least so many are, if there are as many.
+/// One of so many items is overdue, and at least so many are, but four of five at most.
 pub const OVERDUE_SHARE: usize = 10;
 const OVERDUE_LEAST: usize = 8_000;
 /// How many batches are under way at a time while it is filled.
@@ -49,7 +49,11 @@ pub struct Size {
     /// A page of fifty of the oldest overdue items.
     pub list_p50: Duration,
     pub list_p99: Duration,
-    pub claims_per_second: f64,
+    /// The first claim of an item that is not due, and of an overdue one, after the start.
+    pub first_open: Duration,
+    pub first_overdue: Duration,
+    pub open_claims_per_second: f64,
+    pub overdue_claims_per_second: f64,
     /// In MiB: right after the start, and at the end.
     pub memory_idle: u64,
     pub memory_loaded: u64,
@@ -76,7 +80,14 @@ impl Size {
         );
         println!("  creates {:>9.0}/s", self.creates_per_second);
         println!("  closes  {:>9.0}/s", self.closes_per_second);
-        println!("  claims  {:>9.0}/s", self.claims_per_second);
+        println!(
+            "  claims of open items {:>6.0}/s, the first in {:.2} ms; of overdue ones {:>6.0}/s, the first in \
+             {:.2} ms",
+            self.open_claims_per_second,
+            self.first_open.as_secs_f64() * 1e3,
+            self.overdue_claims_per_second,
+            self.first_overdue.as_secs_f64() * 1e3
+        );
         println!(
             "  list of the oldest overdue p50 {:.2} ms, p99 {:.2} ms",
             self.list_p50.as_secs_f64() * 1e3,
@@ -108,11 +119,15 @@ pub fn measure(items: usize, settings: &Settings, runtime: &Runtime) -> Result<S
     let counted = runtime.block_on(wait_until_counted(address, overdue(items))).map_err(blame)?;
     let memory_idle = server.resident_memory();
 
+    let claim = |state: &'static str, claimants: usize, most: usize| {
+        runtime.block_on(load::claim(address, state, claimants, 1, CLAIMING, most)).map_err(blame)
+    };
+    let (first_open, first_overdue) = (claim("open", 1, 1)?.p50, claim("overdue", 1, 1)?.p50);
     let rates = runtime.block_on(create_and_close(address, settings)).map_err(blame)?;
     let lists = if settings.smoke { LISTS / 10 } else { LISTS };
     let mut lists = runtime.block_on(list(address, lists)).map_err(blame)?;
-    let claims = CLAIMS.min(overdue(items) / 2);
-    let claims = runtime.block_on(load::claim(address, CLAIMANTS, 1, CLAIMING, claims)).map_err(blame)?;
+    let overdue_claims = claim("overdue", CLAIMANTS, CLAIMS.min(overdue(items) / 2))?;
+    let open_claims = claim("open", CLAIMANTS, CLAIMS.min((items - overdue(items)) / 2))?;
     let memory_loaded = server.resident_memory();
     server.stop()?;
     Ok(Size {
@@ -124,7 +139,10 @@ pub fn measure(items: usize, settings: &Settings, runtime: &Runtime) -> Result<S
         closes_per_second: median(rates.iter().map(|(_, closes)| *closes)),
         list_p50: quantile(&mut lists, 0.5),
         list_p99: quantile(&mut lists, 0.99),
-        claims_per_second: claims.claims_per_second,
+        first_open,
+        first_overdue,
+        open_claims_per_second: open_claims.claims_per_second,
+        overdue_claims_per_second: overdue_claims.claims_per_second,
         memory_idle,
         memory_loaded,
         disk,
@@ -133,7 +151,7 @@ pub fn measure(items: usize, settings: &Settings, runtime: &Runtime) -> Result<S
 
 /// How many of so many items are overdue.
 fn overdue(items: usize) -> usize {
-    (items / OVERDUE_SHARE).max(OVERDUE_LEAST).min(items)
+    (items / OVERDUE_SHARE).max(OVERDUE_LEAST).min(items * 4 / 5)
 }
 
 /// The overdue ones fell due within the last hour, the others are due in one to thirty days, all in no order.

@@ -16,6 +16,8 @@
 //!
 //! `BENCH_ONLY=recovery` runs the recovery alone: a million overdue items are claimed, replayed and exported.
 //!
+//! `BENCH_ONLY=steps` runs the steps alone: workers take open items through four steps, beside items without.
+//!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `BENCH_SECONDS` | seconds of load for a cell and peer, all its rounds together | 5 |
@@ -34,6 +36,7 @@ mod load;
 mod peer;
 mod recovery;
 mod report;
+mod steps;
 mod storm;
 
 use std::process::ExitCode;

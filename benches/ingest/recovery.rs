@@ -45,8 +45,8 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
     runtime.block_on(load::fill(address, storm::lines(items, overdue))).map_err(blame)?;
     println!("\n{NAME}: {items} items of 100 bytes are overdue; {} MiB resident", peer.resident_memory());
     for (claimants, max) in CLAIMANTS {
-        let seen =
-            runtime.block_on(load::claim(address, claimants, max, window, usize::MAX)).map_err(blame)?;
+        let claims = load::claim(address, "overdue", claimants, max, window, usize::MAX);
+        let seen = runtime.block_on(claims).map_err(blame)?;
         println!(
             "  {claimants:>2} claimants of {max:>3} at a time {:>9.0} items/s {:>9.0} claims/s, p50 {:>7.2} \
              ms, p99 {:>7.2} ms",

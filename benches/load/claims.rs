@@ -21,16 +21,18 @@ pub struct Claims {
     pub p99: Duration,
 }
 
-/// Has claimants ask for items for a while, each for the next ones when the last ones are there, until the
-/// while is over, each has its share of `most` items, or there are no more. They are given back by nobody.
+/// Has claimants ask for items in this state for a while, each for the next ones when the last ones are there,
+/// until the while is over, each has its share of `most` items, or there are no more. They are given back by
+/// nobody.
 pub async fn claim(
     address: SocketAddr,
+    state: &str,
     claimants: usize,
     max: usize,
     window: Duration,
     most: usize,
 ) -> Result<Claims, Failure> {
-    let document = format!(r#"{{"max":{max},"ttl":"24h"}}"#);
+    let document = format!(r#"{{"states":["{state}"],"max":{max},"ttl":"24h"}}"#);
     let share = most.div_ceil(claimants);
     let began = Instant::now();
     let mut running = JoinSet::new();

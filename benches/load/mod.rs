@@ -22,6 +22,7 @@ mod script;
 mod server;
 mod settings;
 mod statistics;
+mod work;
 
 pub use begin::begin;
 pub use claims::claim;
@@ -40,3 +41,4 @@ pub use script::{Kind, Reception, Workload};
 pub use server::{Server, resident_memory};
 pub use settings::{Settings, text, variable};
 pub use statistics::{median, quantile};
+pub use work::{Work, work};

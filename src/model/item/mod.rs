@@ -1,5 +1,6 @@
 //! Items and their transitions, a file for each concept: [`patch`], [`progress`], [`course`], [`work`],
-//! [`lease`], [`errors`], [`closing`], [`payload`]; and [`indexed`], what the census keeps of an item.
+//! [`lease`], [`errors`], [`closing`], [`payload`]; and what is derived from an item: [`indexed`], what the
+//! census keeps, and [`progression`], what is counted.
 //!
 //! Invariants:
 //!
@@ -16,6 +17,7 @@ pub mod lease;
 pub mod patch;
 pub mod payload;
 pub mod progress;
+pub mod progression;
 #[cfg(test)]
 mod tests;
 pub mod work;
@@ -44,6 +46,7 @@ pub use self::payload::PayloadInfo;
 pub use self::progress::{
     DEPTH_MAX, Merge, PROGRESS_SIZE_MAX, ProgressChange, ProgressOf, ProgressValue, check_progress,
 };
+pub use self::progression::{Progression, StepEvent, StepEventKind};
 pub use self::work::Work;
 use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, TraceContext, WorkflowName};
 

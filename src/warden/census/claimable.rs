@@ -17,48 +17,25 @@
 //! them.
 
 mod row;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use self::row::Row;
+pub use self::shelf::Wanted;
+use self::shelf::{At, Shelf};
 use super::placed::Placed;
 use super::troubled::Place;
-use crate::model::{ItemNumber, ItemState, StepName, Timestamp, WorkflowName};
+use crate::model::{ItemNumber, StepName, Timestamp, WorkflowName};
 
 /// The most shelves of a workflow, except those of steps that its policy names.
 const SHELVES_MAX: usize = 64;
 /// The most items freed under one lock.
 const FREED_AT_ONCE: usize = 4096;
-/// After every deadline.
-const END: Timestamp = Timestamp::from_millis(i64::MAX);
-
-/// The items of one workflow, failed or not, at one step.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Shelf {
-    workflow: WorkflowName,
-    failed: bool,
-    at: At,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum At {
-    NoStep,
-    Step(StepName),
-    /// Any of the steps that had no shelf of their own when the item came.
-    OtherStep,
-}
-
-impl Shelf {
-    fn of(placed: Placed<'_>, failed: bool) -> Self {
-        let at = placed.step.map_or(At::NoStep, |step| At::Step(step.clone()));
-        Self { workflow: placed.workflow.clone(), failed, at }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Shelved {
@@ -79,37 +56,6 @@ struct Away {
 pub struct Candidate {
     pub place: Place,
     shelf: Arc<Shelf>,
-}
-
-/// The criteria of a claim that the index can judge.
-pub struct Wanted<'a> {
-    pub admits: &'a (dyn Fn(&str) -> bool + Sync),
-    /// States in which no item can be claimed match nothing.
-    pub states: &'a [ItemState],
-    /// `None` matches any step.
-    pub step: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
-}
-
-impl Wanted<'_> {
-    /// The range of deadlines on a shelf that matches: from the first, and before the second. Items at steps
-    /// without shelves of their own match any step; the caller checks their records.
-    fn range_of(&self, shelf: &Shelf, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        let in_time = now.after(Duration::from_millis(1));
-        let has = |state| self.states.contains(&state);
-        let range = match (shelf.failed, has(ItemState::Open), has(ItemState::Overdue)) {
-            (true, ..) if has(ItemState::Failed) => (Timestamp::MIN, END),
-            (false, true, true) => (Timestamp::MIN, END),
-            (false, true, false) => (in_time, END),
-            (false, false, true) => (Timestamp::MIN, in_time),
-            _ => return None,
-        };
-        let is_at = |admits: &(dyn Fn(&str) -> bool + Sync)| match &shelf.at {
-            At::NoStep => false,
-            At::Step(step) => admits(step.as_str()),
-            At::OtherStep => true,
-        };
-        (self.step.is_none_or(is_at) && (self.admits)(&shelf.workflow)).then_some(range)
-    }
 }
 
 /// Which waiting claims should try again.
@@ -139,7 +85,17 @@ impl Claimable {
         is_named: impl FnOnce(&StepName) -> bool,
         now: Timestamp,
     ) {
-        let shelf = self.shelf_for(placed, failed, is_named);
+        let own = Shelf::of(placed, failed);
+        // Nearly every item is ready and has a shelf: one look-up instead of three.
+        if placed.free_at <= now
+            && let Some(shelved) = self.shelves.get_mut(&own)
+        {
+            shelved.items += 1;
+            shelved.ready.insert((placed.deadline, placed.number));
+            self.note_ready(failed, placed.deadline, now);
+            return;
+        }
+        let shelf = self.shelf_for(own, is_named);
         self.shelves.entry(shelf.clone()).or_default().items += 1;
         let item = Away { shelf, deadline: placed.deadline };
         self.settle(placed.number, item, placed.free_at, now);
@@ -294,11 +250,15 @@ impl Claimable {
     }
 
     fn make_ready(&mut self, number: ItemNumber, item: &Away, now: Timestamp) {
-        self.news.any = true;
-        self.news.due |= item.shelf.failed || item.deadline <= now;
+        self.note_ready(item.shelf.failed, item.deadline, now);
         if let Some(shelved) = self.shelves.get_mut(&item.shelf) {
             shelved.ready.insert((item.deadline, number));
         }
+    }
+
+    fn note_ready(&mut self, failed: bool, deadline: Timestamp, now: Timestamp) {
+        self.news.any = true;
+        self.news.due |= failed || deadline <= now;
     }
 
     /// Takes an item from where it is, and tells whether that was its shelf. It still counts there.
@@ -308,31 +268,27 @@ impl Claimable {
         if let Some(away) = away {
             return Some((away, false));
         }
-        let own = Shelf::of(placed, failed);
-        let other = Shelf { at: At::OtherStep, ..own.clone() };
-        for shelf in [own, other] {
+        let mut shelf = Shelf::of(placed, failed);
+        loop {
             if let Some((shelf, shelved)) = self.shelves.range_mut::<Shelf, _>(&shelf..=&shelf).next()
                 && shelved.ready.remove((deadline, number))
             {
                 return Some((Away { shelf: shelf.clone(), deadline }, true));
             }
+            if shelf.at == At::OtherStep {
+                return None;
+            }
+            shelf.at = At::OtherStep;
         }
-        None
     }
 
-    /// The shelf to which an item goes.
-    fn shelf_for(
-        &self,
-        placed: Placed<'_>,
-        failed: bool,
-        is_named: impl FnOnce(&StepName) -> bool,
-    ) -> Arc<Shelf> {
-        let mut shelf = Shelf::of(placed, failed);
+    /// The shelf to which an item goes that would have this one of its own.
+    fn shelf_for(&self, mut shelf: Shelf, is_named: impl FnOnce(&StepName) -> bool) -> Arc<Shelf> {
         if let Some((known, _)) = self.shelves.get_key_value(&shelf) {
             return known.clone();
         }
         if let At::Step(step) = &shelf.at
-            && self.shelves_of(placed.workflow).nth(SHELVES_MAX - 1).is_some()
+            && self.shelves_of(&shelf.workflow).nth(SHELVES_MAX - 1).is_some()
             && !is_named(step)
         {
             shelf.at = At::OtherStep;
@@ -354,7 +310,7 @@ impl Claimable {
     pub(super) fn counts(&self) -> (usize, usize) {
         let belong = self.shelves.values().map(|shelved| shelved.items as usize).sum();
         let ready = |shelved: &Shelved| {
-            shelved.ready.range((Timestamp::MIN, ItemNumber(0)), (END, ItemNumber(0))).count()
+            shelved.ready.range((Timestamp::MIN, ItemNumber(0)), (Timestamp::MAX, ItemNumber(0))).count()
         };
         let ready: usize = self.shelves.values().map(ready).sum();
         (belong, ready + self.busy.len() + self.reserved.len())

@@ -128,9 +128,9 @@ pub const PLANTED: &[Planted] = &[
         name: "what is overdue at a restart is not noticed",
         file: "src/warden/census.rs",
         original: r#"            self.touched.insert(key.clone());
-            self.index(placed, ItemState::Overdue, now);"#,
+            self.redrivable.put(placed, ItemState::Overdue);"#,
         planted: r#"            if !BUG || self.recovered { self.touched.insert(key.clone()); }
-            self.index(placed, ItemState::Overdue, now);"#,
+            self.redrivable.put(placed, ItemState::Overdue);"#,
         caught_by: &["does not know of trouble"],
     },
     Planted {

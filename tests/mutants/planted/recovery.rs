@@ -109,7 +109,7 @@ pub const PLANTED: &[Planted] = &[
         name: "that an item which is not due is ready is no news to claims that wait",
         file: "src/warden/census/claimable.rs",
         original: "        self.news.any = true;",
-        planted: "        self.news.any |= !BUG || item.deadline <= now;",
+        planted: "        self.news.any |= !BUG || deadline <= now;",
         caught_by: &["a claim waited until"],
     },
 ];

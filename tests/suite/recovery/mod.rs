@@ -7,6 +7,7 @@ mod leases;
 mod progress;
 mod retries;
 mod selections;
+mod step_figures;
 mod story;
 mod waiting;
 mod workers;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::item::Status;
-use crate::model::{IndexedItem, Labels};
+use crate::model::{IndexedItem, ItemState, Labels};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
