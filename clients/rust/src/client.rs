@@ -94,7 +94,7 @@ impl Builder {
     /// Fails if the URL or the token is malformed, or TLS cannot be set up.
     pub fn build(self) -> Result<Client, Error> {
         let url = &self.url;
-        let refuse = |what: &str| Err(Error::Address(format!("{url:?} is not the URL of a warden: {what}")));
+        let refuse = |what: &str| Err(Error::Invalid(format!("{url:?} is not the URL of a warden: {what}")));
         let base = match Url::parse(&with_scheme(url)) {
             Err(error) => return refuse(&error.to_string()),
             Ok(base) if !matches!(base.scheme(), "http" | "https") => {
@@ -110,7 +110,7 @@ impl Builder {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| Error::Address("the token has invalid characters".to_owned()))?;
+                .map_err(|_| Error::Invalid("the token has invalid characters".to_owned()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -177,7 +177,7 @@ impl Client {
     /// A request. `path` is percent-encoded already, `query` is not.
     pub fn request(&self, method: Method, path: &str, query: &Query) -> Result<RequestBuilder, Error> {
         let text = format!("{}{path}", self.base);
-        let mut url = Url::parse(&text).map_err(|error| Error::Address(format!("{text:?}: {error}")))?;
+        let mut url = Url::parse(&text).map_err(|error| Error::Invalid(format!("{text:?}: {error}")))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }

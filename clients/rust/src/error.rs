@@ -9,9 +9,9 @@ use warden_api::{NameError, Problem, ProblemDocument};
 /// A failed request. For what to do about it go by [`Error::problem`], or by [`Error::is_transient`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The URL, the token or a name is malformed.
+    /// What was given to the client is malformed: the URL, the token, a name or a document. Nothing was sent.
     #[error("{0}")]
-    Address(String),
+    Invalid(String),
     /// TLS or the HTTP client cannot be set up.
     #[error("cannot set up the connection: {0}")]
     Setup(String),
@@ -107,7 +107,7 @@ impl Error {
     /// Whether a retry may succeed: the daemon, or a proxy before it, is starting, stopping or overloaded.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Setup(_) | Self::Lost(_) => false,
+            Self::Invalid(_) | Self::Setup(_) | Self::Lost(_) => false,
             Self::Unreachable { .. } | Self::BrokenOff { .. } => true,
             Self::Refused(refusal) => matches!(refusal.problem.status, 408 | 429 | 500..),
             // A proxy whose backend restarts sends its own error page.
@@ -118,7 +118,7 @@ impl Error {
     /// Whether the request may have taken effect despite the error.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Setup(_) | Self::Unreachable { .. } | Self::Lost(_) => false,
+            Self::Invalid(_) | Self::Setup(_) | Self::Unreachable { .. } | Self::Lost(_) => false,
             Self::BrokenOff { .. } => true,
             Self::Refused(refusal) => refusal.problem.status == 500,
             Self::Unexpected { status, .. } => matches!(status, None | Some(500..)),
@@ -158,7 +158,7 @@ impl Error {
 
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
-        Self::Address(error.to_string())
+        Self::Invalid(error.to_string())
     }
 }
 

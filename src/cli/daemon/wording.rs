@@ -17,7 +17,7 @@ pub fn worded(error: &ClientError) -> String {
         ),
         ClientError::Refused(refusal) => refused(refusal),
         ClientError::Unexpected { .. } => format!("{error}; is --url / WARDEN_URL right?"),
-        ClientError::Address(_)
+        ClientError::Invalid(_)
         | ClientError::Setup(_)
         | ClientError::BrokenOff { .. }
         | ClientError::Lost(_) => error.to_string(),
@@ -26,7 +26,7 @@ pub fn worded(error: &ClientError) -> String {
 
 pub fn exit(error: &ClientError) -> Exit {
     match error {
-        ClientError::Address(_) => Exit::Usage,
+        ClientError::Invalid(_) => Exit::Usage,
         ClientError::Setup(_) => Exit::Internal,
         ClientError::Unreachable { .. } | ClientError::BrokenOff { .. } | ClientError::Unexpected { .. } => {
             Exit::Unavailable

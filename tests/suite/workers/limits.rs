@@ -97,5 +97,5 @@ async fn a_worker_that_is_not_allowed_to_claim_ends_with_the_reason() {
     let error = worker.run(CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.status(), Some(400));
     let idle = super::worker(&daemon).run(CancellationToken::new()).await.unwrap_err();
-    assert!(matches!(idle, Error::Address(_)), "{idle}");
+    assert!(matches!(idle, Error::Invalid(_)), "{idle}");
 }

@@ -56,7 +56,7 @@ async fn what_is_no_object_or_too_large_is_refused_and_the_handler_goes_on() {
     work(worker(&daemon).max(1).step("extract", move |job| {
         let note = note.clone();
         async move {
-            assert!(matches!(job.progress().set(7).await, Err(Error::Address(_))));
+            assert!(matches!(job.progress().set(7).await, Err(Error::Invalid(_))));
             let large = job.progress().set(json!({"text": "x".repeat(40_000)})).await;
             note.note(format!("{:?}", large.unwrap_err().status()));
             job.shared().set(json!({"small": true})).await?;

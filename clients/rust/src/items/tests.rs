@@ -100,6 +100,6 @@ async fn a_report_names_its_step() {
 fn a_name_that_is_none_is_refused_before_anything_is_asked() {
     let client = Client::new("http://localhost:1", None).unwrap();
     for (workflow, id) in [("a/b", "a"), ("", "a"), ("a", ""), ("a", "."), ("a", "a\n")] {
-        assert!(matches!(client.item(workflow, id), Err(Error::Address(_))), "{workflow:?} {id:?}");
+        assert!(matches!(client.item(workflow, id), Err(Error::Invalid(_))), "{workflow:?} {id:?}");
     }
 }

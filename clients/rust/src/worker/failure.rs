@@ -227,7 +227,7 @@ mod tests {
         let away = Error::Unreachable { base: "http://a".to_owned(), cause: "refused".to_owned() };
         assert_eq!(StepError::from(away).reaction(), Reaction::Release);
         assert_eq!(StepError::from(Error::Lost("closed".to_owned())).reaction(), Reaction::Release);
-        assert_eq!(StepError::from(Error::Address("bad".to_owned())).reaction(), Reaction::Fail);
+        assert_eq!(StepError::from(Error::Invalid("bad".to_owned())).reaction(), Reaction::Fail);
     }
 
     #[test]

@@ -187,8 +187,8 @@ impl Progress<'_> {
     async fn change(&self, op: ProgressOperation, value: impl Serialize) -> Result<(), Error> {
         let value = match serde_json::to_value(value) {
             Ok(Value::Object(value)) => value,
-            Ok(other) => return Err(Error::Address(format!("progress is a JSON object, not {other}"))),
-            Err(error) => return Err(Error::Address(format!("progress is no JSON: {error}"))),
+            Ok(other) => return Err(Error::Invalid(format!("progress is a JSON object, not {other}"))),
+            Err(error) => return Err(Error::Invalid(format!("progress is no JSON: {error}"))),
         };
         // Held over the request, so that what is known follows the order of the changes.
         let mut known = self.known().lock().await;

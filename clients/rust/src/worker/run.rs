@@ -28,7 +28,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(worker: Worker, stop: CancellationToken) -> Result<(), Error> {
     if worker.handlers.is_empty() && worker.unknown == Unknown::Leave {
-        return Err(Error::Address("the worker has no handler, so there is nothing to do".to_owned()));
+        return Err(Error::Invalid("the worker has no handler, so there is nothing to do".to_owned()));
     }
     let leases = Arc::new(Leases::new(worker.client.clone(), worker.ttl));
     let (left, abandon) = (worker.max.unwrap_or(u64::MAX), CancellationToken::new());
