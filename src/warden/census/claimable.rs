@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //!
-//! * An item that is not closed is in exactly one place: on its shelf if it is ready, among the busy ones if it
-//!   is leased or waits, or among those reserved for a claim in progress. The last change fed by the store
+//! * An item that is not closed is in exactly one place: on its shelf if it is ready, among the busy ones if
+//!   it is leased or waits, or among those reserved for a claim in progress. The last change fed by the store
 //!   decides which.
 //! * An entry is a hint. The store judges each claim, so a claim that comes too late gets nothing.
 //! * An item is on the same shelf before and after its deadline: whether it is overdue depends on the time

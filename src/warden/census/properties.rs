@@ -4,19 +4,20 @@
 //! The loops are modelled as they are written: they wait and wake only where the real ones do. Anything they
 //! have missed at the end is a lost wake-up.
 
+mod items;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
+use self::items::fatal;
+pub(super) use self::items::item;
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, Course, Interruption, ItemPatch, LeaseCommand, Merge};
-use crate::model::{
-    ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy, Redrive,
-    StepName, Work, Workflow,
-};
+use crate::model::item::{Closing, Interruption, ItemPatch, LeaseCommand, Merge};
+use crate::model::{ClockTime, CloseOutcome, Item, ManualClock, Policy, Redrive, Workflow};
 use crate::store::{Change, Observer as _};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -406,52 +407,6 @@ impl Play {
         prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.created_total).sum::<u64>(), self.created);
         prop_assert_eq!(tallies.iter().map(|(_, tally)| tally.closed_total).sum::<u64>(), self.closed);
         Ok(())
-    }
-}
-
-pub(super) fn item(
-    number: u64,
-    workflow: &str,
-    step: Option<&str>,
-    now: Timestamp,
-    deadline: ClockTime,
-) -> Item {
-    Item {
-        number: ItemNumber(number),
-        workflow: WorkflowName::new(workflow).unwrap(),
-        id: ItemId::new(format!("file-{number}")).unwrap(),
-        created_at: now,
-        deadline,
-        failed_at: None,
-        closed: None,
-        labels: Labels::default(),
-        step: step.map(|step| StepName::new(step).unwrap()),
-        step_entered_at: now,
-        payload: Some(PayloadInfo {
-            size: 0,
-            content_type: "text/plain".into(),
-            content_encoding: None,
-            sha256: [0; 32],
-        }),
-        idempotency_key: None,
-        version: 1,
-        work: Work::default(),
-        course: Course::default(),
-        detail: None,
-    }
-}
-
-fn fatal(at: Timestamp) -> ItemError {
-    ItemError {
-        id: "err_1".into(),
-        kind: "Fatal".into(),
-        message: String::new(),
-        retryable: false,
-        fatal: true,
-        step: None,
-        at,
-        stack: None,
-        data: serde_json::Value::Null,
     }
 }
 
